@@ -1,0 +1,54 @@
+"""How settings read the environment: text, yes/no, whole numbers, lists and secrets. Nothing else lives here.
+
+A secret `NAME` may also be given as `NAME_FILE`, a path to a file that holds it (Docker and systemd secrets).
+A required value that is missing stops the start with one sentence that names it.
+"""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+YES, NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The value of `name`; `default` when it is not set; without a default, a missing value stops the start."""
+    value = os.environ.get(name, "").strip()
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment (see .env.example).")
+    return default
+
+
+def secret(name: str, default: str | None = None) -> str:
+    """Like `text`, but `NAME_FILE` may name a file that holds the value; the file wins."""
+    file = os.environ.get(f"{name}_FILE", "").strip()
+    if not file:
+        return text(name, default)
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which cannot be read: {error.strerror}.") from error
+
+
+def boolean(name: str, *, default: bool) -> bool:
+    """True for 1, true, yes, on; False for 0, false, no, off; anything else stops the start."""
+    value = os.environ.get(name, "true" if default else "false").strip().lower()
+    if value in YES | NO:
+        return value in YES
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    """A whole number of at least `minimum`; anything else stops the start."""
+    value = os.environ.get(name, "").strip() or str(default)
+    if not value.lstrip("-").isdigit() or int(value) < minimum:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {minimum}, not {value!r}.")
+    return int(value)
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """A list of words separated by commas or spaces."""
+    return os.environ.get(name, default).replace(",", " ").split()
