@@ -1,0 +1,15 @@
+"""The floor everything stands on: clock, errors, jobs, audit, limits. Knows no other app."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class CoreConfig(AppConfig):
+    """Registers the system checks."""
+
+    name = "apps.core"
+
+    @override
+    def ready(self) -> None:
+        from apps.core import checks  # noqa: F401, PLC0415  (importing it registers them)

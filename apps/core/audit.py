@@ -1,0 +1,66 @@
+"""The timeline: one append-only line for each change that matters, written in the transaction of the change.
+
+Lines of one subject are chained by hashes, so that a removed or altered line shows.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+
+from apps.core import clock
+from apps.core.models import AuditEntry
+
+SYSTEM = "system"
+CUSTOMER = "customer"
+LOCK_CLASS = 7012  # advisory locks of the audit chain; core.jobs uses 7011
+
+
+@transaction.atomic
+def record(
+    *,
+    subject: tuple[str, str | int],
+    action: str,
+    actor: str = SYSTEM,
+    reason: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> AuditEntry:
+    """Append one line about `subject` = (kind, id) and return it. `before` and `after` hold JSON values, no secrets."""
+    kind, identity = subject[0], str(subject[1])
+    with connection.cursor() as cursor:  # one writer per chain, until this transaction ends
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, f"{kind}:{identity}"])
+    chain = AuditEntry.objects.filter(subject_kind=kind, subject_id=identity).order_by("-id")
+    entry = AuditEntry(
+        at=clock.now(),
+        subject_kind=kind,
+        subject_id=identity,
+        action=action,
+        actor=actor[:150],
+        reason=reason[:500],
+        before=before or {},
+        after=after or {},
+        request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
+        prev_hash=chain.values_list("hash", flat=True).first() or "",
+    )
+    entry.hash = digest(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def digest(entry: AuditEntry) -> str:
+    """SHA-256 over the line and its predecessor's hash, in hexadecimal."""
+    line = [
+        entry.prev_hash,
+        entry.at.isoformat(),
+        entry.subject_kind,
+        entry.subject_id,
+        entry.action,
+        entry.actor,
+        entry.reason,
+        entry.before,
+        entry.after,
+    ]
+    return hashlib.sha256(json.dumps(line, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""How work says that it could not be done. `core.jobs` reads these; nothing else of a vendor's error crosses an edge.
+
+The text of each is a sentence for staff: it names ids, never secrets, never a person's mail address.
+"""
+
+import datetime as dt
+
+
+class WorkError(Exception):
+    """Base of all outcomes below. `reason` is one sentence for staff."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(WorkError):
+    """May succeed when tried again; counts as an attempt. `after` overrides the usual back-off."""
+
+    def __init__(self, reason: str, *, after: dt.timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class DependencyDown(WorkError):
+    """A whole system (`keycloak`, `stripe`, `mailgun`) does not answer; the job is parked and no attempt is spent."""
+
+    def __init__(self, dependency: str, reason: str) -> None:
+        super().__init__(reason)
+        self.dependency = dependency
+
+
+class NeedsOperator(WorkError):
+    """Trying again cannot help; somebody has to decide or mend something first."""
+
+
+class BadInput(Exception):
+    """A visitor's input was refused. `message` is for the visitor; `field` names the input; `code` is for scripts."""
+
+    def __init__(self, message: str, *, field: str = "", code: str = "invalid", status: int = 400) -> None:
+        super().__init__(message)
+        self.message, self.field, self.code, self.status = message, field, code, status

@@ -1,0 +1,424 @@
+"""The job ledger: durable work by kind and key. The Job row is the truth; django-q2 is only the doorbell.
+
+Promises:
+1. `defer` writes the one waiting row of a kind and key, and its wake-up, in the caller's transaction; rings coalesce.
+2. Jobs of one lane never run at the same time. A ring during a run causes exactly one more run.
+3. An attempt is counted and committed before the work starts, so work that kills its worker ends as dead, not as a loop.
+4. A runner holds a database lock for as long as its process lives; `sweep` takes over what a dead one left.
+5. A wake-up that is lost costs until the next sweep, never the work. Nothing else may hold retry or delay rules.
+
+Handlers register from their app's `ready()`; they take the key and raise the errors of `core.errors`.
+"""
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.conf import Conf
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+from django_q.tasks import async_task
+
+from apps.core import clock
+from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.core.models import Dependency, Job, Schedule
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 4  # the first try and three retries
+FIRST_RETRY_SECONDS = 30
+PROBE_SECONDS = 15  # how often one job may try a system that is down
+PARK_SECONDS = 30
+JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
+LOCK_CLASS = 7011
+CLAIM_GRACE = dt.timedelta(seconds=5)  # between a claim's commit and its runner's lock
+HISTORY = 10
+
+Handler = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A registered kind: what runs it, which systems it needs, how often it recurs (seconds; 0: only when asked)."""
+
+    name: str
+    handler: Handler
+    needs: tuple[str, ...]
+    every: int
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def register(name: str, handler: Handler, *, needs: tuple[str, ...] = (), every: int = 0) -> None:
+    """Make `name` runnable. `needs` names dependencies that park it while down; `every` seconds makes it periodic."""
+    KINDS[name] = Kind(name, handler, needs, every)
+
+
+# --- asking for work -------------------------------------------------------------------------------------------------
+
+DEFER = """
+INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error, history)
+VALUES (%(kind)s, %(key)s, %(lane)s, 'queued', %(reason)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]')
+ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
+    not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
+                      ELSE LEAST(core_job.not_before, excluded.not_before) END
+RETURNING id, not_before
+"""
+
+
+def defer(
+    kind: str, key: str | int, *, reason: str = "", not_before: dt.datetime | None = None, lane: str = ""
+) -> int:
+    """Ask for `kind` to be run for `key`, at once or from `not_before` on; returns the waiting Job's id.
+
+    Joins the waiting row if there is one (the earlier moment wins; a back-off under way is kept). Part of the caller's
+    transaction. `lane` (default: kind and key) names what must not run at the same time.
+    """
+    now = clock.now()
+    values = {
+        "kind": kind,
+        "key": str(key),
+        "lane": lane or f"{kind}:{key}",
+        "reason": reason[:300],
+        "not_before": not_before or now,
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(DEFER, values)
+        job_id, due = cursor.fetchone()
+    if due <= now:
+        ring()
+    return int(job_id)
+
+
+def ring() -> None:
+    """Leave one wake-up with django-q2, in the caller's transaction."""
+    async_task("apps.core.jobs.wake")
+
+
+def ring_row() -> tuple[str, str]:
+    """Queue key and payload of one wake-up, for statements that write the row themselves (billing.intake)."""
+    task = {"id": uuid.uuid4().hex, "name": "ring", "func": "apps.core.jobs.wake", "args": (), "kwargs": {}}
+    return Conf.CLUSTER_NAME, SignedPackage.dumps(task | {"started": timezone.now(), "ack_failure": Conf.ACK_FAILURES})  # noqa: TID251
+
+
+def retry(job: Job, *, actor: str) -> int:
+    """Run a dead or blocked job again from its first attempt; returns the waiting Job's id."""
+    return defer(job.kind, job.key, lane=job.lane, reason=f"retried by {actor}")
+
+
+# --- doing it --------------------------------------------------------------------------------------------------------
+
+
+def wake() -> None:
+    """What django-q2 runs for each ring: the job that has been due longest, if any."""
+    job = claim()
+    if job is not None:
+        beat()  # a worker busy with a long job is not a silent one
+        run(job)
+
+
+def drain(*, limit: int = 1000) -> int:
+    """Run everything that is due, in this process, until nothing is; returns how many ran. For tests and commands."""
+    for count in range(limit):
+        job = claim()
+        if job is None:
+            return count
+        run(job)
+    return limit
+
+
+CLAIM = """
+UPDATE core_job SET state = 'running', attempts = attempts + 1, runs = runs + 1, started_at = %(now)s, parked_on = ''
+WHERE id = (
+    SELECT j.id FROM core_job j
+    WHERE j.state = 'queued' AND j.not_before <= %(now)s
+      AND NOT EXISTS (SELECT 1 FROM core_job r WHERE r.lane = j.lane AND r.state = 'running')
+    ORDER BY j.not_before, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def claim() -> Job | None:
+    """Take the job that has been due longest: counted, marked running and committed. None when nothing is due."""
+    for _ in range(5):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(CLAIM, {"now": clock.now()})
+                found = cursor.fetchone()
+        except IntegrityError:  # another worker took a job of the same lane between our look and our write
+            continue
+        return Job.objects.get(pk=found[0]) if found else None
+    return None
+
+
+def run(job: Job) -> None:
+    """Run a claimed job under its lock and record how it ended. Never raises for the job's own faults."""
+    structlog.contextvars.bind_contextvars(request_id=f"job-{job.pk}-{job.runs}")
+    with _lock(job):
+        if not _mine(job).exists():  # a sweep handed the job on between our claim and our lock
+            return
+        if job.kind not in KINDS:
+            _end(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
+            return
+        _work(job)
+
+
+def _work(job: Job) -> None:
+    try:
+        _refuse_while_down(job)
+        KINDS[job.kind].handler(job.key)
+    except RetryLater as error:
+        _again(job, error.reason, after=error.after)
+    except DependencyDown as error:
+        _park(job, error)
+    except NeedsOperator as error:
+        _end(job, Job.State.BLOCKED, error.reason)
+    except Exception as error:  # a bug in a handler must reach the log and the ledger, not the queue
+        # The ledger names the kind of error, not its text, which may hold personal data.
+        log.exception("job_fault", kind=job.kind, job=job.pk)
+        _mend_connection(cut=False)
+        _again(job, f"Unexpected {type(error).__name__}; the log has the trace (job {job.pk}).")
+    except SystemExit:  # django-q2's time-out
+        _mend_connection(cut=True)
+        _again(job, "The job ran longer than its time allows.")
+        raise
+    else:
+        _end(job, Job.State.DONE, "")
+
+
+def _mend_connection(*, cut: bool) -> None:
+    """Get a connection that can record the outcome: the handler's may be broken, or `cut` in the midst of a query.
+
+    The lock falls with the old one; should a sweep take the job over now, this runner's outcome is not written.
+    """
+    if connection.in_atomic_block:
+        return
+    if cut:
+        connection.close()
+    else:
+        connection.close_if_unusable_or_obsolete()
+
+
+@contextmanager
+def _lock(job: Job) -> Iterator[None]:
+    """Hold the database lock that says this runner lives; it falls with the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
+    try:
+        yield
+    finally:
+        if connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
+
+
+# --- how it ends -----------------------------------------------------------------------------------------------------
+
+
+def backoff(attempts: int) -> dt.timedelta:
+    """The wait after the `attempts`-th try: 30 s, 60 s, 120 s, each up to a fifth shorter or longer."""
+    return dt.timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (attempts - 1) * random.uniform(0.8, 1.2))  # noqa: S311
+
+
+def _note(job: Job, outcome: str, reason: str) -> dict[str, Any]:
+    entry = {"at": clock.now().isoformat(), "outcome": outcome, "reason": reason}
+    return {"last_error": reason, "history": [*job.history, entry][-HISTORY:]}
+
+
+def _mine(job: Job) -> Any:
+    """The row, while it is still this run's: a sweep may have handed it on."""
+    return Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, runs=job.runs)
+
+
+@transaction.atomic
+def _end(job: Job, state: Job.State, reason: str) -> None:
+    """Record a final state; success also settles earlier dead or blocked rows of the same kind and key."""
+    ended = _mine(job).update(state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason))
+    if not ended:
+        return
+    if state == Job.State.DONE:
+        Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]).update(
+            state=Job.State.SUPERSEDED
+        )
+        for name in KINDS[job.kind].needs:
+            dependency_up(name)
+    else:
+        log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
+    _ring_lane(job)
+
+
+def _again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
+    """Queue a failed try again with back-off; after the last attempt the job is dead."""
+    if job.attempts >= MAX_ATTEMPTS:
+        _end(job, Job.State.DEAD, reason)
+    else:
+        _requeue(job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))})
+
+
+def _park(job: Job, error: DependencyDown) -> None:
+    """Queue it until the dependency answers; the attempt is given back."""
+    now = clock.now()
+    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever say that it is up again
+        probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
+        down = Dependency(name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300])
+        Dependency.objects.bulk_create([down], ignore_conflicts=True)
+    _requeue(
+        job,
+        "parked",
+        error.reason,
+        {
+            "not_before": now + dt.timedelta(seconds=PARK_SECONDS),
+            "parked_on": error.dependency,
+            "attempts": job.attempts - 1,
+        },
+    )
+
+
+@transaction.atomic
+def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> None:
+    """Back to waiting; when a newer ring already waits, that row takes over the attempts and the wait."""
+    waiting = Job.objects.select_for_update().filter(kind=job.kind, key=job.key, state=Job.State.QUEUED).first()
+    if waiting is None:
+        try:
+            with transaction.atomic():
+                _mine(job).update(state=Job.State.QUEUED, **changes, **_note(job, outcome, reason))
+        except IntegrityError:  # a ring arrived in between
+            _requeue(job, outcome, reason, changes)
+            return
+    if waiting is not None and _mine(job).update(
+        state=Job.State.SUPERSEDED, finished_at=clock.now(), **_note(job, outcome, reason)
+    ):
+        for name, value in ({"attempts": job.attempts} | changes | _note(job, outcome, reason)).items():
+            setattr(waiting, name, value)
+        waiting.save()
+    _ring_lane(job)
+
+
+def _ring_lane(job: Job) -> None:
+    """Somebody of the lane may have been waiting for this run to end."""
+    if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
+        ring()
+
+
+# --- dependencies ----------------------------------------------------------------------------------------------------
+
+
+def _refuse_while_down(job: Job) -> None:
+    """Park the job at once when a system it needs is down, but let one through every `PROBE_SECONDS`."""
+    needs = KINDS[job.kind].needs
+    now = clock.now()
+    for down in Dependency.objects.filter(name__in=needs) if needs else []:
+        probe = Dependency.objects.filter(pk=down.pk, probe_at__lte=now)
+        if not probe.update(probe_at=now + dt.timedelta(seconds=PROBE_SECONDS)):
+            raise DependencyDown(down.name, down.reason)
+
+
+def dependency_up(name: str) -> None:
+    """Note that a system answers; if it was down, everything parked on it becomes due."""
+    if not Dependency.objects.filter(name=name).delete()[0]:
+        return
+    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
+    log.info("dependency_up", dependency=name, jobs=due)
+    for _ in range(min(due, 50)):
+        ring()
+
+
+def _hold_back_parked() -> None:
+    """While a system is down, let the longest parked job try it at each probe; the others wait on without being run.
+
+    Where nothing is parked on it any more, nobody would ever find out that it is up: then it counts as up.
+    """
+    now = clock.now()
+    for down in Dependency.objects.all():
+        parked = Job.objects.filter(state=Job.State.QUEUED, parked_on=down.pk)
+        if down.probe_at > now:
+            parked.filter(not_before__lte=now).update(not_before=now + dt.timedelta(seconds=PARK_SECONDS))
+            continue
+        first = parked.order_by("id").values_list("pk", flat=True).first()
+        if first is None and down.probe_at < now - dt.timedelta(seconds=JOB_SECONDS):
+            down.delete()
+            continue
+        parked.filter(pk=first).update(not_before=now)
+        parked.filter(not_before__lte=now).exclude(pk=first).update(
+            not_before=now + dt.timedelta(seconds=PARK_SECONDS)
+        )
+
+
+# --- the sweep, run every few seconds by `manage.py worker` ------------------------------------------------------------
+
+
+def sweep() -> None:
+    """Take over from dead runners, start what is periodic, and ring for what is due but has lost its ring."""
+    recover()
+    start_periodic()
+    _hold_back_parked()
+    due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
+    rings = OrmQ.objects.filter(lock__lte=Now()).count()
+    for _ in range(min(due, 50) - rings):
+        ring()
+
+
+def recover() -> int:
+    """Queue again the running jobs whose runner's process is gone; returns how many."""
+    count = 0
+    for job in Job.objects.filter(state=Job.State.RUNNING, started_at__lt=clock.now() - CLAIM_GRACE):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
+            if cursor.fetchone()[0]:
+                _again(job, "The worker that ran it died.")
+                count += 1
+    return count
+
+
+def start_periodic() -> None:
+    """Queue each periodic kind whose time has come, once, however many periods were missed."""
+    now = clock.now()
+    for kind in KINDS.values():
+        if not kind.every:
+            continue
+        upcoming = now + dt.timedelta(seconds=kind.every)
+        with transaction.atomic():
+            _, new = Schedule.objects.get_or_create(kind=kind.name, defaults={"next_at": upcoming})
+            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(next_at=upcoming):
+                defer(kind.name, "periodic", reason="schedule")
+
+
+def beat(name: str = "cluster") -> None:
+    """Note a sign of life, in the system's time. django-q2 runs it for the watchdog, which asks by `ask_for_beat`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO core_beat (name, at) VALUES (%s, clock_timestamp())"
+            " ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+            [name],
+        )
+
+
+def ask_for_beat() -> None:
+    """Queue one `beat` for the cluster to run."""
+    async_task("apps.core.jobs.beat")
+
+
+def seconds_silent() -> float:
+    """System seconds since the cluster last ran a beat or started a job; infinite when it never did."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM clock_timestamp() - at) FROM core_beat WHERE name = 'cluster'",
+        )
+        found = cursor.fetchone()
+    return float(found[0]) if found else float("inf")
+
+
+def busy() -> bool:
+    """Whether some job is being run; a dead runner's counts until the next sweep."""
+    return Job.objects.filter(state=Job.State.RUNNING).exists()

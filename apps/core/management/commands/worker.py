@@ -1,0 +1,27 @@
+"""`manage.py worker`: runs jobs until SIGTERM or Ctrl-C."""
+
+from typing import Any, override
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.core.worker import SILENT_SECONDS, Watchdog, run_cluster
+
+
+class Command(BaseCommand):
+    """Runs the job cluster under its watchdog."""
+
+    help = "Run jobs: django-q2's cluster under a watchdog, with the sweep."
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--silent-after", type=float, default=SILENT_SECONDS, help="seconds of silence before the cluster is restarted"
+        )
+        parser.add_argument("--cluster", action="store_true", help="only the cluster, as the watchdog starts it")
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["cluster"]:
+            run_cluster()
+        else:
+            Watchdog(silent_after=options["silent_after"]).watch()

@@ -1,0 +1,132 @@
+"""The rows of the floor: jobs, schedules, dependencies, the audit trail and rate limits."""
+
+from typing import Any, ClassVar, override
+
+from django.db import models
+from django.db.models import Q
+
+
+class Job(models.Model):
+    """One durable piece of work. Written only by `core.jobs`; django-q2 merely says when to look."""
+
+    class State(models.TextChoices):
+        """Where the work stands. At most one row per kind and key is queued, at most one per lane runs."""
+
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        SUPERSEDED = "superseded", "Taken over by a newer run"
+        BLOCKED = "blocked", "Needs an operator"
+        DEAD = "dead", "Gave up"
+
+    kind = models.CharField(max_length=64)
+    key = models.CharField(max_length=200)
+    lane = models.CharField(max_length=270, help_text="Jobs of one lane never run at the same time.")
+    state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
+    reason = models.CharField(max_length=300, blank=True, help_text="Who or what asked for it last.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Counted before the work starts.")
+    runs = models.PositiveIntegerField(default=0, help_text="How often it was started, parked runs included.")
+    not_before = models.DateTimeField()
+    parked_on = models.CharField(max_length=32, blank=True, help_text="The system that is down, if that is why it waits.")
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+    history = models.JSONField(default=list, blank=True, help_text="The last runs: at, outcome, reason.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["kind", "key"], condition=Q(state="queued"), name="job_one_waiting_per_kind_and_key"
+            ),
+            models.UniqueConstraint(fields=["lane"], condition=Q(state="running"), name="job_one_running_per_lane"),
+            models.CheckConstraint(condition=~Q(state="running") | Q(started_at__isnull=False), name="job_running_has_start"),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["not_before", "id"], condition=Q(state="queued"), name="job_due"),
+            models.Index(fields=["state", "-id"], name="job_state"),
+            models.Index(fields=["kind", "key", "-id"], name="job_kind_key"),
+            models.Index(fields=["finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_finished"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+class Schedule(models.Model):
+    """When a periodic kind of job is due next."""
+
+    kind = models.CharField(max_length=64, primary_key=True)
+    next_at = models.DateTimeField()
+
+    @override
+    def __str__(self) -> str:
+        return self.kind
+
+
+class Dependency(models.Model):
+    """A system we call that is known to be down; the row goes when it answers again."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    down_since = models.DateTimeField()
+    probe_at = models.DateTimeField(help_text="When the next job may try it.")
+    reason = models.CharField(max_length=300)
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+class Beat(models.Model):
+    """The last sign of life of a part of the system, in the system's own time."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    at = models.DateTimeField()
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """One line of a timeline: who did what to whom and why. Append-only: a trigger refuses change and deletion."""
+
+    at = models.DateTimeField()
+    subject_kind = models.CharField(max_length=32, help_text="profile, instance, product, job, …")
+    subject_id = models.CharField(max_length=64)
+    action = models.CharField(max_length=64)
+    actor = models.CharField(max_length=150, help_text="staff:<username>, customer, stripe:<event>, system")
+    reason = models.CharField(max_length=500, blank=True)
+    before = models.JSONField(default=dict, blank=True)
+    after = models.JSONField(default=dict, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    prev_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject")]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.subject_kind} {self.subject_id}: {self.action}"
+
+
+class RateLimit(models.Model):
+    """How often one subject did one thing in one window of time. The subject is a keyed hash, never clear text."""
+
+    name = models.CharField(max_length=64)
+    subject = models.CharField(max_length=64)
+    window = models.BigIntegerField(help_text="Start of the window in Unix seconds.")
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["name", "subject", "window"], name="rate_limit_one_row_per_window")
+        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["window"], name="rate_limit_window")]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name} {self.used}"

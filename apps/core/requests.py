@@ -1,0 +1,127 @@
+"""What every request gets (id, log context, headers), who is asking, and how JSON APIs read and refuse input."""
+
+import functools
+import ipaddress
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+from apps.core.errors import BadInput
+
+MAX_JSON_BYTES = 16 * 1024
+MAX_JSON_DEPTH = 6
+HEADERS = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=()",
+}
+
+
+def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Django middleware: binds a request id to the logs, adds the headers every answer carries, forbids caching."""
+
+    def serve(request: HttpRequest) -> HttpResponse:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex)
+        response = get_response(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if not request.path.startswith(settings.STATIC_URL):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return serve
+
+
+def client_address(request: HttpRequest) -> str:
+    """The visitor's address as the last trusted proxy saw it; an IPv6 address as its /64. Never raises."""
+    found = request.META.get("REMOTE_ADDR", "")
+    if settings.TRUSTED_PROXY_COUNT:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        if len(hops) >= settings.TRUSTED_PROXY_COUNT:
+            found = hops[-settings.TRUSTED_PROXY_COUNT]
+    try:
+        address = ipaddress.ip_address(found)
+    except ValueError:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network(f"{address}/64", strict=False))
+    return str(address)
+
+
+def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
+    """A POST-only JSON view: `view(request, body, …)` gets a checked dict and returns one.
+
+    Refusals (`BadInput`) become `{"error": {"message", "field", "code"}}` with their 4xx status.
+    """
+
+    @functools.wraps(view)
+    def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return JsonResponse(_error(BadInput("Use POST.", code="method")), status=405, headers={"Allow": "POST"})
+        try:
+            return JsonResponse(view(request, read_json(request), *args, **kwargs))
+        except BadInput as refusal:
+            return JsonResponse(_error(refusal), status=refusal.status)
+
+    return serve
+
+
+def _error(refusal: BadInput) -> dict[str, Any]:
+    return {"error": {"message": refusal.message, "field": refusal.field, "code": refusal.code}}
+
+
+def read_json(request: HttpRequest) -> dict[str, Any]:
+    """The body as a JSON object; BadInput when it is too large, not JSON, not an object, too deep or holds a NUL."""
+    if int(request.headers.get("Content-Length") or 0) > MAX_JSON_BYTES:
+        raise BadInput("That is too much data.", code="too_large", status=413)
+    if len(request.body) > MAX_JSON_BYTES:
+        raise BadInput("That is too much data.", code="too_large", status=413)
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("The request is not valid JSON.", code="json") from error
+    if not isinstance(body, dict):
+        raise BadInput("The request must be a JSON object.", code="json")
+    _check(body, MAX_JSON_DEPTH)
+    return body
+
+
+def _check(value: Any, depth: int) -> None:
+    """Refuse nesting beyond `depth` and text that Postgres cannot store (NUL, lone surrogates)."""
+    if depth == 0:
+        raise BadInput("The request is nested too deeply.", code="json")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check(key, depth)
+            _check(item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, str) and ("\x00" in value or not _encodable(value)):
+        raise BadInput("The request holds characters that cannot be stored.", code="characters")
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def text_field(body: dict[str, Any], name: str, *, limit: int = 200, required: bool = True) -> str:
+    """The text `name` of a JSON body, stripped; BadInput names the field when it is missing, no text or too long."""
+    value = body.get(name, "")
+    if not isinstance(value, str):
+        raise BadInput(f"“{name}” must be text.", field=name)
+    value = value.strip()
+    if required and not value:
+        raise BadInput("Please fill this in.", field=name, code="required")
+    if len(value) > limit:
+        raise BadInput(f"Please use at most {limit} characters.", field=name, code="too_long")
+    return value

@@ -1,0 +1,28 @@
+"""Words that stand for a person's access, shared by the pure policy and by the rows. No Django in here."""
+
+from enum import StrEnum
+
+
+class AccessState(StrEnum):
+    """What a person's access is; the table in access/policy.py says when."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    GRACE = "grace"
+    SUSPENDED = "suspended"
+    RECOVERING = "recovering"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    HELD = "held"
+
+
+LABELS = {
+    AccessState.NONE: "Never paid",
+    AccessState.ACTIVE: "Active",
+    AccessState.GRACE: "Payment late",
+    AccessState.SUSPENDED: "Suspended",
+    AccessState.RECOVERING: "Recovering",
+    AccessState.CANCELED: "Canceled",
+    AccessState.EXPIRED: "Expired",
+    AccessState.HELD: "On hold",
+}

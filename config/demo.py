@@ -1,0 +1,250 @@
+"""`manage.py demo`: the whole of Frontdesk on this machine, with stand-ins for Stripe, Keycloak and Mailgun.
+
+Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
+Ctrl-C. Nothing in here is read by the application; it sees only the environment that `environment` returns.
+"""
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from apps.core.children import die_with_parent
+from config import postgres
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTUP_SECONDS = 120
+STOP_SECONDS = 20
+PASSWORD = "correct horse battery"  # noqa: S105  (of the people in the demo's realm file)
+
+
+class DemoError(Exception):
+    """The demo cannot start or go on; the message is for the person at the terminal."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the demo for the given command-line arguments; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    demo = Demo(data=options.data.resolve(), port=options.port, sandbox_port=options.sandbox_port)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if options.reset:
+            demo.reset()
+        demo.start()
+        return demo.walk() if options.walk else demo.wait()
+    except (DemoError, postgres.PostgresError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        demo.stop()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="manage.py demo", description="Run all of Frontdesk on this machine.")
+    parser.add_argument("--port", type=int, default=8000, help="the site's port (8000)")
+    parser.add_argument("--sandbox-port", type=int, default=8001, help="the sandbox's port (8001)")
+    parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where everything is kept")
+    parser.add_argument("--reset", action="store_true", help="forget everything kept there, then start")
+    parser.add_argument("--walk", action="store_true", help="walk one customer through a whole life, then stop")
+    return parser
+
+
+class Demo:
+    """The processes of one demo, and the folder they keep their data in."""
+
+    def __init__(self, *, data: Path, port: int, sandbox_port: int) -> None:
+        self.data, self.port, self.sandbox_port = data, port, sandbox_port
+        self.site = f"http://localhost:{port}"
+        self.sandbox = f"http://localhost:{sandbox_port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.env: dict[str, str] = {}
+        self.began = time.monotonic()
+
+    def reset(self) -> None:
+        """Forget the database, the sandbox's state and the logs."""
+        postgres.stop(self.data / "postgres", remove=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def start(self) -> None:
+        """Bring everything up, in the order of who needs whom, saying what is being done."""
+        for name, port in (("--port", self.port), ("--sandbox-port", self.sandbox_port)):
+            _refuse_taken_port(name, port)
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._say("Postgres")
+        socket_directory = postgres.start(self.data / "postgres")
+        self.env = environment(
+            data=self.data, site=self.site, sandbox=self.sandbox, postgres_host=socket_directory
+        )
+        self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
+        sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
+        sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
+        sandbox += ["--webhook-secret", self.env["STRIPE_WEBHOOK_SECRET"], "--clock-file", self.env["CLOCK_OFFSET_FILE"]]
+        self._launch("sandbox", [sys.executable, "-m", "apps.sandbox", *sandbox])
+        self._launch("web", _granian(self.port))
+        self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
+        self._say("Database tables and demo catalogue (the first time takes longest)")
+        self._manage("demo_prepare")
+        self._say("Web server and worker")
+        self._launch("worker", [sys.executable, "manage.py", "worker"])
+        self._until("web", lambda: _answers(f"{self.site}/health/live"))
+        self._until("worker", lambda: _answers(f"{self.site}/health/"))
+
+    def wait(self) -> int:
+        """Say where to click, then watch over the processes until Ctrl-C; 1 if one of them ended by itself."""
+        print(_welcome(self.site, self.sandbox, time.monotonic() - self.began), flush=True)
+        while True:
+            self._check()
+            time.sleep(0.5)
+
+    def walk(self) -> int:
+        """Walk one customer through a whole life over HTTP; 0 if every state was right."""
+        command = [sys.executable, "-m", "apps.sandbox.walk", "--site", self.site, "--sandbox", self.sandbox]
+        return subprocess.run(command, cwd=ROOT, env=self.env, check=False).returncode
+
+    def stop(self) -> None:
+        """Let every process finish what it does, then stop Postgres."""
+        if not self.processes:
+            return
+        print("Stopping.", flush=True)
+        for interrupt in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of it running
+            signal.signal(interrupt, signal.SIG_IGN)
+        for name in ("web", "worker", "sandbox"):
+            if name in self.processes:
+                _end(self.processes[name])
+        postgres.stop(self.data / "postgres")
+
+    def _say(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.began:5.1f} s] {text}", flush=True)
+
+    def _launch(self, name: str, command: list[str]) -> None:
+        """Start a process of its own group, so that Ctrl-C reaches only us and we stop them in order."""
+        log = (self.data / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(
+            command, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
+        )
+
+    def _manage(self, command: str) -> None:
+        done = subprocess.run([sys.executable, "manage.py", command], cwd=ROOT, env=self.env, check=False)
+        if done.returncode:
+            raise DemoError(f"`manage.py {command}` failed; what it said is above.")
+
+    def _until(self, name: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not ready():
+            self._check()
+            if time.monotonic() > deadline:
+                raise DemoError(f"The {name} did not start within {STARTUP_SECONDS} s; see {self.data / name}.log.")
+            time.sleep(0.1)
+
+    def _check(self) -> None:
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise DemoError(f"The {name} ended by itself (code {process.returncode}); see {self.data / name}.log.")
+
+
+def environment(*, data: Path, site: str, sandbox: str, postgres_host: str) -> dict[str, str]:
+    """The environment of every process: the application's variables, pointing to the sandbox as to the real systems."""
+    secret = data / "django-secret-key"
+    if not secret.exists():
+        secret.write_text(secrets.token_urlsafe(64))
+        secret.chmod(0o600)
+    ours = {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DJANGO_SECRET_KEY_FILE": str(secret),
+        "BASE_URL": site,
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "CLOCK_OFFSET_FILE": str(data / "clock"),
+        "POSTGRES_HOST": postgres_host,
+        "POSTGRES_PORT": "5432",
+        "POSTGRES_DB": postgres.NAME,
+        "POSTGRES_USER": postgres.NAME,
+        "POSTGRES_PASSWORD": "not-asked-for",
+        "KEYCLOAK_SERVER_URL": f"{sandbox}/keycloak",
+        "KEYCLOAK_REALM": "frontdesk",
+        "KEYCLOAK_CANARY_USERNAME": "stranger.stan",
+        "OIDC_RP_CLIENT_ID": "frontdesk-web",
+        "OIDC_RP_CLIENT_SECRET": "dev-only-web-secret",
+        "KEYCLOAK_ADMIN_CLIENT_ID": "frontdesk-sync",
+        "KEYCLOAK_ADMIN_CLIENT_SECRET": "dev-only-sync-secret",
+        "STRIPE_SECRET_KEY": "sk_test_sandbox00000000000000000000",
+        "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox00000000000000000000",
+        "STRIPE_WEBHOOK_SECRET": "whsec_sandbox_0123456789abcdef0123456789abcdef",
+        "STRIPE_API_HOST": f"{sandbox}/stripe",
+        "STRIPE_JS_URL": f"{sandbox}/stripe/js/stripe.js",
+        "STRIPE_CSP_HOSTS": sandbox,
+        "MAILGUN_API_KEY": "key-sandbox",
+        "MAILGUN_API_URL": f"{sandbox}/mailgun/v3",
+        "MAILGUN_DOMAIN": "mail.example.com",
+        "PROMETHEUS_METRICS_API_KEY": "metrics-0123456789abcdef0123456789abcdef",
+        "SANDBOX_BASE_URL": sandbox,
+        "SANDBOX_APP_URL": site,
+    }
+    # A developer's own variables for another installation must not leak into the demo.
+    passed = {name: value for name, value in os.environ.items() if not name.startswith(("POSTGRES_", "DATABASE_", "STRIPE_", "PG"))}
+    return passed | ours
+
+
+def _granian(port: int) -> list[str]:
+    return [
+        *[sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)],
+        *["--http", "1", "--no-ws", "--workers", "1", "--blocking-threads", "4", "--backpressure", "256"],
+        *["--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"],
+        "config.wsgi:application",
+    ]
+
+
+def _refuse_taken_port(option: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoError(f"Port {port} is taken. Stop what uses it, or choose another with {option}.") from error
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  (our own addresses)
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _welcome(site: str, sandbox: str, seconds: float) -> str:
+    return f"""
+Frontdesk runs, {seconds:.0f} s after the start. Nothing here costs real money or sends real mail.
+
+  Sign up as a customer      {site}/onboarding/      (pay with 4242 4242 4242 4242)
+  Read the mails             {sandbox}/inbox/
+  Log in as a customer       {site}/dashboard/
+  The staff console          {site}/admin/           admin.ada or support.sam, password: {PASSWORD}
+  The sandbox                {sandbox}/              clock, faults, webhooks, state
+
+Ctrl-C stops everything; the data is kept for the next start (--reset forgets it).
+"""

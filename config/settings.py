@@ -1,0 +1,323 @@
+"""Every setting of Frontdesk, from the environment alone. Environments differ by values, never by code.
+
+The table of variables is in README.md; .env.example lists them. Cross-checks are system checks in apps/core/checks.py.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import django_stubs_ext
+
+from apps.core.logs import logging_settings
+from config.environment import boolean, integer, secret, text, words
+
+django_stubs_ext.monkeypatch()  # ModelAdmin[UserProfile] and the like, see django-stubs' README
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- The site ---------------------------------------------------------------------------------------------------------
+SECRET_KEY = secret("DJANGO_SECRET_KEY")
+DEBUG = boolean("DEBUG", default=False)
+BASE_URL = text("BASE_URL", "http://localhost:8000").rstrip("/")
+_site = urlsplit(BASE_URL)
+HTTPS = _site.scheme == "https"
+ALLOWED_HOSTS = [_site.hostname or "localhost", *words("ALLOWED_HOSTS")]
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+# A file that holds a number of seconds added to the system's time, for rehearsals; empty: the system's time.
+CLOCK_OFFSET_FILE = text("CLOCK_OFFSET_FILE", "")
+
+INSTALLED_APPS = [
+    "django_prometheus",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "csp",
+    "djstripe",
+    "django_q",
+    "anymail",
+    "apps.core",
+    "apps.accounts",
+    "apps.catalog",
+    "apps.billing",
+    "apps.identity",
+    "apps.instances",
+    "apps.notifications",
+    "apps.access",
+    "apps.storefront",
+    "apps.dashboard",
+    "apps.console",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "apps.core.requests.request_context",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.core.brand.brand",
+            ],
+        },
+    },
+]
+
+# --- The operator's brand ---------------------------------------------------------------------------------------------
+BRAND = {
+    "name": text("BRAND_NAME", "Frontdesk"),
+    "logo_url": text("BRAND_LOGO_URL", ""),
+    "color": text("BRAND_COLOR", "#2f5d50"),
+    "support_email": text("SUPPORT_EMAIL", "support@example.com"),
+    "terms_url": text("TERMS_URL", ""),
+    "privacy_url": text("PRIVACY_URL", ""),
+    "imprint_url": text("IMPRINT_URL", ""),
+}
+# The version of the terms a customer accepts at signup; kept with the signup.
+TERMS_VERSION = text("TERMS_VERSION", "1")
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+
+
+def _database() -> dict[str, Any]:
+    """DATABASE_URL when it is set, else POSTGRES_*; POSTGRES_HOST may be a directory with a socket."""
+    url = secret("DATABASE_URL", "")
+    if url:
+        parts = urlsplit(url)
+        found = {
+            "NAME": unquote(parts.path.lstrip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": str(parts.port or ""),
+        }
+    else:
+        found = {
+            "NAME": text("POSTGRES_DB"),
+            "USER": text("POSTGRES_USER"),
+            "PASSWORD": secret("POSTGRES_PASSWORD"),
+            "HOST": text("POSTGRES_HOST"),
+            "PORT": text("POSTGRES_PORT", "5432"),
+        }
+    return found | {
+        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"application_name": "frontdesk", "connect_timeout": 5},
+    }
+
+
+DATABASES = {"default": _database()}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+}
+# One generated file instead of the 50 seconds of dj-stripe's own chain; a test compares the schemas.
+MIGRATION_MODULES = {"djstripe": "apps.billing.djstripe_migrations"}
+
+# --- Cookies, headers, sizes ------------------------------------------------------------------------------------------
+_prefix = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_prefix}frontdesk-sid"
+CSRF_COOKIE_NAME = f"{_prefix}frontdesk-csrf"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Lax: the way back from Keycloak is a cross-site GET
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_SSL_REDIRECT = HTTPS and boolean("SECURE_SSL_REDIRECT", default=True)
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_HSTS_SECONDS = 63_072_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "strict-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# How many proxies stand before us; each adds one address to X-Forwarded-For. 0: none, the header is ignored.
+TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", 0)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 0
+
+KEYCLOAK_SERVER_URL = text("KEYCLOAK_SERVER_URL").rstrip("/")
+_keycloak = urlsplit(KEYCLOAK_SERVER_URL)
+KEYCLOAK_ORIGIN = f"{_keycloak.scheme}://{_keycloak.netloc}"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'", KEYCLOAK_ORIGIN],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+}
+
+# --- Static files -----------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# The image is built with collectstatic and serves hashed, compressed files; a checkout serves them as they lie there.
+_collected = (STATIC_ROOT / "staticfiles.json").exists()
+WHITENOISE_USE_FINDERS = not _collected
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _collected
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- Keycloak: login (OIDC) and Admin API -----------------------------------------------------------------------------
+KEYCLOAK_REALM = text("KEYCLOAK_REALM")
+KEYCLOAK_ISSUER = f"{KEYCLOAK_SERVER_URL}/realms/{KEYCLOAK_REALM}"
+OIDC_RP_CLIENT_ID = text("OIDC_RP_CLIENT_ID")
+OIDC_RP_CLIENT_SECRET = secret("OIDC_RP_CLIENT_SECRET")
+KEYCLOAK_ADMIN_CLIENT_ID = text("KEYCLOAK_ADMIN_CLIENT_ID")
+KEYCLOAK_ADMIN_CLIENT_SECRET = secret("KEYCLOAK_ADMIN_CLIENT_SECRET")
+# Instance groups live below this group; it is ours alone. Staff groups live below the second.
+KEYCLOAK_PARENT_GROUP = text("KEYCLOAK_PARENT_GROUP", "/frontdesk").rstrip("/")
+KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")
+# A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
+KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "/accounts/oidc/keycloak/login/"
+LOGIN_REDIRECT_URL = "/dashboard/"
+LOGOUT_REDIRECT_URL = ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.KeycloakAdapter"
+SOCIALACCOUNT_ONLY = True
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "keycloak",
+                "name": "Keycloak",
+                "client_id": OIDC_RP_CLIENT_ID,
+                "secret": OIDC_RP_CLIENT_SECRET,
+                "settings": {"server_url": f"{KEYCLOAK_ISSUER}/.well-known/openid-configuration"},
+            }
+        ],
+    }
+}
+
+# --- Stripe -----------------------------------------------------------------------------------------------------------
+STRIPE_SECRET_KEY = secret("STRIPE_SECRET_KEY")
+STRIPE_PUBLISHABLE_KEY = text("STRIPE_PUBLISHABLE_KEY")
+STRIPE_WEBHOOK_SECRET = secret("STRIPE_WEBHOOK_SECRET")
+# The former signing secret, accepted too while the endpoint's secret is being rotated.
+STRIPE_WEBHOOK_SECRET_PREVIOUS = secret("STRIPE_WEBHOOK_SECRET_PREVIOUS", "")
+STRIPE_API_VERSION = "2026-08-26.dahlia"
+STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
+STRIPE_ALLOW_LIVE = boolean("STRIPE_ALLOW_LIVE", default=False)
+STRIPE_API_HOST = text("STRIPE_API_HOST", "https://api.stripe.com").rstrip("/")
+SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # the host above is always set; its default is Stripe's own
+STRIPE_ACCOUNT_ID = text("STRIPE_ACCOUNT_ID", "acct_frontdesk")
+STRIPE_JS_URL = text("STRIPE_JS_URL", "https://js.stripe.com/dahlia/stripe.js")
+# The hosts the checkout page may load, frame and call, see docs.stripe.com/security/guide.
+STRIPE_CSP_HOSTS = words(
+    "STRIPE_CSP_HOSTS",
+    "https://js.stripe.com https://checkout.stripe.com https://hooks.stripe.com https://api.stripe.com",
+)
+STRIPE_CHECKOUT_UI = text("STRIPE_CHECKOUT_UI", "embedded")
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
+
+# --- Mail -------------------------------------------------------------------------------------------------------------
+EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
+MAILGUN_API_KEY = secret("MAILGUN_API_KEY")
+MAILGUN_DOMAIN = text("MAILGUN_DOMAIN", "example.com")
+MAILGUN_WAITLIST_ADDRESS = text("MAILGUN_WAITLIST_ADDRESS", "")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"{BRAND['name']} <no-reply@{MAILGUN_DOMAIN}>")
+ANYMAIL = {
+    "MAILGUN_API_KEY": MAILGUN_API_KEY,
+    "MAILGUN_SENDER_DOMAIN": MAILGUN_DOMAIN,
+    "MAILGUN_API_URL": text("MAILGUN_API_URL", "https://api.mailgun.net/v3"),
+    "REQUESTS_TIMEOUT": 10,
+}
+
+# --- Policy: what happens when money is late or ends (apps/access/policy.py) ------------------------------------------
+PAYMENT_GRACE_DAYS = integer("PAYMENT_GRACE_DAYS", 0)
+RECOVERY_WINDOW_HOURS = integer("RECOVERY_WINDOW_HOURS", 72, minimum=1)
+FINAL_EXPIRY_DAYS = integer("FINAL_EXPIRY_DAYS", 30, minimum=1)
+
+# --- Jobs (apps/core/jobs.py; django-q2 executes, our Job row is the truth) -------------------------------------------
+WORKER_PROCESSES = integer("WORKER_PROCESSES", 2, minimum=1)
+JOB_TIMEOUT_SECONDS = 60
+Q_CLUSTER = {
+    "name": "frontdesk",
+    "orm": "default",
+    "workers": WORKER_PROCESSES,
+    "queue_limit": WORKER_PROCESSES,
+    "bulk": 1,
+    "poll": 0.2,
+    "timeout": JOB_TIMEOUT_SECONDS,
+    # The lock counts from prefetch, so it must outlast the whole prefetched queue; the minute sweep re-wakes earlier.
+    "retry": 300,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "catch_up": False,
+    "save_limit": -1,
+    "recycle": 500,
+    "max_rss": 300_000,
+}
+
+# --- Metrics and logs -------------------------------------------------------------------------------------------------
+PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")
+PROMETHEUS_EXPORT_MIGRATIONS = False
+LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
+LOGGING = logging_settings(LOG_LEVEL)
+
+# --- The console's look and menu --------------------------------------------------------------------------------------
+from config.unfold import UNFOLD  # noqa: E402, F401  (a setting by its name; the file holds data only)

@@ -1,0 +1,23 @@
+"""Every route, by the app that answers it."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.billing.intake import webhook
+from apps.core.health import health, live
+from apps.core.metrics import metrics
+
+urlpatterns = [
+    path("onboarding/webhook/", webhook, name="stripe-webhook"),
+    path("onboarding/", include("apps.storefront.urls")),
+    path("recovery/", include("apps.storefront.urls_recovery")),
+    path("dashboard/", include("apps.dashboard.urls")),
+    path("", include("apps.accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("health/", health, name="health"),
+    path("health/live", live, name="health-live"),
+    path("metrics", metrics, name="metrics"),
+    path("", RedirectView.as_view(pattern_name="dashboard"), name="home"),
+]
