@@ -1,0 +1,126 @@
+"""Carrying out a plan, step by step. Every step may be repeated; each writes what it did to the timeline."""
+
+from collections.abc import Callable
+from typing import Any
+
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from apps.access import plan as steps
+from apps.access.plan import Step
+from apps.access.policy import Decision
+from apps.accounts import sessions
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+from apps.core import audit
+from apps.core.errors import NeedsOperator
+from apps.identity.keycloak import client
+from apps.identity.passwords import request_password_mail
+from apps.identity.protocol import NewUser
+from apps.instances import allocation
+from apps.instances.models import Instance
+
+
+def apply(profile: UserProfile, decision: Decision, plan: tuple[Step, ...]) -> None:
+    """Do every step in order. A product without room does not stop the rest; it is raised at the end (NeedsOperator)."""
+    full: list[str] = []
+    for step in plan:
+        if isinstance(step, steps.AssignSeat):
+            if not _assign(profile, step.product):
+                full.append(step.product)
+        else:
+            STEPS[type(step)](profile, step)
+    if full and all(isinstance(step, steps.AssignSeat) for step in plan):
+        # Nothing else is left to do: the paid app without a place needs somebody to make room.
+        raise NeedsOperator(f"No instance of {', '.join(full)} has room. The first free seat goes to the longest waiting.")
+
+
+def _create(profile: UserProfile, _step: Any) -> None:
+    user = profile.user
+    keycloak_id = client().create_user(
+        NewUser(
+            username=user.username,
+            email=profile.email,
+            first_name=user.first_name,
+            last_name=user.last_name,
+            onboarding_id=str(profile.onboarding_id),
+            attributes={},
+        )
+    )
+    with transaction.atomic():
+        profile.keycloak_id = keycloak_id
+        profile.save(update_fields=["keycloak_id"])
+        # Login finds the person by Keycloak's subject alone; this row is that link.
+        SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
+        _record(profile, "account_created", after={"keycloak_id": keycloak_id})
+        request_password_mail(profile, reason="account created")
+
+
+def _assign(profile: UserProfile, product: str) -> bool:
+    seat = allocation.assign(profile=profile, product=_product(product), returning=profile.synced_at is not None)
+    return seat is not None
+
+
+def _retain(profile: UserProfile, step: steps.RetainSeat) -> None:
+    allocation.retain(profile=profile, product=_product(step.product))
+
+
+def _release(profile: UserProfile, step: steps.ReleaseSeat) -> None:
+    allocation.release(profile=profile, product=_product(step.product))
+
+
+def _product(slug: str) -> Product:
+    return Product.objects.get(slug=slug)
+
+
+def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
+    client().update_user(_id(profile), enabled=step.enabled, attributes=step.attributes)
+    if step.enabled is not None:
+        _record(profile, "account_enabled" if step.enabled else "account_disabled")
+    if step.attributes:
+        _record(profile, "attributes_written", after=dict(step.attributes))
+
+
+def _join(profile: UserProfile, step: steps.JoinGroup) -> None:
+    client().join_group(_id(profile), step.group)
+    _record(profile, "group_joined", after={"group": step.group})
+
+
+def _leave(profile: UserProfile, step: steps.LeaveGroup) -> None:
+    client().leave_group(_id(profile), step.group)
+    _record(profile, "group_left", before={"group": step.group})
+
+
+def _local_groups(profile: UserProfile, step: steps.SetLocalGroups) -> None:
+    with transaction.atomic():
+        others = profile.user.groups.exclude(pk__in=Instance.objects.values("group_id"))
+        profile.user.groups.set([*others, *Group.objects.filter(name__in=step.groups)])
+
+
+def _end_sessions(profile: UserProfile, _step: Any) -> None:
+    client().end_sessions(_id(profile))
+    sessions.end_sessions(profile.user)
+    _record(profile, "sessions_ended")
+
+
+def _id(profile: UserProfile) -> str:
+    if not profile.keycloak_id:
+        raise NeedsOperator(f"Subscriber {profile.pk} has no Keycloak account.")
+    return profile.keycloak_id
+
+
+def _record(profile: UserProfile, action: str, **detail: Any) -> None:
+    audit.record(subject=profile.subject, action=action, **detail)
+
+
+STEPS: dict[type, Callable[[UserProfile, Any], None]] = {
+    steps.CreateAccount: _create,
+    steps.RetainSeat: _retain,
+    steps.ReleaseSeat: _release,
+    steps.UpdateAccount: _update,
+    steps.JoinGroup: _join,
+    steps.LeaveGroup: _leave,
+    steps.SetLocalGroups: _local_groups,
+    steps.EndSessions: _end_sessions,
+}

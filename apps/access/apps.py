@@ -1,0 +1,20 @@
+"""The heart: decides what a person should have and makes it so."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class AccessConfig(AppConfig):
+    """Registers the job kinds and listens to the apps below."""
+
+    name = "apps.access"
+
+    @override
+    def ready(self) -> None:
+        from apps.access import gauges, reconcile, signups, watches
+
+        gauges.register()
+        reconcile.register()
+        signups.register()
+        watches.register()

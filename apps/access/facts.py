@@ -1,0 +1,65 @@
+"""The facts about one person, read from our own rows: the only Django-side reader of `policy.Facts`."""
+
+import datetime as dt
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Value
+from django.db.models.functions import Coalesce
+
+from apps.access.models import AccessOverride
+from apps.access.policy import Facts, OverrideFact, SubscriptionFact, Terms
+from apps.accounts.models import UserProfile
+from apps.billing import subscriptions
+from apps.catalog.entitlements import Entitlements, total
+from apps.catalog.offers import offers
+from apps.core import clock
+
+
+def terms() -> Terms:
+    """The operator's terms, from settings."""
+    return Terms(
+        grace=dt.timedelta(days=settings.PAYMENT_GRACE_DAYS), expiry=dt.timedelta(days=settings.FINAL_EXPIRY_DAYS)
+    )
+
+
+def facts_of(profile: UserProfile) -> Facts:
+    """Everything `decide` may know about `profile`, as of now. Six queries, no call."""
+    catalogue = offers()
+    states = subscriptions.of_customer(profile.stripe_customer_id)
+    overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
+    return Facts(
+        now=clock.now(),
+        terms=terms(),
+        subscriptions=tuple(_subscription(state, catalogue) for state in states),
+        overrides=tuple(_override(row, catalogue) for row in overrides),
+        recovering_until=profile.recovering_until,
+    )
+
+
+def _subscription(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:
+    lines = [catalogue[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalogue]
+    return SubscriptionFact(
+        id=state.id,
+        status=state.status,
+        entitlements=total(lines),
+        cancel_at=state.cancel_at,
+        ended_at=state.ended_at,
+        past_due_since=state.past_due_since,
+        money_returned=state.money_returned,
+    )
+
+
+def _override(row: AccessOverride, catalogue: dict[int, Entitlements]) -> OverrideFact:
+    return OverrideFact(
+        kind=row.kind,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        entitlements=total(catalogue[product.pk] for product in row.products.all()),
+        reason=row.reason,
+    )
+
+
+def first_of(column: Any, moment: dt.datetime) -> Coalesce:
+    """SQL: the column if it holds a moment, else `moment`."""
+    return Coalesce(column, Value(moment))

@@ -1,0 +1,44 @@
+"""Staff's own word on somebody's access: dated, reasoned, and stronger than billing."""
+
+from typing import Any, ClassVar, override
+
+from django.db import models
+from django.db.models import F, Q
+
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+
+
+class AccessOverride(models.Model):
+    """A hold, a grant or a no-suspend on one person, in force from its start until its end or until lifted."""
+
+    class Kind(models.TextChoices):
+        """What it does; see the table in policy.py."""
+
+        HOLD = "hold", "Hold: no access, whatever is paid"
+        GRANT = "grant", "Grant: access without payment"
+        NO_SUSPEND = "no_suspend", "No suspension while a payment is late"
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="overrides")
+    kind = models.CharField(max_length=10, choices=Kind)
+    products = models.ManyToManyField(Product, blank=True, related_name="+", help_text="What a grant gives.")
+    reason = models.CharField(max_length=500)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty only for a hold: until staff lift it.")
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(condition=~Q(reason=""), name="override_has_a_reason"),
+            models.CheckConstraint(condition=Q(kind="hold") | Q(ends_at__isnull=False), name="override_ends"),
+            models.CheckConstraint(condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")), name="override_in_order"),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["profile"], condition=Q(lifted_at__isnull=True), name="override_standing")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.profile_id}"

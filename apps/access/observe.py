@@ -1,0 +1,48 @@
+"""What is: the Keycloak account and the seats of one person, as the plan wants to see them."""
+
+from django.contrib.auth.models import Group
+
+from apps.access.plan import Observed, ObservedAccount, ObservedSeat
+from apps.accounts.models import UserProfile
+from apps.catalog.entitlements import attribute_names
+from apps.catalog.offers import everything
+from apps.core.errors import NeedsOperator
+from apps.identity.keycloak import client
+from apps.instances.models import Instance, Seat
+
+
+def observe(profile: UserProfile) -> Observed:
+    """Read the account from Keycloak and the seats from our rows. NeedsOperator when Keycloak has lost the account."""
+    return Observed(
+        account=_account(profile),
+        seats=_seats(profile),
+        local_groups=_local_groups(profile),
+        owned_attributes=attribute_names(everything()),
+    )
+
+
+def _account(profile: UserProfile) -> ObservedAccount | None:
+    if not profile.keycloak_id:
+        return None
+    found = client().get_user(profile.keycloak_id)
+    if found is None:
+        # A stored id that is gone is somebody's deed in Keycloak; making a new account in silence could hide it.
+        raise NeedsOperator(f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here.")
+    return ObservedAccount(
+        enabled=found.enabled,
+        attributes={name: "##".join(values) for name, values in found.attributes.items()},
+        groups=found.groups,
+        sessions=0 if found.enabled else client().session_count(profile.keycloak_id),
+    )
+
+
+def _seats(profile: UserProfile) -> dict[str, ObservedSeat]:
+    live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED).select_related("product", "instance__group")
+    return {
+        seat.product.slug: ObservedSeat(seat.instance.slug, seat.state, seat.instance.group.name) for seat in live
+    }
+
+
+def _local_groups(profile: UserProfile) -> frozenset[str]:
+    of_instances = Instance.objects.values("group_id")
+    return frozenset(Group.objects.filter(user=profile.user_id, pk__in=of_instances).values_list("name", flat=True))

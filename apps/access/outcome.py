@@ -1,0 +1,55 @@
+"""What a look leaves behind: the profile's access columns, the timeline, and the mails a change of state calls for."""
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+
+from apps.access.policy import Decision
+from apps.accounts.models import UserProfile
+from apps.billing import subscriptions
+from apps.core import audit, clock, jobs
+from apps.core.states import AccessState
+from apps.notifications.models import Notification
+
+ENDS = frozenset({AccessState.CANCELED})
+WORTH_A_GOODBYE = frozenset({AccessState.ACTIVE, AccessState.GRACE, AccessState.SUSPENDED, AccessState.RECOVERING})
+
+
+@transaction.atomic
+def record_decision(profile: UserProfile, decision: Decision) -> None:
+    """Write the decision to the profile, before it is carried out; a change of state goes to the timeline and may mail."""
+    before = AccessState(profile.access_state)
+    profile.access_state = decision.state.value
+    profile.access_sentence = decision.sentence
+    profile.access_until = decision.until
+    profile.final_expiry_at = decision.final_expiry_at
+    profile.save(update_fields=["access_state", "access_sentence", "access_until", "final_expiry_at"])
+    if before != decision.state:
+        audit.record(
+            subject=profile.subject,
+            action="access_state",
+            reason="; ".join(decision.trace),
+            before={"state": before.value},
+            after={"state": decision.state.value},
+        )
+        if decision.state in ENDS and before in WORTH_A_GOODBYE:
+            jobs.defer("notify_subscription_canceled", f"{profile.pk}:{decision.subscription_id}", reason="canceled")
+    _tell_of_failed_payments(profile)
+
+
+def _tell_of_failed_payments(profile: UserProfile) -> None:
+    """One mail per unpaid invoice, whether or not its event ever came."""
+    for one in subscriptions.of_customer(profile.stripe_customer_id):
+        if one.status in {"past_due", "unpaid"} and one.open_invoice_id:
+            key = f"{profile.pk}:{one.open_invoice_id}"
+            if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
+                jobs.defer("notify_payment_failed", key, reason=f"{one.id} is {one.status}")
+
+
+def record_done(profile: UserProfile, generation: int) -> None:
+    """Note that the look asked for as `generation` was made so; newer ones stay pending."""
+    now = clock.now()
+    UserProfile.objects.filter(pk=profile.pk).update(
+        observed_generation=generation,
+        synced_at=now,
+        pending_since=Case(When(desired_generation=generation, then=Value(None)), default=F("pending_since")),
+    )

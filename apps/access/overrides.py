@@ -1,0 +1,65 @@
+"""Staff's dated decisions: hold, grant, no-suspend, and lifting them. Each asks for a look at the person."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from apps.access import reconcile
+from apps.access.models import AccessOverride
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+from apps.core import audit, clock
+from apps.core.errors import BadInput
+
+
+def hold(*, profile: UserProfile, actor: str, reason: str, until: dt.datetime | None = None) -> AccessOverride:
+    """No access whatever is paid, until `until` or until lifted."""
+    return _add(profile, AccessOverride.Kind.HOLD, until=until, actor=actor, reason=reason)
+
+
+def grant(
+    *, profile: UserProfile, products: Sequence[Product], until: dt.datetime, actor: str, reason: str
+) -> AccessOverride:
+    """Access to `products` without payment, until `until`."""
+    if not products:
+        raise BadInput("Choose at least one product.", field="products")
+    return _add(profile, AccessOverride.Kind.GRANT, until=until, actor=actor, reason=reason, products=products)
+
+
+def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
+    """A late payment does not suspend, until `until`."""
+    return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def _add(
+    profile: UserProfile,
+    kind: AccessOverride.Kind,
+    *,
+    until: dt.datetime | None,
+    actor: str,
+    reason: str,
+    products: Sequence[Product] = (),
+) -> AccessOverride:
+    now = clock.now()
+    if until is not None and until <= now:
+        raise BadInput("The end must lie in the future.", field="until")
+    override = AccessOverride.objects.create(
+        profile=profile, kind=kind, reason=reason, created_by=actor, created_at=now, starts_at=now, ends_at=until
+    )
+    override.products.set(products)
+    after = {"until": until.isoformat() if until else None, "products": [product.slug for product in products]}
+    audit.record(subject=profile.subject, action=f"override_{kind}", actor=actor, reason=reason, after=after)
+    reconcile.enqueue(profile, reason=f"{kind} by {actor}")
+    return override
+
+
+@transaction.atomic
+def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
+    """End an override now; lifting one that is lifted changes nothing."""
+    if not AccessOverride.objects.filter(pk=override.pk, lifted_at=None).update(lifted_at=clock.now()):
+        return
+    profile = override.profile
+    audit.record(subject=profile.subject, action=f"override_{override.kind}_lifted", actor=actor, reason=reason)
+    reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")

@@ -1,0 +1,241 @@
+"""The difference between what should be and what is, as a list of steps. Pure: no Django, no I/O.
+
+`diff` is level-triggered: it looks only at the present, so applying a plan and looking again gives an empty one.
+Attributes and groups that are not ours never appear in a step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from apps.access.policy import Account, Decision, SeatWish
+
+
+@dataclass(frozen=True)
+class ObservedAccount:
+    """The Keycloak user as read now; `groups` are paths below our parent group only."""
+
+    enabled: bool
+    attributes: Mapping[str, str]
+    groups: frozenset[str]
+    sessions: int = 0
+
+
+@dataclass(frozen=True)
+class ObservedSeat:
+    """A live seat: where, in which state, and the group that opens its instance."""
+
+    instance: str
+    state: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is. `seats` by product slug; `local_groups` are the Django groups that belong to instances."""
+
+    account: ObservedAccount | None
+    seats: Mapping[str, ObservedSeat] = field(default_factory=dict)
+    local_groups: frozenset[str] = frozenset()
+    owned_attributes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class CreateAccount:
+    """Make the Keycloak user."""
+
+    sentence: str = "Create the Keycloak account and mail a link to set the password."
+
+
+@dataclass(frozen=True)
+class AssignSeat:
+    """Give a seat of `product`, or turn the held or retained one into an assigned one."""
+
+    product: str
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Assign a seat on {self.product}."
+
+
+@dataclass(frozen=True)
+class RetainSeat:
+    """Keep the seat while access is withheld."""
+
+    product: str
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Keep the seat on {self.product}, without access."
+
+
+@dataclass(frozen=True)
+class ReleaseSeat:
+    """Give the seat back."""
+
+    product: str
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Release the seat on {self.product}."
+
+
+@dataclass(frozen=True)
+class UpdateAccount:
+    """One write of the account: `enabled` (None: as it is) and attributes (None removes)."""
+
+    enabled: bool | None
+    attributes: Mapping[str, str | None]
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        parts = [] if self.enabled is None else ["Enable the account" if self.enabled else "Disable the account"]
+        parts += [f"set {name} to {value}" for name, value in self.attributes.items() if value is not None]
+        parts += [f"remove {name}" for name, value in self.attributes.items() if value is None]
+        text = ", ".join(parts)
+        return f"{text[:1].upper()}{text[1:]}."
+
+
+@dataclass(frozen=True)
+class JoinGroup:
+    """Let in to an instance."""
+
+    group: str
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Join the group {self.group}."
+
+
+@dataclass(frozen=True)
+class LeaveGroup:
+    """Close an instance."""
+
+    group: str
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Leave the group {self.group}."
+
+
+@dataclass(frozen=True)
+class SetLocalGroups:
+    """Make the Django groups of instances these."""
+
+    groups: frozenset[str]
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return f"Set the local groups to {', '.join(sorted(self.groups)) or 'none'}."
+
+
+@dataclass(frozen=True)
+class EndSessions:
+    """Log out everywhere."""
+
+    sentence: str = "End all sessions."
+
+
+Step = (
+    CreateAccount
+    | AssignSeat
+    | RetainSeat
+    | ReleaseSeat
+    | UpdateAccount
+    | JoinGroup
+    | LeaveGroup
+    | SetLocalGroups
+    | EndSessions
+)
+
+
+def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    """The steps from `observed` to `decision`, in the order to apply them; empty when all is well.
+
+    Closing comes before opening: access that is no longer due ends even if a later step fails.
+    """
+    if decision.account == Account.UNTOUCHED:
+        return ()
+    groups = _wanted_groups(decision, observed)
+    closing = (*_account_steps(decision, observed, closing=True), *_leave(groups, observed))
+    opening = (*_join(groups, observed), *_account_steps(decision, observed, closing=False))
+    return (*_create(decision, observed), *closing, *_end_sessions(decision, observed), *_seats(decision, observed), *opening)
+
+
+def _create(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    return (CreateAccount(),) if observed.account is None and decision.account == Account.ENABLED else ()
+
+
+def _assigned(decision: Decision, observed: Observed) -> dict[str, ObservedSeat]:
+    """Seats that are assigned and due."""
+    return {
+        product: seat
+        for product, seat in observed.seats.items()
+        if seat.state == "assigned" and product in decision.entitlements.seats
+    }
+
+
+def _seats(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    due = decision.entitlements.seats if decision.seats == SeatWish.ASSIGNED else frozenset[str]()
+    steps: list[Step] = [AssignSeat(product) for product in sorted(due - _assigned(decision, observed).keys())]
+    for product in sorted(observed.seats.keys() - due):
+        state = observed.seats[product].state
+        if state == "held":  # somebody is paying for it right now; the hold ends by itself
+            continue
+        if decision.seats != SeatWish.RETAINED:
+            steps.append(ReleaseSeat(product))
+        elif state == "assigned":
+            steps.append(RetainSeat(product))
+    return tuple(steps)
+
+
+def _wanted_groups(decision: Decision, observed: Observed) -> frozenset[str]:
+    return frozenset(seat.group for seat in _assigned(decision, observed).values())
+
+
+def _account_steps(decision: Decision, observed: Observed, *, closing: bool) -> tuple[Step, ...]:
+    """One write of flag and attributes. It is `closing` when the account should be disabled."""
+    account = observed.account
+    if account is None or closing != (decision.account == Account.DISABLED):
+        return ()
+    instances = {product: seat.instance for product, seat in _assigned(decision, observed).items()}
+    wanted = decision.entitlements.attributes(instances)
+    changes: dict[str, str | None] = {
+        name: value for name, value in sorted(wanted.items()) if account.attributes.get(name) != value
+    }
+    gone = account.attributes.keys() & observed.owned_attributes - wanted.keys()
+    changes |= dict.fromkeys(sorted(gone))
+    enabled = decision.account == Account.ENABLED
+    if not changes and account.enabled == enabled:
+        return ()
+    return (UpdateAccount(None if account.enabled == enabled else enabled, changes),)
+
+
+def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
+    present = observed.account.groups if observed.account else frozenset[str]()
+    steps: list[Step] = [LeaveGroup(group) for group in sorted(present - groups)]
+    if observed.local_groups - groups:
+        steps.append(SetLocalGroups(groups))
+    return tuple(steps)
+
+
+def _join(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
+    present = observed.account.groups if observed.account else groups
+    steps: list[Step] = [JoinGroup(group) for group in sorted(groups - present)]
+    if groups - observed.local_groups and not observed.local_groups - groups:
+        steps.append(SetLocalGroups(groups))
+    return tuple(steps)
+
+
+def _end_sessions(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    """Also when an earlier run disabled the account and died before the logout."""
+    account = observed.account
+    if account is None or decision.account != Account.DISABLED:
+        return ()
+    return (EndSessions(),) if account.enabled or account.sessions else ()

@@ -1,0 +1,312 @@
+"""What a person should have: one pure function over facts. No Django, no I/O.
+
+`decide` is the table of states, first match wins. Everything else in Frontdesk only asks it or carries out its answer.
+It also says why (a sentence for the person, a trace for staff) and when to look again.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from apps.catalog.entitlements import NOTHING, Entitlements, total
+from apps.core.states import AccessState
+
+LIVE = frozenset({"trialing", "active"})
+WITHHELD_STATUSES = frozenset({"past_due", "unpaid", "paused"})
+NEVER_PAID = frozenset({"incomplete", "incomplete_expired"})
+
+
+class Account(StrEnum):
+    """What the Keycloak account should be. `untouched`: there need not be one."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    UNTOUCHED = "untouched"
+
+
+class SeatWish(StrEnum):
+    """What should become of the person's seats."""
+
+    ASSIGNED = "assigned"
+    RETAINED = "retained"
+    RELEASED = "released"
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The operator's terms: grace after a failed payment, how long seats wait for someone who canceled."""
+
+    grace: dt.timedelta
+    expiry: dt.timedelta
+
+
+@dataclass(frozen=True)
+class SubscriptionFact:
+    """One Stripe subscription as last fetched."""
+
+    id: str
+    status: str
+    entitlements: Entitlements = NOTHING
+    cancel_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    past_due_since: dt.datetime | None = None
+    money_returned: str = ""
+
+
+@dataclass(frozen=True)
+class OverrideFact:
+    """One staff decision that has not been lifted; in force from `starts_at` until `ends_at` (None: until lifted)."""
+
+    kind: str
+    starts_at: dt.datetime
+    ends_at: dt.datetime | None
+    entitlements: Entitlements = NOTHING
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that `decide` may know."""
+
+    now: dt.datetime
+    terms: Terms
+    subscriptions: tuple[SubscriptionFact, ...] = ()
+    overrides: tuple[OverrideFact, ...] = ()
+    recovering_until: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What should be, why, and until when. `look_again_at`: the next moment at which time alone may change it."""
+
+    state: AccessState
+    account: Account
+    seats: SeatWish
+    entitlements: Entitlements = NOTHING
+    sentence: str = ""
+    trace: tuple[str, ...] = ()
+    until: dt.datetime | None = None
+    look_again_at: dt.datetime | None = None
+    final_expiry_at: dt.datetime | None = None
+    subscription_id: str = ""
+
+
+def decide(facts: Facts) -> Decision:
+    """The state of a person, see the rows below. Depends on nothing but `facts`, and not on the order in them."""
+    view = _View(facts)
+    for row in ROWS:
+        decision = row(view)
+        if decision is not None:
+            return view.finish(decision)
+    raise AssertionError("the last row always matches")
+
+
+class _View:
+    """The facts sorted into what the rows ask for."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.now = facts.now
+        self.facts = facts
+        self.holds = self._in_force("hold")
+        self.grants = self._in_force("grant")
+        self.no_suspend = self._in_force("no_suspend")
+        subscriptions = sorted(facts.subscriptions, key=lambda one: one.id)
+        self.paid = [one for one in subscriptions if one.status in LIVE and not one.money_returned]
+        self.late = [one for one in subscriptions if one.status == "past_due" and not one.money_returned]
+        self.in_grace = [one for one in self.late if self.now < self.grace_until(one)]
+        self.withheld = [
+            one
+            for one in subscriptions
+            if one.status in WITHHELD_STATUSES or (one.status in LIVE and one.money_returned)
+        ]
+        self.canceled = [one for one in subscriptions if one.status == "canceled"]
+        ends = [one.ended_at for one in self.canceled if one.ended_at]
+        self.final_expiry = max(ends) + facts.terms.expiry if ends else None
+        self.recovering = facts.recovering_until is not None and self.now < facts.recovering_until
+
+    def _in_force(self, kind: str) -> list[OverrideFact]:
+        return [
+            one
+            for one in self.facts.overrides
+            if one.kind == kind and one.starts_at <= self.now and (one.ends_at is None or self.now < one.ends_at)
+        ]
+
+    def grace_until(self, late: SubscriptionFact) -> dt.datetime:
+        """The end of grace of one late subscription: the terms', or a no-suspend's if that is later."""
+        since = late.past_due_since or self.now
+        return max([since + self.facts.terms.grace, *[one.ends_at for one in self.no_suspend if one.ends_at]])
+
+    def due(self) -> Entitlements:
+        """The sum over everything that gives access now."""
+        return total([one.entitlements for one in [*self.paid, *self.in_grace, *self.grants]])
+
+    def finish(self, decision: Decision) -> Decision:
+        """Add the moment to look again and the final expiry."""
+        moments: list[dt.datetime | None] = [self.facts.recovering_until, self.final_expiry]
+        moments += [moment for one in self.facts.overrides for moment in (one.starts_at, one.ends_at)]
+        moments += [self.grace_until(one) for one in self.late]
+        moments += [one.cancel_at for one in [*self.paid, *self.late]]
+        return replace(
+            decision,
+            look_again_at=earliest(self.now, moments),
+            final_expiry_at=self.final_expiry if decision.state in HAS_FINAL_EXPIRY else None,
+        )
+
+
+HAS_FINAL_EXPIRY = frozenset({AccessState.CANCELED, AccessState.RECOVERING, AccessState.EXPIRED, AccessState.HELD})
+
+
+def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.datetime | None:
+    """The first of the moments that still lies ahead, if any."""
+    return min((moment for moment in moments if moment is not None and moment > now), default=None)
+
+
+def day(moment: dt.datetime | None) -> str:
+    """A date as people read it: 3 March 2027."""
+    return f"{moment.day} {moment:%B %Y}" if moment else "a date not yet known"
+
+
+# --- the rows, in order ------------------------------------------------------------------------------------------------
+
+
+def _held(view: _View) -> Decision | None:
+    """1. A staff hold is in force."""
+    if not view.holds:
+        return None
+    ends = [one.ends_at for one in view.holds]
+    until = None if None in ends else max(end for end in ends if end)
+    return Decision(
+        state=AccessState.HELD,
+        account=Account.DISABLED,
+        seats=SeatWish.RETAINED,
+        sentence="Your account is on hold. Please contact support.",
+        trace=tuple(f"hold in force: {one.reason}" for one in view.holds),
+        until=until,
+    )
+
+
+def _paid(view: _View) -> Decision | None:
+    """2. A subscription is trialing or active, and its money was not returned."""
+    if not view.paid:
+        return None
+    ends = [one.cancel_at for one in view.paid]
+    until = None if None in ends else max(end for end in ends if end)
+    sentence = f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
+    return Decision(
+        state=AccessState.ACTIVE,
+        account=Account.ENABLED,
+        seats=SeatWish.ASSIGNED,
+        entitlements=view.due(),
+        sentence=sentence,
+        trace=tuple(f"subscription {one.id} is {one.status}" for one in view.paid),
+        until=until,
+        subscription_id=view.paid[0].id,
+    )
+
+
+def _granted(view: _View) -> Decision | None:
+    """3. A staff grant is in force."""
+    if not view.grants:
+        return None
+    until = max((one.ends_at for one in view.grants if one.ends_at), default=None)
+    return Decision(
+        state=AccessState.ACTIVE,
+        account=Account.ENABLED,
+        seats=SeatWish.ASSIGNED,
+        entitlements=view.due(),
+        sentence=f"You have access until {day(until)}.",
+        trace=tuple(f"grant in force: {one.reason}" for one in view.grants),
+        until=until,
+    )
+
+
+def _in_grace(view: _View) -> Decision | None:
+    """4. A payment is late, within the days of grace or under a no-suspend."""
+    if not view.in_grace:
+        return None
+    until = max(view.grace_until(one) for one in view.in_grace)
+    return Decision(
+        state=AccessState.GRACE,
+        account=Account.ENABLED,
+        seats=SeatWish.ASSIGNED,
+        entitlements=view.due(),
+        sentence=f"Your last payment failed. You keep access until {day(until)}; please update your payment details.",
+        trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
+        until=until,
+        subscription_id=view.in_grace[0].id,
+    )
+
+
+def _recovering(view: _View) -> Decision | None:
+    """5. A recovery code was verified and its window is open; never past the final expiry."""
+    recoverable = view.withheld or (view.canceled and view.final_expiry and view.now < view.final_expiry)
+    if not (view.recovering and recoverable):
+        return None
+    return Decision(
+        state=AccessState.RECOVERING,
+        account=Account.ENABLED,
+        seats=SeatWish.RETAINED,
+        sentence="You can log in to restore your subscription. Your apps open again once it is paid.",
+        trace=("recovery code verified",),
+        until=earliest(view.now, [view.facts.recovering_until, view.final_expiry]),
+    )
+
+
+def _suspended(view: _View) -> Decision | None:
+    """6. Past due after grace, unpaid, paused, dispute lost or fully refunded."""
+    if not view.withheld:
+        return None
+    sentence = "Your subscription is not paid, so access is paused. Your place and data are kept."
+    return Decision(
+        state=AccessState.SUSPENDED,
+        account=Account.DISABLED,
+        seats=SeatWish.RETAINED,
+        sentence=sentence,
+        trace=tuple(f"subscription {one.id} is {one.money_returned or one.status}" for one in view.withheld),
+        subscription_id=view.withheld[0].id,
+    )
+
+
+def _canceled(view: _View) -> Decision | None:
+    """7. Canceled, before the final expiry."""
+    if not view.canceled or (view.final_expiry and view.now >= view.final_expiry):
+        return None
+    latest = max(view.canceled, key=lambda one: (one.ended_at is not None, one.ended_at or view.now, one.id))
+    return Decision(
+        state=AccessState.CANCELED,
+        account=Account.DISABLED,
+        seats=SeatWish.RETAINED,
+        sentence=f"Your subscription has ended. You can come back until {day(view.final_expiry)}.",
+        trace=tuple(f"subscription {one.id} is canceled" for one in view.canceled),
+        until=view.final_expiry,
+        subscription_id=latest.id,
+    )
+
+
+def _expired(view: _View) -> Decision | None:
+    """8. Canceled, at or after the final expiry."""
+    if not view.canceled:
+        return None
+    return Decision(
+        state=AccessState.EXPIRED,
+        account=Account.DISABLED,
+        seats=SeatWish.RELEASED,
+        sentence=f"Your subscription ended and your place was kept until {day(view.final_expiry)}. You can sign up anew.",
+        trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
+    )
+
+
+def _never_paid(view: _View) -> Decision:
+    """9. Never paid."""
+    return Decision(
+        state=AccessState.NONE,
+        account=Account.UNTOUCHED,
+        seats=SeatWish.UNTOUCHED,
+        sentence="There is no paid subscription yet.",
+        trace=("no subscription has ever been paid",),
+    )
+
+
+ROWS = (_held, _paid, _granted, _in_grace, _recovering, _suspended, _canceled, _expired, _never_paid)

@@ -1,0 +1,88 @@
+"""The one reconciler: facts -> decide -> diff -> apply -> read back -> record, for one person at a time.
+
+Nothing else writes Keycloak access state or decides about seats. Whatever happened only says `enqueue`: look at this
+person again. Runs as the job `reconcile`, one at a time per person, with no transaction open over a call.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.access import facts as known
+from apps.access import outcome
+from apps.access.apply import apply
+from apps.access.observe import observe
+from apps.access.plan import Step, diff
+from apps.access.policy import Decision, decide
+from apps.accounts.models import UserProfile
+from apps.core import clock, jobs
+from apps.core.errors import RetryLater
+from apps.core.states import AccessState
+
+KIND = "reconcile"
+ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `reconcile` would do now, for staff: nothing was changed."""
+
+    state: AccessState
+    sentence: str
+    trace: tuple[str, ...]
+    until: dt.datetime | None
+    steps: tuple[Step, ...]
+
+
+def register() -> None:
+    """Make the job kinds known; `sync_user_post_checkout` is the specification's name for the first look after a payment."""
+    jobs.register(KIND, reconcile, needs=("keycloak",))
+    jobs.register("sync_user_post_checkout", reconcile, needs=("keycloak",))
+
+
+def lane(profile_id: int | str) -> str:
+    """The lane all work on one person's access runs in."""
+    return f"profile:{profile_id}"
+
+
+@transaction.atomic
+def enqueue(profile: UserProfile, *, reason: str, kind: str = KIND) -> None:
+    """Ask for a look at this person; joins a look that is already waiting. Part of the caller's transaction."""
+    UserProfile.objects.filter(pk=profile.pk).update(
+        desired_generation=F("desired_generation") + 1,
+        pending_since=known.first_of(F("pending_since"), clock.now()),
+    )
+    jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk))
+
+
+def preview(profile: UserProfile) -> Preview:
+    """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is away."""
+    decision = decide(known.facts_of(profile))
+    steps = diff(decision, observe(profile))
+    return Preview(decision.state, decision.sentence, decision.trace, decision.until, steps)
+
+
+def reconcile(profile_id: str) -> None:
+    """Make it so. Raises RetryLater when what was written does not read back, and the errors of its steps."""
+    profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    generation = profile.desired_generation
+    decision = decide(known.facts_of(profile))
+    outcome.record_decision(profile, decision)
+    if decision.look_again_at:
+        jobs.defer(KIND, profile.pk, reason="its time has come", not_before=decision.look_again_at, lane=lane(profile.pk))
+    make_so(profile, decision)
+    outcome.record_done(profile, generation)
+
+
+def make_so(profile: UserProfile, decision: Decision) -> None:
+    """Apply plans until one is empty, which is the read-back."""
+    for _ in range(ROUNDS):
+        plan = diff(decision, observe(profile))
+        if not plan:
+            return
+        apply(profile, decision, plan)
+    left = " ".join(step.sentence for step in diff(decision, observe(profile)))
+    if left:
+        raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")

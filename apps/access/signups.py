@@ -1,0 +1,279 @@
+"""From a filled-in wizard to a paid one: reserve the name and the seats, open Stripe's Checkout, settle how it ended.
+
+Promises: nobody pays for a product that is full or under a name somebody else has; a reload finds the same session; a
+crash at any point leaves reservations that end by themselves; a session that was paid is never given up.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import Signup, UserProfile
+from apps.billing import checkout, mirror
+from apps.catalog.models import Product, ProductPrice
+from apps.core import audit, clock, jobs
+from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
+from apps.identity.keycloak import client as keycloak
+from apps.instances import allocation
+from apps.instances.models import Seat
+
+HOLD_MARGIN = dt.timedelta(minutes=10)  # the seat outlives the session, so that a late answer finds it
+UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
+PAID = frozenset({"paid", "no_payment_required"})
+
+
+class ProductFull(Exception):
+    """No instance of `product` has room."""
+
+    def __init__(self, product: Product) -> None:
+        super().__init__(product.slug)
+        self.product = product
+
+
+class NameTaken(BadInput):
+    """The username or the mail address belongs to somebody; `field` says which."""
+
+
+class AlreadyPaid(Exception):
+    """The session of this signup was paid meanwhile."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open Checkout session: `client_secret` for the embedded page, `url` for the hosted one."""
+
+    session_id: str
+    client_secret: str
+    url: str
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register("settle_signup", settle, needs=("stripe",))
+
+
+def begin(signup: Signup, *, ui: str) -> Opened:
+    """Reserve what `signup` needs and open its Checkout session, or find the one that is open for the same basket.
+
+    `ui` is "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an address that
+    was not proven), and the errors of billing when Stripe is away.
+    """
+    prices = prices_of(signup)
+    digest = _digest(signup, prices, ui)
+    known = _still_open(signup, digest)
+    if known is not None:
+        return known
+    _refuse_taken_in_keycloak(signup)
+    reserve(signup, prices, digest)
+    profile = signup.profile
+    if profile is None:
+        raise NeedsOperator(f"Signup {signup.pk} has no profile after its reservation.")
+    if not profile.stripe_customer_id:
+        user = profile.user
+        profile.stripe_customer_id = checkout.make_customer(
+            onboarding_id=str(profile.onboarding_id), email=profile.email, name=user.get_full_name()
+        )
+        profile.save(update_fields=["stripe_customer_id"])
+    return _open(signup, profile.stripe_customer_id, prices, embedded=ui == "embedded")
+
+
+def prices_of(signup: Signup) -> list[tuple[ProductPrice, int]]:
+    """The basket as prices of the chosen interval; BadInput when something in it is not for sale."""
+    wanted = {str(slug): int(quantity) for slug, quantity in signup.basket.items() if int(quantity) > 0}
+    found = ProductPrice.objects.filter(
+        product__slug__in=wanted, product__is_active=True, is_active=True, interval=signup.interval
+    ).select_related("product")
+    prices = [(price, wanted[price.product.slug]) for price in found.order_by("product__position", "pk")]
+    if not any(price.product.placement == Product.Placement.PLAN for price, _ in prices):
+        raise BadInput("Please choose a plan first.", field="plan", code="no_plan")
+    if len(prices) != len(wanted):
+        raise BadInput("Something in your choice is no longer offered. Please choose again.", field="plan", code="gone")
+    return prices
+
+
+def seats_needed(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
+    """The apps in the basket that need a seat, each once, in a fixed order."""
+    bought = [price.product_id for price, _ in prices]
+    direct = Product.objects.filter(pk__in=bought, needs_instance=True)
+    included = Product.objects.filter(included_in__in=bought, needs_instance=True)
+    return list((direct | included).distinct().order_by("pk"))
+
+
+def _digest(signup: Signup, prices: list[tuple[ProductPrice, int]], ui: str) -> str:
+    sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
+    return hashlib.sha256(json.dumps([ui, signup.username, signup.email, sold]).encode()).hexdigest()
+
+
+def _still_open(signup: Signup, digest: str) -> Opened | None:
+    """The session that is open for the same basket; one for another basket is closed. AlreadyPaid if it was paid."""
+    if not signup.checkout_session_id or signup.state != Signup.State.CHECKOUT:
+        return None
+    same = signup.checkout_digest == digest
+    session = (checkout.fetch_session if same else checkout.expire_session)(signup.checkout_session_id)
+    if session.status == "complete":
+        settle_later(signup)
+        raise AlreadyPaid
+    return Opened(session.id, session.client_secret, session.url) if session.status == "open" else None
+
+
+def _refuse_taken_in_keycloak(signup: Signup) -> None:
+    """Keycloak may have people we do not know. When it is away, the sale goes on: a conflict is settled by staff."""
+    mine = signup.profile is not None and signup.profile.keycloak_id is not None
+    if mine:
+        return
+    try:
+        name, address = keycloak().username_taken(signup.username), keycloak().email_taken(signup.email)
+    except (DependencyDown, RetryLater):
+        return
+    if name is None or address is None:
+        raise DependencyDown("keycloak", "Keycloak's answers about names cannot be believed at the moment.")
+    if name:
+        raise NameTaken("This username is taken. Please choose another.", field="username", code="taken")
+    if address:
+        raise NameTaken("There is an account with this address already. Log in instead.", field="email", code="taken")
+
+
+@transaction.atomic
+def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str) -> None:
+    """Take the username, the address and the seats for as long as the session will live. All or nothing."""
+    if signup.email_proven_at is None:
+        raise BadInput("Please confirm your mail address first.", field="email", code="unproven")
+    fresh = Signup.objects.select_for_update().get(pk=signup.pk)
+    if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
+        raise BadInput("This signup is over. Please start again.", code="ended")
+    profile = _profile_for(signup)
+    signup.profile = profile
+    if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
+        # A new try with its own key; the same try after a lost answer keeps number and end, and so its key.
+        signup.checkout_number = fresh.checkout_number + 1
+        signup.checkout_expires_at = checkout.latest_expiry()
+    signup.checkout_session_id = None
+    signup.checkout_digest = digest
+    signup.state = Signup.State.CHECKOUT
+    try:
+        with transaction.atomic():
+            signup.save()
+    except IntegrityError as error:
+        raise NameTaken("This username is being taken right now. Please choose another.", field="username", code="taken") from error
+    until = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
+    needed = seats_needed(prices)
+    for product in needed:
+        if allocation.hold(profile=profile, product=product, until=until) is None:
+            raise ProductFull(product)
+    _drop_holds(profile, keep=needed)
+    jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=until)
+
+
+def _profile_for(signup: Signup) -> UserProfile:
+    """The profile this signup will become: the address's own if it never paid, else a new one."""
+    profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
+    if profile is not None and (profile.keycloak_id or profile.subscription_status):
+        raise NameTaken("There is an account with this address already. Log in instead.", field="email", code="taken")
+    names = {"first_name": signup.first_name, "last_name": signup.last_name, "email": signup.email}
+    try:
+        with transaction.atomic():
+            if profile is not None:
+                User.objects.filter(pk=profile.user_id).update(username=signup.username, **names)
+                profile.user.refresh_from_db()
+                return profile
+            user = User(username=signup.username, **names)
+            user.set_unusable_password()
+            user.save()
+    except IntegrityError as error:
+        raise NameTaken("This username is taken. Please choose another.", field="username", code="taken") from error
+    profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
+    audit.record(subject=profile.subject, action="signed_up", actor=audit.CUSTOMER, after={"username": signup.username})
+    return profile
+
+
+def _drop_holds(profile: UserProfile, *, keep: list[Product]) -> None:
+    """Holds of an earlier basket that this one does not need."""
+    held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).exclude(product__in=keep).select_related("product")
+    for seat in held:
+        allocation.release(profile=profile, product=seat.product)
+
+
+def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> Opened:
+    try:
+        session = checkout.open_session(
+            signup_id=str(signup.pk),
+            number=signup.checkout_number,
+            customer_id=customer_id,
+            prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
+            embedded=embedded,
+            expires_at=signup.checkout_expires_at or checkout.latest_expiry(),
+        )
+    except (RetryLater, NeedsOperator):
+        # Stripe replays a stored 500 to the same key for a day; the next try gets a key of its own.
+        Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
+        raise
+    signup.checkout_session_id = session.id
+    signup.save(update_fields=["checkout_session_id"])
+    return Opened(session.id, session.client_secret, session.url)
+
+
+# --- how it ended ----------------------------------------------------------------------------------------------------
+
+
+def settle_later(signup: Signup) -> None:
+    """Ask for a look at the signup's session now."""
+    jobs.defer("settle_signup", str(signup.pk), reason="asked to look")
+
+
+def settle(signup_id: str) -> None:
+    """Look at the session at Stripe: paid signups go on, ended ones give back what they reserved, open ones wait."""
+    signup = Signup.objects.select_related("profile__user").get(pk=signup_id)
+    if signup.state != Signup.State.CHECKOUT or signup.profile is None:
+        return
+    session = _look(signup)
+    if session is not None and session.status == "complete":
+        _paid(signup, signup.profile, session)
+    elif session is None or session.status == "expired":
+        give_up(signup)
+    else:
+        end = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
+        jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=end)
+
+
+def _look(signup: Signup) -> checkout.Session | None:
+    """The session as it is; one past its end is closed first, so that it cannot be paid behind our back."""
+    over = signup.checkout_expires_at is not None and clock.now() >= signup.checkout_expires_at
+    if not signup.checkout_session_id:
+        # The process died before Stripe's answer was stored. Until the end, the browser may still come back for it.
+        return None if over else checkout.Session("", "open", "unpaid", "", "", "")
+    return (checkout.expire_session if over else checkout.fetch_session)(signup.checkout_session_id)
+
+
+@transaction.atomic
+def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> None:
+    """Keep the seats and have the subscription mirrored; a payment that is still under way only keeps the seats."""
+    held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).select_related("product")
+    for seat in held:
+        allocation.hold(profile=profile, product=seat.product, until=clock.now() + UNPAID_HOLD)
+    if session.payment_status in PAID:
+        _end(signup, Signup.State.PAID)
+        audit.record(subject=profile.subject, action="checkout_paid", actor=audit.CUSTOMER, after={"session": session.id})
+    mirror.mirror_later(session.customer_id, reason="checkout completed")
+
+
+@transaction.atomic
+def give_up(signup: Signup) -> None:
+    """Release the seats and the username of a signup that was not paid. The profile stays for the address's next try."""
+    profile = signup.profile
+    _end(signup, Signup.State.EXPIRED)
+    if profile is None or profile.keycloak_id or profile.subscription_status:
+        return
+    _drop_holds(profile, keep=[])
+    User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
+    audit.record(subject=profile.subject, action="signup_given_up", after={"signup": str(signup.pk)})
+
+
+def _end(signup: Signup, state: Signup.State) -> None:
+    changes: dict[str, Any] = {"state": state, "ended_at": clock.now()}
+    Signup.objects.filter(pk=signup.pk).update(**changes)
+    signup.state, signup.ended_at = state, changes["ended_at"]

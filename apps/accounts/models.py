@@ -1,0 +1,170 @@
+"""People: UserProfile, the key of everything, and Signup, one run through the wizard."""
+
+import datetime as dt
+import uuid
+from typing import Any, ClassVar, override
+
+from django.contrib.auth.models import User
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.functions import Lower, Upper
+
+from apps.core import clock
+from apps.core.states import LABELS, AccessState
+
+
+class SubscriptionStatus(models.TextChoices):
+    """Stripe's subscription statuses, docs.stripe.com/api/subscriptions/object; empty: never subscribed."""
+
+    INCOMPLETE = "incomplete", "Incomplete"
+    INCOMPLETE_EXPIRED = "incomplete_expired", "Incomplete, expired"
+    TRIALING = "trialing", "Trial"
+    ACTIVE = "active", "Active"
+    PAST_DUE = "past_due", "Past due"
+    UNPAID = "unpaid", "Unpaid"
+    PAUSED = "paused", "Paused"
+    CANCELED = "canceled", "Canceled"
+
+
+class UserProfile(models.Model):
+    """A subscriber: a Django user plus Keycloak id, Stripe customer, subscription status and access state.
+
+    `subscription_*` is written by billing.mirror, `access_*` and the generations by access.reconcile, nobody else.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="profile")
+    onboarding_id = models.UUIDField(
+        default=uuid.uuid4, unique=True, editable=False, help_text="Kept at the Keycloak user; proves that it is ours."
+    )
+    email = models.EmailField(help_text="Where mail goes; proven by a code at signup.")
+    keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)  # noqa: DJ001  (unique when known)
+    stripe_customer_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
+    stripe_subscription_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
+    subscription_status = models.CharField(max_length=20, choices=SubscriptionStatus, blank=True)
+    subscription_synced_at = models.DateTimeField(null=True, blank=True)
+    access_state = models.CharField(
+        max_length=12, choices=[(state.value, LABELS[state]) for state in AccessState], default=AccessState.NONE.value
+    )
+    access_sentence = models.CharField(max_length=300, blank=True, help_text="Why, in the subscriber's words.")
+    access_until = models.DateTimeField(null=True, blank=True, help_text="When the state will change by itself.")
+    recovering_until = models.DateTimeField(null=True, blank=True, help_text="A recovery code was verified; open until.")
+    final_expiry_at = models.DateTimeField(null=True, blank=True, help_text="Seat and entitlements go for good.")
+    desired_generation = models.PositiveIntegerField(default=0, help_text="Counts the looks asked for.")
+    observed_generation = models.PositiveIntegerField(default=0, help_text="The last look that was made so.")
+    pending_since = models.DateTimeField(null=True, blank=True, help_text="The oldest look not yet made so.")
+    synced_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "subscriber"
+        # What staff may do to subscribers and their world; who may is in roles.py.
+        permissions: ClassVar[list[tuple[str, str]]] = [
+            ("sync_userprofile", "Can sync a subscriber now"),
+            ("mail_userprofile", "Can send a subscriber a password mail"),
+            ("allocate_seat", "Can assign, move and release seats"),
+            ("override_access", "Can hold, grant and protect access"),
+            ("retry_job", "Can retry jobs"),
+            ("change_catalogue", "Can change what is sold"),
+            ("change_capacity", "Can change instances and their caps"),
+        ]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),
+            models.CheckConstraint(condition=~Q(keycloak_id=""), name="profile_keycloak_id_null_or_known"),
+            models.CheckConstraint(condition=~Q(stripe_customer_id=""), name="profile_customer_null_or_known"),
+            models.CheckConstraint(
+                condition=Q(access_state__in=[state.value for state in AccessState]), name="profile_access_state_known"
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["access_state", "-id"], name="profile_access_state"),
+            models.Index(fields=["subscription_status", "-id"], name="profile_subscription"),
+            models.Index(Upper("email"), name="profile_email_upper"),
+            models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="profile_pending"),
+            models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.user.username
+
+    @property
+    def subject(self) -> tuple[str, int]:
+        """How the audit trail names this person."""
+        return "profile", self.pk
+
+
+class Signup(models.Model):
+    """One run through the wizard. From `checkout` on it reserves a username; its seats are held as long as it is live."""
+
+    class State(models.TextChoices):
+        """`open` gathers answers; `checkout` has a Stripe Checkout session; the others are final."""
+
+        OPEN = "open", "Choosing"
+        CHECKOUT = "checkout", "Paying"
+        PAID = "paid", "Paid"
+        EXPIRED = "expired", "Given up"
+
+    LIVE = (State.CHECKOUT,)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    first_name = models.CharField(max_length=64, blank=True)
+    last_name = models.CharField(max_length=64, blank=True)
+    username = models.CharField(max_length=30, blank=True)
+    email = models.EmailField(blank=True)
+    email_proven_at = models.DateTimeField(null=True, blank=True)
+    interval = models.CharField(max_length=5, choices=[("month", "Monthly"), ("year", "Yearly")], default="month")
+    basket = models.JSONField(default=dict, blank=True, help_text="Product slug to quantity, the plan included.")
+    terms_version = models.CharField(max_length=32, blank=True)
+    terms_accepted_at = models.DateTimeField(null=True, blank=True)
+    profile = models.ForeignKey(UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="signups")
+    checkout_session_id = models.CharField(max_length=100, null=True, blank=True, unique=True)  # noqa: DJ001
+    checkout_number = models.PositiveSmallIntegerField(default=0, help_text="How many sessions it has opened.")
+    checkout_digest = models.CharField(max_length=64, blank=True, help_text="What the open session sells, to whom.")
+    checkout_expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(Lower("username"), condition=Q(state="checkout"), name="signup_one_live_per_username"),
+            models.UniqueConstraint(Lower("email"), condition=Q(state="checkout"), name="signup_one_live_per_email"),
+            models.CheckConstraint(
+                condition=~Q(state="checkout") | (Q(email_proven_at__isnull=False) & ~Q(username="") & ~Q(email="")),
+                name="signup_proven_before_checkout",
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["state", "created_at"], name="signup_state")]
+
+    @override
+    def __str__(self) -> str:
+        return f"signup {self.id}"
+
+
+class UsedLogoutToken(models.Model):
+    """A logout token of Keycloak's back channel that has been used; its `jti` works once."""
+
+    KEPT = dt.timedelta(days=1)  # far beyond the minutes in which a token is taken
+
+    jti = models.CharField(max_length=255, unique=True)
+    used_at = models.DateTimeField(db_index=True)
+
+    @override
+    def __str__(self) -> str:
+        return self.jti
+
+    @classmethod
+    def use(cls, jti: str) -> bool:
+        """Note the use of `jti`; False when it was used before."""
+        now = clock.now()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO accounts_usedlogouttoken (jti, used_at) VALUES (%s, %s) ON CONFLICT (jti) DO NOTHING",
+                [jti, now],
+            )
+            return bool(cursor.rowcount)
+
+    @classmethod
+    def prune(cls) -> None:
+        """Forget tokens that have long run out."""
+        cls.objects.filter(used_at__lt=clock.now() - cls.KEPT).delete()

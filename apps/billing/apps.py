@@ -1,0 +1,37 @@
+"""The only app that speaks Stripe."""
+
+from typing import Any, override
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    """Registers the job kinds, and keeps Stripe's key out of the database."""
+
+    name = "apps.billing"
+    spoken_version = ""
+
+    @override
+    def ready(self) -> None:
+        import stripe
+        from djstripe.models import Account
+
+        from apps.billing import backfill, events, mirror
+        from apps.billing.stripe_client import TIMEOUT
+
+        def our_account(_cls: type[Any], _api_key: str) -> Any:
+            """dj-stripe would store the key in clear and ask Stripe whose it is; there is one account, ours."""
+            return Account.objects.get_or_create(id=_account_id())[0]
+
+        self.spoken_version = stripe.api_version
+        Account.get_or_retrieve_for_api_key = classmethod(our_account)
+        stripe.default_http_client = stripe.RequestsClient(timeout=TIMEOUT)
+        events.register()
+        mirror.register()
+        backfill.register()
+
+
+def _account_id() -> str:
+    from django.conf import settings
+
+    return str(settings.STRIPE_ACCOUNT_ID)

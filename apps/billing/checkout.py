@@ -1,0 +1,85 @@
+"""Stripe Checkout: the customer, the session, and what became of it. Each call bears being repeated after a crash."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from apps.billing.stripe_client import calling_stripe
+from apps.core import clock
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Checkout session: `client_secret` for the embedded page, `url` for the hosted one; status open|complete|expired."""
+
+    id: str
+    status: str
+    payment_status: str
+    client_secret: str
+    url: str
+    customer_id: str
+
+
+def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
+    """The Stripe customer of one person, made once: the idempotency key is the person's own. Returns `cus_…`."""
+    params: Any = {"email": email, "name": name, "metadata": {"onboarding_id": onboarding_id}}
+    with calling_stripe() as client:
+        return str(client.v1.customers.create(params, {"idempotency_key": f"cust:{onboarding_id}"})["id"])
+
+
+def open_session(
+    *, signup_id: str, number: int, customer_id: str, prices: list[tuple[str, int]], embedded: bool, expires_at: dt.datetime
+) -> Session:
+    """Open a subscription Checkout for `prices` = [(price id, quantity)]. `number` counts the sessions of this signup.
+
+    docs.stripe.com/api/checkout/sessions/create; embedded pages take a return_url, hosted ones success and cancel URLs.
+    """
+    success = f"{settings.BASE_URL}/onboarding/success/?session_id={{CHECKOUT_SESSION_ID}}"
+    params: Any = {
+        "mode": "subscription",
+        "customer": customer_id,
+        "client_reference_id": signup_id,
+        "line_items": [{"price": price, "quantity": quantity} for price, quantity in prices],
+        "subscription_data": {"metadata": {"signup": signup_id}},
+        "expires_at": int(expires_at.timestamp()),
+    }
+    if embedded:
+        params |= {"ui_mode": "embedded_page", "return_url": success}
+    else:
+        cancel = f"{settings.BASE_URL}/onboarding/cancel/"
+        params |= {"ui_mode": "hosted_page", "success_url": success, "cancel_url": cancel}
+    with calling_stripe() as client:
+        return _session(client.v1.checkout.sessions.create(params, {"idempotency_key": f"co:{signup_id}:{number}"}))
+
+
+def fetch_session(session_id: str) -> Session:
+    """The session as it is now."""
+    with calling_stripe() as client:
+        return _session(client.v1.checkout.sessions.retrieve(session_id))
+
+
+def expire_session(session_id: str) -> Session:
+    """Close an open session, so that it can no longer be paid; returns it as it is then, which may be complete."""
+    found = fetch_session(session_id)
+    if found.status != "open":
+        return found
+    with calling_stripe() as client:
+        return _session(client.v1.checkout.sessions.expire(session_id))
+
+
+def latest_expiry() -> dt.datetime:
+    """When a session opened now should end. Stripe wants at least 30 minutes, measured on its own clock."""
+    return clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES, seconds=60)
+
+
+def _session(found: Any) -> Session:
+    return Session(
+        id=found["id"],
+        status=found["status"] or "",
+        payment_status=found["payment_status"],
+        client_secret=(found["client_secret"] if "client_secret" in found else "") or "",
+        url=(found["url"] if "url" in found else "") or "",
+        customer_id=found["customer"] or "",
+    )

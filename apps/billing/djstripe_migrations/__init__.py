@@ -1,0 +1,1 @@
+"""dj-stripe's migrations as one file; MIGRATION_MODULES points here."""

@@ -1,0 +1,65 @@
+"""What each kind of Stripe event makes us look at. An event is a doorbell: only its ids are used, never its data."""
+
+from typing import Any
+
+from apps.billing import catalogue, mirror
+from apps.billing.models import InboundEvent
+from apps.core import clock, jobs
+from apps.core.errors import NeedsOperator, RetryLater
+
+# Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
+CUSTOMER_EVENTS = (
+    "customer.subscription.",
+    "customer.updated",
+    "customer.deleted",
+    "checkout.session.",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "invoice.payment_action_required",
+    "invoice.voided",
+    "invoice.marked_uncollectible",
+    "invoice.finalization_failed",
+    "charge.refunded",
+    "charge.dispute.",
+    "refund.",
+)
+CATALOGUE_EVENTS = ("product.", "price.")
+
+
+def needs_work(event_type: str) -> bool:
+    """Whether the event rings for anything; the others are kept in the inbox and that is all."""
+    return event_type.startswith(CUSTOMER_EVENTS + CATALOGUE_EVENTS)
+
+
+def customer_of(subject: dict[str, Any]) -> str:
+    """The customer id an event's object speaks of; empty when it names none."""
+    if subject.get("object") == "customer":
+        found = subject.get("id")
+    else:
+        found = subject.get("customer")
+    if isinstance(found, dict):
+        found = found.get("id")
+    return found if isinstance(found, str) and found.isascii() and found.isprintable() and len(found) <= 255 else ""
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register("handle_event", handle, needs=("stripe",))
+
+
+def handle(event_id: str) -> None:
+    """Look at what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
+    event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
+    if event.type.startswith(CATALOGUE_EVENTS):
+        catalogue.refresh(event.object_id)
+    else:
+        customer = event.customer_id or mirror.customer_behind(event.object_id)
+        if not customer:
+            raise NeedsOperator(f"{event.type} {event.stripe_event_id} names no customer.")
+        if not mirror.mirror_customer(customer, session_id=_session_id(event)):
+            raise RetryLater(f"No subscriber has the customer {customer} yet.")
+    InboundEvent.objects.filter(pk=event.pk).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+
+
+def _session_id(event: InboundEvent) -> str:
+    return event.object_id if event.type.startswith("checkout.session.") else ""

@@ -1,0 +1,177 @@
+"""Stripe's present state into Postgres: dj-stripe's mirror, our typed rows beside it, and word of whom it concerns.
+
+Promises: everything is fetched anew before it is written; no transaction is open over a call; the jobs that come here run
+in the lane of their customer, so an older answer never overwrites a newer one. Whoever wants to hear of a change puts
+itself into `on_customer` (called inside the writing transaction) or `on_session`.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import djstripe.models
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.models import UserProfile
+from apps.billing import catalogue, money
+from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.stripe_client import calling_stripe
+from apps.catalog.models import ProductPrice
+from apps.core import clock, jobs
+from apps.core.errors import NeedsOperator, RetryLater
+
+# Best first: which subscription stands for the person in lists and on pages.
+RANK = ["active", "trialing", "past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired"]
+
+on_customer: list[Callable[[UserProfile], None]] = []
+on_session: list[Callable[[str], None]] = []
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register("mirror_customer", mirror_or_retry, needs=("stripe",))
+
+
+def mirror_later(customer_id: str, *, reason: str) -> None:
+    """Ask for the customer's present state to be fetched soon, in its lane."""
+    jobs.defer("mirror_customer", customer_id, reason=reason, lane=f"customer:{customer_id}")
+
+
+def mirror_or_retry(customer_id: str) -> None:
+    """The job: mirror the customer; RetryLater when nobody here has it."""
+    if not mirror_customer(customer_id):
+        raise RetryLater(f"No subscriber has the customer {customer_id} yet.")
+
+
+def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
+    """Fetch the customer's subscriptions and what decides about their money, and write all of it; False: not ours.
+
+    Raises the errors of calling_stripe.
+    """
+    profile = UserProfile.objects.filter(stripe_customer_id=customer_id).first()
+    if profile is None:
+        return False
+    with calling_stripe() as client:
+        customer = client.v1.customers.retrieve(customer_id)
+        gone = bool(getattr(customer, "deleted", False))
+        listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
+        found = [] if gone else list(listed.auto_paging_iter())
+        sums = {one["id"]: money.look(client, one) for one in found}
+    for price_id in {item["price"]["id"] for one in found for item in one["items"]["data"]}:
+        catalogue.ensure_mirrored(price_id)
+    _refuse_unknown_prices(found)
+    write(profile, customer, found, sums)
+    if session_id:
+        for hear in on_session:
+            hear(session_id)
+    return True
+
+
+def _refuse_unknown_prices(found: list[Any]) -> None:
+    """A live line we cannot place leaves everything as it is: nobody loses access over a gap in our price table."""
+    live = {item["price"]["id"] for one in found if one["status"] in money.PAYS for item in one["items"]["data"]}
+    known = set(ProductPrice.objects.filter(stripe_price_id__in=live).values_list("stripe_price_id", flat=True))
+    if live - known:
+        raise NeedsOperator(f"No product has the Stripe price {', '.join(sorted(live - known))}. Add it, then retry.")
+
+
+@transaction.atomic
+def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str, money.Money]) -> None:
+    """One transaction: dj-stripe's rows, our typed rows, the profile's summary, and the word to whoever listens."""
+    now = clock.now()
+    if not getattr(customer, "deleted", False):
+        _sync(djstripe.models.Customer, customer)
+    for one in found:
+        _sync(djstripe.models.Subscription, one)
+        for invoice in sums[one["id"]].invoices:
+            _sync(djstripe.models.Invoice, invoice)
+    known = ProductPrice.objects.in_bulk(field_name="stripe_price_id")
+    for one in found:
+        row = _write_subscription(one, sums[one["id"]], now)
+        _write_items(profile, row, one["items"]["data"], known)
+    stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(stripe_id__in=[s["id"] for s in found])
+    # A deleted customer, or a subscription Stripe no longer lists: it cannot be paid for any more.
+    stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
+    _summarise(profile, now)
+    for hear in on_customer:
+        hear(profile)
+
+
+def _sync(model: Any, stripe_object: Any) -> None:
+    model.sync_from_stripe_data(stripe_object, api_key=settings.STRIPE_SECRET_KEY)
+
+
+def moment(seconds: Any) -> dt.datetime | None:
+    """Stripe's Unix seconds as an aware datetime; None for null or absent."""
+    return dt.datetime.fromtimestamp(seconds, tz=dt.UTC) if seconds else None
+
+
+def _write_subscription(one: Any, sums: money.Money, now: dt.datetime) -> Subscription:
+    """The typed row. Periods lie on the items; the earliest end counts (docs.stripe.com/changelog/basil)."""
+    ends = [item["current_period_end"] for item in one["items"]["data"] if item["current_period_end"]]
+    end = moment(min(ends)) if ends else None
+    leaves = moment(one["cancel_at"]) or (end if one["cancel_at_period_end"] else None)
+    row, _ = Subscription.objects.update_or_create(
+        stripe_id=one["id"],
+        defaults={
+            "customer_id": one["customer"],
+            "status": one["status"],
+            "stripe_created_at": moment(one["created"]),
+            "current_period_end": end,
+            "trial_end": moment(one["trial_end"]),
+            "cancel_at": leaves if one["status"] != "canceled" else None,
+            "ended_at": moment(one["ended_at"]) or moment(one["canceled_at"]) if one["status"] == "canceled" else None,
+            "past_due_since": sums.due_since if one["status"] == "past_due" else None,
+            "money_returned": sums.returned,
+            "open_invoice_id": sums.open_invoice_id,
+            "open_invoice_url": sums.open_invoice_url,
+            "fetched_at": now,
+        },
+    )
+    return row
+
+
+def _write_items(profile: UserProfile, row: Subscription, lines: list[Any], known: dict[str, ProductPrice]) -> None:
+    """Replace the typed lines; a line of an unknown price is kept without a product."""
+    UserSubscriptionItem.objects.filter(subscription=row).exclude(stripe_item_id__in=[line["id"] for line in lines]).delete()
+    for line in lines:
+        price = line["price"]
+        ours = known.get(price["id"])
+        UserSubscriptionItem.objects.update_or_create(
+            stripe_item_id=line["id"],
+            defaults={
+                "profile": profile,
+                "subscription": row,
+                "stripe_price_id": price["id"],
+                "product_id": ours.product_id if ours else None,
+                "quantity": line["quantity"] if "quantity" in line else 1,
+                "unit_amount": price["unit_amount"] or 0,
+                "currency": price["currency"],
+                "interval": price["recurring"]["interval"] if price["recurring"] else "",
+                "current_period_end": moment(line["current_period_end"]),
+            },
+        )
+
+
+def _summarise(profile: UserProfile, now: dt.datetime) -> None:
+    """The profile's own columns, from its best subscription."""
+    rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id)
+    best = min(rows, key=lambda row: (RANK.index(row.status), -row.stripe_created_at.timestamp()), default=None)
+    profile.stripe_subscription_id = best.stripe_id if best else None
+    profile.subscription_status = best.status if best else ""
+    profile.subscription_synced_at = now
+    profile.save(update_fields=["stripe_subscription_id", "subscription_status", "subscription_synced_at"])
+
+
+def customer_behind(object_id: str) -> str:
+    """The customer of an object whose event named none: a charge behind a dispute or a refund; empty when unknown."""
+    with calling_stripe() as client:
+        if object_id.startswith(("dp_", "du_")):
+            return str(client.v1.disputes.retrieve(object_id, {"expand": ["charge"]})["charge"]["customer"] or "")
+        if object_id.startswith(("re_", "pyr_")):
+            refund = client.v1.refunds.retrieve(object_id, {"expand": ["charge"]})
+            return str(refund["charge"]["customer"] or "") if refund["charge"] else ""
+    return ""
+
+

@@ -1,0 +1,104 @@
+"""Stripe as we keep it beside dj-stripe's mirror: the event inbox and typed rows of subscriptions and their lines."""
+
+from typing import Any, ClassVar, override
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import SubscriptionStatus, UserProfile
+from apps.catalog.models import Product
+
+
+class InboundEvent(models.Model):
+    """One Stripe event in the inbox. The body is kept as it came; it is a doorbell, its data is never applied."""
+
+    class State(models.TextChoices):
+        """`received` waits for its job; `handled` was looked at; `ignored` needs no work."""
+
+        RECEIVED = "received", "Waiting"
+        HANDLED = "handled", "Handled"
+        IGNORED = "ignored", "Nothing to do"
+
+    stripe_event_id = models.CharField(max_length=255, unique=True)
+    type = models.CharField(max_length=80)
+    object_id = models.CharField(max_length=255, blank=True)
+    customer_id = models.CharField(max_length=255, blank=True)
+    api_version = models.CharField(max_length=40, blank=True)
+    livemode = models.BooleanField(default=False)
+    stripe_created_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    source = models.CharField(max_length=10, choices=[("webhook", "Webhook"), ("backfill", "Backfill")], default="webhook")
+    body = models.TextField()
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                condition=Q(state="received", handled_at__isnull=True) | Q(~Q(state="received"), handled_at__isnull=False),
+                name="event_handled_has_time",
+            )
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["state", "-id"], name="event_state"),
+            models.Index(fields=["customer_id", "-id"], name="event_customer"),
+            models.Index(fields=["type", "-id"], name="event_type"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.type} {self.stripe_event_id}"
+
+
+class Subscription(models.Model):
+    """The typed copy of one Stripe subscription, as last fetched: the facts the policy reads."""
+
+    class MoneyReturned(models.TextChoices):
+        """Whether the last payment went back; empty: no."""
+
+        NO = "", "No"
+        REFUNDED = "refunded", "Fully refunded"
+        DISPUTE_LOST = "dispute_lost", "Dispute lost"
+
+    stripe_id = models.CharField(max_length=64, unique=True)
+    customer_id = models.CharField(max_length=64, db_index=True)
+    status = models.CharField(max_length=20, choices=SubscriptionStatus)
+    stripe_created_at = models.DateTimeField()
+    current_period_end = models.DateTimeField(null=True, blank=True)
+    trial_end = models.DateTimeField(null=True, blank=True)
+    cancel_at = models.DateTimeField(null=True, blank=True, help_text="From cancel_at or cancel_at_period_end.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    past_due_since = models.DateTimeField(null=True, blank=True, help_text="When the unpaid invoice was due.")
+    money_returned = models.CharField(max_length=12, choices=MoneyReturned, blank=True)
+    open_invoice_id = models.CharField(max_length=64, blank=True)
+    open_invoice_url = models.URLField(max_length=500, blank=True)
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["status", "fetched_at"], name="subscription_status")]
+
+    @override
+    def __str__(self) -> str:
+        return self.stripe_id
+
+
+class UserSubscriptionItem(models.Model):
+    """Typed local copy of one Stripe subscription line: the only thing a page reads of what a person pays for."""
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="items")
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="items")
+    stripe_item_id = models.CharField(max_length=64, unique=True)
+    stripe_price_id = models.CharField(max_length=64)
+    product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    quantity = models.PositiveIntegerField(default=1)
+    unit_amount = models.PositiveIntegerField(default=0, help_text="Minor units.")
+    currency = models.CharField(max_length=3)
+    interval = models.CharField(max_length=5)
+    current_period_end = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["stripe_price_id"], name="item_price")]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.stripe_price_id}"

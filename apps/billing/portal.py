@@ -1,0 +1,25 @@
+"""Stripe's billing portal: one short-lived link per click, never stored. docs.stripe.com/customer-management"""
+
+from typing import Any
+
+from apps.accounts.models import UserProfile
+from apps.billing.stripe_client import calling_stripe
+from apps.core.errors import NeedsOperator
+
+FLOWS = frozenset({"", "payment_method_update", "subscription_cancel", "subscription_update"})
+
+
+def open_portal(*, profile: UserProfile, return_url: str, flow: str = "") -> str:
+    """A link into the portal for `profile`, optionally straight to one of FLOWS. One call to Stripe.
+
+    Raises NeedsOperator when there is no customer, and the errors of calling_stripe.
+    """
+    if not profile.stripe_customer_id:
+        raise NeedsOperator(f"Subscriber {profile.pk} has no Stripe customer.")
+    params: dict[str, Any] = {"customer": profile.stripe_customer_id, "return_url": return_url}
+    if flow:
+        params["flow_data"] = {"type": flow}
+        if flow != "payment_method_update":
+            params["flow_data"][flow] = {"subscription": profile.stripe_subscription_id}
+    with calling_stripe() as client:
+        return str(client.v1.billing_portal.sessions.create(params)["url"])  # type: ignore[arg-type]  # a checked dict

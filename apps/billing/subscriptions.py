@@ -1,0 +1,58 @@
+"""What pages and the policy may know of somebody's subscriptions: typed rows as frozen dataclasses, no call to Stripe."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from apps.billing.models import Subscription
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: which product of ours (None: a price we do not know), how many, at which price (minor units)."""
+
+    product_id: int | None
+    price_id: str
+    quantity: int
+    unit_amount: int
+    currency: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class SubscriptionState:
+    """One subscription as last fetched."""
+
+    id: str
+    status: str
+    current_period_end: dt.datetime | None
+    cancel_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    past_due_since: dt.datetime | None
+    money_returned: str
+    open_invoice_id: str
+    lines: tuple[Line, ...]
+
+
+def of_customer(customer_id: str | None) -> tuple[SubscriptionState, ...]:
+    """All subscriptions of a customer, canceled ones included; two queries."""
+    if not customer_id:
+        return ()
+    rows = Subscription.objects.filter(customer_id=customer_id).prefetch_related("items")
+    return tuple(_state(row) for row in rows)
+
+
+def _state(row: Subscription) -> SubscriptionState:
+    return SubscriptionState(
+        id=row.stripe_id,
+        status=row.status,
+        current_period_end=row.current_period_end,
+        cancel_at=row.cancel_at,
+        ended_at=row.ended_at,
+        past_due_since=row.past_due_since,
+        money_returned=row.money_returned,
+        open_invoice_id=row.open_invoice_id,
+        lines=tuple(
+            Line(item.product_id, item.stripe_price_id, item.quantity, item.unit_amount, item.currency, item.interval)
+            for item in row.items.all()
+        ),
+    )

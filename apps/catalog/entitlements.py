@@ -1,0 +1,59 @@
+"""Paid items -> entitlements, as arithmetic. Pure: no Django, no I/O.
+
+Entitlements add up: over items, over quantities, over subscriptions. The same app twice is the same app; numbers sum.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Entitlements:
+    """What somebody may use: apps by slug, those of them that need a seat, and numeric grants (`storage_gb` -> 600)."""
+
+    apps: frozenset[str] = frozenset()
+    seats: frozenset[str] = frozenset()
+    grants: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Self) -> "Entitlements":
+        """Both together."""
+        names = sorted({*self.grants, *other.grants})
+        sums = {name: self.grants.get(name, 0) + other.grants.get(name, 0) for name in names}
+        return Entitlements(self.apps | other.apps, self.seats | other.seats, sums)
+
+    def times(self, quantity: int) -> "Entitlements":
+        """For `quantity` of the same item: apps stay, numbers multiply; nothing for none."""
+        if quantity <= 0:
+            return NOTHING
+        return Entitlements(self.apps, self.seats, {name: amount * quantity for name, amount in self.grants.items()})
+
+    def attributes(self, instances: Mapping[str, str]) -> dict[str, str]:
+        """As Keycloak user attributes; `instances` maps an app to its instance's slug.
+
+        An app that needs a seat and has none yet is left out: nobody is sent to a door that is not there.
+        """
+        found = {name: str(amount) for name, amount in self.grants.items() if amount}
+        for app in sorted(self.apps):
+            if app in instances:
+                found[f"{app}_instance"] = instances[app]
+            if app in instances or app not in self.seats:
+                found[f"has_{app}"] = "true"
+        return found
+
+
+NOTHING = Entitlements()
+
+
+def total(parts: Iterable[Entitlements]) -> Entitlements:
+    """The sum; nothing for an empty sequence."""
+    result = NOTHING
+    for part in parts:
+        result = result + part
+    return result
+
+
+def attribute_names(everything: Entitlements) -> frozenset[str]:
+    """All attribute names we could ever write for the given whole catalogue; others' attributes are not ours."""
+    apps = {f"has_{app}" for app in everything.apps} | {f"{app}_instance" for app in everything.apps}
+    return frozenset(apps | set(everything.grants))

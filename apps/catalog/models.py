@@ -1,0 +1,84 @@
+"""What is sold. Which entitlements a paid item gives is arithmetic in entitlements.py."""
+
+from typing import Any, ClassVar, override
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use small letters, digits and underscores.")
+
+
+class Product(models.Model):
+    """A service or an offer: a plan, an app people log in to, or an add-on.
+
+    An app (`is_app`) gives `has_<slug>`; one that `needs_instance` also a seat. A plan gives the apps it `includes`.
+    """
+
+    class Placement(models.TextChoices):
+        """Where the wizard offers it."""
+
+        PLAN = "plan", "Plan"
+        GENERAL = "general", "General add-on"
+        STORAGE = "storage", "Storage add-on"
+        HIDDEN = "hidden", "Not offered"
+
+    slug = models.CharField(max_length=40, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=80)
+    summary = models.CharField(max_length=200, blank=True, help_text="One sentence for the pricing page.")
+    features = models.JSONField(default=list, blank=True, help_text="Lines of the pricing page, a list of texts.")
+    icon = models.CharField(max_length=40, blank=True, help_text="Name of the icon, e.g. cloud, key, photo, storage.")
+    color = models.CharField(max_length=7, blank=True, validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$")])
+    position = models.PositiveSmallIntegerField(default=0, help_text="Order on the pricing page, small first.")
+    highlighted = models.BooleanField(default=False, help_text="Recommended on the pricing page.")
+    placement = models.CharField(max_length=8, choices=Placement, default=Placement.HIDDEN)
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="addons", help_text="Only with this plan."
+    )
+    includes = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="included_in")
+    is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_<slug>.")
+    needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
+    grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
+    max_quantity = models.PositiveSmallIntegerField(default=1)
+    stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["position", "name"]
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(condition=Q(needs_instance=False) | Q(is_app=True), name="product_instance_means_app"),
+            models.CheckConstraint(condition=Q(max_quantity__gte=1), name="product_max_quantity_positive"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductPrice(models.Model):
+    """A Stripe price a product is sold at. Amounts are in the currency's minor unit (cents)."""
+
+    class Interval(models.TextChoices):
+        """Stripe's `recurring.interval`, the two we offer."""
+
+        MONTH = "month", "Monthly"
+        YEAR = "year", "Yearly"
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="prices")
+    stripe_price_id = models.CharField(max_length=64, unique=True)
+    interval = models.CharField(max_length=5, choices=Interval)
+    unit_amount = models.PositiveIntegerField(help_text="Minor units, e.g. cents.")
+    currency = models.CharField(max_length=3, default="eur")
+    is_active = models.BooleanField(default=True, help_text="Offered to new customers; others keep it.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["product", "interval", "currency"], condition=Q(is_active=True), name="price_one_active_per_interval"
+            ),
+            models.CheckConstraint(condition=Q(interval__in=["month", "year"]), name="price_interval_known"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.product.name}, {self.get_interval_display().lower()}"

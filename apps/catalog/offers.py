@@ -1,0 +1,26 @@
+"""The catalogue as entitlements: what each product gives, read in two queries and never cached beyond one decision."""
+
+from collections.abc import Iterable
+
+from apps.catalog.entitlements import Entitlements, total
+from apps.catalog.models import Product
+
+
+def offers() -> dict[int, Entitlements]:
+    """What one of each product gives, by product id: itself if it is an app, the apps it includes, its numbers."""
+    products = list(Product.objects.prefetch_related("includes"))
+    return {product.pk: _own(product, product.includes.all()) for product in products}
+
+
+def _own(product: Product, included: Iterable[Product]) -> Entitlements:
+    apps = [app for app in [product, *included] if app.is_app]
+    return Entitlements(
+        apps=frozenset(app.slug for app in apps),
+        seats=frozenset(app.slug for app in apps if app.needs_instance),
+        grants={str(name): int(amount) for name, amount in product.grants.items()},
+    )
+
+
+def everything() -> Entitlements:
+    """The sum over the whole catalogue, inactive products included: the names that are ours."""
+    return total(offers().values())

@@ -1,0 +1,18 @@
+"""The only app that speaks Keycloak's Admin API."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class IdentityConfig(AppConfig):
+    """Django's handle on the app; registers its job."""
+
+    name = "apps.identity"
+
+    @override
+    def ready(self) -> None:
+        from apps.core import jobs
+        from apps.identity import passwords
+
+        jobs.register(passwords.KIND, passwords.send_password_mail, needs=("keycloak",))

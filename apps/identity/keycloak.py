@@ -1,0 +1,288 @@
+"""The one client of Keycloak's Admin API, on python-keycloak; facts measured on Keycloak 26.7.3 stand beside the code.
+
+Promises: every call ends within 3 s (connect) and `patience` seconds (each read); writes of a user are read, merged, sent
+whole and read back; accounts and groups that are not ours are never touched. Errors: see `apps.identity.protocol`.
+One writer per user: callers work under the job of its profile (eight PUTs at once mixed their attributes, all 204).
+"""
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import override
+
+import structlog
+from django.conf import settings
+from keycloak import KeycloakAdmin
+
+from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.identity import edge, groups
+from apps.identity.merge import Change, Representation, attributes_of, lost, merged, missing
+from apps.identity.protocol import Identity, KeycloakUser, NewUser
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+SET_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105  (the name of a required action)
+
+
+def client(*, patience: float = READ_SECONDS) -> Identity:
+    """The client of this process, made when first asked for. Pages pass a short `patience` (seconds per answer)."""
+    return _client(os.getpid(), patience)
+
+
+@functools.lru_cache(maxsize=4)
+def _client(_process: int, patience: float) -> Identity:
+    """Kept by process id: connections must not be shared over a fork."""
+    return Keycloak(patience=patience)
+
+
+def forget_clients() -> None:
+    """Make the next `client()` a new one, after a change of settings."""
+    _client.cache_clear()
+
+
+class Keycloak(Identity):
+    """`Identity` on a realm of a Keycloak server. Threads may share it."""
+
+    def __init__(self, *, patience: float = READ_SECONDS) -> None:
+        # max_retries: the library's default repeats POST and PUT after a lost answer.
+        self.admin = KeycloakAdmin(
+            server_url=settings.KEYCLOAK_SERVER_URL + "/",
+            realm_name=settings.KEYCLOAK_REALM,
+            client_id=settings.KEYCLOAK_ADMIN_CLIENT_ID,
+            client_secret_key=settings.KEYCLOAK_ADMIN_CLIENT_SECRET,
+            timeout=(min(CONNECT_SECONDS, patience), patience),  # type: ignore[arg-type]  (handed to requests as it is)
+            max_retries=0,
+            pool_maxsize=10,
+        )
+
+    # --- accounts ----------------------------------------------------------------------------------------------------
+
+    @override
+    def create_user(self, new: NewUser) -> str:
+        own = {"onboarding_id": new.onboarding_id}
+        body = {
+            "username": new.username,
+            "email": new.email,
+            "firstName": new.first_name,
+            "lastName": new.last_name,
+            "enabled": True,
+            "emailVerified": True,  # the address was proven to us by a code
+            "requiredActions": [SET_PASSWORD],
+            "attributes": {
+                name: [value] for name, value in (dict(new.attributes) | own).items() if value
+            },
+        }
+        try:
+            found: str = edge.write(
+                "make an account", lambda: self.admin.create_user(body), expect=(409,)
+            )
+        except edge.Refusal:
+            return self._adopt(new)
+        # Undeclared attributes can be dropped in silence (201 all the same); without our mark the account is lost to us.
+        self._write(found, Change(attributes=dict(new.attributes) | own))
+        return found
+
+    def _adopt(self, new: NewUser) -> str:
+        """The id of the account an earlier, unanswered create made; never that of anybody else."""
+        same_name = self._search("username", new.username)
+        if same_name and attributes_of(same_name).get("onboarding_id") == [new.onboarding_id]:
+            log.info("keycloak_account_adopted", keycloak_id=same_name["id"])
+            return str(same_name["id"])
+        same_mail = self._search("email", new.email)
+        taken = [
+            f"the {what} (by account {found['id']})"
+            for what, found in (("username", same_name), ("e-mail address", same_mail))
+            if found
+        ]
+        if not taken:
+            raise RetryLater("Keycloak says the account exists, but its search does not find it.")
+        raise NeedsOperator(
+            f"Keycloak has another account with {' and '.join(taken)}; it is not from signup {new.onboarding_id}."
+        )
+
+    @override
+    def get_user(self, keycloak_id: str) -> KeycloakUser | None:
+        user = self._fetch(keycloak_id)
+        if user is None:
+            return None
+        return KeycloakUser(
+            id=str(user["id"]),
+            username=str(user.get("username") or ""),
+            email=str(user.get("email") or ""),
+            first_name=str(user.get("firstName") or ""),
+            last_name=str(user.get("lastName") or ""),
+            enabled=bool(user.get("enabled")),
+            email_verified=bool(user.get("emailVerified")),
+            attributes={name: tuple(values) for name, values in attributes_of(user).items()},
+            groups=groups.memberships(self.admin, keycloak_id),
+        )
+
+    @override
+    def update_user(
+        self,
+        keycloak_id: str,
+        *,
+        enabled: bool | None = None,
+        attributes: Mapping[str, str | None] | None = None,
+        email: str | None = None,
+        first_name: str | None = None,
+        last_name: str | None = None,
+    ) -> None:
+        named = {"enabled": enabled, "email": email, "firstName": first_name, "lastName": last_name}
+        fields = {name: value for name, value in named.items() if value is not None}
+        if email is not None:
+            fields["emailVerified"] = True
+        self._write(keycloak_id, Change(fields=fields, attributes=attributes or {}))
+
+    def _write(self, keycloak_id: str, change: Change) -> None:
+        """Read, merge, PUT whole, read back. What a PUT took from others is put back once, while we still know it."""
+        before = self._existing(keycloak_id)
+        if not missing(before, change):
+            return
+        self._put(keycloak_id, merged(before, change))
+        after = self._existing(keycloak_id)
+        if lost(before, after, change):
+            log.error("keycloak_put_lost_values", keycloak_id=keycloak_id)
+            self._put(keycloak_id, merged(after, change, restore=before))
+            after = self._existing(keycloak_id)
+        wrong = missing(after, change) + lost(before, after, change)
+        if wrong:
+            raise RetryLater(
+                f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written."
+            )
+
+    def _put(self, keycloak_id: str, body: Representation) -> None:
+        try:
+            edge.write(
+                f"change account {keycloak_id}",
+                lambda: self.admin.update_user(keycloak_id, body),
+                expect=(409,),
+            )
+        except edge.Refusal as refusal:
+            raise NeedsOperator(
+                f"Another Keycloak account has the username or e-mail address meant for {keycloak_id} ({refusal})."
+            ) from refusal
+
+    def _fetch(self, keycloak_id: str) -> Representation | None:
+        """The whole representation, or None when Keycloak itself (not a proxy or a missing realm) says it is unknown."""
+        try:
+            user: Representation = edge.read(
+                f"show account {keycloak_id}",
+                lambda: self.admin.get_user(keycloak_id),
+                expect=(404,),
+            )
+        except edge.Refusal as refusal:
+            if refusal.message == "User not found":
+                return None
+            raise DependencyDown(
+                edge.NAME, f"Keycloak's address answers 404 ({refusal.message or 'not Keycloak'})."
+            ) from refusal
+        return user
+
+    def _existing(self, keycloak_id: str) -> Representation:
+        user = self._fetch(keycloak_id)
+        if user is None:
+            raise NeedsOperator(f"Keycloak has no account {keycloak_id}; it was deleted there.")
+        return user
+
+    # --- groups ------------------------------------------------------------------------------------------------------
+
+    @override
+    def join_group(self, keycloak_id: str, path: str) -> None:
+        groups.join(self.admin, keycloak_id, path)
+
+    @override
+    def leave_group(self, keycloak_id: str, path: str) -> None:
+        groups.leave(self.admin, keycloak_id, path)
+
+    # --- sessions and passwords ----------------------------------------------------------------------------------------
+
+    @override
+    def end_sessions(self, keycloak_id: str) -> None:
+        doing = f"end the sessions of account {keycloak_id}"
+        edge.write(doing, lambda: self.admin.user_logout(keycloak_id))
+        # The logout leaves offline tokens; they go with the consent of the client that holds them.
+        for consent in edge.read(doing, lambda: self.admin.user_consents(keycloak_id)):
+            if consent.get("additionalGrants"):
+                self._revoke(keycloak_id, str(consent["clientId"]))
+        left = self.session_count(keycloak_id)
+        if left:
+            raise RetryLater(
+                f"{left} sessions of account {keycloak_id} are still open after the logout."
+            )
+
+    def _revoke(self, keycloak_id: str, client_id: str) -> None:
+        try:
+            edge.write(
+                f"revoke the offline tokens of account {keycloak_id}",
+                lambda: self.admin.revoke_consent(keycloak_id, client_id),
+                expect=(404,),
+            )
+        except edge.Refusal:  # gone meanwhile
+            return
+
+    @override
+    def session_count(self, keycloak_id: str) -> int:
+        found = edge.read(
+            f"count the sessions of account {keycloak_id}",
+            lambda: self.admin.get_sessions(keycloak_id),
+        )
+        return len(found)
+
+    @override
+    def send_password_mail(
+        self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str
+    ) -> None:
+        try:
+            edge.write(
+                f"mail account {keycloak_id} its password link",
+                lambda: self.admin.send_update_account(
+                    keycloak_id,
+                    [SET_PASSWORD],
+                    client_id=settings.OIDC_RP_CLIENT_ID,
+                    lifespan=lifespan_seconds,
+                    redirect_uri=redirect_uri,
+                ),
+            )
+        except (
+            edge.AnswerLost
+        ) as error:  # Keycloak's mail server may be slow: spend an attempt, do not mail for ever
+            raise RetryLater(error.reason) from error
+
+    # --- availability --------------------------------------------------------------------------------------------------
+
+    @override
+    def username_taken(self, username: str) -> bool | None:
+        return self._taken("username", username)
+
+    @override
+    def email_taken(self, email: str) -> bool | None:
+        return self._taken("email", email)
+
+    def _taken(self, name: str, value: str) -> bool | None:
+        if self._search(name, value) is not None:
+            return True
+        # A missing right can look like an empty realm (200 and []): believe "nobody" only if a known account is found.
+        canary = settings.KEYCLOAK_CANARY_USERNAME
+        if canary and self._search("username", canary) is None:
+            log.error("keycloak_canary_not_found")
+            return None
+        return False
+
+    def _search(self, name: str, value: str) -> Representation | None:
+        """The account whose `name` (username or email) is exactly `value`, in any case, or None."""
+        query = {name: value, "exact": True, "max": 2, "briefRepresentation": False}
+        found: list[Representation] = edge.read(
+            f"search accounts by {name}", lambda: self.admin.get_users(dict(query))
+        )
+        wanted = value.lower()
+        return next((user for user in found if str(user.get(name) or "").lower() == wanted), None)
+
+    @override
+    def ping(self) -> None:
+        edge.read(
+            "show one account",
+            lambda: self.admin.get_users({"max": 1, "briefRepresentation": True}),
+        )

@@ -1,0 +1,98 @@
+"""What Frontdesk asks of an identity provider: a dozen verbs, frozen dataclasses in and out. No vendor's words in here.
+
+Every verb that calls out raises the errors of `apps.core.errors` and nothing else:
+- `DependencyDown("keycloak", …)`: it does not answer, or our account there has lost a right; nothing is the caller's fault;
+- `RetryLater`: it answered, but not so that the work is done;
+- `NeedsOperator`: trying again cannot help.
+Verbs refuse to run inside a database transaction (`apps.core.outside`). Ids are the only thing their messages name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewUser:
+    """A person to be made. `onboarding_id` proves later that the account is ours; attribute values are plain texts."""
+
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    onboarding_id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeycloakUser:
+    """A person as stored. `attributes` are all of them, ours or not; `groups` only those below our parent group."""
+
+    id: str
+    username: str
+    email: str
+    first_name: str
+    last_name: str
+    enabled: bool
+    email_verified: bool
+    attributes: Mapping[str, tuple[str, ...]]
+    groups: frozenset[str]
+
+
+class Identity(Protocol):
+    """The verbs. One implementation: `apps.identity.keycloak`."""
+
+    def create_user(self, new: NewUser) -> str:
+        """Make an enabled account that must set a password; returns its id.
+
+        Safe to repeat: an account that carries our `onboarding_id` under this username is adopted, another's never is
+        (NeedsOperator names whether the username, the e-mail address or both are taken).
+        """
+
+    def get_user(self, keycloak_id: str) -> KeycloakUser | None:
+        """The account, or None when it was deleted there. Two calls."""
+
+    def update_user(
+        self,
+        keycloak_id: str,
+        *,
+        enabled: bool | None = None,
+        attributes: Mapping[str, str | None] | None = None,
+        email: str | None = None,
+        first_name: str | None = None,
+        last_name: str | None = None,
+    ) -> None:
+        """Change what is named and nothing else, then read it back.
+
+        An attribute of None is removed; those not named stay as they are. An `email` counts as verified: it was proven
+        to us. RetryLater names what did not stick; NeedsOperator when the account is gone or the address is taken.
+        """
+
+    def join_group(self, keycloak_id: str, path: str) -> None:
+        """Put the account into the group `path`, made when missing. NeedsOperator for paths not directly below our parent."""
+
+    def leave_group(self, keycloak_id: str, path: str) -> None:
+        """Take the account out of the group `path`; no error when it was not in it. Other people's groups are refused."""
+
+    def end_sessions(self, keycloak_id: str) -> None:
+        """End every session and offline token, and make sure: RetryLater when a session is still there afterwards."""
+
+    def session_count(self, keycloak_id: str) -> int:
+        """How many sessions the account has now."""
+
+    def send_password_mail(
+        self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str
+    ) -> None:
+        """Mail a link, good for `lifespan_seconds`, to set a password; the page leads on to `redirect_uri`.
+
+        Returns when the mail has left. NeedsOperator when the account is disabled, has no address or is gone.
+        """
+
+    def username_taken(self, username: str) -> bool | None:
+        """Whether an account has exactly this username; None: the answer cannot be believed, treat it as unknown."""
+
+    def email_taken(self, email: str) -> bool | None:
+        """Whether an account has exactly this e-mail address; None: the answer cannot be believed."""
+
+    def ping(self) -> None:
+        """Return when it answers us with our rights intact; else raise as above."""

@@ -1,0 +1,373 @@
+"""The only writer of seats, of `Instance.allocated_seats` and of SeatWait.
+
+Promises:
+1. A seat row and its instance's counter change together; one live seat per person and product.
+2. New people come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
+   subscribers and staff moves; nobody above `hard_cap`. A lowered cap evicts nobody.
+3. "Full" is never said because of contention: a first look skips locked instances, a second one waits for them.
+4. No deadlocks: the person's lock comes first, then instances in the order of their ids, then the audit line. Whoever
+   changes several products in one transaction does so in the order of product ids and writes audit lines afterwards.
+5. Who has paid and waits comes before who has not. The longest waiting gets the seat that is freed.
+
+What a person should have is not decided here, and no Keycloak group is touched.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+from apps.core import audit, clock
+from apps.core.errors import BadInput
+from apps.core.states import AccessState
+from apps.instances import statements
+from apps.instances.models import Instance, Seat, SeatWait
+
+# Called after commit with the profile id of somebody who waits and for whom there is room now.
+on_freed: list[Callable[[int], None]] = []
+
+PERSON_LOCK = "SELECT pg_advisory_xact_lock(7013, %s)"  # core.audit uses class 7012, core.jobs 7011
+WAITS = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
+OFFERS = 100
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def hold(*, profile: UserProfile, product: Product, until: dt.datetime) -> Seat | None:
+    """Keep a seat until `until` for somebody about to pay; None: full. Who has a seat keeps it as it is."""
+    seat = _find(profile, product)
+    if seat is None:
+        return _allocate(profile, product, state=Seat.State.HELD, until=until)
+    if seat.state == Seat.State.HELD and seat.held_until != until:
+        seat.held_until = until
+        seat.save(update_fields=["held_until"])
+    return seat
+
+
+@transaction.atomic
+def assign(*, profile: UserProfile, product: Product, returning: bool = False) -> Seat | None:
+    """Give a seat for use: the held or retained one, else a new one. None: full, and a SeatWait is kept.
+
+    `returning`: the person was a subscriber before, so the reserve up to `hard_cap` may be used.
+    """
+    seat = _find(profile, product)
+    if seat is None:
+        seat = _allocate(profile, product, state=Seat.State.ASSIGNED, returning=returning)
+        if seat is None:
+            _wait(profile, product)
+    elif seat.state != Seat.State.ASSIGNED:
+        _turn(seat, profile, Seat.State.ASSIGNED)
+    return seat
+
+
+@transaction.atomic
+def retain(*, profile: UserProfile, product: Product) -> Seat | None:
+    """Keep the seat for somebody whose access is withheld; None: there is none. Ends a wait for one."""
+    seat = _find(profile, product)
+    if seat is None:
+        SeatWait.objects.filter(profile=profile, product=product).delete()
+    elif seat.state != Seat.State.RETAINED:
+        _turn(seat, profile, Seat.State.RETAINED)
+    return seat
+
+
+@transaction.atomic
+def release(*, profile: UserProfile, product: Product) -> Seat | None:
+    """Give the seat back; returns the released seat, None when there was none. Ends a wait for one."""
+    seat = _find(profile, product)
+    if seat is None:
+        SeatWait.objects.filter(profile=profile, product=product).delete()
+        return None
+    _release(seat, profile)
+    return seat
+
+
+@transaction.atomic
+def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
+    """Put a person on another instance of the product, at most up to its `hard_cap`; raises BadInput when impossible."""
+    _lock_person(seat.profile_id)
+    moved = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
+    ids = [moved.instance_id, instance.pk]
+    locked = {
+        row.pk: row
+        for row in Instance.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+    }
+    target = locked[instance.pk]
+    _refuse_move(moved, target)
+    before = {"instance": moved.instance.slug}
+    moved.instance, moved.changed_at = target, clock.now()
+    moved.save(update_fields=["instance", "changed_at"])
+    with connection.cursor() as cursor:
+        cursor.execute(statements.MOVE, {"old": ids[0], "new": ids[1]})
+    audit.record(
+        subject=moved.profile.subject,
+        action="seat.moved",
+        actor=actor,
+        reason=reason,
+        before=before,
+        after={"instance": target.slug},
+    )
+    _offer_later(moved.product_id)
+    return moved
+
+
+def _refuse_move(seat: Seat, target: Instance) -> None:
+    """Raise BadInput, with a sentence for staff, unless the seat may go there."""
+    refusals = {
+        "The seat was released meanwhile.": seat.state == Seat.State.RELEASED,
+        f"{target} is an instance of another product.": target.product_id != seat.product_id,
+        f"The seat is on {target} already.": target.pk == seat.instance_id,
+        f"{target} is not active.": not target.is_active,
+        f"{target} is full: {target.allocated_seats} of {target.hard_cap} seats.": (
+            target.allocated_seats >= target.hard_cap
+        ),
+    }
+    for message, applies in refusals.items():
+        if applies:
+            raise BadInput(message, field="instance", code="cannot_move")
+
+
+def release_expired_holds() -> int:
+    """Give back the seats of checkouts whose time is over, and offer all room there is; returns how many seats."""
+    count = 0
+    expired = Seat.objects.filter(state=Seat.State.HELD, held_until__lte=clock.now())
+    for profile_id, seat_id in expired.order_by("pk").values_list("profile_id", "pk"):
+        with transaction.atomic():
+            _lock_person(profile_id)  # from here on nobody turns it into an assigned one
+            seat = expired.select_related("instance", "profile").filter(pk=seat_id).first()
+            if seat is not None:
+                _release(seat, seat.profile, reason="checkout ended")
+                count += 1
+    for product_id in (
+        SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct()
+    ):
+        _offer(product_id)  # also mends an offer lost by a crash right after a commit
+    return count
+
+
+def tend(_key: str = "") -> None:
+    """The job: `release_expired_holds`, every minute."""
+    release_expired_holds()
+
+
+def first_waiting(product: Product) -> int | None:
+    """The profile id of the one who has waited longest for a seat of this product."""
+    return _line(product.pk).values_list("profile_id", flat=True).first()
+
+
+# --- instances -------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
+    """Save a new instance together with its Django group, which is named like its Keycloak group."""
+    _check_caps(instance)
+    instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
+    instance.allocated_seats, instance.over_cap_since = 0, None
+    instance.save(force_insert=True)
+    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _openness(instance))
+    _offer_later(instance.product_id)
+    return instance
+
+
+@transaction.atomic
+def change_caps(
+    *,
+    instance: Instance,
+    soft_cap: int,
+    allocation_cap: int,
+    hard_cap: int,
+    actor: str,
+    reason: str,
+) -> Instance:
+    """Set the caps; BadInput unless soft < allocation < hard. Nobody is evicted: the instance is marked over cap."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _caps(found)
+    found.soft_cap, found.allocation_cap, found.hard_cap = soft_cap, allocation_cap, hard_cap
+    _check_caps(found)
+    over = found.allocated_seats > found.hard_cap
+    found.over_cap_since = (found.over_cap_since or clock.now()) if over else None
+    found.save(update_fields=["soft_cap", "allocation_cap", "hard_cap", "over_cap_since"])
+    _record(found, "instance.caps", actor, reason, before, _caps(found))
+    _offer_later(found.product_id)
+    return found
+
+
+@transaction.atomic
+def set_open(
+    *, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str
+) -> Instance:
+    """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _openness(found)
+    found.is_active, found.auto_allocate = is_active, auto_allocate
+    found.save(update_fields=["is_active", "auto_allocate"])
+    _record(found, "instance.open", actor, reason, before, _openness(found))
+    _offer_later(found.product_id)
+    return found
+
+
+def _check_caps(instance: Instance) -> None:
+    if not 0 <= instance.soft_cap < instance.allocation_cap < instance.hard_cap:
+        raise BadInput(
+            "The soft cap must be below the allocation cap, and that below the hard cap.",
+            field="soft_cap",
+        )
+
+
+def _caps(instance: Instance) -> dict[str, Any]:
+    return {name: getattr(instance, name) for name in ("soft_cap", "allocation_cap", "hard_cap")}
+
+
+def _openness(instance: Instance) -> dict[str, Any]:
+    return {"is_active": instance.is_active, "auto_allocate": instance.auto_allocate}
+
+
+def _record(
+    instance: Instance,
+    action: str,
+    actor: str,
+    reason: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    audit.record(
+        subject=("instance", instance.pk),
+        action=action,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=after,
+    )
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def _lock_person(profile_id: int) -> None:
+    """From here to the end of the transaction nobody else changes this person's seats."""
+    with connection.cursor() as cursor:
+        cursor.execute(PERSON_LOCK, [profile_id % 2**31])
+
+
+def _find(profile: UserProfile, product: Product) -> Seat | None:
+    """The live seat, with the person locked."""
+    _lock_person(profile.pk)
+    live = Seat.objects.exclude(state=Seat.State.RELEASED).filter(profile=profile, product=product)
+    return live.select_related("instance").first()
+
+
+def _allocate(
+    profile: UserProfile,
+    product: Product,
+    *,
+    state: Seat.State,
+    until: dt.datetime | None = None,
+    returning: bool = False,
+) -> Seat | None:
+    values = {
+        "profile": profile.pk,
+        "product": product.pk,
+        "state": state.value,
+        "until": until,
+        "now": clock.now(),
+        "waits": WAITS,
+    }
+    for pick in (
+        [statements.LOOK, statements.WAIT, statements.RESERVE]
+        if returning
+        else [statements.LOOK, statements.WAIT]
+    ):
+        seat_id = _take(statements.TAKE.format(pick=pick), values)
+        if seat_id:
+            seat = Seat.objects.select_related("instance").get(pk=seat_id)
+            _note(seat, profile, before={})
+            return seat
+    return None
+
+
+def _take(sql: str, values: dict[str, Any]) -> int | None:
+    """One look. Finding nothing gives back the locks on instances that turned out full: holding them could deadlock."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found = cursor.fetchone()
+        if found is None:
+            transaction.set_rollback(True)
+    return int(found[0]) if found else None
+
+
+def _turn(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
+    """Change a live seat's state; it stays where it is and counts as before."""
+    before = {"state": seat.state, "instance": seat.instance.slug}
+    seat.state, seat.held_until, seat.changed_at = state, None, clock.now()
+    seat.save(update_fields=["state", "held_until", "changed_at"])
+    _note(seat, profile, before=before)
+
+
+def _release(seat: Seat, profile: UserProfile, *, reason: str = "") -> None:
+    before = {"state": seat.state, "instance": seat.instance.slug}
+    now = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(statements.RELEASE, {"seat": seat.pk, "now": now})
+    seat.state, seat.held_until, seat.released_at, seat.changed_at = (
+        Seat.State.RELEASED,
+        None,
+        now,
+        now,
+    )
+    _note(seat, profile, before=before, reason=reason)
+    _offer_later(seat.product_id)
+
+
+def _note(seat: Seat, profile: UserProfile, *, before: dict[str, Any], reason: str = "") -> None:
+    after = {"state": str(seat.state), "instance": seat.instance.slug}
+    audit.record(
+        subject=profile.subject,
+        action=f"seat.{seat.state}",
+        reason=reason,
+        before=before,
+        after=after,
+    )
+
+
+def _wait(profile: UserProfile, product: Product) -> None:
+    _, new = SeatWait.objects.get_or_create(
+        profile=profile, product=product, defaults={"since": clock.now()}
+    )
+    if new:
+        audit.record(
+            subject=profile.subject, action="seat.waiting", after={"product": product.slug}
+        )
+
+
+def _line(product_id: int) -> QuerySet[SeatWait]:
+    """Who waits, longest first; nobody whose access was withheld meanwhile."""
+    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITS).order_by(
+        "since", "id"
+    )
+
+
+def _offer_later(product_id: int) -> None:
+    transaction.on_commit(partial(_offer, product_id))
+
+
+def _offer(product_id: int) -> None:
+    """Call the hooks for as many of the longest waiting as there is room for."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statements.FREE,
+            {"product": product_id},
+        )
+        free = min(int(cursor.fetchone()[0] or 0), OFFERS)
+    for profile_id in (
+        list(_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []
+    ):
+        for hook in on_freed:
+            hook(profile_id)

@@ -1,0 +1,19 @@
+"""Where people sit: Instance, Seat and the one writer of seats."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class InstancesConfig(AppConfig):
+    """Django's handle on the app; registers its job."""
+
+    name = "apps.instances"
+
+    @override
+    def ready(self) -> None:
+        """Have expired holds given back every minute."""
+        from apps.core import jobs
+        from apps.instances import allocation
+
+        jobs.register("release_expired_holds", allocation.tend, every=60)

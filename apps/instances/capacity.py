@@ -1,0 +1,95 @@
+"""How full everything is. Reads only; the rules of who may have a seat are allocation.py's."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
+
+from apps.catalog.models import Product
+from apps.instances.allocation import WAITS
+from apps.instances.models import Instance, Seat, SeatWait
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """One instance: its caps, its counter and its live seats by state. `over` counts seats above `hard_cap`."""
+
+    id: int
+    slug: str
+    name: str
+    product: str
+    url: str
+    soft_cap: int
+    allocation_cap: int
+    hard_cap: int
+    allocated: int
+    held: int
+    assigned: int
+    retained: int
+    over: int
+    over_cap_since: dt.datetime | None
+    is_active: bool
+    auto_allocate: bool
+
+
+def has_room(product: Product) -> bool:
+    """Whether a new customer would get a seat now. True for a product that needs none."""
+    return rooms([product])[product.pk]
+
+
+def rooms(products: Collection[Product]) -> dict[int, bool]:
+    """`has_room` of several products by their ids, in one query."""
+    needing = [product.pk for product in products if product.needs_instance]
+    free = (
+        Instance.objects.filter(product=OuterRef("pk"), is_active=True, auto_allocate=True)
+        .order_by()
+        .values("product")
+        .annotate(free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0)))
+        .values("free")
+    )
+    owed = (
+        SeatWait.objects.filter(product=OuterRef("pk"), profile__access_state__in=WAITS)
+        .values("product")
+        .annotate(owed=Count("pk"))
+        .values("owed")
+    )
+    found = Product.objects.filter(pk__in=needing).annotate(
+        free=Coalesce(Subquery(free, output_field=IntegerField()), 0),
+        owed=Coalesce(Subquery(owed, output_field=IntegerField()), 0),
+    )
+    answer = dict.fromkeys((product.pk for product in products), True)
+    if needing:
+        answer |= {pk: free > owed for pk, free, owed in found.values_list("pk", "free", "owed")}
+    return answer
+
+
+def board() -> list[Occupancy]:
+    """Every instance with its occupancy, in the order of the catalogue, in one query."""
+    counts = {
+        state.value: Count("seats", filter=Q(seats__state=state.value))
+        for state in (Seat.State.HELD, Seat.State.ASSIGNED, Seat.State.RETAINED)
+    }
+    instances = Instance.objects.select_related("product").annotate(**counts)
+    return [
+        Occupancy(
+            id=instance.pk,
+            slug=instance.slug,
+            name=instance.name,
+            product=instance.product.name,
+            url=instance.url,
+            soft_cap=instance.soft_cap,
+            allocation_cap=instance.allocation_cap,
+            hard_cap=instance.hard_cap,
+            allocated=instance.allocated_seats,
+            held=instance.held,
+            assigned=instance.assigned,
+            retained=instance.retained,
+            over=max(0, instance.allocated_seats - instance.hard_cap),
+            over_cap_since=instance.over_cap_since,
+            is_active=instance.is_active,
+            auto_allocate=instance.auto_allocate,
+        )
+        for instance in instances
+    ]

@@ -1,0 +1,136 @@
+"""Where people sit. Only allocation.py writes seats and the counters; everybody else reads."""
+
+from typing import Any, ClassVar, override
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+
+
+class Instance(models.Model):
+    """A deployment of a product. New people come in below `soft_cap` first, then up to `allocation_cap`.
+
+    Between `allocation_cap` and `hard_cap` only returning subscribers and staff moves; above `hard_cap` nobody.
+    """
+
+    slug = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Use small letters, digits, hyphens.")],
+    )
+    name = models.CharField(max_length=80)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="instances")
+    url = models.URLField(help_text="Where its users go.")
+    soft_cap = models.PositiveIntegerField()
+    allocation_cap = models.PositiveIntegerField()
+    hard_cap = models.PositiveIntegerField()
+    allocated_seats = models.PositiveIntegerField(default=0, editable=False)
+    over_cap_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="A cap was lowered under use."
+    )
+    is_active = models.BooleanField(default=True)
+    auto_allocate = models.BooleanField(default=True, help_text="New people may be put here.")
+    group = models.OneToOneField(
+        Group, on_delete=models.PROTECT, related_name="instance", editable=False
+    )
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["product__position", "slug"]
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                condition=Q(soft_cap__lt=F("allocation_cap")) & Q(allocation_cap__lt=F("hard_cap")),
+                name="instance_caps_in_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(allocated_seats__lte=F("hard_cap")) | Q(over_cap_since__isnull=False),
+                name="instance_within_hard_cap",
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                fields=["product", "allocated_seats", "id"],
+                condition=Q(is_active=True, auto_allocate=True),
+                name="instance_least_allocated",
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def keycloak_group(self) -> str:
+        """The path of its group in Keycloak, which is also the name of `group`."""
+        return f"{settings.KEYCLOAK_PARENT_GROUP}/{self.slug}"
+
+
+class Seat(models.Model):
+    """One person on one instance of one product."""
+
+    class State(models.TextChoices):
+        """`held` while somebody pays, `assigned` in use, `retained` while access is withheld, `released` is over."""
+
+        HELD = "held", "Held"
+        ASSIGNED = "assigned", "Assigned"
+        RETAINED = "retained", "Retained"
+        RELEASED = "released", "Released"
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="seats")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="seats")
+    state = models.CharField(max_length=8, choices=State)
+    held_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["profile", "product"],
+                condition=~Q(state="released"),
+                name="seat_one_live_per_profile_and_product",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="held", held_until__isnull=False)
+                | Q(~Q(state="held"), held_until__isnull=True),
+                name="seat_held_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="released", released_at__isnull=False)
+                | Q(~Q(state="released"), released_at__isnull=True),
+                name="seat_released_has_time",
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["instance", "state", "-id"], name="seat_instance"),
+            models.Index(fields=["held_until"], condition=Q(state="held"), name="seat_held_until"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.profile_id} on {self.instance_id}"
+
+
+class SeatWait(models.Model):
+    """Somebody who has paid and has no seat, because no instance had room. The longest waiting gets the next one."""
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="+")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["profile", "product"], name="seat_wait_one_per_profile_and_product"
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.profile_id} waits for {self.product_id}"

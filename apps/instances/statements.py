@@ -1,0 +1,44 @@
+"""The SQL of allocation.py: which instance a person gets, and counters that change together with the seats.
+
+`LOOK`, `WAIT` and `RESERVE` say how an instance is picked; `TAKE` puts a person there. `FOR UPDATE` gives the newest
+version of a row and tests the condition on it again, so what is picked has room for as long as the lock is held.
+"""
+
+OPEN = "product_id = %(product)s AND is_active AND auto_allocate"
+FREE = f"SELECT sum(greatest(allocation_cap - allocated_seats, 0)) FROM instances_instance WHERE {OPEN}"  # noqa: S608
+# Room that is not owed to people who have waited longer.
+MY_TURN = f"""(
+    SELECT count(*) FROM instances_seatwait w JOIN accounts_userprofile p ON p.id = w.profile_id
+    WHERE w.product_id = %(product)s AND p.access_state = ANY(%(waits)s) AND w.profile_id <> %(profile)s
+      AND coalesce((w.since, w.id) < (SELECT mine.since, mine.id FROM instances_seatwait mine
+                   WHERE mine.product_id = %(product)s AND mine.profile_id = %(profile)s), true)
+) < ({FREE})"""  # noqa: S608
+# The first look: least allocated, below soft_cap as long as there is such an instance, never waiting.
+LOOK = f"""pick AS (
+    SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN}
+       AND (allocated_seats < soft_cap OR NOT EXISTS (
+            SELECT 1 FROM instances_instance WHERE {OPEN} AND allocated_seats < soft_cap))
+    ORDER BY allocated_seats, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608
+# The second: all candidates are locked in the order of their ids, then the same choice on what they hold by then.
+CHOICE = "pick AS (SELECT id FROM locked ORDER BY allocated_seats >= soft_cap, allocated_seats, id LIMIT 1)"
+WAIT = f"""locked AS MATERIALIZED (
+    SELECT id, soft_cap, allocated_seats FROM instances_instance
+    WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN} ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
+# For returning subscribers only: the reserve above allocation_cap, which is not for those who wait.
+RESERVE = f"""locked AS MATERIALIZED (
+    SELECT id, soft_cap, allocated_seats FROM instances_instance
+    WHERE {OPEN} AND allocated_seats < hard_cap ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
+TAKE = """WITH {pick},
+up AS (UPDATE instances_instance i SET allocated_seats = i.allocated_seats + 1 FROM pick WHERE i.id = pick.id
+       RETURNING i.id),
+done AS (DELETE FROM instances_seatwait USING up WHERE profile_id = %(profile)s AND product_id = %(product)s)
+INSERT INTO instances_seat (profile_id, product_id, instance_id, state, held_until, created_at, changed_at)
+SELECT %(profile)s, %(product)s, id, %(state)s, %(until)s, %(now)s, %(now)s FROM up RETURNING id"""
+COUNT = """UPDATE instances_instance i SET allocated_seats = i.allocated_seats + change.by,
+       over_cap_since = CASE WHEN i.allocated_seats + change.by > i.hard_cap THEN i.over_cap_since END
+FROM {change} WHERE i.id = change.id"""
+RELEASE = """WITH change AS (
+    UPDATE instances_seat SET state = 'released', held_until = NULL, released_at = %(now)s, changed_at = %(now)s
+    WHERE id = %(seat)s AND state <> 'released' RETURNING instance_id AS id, -1 AS by)
+""" + COUNT.format(change="change")  # noqa: S608
+MOVE = COUNT.format(change="(VALUES (%(old)s, -1), (%(new)s, 1)) AS change (id, by)")

@@ -1,0 +1,20 @@
+"""Mails: one Notification row per mail."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class NotificationsConfig(AppConfig):
+    """Django's handle on the app; registers its jobs."""
+
+    name = "apps.notifications"
+
+    @override
+    def ready(self) -> None:
+        from apps.core import jobs
+        from apps.notifications import mail, news
+
+        jobs.register(mail.KIND, mail.send, needs=("mailgun",))
+        jobs.register(news.CANCELED, news.tell_of_cancellation)
+        jobs.register(news.PAYMENT_FAILED, news.tell_of_failed_payment)

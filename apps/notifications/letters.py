@@ -1,0 +1,83 @@
+"""The letters we can write: which values each needs, and how it is turned into subject, text and HTML.
+
+A letter `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
+`base_url` and `links` (the pages of ours that mails point to). Values are texts, or lists of dictionaries of texts.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.conf import settings
+from django.template import Context, loader
+from django.template.base import Template
+from django.urls import reverse
+
+# The values each letter needs. Those that end in "?" may be missing or empty; the letter reads well without them.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "signup_code": ("code", "minutes"),
+    "already_customer": (),
+    "recovery_code": ("code", "minutes"),
+    "recovery_no_account": (),
+    "welcome": ("username", "apps?", "first_name?"),  # apps: [{"name": …, "url": …}]
+    "subscription_canceled": ("first_name?", "sentence?", "final_date?"),
+    "payment_failed": ("first_name?", "sentence?", "invoice_url?"),
+    "payment_action_required": ("first_name?", "invoice_url?"),
+    "expiry_reminder": ("final_date", "first_name?"),
+    "expired": ("first_name?",),
+    "waitlist_confirm": ("confirm_url", "product?"),
+    "waitlist_invited": ("invite_url", "product?", "until?"),
+    "waitlist_note": ("email", "product?", "waiting?"),
+}
+PAGES = {  # name in templates: name of the route
+    "signup": "onboarding-welcome",
+    "recovery": "recovery",
+    "dashboard": "dashboard",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A mail's three parts."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def check(template: str, values: dict[str, Any]) -> None:
+    """Raise ValueError when there is no such letter, a value it needs is missing, or one it does not know is given."""
+    if template not in NEEDS:
+        raise ValueError(f"There is no letter named {template}.")
+    known = {name.rstrip("?") for name in NEEDS[template]}
+    needed = {name for name in NEEDS[template] if not name.endswith("?")}
+    wrong = (needed - values.keys()) | (values.keys() - known)
+    if wrong:
+        raise ValueError(
+            f"The letter {template} misses or does not know: {', '.join(sorted(wrong))}."
+        )
+
+
+def write(template: str, values: dict[str, Any]) -> Letter:
+    """Render a letter. Subject and text are plain, so nothing in them is escaped; the HTML is."""
+    links = {name: f"{settings.BASE_URL}{reverse(route)}" for name, route in PAGES.items()}
+    links["login"] = f"{settings.BASE_URL}{settings.LOGIN_URL}"
+    values = {"brand": settings.BRAND, "base_url": settings.BASE_URL, "links": links} | values
+    return Letter(
+        subject=" ".join(_render(f"mail/{template}.subject.txt", values, escape=False).split()),
+        text=_tidy(_render(f"mail/{template}.txt", values, escape=False)),
+        html=_render(f"mail/{template}.html", values, escape=True),
+    )
+
+
+def _tidy(text: str) -> str:
+    """Without the blank lines that template tags leave."""
+    return (
+        re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
+        + "\n"
+    )
+
+
+def _render(name: str, values: dict[str, Any], *, escape: bool) -> str:
+    found = cast("Template", loader.get_template(name).template)  # type: ignore[attr-defined]
+    return str(found.render(Context(values, autoescape=escape)))

@@ -1,0 +1,94 @@
+"""The edge to Mailgun, through anymail: one mail out, and every way it can fail told apart.
+
+What matters is whether Mailgun may have accepted the mail: a refused connection and an error answer say no, a connection
+that broke while we waited says maybe. https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
+"""
+
+import requests
+import structlog
+from anymail.exceptions import AnymailError, AnymailRequestsAPIError
+from anymail.message import AnymailMessage
+from django.conf import settings
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import NewConnectionError
+
+from apps.core.errors import DependencyDown, RetryLater
+from apps.core.outside import refuse_inside_transaction
+from apps.notifications.letters import Letter
+
+log = structlog.get_logger(__name__)
+
+NAME = "mailgun"
+AWAY = (502, 503, 504)
+
+
+class RefusedError(Exception):
+    """Mailgun will not take this mail, now or later. The text is Mailgun's, without addresses."""
+
+
+class AnswerLostError(Exception):
+    """Mailgun may or may not have accepted the mail."""
+
+
+def send(letter: Letter, *, to: str, tag: str, notification_id: int) -> str:
+    """Hand one mail to Mailgun and return Mailgun's id of it.
+
+    Raises RefusedError, AnswerLostError, and of `core.errors` DependencyDown and RetryLater, both with the mail not taken.
+    """
+    refuse_inside_transaction()
+    message = AnymailMessage(
+        subject=letter.subject,
+        body=letter.text,
+        to=[to],
+        tags=[tag],
+        metadata={"notification": str(notification_id)},
+        reply_to=[settings.BRAND["support_email"]],
+    )
+    message.attach_alternative(letter.html, "text/html")
+    try:
+        message.send()
+    except AnymailRequestsAPIError as error:
+        raise _translated(error) from error
+    except (
+        AnymailError,
+        ValueError,
+    ) as error:  # an address or header that cannot be written, found before sending
+        raise RefusedError(f"The mail could not be written ({type(error).__name__}).") from error
+    return str(message.anymail_status.message_id or "")
+
+
+def _translated(error: AnymailRequestsAPIError) -> Exception:
+    status = error.status_code
+    if status is None:
+        return _broken(error)
+    if status < 300:  # accepted, but in words we do not understand
+        return AnswerLostError()
+    if status in (
+        401,
+        403,
+    ):  # our key, not this mail: all of them wait, unspent, until it is mended
+        log.error("mailgun_key_refused", status=status)
+        return DependencyDown(NAME, f"Mailgun refuses our key ({status}).")
+    if status in AWAY:
+        return DependencyDown(NAME, f"Mailgun is away ({status}).")
+    if status == 429 or status >= 500:
+        return RetryLater(f"Mailgun could not take the mail ({status}).")
+    return RefusedError(f"{status} {_words(error.response)}".strip())
+
+
+def _broken(error: AnymailRequestsAPIError) -> Exception:
+    """No connection: surely not accepted. A connection that broke: perhaps accepted."""
+    cause = error.__cause__
+    inner = getattr(cause.args[0], "reason", None) if cause and cause.args else None
+    if isinstance(cause, ConnectTimeout) or isinstance(inner, NewConnectionError):
+        return DependencyDown(NAME, "Mailgun could not be reached.")
+    return AnswerLostError()
+
+
+def _words(response: requests.Response) -> str:
+    """Mailgun's sentence, unless it repeats an address."""
+    try:
+        said = str(response.json().get("message", ""))
+    except (ValueError, AttributeError):
+        return ""
+    return "" if "@" in said else said[:200]

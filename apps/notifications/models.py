@@ -1,0 +1,64 @@
+"""Mails as rows: one Notification per mail, with a key that makes it unique."""
+
+from typing import Any, ClassVar, override
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models import UserProfile
+
+
+class Notification(models.Model):
+    """One mail. Its key says what it is about, so that asking twice sends once."""
+
+    class State(models.TextChoices):
+        """`sending` is written before Mailgun is called: found later, it means that the worker died over it.
+
+        `uncertain`: Mailgun may have accepted the mail, but its answer was lost. It is sent once more, then never by itself.
+        """
+
+        QUEUED = "queued", "Waiting"
+        SENDING = "sending", "Being sent"
+        SENT = "sent", "Sent"
+        FAILED = "failed", "Not sent"
+        UNCERTAIN = "uncertain", "Possibly sent"
+
+    key = models.CharField(max_length=200)
+    template = models.CharField(max_length=64)
+    profile = models.ForeignKey(
+        UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="notifications"
+    )
+    to = models.EmailField()
+    context = models.JSONField(default=dict, blank=True)
+    sealed = models.TextField(
+        blank=True,
+        editable=False,
+        help_text="Encrypted values (codes); wiped when sent or given up.",
+    )
+    lost_answers = models.PositiveSmallIntegerField(
+        default=0, help_text="How often it was handed to Mailgun without an answer."
+    )
+    useless_after = models.DateTimeField(
+        null=True, blank=True, help_text="Not sent after this moment, as for a code."
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    provider_id = models.CharField(max_length=255, blank=True)
+    error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["key"], name="notification_one_per_key"),
+            models.CheckConstraint(
+                condition=~Q(state="sent") | Q(sent_at__isnull=False),
+                name="notification_sent_has_time",
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["state", "-id"], name="notification_state")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return self.key
