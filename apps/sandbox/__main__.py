@@ -1,0 +1,51 @@
+"""Run the sandbox: `python -m apps.sandbox --port 8001 [--data DIR]`. See urls.py for what it serves."""
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Read the arguments into the environment, then serve until SIGTERM or Ctrl-C, saving the state at the end."""
+    parser = argparse.ArgumentParser(prog="python -m apps.sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument("--port", type=int, default=8001)
+    parser.add_argument("--data", default="", help="folder the state is kept in between runs")
+    parser.add_argument("--webhook-url", default="", help="where Stripe's events are delivered")
+    parser.add_argument("--webhook-secret", default="")
+    parser.add_argument("--clock-file", default="", help="file the clock's offset is written to")
+    arguments = parser.parse_args()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "apps.sandbox.settings"
+    os.environ["SANDBOX_DATA_DIR"] = arguments.data
+    os.environ["SANDBOX_WEBHOOK_URL"] = arguments.webhook_url
+    os.environ["SANDBOX_WEBHOOK_SECRET"] = arguments.webhook_secret
+    os.environ["SANDBOX_CLOCK_FILE"] = arguments.clock_file
+    os.environ.setdefault("SANDBOX_BASE_URL", f"http://127.0.0.1:{arguments.port}")
+    serve(arguments.host, arguments.port)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve on `host`:`port`, a thread for each connection."""
+    import django
+    from django.core.servers.basehttp import WSGIServer, run
+    from django.core.wsgi import get_wsgi_application
+
+    django.setup()
+    from apps.sandbox import lifecycle
+    from apps.sandbox.store import store
+
+    lifecycle.start()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        store.save()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    run(host, port, get_wsgi_application(), threading=True, server_cls=WSGIServer)
+
+
+if __name__ == "__main__":
+    main()

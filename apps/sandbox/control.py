@@ -1,0 +1,132 @@
+"""The control API: the clock, the fault switches, the webhooks, a fresh start. JSON in and out, or the overview's forms.
+
+Whatever is not understood is answered with 400 and one sentence that says what would be.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+
+from apps.sandbox import clock, faults, lifecycle
+from apps.sandbox.keycloak import tokens
+from apps.sandbox.mailgun import inbox
+from apps.sandbox.store import store
+from apps.sandbox.stripe import webhooks
+
+Wish = dict[str, Any]
+
+WEBHOOK_MODES = ("deliver", "hold", "drop", "duplicate", "shuffle")
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+LONGEST_STEP_SECONDS = 10 * 366 * 86_400
+
+
+def endpoint(
+    *, get: Callable[[], Any] | None = None, post: Callable[[Wish], Any] | None = None
+) -> Callable[[HttpRequest], HttpResponse]:
+    """A view from a function of the wish to an answer; ValueError becomes a 400 with its sentence."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        if request.method == "GET" and get is not None:
+            return JsonResponse(get(), safe=False)
+        if request.method != "POST" or post is None:
+            allowed = [name for name, found in (("GET", get), ("POST", post)) if found]
+            answer = JsonResponse({"error": f"Use {' or '.join(allowed)}."}, status=405)
+            answer["Allow"] = ", ".join(allowed)
+            return answer
+        from_form = request.content_type in FORMS
+        try:
+            done = post(request.POST.dict() if from_form else _wish(request.body))
+        except ValueError as problem:
+            if from_form:
+                return render(request, "sandbox/refused.html", {"problem": problem}, status=400)
+            return JsonResponse({"error": str(problem)}, status=400)
+        name = request.path.strip("/").split("/")[-1]
+        return HttpResponseRedirect(f"/?done={name}") if from_form else JsonResponse(done)
+
+    return view
+
+
+def _wish(body: bytes) -> Wish:
+    if not body.strip():
+        return {}
+    try:
+        wish = json.loads(body)
+    except ValueError:
+        raise ValueError("The body must be JSON.") from None
+    if not isinstance(wish, dict):
+        raise ValueError("The body must be a JSON object.")  # noqa: TRY004  answered as 400 like the rest
+    return wish
+
+
+def _time() -> Wish:
+    return {
+        "now": clock.now(),
+        "utc": clock.now_utc().isoformat(),
+        "offset_seconds": store.data["clock_offset"],
+    }
+
+
+def _advance(wish: Wish) -> Wish:
+    seconds = wish.get("advance_seconds")
+    if isinstance(seconds, str) and re.fullmatch(r"\d{1,12}", seconds.strip()):
+        seconds = int(seconds)
+    if (
+        not isinstance(seconds, int)
+        or isinstance(seconds, bool)
+        or not 0 <= seconds <= LONGEST_STEP_SECONDS
+    ):
+        raise ValueError(
+            f"advance_seconds must be a whole number from 0 to {LONGEST_STEP_SECONDS}; the clock only moves forward."
+        )
+    return {"now": lifecycle.advance(seconds)}
+
+
+def _faults() -> Wish:
+    modes = {
+        peer: {name: faults.MODES[name].says for name in faults.modes_of(peer) if name != "ok"}
+        for peer in faults.PEERS
+    }
+    return {"faults": store.data["faults"], "modes": modes}
+
+
+def _webhook_mode() -> Wish:
+    return {"mode": store.data["webhook_mode"], "modes": WEBHOOK_MODES}
+
+
+def _set_webhook_mode(wish: Wish) -> Wish:
+    if wish.get("mode") not in WEBHOOK_MODES:
+        raise ValueError(f"mode must be one of {', '.join(WEBHOOK_MODES)}.")
+    store.data["webhook_mode"] = wish["mode"]
+    return {"mode": wish["mode"]}
+
+
+def _flush(_wish: Wish) -> Wish:
+    return dict(webhooks.flush())
+
+
+def _reset(_wish: Wish) -> Wish:
+    lifecycle.reset()
+    return {"reset": True, "now": clock.now()}
+
+
+def _rotate(_wish: Wish) -> Wish:
+    return {"kid": tokens.rotate()}
+
+
+def _clear_inbox(_wish: Wish) -> Wish:
+    return {"cleared": inbox.clear()}
+
+
+the_clock = endpoint(get=_time, post=_advance)
+the_faults = endpoint(get=_faults, post=faults.switch)
+the_webhooks = endpoint(get=_webhook_mode, post=_set_webhook_mode)
+flush_webhooks = endpoint(post=_flush)
+# Delivering calls the application, which may call back: the lock must be free meanwhile.
+flush_webhooks.unlocked = True  # type: ignore[attr-defined]
+reset = endpoint(post=_reset)
+rotate_keys = endpoint(post=_rotate)
+clear_inbox = endpoint(post=_clear_inbox)

@@ -1,0 +1,240 @@
+"""The rest of the Admin API: groups, the realm itself, its user profile, its clients; and what is refused.
+
+https://www.keycloak.org/docs-api/latest/rest-api/index.html
+"""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.sandbox import clock
+from apps.sandbox.keycloak import groups, people, realm, rights, sessions
+from apps.sandbox.keycloak.answers import RefusedError, created, failed, nothing
+from apps.sandbox.keycloak.rights import Call, admin, listing
+
+Row = dict[str, Any]
+
+
+def _access(call: Call) -> Row:
+    manages = call.may(rights.MANAGE)
+    return {
+        "view": True,
+        "viewMembers": call.may(rights.VIEW),
+        "manageMembers": manages,
+        "manage": manages,
+        "manageMembership": manages,
+    }
+
+
+def list_groups(call: Call) -> HttpResponse:
+    """GET /groups: the top level; with `search` the branches that lead to a match."""
+    brief = call.flag("briefRepresentation", default=True)
+    text = call.query.get("search", "")
+    rows = call.page([row for row in groups.children(None) if groups.contains(row, text)])
+    return listing(
+        [groups.as_json(row, brief=brief, access=_access(call), search=text) for row in rows]
+    )
+
+
+def count_groups(_call: Call) -> HttpResponse:
+    """GET /groups/count."""
+    return JsonResponse({"count": len(groups.every())})
+
+
+def create_group(call: Call) -> HttpResponse:
+    """POST /groups: at the top; the answer has no body."""
+    return created(_address(groups.create(rights.body_object(call), parent=None)))
+
+
+def _address(group: Row) -> str:
+    return f"{realm.base()}/admin/realms/{realm.name()}/groups/{group['id']}"
+
+
+def get_group(call: Call, group_id: str) -> HttpResponse:
+    """GET /groups/{id}."""
+    row = groups.find(group_id)
+    return JsonResponse(groups.as_json(row, brief=False, access=_access(call)))
+
+
+def put_group(call: Call, group_id: str) -> HttpResponse:
+    """PUT /groups/{id}."""
+    groups.update(groups.find(group_id), rights.body_object(call))
+    return nothing()
+
+
+def delete_group(_call: Call, group_id: str) -> HttpResponse:
+    """DELETE /groups/{id}, with all below it."""
+    groups.delete(groups.find(group_id))
+    return nothing()
+
+
+def list_children(call: Call, group_id: str) -> HttpResponse:
+    """GET /groups/{id}/children: full unless asked for brief ones."""
+    brief = call.flag("briefRepresentation", default=False)
+    text = call.query.get("search", "").lower()
+    rows = groups.children(groups.find(group_id)["id"])
+    found = call.page([row for row in rows if text in row["name"].lower()])
+    return listing([groups.as_json(row, brief=brief, access=_access(call)) for row in found])
+
+
+def create_child(call: Call, group_id: str) -> HttpResponse:
+    """POST /groups/{id}/children: the answer has the group as its body."""
+    row = groups.create(rights.body_object(call), parent=groups.find(group_id))
+    shown = groups.as_json(row, brief=False, count=False, access=_access(call))
+    return created(_address(row), shown)
+
+
+def list_members(call: Call, group_id: str) -> HttpResponse:
+    """GET /groups/{id}/members: those directly in it."""
+    groups.find(group_id)
+    brief = call.flag("briefRepresentation", default=False)
+    rows = [row for row in people.everybody().values() if group_id in row["groups"]]
+    rows.sort(key=lambda row: row["username"])
+    return listing([people.as_json(row, brief=brief) for row in call.page(rows)])
+
+
+def group_by_path(_call: Call, path: str) -> HttpResponse:
+    """GET /group-by-path/{path}."""
+    row = groups.by_path(path)
+    if row is None:
+        raise failed(404, "Group path does not exist")
+    return JsonResponse(groups.as_json(row, brief=False))
+
+
+def get_realm(call: Call) -> HttpResponse:
+    """GET /: everything with view-realm, otherwise the few fields any administrator may see."""
+    rules = realm.settings_of_realm()
+    if call.may(frozenset({"view-realm", "manage-realm"})):
+        return JsonResponse({name: value for name, value in rules.items() if name != "era"})
+    return JsonResponse(
+        {
+            "realm": rules["realm"],
+            "displayName": rules["displayName"],
+            "registrationEmailAsUsername": rules["registrationEmailAsUsername"],
+            "bruteForceProtected": rules["bruteForceProtected"],
+            "supportedLocales": [],
+            "organizationsEnabled": False,
+        }
+    )
+
+
+def get_profile(_call: Call) -> HttpResponse:
+    """GET /users/profile."""
+    return JsonResponse(realm.state()["profile"])
+
+
+def put_profile(call: Call) -> HttpResponse:
+    """PUT /users/profile: takes the whole profile."""
+    given = rights.body_object(call)
+    if not isinstance(given.get("attributes"), list):
+        raise failed(400, "invalid_request", "Cannot parse the JSON")
+    realm.state()["profile"] = given
+    return JsonResponse(given)
+
+
+def list_clients(call: Call) -> HttpResponse:
+    """GET /clients, by `clientId` when it is given. Secrets are shown, as a real server does before 26.8."""
+    wanted = call.query.get("clientId", "")
+    names = [name for name in realm.state()["clients"] if not wanted or name == wanted]
+    return listing(call.page([realm.client(name) for name in names]))
+
+
+def get_client(_call: Call, client_uuid: str) -> HttpResponse:
+    """GET /clients/{uuid}."""
+    client = realm.client_by_uuid(client_uuid)
+    if client is None:
+        raise failed(404, "Could not find client")
+    return JsonResponse(client)
+
+
+def list_events(_call: Call) -> HttpResponse:
+    """GET /events: the sandbox keeps no login events."""
+    return listing([])
+
+
+def logout_all(_call: Call) -> HttpResponse:
+    """POST /logout-all: every session ends and every token made before is void, the caller's too."""
+    rules = realm.settings_of_realm()
+    rules["notBefore"] = clock.now()
+    rules["era"] += 1
+    sessions.end(realm.state()["sessions"].values())
+    return JsonResponse({})
+
+
+def get_role_mappings(_call: Call, user_id: str) -> HttpResponse:
+    """GET /users/{id}/role-mappings: what a service account was given."""
+    user = people.find(user_id)
+    if user is None:
+        raise failed(404, "User not found")
+    return JsonResponse(
+        {
+            "clientMappings": {
+                name: {"client": name, "mappings": [{"name": role} for role in roles]}
+                for name, roles in user["clientRoles"].items()
+            }
+        }
+        if user["clientRoles"]
+        else {}
+    )
+
+
+def refuse(_call: Call, **_parts: str) -> HttpResponse:
+    """Everything else of the Admin API is out of reach for the realm's service accounts."""
+    raise failed(403)
+
+
+def unknown(_call: Call, **_parts: str) -> HttpResponse:
+    """A path the Admin API does not have."""
+    raise failed(404)
+
+
+def list_realms(request: HttpRequest) -> HttpResponse:
+    """GET /admin/realms: the realms the caller has any right in."""
+    try:
+        rights.caller_roles(request)
+    except RefusedError as refusal:
+        return refusal.response()
+    return listing([{"realm": realm.name()}])
+
+
+def server_info(request: HttpRequest) -> HttpResponse:
+    """GET /admin/serverinfo: the version is shown to the server's own administrator only."""
+    try:
+        roles = rights.caller_roles(request)
+    except RefusedError as refusal:
+        return refusal.response()
+    shown: Row = {"profileInfo": {"name": "default"}, "features": [], "enums": {}, "themes": {}}
+    if roles == rights.ALL:
+        shown["systemInfo"] = {"version": "26.7.3", "serverTime": clock.now_utc().isoformat()}
+    return JsonResponse(shown)
+
+
+top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.MANAGE))
+groups_count = admin(GET=(count_groups, rights.GROUPS))
+group = admin(
+    GET=(get_group, rights.VIEW),
+    PUT=(put_group, rights.MANAGE),
+    DELETE=(delete_group, rights.MANAGE),
+)
+children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.MANAGE))
+members = admin(GET=(list_members, rights.VIEW))
+by_path = admin(GET=(group_by_path, rights.VIEW))
+the_realm = admin(
+    GET=(get_realm, rights.ANYBODY),
+    PUT=(refuse, rights.ANYBODY),
+    DELETE=(refuse, rights.ANYBODY),
+)
+user_profile = admin(
+    GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY)
+)
+clients = admin(GET=(list_clients, frozenset({"view-clients"})), POST=(refuse, rights.ANYBODY))
+client = admin(
+    GET=(get_client, frozenset({"view-clients"})),
+    PUT=(refuse, rights.ANYBODY),
+    DELETE=(refuse, rights.ANYBODY),
+)
+events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
+everybody_out = admin(POST=(logout_all, rights.MANAGE))
+role_mappings = admin(GET=(get_role_mappings, rights.VIEW))
+forbidden = admin(ANY=(refuse, rights.ANYBODY))
+not_there = admin(ANY=(unknown, rights.ANYBODY))

@@ -1,0 +1,88 @@
+"""The Admin API of a person's sessions: listing and ending them, and the offline tokens clients hold."""
+
+from typing import Any
+
+from django.http import HttpResponse
+
+from apps.sandbox import clock
+from apps.sandbox.keycloak import realm, rights, sessions
+from apps.sandbox.keycloak.admin_users import user_or_refuse
+from apps.sandbox.keycloak.answers import failed, nothing, unknown_error
+from apps.sandbox.keycloak.rights import Call, admin, listing
+
+Row = dict[str, Any]
+
+
+def logout_user(call: Call, user_id: str) -> HttpResponse:
+    """POST /users/{id}/logout: every session ends, tokens made before are void, clients are told."""
+    user = user_or_refuse(call, user_id)
+    if call.fault == "logout_fails":
+        raise unknown_error()
+    user["notBefore"] = clock.now()
+    user["era"] += 1
+    sessions.end(sessions.of_user(user_id))
+    return nothing()
+
+
+def list_sessions(call: Call, user_id: str) -> HttpResponse:
+    """GET /users/{id}/sessions."""
+    user = user_or_refuse(call, user_id)
+    rows = sessions.of_user(user_id)
+    return listing([sessions.as_json(row, user["username"]) for row in rows])
+
+
+def list_offline_sessions(call: Call, user_id: str, client_uuid: str) -> HttpResponse:
+    """GET /users/{id}/offline-sessions/{client}."""
+    user, client = user_or_refuse(call, user_id), realm.client_by_uuid(client_uuid)
+    if client is None:
+        raise failed(404, "Client not found")
+    rows = _offline_of(user_id, client["clientId"])
+    return listing([sessions.as_json(row, user["username"]) for row in rows])
+
+
+def list_consents(call: Call, user_id: str) -> HttpResponse:
+    """GET /users/{id}/consents: one row for each client that holds an offline token."""
+    user = user_or_refuse(call, user_id)
+    held = {name: realm.client(name) for row in _offline_of(user["id"]) for name in row["clients"]}
+    return listing(
+        [
+            {
+                "clientId": client_id,
+                "grantedClientScopes": [],
+                "additionalGrants": [{"client": client["id"], "key": "Offline Token"}],
+            }
+            for client_id, client in sorted(held.items())
+            if client
+        ]
+    )
+
+
+def delete_consent(call: Call, user_id: str, client_id: str) -> HttpResponse:
+    """DELETE /users/{id}/consents/{client}: ends the client's offline sessions."""
+    user = user_or_refuse(call, user_id)
+    if realm.client(client_id) is None:
+        raise failed(404, "Client not found")
+    held = _offline_of(user["id"], client_id)
+    if not held:
+        raise failed(404, "Consent nor offline token not found")
+    for session in held:
+        del session["clients"][client_id]
+        if not session["clients"]:
+            del realm.state()["offline"][session["id"]]
+    return nothing()
+
+
+def _offline_of(user_id: str, client_id: str = "") -> list[Row]:
+    rows = realm.state()["offline"].values()
+    return [
+        row
+        for row in rows
+        if row["user"] == user_id and (not client_id or client_id in row["clients"])
+    ]
+
+
+logout = admin(POST=(logout_user, rights.MANAGE))
+user_sessions = admin(GET=(list_sessions, rights.VIEW))
+offline_sessions = admin(GET=(list_offline_sessions, rights.VIEW))
+consents = admin(GET=(list_consents, rights.VIEW))
+consent = admin(DELETE=(delete_consent, rights.MANAGE))

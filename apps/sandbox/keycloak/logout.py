@@ -1,0 +1,103 @@
+"""The logout endpoint: with the ID token as a hint straight back, without it after a question.
+
+https://openid.net/specs/openid-connect-rpinitiated-1_0.html
+"""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from apps.sandbox.keycloak import oidc, realm, redirects, sessions, tokens
+from apps.sandbox.keycloak.answers import RefusedError, failed, nothing
+from apps.sandbox.keycloak.login import COOKIE
+from apps.sandbox.keycloak.screens import PageError, page, show
+
+Row = dict[str, Any]
+
+
+@page
+def logout(request: HttpRequest) -> HttpResponse:
+    """GET or POST /protocol/openid-connect/logout; a POST with `refresh_token` is a client logging its user out."""
+    wish: Row = {**request.GET.dict(), **request.POST.dict()}
+    if request.method == "POST" and "refresh_token" in wish:
+        return _by_client(request, wish["refresh_token"])
+    said = _hint(wish)
+    client = realm.client(said["azp"] if said else wish.get("client_id", ""))
+    target = _target(wish, client)
+    if said is None:
+        session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
+        if session is None:
+            return _out(request, target)
+        return show(request, "logout", {"action": _confirm_url(target), "title": "Logging out"})
+    return _end(request, said["sid"], target)
+
+
+def _hint(wish: Row) -> Row | None:
+    given = wish.get("id_token_hint")
+    if not given:
+        return None
+    said = tokens.read(given)
+    if said is None or said.get("typ") != "ID":
+        raise PageError("Invalid parameter: id_token_hint")
+    if wish.get("client_id") and wish["client_id"] != said["azp"]:
+        raise PageError("Invalid parameter: client_id")
+    return said
+
+
+def _target(wish: Row, client: Row | None) -> str:
+    """Where to go after the logout, checked against the client; empty: to our own page."""
+    target = wish.get("post_logout_redirect_uri", "")
+    if not target:
+        return ""
+    if client is None:
+        raise PageError("Missing parameters: id_token_hint")
+    if not redirects.allowed_after_logout(client, target):
+        raise PageError("Invalid redirect uri")
+    return redirects.with_query(target, state=wish.get("state", ""))
+
+
+def _confirm_url(target: str) -> str:
+    """The address of the confirmation; the checked target travels sealed, so that nobody can put in another."""
+    where = f"{realm.url()}/protocol/openid-connect/logout/logout-confirm"
+    sealed = tokens.seal(tokens.basics(typ="logout-confirm", lifespan=300, target=target))
+    return redirects.with_query(where, session_code=sealed)
+
+
+@page
+def confirm(request: HttpRequest) -> HttpResponse:
+    """POST /protocol/openid-connect/logout/logout-confirm: the person said yes."""
+    said = tokens.unseal(request.GET.get("session_code", ""))
+    if request.method != "POST" or said is None or said["typ"] != "logout-confirm":
+        raise PageError("Logout failed")
+    session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
+    return _end(request, session["id"] if session else "", said["target"])
+
+
+def _end(request: HttpRequest, sid: str, target: str) -> HttpResponse:
+    session = sessions.find(sid)
+    if session is not None:
+        sessions.end([session])
+    return _out(request, target)
+
+
+def _out(request: HttpRequest, target: str) -> HttpResponse:
+    response = (
+        HttpResponseRedirect(target)
+        if target
+        else show(request, "message", {"title": "You are logged out"})
+    )
+    response.delete_cookie(COOKIE, path=f"/keycloak/realms/{realm.name()}/", samesite="Lax")
+    return response
+
+
+def _by_client(request: HttpRequest, refresh_token: str) -> HttpResponse:
+    try:
+        client, said = oidc.client_of(request), tokens.unseal(refresh_token)
+        if said is None or "sid" not in said or said["azp"] != client["clientId"]:
+            raise failed(400, "invalid_grant", "Invalid refresh token")
+    except RefusedError as refusal:
+        return refusal.response()
+    session = sessions.find(said["sid"])
+    if session is not None:
+        sessions.end([session])
+    return nothing()

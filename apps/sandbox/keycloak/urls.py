@@ -1,0 +1,86 @@
+"""The paths of a Keycloak server, as far as the stand-in has them (the real server's, under /keycloak)."""
+
+from django.urls import path, re_path
+from django.urls.resolvers import URLPattern
+
+from apps.sandbox.keycloak import (
+    admin_realm,
+    admin_sessions,
+    admin_users,
+    discovery,
+    links,
+    login,
+    logout,
+    oidc,
+)
+from apps.sandbox.keycloak.rights import Handler
+
+ADMIN = r"^admin/realms/(?P<realm_name>[^/]+)"
+USER = r"/users/(?P<user_id>[^/]+)"
+GROUP = r"/groups/(?P<group_id>[^/]+)"
+FORBIDDEN = (
+    "roles|roles-by-id|client-scopes|client-templates|components|keys|authentication|identity-provider|push-revocation|"
+    "admin-events|events/config|client-session-stats|partialImport|partial-export|testSMTPConnection|"
+    "attack-detection|default-groups|credential-registrators|clients-initial-access|client-policies|localization|"
+    "users-management-permissions|ldap-server-capabilities|default-default-client-scopes|organizations|workflows"
+)
+
+
+def _admin(pattern: str, view: Handler) -> URLPattern:
+    return re_path(f"{ADMIN}{pattern}/?$", view)
+
+
+urlpatterns = [
+    _admin("", admin_realm.the_realm),
+    _admin("/users", admin_users.users),
+    _admin("/users/count", admin_users.users_count),
+    _admin("/users/profile", admin_realm.user_profile),
+    _admin("/users/profile/metadata", admin_realm.user_profile),
+    _admin(USER, admin_users.user),
+    _admin(f"{USER}/reset-password", admin_users.password),
+    _admin(f"{USER}/credentials", admin_users.credentials),
+    _admin(f"{USER}/groups", admin_users.memberships),
+    _admin(f"{USER}/groups/count", admin_users.memberships_count),
+    _admin(f"{USER}/groups/(?P<group_id>[^/]+)", admin_users.membership),
+    _admin(f"{USER}/execute-actions-email", admin_users.action_mail),
+    _admin(f"{USER}/send-verify-email", admin_users.verify_mail),
+    _admin(f"{USER}/logout", admin_sessions.logout),
+    _admin(f"{USER}/sessions", admin_sessions.user_sessions),
+    _admin(f"{USER}/offline-sessions/(?P<client_uuid>[^/]+)", admin_sessions.offline_sessions),
+    _admin(f"{USER}/consents", admin_sessions.consents),
+    _admin(f"{USER}/consents/(?P<client_id>[^/]+)", admin_sessions.consent),
+    _admin(f"{USER}/role-mappings", admin_realm.role_mappings),
+    _admin(
+        f"{USER}/(?:role-mappings/.*|impersonation|federated-identity.*)", admin_realm.forbidden
+    ),
+    _admin("/groups", admin_realm.top_groups),
+    _admin("/groups/count", admin_realm.groups_count),
+    _admin(GROUP, admin_realm.group),
+    _admin(f"{GROUP}/children", admin_realm.children),
+    _admin(f"{GROUP}/members", admin_realm.members),
+    _admin(f"{GROUP}/(?:role-mappings|management/permissions).*", admin_realm.forbidden),
+    _admin("/group-by-path/(?P<path>.+?)", admin_realm.by_path),
+    _admin("/clients", admin_realm.clients),
+    _admin("/clients/(?P<client_uuid>[^/]+)", admin_realm.client),
+    _admin("/clients/.+", admin_realm.forbidden),
+    _admin("/events", admin_realm.events),
+    _admin("/logout-all", admin_realm.everybody_out),
+    _admin(f"/(?:{FORBIDDEN})(?:/.*)?", admin_realm.forbidden),
+    _admin("/.*", admin_realm.not_there),
+    re_path(r"^admin/realms/?$", admin_realm.list_realms),
+    path("admin/serverinfo", admin_realm.server_info),
+    re_path(r"^realms/(?P<realm_name>[^/]+)/?$", discovery.about),
+    path("realms/<str:realm_name>/.well-known/openid-configuration", discovery.discovery),
+    path("realms/<str:realm_name>/protocol/openid-connect/auth", login.auth),
+    path("realms/<str:realm_name>/protocol/openid-connect/token", oidc.token),
+    path("realms/<str:realm_name>/protocol/openid-connect/token/introspect", oidc.introspect),
+    path("realms/<str:realm_name>/protocol/openid-connect/userinfo", oidc.userinfo),
+    path("realms/<str:realm_name>/protocol/openid-connect/certs", discovery.certs),
+    path("realms/<str:realm_name>/protocol/openid-connect/revoke", oidc.revoke),
+    path("realms/<str:realm_name>/protocol/openid-connect/logout", logout.logout),
+    path("realms/<str:realm_name>/protocol/openid-connect/logout/logout-confirm", logout.confirm),
+    path("realms/<str:realm_name>/login-actions/authenticate", login.authenticate),
+    path("realms/<str:realm_name>/login-actions/required-action", login.required_action),
+    path("realms/<str:realm_name>/login-actions/action-token", links.action_token),
+    path("realms/<str:realm_name>/login-actions/reset-credentials", links.reset_credentials),
+]

@@ -1,0 +1,157 @@
+"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, and the log of events.
+
+https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
+"""
+
+import base64
+import email
+import email.policy
+import secrets
+from email.message import EmailMessage
+from email.utils import getaddresses
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.urls import path
+
+from apps.sandbox import clock
+from apps.sandbox.mailgun import inbox
+
+
+def messages(request: HttpRequest, domain: str) -> HttpResponse:
+    """Queue a mail given as form fields. 401 without a key, 400 with Mailgun's sentence when a field is missing."""
+    return _refused(request) or _missing(request.POST) or _queue(domain, _letter(request))
+
+
+def messages_mime(request: HttpRequest, domain: str) -> HttpResponse:
+    """Queue a mail given as one MIME file."""
+    refused = _refused(request)
+    if refused is not None:
+        return refused
+    if not request.POST.getlist("to"):
+        return _bad("to parameter is missing")
+    upload = request.FILES.get("message")
+    if upload is None:
+        return _bad("message parameter is missing")
+    mime = email.message_from_bytes(upload.read(), policy=email.policy.default)
+    return _queue(domain, _letter_of_mime(mime, request.POST))
+
+
+def events(request: HttpRequest, domain: str) -> HttpResponse:
+    """Mailgun's log, as far as the sandbox has one: a "delivered" row for each mail, newest first."""
+    if not _key(request):
+        return HttpResponse("Forbidden", status=401)
+    rows = [
+        {
+            "event": "delivered",
+            "id": mail["id"],
+            "timestamp": mail["at"],
+            "recipient": mail["to"][0],
+            "recipient-domain": mail["to"][0].rsplit("@", 1)[-1].strip(">"),
+            "tags": mail["tags"],
+            "user-variables": mail["variables"],
+            "message": {"headers": {"subject": mail["subject"], "from": mail["from"]}},
+        }
+        for mail in inbox.newest_first()[:300]
+        if mail["source"] == "mailgun" and mail["headers"].get("domain") == domain
+    ]
+    return JsonResponse({"items": rows, "paging": {}})
+
+
+def _refused(request: HttpRequest) -> HttpResponse | None:
+    if request.method != "POST":
+        return JsonResponse({"message": "Method Not Allowed"}, status=405)
+    if not _key(request):
+        return HttpResponse("Forbidden", status=401)
+    return None
+
+
+def _key(request: HttpRequest) -> str:
+    """The API key of Basic authentication `api:key`; empty when there is none. Any key is good."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        name, _, key = base64.b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return ""
+    return key if name == "api" else ""
+
+
+def _missing(fields: QueryDict) -> HttpResponse | None:
+    if not fields.get("from"):
+        return _bad("from parameter is missing")
+    if not any(fields.getlist("to")):
+        return _bad("to parameter is missing")
+    for name in ("from", "to", "cc", "bcc"):
+        if any(not _is_address(address) for _, address in getaddresses(fields.getlist(name))):
+            return _bad(f"{name} parameter is not a valid address. please check documentation")
+    if not fields.get("subject"):
+        return _bad("subject parameter is missing")
+    if not any(fields.get(name) for name in ("text", "html", "amp-html", "template")):
+        return _bad(
+            "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified"
+        )
+    return None
+
+
+def _is_address(address: str) -> bool:
+    name, at, host = address.rpartition("@")
+    return bool(name and at and host) and not any(mark in address for mark in " \r\n\0")
+
+
+def _bad(sentence: str) -> HttpResponse:
+    return JsonResponse({"message": sentence}, status=400)
+
+
+def _letter(request: HttpRequest) -> inbox.Letter:
+    fields = request.POST
+    return inbox.Letter(
+        source="mailgun",
+        sender=fields["from"],
+        to=[*fields.getlist("to"), *fields.getlist("cc"), *fields.getlist("bcc")],
+        subject=fields["subject"],
+        text=fields.get("text", ""),
+        html=fields.get("html", ""),
+        tags=fields.getlist("o:tag"),
+        variables=_prefixed(fields, "v:"),
+        headers=_prefixed(fields, "h:"),
+        attachments=sum(len(files) for _, files in request.FILES.lists()),
+    )
+
+
+def _letter_of_mime(mime: EmailMessage, fields: QueryDict) -> inbox.Letter:
+    text, page = mime.get_body(("plain",)), mime.get_body(("html",))
+    return inbox.Letter(
+        source="mailgun",
+        sender=str(mime["From"] or ""),
+        to=fields.getlist("to"),
+        subject=str(mime["Subject"] or ""),
+        text=text.get_content() if text else "",
+        html=page.get_content() if page else "",
+        tags=fields.getlist("o:tag"),
+        variables=_prefixed(fields, "v:"),
+        headers={name: str(value) for name, value in mime.items()},
+        attachments=len(list(mime.iter_attachments())),
+    )
+
+
+def _prefixed(fields: QueryDict, prefix: str) -> dict[str, str]:
+    return {
+        name.removeprefix(prefix): str(fields[name]) for name in fields if name.startswith(prefix)
+    }
+
+
+def _queue(domain: str, letter: inbox.Letter) -> HttpResponse:
+    letter.headers["domain"] = domain
+    inbox.deliver(letter)
+    when = clock.now_utc().strftime("%Y%m%d%H%M%S")
+    return JsonResponse(
+        {"id": f"<{when}.{secrets.token_hex(8)}@{domain}>", "message": "Queued. Thank you."}
+    )
+
+
+urlpatterns = [
+    path("v3/<str:domain>/messages", messages),
+    path("v3/<str:domain>/messages.mime", messages_mime),
+    path("v3/<str:domain>/events", events),
+]

@@ -1,0 +1,80 @@
+"""The lines of invoices, and how a product and its rate read on them."""
+
+from apps.sandbox.stripe import periods, timeline
+from apps.sandbox.stripe.records import Obj, blank, find, new_id
+
+
+def line(
+    item: Obj, *, amount: int, period: tuple[int, int], proration: bool = False, words: str = ""
+) -> Obj:
+    """An invoice line of a subscription item; its invoice is filled in when it joins one."""
+    price, quantity = item["price"], item["quantity"]
+    made = blank("line_item", amount=amount, subtotal=amount, currency=price["currency"])
+    made |= {"quantity": quantity, "quantity_decimal": str(quantity)}
+    made |= {"discountable": not proration, "metadata": dict(item["metadata"])}
+    made["description"] = words or f"{quantity} × {name_of(price)} (at {rate_text(price)})"  # noqa: RUF001
+    made["period"] = {"start": period[0], "end": period[1]}
+    made["subscription"] = item["subscription"]
+    made["pricing"] = {
+        "price_details": {"price": price["id"], "product": price["product"]},
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
+    }
+    details = {
+        "invoice_item": new_ii() if proration else None,
+        "proration": proration,
+        "proration_details": {"credited_items": None},
+        "subscription": item["subscription"],
+        "subscription_item": item["id"],
+    }
+    made["parent"] = {
+        "invoice_item_details": None,
+        "subscription_item_details": details,
+        "type": "subscription_item_details",
+    }
+    return made
+
+
+def one_time_line(price: Obj, quantity: int, subscription_id: str) -> Obj:
+    """A line for something bought once beside a subscription."""
+    bought = {"id": None, "price": price, "quantity": quantity, "metadata": {}}
+    now = timeline.now()
+    amount = price["unit_amount"] * quantity
+    made = line(bought | {"subscription": subscription_id}, amount=amount, period=(now, now))
+    details = {
+        "invoice_item": new_ii(),
+        "proration": False,
+        "proration_details": {"credited_items": None},
+        "subscription": subscription_id,
+    }
+    made["parent"] = {
+        "invoice_item_details": details,
+        "subscription_item_details": None,
+        "type": "invoice_item_details",
+    }
+    return made
+
+
+def new_ii() -> str:
+    """The id of a pending invoice item, which proration lines carry."""
+    return "ii_" + new_id("price")[6:]
+
+
+def name_of(price: Obj) -> str:
+    """The name of a price's product."""
+    product = find("product", price["product"])
+    return str(product["name"]) if product else "Product"
+
+
+def rate_text(price: Obj) -> str:
+    """ "$10.00 / month"."""
+    text = periods.money_text(price["unit_amount"], price["currency"])
+    if not price["recurring"]:
+        return text
+    count = price["recurring"]["interval_count"]
+    every_text = (
+        price["recurring"]["interval"]
+        if count == 1
+        else f"{count} {price['recurring']['interval']}s"
+    )
+    return f"{text} / {every_text}"

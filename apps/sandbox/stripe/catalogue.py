@@ -1,0 +1,250 @@
+"""Products, prices, coupons and promotion codes."""
+
+from typing import Any
+
+from apps.sandbox.stripe import lists, timeline
+from apps.sandbox.stripe.errors import invalid, missing_parameter
+from apps.sandbox.stripe.events import change, emit
+from apps.sandbox.stripe.records import (
+    Obj,
+    add,
+    blank,
+    every,
+    find,
+    forget,
+    get,
+    merge_metadata,
+    new,
+)
+from apps.sandbox.stripe.routing import route
+
+
+def given(params: Obj, *names: str) -> Obj:
+    """Those of `names` that were given; an empty text unsets."""
+    return {
+        name: (None if params[name] == "" else params[name]) for name in names if name in params
+    }
+
+
+@route("POST /v1/products")
+def create_product(params: Obj) -> Obj:
+    """A product, with its default price when `default_price_data` is given."""
+    if "id" in params and find("product", params["id"]):
+        raise invalid(f"Product already exists: {params['id']}", "id", "resource_already_exists")
+    product = blank("product", updated=timeline.now(), type="service")
+    product |= given(
+        params,
+        "id",
+        "name",
+        "active",
+        "description",
+        "images",
+        "marketing_features",
+        "shippable",
+        "statement_descriptor",
+        "tax_code",
+        "unit_label",
+        "url",
+    )
+    merge_metadata(product, params.get("metadata"))
+    add(product)
+    emit("product.created", product)
+    if "default_price_data" in params:
+        price = create_price({**params["default_price_data"], "product": product["id"]})
+        product["default_price"] = price["id"]
+    return product
+
+
+@route("POST /v1/products/{id}")
+def update_product(params: Obj, identifier: str) -> Obj:
+    """Change a product."""
+    product = get("product", identifier)
+    with change(product, "product.updated"):
+        product.update(
+            given(
+                params,
+                "name",
+                "active",
+                "description",
+                "images",
+                "marketing_features",
+                "shippable",
+                "statement_descriptor",
+                "tax_code",
+                "unit_label",
+                "url",
+                "default_price",
+            )
+        )
+        merge_metadata(product, params.get("metadata"))
+        product["updated"] = timeline.now()
+    return product
+
+
+@route("GET /v1/products")
+def list_products(params: Obj) -> Obj:
+    """Products, by activity or ids."""
+    found = lists.matching(every("product"), params, "active", "url", "shippable")
+    if "ids" in params:
+        found = [product for product in found if product["id"] in params["ids"]]
+    return lists.page(found, params, "/v1/products")
+
+
+@route("GET /v1/products/search")
+def search_products(params: Obj) -> Obj:
+    """Products by query."""
+    return lists.search(every("product"), params, "/v1/products/search")
+
+
+@route("GET /v1/products/{id}")
+def get_product(_params: Obj, identifier: str) -> Obj:
+    """One product."""
+    return get("product", identifier)
+
+
+@route("DELETE /v1/products/{id}")
+def delete_product(_params: Obj, identifier: str) -> Obj:
+    """Delete a product that has no price."""
+    product = get("product", identifier)
+    if any(price["product"] == identifier for price in every("price")):
+        raise invalid(
+            "This product cannot be deleted because it has one or more user-created prices."
+        )
+    forget("product", identifier)
+    emit("product.deleted", product)
+    return {"id": identifier, "object": "product", "deleted": True}
+
+
+@route("GET /v1/products/{product}/features")
+def list_features(params: Obj, identifier: str) -> Obj:
+    """The features of a product: the sandbox has none."""
+    get("product", identifier)
+    return lists.page([], params, f"/v1/products/{identifier}/features")
+
+
+@route("POST /v1/prices")
+def create_price(params: Obj) -> Obj:
+    """A price of a product, recurring or not, with a fixed amount."""
+    if "product" not in params and "product_data" not in params:
+        raise missing_parameter("product")
+    if "unit_amount" not in params and "unit_amount_decimal" not in params:
+        raise invalid(
+            "You must specify either `unit_amount` or `unit_amount_decimal` for a price.",
+            "unit_amount",
+        )
+    product = (
+        get("product", params["product"], "product")
+        if "product" in params
+        else create_product(params["product_data"])
+    )
+    amount = (
+        params["unit_amount"]
+        if "unit_amount" in params
+        else round(float(params["unit_amount_decimal"]))
+    )
+    if amount < 0:
+        raise invalid("Invalid non-negative integer", "unit_amount", "parameter_invalid_integer")
+    lookup_key = _free_lookup_key(params)
+    recurring = _recurring(params.get("recurring"))
+    price = new(
+        "price",
+        currency=params["currency"].lower(),
+        product=product["id"],
+        unit_amount=amount,
+        unit_amount_decimal=str(amount),
+        lookup_key=lookup_key,
+        recurring=recurring,
+        type="recurring" if recurring else "one_time",
+    )
+    price |= given(params, "active", "nickname", "tax_behavior")
+    add(price)
+    merge_metadata(price, params.get("metadata"))
+    emit("price.created", price)
+    return price
+
+
+def _recurring(wish: Obj | None) -> Obj | None:
+    if not wish:
+        return None
+    if "interval" not in wish:
+        raise missing_parameter("recurring[interval]")
+    return {
+        "interval": wish["interval"],
+        "interval_count": wish.get("interval_count", 1),
+        "meter": None,
+        "trial_period_days": wish.get("trial_period_days"),
+        "usage_type": "licensed",
+    }
+
+
+def _free_lookup_key(params: Obj) -> str | None:
+    wanted: str | None = params.get("lookup_key") or None
+    holder = next(
+        (price for price in every("price") if wanted and price["lookup_key"] == wanted), None
+    )
+    if holder is None:
+        return wanted
+    if not params.get("transfer_lookup_key"):
+        raise invalid(f"A price (`{holder['id']}`) already uses that lookup key.", "lookup_key")
+    with change(holder, "price.updated"):
+        holder["lookup_key"] = None
+    return wanted
+
+
+@route("POST /v1/prices/{price}")
+def update_price(params: Obj, identifier: str) -> Obj:
+    """Change what may change of a price: not its amount."""
+    price = get("price", identifier)
+    key = (
+        _free_lookup_key(params)
+        if params.get("lookup_key") not in (None, "", price["lookup_key"])
+        else None
+    )
+    with change(price, "price.updated"):
+        price.update(given(params, "active", "nickname", "tax_behavior", "lookup_key"))
+        if key:
+            price["lookup_key"] = key
+        merge_metadata(price, params.get("metadata"))
+    return price
+
+
+@route("GET /v1/prices")
+def list_prices(params: Obj) -> Obj:
+    """Prices by product, activity, currency, type or lookup keys."""
+    found = lists.matching(every("price"), params, "active", "product", "currency", "type")
+    if "lookup_keys" in params:
+        found = [price for price in found if price["lookup_key"] in params["lookup_keys"]]
+    for name, value in params.get("recurring", {}).items():
+        found = [
+            price for price in found if price["recurring"] and price["recurring"].get(name) == value
+        ]
+    return lists.page(found, params, "/v1/prices")
+
+
+@route("GET /v1/prices/search")
+def search_prices(params: Obj) -> Obj:
+    """Prices by query."""
+    return lists.search(every("price"), params, "/v1/prices/search")
+
+
+@route("GET /v1/prices/{price}")
+def get_price(_params: Obj, identifier: str) -> Obj:
+    """One price."""
+    return get("price", identifier)
+
+
+def resolve_price(wish: Obj, param: str) -> Obj:
+    """The price an item names by `price` or describes by `price_data`; ApiError 400 if unknown or inactive."""
+    if "price_data" in wish:
+        data: Any = dict(wish["price_data"])
+        return create_price(data)
+    if "price" not in wish:
+        raise missing_parameter(f"{param}[price]")
+    price = get("price", wish["price"], f"{param}[price]")
+    product = find("product", price["product"])
+    if not price["active"] or (product is not None and not product["active"]):
+        raise invalid(
+            "The price specified is inactive. This field only accepts active prices.",
+            f"{param}[price]",
+        )
+    return price

@@ -1,0 +1,169 @@
+"""Changing a running subscription: everything its update may carry, with one event and the invoice of the change."""
+
+from apps.sandbox.stripe import collection, customers, invoices, periods, subscriptions, timeline
+from apps.sandbox.stripe.errors import invalid
+from apps.sandbox.stripe.events import change
+from apps.sandbox.stripe.prorations import Change, plan_items
+from apps.sandbox.stripe.records import Obj, get, merge_metadata, private
+
+
+def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Obj | None:
+    """Carry a planned change out; the invoice it made, if any. The caller wraps this in `change`."""
+    subscriptions.set_items(subscription, made.items)
+    if made.restarted:
+        subscription["billing_cycle_anchor"] = moment
+        return collection.bill(
+            subscription, reason="subscription_update", items=made.restarted, extra=made.prorations
+        )
+    if not made.prorations:
+        return None
+    if behaviour == "always_invoice":
+        return collection.bill(
+            subscription, reason="subscription_update", items=[], extra=made.prorations
+        )
+    notes = private(subscription["id"])
+    notes["waiting_lines"] = [*notes.get("waiting_lines", []), *made.prorations]
+    return None
+
+
+def update(subscription: Obj, params: Obj) -> None:
+    """`POST /v1/subscriptions/{id}`: everything that may change, one event, and the invoice of the change."""
+    if subscription["status"] in subscriptions.ENDED and set(params) - {
+        "metadata",
+        "cancellation_details",
+    }:
+        raise invalid(
+            "A canceled subscription can only update its cancellation_details and metadata."
+        )
+    moment = params.get("proration_date", timeline.now())
+    behaviour = params.get("proration_behavior", "create_prorations")
+    made = None
+    anchor_now = params.get("billing_cycle_anchor") == "now"
+    if "items" in params or anchor_now:
+        made = plan_items(
+            subscription,
+            params.get("items", []),
+            moment=moment,
+            prorate=behaviour != "none",
+            anchor_now=anchor_now,
+        )
+    invoice = None
+    with change(subscription, "customer.subscription.updated"):
+        _plain(subscription, params)
+        _cancellation(subscription, params)
+        if made is not None:
+            invoice = apply(subscription, made, behaviour=behaviour, moment=moment)
+        if "trial_end" in params:
+            invoice = _trial(subscription, params["trial_end"]) or invoice
+        _discounts(subscription, params)
+    subscriptions.schedule(subscription)
+    if invoice is not None:
+        invoices.finalize(invoice)
+        if invoice["collection_method"] == "charge_automatically":
+            collection.collect(
+                invoice,
+                subscriptions.method_of(subscription),
+                on_session=params.get("off_session") is False,
+            )
+
+
+def _plain(subscription: Obj, params: Obj) -> None:
+    for name in ("description", "collection_method", "days_until_due"):
+        if name in params:
+            subscription[name] = params[name] or None
+    if "default_payment_method" in params:
+        subscription["default_payment_method"] = _own_method(
+            subscription, params["default_payment_method"]
+        )
+    if "pause_collection" in params:
+        pause = params["pause_collection"] or None
+        subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
+    subscription["trial_settings"] = params.get("trial_settings", subscription["trial_settings"])
+    saved = params.get("payment_settings", {}).get("save_default_payment_method")
+    if saved:
+        subscription["payment_settings"]["save_default_payment_method"] = saved
+    merge_metadata(subscription, params.get("metadata"))
+
+
+def _own_method(subscription: Obj, wanted: str) -> str | None:
+    if not wanted:
+        return None
+    method = customers.resolve(wanted, "default_payment_method")
+    if method["customer"] is None:
+        customers.attach(method, subscription["customer"])
+    if method["customer"] != subscription["customer"]:
+        words = "The customer does not have a payment method with that ID."
+        raise invalid(words, "default_payment_method", "resource_missing")
+    return str(method["id"])
+
+
+def _cancellation(subscription: Obj, params: Obj) -> None:
+    details = {
+        name: value or None for name, value in params.get("cancellation_details", {}).items()
+    }
+    if "cancel_at" in params and params.get("cancel_at_period_end"):
+        raise invalid(
+            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
+            "cancel_at",
+        )
+    if "cancel_at_period_end" in params:
+        subscriptions.set_cancel(
+            subscription, at_period_end=params["cancel_at_period_end"], moment=None, details=details
+        )
+    elif "cancel_at" in params:
+        moment = params["cancel_at"] or None
+        if isinstance(moment, str):
+            ends = [item["current_period_end"] for item in subscriptions.items_of(subscription)]
+            moment = min(ends) if moment == "min_period_end" else max(ends)
+        if moment is not None and moment <= timeline.now():
+            raise invalid("`cancel_at` must be in the future.", "cancel_at")
+        subscriptions.set_cancel(subscription, at_period_end=False, moment=moment, details=details)
+    elif details:
+        subscription["cancellation_details"] |= details
+
+
+def _trial(subscription: Obj, wish: int | str) -> Obj | None:
+    now = timeline.now()
+    if wish == "now":
+        if subscription["status"] != "trialing":
+            return None
+        subscription |= {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
+        for item in subscriptions.items_of(subscription):
+            item |= {
+                "current_period_start": now,
+                "current_period_end": periods.step(now, item["price"]["recurring"], 1),
+            }
+        return collection.bill(
+            subscription, reason="subscription_update", items=subscriptions.items_of(subscription)
+        )
+    moment = int(wish)
+    if moment <= now:
+        raise invalid("`trial_end` must be in the future.", "trial_end")
+    subscription |= {
+        "status": "trialing",
+        "trial_end": moment,
+        "trial_start": subscription["trial_start"] or now,
+        "billing_cycle_anchor": moment,
+    }
+    for item in subscriptions.items_of(subscription):
+        item["current_period_end"] = moment
+    return None
+
+
+def _discounts(subscription: Obj, params: Obj) -> None:
+    if params.get("discounts") is None:
+        return
+    subscription["discounts"] = []
+    for wish in params["discounts"] or []:
+        if "discount" in wish:
+            subscription["discounts"].append(get("discount", wish["discount"], "discounts")["id"])
+            continue
+        code = (
+            get("promotion_code", wish["promotion_code"], "discounts")
+            if "promotion_code" in wish
+            else None
+        )
+        coupon = get(
+            "coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts"
+        )
+        subscriptions.give_discount(subscription, coupon=coupon, code=code)

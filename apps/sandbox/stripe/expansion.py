@@ -1,0 +1,116 @@
+"""`expand[]`: ids replaced by the objects they name, and the fields Stripe shows only when asked for (docs.stripe.com/api/expanding_objects)."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+from apps.sandbox.stripe import lists
+from apps.sandbox.stripe.errors import invalid
+from apps.sandbox.stripe.records import IDS, Obj, every, find, private
+
+DEEPEST = 4
+BY_FIELD = {"coupon": "coupon", "account": "account"}
+NEVER = {"id", "object", "url", "client_secret", "client_reference_id", "metadata", "status"}
+
+
+def _line_items(session: Obj) -> Obj:
+    return lists.listing(
+        private(session["id"])["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items"
+    )
+
+
+def _payments(invoice: Obj) -> Obj:
+    own = [made for made in every("invoice_payment") if made["invoice"] == invoice["id"]]
+    return lists.listing(own, f"/v1/invoice_payments?invoice={invoice['id']}")
+
+
+def _confirmation_secret(invoice: Obj) -> Obj | None:
+    intent = find("payment_intent", private(invoice["id"]).get("payment_intent"))
+    if intent is None or intent["status"] in {"succeeded", "canceled"}:
+        return None
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+
+
+def _subscriptions(customer: Obj) -> Obj:
+    own = [
+        made
+        for made in every("subscription")
+        if made["customer"] == customer["id"]
+        and made["status"] not in {"canceled", "incomplete_expired"}
+    ]
+    return lists.listing(own[::-1], f"/v1/customers/{customer['id']}/subscriptions")
+
+
+def _refunds(charge: Obj) -> Obj:
+    own = [made for made in every("refund") if made["charge"] == charge["id"]]
+    return lists.listing(own[::-1], f"/v1/charges/{charge['id']}/refunds")
+
+
+def _nothing(path: str) -> Callable[[Obj], Obj]:
+    return lambda owner: lists.listing([], f"/v1/customers/{owner['id']}/{path}")
+
+
+ON_REQUEST: dict[tuple[str, str], Callable[[Obj], Obj | None]] = {
+    ("checkout.session", "line_items"): _line_items,
+    ("invoice", "payments"): _payments,
+    ("invoice", "confirmation_secret"): _confirmation_secret,
+    ("customer", "subscriptions"): _subscriptions,
+    ("customer", "sources"): _nothing("sources"),
+    ("customer", "tax_ids"): _nothing("tax_ids"),
+    ("charge", "refunds"): _refunds,
+}
+
+
+def expanded(answer: Obj, paths: list[str]) -> Obj:
+    """A copy of `answer` with every path of `paths` expanded; ApiError 400 for what cannot be."""
+    made = deepcopy(answer)
+    for path in paths:
+        steps = path.split(".")
+        if len([step for step in steps if step != "data"]) > DEEPEST:
+            raise invalid(
+                f"You cannot expand more than {DEEPEST} levels of a property: {path}", "expand"
+            )
+        _expand(made, steps, path)
+    return made
+
+
+def _expand(node: object, steps: list[str], path: str) -> None:
+    if isinstance(node, list):
+        for each in node:
+            _expand(each, steps, path)
+        return
+    if not steps or not isinstance(node, dict):
+        return
+    field = steps[0]
+    special = ON_REQUEST.get((node.get("object", ""), field))
+    if special is not None:
+        node[field] = deepcopy(special(node))
+    elif field in NEVER or (field not in node and not _may_be_absent(node)):
+        raise invalid(f"This property cannot be expanded ({path}).", "expand")
+    elif isinstance(node.get(field), str):
+        node[field] = _looked_up(field, node[field], path)
+    elif isinstance(node.get(field), list):
+        node[field] = [
+            _looked_up(field, each, path) if isinstance(each, str) else each for each in node[field]
+        ]
+    _expand(node.get(field), steps[1:], path)
+
+
+def _may_be_absent(node: Obj) -> bool:
+    return "object" not in node or node.get("deleted") is True
+
+
+def _looked_up(field: str, identifier: str, path: str) -> Obj:
+    kinds = (
+        [BY_FIELD[field]]
+        if field in BY_FIELD
+        else [kind for kind, (start, _) in IDS.items() if start and identifier.startswith(start)]
+    )
+    for kind in kinds:
+        found = find(kind, identifier)
+        if found is not None:
+            return deepcopy(found)
+    if kinds == ["customer"]:
+        return {"id": identifier, "object": "customer", "deleted": True}
+    if kinds == ["product"]:
+        return {"id": identifier, "object": "product", "deleted": True}
+    raise invalid(f"This property cannot be expanded ({path}).", "expand")

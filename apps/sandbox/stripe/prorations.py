@@ -1,0 +1,153 @@
+"""What a change of a subscription's items comes to: credit for unused time, a charge for the rest, or a new period.
+
+Our reading of docs.stripe.com/billing/subscriptions/prorations: unused time is credited at the old price, the rest of
+the period charged at the new one, to the second. A change of interval starts a new period and is charged at once.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from apps.sandbox.stripe import bill_lines, catalogue, periods, subscriptions
+from apps.sandbox.stripe.errors import invalid
+from apps.sandbox.stripe.records import Obj, merge_metadata
+
+MOST_ITEMS = 20
+
+
+@dataclass
+class Change:
+    """What a wish for items comes to: the items after it, proration lines, and items whose new period is billed at once."""
+
+    items: list[Obj]
+    prorations: list[Obj] = field(default_factory=list)
+    restarted: list[Obj] = field(default_factory=list)
+
+
+def plan_items(
+    subscription: Obj,
+    wishes: list[Obj],
+    *,
+    moment: int,
+    prorate: bool,
+    anchor_now: bool = False,
+    param: str = "items",
+) -> Change:
+    """Work out a change without making it. ApiError 400 for items or prices that are not there."""
+    before = {item["id"]: item for item in subscriptions.items_of(subscription)}
+    after = {key: deepcopy(item) for key, item in before.items()}
+    for number, wish in enumerate(wishes):
+        _apply_wish(subscription, after, wish, f"{param}[{number}]", moment)
+    _check(list(after.values()), param)
+    trial = subscription["status"] == "trialing"
+    restarting = {
+        key
+        for key, item in after.items()
+        if not trial
+        and (anchor_now or (key in before and _interval(item) != _interval(before[key])))
+    }
+    if restarting:
+        restarting = set(after)  # the billing date moves for the whole subscription
+    made = Change(items=list(after.values()))
+    for key in dict.fromkeys([*before, *after]):
+        old, fresh = before.get(key), after.get(key)
+        if prorate and not trial:
+            made.prorations += _lines(old, fresh, moment, restart=key in restarting)
+        if fresh is not None and key in restarting:
+            fresh |= {
+                "current_period_start": moment,
+                "current_period_end": periods.step(moment, fresh["price"]["recurring"], 1),
+            }
+            made.restarted.append(fresh)
+    return made
+
+
+def _check(items: list[Obj], param: str) -> None:
+    if not items:
+        raise invalid("A subscription must have at least one active plan.", param)
+    if len(items) > MOST_ITEMS:
+        raise invalid(f"A subscription can have up to {MOST_ITEMS} items.", param)
+    if len({item["price"]["id"] for item in items}) < len(items):
+        raise invalid("Cannot add multiple subscription items with the same plan.", param)
+
+
+def _interval(item: Obj) -> tuple[str, int]:
+    return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
+
+
+def _apply_wish(
+    subscription: Obj, after: dict[str, Obj], wish: Obj, param: str, moment: int
+) -> None:
+    if "id" in wish and wish["id"] not in after:
+        raise invalid(
+            f"No such subscription item: '{wish['id']}'", f"{param}[id]", "resource_missing"
+        )
+    if wish.get("deleted"):
+        after.pop(wish.get("id", ""), None)
+        return
+    price = (
+        catalogue.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
+    )
+    if price is not None and (
+        price["recurring"] is None or price["currency"] != subscription["currency"]
+    ):
+        raise invalid(
+            "The price specified must be recurring and in the subscription's currency.",
+            f"{param}[price]",
+        )
+    if "id" not in wish:
+        fresh = price or catalogue.resolve_price(wish, param)
+        ends = [
+            item["current_period_end"]
+            for item in after.values()
+            if item["price"]["recurring"] == fresh["recurring"]
+        ]
+        trial = subscription["trial_end"] if subscription["status"] == "trialing" else None
+        end = trial or (
+            ends[0]
+            if ends
+            else periods.next_end(subscription["billing_cycle_anchor"], fresh["recurring"], moment)
+        )
+        item = subscriptions.make_item(
+            subscription_id=subscription["id"], price=fresh, quantity=1, start=moment, end=end
+        )
+        after[item["id"]] = item
+    else:
+        item = after[wish["id"]]
+    if price is not None:
+        item |= {"price": deepcopy(price), "plan": subscriptions.plan_of(price)}
+    item["quantity"] = wish.get("quantity", item["quantity"])
+    merge_metadata(item, wish.get("metadata"))
+
+
+def _lines(old: Obj | None, fresh: Obj | None, moment: int, *, restart: bool) -> list[Obj]:
+    same = (
+        old is not None
+        and fresh is not None
+        and old["price"]["id"] == fresh["price"]["id"]
+        and old["quantity"] == fresh["quantity"]
+    )
+    if same and not restart:
+        return []
+    lines = []
+    if old is not None:
+        lines.append(_line(old, moment, sign=-1))
+    if fresh is not None and not restart:
+        lines.append(_line(fresh, moment, sign=1))
+    return [line for line in lines if line["amount"] or line["quantity"]]
+
+
+def unused(item: Obj, moment: int) -> Obj:
+    """The credit line for what is left of an item's period."""
+    return _line(item, moment, sign=-1)
+
+
+def _line(item: Obj, moment: int, *, sign: int) -> Obj:
+    price, quantity = item["price"], item["quantity"]
+    start, end = item["current_period_start"], item["current_period_end"]
+    share = periods.part_left(start, end, moment)
+    amount = sign * round(price["unit_amount"] * quantity * share)
+    name = bill_lines.name_of(price)
+    product = name if quantity == 1 else f"{quantity} × {name}"  # noqa: RUF001
+    kind = "Unused" if sign < 0 else "Remaining"
+    words = f"{kind} time on {product} after {periods.day_text(moment)}"
+    return bill_lines.line(item, amount=amount, period=(moment, end), proration=True, words=words)

@@ -1,0 +1,289 @@
+"""The addresses of subscriptions and their items."""
+
+from apps.sandbox.stripe import (
+    cards,
+    catalogue,
+    changes,
+    collection,
+    customers,
+    lists,
+    periods,
+    prorations,
+    subscriptions,
+    timeline,
+)
+from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
+from apps.sandbox.stripe.records import Obj, every, get, merge_metadata, private
+from apps.sandbox.stripe.routing import route
+
+
+@route("POST /v1/subscriptions")
+def create_subscription(params: Obj) -> Obj:
+    """A subscription with its first invoice, paid if `payment_behavior` and the card allow it."""
+    if "customer" not in params:
+        raise missing_parameter("customer")
+    customer = get("customer", params["customer"], "customer")
+    wishes = _wishes(params.get("items", []))
+    behaviour = params.get("payment_behavior", "allow_incomplete")
+    trial = _trial_end(params)
+    chosen = _method(customer, params)
+    sent = params.get("collection_method") == "send_invoice"
+    if (
+        chosen is None
+        and not (sent or trial or behaviour == "default_incomplete")
+        and any(price["unit_amount"] for price, _, _ in wishes)
+    ):
+        raise invalid(
+            "This customer has no attached payment source or default payment method. Please consider adding a default payment method.",
+            code="resource_missing",
+        )
+    if behaviour == "error_if_incomplete" and chosen is not None and not trial:
+        verdict = cards.outcome(
+            chosen, on_session=not params.get("off_session", False), authenticated=False
+        )
+        if verdict not in {"ok", "dispute", "inquiry", "processing"}:
+            raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
+    subscription = subscriptions.begin(
+        customer=customer, wishes=wishes, trial_end=trial, anchor=params.get("billing_cycle_anchor")
+    )
+    _options(subscription, params)
+    collection.start(
+        subscription,
+        method=chosen,
+        on_session=not params.get("off_session", False),
+        attempt=behaviour != "default_incomplete",
+    )
+    if params.get("cancel_at_period_end") or params.get("cancel_at"):
+        changes.update(
+            subscription,
+            {
+                name: params[name]
+                for name in ("cancel_at_period_end", "cancel_at")
+                if name in params
+            },
+        )
+    return subscription
+
+
+def _wishes(items: list[Obj]) -> list[tuple[Obj, int, Obj]]:
+    if not items:
+        raise missing_parameter("items")
+    if len(items) > prorations.MOST_ITEMS:
+        raise invalid(f"A subscription can have up to {prorations.MOST_ITEMS} items.", "items")
+    wishes = []
+    for number, wish in enumerate(items):
+        price = catalogue.resolve_price(wish, f"items[{number}]")
+        if price["recurring"] is None:
+            raise invalid(
+                "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
+                f"items[{number}][price]",
+            )
+        wishes.append((price, wish.get("quantity", 1), wish.get("metadata") or {}))
+    ids = [price["id"] for price, _, _ in wishes]
+    if len(set(ids)) < len(ids):
+        raise invalid("Cannot add multiple subscription items with the same plan.", "items")
+    return wishes
+
+
+def _trial_end(params: Obj) -> int | None:
+    if "trial_period_days" in params:
+        return timeline.now() + int(params["trial_period_days"]) * 86_400
+    wish = params.get("trial_end")
+    return None if wish in (None, "now") else int(wish)
+
+
+def _method(customer: Obj, params: Obj) -> Obj | None:
+    wanted = (
+        params.get("default_payment_method")
+        or customer["invoice_settings"]["default_payment_method"]
+    )
+    if wanted is None:
+        return None
+    method = customers.resolve(wanted, "default_payment_method")
+    if method["customer"] is None:
+        customers.attach(method, customer["id"])
+        params["default_payment_method"] = method["id"]
+    return method
+
+
+def _options(subscription: Obj, params: Obj) -> None:
+    for name in (
+        "description",
+        "collection_method",
+        "days_until_due",
+        "default_payment_method",
+        "trial_settings",
+    ):
+        if name in params:
+            subscription[name] = params[name] or None
+    saved = params.get("payment_settings", {}).get("save_default_payment_method")
+    if saved:
+        subscription["payment_settings"]["save_default_payment_method"] = saved
+    merge_metadata(subscription, params.get("metadata"))
+    for wish in params.get("discounts") or []:
+        code = (
+            get("promotion_code", wish["promotion_code"], "discounts")
+            if "promotion_code" in wish
+            else None
+        )
+        coupon = get(
+            "coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts"
+        )
+        subscriptions.give_discount(subscription, coupon=coupon, code=code)
+
+
+@route("POST /v1/subscriptions/{subscription_exposed_id}")
+def update_subscription(params: Obj, identifier: str) -> Obj:
+    """Change a subscription."""
+    subscription = get("subscription", identifier)
+    changes.update(subscription, params)
+    return subscription
+
+
+@route("DELETE /v1/subscriptions/{subscription_exposed_id}")
+def cancel_subscription(params: Obj, identifier: str) -> Obj:
+    """End it now, perhaps with a final invoice of what is owed."""
+    subscription = get("subscription", identifier)
+    if subscription["status"] in subscriptions.ENDED:
+        raise no_such("subscription", identifier)
+    if params.get("prorate"):
+        given_back = [
+            prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)
+        ]
+        notes = private(identifier)
+        notes["waiting_lines"] = [*notes.get("waiting_lines", []), *given_back]
+    if params.get("invoice_now") and private(identifier).get("waiting_lines"):
+        collection.bill_now(subscription, reason="subscription_update", items=[])
+    comment = {
+        name: value or None for name, value in params.get("cancellation_details", {}).items()
+    }
+    subscriptions.end(subscription, reason="cancellation_requested", comment=comment)
+    return subscription
+
+
+@route("POST /v1/subscriptions/{subscription}/resume")
+def resume_subscription(params: Obj, identifier: str) -> Obj:
+    """Go on after a pause at the end of a trial: a new period, billed now."""
+    subscription = get("subscription", identifier)
+    if subscription["status"] != "paused":
+        raise invalid("You can only resume a subscription that is paused.")
+    now = timeline.now()
+    if params.get("billing_cycle_anchor", "now") == "now":
+        subscription["billing_cycle_anchor"] = now
+    for item in subscriptions.items_of(subscription):
+        item |= {
+            "current_period_start": now,
+            "current_period_end": periods.next_end(
+                subscription["billing_cycle_anchor"], item["price"]["recurring"], now
+            ),
+        }
+    private(identifier)["resuming"] = True
+    collection.bill_now(
+        subscription, reason="subscription_update", items=subscriptions.items_of(subscription)
+    )
+    subscriptions.schedule(subscription)
+    return subscription
+
+
+@route("GET /v1/subscriptions")
+def list_subscriptions(params: Obj) -> Obj:
+    """Subscriptions; canceled ones only with `status`, those on a test clock only with `customer` or `test_clock`."""
+    found = lists.matching(
+        every("subscription"), params, "customer", "collection_method", "test_clock"
+    )
+    wanted = params.get("status")
+    if wanted == "ended":
+        found = [each for each in found if each["status"] in subscriptions.ENDED]
+    elif wanted is None:
+        found = [each for each in found if each["status"] not in {"canceled", "incomplete_expired"}]
+    elif wanted != "all":
+        found = [each for each in found if each["status"] == wanted]
+    if "price" in params:
+        found = [
+            each
+            for each in found
+            if any(item["price"]["id"] == params["price"] for item in subscriptions.items_of(each))
+        ]
+    if "customer" not in params and "test_clock" not in params:
+        found = [each for each in found if each["test_clock"] is None]
+    return lists.page(found, params, "/v1/subscriptions")
+
+
+@route("GET /v1/subscriptions/search")
+def search_subscriptions(params: Obj) -> Obj:
+    """Subscriptions by query."""
+    return lists.search(every("subscription"), params, "/v1/subscriptions/search")
+
+
+@route("GET /v1/subscriptions/{subscription_exposed_id}")
+def get_subscription(_params: Obj, identifier: str) -> Obj:
+    """One subscription, also an ended one."""
+    return get("subscription", identifier)
+
+
+def _item(identifier: str) -> tuple[Obj, Obj]:
+    for subscription in every("subscription"):
+        for item in subscriptions.items_of(subscription):
+            if item["id"] == identifier:
+                return subscription, item
+    raise no_such("subscription_item", identifier)
+
+
+@route("GET /v1/subscription_items")
+def list_items(params: Obj) -> Obj:
+    """The items of a subscription."""
+    subscription = get("subscription", params["subscription"], "subscription")
+    return lists.page(subscriptions.items_of(subscription)[::-1], params, "/v1/subscription_items")
+
+
+@route("GET /v1/subscription_items/{item}")
+def get_item(_params: Obj, identifier: str) -> Obj:
+    """One item."""
+    return _item(identifier)[1]
+
+
+@route("POST /v1/subscription_items")
+def create_item(params: Obj) -> Obj:
+    """Add an item to a subscription."""
+    subscription = get("subscription", params["subscription"], "subscription")
+    known = {item["id"] for item in subscriptions.items_of(subscription)}
+    _change_items(
+        subscription,
+        {
+            name: params[name]
+            for name in ("price", "price_data", "quantity", "metadata")
+            if name in params
+        },
+        params,
+    )
+    return next(item for item in subscriptions.items_of(subscription) if item["id"] not in known)
+
+
+@route("POST /v1/subscription_items/{item}")
+def update_item(params: Obj, identifier: str) -> Obj:
+    """Change an item."""
+    subscription, _ = _item(identifier)
+    wish: Obj = {
+        name: params[name]
+        for name in ("price", "price_data", "quantity", "metadata")
+        if name in params
+    }
+    _change_items(subscription, {"id": identifier, **wish}, params)
+    return _item(identifier)[1]
+
+
+@route("DELETE /v1/subscription_items/{item}")
+def delete_item(params: Obj, identifier: str) -> Obj:
+    """Take an item off a subscription."""
+    subscription, _ = _item(identifier)
+    _change_items(subscription, {"id": identifier, "deleted": True}, params)
+    return {"id": identifier, "object": "subscription_item", "deleted": True}
+
+
+def _change_items(subscription: Obj, wish: Obj, params: Obj) -> None:
+    options: Obj = {
+        name: params[name]
+        for name in ("proration_behavior", "proration_date", "off_session")
+        if name in params
+    }
+    changes.update(subscription, {"items": [wish], **options})

@@ -1,0 +1,273 @@
+"""Subscriptions: their making, their states, their moments on the agenda. API version "flexible": periods live on items."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from apps.sandbox.stripe import bill_lines, invoices, periods, timeline
+from apps.sandbox.stripe.events import change, emit
+from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, find, get, new, private
+
+ENDED = {"canceled", "incomplete_expired"}
+DAY = 86_400
+INCOMPLETE_SECONDS = 23 * 3600
+
+
+def plan_of(price: Obj) -> Obj:
+    """The legacy `plan` real payloads still carry; nobody should read it."""
+    plan = deepcopy(SHAPES["plan"])
+    for name in (
+        "id",
+        "active",
+        "created",
+        "currency",
+        "livemode",
+        "metadata",
+        "nickname",
+        "product",
+    ):
+        plan[name] = deepcopy(price[name])
+    recurring = price["recurring"]
+    plan |= {
+        "amount": price["unit_amount"],
+        "amount_decimal": price["unit_amount_decimal"],
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+    }
+    return plan
+
+
+def make_item(
+    *,
+    subscription_id: str,
+    price: Obj,
+    quantity: int,
+    start: int,
+    end: int,
+    metadata: Obj | None = None,
+) -> Obj:
+    """A subscription item."""
+    made = blank(
+        "subscription_item",
+        subscription=subscription_id,
+        price=deepcopy(price),
+        plan=plan_of(price),
+        quantity=quantity,
+    )
+    return made | {
+        "current_period_start": start,
+        "current_period_end": end,
+        "metadata": metadata or {},
+    }
+
+
+def set_items(subscription: Obj, items: list[Obj]) -> None:
+    """Put the items on the subscription, and the legacy fields beside them."""
+    url = f"/v1/subscription_items?subscription={subscription['id']}"
+    subscription["items"] = {
+        "object": "list",
+        "data": items,
+        "has_more": False,
+        "total_count": len(items),
+        "url": url,
+    }
+    single = items[0] if len(items) == 1 else None
+    subscription["plan"] = deepcopy(single["plan"]) if single else None
+    subscription["quantity"] = single["quantity"] if single else None
+
+
+def items_of(subscription: Obj) -> list[Obj]:
+    """The items."""
+    data: list[Obj] = subscription["items"]["data"]
+    return data
+
+
+def period_end(subscription: Obj) -> int:
+    """The earliest end of its items' periods."""
+    return min(int(item["current_period_end"]) for item in items_of(subscription))
+
+
+def method_of(subscription: Obj) -> Obj | None:
+    """The method that will be charged: the subscription's own, else the customer's default."""
+    customer = get("customer", subscription["customer"])
+    default = (
+        subscription["default_payment_method"]
+        or customer["invoice_settings"]["default_payment_method"]
+    )
+    return find("payment_method", default)
+
+
+def begin(
+    *,
+    customer: Obj,
+    wishes: Sequence[tuple[Obj, int, Obj]],
+    trial_end: int | None = None,
+    anchor: int | None = None,
+) -> Obj:
+    """A new subscription of (price, quantity, metadata) wishes, kept, without event or invoice: collection.start goes on."""
+    subscription = add(ghost(customer=customer, wishes=wishes, trial_end=trial_end, anchor=anchor))
+    if customer["currency"] is None:
+        customer["currency"] = subscription["currency"]
+    return subscription
+
+
+def ghost(
+    *,
+    customer: Obj,
+    wishes: Sequence[tuple[Obj, int, Obj]],
+    trial_end: int | None = None,
+    anchor: int | None = None,
+) -> Obj:
+    """A subscription as it would begin, not kept."""
+    now = timeline.now()
+    subscription = blank(
+        "subscription",
+        customer=customer["id"],
+        currency=wishes[0][0]["currency"],
+        test_clock=customer["test_clock"],
+        start_date=now,
+    )
+    subscription |= {"status": "incomplete", "billing_cycle_anchor": anchor or trial_end or now}
+    subscription["billing_mode"]["updated_at"] = now
+    if trial_end:
+        subscription |= {"trial_start": now, "trial_end": trial_end, "status": "trialing"}
+    items = []
+    for price, quantity, metadata in wishes:
+        end = trial_end or anchor or periods.step(now, price["recurring"], 1)
+        items.append(
+            make_item(
+                subscription_id=subscription["id"],
+                price=price,
+                quantity=quantity,
+                start=now,
+                end=end,
+                metadata=metadata,
+            )
+        )
+    set_items(subscription, items)
+    return subscription
+
+
+def lines_of(subscription: Obj, items: list[Obj]) -> list[Obj]:
+    """Invoice lines for the present period of these items; free during a trial."""
+    trial = subscription["status"] == "trialing"
+    lines = []
+    for item in items:
+        amount = 0 if trial else item["price"]["unit_amount"] * item["quantity"]
+        words = f"Trial period for {bill_lines.name_of(item['price'])}" if trial else ""
+        period = (item["current_period_start"], item["current_period_end"])
+        lines.append(bill_lines.line(item, amount=amount, period=period, words=words))
+    return lines
+
+
+def set_status(subscription: Obj, status: str) -> None:
+    """Change the status, with its event."""
+    with change(subscription, "customer.subscription.updated"):
+        subscription["status"] = status
+    schedule(subscription)
+
+
+def end(
+    subscription: Obj, *, reason: str | None, status: str = "canceled", comment: Obj | None = None
+) -> None:
+    """End it now. Collection of its invoices stops, as Stripe does by default."""
+    now = timeline.now()
+    if status == "incomplete_expired":
+        with change(subscription, "customer.subscription.updated"):
+            subscription |= {"status": status, "ended_at": now}
+    else:
+        subscription |= {
+            "status": status,
+            "ended_at": now,
+            "canceled_at": subscription["canceled_at"] or now,
+        }
+        subscription["cancellation_details"] |= {
+            "reason": subscription["cancellation_details"]["reason"] or reason,
+            **(comment or {}),
+        }
+        emit("customer.subscription.deleted", subscription)
+    schedule(subscription)
+    for invoice in invoices.of_subscription(subscription["id"]):
+        if invoice["status"] in {"draft", "open"} and status == "canceled":
+            timeline.plan("retry", invoice["id"], None)
+            timeline.plan("finalize", invoice["id"], None)
+            if invoice["auto_advance"] or invoice["next_payment_attempt"]:
+                with change(invoice, "invoice.updated"):
+                    invoice |= {"auto_advance": False, "next_payment_attempt": None}
+
+
+def schedule(subscription: Obj) -> None:
+    """Write the subscription's next moments on the agenda; call it after every change."""
+    moments = dict.fromkeys(
+        ("renew", "cancel", "trial", "warn", "expire_sub", "resume", "upcoming")
+    )
+    for action, moment in (moments | _moments(subscription)).items():
+        timeline.plan(action, subscription["id"], moment, subscription["test_clock"])
+
+
+def _moments(subscription: Obj) -> dict[str, Any]:
+    status, notes = subscription["status"], private(subscription["id"])
+    if status in ENDED:
+        return {}
+    if status == "incomplete":
+        return {"expire_sub": subscription["created"] + INCOMPLETE_SECONDS}
+    paused = subscription["pause_collection"] or {}
+    found = {"cancel": subscription["cancel_at"], "resume": paused.get("resumes_at")}
+    if status == "trialing":
+        found["trial"] = subscription["trial_end"]
+        if not notes.get("warned"):
+            found["warn"] = max(subscription["trial_end"] - 3 * DAY, timeline.now())
+    elif status != "paused":
+        found["renew"] = ends = period_end(subscription)
+        if notes.get("upcoming") != ends and not subscription["cancel_at"]:
+            found["upcoming"] = ends - 3 * DAY
+    return found
+
+
+def set_cancel(
+    subscription: Obj, *, at_period_end: bool | None, moment: int | None, details: Obj | None = None
+) -> None:
+    """Plan or undo the end. With both None or False it goes on; the caller wraps this in `change`."""
+    subscription["cancel_at_period_end"] = bool(at_period_end)
+    ends = (
+        period_end(subscription)
+        if subscription["status"] != "trialing"
+        else subscription["trial_end"]
+    )
+    subscription["cancel_at"] = ends if at_period_end else moment
+    if subscription["cancel_at"] is None:
+        subscription["canceled_at"] = None
+        subscription["cancellation_details"] = {"comment": None, "feedback": None, "reason": None}
+    else:
+        subscription["canceled_at"] = timeline.now()
+        subscription["cancellation_details"] |= {
+            "reason": "cancellation_requested",
+            **(details or {}),
+        }
+
+
+def give_discount(
+    subscription: Obj, *, coupon: Obj, code: Obj | None = None, checkout: str | None = None
+) -> None:
+    """Put a coupon on the subscription."""
+    until = None
+    if coupon["duration"] == "repeating":
+        until = periods.step(
+            timeline.now(),
+            {"interval": "month", "interval_count": 1},
+            coupon["duration_in_months"] or 1,
+        )
+    discount = new(
+        "discount",
+        customer=subscription["customer"],
+        subscription=subscription["id"],
+        start=timeline.now(),
+        end=until,
+        checkout_session=checkout,
+    )
+    discount["source"] = {"coupon": coupon["id"], "type": "coupon"}
+    discount["promotion_code"] = code["id"] if code else None
+    private(discount["id"])["coupon"] = deepcopy(coupon)
+    coupon["times_redeemed"] += 1
+    subscription["discounts"] = [*subscription["discounts"], discount["id"]]
+    emit("customer.discount.created", discount)

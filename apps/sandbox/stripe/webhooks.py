@@ -1,0 +1,230 @@
+"""Delivery of events: signed, queued, retried, and bent on request (held, dropped, doubled, shuffled).
+
+`store.data["webhook_mode"]`: deliver | hold | drop | duplicate | shuffle. A failed delivery is tried again after a few
+real seconds, so that a demo recovers, and by the sandbox's clock with growing waits, until 3 days have passed there
+(docs.stripe.com/webhooks). The store's lock is never held while an endpoint is called.
+"""
+
+import hashlib
+import hmac
+import http.client
+import json
+import logging
+import random
+import threading
+import time
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from apps.sandbox import clock
+from apps.sandbox.store import store
+from apps.sandbox.stripe import events, life
+from apps.sandbox.stripe.records import Obj, every, random_text, root
+
+DEFAULT = "default"
+GIVE_UP_SECONDS = 3 * 86_400
+WAITS = (300, 1800, 7200, 18_000, 36_000, 43_200)
+REAL_WAITS = (1, 2, 3, 5)
+SHUFFLE_SECONDS = 0.4
+ANSWER_SECONDS = 15
+FLUSH_SECONDS = 30
+logger = logging.getLogger(__name__)
+_wake = threading.Event()
+_busy: set[str] = set()
+
+
+def start() -> None:
+    """Start the thread that delivers."""
+    threading.Thread(target=_deliver_forever, name="sandbox-webhooks", daemon=True).start()
+
+
+def endpoints() -> list[Obj]:
+    """Where events go: the endpoints made through the API and, unless one has its address, the configured one."""
+    made = [
+        {
+            "id": each["id"],
+            "url": each["url"],
+            "types": each["enabled_events"],
+            "on": each["status"] == "enabled",
+        }
+        for each in every("webhook_endpoint")
+    ]
+    if settings.WEBHOOK_URL and all(each["url"] != settings.WEBHOOK_URL for each in made):
+        made.append({"id": DEFAULT, "url": settings.WEBHOOK_URL, "types": ["*"], "on": True})
+    return made
+
+
+def _secret_of(endpoint_id: str) -> str:
+    if endpoint_id == DEFAULT:
+        return str(settings.WEBHOOK_SECRET)
+    return str(root()["private"].get(endpoint_id, {}).get("secret", ""))
+
+
+def enqueue(event: Obj) -> None:
+    """Queue an event for every endpoint that wants it; events.emit calls this."""
+    for endpoint in endpoints():
+        wanted = "*" in endpoint["types"] or event["type"] in endpoint["types"]
+        if not (wanted and endpoint["on"]):
+            continue
+        event["pending_webhooks"] += 1
+        state = "lost" if store.data["webhook_mode"] == "drop" else "waiting"
+        root()["deliveries"].append({
+            "id": random_text(12), "event": event["id"], "endpoint": endpoint["id"], "state": state, "tries": 0,
+            "queued": time.time(), "first": clock.now(), "at": 0, "real": 0.0, "released": False, "doubled": False,
+        })  # fmt: skip
+    _wake.set()
+
+
+events.queue.append(enqueue)
+
+
+def undelivered() -> set[str]:
+    """The ids of events some endpoint has not taken."""
+    return {delivery["event"] for delivery in root()["deliveries"]}
+
+
+def resend(event_id: str) -> int:
+    """Try an event's deliveries again now, also lost and given-up ones; how many there are."""
+    again = [delivery for delivery in root()["deliveries"] if delivery["event"] == event_id]
+    for delivery in again:
+        delivery |= {
+            "state": "waiting",
+            "at": 0,
+            "real": 0.0,
+            "released": True,
+            "first": clock.now(),
+        }
+    _wake.set()
+    return len(again)
+
+
+def flush() -> dict[str, int]:
+    """Send everything that waits, held or not, and return when each has been answered once (30 s at most)."""
+    with store.lock:
+        waiting = [delivery for delivery in root()["deliveries"] if delivery["state"] == "waiting"]
+        for delivery in waiting:
+            delivery |= {"released": True, "at": 0, "real": 0.0}
+        if store.data["webhook_mode"] == "shuffle":
+            random.shuffle(waiting)
+    count = {"delivered": 0, "failed": 0}
+    deadline = time.monotonic() + FLUSH_SECONDS
+    for delivery in waiting:
+        while delivery["id"] in _busy and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if time.monotonic() > deadline:
+            break
+        if delivery["real"] == 0:  # not answered by the thread meanwhile
+            _deliver(delivery)
+        count["delivered" if delivery["state"] == "done" else "failed"] += 1
+    return count
+
+
+def _deliver_forever() -> None:
+    last_look = 0.0
+    while True:
+        _wake.wait(timeout=0.25)
+        _wake.clear()
+        try:
+            if time.monotonic() - last_look > 1:
+                last_look = time.monotonic()
+                with store.lock:
+                    life.catch_up()
+            for delivery in _due():
+                _deliver(delivery)
+        except Exception:
+            logger.exception("The webhook deliverer stumbled and goes on.")
+
+
+def _due() -> list[Obj]:
+    with store.lock:
+        mode = store.data["webhook_mode"]
+        now, real = clock.now(), time.time()
+        found = []
+        for delivery in root().get("deliveries", []):
+            if delivery["state"] != "waiting" or (mode == "hold" and not delivery["released"]):
+                continue
+            if (
+                mode == "shuffle"
+                and not delivery["tries"]
+                and real - delivery["queued"] < SHUFFLE_SECONDS
+            ):
+                continue
+            if delivery["at"] <= now or delivery["real"] <= real:
+                found.append(delivery)
+    if mode == "shuffle":
+        random.shuffle(found)
+    return found
+
+
+def _deliver(delivery: Obj) -> None:
+    """One try, with its result written down; twice in the mode "duplicate"."""
+    with store.lock:
+        known = delivery["id"] not in _busy and any(
+            each is delivery for each in root().get("deliveries", [])
+        )
+        event = root().get("events", {}).get(delivery["event"])
+        endpoint = next(
+            (each for each in endpoints() if each["id"] == delivery["endpoint"] and each["on"]),
+            None,
+        )
+        if not known or delivery["state"] != "waiting":
+            return
+        if event is None or endpoint is None:
+            delivery["state"] = "lost"
+            return
+        _busy.add(delivery["id"])
+        body = json.dumps(event, indent=2).encode()
+        header = signature(body, _secret_of(endpoint["id"]), clock.now())
+        twice = store.data["webhook_mode"] == "duplicate"
+    try:
+        answered = call(endpoint["url"], body, header)
+        if twice and answered:
+            call(endpoint["url"], body, header)
+    finally:
+        _busy.discard(delivery["id"])
+    with store.lock:
+        _note(delivery, event, answered=answered)
+    store.changed()
+
+
+def _note(delivery: Obj, event: Obj, *, answered: bool) -> None:
+    if answered:
+        delivery["state"] = "done"
+        event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
+        root()["deliveries"] = [
+            each for each in root().get("deliveries", []) if each is not delivery
+        ]
+        return
+    tries = delivery["tries"]
+    delivery["tries"] += 1
+    delivery["at"] = clock.now() + WAITS[min(tries, len(WAITS) - 1)]
+    delivery["real"] = time.time() + REAL_WAITS[min(tries, len(REAL_WAITS) - 1)]
+    if clock.now() - delivery["first"] > GIVE_UP_SECONDS:
+        delivery["state"] = "given_up"
+
+
+def signature(body: bytes, secret: str, moment: int) -> str:
+    """The Stripe-Signature header: v1 is HMAC-SHA256 over "{moment}.{body}"."""
+    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={moment},v1={digest}"
+
+
+def call(url: str, body: bytes, header: str) -> bool:
+    """POST one body; True for a 2xx."""
+    target = urlsplit(url)
+    opener = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
+    connection = opener(target.hostname or "", target.port, timeout=ANSWER_SECONDS)
+    path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Stripe-Signature": header,
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+    }
+    try:
+        connection.request("POST", path, body=body, headers=headers)
+        return 200 <= connection.getresponse().status < 300
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,263 @@
+"""`manage.py demo --walk`: one customer's life over HTTP, from the first page to the last, checked at every step.
+
+For each step it prints what the customer, Stripe, Keycloak and staff see, and the seconds it took. Talks to the site as a
+browser would, and to the sandbox as Stripe, Keycloak and time do. Exits 0 only if every state was right.
+"""
+
+import argparse
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from apps.sandbox.walk_browser import Browser, WalkError
+
+STAFF, STAFF_PASSWORD = "admin.ada", "correct horse battery"  # noqa: S105  (the sandbox's own people)
+PASSWORD = "a long walk in the park"  # noqa: S105
+PATIENCE_SECONDS = 90
+MONTH_AND_A_BIT = 32 * 86_400
+GOOD_CARD = {"card": "4242424242424242", "exp": "12/45", "cvc": "123", "name": "Wanda Walker"}
+
+
+class Walk:
+    """One customer, one member of staff, and the sandbox that plays the world around them."""
+
+    def __init__(self, site: str, sandbox: str) -> None:
+        self.site, self.sandbox = site, sandbox
+        self.username = f"wanda-{secrets.token_hex(4)}"
+        self.email = f"{self.username}@example.org"
+        self.customer, self.staff = Browser(site), Browser(site)
+        self.world = requests.Session()
+
+    def run(self) -> None:
+        """Every step in order; WalkError at the first state that is not right."""
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("Signs up and pays", self.sign_up),
+            ("Has an account and a seat", self.gets_account),
+            ("Sets a password and logs in", self.log_in),
+            ("Changes to the bigger plan", self.change_plan),
+            ("A renewal fails", self.fail_payment),
+            ("Pays with a new card", self.repair_payment),
+            ("Cancels, and the paid time ends", self.cancel),
+        ]
+        began = time.monotonic()
+        for number, (title, step) in enumerate(steps, 1):
+            started = time.monotonic()
+            print(f"\n{number}. {title}", flush=True)
+            step()
+            print(f"   {'took':<10} {time.monotonic() - started:.1f} s", flush=True)
+        print(f"\nEvery state was right. {len(steps)} steps in {time.monotonic() - began:.1f} s.", flush=True)
+
+    # --- the steps -----------------------------------------------------------------------------------------------------
+
+    def sign_up(self) -> None:
+        """The wizard, the code from the mail, and Stripe's Checkout."""
+        self.customer.submit("/onboarding/", {"first_name": "Wanda"})
+        self.customer.submit("/onboarding/plan/", {"interval": "month", "plan": "personal"})
+        self.customer.submit("/onboarding/addons/", {"storage_100": "1"})
+        page = "/onboarding/checkout/"
+        self.customer.call(page, "/onboarding/checkout/send-code/", {"email": self.email})
+        code = re.findall(r"\b\d{6}\b", self.mail("code")["text"])[0]
+        self.customer.call(page, "/onboarding/checkout/verify-code/", {"email": self.email, "code": code})
+        account = {"username": self.username, "last_name": "Walker", "terms": True, "ui": "embedded"}
+        opened = self.customer.call(page, "/onboarding/checkout/session/", account)
+        paid = self.world.post(f"{self.sandbox}/stripe/checkout/embedded/{opened['client_secret']}", data=GOOD_CARD)
+        expect(paid.headers.get("X-Sandbox-Outcome") == "paid", "Stripe took the payment")
+        self.success_page = paid.headers["X-Sandbox-Return"].removeprefix(self.site)
+        self.say("customer", self.customer.headline(self.success_page))
+
+    def gets_account(self) -> None:
+        """The success page finishes by itself; account, seat and groups are there."""
+        self.until("the success page says it is done", lambda: self.customer.state()["finished"])
+        self.say("customer", self.customer.headline(self.success_page))
+        self.sees_access(plan="personal", storage="200")
+
+    def log_in(self) -> None:
+        """The link of Keycloak's mail, then the dashboard."""
+        link = self.mail("Update Your Account")["links"][0]
+        self.customer.set_password(link, PASSWORD)
+        page = self.customer.log_in("/dashboard/", self.username, PASSWORD)
+        expect("Nextcloud" in page and "Personal" in page, "the dashboard shows the plan and its app")
+        self.say("customer", "the dashboard, with " + ", ".join(re.findall(r"Nextcloud \d", page)[:1]))
+
+    def change_plan(self) -> None:
+        """In Stripe's portal."""
+        subscription = self.subscription()
+        line = next(item for item in subscription["items"]["data"] if item["price"]["unit_amount"] == 500)
+        price = self.stripe("prices", active="true", limit="100")
+        plus = next(one["id"] for one in price["data"] if one["unit_amount"] == 900)
+        form = {"action": "change", "subscription": subscription["id"], "item": line["id"], "price": plus}
+        self.portal(form)
+        self.until("Keycloak opens Vaultwarden", lambda: "has_vaultwarden" in self.account()["attributes"])
+        page = self.until_page("Plus")
+        self.say("customer", "the dashboard now has Vaultwarden" if "Vaultwarden" in page else "")
+        self.sees_access(plan="plus", storage="600")
+
+    def fail_payment(self) -> None:
+        """The bank refuses the next renewal; with no days of grace the account closes, the seats stay."""
+        customer = self.subscription()["customer"]
+        self.control("stripe/_control/payments", {"customer": customer, "mode": "fail"})
+        self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
+        self.until("Stripe says past_due", lambda: self.subscription()["status"] == "past_due")
+        self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
+        expect(not self.groups(), "no group opens an instance any more")
+        self.say("customer", f"a mail: {self.mail('payment')['subject']}")
+        self.say("Stripe", "the subscription is past_due")
+        self.say("Keycloak", "the account is disabled, without groups")
+        self.staff_see("Suspended")
+
+    def repair_payment(self) -> None:
+        """A new card in the portal pays the open invoice; everything opens again, on the same instance."""
+        customer = self.subscription()["customer"]
+        self.control("stripe/_control/payments", {"customer": customer, "mode": "ok"})
+        self.portal_by_staff({"action": "card", **GOOD_CARD})
+        self.until("Stripe says active", lambda: self.subscription()["status"] == "active")
+        self.until("Keycloak has opened the account", lambda: self.account()["enabled"] and bool(self.groups()))
+        page = self.customer.log_in("/dashboard/", self.username, PASSWORD)
+        expect("Nextcloud" in page, "the dashboard shows the app again")
+        self.say("customer", "the dashboard again, with the same password")
+        self.sees_access(plan="plus", storage="600")
+
+    def cancel(self) -> None:
+        """At the period's end: access until then, a mail and a closed account after it."""
+        self.portal({"action": "cancel", "subscription": self.subscription()["id"]})
+        self.until("we know that it will end", lambda: "until" in self.customer.text("/dashboard/"))
+        expect(self.account()["enabled"], "access lasts until the paid time ends")
+        self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
+        self.until("Stripe says canceled", lambda: self.subscription()["status"] == "canceled")
+        self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
+        self.say("customer", f"a mail: {self.mail('subscription')['subject']}")
+        self.say("Stripe", "the subscription is canceled")
+        self.say("Keycloak", "the account is disabled; the seats are kept until the final expiry")
+        self.staff_see("Canceled")
+
+    # --- what everybody sees -------------------------------------------------------------------------------------------
+
+    def sees_access(self, *, plan: str, storage: str) -> None:
+        """Paid, enabled, with attributes and groups that fit the plan."""
+        self.until(f"Keycloak has {storage} GB", lambda: self.account()["attributes"].get("storage_gb") == [storage])
+        self.until("the groups are joined", lambda: len(self.groups()) == (2 if plan == "plus" else 1))
+        account, subscription = self.account(), self.subscription()
+        expect(subscription["status"] == "active", "Stripe's subscription is active")
+        expect(account["enabled"], "Keycloak's account is enabled")
+        expect(account["attributes"].get("has_nextcloud") == ["true"], "Keycloak opens Nextcloud")
+        self.say("Stripe", f"{subscription['id']} is {subscription['status']}")
+        self.say("Keycloak", f"enabled, {storage} GB, groups {', '.join(self.groups())}")
+        self.staff_see("Active")
+
+    def staff_see(self, label: str) -> None:
+        """The subscriber in the console's list."""
+        path = f"/admin/accounts/userprofile/?q={self.username}"
+        self.until(
+            f"the console shows {label}",
+            lambda: label in self.staff.log_in(path, STAFF, STAFF_PASSWORD),
+        )
+        self.say("staff", f"{self.username} in the console: {label}")
+
+    def until(self, what: str, true: Callable[[], Any]) -> None:
+        """Look again and again until `true()`; WalkError after PATIENCE_SECONDS."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not true():
+            expect(time.monotonic() < deadline, what)
+            time.sleep(0.25)
+
+    def until_page(self, word: str) -> str:
+        """The dashboard as soon as it has `word`."""
+        self.until(f"the dashboard shows {word}", lambda: word in self.customer.text("/dashboard/"))
+        return self.customer.text("/dashboard/")
+
+    def say(self, who: str, what: str) -> None:
+        """One line of the report."""
+        print(f"   {who:<10} {what}", flush=True)
+
+    # --- the world around the site ---------------------------------------------------------------------------------------
+
+    def mail(self, word: str) -> dict[str, Any]:
+        """The newest mail to the customer whose subject has `word`, as soon as it is there."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            box = self.world.get(f"{self.sandbox}/inbox.json", params={"to": self.email}).json()
+            found[:] = [one for one in box if word.lower() in one["subject"].lower()]
+            return bool(found)
+
+        self.until(f"a mail about “{word}” is in the inbox", look)
+        return found[0]
+
+    def stripe(self, path: str, **query: str) -> dict[str, Any]:
+        """A GET at Stripe's API."""
+        key = "sk_test_sandbox00000000000000000000"
+        answer = self.world.get(f"{self.sandbox}/stripe/v1/{path}", params=query, auth=(key, ""))
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def subscription(self) -> dict[str, Any]:
+        """The customer's subscription at Stripe."""
+        customer = self.stripe("customers", email=self.email)["data"][0]["id"]
+        return dict(self.stripe("subscriptions", customer=customer, status="all")["data"][0])
+
+    def keycloak(self, path: str, **query: str) -> Any:
+        """A GET at Keycloak's Admin API, with a token of the service account."""
+        form = {"grant_type": "client_credentials", "client_id": "frontdesk-sync", "client_secret": "dev-only-sync-secret"}
+        url = f"{self.sandbox}/keycloak/realms/frontdesk/protocol/openid-connect/token"
+        token = self.world.post(url, data=form).json()["access_token"]
+        answer = self.world.get(
+            f"{self.sandbox}/keycloak/admin/realms/frontdesk/{path}", params=query, headers={"Authorization": f"Bearer {token}"}
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def account(self) -> dict[str, Any]:
+        """The customer's Keycloak user."""
+        found = self.keycloak("users", username=self.username, exact="true")
+        return {"attributes": {}} | dict(self.keycloak(f"users/{found[0]['id']}"))
+
+    def groups(self) -> list[str]:
+        """The paths of the instance groups the customer is in."""
+        groups = self.keycloak(f"users/{self.account()['id']}/groups")
+        return sorted(group["path"] for group in groups if group["path"].startswith("/frontdesk/"))
+
+    def portal(self, form: dict[str, str]) -> None:
+        """Open the billing portal from the dashboard and send one of its forms."""
+        done = self.world.post(self.customer.portal_link(), data=form, allow_redirects=False)
+        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal did “{form['action']}”")
+
+    def portal_by_staff(self, form: dict[str, str]) -> None:
+        """The portal by a link of Stripe's own mail, as for somebody who cannot log in."""
+        key = "sk_test_sandbox00000000000000000000"
+        params = {"customer": self.subscription()["customer"], "return_url": f"{self.site}/"}
+        link = self.world.post(f"{self.sandbox}/stripe/v1/billing_portal/sessions", data=params, auth=(key, "")).json()["url"]
+        done = self.world.post(link, data=form, allow_redirects=False)
+        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal did “{form['action']}”")
+
+    def control(self, path: str, body: dict[str, Any]) -> None:
+        """Tell the sandbox to do something."""
+        self.world.post(f"{self.sandbox}/{path}", json=body).raise_for_status()
+
+
+def expect(true: object, what: str) -> None:
+    """WalkError naming what was expected, unless `true`."""
+    if not true:
+        raise WalkError(what)
+
+
+def main() -> int:
+    """Walk; 0 if every state was right, else 1 with the one that was not."""
+    parser = argparse.ArgumentParser(prog="python -m apps.sandbox.walk", description=__doc__)
+    parser.add_argument("--site", default="http://localhost:8000")
+    parser.add_argument("--sandbox", default="http://localhost:8001")
+    options = parser.parse_args()
+    try:
+        Walk(options.site, options.sandbox).run()
+    except WalkError as error:
+        print(f"\nNot right: expected that {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
