@@ -1,0 +1,30 @@
+# syntax=docker/dockerfile:1
+# Two stages: packages and static files are built with uv, the image that runs holds neither uv nor a compiler.
+
+FROM python:3.13-slim-trixie AS build
+COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/uv
+WORKDIR /app
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+COPY pyproject.toml uv.lock .python-version ./
+RUN uv sync --frozen --no-default-groups
+COPY . .
+# collectstatic reads the settings but needs nothing of them: these values are for this one command.
+RUN DJANGO_SECRET_KEY=build POSTGRES_DB=x POSTGRES_USER=x POSTGRES_PASSWORD=x POSTGRES_HOST=x \
+    KEYCLOAK_SERVER_URL=http://build KEYCLOAK_REALM=x OIDC_RP_CLIENT_ID=x OIDC_RP_CLIENT_SECRET=x \
+    KEYCLOAK_ADMIN_CLIENT_ID=x KEYCLOAK_ADMIN_CLIENT_SECRET=x STRIPE_SECRET_KEY=sk_test_000000000000000000000000 \
+    STRIPE_PUBLISHABLE_KEY=pk_test_000000000000000000000000 STRIPE_WEBHOOK_SECRET=x MAILGUN_API_KEY=x PROMETHEUS_METRICS_API_KEY=x \
+    .venv/bin/python manage.py collectstatic --no-input --skip-checks -v0
+
+FROM python:3.13-slim-trixie
+RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk
+WORKDIR /app
+COPY --from=build /app /app
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
+# tini reaps what a killed worker leaves, and passes SIGTERM on.
+ENTRYPOINT ["tini", "--"]
+CMD ["sh", "-c", "rm -rf \"$PROMETHEUS_MULTIPROC_DIR\" && mkdir -p \"$PROMETHEUS_MULTIPROC_DIR\" && exec granian --interface wsgi --host 0.0.0.0 --port 8000 --http 1 --no-ws --workers 2 --blocking-threads 4 --backpressure 256 --runtime-threads 1 --respawn-failed-workers --workers-kill-timeout 30 --workers-lifetime 6h --workers-max-rss 400 --http1-buffer-size 16384 config.wsgi:application"]

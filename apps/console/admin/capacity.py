@@ -1,0 +1,279 @@
+"""Where people sit: instances with their caps, seats, and who waits. Seats and caps change through instances.allocation only."""
+
+from typing import Any, ClassVar, override
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
+
+from apps.access import reconcile
+from apps.catalog.models import Product
+from apps.console.bars import Bar
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, link_column, person_column, state_column, time_column
+from apps.console.dialogs import ConfirmedDialog, ReasonDialog, dialog_action
+from apps.console.fields import ReasonField
+from apps.core.errors import BadInput
+from apps.instances import allocation
+from apps.instances.models import Instance, Seat, SeatWait
+
+CAPS = ("soft_cap", "allocation_cap", "hard_cap")
+
+
+class CapsDialog(ReasonDialog):
+    """The three caps, as they are now."""
+
+    model = Instance
+    form_before_template = "console/dialogs/caps.html"
+    soft_cap = forms.IntegerField(min_value=0, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+    allocation_cap = forms.IntegerField(min_value=1, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+    hard_cap = forms.IntegerField(min_value=2, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+
+    @override
+    def prepare(self) -> None:
+        for name in CAPS:
+            self.fields[name].initial = getattr(self.target, name)
+
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """The instance as it is."""
+        return {"instance": self.target, "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get())}
+
+
+class OpenDialog(ReasonDialog):
+    """Whether an instance is used, and whether new people come in."""
+
+    model = Instance
+    is_active = forms.BooleanField(
+        required=False, label="In use", widget=UnfoldBooleanSwitchWidget, help_text="Off: nobody is put or moved here."
+    )
+    auto_allocate = forms.BooleanField(
+        required=False, label="New people may be put here", widget=UnfoldBooleanSwitchWidget
+    )
+
+    @override
+    def prepare(self) -> None:
+        for name in ("is_active", "auto_allocate"):
+            self.fields[name].initial = getattr(self.target, name)
+
+
+class MoveDialog(ConfirmedDialog):
+    """Another instance of the same product."""
+
+    model = Seat
+    instance = forms.ModelChoiceField(
+        Instance.objects.none(), widget=UnfoldAdminSelectWidget, help_text="The data on the old instance is not moved."
+    )
+
+    @override
+    def prepare(self) -> None:
+        super().prepare()
+        others = Instance.objects.filter(product=self.target.product_id, is_active=True).exclude(pk=self.target.instance_id)
+        field: Any = self.fields["instance"]
+        field.queryset = others
+        field.label_from_instance = lambda row: f"{row.name}: {row.allocated_seats} of {row.hard_cap} seats"
+
+
+class InstanceForm(forms.ModelForm[Any]):
+    """A new instance; allocation.create_instance saves it."""
+
+    reason = ReasonField()
+
+    class Meta:
+        model = Instance
+        fields = ("product", "slug", "name", "url", *CAPS, "is_active", "auto_allocate")
+
+    @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "product" in self.fields:
+            self.fields["product"].queryset = Product.objects.filter(needs_instance=True)  # type: ignore[attr-defined]
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        soft, allocated, hard = (data.get(name) for name in CAPS)
+        if None not in (soft, allocated, hard) and not soft < allocated < hard:  # type: ignore[operator]
+            self.add_error("soft_cap", "The soft cap must be below the allocation cap, and that below the hard cap.")
+        return data
+
+
+def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Instances with their live seats counted by state, in the same query."""
+    states = ("assigned", "retained", "held")
+    return rows.annotate(**{state: Count("seats", filter=Q(seats__state=state)) for state in states})
+
+
+@admin.register(Instance)
+class InstanceAdmin(ConsoleAdmin):
+    """Deployments and how full they are."""
+
+    form = InstanceForm
+    list_display = ("name", "product_link", "fill", "taken", "open_label", "address")
+    list_filter = (("product", RelatedDropdownFilter), "is_active", "auto_allocate")
+    list_select_related = ("product",)
+    list_after_template = "console/legend.html"
+    ordering = ("product__position", "slug")
+    search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
+    search_help_text = "Name"
+    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close"]
+    change_form_outer_before_template = "console/instance.html"
+    add_fieldsets = (
+        (None, {"fields": ("product", ("name", "slug"), "url")}),
+        ("Caps", {"fields": (CAPS,), "description": "Soft below allocation below hard."}),
+        ("Open", {"fields": (("is_active", "auto_allocate"),)}),
+        ("Why", {"fields": ("reason",)}),
+    )
+    fieldsets = (
+        (None, {"fields": (("product_link", "slug"), "url", "group_name")}),
+        ("Caps", {"fields": (CAPS, ("allocated_seats", "over_cap"))}),
+        ("Open", {"fields": (("is_active", "auto_allocate"),)}),
+    )
+
+    product_link = link_column("product", "Product")
+    over_cap = time_column("over_cap_since", "Over the hard cap since")
+
+    @admin.display(description="How full")
+    def fill(self, row: Any) -> SafeString:
+        """The bar."""
+        return Bar.of(row).markup()
+
+    @admin.display(description="Taken", ordering="allocated_seats")
+    def taken(self, row: Any) -> SafeString:
+        """Seats against the three caps."""
+        return format_html(
+            '<b>{}</b> <span class="fd-quiet">/ {} / {} / {}</span>',
+            row.allocated_seats, row.soft_cap, row.allocation_cap, row.hard_cap,
+        )  # fmt: skip
+
+    @admin.display(description="Open")
+    def open_label(self, row: Instance) -> SafeString:
+        """open, closed to new people, or not in use."""
+        if not row.is_active:
+            return badge("dead", "not in use")
+        return badge("done", "open") if row.auto_allocate else badge("grace", "closed")
+
+    @admin.display(description="Address")
+    def address(self, row: Instance) -> str:
+        """Where its users go."""
+        return row.url.removeprefix("https://").rstrip("/")
+
+    @admin.display(description="Keycloak group")
+    def group_name(self, row: Instance) -> str:
+        """The group its people are in."""
+        return str(row.group.name)
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return counted(super().get_queryset(request))
+
+    @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(self.has_change_capacity_permission(request))
+
+    @override
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The page, with the bar on top."""
+        row = self.get_object(request, object_id) if object_id else None
+        extra = (extra_context or {}) | ({"bar": Bar.of(row), "row": row} if row else {})
+        return super().changeform_view(request, object_id, form_url, extra)
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """A new instance, with its group and its line in the timeline."""
+        reason = form.cleaned_data["reason"]
+        allocation.create_instance(obj, actor=f"staff:{request.user.get_username()}", reason=reason)
+
+    @dialog_action(title="Change caps", permission="change_capacity", form=CapsDialog, icon="tune")
+    def change_caps(self, _request: HttpRequest, form: CapsDialog) -> str:
+        """Set the three caps; nobody is evicted."""
+        data = form.cleaned_data
+        caps = {name: data[name] for name in CAPS}
+        found = allocation.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
+        over = found.allocated_seats - found.hard_cap
+        return f"{found} has new caps." + (f" It is {over} over its hard cap; nobody was evicted." if over > 0 else "")
+
+    @dialog_action(
+        title="Open or close", permission="change_capacity", form=OpenDialog, icon="door_open",
+        explain="Seats stay where they are, whatever you choose.",
+    )  # fmt: skip
+    def open_or_close(self, _request: HttpRequest, form: OpenDialog) -> str:
+        """Say who may come in."""
+        data = form.cleaned_data
+        found = allocation.set_open(
+            instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],
+            actor=form.actor, reason=data["reason"],
+        )  # fmt: skip
+        return f"{found} is {'open' if found.is_active and found.auto_allocate else 'closed to new people'}."
+
+
+@admin.register(Seat)
+class SeatAdmin(ConsoleAdmin):
+    """Who sits where."""
+
+    list_display = ("seat", "person", "product_link", "instance_link", "state_label", "held", "changed")
+    list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter), ("instance", RelatedDropdownFilter))
+    list_select_related = ("profile__user", "product", "instance")
+    search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
+    search_help_text = "Username, address or cus_…"
+    actions_detail: ClassVar[Any] = ["move"]
+    fields = ("person", ("product_link", "instance_link"), "state_label", "held", ("created", "changed", "ended"))
+
+    person = person_column()
+    product_link = link_column("product", "Product")
+    instance_link = link_column("instance", "Instance")
+    state_label = state_column()
+    held = time_column("held_until", "Held until")
+    created = time_column("created_at", "Since")
+    changed = time_column("changed_at", "Changed")
+    ended = time_column("released_at", "Released")
+
+    @admin.display(description="Seat", ordering="pk")
+    def seat(self, row: Seat) -> str:
+        """Its number."""
+        return f"seat {row.pk}"
+
+    @dialog_action(title="Move seat", permission="allocate_seat", form=MoveDialog, icon="move_down", danger=True)
+    def move(self, _request: HttpRequest, form: MoveDialog) -> str:
+        """Move it, then let the reconciler take the groups along."""
+        data, profile = form.cleaned_data, form.target.profile
+        if form.target.state == Seat.State.RELEASED:
+            raise BadInput("A released seat cannot be moved.")
+        moved = allocation.move(seat=form.target, instance=data["instance"], actor=form.actor, reason=data["reason"])
+        reconcile.enqueue(profile, reason=f"seat moved by {form.actor}")
+        return f"{profile} sits on {moved.instance} now."
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Nothing can be done to a released seat."""
+        found = super().get_actions_detail(request, object_id)
+        live = Seat.objects.exclude(state=Seat.State.RELEASED).filter(pk=object_id) if str(object_id).isdigit() else None
+        return found if live is not None and live.exists() else []
+
+
+@admin.register(SeatWait)
+class SeatWaitAdmin(ConsoleAdmin):
+    """Who has paid and has no seat; the longest waiting first."""
+
+    list_display = ("wait", "person", "product_link", "waiting")
+    list_filter = (("product", RelatedDropdownFilter),)
+    list_select_related = ("profile__user", "product")
+    ordering = ("since", "pk")
+    search_by: ClassVar[dict[str, str]] = {"people": "profile"}
+    search_help_text = "Username, address or cus_…"
+    fields = ("person", "product_link", "waiting")
+
+    person = person_column()
+    product_link = link_column("product", "Product")
+    waiting = time_column("since", "Waiting since")
+
+    @admin.display(description="Place", ordering="since")
+    def wait(self, row: SeatWait) -> str:
+        """Its number."""
+        return f"wait {row.pk}"

@@ -1,0 +1,116 @@
+"""Stripe's events as they came in, and whether they were handled."""
+
+import json
+from typing import Any, ClassVar, override
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent
+from apps.console.admin.jobs import STUCK
+from apps.console.admin.jobs import retry as retry_job
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, link, pretty, state_column, time_column
+from apps.console.dashboard import forget
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core import audit, jobs
+from apps.core.errors import BadInput
+from apps.core.models import Job
+
+KIND = "handle_event"
+
+
+class EventDialog(ReasonDialog):
+    """Looks at an event again."""
+
+    model = InboundEvent
+
+
+@admin.register(InboundEvent)
+class EventAdmin(ConsoleAdmin):
+    """The inbox. The body is shown to operators only; it holds personal data."""
+
+    list_display = ("type", "state_label", "stripe_event_id", "customer_id", "source_label", "received", "handled")
+    list_filter = (("state", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
+    search_by: ClassVar[dict[str, str]] = {
+        "event": "stripe_event_id", "customer": "customer_id", "subscription": "object_id", "session": "object_id",
+        "stripe": "object_id", "price": "object_id", "stripe_product": "object_id", "number": "pk", "text": "type__startswith",
+    }  # fmt: skip
+    search_help_text = "evt_…, cus_…, the object's id, or a type"
+    actions_detail: ClassVar[Any] = ["retry"]
+    fields: ClassVar[Any] = (
+        ("type", "state_label"),
+        ("stripe_event_id", "object_id"),
+        ("customer_id", "subscriber"),
+        ("api_version", "livemode", "source_label"),
+        ("created", "received", "handled"),
+        "job",
+    )
+
+    state_label = state_column()
+    source_label = state_column("source", "Source")
+    created = time_column("stripe_created_at", "Made at Stripe")
+    received = time_column("received_at", "Received")
+    handled = time_column("handled_at", "Handled")
+
+    @override
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """With the body for operators."""
+        return (*self.fields, "content") if self.has_retry_job_permission(request) else self.fields
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("body")  # type: ignore[no-any-return]
+
+    @admin.display(description="Subscriber")
+    def subscriber(self, row: InboundEvent) -> SafeString:
+        """Whose customer it is about."""
+        found = UserProfile.objects.select_related("user").filter(stripe_customer_id=row.customer_id) if row.customer_id else None
+        return link(found.first() if found is not None else None)
+
+    @admin.display(description="Job")
+    def job(self, row: InboundEvent) -> SafeString:
+        """The job that handles it, and its last error."""
+        found = _job_of(row)
+        if found is None:
+            return SafeString("–")
+        return format_html("{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error)
+
+    @admin.display(description="Body")
+    def content(self, row: InboundEvent) -> SafeString:
+        """As it came, indented, without secrets."""
+        try:
+            return pretty(json.loads(row.body))
+        except ValueError:
+            return format_html('<pre class="fd-code">{}</pre>', row.body)
+
+    @dialog_action(
+        title="Look again", permission="retry_job", form=EventDialog, icon="replay",
+        explain="Fetches what the event is about from Stripe again. Doing it twice does no harm.",
+    )  # fmt: skip
+    def retry(self, _request: HttpRequest, form: EventDialog) -> str:
+        """Its stuck job again, or a new one."""
+        event, reason = form.target, form.cleaned_data["reason"]
+        if event.state == InboundEvent.State.IGNORED:
+            raise BadInput("This event rings for nothing.")
+        job = _job_of(event)
+        audit.record(
+            subject=("event", event.pk), action="event_retried", actor=form.actor, reason=reason,
+            after={"event": event.stripe_event_id},
+        )  # fmt: skip
+        if job is not None and job.state in STUCK:
+            retry_job(job, actor=form.actor, reason=reason)
+        else:
+            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
+            jobs.defer(KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
+        forget()
+        return f"{event.stripe_event_id} will be looked at again."
+
+
+def _job_of(event: InboundEvent) -> Job | None:
+    return Job.objects.filter(kind=KIND, key=event.stripe_event_id).order_by("-id").first()

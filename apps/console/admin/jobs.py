@@ -1,0 +1,146 @@
+"""Durable work: what waits, what runs, what failed and why, and how to try it again."""
+
+from typing import Any, ClassVar, override
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, state_column, time_column, when
+from apps.console.dashboard import forget
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core import audit, clock, jobs
+from apps.core.errors import BadInput
+from apps.core.models import Job
+
+STUCK = (Job.State.BLOCKED, Job.State.DEAD)
+AT_ONCE = 500
+
+
+class RetryDialog(ReasonDialog):
+    """Shows the last error first."""
+
+    model = Job
+    form_before_template = "console/dialogs/job.html"
+
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """The job."""
+        return {"job": self.target}
+
+
+class RetryAllDialog(ReasonDialog):
+    """One kind, or all of them."""
+
+    kind = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
+
+    @override
+    def prepare(self) -> None:
+        kinds = Job.objects.filter(state__in=STUCK).order_by("kind").values_list("kind", flat=True).distinct()
+        field: Any = self.fields["kind"]
+        field.choices = [("", "All kinds"), *((kind, kind) for kind in kinds)]
+        field.help_text = f"At most {AT_ONCE} at once, the oldest first."
+
+
+def retry(job: Job, *, actor: str, reason: str) -> None:
+    """Run a stuck job again, and say so in the timeline."""
+    audit.record(
+        subject=("job", job.pk), action="job_retried", actor=actor, reason=reason,
+        before={"state": job.state}, after={"kind": job.kind, "key": job.key},
+    )  # fmt: skip
+    jobs.retry(job, actor=actor)
+    forget()
+
+
+@admin.register(Job)
+class JobAdmin(ConsoleAdmin):
+    """The ledger."""
+
+    list_display = ("kind", "key", "state_label", "attempts", "due", "error", "created")
+    list_filter = (("state", ChoicesDropdownFilter),)
+    search_by: ClassVar[dict[str, str]] = {
+        "customer": "key", "subscription": "key", "event": "key", "session": "key", "stripe": "key",
+        "uuid": "key", "number": "key pk", "text": "kind__startswith",
+    }  # fmt: skip
+    search_help_text = "Kind, or the key: an id, evt_…, cus_…"
+    actions_list: ClassVar[Any] = ["retry_all"]
+    actions_detail: ClassVar[Any] = ["retry_one"]
+    fieldsets = (
+        (None, {"fields": (("kind", "key"), ("state_label", "lane"), "reason")}),
+        ("Runs", {"fields": (("attempts", "runs"), ("due", "parked_on"), ("created", "started", "finished"))}),
+        ("How it went", {"fields": ("last_error", "story")}),
+    )
+
+    state_label = state_column()
+    created = time_column("created_at", "Asked")
+    started = time_column("started_at", "Started")
+    finished = time_column("finished_at", "Finished")
+
+    @admin.display(description="Due", ordering="not_before")
+    def due(self, row: Job) -> str:
+        """When it may run, and what it waits for."""
+        if row.state != Job.State.QUEUED:
+            return "–"
+        if row.parked_on:
+            return f"when {row.parked_on} answers"
+        return "now" if row.not_before <= clock.now() else when(row.not_before)
+
+    @admin.display(description="Last error")
+    def error(self, row: Job) -> SafeString:
+        """Its beginning."""
+        return format_html('<span class="fd-error">{}</span>', row.last_error[:120] or "–")
+
+    @admin.display(description="Last runs")
+    def story(self, row: Job) -> SafeString:
+        """The last runs, the newest first."""
+        lines = (
+            (str(run.get("at", ""))[:19].replace("T", " "), badge(*_outcome(run)), run.get("reason", ""))
+            for run in reversed(row.history)
+        )
+        return format_html('<ol class="fd-story">{}</ol>', format_html_join("", "<li><time>{}</time>{}<span>{}</span></li>", lines))
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows if request.resolver_match and "object_id" in request.resolver_match.kwargs else rows.defer("history")  # type: ignore[no-any-return]
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Only what is stuck can be retried."""
+        row = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if row and row.state in STUCK else []
+
+    @dialog_action(title="Retry", permission="retry_job", form=RetryDialog, icon="replay")
+    def retry_one(self, _request: HttpRequest, form: RetryDialog) -> str:
+        """From its first attempt."""
+        if form.target.state not in STUCK:
+            raise BadInput("Only a job that gave up or needs an operator can be retried.")
+        retry(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"{form.target} runs again."
+
+    @dialog_action(
+        title="Retry all that are stuck", permission="retry_job", form=RetryAllDialog, icon="restart_alt",
+        explain="Runs everything again that gave up or needs an operator: after the cause is mended.",
+    )  # fmt: skip
+    def retry_all(self, _request: HttpRequest, form: RetryAllDialog) -> str:
+        """Each from its first attempt."""
+        stuck = Job.objects.filter(state__in=STUCK).order_by("pk")
+        if form.cleaned_data["kind"]:
+            stuck = stuck.filter(kind=form.cleaned_data["kind"])
+        found = list(stuck[:AT_ONCE])
+        if not found:
+            raise BadInput("Nothing is stuck.")
+        for job in found:
+            retry(job, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
+
+
+def _outcome(run: dict[str, Any]) -> tuple[str, str]:
+    names = {"retry": ("uncertain", "tried"), "parked": ("waiting", "parked")}
+    outcome = str(run.get("outcome", ""))
+    return names.get(outcome, (outcome, outcome))

@@ -1,0 +1,80 @@
+"""Stripe's objects as dj-stripe mirrors them, to look at. Reached by label: only billing imports dj-stripe.
+
+dj-stripe's own admin classes are not inherited: they mount a view by which any staff cancel subscriptions.
+"""
+
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, json_field, money, time_column
+
+SHOWN = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
+
+
+class MirrorAdmin(ConsoleAdmin):
+    """One kind of Stripe object."""
+
+    list_display: ClassVar[Any] = ("id", "about", "state_label", "amount", "customer", "live", "made")
+    search_by: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("customer", "subscription", "price", "stripe_product", "session", "stripe", "event"), "id"
+    )
+    search_help_text = "The whole id, e.g. cus_…"
+    fields: ClassVar[Any] = ("id", ("made", "live"), "metadata_json", "stripe_json")
+
+    made = time_column("created", "Made at Stripe")
+    metadata_json = json_field("metadata", "Metadata")
+    stripe_json = json_field("stripe_data", "As Stripe has it")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Only the columns shown; the rest are properties over the JSON."""
+        return super().get_queryset(request).only("id", "created", "livemode", "metadata", "stripe_data")  # type: ignore[no-any-return]
+
+    @admin.display(description="Live", boolean=True)
+    def live(self, row: Any) -> bool:
+        """Real money, or test mode."""
+        return bool(row.livemode)
+
+    @admin.display(description="About")
+    def about(self, row: Any) -> str:
+        """A name, a number or a description."""
+        data = row.stripe_data
+        found = (data.get(name) for name in ("email", "name", "nickname", "number", "description", "reason"))
+        return next((str(text)[:80] for text in found if text), "–")
+
+    @admin.display(description="State")
+    def state_label(self, row: Any) -> SafeString:
+        """Stripe's status, where it has one."""
+        data = row.stripe_data
+        status = data.get("status") or {True: "active", False: "ended"}.get(data.get("active"), "")
+        return badge(str(status))
+
+    @admin.display(description="Amount")
+    def amount(self, row: Any) -> str:
+        """What it is about, in money."""
+        data = row.stripe_data
+        names = ("amount_due", "unit_amount", "amount")
+        value = next((data[name] for name in names if isinstance(data.get(name), int)), None)
+        return money(value, str(data.get("currency") or "")) if value is not None else "–"
+
+    @admin.display(description="Customer")
+    def customer(self, row: Any) -> str:
+        """The customer's id, whether expanded or not."""
+        found = row.stripe_data.get("customer")
+        return str(found.get("id") if isinstance(found, dict) else found or "–")
+
+
+def _identity(row: Any) -> str:
+    """A mirrored object by its id. dj-stripe's own names look up other rows, and fail on objects that lack a field."""
+    return str(row.pk if row.id is None else row.id)
+
+
+for name in SHOWN:
+    model = apps.get_model("djstripe", name)
+    model.__str__ = _identity
+    admin.site.register(model, MirrorAdmin)

@@ -1,0 +1,83 @@
+"""Staff's dated decisions about access. Made on the subscriber's page, looked at and lifted here."""
+
+from typing import Any, ClassVar, override
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from apps.access import overrides
+from apps.access.models import AccessOverride
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, person_column, state_column, time_column, when
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.person import standing
+from apps.core.errors import BadInput
+
+
+class LiftDialog(ReasonDialog):
+    """Ends an override now."""
+
+    model = AccessOverride
+
+
+@admin.register(AccessOverride)
+class OverrideAdmin(ConsoleAdmin):
+    """Holds, grants and no-suspends."""
+
+    list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "created_by")
+    list_filter = (("kind", ChoicesDropdownFilter),)
+    list_select_related = ("profile__user",)
+    search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
+    search_help_text = "Username, address or cus_…"
+    actions_detail: ClassVar[Any] = ["lift"]
+    fields = ("person", ("kind_label", "is_now"), "product_list", "reason", ("begins", "ends"), ("created_by", "made", "ended"))
+
+    person = person_column()
+    kind_label = state_column("kind", "Kind")
+    begins = time_column("starts_at", "From")
+    made = time_column("created_at", "Made")
+    ended = time_column("lifted_at", "Lifted")
+
+    @admin.display(description="Override", ordering="pk")
+    def what(self, row: AccessOverride) -> str:
+        """Its number."""
+        return f"override {row.pk}"
+
+    @admin.display(description="Is")
+    def is_now(self, row: AccessOverride) -> SafeString:
+        """standing, ended or lifted."""
+        return badge(standing(row))
+
+    @admin.display(description="Until", ordering="ends_at")
+    def ends(self, row: AccessOverride) -> str:
+        """The end, or that only staff end it."""
+        return when(row.ends_at) if row.ends_at else "lifted by staff"
+
+    @admin.display(description="Products")
+    def product_list(self, row: AccessOverride) -> str:
+        """What a grant gives."""
+        return ", ".join(product.name for product in row.products.all()) or "–"
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("products")  # type: ignore[no-any-return]
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Only what stands can be lifted."""
+        row = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if row and standing(row) == "standing" else []
+
+    @dialog_action(
+        title="Lift", permission="override_access", form=LiftDialog, icon="lock_open",
+        explain="End this override now. Billing, and what else stands, decides from then on.",
+    )  # fmt: skip
+    def lift(self, _request: HttpRequest, form: LiftDialog) -> str:
+        """Lift it."""
+        if standing(form.target) != "standing":
+            raise BadInput("It is over already.")
+        overrides.lift(override=form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"The {form.target.kind.replace('_', ' ')} on {form.target.profile} is lifted."

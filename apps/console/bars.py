@@ -1,0 +1,85 @@
+"""A bar that shows how full something is: seats by state against three caps. An SVG, so that no page needs inline style."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+WIDTH = 1000
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Seats of one instance, or of a product's instances together."""
+
+    assigned: int
+    retained: int
+    held: int
+    soft_cap: int
+    allocation_cap: int
+    hard_cap: int
+
+    @classmethod
+    def of(cls, instance: Any) -> Self:
+        """From whatever has these numbers: an Occupancy, or an Instance with its seats counted."""
+        return cls(**{name: getattr(instance, name) for name in cls.__dataclass_fields__})
+
+    @property
+    def taken(self) -> int:
+        """Seats that count against the caps."""
+        return self.assigned + self.retained + self.held
+
+    @property
+    def percent(self) -> int:
+        """How full it is for new people: seats against the allocation cap."""
+        return round(100 * self.taken / self.allocation_cap) if self.allocation_cap else 100
+
+    @property
+    def tone(self) -> str:
+        """good below the soft cap, warn below the allocation cap, bad from there on."""
+        if self.taken < self.soft_cap:
+            return "good"
+        return "warn" if self.taken < self.allocation_cap else "bad"
+
+    @property
+    def free(self) -> int:
+        """Seats left for new people."""
+        return max(0, self.allocation_cap - self.taken)
+
+    @property
+    def sentence(self) -> str:
+        """The bar in words."""
+        return (
+            f"{self.taken} seats taken: {self.assigned} assigned, {self.retained} retained, {self.held} held. "
+            f"Caps: soft {self.soft_cap}, allocation {self.allocation_cap}, hard {self.hard_cap}."
+        )
+
+    def markup(self) -> SafeString:
+        """The bar as an SVG with a title for those who cannot see it."""
+        scale = max(self.hard_cap, self.taken, 1)
+        start, parts = 0, []
+        for name, count in (("assigned", self.assigned), ("retained", self.retained), ("held", self.held)):
+            parts.append((name, round(WIDTH * start / scale), round(WIDTH * count / scale)))
+            start += count
+        marks = [("soft", self.soft_cap), ("allocation", self.allocation_cap)]
+        return format_html(
+            '<svg class="fd-bar fd-bar-{}" viewBox="0 0 {} 10" preserveAspectRatio="none" role="img" aria-label="{}"><title>{}</title>'
+            '<rect class="fd-bar-all" width="{}" height="10"></rect>{}{}</svg>',
+            self.tone,
+            WIDTH,
+            self.sentence,
+            self.sentence,
+            WIDTH,
+            format_html_join("", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts),
+            format_html_join(
+                "",
+                '<rect class="fd-bar-mark" data-cap="{}" x="{}" width="5" height="10"></rect>',
+                ((name, max(0, round(WIDTH * cap / scale) - 2)) for name, cap in marks),
+            ),
+        )
+
+
+def together(bars: list[Bar]) -> Bar:
+    """Several bars as one."""
+    return Bar(*(sum(getattr(bar, name) for bar in bars) for name in Bar.__dataclass_fields__))

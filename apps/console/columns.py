@@ -1,0 +1,134 @@
+"""What appears in the columns and fields of many pages: badges, moments, links to people, money, JSON. No queries.
+
+Each factory returns a method for a ModelAdmin; `badge`, `link` and `pretty` return markup for any template.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+GOOD, BUSY, WARN, BAD, CALM = "good", "busy", "warn", "bad", "calm"
+TONES: Mapping[str, str] = {
+    # access
+    "active": GOOD, "grace": WARN, "suspended": BAD, "recovering": BUSY, "canceled": CALM, "expired": CALM, "held": BAD,
+    # Stripe
+    "trialing": GOOD, "past_due": WARN, "unpaid": BAD, "incomplete": WARN, "paused": WARN, "paid": GOOD, "open": BUSY,
+    "uncollectible": BAD, "succeeded": GOOD, "failed": BAD, "pending": BUSY, "lost": BAD, "won": GOOD, "needs_response": BAD,
+    # jobs, events, mails
+    "queued": BUSY, "running": BUSY, "done": GOOD, "blocked": BAD, "dead": BAD, "superseded": CALM,
+    "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
+    # seats, signups, waitlist, overrides
+    "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "left": CALM,
+    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
+}  # fmt: skip
+SECRET_WORDS = ("secret", "token", "password")
+Column = Callable[..., Any]
+
+
+def badge(key: str, text: str = "") -> SafeString:
+    """A state as a coloured label; nothing for an empty one."""
+    if not key:
+        return SafeString("–")
+    return format_html('<span class="fd-badge fd-{}">{}</span>', TONES.get(key, CALM), text or key.replace("_", " "))
+
+
+def when(moment: Any, *, seconds: bool = False) -> str:
+    """A moment in UTC, short: 22 Nov 2026, 21:04."""
+    return formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i") if moment else "–"
+
+
+def address(target: Model) -> str:
+    """The console page of a row; empty when it has none."""
+    meta = target._meta
+    try:
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
+    except NoReverseMatch:
+        return ""
+
+
+def link(target: Model | None, text: str = "") -> SafeString:
+    """A row by its name, as a link to its page."""
+    if target is None:
+        return SafeString("–")
+    return format_html('<a class="fd-link" href="{}">{}</a>', address(target), text or str(target))
+
+
+def money(amount: int | None, currency: str) -> str:
+    """An amount in minor units as text: 12.50 EUR."""
+    return f"{(amount or 0) / 100:,.2f} {currency.upper()}"
+
+
+def pretty(value: Any) -> SafeString:
+    """JSON, indented; whatever is named like a secret is blotted out."""
+    text = json.dumps(_blot(value), indent=2, ensure_ascii=False, sort_keys=True, default=str)
+    return format_html('<pre class="fd-code">{}</pre>', text)
+
+
+def _blot(value: Any) -> Any:
+    """`value` without the values of keys that sound like secrets."""
+    if isinstance(value, dict):
+        return {
+            key: "•••" if item and any(word in str(key).lower() for word in SECRET_WORDS) else _blot(item)
+            for key, item in value.items()
+        }
+    return [_blot(item) for item in value] if isinstance(value, list) else value
+
+
+# --- methods for ModelAdmins -----------------------------------------------------------------------------------------
+
+
+def state_column(field: str = "state", description: str = "State") -> Column:
+    """A column with choices, as a badge."""
+
+    @admin.display(description=description, ordering=field)
+    def show(_self: Any, row: Any) -> SafeString:
+        return badge(getattr(row, field), getattr(row, f"get_{field}_display")())
+
+    return show
+
+
+def time_column(field: str, description: str) -> Column:
+    """A moment."""
+
+    @admin.display(description=description, ordering=field)
+    def show(_self: Any, row: Any) -> str:
+        return when(getattr(row, field))
+
+    return show
+
+
+def person_column(path: str = "profile", description: str = "Subscriber") -> Column:
+    """The subscriber of a row, linked; needs list_select_related on `<path>__user`."""
+
+    @admin.display(description=description)
+    def show(_self: Any, row: Any) -> SafeString:
+        return link(getattr(row, path))
+
+    return show
+
+
+def link_column(field: str, description: str) -> Column:
+    """A row that this one points at, linked; needs list_select_related."""
+
+    @admin.display(description=description)
+    def show(_self: Any, row: Any) -> SafeString:
+        return link(getattr(row, field))
+
+    return show
+
+
+def json_field(field: str, description: str) -> Column:
+    """A JSON column, pretty and without secrets; for detail pages."""
+
+    @admin.display(description=description)
+    def show(_self: Any, row: Any) -> SafeString:
+        return pretty(getattr(row, field))
+
+    return show

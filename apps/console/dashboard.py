@@ -1,0 +1,215 @@
+"""The first page: the numbers that answer an operator's questions, read at once and kept for a few seconds.
+
+Promises: one function reads them, with at most ten queries, each bounded by an index; pages only lay them out.
+"""
+
+import datetime as dt
+import threading
+import time
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.models import UserProfile
+from apps.console.bars import Bar, together
+from apps.core import clock
+from apps.core.models import AuditEntry, Dependency, Job
+from apps.core.states import LABELS
+from apps.instances.capacity import board
+
+KEPT_SECONDS = 5.0
+SILENT_SECONDS = 90
+COUNTS = """
+SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
+       (SELECT count(*) FROM core_job WHERE state = 'running'),
+       (SELECT count(*) FROM core_job WHERE state = 'blocked'),
+       (SELECT count(*) FROM core_job WHERE state = 'dead'),
+       (SELECT min(not_before) FROM core_job WHERE state = 'queued'),
+       (SELECT count(*) FROM billing_inboundevent WHERE state = 'received'),
+       (SELECT min(received_at) FROM billing_inboundevent WHERE state = 'received'),
+       (SELECT count(*) FROM instances_seatwait),
+       (SELECT min(since) FROM instances_seatwait),
+       (SELECT count(*) FROM notifications_notification WHERE state = 'failed'),
+       (SELECT count(*) FROM notifications_notification WHERE state = 'uncertain'),
+       (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
+       (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
+       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster')
+"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """An instance and how full it is."""
+
+    id: int
+    name: str
+    open: bool
+    bar: Bar
+
+
+@dataclass(frozen=True)
+class ProductRoom:
+    """A product, its instances, and all of them together."""
+
+    name: str
+    rooms: tuple[Room, ...]
+    bar: Bar
+
+
+@dataclass(frozen=True)
+class People:
+    """How many subscribers are in one state; `share` is per cent of all."""
+
+    state: str
+    label: str
+    count: int
+    share: int
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All that the first page shows."""
+
+    at: dt.datetime
+    queued: int
+    running: int
+    blocked: int
+    dead: int
+    due_since: dt.datetime | None
+    events: int
+    events_since: dt.datetime | None
+    waits: int
+    waits_since: dt.datetime | None
+    mails_failed: int
+    mails_uncertain: int
+    pending: int
+    pending_since: dt.datetime | None
+    silent_seconds: float | None
+    people: tuple[People, ...] = ()
+    products: tuple[ProductRoom, ...] = ()
+    down: tuple[Dependency, ...] = ()
+    stuck_jobs: tuple[Job, ...] = ()
+    recent: tuple[AuditEntry, ...] = field(default=(), repr=False)
+
+    @property
+    def stuck(self) -> int:
+        """Jobs that go nowhere without an operator."""
+        return self.blocked + self.dead
+
+    @property
+    def late_seconds(self) -> int:
+        """How long the job has waited that has been due longest; 0 when none is due."""
+        return max(0, int((self.at - self.due_since).total_seconds())) if self.due_since else 0
+
+    @property
+    def worker_silent(self) -> bool:
+        """No worker has given a sign of life for a while, or ever."""
+        return self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS
+
+    @property
+    def total_people(self) -> int:
+        """All subscribers."""
+        return sum(people.count for people in self.people)
+
+
+@dataclass
+class _Kept:
+    """What was read last; each web process keeps its own."""
+
+    numbers: Numbers | None = None
+    at: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_kept = _Kept()
+
+
+def numbers() -> Numbers:
+    """The numbers, at most KEPT_SECONDS old."""
+    with _kept.lock:
+        if _kept.numbers is None or time.monotonic() - _kept.at > KEPT_SECONDS:
+            _kept.numbers, _kept.at = read(), time.monotonic()
+        return _kept.numbers
+
+
+def forget() -> None:
+    """Read anew next time: somebody has just changed something here."""
+    _kept.numbers = None
+
+
+def read() -> Numbers:
+    """Read everything, in six queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS)
+        counts = cursor.fetchone()
+    stuck = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).order_by("-id")
+    return Numbers(
+        clock.now(),
+        *counts,
+        people=_people(),
+        products=_products(),
+        down=tuple(Dependency.objects.order_by("down_since")),
+        stuck_jobs=tuple(stuck[:6]),
+        recent=tuple(AuditEntry.objects.order_by("-id")[:10]),
+    )
+
+
+def _people() -> tuple[People, ...]:
+    counted = dict(UserProfile.objects.order_by().values_list("access_state").annotate(Count("id")))
+    total = sum(counted.values()) or 1
+    return tuple(
+        People(state.value, label, counted.get(state.value, 0), round(100 * counted.get(state.value, 0) / total))
+        for state, label in LABELS.items()
+    )
+
+
+def _products() -> tuple[ProductRoom, ...]:
+    found = []
+    for product, instances in groupby(board(), key=lambda one: one.product):
+        rooms = tuple(Room(one.id, one.name, one.is_active and one.auto_allocate, Bar.of(one)) for one in instances)
+        found.append(ProductRoom(product, rooms, together([room.bar for room in rooms])))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One question at the top of the page: how many, since when, where to look."""
+
+    title: str
+    count: int
+    icon: str
+    note: str
+    since: dt.datetime | None
+    url: str
+    tone: str
+
+
+def tiles(found: Numbers) -> list[Tile]:
+    """The questions, the worst first by colour and not by place: tiles do not move."""
+
+    def tile(title: str, count: int, icon: str, note: str, page: str, *, since: Any = None, tone: str = "bad") -> Tile:
+        name, _, query = page.partition("?")
+        url = reverse(f"admin:{name}_changelist") + (f"?{query}" if query else "")
+        return Tile(title, count, icon, note if count else "None", since, url, tone if count else "good")
+
+    jobs = f"{found.blocked} need a decision, {found.dead} gave up"
+    mails = f"{found.mails_failed} not sent, {found.mails_uncertain} possibly sent"
+    late = "bad" if found.late_seconds > 120 else "busy"
+    return [
+        tile("Needs an operator", found.stuck, "front_hand", jobs, "core_job" + ("?state__exact=blocked" if found.blocked else "?state__exact=dead")),
+        tile("Waiting for a seat", found.waits, "airline_seat_recline_extra", "Paid, and no room", "instances_seatwait", since=found.waits_since),
+        tile("Mails not delivered", found.mails_failed + found.mails_uncertain, "unsubscribe", mails, "notifications_notification?state__exact=failed", tone="warn"),
+        tile("Events waiting", found.events, "inbox", "Received, not yet handled", "billing_inboundevent?state__exact=received", since=found.events_since, tone=late),
+        tile("Looks pending", found.pending, "sync", "Subscribers not yet made so", "accounts_userprofile", since=found.pending_since, tone=late),
+    ]  # fmt: skip
+
+
+def context(_request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK."""
+    found = numbers()
+    return given | {"numbers": found, "tiles": tiles(found), "title": "Dashboard"}

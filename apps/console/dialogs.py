@@ -1,0 +1,164 @@
+"""Dialogs: how staff say what they want done, and why. An action is one call into the domain, wrapped by `dialog_action`.
+
+Promises: a GET only shows the dialog; a POST needs the permission, the CSRF token and a reason; a refusal of the domain is
+shown in the dialog and nothing is changed; after success the page is loaded anew with one sentence about what was done.
+"""
+
+import datetime as dt
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, override
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from apps.core import clock
+from apps.core.errors import BadInput, WorkError
+
+REASON_LENGTH = 10
+
+
+class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
+    """Asks for a reason; base of all dialogs. `model` names the row the dialog is about; it is in `target`."""
+
+    model: ClassVar[type[Model] | None] = None
+    target: Any = None
+
+    reason = forms.CharField(
+        min_length=REASON_LENGTH,
+        max_length=300,
+        help_text="At least ten characters. It is kept in the timeline.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": 300}),
+    )
+    field_order: ClassVar[list[str] | None] = None
+
+    def __init__(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> None:
+        """Load the row; 404 when there is none."""
+        if self.model is not None:
+            self.target = find(self.model, object_id)
+        super().__init__(request, object_id, *args, **kwargs)
+        self.prepare()
+        last = [name for name in ("reason", "confirmation") if name in self.fields]
+        self.order_fields([*(name for name in self.fields if name not in last), *last])
+
+    def prepare(self) -> None:
+        """Where a subclass fills in choices and initial values from `target`."""
+
+    @property
+    def actor(self) -> str:
+        """How the timeline names whoever fills in this dialog."""
+        return f"staff:{self.request.user.get_username()}"
+
+
+class ConfirmedDialog(ReasonDialog):
+    """A dialog for what hurts: the name of the subscriber has to be typed."""
+
+    confirmation = forms.CharField(
+        label="Type the username to confirm",
+        max_length=150,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+
+    def username(self) -> str:
+        """What has to be typed."""
+        person = getattr(self.target, "profile", self.target)
+        return str(person.user.get_username())
+
+    @override
+    def prepare(self) -> None:
+        self.fields["confirmation"].help_text = f"This affects “{self.username()}”."
+
+    def clean_confirmation(self) -> str:
+        """The right name, or a refusal."""
+        typed = str(self.cleaned_data["confirmation"]).strip()
+        if typed != self.username():
+            raise ValidationError("That is not the username.")
+        return typed
+
+
+class LastDayField(forms.DateField):
+    """A day, up to and including which something holds; cleaned to the moment it ends (UTC)."""
+
+    widget = UnfoldAdminTextInputWidget(attrs={"type": "date"})
+
+    @override
+    def clean(self, value: Any) -> Any:
+        day = super().clean(value)
+        if day is None:
+            return None
+        try:
+            end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
+        except OverflowError as error:
+            raise ValidationError("That is too far away.") from error
+        if end <= clock.now():
+            raise ValidationError("That day is over.")
+        return end
+
+
+def find(model: type[Model], object_id: str | None) -> Any:
+    """The row of `model` with that id; 404 when there is none, or the id is none."""
+    try:
+        return model._default_manager.get(pk=object_id)
+    except (model.DoesNotExist, ValueError, ValidationError) as error:
+        raise Http404 from error
+
+
+Work = Callable[[Any, HttpRequest, Any], str]
+
+
+def dialog_action(
+    *,
+    title: str,
+    permission: str,
+    form: type[ReasonDialog],
+    icon: str,
+    explain: str = "",
+    danger: bool = False,
+) -> Callable[[Work], Any]:
+    """Make `work(admin, request, form) -> sentence` an Unfold action with a dialog.
+
+    `permission` is the codename of one of accounts' permissions. `work` runs in one transaction and may raise BadInput or
+    a WorkError, whose sentence is shown in the dialog.
+    """
+    dialog = {"title": title, "description": explain, "form_class": form, "form_submit_text": title}
+
+    def decorate(work: Work) -> Any:
+        @functools.wraps(work)
+        def answer(page: Any, request: HttpRequest, filled: ReasonDialog, object_id: str | None = None) -> HttpResponse:
+            try:
+                with transaction.atomic():
+                    sentence = work(page, request, filled)
+            except (BadInput, WorkError) as refusal:
+                field = getattr(refusal, "field", "")
+                filled.add_error(field if field in filled.fields else "reason", getattr(refusal, "message", str(refusal)))
+                return render(
+                    request, "unfold/helpers/dialog.html", {"dialog": dialog, "form": filled, "form_submit_text": title}
+                )
+            messages.success(request, sentence)
+            return done(request, page.page_of(filled.target))
+
+        return action(
+            description=title,
+            permissions=[permission],
+            dialog=dialog,
+            icon=icon,
+            variant=ActionVariant.DANGER if danger else ActionVariant.DEFAULT,
+        )(answer)
+
+    return decorate
+
+
+def done(request: HttpRequest, url: str) -> HttpResponse:
+    """Load `url` anew: by htmx's header, or as a plain redirect where scripts are off."""
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url, headers={"HX-Redirect": url})

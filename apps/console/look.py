@@ -1,0 +1,37 @@
+"""How the console looks: the operator's name and colour, and a label that tells live from test. No queries."""
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+
+# How much of the brand's colour is left when it is mixed with white (50-500) or with black (700-950); 600 is the brand.
+TINTS = {"50": 6, "100": 12, "200": 24, "300": 40, "400": 56, "500": 74}
+SHADES = {"700": 84, "800": 68, "900": 54, "950": 36}
+
+
+def title(_request: HttpRequest) -> str:
+    """The operator's brand name."""
+    return str(settings.BRAND["name"])
+
+
+def environment(_request: HttpRequest) -> list[str]:
+    """The label in the corner of every page: real money, or Stripe's test mode."""
+    return ["Live", "danger"] if settings.STRIPE_LIVE_MODE else ["Test mode", "info"]
+
+
+def account_links(_request: HttpRequest) -> list[dict[str, str]]:
+    """What the person at the desk may do with their own account: Keycloak keeps it."""
+    return [{"title": "Your Keycloak account", "link": f"{settings.KEYCLOAK_ISSUER}/account/"}]
+
+
+def stylesheet(_request: HttpRequest) -> str:
+    """The console's own stylesheet, under the name the static files storage gave it."""
+    return static("console/console.css")
+
+
+def primary(_request: HttpRequest) -> dict[str, str]:
+    """Unfold's eleven weights of the primary colour, mixed by the browser from the brand's one colour."""
+    brand = settings.BRAND["color"]
+    tints = {weight: f"color-mix(in oklab, {brand} {part}%, white)" for weight, part in TINTS.items()}
+    shades = {weight: f"color-mix(in oklab, {brand} {part}%, black)" for weight, part in SHADES.items()}
+    return tints | {"600": brand} | shades

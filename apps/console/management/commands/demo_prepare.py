@@ -1,0 +1,129 @@
+"""`manage.py demo_prepare`: tables, cache table, and a small catalogue to look around in. Safe to run again.
+
+For rehearsals with test keys only: it creates products and prices at the Stripe that STRIPE_API_HOST names.
+"""
+
+from typing import Any, override
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.billing.catalogue import create_price, create_product
+from apps.catalog.models import Product, ProductPrice
+from apps.instances import allocation
+from apps.instances.models import Instance
+
+ACTOR = "system:demo"
+# slug, name, summary, placement, options; amounts are cents for a month and a year
+APPS: list[dict[str, Any]] = [
+    {
+        "slug": "nextcloud",
+        "name": "Nextcloud",
+        "summary": "Your files, calendar and contacts.",
+        "icon": "cloud",
+        "color": "#2368a0",
+    },
+    {
+        "slug": "vaultwarden",
+        "name": "Vaultwarden",
+        "summary": "A safe for your passwords.",
+        "icon": "key",
+        "color": "#8a4b08",
+        "placement": "general",
+        "prices": {"month": 200, "year": 2000},
+    },
+]
+OFFERS: list[dict[str, Any]] = [
+    {
+        "slug": "personal",
+        "name": "Personal",
+        "summary": "Everything for one person.",
+        "features": ["Nextcloud with 100 GB", "Calendar and contacts", "Daily backups"],
+        "includes": ["nextcloud"],
+        "grants": {"storage_gb": 100},
+        "placement": "plan",
+        "prices": {"month": 500, "year": 5000},
+    },
+    {
+        "slug": "plus",
+        "name": "Plus",
+        "summary": "More room, and a safe for your passwords.",
+        "features": ["Nextcloud with 500 GB", "Vaultwarden included", "Daily backups", "Answers within a day"],
+        "includes": ["nextcloud", "vaultwarden"],
+        "grants": {"storage_gb": 500},
+        "placement": "plan",
+        "highlighted": True,
+        "prices": {"month": 900, "year": 9000},
+    },
+    {
+        "slug": "storage_100",
+        "name": "100 GB more",
+        "summary": "Extra storage for Nextcloud.",
+        "icon": "storage",
+        "grants": {"storage_gb": 100},
+        "placement": "storage",
+        "max_quantity": 10,
+        "prices": {"month": 150, "year": 1500},
+    },
+]
+INSTANCES = [
+    ("nextcloud-1", "Nextcloud 1", "nextcloud", (40, 50, 60)),
+    ("nextcloud-2", "Nextcloud 2", "nextcloud", (40, 50, 60)),
+    ("vaultwarden-1", "Vaultwarden 1", "vaultwarden", (80, 100, 120)),
+]
+
+
+class Command(BaseCommand):
+    """Prepares a database for the demo."""
+
+    help = "Migrate, make the cache table, and create the demo catalogue (test keys only)."
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.STRIPE_LIVE_MODE:
+            raise CommandError("This creates products at Stripe; it refuses to do so with a live key.")
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
+        position = 0
+        for offer in [*APPS, *OFFERS]:
+            position += 10
+            _offer(offer, position=position)
+        for slug, name, product, caps in INSTANCES:
+            _instance(slug, name, product, caps)
+
+
+def _offer(offer: dict[str, Any], *, position: int) -> None:
+    """One product with its prices, here and at Stripe, unless it is there."""
+    fields = {name: value for name, value in offer.items() if name not in {"includes", "prices"}}
+    is_app = offer in APPS
+    product, _ = Product.objects.get_or_create(
+        slug=offer["slug"], defaults=fields | {"position": position, "is_app": is_app, "needs_instance": is_app}
+    )
+    product.includes.set(Product.objects.filter(slug__in=offer.get("includes", [])))
+    for interval, amount in offer.get("prices", {}).items():
+        if product.prices.filter(interval=interval, is_active=True).exists():
+            continue
+        if not product.stripe_product_id:
+            product.stripe_product_id = create_product(slug=product.slug, name=product.name)
+            product.save(update_fields=["stripe_product_id"])
+        price = create_price(product_id=product.stripe_product_id, interval=interval, unit_amount=amount, currency="eur")
+        ProductPrice.objects.create(
+            product=product, stripe_price_id=price, interval=interval, unit_amount=amount, currency="eur"
+        )
+
+
+def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) -> None:
+    if Instance.objects.filter(slug=slug).exists():
+        return
+    soft, allocation_cap, hard = caps
+    instance = Instance(
+        product=Product.objects.get(slug=product),
+        slug=slug,
+        name=name,
+        url=f"https://{slug}.example.com/",
+        soft_cap=soft,
+        allocation_cap=allocation_cap,
+        hard_cap=hard,
+    )
+    allocation.create_instance(instance, actor=ACTOR, reason="demo catalogue")

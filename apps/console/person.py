@@ -1,0 +1,239 @@
+"""Everything the subscriber's page shows, gathered from all apps: the decision and why, and what there is of each kind.
+
+Promises: no call to anywhere (the plan, which asks Keycloak, is `plan_of` and is loaded by itself); each list is short and
+newest first; nothing secret.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from apps.access import reconcile
+from apps.access.facts import facts_of
+from apps.access.models import AccessOverride
+from apps.access.policy import Decision, SeatWish, decide
+from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent, UserSubscriptionItem
+from apps.catalog.models import Product
+from apps.console.columns import badge, link, money, when
+from apps.core import clock
+from apps.core.errors import WorkError
+from apps.core.models import AuditEntry, Job
+from apps.instances.capacity import rooms
+from apps.instances.models import Seat, SeatWait
+from apps.notifications.models import Notification
+
+ROWS = 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """One tab of the page: a list of rows with their headings, and where there are more."""
+
+    key: str
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    empty: str
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page. `agrees`: what was last made so is what should be now."""
+
+    profile: UserProfile
+    decision: Decision
+    state: SafeString
+    agrees: bool
+    entitlements: tuple[str, ...]
+    tables: tuple[Table, ...]
+    timeline: tuple[AuditEntry, ...]
+    timeline_url: str
+
+
+@dataclass(frozen=True)
+class MissingSeat:
+    """A product somebody should have a seat of and has not."""
+
+    product: Product
+    has_room: bool
+
+
+def page(profile: UserProfile) -> Page:
+    """Gather it all: about twenty queries, none of them growing with the person."""
+    decision = decide(facts_of(profile))
+    tables = (_lines(profile), _seats(profile), _overrides(profile), _mails(profile), _events(profile), _jobs(profile))
+    grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
+    entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
+    return Page(
+        profile=profile,
+        decision=decision,
+        state=badge(decision.state.value, UserProfile(access_state=decision.state.value).get_access_state_display()),
+        agrees=decision.state.value == profile.access_state and profile.pending_since is None,
+        entitlements=(*sorted(decision.entitlements.apps), *grants),
+        tables=tables,
+        timeline=tuple(entries[: ROWS * 2]),
+        timeline_url=f"{reverse('admin:core_auditentry_changelist')}?q=profile:{profile.pk}",
+    )
+
+
+def plan_of(profile: UserProfile) -> dict[str, Any]:
+    """What a look would change now, for console/dialogs/plan.html; asks Keycloak, and says so when it is away."""
+    try:
+        preview = reconcile.preview(profile)
+    except WorkError as error:
+        return {"problem": error.reason}
+    return {"preview": preview, "steps": [step.sentence for step in preview.steps]}
+
+
+def missing_seats(profile: UserProfile) -> list[MissingSeat]:
+    """The products this person should have a seat of now and has not."""
+    decision = decide(facts_of(profile))
+    if decision.seats != SeatWish.ASSIGNED:
+        return []
+    taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
+    products = list(Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken))
+    has_room = rooms(products)
+    return [MissingSeat(product, has_room[product.pk]) for product in products]
+
+
+def line_name(item: Any) -> str:
+    """A subscription line in words: 2 × Storage."""
+    name = item.product.name if item.product else item.stripe_price_id
+    return f"{item.quantity} × {name}" if item.quantity != 1 else str(name)
+
+
+def _lines(profile: UserProfile) -> Table:
+    rows = UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
+    return Table(
+        "lines",
+        "Subscription",
+        ("Product", "Price", "Status", "Period ends", "Ends", "Subscription"),
+        tuple(
+            (
+                line_name(row),
+                f"{money(row.unit_amount * row.quantity, row.currency)} / {row.interval}",
+                badge(row.subscription.status, row.subscription.get_status_display()),
+                when(row.current_period_end),
+                when(row.subscription.cancel_at or row.subscription.ended_at),
+                row.subscription.stripe_id,
+            )
+            for row in rows[:ROWS]
+        ),
+        "No subscription lines: this person pays for nothing.",
+    )
+
+
+def _seats(profile: UserProfile) -> Table:
+    rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
+    waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
+    waiting = [(wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–") for wait in waits]
+    found = [
+        (
+            row.product.name,
+            link(row.instance),
+            badge(row.state, row.get_state_display()),
+            when(row.created_at),
+            link(row, "move" if row.state != Seat.State.RELEASED else "look"),
+        )
+        for row in rows
+    ]
+    return Table(
+        "seats", "Seats", ("Product", "Instance", "State", "Since", "Seat"), (*waiting, *found), "No seat, now or ever."
+    )
+
+
+def standing(override: AccessOverride) -> str:
+    """standing, ended or lifted."""
+    if override.lifted_at:
+        return "lifted"
+    return "ended" if override.ends_at and override.ends_at <= clock.now() else "standing"
+
+
+def _overrides(profile: UserProfile) -> Table:
+    rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
+    return Table(
+        "overrides",
+        "Overrides",
+        ("What", "Is", "Products", "Until", "By", "Why", ""),
+        tuple(
+            (
+                badge(row.kind, row.kind.replace("_", " ")),
+                badge(standing(row)),
+                ", ".join(product.name for product in row.products.all()) or "–",
+                when(row.ends_at) if row.ends_at else "lifted by staff",
+                row.created_by,
+                row.reason,
+                link(row, "open"),
+            )
+            for row in rows
+        ),
+        "No override: billing alone decides.",
+    )
+
+
+def _mails(profile: UserProfile) -> Table:
+    rows = Notification.objects.filter(profile=profile).defer("context").order_by("-pk")[:ROWS]
+    return Table(
+        "mails",
+        "Mails",
+        ("Mail", "State", "To", "Asked", "Sent"),
+        tuple(
+            (
+                link(row, row.template.replace("_", " ")),
+                badge(row.state, row.get_state_display()),
+                row.to,
+                when(row.created_at),
+                when(row.sent_at),
+            )
+            for row in rows
+        ),
+        "No mails.",
+        f"{reverse('admin:notifications_notification_changelist')}?q={profile.user.get_username()}",
+    )
+
+
+def _events(profile: UserProfile) -> Table:
+    customer = profile.stripe_customer_id
+    events = InboundEvent.objects.filter(customer_id=customer) if customer else InboundEvent.objects.none()
+    rows = events.defer("body").order_by("-pk")[:ROWS]
+    return Table(
+        "events",
+        "Events",
+        ("Event", "State", "Object", "Received", "Handled"),
+        tuple(
+            (link(row, row.type), badge(row.state, row.get_state_display()), row.object_id, when(row.received_at), when(row.handled_at))
+            for row in rows
+        ),
+        "No events of Stripe's about this customer.",
+        f"{reverse('admin:billing_inboundevent_changelist')}?q={customer}" if customer else "",
+    )
+
+
+def _jobs(profile: UserProfile) -> Table:
+    rows = Job.objects.filter(kind__in=_kinds(), key=str(profile.pk)).order_by("-id")[:ROWS]
+    return Table(
+        "jobs",
+        "Jobs",
+        ("Job", "State", "Tries", "Asked by", "Last error", "Started"),
+        tuple(
+            (
+                link(row, row.kind.replace("_", " ")),
+                badge(row.state, row.get_state_display()),
+                row.attempts,
+                row.reason,
+                row.last_error or "–",
+                when(row.started_at),
+            )
+            for row in rows
+        ),
+        "No jobs.",
+    )
+
+
+def _kinds() -> tuple[str, ...]:
+    """The kinds of job whose key is a subscriber."""
+    return (reconcile.KIND, "sync_user_post_checkout", "send_keycloak_password_reset_email")

@@ -1,0 +1,95 @@
+"""The rules of every console page: who may see it, how one logs in and out, and which scripts may run.
+
+Promises: only staff get in, and only through Keycloak; a signed-in subscriber gets 403, not a login that loops; pages
+allow what Unfold needs (Alpine evaluates attributes) and nothing from elsewhere; hostile query strings get 400 or 404.
+"""
+
+from collections.abc import Callable
+from typing import Any, override
+
+from csp.decorators import csp_replace
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import InvalidPage
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.sites import UnfoldAdminSite
+
+CONTENT_POLICY = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'", settings.KEYCLOAK_ORIGIN],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+    "object-src": ["'none'"],
+}
+View = Callable[..., HttpResponse]
+
+
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Unfold's site with our login, our content policy and our answers to strangers."""
+
+    @override
+    def has_permission(self, request: HttpRequest) -> bool:
+        """True for active staff, False for anonymous visitors; anybody else is refused at once."""
+        if not request.user.is_authenticated:
+            return False
+        if not (request.user.is_active and request.user.is_staff):
+            raise PermissionDenied
+        return True
+
+    @override
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Every page of the console passes here."""
+        inner = csp_replace(CONTENT_POLICY)(super().admin_view(view, cacheable))
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+                return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
+            answer: HttpResponse = inner(request, *args, **kwargs)
+            return answer
+
+        guarded.__dict__.update(inner.__dict__)
+        return guarded
+
+    @override
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Send a visitor to Keycloak and staff to where they wanted to go."""
+        target = request.GET.get("next", "")
+        if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+            target = reverse("admin:index")
+        if self.has_permission(request):
+            return HttpResponseRedirect(target)
+        return redirect_to_login(target, settings.LOGIN_URL)
+
+    @override
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Hand the POST on to the one logout, which also ends the Keycloak session."""
+        if request.method != "POST":
+            return HttpResponse(status=405, headers={"Allow": "POST"})
+        return HttpResponseRedirect(reverse("logout"), preserve_request=True)
+
+    @override
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """There are no passwords here; Keycloak keeps them."""
+        raise Http404
+
+    @override
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """See `password_change`."""
+        raise Http404
+
+    @override
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The command palette; a page number that is none is 404."""
+        try:
+            found: HttpResponse = super().search(request, extra_context)
+        except (ValueError, InvalidPage) as error:
+            raise Http404 from error
+        return found

@@ -1,0 +1,61 @@
+"""What the console's templates need: moments and durations in short, badges, and the difference a timeline line made."""
+
+from typing import Any
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps.console import columns, timeline
+from apps.core.models import AuditEntry
+
+register = template.Library()
+
+
+@register.filter
+def when(moment: Any) -> str:
+    """A moment in UTC, to the minute."""
+    return columns.when(moment)
+
+
+@register.filter
+def when_exactly(moment: Any) -> str:
+    """A moment in UTC, to the second."""
+    return columns.when(moment, seconds=True)
+
+
+@register.filter
+def duration(seconds: float) -> str:
+    """Seconds as 45 s, 12 min, 3 h or 2 days."""
+    for size, unit in ((172_800, ""), (7_200, "h"), (120, "min")):
+        if seconds >= size:
+            return f"{int(seconds // 86_400)} days" if not unit else f"{int(seconds // (3_600 if unit == 'h' else 60))} {unit}"
+    return f"{int(seconds)} s"
+
+
+@register.filter
+def words(name: str) -> str:
+    """A name from the code as words: seat_moved becomes Seat moved."""
+    return name.replace("_", " ").replace(".", ": ").capitalize()
+
+
+@register.simple_tag
+def badge(key: str, text: str = "") -> SafeString:
+    """A coloured label."""
+    return columns.badge(key, text)
+
+
+@register.simple_tag
+def subject(entry: AuditEntry) -> SafeString:
+    """Whom a timeline line is about, linked where there is a page."""
+    text, url = timeline.subject_of(entry)
+    return format_html('<a class="fd-link" href="{}">{}</a>', url, text) if url else format_html("{}", text)
+
+
+@register.simple_tag
+def changes(entry: AuditEntry) -> SafeString:
+    """What a timeline line changed, value by value."""
+    lines = timeline.differences(entry)
+    if not lines:
+        return SafeString("")
+    return format_html('<ul class="fd-changes">{}</ul>', format_html_join("", "<li><span>{}</span> {} → <b>{}</b></li>", lines))

@@ -1,0 +1,49 @@
+"""How a line of the audit trail reads: whom it is about, and what was different afterwards. No queries."""
+
+from typing import Any
+
+from django.apps import apps
+from django.urls import reverse
+
+from apps.core.models import AuditEntry
+
+SUBJECTS = {
+    "profile": ("accounts.UserProfile", "subscriber"),
+    "instance": ("instances.Instance", "instance"),
+    "product": ("catalog.Product", "product"),
+    "price": ("catalog.ProductPrice", "price"),
+    "job": ("core.Job", "job"),
+    "event": ("billing.InboundEvent", "event"),
+    "seat": ("instances.Seat", "seat"),
+    "signup": ("accounts.Signup", "signup"),
+    "override": ("access.AccessOverride", "override"),
+}
+LONGEST = 120
+
+
+def subject_of(entry: AuditEntry) -> tuple[str, str]:
+    """The name of a line's subject and the address of its page, or an empty address."""
+    label, word = SUBJECTS.get(entry.subject_kind, ("", entry.subject_kind))
+    text = f"{word} {entry.subject_id}"
+    if not label:
+        return text, ""
+    meta = apps.get_model(label)._meta
+    return text, reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[entry.subject_id])
+
+
+def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
+    """(name, before, after) of every value that differs."""
+    names = sorted(entry.before.keys() | entry.after.keys())
+    pairs = [(name, entry.before.get(name), entry.after.get(name)) for name in names]
+    return [(name.replace("_", " "), _text(old), _text(new)) for name, old, new in pairs if old != new]
+
+
+def _text(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value)
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

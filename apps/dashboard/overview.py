@@ -1,0 +1,167 @@
+"""What a subscriber sees, read in one statement from our own rows: no call leaves, whatever Stripe or Keycloak do."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from apps.accounts.models import SubscriptionStatus, UserProfile
+from apps.core import clock
+from apps.core.states import AccessState
+
+# Subscriptions whose lines are shown, and those of them that will charge again.
+SHOWN = [
+    status.value
+    for status in SubscriptionStatus
+    if status.value not in {"incomplete", "incomplete_expired", "canceled"}
+]
+CHARGING = frozenset({"trialing", "active", "past_due"})
+USABLE = frozenset({AccessState.ACTIVE, AccessState.GRACE})
+
+STATEMENT = """
+WITH lines AS (
+    SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.current_period_end,
+           s.status, s.cancel_at, s.open_invoice_url
+    FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
+    WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
+), given AS (
+    SELECT product_id AS id FROM lines
+    UNION
+    SELECT p.product_id FROM access_accessoverride o
+    JOIN access_accessoverride_products p ON p.accessoverride_id = o.id
+    WHERE o.profile_id = %(profile)s AND o.kind = 'grant' AND o.lifted_at IS NULL
+      AND o.starts_at <= %(now)s AND o.ends_at > %(now)s
+), apps AS (
+    SELECT id FROM given
+    UNION SELECT n.to_product_id FROM catalog_product_includes n JOIN given ON given.id = n.from_product_id
+    UNION SELECT product_id FROM instances_seat WHERE profile_id = %(profile)s AND state IN ('assigned', 'retained')
+)
+SELECT json_build_object(
+    'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
+        SELECT l.*, coalesce(p.name, 'Other') AS name, coalesce(p.placement, '') AS placement,
+               coalesce(p.position, 0) AS position
+        FROM lines l LEFT JOIN catalog_product p ON p.id = l.product_id) row),
+    'apps', (SELECT coalesce(json_agg(row ORDER BY row.position, row.name), '[]') FROM (
+        SELECT p.name, p.summary, p.icon, p.position, p.needs_instance, coalesce(s.state, '') AS seat,
+               coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url
+        FROM apps JOIN catalog_product p ON p.id = apps.id AND p.is_app
+        LEFT JOIN instances_seat s ON s.product_id = p.id AND s.profile_id = %(profile)s AND s.state <> 'released'
+        LEFT JOIN instances_instance n ON n.id = s.instance_id) row))
+"""
+
+
+@dataclass(frozen=True)
+class App:
+    """Something to log in to. `status`: open (there is a link), paused, preparing, or included (no place of its own)."""
+
+    name: str
+    summary: str
+    icon: str
+    instance: str
+    url: str
+    status: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that is paid for; `total` in minor units for all of its quantity."""
+
+    name: str
+    is_plan: bool
+    quantity: int
+    total: int
+    currency: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class Charge:
+    """The next charge: when, and how much in minor units."""
+
+    at: dt.datetime
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole page. `ends_at`: the subscription has been canceled and runs until then."""
+
+    apps: tuple[App, ...]
+    lines: tuple[Line, ...]
+    charges: tuple[Charge, ...]
+    ends_at: dt.datetime | None
+    open_invoice_url: str
+
+    @property
+    def plan(self) -> Line | None:
+        """The plan among the lines."""
+        return next((line for line in self.lines if line.is_plan), None)
+
+
+def of(profile: UserProfile) -> Overview:
+    """The overview of one subscriber: one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(STATEMENT, {"profile": profile.pk, "shown": SHOWN, "now": clock.now()})
+        (found,) = cursor.fetchone()
+    usable = profile.access_state in USABLE
+    lines = found["lines"]
+    return Overview(
+        apps=tuple(_app(row, usable=usable) for row in found["apps"]),
+        lines=tuple(_line(row) for row in lines),
+        charges=_next_charges(lines),
+        ends_at=min((_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
+        open_invoice_url=next((_web(row["open_invoice_url"]) for row in lines if row["open_invoice_url"]), ""),
+    )
+
+
+def _app(row: dict[str, Any], *, usable: bool) -> App:
+    url = _web(row["url"]) if usable and row["seat"] == "assigned" else ""
+    if url:
+        status = "open"
+    elif not usable:
+        status = "paused"
+    else:
+        status = "preparing" if row["needs_instance"] else "included"
+    return App(
+        name=row["name"], summary=row["summary"], icon=row["icon"], instance=row["instance"] if url else "", url=url, status=status
+    )
+
+
+def _line(row: dict[str, Any]) -> Line:
+    return Line(
+        name=row["name"],
+        is_plan=row["placement"] == "plan",
+        quantity=row["quantity"],
+        total=row["quantity"] * row["unit_amount"],
+        currency=row["currency"],
+        interval=row["interval"],
+    )
+
+
+def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
+    """What is charged at the nearest moment, one per currency (in practice one); lines that end before it cost nothing."""
+    due = [
+        (_moment(row["current_period_end"]), row)
+        for row in lines
+        if row["status"] in CHARGING and row["current_period_end"] and not row["cancel_at"]
+    ]
+    if not due:
+        return ()
+    first = min(moment for moment, _ in due)
+    amounts: dict[str, int] = {}
+    for moment, row in due:
+        if moment.date() == first.date():
+            amounts[row["currency"]] = amounts.get(row["currency"], 0) + row["quantity"] * row["unit_amount"]
+    return tuple(Charge(at=first, amount=amount, currency=currency) for currency, amount in amounts.items())
+
+
+def _moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def _web(url: str) -> str:
+    """The address if it is one of the web; what staff or Stripe wrote is never trusted to be one."""
+    return url if url.startswith(("https://", "http://")) else ""

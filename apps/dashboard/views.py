@@ -1,0 +1,110 @@
+"""The subscriber's pages and buttons. Everything is fetched through the person who asks; nothing here takes an id."""
+
+import structlog
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts import pages
+from apps.accounts.models import UserProfile
+from apps.accounts.sessions import profile_of
+from apps.billing.portal import open_portal
+from apps.core import audit, jobs, limits
+from apps.core.errors import BadInput, WorkError
+from apps.dashboard import overview
+from csp.decorators import csp_update
+
+log = structlog.get_logger(__name__)
+
+# The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
+PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
+PORTAL_FLOWS = frozenset({"", "payment_method_update"})
+PASSWORD_MAILS_PER_HOUR = 3
+PORTAL_LINKS_PER_HOUR = 30
+HOUR = 3600
+
+
+@require_safe
+@login_required
+@csp_update({"form-action": PORTAL_HOSTS})
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """The subscriber's overview. Staff who are no subscribers go to the console."""
+    profile = profile_of(request.user)
+    if profile is None:
+        return redirect("admin:index") if request.user.is_staff else pages.no_account(request)
+    return render(request, "dashboard/overview.html", {"profile": profile, "overview": overview.of(profile)})
+
+
+@require_POST
+@login_required
+def reset_password(request: HttpRequest) -> HttpResponse:
+    """Ask for Keycloak's mail to set a new password. A form gets the page back, a script `{"message"}` or `{"error"}`."""
+    try:
+        message = _ask_for_mail(_profile(request))
+    except BadInput as refusal:
+        if _is_form(request):
+            messages.error(request, refusal.message)
+            return redirect("dashboard")
+        error = {"message": refusal.message, "field": refusal.field, "code": refusal.code}
+        return JsonResponse({"error": error}, status=refusal.status)
+    if _is_form(request):
+        messages.success(request, message)
+        return redirect("dashboard")
+    return JsonResponse({"message": message})
+
+
+@require_POST
+@login_required
+def billing_portal(request: HttpRequest) -> HttpResponse:
+    """To Stripe's portal; back to the dashboard with a sentence when it cannot be opened."""
+    flow = request.POST.get("flow", "")
+    try:
+        profile = _profile(request)
+        if flow not in PORTAL_FLOWS:
+            raise BadInput("That is not something the billing page offers.", field="flow")
+        if not limits.spend("billing-portal", str(profile.user_id), limit=PORTAL_LINKS_PER_HOUR, per=HOUR):
+            raise BadInput("You have opened the billing page very often. Please wait a little.", status=429)
+        if not profile.stripe_customer_id:
+            raise BadInput("There is no subscription to manage yet.", status=409)
+        return HttpResponseRedirect(
+            open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
+        )
+    except BadInput as refusal:
+        messages.error(request, refusal.message)
+    except WorkError as problem:
+        log.warning("portal_not_opened", reason=problem.reason)
+        messages.error(request, "Our payment partner does not answer right now. Please try again in a few minutes.")
+    return redirect("dashboard")
+
+
+def _profile(request: HttpRequest) -> UserProfile:
+    profile = profile_of(request.user)
+    if profile is None:
+        raise BadInput("This login belongs to no subscriber.", code="no_subscriber", status=403)
+    return profile
+
+
+@transaction.atomic
+def _ask_for_mail(profile: UserProfile) -> str:
+    """Queue the mail; returns what to tell the person. Raises BadInput with what to tell them instead."""
+    if not profile.keycloak_id:
+        raise BadInput("Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409)
+    if not limits.spend("password-mail", str(profile.user_id), limit=PASSWORD_MAILS_PER_HOUR, per=HOUR):
+        raise BadInput(
+            "You have asked for this mail several times. Please look in your mailbox, or try again in an hour.",
+            code="too_many",
+            status=429,
+        )
+    jobs.defer("send_keycloak_password_reset_email", profile.pk, reason="asked for on the dashboard")
+    audit.record(subject=profile.subject, action="password.mail_requested", actor=audit.CUSTOMER)
+    return f"We are sending a mail to {profile.email}. Its link lets you choose a new password."
+
+
+def _is_form(request: HttpRequest) -> bool:
+    """Whether a browser shows the answer as a page; scripts do not ask for HTML."""
+    return "text/html" in request.headers.get("Accept", "")

@@ -1,0 +1,18 @@
+"""The public site: signup wizard, waitlist, recovery."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class StorefrontConfig(AppConfig):
+    """Django's handle on the app."""
+
+    name = "apps.storefront"
+
+    @override
+    def ready(self) -> None:
+        """Make the app's job known."""
+        from apps.storefront import housekeeping
+
+        housekeeping.register()

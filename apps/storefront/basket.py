@@ -1,0 +1,235 @@
+"""What the wizard offers and what somebody has chosen. Prices come from ProductPrice alone, in minor units.
+
+`load` reads the whole offer in four queries; the rest is arithmetic on it. A signup keeps its choice as slug -> quantity.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from apps.accounts.models import Signup
+from apps.catalog.models import Product, ProductPrice
+from apps.core.errors import BadInput
+from apps.instances import capacity
+
+INTERVALS = ("month", "year")
+PLAN, GENERAL, STORAGE = (
+    Product.Placement.PLAN,
+    Product.Placement.GENERAL,
+    Product.Placement.STORAGE,
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A product as offered now: its active price per interval, and whether there is no room for one more."""
+
+    product: Product
+    prices: Mapping[str, ProductPrice]
+    full: bool
+
+    @property
+    def month(self) -> ProductPrice | None:
+        """The monthly price, for templates."""
+        return self.prices.get("month")
+
+    @property
+    def year(self) -> ProductPrice | None:
+        """The yearly price, for templates."""
+        return self.prices.get("year")
+
+    @property
+    def saving(self) -> int:
+        """What a year costs less than twelve months, in minor units; 0 when it does not."""
+        if self.month is None or self.year is None:
+            return 0
+        return max(0, 12 * self.month.unit_amount - self.year.unit_amount)
+
+    def fits(self, plan: "Offer | None") -> bool:
+        """Whether it may be bought together with `plan`."""
+        parent = self.product.parent_id
+        return parent is None or (plan is not None and parent == plan.product.pk)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an order; `amount` is for one interval, in minor units."""
+
+    offer: Offer
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a signup would pay each interval."""
+
+    plan: Offer
+    lines: tuple[Line, ...]
+    interval: str
+    currency: str
+
+    @property
+    def total(self) -> int:
+        """The sum in minor units."""
+        return sum(line.amount for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Everything on offer, by placement, in one currency: that of the first plan."""
+
+    plans: tuple[Offer, ...]
+    general: tuple[Offer, ...]
+    storage: tuple[Offer, ...]
+
+    @property
+    def intervals(self) -> list[str]:
+        """The intervals at least one plan is sold at, monthly first."""
+        return [name for name in INTERVALS if any(name in offer.prices for offer in self.plans)]
+
+    @property
+    def saves(self) -> bool:
+        """Whether any plan is cheaper by the year."""
+        return any(offer.saving for offer in self.plans)
+
+    def plan(self, slug: str) -> Offer | None:
+        """The plan of that slug."""
+        return next((offer for offer in self.plans if offer.product.slug == slug), None)
+
+    def plan_in(self, basket: Mapping[str, int]) -> Offer | None:
+        """The plan somebody has chosen."""
+        return next((offer for offer in self.plans if offer.product.slug in basket), None)
+
+    def addons(self, kind: Iterable[Offer], *, plan: Offer | None, interval: str) -> list[Offer]:
+        """Those of `kind` that go with `plan` and are sold at `interval`."""
+        return [offer for offer in kind if offer.fits(plan) and interval in offer.prices]
+
+    def order(self, signup: Signup) -> Order | None:
+        """The order a signup stands for; None while its plan is not (or no longer) sold at its interval.
+
+        Lines that are no longer offered are left out, quantities above the maximum are cut: the page shows what is charged.
+        """
+        plan = self.plan_in(signup.basket)
+        if plan is None or signup.interval not in plan.prices:
+            return None
+        addons = self.addons((*self.general, *self.storage), plan=plan, interval=signup.interval)
+        chosen = [plan, *(offer for offer in addons if offer.product.slug in signup.basket)]
+        lines = tuple(self._line(offer, signup) for offer in chosen)
+        return Order(plan, lines, signup.interval, plan.prices[signup.interval].currency)
+
+    def _line(self, offer: Offer, signup: Signup) -> Line:
+        quantity = min(signup.basket[offer.product.slug], offer.product.max_quantity)
+        return Line(offer, quantity, offer.prices[signup.interval].unit_amount * quantity)
+
+    @classmethod
+    def load(cls) -> Self:
+        """The shop as it is now."""
+        products = list(
+            Product.objects.filter(is_active=True, placement__in=[PLAN, GENERAL, STORAGE])
+            .select_related("parent")
+            .prefetch_related("prices", "includes")
+        )
+        needed = {app.pk: app for product in products for app in _seats(product)}
+        rooms = capacity.rooms(list(needed.values()))
+        currency = _currency(products)
+        offers = [
+            Offer(
+                product,
+                {
+                    price.interval: price
+                    for price in product.prices.all()
+                    if price.is_active and price.currency == currency
+                },
+                full=not all(rooms[app.pk] for app in _seats(product)),
+            )
+            for product in products
+        ]
+        sold = [offer for offer in offers if offer.prices]
+        return cls(
+            *(
+                tuple(offer for offer in sold if offer.product.placement == placement)
+                for placement in (PLAN, GENERAL, STORAGE)
+            )
+        )
+
+
+def _seats(product: Product) -> list[Product]:
+    """The products a buyer of `product` needs a seat on."""
+    return [app for app in [product, *product.includes.all()] if app.needs_instance]
+
+
+def _currency(products: Iterable[Product]) -> str:
+    """One order has one currency: that of the first plan's oldest active price."""
+    plans = (product for product in products if product.placement == PLAN)
+    prices = (sorted(plan.prices.all(), key=lambda price: price.pk) for plan in plans)
+    return next((price.currency for row in prices for price in row if price.is_active), "")
+
+
+def choose_plan(
+    shop: Shop, signup: Signup, *, interval: str, slug: str, addons: Iterable[str]
+) -> None:
+    """Put a plan, its interval and general add-ons into a signup's basket; BadInput names the field.
+
+    Storage add-ons chosen earlier stay as far as they go with the plan.
+    """
+    if interval not in shop.intervals:
+        raise BadInput("Please choose how often you want to pay.", field="interval")
+    plan = shop.plan(slug)
+    if plan is None:
+        raise BadInput("Please choose a plan.", field="plan", code="required")
+    if interval not in plan.prices:
+        word = "yearly" if interval == "month" else "monthly"
+        raise BadInput(f"{plan.product.name} is only sold {word}.", field="plan")
+    if plan.full:
+        raise BadInput(
+            f"{plan.product.name} is full at the moment. You can join its waitlist.",
+            field="plan",
+            code="full",
+        )
+    wanted = set(addons)
+    extras = {slug: _addon(shop, slug, plan=plan, interval=interval) for slug in sorted(wanted)}
+    kept = {
+        offer.product.slug: signup.basket[offer.product.slug]
+        for offer in shop.addons(shop.storage, plan=plan, interval=interval)
+        if offer.product.slug in signup.basket
+    }
+    signup.interval = interval
+    signup.basket = {plan.product.slug: 1} | dict.fromkeys(extras, 1) | kept
+
+
+def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
+    """A general add-on that may be bought with `plan` now."""
+    offer = next((offer for offer in shop.general if offer.product.slug == slug), None)
+    if offer is None or interval not in offer.prices:
+        raise BadInput("One of the add-ons is no longer offered.", field="addons")
+    if not offer.fits(plan):
+        parent = offer.product.parent
+        raise BadInput(
+            f"{offer.product.name} comes only with {parent.name if parent else 'another plan'}.",
+            field="addons",
+        )
+    if offer.full:
+        raise BadInput(
+            f"{offer.product.name} is full at the moment. You can join its waitlist.",
+            field="addons",
+            code="full",
+        )
+    return offer
+
+
+def choose_storage(shop: Shop, signup: Signup, *, quantities: Mapping[str, str]) -> None:
+    """Put storage add-ons into the basket; `quantities` is slug -> digits as typed. BadInput names the field by its slug."""
+    plan = shop.plan_in(signup.basket)
+    offers = shop.addons(shop.storage, plan=plan, interval=signup.interval)
+    chosen = {}
+    for offer in offers:
+        slug, most = offer.product.slug, offer.product.max_quantity
+        typed = quantities.get(slug, "").strip() or "0"
+        if not (typed.isascii() and typed.isdigit() and len(typed) <= 5 and int(typed) <= most):
+            raise BadInput(f"Please enter a whole number from 0 to {most}.", field=slug)
+        if int(typed):
+            chosen[slug] = int(typed)
+    storage = {offer.product.slug for offer in shop.storage}
+    rest = {slug: quantity for slug, quantity in signup.basket.items() if slug not in storage}
+    signup.basket = rest | chosen

@@ -1,0 +1,152 @@
+"""The wizard's pages: welcome, plan, storage, checkout, cancel. Each reads the shop and one Signup row, and answers a form."""
+
+from typing import Any
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from apps.accounts.models import Signup
+from apps.core.errors import BadInput
+from apps.storefront import basket, names, wizard
+from apps.storefront.basket import Shop
+
+READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
+STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.STRIPE_CSP_HOSTS)
+
+
+@READ_AND_WRITE
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Step 1: the first name."""
+    signup = wizard.current(request)
+    problem: BadInput | None = None
+    first_name = request.POST.get("first_name", signup.first_name if signup else "")
+    if request.method == "POST":
+        try:
+            wizard.start(request, first_name=names.person_name(first_name, field="first_name"))
+            return redirect("onboarding-plan")
+        except BadInput as refusal:
+            problem = refusal
+    shop = Shop.load()
+    context = {
+        "first_name": first_name,
+        "shop": shop,
+        "paid": signup is None and wizard.begun(request) is not None,
+        "steps": wizard.steps(wizard.WELCOME, wizard.first_open(request, signup, shop)),
+    }
+    return _page(request, "welcome", context, problem)
+
+
+@READ_AND_WRITE
+@wizard.step(wizard.PLAN)
+def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
+    """Step 2: a plan, monthly or yearly, and general add-ons."""
+    problem: BadInput | None = None
+    chosen = shop.plan_in(signup.basket)
+    form: dict[str, Any] = {
+        "interval": signup.interval
+        if signup.interval in shop.intervals
+        else "".join(shop.intervals[:1]),
+        "plan": chosen.product.slug if chosen else _suggested(shop),
+        "addons": list(signup.basket),
+    }
+    if request.method == "POST":
+        form = {
+            "interval": request.POST.get("interval", ""),
+            "plan": request.POST.get("plan", ""),
+            "addons": request.POST.getlist("addons"),
+        }
+        try:
+            basket.choose_plan(
+                shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"]
+            )
+            signup.save(update_fields=["interval", "basket"])
+            return redirect(_after_plan(request, signup, shop))
+        except BadInput as refusal:
+            problem = refusal
+    reached = wizard.first_open(request, signup, shop)
+    context = {"shop": shop, "form": form, "steps": wizard.steps(wizard.PLAN, reached)}
+    return _page(request, "plan", context, problem)
+
+
+def _suggested(shop: Shop) -> str:
+    """The plan marked at first sight: the recommended one with room, else the first with room."""
+    open_plans = sorted(
+        (offer for offer in shop.plans if not offer.full),
+        key=lambda offer: not offer.product.highlighted,
+    )
+    return open_plans[0].product.slug if open_plans else ""
+
+
+def _after_plan(request: HttpRequest, signup: Signup, shop: Shop) -> str:
+    """Storage, unless there is none to choose."""
+    if _storage(shop, signup):
+        return "onboarding-addons"
+    request.session[wizard.ADDONS_SEEN] = True
+    return "onboarding-checkout"
+
+
+def _storage(shop: Shop, signup: Signup) -> list[basket.Offer]:
+    chosen = shop.plan_in(signup.basket)
+    return shop.addons(shop.storage, plan=chosen, interval=signup.interval)
+
+
+@READ_AND_WRITE
+@wizard.step(wizard.ADDONS)
+def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
+    """Step 3: storage add-ons with quantities."""
+    problem: BadInput | None = None
+    if request.method == "POST":
+        try:
+            basket.choose_storage(shop, signup, quantities=request.POST.dict())
+            signup.save(update_fields=["basket"])
+            request.session[wizard.ADDONS_SEEN] = True
+            return redirect("onboarding-checkout")
+        except BadInput as refusal:
+            problem = refusal
+    rows = [
+        {
+            "offer": offer,
+            "price": offer.prices[signup.interval],
+            "quantity": request.POST.get(
+                offer.product.slug, signup.basket.get(offer.product.slug, 0)
+            ),
+        }
+        for offer in _storage(shop, signup)
+    ]
+    context = {
+        "rows": rows,
+        "order": shop.order(signup),
+        "steps": wizard.steps(wizard.ADDONS, wizard.first_open(request, signup, shop)),
+    }
+    return _page(request, "addons", context, problem)
+
+
+@require_safe
+@csp_update(STRIPE_CSP)
+@wizard.step(wizard.CHECKOUT)
+def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
+    """Step 4: who you are, the proof of the mailbox, and Stripe's payment form."""
+    embedded = settings.STRIPE_CHECKOUT_UI == "embedded"
+    context = {
+        "signup": signup,
+        "order": shop.order(signup),
+        "stripe_js_url": settings.STRIPE_JS_URL if embedded else "",
+        "steps": wizard.steps(wizard.CHECKOUT, wizard.CHECKOUT),
+    }
+    return _page(request, "checkout", context)
+
+
+@require_safe
+def cancel(request: HttpRequest) -> HttpResponse:
+    """Where Stripe's hosted page leads back to: nothing was charged, everything is kept."""
+    return _page(request, "cancel", {"signup": wizard.current(request)})
+
+
+def _page(
+    request: HttpRequest, name: str, context: dict[str, Any], problem: BadInput | None = None
+) -> HttpResponse:
+    status = problem.status if problem else 200
+    return render(request, f"storefront/{name}.html", context | {"problem": problem}, status=status)

@@ -1,0 +1,33 @@
+"""Error pages that need more than a template: those Django renders without a context, and failed CSRF checks.
+
+They read no session and no database, so that they work when those do not.
+"""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+CSRF_SENTENCE = "This page was open for too long, or your browser does not keep cookies. Please reload it and try again."
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
+    """400, for what cannot be understood; `exception` is not shown."""
+    return _error(request, 400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, for our own faults."""
+    return _error(request, 500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes it)
+    """403 for a form without a valid token; JSON for scripts. `reason` is for developers and not shown."""
+    if request.content_type == "application/json":
+        error = {"message": CSRF_SENTENCE, "field": "", "code": "csrf"}
+        return JsonResponse({"error": error}, status=403)
+    return _error(request, 403, sentence=CSRF_SENTENCE)
+
+
+def _error(request: HttpRequest, status: int, sentence: str = "") -> HttpResponse:
+    context = {"brand": settings.BRAND, "sentence": sentence}
+    return render(request, f"{status}.html", context, status=status)

@@ -1,0 +1,52 @@
+"""What all tests share: Hypothesis' profile, a Chromium, and that nothing is skipped unseen under CI."""
+
+import os
+from collections.abc import Generator
+
+import hypothesis
+import pytest
+
+from tests import browser
+
+# Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
+hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.load_profile("frontdesk")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_if_skipped_under_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped_under_ci(report)
+    return report
+
+
+def _fail_if_skipped_under_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"Under CI nothing may be skipped: {reason}"
+
+
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """No base address: tests name whole ones. (pytest-playwright's own fixture warns under pytest 9.)"""
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    """How pytest-playwright starts Chromium; its fixtures `page`, `context` and `browser` follow from this."""
+    try:
+        executable = browser.find_or_install()
+    except browser.NoBrowserError as error:
+        pytest.skip(str(error))
+    return browser_type_launch_args | {
+        "executable_path": executable,
+        "args": list(browser.ARGUMENTS),
+    }

@@ -1,0 +1,172 @@
+"""A filled database for the console's pages, and staff of each role."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from apps.access.models import AccessOverride
+from apps.accounts.models import Signup, UserProfile
+from apps.accounts.roles import ROLES, sync_staff_permissions
+from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
+from apps.catalog.models import Product, ProductPrice
+from apps.console import dashboard
+from apps.core import audit, clock
+from apps.core.models import Job
+from apps.instances.models import Instance, Seat, SeatWait
+from apps.notifications.models import Notification
+
+DAY = dt.timedelta(days=1)
+FILLERS: dict[str, Callable[[], Any]] = {"BooleanField": bool, "DecimalField": int, "BigIntegerField": int, "IntegerField": int}
+MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_numbers() -> Iterator[None]:
+    """The dashboard's numbers live in the process, tests in transactions."""
+    dashboard.forget()
+    yield
+    dashboard.forget()
+
+
+@pytest.fixture
+def staff(db: None) -> Callable[[str], Client]:
+    """A logged-in browser of somebody with that role; "" is a subscriber without any."""
+
+    def login(role: str, *, csrf: bool = False) -> Client:
+        user, _ = User.objects.get_or_create(username=f"{role or 'customer'}-ada", defaults={"is_staff": bool(role)})
+        if role:
+            sync_staff_permissions()
+            user.groups.set([Group.objects.get(name=role)])
+        client = Client(enforce_csrf_checks=csrf)
+        client.force_login(user)
+        return client
+
+    assert set(ROLES) == {"viewer", "support", "operator", "admin"}
+    return login
+
+
+@dataclass
+class World:
+    """What `fill` made; lists are in the order of making."""
+
+    profiles: list[UserProfile] = field(default_factory=list)
+    seats: list[Seat] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    events: list[InboundEvent] = field(default_factory=list)
+    overrides: list[AccessOverride] = field(default_factory=list)
+    cloud: Any = None
+    plan: Any = None
+
+
+@pytest.fixture
+def world(db: None) -> World:
+    """A few of everything."""
+    return fill(3)
+
+
+def fill(count: int) -> World:
+    """`count` rows of every kind the console shows."""
+    made = World()
+    made.cloud = Product.objects.create(slug="cloud", name="Cloud", is_app=True, needs_instance=True)
+    made.plan = Product.objects.create(
+        slug="plan", name="Family", placement="plan", grants={"storage_gb": 100}, features=["Calendar", "Files"]
+    )
+    made.plan.includes.add(made.cloud)
+    for index in range(max(2, count)):
+        made.instances.append(_instance(made.cloud, index))
+    for index in range(count):
+        _person(made, index)
+    _mirror(count)
+    return made
+
+
+def _instance(product: Product, index: int) -> Instance:
+    return Instance.objects.create(
+        slug=f"cloud-{index}", name=f"Cloud {index}", product=product, url=f"https://cloud-{index}.example.com",
+        soft_cap=30, allocation_cap=60, hard_cap=90, group=Group.objects.create(name=f"/frontdesk/cloud-{index}"),
+    )  # fmt: skip
+
+
+def _person(made: World, index: int) -> None:
+    now = clock.now()
+    user = User.objects.create(username=f"person-{index}", email=f"person-{index}@example.com")
+    profile = UserProfile.objects.create(
+        user=user, email=user.email, keycloak_id=f"00000000-0000-4000-8000-{index:012d}", stripe_customer_id=f"cus_{index:04d}",
+        stripe_subscription_id=f"sub_{index:04d}", subscription_status="active", access_state="active", created_at=now,
+        synced_at=now, access_sentence="Paid until further notice.",
+    )  # fmt: skip
+    made.profiles.append(profile)
+    instance = made.instances[index % len(made.instances)]
+    made.seats.append(
+        Seat.objects.create(profile=profile, product=made.cloud, instance=instance, state="assigned", created_at=now, changed_at=now)
+    )
+    Instance.objects.filter(pk=instance.pk).update(allocated_seats=Seat.objects.filter(instance=instance).count())
+    subscription = Subscription.objects.create(
+        stripe_id=f"sub_{index:04d}", customer_id=f"cus_{index:04d}", status="active", stripe_created_at=now,
+        current_period_end=now + 30 * DAY, fetched_at=now,
+    )  # fmt: skip
+    UserSubscriptionItem.objects.create(
+        profile=profile, subscription=subscription, stripe_item_id=f"si_{index:04d}", stripe_price_id=f"price_{index:04d}",
+        product=made.plan, unit_amount=1200, currency="eur", interval="month", current_period_end=now + 30 * DAY,
+    )  # fmt: skip
+    addon = Product.objects.create(slug=f"storage_{index}", name=f"Storage {index}", placement="storage", parent=made.plan)
+    ProductPrice.objects.create(product=addon, stripe_price_id=f"price_{index:04d}", interval="month", unit_amount=500)
+    SeatWait.objects.create(profile=profile, product=addon, since=now)
+    Signup.objects.create(username=user.username, email=user.email, profile=profile, created_at=now, basket={"plan": 1})
+    apps.get_model("storefront", "WaitlistEntry").objects.create(email=f"wait-{index}@example.com", product=made.cloud, created_at=now)
+    made.overrides.append(
+        AccessOverride.objects.create(
+            profile=profile, kind="grant", reason="a friend of the house", created_by="staff:bob", created_at=now,
+            starts_at=now, ends_at=now + DAY,
+        )  # fmt: skip
+    )
+    made.overrides[-1].products.add(made.plan)
+    made.events.append(
+        InboundEvent.objects.create(
+            stripe_event_id=f"evt_{index:04d}", type="invoice.paid", object_id=f"in_{index:04d}", customer_id=f"cus_{index:04d}",
+            stripe_created_at=now, received_at=now, body='{"id": "evt", "data": {"client_secret": "never-shown"}}',
+        )  # fmt: skip
+    )
+    made.jobs.append(
+        Job.objects.create(
+            kind="handle_event", key=f"evt_{index:04d}", lane=f"customer:cus_{index:04d}", state="dead", attempts=4, not_before=now,
+            created_at=now, last_error="Stripe said no.", history=[{"at": now.isoformat(), "outcome": "dead", "reason": "no"}],
+        )  # fmt: skip
+    )
+    Notification.objects.create(
+        key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
+        state="failed", created_at=now,
+    )  # fmt: skip
+    audit.record(subject=profile.subject, action="access_changed", before={"state": "none"}, after={"state": "active"})
+
+
+def _mirror(count: int) -> None:
+    for name in MIRROR:
+        for index in range(count):
+            data = {"id": f"{name.lower()}_{index}", "status": "active", "email": "a@example.com", "amount": 500, "currency": "eur"}
+            _bare(name, f"{name.lower()}_{index}", data)
+
+
+def _bare(name: str, identity: str, data: dict[str, Any]) -> Any:
+    """A row of dj-stripe's with its columns alone; what it has to point at is made too."""
+    model = apps.get_model("djstripe", name)
+    row = model(id=identity, stripe_data=data)
+    for column in model._meta.concrete_fields:
+        if column.null or column.primary_key or getattr(row, column.attname) is not None:
+            continue
+        if column.remote_field:
+            target = column.remote_field.model
+            other = target.objects.first() or _bare(target.__name__, f"{name.lower()}_parent", {"id": "parent"})
+            setattr(row, column.attname, other.id)
+        else:
+            setattr(row, column.attname, FILLERS.get(column.get_internal_type(), clock.now)())
+    row.created = clock.now()
+    row.save_base(force_insert=True, raw=True)
+    return row

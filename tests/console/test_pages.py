@@ -1,0 +1,355 @@
+"""Every page for every role, walked; nothing that is looked at changes anything, and no page grows with its rows."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.catalog.models import Product, ProductPrice
+from apps.console import dashboard
+from apps.console.admin.mirror import MirrorAdmin
+from apps.core.models import AuditEntry, Job
+from apps.instances.models import Instance
+from tests.console.conftest import World, fill
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.console.urls")]
+
+Staff = Callable[..., Client]
+ROLES = ("viewer", "support", "operator", "admin")
+EDITORS = {Product: "admin", ProductPrice: "admin", Instance: "admin"}
+
+
+def pages_of(model: Any) -> dict[str, str]:
+    """The list, add and detail addresses of a model; rows must exist."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    if model is User:
+        User.objects.get_or_create(username="somebody", is_staff=True)
+    row = admin.site._registry[model].get_queryset(_FakeRequest()).first()
+    assert row is not None, f"no {model.__name__} to look at"
+    return {
+        "list": reverse(f"{name}_changelist"),
+        "add": reverse(f"{name}_add"),
+        "detail": reverse(f"{name}_change", args=[row.pk]),
+        "history": reverse(f"{name}_history", args=[row.pk]),
+        "delete": reverse(f"{name}_delete", args=[row.pk]),
+    }
+
+
+class _FakeRequest:
+    resolver_match = None
+
+
+@pytest.fixture
+def models(world: World) -> list[Any]:
+    return list(admin.site._registry)
+
+
+def test_only_our_own_pages_are_registered_and_no_secret_table_is_among_them() -> None:
+    names = {model._meta.label for model in admin.site._registry}
+    assert names == {
+        "accounts.UserProfile", "accounts.Signup", "access.AccessOverride", "auth.User", "auth.Group", "billing.InboundEvent",
+        "catalog.Product", "catalog.ProductPrice", "core.AuditEntry", "core.Job", "instances.Instance", "instances.Seat",
+        "instances.SeatWait", "notifications.Notification", "storefront.WaitlistEntry",
+        *(f"djstripe.{name}" for name in ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")),
+    }  # fmt: skip
+
+
+def test_an_anonymous_visitor_is_sent_to_log_in_everywhere(models: list[Any]) -> None:
+    client = Client()
+    for address in [reverse("admin:index"), *(url for model in models for url in pages_of(model).values())]:
+        answer = client.get(address)
+        assert answer.status_code == 302, address
+        assert answer["Location"].startswith(reverse("admin:login")), address
+
+
+def test_a_subscriber_gets_403_and_no_login_that_loops(models: list[Any], staff: Staff) -> None:
+    client = staff("")
+    for address in [reverse("admin:index"), reverse("admin:login"), *(url for model in models for url in pages_of(model).values())]:
+        for method in (client.get, client.post):
+            assert method(address).status_code == 403, address
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: list[Any], staff: Staff) -> None:
+    client = staff(role)
+    assert client.get(reverse("admin:index")).status_code == 200
+    for model in models:
+        pages = pages_of(model)
+        assert client.get(pages["list"]).status_code == 200, pages
+        assert client.get(pages["detail"]).status_code == 200, pages
+        assert client.get(pages["delete"]).status_code == 403, pages
+        expected = 200 if EDITORS.get(model) == role else 403
+        assert client.get(pages["add"]).status_code == expected, (role, pages)
+        assert client.post(pages["delete"], {"post": "yes"}).status_code == 403, pages
+
+
+def test_staff_without_any_role_see_the_dashboard_and_no_page(models: list[Any], staff: Staff) -> None:
+    client = staff("viewer")
+    client.get(reverse("admin:index"))
+    User.objects.get(username="viewer-ada").groups.clear()
+    assert client.get(reverse("admin:index")).status_code == 200
+    for model in models:
+        pages = pages_of(model)
+        assert {client.get(pages["list"]).status_code, client.get(pages["detail"]).status_code} == {403}, pages
+
+
+def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_row(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    before = fingerprint()
+    seen: set[str] = set()
+    ahead = [reverse("admin:index")]
+    while ahead:
+        address = ahead.pop()
+        if address in seen:
+            continue
+        seen.add(address)
+        answer = client.get(address)
+        assert answer.status_code == 200, (address, answer.status_code)
+        text = answer.content.decode()
+        for found in re.findall(r'(?:href|hx-get)="(/admin/[^"#]*|\?[^"#]*)"', text):
+            found = found.replace("&amp;", "&")
+            ahead.append(address.partition("?")[0] + found if found.startswith("?") else found)
+        ahead = [one for one in ahead if "logout" not in one and len(one.split("&")) < 3 and "o=" not in one]
+    assert len(seen) > 150
+    assert fingerprint() == before
+
+
+def fingerprint() -> dict[str, str]:
+    """A checksum of every table a page could change; sessions and the cache may move."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+        names = [row[0] for row in cursor.fetchall() if row[0] not in {"django_session", "cache"}]
+        sums = {}
+        for name in names:
+            cursor.execute(f'SELECT coalesce(md5(string_agg(t::text, \',\' ORDER BY t::text)), \'\') FROM "{name}" t')
+            sums[name] = cursor.fetchone()[0]
+    return sums
+
+
+def test_no_list_asks_more_of_the_database_for_fifty_rows_than_for_five(staff: Staff) -> None:
+    client = staff("admin")
+    made = fill(5)
+    few = {model: queries(client, model) for model in admin.site._registry}
+    _more(made, 45)
+    many = {model: queries(client, model) for model in admin.site._registry}
+    assert many == few
+    assert max(many.values()) <= 14, many
+
+
+def _more(made: World, count: int) -> None:
+    from tests.console import conftest
+
+    for index in range(5, 5 + count):
+        made.instances.append(conftest._instance(made.cloud, index))
+        conftest._person(made, index)
+    for name in conftest.MIRROR:
+        for index in range(5, 5 + count):
+            conftest._bare(name, f"{name.lower()}_{index}", {"id": f"{name}_{index}"})
+
+
+def queries(client: Client, model: Any) -> int:
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    client.get(address)
+    dashboard.forget()
+    dashboard.numbers()
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return len(captured)
+
+
+def test_the_dashboard_needs_at_most_ten_queries_and_none_while_its_numbers_are_fresh(world: World, staff: Staff) -> None:
+    client = staff("viewer")
+    with CaptureQueriesContext(connection) as cold:
+        answer = client.get(reverse("admin:index"))
+    assert answer.status_code == 200
+    assert len(cold) <= 10, [query["sql"][:90] for query in cold.captured_queries]
+    with CaptureQueriesContext(connection) as warm:
+        client.get(reverse("admin:index"))
+    assert len(warm) <= 4
+
+
+def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff) -> None:
+    Job.objects.filter(key="evt_0000").update(state="blocked")
+    text = staff("viewer").get(reverse("admin:index")).content.decode()
+    assert "1 need a decision, 2 gave up" in text
+    assert "3 not sent" in text
+    assert "No worker has ever run here" in text
+    assert "Cloud 0" in text
+    assert 'role="img"' in text
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("cus_0001", 1), ("sub_0002", 1), ("person-1", 1), ("person-1@example.com", 1), ("person", 3), ("PERSON-2@EXAMPLE.com", 1),
+     ("00000000-0000-4000-8000-000000000001", 1), ("nobody", 0), ("cus_none", 0), ("99999999999999999999999", 0), ("%", 0)],
+)  # fmt: skip
+def test_search_finds_a_subscriber_by_whatever_names_one(term: str, found: int, world: World, staff: Staff) -> None:
+    answer = staff("viewer").get(reverse("admin:accounts_userprofile_changelist"), {"q": term})
+    assert answer.context["cl"].result_count == found
+
+
+def test_people_are_found_on_the_pages_of_what_they_have(world: World, staff: Staff) -> None:
+    client = staff("viewer")
+    for page in ("instances_seat", "access_accessoverride", "notifications_notification", "instances_seatwait"):
+        answer = client.get(reverse(f"admin:{page}_changelist"), {"q": "person-1"})
+        assert answer.context["cl"].result_count == 1, page
+    answer = client.get(reverse("admin:core_auditentry_changelist"), {"q": f"profile:{world.profiles[0].pk}"})
+    assert answer.context["cl"].result_count == 1
+
+
+def test_no_secret_is_on_any_page(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    event, mail = world.events[0], "notifications_notification"
+    text = client.get(reverse("admin:billing_inboundevent_change", args=[event.pk])).content.decode()
+    assert "client_secret" in text
+    assert "never-shown" not in text
+    row = admin.site._registry
+    for model in row:
+        if model._meta.label == "notifications.Notification":
+            found = client.get(reverse(f"admin:{mail}_change", args=[model.objects.first().pk])).content.decode()
+            assert "987654" not in found
+
+
+def test_the_body_of_an_event_is_for_operators(world: World, staff: Staff) -> None:
+    address = reverse("admin:billing_inboundevent_change", args=[world.events[0].pk])
+    assert "client_secret" not in staff("support").get(address).content.decode()
+    assert "client_secret" in staff("operator").get(address).content.decode()
+
+
+def test_the_console_has_its_own_content_policy_and_no_inline_script(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    for model in admin.site._registry:
+        for kind, address in pages_of(model).items():
+            if kind == "delete" or (kind == "add" and model not in EDITORS):
+                continue
+            answer = client.get(address)
+            policy = answer["Content-Security-Policy"]
+            assert "script-src 'self' 'unsafe-eval';" in policy, address
+            assert "'unsafe-inline'" not in policy.replace("style-src 'self' 'unsafe-inline'", "")
+            scripts = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode())
+            assert not scripts, (address, scripts)
+
+
+@pytest.mark.parametrize("query", ["?q=%00", "?p=99999999", "?p=x", "?state__exact=%00", "?bogus=1", "?id__exact=x", "?_facets=1"])
+def test_hostile_addresses_get_an_answer_and_not_a_fault(query: str, world: World, staff: Staff) -> None:
+    client = staff("admin")
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        assert client.get(reverse(f"{name}_changelist") + query).status_code in {200, 302, 400}, (model, query)
+
+
+@pytest.mark.parametrize("identity", ["0", "x", "999999999999999999999", "a'b", "_00"])
+def test_rows_that_are_not_there_lead_back_or_to_404(identity: str, world: World, staff: Staff) -> None:
+    client = staff("admin")
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        assert client.get(reverse(f"{name}_change", args=[identity])).status_code in {302, 404}, model
+
+
+def test_the_command_palette_finds_people_and_survives_nonsense(world: World, staff: Staff) -> None:
+    client = staff("viewer")
+    assert "person-1" in client.get(reverse("admin:search"), {"s": "person-1"}).content.decode()
+    assert client.get(reverse("admin:search"), {"s": "x", "page": "minus"}).status_code == 404
+    assert client.get(reverse("admin:search"), {"s": "x", "page": "99"}).status_code == 404
+    assert client.get(reverse("admin:search") + "?s=%00").status_code == 400
+
+
+def test_login_goes_to_keycloak_and_comes_back_only_to_this_site(world: World, staff: Staff) -> None:
+    visitor = Client()
+    answer = visitor.get(reverse("admin:login"), {"next": "/admin/core/job/"})
+    assert answer["Location"].endswith("/accounts/oidc/keycloak/login/?next=/admin/core/job/")
+    assert "evil" not in visitor.get(reverse("admin:login"), {"next": "https://evil.example"})["Location"]
+    assert staff("viewer").get(reverse("admin:login"), {"next": "/admin/core/job/"})["Location"] == "/admin/core/job/"
+
+
+def test_logout_is_the_one_logout_and_only_by_post(world: World, staff: Staff) -> None:
+    client = staff("viewer")
+    assert client.get(reverse("admin:logout")).status_code == 405
+    answer = client.post(reverse("admin:logout"))
+    assert (answer.status_code, answer["Location"]) == (307, "/logout/")
+    assert client.get(reverse("admin:password_change")).status_code == 404
+
+
+def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    for model, page in admin.site._registry.items():
+        if not isinstance(page, MirrorAdmin):
+            continue
+        name = model._meta.model_name
+        answer = client.post(f"/admin/djstripe/{name}/action/_cancel/{name}/", {"_selected_action": "1"})
+        assert answer.status_code in {302, 404, 403}
+        assert b"As Stripe has it" in client.get(reverse(f"admin:djstripe_{name}_change", args=[model.objects.first().pk])).content
+
+
+def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
+    profile = world.profiles[0]
+    text = staff("viewer").get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
+    for part in ("person-0", "Why", "Timeline", "Cloud 0", "invoice.paid", "a friend of the house", "storage_gb 100", "signup code"):
+        assert part in text, part
+    fragment = staff("viewer").get(reverse("admin:accounts_userprofile_plan", args=[profile.pk]))
+    assert fragment.status_code == 200
+    assert "The plan cannot be made now" in fragment.content.decode()
+
+
+def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: Staff) -> None:
+    plan = world.plan
+    address = reverse("admin:catalog_product_change", args=[plan.pk])
+    data = {
+        "name": "Family and friends", "summary": "", "features": "Calendar\nFiles\nPhotos", "icon": "", "color": "", "position": "0",
+        "placement": "plan", "is_active": "on", "parent": "", "max_quantity": "1", "stripe_product_id": "", "includes": [world.cloud.pk],
+        "grants": "storage_gb = 200", "reason": "More storage for everybody",
+    }  # fmt: skip
+    assert staff("operator").post(address, data).status_code == 403
+    client = staff("admin")
+    assert client.post(address, data | {"reason": "short"}).status_code == 200
+    assert client.post(address, data | {"grants": "storage"}).status_code == 200
+    plan.refresh_from_db()
+    assert plan.grants == {"storage_gb": 100}
+    answer = client.post(address, data)
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    plan.refresh_from_db()
+    assert (plan.slug, plan.name, plan.grants, plan.features) == (
+        "plan", "Family and friends", {"storage_gb": 200}, ["Calendar", "Files", "Photos"],
+    )  # fmt: skip
+    entry = AuditEntry.objects.get(subject_kind="product", subject_id=str(plan.pk))
+    assert (entry.action, entry.actor, entry.reason) == ("product_changed", "staff:admin-ada", "More storage for everybody")
+    assert entry.before["grants"] == {"storage_gb": 100}
+    assert entry.after["grants"] == {"storage_gb": 200}
+    assert "includes" not in entry.after
+
+
+def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    data = {"product": world.plan.pk, "stripe_price_id": "price_new", "interval": "year", "unit_amount": "9900", "currency": "EUR", "is_active": "on", "reason": "The yearly plan"}  # fmt: skip
+    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}).status_code == 200
+    assert client.post(reverse("admin:catalog_productprice_add"), data).status_code == 302
+    price = ProductPrice.objects.get(stripe_price_id="price_new")
+    assert price.currency == "eur"
+    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}).status_code == 200
+    client.post(reverse("admin:catalog_productprice_change", args=[price.pk]), {"unit_amount": "1", "reason": "No longer offered"})
+    price.refresh_from_db()
+    assert (price.unit_amount, price.is_active) == (9900, False)
+    actions = AuditEntry.objects.filter(subject_kind="price").order_by("id").values_list("action", flat=True)
+    assert list(actions) == ["price_created", "price_changed"]
+
+
+def test_an_instance_is_created_by_its_domain_with_caps_in_order(world: World, staff: Staff) -> None:
+    data = {"product": world.cloud.pk, "slug": "cloud-new", "name": "New", "url": "https://new.example.com", "soft_cap": "5",
+            "allocation_cap": "5", "hard_cap": "9", "is_active": "on", "auto_allocate": "on", "reason": "The others fill up"}  # fmt: skip
+    address = reverse("admin:instances_instance_add")
+    assert staff("operator").post(address, data).status_code == 403
+    client = staff("admin")
+    answer = client.post(address, data)
+    assert "below the allocation cap" in answer.content.decode()
+    assert client.post(address, data | {"allocation_cap": "7"}).status_code == 302
+    row = Instance.objects.get(slug="cloud-new")
+    assert (row.allocated_seats, row.group.name) == (0, "/frontdesk/cloud-new")
+    entry = AuditEntry.objects.get(subject_kind="instance", subject_id=str(row.pk))
+    assert (entry.actor, entry.reason) == ("staff:admin-ada", "The others fill up")

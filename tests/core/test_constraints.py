@@ -1,0 +1,351 @@
+"""Every rule that the database holds is broken once and refused by its name. A rule without a case here is a failure."""
+
+import datetime as dt
+import itertools
+import uuid
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, User
+from django.db import IntegrityError, connection, transaction
+
+from apps.access.models import AccessOverride
+from apps.accounts.models import Signup, UsedLogoutToken, UserProfile
+from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
+from apps.catalog.models import Product, ProductPrice
+from apps.core.models import Job, RateLimit
+from apps.instances.models import Instance, Seat, SeatWait
+from apps.notifications.models import Notification
+from apps.storefront.models import OneTimeCode, WaitlistEntry
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)
+_numbers = itertools.count(1)
+
+
+def new(prefix):
+    return f"{prefix}{next(_numbers)}"
+
+
+# --- one valid row of each model -------------------------------------------------------------------------------------
+
+
+def profile(**changes):
+    user = changes.pop("user", None) or User.objects.create(username=new("user"))
+    return UserProfile(
+        **{"user": user, "email": f"{user.username}@example.com", "created_at": NOW} | changes
+    )
+
+
+def signup(**changes):
+    return Signup(
+        **{
+            "state": "checkout",
+            "username": new("name"),
+            "email": f"{new('mail')}@example.com",
+            "email_proven_at": NOW,
+            "created_at": NOW,
+        }
+        | changes
+    )
+
+
+def product(**changes):
+    slug = new("product")
+    return Product(**{"slug": slug, "name": slug, "is_app": True, "needs_instance": True} | changes)
+
+
+def price(**changes):
+    return ProductPrice(
+        **{
+            "product": changes.pop("product", None) or stored(product()),
+            "stripe_price_id": new("price_"),
+            "interval": "month",
+            "unit_amount": 900,
+        }
+        | changes
+    )
+
+
+def instance(**changes):
+    slug = new("instance-")
+    return Instance(
+        **{
+            "slug": slug,
+            "name": slug,
+            "url": "https://example.com/",
+            "soft_cap": 1,
+            "allocation_cap": 2,
+            "hard_cap": 3,
+            "product": changes.get("product") or stored(product()),
+            "group": changes.get("group") or Group.objects.create(name=slug),
+        }
+        | changes
+    )
+
+
+def seat(**changes):
+    place = changes.get("instance") or stored(instance())
+    return Seat(
+        **{
+            "profile": changes.get("profile") or stored(profile()),
+            "product": place.product,
+            "instance": place,
+            "state": "assigned",
+            "created_at": NOW,
+            "changed_at": NOW,
+        }
+        | changes
+    )
+
+
+def wait(**changes):
+    return SeatWait(
+        **{
+            "profile": changes.get("profile") or stored(profile()),
+            "product": changes.get("product") or stored(product()),
+            "since": NOW,
+        }
+        | changes
+    )
+
+
+def event(**changes):
+    return InboundEvent(
+        **{
+            "stripe_event_id": new("evt_"),
+            "type": "invoice.paid",
+            "stripe_created_at": NOW,
+            "received_at": NOW,
+            "body": "{}",
+        }
+        | changes
+    )
+
+
+def subscription(**changes):
+    return Subscription(
+        **{
+            "stripe_id": new("sub_"),
+            "customer_id": new("cus_"),
+            "status": "active",
+            "stripe_created_at": NOW,
+            "fetched_at": NOW,
+        }
+        | changes
+    )
+
+
+def item(**changes):
+    return UserSubscriptionItem(
+        **{
+            "profile": stored(profile()),
+            "subscription": stored(subscription()),
+            "stripe_item_id": new("si_"),
+            "stripe_price_id": "price_1",
+            "currency": "eur",
+            "interval": "month",
+        }
+        | changes
+    )
+
+
+def override(**changes):
+    return AccessOverride(
+        **{
+            "profile": stored(profile()),
+            "kind": "grant",
+            "reason": "because",
+            "created_by": "staff:ada",
+            "created_at": NOW,
+            "starts_at": NOW,
+            "ends_at": NOW + dt.timedelta(days=1),
+        }
+        | changes
+    )
+
+
+def job(**changes):
+    key = changes.pop("key", "") or new("key")
+    lane = {"lane": f"reconcile:{key}"}
+    return Job(
+        **{"kind": "reconcile", "key": key, "not_before": NOW, "created_at": NOW} | lane | changes
+    )
+
+
+def rate(**changes):
+    return RateLimit(**{"name": "code", "subject": new("subject"), "window": 0} | changes)
+
+
+def notification(**changes):
+    return Notification(
+        **{"key": new("key"), "template": "code", "to": "a@example.com", "created_at": NOW}
+        | changes
+    )
+
+
+def code(**changes):
+    return OneTimeCode(
+        **{
+            "purpose": "signup",
+            "subject": new("subject"),
+            "session": "s",
+            "created_at": NOW,
+            "expires_at": NOW,
+        }
+        | changes
+    )
+
+
+def waitlist(**changes):
+    return WaitlistEntry(**{"email": f"{new('mail')}@example.com", "created_at": NOW} | changes)
+
+
+def token(**changes):
+    return UsedLogoutToken(**{"jti": new("jti"), "used_at": NOW} | changes)
+
+
+def stored(row):
+    row.save(force_insert=True)
+    return row
+
+
+BUILDERS = [
+    profile, signup, product, price, instance, seat, wait, event, subscription, item, override,
+    job, rate, notification, code, waitlist, token,
+]  # fmt: skip
+
+# --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
+
+
+def twins(build, **same):
+    yield build(**same)
+    yield build(**same)
+
+
+def two_seats():
+    ada, product_ = stored(profile()), stored(product())
+    for state in ("retained", "assigned"):
+        yield seat(profile=ada, instance=stored(instance(product=product_)), state=state)
+
+
+def two_waits():
+    yield from twins(wait, profile=stored(profile()), product=stored(product()))
+
+
+def two_prices():
+    yield from twins(price, product=stored(product()), interval="year")
+
+
+BROKEN = {
+    "profile_one_per_email": lambda: [
+        profile(email="ada@example.com"),
+        profile(email="Ada@Example.com"),
+    ],
+    "profile_keycloak_id_null_or_known": lambda: [profile(keycloak_id="")],
+    "profile_customer_null_or_known": lambda: [profile(stripe_customer_id="")],
+    "profile_access_state_known": lambda: [profile(access_state="vip")],
+    "signup_one_live_per_username": lambda: [signup(username="ada"), signup(username="ADA")],
+    "signup_one_live_per_email": lambda: [
+        signup(email="a@example.com"),
+        signup(email="A@example.com"),
+    ],
+    "signup_proven_before_checkout": lambda: [signup(email_proven_at=None)],
+    "event_handled_has_time": lambda: [event(state="handled")],
+    "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],
+    "product_max_quantity_positive": lambda: [product(max_quantity=0)],
+    "price_one_active_per_interval": two_prices,
+    "price_interval_known": lambda: [price(interval="day")],
+    "job_one_waiting_per_kind_and_key": lambda: twins(job, key="1"),
+    "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
+    "job_running_has_start": lambda: [job(state="running")],
+    "rate_limit_one_row_per_window": lambda: twins(rate, subject="a"),
+    "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
+    "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
+    "seat_one_live_per_profile_and_product": two_seats,
+    "seat_held_has_an_end": lambda: [seat(state="held")],
+    "seat_released_has_time": lambda: [seat(state="released")],
+    "seat_wait_one_per_profile_and_product": two_waits,
+    "notification_one_per_key": lambda: twins(notification, key="same"),
+    "notification_sent_has_time": lambda: [notification(state="sent")],
+    "code_one_live_per_purpose": lambda: twins(code, subject="a"),
+    "code_tries_bounded": lambda: [code(tries=6)],
+    "waitlist_one_per_email_and_product": lambda: [
+        waitlist(email="a@b.com"),
+        waitlist(email="A@b.com"),
+    ],
+    "override_has_a_reason": lambda: [override(reason="")],
+    "override_ends": lambda: [override(ends_at=None)],
+    "override_in_order": lambda: [override(ends_at=NOW)],
+}
+
+
+def our_models():
+    return [model for model in apps.get_models() if model.__module__.startswith("apps.")]
+
+
+def named_constraints():
+    return {constraint.name for model in our_models() for constraint in model._meta.constraints}
+
+
+def unique_fields():
+    return [
+        (model, field.name)
+        for model in our_models()
+        for field in model._meta.concrete_fields
+        if field.unique and not field.primary_key
+    ]
+
+
+def refusal(row):
+    """The name of the constraint that refuses the row."""
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        row.save(force_insert=True)
+    return caught.value.__cause__.diag.constraint_name
+
+
+def test_every_constraint_of_every_model_has_a_case():
+    assert set(BROKEN) == named_constraints()
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_the_database_refuses_by_name(name):
+    *fine, wrong = BROKEN[name]()
+    for row in fine:
+        stored(row)
+    assert refusal(wrong) == name
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_two_rows_that_break_nothing_are_stored(build):
+    assert stored(build()).pk != stored(build()).pk
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), unique_fields(), ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_unique_value_is_refused_twice(model, field):
+    build = {type(make()): make for make in BUILDERS}[model]
+    value = str(uuid.uuid4()) if field in {"onboarding_id", "keycloak_id"} else new("same")
+    related = {
+        "user": lambda: User.objects.create(username=value),
+        "group": lambda: Group.objects.create(name=value),
+    }
+    value = related[field]() if field in related else value
+    stored(build(**{field: value}))
+    assert field in refusal(build(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("verb", "sql"),
+    [
+        ("change", "UPDATE core_auditentry SET reason = 'another'"),
+        ("deletion", "DELETE FROM core_auditentry"),
+    ],
+)
+def test_the_audit_trail_only_grows(verb, sql):
+    from apps.core import audit
+
+    audit.record(subject=("profile", 1), action="test")
+    with pytest.raises(IntegrityError, match="only grows"), connection.cursor() as cursor:
+        cursor.execute(sql)

@@ -1,0 +1,46 @@
+"""Kinds of jobs whose traces are lines of the audit trail, and shorter waits than in production."""
+
+import datetime as dt
+import os
+import signal
+import time
+
+from django.apps import AppConfig
+
+
+class ProbeConfig(AppConfig):
+    """Django's handle on the app."""
+
+    name = "tests.faults.probe"
+
+    def ready(self):
+        from apps.core import jobs, worker
+
+        jobs.FIRST_RETRY_SECONDS = 0.5
+        jobs.CLAIM_GRACE = dt.timedelta(seconds=1)
+        worker.SWEEP_SECONDS = 1.0
+        worker.IDLE_STOP_SECONDS = 3.0
+        jobs.register("note", lambda key: trace(key, "noted"))
+        jobs.register("sleep", sleep)
+        jobs.register("kill_me", kill_me)
+
+
+def trace(key, action):
+    from apps.core import audit
+
+    audit.record(subject=("probe", key), action=action, after={"pid": os.getpid()})
+
+
+def sleep(key):
+    """Sleep for as many seconds as the key says after its hyphen, the first time; later runs end at once."""
+    from apps.core.models import AuditEntry
+
+    again = AuditEntry.objects.filter(subject_kind="probe", subject_id=key).exists()
+    trace(key, "asleep")
+    time.sleep(0 if again else float(key.partition("-")[2]))
+    trace(key, "awake")
+
+
+def kill_me(key):
+    trace(key, "killed")
+    os.kill(os.getpid(), signal.SIGKILL)

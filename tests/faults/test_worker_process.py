@@ -1,0 +1,216 @@
+"""Real worker processes, killed in every way: faults F48-F51 and F60. Work goes on, effects happen once, nothing is left."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from apps.core import jobs
+from apps.core.models import AuditEntry, Beat, Job
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workers")]
+SILENT_AFTER = 4
+
+
+class Stack:
+    """One `manage.py worker`: the watchdog and what it started."""
+
+    def __init__(self, *options):
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.faults.worker_settings",
+            "PROBE_DATABASE": connection.settings_dict["NAME"],
+            "LOG_LEVEL": "CRITICAL",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "worker", *options],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            start_new_session=True,
+        )
+        self.known: set[psutil.Process] = set()
+
+    def members(self):
+        """All its processes that are alive, the watchdog first."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            watchdog = psutil.Process(self.process.pid)
+            self.known |= {watchdog, *watchdog.children(recursive=True)}
+        return [process for process in self.known if alive(process)]
+
+    def cluster(self):
+        """django-q2's parent process."""
+        (parent,) = psutil.Process(self.process.pid).children()
+        return parent
+
+    def idle_workers(self):
+        return [process for process in self.members() if title(process).endswith(" idle")]
+
+    def stop(self):
+        self.members()
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        for process in self.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+
+
+def alive(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def title(process):
+    try:
+        return " ".join(process.cmdline()).strip()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
+def wait_for(condition, *, seconds, what):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"Not within {seconds} s: {what}")
+
+
+def has_beaten():
+    return Beat.objects.filter(name="cluster").exists()
+
+
+@pytest.fixture
+def start():
+    stacks = []
+
+    def start(*options, silent_after=SILENT_AFTER):
+        stack = Stack(*options or ("--silent-after", str(silent_after)))
+        stacks.append(stack)
+        return stack
+
+    yield start
+    for stack in stacks:
+        stack.stop()
+
+
+@pytest.fixture
+def stack(start):
+    stack = start()
+    wait_for(has_beaten, seconds=30, what="the cluster's first beat")
+    stack.members()
+    return stack
+
+
+def traces(key, action):
+    return AuditEntry.objects.filter(subject_kind="probe", subject_id=key, action=action)
+
+
+def pid_of(key, action):
+    found = traces(key, action).order_by("id").values_list("after", flat=True).first()
+    return found["pid"] if found else None
+
+
+def all_done():
+    return not Job.objects.exclude(state="done").exists()
+
+
+def work_goes_on(seconds):
+    jobs.defer("note", f"after-{time.monotonic_ns()}")
+    wait_for(all_done, seconds=seconds, what="a job done afterwards")
+
+
+def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
+    """F48."""
+    jobs.defer("sleep", "busy-60")
+    pid = wait_for(lambda: pid_of("busy-60", "asleep"), seconds=10, what="the job's start")
+    psutil.Process(pid).kill()
+    wait_for(all_done, seconds=60, what="the job done")
+    job = Job.objects.get()
+    assert (job.attempts, job.runs) == (2, 2)
+    assert [entry["reason"] for entry in job.history] == ["The worker that ran it died.", ""]
+    assert traces("busy-60", "awake").count() == 1
+
+
+def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
+    """F51."""
+    jobs.defer("kill_me", "1")
+    wait_for(
+        lambda: Job.objects.get(kind="kill_me").state == "dead", seconds=60, what="the job dead"
+    )
+    assert traces("1", "killed").count() == 4
+    Job.objects.all().delete()
+    work_goes_on(seconds=30)
+
+
+def test_killed_idle_workers_stall_the_cluster_until_the_watchdog_restarts_it(stack):
+    """F49."""
+    before = stack.cluster().pid
+    for worker in wait_for(stack.idle_workers, seconds=10, what="idle workers"):
+        worker.kill()
+    work_goes_on(seconds=60)
+    assert stack.cluster().pid != before
+
+
+@pytest.mark.mutant
+def test_mutant_without_the_watchdog_killed_idle_workers_stall_for_ever(start):
+    cluster = start("--cluster")
+    workers = wait_for(cluster.idle_workers, seconds=30, what="idle workers")
+    time.sleep(1)
+    for worker in workers:
+        worker.kill()
+    jobs.defer("note", "1")
+    with pytest.raises(AssertionError, match="Not within"):
+        wait_for(all_done, seconds=6, what="the job done")
+
+
+def test_a_killed_cluster_leaves_no_orphan_and_work_goes_on(stack):
+    """F50."""
+    jobs.defer("sleep", "orphan-60")
+    wait_for(lambda: pid_of("orphan-60", "asleep"), seconds=10, what="the job's start")
+    cluster = stack.cluster()
+    family = [cluster, *cluster.children(recursive=True)]
+    assert len(family) >= 5
+    cluster.kill()
+    wait_for(lambda: not any(map(alive, family)), seconds=10, what="all its processes gone")
+    wait_for(all_done, seconds=60, what="the job done")
+    assert traces("orphan-60", "awake").count() == 1
+
+
+def test_a_killed_watchdog_takes_its_cluster_with_it(stack):
+    family = stack.members()
+    assert len(family) >= 6
+    stack.process.kill()
+    wait_for(lambda: not any(map(alive, family)), seconds=10, what="all its processes gone")
+
+
+def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(stack):
+    jobs.defer("sleep", "last-2")
+    wait_for(lambda: pid_of("last-2", "asleep"), seconds=10, what="the job's start")
+    family = stack.members()
+    stack.process.terminate()
+    assert stack.process.wait(20) == 0
+    assert traces("last-2", "awake").count() == 1
+    assert Job.objects.get().state == "done"
+    assert not [process for process in family if alive(process)]
+
+
+def test_hundreds_of_jobs_through_two_stacks_at_once_have_each_effect_once(stack, start):
+    """F60, as in a deployment where the old and the new release overlap."""
+    start()
+    for number in range(300):
+        jobs.defer("note", number)
+    wait_for(all_done, seconds=90, what="all jobs done")
+    assert Job.objects.filter(state="done", runs=1).count() == 300
+    noted = AuditEntry.objects.filter(action="noted")
+    assert noted.count() == noted.values("subject_id").distinct().count() == 300
+    assert len({after["pid"] for after in noted.values_list("after", flat=True)}) > 1

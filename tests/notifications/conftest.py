@@ -1,0 +1,19 @@
+"""A sandbox of its own whose Mailgun takes the application's mails."""
+
+import pytest
+
+from tests.sandbox.keycloak_fixture import (  # noqa: F401  (fixtures)
+    Standin,
+    standin,
+    standin_process,
+)
+
+
+@pytest.fixture
+def mailgun(standin: Standin, settings: object) -> Standin:  # noqa: F811
+    settings.EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
+    settings.ANYMAIL = settings.ANYMAIL | {
+        "MAILGUN_API_URL": f"{standin.url}/mailgun/v3",
+        "REQUESTS_TIMEOUT": 2,
+    }
+    return standin

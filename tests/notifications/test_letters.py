@@ -1,0 +1,119 @@
+"""Every letter can be written, says the same in text and HTML, and lets nobody's input become markup."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from apps.notifications import letters
+
+VALUES = {
+    "code": "493 027",
+    "minutes": "10",
+    "username": "nora",
+    "first_name": "Nora",
+    "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2"}],
+    "sentence": "The last payment was sent back.",
+    "final_date": "3 December 2026",
+    "invoice_url": "https://invoice.example.com/i/1?x=1&y=2",
+    "confirm_url": "https://frontdesk.example.com/confirm/abc",
+    "invite_url": "https://frontdesk.example.com/invite/abc",
+    "product": "Nextcloud",
+    "until": "5 December 2026",
+    "email": "nora@example.com",
+    "waiting": "12",
+}
+NAMES = sorted(letters.NEEDS)
+
+
+def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
+    wanted = letters.NEEDS[name]
+    return {
+        one.rstrip("?"): VALUES[one.rstrip("?")]
+        for one in wanted
+        if optional or not one.endswith("?")
+    }
+
+
+@pytest.mark.parametrize("optional", [True, False], ids=["everything", "only what is needed"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_letter_is_whole_in_all_three_parts(name: str, optional: bool) -> None:
+    values = values_for(name, optional=optional)
+    letters.check(name, values)
+    letter = letters.write(name, values)
+    assert 10 < len(letter.subject) < 100
+    assert "\n" not in letter.subject
+    for part in (letter.subject, letter.text, letter.html):
+        assert "{{" not in part
+        assert "{%" not in part
+        assert "None" not in part
+    assert "&amp;" not in letter.text
+    assert not re.search(r"\n\n\n| +\n", letter.text)
+    assert letter.html.startswith("<!DOCTYPE html>")
+    assert letter.html.count("<table") == letter.html.count("</table>")
+    assert letter.html.count("<p") == letter.html.count("</p>")
+    assert settings.BRAND["name"] in letter.text
+    plain = re.sub(r"<[^>]+>", " ", letter.html).replace("&amp;", "&")
+    for value in values.values():
+        if isinstance(value, str) and not value.startswith("http"):
+            assert value in letter.text + letter.subject
+            assert value in plain + letter.subject
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_and_html_link_to_the_same_places(name: str) -> None:
+    letter = letters.write(name, values_for(name))
+    in_html = {
+        link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', letter.html)
+    }
+    in_text = set(re.findall(r"https?://\S+", letter.text))
+    assert in_html - {f"{settings.BASE_URL}/admin/"} <= in_text | {f"{settings.BASE_URL}/"}
+    assert {link for link in in_text if "/admin/" not in link} <= in_html
+
+
+def test_every_template_belongs_to_a_letter() -> None:
+    folder = Path(settings.BASE_DIR) / "templates" / "mail"
+    found = {file.name.split(".")[0] for file in folder.glob("*.*")} - {"base"}
+    assert found == set(letters.NEEDS)
+
+
+def test_what_people_typed_is_text_and_never_markup() -> None:
+    name = '<a href="http://evil.example">Nora & Co</a>'
+    letter = letters.write("expired", {"first_name": name})
+    assert f"Hello {name}," in letter.text
+    assert "<a href=" not in letter.html.split("Hello")[1].split("</p>")[0]
+    assert "Nora &amp; Co" in letter.html
+
+
+def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
+    letter = letters.write(
+        "waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"}
+    )
+    assert letter.subject == "New on the waiting list for x Bcc: all@example.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("unknown", {}), ("signup_code", {"code": "1"}), ("expired", {"first_name": "N", "foo": "1"})],
+)
+def test_a_letter_with_missing_or_unknown_values_is_refused(
+    name: str, values: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match=r"letter"):
+        letters.check(name, values)
+
+
+def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) -> None:
+    settings.BRAND = settings.BRAND | {
+        "name": "Kontor",
+        "logo_url": "https://kontor.example/logo.png",
+        "color": "#123456",
+        "imprint_url": "https://kontor.example/imprint",
+    }
+    letter = letters.write("expired", {})
+    assert "https://kontor.example/logo.png" in letter.html
+    assert "#123456" in letter.html
+    assert "https://kontor.example/imprint" in letter.html
+    assert "https://kontor.example/imprint" in letter.text
+    assert "Kontor" in letter.subject

@@ -1,0 +1,90 @@
+"""Settings of the tests: those of production, on a Postgres of our own, with values that belong to nobody.
+
+pytest-django reads settings before any conftest.py, so the server is started here. POSTGRES_HOST or DATABASE_URL in the
+environment chooses another server; every other variable is set here, so that a developer's own environment does not matter.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config import postgres
+
+
+def _start_postgres() -> str:
+    data = Path(__file__).resolve().parents[1] / ".data/test-postgres"
+    try:
+        try:
+            return postgres.start(data, durable=False)
+        except (
+            postgres.PostgresError
+        ):  # without durability a power cut may ruin it; nothing in it is worth keeping
+            postgres.stop(data, remove=True)
+            return postgres.start(data, durable=False)
+    except postgres.PostgresError as error:
+        raise pytest.UsageError(f"The tests need Postgres, which did not start. {error}") from error
+
+
+if not (
+    os.environ.get("POSTGRES_HOST")
+    or os.environ.get("DATABASE_URL")
+    or os.environ.get("DATABASE_URL_FILE")
+):
+    # Set in the environment, so that the processes of pytest-xdist and of tests find the same server.
+    os.environ |= {
+        "POSTGRES_HOST": _start_postgres(),
+        "POSTGRES_PORT": "5432",
+        "POSTGRES_DB": postgres.NAME,
+        "POSTGRES_USER": postgres.NAME,
+        "POSTGRES_PASSWORD": "not-asked-for",
+    }
+
+os.environ |= {
+    "DJANGO_SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJ",
+    "DEBUG": "false",
+    "BASE_URL": "http://localhost:8000",
+    "ALLOWED_HOSTS": "testserver 127.0.0.1",
+    "KEYCLOAK_SERVER_URL": "http://127.0.0.1:9/keycloak",  # port 9: a test that calls out by mistake is refused at once
+    "KEYCLOAK_REALM": "frontdesk",
+    "KEYCLOAK_PARENT_GROUP": "/frontdesk",
+    "KEYCLOAK_STAFF_GROUP": "/staff",
+    "KEYCLOAK_CANARY_USERNAME": "",
+    "OIDC_RP_CLIENT_ID": "frontdesk-web",
+    "OIDC_RP_CLIENT_SECRET": "test-oidc-secret",
+    "KEYCLOAK_ADMIN_CLIENT_ID": "frontdesk-admin",
+    "KEYCLOAK_ADMIN_CLIENT_SECRET": "test-admin-secret",
+    "STRIPE_SECRET_KEY": "sk_test_000000000000000000000000",
+    "STRIPE_PUBLISHABLE_KEY": "pk_test_000000000000000000000000",
+    "STRIPE_WEBHOOK_SECRET": "whsec_test",
+    "STRIPE_WEBHOOK_SECRET_PREVIOUS": "",
+    "STRIPE_ALLOW_LIVE": "false",
+    "STRIPE_API_HOST": "http://127.0.0.1:9/stripe",
+    "STRIPE_ACCOUNT_ID": "acct_frontdesk",
+    "STRIPE_CHECKOUT_UI": "embedded",
+    "MAILGUN_API_KEY": "test-mailgun-key",
+    "MAILGUN_DOMAIN": "mail.example.com",
+    "MAILGUN_WAITLIST_ADDRESS": "waitlist@example.com",
+    "MAILGUN_API_URL": "http://127.0.0.1:9/mailgun/v3",
+    "PROMETHEUS_METRICS_API_KEY": "test-metrics-key",
+    "TRUSTED_PROXY_COUNT": "0",
+    "LOG_LEVEL": "WARNING",
+    # Playwright keeps an event loop in the thread of the tests, which Django's ORM would take for asynchronous code.
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+}
+for name in (
+    "PROMETHEUS_MULTIPROC_DIR",
+    "CLOCK_OFFSET_FILE",
+    "PAYMENT_GRACE_DAYS",
+    "RECOVERY_WINDOW_HOURS",
+    "FINAL_EXPIRY_DAYS",
+):
+    os.environ.pop(name, None)
+
+from config.settings import *  # noqa: E402, F403
+from config.settings import STORAGES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
+STORAGES = STORAGES | {  # without a manifest, which only collectstatic makes
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+}
