@@ -5,6 +5,8 @@ Ctrl-C. Nothing in here is read by the application; it sees only the environment
 """
 
 import argparse
+import errno
+import fcntl
 import os
 import secrets
 import shutil
@@ -18,13 +20,19 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from apps.core.children import die_with_parent
 from config import postgres
+from config.postgres_programs import PostgresError
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTUP_SECONDS = 120
 STOP_SECONDS = 20
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+# Variables of another installation; passed on, they would change the demo.
+LEAVE_OUT = ("POSTGRES_", "DATABASE_", "PG", "STRIPE_", "KEYCLOAK_", "OIDC_", "MAILGUN_", "DJANGO_", "SANDBOX_", "PROMETHEUS_",
+             "TRUSTED_", "SECURE_", "DEBUG")  # fmt: skip
 PASSWORD = "correct horse battery"  # noqa: S105  (of the people in the demo's realm file)
 
 
@@ -36,13 +44,15 @@ def run(arguments: list[str]) -> int:
     """Run the demo for the given command-line arguments; returns the exit code."""
     options = _parser().parse_args(arguments)
     demo = Demo(data=options.data.resolve(), port=options.port, sandbox_port=options.sandbox_port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for interrupt in INTERRUPTS:
+        signal.signal(interrupt, _interrupt)
     try:
+        demo.claim()
         if options.reset:
             demo.reset()
         demo.start()
         return demo.walk() if options.walk else demo.wait()
-    except (DemoError, postgres.PostgresError) as error:
+    except (DemoError, PostgresError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -52,45 +62,73 @@ def run(arguments: list[str]) -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """The first one stops the demo; a second, impatient one must not leave half of it running."""
+    for interrupt in INTERRUPTS:
+        signal.signal(interrupt, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="manage.py demo", description="Run all of Frontdesk on this machine.")
-    parser.add_argument("--port", type=int, default=8000, help="the site's port (8000)")
-    parser.add_argument("--sandbox-port", type=int, default=8001, help="the sandbox's port (8001)")
+    parser.add_argument("--port", type=_port, default=8000, help="the site's port (8000)")
+    parser.add_argument("--sandbox-port", type=_port, default=8001, help="the sandbox's port (8001)")
     parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where everything is kept")
     parser.add_argument("--reset", action="store_true", help="forget everything kept there, then start")
     parser.add_argument("--walk", action="store_true", help="walk one customer through a whole life, then stop")
     return parser
 
 
-class Demo:
-    """The processes of one demo, and the folder they keep their data in."""
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; they go from 1 to 65535")
+    return number
 
-    def __init__(self, *, data: Path, port: int, sandbox_port: int) -> None:
-        self.data, self.port, self.sandbox_port = data, port, sandbox_port
+
+class Demo:
+    """The processes of one demo, and the folder they keep their data in.
+
+    `database` are the POSTGRES_* variables of a server to use; without them the demo runs one of its own in `data`.
+    """
+
+    def __init__(self, *, data: Path, port: int, sandbox_port: int, database: dict[str, str] | None = None) -> None:
+        self.data, self.port, self.sandbox_port, self.database = data, port, sandbox_port, database
         self.site = f"http://localhost:{port}"
         self.sandbox = f"http://localhost:{sandbox_port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.env: dict[str, str] = {}
         self.began = time.monotonic()
+        self.lock: IO[str] | None = None
+
+    def claim(self) -> None:
+        """Make sure that ports and data are ours alone; DemoError says what is in the way. Nothing is started yet."""
+        if self.port == self.sandbox_port:
+            raise DemoError(f"The site and the sandbox need two ports, and both were given {self.port}.")
+        for name, port in (("--port", self.port), ("--sandbox-port", self.sandbox_port)):
+            _refuse_taken_port(name, port)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self.lock = (self.data / "lock").open("a")
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.lock = None
+            raise DemoError(f"Another demo runs on {self.data}. Stop it, or choose another folder with --data.") from error
+        except OSError as error:
+            raise DemoError(f"{self.data} cannot be used: {error.strerror}. Choose another folder with --data.") from error
 
     def reset(self) -> None:
         """Forget the database, the sandbox's state and the logs."""
         postgres.stop(self.data / "postgres", remove=True)
-        shutil.rmtree(self.data, ignore_errors=True)
+        for path in self.data.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
 
     def start(self) -> None:
         """Bring everything up, in the order of who needs whom, saying what is being done."""
-        for name, port in (("--port", self.port), ("--sandbox-port", self.sandbox_port)):
-            _refuse_taken_port(name, port)
-        self.data.mkdir(parents=True, exist_ok=True)
         self._say("Postgres")
-        socket_directory = postgres.start(self.data / "postgres")
-        self.env = environment(
-            data=self.data, site=self.site, sandbox=self.sandbox, postgres_host=socket_directory
-        )
+        self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox, database=self._postgres())
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
@@ -118,27 +156,39 @@ class Demo:
         return subprocess.run(command, cwd=ROOT, env=self.env, check=False).returncode
 
     def stop(self) -> None:
-        """Let every process finish what it does, then stop Postgres."""
-        if not self.processes:
+        """Let every process finish what it does, the sandbox after those that call it, then stop Postgres."""
+        if self.lock is None:  # nothing was started
             return
         print("Stopping.", flush=True)
-        for interrupt in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of it running
-            signal.signal(interrupt, signal.SIG_IGN)
-        for name in ("web", "worker", "sandbox"):
-            if name in self.processes:
-                _end(self.processes[name])
-        postgres.stop(self.data / "postgres")
+        _end([self.processes[name] for name in ("web", "worker") if name in self.processes])
+        _end([self.processes[name] for name in ("sandbox",) if name in self.processes])
+        if self.database is None:
+            postgres.stop(self.data / "postgres")
+        self.lock.close()
+        self.lock = None
+
+    def _postgres(self) -> dict[str, str]:
+        """The POSTGRES_* variables; starts the server if it is ours."""
+        if self.database is not None:
+            return self.database
+        return {
+            "POSTGRES_HOST": postgres.start(self.data / "postgres"),
+            "POSTGRES_PORT": "5432",
+            "POSTGRES_DB": postgres.NAME,
+            "POSTGRES_USER": postgres.NAME,
+            "POSTGRES_PASSWORD": "not-asked-for",
+        }
 
     def _say(self, text: str) -> None:
         print(f"[{time.monotonic() - self.began:5.1f} s] {text}", flush=True)
 
     def _launch(self, name: str, command: list[str]) -> None:
         """Start a process of its own group, so that Ctrl-C reaches only us and we stop them in order."""
-        log = (self.data / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            command, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
-        )
+        with (self.data / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
+            )  # fmt: skip
 
     def _manage(self, command: str) -> None:
         done = subprocess.run([sys.executable, "manage.py", command], cwd=ROOT, env=self.env, check=False)
@@ -159,7 +209,7 @@ class Demo:
                 raise DemoError(f"The {name} ended by itself (code {process.returncode}); see {self.data / name}.log.")
 
 
-def environment(*, data: Path, site: str, sandbox: str, postgres_host: str) -> dict[str, str]:
+def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]) -> dict[str, str]:
     """The environment of every process: the application's variables, pointing to the sandbox as to the real systems."""
     secret = data / "django-secret-key"
     if not secret.exists():
@@ -171,11 +221,7 @@ def environment(*, data: Path, site: str, sandbox: str, postgres_host: str) -> d
         "BASE_URL": site,
         "ALLOWED_HOSTS": "127.0.0.1",
         "CLOCK_OFFSET_FILE": str(data / "clock"),
-        "POSTGRES_HOST": postgres_host,
-        "POSTGRES_PORT": "5432",
-        "POSTGRES_DB": postgres.NAME,
-        "POSTGRES_USER": postgres.NAME,
-        "POSTGRES_PASSWORD": "not-asked-for",
+        **database,
         "KEYCLOAK_SERVER_URL": f"{sandbox}/keycloak",
         "KEYCLOAK_REALM": "frontdesk",
         "KEYCLOAK_CANARY_USERNAME": "stranger.stan",
@@ -197,7 +243,7 @@ def environment(*, data: Path, site: str, sandbox: str, postgres_host: str) -> d
         "SANDBOX_APP_URL": site,
     }
     # A developer's own variables for another installation must not leak into the demo.
-    passed = {name: value for name, value in os.environ.items() if not name.startswith(("POSTGRES_", "DATABASE_", "STRIPE_", "PG"))}
+    passed = {name: value for name, value in os.environ.items() if not name.startswith(LEAVE_OUT)}
     return passed | ours
 
 
@@ -211,12 +257,17 @@ def _granian(port: int) -> list[str]:
 
 
 def _refuse_taken_port(option: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise DemoError(f"Port {port} is taken. Stop what uses it, or choose another with {option}.") from error
+    """DemoError when `localhost:port` is somebody else's, whichever kind of address a browser takes first."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except PermissionError as error:
+                raise DemoError(f"Port {port} may not be used by you. Choose another with {option}.") from error
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise DemoError(f"Port {port} is taken. Stop what uses it, or choose another with {option}.") from error
 
 
 def _answers(url: str) -> bool:
@@ -227,13 +278,17 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask all to stop, and make those stop that do not."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _welcome(site: str, sandbox: str, seconds: float) -> str:

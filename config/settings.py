@@ -12,7 +12,7 @@ import django_stubs_ext
 from apps.core.logs import logging_settings
 from config.environment import boolean, integer, secret, text, words
 
-django_stubs_ext.monkeypatch()  # ModelAdmin[UserProfile] and the like, see django-stubs' README
+django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -80,7 +80,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "apps.accounts.sessions.watch",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -224,7 +224,7 @@ KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")
 # A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
 KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
 
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["apps.accounts.sessions.KeycloakBackend"]
 LOGIN_URL = "/accounts/oidc/keycloak/login/"
 LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = ACCOUNT_LOGOUT_REDIRECT_URL = "/"

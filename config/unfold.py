@@ -27,5 +27,9 @@ UNFOLD: dict[str, Any] = {
     },
     "TABS": "apps.console.navigation.tabs",
     # Results come from our own bounded search; a history would keep customers' names in the browser.
-    "COMMAND": {"search_models": False, "search_callback": "apps.console.search.palette", "show_history": False},
+    "COMMAND": {
+        "search_models": False,
+        "search_callback": "apps.console.search.palette",
+        "show_history": False,
+    },
 }

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import hypothesis
 import pytest
 
-from tests import browser
+from tests import browser, database
 
 # Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
 hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)
@@ -32,6 +33,13 @@ def _fail_if_skipped_under_ci(report: pytest.TestReport | pytest.CollectReport) 
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"Under CI nothing may be skipped: {reason}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """pytest-django's databases, ready for tests with real transactions, which empty every table at their end."""
+    with django_db_blocker.unblock():
+        database.allow_flush()
 
 
 @pytest.fixture(scope="session")

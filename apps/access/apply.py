@@ -9,7 +9,6 @@ from django.db import transaction
 
 from apps.access import plan as steps
 from apps.access.plan import Step
-from apps.access.policy import Decision
 from apps.accounts import sessions
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -22,7 +21,7 @@ from apps.instances import allocation
 from apps.instances.models import Instance
 
 
-def apply(profile: UserProfile, decision: Decision, plan: tuple[Step, ...]) -> None:
+def apply(profile: UserProfile, plan: tuple[Step, ...]) -> None:
     """Do every step in order. A product without room does not stop the rest; it is raised at the end (NeedsOperator)."""
     full: list[str] = []
     for step in plan:

@@ -5,7 +5,7 @@ Attributes and groups that are not ours never appear in a step.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from apps.access.policy import Account, Decision, SeatWish
 
@@ -161,11 +161,14 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     Closing comes before opening: access that is no longer due ends even if a later step fails.
     """
     if decision.account == Account.UNTOUCHED:
-        return ()
+        if observed.account is None:
+            return ()
+        # Only a grant can have made it; it has ended, and nothing was ever paid.
+        decision = replace(decision, account=Account.DISABLED, seats=SeatWish.RELEASED)
     groups = _wanted_groups(decision, observed)
-    closing = (*_account_steps(decision, observed, closing=True), *_leave(groups, observed))
-    opening = (*_join(groups, observed), *_account_steps(decision, observed, closing=False))
-    return (*_create(decision, observed), *closing, *_end_sessions(decision, observed), *_seats(decision, observed), *opening)
+    closing = (*_close_account(decision, observed), *_leave(groups, observed), *_end_sessions(decision, observed))
+    opening = (*_join(groups, observed), *_open_account(decision, observed))
+    return (*_create(decision, observed), *closing, *_seats(decision, observed), *opening)
 
 
 def _create(decision: Decision, observed: Observed) -> tuple[Step, ...]:
@@ -199,36 +202,47 @@ def _wanted_groups(decision: Decision, observed: Observed) -> frozenset[str]:
     return frozenset(seat.group for seat in _assigned(decision, observed).values())
 
 
-def _account_steps(decision: Decision, observed: Observed, *, closing: bool) -> tuple[Step, ...]:
-    """One write of flag and attributes. It is `closing` when the account should be disabled."""
-    account = observed.account
-    if account is None or closing != (decision.account == Account.DISABLED):
-        return ()
+def _wanted_attributes(decision: Decision, observed: Observed) -> dict[str, str]:
     instances = {product: seat.instance for product, seat in _assigned(decision, observed).items()}
-    wanted = decision.entitlements.attributes(instances)
-    changes: dict[str, str | None] = {
-        name: value for name, value in sorted(wanted.items()) if account.attributes.get(name) != value
-    }
-    gone = account.attributes.keys() & observed.owned_attributes - wanted.keys()
-    changes |= dict.fromkeys(sorted(gone))
-    enabled = decision.account == Account.ENABLED
-    if not changes and account.enabled == enabled:
+    return decision.entitlements.attributes(instances)
+
+
+def _close_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    """One write that takes away: attributes no longer due, and the flag when the account should be disabled."""
+    account = observed.account
+    if account is None:
         return ()
-    return (UpdateAccount(None if account.enabled == enabled else enabled, changes),)
+    gone = account.attributes.keys() & observed.owned_attributes - _wanted_attributes(decision, observed).keys()
+    disable = account.enabled and decision.account == Account.DISABLED
+    if not gone and not disable:
+        return ()
+    return (UpdateAccount(False if disable else None, dict.fromkeys(sorted(gone))),)
+
+
+def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    """One write that gives: attributes that are due, and the flag when the account should be enabled."""
+    account = observed.account
+    if account is None or decision.account != Account.ENABLED:
+        return ()
+    wanted = sorted(_wanted_attributes(decision, observed).items())
+    changes = {name: value for name, value in wanted if account.attributes.get(name) != value}
+    if not changes and account.enabled:
+        return ()
+    return (UpdateAccount(None if account.enabled else True, changes),)
 
 
 def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
     present = observed.account.groups if observed.account else frozenset[str]()
     steps: list[Step] = [LeaveGroup(group) for group in sorted(present - groups)]
     if observed.local_groups - groups:
-        steps.append(SetLocalGroups(groups))
+        steps.append(SetLocalGroups(observed.local_groups & groups))
     return tuple(steps)
 
 
 def _join(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
     present = observed.account.groups if observed.account else groups
     steps: list[Step] = [JoinGroup(group) for group in sorted(groups - present)]
-    if groups - observed.local_groups and not observed.local_groups - groups:
+    if groups - observed.local_groups:
         steps.append(SetLocalGroups(groups))
     return tuple(steps)
 

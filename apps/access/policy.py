@@ -18,7 +18,7 @@ NEVER_PAID = frozenset({"incomplete", "incomplete_expired"})
 
 
 class Account(StrEnum):
-    """What the Keycloak account should be. `untouched`: there need not be one."""
+    """What the Keycloak account should be. `untouched`: there need not be one; one that a grant has left is closed."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -140,7 +140,8 @@ class _View:
 
     def due(self) -> Entitlements:
         """The sum over everything that gives access now."""
-        return total([one.entitlements for one in [*self.paid, *self.in_grace, *self.grants]])
+        paid = [one.entitlements for one in [*self.paid, *self.in_grace]]
+        return total([*paid, *[one.entitlements for one in self.grants]])
 
     def finish(self, decision: Decision) -> Decision:
         """Add the moment to look again and the final expiry."""
@@ -298,7 +299,7 @@ def _expired(view: _View) -> Decision | None:
     )
 
 
-def _never_paid(view: _View) -> Decision:
+def _never_paid(_view: _View) -> Decision:
     """9. Never paid."""
     return Decision(
         state=AccessState.NONE,

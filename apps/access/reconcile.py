@@ -22,6 +22,7 @@ from apps.core.errors import RetryLater
 from apps.core.states import AccessState
 
 KIND = "reconcile"
+FIRST_KIND = "sync_user_post_checkout"  # the specification's name for the looks until the first one was made so
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -37,9 +38,9 @@ class Preview:
 
 
 def register() -> None:
-    """Make the job kinds known; `sync_user_post_checkout` is the specification's name for the first look after a payment."""
+    """Make the job kinds known."""
     jobs.register(KIND, reconcile, needs=("keycloak",))
-    jobs.register("sync_user_post_checkout", reconcile, needs=("keycloak",))
+    jobs.register(FIRST_KIND, reconcile, needs=("keycloak",))
 
 
 def lane(profile_id: int | str) -> str:
@@ -48,12 +49,14 @@ def lane(profile_id: int | str) -> str:
 
 
 @transaction.atomic
-def enqueue(profile: UserProfile, *, reason: str, kind: str = KIND) -> None:
+def enqueue(profile: UserProfile, *, reason: str) -> None:
     """Ask for a look at this person; joins a look that is already waiting. Part of the caller's transaction."""
     UserProfile.objects.filter(pk=profile.pk).update(
         desired_generation=F("desired_generation") + 1,
         pending_since=known.first_of(F("pending_since"), clock.now()),
     )
+    # One kind at a time: a look that succeeds settles the blocked and dead ones of its own kind.
+    kind = FIRST_KIND if profile.synced_at is None else KIND
     jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk))
 
 
@@ -82,7 +85,7 @@ def make_so(profile: UserProfile, decision: Decision) -> None:
         plan = diff(decision, observe(profile))
         if not plan:
             return
-        apply(profile, decision, plan)
+        apply(profile, plan)
     left = " ".join(step.sentence for step in diff(decision, observe(profile)))
     if left:
         raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")

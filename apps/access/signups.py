@@ -18,12 +18,13 @@ from apps.billing import checkout, mirror
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
-from apps.identity.keycloak import client as keycloak
+from apps.identity.keycloak import client
 from apps.instances import allocation
 from apps.instances.models import Seat
 
 HOLD_MARGIN = dt.timedelta(minutes=10)  # the seat outlives the session, so that a late answer finds it
 UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
+KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
 PAID = frozenset({"paid", "no_payment_required"})
 
 
@@ -127,7 +128,8 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
     if mine:
         return
     try:
-        name, address = keycloak().username_taken(signup.username), keycloak().email_taken(signup.email)
+        keycloak = client(patience=KEYCLOAK_SECONDS)
+        name, address = keycloak.username_taken(signup.username), keycloak.email_taken(signup.email)
     except (DependencyDown, RetryLater):
         return
     if name is None or address is None:

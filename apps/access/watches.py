@@ -1,6 +1,5 @@
 """Who has to be looked at when something changed elsewhere: the only place where a change is mapped to a person."""
 
-
 from apps.access import reconcile, signups
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
@@ -25,8 +24,7 @@ def register() -> None:
 
 def customer_changed(profile: UserProfile) -> None:
     """Billing has written this person's subscriptions anew."""
-    kind = "sync_user_post_checkout" if profile.keycloak_id is None else reconcile.KIND
-    reconcile.enqueue(profile, reason="subscription mirrored", kind=kind)
+    reconcile.enqueue(profile, reason="subscription mirrored")
 
 
 def session_changed(session_id: str) -> None:
@@ -42,7 +40,7 @@ def seat_freed(profile_id: int) -> None:
 
 
 def sweep(_key: str) -> None:
-    """Every minute: who waits without a job, whose time has come, and holds and signups that ran out."""
+    """Every minute: who waits without a job, whose time has come, and signups that ran out."""
     now = clock.now()
     ended = [Job.State.BLOCKED, Job.State.DEAD]  # these wait for staff; only a moment that has come rings again
     waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
@@ -51,19 +49,18 @@ def sweep(_key: str) -> None:
         reconcile.enqueue(profile, reason="sweep")
     for signup in Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=now)[:500]:
         signups.settle_later(signup)
-    allocation.release_expired_holds()
 
 
 def _with_job(states: list[Job.State]) -> list[int]:
     """The profiles that have a look in one of these states."""
-    kinds = [reconcile.KIND, "sync_user_post_checkout"]
+    kinds = [reconcile.KIND, reconcile.FIRST_KIND]
     looks = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
     return [int(key) for key in looks]
 
 
 def look_at_everybody(_key: str) -> None:
     """Once a day: a look at each person with an account, so that whatever no event told is found."""
-    for profile in UserProfile.objects.filter(keycloak_id__isnull=False).only("pk").iterator():
+    for profile in UserProfile.objects.filter(keycloak_id__isnull=False).only("pk", "synced_at").iterator():
         reconcile.enqueue(profile, reason="nightly")
 
 

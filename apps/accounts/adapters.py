@@ -89,7 +89,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         cancelled = error == AuthError.CANCELLED
         away = isinstance(exception, requests.RequestException)
         if not cancelled:
-            reason = str(exception) if isinstance(exception, oidc.TokenError) else type(exception).__name__
+            reason = _reason(exception)
             log.warning("login_failed", reason=reason)
         raise ImmediateHttpResponse(pages.login_failed(request, cancelled=cancelled, away=away))
 
@@ -99,3 +99,10 @@ def _admit(sociallogin: Any) -> None:
         sociallogin.user = staff.admit(sociallogin.account)
     except IntegrityError:  # the same person in another tab was quicker
         sociallogin.lookup()
+
+
+def _reason(exception: Exception | None) -> str:
+    """For the log. Other errors than ours may quote Keycloak's answer, tokens included: only their kind is named."""
+    if exception is None:
+        return "no login under way in this browser, or Keycloak answered with an error"
+    return str(exception) if isinstance(exception, oidc.TokenError) else type(exception).__name__

@@ -37,9 +37,9 @@ class UserProfile(models.Model):
         default=uuid.uuid4, unique=True, editable=False, help_text="Kept at the Keycloak user; proves that it is ours."
     )
     email = models.EmailField(help_text="Where mail goes; proven by a code at signup.")
-    keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)  # noqa: DJ001  (unique when known)
-    stripe_customer_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
-    stripe_subscription_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
+    keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
+    stripe_customer_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    stripe_subscription_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     subscription_status = models.CharField(max_length=20, choices=SubscriptionStatus, blank=True)
     subscription_synced_at = models.DateTimeField(null=True, blank=True)
     access_state = models.CharField(
@@ -58,7 +58,7 @@ class UserProfile(models.Model):
     class Meta:
         verbose_name = "subscriber"
         # What staff may do to subscribers and their world; who may is in roles.py.
-        permissions: ClassVar[list[tuple[str, str]]] = [
+        permissions: ClassVar[list[Any]] = [
             ("sync_userprofile", "Can sync a subscriber now"),
             ("mail_userprofile", "Can send a subscriber a password mail"),
             ("allocate_seat", "Can assign, move and release seats"),
@@ -118,7 +118,7 @@ class Signup(models.Model):
     terms_version = models.CharField(max_length=32, blank=True)
     terms_accepted_at = models.DateTimeField(null=True, blank=True)
     profile = models.ForeignKey(UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="signups")
-    checkout_session_id = models.CharField(max_length=100, null=True, blank=True, unique=True)  # noqa: DJ001
+    checkout_session_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
     checkout_number = models.PositiveSmallIntegerField(default=0, help_text="How many sessions it has opened.")
     checkout_digest = models.CharField(max_length=64, blank=True, help_text="What the open session sells, to whom.")
     checkout_expires_at = models.DateTimeField(null=True, blank=True)

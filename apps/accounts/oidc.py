@@ -187,11 +187,11 @@ def _check_origin(claims: dict[str, Any]) -> None:
     """Made by our issuer for our client."""
     if claims.get("iss") != settings.KEYCLOAK_ISSUER:
         raise TokenError("made by somebody else: iss")
-    audience, us = claims.get("aud"), settings.OIDC_RP_CLIENT_ID
-    several = isinstance(audience, list)
-    if us not in (audience if isinstance(audience, list) else [audience]):
+    said, us = claims.get("aud"), settings.OIDC_RP_CLIENT_ID
+    audience = said if isinstance(said, list) else [said]
+    if us not in audience:
         raise TokenError("made for somebody else: aud")
-    if claims.get("azp", None if several and len(audience) > 1 else us) != us:
+    if claims.get("azp", us if len(audience) == 1 else None) != us:
         raise TokenError("asked for by somebody else: azp")
 
 

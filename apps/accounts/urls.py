@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, re_path
 from django.utils.http import urlencode
+from django.views.generic import RedirectView
 
 from apps.accounts import login, logout
 
@@ -28,5 +29,7 @@ urlpatterns = [
     re_path(r"^accounts/oidc/(?P<provider_id>keycloak)/login/$", login.login, name="openid_connect_login"),
     re_path(r"^accounts/oidc/(?P<provider_id>keycloak)/login/callback/$", login.callback, name="openid_connect_callback"),
     path("accounts/login/", to_login, name="account_login"),
+    # Where Keycloak's page leads back to once a password is set; the dashboard asks for the login.
+    path("accounts/welcome/", RedirectView.as_view(pattern_name="dashboard"), name="welcome"),
     re_path(r"^accounts/.*$", shut),
 ]

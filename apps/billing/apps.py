@@ -14,7 +14,7 @@ class BillingConfig(AppConfig):
     @override
     def ready(self) -> None:
         import stripe
-        from djstripe.models import Account
+        from djstripe.models import Account, Product
 
         from apps.billing import backfill, events, mirror
         from apps.billing.stripe_client import TIMEOUT
@@ -23,8 +23,12 @@ class BillingConfig(AppConfig):
             """dj-stripe would store the key in clear and ask Stripe whose it is; there is one account, ours."""
             return Account.objects.get_or_create(id=_account_id())[0]
 
+        def no_features(_self: Any, **_options: Any) -> None:
+            """dj-stripe would ask Stripe for a product's features inside its transaction; we do not use them."""
+
         self.spoken_version = stripe.api_version
         Account.get_or_retrieve_for_api_key = classmethod(our_account)
+        Product._sync_product_features = no_features
         stripe.default_http_client = stripe.RequestsClient(timeout=TIMEOUT)
         events.register()
         mirror.register()

@@ -34,6 +34,14 @@ def refresh(object_id: str) -> None:
             )
 
 
+def withdraw(object_id: str) -> None:
+    """A price or product was deleted at Stripe: its prices are no longer offered. Who pays them keeps them."""
+    gone = ProductPrice.objects.filter(stripe_price_id=object_id) | ProductPrice.objects.filter(
+        product__stripe_product_id=object_id
+    )
+    gone.update(is_active=False)
+
+
 def _sync(model: Any, stripe_object: Any) -> None:
     model.sync_from_stripe_data(stripe_object, api_key=settings.STRIPE_SECRET_KEY)
 

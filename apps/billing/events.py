@@ -33,10 +33,7 @@ def needs_work(event_type: str) -> bool:
 
 def customer_of(subject: dict[str, Any]) -> str:
     """The customer id an event's object speaks of; empty when it names none."""
-    if subject.get("object") == "customer":
-        found = subject.get("id")
-    else:
-        found = subject.get("customer")
+    found = subject.get("id" if subject.get("object") == "customer" else "customer")
     if isinstance(found, dict):
         found = found.get("id")
     return found if isinstance(found, str) and found.isascii() and found.isprintable() and len(found) <= 255 else ""
@@ -51,14 +48,24 @@ def handle(event_id: str) -> None:
     """Look at what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
     if event.type.startswith(CATALOGUE_EVENTS):
-        catalogue.refresh(event.object_id)
+        _look_at_catalogue(event)
+    elif event.customer_id:
+        if not mirror.mirror_customer(event.customer_id, session_id=_session_id(event)):
+            raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
     else:
-        customer = event.customer_id or mirror.customer_behind(event.object_id)
+        customer = mirror.customer_behind(event.object_id)
         if not customer:
             raise NeedsOperator(f"{event.type} {event.stripe_event_id} names no customer.")
-        if not mirror.mirror_customer(customer, session_id=_session_id(event)):
-            raise RetryLater(f"No subscriber has the customer {customer} yet.")
+        # This job runs in the event's own lane; the customer is written in the customer's.
+        mirror.mirror_later(customer, reason=event.type)
     InboundEvent.objects.filter(pk=event.pk).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+
+
+def _look_at_catalogue(event: InboundEvent) -> None:
+    if event.type.endswith(".deleted"):
+        catalogue.withdraw(event.object_id)
+    else:
+        catalogue.refresh(event.object_id)
 
 
 def _session_id(event: InboundEvent) -> str:

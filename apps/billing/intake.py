@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BYTES = 256 * 1024
 TOLERANCE_SECONDS = 300
+FIELDS = {"id": str, "type": str, "created": int, "livemode": bool, "data": dict}
 
 
 @csrf_exempt
@@ -42,7 +43,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
 def read_body(request: HttpRequest) -> bytes:
     """The raw body; BadInput (413) when it says it is, or turns out, larger than 256 KiB."""
     length = request.headers.get("Content-Length") or "0"
-    if not length.isdigit() or int(length) > MAX_BYTES:
+    if not _number(length) or int(length) > MAX_BYTES:
         raise BadInput("The body is too large.", code="too_large", status=413)
     body = request.read(MAX_BYTES + 1)
     if len(body) > MAX_BYTES:
@@ -56,13 +57,18 @@ def verify(body: bytes, header: str) -> None:
     docs.stripe.com/webhooks#verify-manually. The SDK checks only that the stamp is not too old.
     """
     stamps = [part[2:] for part in header.split(",") if part.startswith("t=")]
-    stamp = int(stamps[0]) if stamps and stamps[0].isascii() and stamps[0].isdigit() else 0
+    stamp = int(stamps[0]) if stamps and _number(stamps[0]) else 0
     if abs(clock.timestamp() - stamp) > TOLERANCE_SECONDS:
         raise BadInput("The signature is missing or its time is off by more than five minutes.", code="stale")
     for secret in (settings.STRIPE_WEBHOOK_SECRET, settings.STRIPE_WEBHOOK_SECRET_PREVIOUS):
         if secret and _signed_with(secret, body, header):
             return
     raise BadInput("The signature does not match.", code="signature")
+
+
+def _number(value: str) -> bool:
+    """Whether `int` will take it: not superscripts, not so many digits that Python refuses."""
+    return value.isascii() and value.isdigit() and len(value) <= 12
 
 
 def _signed_with(secret: str, body: bytes, header: str) -> bool:
@@ -74,23 +80,36 @@ def _signed_with(secret: str, body: bytes, header: str) -> bool:
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The event as a dict; BadInput when it is not a v1 event of our mode."""
+    """The event as a dict; BadInput when it is not a v1 event of our account, mode and release."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadInput("The body is not JSON.", code="json") from error
-    wanted = {"id": str, "type": str, "created": int, "livemode": bool, "data": dict}
     if not isinstance(event, dict) or event.get("object") != "event":
         raise BadInput("The body is not a Stripe event.", code="shape")
-    if any(not isinstance(event.get(name), kind) for name, kind in wanted.items()):
+    if any(type(event.get(name)) is not kind for name, kind in FIELDS.items()):
         raise BadInput("The event lacks a field or has one of the wrong type.", code="shape")
-    if not isinstance(event["data"].get("object"), dict) or not 0 < len(event["id"]) <= 255 or len(event["type"]) > 80:
-        raise BadInput("The event has no object, or its id or type is too long.", code="shape")
+    if not isinstance(event["data"].get("object"), dict):
+        raise BadInput("The event has no object.", code="shape")
+    if not (_word(event["id"], 255) and _word(event["type"], 80) and 0 < event["created"] < 2**33):
+        raise BadInput("The event's id, type or time cannot be right.", code="shape")
     if event["livemode"] != settings.STRIPE_LIVE_MODE:
         raise BadInput("The event is of the other mode (test or live).", code="mode")
-    if "\x00" in event["id"] + event["type"] or not 0 < event["created"] < 2**33:
-        raise BadInput("The event's id, type or time cannot be right.", code="shape")
+    if event.get("account", settings.STRIPE_ACCOUNT_ID) != settings.STRIPE_ACCOUNT_ID:
+        raise BadInput("The event is of another account.", code="account")
+    version = event.get("api_version") or settings.STRIPE_API_VERSION
+    if _release(version) != _release(settings.STRIPE_API_VERSION):
+        raise BadInput("The event is of another release of Stripe's API.", code="version")
     return event
+
+
+def _word(value: str, limit: int) -> bool:
+    return 0 < len(value) <= limit and value.isascii() and value.isprintable()
+
+
+def _release(version: Any) -> str:
+    """`dahlia` of `2026-08-26.dahlia`; within a release Stripe only adds (docs.stripe.com/changelog)."""
+    return str(version).rpartition(".")[2]
 
 
 STORE = """

@@ -57,6 +57,9 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         gone = bool(getattr(customer, "deleted", False))
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
         found = [] if gone else list(listed.auto_paging_iter())
+        if not gone:
+            # One we know and that is not listed: asked for by its id. "No such subscription" is then an error for staff.
+            found += [client.v1.subscriptions.retrieve(each) for each in _unlisted(customer_id, found)]
         sums = {one["id"]: money.look(client, one) for one in found}
     for price_id in {item["price"]["id"] for one in found for item in one["items"]["data"]}:
         catalogue.ensure_mirrored(price_id)
@@ -66,6 +69,12 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         for hear in on_session:
             hear(session_id)
     return True
+
+
+def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
+    """The subscriptions of a customer that we know to be running, and that a list of Stripe's lacks."""
+    known = Subscription.objects.filter(customer_id=customer_id).exclude(status__in=["canceled", "incomplete_expired"])
+    return list(known.exclude(stripe_id__in=[one["id"] for one in found]).values_list("stripe_id", flat=True))
 
 
 def _refuse_unknown_prices(found: list[Any]) -> None:
@@ -91,7 +100,7 @@ def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
         row = _write_subscription(one, sums[one["id"]], now)
         _write_items(profile, row, one["items"]["data"], known)
     stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(stripe_id__in=[s["id"] for s in found])
-    # A deleted customer, or a subscription Stripe no longer lists: it cannot be paid for any more.
+    # The customer was deleted, and its subscriptions with it.
     stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
     _summarise(profile, now)
     for hear in on_customer:
@@ -112,17 +121,20 @@ def _write_subscription(one: Any, sums: money.Money, now: dt.datetime) -> Subscr
     ends = [item["current_period_end"] for item in one["items"]["data"] if item["current_period_end"]]
     end = moment(min(ends)) if ends else None
     leaves = moment(one["cancel_at"]) or (end if one["cancel_at_period_end"] else None)
+    late = one["status"] == "past_due"
+    known = Subscription.objects.filter(stripe_id=one["id"]).first()
+    since = sums.due_since or (known.past_due_since if known else None) or now
     row, _ = Subscription.objects.update_or_create(
         stripe_id=one["id"],
         defaults={
             "customer_id": one["customer"],
             "status": one["status"],
-            "stripe_created_at": moment(one["created"]),
+            "stripe_created_at": dt.datetime.fromtimestamp(one["created"], tz=dt.UTC),
             "current_period_end": end,
             "trial_end": moment(one["trial_end"]),
             "cancel_at": leaves if one["status"] != "canceled" else None,
             "ended_at": moment(one["ended_at"]) or moment(one["canceled_at"]) if one["status"] == "canceled" else None,
-            "past_due_since": sums.due_since if one["status"] == "past_due" else None,
+            "past_due_since": since if late else None,  # always a fixed moment: grace has to end
             "money_returned": sums.returned,
             "open_invoice_id": sums.open_invoice_id,
             "open_invoice_url": sums.open_invoice_url,

@@ -1,4 +1,4 @@
-"""What a subscription's last invoice says about its money: since when it is due, and whether it went back."""
+"""What a subscription's invoices say about its money: since when it is due, and whether it went back."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ PAYS = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 
 @dataclass(frozen=True)
 class Money:
-    """`returned`: empty, `refunded` or `dispute_lost`. `due_since`: when the open invoice was finalised."""
+    """`returned`: empty, `refunded` or `dispute_lost`. `due_since`: when the oldest open invoice was finalised."""
 
     returned: str = ""
     due_since: dt.datetime | None = None
@@ -22,21 +22,36 @@ class Money:
 
 
 def look(client: stripe.StripeClient, subscription: Any) -> Money:
-    """Fetch the latest invoice of a subscription (a StripeObject) and, where it was paid, what became of the payment."""
-    latest = subscription["latest_invoice"]
-    if not latest or subscription["status"] not in PAYS | OWES:
+    """Fetch what a subscription (a StripeObject) owes or, where it owes nothing, what became of its last payment."""
+    if subscription["status"] in OWES:
+        return _debt(client, subscription["id"])
+    return _payment(client, subscription["id"]) if subscription["status"] in PAYS else Money()
+
+
+def _payment(client: stripe.StripeClient, subscription_id: str) -> Money:
+    """The last paid invoice. The latest one would be a draft in the first hour of each period, and say nothing."""
+    paid = client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 1}).data
+    returned = _returned(client, paid[0]["id"]) if paid and paid[0]["amount_paid"] else ""
+    return Money(returned=returned, invoices=paid)
+
+
+def _debt(client: stripe.StripeClient, subscription_id: str) -> Money:
+    """The oldest unpaid invoice: later ones of the same subscription neither restart the grace nor mail again."""
+    listed = client.v1.invoices.list({"subscription": subscription_id, "status": "open", "limit": 100})
+    unpaid = list(listed.auto_paging_iter())
+    if not unpaid:
         return Money()
-    invoice = client.v1.invoices.retrieve(latest if isinstance(latest, str) else latest["id"])
-    if invoice["status"] == "paid":
-        paid = (invoice["amount_paid"] or 0) > 0
-        return Money(returned=_returned(client, invoice["id"]) if paid else "", invoices=[invoice])
-    finalised = invoice["status_transitions"]["finalized_at"] or invoice["created"]
+    oldest = min(unpaid, key=_finalised)
     return Money(
-        due_since=dt.datetime.fromtimestamp(finalised, tz=dt.UTC),
-        open_invoice_id=invoice["id"] if invoice["status"] == "open" else "",
-        open_invoice_url=(invoice["hosted_invoice_url"] or "") if invoice["status"] == "open" else "",
-        invoices=[invoice],
+        due_since=dt.datetime.fromtimestamp(_finalised(oldest), tz=dt.UTC),
+        open_invoice_id=oldest["id"],
+        open_invoice_url=oldest["hosted_invoice_url"] or "",
+        invoices=unpaid,
     )
+
+
+def _finalised(invoice: Any) -> int:
+    return int(invoice["status_transitions"]["finalized_at"] or invoice["created"])
 
 
 def _returned(client: stripe.StripeClient, invoice_id: str) -> str:

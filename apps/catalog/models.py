@@ -40,7 +40,7 @@ class Product(models.Model):
     needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
     max_quantity = models.PositiveSmallIntegerField(default=1)
-    stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)  # noqa: DJ001
+    stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)
 
     class Meta:

@@ -11,7 +11,7 @@ WIDTH = 1000
 
 @dataclass(frozen=True)
 class Bar:
-    """Seats of one instance, or of a product's instances together."""
+    """Seats of one instance."""
 
     assigned: int
     retained: int
@@ -59,7 +59,11 @@ class Bar:
         """The bar as an SVG with a title for those who cannot see it."""
         scale = max(self.hard_cap, self.taken, 1)
         start, parts = 0, []
-        for name, count in (("assigned", self.assigned), ("retained", self.retained), ("held", self.held)):
+        for name, count in (
+            ("assigned", self.assigned),
+            ("retained", self.retained),
+            ("held", self.held),
+        ):
             parts.append((name, round(WIDTH * start / scale), round(WIDTH * count / scale)))
             start += count
         marks = [("soft", self.soft_cap), ("allocation", self.allocation_cap)]
@@ -71,15 +75,12 @@ class Bar:
             self.sentence,
             self.sentence,
             WIDTH,
-            format_html_join("", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts),
+            format_html_join(
+                "", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts
+            ),
             format_html_join(
                 "",
                 '<rect class="fd-bar-mark" data-cap="{}" x="{}" width="5" height="10"></rect>',
                 ((name, max(0, round(WIDTH * cap / scale) - 2)) for name, cap in marks),
             ),
         )
-
-
-def together(bars: list[Bar]) -> Bar:
-    """Several bars as one."""
-    return Bar(*(sum(getattr(bar, name) for bar in bars) for name in Bar.__dataclass_fields__))

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from apps.console import search
 
@@ -23,6 +24,7 @@ class BoundedPaginator(Paginator[Any]):
     """Counts up to COUNT_LIMIT rows and offers no page beyond: whoever looks for older rows searches or filters."""
 
     @cached_property
+    @override
     def count(self) -> int:
         """Rows, at most COUNT_LIMIT."""
         rows = self.object_list
@@ -31,11 +33,22 @@ class BoundedPaginator(Paginator[Any]):
         return len(rows)
 
 
+class ConsoleList(ChangeList):  # type: ignore[misc]
+    """A list that says how many rows were found only when something was looked for."""
+
+    @override
+    def get_results(self, request: HttpRequest) -> None:
+        """The page's rows; without a search or filter, what is counted is all there is."""
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 def _asks(codename: str) -> Any:
     """The method Unfold calls for `permissions=["<codename>"]`."""
 
     def asks(_self: Any, request: HttpRequest, _object_id: str | None = None) -> bool:
-        return bool(request.user.has_perm(f"accounts.{codename}"))  # type: ignore[union-attr]
+        return bool(request.user.has_perm(f"accounts.{codename}"))
 
     return asks
 
@@ -43,14 +56,14 @@ def _asks(codename: str) -> Any:
 class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     """Base of every page. Subclasses say what is shown; what may be done is Unfold actions with a dialog."""
 
-    actions = ()
+    actions: ClassVar[Any] = ()
     show_full_result_count = False
     paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 0
     list_fullwidth = True
     list_select_related: ClassVar[Any] = False
-    ordering = ("-pk",)
+    ordering: ClassVar[Any] = ("-pk",)
     view_on_site = False
     warn_unsaved_form = True
     # What a term may be (see search.kind_of) and the look-up that finds it here; empty: no search box.
@@ -78,6 +91,11 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing is ever deleted here."""
         return False
+
+    @override
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Our list."""
+        return ConsoleList
 
     @override
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:

@@ -36,12 +36,20 @@ def badge(key: str, text: str = "") -> SafeString:
     """A state as a coloured label; nothing for an empty one."""
     if not key:
         return SafeString("–")
-    return format_html('<span class="fd-badge fd-{}">{}</span>', TONES.get(key, CALM), text or key.replace("_", " "))
+    return format_html(
+        '<span class="fd-badge fd-{}">{}</span>',
+        TONES.get(key, CALM),
+        text or key.replace("_", " "),
+    )
 
 
 def when(moment: Any, *, seconds: bool = False) -> str:
     """A moment in UTC, short: 22 Nov 2026, 21:04."""
-    return formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i") if moment else "–"
+    return (
+        formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i")
+        if moment
+        else "–"
+    )
 
 
 def address(target: Model) -> str:
@@ -75,13 +83,20 @@ def _blot(value: Any) -> Any:
     """`value` without the values of keys that sound like secrets."""
     if isinstance(value, dict):
         return {
-            key: "•••" if item and any(word in str(key).lower() for word in SECRET_WORDS) else _blot(item)
+            key: "•••"
+            if item and any(word in str(key).lower() for word in SECRET_WORDS)
+            else _blot(item)
             for key, item in value.items()
         }
     return [_blot(item) for item in value] if isinstance(value, list) else value
 
 
 # --- methods for ModelAdmins -----------------------------------------------------------------------------------------
+
+
+def seat_badge(seat: Any) -> SafeString:
+    """A seat's state. Held means that somebody is paying: not what it means of a person's access."""
+    return badge("checkout" if seat.state == "held" else seat.state, seat.get_state_display())
 
 
 def state_column(field: str = "state", description: str = "State") -> Column:

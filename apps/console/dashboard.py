@@ -4,10 +4,10 @@ Promises: one function reads them, with at most ten queries, each bounded by an 
 """
 
 import datetime as dt
+import json
 import threading
 import time
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 from django.db import connection
@@ -16,14 +16,21 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.console.bars import Bar, together
+from apps.console import timeline
+from apps.console.bars import Bar
 from apps.core import clock
-from apps.core.models import AuditEntry, Dependency, Job
+from apps.core.models import AuditEntry, Job
 from apps.core.states import LABELS
 from apps.instances.capacity import board
 
+COUNTED = (
+    "queued", "running", "blocked", "dead", "due_since", "events", "events_since", "waits", "waits_since",
+    "mails_failed", "mails_uncertain", "pending", "pending_since", "silent_seconds",
+    "down",
+)  # fmt: skip
 KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
+ROOMS = 8  # instances shown of each product, the fullest
 COUNTS = """
 SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT count(*) FROM core_job WHERE state = 'running'),
@@ -38,7 +45,8 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT count(*) FROM notifications_notification WHERE state = 'uncertain'),
        (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
-       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster')
+       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster'),
+       (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency)
 """
 
 
@@ -54,11 +62,12 @@ class Room:
 
 @dataclass(frozen=True)
 class ProductRoom:
-    """A product, its instances, and all of them together."""
+    """A product and its fullest instances; `count` and `free` are of all of them, `free` of the open ones."""
 
     name: str
     rooms: tuple[Room, ...]
-    bar: Bar
+    count: int
+    free: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,15 @@ class People:
     label: str
     count: int
     share: int
+
+
+@dataclass(frozen=True)
+class Down:
+    """A system that does not answer."""
+
+    name: str
+    down_since: dt.datetime
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,7 @@ class Numbers:
     silent_seconds: float | None
     people: tuple[People, ...] = ()
     products: tuple[ProductRoom, ...] = ()
-    down: tuple[Dependency, ...] = ()
+    down: tuple[Down, ...] = ()
     stuck_jobs: tuple[Job, ...] = ()
     recent: tuple[AuditEntry, ...] = field(default=(), repr=False)
 
@@ -146,16 +164,19 @@ def read() -> Numbers:
     """Read everything, in six queries."""
     with connection.cursor() as cursor:
         cursor.execute(COUNTS)
-        counts = cursor.fetchone()
+        counts = dict(zip(COUNTED, cursor.fetchone(), strict=True))
+    down = [
+        Down(row["name"], dt.datetime.fromisoformat(row["down_since"]), row["reason"])
+        for row in json.loads(counts["down"] or "[]")
+    ]
     stuck = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).order_by("-id")
     return Numbers(
-        clock.now(),
-        *counts,
+        at=clock.now(),
+        **counts | {"down": tuple(sorted(down, key=lambda one: one.down_since))},
         people=_people(),
         products=_products(),
-        down=tuple(Dependency.objects.order_by("down_since")),
         stuck_jobs=tuple(stuck[:6]),
-        recent=tuple(AuditEntry.objects.order_by("-id")[:10]),
+        recent=tuple(timeline.with_names(AuditEntry.objects.order_by("-id")[:8])),
     )
 
 
@@ -163,50 +184,108 @@ def _people() -> tuple[People, ...]:
     counted = dict(UserProfile.objects.order_by().values_list("access_state").annotate(Count("id")))
     total = sum(counted.values()) or 1
     return tuple(
-        People(state.value, label, counted.get(state.value, 0), round(100 * counted.get(state.value, 0) / total))
+        People(
+            state.value,
+            label,
+            counted.get(state.value, 0),
+            round(100 * counted.get(state.value, 0) / total),
+        )
         for state, label in LABELS.items()
     )
 
 
 def _products() -> tuple[ProductRoom, ...]:
-    found = []
-    for product, instances in groupby(board(), key=lambda one: one.product):
-        rooms = tuple(Room(one.id, one.name, one.is_active and one.auto_allocate, Bar.of(one)) for one in instances)
-        found.append(ProductRoom(product, rooms, together([room.bar for room in rooms])))
-    return tuple(found)
+    by_product: dict[str, list[Room]] = {}
+    for one in board():
+        room = Room(one.id, one.name, one.is_active and one.auto_allocate, Bar.of(one))
+        by_product.setdefault(one.product, []).append(room)
+    return tuple(_product(name, rooms) for name, rooms in by_product.items())
+
+
+def _product(name: str, rooms: list[Room]) -> ProductRoom:
+    fullest = sorted(rooms, key=lambda room: (-room.bar.percent, room.name))[:ROOMS]
+    return ProductRoom(
+        name, tuple(fullest), len(rooms), sum(room.bar.free for room in rooms if room.open)
+    )
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One question at the top of the page: how many, since when, where to look."""
+    """One question at the top of the page: how many, since when, where to look. `alarm` is its colour unless it is 0."""
 
     title: str
     count: int
     icon: str
-    note: str
-    since: dt.datetime | None
-    url: str
-    tone: str
+    words: str
+    page: str
+    since: dt.datetime | None = None
+    alarm: str = "bad"
+
+    @property
+    def url(self) -> str:
+        """The list that answers it."""
+        name, _, query = self.page.partition("?")
+        return reverse(f"admin:{name}_changelist") + (f"?{query}" if query else "")
+
+    @property
+    def tone(self) -> str:
+        """Its colour."""
+        return self.alarm if self.count else "good"
+
+    @property
+    def note(self) -> str:
+        """The small print."""
+        return self.words if self.count else "None"
 
 
 def tiles(found: Numbers) -> list[Tile]:
-    """The questions, the worst first by colour and not by place: tiles do not move."""
-
-    def tile(title: str, count: int, icon: str, note: str, page: str, *, since: Any = None, tone: str = "bad") -> Tile:
-        name, _, query = page.partition("?")
-        url = reverse(f"admin:{name}_changelist") + (f"?{query}" if query else "")
-        return Tile(title, count, icon, note if count else "None", since, url, tone if count else "good")
-
-    jobs = f"{found.blocked} need a decision, {found.dead} gave up"
-    mails = f"{found.mails_failed} not sent, {found.mails_uncertain} possibly sent"
+    """The questions; they do not move, so that a glance finds them."""
     late = "bad" if found.late_seconds > 120 else "busy"
+    worst = "blocked" if found.blocked else "dead"
+    mails = found.mails_failed + found.mails_uncertain
     return [
-        tile("Needs an operator", found.stuck, "front_hand", jobs, "core_job" + ("?state__exact=blocked" if found.blocked else "?state__exact=dead")),
-        tile("Waiting for a seat", found.waits, "airline_seat_recline_extra", "Paid, and no room", "instances_seatwait", since=found.waits_since),
-        tile("Mails not delivered", found.mails_failed + found.mails_uncertain, "unsubscribe", mails, "notifications_notification?state__exact=failed", tone="warn"),
-        tile("Events waiting", found.events, "inbox", "Received, not yet handled", "billing_inboundevent?state__exact=received", since=found.events_since, tone=late),
-        tile("Looks pending", found.pending, "sync", "Subscribers not yet made so", "accounts_userprofile", since=found.pending_since, tone=late),
-    ]  # fmt: skip
+        Tile(
+            "Needs an operator",
+            found.stuck,
+            "front_hand",
+            f"{found.blocked} need a decision, {found.dead} gave up",
+            f"core_job?state__exact={worst}",
+        ),
+        Tile(
+            "Waiting for a seat",
+            found.waits,
+            "airline_seat_recline_extra",
+            "Paid, and no room",
+            "instances_seatwait",
+            found.waits_since,
+        ),
+        Tile(
+            "Mails not delivered",
+            mails,
+            "unsubscribe",
+            f"{found.mails_failed} not sent, {found.mails_uncertain} possibly sent",
+            f"notifications_notification?state__exact={'failed' if found.mails_failed else 'uncertain'}",
+            alarm="warn",
+        ),
+        Tile(
+            "Events waiting",
+            found.events,
+            "inbox",
+            "Received, not yet handled",
+            "billing_inboundevent?state__exact=received",
+            found.events_since,
+            late,
+        ),
+        Tile(
+            "Syncs under way",
+            found.pending,
+            "sync",
+            "Subscribers not yet up to date",
+            "accounts_userprofile",
+            found.pending_since,
+            late,
+        ),
+    ]
 
 
 def context(_request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -41,7 +41,9 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     )
     field_order: ClassVar[list[str] | None] = None
 
-    def __init__(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
         """Load the row; 404 when there is none."""
         if self.model is not None:
             self.target = find(self.model, object_id)
@@ -108,7 +110,7 @@ def find(model: type[Model], object_id: str | None) -> Any:
     """The row of `model` with that id; 404 when there is none, or the id is none."""
     try:
         return model._default_manager.get(pk=object_id)
-    except (model.DoesNotExist, ValueError, ValidationError) as error:
+    except (ObjectDoesNotExist, ValueError, ValidationError) as error:
         raise Http404 from error
 
 
@@ -133,15 +135,22 @@ def dialog_action(
 
     def decorate(work: Work) -> Any:
         @functools.wraps(work)
-        def answer(page: Any, request: HttpRequest, filled: ReasonDialog, object_id: str | None = None) -> HttpResponse:
+        def answer(
+            page: Any, request: HttpRequest, filled: ReasonDialog, **_object_id: str
+        ) -> HttpResponse:
             try:
                 with transaction.atomic():
                     sentence = work(page, request, filled)
             except (BadInput, WorkError) as refusal:
                 field = getattr(refusal, "field", "")
-                filled.add_error(field if field in filled.fields else "reason", getattr(refusal, "message", str(refusal)))
+                filled.add_error(
+                    field if field in filled.fields else "reason",
+                    getattr(refusal, "message", str(refusal)),
+                )
                 return render(
-                    request, "unfold/helpers/dialog.html", {"dialog": dialog, "form": filled, "form_submit_text": title}
+                    request,
+                    "unfold/helpers/dialog.html",
+                    {"dialog": dialog, "form": filled, "form_submit_text": title},
                 )
             messages.success(request, sentence)
             return done(request, page.page_of(filled.target))

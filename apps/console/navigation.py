@@ -25,7 +25,10 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("notifications.Notification", "mail", "Mails"),
         ),
     ),
-    ("Catalogue", (("catalog.Product", "inventory_2", ""), ("catalog.ProductPrice", "sell", "Prices"))),
+    (
+        "Catalogue",
+        (("catalog.Product", "inventory_2", ""), ("catalog.ProductPrice", "sell", "Prices")),
+    ),
     (
         "Capacity",
         (
@@ -86,7 +89,7 @@ def list_url(model: type[Model], **parameters: str) -> str:
 def viewable(model: type[Model]) -> Callable[[HttpRequest], bool]:
     """Whether the person asking may see the model."""
     codename = f"{model._meta.app_label}.view_{model._meta.model_name}"
-    return lambda request: bool(request.user.has_perm(codename))  # type: ignore[union-attr]
+    return lambda request: bool(request.user.has_perm(codename))
 
 
 def model_item(model: type[Model], icon: str, title: str = "", badge: int = 0) -> Item:
@@ -107,7 +110,10 @@ def sidebar(_request: HttpRequest) -> list[Item]:
         model_item(apps.get_model("core.Job"), "work_history", badge=numbers().stuck),
     ]
     groups = [
-        {"title": title, "items": [model_item(apps.get_model(label), icon, name) for label, icon, name in items]}
+        {
+            "title": title,
+            "items": [model_item(apps.get_model(label), icon, name) for label, icon, name in items],
+        }
         for title, items in MENU
     ]
     return [{"title": "Today", "items": today}, *groups]
@@ -115,10 +121,15 @@ def sidebar(_request: HttpRequest) -> list[Item]:
 
 def tabs(request: HttpRequest) -> list[Item]:
     """The saved views of the long lists."""
-    return [_tab_row(request, apps.get_model(label), parameter, values) for label, parameter, values in TABS]
+    return [
+        _tab_row(request, apps.get_model(label), parameter, values)
+        for label, parameter, values in TABS
+    ]
 
 
-def _tab_row(request: HttpRequest, model: type[Model], parameter: str, values: tuple[tuple[str, str], ...]) -> Item:
+def _tab_row(
+    request: HttpRequest, model: type[Model], parameter: str, values: tuple[tuple[str, str], ...]
+) -> Item:
     here = request.path == list_url(model)
     chosen = request.GET.get(parameter, "")
     items = [

@@ -17,7 +17,7 @@ from apps.access.policy import Decision, SeatWish, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
-from apps.console.columns import badge, link, money, when
+from apps.console.columns import badge, link, money, seat_badge, when
 from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
@@ -65,13 +65,25 @@ class MissingSeat:
 def page(profile: UserProfile) -> Page:
     """Gather it all: about twenty queries, none of them growing with the person."""
     decision = decide(facts_of(profile))
-    tables = (_lines(profile), _seats(profile), _overrides(profile), _mails(profile), _events(profile), _jobs(profile))
+    tables = (
+        _lines(profile),
+        _seats(profile),
+        _overrides(profile),
+        _mails(profile),
+        _events(profile),
+        _jobs(profile),
+    )
     grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
-    entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
+    entries = AuditEntry.objects.filter(
+        subject_kind="profile", subject_id=str(profile.pk)
+    ).order_by("-id")
     return Page(
         profile=profile,
         decision=decision,
-        state=badge(decision.state.value, UserProfile(access_state=decision.state.value).get_access_state_display()),
+        state=badge(
+            decision.state.value,
+            UserProfile(access_state=decision.state.value).get_access_state_display(),
+        ),
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         tables=tables,
@@ -95,7 +107,9 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
     if decision.seats != SeatWish.ASSIGNED:
         return []
     taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
-    products = list(Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken))
+    products = list(
+        Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken)
+    )
     has_room = rooms(products)
     return [MissingSeat(product, has_room[product.pk]) for product in products]
 
@@ -107,7 +121,11 @@ def line_name(item: Any) -> str:
 
 
 def _lines(profile: UserProfile) -> Table:
-    rows = UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
+    rows = (
+        UserSubscriptionItem.objects.filter(profile=profile)
+        .select_related("product", "subscription")
+        .order_by("-pk")
+    )
     return Table(
         "lines",
         "Subscription",
@@ -128,21 +146,34 @@ def _lines(profile: UserProfile) -> Table:
 
 
 def _seats(profile: UserProfile) -> Table:
-    rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
-    waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
-    waiting = [(wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–") for wait in waits]
+    rows = (
+        Seat.objects.filter(profile=profile)
+        .select_related("product", "instance")
+        .order_by("-pk")[:ROWS]
+    )
+    waits = (
+        SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
+    )
+    waiting = [
+        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–")
+        for wait in waits
+    ]
     found = [
         (
             row.product.name,
             link(row.instance),
-            badge(row.state, row.get_state_display()),
+            seat_badge(row),
             when(row.created_at),
             link(row, "move" if row.state != Seat.State.RELEASED else "look"),
         )
         for row in rows
     ]
     return Table(
-        "seats", "Seats", ("Product", "Instance", "State", "Since", "Seat"), (*waiting, *found), "No seat, now or ever."
+        "seats",
+        "Seats",
+        ("Product", "Instance", "State", "Since", "Seat"),
+        (*waiting, *found),
+        "No seat, now or ever.",
     )
 
 
@@ -154,7 +185,11 @@ def standing(override: AccessOverride) -> str:
 
 
 def _overrides(profile: UserProfile) -> Table:
-    rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
+    rows = (
+        AccessOverride.objects.filter(profile=profile)
+        .prefetch_related("products")
+        .order_by("-pk")[:ROWS]
+    )
     return Table(
         "overrides",
         "Overrides",
@@ -198,14 +233,24 @@ def _mails(profile: UserProfile) -> Table:
 
 def _events(profile: UserProfile) -> Table:
     customer = profile.stripe_customer_id
-    events = InboundEvent.objects.filter(customer_id=customer) if customer else InboundEvent.objects.none()
+    events = (
+        InboundEvent.objects.filter(customer_id=customer)
+        if customer
+        else InboundEvent.objects.none()
+    )
     rows = events.defer("body").order_by("-pk")[:ROWS]
     return Table(
         "events",
         "Events",
         ("Event", "State", "Object", "Received", "Handled"),
         tuple(
-            (link(row, row.type), badge(row.state, row.get_state_display()), row.object_id, when(row.received_at), when(row.handled_at))
+            (
+                link(row, row.type),
+                badge(row.state, row.get_state_display()),
+                row.object_id,
+                when(row.received_at),
+                when(row.handled_at),
+            )
             for row in rows
         ),
         "No events of Stripe's about this customer.",

@@ -15,7 +15,14 @@ from apps.accounts.models import UserProfile
 LIMIT = 1_001
 PALETTE_LIMIT = 8
 STRIPE_ID = re.compile(r"^(cus|sub|evt|in|price|prod|ch|re|dp|du|cs|si|acct)_[A-Za-z0-9_]+$")
-KINDS = {"cus": "customer", "sub": "subscription", "evt": "event", "price": "price", "prod": "stripe_product", "cs": "session"}
+KINDS = {
+    "cus": "customer",
+    "sub": "subscription",
+    "evt": "event",
+    "price": "price",
+    "prod": "stripe_product",
+    "cs": "session",
+}
 PEOPLE = "people"
 
 
@@ -63,7 +70,11 @@ def profiles(term: str) -> QuerySet[UserProfile]:
         case "uuid":
             return rows.filter(Q(keycloak_id=term) | Q(onboarding_id=term))
         case "email":
-            return rows.filter(email__iexact=term) if "." in term.rpartition("@")[2] else rows.filter(email__istartswith=term)
+            return (
+                rows.filter(email__iexact=term)
+                if "." in term.rpartition("@")[2]
+                else rows.filter(email__istartswith=term)
+            )
         case "number":
             return rows.filter(Q(pk=int(term)))
         case _:
@@ -72,7 +83,7 @@ def profiles(term: str) -> QuerySet[UserProfile]:
 
 def palette(request: HttpRequest, term: str) -> list[SearchResult]:
     """What the command palette adds to the menu's own names: the first few subscribers. Names only, as it is cached."""
-    if "\x00" in term or not request.user.has_perm("accounts.view_userprofile"):  # type: ignore[union-attr]
+    if "\x00" in term or not request.user.has_perm("accounts.view_userprofile"):
         return []
     found = profiles(term).select_related("user").order_by("-pk")[:PALETTE_LIMIT]
     return [

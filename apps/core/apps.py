@@ -12,4 +12,4 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import checks  # noqa: F401, PLC0415  (importing it registers them)
+        from apps.core import checks  # noqa: F401  (importing it registers them)

@@ -2,34 +2,77 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  (Django's own name)
 
 KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}$")
+RANDOM = "Use at least {} random characters."
+
+
+def _errors(*cases: tuple[bool, str, str, str]) -> list[CheckMessage]:
+    """The cases (is it wrong, what is wrong, what to do, id) that are wrong."""
+    return [Error(text, hint=hint, id=f"frontdesk.{code}") for wrong, text, hint, code in cases if wrong]
 
 
 @register(Tags.security)
-def settings_are_sound(**_: Any) -> list[CheckMessage]:
-    """Secrets and keys that cannot be right, each with what to do."""
-    found: list[CheckMessage] = []
-    if len(settings.SECRET_KEY) < 50:
-        found.append(Error("DJANGO_SECRET_KEY is too short.", hint="Use at least 50 random characters.", id="frontdesk.E001"))
-    if not KEY.match(settings.STRIPE_SECRET_KEY):
-        found.append(Error("STRIPE_SECRET_KEY is no Stripe secret key.", hint="It starts with sk_ or rk_.", id="frontdesk.E002"))
-    for name in ("STRIPE_WEBHOOK_SECRET", "STRIPE_WEBHOOK_SECRET_PREVIOUS"):
-        value = getattr(settings, name)
-        if (value or name == "STRIPE_WEBHOOK_SECRET") and not (value.startswith("whsec_") and len(value) >= 32):
-            found.append(Error(f"{name} is no signing secret.", hint="It starts with whsec_.", id="frontdesk.E003"))
-    if settings.STRIPE_LIVE_MODE and (settings.DEBUG or not settings.STRIPE_ALLOW_LIVE):
-        hint = "Set STRIPE_ALLOW_LIVE=true, and DEBUG=false, where real money is meant."
-        found.append(Error("A live Stripe key is set.", hint=hint, id="frontdesk.E004"))
-    if settings.STRIPE_CHECKOUT_UI not in {"embedded", "hosted"}:
-        found.append(Error("STRIPE_CHECKOUT_UI must be embedded or hosted.", id="frontdesk.E005"))
-    if len(settings.PROMETHEUS_METRICS_API_KEY) < 32:
-        hint = "Use at least 32 random characters."
-        found.append(Error("PROMETHEUS_METRICS_API_KEY is too short.", hint=hint, id="frontdesk.E006"))
-    return found
+def secrets_are_sound(**_: Any) -> list[CheckMessage]:
+    """Secrets that cannot be right."""
+    current, previous = settings.STRIPE_WEBHOOK_SECRET, settings.STRIPE_WEBHOOK_SECRET_PREVIOUS
+    whsec = "It starts with whsec_ and has at least 32 characters."
+    return _errors(
+        (len(settings.SECRET_KEY) < 50, "DJANGO_SECRET_KEY is too short.", RANDOM.format(50), "E001"),
+        (not KEY.match(settings.STRIPE_SECRET_KEY), "STRIPE_SECRET_KEY is no secret key.", "It starts with sk_ or rk_.", "E002"),
+        (not _signs(current), "STRIPE_WEBHOOK_SECRET is no signing secret.", whsec, "E003"),
+        (bool(previous) and not _signs(previous), "STRIPE_WEBHOOK_SECRET_PREVIOUS is no signing secret.", whsec, "E003"),
+        (
+            len(settings.PROMETHEUS_METRICS_API_KEY) < 32,
+            "PROMETHEUS_METRICS_API_KEY is too short.",
+            RANDOM.format(32),
+            "E006",
+        ),
+    )
+
+
+def _signs(secret: str) -> bool:
+    return secret.startswith("whsec_") and len(secret) >= 32
+
+
+@register(Tags.security)
+def choices_are_sound(**_: Any) -> list[CheckMessage]:
+    """Settings that contradict each other, or what is at stake."""
+    live = settings.STRIPE_LIVE_MODE and (settings.DEBUG or not settings.STRIPE_ALLOW_LIVE)
+    allow = "Set STRIPE_ALLOW_LIVE=true, and DEBUG=false, where real money is meant."
+    ui = settings.STRIPE_CHECKOUT_UI not in {"embedded", "hosted"}
+    return _errors(
+        (live, "A live Stripe key is set.", allow, "E004"),
+        (ui, "STRIPE_CHECKOUT_UI is neither embedded nor hosted.", "Choose one of the two.", "E005"),
+    )
+
+
+@register(Tags.security)
+def peers_are_reached_in_private(**_: Any) -> list[CheckMessage]:
+    """No secret and no personal data travels in clear."""
+    peers: dict[str, str] = {
+        "MAILGUN_API_URL": str(settings.ANYMAIL["MAILGUN_API_URL"]),
+        "KEYCLOAK_SERVER_URL": settings.KEYCLOAK_SERVER_URL,
+        "STRIPE_API_HOST": settings.STRIPE_API_HOST,
+    }
+    hint = "Use https; plain http is for addresses of this machine."
+    return _errors(
+        *[
+            (not _is_private(url), f"{name} would send secrets and personal data in clear.", hint, "E007")
+            for name, url in peers.items()
+        ]
+    )
+
+
+def _is_private(url: str) -> bool:
+    """Encrypted on the way, or not leaving this machine (or its container network, whose names have no dot)."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" or host in {"127.0.0.1", "::1"} or "." not in host
 
 
 @register(Tags.compatibility)

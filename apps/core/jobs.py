@@ -77,7 +77,12 @@ RETURNING id, not_before
 
 
 def defer(
-    kind: str, key: str | int, *, reason: str = "", not_before: dt.datetime | None = None, lane: str = ""
+    kind: str,
+    key: str | int,
+    *,
+    reason: str = "",
+    not_before: dt.datetime | None = None,
+    lane: str = "",
 ) -> int:
     """Ask for `kind` to be run for `key`, at once or from `not_before` on; returns the waiting Job's id.
 
@@ -85,7 +90,7 @@ def defer(
     transaction. `lane` (default: kind and key) names what must not run at the same time.
     """
     now = clock.now()
-    values = {
+    values: dict[str, Any] = {
         "kind": kind,
         "key": str(key),
         "lane": lane or f"{kind}:{key}",
@@ -108,8 +113,16 @@ def ring() -> None:
 
 def ring_row() -> tuple[str, str]:
     """Queue key and payload of one wake-up, for statements that write the row themselves (billing.intake)."""
-    task = {"id": uuid.uuid4().hex, "name": "ring", "func": "apps.core.jobs.wake", "args": (), "kwargs": {}}
-    return Conf.CLUSTER_NAME, SignedPackage.dumps(task | {"started": timezone.now(), "ack_failure": Conf.ACK_FAILURES})  # noqa: TID251
+    task = {
+        "id": uuid.uuid4().hex,
+        "name": "ring",
+        "func": "apps.core.jobs.wake",
+        "args": (),
+        "kwargs": {},
+    }
+    return Conf.CLUSTER_NAME, SignedPackage.dumps(
+        task | {"started": timezone.now(), "ack_failure": Conf.ACK_FAILURES}  # noqa: TID251
+    )
 
 
 def retry(job: Job, *, actor: str) -> int:
@@ -156,7 +169,9 @@ def claim() -> Job | None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(CLAIM, {"now": clock.now()})
                 found = cursor.fetchone()
-        except IntegrityError:  # another worker took a job of the same lane between our look and our write
+        except (
+            IntegrityError
+        ):  # another worker took a job of the same lane between our look and our write
             continue
         return Job.objects.get(pk=found[0]) if found else None
     return None
@@ -184,7 +199,9 @@ def _work(job: Job) -> None:
         _park(job, error)
     except NeedsOperator as error:
         _end(job, Job.State.BLOCKED, error.reason)
-    except Exception as error:  # a bug in a handler must reach the log and the ledger, not the queue
+    except (
+        Exception
+    ) as error:  # a bug in a handler must reach the log and the ledger, not the queue
         # The ledger names the kind of error, not its text, which may hold personal data.
         log.exception("job_fault", kind=job.kind, job=job.pk)
         _mend_connection(cut=False)
@@ -228,7 +245,8 @@ def _lock(job: Job) -> Iterator[None]:
 
 def backoff(attempts: int) -> dt.timedelta:
     """The wait after the `attempts`-th try: 30 s, 60 s, 120 s, each up to a fifth shorter or longer."""
-    return dt.timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (attempts - 1) * random.uniform(0.8, 1.2))  # noqa: S311
+    spread = random.uniform(0.8, 1.2)  # noqa: S311
+    return dt.timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (attempts - 1) * spread)
 
 
 def _note(job: Job, outcome: str, reason: str) -> dict[str, Any]:
@@ -244,13 +262,15 @@ def _mine(job: Job) -> Any:
 @transaction.atomic
 def _end(job: Job, state: Job.State, reason: str) -> None:
     """Record a final state; success also settles earlier dead or blocked rows of the same kind and key."""
-    ended = _mine(job).update(state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason))
+    ended = _mine(job).update(
+        state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason)
+    )
     if not ended:
         return
     if state == Job.State.DONE:
-        Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]).update(
-            state=Job.State.SUPERSEDED
-        )
+        Job.objects.filter(
+            kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]
+        ).update(state=Job.State.SUPERSEDED)
         for name in KINDS[job.kind].needs:
             dependency_up(name)
     else:
@@ -263,15 +283,21 @@ def _again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
     if job.attempts >= MAX_ATTEMPTS:
         _end(job, Job.State.DEAD, reason)
     else:
-        _requeue(job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))})
+        _requeue(
+            job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))}
+        )
 
 
 def _park(job: Job, error: DependencyDown) -> None:
     """Queue it until the dependency answers; the attempt is given back."""
     now = clock.now()
-    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever say that it is up again
+    if (
+        error.dependency in KINDS[job.kind].needs
+    ):  # else no success of this kind would ever say that it is up again
         probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
-        down = Dependency(name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300])
+        down = Dependency(
+            name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300]
+        )
         Dependency.objects.bulk_create([down], ignore_conflicts=True)
     _requeue(
         job,
@@ -288,7 +314,11 @@ def _park(job: Job, error: DependencyDown) -> None:
 @transaction.atomic
 def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> None:
     """Back to waiting; when a newer ring already waits, that row takes over the attempts and the wait."""
-    waiting = Job.objects.select_for_update().filter(kind=job.kind, key=job.key, state=Job.State.QUEUED).first()
+    waiting = (
+        Job.objects.select_for_update()
+        .filter(kind=job.kind, key=job.key, state=Job.State.QUEUED)
+        .first()
+    )
     if waiting is None:
         try:
             with transaction.atomic():
@@ -299,7 +329,9 @@ def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> No
     if waiting is not None and _mine(job).update(
         state=Job.State.SUPERSEDED, finished_at=clock.now(), **_note(job, outcome, reason)
     ):
-        for name, value in ({"attempts": job.attempts} | changes | _note(job, outcome, reason)).items():
+        for name, value in (
+            {"attempts": job.attempts} | changes | _note(job, outcome, reason)
+        ).items():
             setattr(waiting, name, value)
         waiting.save()
     _ring_lane(job)
@@ -307,7 +339,9 @@ def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> No
 
 def _ring_lane(job: Job) -> None:
     """Somebody of the lane may have been waiting for this run to end."""
-    if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
+    if Job.objects.filter(
+        lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()
+    ).exists():
         ring()
 
 
@@ -328,7 +362,9 @@ def dependency_up(name: str) -> None:
     """Note that a system answers; if it was down, everything parked on it becomes due."""
     if not Dependency.objects.filter(name=name).delete()[0]:
         return
-    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
+    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(
+        not_before=clock.now(), parked_on=""
+    )
     log.info("dependency_up", dependency=name, jobs=due)
     for _ in range(min(due, 50)):
         ring()
@@ -343,11 +379,14 @@ def _hold_back_parked() -> None:
     for down in Dependency.objects.all():
         parked = Job.objects.filter(state=Job.State.QUEUED, parked_on=down.pk)
         if down.probe_at > now:
-            parked.filter(not_before__lte=now).update(not_before=now + dt.timedelta(seconds=PARK_SECONDS))
+            parked.filter(not_before__lte=now).update(
+                not_before=now + dt.timedelta(seconds=PARK_SECONDS)
+            )
             continue
         first = parked.order_by("id").values_list("pk", flat=True).first()
-        if first is None and down.probe_at < now - dt.timedelta(seconds=JOB_SECONDS):
-            down.delete()
+        if first is None:
+            if down.probe_at < now - dt.timedelta(seconds=JOB_SECONDS):
+                down.delete()
             continue
         parked.filter(pk=first).update(not_before=now)
         parked.filter(not_before__lte=now).exclude(pk=first).update(
@@ -372,7 +411,9 @@ def sweep() -> None:
 def recover() -> int:
     """Queue again the running jobs whose runner's process is gone; returns how many."""
     count = 0
-    for job in Job.objects.filter(state=Job.State.RUNNING, started_at__lt=clock.now() - CLAIM_GRACE):
+    for job in Job.objects.filter(
+        state=Job.State.RUNNING, started_at__lt=clock.now() - CLAIM_GRACE
+    ):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
             if cursor.fetchone()[0]:
@@ -390,7 +431,9 @@ def start_periodic() -> None:
         upcoming = now + dt.timedelta(seconds=kind.every)
         with transaction.atomic():
             _, new = Schedule.objects.get_or_create(kind=kind.name, defaults={"next_at": upcoming})
-            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(next_at=upcoming):
+            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(
+                next_at=upcoming
+            ):
                 defer(kind.name, "periodic", reason="schedule")
 
 

@@ -28,6 +28,7 @@ SWEEP_SECONDS = 5.0
 BEAT_SECONDS = 10.0
 # Silence of a cluster that runs no job. One that does may be silent for the time a job is allowed in addition.
 SILENT_SECONDS = 40.0
+RESTART_SECONDS = 5.0  # a cluster that cannot even start is not tried more often
 START_SECONDS = 30.0  # allowed in addition until the first beat after a start
 IDLE_STOP_SECONDS = 10.0  # a cluster that was told to stop and runs no job for so long is stalled
 STOP_SECONDS = settings.JOB_TIMEOUT_SECONDS + 15.0
@@ -87,11 +88,13 @@ class Watchdog:
 
     def _check(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""
+        age = time.monotonic() - self.started
         if self.cluster.poll() is not None:
-            log.error("cluster_died", code=self.cluster.returncode)
-            self._restart()
+            if age > RESTART_SECONDS:
+                log.error("cluster_died", code=self.cluster.returncode)
+                self._restart()
             return
-        age, silent = time.monotonic() - self.started, jobs.seconds_silent()
+        silent = jobs.seconds_silent()
         if min(age, silent) <= self.silent_after:
             return
         extra = START_SECONDS if silent >= age else 0.0

@@ -1,6 +1,7 @@
 """The subscriber's pages and buttons. Everything is fetched through the person who asks; nothing here takes an id."""
 
 import structlog
+from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,7 +18,6 @@ from apps.billing.portal import open_portal
 from apps.core import audit, jobs, limits
 from apps.core.errors import BadInput, WorkError
 from apps.dashboard import overview
-from csp.decorators import csp_update
 
 log = structlog.get_logger(__name__)
 
@@ -62,18 +62,8 @@ def reset_password(request: HttpRequest) -> HttpResponse:
 @login_required
 def billing_portal(request: HttpRequest) -> HttpResponse:
     """To Stripe's portal; back to the dashboard with a sentence when it cannot be opened."""
-    flow = request.POST.get("flow", "")
     try:
-        profile = _profile(request)
-        if flow not in PORTAL_FLOWS:
-            raise BadInput("That is not something the billing page offers.", field="flow")
-        if not limits.spend("billing-portal", str(profile.user_id), limit=PORTAL_LINKS_PER_HOUR, per=HOUR):
-            raise BadInput("You have opened the billing page very often. Please wait a little.", status=429)
-        if not profile.stripe_customer_id:
-            raise BadInput("There is no subscription to manage yet.", status=409)
-        return HttpResponseRedirect(
-            open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
-        )
+        return HttpResponseRedirect(_portal_link(_profile(request), request.POST.get("flow", "")))
     except BadInput as refusal:
         messages.error(request, refusal.message)
     except WorkError as problem:
@@ -103,6 +93,17 @@ def _ask_for_mail(profile: UserProfile) -> str:
     jobs.defer("send_keycloak_password_reset_email", profile.pk, reason="asked for on the dashboard")
     audit.record(subject=profile.subject, action="password.mail_requested", actor=audit.CUSTOMER)
     return f"We are sending a mail to {profile.email}. Its link lets you choose a new password."
+
+
+def _portal_link(profile: UserProfile, flow: str) -> str:
+    """A fresh link into the portal. Raises BadInput with what to tell the person, and WorkError when Stripe is away."""
+    if flow not in PORTAL_FLOWS:
+        raise BadInput("That is not something the billing page offers.", field="flow")
+    if not profile.stripe_customer_id:
+        raise BadInput("There is no subscription to manage yet.", status=409)
+    if not limits.spend("billing-portal", str(profile.user_id), limit=PORTAL_LINKS_PER_HOUR, per=HOUR):
+        raise BadInput("You have opened the billing page very often. Please wait a little.", status=429)
+    return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
 
 
 def _is_form(request: HttpRequest) -> bool:

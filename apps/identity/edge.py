@@ -22,7 +22,7 @@ NAME = "keycloak"
 AWAY = (502, 503, 504)  # a proxy before it, or itself, says that it is not there
 
 
-class Refusal(Exception):  # noqa: N818  (an answer the caller has asked to see, not a fault)
+class Refusal(Exception):
     """Keycloak's 4xx answer to a call whose caller said it would deal with that status."""
 
     def __init__(self, status: int, message: str) -> None:

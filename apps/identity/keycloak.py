@@ -52,7 +52,7 @@ class Keycloak(Identity):
             realm_name=settings.KEYCLOAK_REALM,
             client_id=settings.KEYCLOAK_ADMIN_CLIENT_ID,
             client_secret_key=settings.KEYCLOAK_ADMIN_CLIENT_SECRET,
-            timeout=(min(CONNECT_SECONDS, patience), patience),  # type: ignore[arg-type]  (handed to requests as it is)
+            timeout=(min(CONNECT_SECONDS, patience), patience),  # type: ignore[arg-type]  # handed to requests as it is
             max_retries=0,
             pool_maxsize=10,
         )

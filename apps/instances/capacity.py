@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
@@ -71,7 +72,7 @@ def board() -> list[Occupancy]:
         state.value: Count("seats", filter=Q(seats__state=state.value))
         for state in (Seat.State.HELD, Seat.State.ASSIGNED, Seat.State.RETAINED)
     }
-    instances = Instance.objects.select_related("product").annotate(**counts)
+    instances: Any = Instance.objects.select_related("product").annotate(**counts)
     return [
         Occupancy(
             id=instance.pk,

@@ -4,8 +4,7 @@ import datetime as dt
 import time
 from pathlib import Path
 
-from django.conf import settings
-
+from apps.sandbox import settings
 from apps.sandbox.store import store
 
 

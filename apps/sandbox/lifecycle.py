@@ -1,8 +1,6 @@
 """What happens once at the start of the sandbox, after a reset, and when the clock moves."""
 
-from django.conf import settings
-
-from apps.sandbox import clock
+from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import realm
 from apps.sandbox.store import store
 from apps.sandbox.stripe import life, webhooks

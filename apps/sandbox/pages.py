@@ -5,12 +5,11 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import path
 
-from apps.sandbox import clock, control, faults
+from apps.sandbox import clock, control, faults, settings
 from apps.sandbox.keycloak import groups, people, realm
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.store import store

@@ -16,7 +16,7 @@ import requests
 
 from apps.sandbox.walk_browser import Browser, WalkError
 
-STAFF, STAFF_PASSWORD = "admin.ada", "correct horse battery"  # noqa: S105  (the sandbox's own people)
+STAFF, STAFF_PASSWORD = "admin.ada", "correct horse battery"
 PASSWORD = "a long walk in the park"  # noqa: S105
 PATIENCE_SECONDS = 90
 MONTH_AND_A_BIT = 32 * 86_400

@@ -74,7 +74,9 @@ def readable(color: Color, *, on: Color) -> Color:
     hue, lightness, saturation = colorsys.rgb_to_hls(*color)
     target = 0.0 if luminance(on) > 0.18 else 1.0
     for percent in range(0, 101, 2):
-        moved = colorsys.hls_to_rgb(hue, lightness + (target - lightness) * percent / 100, saturation)
+        moved = colorsys.hls_to_rgb(
+            hue, lightness + (target - lightness) * percent / 100, saturation
+        )
         if contrast(moved, on) >= ENOUGH:
             return moved
     return (target, target, target)

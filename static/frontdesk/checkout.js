@@ -175,7 +175,7 @@
     const make = stripe.createEmbeddedCheckoutPage || stripe.initEmbeddedCheckout;
     embedded = await make.call(stripe, { fetchClientSecret: async () => answer.client_secret });
     at("payment-loading").hidden = true;
-    embedded.mount("#payment-frame");
+    embedded.mount("#payment-form");
   }
 
   function showPayment() {

@@ -13,7 +13,7 @@ from django.test import Client
 from apps.accounts import oidc
 from apps.accounts.models import UserProfile
 from apps.core import clock
-from tests.sandbox.keycloak_fixture import (  # noqa: F401  (fixtures)
+from tests.sandbox.keycloak_fixture import (  # noqa: F401  (two of them are fixtures)
     PASSWORD,
     Browser,
     Standin,
@@ -34,8 +34,8 @@ def local(url: str) -> str:
 class Person:
     """One browser: its cookies at Frontdesk (a Django test client) and at Keycloak."""
 
-    def __init__(self, standin: Standin) -> None:
-        self.standin = standin
+    def __init__(self, keycloak: Standin) -> None:
+        self.standin = keycloak
         self.here = Client()
         self.there = Browser()
 
@@ -75,7 +75,7 @@ def fresh_keys() -> Iterator[None]:
 
 
 @pytest.fixture
-def keycloak(standin: Standin, settings: Any, db: None) -> Standin:  # noqa: F811
+def keycloak(standin: Standin, settings: Any, db: None) -> Standin:  # noqa: F811  (that fixture)
     """The stand-in, with Frontdesk pointed at it."""
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
     settings.KEYCLOAK_ISSUER = f"{standin.keycloak}/realms/frontdesk"

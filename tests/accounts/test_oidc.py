@@ -199,7 +199,8 @@ def test_keys_are_fetched_once_and_again_for_an_unknown_id_but_not_for_each(forg
 def test_keys_are_fetched_again_after_ten_minutes(forger: Forger, monkeypatch: pytest.MonkeyPatch) -> None:
     oidc.KEYS.find("good")
     forger.keys = [jwk("next", "RS256")]
-    monkeypatch.setattr(oidc.time, "monotonic", lambda started=time.monotonic(): started + 601)
+    later = time.monotonic() + 601
+    monkeypatch.setattr(oidc.time, "monotonic", lambda: later)
     with pytest.raises(oidc.TokenError):
         oidc.KEYS.find("good")
 

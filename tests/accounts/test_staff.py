@@ -1,5 +1,6 @@
 """Staff by Keycloak group: gained, changed and lost at login; never more than the role says."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_each_role_may_what_the_one_before_may(db: None) -> None:
     roles.sync_staff_permissions()
     may = [set(Group.objects.get(name=name).permissions.values_list("pk", flat=True)) for name in roles.ROLES]
     assert list(roles.ROLES) == ["viewer", "support", "operator", "admin"]
-    for less, more in zip(may, may[1:], strict=False):
+    for less, more in pairwise(may):
         assert less < more
 
 

@@ -22,7 +22,12 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 
 DAY = dt.timedelta(days=1)
-FILLERS: dict[str, Callable[[], Any]] = {"BooleanField": bool, "DecimalField": int, "BigIntegerField": int, "IntegerField": int}
+FILLERS: dict[str, Callable[[], Any]] = {
+    "BooleanField": bool,
+    "DecimalField": int,
+    "BigIntegerField": int,
+    "IntegerField": int,
+}
 MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
 
 
@@ -39,9 +44,12 @@ def staff(db: None) -> Callable[[str], Client]:
     """A logged-in browser of somebody with that role; "" is a subscriber without any."""
 
     def login(role: str, *, csrf: bool = False) -> Client:
-        user, _ = User.objects.get_or_create(username=f"{role or 'customer'}-ada", defaults={"is_staff": bool(role)})
+        user, _ = User.objects.get_or_create(
+            username=f"{role or 'customer'}-ada", defaults={"is_staff": bool(role)}
+        )
         if role:
-            sync_staff_permissions()
+            if not Group.objects.filter(name=role).exists():
+                sync_staff_permissions()
             user.groups.set([Group.objects.get(name=role)])
         client = Client(enforce_csrf_checks=csrf)
         client.force_login(user)
@@ -74,9 +82,15 @@ def world(db: None) -> World:
 def fill(count: int) -> World:
     """`count` rows of every kind the console shows."""
     made = World()
-    made.cloud = Product.objects.create(slug="cloud", name="Cloud", is_app=True, needs_instance=True)
+    made.cloud = Product.objects.create(
+        slug="cloud", name="Cloud", is_app=True, needs_instance=True
+    )
     made.plan = Product.objects.create(
-        slug="plan", name="Family", placement="plan", grants={"storage_gb": 100}, features=["Calendar", "Files"]
+        slug="plan",
+        name="Family",
+        placement="plan",
+        grants={"storage_gb": 100},
+        features=["Calendar", "Files"],
     )
     made.plan.includes.add(made.cloud)
     for index in range(max(2, count)):
@@ -105,9 +119,18 @@ def _person(made: World, index: int) -> None:
     made.profiles.append(profile)
     instance = made.instances[index % len(made.instances)]
     made.seats.append(
-        Seat.objects.create(profile=profile, product=made.cloud, instance=instance, state="assigned", created_at=now, changed_at=now)
+        Seat.objects.create(
+            profile=profile,
+            product=made.cloud,
+            instance=instance,
+            state="assigned",
+            created_at=now,
+            changed_at=now,
+        )
     )
-    Instance.objects.filter(pk=instance.pk).update(allocated_seats=Seat.objects.filter(instance=instance).count())
+    Instance.objects.filter(pk=instance.pk).update(
+        allocated_seats=Seat.objects.filter(instance=instance).count()
+    )
     subscription = Subscription.objects.create(
         stripe_id=f"sub_{index:04d}", customer_id=f"cus_{index:04d}", status="active", stripe_created_at=now,
         current_period_end=now + 30 * DAY, fetched_at=now,
@@ -116,41 +139,81 @@ def _person(made: World, index: int) -> None:
         profile=profile, subscription=subscription, stripe_item_id=f"si_{index:04d}", stripe_price_id=f"price_{index:04d}",
         product=made.plan, unit_amount=1200, currency="eur", interval="month", current_period_end=now + 30 * DAY,
     )  # fmt: skip
-    addon = Product.objects.create(slug=f"storage_{index}", name=f"Storage {index}", placement="storage", parent=made.plan)
-    ProductPrice.objects.create(product=addon, stripe_price_id=f"price_{index:04d}", interval="month", unit_amount=500)
+    addon = Product.objects.create(
+        slug=f"storage_{index}", name=f"Storage {index}", placement="storage", parent=made.plan
+    )
+    ProductPrice.objects.create(
+        product=addon, stripe_price_id=f"price_{index:04d}", interval="month", unit_amount=500
+    )
     SeatWait.objects.create(profile=profile, product=addon, since=now)
-    Signup.objects.create(username=user.username, email=user.email, profile=profile, created_at=now, basket={"plan": 1})
-    apps.get_model("storefront", "WaitlistEntry").objects.create(email=f"wait-{index}@example.com", product=made.cloud, created_at=now)
+    Signup.objects.create(
+        username=user.username,
+        email=user.email,
+        profile=profile,
+        created_at=now,
+        basket={"plan": 1},
+    )
+    apps.get_model("storefront", "WaitlistEntry").objects.create(
+        email=f"wait-{index}@example.com", product=made.cloud, created_at=now
+    )
     made.overrides.append(
         AccessOverride.objects.create(
-            profile=profile, kind="grant", reason="a friend of the house", created_by="staff:bob", created_at=now,
-            starts_at=now, ends_at=now + DAY,
-        )  # fmt: skip
+            profile=profile,
+            kind="grant",
+            reason="a friend of the house",
+            created_by="staff:bob",
+            created_at=now,
+            starts_at=now,
+            ends_at=now + DAY,
+        )
     )
     made.overrides[-1].products.add(made.plan)
     made.events.append(
         InboundEvent.objects.create(
-            stripe_event_id=f"evt_{index:04d}", type="invoice.paid", object_id=f"in_{index:04d}", customer_id=f"cus_{index:04d}",
-            stripe_created_at=now, received_at=now, body='{"id": "evt", "data": {"client_secret": "never-shown"}}',
-        )  # fmt: skip
+            stripe_event_id=f"evt_{index:04d}",
+            type="invoice.paid",
+            object_id=f"in_{index:04d}",
+            customer_id=f"cus_{index:04d}",
+            stripe_created_at=now,
+            received_at=now,
+            body='{"id": "evt", "data": {"client_secret": "never-shown"}}',
+        )
     )
     made.jobs.append(
         Job.objects.create(
-            kind="handle_event", key=f"evt_{index:04d}", lane=f"customer:cus_{index:04d}", state="dead", attempts=4, not_before=now,
-            created_at=now, last_error="Stripe said no.", history=[{"at": now.isoformat(), "outcome": "dead", "reason": "no"}],
-        )  # fmt: skip
+            kind="handle_event",
+            key=f"evt_{index:04d}",
+            lane=f"customer:cus_{index:04d}",
+            state="dead",
+            attempts=4,
+            not_before=now,
+            created_at=now,
+            last_error="Stripe said no.",
+            history=[{"at": now.isoformat(), "outcome": "dead", "reason": "no"}],
+        )
     )
     Notification.objects.create(
         key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
         state="failed", created_at=now,
     )  # fmt: skip
-    audit.record(subject=profile.subject, action="access_changed", before={"state": "none"}, after={"state": "active"})
+    audit.record(
+        subject=profile.subject,
+        action="access_changed",
+        before={"state": "none"},
+        after={"state": "active"},
+    )
 
 
 def _mirror(count: int) -> None:
     for name in MIRROR:
         for index in range(count):
-            data = {"id": f"{name.lower()}_{index}", "status": "active", "email": "a@example.com", "amount": 500, "currency": "eur"}
+            data = {
+                "id": f"{name.lower()}_{index}",
+                "status": "active",
+                "email": "a@example.com",
+                "amount": 500,
+                "currency": "eur",
+            }
             _bare(name, f"{name.lower()}_{index}", data)
 
 
@@ -163,7 +226,9 @@ def _bare(name: str, identity: str, data: dict[str, Any]) -> Any:
             continue
         if column.remote_field:
             target = column.remote_field.model
-            other = target.objects.first() or _bare(target.__name__, f"{name.lower()}_parent", {"id": "parent"})
+            other = target.objects.first() or _bare(
+                target.__name__, f"{name.lower()}_parent", {"id": "parent"}
+            )
             setattr(row, column.attname, other.id)
         else:
             setattr(row, column.attname, FILLERS.get(column.get_internal_type(), clock.now)())

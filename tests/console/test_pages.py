@@ -15,14 +15,17 @@ from django.urls import reverse
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.console.admin.mirror import MirrorAdmin
-from apps.core.models import AuditEntry, Job
+from apps.core import clock
+from apps.core.models import AuditEntry, Dependency, Job
 from apps.instances.models import Instance
 from tests.console.conftest import World, fill
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.console.urls")]
+pytestmark = pytest.mark.django_db
 
 Staff = Callable[..., Client]
 ROLES = ("viewer", "support", "operator", "admin")
+# Sorted lists, filters by one row, and combinations: the same page again.
+SKIPPED = re.compile(r"logout|[?&]o=|&|__id__exact|_changelist_filters|_popup|/history/")
 EDITORS = {Product: "admin", ProductPrice: "admin", Instance: "admin"}
 
 
@@ -63,7 +66,10 @@ def test_only_our_own_pages_are_registered_and_no_secret_table_is_among_them() -
 
 def test_an_anonymous_visitor_is_sent_to_log_in_everywhere(models: list[Any]) -> None:
     client = Client()
-    for address in [reverse("admin:index"), *(url for model in models for url in pages_of(model).values())]:
+    for address in [
+        reverse("admin:index"),
+        *(url for model in models for url in pages_of(model).values()),
+    ]:
         answer = client.get(address)
         assert answer.status_code == 302, address
         assert answer["Location"].startswith(reverse("admin:login")), address
@@ -71,13 +77,19 @@ def test_an_anonymous_visitor_is_sent_to_log_in_everywhere(models: list[Any]) ->
 
 def test_a_subscriber_gets_403_and_no_login_that_loops(models: list[Any], staff: Staff) -> None:
     client = staff("")
-    for address in [reverse("admin:index"), reverse("admin:login"), *(url for model in models for url in pages_of(model).values())]:
+    for address in [
+        reverse("admin:index"),
+        reverse("admin:login"),
+        *(url for model in models for url in pages_of(model).values()),
+    ]:
         for method in (client.get, client.post):
             assert method(address).status_code == 403, address
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: list[Any], staff: Staff) -> None:
+def test_each_role_sees_all_pages_and_adds_only_what_it_may(
+    role: str, models: list[Any], staff: Staff
+) -> None:
     client = staff(role)
     assert client.get(reverse("admin:index")).status_code == 200
     for model in models:
@@ -90,17 +102,23 @@ def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: l
         assert client.post(pages["delete"], {"post": "yes"}).status_code == 403, pages
 
 
-def test_staff_without_any_role_see_the_dashboard_and_no_page(models: list[Any], staff: Staff) -> None:
+def test_staff_without_any_role_see_the_dashboard_and_no_page(
+    models: list[Any], staff: Staff
+) -> None:
     client = staff("viewer")
     client.get(reverse("admin:index"))
     User.objects.get(username="viewer-ada").groups.clear()
     assert client.get(reverse("admin:index")).status_code == 200
     for model in models:
         pages = pages_of(model)
-        assert {client.get(pages["list"]).status_code, client.get(pages["detail"]).status_code} == {403}, pages
+        assert {client.get(pages["list"]).status_code, client.get(pages["detail"]).status_code} == {
+            403
+        }, pages
 
 
-def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_row(world: World, staff: Staff) -> None:
+def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_row(
+    world: World, staff: Staff
+) -> None:
     client = staff("admin")
     before = fingerprint()
     seen: set[str] = set()
@@ -114,21 +132,25 @@ def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_ro
         assert answer.status_code == 200, (address, answer.status_code)
         text = answer.content.decode()
         for found in re.findall(r'(?:href|hx-get)="(/admin/[^"#]*|\?[^"#]*)"', text):
-            found = found.replace("&amp;", "&")
-            ahead.append(address.partition("?")[0] + found if found.startswith("?") else found)
-        ahead = [one for one in ahead if "logout" not in one and len(one.split("&")) < 3 and "o=" not in one]
-    assert len(seen) > 150
+            link = found.replace("&amp;", "&")
+            ahead.append(address.partition("?")[0] + link if link.startswith("?") else link)
+        ahead = [one for one in ahead if not SKIPPED.search(one)]
+    assert len(seen) > 90
     assert fingerprint() == before
 
 
 def fingerprint() -> dict[str, str]:
     """A checksum of every table a page could change; sessions and the cache may move."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+        cursor.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+        )
         names = [row[0] for row in cursor.fetchall() if row[0] not in {"django_session", "cache"}]
         sums = {}
         for name in names:
-            cursor.execute(f'SELECT coalesce(md5(string_agg(t::text, \',\' ORDER BY t::text)), \'\') FROM "{name}" t')
+            cursor.execute(
+                f"SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM \"{name}\" t"
+            )
             sums[name] = cursor.fetchone()[0]
     return sums
 
@@ -164,12 +186,16 @@ def queries(client: Client, model: Any) -> int:
     return len(captured)
 
 
-def test_the_dashboard_needs_at_most_ten_queries_and_none_while_its_numbers_are_fresh(world: World, staff: Staff) -> None:
+def test_the_dashboard_needs_at_most_ten_queries_and_none_while_its_numbers_are_fresh(
+    world: World, staff: Staff
+) -> None:
     client = staff("viewer")
+    client.get(reverse("admin:index"))  # the first visit of a minute is noted in the session
+    dashboard.forget()
     with CaptureQueriesContext(connection) as cold:
         answer = client.get(reverse("admin:index"))
     assert answer.status_code == 200
-    assert len(cold) <= 10, [query["sql"][:90] for query in cold.captured_queries]
+    assert len(cold) <= 10, "\n".join(query["sql"][:120] for query in cold.captured_queries)
     with CaptureQueriesContext(connection) as warm:
         client.get(reverse("admin:index"))
     assert len(warm) <= 4
@@ -177,7 +203,12 @@ def test_the_dashboard_needs_at_most_ten_queries_and_none_while_its_numbers_are_
 
 def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff) -> None:
     Job.objects.filter(key="evt_0000").update(state="blocked")
+    now = clock.now()
+    Dependency.objects.create(
+        name="stripe", down_since=now, probe_at=now, reason="No answer within 10 s."
+    )
     text = staff("viewer").get(reverse("admin:index")).content.decode()
+    assert "Stripe does not answer" in text
     assert "1 need a decision, 2 gave up" in text
     assert "3 not sent" in text
     assert "No worker has ever run here" in text
@@ -190,30 +221,43 @@ def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff)
     [("cus_0001", 1), ("sub_0002", 1), ("person-1", 1), ("person-1@example.com", 1), ("person", 3), ("PERSON-2@EXAMPLE.com", 1),
      ("00000000-0000-4000-8000-000000000001", 1), ("nobody", 0), ("cus_none", 0), ("99999999999999999999999", 0), ("%", 0)],
 )  # fmt: skip
-def test_search_finds_a_subscriber_by_whatever_names_one(term: str, found: int, world: World, staff: Staff) -> None:
+def test_search_finds_a_subscriber_by_whatever_names_one(
+    term: str, found: int, world: World, staff: Staff
+) -> None:
     answer = staff("viewer").get(reverse("admin:accounts_userprofile_changelist"), {"q": term})
     assert answer.context["cl"].result_count == found
 
 
 def test_people_are_found_on_the_pages_of_what_they_have(world: World, staff: Staff) -> None:
     client = staff("viewer")
-    for page in ("instances_seat", "access_accessoverride", "notifications_notification", "instances_seatwait"):
+    for page in (
+        "instances_seat",
+        "access_accessoverride",
+        "notifications_notification",
+        "instances_seatwait",
+    ):
         answer = client.get(reverse(f"admin:{page}_changelist"), {"q": "person-1"})
         assert answer.context["cl"].result_count == 1, page
-    answer = client.get(reverse("admin:core_auditentry_changelist"), {"q": f"profile:{world.profiles[0].pk}"})
+    answer = client.get(
+        reverse("admin:core_auditentry_changelist"), {"q": f"profile:{world.profiles[0].pk}"}
+    )
     assert answer.context["cl"].result_count == 1
 
 
 def test_no_secret_is_on_any_page(world: World, staff: Staff) -> None:
     client = staff("admin")
     event, mail = world.events[0], "notifications_notification"
-    text = client.get(reverse("admin:billing_inboundevent_change", args=[event.pk])).content.decode()
+    text = client.get(
+        reverse("admin:billing_inboundevent_change", args=[event.pk])
+    ).content.decode()
     assert "client_secret" in text
     assert "never-shown" not in text
     row = admin.site._registry
     for model in row:
         if model._meta.label == "notifications.Notification":
-            found = client.get(reverse(f"admin:{mail}_change", args=[model.objects.first().pk])).content.decode()
+            found = client.get(
+                reverse(f"admin:{mail}_change", args=[model.objects.first().pk])
+            ).content.decode()
             assert "987654" not in found
 
 
@@ -223,7 +267,9 @@ def test_the_body_of_an_event_is_for_operators(world: World, staff: Staff) -> No
     assert "client_secret" in staff("operator").get(address).content.decode()
 
 
-def test_the_console_has_its_own_content_policy_and_no_inline_script(world: World, staff: Staff) -> None:
+def test_the_console_has_its_own_content_policy_and_no_inline_script(
+    world: World, staff: Staff
+) -> None:
     client = staff("admin")
     for model in admin.site._registry:
         for kind, address in pages_of(model).items():
@@ -233,24 +279,46 @@ def test_the_console_has_its_own_content_policy_and_no_inline_script(world: Worl
             policy = answer["Content-Security-Policy"]
             assert "script-src 'self' 'unsafe-eval';" in policy, address
             assert "'unsafe-inline'" not in policy.replace("style-src 'self' 'unsafe-inline'", "")
-            scripts = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode())
+            scripts = re.findall(
+                r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode()
+            )
             assert not scripts, (address, scripts)
 
 
-@pytest.mark.parametrize("query", ["?q=%00", "?p=99999999", "?p=x", "?state__exact=%00", "?bogus=1", "?id__exact=x", "?_facets=1"])
-def test_hostile_addresses_get_an_answer_and_not_a_fault(query: str, world: World, staff: Staff) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?q=%00",
+        "?p=99999999",
+        "?p=x",
+        "?state__exact=%00",
+        "?bogus=1",
+        "?id__exact=x",
+        "?_facets=1",
+    ],
+)
+def test_hostile_addresses_get_an_answer_and_not_a_fault(
+    query: str, world: World, staff: Staff
+) -> None:
     client = staff("admin")
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        assert client.get(reverse(f"{name}_changelist") + query).status_code in {200, 302, 400}, (model, query)
+        assert client.get(reverse(f"{name}_changelist") + query).status_code in {200, 302, 400}, (
+            model,
+            query,
+        )
 
 
 @pytest.mark.parametrize("identity", ["0", "x", "999999999999999999999", "a'b", "_00"])
-def test_rows_that_are_not_there_lead_back_or_to_404(identity: str, world: World, staff: Staff) -> None:
+def test_rows_that_are_not_there_lead_back_or_to_404(
+    identity: str, world: World, staff: Staff
+) -> None:
     client = staff("admin")
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        assert client.get(reverse(f"{name}_change", args=[identity])).status_code in {302, 404}, model
+        assert client.get(reverse(f"{name}_change", args=[identity])).status_code in {302, 404}, (
+            model
+        )
 
 
 def test_the_command_palette_finds_people_and_survives_nonsense(world: World, staff: Staff) -> None:
@@ -261,37 +329,68 @@ def test_the_command_palette_finds_people_and_survives_nonsense(world: World, st
     assert client.get(reverse("admin:search") + "?s=%00").status_code == 400
 
 
-def test_login_goes_to_keycloak_and_comes_back_only_to_this_site(world: World, staff: Staff) -> None:
+def test_login_goes_to_keycloak_and_comes_back_only_to_this_site(
+    world: World, staff: Staff
+) -> None:
     visitor = Client()
     answer = visitor.get(reverse("admin:login"), {"next": "/admin/core/job/"})
     assert answer["Location"].endswith("/accounts/oidc/keycloak/login/?next=/admin/core/job/")
-    assert "evil" not in visitor.get(reverse("admin:login"), {"next": "https://evil.example"})["Location"]
-    assert staff("viewer").get(reverse("admin:login"), {"next": "/admin/core/job/"})["Location"] == "/admin/core/job/"
+    assert (
+        "evil"
+        not in visitor.get(reverse("admin:login"), {"next": "https://evil.example"})["Location"]
+    )
+    assert (
+        staff("viewer").get(reverse("admin:login"), {"next": "/admin/core/job/"})["Location"]
+        == "/admin/core/job/"
+    )
 
 
 def test_logout_is_the_one_logout_and_only_by_post(world: World, staff: Staff) -> None:
     client = staff("viewer")
     assert client.get(reverse("admin:logout")).status_code == 405
-    answer = client.post(reverse("admin:logout"))
-    assert (answer.status_code, answer["Location"]) == (307, "/logout/")
     assert client.get(reverse("admin:password_change")).status_code == 404
+    assert client.post(reverse("admin:logout")).status_code in {302, 307}
+    client.post(reverse("logout"))
+    assert client.get(reverse("admin:index")).status_code == 302
 
 
-def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(world: World, staff: Staff) -> None:
+def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(
+    world: World, staff: Staff
+) -> None:
     client = staff("admin")
     for model, page in admin.site._registry.items():
         if not isinstance(page, MirrorAdmin):
             continue
         name = model._meta.model_name
-        answer = client.post(f"/admin/djstripe/{name}/action/_cancel/{name}/", {"_selected_action": "1"})
+        answer = client.post(
+            f"/admin/djstripe/{name}/action/_cancel/{name}/", {"_selected_action": "1"}
+        )
         assert answer.status_code in {302, 404, 403}
-        assert b"As Stripe has it" in client.get(reverse(f"admin:djstripe_{name}_change", args=[model.objects.first().pk])).content
+        assert (
+            b"As Stripe has it"
+            in client.get(
+                reverse(f"admin:djstripe_{name}_change", args=[model.objects.first().pk])
+            ).content
+        )
 
 
 def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
     profile = world.profiles[0]
-    text = staff("viewer").get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
-    for part in ("person-0", "Why", "Timeline", "Cloud 0", "invoice.paid", "a friend of the house", "storage_gb 100", "signup code"):
+    text = (
+        staff("viewer")
+        .get(reverse("admin:accounts_userprofile_change", args=[profile.pk]))
+        .content.decode()
+    )
+    for part in (
+        "person-0",
+        "Why",
+        "Timeline",
+        "Cloud 0",
+        "invoice.paid",
+        "a friend of the house",
+        "storage_gb",
+        "signup code",
+    ):
         assert part in text, part
     fragment = staff("viewer").get(reverse("admin:accounts_userprofile_plan", args=[profile.pk]))
     assert fragment.status_code == 200
@@ -319,7 +418,11 @@ def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: S
         "plan", "Family and friends", {"storage_gb": 200}, ["Calendar", "Files", "Photos"],
     )  # fmt: skip
     entry = AuditEntry.objects.get(subject_kind="product", subject_id=str(plan.pk))
-    assert (entry.action, entry.actor, entry.reason) == ("product_changed", "staff:admin-ada", "More storage for everybody")
+    assert (entry.action, entry.actor, entry.reason) == (
+        "product_changed",
+        "staff:admin-ada",
+        "More storage for everybody",
+    )
     assert entry.before["grants"] == {"storage_gb": 100}
     assert entry.after["grants"] == {"storage_gb": 200}
     assert "includes" not in entry.after
@@ -328,19 +431,38 @@ def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: S
 def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: Staff) -> None:
     client = staff("admin")
     data = {"product": world.plan.pk, "stripe_price_id": "price_new", "interval": "year", "unit_amount": "9900", "currency": "EUR", "is_active": "on", "reason": "The yearly plan"}  # fmt: skip
-    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}).status_code == 200
+    assert (
+        client.post(
+            reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}
+        ).status_code
+        == 200
+    )
     assert client.post(reverse("admin:catalog_productprice_add"), data).status_code == 302
     price = ProductPrice.objects.get(stripe_price_id="price_new")
     assert price.currency == "eur"
-    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}).status_code == 200
-    client.post(reverse("admin:catalog_productprice_change", args=[price.pk]), {"unit_amount": "1", "reason": "No longer offered"})
+    assert (
+        client.post(
+            reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}
+        ).status_code
+        == 200
+    )
+    client.post(
+        reverse("admin:catalog_productprice_change", args=[price.pk]),
+        {"unit_amount": "1", "reason": "No longer offered"},
+    )
     price.refresh_from_db()
     assert (price.unit_amount, price.is_active) == (9900, False)
-    actions = AuditEntry.objects.filter(subject_kind="price").order_by("id").values_list("action", flat=True)
+    actions = (
+        AuditEntry.objects.filter(subject_kind="price")
+        .order_by("id")
+        .values_list("action", flat=True)
+    )
     assert list(actions) == ["price_created", "price_changed"]
 
 
-def test_an_instance_is_created_by_its_domain_with_caps_in_order(world: World, staff: Staff) -> None:
+def test_an_instance_is_created_by_its_domain_with_caps_in_order(
+    world: World, staff: Staff
+) -> None:
     data = {"product": world.cloud.pk, "slug": "cloud-new", "name": "New", "url": "https://new.example.com", "soft_cap": "5",
             "allocation_cap": "5", "hard_cap": "9", "is_active": "on", "auto_allocate": "on", "reason": "The others fill up"}  # fmt: skip
     address = reverse("admin:instances_instance_add")

@@ -106,7 +106,10 @@ def start():
 @pytest.fixture
 def stack(start):
     stack = start()
-    wait_for(has_beaten, seconds=30, what="the cluster's first beat")
+    wait_for(
+        lambda: has_beaten() or stack.process.poll(), seconds=30, what="the cluster's first beat"
+    )
+    assert stack.process.poll() is None
     stack.members()
     return stack
 
@@ -194,12 +197,12 @@ def test_a_killed_watchdog_takes_its_cluster_with_it(stack):
 
 
 def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(stack):
-    jobs.defer("sleep", "last-2")
-    wait_for(lambda: pid_of("last-2", "asleep"), seconds=10, what="the job's start")
+    jobs.defer("sleep", "last-3")
+    wait_for(lambda: pid_of("last-3", "asleep"), seconds=10, what="the job's start")
     family = stack.members()
     stack.process.terminate()
     assert stack.process.wait(20) == 0
-    assert traces("last-2", "awake").count() == 1
+    assert traces("last-3", "awake").count() == 1
     assert Job.objects.get().state == "done"
     assert not [process for process in family if alive(process)]
 

@@ -1,5 +1,6 @@
 """Many at once: faults F30, F31, F32 and F35, each guard also switched off (the mutant), which must show the fault."""
 
+import contextlib
 import datetime as dt
 import random
 import time
@@ -107,10 +108,8 @@ def act(dice, product, profile, instance):
     elif roll < 0.95:
         seat = Seat.objects.filter(profile=profile).exclude(state="released").first()
         if seat:
-            try:
+            with contextlib.suppress(allocation.BadInput):  # full, closed or the same
                 allocation.move(seat=seat, instance=instance, **STAFF)
-            except allocation.BadInput:
-                pass
     elif roll < 0.98:
         hard = dice.randint(3, 14)
         allocation.change_caps(

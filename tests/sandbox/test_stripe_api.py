@@ -1,11 +1,13 @@
 """The API's manners: keys, idempotency, pages, expansion, errors; catalogue, customers and money."""
 
+import re
 from typing import Any
 
 import pytest
 import requests
 import stripe
 
+from apps.sandbox.stripe.forms import PARAMETERS
 from tests.sandbox.stripe_fixture import KEY, Shop
 
 
@@ -333,3 +335,36 @@ def test_endpoints_configurations_coupons_and_intents_have_their_shapes(shop: Sh
     )
     assert intent.status == "succeeded"
     assert shop.v1.accounts.retrieve_current().id.startswith("acct_")
+
+
+def test_a_refused_change_changes_nothing(shop: Shop) -> None:
+    made = shop.subscribe()
+    wish: Any = {"metadata": {"a": "1"}, "cancel_at": 5, "discounts": [{"coupon": "none"}]}
+    with pytest.raises(stripe.InvalidRequestError):
+        shop.v1.subscriptions.update(made["id"], wish)
+    assert shop.subscription(made["id"])["metadata"] == {}
+    with pytest.raises(stripe.InvalidRequestError, match="No such coupon"):
+        shop.subscribe(discounts=[{"coupon": "none"}])
+    assert len(shop.v1.subscriptions.list({"status": "all"}).data) == 1
+
+
+def test_the_command_line_tools_way_to_complete_a_session_works(shop: Shop) -> None:
+    session = shop.session()
+    assert call(shop, "GET", f"/v1/payment_pages/{session['id']}").json()["id"] == session["id"]
+    form = {"payment_method": "pm_card_visa", "expected_amount": "1000"}
+    done = call(shop, "POST", f"/v1/payment_pages/{session['id']}/confirm", data=form).json()
+    assert (done["status"], done["payment_status"]) == ("complete", "paid")
+    charge = call(
+        shop, "POST", "/v1/charges", data={"amount": "100", "currency": "usd", "source": "tok_visa"}
+    )
+    assert charge.json()["paid"] is True
+
+
+def test_every_address_of_the_table_is_served(shop: Shop) -> None:
+    """No operation the parameters name answers "Unrecognized request URL"."""
+    for operation in PARAMETERS:
+        method, path = operation.split(" ")
+        answer = call(shop, method, re.sub(r"\{[^}]+\}", "none", path))
+        message = answer.json().get("error", {}).get("message", "")
+        assert answer.status_code in (200, 400, 402, 404), operation
+        assert "Unrecognized" not in message, operation

@@ -177,3 +177,16 @@ def test_the_script_offers_both_names(shop: Shop) -> None:
     for name in ("createEmbeddedCheckoutPage", "initEmbeddedCheckout", "unmount", "destroy"):
         assert name in script.text
     assert requests.get(f"{shop.url}/stripe/js/../../settings.py", timeout=30).status_code == 404
+
+
+def test_something_bought_once_is_on_the_first_invoice(shop: Shop) -> None:
+    once = shop.v1.prices.create(
+        {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Setup"}}
+    ).id
+    items: Any = [{"price": shop.price(), "quantity": 1}, {"price": once, "quantity": 2}]
+    session = shop.session(line_items=items)
+    assert session["amount_total"] == 2400
+    shop.pay(session)
+    done = shop.v1.checkout.sessions.retrieve(session["id"], {"expand": ["invoice"]})
+    assert done.invoice.amount_paid == 2400
+    assert len(shop.subscription(done.subscription)["items"]["data"]) == 1

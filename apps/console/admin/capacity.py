@@ -1,4 +1,4 @@
-"""Where people sit: instances with their caps, seats, and who waits. Seats and caps change through instances.allocation only."""
+"""Instances, their caps and how full they are. Caps change through instances.allocation only."""
 
 from typing import Any, ClassVar, override
 
@@ -8,19 +8,24 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
-from apps.access import reconcile
 from apps.catalog.models import Product
 from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, link_column, person_column, state_column, time_column
-from apps.console.dialogs import ConfirmedDialog, ReasonDialog, dialog_action
+from apps.console.columns import (
+    badge,
+    link_column,
+    time_column,
+)
+from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.fields import ReasonField
-from apps.core.errors import BadInput
 from apps.instances import allocation
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance
 
 CAPS = ("soft_cap", "allocation_cap", "hard_cap")
 
@@ -30,18 +35,30 @@ class CapsDialog(ReasonDialog):
 
     model = Instance
     form_before_template = "console/dialogs/caps.html"
-    soft_cap = forms.IntegerField(min_value=0, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
-    allocation_cap = forms.IntegerField(min_value=1, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
-    hard_cap = forms.IntegerField(min_value=2, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+    soft_cap = forms.IntegerField(
+        min_value=0, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
+    )
+    allocation_cap = forms.IntegerField(
+        min_value=1, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
+    )
+    hard_cap = forms.IntegerField(
+        min_value=2, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
+    )
 
     @override
     def prepare(self) -> None:
         for name in CAPS:
             self.fields[name].initial = getattr(self.target, name)
 
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+    @override
+    def get_before_template_context(
+        self, request: HttpRequest, object_id: str | None = None
+    ) -> dict[str, Any]:
         """The instance as it is."""
-        return {"instance": self.target, "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get())}
+        return {
+            "instance": self.target,
+            "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get()),
+        }
 
 
 class OpenDialog(ReasonDialog):
@@ -49,7 +66,10 @@ class OpenDialog(ReasonDialog):
 
     model = Instance
     is_active = forms.BooleanField(
-        required=False, label="In use", widget=UnfoldBooleanSwitchWidget, help_text="Off: nobody is put or moved here."
+        required=False,
+        label="In use",
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Off: nobody is put or moved here.",
     )
     auto_allocate = forms.BooleanField(
         required=False, label="New people may be put here", widget=UnfoldBooleanSwitchWidget
@@ -59,23 +79,6 @@ class OpenDialog(ReasonDialog):
     def prepare(self) -> None:
         for name in ("is_active", "auto_allocate"):
             self.fields[name].initial = getattr(self.target, name)
-
-
-class MoveDialog(ConfirmedDialog):
-    """Another instance of the same product."""
-
-    model = Seat
-    instance = forms.ModelChoiceField(
-        Instance.objects.none(), widget=UnfoldAdminSelectWidget, help_text="The data on the old instance is not moved."
-    )
-
-    @override
-    def prepare(self) -> None:
-        super().prepare()
-        others = Instance.objects.filter(product=self.target.product_id, is_active=True).exclude(pk=self.target.instance_id)
-        field: Any = self.fields["instance"]
-        field.queryset = others
-        field.label_from_instance = lambda row: f"{row.name}: {row.allocated_seats} of {row.hard_cap} seats"
 
 
 class InstanceForm(forms.ModelForm[Any]):
@@ -98,14 +101,21 @@ class InstanceForm(forms.ModelForm[Any]):
         data = super().clean() or {}
         soft, allocated, hard = (data.get(name) for name in CAPS)
         if None not in (soft, allocated, hard) and not soft < allocated < hard:  # type: ignore[operator]
-            self.add_error("soft_cap", "The soft cap must be below the allocation cap, and that below the hard cap.")
+            self.add_error(
+                "soft_cap",
+                "The soft cap must be below the allocation cap, and that below the hard cap.",
+            )
         return data
 
 
 def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Instances with their live seats counted by state, in the same query."""
     states = ("assigned", "retained", "held")
-    return rows.annotate(**{state: Count("seats", filter=Q(seats__state=state)) for state in states})
+    counts: dict[str, Any] = {
+        state: Count("seats", filter=Q(seats__state=state)) for state in states
+    }
+    found: QuerySet[Any] = rows.annotate(**counts)
+    return found
 
 
 @admin.register(Instance)
@@ -118,7 +128,10 @@ class InstanceAdmin(ConsoleAdmin):
     list_select_related = ("product",)
     list_after_template = "console/legend.html"
     ordering = ("product__position", "slug")
-    search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "text": "slug__icontains name__icontains",
+        "number": "pk",
+    }
     search_help_text = "Name"
     actions_detail: ClassVar[Any] = ["change_caps", "open_or_close"]
     change_form_outer_before_template = "console/instance.html"
@@ -146,7 +159,7 @@ class InstanceAdmin(ConsoleAdmin):
     def taken(self, row: Any) -> SafeString:
         """Seats against the three caps."""
         return format_html(
-            '<b>{}</b> <span class="fd-quiet">/ {} / {} / {}</span>',
+            '<span class="fd-nowrap"><b>{}</b> <span class="fd-quiet">/ {} / {} / {}</span></span>',
             row.allocated_seats, row.soft_cap, row.allocation_cap, row.hard_cap,
         )  # fmt: skip
 
@@ -177,7 +190,11 @@ class InstanceAdmin(ConsoleAdmin):
 
     @override
     def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
     ) -> Any:
         """The page, with the bar on top."""
         row = self.get_object(request, object_id) if object_id else None
@@ -195,9 +212,13 @@ class InstanceAdmin(ConsoleAdmin):
         """Set the three caps; nobody is evicted."""
         data = form.cleaned_data
         caps = {name: data[name] for name in CAPS}
-        found = allocation.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
+        found = allocation.change_caps(
+            instance=form.target, actor=form.actor, reason=data["reason"], **caps
+        )
         over = found.allocated_seats - found.hard_cap
-        return f"{found} has new caps." + (f" It is {over} over its hard cap; nobody was evicted." if over > 0 else "")
+        return f"{found} has new caps." + (
+            f" It is {over} over its hard cap; nobody was evicted." if over > 0 else ""
+        )
 
     @dialog_action(
         title="Open or close", permission="change_capacity", form=OpenDialog, icon="door_open",
@@ -211,69 +232,3 @@ class InstanceAdmin(ConsoleAdmin):
             actor=form.actor, reason=data["reason"],
         )  # fmt: skip
         return f"{found} is {'open' if found.is_active and found.auto_allocate else 'closed to new people'}."
-
-
-@admin.register(Seat)
-class SeatAdmin(ConsoleAdmin):
-    """Who sits where."""
-
-    list_display = ("seat", "person", "product_link", "instance_link", "state_label", "held", "changed")
-    list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter), ("instance", RelatedDropdownFilter))
-    list_select_related = ("profile__user", "product", "instance")
-    search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
-    search_help_text = "Username, address or cus_…"
-    actions_detail: ClassVar[Any] = ["move"]
-    fields = ("person", ("product_link", "instance_link"), "state_label", "held", ("created", "changed", "ended"))
-
-    person = person_column()
-    product_link = link_column("product", "Product")
-    instance_link = link_column("instance", "Instance")
-    state_label = state_column()
-    held = time_column("held_until", "Held until")
-    created = time_column("created_at", "Since")
-    changed = time_column("changed_at", "Changed")
-    ended = time_column("released_at", "Released")
-
-    @admin.display(description="Seat", ordering="pk")
-    def seat(self, row: Seat) -> str:
-        """Its number."""
-        return f"seat {row.pk}"
-
-    @dialog_action(title="Move seat", permission="allocate_seat", form=MoveDialog, icon="move_down", danger=True)
-    def move(self, _request: HttpRequest, form: MoveDialog) -> str:
-        """Move it, then let the reconciler take the groups along."""
-        data, profile = form.cleaned_data, form.target.profile
-        if form.target.state == Seat.State.RELEASED:
-            raise BadInput("A released seat cannot be moved.")
-        moved = allocation.move(seat=form.target, instance=data["instance"], actor=form.actor, reason=data["reason"])
-        reconcile.enqueue(profile, reason=f"seat moved by {form.actor}")
-        return f"{profile} sits on {moved.instance} now."
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Nothing can be done to a released seat."""
-        found = super().get_actions_detail(request, object_id)
-        live = Seat.objects.exclude(state=Seat.State.RELEASED).filter(pk=object_id) if str(object_id).isdigit() else None
-        return found if live is not None and live.exists() else []
-
-
-@admin.register(SeatWait)
-class SeatWaitAdmin(ConsoleAdmin):
-    """Who has paid and has no seat; the longest waiting first."""
-
-    list_display = ("wait", "person", "product_link", "waiting")
-    list_filter = (("product", RelatedDropdownFilter),)
-    list_select_related = ("profile__user", "product")
-    ordering = ("since", "pk")
-    search_by: ClassVar[dict[str, str]] = {"people": "profile"}
-    search_help_text = "Username, address or cus_…"
-    fields = ("person", "product_link", "waiting")
-
-    person = person_column()
-    product_link = link_column("product", "Product")
-    waiting = time_column("since", "Waiting since")
-
-    @admin.display(description="Place", ordering="since")
-    def wait(self, row: SeatWait) -> str:
-        """Its number."""
-        return f"wait {row.pk}"

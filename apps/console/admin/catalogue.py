@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.widgets import UnfoldAdminColorInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.catalog.models import Product, ProductPrice
 from apps.console.base import ConsoleAdmin
@@ -26,12 +26,30 @@ class ProductForm(CatalogueForm):
     """A product, with its lists as lines of text."""
 
     features = LinesField(required=False, help_text="One line of the pricing page on each line.")
-    grants = NumbersField(required=False, help_text="Numbers that add up, one on each line, e.g. storage_gb = 100")
+    grants = NumbersField(
+        required=False, help_text="Numbers that add up, one on each line, e.g. storage_gb = 100"
+    )
 
     class Meta:
         model = Product
-        fields = "__all__"
-        widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminColorInputWidget}
+        fields = (
+            "name", "slug", "summary", "features", "icon", "color", "position", "highlighted", "placement", "is_active",
+            "parent", "max_quantity", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
+        )  # fmt: skip
+        # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
+        widgets: ClassVar[dict[str, Any]] = {
+            "color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})
+        }
+        help_texts: ClassVar[dict[str, Any]] = {
+            "is_app": "People log in to it. It gives the attribute has_ and its slug."
+        }
+
+    @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """A product includes apps, and nothing else."""
+        super().__init__(*args, **kwargs)
+        if "includes" in self.fields:
+            self.fields["includes"].queryset = Product.objects.filter(is_app=True)  # type: ignore[attr-defined]
 
     @override
     def clean(self) -> dict[str, Any]:
@@ -55,7 +73,7 @@ class PriceForm(CatalogueForm):
 
     class Meta:
         model = ProductPrice
-        fields = "__all__"
+        fields = ("product", "stripe_price_id", "interval", "unit_amount", "currency", "is_active")
 
     def clean_currency(self) -> str:
         """Stripe writes currencies in small letters."""
@@ -85,7 +103,9 @@ class CatalogueAdmin(ConsoleAdmin):
     @override
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save what the row points at, then write the timeline: both are in the same transaction."""
-        before = {name: _value(form.initial.get(name)) for name in form.changed_data} if change else {}
+        before = (
+            {name: _value(form.initial.get(name)) for name in form.changed_data} if change else {}
+        )
         super().save_related(request, form, formsets, change)
         after = {name: _value(form.cleaned_data.get(name)) for name in form.changed_data}
         audit.record(
@@ -123,8 +143,28 @@ class ProductAdmin(CatalogueAdmin):
     search_help_text = "Name or prod_…"
     filter_horizontal = ("includes",)
     fieldsets = (
-        (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),
-        ("Where it is offered", {"fields": (("placement", "is_active"), ("parent", "max_quantity"), "stripe_product_id")}),
+        (
+            None,
+            {
+                "fields": (
+                    ("name", "slug"),
+                    "summary",
+                    "features",
+                    ("icon", "color"),
+                    ("position", "highlighted"),
+                )
+            },
+        ),
+        (
+            "Where it is offered",
+            {
+                "fields": (
+                    ("placement", "is_active"),
+                    ("parent", "max_quantity"),
+                    "stripe_product_id",
+                )
+            },
+        ),
         ("What it gives", {"fields": (("is_app", "needs_instance"), "includes", "grants")}),
         ("Why", {"fields": ("reason",)}),
     )
@@ -132,7 +172,10 @@ class ProductAdmin(CatalogueAdmin):
     @admin.display(description="Offered as", ordering="placement")
     def placement_label(self, row: Product) -> Any:
         """Where the wizard offers it."""
-        return badge("busy" if row.placement != Product.Placement.HIDDEN else "hidden", row.get_placement_display())
+        return badge(
+            "busy" if row.placement != Product.Placement.HIDDEN else "hidden",
+            row.get_placement_display(),
+        )
 
     @admin.display(description="On sale", ordering="is_active", boolean=True)
     def active(self, row: Product) -> bool:
@@ -143,17 +186,29 @@ class ProductAdmin(CatalogueAdmin):
     def gives(self, row: Any) -> str:
         """Apps and numbers."""
         apps = [app.slug for app in ([row] if row.is_app else []) + list(row.includes.all())]
-        return ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
+        return (
+            ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
+        )
 
     @admin.display(description="Prices")
     def price_list(self, row: Any) -> str:
         """The prices new customers are offered."""
-        return ", ".join(f"{money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered) or "–"
+        return (
+            ", ".join(
+                f"{money(price.unit_amount, price.currency)} / {price.interval}"
+                for price in row.offered
+            )
+            or "–"
+        )
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With prices and what it includes, in two more queries."""
-        offered = Prefetch("prices", ProductPrice.objects.filter(is_active=True).order_by("interval"), to_attr="offered")
+        offered = Prefetch(
+            "prices",
+            ProductPrice.objects.filter(is_active=True).order_by("interval"),
+            to_attr="offered",
+        )
         return super().get_queryset(request).prefetch_related("includes", offered)  # type: ignore[no-any-return]
 
     @override
@@ -174,10 +229,25 @@ class PriceAdmin(CatalogueAdmin):
 
     subject = "price"
     form = PriceForm
-    list_display = ("price", "product_link", "interval_label", "amount", "stripe_price_id", "active")
-    list_filter = (("product", RelatedDropdownFilter), ("interval", ChoicesDropdownFilter), "is_active")
+    list_display = (
+        "price",
+        "product_link",
+        "interval_label",
+        "amount",
+        "stripe_price_id",
+        "active",
+    )
+    list_filter = (
+        ("product", RelatedDropdownFilter),
+        ("interval", ChoicesDropdownFilter),
+        "is_active",
+    )
     list_select_related = ("product",)
-    search_by: ClassVar[dict[str, str]] = {"price": "stripe_price_id", "text": "product__name__icontains", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "price": "stripe_price_id",
+        "text": "product__name__icontains",
+        "number": "pk",
+    }
     search_help_text = "Product or price_…"
     product_link = link_column("product", "Product")
     interval_label = state_column("interval", "Interval")
@@ -199,7 +269,12 @@ class PriceAdmin(CatalogueAdmin):
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields: list[Any] = ["product", ("stripe_price_id", "interval"), ("unit_amount", "currency"), "is_active"]
+        fields: list[Any] = [
+            "product",
+            ("stripe_price_id", "interval"),
+            ("unit_amount", "currency"),
+            "is_active",
+        ]
         return [*fields, "reason"] if self.has_change_permission(request, obj) else fields
 
     @override

@@ -35,7 +35,15 @@ class EventDialog(ReasonDialog):
 class EventAdmin(ConsoleAdmin):
     """The inbox. The body is shown to operators only; it holds personal data."""
 
-    list_display = ("type", "state_label", "stripe_event_id", "customer_id", "source_label", "received", "handled")
+    list_display = (
+        "type",
+        "state_label",
+        "stripe_event_id",
+        "customer_id",
+        "source_label",
+        "received",
+        "handled",
+    )
     list_filter = (("state", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
     search_by: ClassVar[dict[str, str]] = {
         "event": "stripe_event_id", "customer": "customer_id", "subscription": "object_id", "session": "object_id",
@@ -70,7 +78,11 @@ class EventAdmin(ConsoleAdmin):
     @admin.display(description="Subscriber")
     def subscriber(self, row: InboundEvent) -> SafeString:
         """Whose customer it is about."""
-        found = UserProfile.objects.select_related("user").filter(stripe_customer_id=row.customer_id) if row.customer_id else None
+        found = (
+            UserProfile.objects.select_related("user").filter(stripe_customer_id=row.customer_id)
+            if row.customer_id
+            else None
+        )
         return link(found.first() if found is not None else None)
 
     @admin.display(description="Job")
@@ -79,7 +91,9 @@ class EventAdmin(ConsoleAdmin):
         found = _job_of(row)
         if found is None:
             return SafeString("–")
-        return format_html("{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error)
+        return format_html(
+            "{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error
+        )
 
     @admin.display(description="Body")
     def content(self, row: InboundEvent) -> SafeString:
@@ -106,8 +120,12 @@ class EventAdmin(ConsoleAdmin):
         if job is not None and job.state in STUCK:
             retry_job(job, actor=form.actor, reason=reason)
         else:
-            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
-            jobs.defer(KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
+            lane = (
+                job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
+            )
+            jobs.defer(
+                KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane
+            )
         forget()
         return f"{event.stripe_event_id} will be looked at again."
 

@@ -29,7 +29,10 @@ class RetryDialog(ReasonDialog):
     model = Job
     form_before_template = "console/dialogs/job.html"
 
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+    @override
+    def get_before_template_context(
+        self, request: HttpRequest, object_id: str | None = None
+    ) -> dict[str, Any]:
         """The job."""
         return {"job": self.target}
 
@@ -41,7 +44,12 @@ class RetryAllDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        kinds = Job.objects.filter(state__in=STUCK).order_by("kind").values_list("kind", flat=True).distinct()
+        kinds = (
+            Job.objects.filter(state__in=STUCK)
+            .order_by("kind")
+            .values_list("kind", flat=True)
+            .distinct()
+        )
         field: Any = self.fields["kind"]
         field.choices = [("", "All kinds"), *((kind, kind) for kind in kinds)]
         field.help_text = f"At most {AT_ONCE} at once, the oldest first."
@@ -72,7 +80,16 @@ class JobAdmin(ConsoleAdmin):
     actions_detail: ClassVar[Any] = ["retry_one"]
     fieldsets = (
         (None, {"fields": (("kind", "key"), ("state_label", "lane"), "reason")}),
-        ("Runs", {"fields": (("attempts", "runs"), ("due", "parked_on"), ("created", "started", "finished"))}),
+        (
+            "Runs",
+            {
+                "fields": (
+                    ("attempts", "runs"),
+                    ("due", "parked_on"),
+                    ("created", "started", "finished"),
+                )
+            },
+        ),
         ("How it went", {"fields": ("last_error", "story")}),
     )
 
@@ -99,15 +116,24 @@ class JobAdmin(ConsoleAdmin):
     def story(self, row: Job) -> SafeString:
         """The last runs, the newest first."""
         lines = (
-            (str(run.get("at", ""))[:19].replace("T", " "), badge(*_outcome(run)), run.get("reason", ""))
+            (
+                str(run.get("at", ""))[:19].replace("T", " "),
+                badge(*_outcome(run)),
+                run.get("reason", ""),
+            )
             for run in reversed(row.history)
         )
-        return format_html('<ol class="fd-story">{}</ol>', format_html_join("", "<li><time>{}</time>{}<span>{}</span></li>", lines))
+        return format_html(
+            '<ol class="fd-story">{}</ol>',
+            format_html_join("", "<li><time>{}</time>{}<span>{}</span></li>", lines),
+        )
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows if request.resolver_match and "object_id" in request.resolver_match.kwargs else rows.defer("history")  # type: ignore[no-any-return]
+        """Without the history in the list."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        one = request.resolver_match and "object_id" in request.resolver_match.kwargs
+        return rows if one else rows.defer("history")
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:

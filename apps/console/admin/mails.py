@@ -19,9 +19,20 @@ class MailAdmin(ConsoleAdmin):
     list_display = ("template", "to", "person", "state_label", "asked", "sent")
     list_filter = (("state", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
-    search_by: ClassVar[dict[str, str]] = {"email": "to__iexact", "people": "profile", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "email": "to__iexact",
+        "people": "profile",
+        "number": "pk",
+    }
     search_help_text = "Address, username or cus_…"
-    fields = (("template", "state_label"), ("to", "person"), "key", ("asked", "sent"), "provider_id", "error")
+    fields = (
+        ("template", "state_label"),
+        ("to", "person"),
+        "key",
+        ("asked", "sent"),
+        "provider_id",
+        "error",
+    )
 
     person = person_column()
     state_label = state_column()

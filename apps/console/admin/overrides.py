@@ -27,13 +27,29 @@ class LiftDialog(ReasonDialog):
 class OverrideAdmin(ConsoleAdmin):
     """Holds, grants and no-suspends."""
 
-    list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "created_by")
+    list_display = (
+        "what",
+        "person",
+        "kind_label",
+        "is_now",
+        "product_list",
+        "begins",
+        "ends",
+        "created_by",
+    )
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, address or cus_…"
     actions_detail: ClassVar[Any] = ["lift"]
-    fields = ("person", ("kind_label", "is_now"), "product_list", "reason", ("begins", "ends"), ("created_by", "made", "ended"))
+    fields = (
+        "person",
+        ("kind_label", "is_now"),
+        "product_list",
+        "reason",
+        ("begins", "ends"),
+        ("created_by", "made", "ended"),
+    )
 
     person = person_column()
     kind_label = state_column("kind", "Kind")
@@ -69,7 +85,11 @@ class OverrideAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what stands can be lifted."""
         row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and standing(row) == "standing" else []
+        return (
+            super().get_actions_detail(request, object_id)
+            if row and standing(row) == "standing"
+            else []
+        )
 
     @dialog_action(
         title="Lift", permission="override_access", form=LiftDialog, icon="lock_open",

@@ -18,7 +18,11 @@ class StaffAdmin(ConsoleAdmin):
     """People who may come in here."""
 
     list_display = ("username", "full_name", "email", "roles", "active", "seen")
-    search_by: ClassVar[dict[str, str]] = {"text": "username__startswith", "email": "email__iexact", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "text": "username__startswith",
+        "email": "email__iexact",
+        "number": "pk",
+    }
     search_help_text = "Username or address"
     fields = ("username", ("full_name", "email"), "roles", "active", ("seen", "joined"))
 
@@ -59,6 +63,12 @@ class GroupAdmin(ConsoleAdmin):
     @admin.display(description="May")
     def rights(self, row: Group) -> SafeString:
         """What its members may do."""
-        found = Permission.objects.filter(group=row).select_related("content_type").order_by("content_type__app_label", "codename")
+        found = (
+            Permission.objects.filter(group=row)
+            .select_related("content_type")
+            .order_by("content_type__app_label", "codename")
+        )
         names = ((f"{right.content_type.app_label}: {right.name}",) for right in found)
-        return format_html('<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names) or "–")
+        return format_html(
+            '<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names) or "–"
+        )

@@ -8,11 +8,21 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps.console import timeline
-from apps.console.base import ConsoleAdmin
+from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import json_field, time_column
 from apps.console.search import profiles
 from apps.console.templatetags.console import changes, subject, words
 from apps.core.models import AuditEntry
+
+
+class TimelineList(ConsoleList):
+    """Lines that name the subscribers they are about."""
+
+    @override
+    def get_results(self, request: HttpRequest) -> None:
+        """The page's lines, with names."""
+        super().get_results(request)
+        self.result_list: Any = timeline.with_names(self.result_list)
 
 
 @admin.register(AuditEntry)
@@ -24,7 +34,10 @@ class TimelineAdmin(ConsoleAdmin):
     search_help_text = "profile:12, seat:7, staff:ada, or a username"
     fieldsets = (
         (None, {"fields": (("what", "whom"), ("actor", "moment"), "reason", "difference")}),
-        ("As it is kept", {"fields": (("before_json", "after_json"), "request_id", ("prev_hash", "hash"))}),
+        (
+            "As it is kept",
+            {"fields": (("before_json", "after_json"), "request_id", ("prev_hash", "hash"))},
+        ),
     )
 
     moment = time_column("at", "When")
@@ -47,6 +60,10 @@ class TimelineAdmin(ConsoleAdmin):
         return changes(row)
 
     @override
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleList]:
+        return TimelineList
+
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -61,4 +78,3 @@ class TimelineAdmin(ConsoleAdmin):
             return queryset, False
         people = [str(pk) for pk in profiles(term).values_list("pk", flat=True)[:100]]
         return queryset.filter(subject_kind="profile", subject_id__in=people), False
-

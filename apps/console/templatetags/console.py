@@ -29,7 +29,11 @@ def duration(seconds: float) -> str:
     """Seconds as 45 s, 12 min, 3 h or 2 days."""
     for size, unit in ((172_800, ""), (7_200, "h"), (120, "min")):
         if seconds >= size:
-            return f"{int(seconds // 86_400)} days" if not unit else f"{int(seconds // (3_600 if unit == 'h' else 60))} {unit}"
+            return (
+                f"{int(seconds // 86_400)} days"
+                if not unit
+                else f"{int(seconds // (3_600 if unit == 'h' else 60))} {unit}"
+            )
     return f"{int(seconds)} s"
 
 
@@ -49,7 +53,11 @@ def badge(key: str, text: str = "") -> SafeString:
 def subject(entry: AuditEntry) -> SafeString:
     """Whom a timeline line is about, linked where there is a page."""
     text, url = timeline.subject_of(entry)
-    return format_html('<a class="fd-link" href="{}">{}</a>', url, text) if url else format_html("{}", text)
+    return (
+        format_html('<a class="fd-link" href="{}">{}</a>', url, text)
+        if url
+        else format_html("{}", text)
+    )
 
 
 @register.simple_tag
@@ -58,4 +66,7 @@ def changes(entry: AuditEntry) -> SafeString:
     lines = timeline.differences(entry)
     if not lines:
         return SafeString("")
-    return format_html('<ul class="fd-changes">{}</ul>', format_html_join("", "<li><span>{}</span> {} → <b>{}</b></li>", lines))
+    return format_html(
+        '<ul class="fd-changes">{}</ul>',
+        format_html_join("", "<li><span>{}</span> {} → <b>{}</b></li>", lines),
+    )

@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
-from apps.sandbox import clock
+from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import passwords
 from apps.sandbox.store import store
 

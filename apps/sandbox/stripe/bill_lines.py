@@ -12,7 +12,7 @@ def line(
     made = blank("line_item", amount=amount, subtotal=amount, currency=price["currency"])
     made |= {"quantity": quantity, "quantity_decimal": str(quantity)}
     made |= {"discountable": not proration, "metadata": dict(item["metadata"])}
-    made["description"] = words or f"{quantity} × {name_of(price)} (at {rate_text(price)})"  # noqa: RUF001
+    made["description"] = words or f"{quantity} × {name_of(price)} (at {rate_text(price)})"
     made["period"] = {"start": period[0], "end": period[1]}
     made["subscription"] = item["subscription"]
     made["pricing"] = {

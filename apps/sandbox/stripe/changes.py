@@ -51,11 +51,11 @@ def update(subscription: Obj, params: Obj) -> None:
     with change(subscription, "customer.subscription.updated"):
         _plain(subscription, params)
         _cancellation(subscription, params)
+        _discounts(subscription, params)
         if made is not None:
             invoice = apply(subscription, made, behaviour=behaviour, moment=moment)
         if "trial_end" in params:
             invoice = _trial(subscription, params["trial_end"]) or invoice
-        _discounts(subscription, params)
     subscriptions.schedule(subscription)
     if invoice is not None:
         invoices.finalize(invoice)

@@ -1,9 +1,7 @@
 """Charges as documents, and the balance transactions behind them."""
 
-from copy import deepcopy
-
 from apps.sandbox.stripe import timeline
-from apps.sandbox.stripe.records import SHAPES, Obj, blank, new
+from apps.sandbox.stripe.records import SHAPES, Obj, blank, copied, new
 
 
 def draft(intent: Obj, method: Obj) -> Obj:
@@ -20,9 +18,9 @@ def draft(intent: Obj, method: Obj) -> Obj:
         "payment_method": method["id"],
         "metadata": dict(intent["metadata"]),
     }
-    charge["billing_details"] = deepcopy(method["billing_details"])
+    charge["billing_details"] = copied(method["billing_details"])
     if "card" in method:
-        card = deepcopy(SHAPES["charge_card"])
+        card = copied(SHAPES["charge_card"])
         for name in (
             "brand",
             "last4",

@@ -1,7 +1,6 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
-from django.conf import settings
-
+from apps.sandbox import settings
 from apps.sandbox.stripe import catalogue, lists, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit

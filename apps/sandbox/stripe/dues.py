@@ -1,7 +1,5 @@
 """What happens by itself when its moment comes: renewals, trial ends, retries, expiries. life.py calls these in order."""
 
-from copy import deepcopy
-
 from apps.sandbox.stripe import (
     checkout,
     collection,
@@ -13,7 +11,7 @@ from apps.sandbox.stripe import (
     timeline,
 )
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, find, private, root
+from apps.sandbox.stripe.records import Obj, copied, find, private, root
 
 RUNNING = {"active", "past_due", "unpaid"}
 
@@ -124,7 +122,7 @@ def announce_renewal(subscription: Obj) -> None:
 
 def upcoming(subscription: Obj) -> Obj:
     """The next renewal's invoice as it would be now."""
-    ghost = deepcopy(subscription)
+    ghost = copied(subscription)
     ends = subscriptions.period_end(ghost)
     items = [item for item in subscriptions.items_of(ghost) if item["current_period_end"] <= ends]
     for item in items:
@@ -134,7 +132,7 @@ def upcoming(subscription: Obj) -> Obj:
         )
     ghost["status"] = "active"
     lines = [
-        *deepcopy(private(subscription["id"]).get("waiting_lines", [])),
+        *copied(private(subscription["id"]).get("waiting_lines", [])),
         *subscriptions.lines_of(ghost, items),
     ]
     preview = invoices.draft(ghost, reason="upcoming", lines=lines, kept=False)

@@ -4,14 +4,14 @@ An event is kept 30 days (docs.stripe.com/api/events). What a request causes car
 """
 
 import contextlib
-import copy
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from apps.sandbox import clock
 from apps.sandbox.stripe import timeline
-from apps.sandbox.stripe.records import Obj, blank, private, root
+from apps.sandbox.stripe.errors import ApiError
+from apps.sandbox.stripe.records import Obj, blank, copied, private, root
 
 KEPT_SECONDS = 30 * 86_400
 _cause = threading.local()
@@ -42,7 +42,7 @@ def emit(kind: str, about: Obj, previous: Obj | None = None) -> None:
     """Say that `kind` happened to the object, as it is now."""
     if getattr(_cause, "silent", False):
         return
-    data: Obj = {"object": copy.deepcopy(about)}
+    data: Obj = {"object": copied(about)}
     if previous is not None:
         data["previous_attributes"] = previous
     nobody = {"id": None, "idempotency_key": None}
@@ -56,9 +56,14 @@ def emit(kind: str, about: Obj, previous: Obj | None = None) -> None:
 
 @contextlib.contextmanager
 def change(about: Obj, *kinds: str) -> Iterator[None]:
-    """Emit `kinds` after the block, with previous_attributes, if the block changed anything."""
-    before = copy.deepcopy(about)
-    yield
+    """Emit `kinds` after the block, with previous_attributes, if it changed anything; undo a block that is refused."""
+    before = copied(about)
+    try:
+        yield
+    except ApiError:
+        about.clear()
+        about.update(before)
+        raise
     previous = _difference(before, about)
     if previous:
         for kind in kinds:
@@ -86,7 +91,7 @@ def kept() -> list[Obj]:
     """The events of the last 30 days, oldest first; older ones vanish."""
     limit = clock.now() - KEPT_SECONDS
     events: dict[str, Obj] = root()["events"]
-    for identifier in [key for key, event in events.items() if event["created"] < limit]:
+    for identifier in [key for key in events if private(key).get("made_at", 0) < limit]:
         del events[identifier]
         root()["private"].pop(identifier, None)
     return list(events.values())

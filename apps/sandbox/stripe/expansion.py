@@ -1,11 +1,10 @@
 """`expand[]`: ids replaced by the objects they name, and the fields Stripe shows only when asked for (docs.stripe.com/api/expanding_objects)."""
 
 from collections.abc import Callable
-from copy import deepcopy
 
 from apps.sandbox.stripe import lists
 from apps.sandbox.stripe.errors import invalid
-from apps.sandbox.stripe.records import IDS, Obj, every, find, private
+from apps.sandbox.stripe.records import IDS, Obj, copied, every, find, private
 
 DEEPEST = 4
 BY_FIELD = {"coupon": "coupon", "account": "account"}
@@ -62,7 +61,7 @@ ON_REQUEST: dict[tuple[str, str], Callable[[Obj], Obj | None]] = {
 
 def expanded(answer: Obj, paths: list[str]) -> Obj:
     """A copy of `answer` with every path of `paths` expanded; ApiError 400 for what cannot be."""
-    made = deepcopy(answer)
+    made = copied(answer)
     for path in paths:
         steps = path.split(".")
         if len([step for step in steps if step != "data"]) > DEEPEST:
@@ -83,7 +82,7 @@ def _expand(node: object, steps: list[str], path: str) -> None:
     field = steps[0]
     special = ON_REQUEST.get((node.get("object", ""), field))
     if special is not None:
-        node[field] = deepcopy(special(node))
+        node[field] = copied(special(node))
     elif field in NEVER or (field not in node and not _may_be_absent(node)):
         raise invalid(f"This property cannot be expanded ({path}).", "expand")
     elif isinstance(node.get(field), str):
@@ -108,7 +107,7 @@ def _looked_up(field: str, identifier: str, path: str) -> Obj:
     for kind in kinds:
         found = find(kind, identifier)
         if found is not None:
-            return deepcopy(found)
+            return copied(found)
     if kinds == ["customer"]:
         return {"id": identifier, "object": "customer", "deleted": True}
     if kinds == ["product"]:

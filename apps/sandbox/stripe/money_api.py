@@ -103,6 +103,12 @@ def list_intents(params: Obj) -> Obj:
     )
 
 
+@route("GET /v1/payment_intents/search")
+def search_intents(params: Obj) -> Obj:
+    """Intents by query."""
+    return lists.search(every("payment_intent"), params, "/v1/payment_intents/search")
+
+
 @route("GET /v1/payment_intents/{intent}")
 def get_intent(params: Obj, identifier: str) -> Obj:
     """One intent."""

@@ -1,10 +1,8 @@
 """Charging a card: payment intents, charges and the money behind them, with their events."""
 
-from copy import deepcopy
-
 from apps.sandbox.stripe import cards, charges, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, get, new, private, random_text
+from apps.sandbox.stripe.records import Obj, add, blank, copied, get, new, private, random_text
 
 
 def make_intent(
@@ -97,7 +95,7 @@ def fail(intent: Obj, method: Obj, code: str) -> None:
         f"The bank returned the decline code `{code}`.",
     )
     emit("charge.failed", add(charge))
-    error = {**problem, "charge": charge["id"], "payment_method": deepcopy(method)}
+    error = {**problem, "charge": charge["id"], "payment_method": copied(method)}
     intent |= {
         "status": "requires_payment_method",
         "latest_charge": charge["id"],
@@ -172,7 +170,7 @@ def settle(intent: Obj, *, paid: bool) -> None:
             "code": "insufficient_funds",
             "message": charge["failure_message"],
             "charge": charge["id"],
-            "payment_method": deepcopy(method),
+            "payment_method": copied(method),
         }
         intent |= {
             "status": "requires_payment_method",

@@ -1,9 +1,6 @@
 """The billing portal: configurations, sessions, and what a customer may do there (docs.stripe.com/customer-management)."""
 
-from copy import deepcopy
-
-from django.conf import settings
-
+from apps.sandbox import settings
 from apps.sandbox.stripe import (
     cards,
     changes,
@@ -16,7 +13,17 @@ from apps.sandbox.stripe import (
 )
 from apps.sandbox.stripe.errors import ApiError, invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, merge_metadata, new
+from apps.sandbox.stripe.records import (
+    Obj,
+    add,
+    blank,
+    copied,
+    every,
+    find,
+    get,
+    merge_metadata,
+    new,
+)
 from apps.sandbox.stripe.routing import route
 
 MOST_PRODUCTS = 10
@@ -141,7 +148,7 @@ def _flow(data: Obj, customer: Obj) -> Obj:
         "redirect": {"return_url": redirect["return_url"]} if redirect else None,
     }
     if kind in FLOWS:
-        wish = deepcopy(data.get(kind) or {})
+        wish = copied(data.get(kind) or {})
         if "subscription" not in wish:
             raise missing_parameter(f"flow_data[{kind}][subscription]")
         own = get("subscription", wish["subscription"], f"flow_data[{kind}][subscription]")

@@ -1,17 +1,15 @@
 """Invoices as they would be: of a change, of the next renewal, of a subscription that does not exist yet."""
 
-from copy import deepcopy
-
 from apps.sandbox.stripe import catalogue, dues, invoices, subscriptions, timeline
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.prorations import plan_items
-from apps.sandbox.stripe.records import Obj, get
+from apps.sandbox.stripe.records import Obj, copied, get
 
 
 def preview(params: Obj) -> Obj:
     """The invoice a change would make: at once if it restarts the period or is invoiced at once, else the next renewal."""
     details = params.get("subscription_details", {})
-    ghost = deepcopy(get("subscription", params["subscription"], "subscription"))
+    ghost = copied(get("subscription", params["subscription"], "subscription"))
     moment = details.get("proration_date", timeline.now())
     behaviour = details.get("proration_behavior", "create_prorations")
     anchor_now = details.get("billing_cycle_anchor") == "now"

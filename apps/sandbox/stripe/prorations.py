@@ -4,12 +4,11 @@ Our reading of docs.stripe.com/billing/subscriptions/prorations: unused time is 
 the period charged at the new one, to the second. A change of interval starts a new period and is charged at once.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from apps.sandbox.stripe import bill_lines, catalogue, periods, subscriptions
 from apps.sandbox.stripe.errors import invalid
-from apps.sandbox.stripe.records import Obj, merge_metadata
+from apps.sandbox.stripe.records import Obj, copied, merge_metadata
 
 MOST_ITEMS = 20
 
@@ -34,7 +33,7 @@ def plan_items(
 ) -> Change:
     """Work out a change without making it. ApiError 400 for items or prices that are not there."""
     before = {item["id"]: item for item in subscriptions.items_of(subscription)}
-    after = {key: deepcopy(item) for key, item in before.items()}
+    after = {key: copied(item) for key, item in before.items()}
     for number, wish in enumerate(wishes):
         _apply_wish(subscription, after, wish, f"{param}[{number}]", moment)
     _check(list(after.values()), param)
@@ -114,7 +113,7 @@ def _apply_wish(
     else:
         item = after[wish["id"]]
     if price is not None:
-        item |= {"price": deepcopy(price), "plan": subscriptions.plan_of(price)}
+        item |= {"price": copied(price), "plan": subscriptions.plan_of(price)}
     item["quantity"] = wish.get("quantity", item["quantity"])
     merge_metadata(item, wish.get("metadata"))
 
@@ -147,7 +146,7 @@ def _line(item: Obj, moment: int, *, sign: int) -> Obj:
     share = periods.part_left(start, end, moment)
     amount = sign * round(price["unit_amount"] * quantity * share)
     name = bill_lines.name_of(price)
-    product = name if quantity == 1 else f"{quantity} × {name}"  # noqa: RUF001
+    product = name if quantity == 1 else f"{quantity} × {name}"
     kind = "Unused" if sign < 0 else "Remaining"
     words = f"{kind} time on {product} after {periods.day_text(moment)}"
     return bill_lines.line(item, amount=amount, period=(moment, end), proration=True, words=words)

@@ -5,7 +5,6 @@ document, MIT, Copyright (c) 2011- Stripe, Inc.). What Stripe knows but does not
 wants to happen next) is in `private(id)`, never in the object.
 """
 
-import copy
 import json
 import secrets
 import string
@@ -45,17 +44,26 @@ def root() -> Obj:
     return state
 
 
+def copied[T](value: T) -> T:
+    """A deep copy of a JSON value, several times faster than copy.deepcopy."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [copied(inner) for inner in value]  # type: ignore[return-value]
+    return value
+
+
 def fill() -> None:
     """Put the empty tables and the account in place where they are missing."""
-    for name, value in copy.deepcopy(EMPTY).items():
+    for name, value in copied(EMPTY).items():
         root().setdefault(name, value)
     if not every("account"):
-        add(copy.deepcopy(SHAPES["account"]) | {"id": ACCOUNT_ID, "created": timeline.now()})
+        add(copied(SHAPES["account"]) | {"id": ACCOUNT_ID, "created": timeline.now()})
 
 
 def random_text(length: int) -> str:
     """Letters and digits, unguessable."""
-    return "".join(secrets.choice(LETTERS) for _ in range(length))
+    return "".join([LETTERS[byte % len(LETTERS)] for byte in secrets.token_bytes(length)])
 
 
 def new_id(kind: str) -> str:
@@ -66,7 +74,7 @@ def new_id(kind: str) -> str:
 
 def blank(kind: str, **fields: Any) -> Obj:
     """An object of `kind` with an id and the present time, not kept yet."""
-    made = copy.deepcopy(SHAPES[kind]) | {"id": new_id(kind)}
+    made = copied(SHAPES[kind]) | {"id": new_id(kind)}
     if "created" in made:
         made["created"] = timeline.now()
     return made | fields

@@ -1,10 +1,36 @@
 """The addresses of charges, refunds, disputes and balance transactions."""
 
-from apps.sandbox.stripe import lists, returns
-from apps.sandbox.stripe.errors import invalid
+from apps.sandbox.stripe import cards, customers, lists, payments, returns
+from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.records import Obj, every, get, merge_metadata
 from apps.sandbox.stripe.routing import route
+
+
+@route("POST /v1/charges")
+def create_charge(params: Obj) -> Obj:
+    """An old-style charge of a token or a customer's card; 402 on a decline."""
+    for name in ("amount", "currency"):
+        if name not in params:
+            raise missing_parameter(name)
+    owner = get("customer", params["customer"], "customer") if "customer" in params else None
+    default = owner["invoice_settings"]["default_payment_method"] if owner else None
+    method = customers.resolve(str(params.get("source") or default or ""), "source")
+    intent = payments.make_intent(
+        amount=params["amount"],
+        currency=params["currency"].lower(),
+        customer=owner["id"] if owner else None,
+        description=params.get("description"),
+    )
+    if payments.confirm(intent, method, on_session=True) == "failed":
+        raise cards.decline(intent["last_payment_error"]["decline_code"])
+    return get("charge", intent["latest_charge"])
+
+
+@route("GET /v1/charges/search")
+def search_charges(params: Obj) -> Obj:
+    """Charges by query."""
+    return lists.search(every("charge"), params, "/v1/charges/search")
 
 
 @route("GET /v1/charges")

@@ -43,10 +43,13 @@ def create_subscription(params: Obj) -> Obj:
         )
         if verdict not in {"ok", "dispute", "inquiry", "processing"}:
             raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
+    discounts = [_discount(wish) for wish in params.get("discounts") or []]
     subscription = subscriptions.begin(
         customer=customer, wishes=wishes, trial_end=trial, anchor=params.get("billing_cycle_anchor")
     )
     _options(subscription, params)
+    for coupon, code in discounts:
+        subscriptions.give_discount(subscription, coupon=coupon, code=code)
     collection.start(
         subscription,
         method=chosen,
@@ -120,16 +123,13 @@ def _options(subscription: Obj, params: Obj) -> None:
     if saved:
         subscription["payment_settings"]["save_default_payment_method"] = saved
     merge_metadata(subscription, params.get("metadata"))
-    for wish in params.get("discounts") or []:
-        code = (
-            get("promotion_code", wish["promotion_code"], "discounts")
-            if "promotion_code" in wish
-            else None
-        )
-        coupon = get(
-            "coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts"
-        )
-        subscriptions.give_discount(subscription, coupon=coupon, code=code)
+
+
+def _discount(wish: Obj) -> tuple[Obj, Obj | None]:
+    if "promotion_code" not in wish:
+        return get("coupon", wish.get("coupon"), "discounts"), None
+    code = get("promotion_code", wish["promotion_code"], "discounts")
+    return get("coupon", code["promotion"]["coupon"], "discounts"), code
 
 
 @route("POST /v1/subscriptions/{subscription_exposed_id}")

@@ -1,12 +1,11 @@
 """Subscriptions: their making, their states, their moments on the agenda. API version "flexible": periods live on items."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 from apps.sandbox.stripe import bill_lines, invoices, periods, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, find, get, new, private
+from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, new, private
 
 ENDED = {"canceled", "incomplete_expired"}
 DAY = 86_400
@@ -15,7 +14,7 @@ INCOMPLETE_SECONDS = 23 * 3600
 
 def plan_of(price: Obj) -> Obj:
     """The legacy `plan` real payloads still carry; nobody should read it."""
-    plan = deepcopy(SHAPES["plan"])
+    plan = copied(SHAPES["plan"])
     for name in (
         "id",
         "active",
@@ -26,7 +25,7 @@ def plan_of(price: Obj) -> Obj:
         "nickname",
         "product",
     ):
-        plan[name] = deepcopy(price[name])
+        plan[name] = copied(price[name])
     recurring = price["recurring"]
     plan |= {
         "amount": price["unit_amount"],
@@ -50,7 +49,7 @@ def make_item(
     made = blank(
         "subscription_item",
         subscription=subscription_id,
-        price=deepcopy(price),
+        price=copied(price),
         plan=plan_of(price),
         quantity=quantity,
     )
@@ -72,7 +71,7 @@ def set_items(subscription: Obj, items: list[Obj]) -> None:
         "url": url,
     }
     single = items[0] if len(items) == 1 else None
-    subscription["plan"] = deepcopy(single["plan"]) if single else None
+    subscription["plan"] = copied(single["plan"]) if single else None
     subscription["quantity"] = single["quantity"] if single else None
 
 
@@ -267,7 +266,7 @@ def give_discount(
     )
     discount["source"] = {"coupon": coupon["id"], "type": "coupon"}
     discount["promotion_code"] = code["id"] if code else None
-    private(discount["id"])["coupon"] = deepcopy(coupon)
+    private(discount["id"])["coupon"] = copied(coupon)
     coupon["times_redeemed"] += 1
     subscription["discounts"] = [*subscription["discounts"], discount["id"]]
     emit("customer.discount.created", discount)

@@ -15,9 +15,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
-from apps.sandbox import clock
+from apps.sandbox import clock, settings
 from apps.sandbox.store import store
 from apps.sandbox.stripe import events, life
 from apps.sandbox.stripe.records import Obj, every, random_text, root

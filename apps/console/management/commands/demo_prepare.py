@@ -49,7 +49,12 @@ OFFERS: list[dict[str, Any]] = [
         "slug": "plus",
         "name": "Plus",
         "summary": "More room, and a safe for your passwords.",
-        "features": ["Nextcloud with 500 GB", "Vaultwarden included", "Daily backups", "Answers within a day"],
+        "features": [
+            "Nextcloud with 500 GB",
+            "Vaultwarden included",
+            "Daily backups",
+            "Answers within a day",
+        ],
         "includes": ["nextcloud", "vaultwarden"],
         "grants": {"storage_gb": 500},
         "placement": "plan",
@@ -82,7 +87,9 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.STRIPE_LIVE_MODE:
-            raise CommandError("This creates products at Stripe; it refuses to do so with a live key.")
+            raise CommandError(
+                "This creates products at Stripe; it refuses to do so with a live key."
+            )
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         position = 0
@@ -98,7 +105,8 @@ def _offer(offer: dict[str, Any], *, position: int) -> None:
     fields = {name: value for name, value in offer.items() if name not in {"includes", "prices"}}
     is_app = offer in APPS
     product, _ = Product.objects.get_or_create(
-        slug=offer["slug"], defaults=fields | {"position": position, "is_app": is_app, "needs_instance": is_app}
+        slug=offer["slug"],
+        defaults=fields | {"position": position, "is_app": is_app, "needs_instance": is_app},
     )
     product.includes.set(Product.objects.filter(slug__in=offer.get("includes", [])))
     for interval, amount in offer.get("prices", {}).items():
@@ -107,9 +115,18 @@ def _offer(offer: dict[str, Any], *, position: int) -> None:
         if not product.stripe_product_id:
             product.stripe_product_id = create_product(slug=product.slug, name=product.name)
             product.save(update_fields=["stripe_product_id"])
-        price = create_price(product_id=product.stripe_product_id, interval=interval, unit_amount=amount, currency="eur")
+        price = create_price(
+            product_id=product.stripe_product_id,
+            interval=interval,
+            unit_amount=amount,
+            currency="eur",
+        )
         ProductPrice.objects.create(
-            product=product, stripe_price_id=price, interval=interval, unit_amount=amount, currency="eur"
+            product=product,
+            stripe_price_id=price,
+            interval=interval,
+            unit_amount=amount,
+            currency="eur",
         )
 
 

@@ -1,0 +1,154 @@
+"""What no webhook told us is found: lost events, silent changes; and a list that is too empty is not believed."""
+
+from typing import Any
+
+import pytest
+
+from apps.billing import backfill
+from apps.billing.models import InboundEvent
+from apps.core import jobs
+from apps.core.models import Job
+from tests.world import World
+
+DAY = 86_400
+
+
+def run(world: World, kind: str) -> None:
+    """The periodic job, and what follows from it."""
+    jobs.defer(kind, "periodic")
+    world.work()
+
+
+def test_events_that_were_all_lost_are_fetched(world: World) -> None:
+    """F07: every webhook is lost."""
+    people = [world.pay(world.signup(name)) for name in ("ann", "bob", "cid")]
+    lost = world.skip()
+    assert {world.state(one).access for one in people} == {"none"}
+    run(world, "backfill_events")
+    assert {world.state(one).access for one in people} == {"active"}
+    assert InboundEvent.objects.count() == InboundEvent.objects.filter(source="backfill").count() > 0
+    assert world.jobs() == []
+    kept = set(InboundEvent.objects.values_list("stripe_event_id", flat=True))
+    assert kept <= {event["id"] for event in lost} | {event["id"] for event in world.shop.events()}
+
+
+def test_events_that_have_come_are_not_stored_again(world: World) -> None:
+    world.subscriber("dana")
+    rows, handled = InboundEvent.objects.count(), Job.objects.filter(kind="handle_event").count()
+    run(world, "backfill_events")
+    kept = InboundEvent.objects.filter(source="backfill")
+    assert InboundEvent.objects.count() == rows + kept.count()
+    # Only what the shop said before the test began to listen: its own products and prices.
+    assert {one.type.partition(".")[0] for one in kept} <= {"product", "price"}
+    assert Job.objects.filter(kind="handle_event").count() == handled + kept.count()
+
+
+def test_an_endpoint_that_was_off_for_four_days_catches_up(world: World) -> None:
+    """F09."""
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.skip()
+    world.pass_time(days=4)
+    run(world, "backfill_events")
+    assert world.state(dana).access == "canceled"
+
+
+def test_an_endpoint_that_was_off_for_a_month_is_mended_by_the_comparison(world: World) -> None:
+    """F09: the list of events reaches back thirty days only."""
+    dana = world.subscriber("dana", interval="year")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.skip()
+    world.pass_time(days=31)
+    run(world, "backfill_events")
+    assert world.state(dana).access == "active"
+    run(world, "compare_subscriptions")
+    assert world.state(dana).access == "expired"
+
+
+@pytest.mark.parametrize("what", ["status", "plan", "quantity", "leaves"])
+def test_a_change_without_any_event_is_found(world: World, what: str) -> None:
+    """F08."""
+    dana = world.subscriber("dana", personal=1, storage_100=1)
+    path = f"/v1/subscriptions/{dana.stripe_subscription_id}"
+    lines = {line["price"]["id"]: line["id"] for line in world.stripe_state(dana)["items"]["data"]}
+    plan, storage = lines[world.price("personal")], lines[world.price("storage_100")]
+    changes: dict[str, dict[str, Any]] = {
+        "status": {"method": "DELETE", "path": path},
+        "plan": {"method": "POST", "path": path, "params": {"items": {"0": {"id": plan, "price": world.price("plus")}}}},
+        "quantity": {"method": "POST", "path": path, "params": {"items": {"0": {"id": storage, "quantity": 4}}}},
+        "leaves": {"method": "POST", "path": path, "params": {"cancel_at_period_end": True}},
+    }
+    world.skip()
+    world.shop.control("silent", **changes[what])
+    assert world.new_events() == []
+    before = world.state(dana)
+    run(world, "compare_subscriptions")
+    after = world.state(dana)
+    if what == "leaves":
+        assert (after, "then it ends" in dana.access_sentence) == (before, True)
+    else:
+        assert after != before
+    if what == "quantity":
+        assert after.attributes["storage_gb"] == "500"
+    mirrored = Job.objects.filter(kind="mirror_customer").count()
+    run(world, "compare_subscriptions")
+    assert Job.objects.filter(kind="mirror_customer").count() == mirrored  # nothing differs any more
+
+
+def test_a_comparison_of_equals_asks_for_nothing(world: World) -> None:
+    world.subscriber("ann")
+    world.subscriber("bob", plus=1, storage_100=2)
+    before = Job.objects.filter(kind="mirror_customer").count()
+    run(world, "compare_subscriptions")
+    assert Job.objects.filter(kind="mirror_customer").count() == before
+
+
+def mass_loss(world: World) -> list[str]:
+    """Four pay; Stripe's lists are suddenly empty, and even the single subscriptions say canceled."""
+    people = [world.subscriber(name) for name in ("ann", "bob", "cid", "dee")]
+    for one in people:
+        world.shop.control("edit", kind="subscription", id=one.stripe_subscription_id, fields={"status": "canceled"})
+    run(world, "compare_subscriptions")
+    return [world.state(one).access for one in people]
+
+
+def test_a_comparison_that_would_shut_out_many_stops_and_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F46."""
+    monkeypatch.setattr(backfill, "MASS_FLOOR", 3)
+    assert mass_loss(world) == ["active"] * 4
+    (sentence,) = world.jobs("blocked")
+    assert "would take access from 4 of 4 subscribers" in sentence
+
+
+def test_a_comparison_that_shuts_out_few_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "MASS_FLOOR", 4)
+    assert set(mass_loss(world)) == {"canceled"}
+
+
+@pytest.mark.mutant
+def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "_refuse_mass_loss", lambda *_: None)
+    assert set(mass_loss(world)) == {"canceled"}
+
+
+def test_an_empty_list_of_subscriptions_shuts_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "MASS_FLOOR", 1)
+    people = [world.subscriber(name) for name in ("ann", "bob")]
+    world.fault("stripe", "empty_list", path="/v1/subscriptions")
+    run(world, "compare_subscriptions")
+    assert [world.state(one).access for one in people] == ["active", "active"]
+    assert len(world.jobs("blocked")) == 1
+
+
+def test_while_stripe_is_down_the_sweeps_wait_without_spending_attempts(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.skip()
+    world.fault("stripe", "down")
+    run(world, "backfill_events")
+    assert [(job.state, job.attempts, job.parked_on) for job in Job.objects.filter(kind="backfill_events")] == [
+        ("queued", 0, "stripe")
+    ]
+    world.fault("stripe", "ok")
+    world.retry()
+    assert world.state(dana).access == "canceled"

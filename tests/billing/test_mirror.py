@@ -1,0 +1,316 @@
+"""Stripe's present state in our rows: newest wins, nothing is guessed, and money that went back is seen."""
+
+import json
+from typing import Any
+
+import djstripe.models
+import pytest
+from django.db.models import F
+
+from apps.access.models import AccessOverride
+from apps.billing import mirror
+from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
+from apps.catalog.models import Product, ProductPrice
+from apps.core import jobs
+from apps.core.models import Job
+from tests.world import World
+
+DAY = 86_400
+
+
+def change(world: World, subscription: str, slug: str, quantity: int = 1, **more: Any) -> None:
+    """Stripe now sells this plan, so many of it."""
+    (line,) = world.shop.subscription(subscription)["items"]["data"]
+    item = {"id": line["id"], "price": world.price(slug), "quantity": quantity}
+    world.shop.v1.subscriptions.update(subscription, {"items": [item], "proration_behavior": "none", **more})
+
+
+def test_the_rows_say_what_stripe_says(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=3)
+    truth = world.stripe_state(dana)
+    row = Subscription.objects.get(stripe_id=truth["id"])
+    assert (row.status, row.customer_id) == ("active", dana.stripe_customer_id)
+    assert row.current_period_end is not None
+    assert row.current_period_end.timestamp() == truth["items"]["data"][0]["current_period_end"]
+    lines = [(item.product.slug, item.quantity, item.unit_amount, item.interval) for item in row.items.order_by("pk")]
+    assert sorted(lines) == [("personal", 1, 500, "month"), ("storage_100", 3, 150, "month")]
+    assert (dana.subscription_status, dana.stripe_subscription_id) == ("active", truth["id"])
+    assert djstripe.models.Subscription.objects.get(id=truth["id"]).stripe_data["status"] == "active"
+    assert djstripe.models.Customer.objects.filter(id=dana.stripe_customer_id).exists()
+
+
+def test_no_request_is_made_inside_a_transaction_and_no_key_is_stored(world: World) -> None:
+    dana = world.subscriber("dana")
+    change(world, world.stripe_state(dana)["id"], "plus")
+    world.deliver()
+    world.sweep()
+    assert len(world.requests) > 20
+    assert world.inside == []
+    assert not djstripe.models.APIKey.objects.exists()
+
+
+# --- order -------------------------------------------------------------------------------------------------------------
+
+
+def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -> int:
+    """A worker has fetched; before it writes, Stripe changes and a second one takes the news. Quantity kept at the end."""
+    dana = world.subscriber("dana", personal=1)
+    subscription = world.stripe_state(dana)["id"]
+    change(world, subscription, "storage_100", 2)
+    plain, late = mirror.write, [True]
+
+    def write(*arguments: Any) -> None:
+        if late.pop() if late else False:
+            change(world, subscription, "storage_100", 7)
+            world.ring(world.new_events())
+            if not guarded:
+                Job.objects.filter(state="queued").update(lane=F("key"))
+            jobs.drain()  # the second worker
+        plain(*arguments)
+
+    monkeypatch.setattr(mirror, "write", write)
+    world.ring(world.new_events()[-1:])
+    world.work()
+    return UserSubscriptionItem.objects.get(profile=dana).quantity
+
+
+def test_an_older_answer_never_overwrites_a_newer_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F04."""
+    assert overtaken(world, monkeypatch, guarded=True) == 7
+
+
+@pytest.mark.mutant
+def test_without_the_lane_the_older_answer_would_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert overtaken(world, monkeypatch, guarded=False) == 2
+
+
+def test_an_event_without_a_customer_is_written_in_the_customers_lane(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.control("dispute", charge=world.charge(dana))
+    (event, *_) = [one for one in world.new_events() if one["type"] == "charge.dispute.created"]
+    world.ring([event])
+    assert not InboundEvent.objects.get(stripe_event_id=event["id"]).customer_id
+    jobs.run(jobs.claim())
+    assert Job.objects.get(kind="mirror_customer", state="queued").lane == f"customer:{dana.stripe_customer_id}"
+
+
+# --- lines ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_removed_upstream_vanishes(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    subscription = world.stripe_state(dana)
+    gone = next(line for line in subscription["items"]["data"] if line["price"]["id"] == world.price("storage_100"))
+    wish: Any = {"items": [{"id": gone["id"], "deleted": True}]}
+    world.shop.v1.subscriptions.update(subscription["id"], wish)
+    world.deliver()
+    state = world.state(dana)
+    assert state.items == ((world.price("personal"), 1),)
+    assert state.attributes["storage_gb"] == "100"
+
+
+def test_an_unknown_price_blocks_and_leaves_access_as_it_is(world: World) -> None:
+    """F25."""
+    dana = world.subscriber("dana")
+    before = world.state(dana)
+    unknown = world.shop.price(700, currency="eur")
+    subscription = world.stripe_state(dana)
+    (line,) = subscription["items"]["data"]
+    world.shop.v1.subscriptions.update(subscription["id"], {"items": [{"id": line["id"], "price": unknown}]})
+    world.deliver()
+    assert world.state(dana) == before
+    (sentence,) = {job for job in world.jobs("blocked") if "handle_event" in job}
+    assert sentence == f"handle_event: No product has the Stripe price {unknown}. Add it, then retry."
+
+    ProductPrice.objects.filter(product__slug="plus", interval="month").update(is_active=False)
+    plus = Product.objects.get(slug="plus")
+    ProductPrice.objects.create(product=plus, stripe_price_id=unknown, interval="month", unit_amount=700)
+    for job in Job.objects.filter(state="blocked"):
+        jobs.retry(job, actor="staff:ada")
+    world.work()
+    assert world.jobs() == []
+    assert world.state(dana).attributes["has_vaultwarden"] == "true"
+
+
+def test_an_unknown_price_on_a_canceled_subscription_harms_nobody(world: World) -> None:
+    dana = world.subscriber("dana")
+    free = world.shop.price(100, currency="eur")
+    old = world.shop.subscribe(dana.stripe_customer_id or "", free, trial_period_days=3)
+    world.shop.v1.subscriptions.cancel(old["id"])
+    world.deliver()
+    assert world.jobs() == []
+    assert UserSubscriptionItem.objects.get(subscription__stripe_id=old["id"]).product is None
+    assert world.state(dana).access == "active"
+
+
+# --- money that went back --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_refund_ends_access_and_a_partial_one_does_not(world: World) -> None:
+    """F22."""
+    dana = world.subscriber("dana")
+    charge = world.charge(dana)
+    world.shop.control("refund", charge=charge, amount=200)
+    world.deliver()
+    assert world.state(dana).access == "active"
+    world.shop.control("refund", charge=charge)
+    world.deliver()
+    state = world.state(dana)
+    assert (state.access, state.subscription, state.account, state.groups) == ("suspended", "active", False, ())
+    assert Subscription.objects.get().money_returned == "refunded"
+
+
+def test_a_refund_the_bank_refuses_gives_access_back(world: World) -> None:
+    dana = world.subscriber("dana")
+    refund = world.shop.control("refund", charge=world.charge(dana), fail=True)
+    world.deliver()
+    assert refund["object"] == "refund"
+    assert world.state(dana).access == "active"
+
+
+@pytest.mark.parametrize(
+    ("ends", "access"), [("won", "active"), ("warning_closed", "active"), ("prevented", "active"), ("lost", "suspended")]
+)
+def test_only_a_lost_dispute_ends_access(world: World, ends: str, access: str) -> None:
+    """F23."""
+    dana = world.subscriber("dana")
+    dispute = world.shop.control("dispute", charge=world.charge(dana))
+    world.deliver()
+    assert world.state(dana).access == "active"
+    world.shop.control("close_dispute", dispute=dispute["id"], status=ends)
+    world.deliver()
+    assert world.state(dana).access == access
+    assert world.jobs() == []
+
+
+def test_a_new_payment_after_a_refund_gives_access_again(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.control("refund", charge=world.charge(dana))
+    world.deliver()
+    world.pass_time(days=32)
+    world.deliver()
+    assert world.state(dana).access == "active"
+
+
+def test_a_draft_of_the_next_period_does_not_hide_a_refund(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.control("refund", charge=world.charge(dana))
+    world.deliver()
+    end = world.stripe_state(dana)["items"]["data"][0]["current_period_end"]
+    now = world.shop.v1.events.list({"limit": 1}).data[0].created
+    world.pass_time(seconds=end - now + 600)
+    invoice = world.shop.v1.invoices.retrieve(world.stripe_state(dana)["latest_invoice"])
+    assert invoice.status == "draft"
+    world.deliver()
+    assert world.state(dana).access == "suspended"
+
+
+def test_a_second_unpaid_invoice_neither_extends_grace_nor_mails_again(world: World, settings: Any) -> None:
+    settings.PAYMENT_GRACE_DAYS = 45
+    world.shop.control("settings", end="past_due")
+    dana = world.subscriber("dana")
+    world.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")
+    world.pass_time(days=33)
+    world.deliver()
+    since = Subscription.objects.get().past_due_since
+    assert (world.state(dana).access, since is not None) == ("grace", True)
+    world.pass_time(days=31)
+    world.deliver()
+    assert len(world.shop.v1.invoices.list({"subscription": dana.stripe_subscription_id or ""}).data) == 3
+    assert Subscription.objects.get().past_due_since == since
+    assert world.notifications(dana).count("payment_failed") == 1
+    world.pass_time(days=20)
+    world.work()
+    assert world.state(dana).access == "suspended"
+
+
+# --- people and things Stripe has no more ------------------------------------------------------------------------------------
+
+
+def test_a_deleted_customer_has_no_access_and_keeps_our_rows(world: World) -> None:
+    """F28."""
+    dana = world.subscriber("dana")
+    world.shop.v1.customers.delete(dana.stripe_customer_id or "")
+    world.deliver()
+    state = world.state(dana)
+    assert (state.access, state.account, state.seats) == ("canceled", False, (("nextcloud", "retained"),))
+    assert Subscription.objects.get().status == "canceled"
+    assert dana.stripe_customer_id
+    assert world.jobs() == []
+
+
+def test_a_list_that_lacks_a_subscription_takes_nothing_away(world: World) -> None:
+    dana = world.subscriber("dana")
+    before = world.state(dana)
+    world.fault("stripe", "empty_list", path="/v1/subscriptions")
+    mirror.mirror_later(dana.stripe_customer_id or "", reason="test")
+    world.work()
+    assert world.state(dana) == before
+
+
+def test_a_subscription_that_is_gone_without_a_trace_is_for_staff_to_judge(world: World) -> None:
+    dana = world.subscriber("dana")
+    before = world.state(dana)
+    world.shop.control("delete", kind="subscription", id=dana.stripe_subscription_id)
+    mirror.mirror_later(dana.stripe_customer_id or "", reason="test")
+    world.work()
+    assert world.state(dana) == before
+    assert world.jobs("blocked") == ["mirror_customer: Stripe refuses the request: resource_missing, parameter id."]
+
+
+def test_an_event_of_a_customer_nobody_has_is_tried_and_then_visible(world: World) -> None:
+    """F06."""
+    stranger = world.shop.customer("pm_card_visa")
+    world.shop.subscribe(stranger)
+    events = [one for one in world.new_events() if one["type"] == "customer.subscription.created"]
+    world.ring(events)
+    world.work()
+    assert [job.attempts for job in Job.objects.filter(state="queued")] == [1]
+    for _ in range(4):
+        world.retry()
+    assert world.jobs("dead") == [f"handle_event: No subscriber has the customer {stranger} yet."]
+    assert InboundEvent.objects.get(stripe_event_id=events[0]["id"]).state == "received"
+
+
+def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_known(world: World) -> None:
+    """F06."""
+    dana = world.subscriber("dana")
+    customer = dana.stripe_customer_id
+    change(world, world.stripe_state(dana)["id"], "plus")
+    type(dana).objects.filter(pk=dana.pk).update(stripe_customer_id=None)
+    world.ring(world.new_events())
+    world.work()
+    type(dana).objects.filter(pk=dana.pk).update(stripe_customer_id=customer)
+    world.retry()
+    assert world.jobs() == []
+    assert world.state(dana).attributes["has_vaultwarden"] == "true"
+
+
+# --- the catalogue ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_price_archived_at_stripe_is_no_longer_offered(world: World) -> None:
+    world.shop.v1.prices.update(world.price("plus"), {"active": False})
+    price = world.price("plus")
+    world.deliver()
+    assert not ProductPrice.objects.get(stripe_price_id=price).is_active
+    assert world.jobs() == []
+
+
+def test_a_price_deleted_at_stripe_is_no_longer_offered_and_stays_ours(world: World) -> None:
+    dana = world.subscriber("dana")
+    price = world.price("personal")
+    body = {"object": {"id": price, "object": "price", "product": "prod_1"}}
+    event = world.shop.events()[-1] | {"id": "evt_deleted", "type": "price.deleted", "data": body}
+    assert world.post(json.dumps(event).encode()).status_code == 200
+    world.work()
+    assert not ProductPrice.objects.get(stripe_price_id=price).is_active
+    assert world.state(dana).attributes["has_nextcloud"] == "true"
+
+
+def test_overrides_are_not_billings_business(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.deliver()
+    assert not AccessOverride.objects.exists()
+    assert world.state(dana).access == "canceled"

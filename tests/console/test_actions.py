@@ -1,0 +1,353 @@
+"""Every action: nothing happens on GET, without a right, without a token or without a reason; with them, its effect and its line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from apps.access.models import AccessOverride
+from apps.billing.models import InboundEvent
+from apps.catalog.models import Product
+from apps.console.checks import action_names
+from apps.core.models import AuditEntry, Job
+from apps.instances.models import Instance, Seat
+from tests.console.conftest import World
+from tests.console.test_pages import fingerprint
+
+pytestmark = pytest.mark.django_db
+
+Staff = Callable[..., Client]
+LADDER = ("viewer", "support", "operator", "admin")
+REASON = "The customer called about it"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One action: where it is, the least role that may run it, and what is filled in besides the reason."""
+
+    page: str
+    action: str
+    role: str
+    target: Callable[[World], Any]
+    data: Callable[[World], dict[str, Any]] = lambda _world: {}
+    subject: str = "profile"
+
+    def address(self, world: World) -> str:
+        row = self.target(world)
+        return reverse(f"admin:{self.page}_{self.action}", args=[row.pk] if row is not None else [])
+
+    def filled(self, world: World) -> dict[str, Any]:
+        return {"_form_submitted": "on", "reason": REASON, **self.data(world)}
+
+
+def person(world: World) -> Any:
+    return world.profiles[0]
+
+
+def hold_data(_world: World) -> dict[str, Any]:
+    return {"confirmation": "person-0"}
+
+
+def grant_data(world: World) -> dict[str, Any]:
+    return {"products": [world.plan.pk], "until": "2999-01-01"}
+
+
+def move_data(world: World) -> dict[str, Any]:
+    return {"confirmation": "person-0", "instance": world.instances[1].pk}
+
+
+def seatless(world: World) -> Any:
+    """A subscriber who pays and whose seat was released."""
+    Seat.objects.filter(pk=world.seats[1].pk).update(
+        state="released", released_at=world.seats[1].created_at
+    )
+    return world.profiles[1]
+
+
+SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
+CASES = [
+    Case(SUBSCRIBER, "sync_now", "support", person),
+    Case(SUBSCRIBER, "password_mail", "support", person),
+    Case(SUBSCRIBER, "assign_seats", "operator", seatless),
+    Case(SUBSCRIBER, "hold", "operator", person, hold_data),
+    Case(SUBSCRIBER, "grant", "operator", person, grant_data),
+    Case(SUBSCRIBER, "no_suspend", "operator", person, lambda _world: {"until": "2999-01-01"}),
+    Case("access_accessoverride", "lift", "operator", lambda world: world.overrides[0]),
+    Case("instances_seat", "move", "operator", lambda world: world.seats[0], move_data),
+    Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
+    Case("instances_instance", "open_or_close", "admin", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
+    Case("core_job", "retry_one", "operator", lambda world: world.jobs[0], subject="job"),
+    Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
+    Case("billing_inboundevent", "retry", "operator", lambda world: world.events[0], subject="event"),
+]  # fmt: skip
+IDS = [f"{case.page}-{case.action}" for case in CASES]
+each = pytest.mark.parametrize("case", CASES, ids=IDS)
+
+
+def test_every_action_of_the_console_is_tested_here() -> None:
+    known = {(case.page, case.action) for case in CASES}
+    found = {
+        (f"{model._meta.app_label}_{model._meta.model_name}", name)
+        for model, page in admin.site._registry.items()
+        for name in action_names(page)
+    }
+    assert found == known
+
+
+@each
+def test_a_get_shows_the_dialog_and_changes_nothing(case: Case, world: World, staff: Staff) -> None:
+    client, address = staff("admin"), case.address(world)
+    before = fingerprint()
+    for method in (client.get, client.head, client.options):
+        assert method(address, {"reason": REASON, "_form_submitted": "on"}).status_code == 200
+    answer = client.get(address)
+    assert b'name="reason"' in answer.content
+    assert fingerprint() == before
+
+
+@each
+def test_nobody_below_its_role_may_run_it(case: Case, world: World, staff: Staff) -> None:
+    address, data = case.address(world), case.filled(world)
+    before = fingerprint_of_effects()
+    assert Client().post(address, data).status_code == 302
+    assert staff("").post(address, data).status_code == 403
+    for role in LADDER[: LADDER.index(case.role)]:
+        client = staff(role)
+        assert (client.get(address).status_code, client.post(address, data).status_code) == (
+            403,
+            403,
+        ), role
+    assert fingerprint_of_effects() == before
+
+
+def fingerprint_of_effects() -> dict[str, str]:
+    """What an action may change: everything but users, groups and sessions, which logging in writes."""
+    return {
+        name: value
+        for name, value in fingerprint().items()
+        if not name.startswith(("auth_", "usersessions"))
+    }
+
+
+@each
+def test_a_post_without_the_token_is_refused(case: Case, world: World, staff: Staff) -> None:
+    client = staff(case.role, csrf=True)
+    address = case.address(world)
+    before = fingerprint()
+    assert client.post(address, case.filled(world)).status_code == 403
+    assert (
+        client.post(address, case.filled(world) | {"csrfmiddlewaretoken": "x" * 64}).status_code
+        == 403
+    )
+    assert fingerprint() == before
+
+
+@each
+def test_it_asks_for_a_reason_of_ten_characters(case: Case, world: World, staff: Staff) -> None:
+    client, address = staff(case.role), case.address(world)
+    before = fingerprint()
+    for spoilt in (
+        {"reason": ""},
+        {"reason": "because"},
+        {"reason": " " * 30},
+        {"reason": "long enough \x00 but"},
+        {"_form_submitted": ""},
+    ):
+        answer = client.post(address, case.filled(world) | spoilt)
+        assert answer.status_code == 200, spoilt
+        assert "HX-Redirect" not in answer, spoilt
+    assert fingerprint() == before
+
+
+@each
+def test_it_does_its_work_and_writes_who_and_why(case: Case, world: World, staff: Staff) -> None:
+    address = case.address(world)
+    last = AuditEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    answer = staff(case.role).post(address, case.filled(world), headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"].startswith("/admin/"), answer.content.decode()[:2000]
+    lines = AuditEntry.objects.filter(id__gt=last, reason=REASON)
+    assert lines
+    assert {line.actor for line in lines} == {f"staff:{case.role}-ada"}
+    assert case.subject in {line.subject_kind for line in lines}
+    EFFECTS[case.action](world)
+
+
+def _looked_at(world: World, index: int = 0) -> None:
+    profile = world.profiles[index]
+    profile.refresh_from_db()
+    assert profile.pending_since is not None
+    assert Job.objects.filter(kind="reconcile", key=str(profile.pk), state="queued").count() == 1
+
+
+def _mailed(world: World) -> None:
+    assert Job.objects.filter(
+        kind="send_keycloak_password_reset_email", key=str(world.profiles[0].pk), state="queued"
+    ).exists()
+
+
+def _override(kind: str) -> Callable[[World], None]:
+    def check(world: World) -> None:
+        row = AccessOverride.objects.filter(profile=world.profiles[0], kind=kind).latest("pk")
+        assert (row.reason, row.created_by, row.lifted_at) == (REASON, "staff:operator-ada", None)
+        if kind == "grant":
+            assert list(row.products.all()) == [world.plan]
+        _looked_at(world)
+
+    return check
+
+
+def _lifted(world: World) -> None:
+    assert AccessOverride.objects.get(pk=world.overrides[0].pk).lifted_at is not None
+    _looked_at(world)
+
+
+def _moved(world: World) -> None:
+    assert Seat.objects.get(pk=world.seats[0].pk).instance == world.instances[1]
+    _looked_at(world)
+
+
+def _capped(world: World) -> None:
+    row = Instance.objects.get(pk=world.instances[0].pk)
+    assert (row.soft_cap, row.allocation_cap, row.hard_cap) == (1, 2, 3)
+
+
+def _closed(world: World) -> None:
+    row = Instance.objects.get(pk=world.instances[0].pk)
+    assert (row.is_active, row.auto_allocate) == (True, False)
+
+
+def _queued(count: int) -> Callable[[World], None]:
+    def check(_world: World) -> None:
+        assert Job.objects.filter(kind="handle_event", state="queued").count() == count
+
+    return check
+
+
+EFFECTS: dict[str, Callable[[World], None]] = {
+    "sync_now": _looked_at,
+    "password_mail": _mailed,
+    "assign_seats": lambda world: _looked_at(world, 1),
+    "hold": _override("hold"),
+    "grant": _override("grant"),
+    "no_suspend": _override("no_suspend"),
+    "lift": _lifted,
+    "move": _moved,
+    "change_caps": _capped,
+    "open_or_close": _closed,
+    "retry_one": _queued(1),
+    "retry_all": _queued(3),
+    "retry": _queued(1),
+}
+
+
+@pytest.mark.parametrize(
+    ("action", "wrong", "sentence"),
+    [
+        ("hold", {"confirmation": "person-1"}, "That is not the username."),
+        ("hold", {"confirmation": ""}, "This field is required."),
+        ("hold", {"until": "2001-01-01"}, "That day is over."),
+        ("hold", {"until": "9999-12-31"}, "That is too far away."),
+        ("grant", {"products": []}, "This field is required."),
+        ("grant", {"products": ["999999"]}, "Select a valid choice"),
+        ("grant", {"until": ""}, "This field is required."),
+        ("move", {"instance": "999999"}, "Select a valid choice"),
+        ("change_caps", {"soft_cap": "2"}, "below the allocation cap"),
+        ("change_caps", {"hard_cap": "999999999999"}, "less than or equal"),
+        ("change_caps", {"soft_cap": "x"}, "Enter a whole number."),
+    ],
+)  # fmt: skip
+def test_wrong_answers_are_refused_in_the_dialog_and_change_nothing(
+    action: str, wrong: dict[str, Any], sentence: str, world: World, staff: Staff
+) -> None:
+    case = next(case for case in CASES if case.action == action)
+    client, address = staff(case.role), case.address(world)
+    before = fingerprint()
+    answer = client.post(address, case.filled(world) | wrong)
+    assert answer.status_code == 200
+    assert sentence in answer.content.decode()
+    assert fingerprint() == before
+
+
+def test_an_action_on_a_row_that_is_not_there_is_404(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    for case in CASES:
+        row = case.target(world)
+        for identity in ("0", "x", "99999999999999999999999") if row is not None else ():
+            address = case.address(world).replace(f"/{row.pk}/", f"/{identity}/")
+            assert client.get(address).status_code == 404, address
+            assert client.post(address, case.filled(world)).status_code == 404, address
+
+
+def test_what_is_settled_cannot_be_done_again(world: World, staff: Staff) -> None:
+    client = staff("admin")
+    Job.objects.filter(pk=world.jobs[0].pk).update(state="done")
+    AccessOverride.objects.filter(pk=world.overrides[0].pk).update(
+        lifted_at=world.overrides[0].created_at
+    )
+    InboundEvent.objects.filter(pk=world.events[0].pk).update(
+        state="ignored", handled_at=world.events[0].received_at
+    )
+    for action, sentence in (
+        ("retry_one", "Only a job that gave up"),
+        ("lift", "It is over already"),
+        ("retry", "rings for nothing"),
+        ("assign_seats", "No seat is missing"),
+    ):
+        case = next(case for case in CASES if case.action == action)
+        address = (
+            case.address(world)
+            if action != "assign_seats"
+            else reverse("admin:accounts_userprofile_assign_seats", args=[world.profiles[0].pk])
+        )
+        answer = client.post(address, case.filled(world))
+        assert sentence in answer.content.decode(), action
+
+
+def test_without_scripts_an_action_leads_back_by_a_plain_redirect(
+    world: World, staff: Staff
+) -> None:
+    case = CASES[0]
+    answer = staff("support").post(case.address(world), case.filled(world), follow=True)
+    assert answer.status_code == 200
+    assert "person-0 will be looked at now." in answer.content.decode()
+
+
+def test_assigning_seats_names_what_is_missing_and_whether_there_is_room(
+    world: World, staff: Staff
+) -> None:
+    profile = seatless(world)
+    address = reverse("admin:accounts_userprofile_assign_seats", args=[profile.pk])
+    assert "there is room" in staff("operator").get(address).content.decode()
+    Instance.objects.update(auto_allocate=False)
+    assert "every instance is full" in staff("operator").get(address).content.decode()
+
+
+def test_a_released_seat_offers_no_move(world: World, staff: Staff) -> None:
+    client, seat = staff("admin"), world.seats[0]
+    address = reverse("admin:instances_seat_change", args=[seat.pk])
+    assert "Move seat" in client.get(address).content.decode()
+    Seat.objects.filter(pk=seat.pk).update(state="released", released_at=seat.created_at)
+    assert "Move seat" not in client.get(address).content.decode()
+    case = next(case for case in CASES if case.action == "move")
+    assert (
+        "cannot be moved" in client.post(case.address(world), case.filled(world)).content.decode()
+    )
+
+
+def test_a_reason_on_a_page_is_never_markup(world: World, staff: Staff) -> None:
+    case, nasty = CASES[0], "<script>alert(1)</script> because"
+    staff("support").post(case.address(world), case.filled(world) | {"reason": nasty})
+    Product.objects.filter(pk=world.plan.pk).update(name="<b>Plan</b>")
+    text = (
+        staff("support")
+        .get(reverse("admin:accounts_userprofile_change", args=[world.profiles[0].pk]))
+        .content.decode()
+    )
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert(1)" not in text
+    assert "<b>Plan" not in text

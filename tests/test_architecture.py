@@ -1,0 +1,89 @@
+"""The house style, held by numbers that only ever go down, and promises that no linter knows."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(
+    path
+    for folder in ("apps", "config")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in str(path.parent)
+)
+LONGEST_FILE, LONGEST_FUNCTION = 350, 50
+BANNED_NAMES = {"services", "utils", "helpers", "common", "managers"}
+
+
+def functions(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_files_stay_short():
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: lines for name, lines in long.items() if lines > LONGEST_FILE} == {}
+
+
+def test_functions_stay_short():
+    long = {
+        f"{path.relative_to(ROOT)}:{node.name}": node.end_lineno - node.lineno + 1
+        for path in FILES
+        for node in functions(path)
+        if node.end_lineno - node.lineno + 1 > LONGEST_FUNCTION
+    }
+    assert long == {}
+
+
+def test_every_module_opens_with_what_it_promises():
+    silent = [str(path) for path in FILES if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
+
+
+def test_public_functions_say_what_comes_in_and_out():
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path in FILES
+        if "management" not in path.parts and "sandbox" not in path.parts and "console" not in path.parts
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    assert [str(path) for path in FILES if path.stem in BANNED_NAMES] == []
+
+
+def test_the_packages_of_the_pure_modules_are_empty():
+    assert (ROOT / "apps/access/__init__.py").read_text() == ""
+    assert (ROOT / "apps/catalog/__init__.py").read_text() == ""
+
+
+def test_admin_classes_live_in_the_console_only():
+    found = [str(path) for path in FILES if "ModelAdmin" in path.read_text() and "console" not in path.parts]
+    assert found == []
+
+
+def test_no_page_carries_inline_script_or_style():
+    inline = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\sstyle=\"|\son[a-z]+=\"", re.IGNORECASE)
+    pages = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "apps").rglob("*.html")]
+    found = {str(page.relative_to(ROOT)): inline.findall(page.read_text()) for page in pages if "mail" not in page.parts}
+    assert {page: what for page, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize("path", [*settings.AUTHENTICATION_BACKENDS, settings.ACCOUNT_ADAPTER, settings.SOCIALACCOUNT_ADAPTER])
+def test_dotted_paths_of_the_settings_lead_somewhere(path):
+    assert import_string(path)
+
+
+def test_middleware_leads_somewhere():
+    for path in settings.MIDDLEWARE:
+        module, _, name = path.rpartition(".")
+        assert getattr(importlib.import_module(module), name)
