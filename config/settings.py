@@ -154,6 +154,7 @@ MIGRATION_MODULES = {"djstripe": "apps.billing.djstripe_migrations"}
 # --- Cookies, headers, sizes ------------------------------------------------------------------------------------------
 _prefix = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_prefix}frontdesk-sid"
+CSRF_FAILURE_VIEW = "apps.storefront.views_errors.csrf_failure"
 CSRF_COOKIE_NAME = f"{_prefix}frontdesk-csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -179,12 +180,15 @@ KEYCLOAK_SERVER_URL = text("KEYCLOAK_SERVER_URL").rstrip("/")
 _keycloak = urlsplit(KEYCLOAK_SERVER_URL)
 KEYCLOAK_ORIGIN = f"{_keycloak.scheme}://{_keycloak.netloc}"
 
+_logo = urlsplit(str(BRAND["logo_url"]))
+_logo_host = [f"{_logo.scheme}://{_logo.netloc}"] if _logo.netloc else []
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        "img-src": ["'self'", "data:", *_logo_host],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
         "form-action": ["'self'", KEYCLOAK_ORIGIN],

@@ -10,7 +10,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "apps.console.look.title",
     "SITE_SUBHEADER": "Console",
     "SITE_SYMBOL": "concierge",
-    "SITE_FAVICONS": [],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.console.look.icon"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": False,

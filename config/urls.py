@@ -8,6 +8,9 @@ from apps.billing.intake import webhook
 from apps.core.health import health, live
 from apps.core.metrics import metrics
 
+handler400 = "apps.storefront.views_errors.bad_request"
+handler500 = "apps.storefront.views_errors.server_error"
+
 urlpatterns = [
     path("onboarding/webhook/", webhook, name="stripe-webhook"),
     path("onboarding/", include("apps.storefront.urls")),

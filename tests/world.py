@@ -255,6 +255,7 @@ class World:
         """What minute, quarter of an hour and hour do, then all jobs."""
         with TestCase.captureOnCommitCallbacks(execute=True):
             watches.sweep("periodic")
+            allocation.tend("periodic")
             backfill.fetch_undelivered("periodic")
             backfill.compare_all("periodic")
         self.work()

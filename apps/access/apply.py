@@ -18,7 +18,7 @@ from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_mail
 from apps.identity.protocol import NewUser
 from apps.instances import allocation
-from apps.instances.models import Instance
+from apps.instances.models import Instance, Seat
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...]) -> None:
@@ -57,7 +57,10 @@ def _create(profile: UserProfile, _step: Any) -> None:
 
 
 def _assign(profile: UserProfile, product: str) -> bool:
-    seat = allocation.assign(profile=profile, product=_product(product), returning=profile.synced_at is not None)
+    wanted = _product(product)
+    # Who had a seat of this app as a subscriber and comes back; an upgrade to another app waits like everybody else.
+    had = Seat.objects.filter(profile=profile, product=wanted, state=Seat.State.RELEASED).exists()
+    seat = allocation.assign(profile=profile, product=wanted, returning=had and profile.synced_at is not None)
     return seat is not None
 
 

@@ -29,6 +29,11 @@ def stylesheet(_request: HttpRequest) -> str:
     return static("console/console.css")
 
 
+def icon(_request: HttpRequest) -> str:
+    """The picture in the browser's tab: that of the whole site."""
+    return static("frontdesk/icon.svg")
+
+
 def primary(_request: HttpRequest) -> dict[str, str]:
     """Unfold's eleven weights of the primary colour, mixed by the browser from the brand's one colour."""
     brand = settings.BRAND["color"]

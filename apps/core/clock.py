@@ -11,6 +11,8 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
+FARTHEST_SECONDS = 100 * 365 * 86_400  # a rehearsal's lifetime; beyond it dates end
+
 
 def now() -> dt.datetime:
     """The present moment, aware, in UTC."""
@@ -37,6 +39,7 @@ def offset_seconds() -> int:
 def _read(file: str, _changed: int) -> int:
     """The number in the file; cached until the file changes."""
     try:
-        return int(Path(file).read_text())
+        seconds = int(Path(file).read_text())
     except (OSError, ValueError):
         return 0
+    return seconds if abs(seconds) <= FARTHEST_SECONDS else 0

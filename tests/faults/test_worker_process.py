@@ -33,6 +33,7 @@ class Stack:
             env=environment,
             start_new_session=True,
         )
+        self.watched = "--cluster" not in options
         self.known: set[psutil.Process] = set()
 
     def members(self):
@@ -52,9 +53,10 @@ class Stack:
 
     def stop(self):
         self.members()
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(20)
+        if self.watched:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
         for process in self.members():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

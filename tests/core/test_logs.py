@@ -1,0 +1,132 @@
+"""Log lines: one JSON object each, with the id of the request, without anybody's address and without any secret."""
+
+import io
+import json
+import logging
+import logging.config
+
+import pytest
+import structlog
+from django.test import RequestFactory
+
+from apps.core import logs, requests
+
+SECRETS = [
+    "sk_test_" + "a1B2" * 6,
+    "rk_live_" + "a1B2" * 6,
+    "whsec_" + "0123456789abcdef",
+    "key-0123456789abcdef",
+    "Bearer abc.def-123",
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+    "t=1700000000,v1=" + "0af9" * 16,
+    "cs_test_a1B2c3_secret_fidwbEhqYWAnPydl",
+]
+
+
+def scrub(**line):
+    return dict(logs.scrub(None, "", line))
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_passes_wherever_it_stands(secret):
+    for line in (
+        {"event": secret},
+        {"event": f"call with {secret} failed"},
+        {"event": "x", "body": {"deep": [f"({secret})"]}},
+        {"event": "x", "exception": f"Traceback …\nError: '{secret}'"},
+        {"event": "x", "reason": (secret,)},
+    ):
+        assert secret not in json.dumps(scrub(**line))
+        assert "***" in json.dumps(scrub(**line))
+
+
+def test_an_address_becomes_a_hash_that_still_joins_lines():
+    first, second = scrub(event="mail to Ada.B+x@Example.com!"), scrub(to=["ada.b+x@example.com"])
+    assert "da.B" not in first["event"]
+    shown = first["event"].removeprefix("mail to ").removesuffix("!")
+    assert shown.endswith("@Example.com")
+    assert shown.split("@")[0] == second["to"][0].split("@")[0]
+    assert scrub(event="bob@example.com")["event"].split("@")[0] != shown.split("@")[0]
+
+
+def test_what_is_neither_stays_as_it_is():
+    line = {"event": "seat assigned", "seat": 7, "cus": "cus_123", "ok": True, "none": None, "ratio": 0.5}
+    assert scrub(**line) == line
+
+
+def test_keys_of_a_dictionary_are_cleaned_too():
+    assert "ada@example.com" not in json.dumps(scrub(event="x", seen={"ada@example.com": 1}))
+
+
+@pytest.fixture
+def lines(capsys):
+    """Log as production does, into a text; returns what was logged, line by line."""
+    stream = io.StringIO()
+    wished = logs.logging_settings("INFO")
+    wished["handlers"]["stderr"]["stream"] = stream
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers = []
+    logging.config.dictConfig(wished)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers = before
+    root.setLevel(level)
+
+
+def test_structlog_and_plain_logging_write_the_same_kind_of_line(lines):
+    structlog.get_logger("apps.test").info("seat_assigned", seat=3, to="ada@example.com")
+    logging.getLogger("somebody.else").warning("call with %s failed", SECRETS[0])
+    ours, theirs = lines()
+    assert (ours["event"], ours["seat"], ours["level"]) == ("seat_assigned", 3, "info")
+    assert "ada@" not in ours["to"]
+    assert (theirs["event"], theirs["level"]) == ("call with *** failed", "warning")
+    assert ours["timestamp"].endswith("Z")
+
+
+def test_an_exception_is_one_line_and_clean(lines):
+    try:
+        raise ValueError(f"refused: {SECRETS[3]} for ada@example.com\nsecond line")
+    except ValueError:
+        structlog.get_logger("apps.test").exception("it_failed")
+        logging.getLogger("somebody.else").exception("it failed")
+    for line in lines():
+        text = json.dumps(line)
+        assert "ValueError" in text
+        assert SECRETS[3] not in text
+        assert "ada@" not in text
+
+
+def test_a_line_cannot_be_forged_by_what_is_logged(lines):
+    structlog.get_logger("apps.test").info("name", value='x"}\n{"event": "forged"}')
+    (line,) = lines()
+    assert line["value"].startswith('x"}\n')
+
+
+def test_what_is_no_json_is_logged_as_text(lines):
+    structlog.get_logger("apps.test").info("odd", value={1, 2}, kind=object(), raw=b"\xff", text="\ud800")
+    (line,) = lines()
+    assert line["event"] == "odd"
+
+
+def test_every_line_of_a_request_has_its_id(lines):
+    def view(_request):
+        structlog.get_logger("apps.test").info("inside")
+        logging.getLogger("somebody.else").info("inside too")
+
+        from django.http import HttpResponse
+
+        return HttpResponse()
+
+    serve = requests.request_context(view)
+    serve(RequestFactory().get("/"))
+    serve(RequestFactory().get("/"))
+    ids = [line["request_id"] for line in lines()]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
+    assert all(len(one) == 32 for one in ids)
+    structlog.contextvars.clear_contextvars()
+
+
+def test_libraries_that_talk_too_much_are_kept_quiet(lines):
+    for name in ("stripe", "httpx", "urllib3", "django-q"):
+        logging.getLogger(name).info("POST https://api.stripe.com/v1/customers email=ada@example.com")
+    assert lines() == []
