@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port; they go from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not one of the ports, from 1 to 65535")
     return number
 
 

@@ -6,6 +6,7 @@ from apps.billing import catalogue, mirror
 from apps.billing.models import InboundEvent
 from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.models import Job
 
 # Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
 CUSTOMER_EVENTS = (
@@ -47,6 +48,8 @@ def register() -> None:
 def handle(event_id: str) -> None:
     """Look at what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
+    if _answered(event):
+        return
     if event.type.startswith(CATALOGUE_EVENTS):
         _look_at_catalogue(event)
     elif event.customer_id:
@@ -59,6 +62,14 @@ def handle(event_id: str) -> None:
         # This job runs in the event's own lane; the customer is written in the customer's.
         mirror.mirror_later(customer, reason=event.type)
     InboundEvent.objects.filter(pk=event.pk).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+
+
+def _answered(event: InboundEvent) -> bool:
+    """Whether another event's look has answered this one since its job was asked for."""
+    if event.handled_at is None:
+        return False
+    mine = Job.objects.filter(kind="handle_event", key=event.stripe_event_id, state=Job.State.RUNNING)
+    return mine.filter(created_at__lt=event.handled_at).exists()
 
 
 def _look_at_catalogue(event: InboundEvent) -> None:

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from apps.accounts.models import UserProfile
 from apps.billing import catalogue, money
-from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.billing.stripe_client import calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import clock, jobs
@@ -52,6 +52,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
     profile = UserProfile.objects.filter(stripe_customer_id=customer_id).first()
     if profile is None:
         return False
+    rung = _rung_by(customer_id)
     with calling_stripe() as client:
         customer = client.v1.customers.retrieve(customer_id)
         gone = bool(getattr(customer, "deleted", False))
@@ -65,10 +66,20 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         catalogue.ensure_mirrored(price_id)
     _refuse_unknown_prices(found)
     write(profile, customer, found, sums)
+    InboundEvent.objects.filter(pk__in=rung).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
     if session_id:
         for hear in on_session:
             hear(session_id)
     return True
+
+
+def _rung_by(customer_id: str) -> list[int]:
+    """The waiting events this look will answer: whatever they tell of had happened before we ask Stripe.
+
+    Those of a Checkout session are left: they ring for the signup as well.
+    """
+    waiting = InboundEvent.objects.filter(customer_id=customer_id, state=InboundEvent.State.RECEIVED)
+    return list(waiting.exclude(type__startswith="checkout.session.").values_list("pk", flat=True))
 
 
 def _unlisted(customer_id: str, found: list[Any]) -> list[str]:

@@ -36,7 +36,7 @@ class Product(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="addons", help_text="Only with this plan."
     )
     includes = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="included_in")
-    is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_<slug>.")
+    is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_ and its slug.")
     needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
     max_quantity = models.PositiveSmallIntegerField(default=1)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  (Django's own name)
 
-KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}$")
+KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}\Z")
 RANDOM = "Use at least {} random characters."
 
 

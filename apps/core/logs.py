@@ -29,7 +29,7 @@ def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return SECRET.sub("***", ADDRESS.sub(_hashed, value))
     if isinstance(value, dict):
-        return {name: _clean(item) for name, item in value.items()}
+        return {_clean(name): _clean(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     return value

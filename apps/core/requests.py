@@ -38,7 +38,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
 
 
 def client_address(request: HttpRequest) -> str:
-    """The visitor's address as the last trusted proxy saw it; an IPv6 address as its /64. Never raises."""
+    """The visitor's address as the last trusted proxy saw it; an IPv6 one as its /64, unless it carries an IPv4 one. Never raises."""
     found = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
@@ -48,6 +48,8 @@ def client_address(request: HttpRequest) -> str:
         address = ipaddress.ip_address(found)
     except ValueError:
         return "unknown"
+    if address.version == 6 and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
     if address.version == 6:
         return str(ipaddress.ip_network(f"{address}/64", strict=False))
     return str(address)
@@ -77,7 +79,8 @@ def _error(refusal: BadInput) -> dict[str, Any]:
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
     """The body as a JSON object; BadInput when it is too large, not JSON, not an object, too deep or holds a NUL."""
-    if int(request.headers.get("Content-Length") or 0) > MAX_JSON_BYTES:
+    said = request.headers.get("Content-Length") or "0"
+    if said.isdecimal() and int(said[:20]) > MAX_JSON_BYTES:
         raise BadInput("That is too much data.", code="too_large", status=413)
     if len(request.body) > MAX_JSON_BYTES:
         raise BadInput("That is too much data.", code="too_large", status=413)

@@ -72,7 +72,10 @@ def board() -> list[Occupancy]:
         state.value: Count("seats", filter=Q(seats__state=state.value))
         for state in (Seat.State.HELD, Seat.State.ASSIGNED, Seat.State.RETAINED)
     }
-    instances: Any = Instance.objects.select_related("product").annotate(**counts)
+    # Named, because Django drops a model's own order where it groups.
+    instances: Any = (
+        Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
+    )
     return [
         Occupancy(
             id=instance.pk,

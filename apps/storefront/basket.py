@@ -46,9 +46,14 @@ class Offer:
         return max(0, 12 * self.month.unit_amount - self.year.unit_amount)
 
     def fits(self, plan: "Offer | None") -> bool:
-        """Whether it may be bought together with `plan`."""
+        """Whether it may be bought together with `plan`: it goes with it, and is not a part of it already."""
         parent = self.product.parent_id
-        return parent is None or (plan is not None and parent == plan.product.pk)
+        goes_with = parent is None or (plan is not None and parent == plan.product.pk)
+        return goes_with and not (plan is not None and self.is_part_of(plan))
+
+    def is_part_of(self, plan: "Offer") -> bool:
+        """Whether the plan gives it without a charge of its own."""
+        return self.product in plan.product.includes.all()
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,11 @@ class Order:
         """The sum in minor units."""
         return sum(line.amount for line in self.lines)
 
+    @property
+    def basket(self) -> dict[str, int]:
+        """The choice as it is charged: slug to quantity."""
+        return {line.offer.product.slug: line.quantity for line in self.lines}
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -92,6 +102,11 @@ class Shop:
     def saves(self) -> bool:
         """Whether any plan is cheaper by the year."""
         return any(offer.saving for offer in self.plans)
+
+    @property
+    def extras(self) -> list[tuple[Offer, list[Offer]]]:
+        """The general add-ons, each with the plans that include it."""
+        return [(extra, [plan for plan in self.plans if extra.is_part_of(plan)]) for extra in self.general]
 
     def plan(self, slug: str) -> Offer | None:
         """The plan of that slug."""
@@ -187,7 +202,8 @@ def choose_plan(
             field="plan",
             code="full",
         )
-    wanted = set(addons)
+    given = {extra.product.slug for extra in shop.general if extra.is_part_of(plan)}
+    wanted = set(addons) - given  # nobody pays apart for what the plan includes
     extras = {slug: _addon(shop, slug, plan=plan, interval=interval) for slug in sorted(wanted)}
     kept = {
         offer.product.slug: signup.basket[offer.product.slug]

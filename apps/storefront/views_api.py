@@ -137,12 +137,15 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     )
     if ui not in {"embedded", "hosted"}:
         raise BadInput("“ui” is embedded or hosted.", field="ui")
-    if wizard.first_open(request, signup, Shop.load()) != wizard.CHECKOUT:
+    shop = Shop.load()
+    order = shop.order(signup)
+    if order is None or wizard.first_open(request, signup, shop) != wizard.CHECKOUT:
         raise BadInput("Please choose a plan first.", code="no_plan", status=409)
+    signup.basket = order.basket  # what the page shows is what is charged
     _allow_opening(request, signup, ui)
     _free_username(signup.username, signup)
     if signup.state == Signup.State.OPEN:
-        signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at"])
+        signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])
     return _open(request, signup, ui)
 
 

@@ -94,6 +94,27 @@ def test_an_event_without_a_customer_is_written_in_the_customers_lane(world: Wor
     assert Job.objects.get(kind="mirror_customer", state="queued").lane == f"customer:{dana.stripe_customer_id}"
 
 
+def looks(world: World) -> int:
+    """How often the application has asked Stripe for subscriptions."""
+    return sum(path.startswith("/v1/subscriptions") for _, path, _ in world.requests)
+
+
+def test_one_look_answers_all_the_events_that_had_come_before_it(world: World) -> None:
+    dana = world.subscriber("dana")
+    for quantity in (2, 3, 4):
+        change(world, dana.stripe_subscription_id or "", "storage_100", quantity)
+    before = looks(world)
+    world.deliver()
+    assert looks(world) == before + 1
+    assert not InboundEvent.objects.filter(state="received").exists()
+    assert world.jobs() == []
+    event = InboundEvent.objects.filter(type="customer.subscription.updated").first()
+    assert event is not None
+    jobs.defer("handle_event", event.stripe_event_id, reason="staff want to look again")
+    world.work()
+    assert looks(world) == before + 2
+
+
 # --- lines ---------------------------------------------------------------------------------------------------------------
 
 

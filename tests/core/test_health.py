@@ -90,15 +90,6 @@ def test_a_database_that_is_away_is_an_answer_and_no_error(client, transactional
         assert ask(client) == (503, dict.fromkeys(WELL, "ill"))
 
 
-def test_a_connection_that_was_cut_is_made_anew(client, transactional_db):
-    for name in ("worker", "cluster"):
-        jobs.beat(name)
-    connection.connection.close()
-    assert ask(client)[0] in {200, 503}
-    health._parts.cache_clear()
-    assert ask(client) == (200, WELL)
-
-
 def test_it_tells_nothing_else(client, worker):
     assert set(client.get("/health/").json()) == {"status", "parts"}
     assert client.post("/health/").status_code == 405

@@ -1,6 +1,6 @@
 """`manage.py worker`: runs jobs until SIGTERM or Ctrl-C."""
 
-from typing import Any, ClassVar, override
+from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -11,7 +11,7 @@ class Command(BaseCommand):
     """Runs the job cluster under its watchdog."""
 
     # The web process and `manage.py check` say what is set wrongly; a cluster must be back soon after its death.
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks: list[str] = []
     help = "Run jobs: django-q2's cluster under a watchdog, with the sweep."
 
     @override

@@ -1,0 +1,100 @@
+"""Each system check is provoked once, and a sound configuration has nothing to say."""
+
+import pytest
+
+from apps.core import checks
+
+
+@pytest.fixture
+def sound(settings):
+    """A configuration as an operator would have it."""
+    settings.SECRET_KEY = "x" * 50
+    settings.DEBUG = False
+    settings.STRIPE_SECRET_KEY = "sk_test_" + "a" * 24
+    settings.STRIPE_LIVE_MODE = False
+    settings.STRIPE_ALLOW_LIVE = False
+    settings.STRIPE_WEBHOOK_SECRET = "whsec_" + "a" * 32
+    settings.STRIPE_WEBHOOK_SECRET_PREVIOUS = ""
+    settings.STRIPE_CHECKOUT_UI = "embedded"
+    settings.STRIPE_API_HOST = "https://api.stripe.com"
+    settings.KEYCLOAK_SERVER_URL = "https://id.example.com"
+    settings.ANYMAIL = settings.ANYMAIL | {"MAILGUN_API_URL": "https://api.mailgun.net/v3"}
+    settings.PROMETHEUS_METRICS_API_KEY = "m" * 32
+    return settings
+
+
+def messages():
+    """What all checks of the settings have to say."""
+    parts = (checks.secrets_are_sound, checks.choices_are_sound, checks.peers_are_reached_in_private)
+    return [message for check in parts for message in check()]
+
+
+def found():
+    return [message.id for message in messages()]
+
+
+def test_a_sound_configuration_has_nothing_to_say(sound):
+    assert found() == []
+    assert checks.stripe_versions_agree() == []
+
+
+def test_a_live_key_is_fine_where_it_is_allowed(sound):
+    sound.STRIPE_SECRET_KEY = "rk_live_" + "a" * 40
+    sound.STRIPE_LIVE_MODE = sound.STRIPE_ALLOW_LIVE = True
+    assert found() == []
+    sound.DEBUG = True
+    assert found() == ["frontdesk.E004"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("SECRET_KEY", "short", "E001"),
+        ("STRIPE_SECRET_KEY", "", "E002"),
+        ("STRIPE_SECRET_KEY", "pk_test_" + "a" * 24, "E002"),
+        ("STRIPE_SECRET_KEY", "sk_test_" + "a" * 23, "E002"),
+        ("STRIPE_SECRET_KEY", "sk_test_" + "a" * 24 + "\n", "E002"),
+        ("STRIPE_WEBHOOK_SECRET", "", "E003"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_short", "E003"),
+        ("STRIPE_WEBHOOK_SECRET_PREVIOUS", "secret" * 8, "E003"),
+        ("STRIPE_LIVE_MODE", True, "E004"),
+        ("STRIPE_CHECKOUT_UI", "popup", "E005"),
+        ("PROMETHEUS_METRICS_API_KEY", "m" * 31, "E006"),
+        ("KEYCLOAK_SERVER_URL", "http://id.example.com", "E007"),
+        ("STRIPE_API_HOST", "http://api.stripe.com", "E007"),
+        ("STRIPE_API_HOST", "http://203.0.113.9/stripe", "E007"),
+    ],
+)
+def test_what_cannot_be_right_is_an_error(sound, name, value, error):
+    setattr(sound, name, value)
+    assert found() == [f"frontdesk.{error}"]
+
+
+def test_mail_in_clear_is_an_error(sound):
+    sound.ANYMAIL = sound.ANYMAIL | {"MAILGUN_API_URL": "http://api.mailgun.net/v3"}
+    assert found() == ["frontdesk.E007"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8001/x", "http://[::1]:8001", "http://localhost:8001", "http://keycloak:8080", "https://x.example"]
+)
+def test_clear_text_is_fine_on_this_machine_and_its_container_network(sound, url):
+    sound.KEYCLOAK_SERVER_URL = url
+    assert found() == []
+
+
+def test_every_error_says_what_to_do(sound):
+    sound.SECRET_KEY = "x"
+    sound.STRIPE_SECRET_KEY = sound.STRIPE_WEBHOOK_SECRET = ""
+    sound.PROMETHEUS_METRICS_API_KEY = ""
+    for message in messages():
+        assert message.hint
+        assert message.is_serious()
+        assert "sk_test_" not in message.msg
+
+
+def test_a_stripe_version_that_differs_from_the_sdks_is_a_warning(sound):
+    sound.STRIPE_API_VERSION = "2020-01-01.acacia"
+    (message,) = checks.stripe_versions_agree()
+    assert message.id == "frontdesk.W001"
+    assert "2020-01-01.acacia" in message.msg
