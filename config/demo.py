@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from apps.core.children import die_with_parent
+from apps.core.children import stopped_with_parent
 from config import postgres
 from config.postgres_programs import PostgresError
 
@@ -112,9 +112,13 @@ class Demo:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.lock = None
-            raise DemoError(f"Another demo runs on {self.data}. Stop it, or choose another folder with --data.") from error
+            raise DemoError(
+                f"Another demo runs on {self.data}. Stop it, or choose another folder with --data."
+            ) from error
         except OSError as error:
-            raise DemoError(f"{self.data} cannot be used: {error.strerror}. Choose another folder with --data.") from error
+            raise DemoError(
+                f"{self.data} cannot be used: {error.strerror}. Choose another folder with --data."
+            ) from error
 
     def reset(self) -> None:
         """Forget the database, the sandbox's state and the logs."""
@@ -132,7 +136,12 @@ class Demo:
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
-        sandbox += ["--webhook-secret", self.env["STRIPE_WEBHOOK_SECRET"], "--clock-file", self.env["CLOCK_OFFSET_FILE"]]
+        sandbox += [
+            "--webhook-secret",
+            self.env["STRIPE_WEBHOOK_SECRET"],
+            "--clock-file",
+            self.env["CLOCK_OFFSET_FILE"],
+        ]
         self._launch("sandbox", [sys.executable, "-m", "apps.sandbox", *sandbox])
         self._launch("web", _granian(self.port))
         self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
@@ -187,7 +196,7 @@ class Demo:
         with (self.data / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
+                start_new_session=True, preexec_fn=stopped_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
             )  # fmt: skip
 
     def _manage(self, command: str) -> None:
@@ -248,12 +257,10 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
 
 
 def _granian(port: int) -> list[str]:
-    return [
-        *[sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)],
-        *["--http", "1", "--no-ws", "--workers", "1", "--blocking-threads", "4", "--backpressure", "256"],
-        *["--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning"],
-        "config.wsgi:application",
-    ]
+    words = f"granian --interface wsgi --host 127.0.0.1 --port {port} --http 1 --no-ws --workers 1"
+    words += " --blocking-threads 4 --backpressure 256 --respawn-failed-workers --workers-kill-timeout 10"
+    words += " --log-level warning config.wsgi:application"
+    return [sys.executable, "-m", *words.split()]
 
 
 def _refuse_taken_port(option: str, port: int) -> None:
@@ -267,7 +274,9 @@ def _refuse_taken_port(option: str, port: int) -> None:
                 raise DemoError(f"Port {port} may not be used by you. Choose another with {option}.") from error
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    raise DemoError(f"Port {port} is taken. Stop what uses it, or choose another with {option}.") from error
+                    raise DemoError(
+                        f"Port {port} is taken. Stop what uses it, or choose another with {option}."
+                    ) from error
 
 
 def _answers(url: str) -> bool:

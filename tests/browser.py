@@ -47,9 +47,7 @@ def _find() -> str | None:
     paths = [path for command in COMMANDS if (path := shutil.which(command))]
     with sync_playwright() as playwright:
         paths.append(playwright.chromium.executable_path)
-    return next(
-        (path for path in paths if Path(path).exists() and not _run((path, "--version"))), None
-    )
+    return next((path for path in paths if Path(path).exists() and not _run((path, "--version"))), None)
 
 
 def _install(commands: tuple[tuple[str, ...], ...]) -> str:

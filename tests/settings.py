@@ -17,20 +17,14 @@ def _start_postgres() -> str:
     try:
         try:
             return postgres.start(data, durable=False)
-        except (
-            postgres.PostgresError
-        ):  # without durability a power cut may ruin it; nothing in it is worth keeping
+        except postgres.PostgresError:  # without durability a power cut may ruin it; nothing in it is worth keeping
             postgres.stop(data, remove=True)
             return postgres.start(data, durable=False)
     except postgres.PostgresError as error:
         raise pytest.UsageError(f"The tests need Postgres, which did not start. {error}") from error
 
 
-if not (
-    os.environ.get("POSTGRES_HOST")
-    or os.environ.get("DATABASE_URL")
-    or os.environ.get("DATABASE_URL_FILE")
-):
+if not (os.environ.get("POSTGRES_HOST") or os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE")):
     # Set in the environment, so that the processes of pytest-xdist and of tests find the same server.
     os.environ |= {
         "POSTGRES_HOST": _start_postgres(),

@@ -42,7 +42,9 @@ def test_functions_stay_short():
 
 
 def test_every_module_opens_with_what_it_promises():
-    silent = [str(path) for path in FILES if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        str(path) for path in FILES if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
     assert silent == []
 
 
@@ -74,11 +76,15 @@ def test_admin_classes_live_in_the_console_only():
 def test_no_page_carries_inline_script_or_style():
     inline = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\sstyle=\"|\son[a-z]+=\"", re.IGNORECASE)
     pages = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "apps").rglob("*.html")]
-    found = {str(page.relative_to(ROOT)): inline.findall(page.read_text()) for page in pages if "mail" not in page.parts}
+    found = {
+        str(page.relative_to(ROOT)): inline.findall(page.read_text()) for page in pages if "mail" not in page.parts
+    }
     assert {page: what for page, what in found.items() if what} == {}
 
 
-@pytest.mark.parametrize("path", [*settings.AUTHENTICATION_BACKENDS, settings.ACCOUNT_ADAPTER, settings.SOCIALACCOUNT_ADAPTER])
+@pytest.mark.parametrize(
+    "path", [*settings.AUTHENTICATION_BACKENDS, settings.ACCOUNT_ADAPTER, settings.SOCIALACCOUNT_ADAPTER]
+)
 def test_dotted_paths_of_the_settings_lead_somewhere(path):
     assert import_string(path)
 

@@ -73,7 +73,9 @@ def test_a_secret_file_that_is_not_there_is_named():
     assert "MAILGUN_API_KEY_FILE names /nowhere/key, which cannot be read" in done.stderr
 
 
-@pytest.mark.parametrize(("name", "value"), [("DEBUG", "perhaps"), ("PAYMENT_GRACE_DAYS", "-1"), ("FINAL_EXPIRY_DAYS", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("DEBUG", "perhaps"), ("PAYMENT_GRACE_DAYS", "-1"), ("FINAL_EXPIRY_DAYS", "0")]
+)
 def test_a_value_that_cannot_be_right_stops_the_start(name, value):
     done = start(**{name: value})
     assert done.returncode != 0

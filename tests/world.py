@@ -56,7 +56,11 @@ SECRET = "whsec_" + "world0123456789" * 3
 MINE = ("has_", "nextcloud_", "vaultwarden_", "storage_")  # attributes of the catalogue below
 APPS: dict[str, dict[str, Any]] = {
     "nextcloud": {"name": "Nextcloud"},
-    "vaultwarden": {"name": "Vaultwarden", "placement": "general", "prices": {"month": 200, "year": 2000}},
+    "vaultwarden": {
+        "name": "Vaultwarden",
+        "placement": "general",
+        "prices": {"month": 200, "year": 2000},
+    },
 }
 OFFERS: dict[str, dict[str, Any]] = {
     "personal": {
@@ -72,7 +76,11 @@ OFFERS: dict[str, dict[str, Any]] = {
         "prices": {"month": 150, "year": 1500},
     },
 }  # fmt: skip
-INSTANCES = [("nextcloud-1", "nextcloud"), ("nextcloud-2", "nextcloud"), ("vaultwarden-1", "vaultwarden")]
+INSTANCES = [
+    ("nextcloud-1", "nextcloud"),
+    ("nextcloud-2", "nextcloud"),
+    ("vaultwarden-1", "vaultwarden"),
+]
 
 
 @dataclass(frozen=True)
@@ -121,10 +129,17 @@ class World:
     def sell(self, product: Product, *, interval: str, amount: int) -> ProductPrice:
         """A price of ours, made at Stripe."""
         price = create_price(
-            product_id=product.stripe_product_id or "", interval=interval, unit_amount=amount, currency="eur"
+            product_id=product.stripe_product_id or "",
+            interval=interval,
+            unit_amount=amount,
+            currency="eur",
         )
         return ProductPrice.objects.create(
-            product=product, stripe_price_id=price, interval=interval, unit_amount=amount, currency="eur"
+            product=product,
+            stripe_price_id=price,
+            interval=interval,
+            unit_amount=amount,
+            currency="eur",
         )
 
     def instance(self, slug: str, app: str, *, caps: tuple[int, int, int] = (40, 50, 60)) -> Instance:
@@ -141,7 +156,12 @@ class World:
         for one in others:
             allocation.set_open(instance=one, is_active=True, auto_allocate=False, actor="staff:ada", reason="test")
         return allocation.change_caps(
-            instance=first, soft_cap=0, allocation_cap=seats, hard_cap=seats + 1, actor="staff:ada", reason="test"
+            instance=first,
+            soft_cap=0,
+            allocation_cap=seats,
+            hard_cap=seats + 1,
+            actor="staff:ada",
+            reason="test",
         )
 
     def price(self, slug: str, interval: str = "month") -> str:
@@ -192,7 +212,10 @@ class World:
         while page["has_more"]:
             after = {"starting_after": page["data"][-1]["id"]} if page["data"] else {}
             answer = requests.get(
-                f"{self.url}/stripe/v1/events", params={"limit": "100"} | after, auth=(KEY, ""), timeout=30
+                f"{self.url}/stripe/v1/events",
+                params={"limit": "100"} | after,
+                auth=(KEY, ""),
+                timeout=30,
             )
             page = answer.json()
             fresh = [event for event in page["data"] if event["id"] not in self.seen]
@@ -330,7 +353,15 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
     """A sandbox for this test worker: its address, and the file it writes its clock to."""
     folder = tmp_path_factory.mktemp("world")
     port, clock_file = free_port(), folder / "clock"
-    command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--clock-file", str(clock_file)]
+    command = [
+        sys.executable,
+        "-m",
+        "apps.sandbox",
+        "--port",
+        str(port),
+        "--clock-file",
+        str(clock_file),
+    ]
     # An endpoint that is never called, so that Stripe lists its events as not delivered.
     command += ["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", SECRET]
     with (folder / "log").open("w") as log:
@@ -351,9 +382,7 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 
 
 @pytest.fixture
-def empty_world(
-    world_process: tuple[str, Path], settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The sandbox as after its start and the application pointed at it; nothing is sold, the database is not asked."""
     url, clock_file = world_process
     world = World(url)

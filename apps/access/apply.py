@@ -32,7 +32,9 @@ def apply(profile: UserProfile, plan: tuple[Step, ...]) -> None:
             STEPS[type(step)](profile, step)
     if full and all(isinstance(step, steps.AssignSeat) for step in plan):
         # Nothing else is left to do: the paid app without a place needs somebody to make room.
-        raise NeedsOperator(f"No instance of {', '.join(full)} has room. The first free seat goes to the longest waiting.")
+        raise NeedsOperator(
+            f"No instance of {', '.join(full)} has room. The first free seat goes to the longest waiting."
+        )
 
 
 def _create(profile: UserProfile, _step: Any) -> None:

@@ -19,7 +19,8 @@ from apps.core import clock
 def terms() -> Terms:
     """The operator's terms, from settings."""
     return Terms(
-        grace=dt.timedelta(days=settings.PAYMENT_GRACE_DAYS), expiry=dt.timedelta(days=settings.FINAL_EXPIRY_DAYS)
+        grace=dt.timedelta(days=settings.PAYMENT_GRACE_DAYS),
+        expiry=dt.timedelta(days=settings.FINAL_EXPIRY_DAYS),
     )
 
 

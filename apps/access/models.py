@@ -33,7 +33,10 @@ class AccessOverride(models.Model):
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(condition=~Q(reason=""), name="override_has_a_reason"),
             models.CheckConstraint(condition=Q(kind="hold") | Q(ends_at__isnull=False), name="override_ends"),
-            models.CheckConstraint(condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")), name="override_in_order"),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")),
+                name="override_in_order",
+            ),
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["profile"], condition=Q(lifted_at__isnull=True), name="override_standing")

@@ -27,7 +27,9 @@ def _account(profile: UserProfile) -> ObservedAccount | None:
     found = client().get_user(profile.keycloak_id)
     if found is None:
         # A stored id that is gone is somebody's deed in Keycloak; making a new account in silence could hide it.
-        raise NeedsOperator(f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here.")
+        raise NeedsOperator(
+            f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here."
+        )
     return ObservedAccount(
         enabled=found.enabled,
         attributes={name: "##".join(values) for name, values in found.attributes.items()},
@@ -37,10 +39,12 @@ def _account(profile: UserProfile) -> ObservedAccount | None:
 
 
 def _seats(profile: UserProfile) -> dict[str, ObservedSeat]:
-    live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED).select_related("product", "instance__group")
-    return {
-        seat.product.slug: ObservedSeat(seat.instance.slug, seat.state, seat.instance.group.name) for seat in live
-    }
+    live = (
+        Seat.objects.filter(profile=profile)
+        .exclude(state=Seat.State.RELEASED)
+        .select_related("product", "instance__group")
+    )
+    return {seat.product.slug: ObservedSeat(seat.instance.slug, seat.state, seat.instance.group.name) for seat in live}
 
 
 def _local_groups(profile: UserProfile) -> frozenset[str]:

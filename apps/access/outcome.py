@@ -32,7 +32,11 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
             after={"state": decision.state.value},
         )
         if decision.state in ENDS and before in WORTH_A_GOODBYE:
-            jobs.defer("notify_subscription_canceled", f"{profile.pk}:{decision.subscription_id}", reason="canceled")
+            jobs.defer(
+                "notify_subscription_canceled",
+                f"{profile.pk}:{decision.subscription_id}",
+                reason="canceled",
+            )
     _tell_of_failed_payments(profile)
 
 

@@ -19,12 +19,24 @@ def hold(*, profile: UserProfile, actor: str, reason: str, until: dt.datetime | 
 
 
 def grant(
-    *, profile: UserProfile, products: Sequence[Product], until: dt.datetime, actor: str, reason: str
+    *,
+    profile: UserProfile,
+    products: Sequence[Product],
+    until: dt.datetime,
+    actor: str,
+    reason: str,
 ) -> AccessOverride:
     """Access to `products` without payment, until `until`."""
     if not products:
         raise BadInput("Choose at least one product.", field="products")
-    return _add(profile, AccessOverride.Kind.GRANT, until=until, actor=actor, reason=reason, products=products)
+    return _add(
+        profile,
+        AccessOverride.Kind.GRANT,
+        until=until,
+        actor=actor,
+        reason=reason,
+        products=products,
+    )
 
 
 def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
@@ -46,10 +58,19 @@ def _add(
     if until is not None and until <= now:
         raise BadInput("The end must lie in the future.", field="until")
     override = AccessOverride.objects.create(
-        profile=profile, kind=kind, reason=reason, created_by=actor, created_at=now, starts_at=now, ends_at=until
+        profile=profile,
+        kind=kind,
+        reason=reason,
+        created_by=actor,
+        created_at=now,
+        starts_at=now,
+        ends_at=until,
     )
     override.products.set(products)
-    after = {"until": until.isoformat() if until else None, "products": [product.slug for product in products]}
+    after = {
+        "until": until.isoformat() if until else None,
+        "products": [product.slug for product in products],
+    }
     audit.record(subject=profile.subject, action=f"override_{kind}", actor=actor, reason=reason, after=after)
     reconcile.enqueue(profile, reason=f"{kind} by {actor}")
     return override
@@ -61,5 +82,10 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
     if not AccessOverride.objects.filter(pk=override.pk, lifted_at=None).update(lifted_at=clock.now()):
         return
     profile = override.profile
-    audit.record(subject=profile.subject, action=f"override_{override.kind}_lifted", actor=actor, reason=reason)
+    audit.record(
+        subject=profile.subject,
+        action=f"override_{override.kind}_lifted",
+        actor=actor,
+        reason=reason,
+    )
     reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")

@@ -166,7 +166,11 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
         # Only a grant can have made it; it has ended, and nothing was ever paid.
         decision = replace(decision, account=Account.DISABLED, seats=SeatWish.RELEASED)
     groups = _wanted_groups(decision, observed)
-    closing = (*_close_account(decision, observed), *_leave(groups, observed), *_end_sessions(decision, observed))
+    closing = (
+        *_close_account(decision, observed),
+        *_leave(groups, observed),
+        *_end_sessions(decision, observed),
+    )
     opening = (*_join(groups, observed), *_open_account(decision, observed))
     return (*_create(decision, observed), *closing, *_seats(decision, observed), *opening)
 

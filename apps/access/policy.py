@@ -136,7 +136,12 @@ class _View:
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
         """The end of grace of one late subscription: the terms', or a no-suspend's if that is later."""
         since = late.past_due_since or self.now
-        return max([since + self.facts.terms.grace, *[one.ends_at for one in self.no_suspend if one.ends_at]])
+        return max(
+            [
+                since + self.facts.terms.grace,
+                *[one.ends_at for one in self.no_suspend if one.ends_at],
+            ]
+        )
 
     def due(self) -> Entitlements:
         """The sum over everything that gives access now."""
@@ -194,7 +199,9 @@ def _paid(view: _View) -> Decision | None:
         return None
     ends = [one.cancel_at for one in view.paid]
     until = None if None in ends else max(end for end in ends if end)
-    sentence = f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
+    sentence = (
+        f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
+    )
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
@@ -310,4 +317,14 @@ def _never_paid(_view: _View) -> Decision:
     )
 
 
-ROWS = (_held, _paid, _granted, _in_grace, _recovering, _suspended, _canceled, _expired, _never_paid)
+ROWS = (
+    _held,
+    _paid,
+    _granted,
+    _in_grace,
+    _recovering,
+    _suspended,
+    _canceled,
+    _expired,
+    _never_paid,
+)

@@ -74,7 +74,13 @@ def reconcile(profile_id: str) -> None:
     decision = decide(known.facts_of(profile))
     outcome.record_decision(profile, decision)
     if decision.look_again_at:
-        jobs.defer(KIND, profile.pk, reason="its time has come", not_before=decision.look_again_at, lane=lane(profile.pk))
+        jobs.defer(
+            KIND,
+            profile.pk,
+            reason="its time has come",
+            not_before=decision.look_again_at,
+            lane=lane(profile.pk),
+        )
     make_so(profile, decision)
     outcome.record_done(profile, generation)
 

@@ -93,7 +93,11 @@ def prices_of(signup: Signup) -> list[tuple[ProductPrice, int]]:
     if not any(price.product.placement == Product.Placement.PLAN for price, _ in prices):
         raise BadInput("Please choose a plan first.", field="plan", code="no_plan")
     if len(prices) != len(wanted):
-        raise BadInput("Something in your choice is no longer offered. Please choose again.", field="plan", code="gone")
+        raise BadInput(
+            "Something in your choice is no longer offered. Please choose again.",
+            field="plan",
+            code="gone",
+        )
     return prices
 
 
@@ -137,7 +141,11 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
     if name:
         raise NameTaken("This username is taken. Please choose another.", field="username", code="taken")
     if address:
-        raise NameTaken("There is an account with this address already. Log in instead.", field="email", code="taken")
+        raise NameTaken(
+            "There is an account with this address already. Log in instead.",
+            field="email",
+            code="taken",
+        )
 
 
 @transaction.atomic
@@ -161,7 +169,11 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
         with transaction.atomic():
             signup.save()
     except IntegrityError as error:
-        raise NameTaken("This username is being taken right now. Please choose another.", field="username", code="taken") from error
+        raise NameTaken(
+            "This username is being taken right now. Please choose another.",
+            field="username",
+            code="taken",
+        ) from error
     until = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
     needed = seats_needed(prices)
     for product in needed:
@@ -175,7 +187,11 @@ def _profile_for(signup: Signup) -> UserProfile:
     """The profile this signup will become: the address's own if it never paid, else a new one."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
     if profile is not None and (profile.keycloak_id or profile.subscription_status):
-        raise NameTaken("There is an account with this address already. Log in instead.", field="email", code="taken")
+        raise NameTaken(
+            "There is an account with this address already. Log in instead.",
+            field="email",
+            code="taken",
+        )
     names = {"first_name": signup.first_name, "last_name": signup.last_name, "email": signup.email}
     try:
         with transaction.atomic():
@@ -189,13 +205,20 @@ def _profile_for(signup: Signup) -> UserProfile:
     except IntegrityError as error:
         raise NameTaken("This username is taken. Please choose another.", field="username", code="taken") from error
     profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
-    audit.record(subject=profile.subject, action="signed_up", actor=audit.CUSTOMER, after={"username": signup.username})
+    audit.record(
+        subject=profile.subject,
+        action="signed_up",
+        actor=audit.CUSTOMER,
+        after={"username": signup.username},
+    )
     return profile
 
 
 def _drop_holds(profile: UserProfile, *, keep: list[Product]) -> None:
     """Holds of an earlier basket that this one does not need."""
-    held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).exclude(product__in=keep).select_related("product")
+    held = (
+        Seat.objects.filter(profile=profile, state=Seat.State.HELD).exclude(product__in=keep).select_related("product")
+    )
     for seat in held:
         allocation.release(profile=profile, product=seat.product)
 
@@ -259,7 +282,12 @@ def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> No
         allocation.hold(profile=profile, product=seat.product, until=clock.now() + UNPAID_HOLD)
     if session.payment_status in PAID:
         _end(signup, Signup.State.PAID)
-        audit.record(subject=profile.subject, action="checkout_paid", actor=audit.CUSTOMER, after={"session": session.id})
+        audit.record(
+            subject=profile.subject,
+            action="checkout_paid",
+            actor=audit.CUSTOMER,
+            after={"session": session.id},
+        )
     mirror.mirror_later(session.customer_id, reason="checkout completed")
 
 

@@ -42,7 +42,10 @@ def seat_freed(profile_id: int) -> None:
 def sweep(_key: str) -> None:
     """Every minute: who waits without a job, whose time has come, and signups that ran out."""
     now = clock.now()
-    ended = [Job.State.BLOCKED, Job.State.DEAD]  # these wait for staff; only a moment that has come rings again
+    ended = [
+        Job.State.BLOCKED,
+        Job.State.DEAD,
+    ]  # these wait for staff; only a moment that has come rings again
     waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
     due = UserProfile.objects.filter(access_until__lte=now).exclude(pk__in=_with_job(OPEN))
     for profile in [*waiting[:500], *due[:500]]:
@@ -62,5 +65,3 @@ def look_at_everybody(_key: str) -> None:
     """Once a day: a look at each person with an account, so that whatever no event told is found."""
     for profile in UserProfile.objects.filter(keycloak_id__isnull=False).only("pk", "synced_at").iterator():
         reconcile.enqueue(profile, reason="nightly")
-
-

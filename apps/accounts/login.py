@@ -120,8 +120,6 @@ def local_path(target: str) -> str:
 def _kept(claims: dict[str, Any]) -> dict[str, Any]:
     """The claims we keep, each of the type it should have; others are left out."""
     kept: dict[str, Any] = {
-        name: claims[name]
-        for name in KEPT_TEXTS
-        if isinstance(claims.get(name), str) and "\x00" not in claims[name]
+        name: claims[name] for name in KEPT_TEXTS if isinstance(claims.get(name), str) and "\x00" not in claims[name]
     }
     return kept

@@ -41,7 +41,9 @@ def backchannel(request: HttpRequest) -> HttpResponse:
     try:
         ended = _end(oidc.logout_token(request.POST.get("logout_token", "")))
     except (oidc.TokenError, requests.RequestException) as error:
-        log.warning("backchannel_refused", reason=str(error) if isinstance(error, oidc.TokenError) else "keys not available")
+        log.warning(
+            "backchannel_refused", reason=str(error) if isinstance(error, oidc.TokenError) else "keys not available"
+        )
         return HttpResponse(status=400, headers={"Cache-Control": "no-store"})
     log.info("backchannel_logout", sessions=ended)
     return HttpResponse(headers={"Cache-Control": "no-store"})

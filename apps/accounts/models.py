@@ -47,7 +47,9 @@ class UserProfile(models.Model):
     )
     access_sentence = models.CharField(max_length=300, blank=True, help_text="Why, in the subscriber's words.")
     access_until = models.DateTimeField(null=True, blank=True, help_text="When the state will change by itself.")
-    recovering_until = models.DateTimeField(null=True, blank=True, help_text="A recovery code was verified; open until.")
+    recovering_until = models.DateTimeField(
+        null=True, blank=True, help_text="A recovery code was verified; open until."
+    )
     final_expiry_at = models.DateTimeField(null=True, blank=True, help_text="Seat and entitlements go for good.")
     desired_generation = models.PositiveIntegerField(default=0, help_text="Counts the looks asked for.")
     observed_generation = models.PositiveIntegerField(default=0, help_text="The last look that was made so.")
@@ -127,7 +129,9 @@ class Signup(models.Model):
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(Lower("username"), condition=Q(state="checkout"), name="signup_one_live_per_username"),
+            models.UniqueConstraint(
+                Lower("username"), condition=Q(state="checkout"), name="signup_one_live_per_username"
+            ),
             models.UniqueConstraint(Lower("email"), condition=Q(state="checkout"), name="signup_one_live_per_email"),
             models.CheckConstraint(
                 condition=~Q(state="checkout") | (Q(email_proven_at__isnull=False) & ~Q(username="") & ~Q(email="")),

@@ -31,9 +31,7 @@ LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # PyJWT checks the signature only: its clock is the system's, ours may be a rehearsal's.
 SIGNATURE_ONLY = {
     "verify_signature": True,
-    **dict.fromkeys(
-        [f"verify_{claim}" for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")], False
-    ),
+    **dict.fromkeys([f"verify_{claim}" for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")], False),
 }
 
 
@@ -106,11 +104,7 @@ class Keys:
         answer.raise_for_status()
         try:
             rows = answer.json()["keys"]
-            usable = [
-                row
-                for row in rows
-                if row.get("use", "sig") == "sig" and row.get("alg") in ALGORITHMS
-            ]
+            usable = [row for row in rows if row.get("use", "sig") == "sig" and row.get("alg") in ALGORITHMS]
             self._keys = {str(row["kid"]): jwt.PyJWK(row) for row in usable}
         except (ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
             raise TokenError("the issuer's keys cannot be read") from error
@@ -176,7 +170,10 @@ def _signed(raw: object) -> dict[str, Any]:
         if key.algorithm_name != algorithm:
             raise TokenError("the algorithm is not the key's")
         claims: dict[str, Any] = jwt.decode(
-            raw, key.key, algorithms=[algorithm], options=SIGNATURE_ONLY  # type: ignore[arg-type]
+            raw,
+            key.key,
+            algorithms=[algorithm],
+            options=SIGNATURE_ONLY,  # type: ignore[arg-type]
         )
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise TokenError(f"not a well signed token: {type(error).__name__}") from error

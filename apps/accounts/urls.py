@@ -27,7 +27,9 @@ urlpatterns = [
     path("logout/", logout.logout, name="logout"),
     path("oidc/backchannel-logout/", logout.backchannel, name="backchannel-logout"),
     re_path(r"^accounts/oidc/(?P<provider_id>keycloak)/login/$", login.login, name="openid_connect_login"),
-    re_path(r"^accounts/oidc/(?P<provider_id>keycloak)/login/callback/$", login.callback, name="openid_connect_callback"),
+    re_path(
+        r"^accounts/oidc/(?P<provider_id>keycloak)/login/callback/$", login.callback, name="openid_connect_callback"
+    ),
     path("accounts/login/", to_login, name="account_login"),
     # Where Keycloak's page leads back to once a password is set; the dashboard asks for the login.
     path("accounts/welcome/", RedirectView.as_view(pattern_name="dashboard"), name="welcome"),

@@ -61,7 +61,9 @@ def _fingerprint(one: Any) -> dict[str, Any]:
     ends = [line["current_period_end"] for line in lines if line["current_period_end"]]
     return {
         "status": one["status"],
-        "lines": sorted((line["id"], line["price"]["id"], line["quantity"] if "quantity" in line else 1) for line in lines),
+        "lines": sorted(
+            (line["id"], line["price"]["id"], line["quantity"] if "quantity" in line else 1) for line in lines
+        ),
         "end": min(ends, default=None),
         "leaves": bool(one["cancel_at"] or one["cancel_at_period_end"]) and one["status"] != "canceled",
     }

@@ -30,7 +30,9 @@ def refresh(object_id: str) -> None:
         with transaction.atomic():
             _sync(djstripe.models.Price, price)
             ProductPrice.objects.filter(stripe_price_id=price["id"]).update(
-                unit_amount=price["unit_amount"] or 0, currency=price["currency"], is_active=price["active"]
+                unit_amount=price["unit_amount"] or 0,
+                currency=price["currency"],
+                is_active=price["active"],
             )
 
 

@@ -30,7 +30,13 @@ def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
 
 
 def open_session(
-    *, signup_id: str, number: int, customer_id: str, prices: list[tuple[str, int]], embedded: bool, expires_at: dt.datetime
+    *,
+    signup_id: str,
+    number: int,
+    customer_id: str,
+    prices: list[tuple[str, int]],
+    embedded: bool,
+    expires_at: dt.datetime,
 ) -> Session:
     """Open a subscription Checkout for `prices` = [(price id, quantity)]. `number` counts the sessions of this signup.
 

@@ -85,6 +85,13 @@ def parse(body: bytes) -> dict[str, Any]:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadInput("The body is not JSON.", code="json") from error
+    _check_shape(event)
+    _check_origin(event)
+    return dict(event)
+
+
+def _check_shape(event: Any) -> None:
+    """A v1 event with an object, and with an id, a type and a time that Postgres can hold."""
     if not isinstance(event, dict) or event.get("object") != "event":
         raise BadInput("The body is not a Stripe event.", code="shape")
     if any(type(event.get(name)) is not kind for name, kind in FIELDS.items()):
@@ -93,6 +100,10 @@ def parse(body: bytes) -> dict[str, Any]:
         raise BadInput("The event has no object.", code="shape")
     if not (_word(event["id"], 255) and _word(event["type"], 80) and 0 < event["created"] < 2**33):
         raise BadInput("The event's id, type or time cannot be right.", code="shape")
+
+
+def _check_origin(event: dict[str, Any]) -> None:
+    """Of our mode, our account and our release of the API."""
     if event["livemode"] != settings.STRIPE_LIVE_MODE:
         raise BadInput("The event is of the other mode (test or live).", code="mode")
     if event.get("account", settings.STRIPE_ACCOUNT_ID) != settings.STRIPE_ACCOUNT_ID:
@@ -100,7 +111,6 @@ def parse(body: bytes) -> dict[str, Any]:
     version = event.get("api_version") or settings.STRIPE_API_VERSION
     if _release(version) != _release(settings.STRIPE_API_VERSION):
         raise BadInput("The event is of another release of Stripe's API.", code="version")
-    return event
 
 
 def _word(value: str, limit: int) -> bool:
@@ -155,7 +165,13 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
     with connection.cursor() as cursor:
         cursor.execute(STORE, values)
         new = bool(cursor.fetchone()[0])
-    log.info("event_stored", stripe_event=event["id"], type=event["type"], new=new, ms=round(1000 * (time.monotonic() - started)))
+    log.info(
+        "event_stored",
+        stripe_event=event["id"],
+        type=event["type"],
+        new=new,
+        ms=round(1000 * (time.monotonic() - started)),
+    )
     return new
 
 

@@ -22,7 +22,16 @@ from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
 
 # Best first: which subscription stands for the person in lists and on pages.
-RANK = ["active", "trialing", "past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired"]
+RANK = [
+    "active",
+    "trialing",
+    "past_due",
+    "unpaid",
+    "paused",
+    "canceled",
+    "incomplete",
+    "incomplete_expired",
+]
 
 on_customer: list[Callable[[UserProfile], None]] = []
 on_session: list[Callable[[str], None]] = []
@@ -110,7 +119,9 @@ def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
     for one in found:
         row = _write_subscription(one, sums[one["id"]], now)
         _write_items(profile, row, one["items"]["data"], known)
-    stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(stripe_id__in=[s["id"] for s in found])
+    stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(
+        stripe_id__in=[s["id"] for s in found]
+    )
     # The customer was deleted, and its subscriptions with it.
     stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
     _summarise(profile, now)
@@ -157,7 +168,9 @@ def _write_subscription(one: Any, sums: money.Money, now: dt.datetime) -> Subscr
 
 def _write_items(profile: UserProfile, row: Subscription, lines: list[Any], known: dict[str, ProductPrice]) -> None:
     """Replace the typed lines; a line of an unknown price is kept without a product."""
-    UserSubscriptionItem.objects.filter(subscription=row).exclude(stripe_item_id__in=[line["id"] for line in lines]).delete()
+    UserSubscriptionItem.objects.filter(subscription=row).exclude(
+        stripe_item_id__in=[line["id"] for line in lines]
+    ).delete()
     for line in lines:
         price = line["price"]
         ours = known.get(price["id"])
@@ -180,7 +193,11 @@ def _write_items(profile: UserProfile, row: Subscription, lines: list[Any], know
 def _summarise(profile: UserProfile, now: dt.datetime) -> None:
     """The profile's own columns, from its best subscription."""
     rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id)
-    best = min(rows, key=lambda row: (RANK.index(row.status), -row.stripe_created_at.timestamp()), default=None)
+    best = min(
+        rows,
+        key=lambda row: (RANK.index(row.status), -row.stripe_created_at.timestamp()),
+        default=None,
+    )
     profile.stripe_subscription_id = best.stripe_id if best else None
     profile.subscription_status = best.status if best else ""
     profile.subscription_synced_at = now
@@ -196,5 +213,3 @@ def customer_behind(object_id: str) -> str:
             refund = client.v1.refunds.retrieve(object_id, {"expand": ["charge"]})
             return str(refund["charge"]["customer"] or "") if refund["charge"] else ""
     return ""
-
-

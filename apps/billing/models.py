@@ -29,13 +29,16 @@ class InboundEvent(models.Model):
     received_at = models.DateTimeField()
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     handled_at = models.DateTimeField(null=True, blank=True)
-    source = models.CharField(max_length=10, choices=[("webhook", "Webhook"), ("backfill", "Backfill")], default="webhook")
+    source = models.CharField(
+        max_length=10, choices=[("webhook", "Webhook"), ("backfill", "Backfill")], default="webhook"
+    )
     body = models.TextField()
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(
-                condition=Q(state="received", handled_at__isnull=True) | Q(~Q(state="received"), handled_at__isnull=False),
+                condition=Q(state="received", handled_at__isnull=True)
+                | Q(~Q(state="received"), handled_at__isnull=False),
                 name="event_handled_has_time",
             )
         ]

@@ -57,7 +57,11 @@ def _finalised(invoice: Any) -> int:
 def _returned(client: stripe.StripeClient, invoice_id: str) -> str:
     """Whether every payment of the invoice was fully refunded or lost in a dispute."""
     payments = client.v1.invoice_payments.list(
-        {"invoice": invoice_id, "status": "paid", "expand": ["data.payment.payment_intent.latest_charge"]}
+        {
+            "invoice": invoice_id,
+            "status": "paid",
+            "expand": ["data.payment.payment_intent.latest_charge"],
+        }
     )
     charges = [_charge(payment) for payment in payments.data]
     fates = [_fate(client, charge) for charge in charges if charge is not None]

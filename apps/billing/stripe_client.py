@@ -41,9 +41,11 @@ def calling_stripe() -> Iterator[stripe.StripeClient]:
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         raise NeedsOperator("Stripe refuses our key; check STRIPE_SECRET_KEY and its rights.") from error
     except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
-        what = f"{error.code or error.http_status}, parameter {error.param or 'none'}" if isinstance(
-            error, stripe.InvalidRequestError
-        ) else "an idempotency key was used twice for different requests"
+        what = (
+            f"{error.code or error.http_status}, parameter {error.param or 'none'}"
+            if isinstance(error, stripe.InvalidRequestError)
+            else "an idempotency key was used twice for different requests"
+        )
         raise NeedsOperator(f"Stripe refuses the request: {what}.") from error
     except stripe.StripeError as error:
         if error.http_status in {502, 503, 504}:

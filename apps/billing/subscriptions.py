@@ -52,7 +52,14 @@ def _state(row: Subscription) -> SubscriptionState:
         money_returned=row.money_returned,
         open_invoice_id=row.open_invoice_id,
         lines=tuple(
-            Line(item.product_id, item.stripe_price_id, item.quantity, item.unit_amount, item.currency, item.interval)
+            Line(
+                item.product_id,
+                item.stripe_price_id,
+                item.quantity,
+                item.unit_amount,
+                item.currency,
+                item.interval,
+            )
             for item in row.items.all()
         ),
     )

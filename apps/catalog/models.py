@@ -33,7 +33,12 @@ class Product(models.Model):
     highlighted = models.BooleanField(default=False, help_text="Recommended on the pricing page.")
     placement = models.CharField(max_length=8, choices=Placement, default=Placement.HIDDEN)
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="addons", help_text="Only with this plan."
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="addons",
+        help_text="Only with this plan.",
     )
     includes = models.ManyToManyField("self", symmetrical=False, blank=True, related_name="included_in")
     is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_ and its slug.")
@@ -46,7 +51,10 @@ class Product(models.Model):
     class Meta:
         ordering: ClassVar[list[str]] = ["position", "name"]
         constraints: ClassVar[list[Any]] = [
-            models.CheckConstraint(condition=Q(needs_instance=False) | Q(is_app=True), name="product_instance_means_app"),
+            models.CheckConstraint(
+                condition=Q(needs_instance=False) | Q(is_app=True),
+                name="product_instance_means_app",
+            ),
             models.CheckConstraint(condition=Q(max_quantity__gte=1), name="product_max_quantity_positive"),
         ]
 
@@ -74,7 +82,9 @@ class ProductPrice(models.Model):
     class Meta:
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
-                fields=["product", "interval", "currency"], condition=Q(is_active=True), name="price_one_active_per_interval"
+                fields=["product", "interval", "currency"],
+                condition=Q(is_active=True),
+                name="price_one_active_per_interval",
             ),
             models.CheckConstraint(condition=Q(interval__in=["month", "year"]), name="price_interval_known"),
         ]

@@ -75,9 +75,7 @@ class Bar:
             self.sentence,
             self.sentence,
             WIDTH,
-            format_html_join(
-                "", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts
-            ),
+            format_html_join("", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts),
             format_html_join(
                 "",
                 '<rect class="fd-bar-mark" data-cap="{}" x="{}" width="5" height="10"></rect>',

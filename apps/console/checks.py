@@ -39,18 +39,14 @@ def check_page(page: Any) -> Iterable[checks.CheckMessage]:
     if page.actions:
         yield checks.Error(f"{page} has queryset actions, which have no dialog.", id="console.E002")
     if page.actions_submit_line:
-        yield checks.Error(
-            f"{page} has submit line actions, which have no dialog.", id="console.E003"
-        )
+        yield checks.Error(f"{page} has submit line actions, which have no dialog.", id="console.E003")
     for name in action_names(page):
         yield from check_action(page, name)
 
 
 def action_names(page: ConsoleAdmin) -> list[str]:
     """The names of all Unfold actions of one admin, those in drop-downs included."""
-    return sorted(
-        {name for kind in LISTS for name in page._extract_action_names(getattr(page, kind))}
-    )
+    return sorted({name for kind in LISTS for name in page._extract_action_names(getattr(page, kind))})
 
 
 def check_action(page: ConsoleAdmin, name: str) -> Iterable[checks.CheckMessage]:
@@ -60,6 +56,4 @@ def check_action(page: ConsoleAdmin, name: str) -> Iterable[checks.CheckMessage]
         yield checks.Error(f"Action {name} of {page} asks for no permission.", id="console.E004")
     form = (getattr(method, "dialog", None) or {}).get("form_class") or BaseDialogForm
     if not issubclass(form, ReasonDialog):
-        yield checks.Error(
-            f"Action {name} of {page} has no dialog that asks for a reason.", id="console.E005"
-        )
+        yield checks.Error(f"Action {name} of {page} has no dialog that asks for a reason.", id="console.E005")

@@ -46,9 +46,7 @@ def badge(key: str, text: str = "") -> SafeString:
 def when(moment: Any, *, seconds: bool = False) -> str:
     """A moment in UTC, short: 22 Nov 2026, 21:04."""
     return (
-        formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i")
-        if moment
-        else "–"
+        formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i") if moment else "–"
     )
 
 
@@ -83,9 +81,7 @@ def _blot(value: Any) -> Any:
     """`value` without the values of keys that sound like secrets."""
     if isinstance(value, dict):
         return {
-            key: "•••"
-            if item and any(word in str(key).lower() for word in SECRET_WORDS)
-            else _blot(item)
+            key: "•••" if item and any(word in str(key).lower() for word in SECRET_WORDS) else _blot(item)
             for key, item in value.items()
         }
     return [_blot(item) for item in value] if isinstance(value, list) else value

@@ -204,9 +204,7 @@ def _products() -> tuple[ProductRoom, ...]:
 
 def _product(name: str, rooms: list[Room]) -> ProductRoom:
     fullest = sorted(rooms, key=lambda room: (-room.bar.percent, room.name))[:ROOMS]
-    return ProductRoom(
-        name, tuple(fullest), len(rooms), sum(room.bar.free for room in rooms if room.open)
-    )
+    return ProductRoom(name, tuple(fullest), len(rooms), sum(room.bar.free for room in rooms if room.open))
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     )
     field_order: ClassVar[list[str] | None] = None
 
-    def __init__(
-        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> None:
         """Load the row; 404 when there is none."""
         if self.model is not None:
             self.target = find(self.model, object_id)
@@ -135,9 +133,7 @@ def dialog_action(
 
     def decorate(work: Work) -> Any:
         @functools.wraps(work)
-        def answer(
-            page: Any, request: HttpRequest, filled: ReasonDialog, **_object_id: str
-        ) -> HttpResponse:
+        def answer(page: Any, request: HttpRequest, filled: ReasonDialog, **_object_id: str) -> HttpResponse:
             try:
                 with transaction.atomic():
                     sentence = work(page, request, filled)

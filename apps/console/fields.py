@@ -57,11 +57,7 @@ class NumbersField(forms.CharField):
 
     @override
     def prepare_value(self, value: Any) -> Any:
-        return (
-            "\n".join(f"{name} = {amount}" for name, amount in value.items())
-            if isinstance(value, dict)
-            else value
-        )
+        return "\n".join(f"{name} = {amount}" for name, amount in value.items()) if isinstance(value, dict) else value
 
     @override
     def clean(self, value: Any) -> Any:
@@ -69,9 +65,7 @@ class NumbersField(forms.CharField):
         for line in filter(None, (line.strip() for line in super().clean(value).splitlines())):
             match = NUMBER_LINE.match(line)
             if match is None or match[1] in found:
-                raise forms.ValidationError(
-                    f"“{line[:60]}” is not of the form name = 100, or is there twice."
-                )
+                raise forms.ValidationError(f"“{line[:60]}” is not of the form name = 100, or is there twice.")
             found[match[1]] = int(match[2])
         return found
 

@@ -37,10 +37,6 @@ def icon(_request: HttpRequest) -> str:
 def primary(_request: HttpRequest) -> dict[str, str]:
     """Unfold's eleven weights of the primary colour, mixed by the browser from the brand's one colour."""
     brand = settings.BRAND["color"]
-    tints = {
-        weight: f"color-mix(in oklab, {brand} {part}%, white)" for weight, part in TINTS.items()
-    }
-    shades = {
-        weight: f"color-mix(in oklab, {brand} {part}%, black)" for weight, part in SHADES.items()
-    }
+    tints = {weight: f"color-mix(in oklab, {brand} {part}%, white)" for weight, part in TINTS.items()}
+    shades = {weight: f"color-mix(in oklab, {brand} {part}%, black)" for weight, part in SHADES.items()}
     return tints | {"600": brand} | shades

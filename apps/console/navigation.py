@@ -121,15 +121,10 @@ def sidebar(_request: HttpRequest) -> list[Item]:
 
 def tabs(request: HttpRequest) -> list[Item]:
     """The saved views of the long lists."""
-    return [
-        _tab_row(request, apps.get_model(label), parameter, values)
-        for label, parameter, values in TABS
-    ]
+    return [_tab_row(request, apps.get_model(label), parameter, values) for label, parameter, values in TABS]
 
 
-def _tab_row(
-    request: HttpRequest, model: type[Model], parameter: str, values: tuple[tuple[str, str], ...]
-) -> Item:
+def _tab_row(request: HttpRequest, model: type[Model], parameter: str, values: tuple[tuple[str, str], ...]) -> Item:
     here = request.path == list_url(model)
     chosen = request.GET.get(parameter, "")
     items = [

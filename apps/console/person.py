@@ -74,9 +74,7 @@ def page(profile: UserProfile) -> Page:
         _jobs(profile),
     )
     grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
-    entries = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk)
-    ).order_by("-id")
+    entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
     return Page(
         profile=profile,
         decision=decision,
@@ -107,9 +105,7 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
     if decision.seats != SeatWish.ASSIGNED:
         return []
     taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
-    products = list(
-        Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken)
-    )
+    products = list(Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken))
     has_room = rooms(products)
     return [MissingSeat(product, has_room[product.pk]) for product in products]
 
@@ -122,9 +118,7 @@ def line_name(item: Any) -> str:
 
 def _lines(profile: UserProfile) -> Table:
     rows = (
-        UserSubscriptionItem.objects.filter(profile=profile)
-        .select_related("product", "subscription")
-        .order_by("-pk")
+        UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
     )
     return Table(
         "lines",
@@ -146,17 +140,10 @@ def _lines(profile: UserProfile) -> Table:
 
 
 def _seats(profile: UserProfile) -> Table:
-    rows = (
-        Seat.objects.filter(profile=profile)
-        .select_related("product", "instance")
-        .order_by("-pk")[:ROWS]
-    )
-    waits = (
-        SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
-    )
+    rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
+    waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
     waiting = [
-        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–")
-        for wait in waits
+        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–") for wait in waits
     ]
     found = [
         (
@@ -185,11 +172,7 @@ def standing(override: AccessOverride) -> str:
 
 
 def _overrides(profile: UserProfile) -> Table:
-    rows = (
-        AccessOverride.objects.filter(profile=profile)
-        .prefetch_related("products")
-        .order_by("-pk")[:ROWS]
-    )
+    rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
     return Table(
         "overrides",
         "Overrides",
@@ -233,11 +216,7 @@ def _mails(profile: UserProfile) -> Table:
 
 def _events(profile: UserProfile) -> Table:
     customer = profile.stripe_customer_id
-    events = (
-        InboundEvent.objects.filter(customer_id=customer)
-        if customer
-        else InboundEvent.objects.none()
-    )
+    events = InboundEvent.objects.filter(customer_id=customer) if customer else InboundEvent.objects.none()
     rows = events.defer("body").order_by("-pk")[:ROWS]
     return Table(
         "events",

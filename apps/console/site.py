@@ -56,14 +56,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         inner = csp_replace(CONTENT_POLICY)(super().admin_view(view, cacheable))
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if any(
-                "\x00" in value
-                for values in request.GET.lists()
-                for value in (values[0], *values[1])
-            ):
-                return HttpResponseBadRequest(
-                    "The address holds a character that cannot be searched for."
-                )
+            if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+                return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
             answer: Any = inner(request, *args, **kwargs)
             return answer  # type: ignore[no-any-return]
 
@@ -71,46 +65,34 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return guarded
 
     @override
-    def login(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send a visitor to Keycloak and staff to where they wanted to go."""
         target = request.GET.get("next", "")
-        if not url_has_allowed_host_and_scheme(
-            target, {request.get_host()}, require_https=request.is_secure()
-        ):
+        if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
             target = reverse("admin:index")
         if self.has_permission(request):
             return HttpResponseRedirect(target)
         return redirect_to_login(target, settings.LOGIN_URL)
 
     @override
-    def logout(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Hand the POST on to the one logout, which also ends the Keycloak session."""
         if request.method != "POST":
             return HttpResponse(status=405, headers={"Allow": "POST"})
         return HttpResponseRedirect(reverse("logout"), preserve_request=True)
 
     @override
-    def password_change(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """There are no passwords here; Keycloak keeps them."""
         raise Http404
 
     @override
-    def password_change_done(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """See `password_change`."""
         raise Http404
 
     @override
-    def search(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The command palette; a page number that is none is 404."""
         try:
             found: HttpResponse = super().search(request, extra_context)

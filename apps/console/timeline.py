@@ -26,16 +26,8 @@ LONGEST = 120
 def with_names(entries: Iterable[AuditEntry]) -> list[AuditEntry]:
     """The lines, with the usernames of the subscribers they are about; one query."""
     found = list(entries)
-    ids = {
-        int(line.subject_id)
-        for line in found
-        if line.subject_kind == "profile" and line.subject_id.isdigit()
-    }
-    names = (
-        dict(UserProfile.objects.filter(pk__in=ids).values_list("pk", "user__username"))
-        if ids
-        else {}
-    )
+    ids = {int(line.subject_id) for line in found if line.subject_kind == "profile" and line.subject_id.isdigit()}
+    names = dict(UserProfile.objects.filter(pk__in=ids).values_list("pk", "user__username")) if ids else {}
     for line in found:
         if line.subject_kind == "profile" and line.subject_id.isdigit():
             line.subject_name = names.get(int(line.subject_id), "")  # type: ignore[attr-defined]
@@ -49,18 +41,14 @@ def subject_of(entry: AuditEntry) -> tuple[str, str]:
     if not label:
         return text, ""
     meta = apps.get_model(label)._meta
-    return text, reverse(
-        f"admin:{meta.app_label}_{meta.model_name}_change", args=[entry.subject_id]
-    )
+    return text, reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[entry.subject_id])
 
 
 def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
     """(name, before, after) of every value that differs."""
     names = sorted(entry.before.keys() | entry.after.keys())
     pairs = [(name, entry.before.get(name), entry.after.get(name)) for name in names]
-    return [
-        (name.replace("_", " "), _text(old), _text(new)) for name, old, new in pairs if old != new
-    ]
+    return [(name.replace("_", " "), _text(old), _text(new)) for name, old, new in pairs if old != new]
 
 
 def _text(value: Any) -> str:

@@ -23,9 +23,19 @@ def secrets_are_sound(**_: Any) -> list[CheckMessage]:
     whsec = "It starts with whsec_ and has at least 32 characters."
     return _errors(
         (len(settings.SECRET_KEY) < 50, "DJANGO_SECRET_KEY is too short.", RANDOM.format(50), "E001"),
-        (not KEY.match(settings.STRIPE_SECRET_KEY), "STRIPE_SECRET_KEY is no secret key.", "It starts with sk_ or rk_.", "E002"),
+        (
+            not KEY.match(settings.STRIPE_SECRET_KEY),
+            "STRIPE_SECRET_KEY is no secret key.",
+            "It starts with sk_ or rk_.",
+            "E002",
+        ),
         (not _signs(current), "STRIPE_WEBHOOK_SECRET is no signing secret.", whsec, "E003"),
-        (bool(previous) and not _signs(previous), "STRIPE_WEBHOOK_SECRET_PREVIOUS is no signing secret.", whsec, "E003"),
+        (
+            bool(previous) and not _signs(previous),
+            "STRIPE_WEBHOOK_SECRET_PREVIOUS is no signing secret.",
+            whsec,
+            "E003",
+        ),
         (
             len(settings.PROMETHEUS_METRICS_API_KEY) < 32,
             "PROMETHEUS_METRICS_API_KEY is too short.",

@@ -21,16 +21,14 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.conf import Conf
-from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from apps.core import clock
+from apps.core import beats, clock
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
-from apps.core.models import Dependency, Job, Schedule
+from apps.core.models import Dependency, Job
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +135,7 @@ def wake() -> None:
     """What django-q2 runs for each ring: the job that has been due longest, if any."""
     job = claim()
     if job is not None:
-        beat()  # a worker busy with a long job is not a silent one
+        beats.beat()  # a worker busy with a long job is not a silent one
         run(job)
 
 
@@ -169,9 +167,7 @@ def claim() -> Job | None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(CLAIM, {"now": clock.now()})
                 found = cursor.fetchone()
-        except (
-            IntegrityError
-        ):  # another worker took a job of the same lane between our look and our write
+        except IntegrityError:  # another worker took a job of the same lane between our look and our write
             continue
         return Job.objects.get(pk=found[0]) if found else None
     return None
@@ -194,21 +190,19 @@ def _work(job: Job) -> None:
         _refuse_while_down(job)
         KINDS[job.kind].handler(job.key)
     except RetryLater as error:
-        _again(job, error.reason, after=error.after)
+        again(job, error.reason, after=error.after)
     except DependencyDown as error:
         _park(job, error)
     except NeedsOperator as error:
         _end(job, Job.State.BLOCKED, error.reason)
-    except (
-        Exception
-    ) as error:  # a bug in a handler must reach the log and the ledger, not the queue
+    except Exception as error:  # a bug in a handler must reach the log and the ledger, not the queue
         # The ledger names the kind of error, not its text, which may hold personal data.
         log.exception("job_fault", kind=job.kind, job=job.pk)
         _mend_connection(cut=False)
-        _again(job, f"Unexpected {type(error).__name__}; the log has the trace (job {job.pk}).")
+        again(job, f"Unexpected {type(error).__name__}; the log has the trace (job {job.pk}).")
     except SystemExit:  # django-q2's time-out
         _mend_connection(cut=True)
-        _again(job, "The job ran longer than its time allows.")
+        again(job, "The job ran longer than its time allows.")
         raise
     else:
         _end(job, Job.State.DONE, "")
@@ -262,15 +256,13 @@ def _mine(job: Job) -> Any:
 @transaction.atomic
 def _end(job: Job, state: Job.State, reason: str) -> None:
     """Record a final state; success also settles earlier dead or blocked rows of the same kind and key."""
-    ended = _mine(job).update(
-        state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason)
-    )
+    ended = _mine(job).update(state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason))
     if not ended:
         return
     if state == Job.State.DONE:
-        Job.objects.filter(
-            kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]
-        ).update(state=Job.State.SUPERSEDED)
+        Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]).update(
+            state=Job.State.SUPERSEDED
+        )
         for name in KINDS[job.kind].needs:
             dependency_up(name)
     else:
@@ -278,26 +270,20 @@ def _end(job: Job, state: Job.State, reason: str) -> None:
     _ring_lane(job)
 
 
-def _again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
+def again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
     """Queue a failed try again with back-off; after the last attempt the job is dead."""
     if job.attempts >= MAX_ATTEMPTS:
         _end(job, Job.State.DEAD, reason)
     else:
-        _requeue(
-            job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))}
-        )
+        _requeue(job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))})
 
 
 def _park(job: Job, error: DependencyDown) -> None:
     """Queue it until the dependency answers; the attempt is given back."""
     now = clock.now()
-    if (
-        error.dependency in KINDS[job.kind].needs
-    ):  # else no success of this kind would ever say that it is up again
+    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever say that it is up again
         probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
-        down = Dependency(
-            name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300]
-        )
+        down = Dependency(name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300])
         Dependency.objects.bulk_create([down], ignore_conflicts=True)
     _requeue(
         job,
@@ -314,11 +300,7 @@ def _park(job: Job, error: DependencyDown) -> None:
 @transaction.atomic
 def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> None:
     """Back to waiting; when a newer ring already waits, that row takes over the attempts and the wait."""
-    waiting = (
-        Job.objects.select_for_update()
-        .filter(kind=job.kind, key=job.key, state=Job.State.QUEUED)
-        .first()
-    )
+    waiting = Job.objects.select_for_update().filter(kind=job.kind, key=job.key, state=Job.State.QUEUED).first()
     if waiting is None:
         try:
             with transaction.atomic():
@@ -329,9 +311,7 @@ def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> No
     if waiting is not None and _mine(job).update(
         state=Job.State.SUPERSEDED, finished_at=clock.now(), **_note(job, outcome, reason)
     ):
-        for name, value in (
-            {"attempts": job.attempts} | changes | _note(job, outcome, reason)
-        ).items():
+        for name, value in ({"attempts": job.attempts} | changes | _note(job, outcome, reason)).items():
             setattr(waiting, name, value)
         waiting.save()
     _ring_lane(job)
@@ -339,9 +319,7 @@ def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> No
 
 def _ring_lane(job: Job) -> None:
     """Somebody of the lane may have been waiting for this run to end."""
-    if Job.objects.filter(
-        lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()
-    ).exists():
+    if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
         ring()
 
 
@@ -362,106 +340,7 @@ def dependency_up(name: str) -> None:
     """Note that a system answers; if it was down, everything parked on it becomes due."""
     if not Dependency.objects.filter(name=name).delete()[0]:
         return
-    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(
-        not_before=clock.now(), parked_on=""
-    )
+    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
     log.info("dependency_up", dependency=name, jobs=due)
     for _ in range(min(due, 50)):
         ring()
-
-
-def _hold_back_parked() -> None:
-    """While a system is down, let the longest parked job try it at each probe; the others wait on without being run.
-
-    Where nothing is parked on it any more, nobody would ever find out that it is up: then it counts as up.
-    """
-    now = clock.now()
-    for down in Dependency.objects.all():
-        parked = Job.objects.filter(state=Job.State.QUEUED, parked_on=down.pk)
-        if down.probe_at > now:
-            parked.filter(not_before__lte=now).update(
-                not_before=now + dt.timedelta(seconds=PARK_SECONDS)
-            )
-            continue
-        first = parked.order_by("id").values_list("pk", flat=True).first()
-        if first is None:
-            if down.probe_at < now - dt.timedelta(seconds=JOB_SECONDS):
-                down.delete()
-            continue
-        parked.filter(pk=first).update(not_before=now)
-        parked.filter(not_before__lte=now).exclude(pk=first).update(
-            not_before=now + dt.timedelta(seconds=PARK_SECONDS)
-        )
-
-
-# --- the sweep, run every few seconds by `manage.py worker` ------------------------------------------------------------
-
-
-def sweep() -> None:
-    """Take over from dead runners, start what is periodic, and ring for what is due but has lost its ring."""
-    recover()
-    start_periodic()
-    _hold_back_parked()
-    due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
-    rings = OrmQ.objects.filter(lock__lte=Now()).count()
-    for _ in range(min(due, 50) - rings):
-        ring()
-
-
-def recover() -> int:
-    """Queue again the running jobs whose runner's process is gone; returns how many."""
-    count = 0
-    for job in Job.objects.filter(
-        state=Job.State.RUNNING, started_at__lt=clock.now() - CLAIM_GRACE
-    ):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
-            if cursor.fetchone()[0]:
-                _again(job, "The worker that ran it died.")
-                count += 1
-    return count
-
-
-def start_periodic() -> None:
-    """Queue each periodic kind whose time has come, once, however many periods were missed."""
-    now = clock.now()
-    for kind in KINDS.values():
-        if not kind.every:
-            continue
-        upcoming = now + dt.timedelta(seconds=kind.every)
-        with transaction.atomic():
-            _, new = Schedule.objects.get_or_create(kind=kind.name, defaults={"next_at": upcoming})
-            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(
-                next_at=upcoming
-            ):
-                defer(kind.name, "periodic", reason="schedule")
-
-
-def beat(name: str = "cluster") -> None:
-    """Note a sign of life, in the system's time. django-q2 runs it for the watchdog, which asks by `ask_for_beat`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO core_beat (name, at) VALUES (%s, clock_timestamp())"
-            " ON CONFLICT (name) DO UPDATE SET at = excluded.at",
-            [name],
-        )
-
-
-def ask_for_beat() -> None:
-    """Queue one `beat` for the cluster to run."""
-    async_task("apps.core.jobs.beat")
-
-
-def seconds_silent() -> float:
-    """System seconds since the cluster last ran a beat or started a job; infinite when it never did."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM clock_timestamp() - at) FROM core_beat WHERE name = 'cluster'",
-        )
-        found = cursor.fetchone()
-    return float(found[0]) if found else float("inf")
-
-
-def busy() -> bool:
-    """Whether some job is being run; a dead runner's counts until the next sweep."""
-    return Job.objects.filter(state=Job.State.RUNNING).exists()

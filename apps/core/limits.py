@@ -18,8 +18,8 @@ def spend(name: str, subject: str, *, limit: int, per: int) -> bool:
     window = int(time.time()) // per * per
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO core_ratelimit (name, subject, \"window\", used) VALUES (%s, %s, %s, 1)"
-            " ON CONFLICT (name, subject, \"window\") DO UPDATE SET used = core_ratelimit.used + 1 RETURNING used",
+            'INSERT INTO core_ratelimit (name, subject, "window", used) VALUES (%s, %s, %s, 1)'
+            ' ON CONFLICT (name, subject, "window") DO UPDATE SET used = core_ratelimit.used + 1 RETURNING used',
             [name, subject_hash(subject), window],
         )
         (used,) = cursor.fetchone()

@@ -22,12 +22,24 @@ SCRAPES_PER_MINUTE = 60
 
 # name, help, labels, statement giving the labels and the value; apps above add theirs from ready()
 GAUGES: list[tuple[str, str, list[str], str]] = [
-    ("frontdesk_jobs", "Jobs by kind and state, done ones left out", ["kind", "state"],
-     "SELECT kind, state, count(*) FROM core_job WHERE state IN ('queued', 'running', 'blocked', 'dead') GROUP BY 1, 2"),
-    ("frontdesk_job_oldest_due_seconds", "How long the job that is due longest has waited", [],
-     "SELECT coalesce(extract(epoch FROM now() - min(not_before)), 0) FROM core_job WHERE state = 'queued' AND not_before <= now()"),
-    ("frontdesk_dependency_down", "1 for a system known to be down", ["dependency"],
-     "SELECT name, 1 FROM core_dependency"),
+    (
+        "frontdesk_jobs",
+        "Jobs by kind and state, done ones left out",
+        ["kind", "state"],
+        "SELECT kind, state, count(*) FROM core_job WHERE state IN ('queued', 'running', 'blocked', 'dead') GROUP BY 1, 2",
+    ),
+    (
+        "frontdesk_job_oldest_due_seconds",
+        "How long the job that is due longest has waited",
+        [],
+        "SELECT coalesce(extract(epoch FROM now() - min(not_before)), 0) FROM core_job WHERE state = 'queued' AND not_before <= now()",
+    ),
+    (
+        "frontdesk_dependency_down",
+        "1 for a system known to be down",
+        ["dependency"],
+        "SELECT name, 1 FROM core_dependency",
+    ),
 ]
 
 
@@ -50,7 +62,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """The exposition, for whoever sends `Authorization: Bearer <PROMETHEUS_METRICS_API_KEY>`; 401, 404 or 429 otherwise."""
     if not settings.PROMETHEUS_METRICS_API_KEY:
         return HttpResponse(status=404)
-    if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.PROMETHEUS_METRICS_API_KEY}"):
+    if not constant_time_compare(
+        request.headers.get("Authorization", ""), f"Bearer {settings.PROMETHEUS_METRICS_API_KEY}"
+    ):
         return HttpResponse("A Bearer token is needed.\n", status=401, headers={"WWW-Authenticate": "Bearer"})
     if not limits.spend("metrics", client_address(request), limit=SCRAPES_PER_MINUTE, per=60):
         return HttpResponse("Too many scrapes.\n", status=429)

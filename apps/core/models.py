@@ -27,7 +27,9 @@ class Job(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Counted before the work starts.")
     runs = models.PositiveIntegerField(default=0, help_text="How often it was started, parked runs included.")
     not_before = models.DateTimeField()
-    parked_on = models.CharField(max_length=32, blank=True, help_text="The system that is down, if that is why it waits.")
+    parked_on = models.CharField(
+        max_length=32, blank=True, help_text="The system that is down, if that is why it waits."
+    )
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -40,7 +42,9 @@ class Job(models.Model):
                 fields=["kind", "key"], condition=Q(state="queued"), name="job_one_waiting_per_kind_and_key"
             ),
             models.UniqueConstraint(fields=["lane"], condition=Q(state="running"), name="job_one_running_per_lane"),
-            models.CheckConstraint(condition=~Q(state="running") | Q(started_at__isnull=False), name="job_running_has_start"),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(started_at__isnull=False), name="job_running_has_start"
+            ),
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["not_before", "id"], condition=Q(state="queued"), name="job_due"),
@@ -106,7 +110,9 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject")
+        ]
 
     @override
     def __str__(self) -> str:

@@ -6,7 +6,6 @@ and each of its processes asks Linux to be killed when its parent dies. What suc
 sweep, which runs here, in the loop a stalled cluster cannot stop.
 """
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,8 +18,10 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django_q.cluster import Cluster
+from django_q.tasks import async_task
 
-from apps.core import jobs
+from apps.core import beats, sweep
+from apps.core.children import killed_with_parent
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,6 @@ RESTART_SECONDS = 5.0  # a cluster that cannot even start is not tried more ofte
 START_SECONDS = 30.0  # allowed in addition until the first beat after a start
 IDLE_STOP_SECONDS = 10.0  # a cluster that was told to stop and runs no job for so long is stalled
 STOP_SECONDS = settings.JOB_TIMEOUT_SECONDS + 15.0
-PR_SET_PDEATHSIG = 1
 
 
 class Watchdog:
@@ -64,7 +64,7 @@ class Watchdog:
             [sys.executable, "manage.py", "worker", "--cluster"],
             cwd=settings.BASE_DIR,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc; no threads run yet)
+            preexec_fn=killed_with_parent,  # noqa: PLW1509  (one call into libc; no threads run yet)
         )
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
@@ -80,11 +80,11 @@ class Watchdog:
             connection.close()
 
     def _sweep(self) -> None:
-        jobs.sweep()
-        jobs.beat("worker")
+        sweep.sweep()
+        beats.beat("worker")
 
     def _ask(self) -> None:
-        jobs.ask_for_beat()
+        async_task("apps.core.beats.beat")
 
     def _check(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""
@@ -94,11 +94,11 @@ class Watchdog:
                 log.error("cluster_died", code=self.cluster.returncode)
                 self._restart()
             return
-        silent = jobs.seconds_silent()
+        silent = beats.seconds_silent()
         if min(age, silent) <= self.silent_after:
             return
         extra = START_SECONDS if silent >= age else 0.0
-        extra += settings.JOB_TIMEOUT_SECONDS if jobs.busy() else 0.0
+        extra += settings.JOB_TIMEOUT_SECONDS if sweep.busy() else 0.0
         if min(age, silent) > self.silent_after + extra:
             log.error("cluster_silent", seconds=round(min(age, silent)))
             self._restart()
@@ -123,7 +123,7 @@ class Watchdog:
 
     def _busy(self) -> bool:
         try:
-            return jobs.busy()
+            return sweep.busy()
         except DatabaseError:
             connection.close()
             return True
@@ -139,11 +139,5 @@ class Watchdog:
 
 def run_cluster() -> None:
     """What the watchdog starts: the cluster itself, each of whose processes dies with the one that forked it."""
-    os.register_at_fork(after_in_child=die_with_parent)
+    os.register_at_fork(after_in_child=killed_with_parent)
     Cluster().start()
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, so that nothing is left behind. Elsewhere: nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

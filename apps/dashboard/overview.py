@@ -126,7 +126,12 @@ def _app(row: dict[str, Any], *, usable: bool) -> App:
     else:
         status = "preparing" if row["needs_instance"] else "included"
     return App(
-        name=row["name"], summary=row["summary"], icon=row["icon"], instance=row["instance"] if url else "", url=url, status=status
+        name=row["name"],
+        summary=row["summary"],
+        icon=row["icon"],
+        instance=row["instance"] if url else "",
+        url=url,
+        status=status,
     )
 
 

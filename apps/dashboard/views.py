@@ -83,7 +83,9 @@ def _profile(request: HttpRequest) -> UserProfile:
 def _ask_for_mail(profile: UserProfile) -> str:
     """Queue the mail; returns what to tell the person. Raises BadInput with what to tell them instead."""
     if not profile.keycloak_id:
-        raise BadInput("Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409)
+        raise BadInput(
+            "Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409
+        )
     if not limits.spend("password-mail", str(profile.user_id), limit=PASSWORD_MAILS_PER_HOUR, per=HOUR):
         raise BadInput(
             "You have asked for this mail several times. Please look in your mailbox, or try again in an hour.",

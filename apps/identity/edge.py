@@ -63,9 +63,7 @@ def write[T](doing: str, call: Callable[[], T], *, expect: Container[int] = ()) 
         AttributeError,
         ValueError,
     ) as error:  # how the library meets an unknown form
-        raise RetryLater(
-            f"Keycloak could not {doing}: its answer is not in the form we know."
-        ) from error
+        raise RetryLater(f"Keycloak could not {doing}: its answer is not in the form we know.") from error
 
 
 def _broken(doing: str, error: KeycloakConnectionError) -> DependencyDown:
@@ -85,9 +83,7 @@ def _translated(doing: str, status: int, message: str) -> WorkError:
     if status == 403:
         # Not the job's fault and nothing it can mend: it waits, unspent, until the right is back.
         log.error("keycloak_right_missing", doing=doing)
-        return DependencyDown(
-            NAME, f"A right is missing for our Keycloak account to {doing} (403)."
-        )
+        return DependencyDown(NAME, f"A right is missing for our Keycloak account to {doing} (403).")
     if status == 401:  # the library has logged in anew already
         log.error("keycloak_login_refused", doing=doing)
         return RetryLater(f"Keycloak refused our own login when asked to {doing} (401).")

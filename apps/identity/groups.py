@@ -18,9 +18,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def memberships(admin: KeycloakAdmin, keycloak_id: str) -> frozenset[str]:
     """The paths of an account's groups below our parent group."""
     below = f"{settings.KEYCLOAK_PARENT_GROUP}/"
-    found = edge.read(
-        f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id)
-    )
+    found = edge.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
     return frozenset(group["path"] for group in found if group["path"].startswith(below))
 
 
@@ -28,9 +26,7 @@ def join(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     """Put an account into the group `path`, made when missing. NeedsOperator when the path is not ours."""
     name = _own(path)
     group = _find(admin, path) or _make(admin, name, path)
-    edge.write(
-        f"put account {keycloak_id} into {path}", lambda: admin.group_user_add(keycloak_id, group)
-    )
+    edge.write(f"put account {keycloak_id} into {path}", lambda: admin.group_user_add(keycloak_id, group))
 
 
 def leave(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
@@ -71,9 +67,7 @@ def _make(admin: KeycloakAdmin, name: str, path: str) -> str:
     """Make the group below our parent; two workers may do so at once. Returns its id."""
     parent = _find(admin, settings.KEYCLOAK_PARENT_GROUP)
     if parent is None:
-        raise NeedsOperator(
-            f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; make it there."
-        )
+        raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; make it there.")
     edge.write(
         f"make the group {path}",
         lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True),

@@ -70,14 +70,10 @@ class Keycloak(Identity):
             "enabled": True,
             "emailVerified": True,  # the address was proven to us by a code
             "requiredActions": [SET_PASSWORD],
-            "attributes": {
-                name: [value] for name, value in (dict(new.attributes) | own).items() if value
-            },
+            "attributes": {name: [value] for name, value in (dict(new.attributes) | own).items() if value},
         }
         try:
-            found: str = edge.write(
-                "make an account", lambda: self.admin.create_user(body), expect=(409,)
-            )
+            found: str = edge.write("make an account", lambda: self.admin.create_user(body), expect=(409,))
         except edge.Refusal:
             return self._adopt(new)
         # Undeclared attributes can be dropped in silence (201 all the same); without our mark the account is lost to us.
@@ -149,9 +145,7 @@ class Keycloak(Identity):
             after = self._existing(keycloak_id)
         wrong = missing(after, change) + lost(before, after, change)
         if wrong:
-            raise RetryLater(
-                f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written."
-            )
+            raise RetryLater(f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written.")
 
     def _put(self, keycloak_id: str, body: Representation) -> None:
         try:
@@ -209,9 +203,7 @@ class Keycloak(Identity):
                 self._revoke(keycloak_id, str(consent["clientId"]))
         left = self.session_count(keycloak_id)
         if left:
-            raise RetryLater(
-                f"{left} sessions of account {keycloak_id} are still open after the logout."
-            )
+            raise RetryLater(f"{left} sessions of account {keycloak_id} are still open after the logout.")
 
     def _revoke(self, keycloak_id: str, client_id: str) -> None:
         try:
@@ -232,9 +224,7 @@ class Keycloak(Identity):
         return len(found)
 
     @override
-    def send_password_mail(
-        self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str
-    ) -> None:
+    def send_password_mail(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
         try:
             edge.write(
                 f"mail account {keycloak_id} its password link",
@@ -246,9 +236,7 @@ class Keycloak(Identity):
                     redirect_uri=redirect_uri,
                 ),
             )
-        except (
-            edge.AnswerLost
-        ) as error:  # Keycloak's mail server may be slow: spend an attempt, do not mail for ever
+        except edge.AnswerLost as error:  # Keycloak's mail server may be slow: spend an attempt, do not mail for ever
             raise RetryLater(error.reason) from error
 
     # --- availability --------------------------------------------------------------------------------------------------
@@ -274,9 +262,7 @@ class Keycloak(Identity):
     def _search(self, name: str, value: str) -> Representation | None:
         """The account whose `name` (username or email) is exactly `value`, in any case, or None."""
         query = {name: value, "exact": True, "max": 2, "briefRepresentation": False}
-        found: list[Representation] = edge.read(
-            f"search accounts by {name}", lambda: self.admin.get_users(dict(query))
-        )
+        found: list[Representation] = edge.read(f"search accounts by {name}", lambda: self.admin.get_users(dict(query)))
         wanted = value.lower()
         return next((user for user in found if str(user.get(name) or "").lower() == wanted), None)
 

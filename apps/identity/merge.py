@@ -27,43 +27,27 @@ class Change:
 def attributes_of(user: Representation) -> dict[str, list[str]]:
     """The attributes as lists of texts, empty ones dropped: Keycloak does not store empty values."""
     stored: Mapping[str, Any] = user.get("attributes") or {}
-    found = {
-        name: [str(value) for value in values if value != ""] for name, values in stored.items()
-    }
+    found = {name: [str(value) for value in values if value != ""] for name, values in stored.items()}
     return {name: values for name, values in found.items() if values}
 
 
 def missing(user: Representation, change: Change) -> list[str]:
     """The names of what `change` wants and `user` does not show, sorted."""
     stored = attributes_of(user)
-    wrong = [
-        name for name, value in change.fields.items() if not _same(name, user.get(name), value)
-    ]
-    wrong += [
-        name
-        for name, value in change.attributes.items()
-        if stored.get(name, []) != ([value] if value else [])
-    ]
+    wrong = [name for name, value in change.fields.items() if not _same(name, user.get(name), value)]
+    wrong += [name for name, value in change.attributes.items() if stored.get(name, []) != ([value] if value else [])]
     return sorted(wrong)
 
 
 def lost(before: Representation, after: Representation, change: Change) -> list[str]:
     """The names of what `before` held, `change` did not touch, and `after` no longer shows."""
     kept = attributes_of(after)
-    gone = [
-        name for name in attributes_of(before) if name not in change.attributes and name not in kept
-    ]
-    gone += [
-        name
-        for name in PERSON
-        if name not in change.fields and before.get(name) and not after.get(name)
-    ]
+    gone = [name for name in attributes_of(before) if name not in change.attributes and name not in kept]
+    gone += [name for name in PERSON if name not in change.fields and before.get(name) and not after.get(name)]
     return sorted(gone)
 
 
-def merged(
-    user: Representation, change: Change, *, restore: Representation | None = None
-) -> Representation:
+def merged(user: Representation, change: Change, *, restore: Representation | None = None) -> Representation:
     """The whole representation to PUT: `user` with `change`, and with what `restore` held and `user` has lost."""
     stored = attributes_of(user)
     body = {name: value for name, value in user.items() if name not in NOT_SENT}

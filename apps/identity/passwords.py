@@ -30,9 +30,7 @@ def send_password_mail(key: str) -> None:
     if profile is None:
         return
     if not profile.keycloak_id:
-        raise NeedsOperator(
-            "This subscriber has no Keycloak account yet; sync the subscriber first."
-        )
+        raise NeedsOperator("This subscriber has no Keycloak account yet; sync the subscriber first.")
     client().send_password_mail(
         profile.keycloak_id,
         lifespan_seconds=LIFESPAN_SECONDS,
@@ -57,6 +55,4 @@ def _record(profile: UserProfile) -> None:
         created_at=now,
         sent_at=now,
     )
-    audit.record(
-        subject=profile.subject, action="password_mail_sent", after={"mail": f"{prefix}{number}"}
-    )
+    audit.record(subject=profile.subject, action="password_mail_sent", after={"mail": f"{prefix}{number}"})

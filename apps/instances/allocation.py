@@ -95,10 +95,7 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
     _lock_person(seat.profile_id)
     moved = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     ids = [moved.instance_id, instance.pk]
-    locked = {
-        row.pk: row
-        for row in Instance.objects.select_for_update().filter(pk__in=ids).order_by("pk")
-    }
+    locked = {row.pk: row for row in Instance.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
     target = locked[instance.pk]
     _refuse_move(moved, target)
     before = {"instance": moved.instance.slug}
@@ -145,9 +142,7 @@ def release_expired_holds() -> int:
             if seat is not None:
                 _release(seat, seat.profile, reason="checkout ended")
                 count += 1
-    for product_id in (
-        SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct()
-    ):
+    for product_id in SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct():
         _offer(product_id)  # also mends an offer lost by a crash right after a commit
     return count
 
@@ -201,9 +196,7 @@ def change_caps(
 
 
 @transaction.atomic
-def set_open(
-    *, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str
-) -> Instance:
+def set_open(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
     """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
     found = Instance.objects.select_for_update().get(pk=instance.pk)
     before = _openness(found)
@@ -281,9 +274,7 @@ def _allocate(
         "waits": WAITS,
     }
     for pick in (
-        [statements.LOOK, statements.WAIT, statements.RESERVE]
-        if returning
-        else [statements.LOOK, statements.WAIT]
+        [statements.LOOK, statements.WAIT, statements.RESERVE] if returning else [statements.LOOK, statements.WAIT]
     ):
         seat_id = _take(statements.TAKE.format(pick=pick), values)
         if seat_id:
@@ -338,20 +329,14 @@ def _note(seat: Seat, profile: UserProfile, *, before: dict[str, Any], reason: s
 
 
 def _wait(profile: UserProfile, product: Product) -> None:
-    _, new = SeatWait.objects.get_or_create(
-        profile=profile, product=product, defaults={"since": clock.now()}
-    )
+    _, new = SeatWait.objects.get_or_create(profile=profile, product=product, defaults={"since": clock.now()})
     if new:
-        audit.record(
-            subject=profile.subject, action="seat.waiting", after={"product": product.slug}
-        )
+        audit.record(subject=profile.subject, action="seat.waiting", after={"product": product.slug})
 
 
 def _line(product_id: int) -> QuerySet[SeatWait]:
     """Who waits, longest first; nobody whose access was withheld meanwhile."""
-    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITS).order_by(
-        "since", "id"
-    )
+    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITS).order_by("since", "id")
 
 
 def _offer_later(product_id: int) -> None:
@@ -366,8 +351,6 @@ def _offer(product_id: int) -> None:
             {"product": product_id},
         )
         free = min(int(cursor.fetchone()[0] or 0), OFFERS)
-    for profile_id in (
-        list(_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []
-    ):
+    for profile_id in list(_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
         for hook in on_freed:
             hook(profile_id)

@@ -73,9 +73,7 @@ def board() -> list[Occupancy]:
         for state in (Seat.State.HELD, Seat.State.ASSIGNED, Seat.State.RETAINED)
     }
     # Named, because Django drops a model's own order where it groups.
-    instances: Any = (
-        Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
-    )
+    instances: Any = Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
     return [
         Occupancy(
             id=instance.pk,

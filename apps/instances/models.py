@@ -35,9 +35,7 @@ class Instance(models.Model):
     )
     is_active = models.BooleanField(default=True)
     auto_allocate = models.BooleanField(default=True, help_text="New people may be put here.")
-    group = models.OneToOneField(
-        Group, on_delete=models.PROTECT, related_name="instance", editable=False
-    )
+    group = models.OneToOneField(Group, on_delete=models.PROTECT, related_name="instance", editable=False)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["product__position", "slug"]
@@ -97,8 +95,7 @@ class Seat(models.Model):
                 name="seat_one_live_per_profile_and_product",
             ),
             models.CheckConstraint(
-                condition=Q(state="held", held_until__isnull=False)
-                | Q(~Q(state="held"), held_until__isnull=True),
+                condition=Q(state="held", held_until__isnull=False) | Q(~Q(state="held"), held_until__isnull=True),
                 name="seat_held_has_an_end",
             ),
             models.CheckConstraint(
@@ -126,9 +123,7 @@ class SeatWait(models.Model):
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(
-                fields=["profile", "product"], name="seat_wait_one_per_profile_and_product"
-            )
+            models.UniqueConstraint(fields=["profile", "product"], name="seat_wait_one_per_profile_and_product")
         ]
 
     @override

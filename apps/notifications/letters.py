@@ -53,9 +53,7 @@ def check(template: str, values: dict[str, Any]) -> None:
     needed = {name for name in NEEDS[template] if not name.endswith("?")}
     wrong = (needed - values.keys()) | (values.keys() - known)
     if wrong:
-        raise ValueError(
-            f"The letter {template} misses or does not know: {', '.join(sorted(wrong))}."
-        )
+        raise ValueError(f"The letter {template} misses or does not know: {', '.join(sorted(wrong))}.")
 
 
 def write(template: str, values: dict[str, Any]) -> Letter:
@@ -72,10 +70,7 @@ def write(template: str, values: dict[str, Any]) -> Letter:
 
 def _tidy(text: str) -> str:
     """Without the blank lines that template tags leave."""
-    return (
-        re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
-        + "\n"
-    )
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip() + "\n"
 
 
 def _render(name: str, values: dict[str, Any], *, escape: bool) -> str:

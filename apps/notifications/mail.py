@@ -45,9 +45,7 @@ def notify(
     _queue(Notification(key=key, template=template, to=to, profile=profile, context=values))
 
 
-def notify_secret(
-    *, key: str, template: str, to: str, secret_context: dict[str, str], valid_for: dt.timedelta
-) -> None:
+def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str, str], valid_for: dt.timedelta) -> None:
     """Ask for one mail whose values must not lie readable in the database.
 
     They are kept encrypted and wiped once the mail has left, was refused, or `valid_for` is over: then it is not sent.
@@ -74,9 +72,7 @@ def send_again(notification: Notification, *, actor: str) -> None:
         )
         if again.update(state=Notification.State.QUEUED, lost_answers=0, error=""):
             jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
-            audit.record(
-                subject=("notification", notification.pk), action="mail_again", actor=actor
-            )
+            audit.record(subject=("notification", notification.pk), action="mail_again", actor=actor)
 
 
 @transaction.atomic
@@ -103,9 +99,7 @@ def send(key: str) -> None:
     if row.state == Notification.State.SENDING:  # its worker died between the call and its record
         _note_lost_answer(row, "The worker died while the mail was being sent.")
     if row.useless_after and clock.now() > row.useless_after:
-        _settle(
-            row, state=Notification.State.FAILED, error="Too late: what it says is no longer valid."
-        )
+        _settle(row, state=Notification.State.FAILED, error="Too late: what it says is no longer valid.")
         return
     if row.lost_answers >= MAX_LOST_ANSWERS:
         raise NeedsOperator(
@@ -138,12 +132,8 @@ def _hand_over(row: Notification, letter: letters.Letter) -> None:
         raise NeedsOperator(f"Mailgun refuses mail {row.pk}: {refused}") from refused
     except mailgun.AnswerLostError as lost:
         _note_lost_answer(row, "Mailgun's answer was lost.")
-        raise RetryLater(
-            f"Mailgun's answer about mail {row.pk} was lost; it may have been sent."
-        ) from lost
-    except (
-        Exception
-    ):  # not taken for sure (DependencyDown, RetryLater), or a bug of ours before anything left
+        raise RetryLater(f"Mailgun's answer about mail {row.pk} was lost; it may have been sent.") from lost
+    except Exception:  # not taken for sure (DependencyDown, RetryLater), or a bug of ours before anything left
         back = Notification.State.UNCERTAIN if row.lost_answers else Notification.State.QUEUED
         _settle(row, state=back)
         raise
@@ -158,9 +148,7 @@ def _note_lost_answer(row: Notification, why: str) -> None:
     _settle(row, state=Notification.State.UNCERTAIN, error=why)
 
 
-def _settle(
-    row: Notification, *, state: Notification.State, error: str = "", provider_id: str = ""
-) -> None:
+def _settle(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
     """Write how far the mail has come; final states wipe what was sealed."""
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:

@@ -38,9 +38,7 @@ class Notification(models.Model):
     lost_answers = models.PositiveSmallIntegerField(
         default=0, help_text="How often it was handed to Mailgun without an answer."
     )
-    useless_after = models.DateTimeField(
-        null=True, blank=True, help_text="Not sent after this moment, as for a code."
-    )
+    useless_after = models.DateTimeField(null=True, blank=True, help_text="Not sent after this moment, as for a code.")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     provider_id = models.CharField(max_length=255, blank=True)
     error = models.CharField(max_length=300, blank=True)
@@ -55,9 +53,7 @@ class Notification(models.Model):
                 name="notification_sent_has_time",
             ),
         ]
-        indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["state", "-id"], name="notification_state")
-        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["state", "-id"], name="notification_state")]
 
     @override
     def __str__(self) -> str:

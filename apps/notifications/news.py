@@ -70,7 +70,5 @@ def _profile(key: str) -> tuple[UserProfile, str] | None:
 def _invoice_url(profile: UserProfile, invoice_id: str) -> str:
     """Stripe's page to pay the invoice, as last fetched; empty when not known (the mail then leads to the dashboard)."""
     subscriptions = apps.get_model("billing", "Subscription")._default_manager
-    found = subscriptions.filter(
-        customer_id=profile.stripe_customer_id or "", open_invoice_id=invoice_id
-    )
+    found = subscriptions.filter(customer_id=profile.stripe_customer_id or "", open_invoice_id=invoice_id)
     return str(found.values_list("open_invoice_url", flat=True).first() or "")

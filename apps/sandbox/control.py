@@ -74,11 +74,7 @@ def _advance(wish: Wish) -> Wish:
     seconds = wish.get("advance_seconds")
     if isinstance(seconds, str) and re.fullmatch(r"\d{1,12}", seconds.strip()):
         seconds = int(seconds)
-    if (
-        not isinstance(seconds, int)
-        or isinstance(seconds, bool)
-        or not 0 <= seconds <= LONGEST_STEP_SECONDS
-    ):
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_STEP_SECONDS:
         raise ValueError(
             f"advance_seconds must be a whole number from 0 to {LONGEST_STEP_SECONDS}; the clock only moves forward."
         )
@@ -87,8 +83,7 @@ def _advance(wish: Wish) -> Wish:
 
 def _faults() -> Wish:
     modes = {
-        peer: {name: faults.MODES[name].says for name in faults.modes_of(peer) if name != "ok"}
-        for peer in faults.PEERS
+        peer: {name: faults.MODES[name].says for name in faults.modes_of(peer) if name != "ok"} for peer in faults.PEERS
     }
     return {"faults": store.data["faults"], "modes": modes}
 

@@ -62,9 +62,7 @@ MODES: dict[str, Mode] = {
     "put_wipes": Mode("PUT removes attributes it did not change", ("PUT",), USER, ("keycloak",)),
     "lost_update": Mode("PUT answers 204 and stores nothing", ("PUT",), USER, ("keycloak",)),
     "doubled_values": Mode("PUT stores new values beside old ones", ("PUT",), USER, ("keycloak",)),
-    "logout_fails": Mode(
-        "logging a user out answers 500", ("POST",), r"/users/[^/]+/logout/?$", ("keycloak",)
-    ),
+    "logout_fails": Mode("logging a user out answers 500", ("POST",), r"/users/[^/]+/logout/?$", ("keycloak",)),
     "mail_fails": Mode(
         "Keycloak's own mails fail with 500",
         ("PUT",),
@@ -72,9 +70,7 @@ MODES: dict[str, Mode] = {
         ("keycloak",),
     ),
     "refuse": Mode("the mail is refused with 400", ("POST",), "", ("mailgun",)),
-    "accept_then_lose": Mode(
-        "the mail is accepted, then the connection is cut", ("POST",), "", ("mailgun",)
-    ),
+    "accept_then_lose": Mode("the mail is accepted, then the connection is cut", ("POST",), "", ("mailgun",)),
 }
 
 
@@ -175,9 +171,7 @@ def before(request: HttpRequest, fault: dict[str, Any] | None) -> HttpResponse |
     return None
 
 
-def after(
-    request: HttpRequest, fault: dict[str, Any] | None, response: HttpResponseBase
-) -> HttpResponseBase:
+def after(request: HttpRequest, fault: dict[str, Any] | None, response: HttpResponseBase) -> HttpResponseBase:
     """What becomes of the view's answer."""
     if fault is None:
         return response
@@ -216,9 +210,7 @@ def error(*, peer: str, status: int) -> HttpResponse:
             403: "invalid_request_error",
             409: "idempotency_error",
         }
-        body: dict[str, Any] = {
-            "error": {"type": kind.get(status, "api_error"), "message": f"Sandbox fault: {words}."}
-        }
+        body: dict[str, Any] = {"error": {"type": kind.get(status, "api_error"), "message": f"Sandbox fault: {words}."}}
         if status == 429:
             body["error"] = {
                 "type": "invalid_request_error",

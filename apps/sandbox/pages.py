@@ -34,8 +34,7 @@ def shell(_request: HttpRequest) -> dict[str, Any]:
 def overview(request: HttpRequest) -> HttpResponse:
     """The front page: what the sandbox is, what state it is in, and its switches."""
     modes = [
-        {"peer": peer, "modes": faults.modes_of(peer), "now": store.data["faults"].get(peer)}
-        for peer in faults.PEERS
+        {"peer": peer, "modes": faults.modes_of(peer), "now": store.data["faults"].get(peer)} for peer in faults.PEERS
     ]
     return render(
         request,
@@ -60,9 +59,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def _stripe_counts() -> list[tuple[str, int]]:
     """How many objects of the telling kinds the Stripe stand-in holds."""
     tables = store.data["stripe"].get("objects", {})
-    return [
-        (f"{kind}s", len(tables.get(kind, {}))) for kind in ("customer", "subscription", "invoice")
-    ]
+    return [(f"{kind}s", len(tables.get(kind, {}))) for kind in ("customer", "subscription", "invoice")]
 
 
 def _subscriptions() -> list[dict[str, Any]]:

@@ -202,11 +202,17 @@ class Walk:
 
     def keycloak(self, path: str, **query: str) -> Any:
         """A GET at Keycloak's Admin API, with a token of the service account."""
-        form = {"grant_type": "client_credentials", "client_id": "frontdesk-sync", "client_secret": "dev-only-sync-secret"}
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": "frontdesk-sync",
+            "client_secret": "dev-only-sync-secret",
+        }
         url = f"{self.sandbox}/keycloak/realms/frontdesk/protocol/openid-connect/token"
         token = self.world.post(url, data=form).json()["access_token"]
         answer = self.world.get(
-            f"{self.sandbox}/keycloak/admin/realms/frontdesk/{path}", params=query, headers={"Authorization": f"Bearer {token}"}
+            f"{self.sandbox}/keycloak/admin/realms/frontdesk/{path}",
+            params=query,
+            headers={"Authorization": f"Bearer {token}"},
         )
         answer.raise_for_status()
         return answer.json()
@@ -230,7 +236,9 @@ class Walk:
         """The portal by a link of Stripe's own mail, as for somebody who cannot log in."""
         key = "sk_test_sandbox00000000000000000000"
         params = {"customer": self.subscription()["customer"], "return_url": f"{self.site}/"}
-        link = self.world.post(f"{self.sandbox}/stripe/v1/billing_portal/sessions", data=params, auth=(key, "")).json()["url"]
+        link = self.world.post(f"{self.sandbox}/stripe/v1/billing_portal/sessions", data=params, auth=(key, "")).json()[
+            "url"
+        ]
         done = self.world.post(link, data=form, allow_redirects=False)
         expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal did “{form['action']}”")
 

@@ -181,9 +181,7 @@ def _currency(products: Iterable[Product]) -> str:
     return next((price.currency for row in prices for price in row if price.is_active), "")
 
 
-def choose_plan(
-    shop: Shop, signup: Signup, *, interval: str, slug: str, addons: Iterable[str]
-) -> None:
+def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons: Iterable[str]) -> None:
     """Put a plan, its interval and general add-ons into a signup's basket; BadInput names the field.
 
     Storage add-ons chosen earlier stay as far as they go with the plan.

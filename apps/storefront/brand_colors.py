@@ -52,9 +52,7 @@ def text(color: Color) -> str:
 
 def luminance(color: Color) -> float:
     """Relative luminance, w3.org/TR/WCAG22/#dfn-relative-luminance."""
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -74,9 +72,7 @@ def readable(color: Color, *, on: Color) -> Color:
     hue, lightness, saturation = colorsys.rgb_to_hls(*color)
     target = 0.0 if luminance(on) > 0.18 else 1.0
     for percent in range(0, 101, 2):
-        moved = colorsys.hls_to_rgb(
-            hue, lightness + (target - lightness) * percent / 100, saturation
-        )
+        moved = colorsys.hls_to_rgb(hue, lightness + (target - lightness) * percent / 100, saturation)
         if contrast(moved, on) >= ENOUGH:
             return moved
     return (target, target, target)

@@ -21,6 +21,4 @@ def forget(_key: str) -> None:
     """Delete codes a day after their end, and open signups nobody came back to within 30 days."""
     now = clock.now()
     OneTimeCode.objects.filter(expires_at__lt=now - CODES_AFTER).delete()
-    Signup.objects.filter(
-        state=Signup.State.OPEN, profile=None, created_at__lt=now - SIGNUPS_AFTER
-    ).delete()
+    Signup.objects.filter(state=Signup.State.OPEN, profile=None, created_at__lt=now - SIGNUPS_AFTER).delete()

@@ -22,9 +22,7 @@ class OneTimeCode(models.Model):
     purpose = models.CharField(max_length=10, choices=Purpose)
     subject = models.CharField(max_length=64, help_text="Keyed hash of the address.")
     session = models.CharField(max_length=64, help_text="Keyed hash of the browser session.")
-    code_hash = models.CharField(
-        max_length=200, blank=True, help_text="Empty: a code nobody was sent; never matches."
-    )
+    code_hash = models.CharField(max_length=200, blank=True, help_text="Empty: a code nobody was sent; never matches.")
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -58,9 +56,7 @@ class WaitlistEntry(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField()
-    product = models.ForeignKey(
-        Product, null=True, blank=True, on_delete=models.CASCADE, related_name="waitlist"
-    )
+    product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.CASCADE, related_name="waitlist")
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -76,9 +72,7 @@ class WaitlistEntry(models.Model):
                 nulls_distinct=False,
             )
         ]
-        indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["product", "state", "created_at"], name="waitlist_order")
-        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["product", "state", "created_at"], name="waitlist_order")]
 
     @override
     def __str__(self) -> str:

@@ -55,9 +55,7 @@ def username(text: str, *, field: str = "username") -> str:
             code="format",
         )
     if is_reserved(name):
-        raise BadInput(
-            "This name is reserved. Please choose another one.", field=field, code="reserved"
-        )
+        raise BadInput("This name is reserved. Please choose another one.", field=field, code="reserved")
     return name
 
 
@@ -67,9 +65,7 @@ def email(text: str, *, field: str = "email") -> str:
     local, _, domain = address.rpartition("@")
     address = f"{local}@{domain.lower()}"
     if len(address) > 254 or not address.isascii() or not _well_formed(address):
-        raise BadInput(
-            "Please enter a mail address like anna@example.com.", field=field, code="format"
-        )
+        raise BadInput("Please enter a mail address like anna@example.com.", field=field, code="format")
     return address
 
 

@@ -15,9 +15,7 @@ from apps.notifications.models import Notification
 
 WAITING, BUSY, DONE, HELD = "waiting", "busy", "done", "held"
 SLOW = "This takes longer than usual. It goes on by itself as soon as it can."
-STUCK = (
-    "This takes longer than usual. We have been told and look after it; you need not do anything."
-)
+STUCK = "This takes longer than usual. We have been told and look after it; you need not do anything."
 NO_ROOM = (
     "One of your apps has no free place at the moment. You are first in line: it is set up as soon as there is room,"
     " and everything else works already."

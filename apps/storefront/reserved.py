@@ -31,9 +31,7 @@ worker wpad www xml xmpp you yourself
 """
 RESERVED = frozenset(WORDS.split())
 # Letters that pass for others at a glance: adm1n, r00t, supp0rt.
-LOOKALIKES = str.maketrans(
-    {"0": "o", "1": "l", "i": "l", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g"}
-)
+LOOKALIKES = str.maketrans({"0": "o", "1": "l", "i": "l", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g"})
 
 
 def skeleton(name: str) -> str:

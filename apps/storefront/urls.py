@@ -15,9 +15,7 @@ urlpatterns = [
     path("checkout/session/", views_api.session, name="onboarding-session"),
     path("success/", views_success.success, name="onboarding-success"),
     path("success/state/", views_success.success_state, name="onboarding-success-state"),
-    path(
-        "success/resend-password/", views_success.resend_password, name="onboarding-resend-password"
-    ),
+    path("success/resend-password/", views_success.resend_password, name="onboarding-resend-password"),
     path("cancel/", views.cancel, name="onboarding-cancel"),
     path("waitlist/", views_waitlist.page, name="onboarding-waitlist"),
     path("waitlist/submit/", views_waitlist.submit, name="onboarding-waitlist-submit"),

@@ -46,9 +46,7 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     problem: BadInput | None = None
     chosen = shop.plan_in(signup.basket)
     form: dict[str, Any] = {
-        "interval": signup.interval
-        if signup.interval in shop.intervals
-        else "".join(shop.intervals[:1]),
+        "interval": signup.interval if signup.interval in shop.intervals else "".join(shop.intervals[:1]),
         "plan": chosen.product.slug if chosen else _suggested(shop),
         "addons": list(signup.basket),
     }
@@ -59,9 +57,7 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
             "addons": request.POST.getlist("addons"),
         }
         try:
-            basket.choose_plan(
-                shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"]
-            )
+            basket.choose_plan(shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"])
             signup.save(update_fields=["interval", "basket"])
             return redirect(_after_plan(request, signup, shop))
         except BadInput as refusal:
@@ -110,9 +106,7 @@ def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
         {
             "offer": offer,
             "price": offer.prices[signup.interval],
-            "quantity": request.POST.get(
-                offer.product.slug, signup.basket.get(offer.product.slug, 0)
-            ),
+            "quantity": request.POST.get(offer.product.slug, signup.basket.get(offer.product.slug, 0)),
         }
         for offer in _storage(shop, signup)
     ]
@@ -145,8 +139,6 @@ def cancel(request: HttpRequest) -> HttpResponse:
     return _page(request, "cancel", {"signup": wizard.current(request)})
 
 
-def _page(
-    request: HttpRequest, name: str, context: dict[str, Any], problem: BadInput | None = None
-) -> HttpResponse:
+def _page(request: HttpRequest, name: str, context: dict[str, Any], problem: BadInput | None = None) -> HttpResponse:
     status = problem.status if problem else 200
     return render(request, f"storefront/{name}.html", context | {"problem": problem}, status=status)

@@ -76,9 +76,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     codes.allow_sending(purpose=SIGNUP, address=address, client=client_address(request))
     known = _is_customer(address)
     with transaction.atomic():
-        code = codes.issue(
-            purpose=SIGNUP, address=address, session=_session(request), usable=not known
-        )
+        code = codes.issue(purpose=SIGNUP, address=address, session=_session(request), usable=not known)
         notify_secret(
             key=f"code:{uuid.uuid4()}",
             template="already_customer" if known else "signup_code",
@@ -113,9 +111,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Whether a user name is free, told only after the mailbox is proven; of a mail address only whether it is well formed."""
     answer: dict[str, Any] = {}
     if "email" in body:
-        answer["email"] = {
-            "well_formed": _problem(names.email, text_field(body, "email", limit=254)) == ""
-        }
+        answer["email"] = {"well_formed": _problem(names.email, text_field(body, "email", limit=254)) == ""}
     if "username" in body or not answer:
         signup = _proven(request)
         typed = text_field(body, "username", limit=64)
@@ -130,11 +126,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Open the payment: `client_secret` for the embedded form, `url` for Stripe's own page. Prices come from us alone."""
     signup = _proven(request)
     _read_account(signup, body)
-    ui = (
-        "hosted"
-        if settings.STRIPE_CHECKOUT_UI == "hosted"
-        else text_field(body, "ui", required=False) or "embedded"
-    )
+    ui = "hosted" if settings.STRIPE_CHECKOUT_UI == "hosted" else text_field(body, "ui", required=False) or "embedded"
     if ui not in {"embedded", "hosted"}:
         raise BadInput("“ui” is embedded or hosted.", field="ui")
     shop = Shop.load()
@@ -166,9 +158,7 @@ def _signup(request: HttpRequest) -> Signup:
 def _proven(request: HttpRequest) -> Signup:
     signup = _signup(request)
     if signup.email_proven_at is None:
-        raise BadInput(
-            "Please confirm your mail address first.", field="email", code="unproven", status=403
-        )
+        raise BadInput("Please confirm your mail address first.", field="email", code="unproven", status=403)
     return signup
 
 

@@ -7,7 +7,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-CSRF_SENTENCE = "This page was open for too long, or your browser does not keep cookies. Please reload it and try again."
+CSRF_SENTENCE = (
+    "This page was open for too long, or your browser does not keep cookies. Please reload it and try again."
+)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)

@@ -54,9 +54,7 @@ def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, An
     if signup is None or profile is None or signup.state != Signup.State.PAID:
         raise BadInput("This browser has no finished signup.", code="no_signup", status=403)
     if profile.keycloak_id is None:
-        raise BadInput(
-            "Your account is still being made. Please wait a moment.", code="not_yet", status=409
-        )
+        raise BadInput("Your account is still being made. Please wait a moment.", code="not_yet", status=409)
     if not limits.spend("resend-password", str(profile.pk), limit=3, per=3600):
         raise BadInput(
             "We have sent it several times. Please look into your spam folder, or try again in an hour.",
@@ -79,9 +77,7 @@ def _own(request: HttpRequest) -> Signup | None:
 
 def _look_again(signup: Signup) -> None:
     """While the payment is unconfirmed, have the Checkout session looked at, in case no webhook comes."""
-    if signup.state == Signup.State.CHECKOUT and limits.spend(
-        "signup-look", str(signup.pk), limit=1, per=LOOK_SECONDS
-    ):
+    if signup.state == Signup.State.CHECKOUT and limits.spend("signup-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
         signups.settle_later(signup)
 
 

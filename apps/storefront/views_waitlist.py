@@ -27,11 +27,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest) -> HttpResponseBase:
     """Join: a JSON body gets a JSON answer, a form gets the page."""
-    return (
-        _submit_json(request)
-        if request.content_type == "application/json"
-        else _submit_form(request)
-    )
+    return _submit_json(request) if request.content_type == "application/json" else _submit_form(request)
 
 
 @api("email", "product")
@@ -51,9 +47,7 @@ def _submit_form(request: HttpRequest) -> HttpResponse:
     email = _storable(request.POST.get("email", ""))
     slug = _storable(request.POST.get("product", ""))
     try:
-        request.session[JOINED] = waitlist.join(
-            email=email, slug=slug, client=client_address(request)
-        )
+        request.session[JOINED] = waitlist.join(email=email, slug=slug, client=client_address(request))
     except BadInput as refusal:
         context = {"product": waitlist.product_called(slug), "email": email, "problem": refusal}
         return render(request, "storefront/waitlist.html", context, status=refusal.status)

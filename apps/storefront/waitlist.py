@@ -29,9 +29,7 @@ def join(*, email: str, slug: str, client: str) -> str:
         limits.spend("waitlist-mailbox", limits.mailbox(address), limit=10, per=86400),
     ]
     if not all(allowed):
-        raise BadInput(
-            "That were many entries. Please try again later.", code="too_many", status=429
-        )
+        raise BadInput("That were many entries. Please try again later.", code="too_many", status=429)
     try:
         with transaction.atomic():
             WaitlistEntry.objects.create(email=address, product=product, created_at=clock.now())

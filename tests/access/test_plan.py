@@ -31,7 +31,7 @@ def decision(state: AccessState, entitled: Entitlements = NOTHING) -> Decision:
     return Decision(state, accounts.get(state, Account.DISABLED), wish, given)
 
 
-def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0911, PLR0912  (one line for each kind of step)
+def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0912  (one line for each kind of step)
     """What the real `apply` does, in memory, on a Keycloak and instances that never fail."""
     account = observed.account
     match step:
@@ -44,7 +44,10 @@ def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0911, PLR
             seat = replace(observed.seats[product], state="retained")
             return replace(observed, seats={**observed.seats, product: seat})
         case plan.ReleaseSeat(product):
-            return replace(observed, seats={name: seat for name, seat in observed.seats.items() if name != product})
+            return replace(
+                observed,
+                seats={name: seat for name, seat in observed.seats.items() if name != product},
+            )
         case plan.SetLocalGroups(groups):
             return replace(observed, local_groups=groups)
     assert account is not None
@@ -94,14 +97,15 @@ def anything(draw: st.DrawFn) -> Observed:
     attributes = draw(st.dictionaries(names, st.sampled_from(["true", "100", "nextcloud-9", "x##y"])))
     groups = st.frozensets(st.sampled_from([*GROUPS.values(), "/frontdesk/old-7"]))
     account = ObservedAccount(
-        draw(st.booleans()), {**FOREIGN, **attributes}, draw(groups), sessions=draw(st.integers(0, 2))
+        draw(st.booleans()),
+        {**FOREIGN, **attributes},
+        draw(groups),
+        sessions=draw(st.integers(0, 2)),
     )
     if account.enabled:
         account = replace(account, sessions=0)  # they are counted only for disabled accounts
     states = st.sampled_from(["held", "assigned", "retained"])
-    seats = {
-        app: ObservedSeat(f"{app}-1", draw(states), GROUPS[app]) for app in draw(st.sets(st.sampled_from(APPS)))
-    }
+    seats = {app: ObservedSeat(f"{app}-1", draw(states), GROUPS[app]) for app in draw(st.sets(st.sampled_from(APPS)))}
     return Observed(draw(st.none() | st.just(account)), seats, draw(groups), OWNED)
 
 
@@ -165,7 +169,11 @@ def test_it_converges_from_wherever_a_run_died(wanted: Decision, observed: Obser
     for step in steps[: data.draw(st.integers(0, len(steps)))]:
         died = act(died, step)
     one, other = settle(wanted, died), settle(wanted, observed)
-    assert (one.account, one.seats, one.local_groups) == (other.account, other.seats, other.local_groups)
+    assert (one.account, one.seats, one.local_groups) == (
+        other.account,
+        other.seats,
+        other.local_groups,
+    )
 
 
 @given(DECISIONS, anything())
@@ -185,7 +193,12 @@ def kinds(steps: tuple[Step, ...]) -> list[str]:
 
 def test_the_first_look_makes_the_account_and_the_seat() -> None:
     wanted = decision(AccessState.ACTIVE, ALL)
-    held = Observed(None, {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])}, frozenset(), OWNED)
+    held = Observed(
+        None,
+        {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])},
+        frozenset(),
+        OWNED,
+    )
     assert kinds(diff(wanted, held)) == ["CreateAccount", "AssignSeat", "AssignSeat"]
 
 
@@ -196,7 +209,12 @@ def test_a_disabled_account_with_sessions_left_is_logged_out(state: AccessState)
 
 
 def test_nobody_is_touched_who_never_paid_and_has_no_account() -> None:
-    held = Observed(None, {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])}, frozenset(), OWNED)
+    held = Observed(
+        None,
+        {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])},
+        frozenset(),
+        OWNED,
+    )
     assert diff(decision(AccessState.NONE), held) == ()
 
 

@@ -41,7 +41,12 @@ def override(kind: str, **more: Any) -> OverrideFact:
     return OverrideFact(**given | more)
 
 
-def facts(*about: SubscriptionFact | OverrideFact, now: dt.datetime = NOW, terms: Terms = SPEC, **more: Any) -> Facts:
+def facts(
+    *about: SubscriptionFact | OverrideFact,
+    now: dt.datetime = NOW,
+    terms: Terms = SPEC,
+    **more: Any,
+) -> Facts:
     return Facts(
         now=now,
         terms=terms,
@@ -138,15 +143,27 @@ def test_it_follows_the_table(known: Facts, expected: object) -> None:
         ((override("grant", ends_at=NOW, entitlements=APP),), NOW, ACTIVE, NONE),
         ((override("no_suspend", ends_at=NOW), PAST_DUE), NOW, GRACE, SUSPENDED),
         ((PAST_DUE, KIND), NOW - HOUR + 7 * DAY, GRACE, SUSPENDED),
-        ((PAST_DUE, override("no_suspend", ends_at=NOW + 9 * DAY), KIND), NOW + 9 * DAY, GRACE, SUSPENDED),
-        ((PAST_DUE, override("no_suspend", ends_at=NOW + DAY), KIND), NOW - HOUR + 7 * DAY, GRACE, SUSPENDED),
+        (
+            (PAST_DUE, override("no_suspend", ends_at=NOW + 9 * DAY), KIND),
+            NOW + 9 * DAY,
+            GRACE,
+            SUSPENDED,
+        ),
+        (
+            (PAST_DUE, override("no_suspend", ends_at=NOW + DAY), KIND),
+            NOW - HOUR + 7 * DAY,
+            GRACE,
+            SUSPENDED,
+        ),
         ((PAST_DUE, NOW), NOW, RECOVERING, SUSPENDED),
         ((GONE, NOW), NOW, RECOVERING, CANCELED),
         ((GONE,), NOW - DAY + 30 * DAY, CANCELED, EXPIRED),
         ((GONE, NOW + 60 * DAY), NOW - DAY + 30 * DAY, RECOVERING, EXPIRED),
     ],
 )
-def test_it_changes_at_the_very_second(about: tuple[Any, ...], edge: dt.datetime, before: object, after: object) -> None:
+def test_it_changes_at_the_very_second(
+    about: tuple[Any, ...], edge: dt.datetime, before: object, after: object
+) -> None:
     rows = [one for one in about if isinstance(one, (SubscriptionFact, OverrideFact))]
     terms = next((one for one in about if isinstance(one, Terms)), SPEC)
     window = next((one for one in about if isinstance(one, dt.datetime)), None)
@@ -177,7 +194,10 @@ def test_entitlements_of_several_sources_add_up() -> None:
         (facts(subscription()), None),
         (facts(subscription(cancel_at=NOW + DAY)), NOW + DAY),
         (facts(subscription(cancel_at=NOW + DAY), subscription(id="sub_2")), None),
-        (facts(subscription(cancel_at=NOW + DAY), subscription(id="sub_2", cancel_at=NOW + 2 * DAY)), NOW + 2 * DAY),
+        (
+            facts(subscription(cancel_at=NOW + DAY), subscription(id="sub_2", cancel_at=NOW + 2 * DAY)),
+            NOW + 2 * DAY,
+        ),
         (facts(override("hold"), override("hold", ends_at=None)), None),
         (facts(override("hold"), override("hold", ends_at=NOW + 3 * DAY)), NOW + 3 * DAY),
         (facts(GONE), NOW + 29 * DAY),
@@ -198,7 +218,16 @@ def test_the_sentence_names_the_day() -> None:
 # --- what holds for all facts ------------------------------------------------------------------------------------------
 
 MOMENTS = st.integers(-40 * 24, 40 * 24).map(lambda hours: NOW + hours * HOUR)
-STATUSES = ("trialing", "active", "past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired")
+STATUSES = (
+    "trialing",
+    "active",
+    "past_due",
+    "unpaid",
+    "paused",
+    "canceled",
+    "incomplete",
+    "incomplete_expired",
+)
 
 
 @st.composite
@@ -287,7 +316,7 @@ def test_nothing_is_given_without_payment_grace_or_grant(known: Facts) -> None:
     if found.account == Account.ENABLED:
         assert found.state in {*OPEN, AccessState.RECOVERING}
     assert decide(known) == found  # the same facts, the same answer
-    assert len([row for row in ROWS]) == 9
+    assert len(ROWS) == 9
 
 
 @given(some_facts())

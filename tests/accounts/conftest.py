@@ -82,9 +82,7 @@ def keycloak(standin: Standin, settings: Any, db: None) -> Standin:  # noqa: F81
     settings.OIDC_RP_CLIENT_SECRET = "dev-only-web-secret"
     providers = settings.SOCIALACCOUNT_PROVIDERS
     app = providers["openid_connect"]["APPS"][0] | {"secret": "dev-only-web-secret"}
-    settings.SOCIALACCOUNT_PROVIDERS = {
-        "openid_connect": providers["openid_connect"] | {"APPS": [app]}
-    }
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": providers["openid_connect"] | {"APPS": [app]}}
     return standin
 
 

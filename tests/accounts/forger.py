@@ -32,9 +32,7 @@ def ec_key(name: str) -> ec.EllipticCurvePrivateKey:
 
 def pem_of(key: rsa.RSAPrivateKey) -> bytes:
     """The public key as text, as an attacker would use it for a secret."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def jwk(kid: str, alg: str, **more: Any) -> dict[str, Any]:
@@ -75,9 +73,7 @@ class Forger:
         } | changes
         now = int(time.time())
         return {
-            name: now + value if isinstance(value, In) else value
-            for name, value in said.items()
-            if value is not None
+            name: now + value if isinstance(value, In) else value for name, value in said.items() if value is not None
         }
 
     def sign(self, claims: Any, *, alg: str = "RS256", kid: str | None = "good", key: Any = None, **header: Any) -> str:

@@ -81,18 +81,14 @@ EVIL = [
 ]
 
 
-def test_a_subscriber_is_found_by_subject_and_lands_on_the_dashboard(
-    person: Person, nora: UserProfile
-) -> None:
+def test_a_subscriber_is_found_by_subject_and_lands_on_the_dashboard(person: Person, nora: UserProfile) -> None:
     answer = person.log_in("nora")
     assert (answer.status_code, answer["Location"]) == (302, "/dashboard/")
     assert person.user_id == str(nora.user_id)
 
 
 def test_it_sends_pkce_state_a_nonce_and_the_exact_return_address(person: Person) -> None:
-    first, second = (
-        parse_qs(urlsplit(person.to_keycloak()).query) for _ in range(2)
-    )
+    first, second = (parse_qs(urlsplit(person.to_keycloak()).query) for _ in range(2))
     assert first["redirect_uri"] == ["http://localhost:8000/accounts/oidc/keycloak/login/callback/"]
     assert first["code_challenge_method"] == ["S256"]
     assert first["response_type"] == ["code"]
@@ -141,9 +137,7 @@ def test_an_unknown_subject_can_log_out_at_keycloak(person: Person) -> None:
     assert person.there("GET", person.to_keycloak()).status_code == 200  # the form: Keycloak knows nobody
 
 
-def test_the_same_mail_address_and_name_do_not_open_a_subscribers_account(
-    person: Person, keycloak: Standin
-) -> None:
+def test_the_same_mail_address_and_name_do_not_open_a_subscribers_account(person: Person, keycloak: Standin) -> None:
     theirs = UserProfile.objects.create(
         user=User.objects.create(username="stranger.stan", email="stranger.stan@example.com"),
         email="stranger.stan@example.com",
@@ -164,9 +158,7 @@ def test_the_session_id_changes_at_login(person: Person, nora: UserProfile) -> N
     assert thief.session.get("_auth_user_id") is None
 
 
-def test_no_token_reaches_the_browser_and_only_the_id_token_is_kept(
-    person: Person, nora: UserProfile
-) -> None:
+def test_no_token_reaches_the_browser_and_only_the_id_token_is_kept(person: Person, nora: UserProfile) -> None:
     answer = person.log_in("nora")
     assert "eyJ" not in str(answer.headers) + str(answer.cookies)
     assert [key for key, value in person.here.session.items() if "eyJ" in str(value)] == ["oidc_id_token"]
@@ -192,7 +184,9 @@ def test_an_answer_that_names_another_issuer_is_refused(person: Person, nora: Us
     assert person.user_id is None
 
 
-@pytest.mark.parametrize("query", ["", "?code=x", "?code=x&state=y", "?error=server_error&state=%00", "?state=" + "x" * 4000])
+@pytest.mark.parametrize(
+    "query", ["", "?code=x", "?code=x&state=y", "?error=server_error&state=%00", "?state=" + "x" * 4000]
+)
 def test_a_made_up_return_gets_a_page_and_not_an_error(query: str, person: Person) -> None:
     answer = person.here.get(f"{LOGIN}callback/{query}")
     assert answer.status_code == 401

@@ -48,7 +48,9 @@ def test_a_visitor_who_logs_out_is_just_taken_home(db: None, client: Client) -> 
     assert client.post("/logout/")["Location"] == "/"
 
 
-def test_the_other_browser_of_the_same_person_stays_logged_in(person: Person, nora: UserProfile, keycloak: Standin) -> None:
+def test_the_other_browser_of_the_same_person_stays_logged_in(
+    person: Person, nora: UserProfile, keycloak: Standin
+) -> None:
     other = Person(keycloak)
     other.log_in("nora")
     person.log_in("nora")
@@ -161,7 +163,9 @@ def test_a_bad_logout_token_ends_nothing(kind: str, forger: Forger) -> None:
     assert not UsedLogoutToken.objects.exists()
 
 
-@pytest.mark.parametrize("form", [{}, {"logout_token": ""}, {"logout_token": "x"}, {"logout_token": "a" * 100_000}, {"token": "x"}])
+@pytest.mark.parametrize(
+    "form", [{}, {"logout_token": ""}, {"logout_token": "x"}, {"logout_token": "a" * 100_000}, {"token": "x"}]
+)
 def test_no_logout_token_at_all_is_400(form: dict[str, str], db: None, client: Client) -> None:
     assert client.post(URL, form).status_code == 400
 

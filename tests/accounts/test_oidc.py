@@ -75,7 +75,9 @@ FORGED: dict[str, Callable[[Forger, str], Any]] = {
     "alg none": lambda forger, nonce: f"{plain({'alg': 'none', 'kid': 'good'})}.{plain(forger.claims(nonce=nonce))}.",
     "alg None": lambda forger, nonce: f"{plain({'alg': 'None', 'kid': 'good'})}.{plain(forger.claims(nonce=nonce))}.",
     "alg missing": lambda forger, nonce: f"{plain({'kid': 'good'})}.{plain(forger.claims(nonce=nonce))}.",
-    "alg a list": lambda forger, nonce: f"{plain({'alg': ['RS256'], 'kid': 'good'})}.{plain(forger.claims(nonce=nonce))}.",
+    "alg a list": lambda forger, nonce: (
+        f"{plain({'alg': ['RS256'], 'kid': 'good'})}.{plain(forger.claims(nonce=nonce))}."
+    ),
     "HS256 with the public key": hmac_by_public_key,
     "HS256 with the client secret": signed(alg="HS256", key="test-oidc-secret-which-is-long-enough-to-sign"),
     "RS384, not on our list": signed(alg="RS384"),
@@ -167,7 +169,9 @@ def test_a_token_answer_that_is_none_gets_a_page(tokens: Any, forger: Forger) ->
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("keys", [None, "x", [5], [{"kid": "good"}], [{"kid": "good", "alg": "RS256", "kty": "RSA", "n": "!", "e": "!"}]])
+@pytest.mark.parametrize(
+    "keys", [None, "x", [5], [{"kid": "good"}], [{"kid": "good", "alg": "RS256", "kty": "RSA", "n": "!", "e": "!"}]]
+)
 def test_a_key_set_that_cannot_be_read_gets_a_page(keys: Any, forger: Forger) -> None:
     forger.keys = keys
     _, answer = return_with(forger, lambda nonce: with_claims()(forger, nonce))

@@ -115,7 +115,12 @@ def test_a_running_session_ends_when_the_account_may_not_be_used(
 
 @pytest.mark.parametrize(
     ("state", "offered"),
-    [("suspended", b"Restore my account"), ("canceled", b"Come back"), ("expired", b"Sign up again"), ("held", b"get in touch")],
+    [
+        ("suspended", b"Restore my account"),
+        ("canceled", b"Come back"),
+        ("expired", b"Sign up again"),
+        ("held", b"get in touch"),
+    ],
 )
 def test_each_closed_account_is_told_what_to_do(state: str, offered: bytes, nora: UserProfile, client: Client) -> None:
     client.force_login(nora.user)
@@ -129,7 +134,9 @@ def test_a_user_switched_off_is_out_at_the_next_request(nora: UserProfile, clien
     assert client.get("/dashboard/").status_code == 302
 
 
-def test_a_rehearsal_clock_far_ahead_logs_nobody_out(nora: UserProfile, client: Client, settings: Any, tmp_path: Any) -> None:
+def test_a_rehearsal_clock_far_ahead_logs_nobody_out(
+    nora: UserProfile, client: Client, settings: Any, tmp_path: Any
+) -> None:
     client.force_login(nora.user)
     settings.CLOCK_OFFSET_FILE = str(tmp_path / "offset")
     (tmp_path / "offset").write_text(str(60 * 86_400))

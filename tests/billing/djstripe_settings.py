@@ -20,7 +20,5 @@ STRIPE_SECRET_KEY = "sk_test_000000000000000000000000"
 STRIPE_LIVE_MODE = False
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 MIGRATION_MODULES = (
-    {}
-    if os.environ["DJSTRIPE_CHAIN"] == "upstream"
-    else {"djstripe": "apps.billing.djstripe_migrations"}
+    {} if os.environ["DJSTRIPE_CHAIN"] == "upstream" else {"djstripe": "apps.billing.djstripe_migrations"}
 )

@@ -74,8 +74,16 @@ def test_a_change_without_any_event_is_found(world: World, what: str) -> None:
     plan, storage = lines[world.price("personal")], lines[world.price("storage_100")]
     changes: dict[str, dict[str, Any]] = {
         "status": {"method": "DELETE", "path": path},
-        "plan": {"method": "POST", "path": path, "params": {"items": {"0": {"id": plan, "price": world.price("plus")}}}},
-        "quantity": {"method": "POST", "path": path, "params": {"items": {"0": {"id": storage, "quantity": 4}}}},
+        "plan": {
+            "method": "POST",
+            "path": path,
+            "params": {"items": {"0": {"id": plan, "price": world.price("plus")}}},
+        },
+        "quantity": {
+            "method": "POST",
+            "path": path,
+            "params": {"items": {"0": {"id": storage, "quantity": 4}}},
+        },
         "leaves": {"method": "POST", "path": path, "params": {"cancel_at_period_end": True}},
     }
     world.skip()
@@ -107,7 +115,12 @@ def mass_loss(world: World) -> list[str]:
     """Four pay; Stripe's lists are suddenly empty, and even the single subscriptions say canceled."""
     people = [world.subscriber(name) for name in ("ann", "bob", "cid", "dee")]
     for one in people:
-        world.shop.control("edit", kind="subscription", id=one.stripe_subscription_id, fields={"status": "canceled"})
+        world.shop.control(
+            "edit",
+            kind="subscription",
+            id=one.stripe_subscription_id,
+            fields={"status": "canceled"},
+        )
     run(world, "compare_subscriptions")
     return [world.state(one).access for one in people]
 

@@ -79,9 +79,7 @@ def test_one_file_makes_the_schema_of_the_upstream_chain() -> None:
         for subject, question in QUESTIONS.items():
             expected, found = set(upstream.execute(question)), set(ours.execute(question))
             assert found == expected, f"{subject} differ"
-        assert (
-            len(set(ours.execute(QUESTIONS["indexes"]))) > 400
-        )  # the questions do see dj-stripe's tables
+        assert len(set(ours.execute(QUESTIONS["indexes"]))) > 400  # the questions do see dj-stripe's tables
         applied = "SELECT name FROM django_migrations WHERE app = 'djstripe'"
         assert {name for (name,) in upstream.execute(applied)} == UPSTREAM
         assert {name for (name,) in ours.execute(applied)} == UPSTREAM | {"0001_squashed_0003_2_11"}

@@ -177,7 +177,12 @@ def test_a_full_refund_ends_access_and_a_partial_one_does_not(world: World) -> N
     world.shop.control("refund", charge=charge)
     world.deliver()
     state = world.state(dana)
-    assert (state.access, state.subscription, state.account, state.groups) == ("suspended", "active", False, ())
+    assert (state.access, state.subscription, state.account, state.groups) == (
+        "suspended",
+        "active",
+        False,
+        (),
+    )
     assert Subscription.objects.get().money_returned == "refunded"
 
 
@@ -190,7 +195,13 @@ def test_a_refund_the_bank_refuses_gives_access_back(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "access"), [("won", "active"), ("warning_closed", "active"), ("prevented", "active"), ("lost", "suspended")]
+    ("ends", "access"),
+    [
+        ("won", "active"),
+        ("warning_closed", "active"),
+        ("prevented", "active"),
+        ("lost", "suspended"),
+    ],
 )
 def test_only_a_lost_dispute_ends_access(world: World, ends: str, access: str) -> None:
     """F23."""
@@ -254,7 +265,11 @@ def test_a_deleted_customer_has_no_access_and_keeps_our_rows(world: World) -> No
     world.shop.v1.customers.delete(dana.stripe_customer_id or "")
     world.deliver()
     state = world.state(dana)
-    assert (state.access, state.account, state.seats) == ("canceled", False, (("nextcloud", "retained"),))
+    assert (state.access, state.account, state.seats) == (
+        "canceled",
+        False,
+        (("nextcloud", "retained"),),
+    )
     assert Subscription.objects.get().status == "canceled"
     assert dana.stripe_customer_id
     assert world.jobs() == []
@@ -293,7 +308,9 @@ def test_an_event_of_a_customer_nobody_has_is_tried_and_then_visible(world: Worl
     assert InboundEvent.objects.get(stripe_event_id=events[0]["id"]).state == "received"
 
 
-def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_known(world: World) -> None:
+def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_known(
+    world: World,
+) -> None:
     """F06."""
     dana = world.subscriber("dana")
     customer = dana.stripe_customer_id

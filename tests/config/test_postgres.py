@@ -42,17 +42,13 @@ def kill_servers_below(path: Path) -> None:
 
 
 def ask(host: str, question: str) -> object:
-    with psycopg.connect(
-        host=host, port=5432, user=postgres.NAME, dbname=postgres.NAME
-    ) as connection:
+    with psycopg.connect(host=host, port=5432, user=postgres.NAME, dbname=postgres.NAME) as connection:
         row = connection.execute(question).fetchone()  # type: ignore[arg-type]
     return row[0] if row else None
 
 
 def write(host: str, statement: str) -> None:
-    with psycopg.connect(
-        host=host, port=5432, user=postgres.NAME, dbname=postgres.NAME
-    ) as connection:
+    with psycopg.connect(host=host, port=5432, user=postgres.NAME, dbname=postgres.NAME) as connection:
         connection.execute(statement)  # type: ignore[arg-type]
 
 
@@ -77,10 +73,7 @@ def test_the_first_start_makes_a_server_that_only_its_account_can_reach(place: P
     assert ask(host, "SHOW listen_addresses") == ""
     assert ask(host, "SHOW server_encoding") == "UTF8"
     assert ask(host, "SHOW max_connections") == "200"
-    assert (
-        ask(host, "SELECT datlocale FROM pg_database WHERE datname = current_database()")
-        == "C.UTF-8"
-    )
+    assert ask(host, "SELECT datlocale FROM pg_database WHERE datname = current_database()") == "C.UTF-8"
     assert stat.S_IMODE((Path(host) / ".s.PGSQL.5432").stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(host).stat().st_mode) == 0o700
     assert rights(place) == before
@@ -127,13 +120,9 @@ def test_what_was_committed_survives_a_killed_server(place: Path) -> None:
 
 
 @pytest.mark.parametrize("owner", [AS_SERVER, {}], ids=["the server's account", "our account"])
-def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(
-    place: Path, owner: dict[str, object]
-) -> None:
+def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, owner: dict[str, object]) -> None:
     host = postgres.start(place / "data", durable=False)
-    stale = {
-        file: (Path(host) / file).read_text() for file in ("postmaster.pid", ".s.PGSQL.5432.lock")
-    }
+    stale = {file: (Path(host) / file).read_text() for file in ("postmaster.pid", ".s.PGSQL.5432.lock")}
     postgres.stop(place / "data")
     with subprocess.Popen(["sleep", "600"], cwd="/", **owner) as stranger:  # type: ignore[call-overload]
         for file, text in stale.items():
@@ -152,9 +141,7 @@ def test_starters_at_the_same_time_share_one_server(place: Path) -> None:
     code = "import sys, pathlib; from config import postgres; postgres.ELSEWHERE = pathlib.Path(sys.argv[2]); print(postgres.start(pathlib.Path(sys.argv[1]), durable=False))"
     command = [sys.executable, "-c", code, str(place / "data"), str(place / "elsewhere")]
     starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    hosts = {
-        starter.communicate(timeout=60)[0] for starter in starters
-    }  # ends only if no server holds the pipe
+    hosts = {starter.communicate(timeout=60)[0] for starter in starters}  # ends only if no server holds the pipe
     assert {starter.returncode for starter in starters} == {0}
     assert len(hosts) == 1
     assert ask(hosts.pop().strip(), "SELECT 1") == 1
@@ -218,9 +205,7 @@ def test_a_first_start_that_was_killed_is_done_again(place: Path) -> None:
     assert Path(host) != half
 
 
-def test_what_cannot_work_says_so_in_a_sentence(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_work_says_so_in_a_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "file").write_text("")
     with pytest.raises(postgres.PostgresError, match="cannot use"):
         postgres.start(place / "file")

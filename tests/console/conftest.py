@@ -44,9 +44,7 @@ def staff(db: None) -> Callable[[str], Client]:
     """A logged-in browser of somebody with that role; "" is a subscriber without any."""
 
     def login(role: str, *, csrf: bool = False) -> Client:
-        user, _ = User.objects.get_or_create(
-            username=f"{role or 'customer'}-ada", defaults={"is_staff": bool(role)}
-        )
+        user, _ = User.objects.get_or_create(username=f"{role or 'customer'}-ada", defaults={"is_staff": bool(role)})
         if role:
             if not Group.objects.filter(name=role).exists():
                 sync_staff_permissions()
@@ -82,9 +80,7 @@ def world(db: None) -> World:
 def fill(count: int) -> World:
     """`count` rows of every kind the console shows."""
     made = World()
-    made.cloud = Product.objects.create(
-        slug="cloud", name="Cloud", is_app=True, needs_instance=True
-    )
+    made.cloud = Product.objects.create(slug="cloud", name="Cloud", is_app=True, needs_instance=True)
     made.plan = Product.objects.create(
         slug="plan",
         name="Family",
@@ -128,9 +124,7 @@ def _person(made: World, index: int) -> None:
             changed_at=now,
         )
     )
-    Instance.objects.filter(pk=instance.pk).update(
-        allocated_seats=Seat.objects.filter(instance=instance).count()
-    )
+    Instance.objects.filter(pk=instance.pk).update(allocated_seats=Seat.objects.filter(instance=instance).count())
     subscription = Subscription.objects.create(
         stripe_id=f"sub_{index:04d}", customer_id=f"cus_{index:04d}", status="active", stripe_created_at=now,
         current_period_end=now + 30 * DAY, fetched_at=now,
@@ -142,9 +136,7 @@ def _person(made: World, index: int) -> None:
     addon = Product.objects.create(
         slug=f"storage_{index}", name=f"Storage {index}", placement="storage", parent=made.plan
     )
-    ProductPrice.objects.create(
-        product=addon, stripe_price_id=f"price_{index:04d}", interval="month", unit_amount=500
-    )
+    ProductPrice.objects.create(product=addon, stripe_price_id=f"price_{index:04d}", interval="month", unit_amount=500)
     SeatWait.objects.create(profile=profile, product=addon, since=now)
     Signup.objects.create(
         username=user.username,
@@ -226,9 +218,7 @@ def _bare(name: str, identity: str, data: dict[str, Any]) -> Any:
             continue
         if column.remote_field:
             target = column.remote_field.model
-            other = target.objects.first() or _bare(
-                target.__name__, f"{name.lower()}_parent", {"id": "parent"}
-            )
+            other = target.objects.first() or _bare(target.__name__, f"{name.lower()}_parent", {"id": "parent"})
             setattr(row, column.attname, other.id)
         else:
             setattr(row, column.attname, FILLERS.get(column.get_internal_type(), clock.now)())

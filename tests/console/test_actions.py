@@ -62,9 +62,7 @@ def move_data(world: World) -> dict[str, Any]:
 
 def seatless(world: World) -> Any:
     """A subscriber who pays and whose seat was released."""
-    Seat.objects.filter(pk=world.seats[1].pk).update(
-        state="released", released_at=world.seats[1].created_at
-    )
+    Seat.objects.filter(pk=world.seats[1].pk).update(state="released", released_at=world.seats[1].created_at)
     return world.profiles[1]
 
 
@@ -126,11 +124,7 @@ def test_nobody_below_its_role_may_run_it(case: Case, world: World, staff: Staff
 
 def fingerprint_of_effects() -> dict[str, str]:
     """What an action may change: everything but users, groups and sessions, which logging in writes."""
-    return {
-        name: value
-        for name, value in fingerprint().items()
-        if not name.startswith(("auth_", "usersessions"))
-    }
+    return {name: value for name, value in fingerprint().items() if not name.startswith(("auth_", "usersessions"))}
 
 
 @each
@@ -139,10 +133,7 @@ def test_a_post_without_the_token_is_refused(case: Case, world: World, staff: St
     address = case.address(world)
     before = fingerprint()
     assert client.post(address, case.filled(world)).status_code == 403
-    assert (
-        client.post(address, case.filled(world) | {"csrfmiddlewaretoken": "x" * 64}).status_code
-        == 403
-    )
+    assert client.post(address, case.filled(world) | {"csrfmiddlewaretoken": "x" * 64}).status_code == 403
     assert fingerprint() == before
 
 
@@ -286,12 +277,8 @@ def test_an_action_on_a_row_that_is_not_there_is_404(world: World, staff: Staff)
 def test_what_is_settled_cannot_be_done_again(world: World, staff: Staff) -> None:
     client = staff("admin")
     Job.objects.filter(pk=world.jobs[0].pk).update(state="done")
-    AccessOverride.objects.filter(pk=world.overrides[0].pk).update(
-        lifted_at=world.overrides[0].created_at
-    )
-    InboundEvent.objects.filter(pk=world.events[0].pk).update(
-        state="ignored", handled_at=world.events[0].received_at
-    )
+    AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=world.overrides[0].created_at)
+    InboundEvent.objects.filter(pk=world.events[0].pk).update(state="ignored", handled_at=world.events[0].received_at)
     for action, sentence in (
         ("retry_one", "Only a job that gave up"),
         ("lift", "It is over already"),
@@ -308,18 +295,14 @@ def test_what_is_settled_cannot_be_done_again(world: World, staff: Staff) -> Non
         assert sentence in answer.content.decode(), action
 
 
-def test_without_scripts_an_action_leads_back_by_a_plain_redirect(
-    world: World, staff: Staff
-) -> None:
+def test_without_scripts_an_action_leads_back_by_a_plain_redirect(world: World, staff: Staff) -> None:
     case = CASES[0]
     answer = staff("support").post(case.address(world), case.filled(world), follow=True)
     assert answer.status_code == 200
     assert "person-0 will be looked at now." in answer.content.decode()
 
 
-def test_assigning_seats_names_what_is_missing_and_whether_there_is_room(
-    world: World, staff: Staff
-) -> None:
+def test_assigning_seats_names_what_is_missing_and_whether_there_is_room(world: World, staff: Staff) -> None:
     profile = seatless(world)
     address = reverse("admin:accounts_userprofile_assign_seats", args=[profile.pk])
     assert "there is room" in staff("operator").get(address).content.decode()
@@ -334,9 +317,7 @@ def test_a_released_seat_offers_no_move(world: World, staff: Staff) -> None:
     Seat.objects.filter(pk=seat.pk).update(state="released", released_at=seat.created_at)
     assert "Move seat" not in client.get(address).content.decode()
     case = next(case for case in CASES if case.action == "move")
-    assert (
-        "cannot be moved" in client.post(case.address(world), case.filled(world)).content.decode()
-    )
+    assert "cannot be moved" in client.post(case.address(world), case.filled(world)).content.decode()
 
 
 def test_a_reason_on_a_page_is_never_markup(world: World, staff: Staff) -> None:
@@ -344,9 +325,7 @@ def test_a_reason_on_a_page_is_never_markup(world: World, staff: Staff) -> None:
     staff("support").post(case.address(world), case.filled(world) | {"reason": nasty})
     Product.objects.filter(pk=world.plan.pk).update(name="<b>Plan</b>")
     text = (
-        staff("support")
-        .get(reverse("admin:accounts_userprofile_change", args=[world.profiles[0].pk]))
-        .content.decode()
+        staff("support").get(reverse("admin:accounts_userprofile_change", args=[world.profiles[0].pk])).content.decode()
     )
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert(1)" not in text

@@ -70,9 +70,7 @@ def dotted(value: Any) -> Iterator[str]:
     """Every text in the settings that looks like a path into our code."""
     if isinstance(value, str) and value.startswith("apps."):
         yield value
-    for item in (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    ):
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
         yield from dotted(item)
 
 

@@ -87,9 +87,7 @@ def test_a_subscriber_gets_403_and_no_login_that_loops(models: list[Any], staff:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_role_sees_all_pages_and_adds_only_what_it_may(
-    role: str, models: list[Any], staff: Staff
-) -> None:
+def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: list[Any], staff: Staff) -> None:
     client = staff(role)
     assert client.get(reverse("admin:index")).status_code == 200
     for model in models:
@@ -103,23 +101,17 @@ def test_each_role_sees_all_pages_and_adds_only_what_it_may(
             assert client.get(pages["delete"]).status_code == 403, pages
 
 
-def test_staff_without_any_role_see_the_dashboard_and_no_page(
-    models: list[Any], staff: Staff
-) -> None:
+def test_staff_without_any_role_see_the_dashboard_and_no_page(models: list[Any], staff: Staff) -> None:
     client = staff("viewer")
     client.get(reverse("admin:index"))
     User.objects.get(username="viewer-ada").groups.clear()
     assert client.get(reverse("admin:index")).status_code == 200
     for model in models:
         pages = pages_of(model)
-        assert {client.get(pages["list"]).status_code, client.get(pages["detail"]).status_code} == {
-            403
-        }, pages
+        assert {client.get(pages["list"]).status_code, client.get(pages["detail"]).status_code} == {403}, pages
 
 
-def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_row(
-    world: World, staff: Staff
-) -> None:
+def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_row(world: World, staff: Staff) -> None:
     client = staff("admin")
     before = fingerprint()
     seen: set[str] = set()
@@ -143,15 +135,11 @@ def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_ro
 def fingerprint() -> dict[str, str]:
     """A checksum of every table a page could change; sessions and the cache may move."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
-        )
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
         names = [row[0] for row in cursor.fetchall() if row[0] not in {"django_session", "cache"}]
         sums = {}
         for name in names:
-            cursor.execute(
-                f"SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM \"{name}\" t"
-            )
+            cursor.execute(f"SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM \"{name}\" t")
             sums[name] = cursor.fetchone()[0]
     return sums
 
@@ -205,9 +193,7 @@ def test_the_dashboard_needs_at_most_ten_queries_and_none_while_its_numbers_are_
 def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff) -> None:
     Job.objects.filter(key="evt_0000").update(state="blocked")
     now = clock.now()
-    Dependency.objects.create(
-        name="stripe", down_since=now, probe_at=now, reason="No answer within 10 s."
-    )
+    Dependency.objects.create(name="stripe", down_since=now, probe_at=now, reason="No answer within 10 s.")
     text = staff("viewer").get(reverse("admin:index")).content.decode()
     assert "Stripe does not answer" in text
     assert "1 need a decision, 2 gave up" in text
@@ -222,9 +208,7 @@ def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff)
     [("cus_0001", 1), ("sub_0002", 1), ("person-1", 1), ("person-1@example.com", 1), ("person", 3), ("PERSON-2@EXAMPLE.com", 1),
      ("00000000-0000-4000-8000-000000000001", 1), ("nobody", 0), ("cus_none", 0), ("99999999999999999999999", 0), ("%", 0)],
 )  # fmt: skip
-def test_search_finds_a_subscriber_by_whatever_names_one(
-    term: str, found: int, world: World, staff: Staff
-) -> None:
+def test_search_finds_a_subscriber_by_whatever_names_one(term: str, found: int, world: World, staff: Staff) -> None:
     answer = staff("viewer").get(reverse("admin:accounts_userprofile_changelist"), {"q": term})
     assert answer.context["cl"].result_count == found
 
@@ -239,26 +223,20 @@ def test_people_are_found_on_the_pages_of_what_they_have(world: World, staff: St
     ):
         answer = client.get(reverse(f"admin:{page}_changelist"), {"q": "person-1"})
         assert answer.context["cl"].result_count == 1, page
-    answer = client.get(
-        reverse("admin:core_auditentry_changelist"), {"q": f"profile:{world.profiles[0].pk}"}
-    )
+    answer = client.get(reverse("admin:core_auditentry_changelist"), {"q": f"profile:{world.profiles[0].pk}"})
     assert answer.context["cl"].result_count == 1
 
 
 def test_no_secret_is_on_any_page(world: World, staff: Staff) -> None:
     client = staff("admin")
     event, mail = world.events[0], "notifications_notification"
-    text = client.get(
-        reverse("admin:billing_inboundevent_change", args=[event.pk])
-    ).content.decode()
+    text = client.get(reverse("admin:billing_inboundevent_change", args=[event.pk])).content.decode()
     assert "client_secret" in text
     assert "never-shown" not in text
     row = admin.site._registry
     for model in row:
         if model._meta.label == "notifications.Notification":
-            found = client.get(
-                reverse(f"admin:{mail}_change", args=[model.objects.first().pk])
-            ).content.decode()
+            found = client.get(reverse(f"admin:{mail}_change", args=[model.objects.first().pk])).content.decode()
             assert "987654" not in found
 
 
@@ -268,9 +246,7 @@ def test_the_body_of_an_event_is_for_operators(world: World, staff: Staff) -> No
     assert "client_secret" in staff("operator").get(address).content.decode()
 
 
-def test_the_console_has_its_own_content_policy_and_no_inline_script(
-    world: World, staff: Staff
-) -> None:
+def test_the_console_has_its_own_content_policy_and_no_inline_script(world: World, staff: Staff) -> None:
     client = staff("admin")
     for model in admin.site._registry:
         for kind, address in pages_of(model).items():
@@ -280,9 +256,7 @@ def test_the_console_has_its_own_content_policy_and_no_inline_script(
             policy = answer["Content-Security-Policy"]
             assert "script-src 'self' 'unsafe-eval';" in policy, address
             assert "'unsafe-inline'" not in policy.replace("style-src 'self' 'unsafe-inline'", "")
-            scripts = re.findall(
-                r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode()
-            )
+            scripts = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode())
             assert not scripts, (address, scripts)
 
 
@@ -298,9 +272,7 @@ def test_the_console_has_its_own_content_policy_and_no_inline_script(
         "?_facets=1",
     ],
 )
-def test_hostile_addresses_get_an_answer_and_not_a_fault(
-    query: str, world: World, staff: Staff
-) -> None:
+def test_hostile_addresses_get_an_answer_and_not_a_fault(query: str, world: World, staff: Staff) -> None:
     client = staff("admin")
     for page in ("accounts_userprofile", "core_job", "core_auditentry", "djstripe_customer"):
         name = f"admin:{page}"
@@ -311,15 +283,11 @@ def test_hostile_addresses_get_an_answer_and_not_a_fault(
 
 
 @pytest.mark.parametrize("identity", ["0", "x", "999999999999999999999", "a'b", "_00"])
-def test_rows_that_are_not_there_lead_back_or_to_404(
-    identity: str, world: World, staff: Staff
-) -> None:
+def test_rows_that_are_not_there_lead_back_or_to_404(identity: str, world: World, staff: Staff) -> None:
     client = staff("admin")
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        assert client.get(reverse(f"{name}_change", args=[identity])).status_code in {302, 404}, (
-            model
-        )
+        assert client.get(reverse(f"{name}_change", args=[identity])).status_code in {302, 404}, model
 
 
 def test_the_command_palette_finds_people_and_survives_nonsense(world: World, staff: Staff) -> None:
@@ -330,20 +298,12 @@ def test_the_command_palette_finds_people_and_survives_nonsense(world: World, st
     assert client.get(reverse("admin:search") + "?s=%00").status_code == 400
 
 
-def test_login_goes_to_keycloak_and_comes_back_only_to_this_site(
-    world: World, staff: Staff
-) -> None:
+def test_login_goes_to_keycloak_and_comes_back_only_to_this_site(world: World, staff: Staff) -> None:
     visitor = Client()
     answer = visitor.get(reverse("admin:login"), {"next": "/admin/core/job/"})
     assert answer["Location"].endswith("/accounts/oidc/keycloak/login/?next=/admin/core/job/")
-    assert (
-        "evil"
-        not in visitor.get(reverse("admin:login"), {"next": "https://evil.example"})["Location"]
-    )
-    assert (
-        staff("viewer").get(reverse("admin:login"), {"next": "/admin/core/job/"})["Location"]
-        == "/admin/core/job/"
-    )
+    assert "evil" not in visitor.get(reverse("admin:login"), {"next": "https://evil.example"})["Location"]
+    assert staff("viewer").get(reverse("admin:login"), {"next": "/admin/core/job/"})["Location"] == "/admin/core/job/"
 
 
 def test_logout_is_the_one_logout_and_only_by_post(world: World, staff: Staff) -> None:
@@ -355,33 +315,23 @@ def test_logout_is_the_one_logout_and_only_by_post(world: World, staff: Staff) -
     assert client.get(reverse("admin:index")).status_code == 302
 
 
-def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(
-    world: World, staff: Staff
-) -> None:
+def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(world: World, staff: Staff) -> None:
     client = staff("admin")
     for model, page in admin.site._registry.items():
         if not isinstance(page, MirrorAdmin):
             continue
         name = model._meta.model_name
-        answer = client.post(
-            f"/admin/djstripe/{name}/action/_cancel/{name}/", {"_selected_action": "1"}
-        )
+        answer = client.post(f"/admin/djstripe/{name}/action/_cancel/{name}/", {"_selected_action": "1"})
         assert answer.status_code in {302, 404, 403}
         assert (
             b"As Stripe has it"
-            in client.get(
-                reverse(f"admin:djstripe_{name}_change", args=[model.objects.first().pk])
-            ).content
+            in client.get(reverse(f"admin:djstripe_{name}_change", args=[model.objects.first().pk])).content
         )
 
 
 def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
     profile = world.profiles[0]
-    text = (
-        staff("viewer")
-        .get(reverse("admin:accounts_userprofile_change", args=[profile.pk]))
-        .content.decode()
-    )
+    text = staff("viewer").get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
     for part in (
         "person-0",
         "Why",
@@ -432,19 +382,12 @@ def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: S
 def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: Staff) -> None:
     client = staff("admin")
     data = {"product": world.plan.pk, "stripe_price_id": "price_new", "interval": "year", "unit_amount": "9900", "currency": "EUR", "is_active": "on", "reason": "The yearly plan"}  # fmt: skip
-    assert (
-        client.post(
-            reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}
-        ).status_code
-        == 200
-    )
+    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}).status_code == 200
     assert client.post(reverse("admin:catalog_productprice_add"), data).status_code == 302
     price = ProductPrice.objects.get(stripe_price_id="price_new")
     assert price.currency == "eur"
     assert (
-        client.post(
-            reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}
-        ).status_code
+        client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}).status_code
         == 200
     )
     client.post(
@@ -453,17 +396,11 @@ def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: St
     )
     price.refresh_from_db()
     assert (price.unit_amount, price.is_active) == (9900, False)
-    actions = (
-        AuditEntry.objects.filter(subject_kind="price")
-        .order_by("id")
-        .values_list("action", flat=True)
-    )
+    actions = AuditEntry.objects.filter(subject_kind="price").order_by("id").values_list("action", flat=True)
     assert list(actions) == ["price_created", "price_changed"]
 
 
-def test_an_instance_is_created_by_its_domain_with_caps_in_order(
-    world: World, staff: Staff
-) -> None:
+def test_an_instance_is_created_by_its_domain_with_caps_in_order(world: World, staff: Staff) -> None:
     data = {"product": world.cloud.pk, "slug": "cloud-new", "name": "New", "url": "https://new.example.com", "soft_cap": "5",
             "allocation_cap": "5", "hard_cap": "9", "is_active": "on", "auto_allocate": "on", "reason": "The others fill up"}  # fmt: skip
     address = reverse("admin:instances_instance_add")

@@ -25,7 +25,11 @@ def sound(settings):
 
 def messages():
     """What all checks of the settings have to say."""
-    parts = (checks.secrets_are_sound, checks.choices_are_sound, checks.peers_are_reached_in_private)
+    parts = (
+        checks.secrets_are_sound,
+        checks.choices_are_sound,
+        checks.peers_are_reached_in_private,
+    )
     return [message for check in parts for message in check()]
 
 
@@ -76,7 +80,14 @@ def test_mail_in_clear_is_an_error(sound):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8001/x", "http://[::1]:8001", "http://localhost:8001", "http://keycloak:8080", "https://x.example"]
+    "url",
+    [
+        "http://127.0.0.1:8001/x",
+        "http://[::1]:8001",
+        "http://localhost:8001",
+        "http://keycloak:8080",
+        "https://x.example",
+    ],
 )
 def test_clear_text_is_fine_on_this_machine_and_its_container_network(sound, url):
     sound.KEYCLOAK_SERVER_URL = url

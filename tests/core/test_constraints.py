@@ -32,9 +32,7 @@ def new(prefix):
 
 def profile(**changes):
     user = changes.pop("user", None) or User.objects.create(username=new("user"))
-    return UserProfile(
-        **{"user": user, "email": f"{user.username}@example.com", "created_at": NOW} | changes
-    )
+    return UserProfile(**{"user": user, "email": f"{user.username}@example.com", "created_at": NOW} | changes)
 
 
 def signup(**changes):
@@ -168,9 +166,7 @@ def override(**changes):
 def job(**changes):
     key = changes.pop("key", "") or new("key")
     lane = {"lane": f"reconcile:{key}"}
-    return Job(
-        **{"kind": "reconcile", "key": key, "not_before": NOW, "created_at": NOW} | lane | changes
-    )
+    return Job(**{"kind": "reconcile", "key": key, "not_before": NOW, "created_at": NOW} | lane | changes)
 
 
 def rate(**changes):
@@ -178,10 +174,7 @@ def rate(**changes):
 
 
 def notification(**changes):
-    return Notification(
-        **{"key": new("key"), "template": "code", "to": "a@example.com", "created_at": NOW}
-        | changes
-    )
+    return Notification(**{"key": new("key"), "template": "code", "to": "a@example.com", "created_at": NOW} | changes)
 
 
 def code(**changes):
@@ -321,9 +314,7 @@ def test_two_rows_that_break_nothing_are_stored(build):
     assert stored(build()).pk != stored(build()).pk
 
 
-@pytest.mark.parametrize(
-    ("model", "field"), unique_fields(), ids=lambda value: getattr(value, "__name__", value)
-)
+@pytest.mark.parametrize(("model", "field"), unique_fields(), ids=lambda value: getattr(value, "__name__", value))
 def test_a_unique_value_is_refused_twice(model, field):
     build = {type(make()): make for make in BUILDERS}[model]
     value = str(uuid.uuid4()) if field in {"onboarding_id", "keycloak_id"} else new("same")

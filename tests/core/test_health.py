@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from apps.core import health, jobs
+from apps.core import beats, health
 
 WELL = {"database": "ok", "migrations": "ok", "worker": "ok"}
 
@@ -23,7 +23,7 @@ def nothing_remembered():
 def worker(db):
     """A worker whose watchdog and cluster have just given a sign of life."""
     for name in ("worker", "cluster"):
-        jobs.beat(name)
+        beats.beat(name)
 
 
 def ask(client):
@@ -65,18 +65,14 @@ def test_a_migration_that_was_not_applied_makes_it_ill(client, worker):
     assert ask(client) == (503, WELL | {"migrations": "ill"})
 
 
-def test_the_schema_is_looked_at_until_it_was_seen_whole(
-    client, worker, django_assert_max_num_queries
-):
+def test_the_schema_is_looked_at_until_it_was_seen_whole(client, worker, django_assert_max_num_queries):
     assert ask(client) == (200, WELL)
     health._parts.cache_clear()
     with django_assert_max_num_queries(2):
         assert ask(client) == (200, WELL)
 
 
-def test_many_questions_within_a_second_ask_the_database_once(
-    client, worker, monkeypatch, django_assert_num_queries
-):
+def test_many_questions_within_a_second_ask_the_database_once(client, worker, monkeypatch, django_assert_num_queries):
     monkeypatch.setattr(health.time, "monotonic", lambda: 1000.2)
     ask(client)
     with django_assert_num_queries(0):

@@ -13,7 +13,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.signing import BadSignature, SignedPackage
 
-from apps.core import clock, jobs
+from apps.core import clock, jobs, sweep
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.models import Dependency, Job, Schedule
 
@@ -121,9 +121,7 @@ def test_a_ring_during_a_run_causes_exactly_one_more_run(ran):
 
 def test_the_attempt_is_counted_before_the_work():
     seen = []
-    jobs.register(
-        "look", lambda _key: seen.append(Job.objects.values_list("state", "attempts").get())
-    )
+    jobs.register("look", lambda _key: seen.append(Job.objects.values_list("state", "attempts").get()))
     jobs.defer("look", 1)
     jobs.drain()
     assert seen == [("running", 1)]
@@ -294,9 +292,7 @@ def test_while_a_system_is_down_jobs_wait_and_spend_no_attempt():
         make_due()
         jobs.drain()
     assert state["calls"] == 1  # the first found out, the others were not even tried
-    assert set(Job.objects.values_list("state", "attempts", "parked_on")) == {
-        ("queued", 0, "keycloak")
-    }
+    assert set(Job.objects.values_list("state", "attempts", "parked_on")) == {("queued", 0, "keycloak")}
     assert Dependency.objects.get().reason == "Keycloak does not answer."
 
 
@@ -323,16 +319,16 @@ def test_the_sweep_sends_one_parked_job_to_try_and_lets_the_others_wait():
     state = down_and_up(5)
     runs = sum(Job.objects.values_list("runs", flat=True))
     make_due()
-    jobs.sweep()
+    sweep.sweep()
     assert jobs.drain() == 0
     Dependency.objects.update(probe_at=clock.now())
     make_due()
-    jobs.sweep()
+    sweep.sweep()
     assert jobs.drain() == 1
     assert (state["calls"], sum(Job.objects.values_list("runs", flat=True))) == (2, runs + 1)
     state["up"] = True
     Dependency.objects.update(probe_at=clock.now())
-    jobs.sweep()
+    sweep.sweep()
     jobs.drain()
     assert set(Job.objects.values_list("state", flat=True)) == {"done"}
 
@@ -341,7 +337,7 @@ def test_a_system_nothing_waits_for_counts_as_up_again():
     down_and_up(1)
     Job.objects.all().delete()
     Dependency.objects.update(probe_at=clock.now() - dt.timedelta(hours=1))
-    jobs.sweep()
+    sweep.sweep()
     assert not Dependency.objects.exists()
 
 
@@ -363,18 +359,18 @@ def test_lost_rings_are_rung_again(ran):
     for key in range(3):
         jobs.defer("note", key)
     OrmQ.objects.all().delete()
-    jobs.sweep()
+    sweep.sweep()
     assert rings() == 3
-    jobs.sweep()
+    sweep.sweep()
     assert rings() == 3
 
 
 def test_work_that_has_become_due_gets_its_ring_from_the_sweep(ran):
     jobs.defer("note", 1, not_before=clock.now() + dt.timedelta(hours=1))
-    jobs.sweep()
+    sweep.sweep()
     assert rings() == 0
     make_due()
-    jobs.sweep()
+    sweep.sweep()
     assert rings() == 1
 
 
@@ -388,7 +384,7 @@ def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
             SignedPackage.loads(ring.payload)
     OrmQ.objects.all().delete()
     while Job.objects.filter(state="queued").exists():
-        jobs.sweep()
+        sweep.sweep()
         for _ in OrmQ.objects.all():
             jobs.wake()
         OrmQ.objects.all().delete()
@@ -398,14 +394,14 @@ def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
 def test_periodic_work_runs_once_after_three_days_without_a_worker(monkeypatch, ran):
     """F47."""
     jobs.register("note", ran.append, every=60)
-    jobs.sweep()
+    sweep.sweep()
     jobs.drain()
     assert ran == ["periodic"]
     Schedule.objects.update(next_at=clock.now() - dt.timedelta(days=3))
-    jobs.sweep()
-    jobs.sweep()
+    sweep.sweep()
+    sweep.sweep()
     jobs.drain()
-    jobs.sweep()
+    sweep.sweep()
     assert (jobs.drain(), ran) == (0, ["periodic"] * 2)
 
 
@@ -413,7 +409,7 @@ def test_periodic_work_that_is_still_waiting_is_not_doubled(ran):
     jobs.register("note", ran.append, every=60)
     for _ in range(3):
         Schedule.objects.update(next_at=clock.now() - dt.timedelta(hours=1))
-        jobs.sweep()
+        sweep.sweep()
     assert Job.objects.filter(state="queued").count() == 1
 
 
@@ -512,9 +508,7 @@ def test_different_lanes_run_at_the_same_time(slow):
 @pytest.mark.mutant
 def test_mutant_without_the_lane_rule_they_overlap(slow, monkeypatch):
     monkeypatch.setattr(jobs, "CLAIM", jobs.CLAIM.replace("r.lane = j.lane", "false"))
-    (constraint,) = [
-        found for found in Job._meta.constraints if found.name == "job_one_running_per_lane"
-    ]
+    (constraint,) = [found for found in Job._meta.constraints if found.name == "job_one_running_per_lane"]
     with connection.schema_editor() as schema:
         schema.remove_constraint(Job, constraint)
     try:
@@ -545,7 +539,7 @@ def test_two_runners_never_take_the_same_job(ran):
 def test_a_living_runner_is_left_alone_however_long_it_takes(slow):
     runner = start_slow(slow)
     Job.objects.update(started_at=clock.now() - dt.timedelta(hours=1))
-    assert jobs.recover() == 0
+    assert sweep.recover() == 0
     slow.leave.set()
     runner.wait()
     assert (only().state, slow.calls) == ("done", 1)
@@ -560,7 +554,7 @@ def die_while_running(slow):
             [jobs.LOCK_CLASS],
         )
     Job.objects.update(started_at=clock.now() - dt.timedelta(minutes=1))
-    while jobs.recover() == 0:
+    while sweep.recover() == 0:
         time.sleep(0.02)
     return runner
 
@@ -574,7 +568,7 @@ def test_a_dead_runners_job_is_queued_again_with_its_attempt_spent(slow):
         1,
         "The worker that ran it died.",
     )
-    assert jobs.recover() == 0
+    assert sweep.recover() == 0
 
 
 def lose_the_row(slow):
@@ -582,7 +576,7 @@ def lose_the_row(slow):
     slow.loses_its_lock = True
     runner = start_slow(slow)
     Job.objects.update(started_at=clock.now() - dt.timedelta(minutes=1))
-    assert jobs.recover() == 1
+    assert sweep.recover() == 1
     make_due()
     return runner
 
@@ -616,7 +610,7 @@ def test_a_runner_that_stalls_before_its_lock_leaves_the_job_to_the_next(ran):
     jobs.defer("note", 1)
     stalled = jobs.claim()
     Job.objects.update(started_at=clock.now() - dt.timedelta(minutes=1))
-    jobs.recover()
+    sweep.recover()
     jobs.run(stalled)
     assert (ran, only().state) == ([], "queued")
 
@@ -627,7 +621,7 @@ def test_mutant_without_the_runners_lock_a_job_runs_twice_at_once(slow, monkeypa
     monkeypatch.setattr(jobs, "_lock", contextlib.nullcontext)
     runner = start_slow(slow)
     Job.objects.update(started_at=clock.now() - dt.timedelta(hours=1))
-    assert jobs.recover() == 1
+    assert sweep.recover() == 1
     make_due()
     second = Runner(jobs.wake)
     assert slow.entered.acquire(timeout=10)
@@ -645,7 +639,7 @@ def killed_again_and_again(limit):
         if job is None:
             return count
         Job.objects.filter(pk=job.pk).update(started_at=clock.now() - dt.timedelta(minutes=1))
-        jobs.recover()
+        sweep.recover()
     return limit
 
 
@@ -672,9 +666,7 @@ def test_mutant_without_the_one_waiting_row_rings_pile_up(ran):
         cursor.execute(f"DROP INDEX {name}")  # rolled back with the test
         cursor.execute(f"CREATE INDEX {name} ON core_job (kind, key) WHERE state = 'queued'")
     for _ in range(3):
-        Job.objects.create(
-            kind="note", key="1", lane="note:1", not_before=clock.now(), created_at=clock.now()
-        )
+        Job.objects.create(kind="note", key="1", lane="note:1", not_before=clock.now(), created_at=clock.now())
     jobs.drain()
     assert ran == ["1"] * 3
 
@@ -683,7 +675,7 @@ def test_mutant_without_the_one_waiting_row_rings_pile_up(ran):
 def test_mutant_without_the_sweep_a_lost_ring_loses_the_work(ran, monkeypatch):
     monkeypatch.setattr(jobs, "ring", lambda: None)
     jobs.defer("note", 1)
-    jobs.sweep()
+    sweep.sweep()
     for _ in OrmQ.objects.all():
         jobs.wake()
     assert ran == []

@@ -50,7 +50,14 @@ def test_an_address_becomes_a_hash_that_still_joins_lines():
 
 
 def test_what_is_neither_stays_as_it_is():
-    line = {"event": "seat assigned", "seat": 7, "cus": "cus_123", "ok": True, "none": None, "ratio": 0.5}
+    line = {
+        "event": "seat assigned",
+        "seat": 7,
+        "cus": "cus_123",
+        "ok": True,
+        "none": None,
+        "ratio": 0.5,
+    }
     assert scrub(**line) == line
 
 
@@ -84,8 +91,11 @@ def test_structlog_and_plain_logging_write_the_same_kind_of_line(lines):
 
 
 def test_an_exception_is_one_line_and_clean(lines):
-    try:
+    def refuse():
         raise ValueError(f"refused: {SECRETS[3]} for ada@example.com\nsecond line")
+
+    try:
+        refuse()
     except ValueError:
         structlog.get_logger("apps.test").exception("it_failed")
         logging.getLogger("somebody.else").exception("it failed")

@@ -11,7 +11,7 @@ import pytest
 import requests
 from django.db import connection
 
-from apps.core import clock, jobs, metrics
+from apps.core import beats, clock, metrics
 from apps.core.models import Dependency, Job
 from tests.sandbox.keycloak_fixture import free_port
 
@@ -27,8 +27,19 @@ def values(text: str) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     "given",
-    [None, "", "Bearer", "Bearer ", "Bearer wrong", "bearer test-metrics-key", "Basic test-metrics-key", "test-metrics-key"]
-    + ["Bearer test-metrics-key ", "Bearer test-metrics-ke", "Bearer tëst-metrics-key"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "bearer test-metrics-key",
+        "Basic test-metrics-key",
+        "test-metrics-key",
+        "Bearer test-metrics-key ",
+        "Bearer test-metrics-ke",
+        "Bearer tëst-metrics-key",
+    ],
 )
 def test_without_the_right_token_it_says_nothing(client, given):
     """No fixture `db`: a stranger costs no query."""
@@ -59,7 +70,7 @@ def test_the_gauges_tell_jobs_waits_and_systems_that_are_down(client, db):
     Job.objects.create(kind="reconcile", key="2", lane="b", state="dead", not_before=now, created_at=now)
     Job.objects.create(kind="reconcile", key="3", lane="c", state="done", not_before=now, created_at=now)
     Dependency.objects.create(name="stripe", down_since=now, probe_at=now, reason="503")
-    jobs.beat("worker")
+    beats.beat("worker")
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error,"
@@ -99,8 +110,26 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[str]:
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "shared"),
     }
     (tmp_path / "shared").mkdir()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "2", "--blocking-threads", "1", "--log-level", "warning", "config.wsgi:application"]
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--workers",
+        "2",
+        "--blocking-threads",
+        "1",
+        "--log-level",
+        "warning",
+        "config.wsgi:application",
+    ]
     environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
     server = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     try:

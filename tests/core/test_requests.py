@@ -28,8 +28,21 @@ def test_an_object_is_read():
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "{", "nonsense", "[]", '"text"', "12", "null", "true", "[" * 10_000, '{"a":' * 3000]
-    + [b"\xff\xfe", b"{'a': 1}", b'{"a": 1} tail'],
+    [
+        "",
+        "{",
+        "nonsense",
+        "[]",
+        '"text"',
+        "12",
+        "null",
+        "true",
+        "[" * 10_000,
+        '{"a":' * 3000,
+        b"\xff\xfe",
+        b"{'a': 1}",
+        b'{"a": 1} tail',
+    ],
 )
 def test_what_is_no_json_object_is_refused(raw):
     assert refusal(raw) == (400, "json")
@@ -62,7 +75,8 @@ def test_a_length_that_is_no_number_is_no_error(length):
 
 
 @pytest.mark.parametrize(
-    "raw", [r'{"a": "\u0000"}', r'{"a\u0000": 1}', r'{"a": ["\ud800"]}', r'{"a": {"b": "x\u0000y"}}']
+    "raw",
+    [r'{"a": "\u0000"}', r'{"a\u0000": 1}', r'{"a": ["\ud800"]}', r'{"a": {"b": "x\u0000y"}}'],
 )
 def test_text_that_no_database_stores_is_refused(raw):
     assert refusal(raw) == (400, "characters")

@@ -105,7 +105,13 @@ def seat(profile: UserProfile, instance: Instance, state: str = "assigned") -> S
     now = clock.now()
     over = {"released_at": now} if state == "released" else {}
     return Seat.objects.create(
-        profile=profile, product=instance.product, instance=instance, state=state, created_at=now, changed_at=now, **over
+        profile=profile,
+        product=instance.product,
+        instance=instance,
+        state=state,
+        created_at=now,
+        changed_at=now,
+        **over,
     )
 
 

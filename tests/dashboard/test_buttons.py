@@ -32,7 +32,9 @@ def mails() -> list[str]:
 def test_a_script_gets_a_message_and_the_mail_is_queued(client_of_nora: Client, nora: UserProfile) -> None:
     answer = client_of_nora.post(PASSWORD)
     assert answer.status_code == 200
-    assert answer.json() == {"message": "We are sending a mail to nora@example.com. Its link lets you choose a new password."}
+    assert answer.json() == {
+        "message": "We are sending a mail to nora@example.com. Its link lets you choose a new password."
+    }
     assert mails() == [str(nora.pk)]
     entry = AuditEntry.objects.get(action="password.mail_requested")
     assert (entry.subject_id, entry.actor) == (str(nora.pk), "customer")
@@ -109,7 +111,9 @@ def portal(settings: Any) -> Iterator[list[str]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             asked.append(f"{self.path}?{body}")
-            answer = b'{"id": "bps_1", "object": "billing_portal.session", "url": "https://billing.stripe.com/p/session/1"}'
+            answer = (
+                b'{"id": "bps_1", "object": "billing_portal.session", "url": "https://billing.stripe.com/p/session/1"}'
+            )
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))

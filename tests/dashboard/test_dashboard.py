@@ -139,7 +139,13 @@ def test_a_granted_app_is_shown_while_the_grant_lasts(catalogue: Catalogue) -> N
     omar, now = person("omar"), clock.now()
     day = dt.timedelta(days=1)
     grant = AccessOverride.objects.create(
-        profile=omar, kind="grant", reason="a gift", created_by="x", created_at=now, starts_at=now - day, ends_at=now + day
+        profile=omar,
+        kind="grant",
+        reason="a gift",
+        created_by="x",
+        created_at=now,
+        starts_at=now - day,
+        ends_at=now + day,
     )
     grant.products.add(catalogue.plan)
     assert status_of(omar) == {"Cloud": "preparing", "Notes": "included"}

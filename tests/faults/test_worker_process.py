@@ -108,9 +108,7 @@ def start():
 @pytest.fixture
 def stack(start):
     stack = start()
-    wait_for(
-        lambda: has_beaten() or stack.process.poll(), seconds=30, what="the cluster's first beat"
-    )
+    wait_for(lambda: has_beaten() or stack.process.poll(), seconds=30, what="the cluster's first beat")
     assert stack.process.poll() is None
     stack.members()
     return stack
@@ -149,9 +147,7 @@ def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
 def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
     """F51."""
     jobs.defer("kill_me", "1")
-    wait_for(
-        lambda: Job.objects.get(kind="kill_me").state == "dead", seconds=60, what="the job dead"
-    )
+    wait_for(lambda: Job.objects.get(kind="kill_me").state == "dead", seconds=60, what="the job dead")
     assert traces("1", "killed").count() == 4
     Job.objects.all().delete()
     work_goes_on(seconds=30)

@@ -46,9 +46,7 @@ def test_twenty_of_twenty_strangers_are_never_adopted(keycloak: Identity, standi
         assert standin.user(stranger) == before
 
 
-def test_a_conflict_names_what_is_taken_by_id_and_not_by_address(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_a_conflict_names_what_is_taken_by_id_and_not_by_address(keycloak: Identity, standin: Standin) -> None:
     stranger = standin.new_user("stella", email="nora@example.com")
     with pytest.raises(NeedsOperator) as refused:
         keycloak.create_user(newcomer("nora"))
@@ -94,9 +92,7 @@ def test_a_doubled_value_is_found_and_mended_by_the_next_try(
     assert after.attributes["has_nextcloud"] == ("maybe",)
 
 
-def test_what_a_put_wipes_is_put_back_in_the_same_call(
-    keycloak: Identity, standin: Standin, nora: NewUser
-) -> None:
+def test_what_a_put_wipes_is_put_back_in_the_same_call(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     keycloak.update_user(user, attributes={"favourite_colour": "green"})
     standin.fault("put_wipes", times=1)
@@ -111,15 +107,11 @@ def test_what_a_put_wipes_is_put_back_in_the_same_call(
     }
 
 
-def test_attributes_groups_and_actions_of_others_are_kept(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_attributes_groups_and_actions_of_others_are_kept(keycloak: Identity, standin: Standin) -> None:
     stan = standin.call("GET", "/users?username=stranger.stan&exact=true").json()[0]["id"]
     groups = standin.call("GET", f"/users/{stan}/groups").json()
     keycloak.update_user(stan, enabled=False, attributes={"has_nextcloud": "true", "gone": None})
-    keycloak.update_user(
-        stan, enabled=True, first_name="Stanley", attributes={"has_nextcloud": None}
-    )
+    keycloak.update_user(stan, enabled=True, first_name="Stanley", attributes={"has_nextcloud": None})
     after = standin.user(stan)
     assert after["attributes"] == {"favourite_colour": ["green"]}
     assert (after["firstName"], after["lastName"]) == ("Stanley", "Stranger")
@@ -130,9 +122,7 @@ def test_attributes_groups_and_actions_of_others_are_kept(
     assert found.groups == frozenset()  # /newsletter is not ours
 
 
-def test_a_change_of_address_to_one_that_is_taken_needs_an_operator(
-    keycloak: Identity, nora: NewUser
-) -> None:
+def test_a_change_of_address_to_one_that_is_taken_needs_an_operator(keycloak: Identity, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     keycloak.update_user(user, email="Nora.New@Example.com")
     with pytest.raises(NeedsOperator):
@@ -159,17 +149,13 @@ def test_a_deleted_account_is_none_to_read_and_needs_an_operator_to_write(
     assert keycloak.get_user(user) is None
 
 
-def test_writing_what_is_already_so_writes_nothing(
-    keycloak: Identity, standin: Standin, nora: NewUser
-) -> None:
+def test_writing_what_is_already_so_writes_nothing(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     standin.fault("http_500", method="PUT")
     keycloak.update_user(user, enabled=True, attributes={"has_nextcloud": "true", "absent": None})
 
 
-def test_it_joins_and_leaves_our_groups_and_makes_missing_ones(
-    keycloak: Identity, nora: NewUser
-) -> None:
+def test_it_joins_and_leaves_our_groups_and_makes_missing_ones(keycloak: Identity, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     for path in ("/frontdesk/nextcloud-1", "/frontdesk/brand-new_1.x"):
         keycloak.join_group(user, path)
@@ -201,9 +187,7 @@ def test_it_joins_and_leaves_our_groups_and_makes_missing_ones(
         "/frontdesk-two/a",
     ],
 )
-def test_groups_that_are_not_ours_are_refused(
-    keycloak: Identity, standin: Standin, nora: NewUser, path: str
-) -> None:
+def test_groups_that_are_not_ours_are_refused(keycloak: Identity, standin: Standin, nora: NewUser, path: str) -> None:
     user = keycloak.create_user(nora)
     with pytest.raises(NeedsOperator, match="not ours"):
         keycloak.join_group(user, path)

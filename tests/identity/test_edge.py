@@ -53,9 +53,7 @@ def test_an_address_that_is_not_keycloak_does_not_look_like_a_deleted_account(
         module.client().get_user(user)
 
 
-def test_a_slow_keycloak_is_given_up_after_the_patience(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_a_slow_keycloak_is_given_up_after_the_patience(keycloak: Identity, standin: Standin) -> None:
     keycloak.ping()
     module.client(patience=1.0).ping()
     standin.fault("slow", delay_ms=6000, times=2)
@@ -81,9 +79,7 @@ def test_a_read_survives_one_broken_connection_and_a_write_is_not_repeated(
     assert len(standin.inbox("nora@example.com")) == 1
 
 
-def test_an_expired_token_is_renewed_once_in_silence(
-    keycloak: Identity, standin: Standin, nora: NewUser
-) -> None:
+def test_an_expired_token_is_renewed_once_in_silence(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     standin.fault("http_401", times=1)
     keycloak.update_user(user, first_name="Eleonora")
@@ -92,9 +88,7 @@ def test_an_expired_token_is_renewed_once_in_silence(
     assert found.first_name == "Eleonora"
 
 
-def test_a_refused_login_is_tried_later_and_a_missing_right_is_waited_for(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_a_refused_login_is_tried_later_and_a_missing_right_is_waited_for(keycloak: Identity, standin: Standin) -> None:
     standin.fault("http_401")
     with pytest.raises(RetryLater, match="401"):
         keycloak.ping()
@@ -104,9 +98,7 @@ def test_a_refused_login_is_tried_later_and_a_missing_right_is_waited_for(
 
 
 @pytest.mark.parametrize("fault", ["http_429", "http_500"])
-def test_an_overload_or_a_fault_is_tried_later(
-    keycloak: Identity, standin: Standin, nora: NewUser, fault: str
-) -> None:
+def test_an_overload_or_a_fault_is_tried_later(keycloak: Identity, standin: Standin, nora: NewUser, fault: str) -> None:
     keycloak.ping()
     standin.fault(fault)
     with pytest.raises(RetryLater):
@@ -151,9 +143,7 @@ def test_an_empty_answer_is_unknown_when_the_canary_is_not_found(
     assert keycloak.email_taken("nobody@example.com") is None
 
 
-def test_a_conflict_while_searches_are_empty_adopts_nobody(
-    keycloak: Identity, standin: Standin, nora: NewUser
-) -> None:
+def test_a_conflict_while_searches_are_empty_adopts_nobody(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     keycloak.create_user(nora)
     standin.fault("empty_list")
     with pytest.raises(RetryLater, match="does not find it"):
@@ -163,9 +153,7 @@ def test_a_conflict_while_searches_are_empty_adopts_nobody(
 # --- sessions ----------------------------------------------------------------------------------------------------------
 
 
-def test_disabling_and_ending_sessions_leaves_none_and_no_offline_token(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_disabling_and_ending_sessions_leaves_none_and_no_offline_token(keycloak: Identity, standin: Standin) -> None:
     sam = standin.call("GET", "/users?username=support.sam&exact=true").json()[0]["id"]
     standin.log_in(Browser())
     offline = standin.log_in(Browser(), scope="openid offline_access")
@@ -175,15 +163,11 @@ def test_disabling_and_ending_sessions_leaves_none_and_no_offline_token(
     keycloak.end_sessions(sam)
     assert keycloak.session_count(sam) == 0
     keycloak.update_user(sam, enabled=True)
-    again = standin.token(
-        "frontdesk-web", grant_type="refresh_token", refresh_token=offline["refresh_token"]
-    )
+    again = standin.token("frontdesk-web", grant_type="refresh_token", refresh_token=offline["refresh_token"])
     assert again.status_code == 400
 
 
-def test_a_logout_that_fails_is_tried_later_and_then_works(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_a_logout_that_fails_is_tried_later_and_then_works(keycloak: Identity, standin: Standin) -> None:
     sam = standin.call("GET", "/users?username=support.sam&exact=true").json()[0]["id"]
     standin.log_in(Browser())
     standin.fault("logout_fails")
@@ -198,13 +182,10 @@ def test_a_logout_that_fails_is_tried_later_and_then_works(
 # --- the client and its guard ------------------------------------------------------------------------------------------
 
 
-def test_there_is_one_client_for_all_threads_of_a_process(
-    keycloak: Identity, standin: Standin
-) -> None:
+def test_there_is_one_client_for_all_threads_of_a_process(keycloak: Identity, standin: Standin) -> None:
     seen: list[object] = []
     threads = [
-        threading.Thread(target=lambda: seen.append((module.client().ping(), module.client())[1]))
-        for _ in range(8)
+        threading.Thread(target=lambda: seen.append((module.client().ping(), module.client())[1])) for _ in range(8)
     ]
     for thread in threads:
         thread.start()

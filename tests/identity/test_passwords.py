@@ -41,18 +41,14 @@ def test_asking_twice_sends_one_mail_and_records_it(profile: UserProfile, standi
     assert mail["links"]
     row = Notification.objects.get()
     assert (row.key, row.state) == (f"keycloak_set_password:{profile.pk}:1", "sent")
-    assert (
-        AuditEntry.objects.filter(action="password_mail_sent", subject_id=profile.pk).count() == 1
-    )
+    assert AuditEntry.objects.filter(action="password_mail_sent", subject_id=profile.pk).count() == 1
     request_password_mail(profile, reason="another day")
     jobs.drain()
     assert len(standin.inbox(profile.email)) == 2
     assert Notification.objects.count() == 2
 
 
-def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(
-    profile: UserProfile, standin: Standin
-) -> None:
+def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(profile: UserProfile, standin: Standin) -> None:
     standin.fault("mail_fails")
     request_password_mail(profile, reason="asked")
     jobs.drain()
@@ -66,9 +62,7 @@ def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(
     assert Notification.objects.get().state == "sent"
 
 
-def test_keycloak_down_parks_the_mail_without_an_attempt(
-    profile: UserProfile, standin: Standin
-) -> None:
+def test_keycloak_down_parks_the_mail_without_an_attempt(profile: UserProfile, standin: Standin) -> None:
     standin.fault("http_503")
     request_password_mail(profile, reason="asked")
     jobs.drain()
@@ -76,9 +70,7 @@ def test_keycloak_down_parks_the_mail_without_an_attempt(
     assert (job.state, job.attempts, job.parked_on) == ("queued", 0, "keycloak")
 
 
-def test_a_disabled_account_needs_an_operator(
-    profile: UserProfile, keycloak: Identity, standin: Standin
-) -> None:
+def test_a_disabled_account_needs_an_operator(profile: UserProfile, keycloak: Identity, standin: Standin) -> None:
     keycloak.update_user(str(profile.keycloak_id), enabled=False)
     request_password_mail(profile, reason="asked")
     jobs.drain()

@@ -23,8 +23,7 @@ def people(count: int) -> list[UserProfile]:
     names = [f"person{next(_numbers)}" for _ in range(count)]
     users = User.objects.bulk_create(User(username=name) for name in names)
     return UserProfile.objects.bulk_create(
-        UserProfile(user=user, email=f"{user.username}@example.com", created_at=clock.now())
-        for user in users
+        UserProfile(user=user, email=f"{user.username}@example.com", created_at=clock.now()) for user in users
     )
 
 

@@ -82,9 +82,7 @@ def test_a_released_seat_is_free_for_the_next_and_kept_as_history():
     assert released.state == "released"
     assert allocation.release(profile=ada, product=product) is None
     assert allocation.assign(profile=bob, product=product).instance == instance
-    assert (
-        Seat.objects.filter(profile=ada, state="released", released_at__isnull=False).count() == 1
-    )
+    assert Seat.objects.filter(profile=ada, state="released", released_at__isnull=False).count() == 1
     assert house.drift() == []
 
 
@@ -138,9 +136,7 @@ def test_a_lowered_cap_evicts_nobody_gives_no_new_seat_and_is_shown():
     product = house.app()
     instance = house.instance(product, 2, 5, 6)
     fill(product, 5)
-    lowered = allocation.change_caps(
-        instance=instance, soft_cap=1, allocation_cap=2, hard_cap=3, **STAFF
-    )
+    lowered = allocation.change_caps(instance=instance, soft_cap=1, allocation_cap=2, hard_cap=3, **STAFF)
     assert lowered.over_cap_since is not None
     assert Seat.objects.filter(state="assigned").count() == 5
     assert allocation.assign(profile=house.person(), product=product, returning=True) is None
@@ -171,9 +167,7 @@ def test_caps_out_of_order_are_refused(caps):
     instance = house.instance(house.app())
     soft, middle, hard = caps
     with pytest.raises(BadInput):
-        allocation.change_caps(
-            instance=instance, soft_cap=soft, allocation_cap=middle, hard_cap=hard, **STAFF
-        )
+        allocation.change_caps(instance=instance, soft_cap=soft, allocation_cap=middle, hard_cap=hard, **STAFF)
 
 
 def test_staff_move_a_person_into_the_reserve_and_no_further():
@@ -244,9 +238,7 @@ def queue_up(product, count):
     return waiting
 
 
-def test_who_waits_is_called_when_a_seat_is_freed_longest_first(
-    called, django_capture_on_commit_callbacks
-):
+def test_who_waits_is_called_when_a_seat_is_freed_longest_first(called, django_capture_on_commit_callbacks):
     product, ada = house.app(), house.person()
     house.instance(product, 0, 1, 2)
     allocation.assign(profile=ada, product=product)
@@ -283,9 +275,7 @@ def test_raised_caps_call_as_many_as_there_is_room_for(called, django_capture_on
     assert called == [profile.pk for profile in waiting[:3]]
 
 
-@pytest.mark.parametrize(
-    "state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.HELD, AccessState.EXPIRED]
-)
+@pytest.mark.parametrize("state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.HELD, AccessState.EXPIRED])
 def test_a_person_without_access_holds_up_nobody(state, called, django_capture_on_commit_callbacks):
     product, ada = house.app(), house.person()
     house.instance(product, 0, 1, 2)

@@ -112,9 +112,7 @@ def act(dice, product, profile, instance):
                 allocation.move(seat=seat, instance=instance, **STAFF)
     elif roll < 0.98:
         hard = dice.randint(3, 14)
-        allocation.change_caps(
-            instance=instance, soft_cap=hard - 3, allocation_cap=hard - 1, hard_cap=hard, **STAFF
-        )
+        allocation.change_caps(instance=instance, soft_cap=hard - 3, allocation_cap=hard - 1, hard_cap=hard, **STAFF)
     else:
         allocation.set_open(
             instance=instance,
@@ -163,9 +161,7 @@ def test_mutant_instances_locked_in_no_order_deadlock(monkeypatch):
     assert any(isinstance(answer, OperationalError) for answer in answers)
     monkeypatch.undo()
     swaps = [partial(swap, seat, first, second) for seat in seats]
-    assert not [
-        answer for answer in house.at_once(swaps, clients=16) if isinstance(answer, Exception)
-    ]
+    assert not [answer for answer in house.at_once(swaps, clients=16) if isinstance(answer, Exception)]
 
 
 def swap(seat, first, second):
@@ -179,9 +175,7 @@ def swap(seat, first, second):
 def test_one_person_asking_sixteen_times_at_once_gets_one_seat():
     product = house_of(3, 40)
     for profile in house.people(12):
-        answers = house.at_once(
-            [partial(allocation.assign, profile=profile, product=product)] * 16, clients=16
-        )
+        answers = house.at_once([partial(allocation.assign, profile=profile, product=product)] * 16, clients=16)
         assert len({answer.pk for answer in answers}) == 1
     assert Seat.objects.count() == 12
     assert house.drift() == []
@@ -193,9 +187,7 @@ def test_mutant_without_the_persons_lock_only_the_constraint_stands(monkeypatch)
     product = house_of(3, 200)
     broken = 0
     for profile in house.people(10):
-        answers = house.at_once(
-            [partial(allocation.assign, profile=profile, product=product)] * 16, clients=16
-        )
+        answers = house.at_once([partial(allocation.assign, profile=profile, product=product)] * 16, clients=16)
         broken += sum("seat_one_live_per_profile_and_product" in str(answer) for answer in answers)
     assert broken
     assert house.doubles() == 0
@@ -211,9 +203,7 @@ def test_mutant_without_the_constraint_and_the_lock_a_person_gets_two(monkeypatc
     try:
         product = house_of(3, 200)
         for profile in house.people(10):
-            house.at_once(
-                [partial(allocation.assign, profile=profile, product=product)] * 16, clients=16
-            )
+            house.at_once([partial(allocation.assign, profile=profile, product=product)] * 16, clients=16)
         assert house.doubles() > 0
         Seat.objects.all().delete()
     finally:
@@ -234,10 +224,7 @@ def free_one_seat(rounds):
         for profile in waiting:
             allocation.assign(profile=profile, product=product)
         release = partial(allocation.release, profile=ada, product=product)
-        asks = [
-            partial(allocation.assign, profile=profile, product=product)
-            for profile in reversed(waiting)
-        ]
+        asks = [partial(allocation.assign, profile=profile, product=product) for profile in reversed(waiting)]
         house.at_once([release, *asks], clients=21)
         allocation.tend()
         live = Seat.objects.filter(product=product).exclude(state="released")

@@ -63,7 +63,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     }
     _administer("CREATE DATABASE {}", database)
     running = Stack(
-        data=tmp_path_factory.mktemp("stack"), port=free_port(), sandbox_port=free_port(), database=database
+        data=tmp_path_factory.mktemp("stack"),
+        port=free_port(),
+        sandbox_port=free_port(),
+        database=database,
     )
     try:
         running.claim()
@@ -147,7 +150,11 @@ class Album:
         """A picture of the whole page, which must not be wider than the window."""
         self.count += 1
         self.folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=self.folder / f"{self.name}-{self.count:02}-{what}.png", full_page=True, animations="disabled")
+        page.screenshot(
+            path=self.folder / f"{self.name}-{self.count:02}-{what}.png",
+            full_page=True,
+            animations="disabled",
+        )
         wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= seen, f"{what} is {wide - seen} px too wide at {page.url}"
 
@@ -155,4 +162,7 @@ class Album:
 @pytest.fixture
 def album(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Album:
     """Named after the test."""
-    return Album(Path(pytestconfig.getoption("--output")).absolute(), request.node.name.removeprefix("test_").split("[")[0])
+    return Album(
+        Path(pytestconfig.getoption("--output")).absolute(),
+        request.node.name.removeprefix("test_").split("[")[0],
+    )

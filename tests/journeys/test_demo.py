@@ -35,7 +35,13 @@ class Demo:
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
         """To its end."""
         return subprocess.run(
-            self.command(*more), cwd=ROOT, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL
+            self.command(*more),
+            check=False,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            stdin=subprocess.DEVNULL,
         )
 
     def left(self) -> list[str]:
@@ -80,7 +86,12 @@ def start(walked: tuple[Demo, object]) -> Iterator[Callable[[], subprocess.Popen
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            demo.command(), cwd=ROOT, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, start_new_session=True
+            demo.command(),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         running.append(process)
         assert process.stdout is not None
@@ -97,7 +108,9 @@ def start(walked: tuple[Demo, object]) -> Iterator[Callable[[], subprocess.Popen
         process.stdout.close()
 
 
-def test_the_walk_passes_and_leaves_nothing_running(walked: tuple[Demo, subprocess.CompletedProcess[str]]) -> None:
+def test_the_walk_passes_and_leaves_nothing_running(
+    walked: tuple[Demo, subprocess.CompletedProcess[str]],
+) -> None:
     demo, done = walked
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Every state was right. 7 steps" in done.stdout
@@ -149,7 +162,10 @@ def test_a_taken_port_is_named(tmp_path: Path, option: str, name: str, address: 
         taken.listen()
         done = demo.run()
     assert done.returncode == 1
-    assert done.stderr.strip() == f"Port {getattr(demo, name)} is taken. Stop what uses it, or choose another with {option}."
+    assert (
+        done.stderr.strip()
+        == f"Port {getattr(demo, name)} is taken. Stop what uses it, or choose another with {option}."
+    )
     assert not demo.data.exists()
 
 

@@ -29,11 +29,7 @@ NAMES = sorted(letters.NEEDS)
 
 def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
     wanted = letters.NEEDS[name]
-    return {
-        one.rstrip("?"): VALUES[one.rstrip("?")]
-        for one in wanted
-        if optional or not one.endswith("?")
-    }
+    return {one.rstrip("?"): VALUES[one.rstrip("?")] for one in wanted if optional or not one.endswith("?")}
 
 
 @pytest.mark.parametrize("optional", [True, False], ids=["everything", "only what is needed"])
@@ -64,9 +60,7 @@ def test_a_letter_is_whole_in_all_three_parts(name: str, optional: bool) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_text_and_html_link_to_the_same_places(name: str) -> None:
     letter = letters.write(name, values_for(name))
-    in_html = {
-        link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', letter.html)
-    }
+    in_html = {link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', letter.html)}
     in_text = set(re.findall(r"https?://\S+", letter.text))
     assert in_html - {f"{settings.BASE_URL}/admin/"} <= in_text | {f"{settings.BASE_URL}/"}
     assert {link for link in in_text if "/admin/" not in link} <= in_html
@@ -87,9 +81,7 @@ def test_what_people_typed_is_text_and_never_markup() -> None:
 
 
 def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
-    letter = letters.write(
-        "waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"}
-    )
+    letter = letters.write("waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"})
     assert letter.subject == "New on the waiting list for x Bcc: all@example.com"
 
 
@@ -97,9 +89,7 @@ def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
     ("name", "values"),
     [("unknown", {}), ("signup_code", {"code": "1"}), ("expired", {"first_name": "N", "foo": "1"})],
 )
-def test_a_letter_with_missing_or_unknown_values_is_refused(
-    name: str, values: dict[str, str]
-) -> None:
+def test_a_letter_with_missing_or_unknown_values_is_refused(name: str, values: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"letter"):
         letters.check(name, values)
 

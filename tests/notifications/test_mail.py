@@ -96,9 +96,7 @@ def test_a_fault_of_mailgun_is_tried_again(mailgun: Standin, fault: str) -> None
 
 
 @pytest.mark.parametrize("fault", ["http_503", "http_401", "http_403"])
-def test_a_mailgun_that_is_away_or_refuses_our_key_parks_mails_unspent(
-    mailgun: Standin, fault: str
-) -> None:
+def test_a_mailgun_that_is_away_or_refuses_our_key_parks_mails_unspent(mailgun: Standin, fault: str) -> None:
     mailgun.fault(fault, peer="mailgun")
     row = ask()
     jobs.drain()
@@ -114,9 +112,7 @@ def test_a_mailgun_that_is_away_or_refuses_our_key_parks_mails_unspent(
 
 
 def test_a_refused_connection_parks_mails_unspent(mailgun: Standin, settings: object) -> None:
-    settings.ANYMAIL = settings.ANYMAIL | {
-        "MAILGUN_API_URL": f"http://127.0.0.1:{free_port()}/mailgun/v3"
-    }
+    settings.ANYMAIL = settings.ANYMAIL | {"MAILGUN_API_URL": f"http://127.0.0.1:{free_port()}/mailgun/v3"}
     row = ask()
     jobs.drain()
     row.refresh_from_db()
@@ -182,9 +178,7 @@ def test_a_worker_killed_over_the_call_leaves_a_trace_that_counts(mailgun: Stand
     assert len(mailgun.inbox()) == 1
 
 
-def test_the_row_says_sending_before_mailgun_is_called(
-    mailgun: Standin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_row_says_sending_before_mailgun_is_called(mailgun: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
     def look(*_args: object, **_more: object) -> str:
@@ -257,9 +251,7 @@ def test_a_code_is_wiped_when_its_mail_is_given_up(mailgun: Standin, fault: str)
     assert row.sealed == ""
 
 
-def test_a_code_sealed_under_another_key_fails_with_the_reason(
-    mailgun: Standin, settings: object
-) -> None:
+def test_a_code_sealed_under_another_key_fails_with_the_reason(mailgun: Standin, settings: object) -> None:
     row = ask_for_code()
     settings.SECRET_KEY = "another key, long enough to be one, and not the one before it"
     jobs.drain()
@@ -285,9 +277,7 @@ def profile() -> UserProfile:
     )
 
 
-def test_the_end_of_a_subscription_is_told_once_with_the_final_day(
-    mailgun: Standin, profile: UserProfile
-) -> None:
+def test_the_end_of_a_subscription_is_told_once_with_the_final_day(mailgun: Standin, profile: UserProfile) -> None:
     for _ in range(2):
         jobs.defer("notify_subscription_canceled", f"{profile.pk}:sub_1")
         jobs.drain()

@@ -35,9 +35,7 @@ class Browser:
 
     def __call__(self, method: str, url: str, **rest: Any) -> requests.Response:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = requests.request(
-            method, url, headers={"Cookie": cookie}, allow_redirects=False, timeout=10, **rest
-        )
+        answer = requests.request(method, url, headers={"Cookie": cookie}, allow_redirects=False, timeout=10, **rest)
         self.cookies |= answer.cookies.get_dict()
         return answer
 
@@ -59,9 +57,7 @@ class Standin:
         assert self.control("faults", peer=peer, mode=mode, **rest).status_code == 200
 
     def inbox(self, to: str = "") -> list[dict[str, Any]]:
-        mails: list[dict[str, Any]] = requests.get(
-            f"{self.url}/inbox.json", params={"to": to}, timeout=10
-        ).json()
+        mails: list[dict[str, Any]] = requests.get(f"{self.url}/inbox.json", params={"to": to}, timeout=10).json()
         return mails
 
     def admin(self, client: str = "sync") -> KeycloakAdmin:
@@ -83,9 +79,7 @@ class Standin:
     def bearer(self, client: str = "frontdesk-sync") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(client).json()['access_token']}"}
 
-    def call(
-        self, method: str, path: str, *, client: str = "frontdesk-sync", **rest: Any
-    ) -> requests.Response:
+    def call(self, method: str, path: str, *, client: str = "frontdesk-sync", **rest: Any) -> requests.Response:
         """One call of the Admin API, past python-keycloak."""
         if "headers" not in rest:
             rest["headers"] = self.bearer(client)
@@ -161,9 +155,7 @@ class Standin:
         tokens: dict[str, Any] = given.json()
         return tokens
 
-    def exchange(
-        self, location: str, verifier: str, *, client: str, redirect_uri: str
-    ) -> requests.Response:
+    def exchange(self, location: str, verifier: str, *, client: str, redirect_uri: str) -> requests.Response:
         """Change the code of a redirect for tokens."""
         return self.token(
             client,

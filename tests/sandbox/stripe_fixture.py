@@ -37,9 +37,7 @@ class JudgedClient(stripe.RequestsClient):
         body, status, answer_headers = super().request(method, url, headers, post_data)
         address = urlsplit(url)
         path = address.path.removeprefix("/stripe")
-        pairs = parse_qsl(
-            address.query if method.lower() == "get" else post_data or "", keep_blank_values=True
-        )
+        pairs = parse_qsl(address.query if method.lower() == "get" else post_data or "", keep_blank_values=True)
         answer = json.loads(body)
         if status == 200:
             assert judge().request_errors(method.upper(), path, pairs) == []
@@ -93,14 +91,10 @@ class Shop:
         return self.v1.prices.create(wish).id
 
     def customer(self, method: str = "") -> str:
-        made = self.v1.customers.create(
-            {"email": f"dana{next(self._numbers)}@example.com", "name": "Dana Example"}
-        )
+        made = self.v1.customers.create({"email": f"dana{next(self._numbers)}@example.com", "name": "Dana Example"})
         if method:
             saved = self.v1.payment_methods.attach(method, {"customer": made.id})
-            self.v1.customers.update(
-                made.id, {"invoice_settings": {"default_payment_method": saved.id}}
-            )
+            self.v1.customers.update(made.id, {"invoice_settings": {"default_payment_method": saved.id}})
         return made.id
 
     def subscribe(self, customer: str = "", price: str = "", **rest: Any) -> dict[str, Any]:
@@ -146,9 +140,7 @@ class Shop:
 
     def events(self) -> list[dict[str, Any]]:
         """All events, oldest first, as they would be delivered."""
-        page = requests.get(
-            f"{self.url}/stripe/v1/events?limit=100", auth=(KEY, ""), timeout=30
-        ).json()
+        page = requests.get(f"{self.url}/stripe/v1/events?limit=100", auth=(KEY, ""), timeout=30).json()
         found = list(page["data"])
         while page["has_more"]:
             page = requests.get(
@@ -161,11 +153,7 @@ class Shop:
 
     def story(self, about: str = "") -> list[str]:
         """The types of the events, of one object where its id is given."""
-        return [
-            event["type"]
-            for event in self.events()
-            if about in ("", event["data"]["object"].get("id"))
-        ]
+        return [event["type"] for event in self.events() if about in ("", event["data"]["object"].get("id"))]
 
 
 def check_events(events: list[dict[str, Any]]) -> None:

@@ -36,9 +36,7 @@ def read_document() -> dict[str, Any]:
     small = {
         "version": whole["info"]["version"],
         "paths": _paths(whole["paths"]),
-        "schemas": {
-            name: _plain(schema) for name, schema in whole["components"]["schemas"].items()
-        },
+        "schemas": {name: _plain(schema) for name, schema in whole["components"]["schemas"].items()},
     }
     draft = Path(tempfile.mkstemp(suffix=".json")[1])
     draft.write_text(json.dumps(small))
@@ -94,11 +92,7 @@ class Judge:
         contents = {"components": {"schemas": self.schemas}}
         resource = Resource(contents=contents, specification=Specification.OPAQUE)
         self.registry = Registry().with_resource(PREFIX, resource)
-        self.names = {
-            schema["x-resourceId"]: name
-            for name, schema in self.schemas.items()
-            if "x-resourceId" in schema
-        }
+        self.names = {schema["x-resourceId"]: name for name, schema in self.schemas.items() if "x-resourceId" in schema}
         self.validator = functools.cache(self._validator)
 
     def _validator(self, component: str) -> jsonschema.Draft202012Validator:
@@ -110,18 +104,13 @@ class Judge:
         """What is wrong with an object; [] when it fits. Lists are judged member by member."""
         kind = str(about.get("object", ""))
         if kind in {"list", "search_result"} and not component:
-            missing = [
-                f"{kind} lacks {name}" for name in ("data", "has_more", "url") if name not in about
-            ]
+            missing = [f"{kind} lacks {name}" for name in ("data", "has_more", "url") if name not in about]
             return missing + [error for each in about["data"] for error in self.errors(each)]
         if not component:
             kind = f"deleted_{kind}" if about.get("deleted") else kind
             component = self.names.get(kind, kind)
         found = self.validator(component).iter_errors(about)
-        return [
-            f"{component}.{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-            for error in found
-        ]
+        return [f"{component}.{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in found]
 
     def request_errors(self, method: str, path: str, pairs: list[tuple[str, str]]) -> list[str]:
         """What is wrong with a request of decoded form pairs."""
@@ -135,8 +124,7 @@ class Judge:
         params = self._typed(_nested(pairs), schema)
         checker = jsonschema.Draft202012Validator(schema, registry=self.registry)
         return [
-            f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
-            for error in checker.iter_errors(params)
+            f"{'.'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in checker.iter_errors(params)
         ]
 
     def _typed(self, value: Any, schema: dict[str, Any]) -> Any:
@@ -151,9 +139,7 @@ class Judge:
         if isinstance(value, dict):
             fields, other = schema.get("properties", {}), schema.get("additionalProperties")
             return {
-                key: self._typed(
-                    inner, fields.get(key) or (other if isinstance(other, dict) else {})
-                )
+                key: self._typed(inner, fields.get(key) or (other if isinstance(other, dict) else {}))
                 for key, inner in value.items()
             }
         return _scalar(value, kind)

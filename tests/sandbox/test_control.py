@@ -166,9 +166,7 @@ class TestPages:
             "text": "See https://example.com/a",
             "html": "<script>alert(1)</script><p>Hi</p>",
         }
-        requests.post(
-            f"{standin.url}/mailgun/v3/d/messages", data=fields, auth=("api", "k"), timeout=10
-        )
+        requests.post(f"{standin.url}/mailgun/v3/d/messages", data=fields, auth=("api", "k"), timeout=10)
         mail_id = standin.inbox()[0]["id"]
         assert "&lt;b&gt;Hello" in self.page(standin, "/inbox/").text
         shown = self.page(standin, f"/inbox/{mail_id}/").text

@@ -32,9 +32,7 @@ def test_it_lower_cases_names_and_answers_with_the_new_address(standin: Standin)
         ({"username": "admin.ada", "email": ADA}, "User exists with same email"),
     ],
 )
-def test_it_refuses_a_name_or_mail_that_is_taken(
-    standin: Standin, given: dict[str, str], sentence: str
-) -> None:
+def test_it_refuses_a_name_or_mail_that_is_taken(standin: Standin, given: dict[str, str], sentence: str) -> None:
     answer = standin.call("POST", "/users", json=given)
     assert (answer.status_code, answer.json()) == (409, {"errorMessage": sentence})
 
@@ -98,9 +96,7 @@ def test_of_eight_who_want_a_name_at_once_one_gets_it(standin: Standin) -> None:
         ),
     ],
 )
-def test_it_words_bad_values_as_keycloak_does(
-    standin: Standin, given: dict[str, str], body: dict[str, Any]
-) -> None:
+def test_it_words_bad_values_as_keycloak_does(standin: Standin, given: dict[str, str], body: dict[str, Any]) -> None:
     answer = standin.call("POST", "/users", json=given)
     assert (answer.status_code, answer.json()) == (400, body)
 
@@ -191,9 +187,7 @@ class TestPut:
             {"error": "HTTP 405 Method Not Allowed"},
         )
 
-    def test_undeclared_attributes_are_dropped_once_the_policy_is_gone(
-        self, standin: Standin
-    ) -> None:
+    def test_undeclared_attributes_are_dropped_once_the_policy_is_gone(self, standin: Standin) -> None:
         profile = standin.call("GET", "/users/profile").json()
         del profile["unmanagedAttributePolicy"]
         grant = {"grant_type": "password", "client_id": "admin-cli"}
@@ -291,9 +285,7 @@ class TestGroups:
         answer = standin.call("PUT", f"/users/{user_id}/groups/unknown")
         assert (answer.status_code, answer.json()) == (404, {"error": "Group not found"})
 
-    def test_a_child_is_answered_with_itself_and_a_second_one_refused(
-        self, standin: Standin
-    ) -> None:
+    def test_a_child_is_answered_with_itself_and_a_second_one_refused(self, standin: Standin) -> None:
         parent = standin.call("GET", "/group-by-path/frontdesk").json()["id"]
         made = standin.call("POST", f"/groups/{parent}/children", json={"name": "x"})
         assert (made.status_code, made.json()["path"]) == (201, "/frontdesk/x")
@@ -342,16 +334,12 @@ class TestMails:
             ),
         ],
     )
-    def test_it_refuses_a_wrong_target(
-        self, standin: Standin, query: dict[str, str], sentence: str
-    ) -> None:
+    def test_it_refuses_a_wrong_target(self, standin: Standin, query: dict[str, str], sentence: str) -> None:
         answer = self.send(standin, standin.new_user(), ["UPDATE_PASSWORD"], **query)
         assert (answer.status_code, answer.json()) == (400, {"errorMessage": sentence})
         assert standin.inbox() == []
 
-    def test_it_refuses_wrong_actions_and_lifespans_and_people_without_mail(
-        self, standin: Standin
-    ) -> None:
+    def test_it_refuses_wrong_actions_and_lifespans_and_people_without_mail(self, standin: Standin) -> None:
         user_id = standin.new_user()
         answer = self.send(standin, user_id, ["NOPE"])
         assert answer.json() == {"errorMessage": "Provided invalid required actions"}
@@ -442,9 +430,7 @@ class TestRights:
             ("POST", "/users/{ada}/role-mappings/clients/x"),
         ],
     )
-    def test_the_sync_account_may_not_leave_its_field(
-        self, standin: Standin, method: str, path: str
-    ) -> None:
+    def test_the_sync_account_may_not_leave_its_field(self, standin: Standin, method: str, path: str) -> None:
         ada = standin.admin().get_user_id("admin.ada")
         answer = standin.call(method, path.format(ada=ada), json={})
         assert (answer.status_code, answer.json()) == (403, {"error": "HTTP 403 Forbidden"})

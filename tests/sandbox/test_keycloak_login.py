@@ -61,9 +61,7 @@ class TestLogin:
         assert (info["sub"], info["groups"]) == (said["sub"], ["/staff/support"])
 
     def test_discovery_names_the_endpoints(self, standin: Standin) -> None:
-        found = requests.get(
-            f"{standin.keycloak}/realms/frontdesk/.well-known/openid-configuration", timeout=10
-        ).json()
+        found = requests.get(f"{standin.keycloak}/realms/frontdesk/.well-known/openid-configuration", timeout=10).json()
         assert found["issuer"] == f"{standin.keycloak}/realms/frontdesk"
         assert found["end_session_endpoint"] == f"{standin.oidc}/logout"
         assert found["backchannel_logout_session_supported"] is True
@@ -131,9 +129,7 @@ class TestLogin:
             {"client_id": "frontdesk-sync"},
         ],
     )
-    def test_wrong_clients_and_addresses_stay_here(
-        self, standin: Standin, wish: dict[str, str]
-    ) -> None:
+    def test_wrong_clients_and_addresses_stay_here(self, standin: Standin, wish: dict[str, str]) -> None:
         _, answer = standin.start_login(Browser(), **wish)
         assert answer.status_code == 400
         assert "We are sorry" in answer.text
@@ -144,9 +140,7 @@ class TestLogin:
             return standin.fill_in(browser, page, "support.sam").headers["Location"], verifier
 
         def error(location: str, verifier: str, redirect_uri: str = CALLBACK) -> str:
-            answer = standin.exchange(
-                location, verifier, client="frontdesk-web", redirect_uri=redirect_uri
-            )
+            answer = standin.exchange(location, verifier, client="frontdesk-web", redirect_uri=redirect_uri)
             return str(answer.json().get("error_description", ""))
 
         location, verifier = code(Browser())
@@ -219,9 +213,7 @@ class TestLogin:
         assert standin.user(user_id)["emailVerified"] is True
         standin.log_in(browser, "nora.new")
 
-    def test_a_forgotten_password_is_mailed_without_a_word_on_who_exists(
-        self, standin: Standin
-    ) -> None:
+    def test_a_forgotten_password_is_mailed_without_a_word_on_who_exists(self, standin: Standin) -> None:
         browser = Browser()
         pages = []
         for name in ("support.sam", "nobody"):
@@ -235,18 +227,14 @@ class TestLogin:
 class TestTokens:
     """What becomes of tokens."""
 
-    def refresh(
-        self, standin: Standin, token: str, client: str = "frontdesk-web"
-    ) -> dict[str, str]:
+    def refresh(self, standin: Standin, token: str, client: str = "frontdesk-web") -> dict[str, str]:
         answer = standin.token(client, grant_type="refresh_token", refresh_token=token)
         said: dict[str, str] = answer.json()
         return said
 
     def active(self, standin: Standin, token: str) -> bool:
         form = {"client_id": "frontdesk-web", "client_secret": "dev-only-web-secret"}
-        answer = requests.post(
-            f"{standin.oidc}/token/introspect", data=form | {"token": token}, timeout=10
-        )
+        answer = requests.post(f"{standin.oidc}/token/introspect", data=form | {"token": token}, timeout=10)
         return bool(answer.json()["active"])
 
     def userinfo(self, standin: Standin, token: str) -> int:
@@ -412,14 +400,10 @@ class TestLogout:
             {"id_token_hint": "x.y.z"},
         ],
     )
-    def test_foreign_addresses_and_made_up_hints_are_refused(
-        self, standin: Standin, query: dict[str, str]
-    ) -> None:
+    def test_foreign_addresses_and_made_up_hints_are_refused(self, standin: Standin, query: dict[str, str]) -> None:
         assert Browser()("GET", f"{standin.oidc}/logout", params=query).status_code == 400
 
-    def test_each_client_of_the_session_is_told(
-        self, standin: Standin, told: list[tuple[str, str]]
-    ) -> None:
+    def test_each_client_of_the_session_is_told(self, standin: Standin, told: list[tuple[str, str]]) -> None:
         browser = Browser()
         sid = claims(standin.log_in(browser)["id_token"])["sid"]
         standin.log_in(browser, **standin.nextcloud)

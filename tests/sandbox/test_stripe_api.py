@@ -31,19 +31,12 @@ def test_a_wrong_key_is_401(shop: Shop, key: str) -> None:
 
 
 def test_a_restricted_key_and_basic_auth_are_taken(shop: Shop) -> None:
-    assert (
-        call(shop, "GET", "/v1/account", key="rk_test_" + "b" * 24).json()["id"].startswith("acct_")
-    )
-    assert (
-        requests.get(f"{shop.url}/stripe/v1/account", auth=(KEY, ""), timeout=30).status_code == 200
-    )
+    assert call(shop, "GET", "/v1/account", key="rk_test_" + "b" * 24).json()["id"].startswith("acct_")
+    assert requests.get(f"{shop.url}/stripe/v1/account", auth=(KEY, ""), timeout=30).status_code == 200
 
 
 def test_an_unknown_version_and_address_are_refused(shop: Shop) -> None:
-    assert (
-        call(shop, "GET", "/v1/account", headers={"Stripe-Version": "2020-08-27"}).status_code
-        == 400
-    )
+    assert call(shop, "GET", "/v1/account", headers={"Stripe-Version": "2020-08-27"}).status_code == 400
     lost = call(shop, "GET", "/v1/nonsense")
     assert (lost.status_code, lost.json()["error"]["message"][:24]) == (
         404,
@@ -68,9 +61,7 @@ def test_an_unknown_version_and_address_are_refused(shop: Shop) -> None:
         ({"items[0][price]": "p"}, "customer", "parameter_missing"),
     ],
 )
-def test_bad_parameters_are_named(
-    shop: Shop, data: dict[str, str], param: str, code: str | None
-) -> None:
+def test_bad_parameters_are_named(shop: Shop, data: dict[str, str], param: str, code: str | None) -> None:
     answer = call(shop, "POST", "/v1/subscriptions", data=data)
     error = answer.json()["error"]
     assert (answer.status_code, error["param"], error.get("code")) == (400, param, code)
@@ -111,9 +102,7 @@ def test_what_is_not_there_is_404(shop: Shop) -> None:
         "checkout/sessions/cs_x",
     ):
         answer = call(shop, "GET", f"/v1/{path}")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "resource_missing"), (
-            path
-        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "resource_missing"), path
 
 
 def test_the_same_key_repeats_the_answer_and_not_the_work(shop: Shop) -> None:
@@ -128,9 +117,7 @@ def test_the_same_key_repeats_the_answer_and_not_the_work(shop: Shop) -> None:
 
 
 def test_a_refused_request_leaves_its_key_free_and_a_decline_does_not(shop: Shop) -> None:
-    wrong = call(
-        shop, "POST", "/v1/customers", data={"colour": "red"}, headers={"Idempotency-Key": "k"}
-    )
+    wrong = call(shop, "POST", "/v1/customers", data={"colour": "red"}, headers={"Idempotency-Key": "k"})
     right = call(
         shop,
         "POST",
@@ -146,8 +133,7 @@ def test_a_refused_request_leaves_its_key_free_and_a_decline_does_not(shop: Shop
         "confirm": "true",
     }
     declines = [
-        call(shop, "POST", "/v1/payment_intents", data=form, headers={"Idempotency-Key": "d"})
-        for _ in range(2)
+        call(shop, "POST", "/v1/payment_intents", data=form, headers={"Idempotency-Key": "d"}) for _ in range(2)
     ]
     assert [answer.status_code for answer in declines] == [402, 402]
     assert len(shop.v1.payment_intents.list().data) == 1
@@ -156,10 +142,7 @@ def test_a_refused_request_leaves_its_key_free_and_a_decline_does_not(shop: Shop
 def test_a_key_is_forgotten_after_a_day(shop: Shop) -> None:
     first = call(shop, "POST", "/v1/customers", data={}, headers={"Idempotency-Key": "k"}).json()
     shop.pass_time(days=1.1)
-    assert (
-        call(shop, "POST", "/v1/customers", data={}, headers={"Idempotency-Key": "k"}).json()["id"]
-        != first["id"]
-    )
+    assert call(shop, "POST", "/v1/customers", data={}, headers={"Idempotency-Key": "k"}).json()["id"] != first["id"]
 
 
 def test_a_lost_answer_repeated_by_the_sdk_is_done_once(shop: Shop) -> None:
@@ -207,13 +190,9 @@ def test_objects_are_expanded_as_asked(shop: Shop) -> None:
     assert found.customer["object"] == "customer"
     assert found.latest_invoice["payments"]["data"][0]["status"] == "paid"
     assert found["items"]["data"][0]["price"]["product"]["object"] == "product"
-    listed = shop.v1.invoices.list(
-        {"expand": ["data.customer", "data.lines", "data.lines.data.discounts"]}
-    )
+    listed = shop.v1.invoices.list({"expand": ["data.customer", "data.lines", "data.lines.data.discounts"]})
     assert listed.data[0]["customer"]["object"] == "customer"
-    customer = shop.v1.customers.retrieve(
-        made["customer"], {"expand": ["subscriptions", "sources", "default_source"]}
-    )
+    customer = shop.v1.customers.retrieve(made["customer"], {"expand": ["subscriptions", "sources", "default_source"]})
     assert customer["subscriptions"]["data"][0]["id"] == made["id"]
     charge = shop.v1.charges.list({"expand": ["data.balance_transaction"]}).data[0]
     assert charge["balance_transaction"]["fee"] == 59
@@ -245,9 +224,7 @@ def test_customers_are_found_changed_and_deleted(shop: Shop) -> None:
     first, other = shop.customer("pm_card_visa"), shop.customer()
     email = shop.v1.customers.retrieve(first).email
     assert [each.id for each in shop.v1.customers.list({"email": email}).data] == [first]
-    assert [each.id for each in shop.v1.customers.search({"query": f'email:"{email}"'}).data] == [
-        first
-    ]
+    assert [each.id for each in shop.v1.customers.search({"query": f'email:"{email}"'}).data] == [first]
     shop.v1.customers.update(first, {"metadata": {"a": "1", "b": "2"}})
     shop.v1.customers.update(first, {"metadata": {"a": ""}, "name": "New"})
     assert shop.v1.customers.retrieve(first).metadata.to_dict() == {"b": "2"}
@@ -293,12 +270,7 @@ def test_money_goes_back_and_is_disputed(shop: Shop) -> None:
     assert shop.v1.charges.retrieve(fresh.id).disputed
     shop.control("close_dispute", dispute=dispute["id"], status="lost")
     assert shop.v1.disputes.list().data[0].status == "lost"
-    assert (
-        shop.v1.balance_transactions.retrieve(
-            shop.v1.refunds.list().data[0].balance_transaction
-        ).amount
-        == -600
-    )
+    assert shop.v1.balance_transactions.retrieve(shop.v1.refunds.list().data[0].balance_transaction).amount == -600
     assert [kind for kind in shop.story() if kind.startswith("charge.dispute")] == [
         "charge.dispute.created",
         "charge.dispute.funds_withdrawn",
@@ -316,17 +288,13 @@ def test_a_refund_can_fail_later(shop: Shop) -> None:
 
 
 def test_endpoints_configurations_coupons_and_intents_have_their_shapes(shop: Shop) -> None:
-    endpoint = shop.v1.webhook_endpoints.create(
-        {"url": "http://127.0.0.1:9/x", "enabled_events": ["invoice.paid"]}
-    )
+    endpoint = shop.v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/x", "enabled_events": ["invoice.paid"]})
     assert endpoint.secret.startswith("whsec_")
     shop.v1.webhook_endpoints.update(endpoint.id, {"disabled": True})
     assert shop.v1.webhook_endpoints.list().data[0].status == "disabled"
     shop.v1.webhook_endpoints.delete(endpoint.id)
     coupon = shop.v1.coupons.create({"percent_off": 50, "duration": "forever"})
-    code = shop.v1.promotion_codes.create(
-        {"promotion": {"type": "coupon", "coupon": coupon.id}, "code": "HALF"}
-    )
+    code = shop.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}, "code": "HALF"})
     assert shop.v1.promotion_codes.list({"code": "HALF"}).data[0].id == code.id
     made = shop.subscribe(discounts=[{"promotion_code": code.id}])
     assert shop.v1.invoices.retrieve(made["latest_invoice"], {"expand": ["discounts"]}).total == 500
@@ -354,9 +322,7 @@ def test_the_command_line_tools_way_to_complete_a_session_works(shop: Shop) -> N
     form = {"payment_method": "pm_card_visa", "expected_amount": "1000"}
     done = call(shop, "POST", f"/v1/payment_pages/{session['id']}/confirm", data=form).json()
     assert (done["status"], done["payment_status"]) == ("complete", "paid")
-    charge = call(
-        shop, "POST", "/v1/charges", data={"amount": "100", "currency": "usd", "source": "tok_visa"}
-    )
+    charge = call(shop, "POST", "/v1/charges", data={"amount": "100", "currency": "usd", "source": "tok_visa"})
     assert charge.json()["paid"] is True
 
 

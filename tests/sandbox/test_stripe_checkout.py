@@ -16,20 +16,14 @@ PAID_STORY = [
 
 
 def test_a_paid_embedded_session_makes_an_active_subscription(shop: Shop) -> None:
-    session = shop.session(
-        client_reference_id="signup-1", subscription_data={"metadata": {"signup": "1"}}
-    )
+    session = shop.session(client_reference_id="signup-1", subscription_data={"metadata": {"signup": "1"}})
     assert session["url"] is None
     before = len(shop.events())
     answer = shop.pay(session)
     assert answer.headers["X-Sandbox-Outcome"] == "paid"
-    assert (
-        answer.headers["X-Sandbox-Return"] == f"http://app.test/success?session_id={session['id']}"
-    )
+    assert answer.headers["X-Sandbox-Return"] == f"http://app.test/success?session_id={session['id']}"
     assert "X-Frame-Options" not in answer.headers
-    done = shop.v1.checkout.sessions.retrieve(
-        session["id"], {"expand": ["subscription", "line_items"]}
-    )
+    done = shop.v1.checkout.sessions.retrieve(session["id"], {"expand": ["subscription", "line_items"]})
     assert (done.status, done.payment_status, done.subscription.status) == (
         "complete",
         "paid",
@@ -41,18 +35,14 @@ def test_a_paid_embedded_session_makes_an_active_subscription(shop: Shop) -> Non
     updated = shop.events()[-2]["data"]
     assert updated["previous_attributes"] == {"status": "incomplete"}
     assert (
-        shop.pay(session | {"url": f"{shop.url}/stripe/checkout/{session['id']}"}).headers[
-            "X-Sandbox-Outcome"
-        ]
+        shop.pay(session | {"url": f"{shop.url}/stripe/checkout/{session['id']}"}).headers["X-Sandbox-Outcome"]
         == "closed"
     )
     assert len(shop.v1.subscriptions.list({"status": "all"}).data) == 1
 
 
 def test_a_paid_hosted_session_goes_to_the_success_url(shop: Shop) -> None:
-    session = shop.session(
-        success_url="http://app.test/ok?id={CHECKOUT_SESSION_ID}", cancel_url="http://app.test/no"
-    )
+    session = shop.session(success_url="http://app.test/ok?id={CHECKOUT_SESSION_ID}", cancel_url="http://app.test/no")
     page = requests.get(session["url"], timeout=30)
     assert "http://app.test/no" in page.text
     assert "<script>" not in page.text
@@ -154,9 +144,7 @@ def test_a_session_expires_by_call_and_by_time(shop: Shop) -> None:
         ({"coupon": "x"}, "coupon"),
     ],
 )
-def test_rules_between_fields_are_kept(
-    shop: Shop, changes: dict[str, str | None], param: str
-) -> None:
+def test_rules_between_fields_are_kept(shop: Shop, changes: dict[str, str | None], param: str) -> None:
     form: dict[str, Any] = {
         "mode": "subscription",
         "ui_mode": "embedded_page",
@@ -165,9 +153,7 @@ def test_rules_between_fields_are_kept(
         "line_items[0][quantity]": "1",
     }
     form = {key: value for key, value in (form | changes).items() if value is not None}
-    answer = requests.post(
-        f"{shop.url}/stripe/v1/checkout/sessions", data=form, auth=(KEY, ""), timeout=30
-    )
+    answer = requests.post(f"{shop.url}/stripe/v1/checkout/sessions", data=form, auth=(KEY, ""), timeout=30)
     assert (answer.status_code, answer.json()["error"].get("param")) == (400, param)
 
 
@@ -180,9 +166,7 @@ def test_the_script_offers_both_names(shop: Shop) -> None:
 
 
 def test_something_bought_once_is_on_the_first_invoice(shop: Shop) -> None:
-    once = shop.v1.prices.create(
-        {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Setup"}}
-    ).id
+    once = shop.v1.prices.create({"currency": "usd", "unit_amount": 700, "product_data": {"name": "Setup"}}).id
     items: Any = [{"price": shop.price(), "quantity": 1}, {"price": once, "quantity": 2}]
     session = shop.session(line_items=items)
     assert session["amount_total"] == 2400

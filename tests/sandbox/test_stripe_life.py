@@ -86,9 +86,7 @@ def test_a_first_invoice_left_unpaid_expires_after_23_hours(shop: Shop) -> None:
 
 
 def test_an_incomplete_subscription_is_paid_through_its_secret(shop: Shop) -> None:
-    made = shop.subscribe(
-        payment_behavior="default_incomplete", expand=["latest_invoice.confirmation_secret"]
-    )
+    made = shop.subscribe(payment_behavior="default_incomplete", expand=["latest_invoice.confirmation_secret"])
     secret = made["latest_invoice"]["confirmation_secret"]["client_secret"]
     shop.v1.payment_intents.confirm(secret.split("_secret_")[0], {"payment_method": "pm_card_visa"})
     assert shop.subscription(made["id"])["status"] == "active"
@@ -133,10 +131,10 @@ def test_a_plan_change_costs_what_the_preview_said(shop: Shop) -> None:
         }
     )
     assert 900 < preview.amount_due < 1100
-    assert [
-        line["parent"]["subscription_item_details"]["proration"]
-        for line in preview["lines"]["data"]
-    ] == [True, True]
+    assert [line["parent"]["subscription_item_details"]["proration"] for line in preview["lines"]["data"]] == [
+        True,
+        True,
+    ]
     changed = shop.v1.subscriptions.update(
         made["id"],
         {"items": items, "proration_date": moment, "proration_behavior": "always_invoice"},
@@ -152,8 +150,7 @@ def test_a_plan_change_costs_what_the_preview_said(shop: Shop) -> None:
     updated = next(
         event
         for event in shop.events()
-        if event["type"] == "customer.subscription.updated"
-        and "items" in event["data"].get("previous_attributes", {})
+        if event["type"] == "customer.subscription.updated" and "items" in event["data"].get("previous_attributes", {})
     )
     assert (
         updated["data"]["previous_attributes"]["items"]["data"][0]["price"]["id"]
@@ -164,9 +161,7 @@ def test_a_plan_change_costs_what_the_preview_said(shop: Shop) -> None:
 def test_prorations_wait_for_the_next_invoice_unless_told(shop: Shop) -> None:
     made = shop.subscribe()
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": shop.price(2000)}]
-    ahead = shop.v1.invoices.create_preview(
-        {"subscription": made["id"], "subscription_details": {"items": items}}
-    )
+    ahead = shop.v1.invoices.create_preview({"subscription": made["id"], "subscription_details": {"items": items}})
     shop.v1.subscriptions.update(made["id"], {"items": items})
     assert len(shop.v1.invoices.list({"subscription": made["id"]}).data) == 1
     assert abs(ahead.amount_due - 3000) < 5
@@ -179,9 +174,7 @@ def test_another_interval_starts_a_new_period_at_once(shop: Shop) -> None:
     made = shop.subscribe()
     shop.pass_time(days=10)
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": shop.price(10_000, "year")}]
-    preview = shop.v1.invoices.create_preview(
-        {"subscription": made["id"], "subscription_details": {"items": items}}
-    )
+    preview = shop.v1.invoices.create_preview({"subscription": made["id"], "subscription_details": {"items": items}})
     changed = shop.v1.subscriptions.update(made["id"], {"items": items}).to_dict()
     assert ends(changed) - changed["items"]["data"][0]["current_period_start"] in (
         365 * DAY,
@@ -241,9 +234,7 @@ def test_a_paused_subscription_resumes(shop: Shop) -> None:
     )
     shop.pass_time(days=8)
     assert shop.subscription(made["id"])["status"] == "paused"
-    shop.v1.customers.update(
-        made["customer"], {"invoice_settings": {"default_payment_method": "pm_card_visa"}}
-    )
+    shop.v1.customers.update(made["customer"], {"invoice_settings": {"default_payment_method": "pm_card_visa"}})
     shop.v1.subscriptions.resume(made["id"])
     assert shop.subscription(made["id"])["status"] == "active"
     assert "customer.subscription.resumed" in shop.story(made["id"])
@@ -314,9 +305,9 @@ class TestPortal:
         page = shop.portal(made["customer"], configuration=configuration.id)
         item = made["items"]["data"][0]["id"]
         assert (
-            shop.post(
-                page, action="change", subscription=made["id"], item=item, price=foreign
-            ).headers["X-Sandbox-Outcome"]
+            shop.post(page, action="change", subscription=made["id"], item=item, price=foreign).headers[
+                "X-Sandbox-Outcome"
+            ]
             == "declined"
         )
         shop.post(page, action="change", subscription=made["id"], item=item, price=other)
@@ -348,21 +339,14 @@ class TestPortal:
         refused = shop.post(page, action="card", card=DECLINED, exp="12/34", cvc="123", name="D")
         assert refused.headers["X-Sandbox-Outcome"] == "declined"
         assert (
-            shop.post(page, action="card", card=ASKS, exp="12/34", cvc="1", name="D").headers[
-                "X-Sandbox-Outcome"
-            ]
+            shop.post(page, action="card", card=ASKS, exp="12/34", cvc="1", name="D").headers["X-Sandbox-Outcome"]
             == "authenticate"
         )
         done = shop.post(page, action="card", card=GOOD, exp="12/34", cvc="123", name="D")
         assert done.headers["Location"] == "http://app.test/done"
         assert shop.subscription(made["id"])["status"] == "active"
         assert shop.subscription(made["id"])["default_payment_method"] is not None
-        assert (
-            shop.post(
-                page, action="card", card=FAILS_LATER, exp="12/34", cvc="1", name="D"
-            ).status_code
-            == 303
-        )
+        assert shop.post(page, action="card", card=FAILS_LATER, exp="12/34", cvc="1", name="D").status_code == 303
 
     def test_it_pays_an_open_invoice(self, shop: Shop) -> None:
         made = shop.subscribe()
@@ -389,9 +373,7 @@ class TestPortal:
 
     def test_another_customers_subscription_is_out_of_reach(self, shop: Shop) -> None:
         mine, theirs = shop.subscribe(), shop.subscribe()
-        answer = shop.post(
-            shop.portal(mine["customer"]), action="cancel", subscription=theirs["id"]
-        )
+        answer = shop.post(shop.portal(mine["customer"]), action="cancel", subscription=theirs["id"])
         assert answer.headers["X-Sandbox-Outcome"] == "declined"
         assert shop.subscription(theirs["id"])["cancel_at"] is None
         lost = requests.get(f"{shop.url}/stripe/portal/bps_nobody", timeout=30)
@@ -411,9 +393,7 @@ def test_a_test_clock_moves_only_its_own_customers(shop: Shop) -> None:
     assert ends(shop.subscription(made["id"])) > ends(made)
     assert ends(shop.subscription(outside["id"])) == ends(outside)
     assert [each.id for each in shop.v1.subscriptions.list().data] == [outside["id"]]
-    assert [each.id for each in shop.v1.subscriptions.list({"customer": customer.id}).data] == [
-        made["id"]
-    ]
+    assert [each.id for each in shop.v1.subscriptions.list({"customer": customer.id}).data] == [made["id"]]
     shop.v1.test_helpers.test_clocks.delete(clock.id)
     assert shop.v1.subscriptions.list({"customer": customer.id}).data == []
 

@@ -43,9 +43,7 @@ def test_held_events_wait_for_the_flush(shop: Shop, receiver: Receiver, secret: 
     time.sleep(0.5)
     assert receiver.got == []
     assert shop.events()[0]["pending_webhooks"] == 1
-    missed = shop.v1.events.list(
-        {"delivery_success": False, "types": ["customer.created", "payment_method.attached"]}
-    )
+    missed = shop.v1.events.list({"delivery_success": False, "types": ["customer.created", "payment_method.attached"]})
     assert [event.type for event in missed.data] == ["payment_method.attached", "customer.created"]
     answer = shop.flush()
     assert answer["delivered"] == 3
@@ -59,9 +57,7 @@ def test_held_events_wait_for_the_flush(shop: Shop, receiver: Receiver, secret: 
     assert customer
 
 
-def test_dropped_events_never_come_but_can_be_listed(
-    shop: Shop, receiver: Receiver, secret: str
-) -> None:
+def test_dropped_events_never_come_but_can_be_listed(shop: Shop, receiver: Receiver, secret: str) -> None:
     shop.webhooks("drop")
     shop.customer()
     shop.webhooks("deliver")
@@ -82,9 +78,7 @@ def test_doubled_events_come_twice(shop: Shop, receiver: Receiver, secret: str) 
     assert receiver.got[0][0] == receiver.got[1][0]
 
 
-def test_shuffled_events_all_come_in_another_order(
-    shop: Shop, receiver: Receiver, secret: str
-) -> None:
+def test_shuffled_events_all_come_in_another_order(shop: Shop, receiver: Receiver, secret: str) -> None:
     shop.webhooks("shuffle")
     shop.subscribe()
     expected = shop.story()
@@ -108,9 +102,7 @@ def test_an_endpoint_that_fails_is_tried_again(shop: Shop, receiver: Receiver, s
 
 
 def test_only_asked_for_types_go_to_an_enabled_endpoint(shop: Shop, receiver: Receiver) -> None:
-    made = shop.v1.webhook_endpoints.create(
-        {"url": receiver.url, "enabled_events": ["product.created"]}
-    )
+    made = shop.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["product.created"]})
     shop.customer()
     shop.price()
     receiver.wait(lambda: bool(receiver.got))

@@ -37,12 +37,8 @@ def shop(db: None) -> dict[str, Product]:
         "family": sell("family", prices={"month": 1250}, placement="plan", position=1),
         "support": sell("support", prices={"month": 700, "year": 7000}, placement="general"),
     }
-    made["domain"] = sell(
-        "domain", prices={"month": 200}, placement="general", parent=made["family"]
-    )
-    made["storage_100"] = sell(
-        "storage_100", prices={"month": 150, "year": 1500}, placement="storage", max_quantity=10
-    )
+    made["domain"] = sell("domain", prices={"month": 200}, placement="general", parent=made["family"])
+    made["storage_100"] = sell("storage_100", prices={"month": 150, "year": 1500}, placement="storage", max_quantity=10)
     for plan in ("personal", "family"):
         made[plan].includes.add(cloud)
     Instance.objects.create(

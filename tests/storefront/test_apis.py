@@ -31,9 +31,7 @@ from tests.world import World
 
 def customer(name: str = "carla", email: str = "carla@example.com") -> UserProfile:
     user = User.objects.create(username=name, email=email)
-    return UserProfile.objects.create(
-        user=user, email=email, keycloak_id=f"keycloak-{name}", created_at=clock.now()
-    )
+    return UserProfile.objects.create(user=user, email=email, keycloak_id=f"keycloak-{name}", created_at=clock.now())
 
 
 def error(answer: HttpResponse) -> tuple[int, str, str]:
@@ -72,9 +70,7 @@ def test_a_code_is_worth_nothing_in_another_browser_or_for_another_address(
     assert visitor.api(VERIFY, email="dana@example.com", code=code).status_code == 200
 
 
-def test_five_wrong_codes_burn_the_right_one(
-    shop: dict[str, Product], visitor: Visitor, no_limits: None
-) -> None:
+def test_five_wrong_codes_burn_the_right_one(shop: dict[str, Product], visitor: Visitor, no_limits: None) -> None:
     visitor.at_checkout().api(SEND, email="dana@example.com")
     code = code_mailed()
     for _ in range(5):
@@ -89,9 +85,7 @@ def test_tries_are_limited_before_any_hash_is_computed(
 ) -> None:
     visitor.at_checkout()
     looked: list[str] = []
-    monkeypatch.setattr(
-        "apps.storefront.codes.consume", lambda **asked: looked.append(asked["code"])
-    )
+    monkeypatch.setattr("apps.storefront.codes.consume", lambda **asked: looked.append(asked["code"]))
     answers = [visitor.api(VERIFY, email="dana@example.com", code="123456") for _ in range(7)]
     assert [answer.status_code for answer in answers].count(429) >= 1
     assert len(looked) == [answer.status_code for answer in answers].count(400) <= 5 * 2
@@ -134,9 +128,7 @@ def test_whether_an_address_has_an_account_is_told_to_its_mailbox_only(
     ]
 
 
-def test_a_customers_address_cannot_be_proven_again(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_a_customers_address_cannot_be_proven_again(shop: dict[str, Product], visitor: Visitor) -> None:
     customer()
     visitor.at_checkout().api(SEND, email="carla@example.com")
     for guess in ("", "000000"):
@@ -150,9 +142,7 @@ def test_an_unpaid_try_of_earlier_is_no_account(shop: dict[str, Product], visito
     visitor.proven("carla@example.com")
 
 
-def test_while_a_payment_is_open_the_address_stays(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_while_a_payment_is_open_the_address_stays(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.proven()
     Signup.objects.update(state="checkout", username="dana")
     assert error(visitor.api(SEND, email="other@example.com")) == (409, "in_checkout", "email")
@@ -161,16 +151,12 @@ def test_while_a_payment_is_open_the_address_stays(
 # --- user names ------------------------------------------------------------------------------------------------------
 
 
-def test_names_are_told_only_after_the_mailbox_is_proven(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_names_are_told_only_after_the_mailbox_is_proven(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.at_checkout()
     assert error(visitor.api(VALIDATE, username="free.name")) == (403, "unproven", "email")
 
 
-def test_free_taken_reserved_and_lookalike_names(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_free_taken_reserved_and_lookalike_names(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.proven()
     customer("carla")
     other = Visitor().proven("emil@example.com")
@@ -183,9 +169,7 @@ def test_free_taken_reserved_and_lookalike_names(
     assert [name for name, free in answers.items() if free] == ["dana", "Dana"]
 
 
-def test_asking_for_names_is_limited_per_session(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_asking_for_names_is_limited_per_session(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.proven()
     answers = [visitor.api(VALIDATE, username=f"name{number}").status_code for number in range(22)]
     assert answers[:10] == [200] * 10
@@ -254,9 +238,7 @@ def test_only_post_is_answered(shop: dict[str, Product], visitor: Visitor) -> No
         assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
-def test_the_payment_opens_at_our_prices_with_name_and_seat_reserved(
-    world: World, visitor: Visitor
-) -> None:
+def test_the_payment_opens_at_our_prices_with_name_and_seat_reserved(world: World, visitor: Visitor) -> None:
     visitor.proven()
     visitor.addons(storage_100="2")
     opened = visitor.api(SESSION, **ACCOUNT)
@@ -279,9 +261,7 @@ def test_the_payment_opens_at_our_prices_with_name_and_seat_reserved(
     assert error(rival.api(SESSION, **ACCOUNT)) == (409, "taken", "username")
 
 
-def test_a_product_that_fills_up_meanwhile_offers_its_waitlist(
-    world: World, visitor: Visitor
-) -> None:
+def test_a_product_that_fills_up_meanwhile_offers_its_waitlist(world: World, visitor: Visitor) -> None:
     visitor.proven()
     world.only_room_for(1)
     world.subscriber("emil")
@@ -291,9 +271,7 @@ def test_a_product_that_fills_up_meanwhile_offers_its_waitlist(
     assert visitor.signup.state == "open"
 
 
-def test_while_stripe_is_away_the_answer_is_a_sentence_and_a_time(
-    world: World, visitor: Visitor
-) -> None:
+def test_while_stripe_is_away_the_answer_is_a_sentence_and_a_time(world: World, visitor: Visitor) -> None:
     visitor.proven()
     world.fault("stripe", "http_503")
     answer = visitor.api(SESSION, **ACCOUNT)
@@ -303,9 +281,7 @@ def test_while_stripe_is_away_the_answer_is_a_sentence_and_a_time(
     assert visitor.api(SESSION, **ACCOUNT).status_code == 200
 
 
-def test_sessions_are_limited_per_mailbox_but_a_reload_is_free(
-    world: World, visitor: Visitor
-) -> None:
+def test_sessions_are_limited_per_mailbox_but_a_reload_is_free(world: World, visitor: Visitor) -> None:
     visitor.proven()
     for _ in range(5):
         assert visitor.api(SESSION, **ACCOUNT).status_code == 200

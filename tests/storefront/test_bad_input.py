@@ -55,20 +55,12 @@ def requests(draw: st.DrawFn) -> tuple[str, bytes]:
     """An API and a body it must refuse."""
     url = draw(st.sampled_from(sorted(RIGHT)))
     body = dict(RIGHT[url])
-    kind = draw(
-        st.sampled_from(
-            ["type", "text", "missing", "extra", "deep", "huge", "not_json", "not_object"]
-        )
-    )
+    kind = draw(st.sampled_from(["type", "text", "missing", "extra", "deep", "huge", "not_json", "not_object"]))
     texts = sorted(name for name in body if name not in {"terms", "last_name"})
     if kind == "not_json":
-        return url, draw(
-            st.binary(min_size=1, max_size=60).filter(lambda raw: not raw.strip().startswith(b"{"))
-        )
+        return url, draw(st.binary(min_size=1, max_size=60).filter(lambda raw: not raw.strip().startswith(b"{")))
     if kind == "not_object":
-        return url, json.dumps(
-            draw(NOT_TEXT.filter(lambda value: not isinstance(value, dict)))
-        ).encode()
+        return url, json.dumps(draw(NOT_TEXT.filter(lambda value: not isinstance(value, dict)))).encode()
     if kind == "extra" or not texts:
         body[draw(st.text(min_size=1, max_size=12).map(lambda name: f"x{name}"))] = draw(NOT_TEXT)
     elif kind == "deep":
@@ -88,9 +80,7 @@ def state() -> list[Any]:
     return [list(table._default_manager.order_by("pk").values()) for table in TABLES]
 
 
-def test_bad_input_gets_a_sentence_and_changes_nothing(
-    shop: dict[str, Product], no_limits: None
-) -> None:
+def test_bad_input_gets_a_sentence_and_changes_nothing(shop: dict[str, Product], no_limits: None) -> None:
     visitor = Visitor().proven()
     before = state()
 
@@ -103,9 +93,7 @@ def test_bad_input_gets_a_sentence_and_changes_nothing(
         answer = visitor.client.post(url, body, content_type="application/json")
         assert answer.headers["Content-Type"] == "application/json", (url, body)
         found = answer.json()
-        if (
-            url == VALIDATE and answer.status_code == 200
-        ):  # a name nobody can have is an answer, not an error
+        if url == VALIDATE and answer.status_code == 200:  # a name nobody can have is an answer, not an error
             assert found["username"]["available"] is False
             assert found["username"]["message"]
         else:
@@ -117,9 +105,7 @@ def test_bad_input_gets_a_sentence_and_changes_nothing(
 
 
 def test_forms_bear_any_text(shop: dict[str, Product], no_limits: None) -> None:
-    text = st.text(max_size=80) | st.sampled_from(
-        ["\x00", "a" * 5000, "🙂", "%00", "\r\nSet-Cookie: a=b"]
-    )
+    text = st.text(max_size=80) | st.sampled_from(["\x00", "a" * 5000, "🙂", "%00", "\r\nSet-Cookie: a=b"])
 
     @settings(max_examples=150)
     @given(st.sampled_from(["", "plan/", "addons/", "waitlist/submit/"]), text, text)

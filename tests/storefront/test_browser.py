@@ -11,9 +11,7 @@ from tests.world import World
 
 
 @pytest.fixture
-def site(
-    flushable: None, world: World, live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def site(flushable: None, world: World, live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """The site's address, with the sandbox in Stripe's place."""
     settings.BASE_URL = live_server.url
     settings.STRIPE_JS_URL = f"{world.url}/stripe/js/stripe.js"
@@ -23,9 +21,7 @@ def site(
 
 
 @pytest.mark.browser
-def test_a_customer_signs_up_and_pays_by_clicking(
-    page: Page, site: str, world: World, settings: Any
-) -> None:
+def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: World, settings: Any) -> None:
     complaints: list[str] = []
     page.on(
         "console",

@@ -14,9 +14,7 @@ from tests.storefront.visitor import wrong
 
 HERE = {"purpose": "signup", "address": "dana@example.com", "session": "session-one"}
 # The statement without its counter: what a forgetful hand would have written.
-UNCOUNTED = codes.COUNT_TRY.replace("tries = tries + 1", "tries = tries").replace(
-    "AND tries < %(tries)s", ""
-)
+UNCOUNTED = codes.COUNT_TRY.replace("tries = tries + 1", "tries = tries").replace("AND tries < %(tries)s", "")
 
 
 def burn(code: str, guesses: int) -> bool:
@@ -59,9 +57,7 @@ def test_the_fifth_try_counts_and_the_sixth_does_not(db: None) -> None:
 
 
 @pytest.mark.mutant
-def test_without_the_counter_guessing_would_go_on(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_counter_guessing_would_go_on(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "COUNT_TRY", UNCOUNTED)
     assert burn(codes.issue(**HERE), 9)
 
@@ -134,9 +130,7 @@ def test_sending_and_trying_are_limited_per_mailbox_session_and_visitor(
     assert refused_after(lambda: guess(f"s{next(numbers)}", "192.0.2.4")) == 10
 
 
-def test_five_codes_an_hour_and_ten_a_day_for_one_mailbox(
-    db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_five_codes_an_hour_and_ten_a_day_for_one_mailbox(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     day = 86400 * 20_000
     moments = [day + hour * 3600 + minute * 61 for hour in range(3) for minute in range(6)]
     passed = 0

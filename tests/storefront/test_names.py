@@ -52,10 +52,7 @@ def test_a_name_that_is_taken_can_stand_in_a_mail_and_a_spreadsheet(text: str) -
 
 
 @settings(max_examples=2000)
-@given(
-    st.text(max_size=40)
-    | st.text(alphabet=string.ascii_letters + string.digits + "._-", max_size=34)
-)
+@given(st.text(max_size=40) | st.text(alphabet=string.ascii_letters + string.digits + "._-", max_size=34))
 def test_a_user_name_that_is_taken_is_plain_and_stays_itself(text: str) -> None:
     try:
         name = names.username(text)

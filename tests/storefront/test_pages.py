@@ -10,12 +10,8 @@ from apps.storefront.templatetags.frontdesk_ui import icon, money
 from tests.storefront.visitor import HOME, PAGES, WAITLIST, Visitor
 
 
-def test_joining_the_waitlist_by_form_and_by_json(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
-    assert (
-        "Personal is full" in visitor.get("/onboarding/waitlist/?product=personal").content.decode()
-    )
+def test_joining_the_waitlist_by_form_and_by_json(shop: dict[str, Product], visitor: Visitor) -> None:
+    assert "Personal is full" in visitor.get("/onboarding/waitlist/?product=personal").content.decode()
     answer = visitor.post(WAITLIST, email="dana@example.com", product="personal")
     assert answer.headers["Location"] == "/onboarding/waitlist/"
     assert "You are on the list" in visitor.get("/onboarding/waitlist/").content.decode()
@@ -27,9 +23,7 @@ def test_joining_the_waitlist_by_form_and_by_json(
     }
 
 
-def test_joining_twice_changes_nothing_and_tells_nothing(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_joining_twice_changes_nothing_and_tells_nothing(shop: dict[str, Product], visitor: Visitor) -> None:
     answers = {
         visitor.api(WAITLIST, email=email, product="personal").content.lower()
         for email in ["a@example.com", "A@example.com"]
@@ -60,9 +54,7 @@ def test_recovery_says_what_helps_today(db: None, visitor: Visitor) -> None:
     assert "<form" not in page
 
 
-def test_every_page_is_strict_and_only_the_checkout_lets_stripe_in(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_every_page_is_strict_and_only_the_checkout_lets_stripe_in(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.at_checkout()
     pages = [
         HOME,
@@ -82,11 +74,7 @@ def test_every_page_is_strict_and_only_the_checkout_lets_stripe_in(
         assert " style=" not in body
         assert "<style" not in body
         assert "onclick" not in body
-        assert all(
-            " src=" in tag or tag.startswith("<script src")
-            for tag in body.split("<script")[1:]
-            if tag
-        )
+        assert all(" src=" in tag or tag.startswith("<script src") for tag in body.split("<script")[1:] if tag)
         assert ("js.stripe.com" in policy) == (page == PAGES["checkout"])
 
 
@@ -99,9 +87,9 @@ def test_error_pages_keep_the_look_and_need_no_database() -> None:
     ):
         assert b"site.css" in answer.content
     assert (
-        views_errors.csrf_failure(
-            RequestFactory().post("/", {}, content_type="application/json")
-        ).headers["Content-Type"]
+        views_errors.csrf_failure(RequestFactory().post("/", {}, content_type="application/json")).headers[
+            "Content-Type"
+        ]
         == "application/json"
     )
 
@@ -112,9 +100,7 @@ def test_an_unknown_page_is_a_404_in_the_same_look(db: None) -> None:
     assert b"There is no such page" in answer.content
 
 
-@pytest.mark.parametrize(
-    "color", ["#2f5d50", "#ffffff", "#000000", "#ffcc00", "#e11d48", "#1d4ed8", "#7a7a7a"]
-)
+@pytest.mark.parametrize("color", ["#2f5d50", "#ffffff", "#000000", "#ffcc00", "#e11d48", "#1d4ed8", "#7a7a7a"])
 def test_any_brand_color_is_made_readable(color: str) -> None:
     brand = brand_colors.parse(color)
     assert brand_colors.contrast(brand_colors.ink(brand), brand) >= 4.5
@@ -123,9 +109,7 @@ def test_any_brand_color_is_made_readable(color: str) -> None:
         assert brand_colors.contrast(brand_colors.readable(brand, on=on), on) >= 4.5
 
 
-def test_the_stylesheet_carries_brand_and_product_colors(
-    shop: dict[str, Product], settings: object
-) -> None:
+def test_the_stylesheet_carries_brand_and_product_colors(shop: dict[str, Product], settings: object) -> None:
     Product.objects.filter(slug="nextcloud").update(color="#0a6cbd")
     answer = Client().get("/onboarding/brand.css")
     assert answer.headers["Content-Type"].startswith("text/css")

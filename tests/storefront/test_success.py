@@ -30,9 +30,7 @@ def payer(world: World) -> Visitor:
     return visitor
 
 
-def test_the_page_finishes_by_itself_when_every_webhook_is_lost(
-    world: World, payer: Visitor
-) -> None:
+def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, payer: Visitor) -> None:
     address = f"{PAGES['success']}?session_id={payer.signup.checkout_session_id}"
     page = payer.get(address).content.decode()
     assert "We are getting your account ready" in page
@@ -85,9 +83,7 @@ def test_a_missing_place_is_said_and_the_login_is_offered(world: World, payer: V
     payer.get(STATE)
     world.work()
     profile = payer.signup.profile
-    SeatWait.objects.create(
-        profile=profile, product=Product.objects.get(slug="nextcloud"), since=clock.now()
-    )
+    SeatWait.objects.create(profile=profile, product=Product.objects.get(slug="nextcloud"), since=clock.now())
     answer = payer.get(STATE).json()  # type: ignore[attr-defined]
     assert [stage["state"] for stage in answer["stages"]] == ["done", "done", "held", "done"]
     assert (answer["finished"], answer["usable"]) == (False, True)

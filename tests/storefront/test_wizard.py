@@ -29,24 +29,18 @@ def test_a_step_opens_only_when_all_before_it_are_answered(
 
 
 @pytest.mark.parametrize("asked", range(1, 3))
-def test_a_later_step_cannot_be_answered_early(
-    shop: dict[str, Product], visitor: Visitor, asked: int
-) -> None:
+def test_a_later_step_cannot_be_answered_early(shop: dict[str, Product], visitor: Visitor, asked: int) -> None:
     for answer in ANSWERS[asked:]:
         assert answer(visitor).headers["Location"] == HOME
     assert not Signup.objects.exists()
 
 
-def test_looking_at_the_welcome_page_keeps_nothing(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_looking_at_the_welcome_page_keeps_nothing(shop: dict[str, Product], visitor: Visitor) -> None:
     assert visitor.get(HOME).status_code == 200
     assert not Signup.objects.exists()
 
 
-def test_answers_survive_a_reload_and_can_be_changed(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_answers_survive_a_reload_and_can_be_changed(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.at_checkout()
     assert 'value="Dana"' in visitor.get(HOME).content.decode()
     visitor.welcome("Dora")
@@ -64,13 +58,9 @@ def test_answers_survive_a_reload_and_can_be_changed(
     assert "Total per year" in page
 
 
-def test_the_total_follows_the_price_table_and_never_the_form(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_the_total_follows_the_price_table_and_never_the_form(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.welcome()
-    visitor.post(
-        PAGES["plan"], plan="personal", interval="month", price="1", unit_amount="1", amount="1"
-    )
+    visitor.post(PAGES["plan"], plan="personal", interval="month", price="1", unit_amount="1", amount="1")
     visitor.addons(storage_100="2", personal="0", family="1", unit_amount="1")
     order = Shop.load().order(visitor.signup)
     assert order is not None
@@ -109,9 +99,7 @@ def test_a_choice_that_is_not_offered_is_refused_with_a_sentence(
     assert visitor.signup.basket == {}
 
 
-def test_an_addon_of_a_plan_comes_with_that_plan(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_an_addon_of_a_plan_comes_with_that_plan(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.welcome()
     assert visitor.plan("family", "month", "domain").status_code == 302
     assert visitor.signup.basket == {"family": 1, "domain": 1}
@@ -133,18 +121,14 @@ def test_a_quantity_out_of_bounds_is_refused_next_to_its_field(
     "name",
     ["", "   ", "x" * 65, "www.spam.com", "https://a.b", "<b>", "=1+1", "a\x00b", "@you", "123"],
 )
-def test_a_first_name_that_is_none_is_refused(
-    shop: dict[str, Product], visitor: Visitor, name: str
-) -> None:
+def test_a_first_name_that_is_none_is_refused(shop: dict[str, Product], visitor: Visitor, name: str) -> None:
     answer = visitor.welcome(name)
     assert answer.status_code == 400
     assert 'id="first-name-error" role="alert">P' in answer.content.decode()
     assert not Signup.objects.exists()
 
 
-def test_a_full_plan_offers_the_waitlist_and_cannot_be_chosen(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_a_full_plan_offers_the_waitlist_and_cannot_be_chosen(shop: dict[str, Product], visitor: Visitor) -> None:
     Instance.objects.update(allocated_seats=2)
     visitor.welcome()
     page = visitor.get(PAGES["plan"]).content.decode()
@@ -162,26 +146,20 @@ def test_without_plans_the_site_says_so(db: None, visitor: Visitor) -> None:
     assert "no plan on offer" in visitor.get(PAGES["plan"]).content.decode()
 
 
-def test_without_storage_for_the_plan_the_step_is_passed(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_without_storage_for_the_plan_the_step_is_passed(shop: dict[str, Product], visitor: Visitor) -> None:
     Product.objects.filter(slug="storage_100").update(is_active=False)
     visitor.welcome()
     assert visitor.plan().headers["Location"] == PAGES["checkout"]
     assert visitor.get(PAGES["checkout"]).status_code == 200
 
 
-def test_a_plan_that_is_withdrawn_meanwhile_leads_back_to_the_plans(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_a_plan_that_is_withdrawn_meanwhile_leads_back_to_the_plans(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.at_checkout()
     ProductPrice.objects.filter(product__slug="personal").update(is_active=False)
     assert visitor.get(PAGES["checkout"]).headers["Location"] == PAGES["plan"]
 
 
-def test_a_checkout_that_ran_out_goes_on_with_the_answers_kept(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_a_checkout_that_ran_out_goes_on_with_the_answers_kept(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.proven()
     Signup.objects.update(state="expired")
     assert visitor.get(PAGES["checkout"]).status_code == 200
@@ -191,9 +169,7 @@ def test_a_checkout_that_ran_out_goes_on_with_the_answers_kept(
     assert fresh.email_proven_at == old.email_proven_at
 
 
-def test_who_has_paid_is_led_to_the_success_page(
-    shop: dict[str, Product], visitor: Visitor
-) -> None:
+def test_who_has_paid_is_led_to_the_success_page(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.proven()
     Signup.objects.update(state="paid")
     for page in STEPS[1:]:
@@ -229,9 +205,7 @@ def test_the_plan_page_needs_the_same_few_queries_however_much_is_sold(
         visitor.get(PAGES["plan"])
     for number in range(20):
         more = Product.objects.create(slug=f"more_{number}", name="More", placement="general")
-        ProductPrice.objects.create(
-            product=more, stripe_price_id=f"m{number}", interval="month", unit_amount=100
-        )
+        ProductPrice.objects.create(product=more, stripe_price_id=f"m{number}", interval="month", unit_amount=100)
     with CaptureQueriesContext(connection) as many:
         visitor.get(PAGES["plan"])
     assert len(many) == len(few) <= 8

@@ -35,15 +35,9 @@ class CapsDialog(ReasonDialog):
 
     model = Instance
     form_before_template = "console/dialogs/caps.html"
-    soft_cap = forms.IntegerField(
-        min_value=0, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
-    )
-    allocation_cap = forms.IntegerField(
-        min_value=1, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
-    )
-    hard_cap = forms.IntegerField(
-        min_value=2, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget
-    )
+    soft_cap = forms.IntegerField(min_value=0, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+    allocation_cap = forms.IntegerField(min_value=1, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
+    hard_cap = forms.IntegerField(min_value=2, max_value=1_000_000, widget=UnfoldAdminIntegerFieldWidget)
 
     @override
     def prepare(self) -> None:
@@ -51,9 +45,7 @@ class CapsDialog(ReasonDialog):
             self.fields[name].initial = getattr(self.target, name)
 
     @override
-    def get_before_template_context(
-        self, request: HttpRequest, object_id: str | None = None
-    ) -> dict[str, Any]:
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The instance as it is."""
         return {
             "instance": self.target,
@@ -111,9 +103,7 @@ class InstanceForm(forms.ModelForm[Any]):
 def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Instances with their live seats counted by state, in the same query."""
     states = ("assigned", "retained", "held")
-    counts: dict[str, Any] = {
-        state: Count("seats", filter=Q(seats__state=state)) for state in states
-    }
+    counts: dict[str, Any] = {state: Count("seats", filter=Q(seats__state=state)) for state in states}
     found: QuerySet[Any] = rows.annotate(**counts)
     return found
 
@@ -212,13 +202,9 @@ class InstanceAdmin(ConsoleAdmin):
         """Set the three caps; nobody is evicted."""
         data = form.cleaned_data
         caps = {name: data[name] for name in CAPS}
-        found = allocation.change_caps(
-            instance=form.target, actor=form.actor, reason=data["reason"], **caps
-        )
+        found = allocation.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
         over = found.allocated_seats - found.hard_cap
-        return f"{found} has new caps." + (
-            f" It is {over} over its hard cap; nobody was evicted." if over > 0 else ""
-        )
+        return f"{found} has new caps." + (f" It is {over} over its hard cap; nobody was evicted." if over > 0 else "")
 
     @dialog_action(
         title="Open or close", permission="change_capacity", form=OpenDialog, icon="door_open",

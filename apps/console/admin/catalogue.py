@@ -26,9 +26,7 @@ class ProductForm(CatalogueForm):
     """A product, with its lists as lines of text."""
 
     features = LinesField(required=False, help_text="One line of the pricing page on each line.")
-    grants = NumbersField(
-        required=False, help_text="Numbers that add up, one on each line, e.g. storage_gb = 100"
-    )
+    grants = NumbersField(required=False, help_text="Numbers that add up, one on each line, e.g. storage_gb = 100")
 
     class Meta:
         model = Product
@@ -37,9 +35,7 @@ class ProductForm(CatalogueForm):
             "parent", "max_quantity", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
         )  # fmt: skip
         # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
-        widgets: ClassVar[dict[str, Any]] = {
-            "color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})
-        }
+        widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})}
         help_texts: ClassVar[dict[str, Any]] = {
             "is_app": "People log in to it. It gives the attribute has_ and its slug."
         }
@@ -103,9 +99,7 @@ class CatalogueAdmin(ConsoleAdmin):
     @override
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Save what the row points at, then write the timeline: both are in the same transaction."""
-        before = (
-            {name: _value(form.initial.get(name)) for name in form.changed_data} if change else {}
-        )
+        before = {name: _value(form.initial.get(name)) for name in form.changed_data} if change else {}
         super().save_related(request, form, formsets, change)
         after = {name: _value(form.cleaned_data.get(name)) for name in form.changed_data}
         audit.record(
@@ -186,19 +180,13 @@ class ProductAdmin(CatalogueAdmin):
     def gives(self, row: Any) -> str:
         """Apps and numbers."""
         apps = [app.slug for app in ([row] if row.is_app else []) + list(row.includes.all())]
-        return (
-            ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
-        )
+        return ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
 
     @admin.display(description="Prices")
     def price_list(self, row: Any) -> str:
         """The prices new customers are offered."""
         return (
-            ", ".join(
-                f"{money(price.unit_amount, price.currency)} / {price.interval}"
-                for price in row.offered
-            )
-            or "–"
+            ", ".join(f"{money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered) or "–"
         )
 
     @override

@@ -91,9 +91,7 @@ class EventAdmin(ConsoleAdmin):
         found = _job_of(row)
         if found is None:
             return SafeString("–")
-        return format_html(
-            "{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error
-        )
+        return format_html("{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error)
 
     @admin.display(description="Body")
     def content(self, row: InboundEvent) -> SafeString:
@@ -120,12 +118,8 @@ class EventAdmin(ConsoleAdmin):
         if job is not None and job.state in STUCK:
             retry_job(job, actor=form.actor, reason=reason)
         else:
-            lane = (
-                job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
-            )
-            jobs.defer(
-                KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane
-            )
+            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
+            jobs.defer(KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
         forget()
         return f"{event.stripe_event_id} will be looked at again."
 

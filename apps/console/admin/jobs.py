@@ -30,9 +30,7 @@ class RetryDialog(ReasonDialog):
     form_before_template = "console/dialogs/job.html"
 
     @override
-    def get_before_template_context(
-        self, request: HttpRequest, object_id: str | None = None
-    ) -> dict[str, Any]:
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The job."""
         return {"job": self.target}
 
@@ -44,12 +42,7 @@ class RetryAllDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        kinds = (
-            Job.objects.filter(state__in=STUCK)
-            .order_by("kind")
-            .values_list("kind", flat=True)
-            .distinct()
-        )
+        kinds = Job.objects.filter(state__in=STUCK).order_by("kind").values_list("kind", flat=True).distinct()
         field: Any = self.fields["kind"]
         field.choices = [("", "All kinds"), *((kind, kind) for kind in kinds)]
         field.help_text = f"At most {AT_ONCE} at once, the oldest first."

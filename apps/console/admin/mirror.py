@@ -41,11 +41,7 @@ class MirrorAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Only the columns shown; the rest are properties over the JSON."""
-        rows: QuerySet[Any] = (
-            super()
-            .get_queryset(request)
-            .only("id", "created", "livemode", "metadata", "stripe_data")
-        )
+        rows: QuerySet[Any] = super().get_queryset(request).only("id", "created", "livemode", "metadata", "stripe_data")
         return rows
 
     @admin.display(description="Live", boolean=True)
@@ -57,10 +53,7 @@ class MirrorAdmin(ConsoleAdmin):
     def about_text(self, row: Any) -> str:
         """A name, a number or a description."""
         data = row.stripe_data
-        found = (
-            data.get(name)
-            for name in ("email", "name", "nickname", "number", "description", "reason")
-        )
+        found = (data.get(name) for name in ("email", "name", "nickname", "number", "description", "reason"))
         return next((str(text)[:80] for text in found if text), "–")
 
     @admin.display(description="State")

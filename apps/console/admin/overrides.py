@@ -85,11 +85,7 @@ class OverrideAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what stands can be lifted."""
         row = self.get_object(request, str(object_id))
-        return (
-            super().get_actions_detail(request, object_id)
-            if row and standing(row) == "standing"
-            else []
-        )
+        return super().get_actions_detail(request, object_id) if row and standing(row) == "standing" else []
 
     @dialog_action(
         title="Lift", permission="override_access", form=LiftDialog, icon="lock_open",

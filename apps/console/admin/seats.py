@@ -45,9 +45,7 @@ class MoveDialog(ConfirmedDialog):
         )
         field: Any = self.fields["instance"]
         field.queryset = others
-        field.label_from_instance = lambda row: (
-            f"{row.name}: {row.allocated_seats} of {row.hard_cap} seats"
-        )
+        field.label_from_instance = lambda row: f"{row.name}: {row.allocated_seats} of {row.hard_cap} seats"
 
 
 @admin.register(Seat)
@@ -110,9 +108,7 @@ class SeatAdmin(ConsoleAdmin):
         data, profile = form.cleaned_data, form.target.profile
         if form.target.state == Seat.State.RELEASED:
             raise BadInput("A released seat cannot be moved.")
-        moved = allocation.move(
-            seat=form.target, instance=data["instance"], actor=form.actor, reason=data["reason"]
-        )
+        moved = allocation.move(seat=form.target, instance=data["instance"], actor=form.actor, reason=data["reason"])
         reconcile.enqueue(profile, reason=f"seat moved by {form.actor}")
         return f"{profile} sits on {moved.instance} now."
 
@@ -121,9 +117,7 @@ class SeatAdmin(ConsoleAdmin):
         """Nothing can be done to a released seat."""
         found = super().get_actions_detail(request, object_id)
         live = (
-            Seat.objects.exclude(state=Seat.State.RELEASED).filter(pk=object_id)
-            if str(object_id).isdigit()
-            else None
+            Seat.objects.exclude(state=Seat.State.RELEASED).filter(pk=object_id) if str(object_id).isdigit() else None
         )
         return found if live is not None and live.exists() else []
 

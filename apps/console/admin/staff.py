@@ -69,6 +69,4 @@ class GroupAdmin(ConsoleAdmin):
             .order_by("content_type__app_label", "codename")
         )
         names = ((f"{right.content_type.app_label}: {right.name}",) for right in found)
-        return format_html(
-            '<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names) or "–"
-        )
+        return format_html('<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names) or "–")

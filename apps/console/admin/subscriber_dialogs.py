@@ -19,9 +19,7 @@ class PlanDialog(ReasonDialog):
     form_before_template = "console/dialogs/plan.html"
 
     @override
-    def get_before_template_context(
-        self, request: HttpRequest, object_id: str | None = None
-    ) -> dict[str, Any]:
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The plan, or the sentence why there is none now."""
         return person.plan_of(self.target)
 
@@ -33,9 +31,7 @@ class SeatsDialog(ReasonDialog):
     form_before_template = "console/dialogs/seats.html"
 
     @override
-    def get_before_template_context(
-        self, request: HttpRequest, object_id: str | None = None
-    ) -> dict[str, Any]:
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The products without a seat, and whether there is room."""
         return {"missing": person.missing_seats(self.target)}
 
@@ -47,9 +43,7 @@ class PasswordDialog(ReasonDialog):
     form_before_template = "console/dialogs/password.html"
 
     @override
-    def get_before_template_context(
-        self, request: HttpRequest, object_id: str | None = None
-    ) -> dict[str, Any]:
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The subscriber."""
         return {"profile": self.target}
 
@@ -58,9 +52,7 @@ class HoldDialog(ConfirmedDialog):
     """A hold: perhaps with an end."""
 
     model = UserProfile
-    until = LastDayField(
-        required=False, help_text="The last day of the hold. Empty: until staff lift it."
-    )
+    until = LastDayField(required=False, help_text="The last day of the hold. Empty: until staff lift it.")
 
 
 class GrantDialog(ReasonDialog):

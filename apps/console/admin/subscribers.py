@@ -93,19 +93,14 @@ class SubscriberAdmin(ConsoleAdmin):
     @admin.display(description="Seats")
     def seat_list(self, row: Any) -> str:
         """The instances of the live seats."""
-        return (
-            ", ".join(seat.instance.slug for seat in row.seats.all() if seat.state != "released")
-            or "–"
-        )
+        return ", ".join(seat.instance.slug for seat in row.seats.all() if seat.state != "released") or "–"
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With what the list shows of the related rows, in two more queries."""
         rows = super().get_queryset(request)
         return rows.prefetch_related(  # type: ignore[no-any-return]
-            Prefetch(
-                "items", UserSubscriptionItem.objects.select_related("product").order_by("pk")
-            ),
+            Prefetch("items", UserSubscriptionItem.objects.select_related("product").order_by("pk")),
             "seats__instance",
         )
 
@@ -188,9 +183,7 @@ class SubscriberAdmin(ConsoleAdmin):
     def hold(self, _request: HttpRequest, form: HoldDialog) -> str:
         """Put a hold on."""
         until = form.cleaned_data["until"]
-        overrides.hold(
-            profile=form.target, actor=form.actor, reason=form.cleaned_data["reason"], until=until
-        )
+        overrides.hold(profile=form.target, actor=form.actor, reason=form.cleaned_data["reason"], until=until)
         return f"{form.target} is on hold{f' until {when(until)}' if until else ''}."
 
     @dialog_action(
@@ -216,9 +209,7 @@ class SubscriberAdmin(ConsoleAdmin):
     def no_suspend(self, _request: HttpRequest, form: NoSuspendDialog) -> str:
         """Be patient."""
         data = form.cleaned_data
-        overrides.no_suspend(
-            profile=form.target, until=data["until"], actor=form.actor, reason=data["reason"]
-        )
+        overrides.no_suspend(profile=form.target, until=data["until"], actor=form.actor, reason=data["reason"])
         return f"{form.target} is not suspended for a late payment until {when(data['until'])}."
 
 

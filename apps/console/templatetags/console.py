@@ -53,11 +53,7 @@ def badge(key: str, text: str = "") -> SafeString:
 def subject(entry: AuditEntry) -> SafeString:
     """Whom a timeline line is about, linked where there is a page."""
     text, url = timeline.subject_of(entry)
-    return (
-        format_html('<a class="fd-link" href="{}">{}</a>', url, text)
-        if url
-        else format_html("{}", text)
-    )
+    return format_html('<a class="fd-link" href="{}">{}</a>', url, text) if url else format_html("{}", text)
 
 
 @register.simple_tag

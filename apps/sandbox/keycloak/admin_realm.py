@@ -31,9 +31,7 @@ def list_groups(call: Call) -> HttpResponse:
     brief = call.flag("briefRepresentation", default=True)
     text = call.query.get("search", "")
     rows = call.page([row for row in groups.children(None) if groups.contains(row, text)])
-    return listing(
-        [groups.as_json(row, brief=brief, access=_access(call), search=text) for row in rows]
-    )
+    return listing([groups.as_json(row, brief=brief, access=_access(call), search=text) for row in rows])
 
 
 def count_groups(_call: Call) -> HttpResponse:
@@ -224,9 +222,7 @@ the_realm = admin(
     PUT=(refuse, rights.ANYBODY),
     DELETE=(refuse, rights.ANYBODY),
 )
-user_profile = admin(
-    GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY)
-)
+user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
 clients = admin(GET=(list_clients, frozenset({"view-clients"})), POST=(refuse, rights.ANYBODY))
 client = admin(
     GET=(get_client, frozenset({"view-clients"})),

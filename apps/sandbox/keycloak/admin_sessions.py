@@ -74,11 +74,7 @@ def delete_consent(call: Call, user_id: str, client_id: str) -> HttpResponse:
 
 def _offline_of(user_id: str, client_id: str = "") -> list[Row]:
     rows = realm.state()["offline"].values()
-    return [
-        row
-        for row in rows
-        if row["user"] == user_id and (not client_id or client_id in row["clients"])
-    ]
+    return [row for row in rows if row["user"] == user_id and (not client_id or client_id in row["clients"])]
 
 
 logout = admin(POST=(logout_user, rights.MANAGE))

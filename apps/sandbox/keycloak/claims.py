@@ -112,9 +112,7 @@ def service_answer(client: Row, user: Row) -> Row:
         sub=user["id"],
         azp=client["clientId"],
         aud="realm-management",
-        resource_access={
-            name: {"roles": list(roles)} for name, roles in user["clientRoles"].items()
-        },
+        resource_access={name: {"roles": list(roles)} for name, roles in user["clientRoles"].items()},
         scope="",
         era=tokens.era(user),
     )

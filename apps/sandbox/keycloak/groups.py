@@ -96,9 +96,7 @@ def _repath(group: Row) -> None:
         _repath(child)
 
 
-def as_json(
-    group: Row, *, brief: bool, count: bool = True, access: Row | None = None, search: str = ""
-) -> Row:
+def as_json(group: Row, *, brief: bool, count: bool = True, access: Row | None = None, search: str = "") -> Row:
     """Keycloak's representation. `search`: also show those below whose name contains it."""
     shown: Row = {"id": group["id"], "name": group["name"], "path": group["path"]}
     if group["parentId"]:
@@ -120,9 +118,7 @@ def as_json(
 
 def contains(group: Row, text: str) -> bool:
     """Whether this group or one below it has `text` in its name."""
-    return text.lower() in group["name"].lower() or any(
-        contains(child, text) for child in children(group["id"])
-    )
+    return text.lower() in group["name"].lower() or any(contains(child, text) for child in children(group["id"]))
 
 
 def of_user(user: Row) -> list[Row]:

@@ -48,9 +48,7 @@ def _done(request: HttpRequest, said: Row, user: Row) -> HttpResponse:
         request,
         "message",
         {
-            "title": "Your email address has been verified."
-            if verified
-            else "Your account has been updated.",
+            "title": "Your email address has been verified." if verified else "Your account has been updated.",
             "back": said["reduri"] or (redirects.home(client) if client else ""),
         },
     )

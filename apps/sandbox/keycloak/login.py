@@ -127,9 +127,7 @@ def _login(wish: Row) -> Row:
 
 
 def _back(wish: Row, **values: str) -> HttpResponse:
-    where = redirects.with_query(
-        wish["redirect_uri"], **values, state=wish.get("state", ""), iss=realm.url()
-    )
+    where = redirects.with_query(wish["redirect_uri"], **values, state=wish.get("state", ""), iss=realm.url())
     return HttpResponseRedirect(where)
 
 

@@ -81,11 +81,7 @@ def _end(request: HttpRequest, sid: str, target: str) -> HttpResponse:
 
 
 def _out(request: HttpRequest, target: str) -> HttpResponse:
-    response = (
-        HttpResponseRedirect(target)
-        if target
-        else show(request, "message", {"title": "You are logged out"})
-    )
+    response = HttpResponseRedirect(target) if target else show(request, "message", {"title": "You are logged out"})
     response.delete_cookie(COOKIE, path=f"/keycloak/realms/{realm.name()}/", samesite="Lax")
     return response
 

@@ -98,9 +98,7 @@ def _by_code(request: HttpRequest, client: Row) -> Row:
     scope = code["scope"]
     if "offline_access" in scope.split():
         session = sessions.keep_offline(session, client["clientId"])
-    return claims.answer(
-        user=user, client=client, session=session, scope=scope, nonce=code["nonce"]
-    )
+    return claims.answer(user=user, client=client, session=session, scope=scope, nonce=code["nonce"])
 
 
 def _check_proof(verifier: str, challenge: str) -> None:
@@ -137,9 +135,7 @@ def _by_refresh_token(request: HttpRequest, client: Row) -> Row:
         raise failed(400, "invalid_grant", "Token is not active")
     user, session = _holder(said, client)
     sessions.touch(session)
-    return claims.answer(
-        user=user, client=client, session=session, scope=said["scope"], nonce=said["nonce"]
-    )
+    return claims.answer(user=user, client=client, session=session, scope=said["scope"], nonce=said["nonce"])
 
 
 def _holder(said: Row, client: Row) -> tuple[Row, Row]:

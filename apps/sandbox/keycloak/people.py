@@ -214,9 +214,7 @@ def search(query: dict[str, str]) -> list[Row]:
         if text.startswith("id:"):
             wanted = text.removeprefix("id:").strip()
             return [row for row in rows if row["id"] == wanted]
-        return [
-            row for row in _people(rows) if all(_found(row, word) for word in text.lower().split())
-        ]
+        return [row for row in _people(rows) if all(_found(row, word) for word in text.lower().split())]
     if not any(query.get(key) for key in FILTERS):
         return _people(rows)
     return [row for row in rows if _matches(row, query)]
@@ -252,6 +250,4 @@ def _matches(row: Row, query: dict[str, str]) -> bool:
     pairs = re.findall(r'([^\s:"]+):(?:"([^"]*)"|(\S+))', query.get("q", ""))
     if query.get("q") and not pairs:
         return not row["serviceAccountClientId"]
-    return all(
-        (quoted or plain) in row["attributes"].get(name, []) for name, quoted, plain in pairs
-    )
+    return all((quoted or plain) in row["attributes"].get(name, []) for name, quoted, plain in pairs)

@@ -14,9 +14,7 @@ Row = dict[str, Any]
 NAMES = ("username", "email", "firstName", "lastName")
 USERNAME = re.compile(r"[^<>&\"'\s$%!#?§,;:*~/\\|^=\[\]{}()`\x00-\x1f\x7f]+")
 PERSON = re.compile(r"[^<>&\"$%!#?§;*~/\\|^=\[\]{}()\x00-\x1f\x7f]+")
-EMAIL = re.compile(
-    r"[^@\s\"<>()\[\],;:\\\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
-)
+EMAIL = re.compile(r"[^@\s\"<>()\[\],;:\\\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def check(values: dict[str, list[str]]) -> None:
@@ -40,9 +38,7 @@ def _complaints(declared: Row, values: list[str]) -> list[Row]:
         for value in values:
             broken = _broken(rule, config, value)
             if broken is not None:
-                found.append(
-                    {"field": name, "errorMessage": broken[0], "params": [name, *broken[1]]}
-                )
+                found.append({"field": name, "errorMessage": broken[0], "params": [name, *broken[1]]})
     return found
 
 
@@ -73,11 +69,7 @@ def _length(config: Row, value: str) -> tuple[str, list[Any]] | None:
 def kept(attributes: dict[str, list[str]]) -> dict[str, list[str]]:
     """Those of an administrator's attributes that are stored: declared ones, undeclared by policy, no empty values."""
     profile = realm.state()["profile"]
-    declared = {
-        row["name"]
-        for row in profile["attributes"]
-        if "admin" in row.get("permissions", {}).get("edit", [])
-    }
+    declared = {row["name"] for row in profile["attributes"] if "admin" in row.get("permissions", {}).get("edit", [])}
     all_are = profile.get("unmanagedAttributePolicy") in {"ENABLED", "ADMIN_EDIT"}
     return {
         name: [value for value in values if value]

@@ -14,9 +14,7 @@ def allowed(client: Row, uri: str) -> bool:
 def allowed_after_logout(client: Row, uri: str) -> bool:
     """Whether `uri` is one of the client's addresses for after the logout ("+": the redirect addresses)."""
     patterns = client["attributes"].get("post.logout.redirect.uris", "+").split("##")
-    return any(
-        allowed(client, uri) if pattern == "+" else _fits(pattern, uri) for pattern in patterns
-    )
+    return any(allowed(client, uri) if pattern == "+" else _fits(pattern, uri) for pattern in patterns)
 
 
 def _fits(pattern: str, uri: str) -> bool:

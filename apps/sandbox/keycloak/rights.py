@@ -93,9 +93,7 @@ def admin(**by_method: tuple[Handler, frozenset[str]]) -> Handler:
     return view
 
 
-def _chosen(
-    by_method: dict[str, tuple[Handler, frozenset[str]]], method: str
-) -> tuple[Handler, frozenset[str]]:
+def _chosen(by_method: dict[str, tuple[Handler, frozenset[str]]], method: str) -> tuple[Handler, frozenset[str]]:
     found = by_method.get(method) or by_method.get("ANY")
     if found is None:
         raise failed(405 if method == "PATCH" else 404)

@@ -62,8 +62,7 @@ def public_keys() -> list[Row]:
     for key in keys():
         numbers = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_private(key["pem"]).public_key()))
         shown.append(
-            {"kid": key["kid"], "kty": "RSA", "alg": "RS256", "use": "sig"}
-            | {"n": numbers["n"], "e": numbers["e"]}
+            {"kid": key["kid"], "kty": "RSA", "alg": "RS256", "use": "sig"} | {"n": numbers["n"], "e": numbers["e"]}
         )
     return shown
 
@@ -71,9 +70,7 @@ def public_keys() -> list[Row]:
 def sign(claims: Row, *, typ: str = "JWT") -> str:
     """A token others can verify with the realm's public keys."""
     key = keys()[0]
-    return jwt.encode(
-        claims, _private(key["pem"]), algorithm="RS256", headers={"kid": key["kid"], "typ": typ}
-    )
+    return jwt.encode(claims, _private(key["pem"]), algorithm="RS256", headers={"kid": key["kid"], "typ": typ})
 
 
 def seal(claims: Row) -> str:

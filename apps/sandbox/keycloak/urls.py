@@ -50,9 +50,7 @@ urlpatterns = [
     _admin(f"{USER}/consents", admin_sessions.consents),
     _admin(f"{USER}/consents/(?P<client_id>[^/]+)", admin_sessions.consent),
     _admin(f"{USER}/role-mappings", admin_realm.role_mappings),
-    _admin(
-        f"{USER}/(?:role-mappings/.*|impersonation|federated-identity.*)", admin_realm.forbidden
-    ),
+    _admin(f"{USER}/(?:role-mappings/.*|impersonation|federated-identity.*)", admin_realm.forbidden),
     _admin("/groups", admin_realm.top_groups),
     _admin("/groups/count", admin_realm.groups_count),
     _admin(GROUP, admin_realm.group),

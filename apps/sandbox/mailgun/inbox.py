@@ -65,9 +65,7 @@ def newest_first(to: str = "") -> list[dict[str, Any]]:
     """The mails, newest first; with `to` only those whose receiver contains it, in any case."""
     wanted = to.strip().lower()
     return [
-        mail
-        for mail in reversed(store.data["mails"])
-        if any(wanted in receiver.lower() for receiver in mail["to"])
+        mail for mail in reversed(store.data["mails"]) if any(wanted in receiver.lower() for receiver in mail["to"])
     ]
 
 

@@ -88,9 +88,7 @@ def _missing(fields: QueryDict) -> HttpResponse | None:
     if not fields.get("subject"):
         return _bad("subject parameter is missing")
     if not any(fields.get(name) for name in ("text", "html", "amp-html", "template")):
-        return _bad(
-            "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified"
-        )
+        return _bad("Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified")
     return None
 
 
@@ -136,18 +134,14 @@ def _letter_of_mime(mime: EmailMessage, fields: QueryDict) -> inbox.Letter:
 
 
 def _prefixed(fields: QueryDict, prefix: str) -> dict[str, str]:
-    return {
-        name.removeprefix(prefix): str(fields[name]) for name in fields if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): str(fields[name]) for name in fields if name.startswith(prefix)}
 
 
 def _queue(domain: str, letter: inbox.Letter) -> HttpResponse:
     letter.headers["domain"] = domain
     inbox.deliver(letter)
     when = clock.now_utc().strftime("%Y%m%d%H%M%S")
-    return JsonResponse(
-        {"id": f"<{when}.{secrets.token_hex(8)}@{domain}>", "message": "Queued. Thank you."}
-    )
+    return JsonResponse({"id": f"<{when}.{secrets.token_hex(8)}@{domain}>", "message": "Queued. Thank you."})
 
 
 urlpatterns = [

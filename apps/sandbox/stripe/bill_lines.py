@@ -4,9 +4,7 @@ from apps.sandbox.stripe import periods, timeline
 from apps.sandbox.stripe.records import Obj, blank, find, new_id
 
 
-def line(
-    item: Obj, *, amount: int, period: tuple[int, int], proration: bool = False, words: str = ""
-) -> Obj:
+def line(item: Obj, *, amount: int, period: tuple[int, int], proration: bool = False, words: str = "") -> Obj:
     """An invoice line of a subscription item; its invoice is filled in when it joins one."""
     price, quantity = item["price"], item["quantity"]
     made = blank("line_item", amount=amount, subtotal=amount, currency=price["currency"])
@@ -72,9 +70,5 @@ def rate_text(price: Obj) -> str:
     if not price["recurring"]:
         return text
     count = price["recurring"]["interval_count"]
-    every_text = (
-        price["recurring"]["interval"]
-        if count == 1
-        else f"{count} {price['recurring']['interval']}s"
-    )
+    every_text = price["recurring"]["interval"] if count == 1 else f"{count} {price['recurring']['interval']}s"
     return f"{text} / {every_text}"

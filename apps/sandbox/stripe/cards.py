@@ -77,9 +77,7 @@ def make(
     card = CARDS.get(number)
     if card is None:
         message = "Your card number is incorrect." if number else "Your card number is incomplete."
-        raise card_error(
-            code="incorrect_number", decline_code=None, message=message, param="number"
-        )
+        raise card_error(code="incorrect_number", decline_code=None, message=message, param="number")
     method = blank("payment_method")
     method["billing_details"].update(name=name or None, email=email or None)
     if card.brand == "bank":
@@ -117,11 +115,7 @@ def outcome(method: Obj, *, on_session: bool, authenticated: bool) -> str:
     """What charging it does: "ok", "dispute", "inquiry", "processing", "authenticate" or a decline's code."""
     customer = find("customer", method["customer"])
     notes = private(method["id"])
-    if (
-        customer is not None
-        and not on_session
-        and private(customer["id"]).get("payments") == "fail"
-    ):
+    if customer is not None and not on_session and private(customer["id"]).get("payments") == "fail":
         return "insufficient_funds"
     result = card_of(method).charge
     if result == "authenticate_once":

@@ -21,9 +21,7 @@ from apps.sandbox.stripe.routing import route
 
 def given(params: Obj, *names: str) -> Obj:
     """Those of `names` that were given; an empty text unsets."""
-    return {
-        name: (None if params[name] == "" else params[name]) for name in names if name in params
-    }
+    return {name: (None if params[name] == "" else params[name]) for name in names if name in params}
 
 
 @route("POST /v1/products")
@@ -107,9 +105,7 @@ def delete_product(_params: Obj, identifier: str) -> Obj:
     """Delete a product that has no price."""
     product = get("product", identifier)
     if any(price["product"] == identifier for price in every("price")):
-        raise invalid(
-            "This product cannot be deleted because it has one or more user-created prices."
-        )
+        raise invalid("This product cannot be deleted because it has one or more user-created prices.")
     forget("product", identifier)
     emit("product.deleted", product)
     return {"id": identifier, "object": "product", "deleted": True}
@@ -133,15 +129,9 @@ def create_price(params: Obj) -> Obj:
             "unit_amount",
         )
     product = (
-        get("product", params["product"], "product")
-        if "product" in params
-        else create_product(params["product_data"])
+        get("product", params["product"], "product") if "product" in params else create_product(params["product_data"])
     )
-    amount = (
-        params["unit_amount"]
-        if "unit_amount" in params
-        else round(float(params["unit_amount_decimal"]))
-    )
+    amount = params["unit_amount"] if "unit_amount" in params else round(float(params["unit_amount_decimal"]))
     if amount < 0:
         raise invalid("Invalid non-negative integer", "unit_amount", "parameter_invalid_integer")
     lookup_key = _free_lookup_key(params)
@@ -179,9 +169,7 @@ def _recurring(wish: Obj | None) -> Obj | None:
 
 def _free_lookup_key(params: Obj) -> str | None:
     wanted: str | None = params.get("lookup_key") or None
-    holder = next(
-        (price for price in every("price") if wanted and price["lookup_key"] == wanted), None
-    )
+    holder = next((price for price in every("price") if wanted and price["lookup_key"] == wanted), None)
     if holder is None:
         return wanted
     if not params.get("transfer_lookup_key"):
@@ -195,11 +183,7 @@ def _free_lookup_key(params: Obj) -> str | None:
 def update_price(params: Obj, identifier: str) -> Obj:
     """Change what may change of a price: not its amount."""
     price = get("price", identifier)
-    key = (
-        _free_lookup_key(params)
-        if params.get("lookup_key") not in (None, "", price["lookup_key"])
-        else None
-    )
+    key = _free_lookup_key(params) if params.get("lookup_key") not in (None, "", price["lookup_key"]) else None
     with change(price, "price.updated"):
         price.update(given(params, "active", "nickname", "tax_behavior", "lookup_key"))
         if key:
@@ -215,9 +199,7 @@ def list_prices(params: Obj) -> Obj:
     if "lookup_keys" in params:
         found = [price for price in found if price["lookup_key"] in params["lookup_keys"]]
     for name, value in params.get("recurring", {}).items():
-        found = [
-            price for price in found if price["recurring"] and price["recurring"].get(name) == value
-        ]
+        found = [price for price in found if price["recurring"] and price["recurring"].get(name) == value]
     return lists.page(found, params, "/v1/prices")
 
 

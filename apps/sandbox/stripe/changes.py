@@ -12,15 +12,11 @@ def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Ob
     subscriptions.set_items(subscription, made.items)
     if made.restarted:
         subscription["billing_cycle_anchor"] = moment
-        return collection.bill(
-            subscription, reason="subscription_update", items=made.restarted, extra=made.prorations
-        )
+        return collection.bill(subscription, reason="subscription_update", items=made.restarted, extra=made.prorations)
     if not made.prorations:
         return None
     if behaviour == "always_invoice":
-        return collection.bill(
-            subscription, reason="subscription_update", items=[], extra=made.prorations
-        )
+        return collection.bill(subscription, reason="subscription_update", items=[], extra=made.prorations)
     notes = private(subscription["id"])
     notes["waiting_lines"] = [*notes.get("waiting_lines", []), *made.prorations]
     return None
@@ -32,9 +28,7 @@ def update(subscription: Obj, params: Obj) -> None:
         "metadata",
         "cancellation_details",
     }:
-        raise invalid(
-            "A canceled subscription can only update its cancellation_details and metadata."
-        )
+        raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
     moment = params.get("proration_date", timeline.now())
     behaviour = params.get("proration_behavior", "create_prorations")
     made = None
@@ -72,9 +66,7 @@ def _plain(subscription: Obj, params: Obj) -> None:
         if name in params:
             subscription[name] = params[name] or None
     if "default_payment_method" in params:
-        subscription["default_payment_method"] = _own_method(
-            subscription, params["default_payment_method"]
-        )
+        subscription["default_payment_method"] = _own_method(subscription, params["default_payment_method"])
     if "pause_collection" in params:
         pause = params["pause_collection"] or None
         subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
@@ -98,9 +90,7 @@ def _own_method(subscription: Obj, wanted: str) -> str | None:
 
 
 def _cancellation(subscription: Obj, params: Obj) -> None:
-    details = {
-        name: value or None for name, value in params.get("cancellation_details", {}).items()
-    }
+    details = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
     if "cancel_at" in params and params.get("cancel_at_period_end"):
         raise invalid(
             "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
@@ -133,9 +123,7 @@ def _trial(subscription: Obj, wish: int | str) -> Obj | None:
                 "current_period_start": now,
                 "current_period_end": periods.step(now, item["price"]["recurring"], 1),
             }
-        return collection.bill(
-            subscription, reason="subscription_update", items=subscriptions.items_of(subscription)
-        )
+        return collection.bill(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
     moment = int(wish)
     if moment <= now:
         raise invalid("`trial_end` must be in the future.", "trial_end")
@@ -158,12 +146,6 @@ def _discounts(subscription: Obj, params: Obj) -> None:
         if "discount" in wish:
             subscription["discounts"].append(get("discount", wish["discount"], "discounts")["id"])
             continue
-        code = (
-            get("promotion_code", wish["promotion_code"], "discounts")
-            if "promotion_code" in wish
-            else None
-        )
-        coupon = get(
-            "coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts"
-        )
+        code = get("promotion_code", wish["promotion_code"], "discounts") if "promotion_code" in wish else None
+        coupon = get("coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts")
         subscriptions.give_discount(subscription, coupon=coupon, code=code)

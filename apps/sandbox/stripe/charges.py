@@ -54,9 +54,7 @@ def draft(intent: Obj, method: Obj) -> Obj:
     return charge
 
 
-def move_money(
-    *, amount: int, currency: str, source: str, kind: str, description: str | None = None
-) -> Obj:
+def move_money(*, amount: int, currency: str, source: str, kind: str, description: str | None = None) -> Obj:
     """A balance transaction; Stripe's fee is 2.9 % + 30 on charges, nothing else."""
     fee = round(amount * 0.029) + 30 if kind == "charge" else 0
     details = (

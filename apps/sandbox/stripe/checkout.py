@@ -68,9 +68,7 @@ def create_session(params: Obj) -> Obj:
     else:
         session["client_secret"] = f"{session['id']}_secret_{random_text(54)}"
     add(session)
-    timeline.plan(
-        "expire", session["id"], session["expires_at"], customer["test_clock"] if customer else None
-    )
+    timeline.plan("expire", session["id"], session["expires_at"], customer["test_clock"] if customer else None)
     return session
 
 
@@ -114,10 +112,7 @@ def _line_items(params: Obj, mode: str) -> list[Obj]:
         return []
     if not params.get("line_items"):
         raise missing_parameter("line_items")
-    items = [
-        _line_item(wish, f"line_items[{number}]")
-        for number, wish in enumerate(params["line_items"])
-    ]
+    items = [_line_item(wish, f"line_items[{number}]") for number, wish in enumerate(params["line_items"])]
     recurring = [item for item in items if item["price"]["recurring"]]
     if mode == "payment" and recurring:
         words = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices."
@@ -152,11 +147,7 @@ def _price(session: Obj, items: list[Obj], params: Obj) -> None:
     for item in items:
         if trial and item["price"]["recurring"]:
             item |= {"amount_subtotal": 0, "amount_total": 0}
-        off = (
-            round(item["amount_subtotal"] * coupon["percent_off"] / 100)
-            if coupon and coupon["percent_off"]
-            else 0
-        )
+        off = round(item["amount_subtotal"] * coupon["percent_off"] / 100) if coupon and coupon["percent_off"] else 0
         item |= {"amount_discount": off, "amount_total": item["amount_subtotal"] - off}
     subtotal = sum(item["amount_subtotal"] for item in items)
     off = sum(item["amount_discount"] for item in items)
@@ -201,9 +192,7 @@ def _mode_fields(session: Obj, params: Obj) -> None:
         session["customer_creation"] = "always"
     if session["customer"] or session["customer_email"]:
         owner = find("customer", session["customer"]) or {}
-        session["customer_details"] = details(
-            owner.get("email") or session["customer_email"], owner.get("name")
-        )
+        session["customer_details"] = details(owner.get("email") or session["customer_email"], owner.get("name"))
 
 
 def details(email: str | None, name: str | None) -> Obj:
@@ -239,16 +228,10 @@ def update_session(params: Obj, identifier: str) -> Obj:
 @route("GET /v1/checkout/sessions")
 def list_sessions(params: Obj) -> Obj:
     """Sessions by customer, status, subscription, payment intent."""
-    found = lists.matching(
-        every("checkout.session"), params, "customer", "status", "subscription", "payment_intent"
-    )
+    found = lists.matching(every("checkout.session"), params, "customer", "status", "subscription", "payment_intent")
     if "customer_details" in params:
         wanted = params["customer_details"].get("email")
-        found = [
-            session
-            for session in found
-            if (session["customer_details"] or {}).get("email") == wanted
-        ]
+        found = [session for session in found if (session["customer_details"] or {}).get("email") == wanted]
     return lists.page(found, params, "/v1/checkout/sessions")
 
 

@@ -42,9 +42,7 @@ def asset(_request: HttpRequest, name: str) -> HttpResponse:
     """A script or style of the stand-in."""
     if name not in ASSETS:
         raise Http404
-    response = HttpResponse(
-        (STATIC / name).read_bytes(), content_type=f"{ASSETS[name]}; charset=utf-8"
-    )
+    response = HttpResponse((STATIC / name).read_bytes(), content_type=f"{ASSETS[name]}; charset=utf-8")
     response["Access-Control-Allow-Origin"] = "*"
     response["Cache-Control"] = "no-cache"
     return response
@@ -86,9 +84,7 @@ def _moment(session: Obj) -> int | None:
     return timeline.frozen(owner["test_clock"]) if owner else None
 
 
-def _show(
-    request: HttpRequest, template: str, context: Obj, outcome: str, status: int = 200
-) -> HttpResponse:
+def _show(request: HttpRequest, template: str, context: Obj, outcome: str, status: int = 200) -> HttpResponse:
     response = render(request, f"sandbox/stripe/{template}", context, status=status)
     response["X-Sandbox-Outcome"] = outcome
     return response
@@ -121,9 +117,7 @@ def read_card(request: HttpRequest) -> tuple[str, tuple[int, int]]:
     if request.POST.get("bank"):
         return "000123456789", (12, 2034)
     number = re.sub(r"[\s-]", "", request.POST.get("card", ""))
-    parts = re.fullmatch(
-        r"\s*(\d{1,2})\s*/?\s*(\d{2}|\d{4})\s*", request.POST.get("exp", "") or "12/34"
-    )
+    parts = re.fullmatch(r"\s*(\d{1,2})\s*/?\s*(\d{2}|\d{4})\s*", request.POST.get("exp", "") or "12/34")
     if parts is None or not 1 <= int(parts[1]) <= 12:
         raise ApiError(402, "Your card's expiration date is incomplete.")
     return number, (int(parts[1]), int(parts[2]) % 100 + 2000)
@@ -132,7 +126,9 @@ def read_card(request: HttpRequest) -> tuple[str, tuple[int, int]]:
 def _submit(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpResponse:
     answer = request.POST.get("authentication", "")
     if answer == "fail":
-        words = "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+        words = (
+            "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+        )
         return _form(request, session, embedded=embedded, error=words)
     try:
         number, exp = read_card(request)
@@ -177,10 +173,7 @@ def money(session: Obj) -> str:
 
 def card_buttons() -> list[Obj]:
     """The test cards a page offers."""
-    return [
-        {"number": " ".join(re.findall(".{4}", number)), "says": cards.CARDS[number].says}
-        for number in SHOWN
-    ]
+    return [{"number": " ".join(re.findall(".{4}", number)), "says": cards.CARDS[number].says} for number in SHOWN]
 
 
 def _form(request: HttpRequest, session: Obj, *, embedded: bool, error: str = "") -> HttpResponse:

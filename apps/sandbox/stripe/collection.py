@@ -11,9 +11,7 @@ from apps.sandbox.stripe.records import Obj, find, get, private, root
 DAY = 86_400
 
 
-def collect(
-    invoice: Obj, method: Obj | None, *, on_session: bool = False, authenticated: bool = False
-) -> str:
+def collect(invoice: Obj, method: Obj | None, *, on_session: bool = False, authenticated: bool = False) -> str:
     """Try to get an open invoice paid: "succeeded", "failed", "action" or "processing"."""
     if invoice["amount_remaining"] <= 0:
         invoices.mark_paid(invoice)
@@ -77,9 +75,7 @@ def _follow_failed(invoice: Obj, *, counted: bool) -> None:
         invoice["attempted"] = True
         invoice["attempt_count"] += 1 if counted else 0
         invoice["next_payment_attempt"] = (
-            None
-            if first or invoice["collection_method"] != "charge_automatically"
-            else _next_try(invoice)
+            None if first or invoice["collection_method"] != "charge_automatically" else _next_try(invoice)
         )
     emit("invoice.payment_failed", invoice)
     if subscription is None or first or subscription["status"] in subscriptions.ENDED:
@@ -111,9 +107,7 @@ def _give_up(subscription: Obj) -> None:
         subscriptions.set_status(subscription, "unpaid")
 
 
-def bill(
-    subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] | None = None
-) -> Obj:
+def bill(subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] | None = None) -> Obj:
     """A draft invoice for the present period of `items`, with what waited for the next invoice."""
     waiting = private(subscription["id"]).pop("waiting_lines", [])
     lines = [*waiting, *(extra or []), *subscriptions.lines_of(subscription, items)]
@@ -140,9 +134,7 @@ def start(
 ) -> str:
     """The first invoice of a fresh subscription: the story from `invoice.created` to its first state."""
     emit("customer.subscription.created", subscription)
-    invoice = bill(
-        subscription, reason="subscription_create", items=subscriptions.items_of(subscription)
-    )
+    invoice = bill(subscription, reason="subscription_create", items=subscriptions.items_of(subscription))
     if subscription["collection_method"] == "send_invoice":
         subscriptions.set_status(
             subscription,

@@ -23,25 +23,18 @@ SETTLE_SECONDS = 4 * 86_400
 
 def address_after(session: Obj) -> str | None:
     """Where the customer goes after completing it."""
-    template = (
-        session["success_url"] if session["ui_mode"] == "hosted_page" else session.get("return_url")
-    )
+    template = session["success_url"] if session["ui_mode"] == "hosted_page" else session.get("return_url")
     return template.replace(TEMPLATE, session["id"]) if template else None
 
 
-def complete(
-    session: Obj, *, number: str, name: str, email: str, exp: tuple[int, int], authenticated: bool
-) -> str:
+def complete(session: Obj, *, number: str, name: str, email: str, exp: tuple[int, int], authenticated: bool) -> str:
     """The customer pressed Pay: "done" or "authenticate"; ApiError 402 for a card that is refused, nothing changed then."""
     if session["status"] != "open":
         raise invalid("This Checkout Session is no longer open.")
     free = not session["amount_total"] and session["mode"] != "setup"
     needs_card = not (free and session.get("payment_method_collection") == "if_required")
     method = cards.make(number, name=name, email=email, exp=exp) if needs_card or number else None
-    if (
-        method is not None
-        and _verdict(session, method, free=free, authenticated=authenticated) == "authenticate"
-    ):
+    if method is not None and _verdict(session, method, free=free, authenticated=authenticated) == "authenticate":
         return "authenticate"
     customer = _customer(session, name=name, email=email)
     if method is not None and customer is not None:
@@ -53,9 +46,7 @@ def complete(
         name or (customer["name"] if customer else None),
     )
     work: dict[str, Any] = {"subscription": _subscribe, "payment": _pay, "setup": _set_up}
-    session["payment_status"] = (
-        "no_payment_required" if free or session["mode"] == "setup" else "paid"
-    )
+    session["payment_status"] = "no_payment_required" if free or session["mode"] == "setup" else "paid"
     work[session["mode"]](session, customer, method, authenticated)
     session |= {"status": "complete", "url": None, "client_secret": None}
     timeline.plan("expire", session["id"], None)
@@ -90,11 +81,7 @@ def _customer(session: Obj, *, name: str, email: str) -> Obj | None:
         return owner
     if session["mode"] == "payment" and session["customer_creation"] == "if_required":
         return None
-    wish = {
-        key: value
-        for key, value in (("email", email or session["customer_email"]), ("name", name))
-        if value
-    }
+    wish = {key: value for key, value in (("email", email or session["customer_email"]), ("name", name)) if value}
     owner = customers.create_customer(wish)
     session["customer"] = owner["id"]
     return owner
@@ -104,9 +91,7 @@ def _subscribe(session: Obj, customer: Obj, method: Obj | None, authenticated: b
     notes = private(session["id"])
     data = notes["subscription_data"]
     wishes: list[tuple[Obj, int, Obj]] = [
-        (item["price"], item["quantity"], {})
-        for item in notes["line_items"]
-        if item["price"]["recurring"]
+        (item["price"], item["quantity"], {}) for item in notes["line_items"] if item["price"]["recurring"]
     ]
     subscription = subscriptions.begin(customer=customer, wishes=wishes, trial_end=trial_end(data))
     merge_metadata(subscription, data.get("metadata"))
@@ -121,9 +106,7 @@ def _subscribe(session: Obj, customer: Obj, method: Obj | None, authenticated: b
         for item in notes["line_items"]
         if not item["price"]["recurring"]
     ]
-    result = collection.start(
-        subscription, method=method, on_session=True, authenticated=authenticated
-    )
+    result = collection.start(subscription, method=method, on_session=True, authenticated=authenticated)
     session |= {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}
     if result == "processing":
         session["payment_status"] = "unpaid"
@@ -141,17 +124,14 @@ def _pay(session: Obj, customer: Obj | None, method: Obj | None, authenticated: 
     )
     merge_metadata(intent, data.get("metadata"))
     session["payment_intent"] = intent["id"]
-    if (
-        payments.confirm(intent, method, on_session=True, authenticated=authenticated)
-        == "processing"
-    ):
+    if payments.confirm(intent, method, on_session=True, authenticated=authenticated) == "processing":
         session["payment_status"] = "unpaid"
 
 
 def _set_up(session: Obj, customer: Obj | None, method: Obj | None, _authenticated: bool) -> None:
-    session["setup_intent"] = payments.make_setup_intent(
-        customer=customer["id"] if customer else None, method=method
-    )["id"]
+    session["setup_intent"] = payments.make_setup_intent(customer=customer["id"] if customer else None, method=method)[
+        "id"
+    ]
 
 
 def settle(session: Obj, *, paid: bool) -> None:

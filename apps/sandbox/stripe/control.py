@@ -56,9 +56,7 @@ def _payments(wish: Obj) -> Obj:
 
 def _dispute(wish: Obj) -> Obj:
     charge = get("charge", wish["charge"])
-    return returns.open_dispute(
-        charge, inquiry=bool(wish.get("inquiry")), reason=wish.get("reason", "fraudulent")
-    )
+    return returns.open_dispute(charge, inquiry=bool(wish.get("inquiry")), reason=wish.get("reason", "fraudulent"))
 
 
 def _close_dispute(wish: Obj) -> Obj:
@@ -99,17 +97,9 @@ def _silent(wish: Obj) -> Obj:
 
 def _pairs(value: object, name: str) -> list[tuple[str, str]]:
     if isinstance(value, dict):
-        return [
-            pair
-            for key, inner in value.items()
-            for pair in _pairs(inner, f"{name}[{key}]" if name else key)
-        ]
+        return [pair for key, inner in value.items() for pair in _pairs(inner, f"{name}[{key}]" if name else key)]
     if isinstance(value, list):
-        return [
-            pair
-            for number, inner in enumerate(value)
-            for pair in _pairs(inner, f"{name}[{number}]")
-        ]
+        return [pair for number, inner in enumerate(value) for pair in _pairs(inner, f"{name}[{number}]")]
     if isinstance(value, bool):
         return [(name, "true" if value else "false")]
     return [(name, "" if value is None else str(value))]

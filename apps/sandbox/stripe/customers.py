@@ -26,9 +26,7 @@ def create_customer(params: Obj) -> Obj:
     """A customer, perhaps on a test clock, perhaps with a payment method."""
     if "test_clock" in params:
         get("test_helpers.test_clock", params["test_clock"], "test_clock")
-    customer = new(
-        "customer", invoice_prefix=random_text(8).upper(), test_clock=params.get("test_clock")
-    )
+    customer = new("customer", invoice_prefix=random_text(8).upper(), test_clock=params.get("test_clock"))
     _apply(customer, params)
     emit("customer.created", customer)
     if "payment_method" in params:
@@ -60,9 +58,7 @@ def _apply(customer: Obj, params: Obj) -> None:
         customer["preferred_locales"] = params["preferred_locales"]
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default is not None:
-        customer["invoice_settings"]["default_payment_method"] = (
-            _own_method(customer, default) if default else None
-        )
+        customer["invoice_settings"]["default_payment_method"] = _own_method(customer, default) if default else None
     merge_metadata(customer, params.get("metadata"))
 
 
@@ -119,10 +115,7 @@ def delete_customer(_params: Obj, identifier: str) -> Obj:
 
     customer = get("customer", identifier)
     for subscription in every("subscription"):
-        if (
-            subscription["customer"] == identifier
-            and subscription["status"] not in subscriptions.ENDED
-        ):
+        if subscription["customer"] == identifier and subscription["status"] not in subscriptions.ENDED:
             subscriptions.end(subscription, reason="cancellation_requested")
     for method in every("payment_method"):
         if method["customer"] == identifier:
@@ -172,9 +165,7 @@ def create_payment_method(params: Obj) -> Obj:
     number = details.get("number") or cards.MAGIC.get(details.get("token", ""), "")
     if params.get("type", "card") == "us_bank_account":
         number = "000123456789"
-    method = cards.make(
-        number.replace(" ", ""), exp=(details.get("exp_month", 12), details.get("exp_year", 2034))
-    )
+    method = cards.make(number.replace(" ", ""), exp=(details.get("exp_month", 12), details.get("exp_year", 2034)))
     _details(method, params)
     return add(method)
 
@@ -196,11 +187,7 @@ def update_payment_method(params: Obj, identifier: str) -> Obj:
     method = get("payment_method", identifier)
     with change(method, "payment_method.updated"):
         method.get("card", {}).update(
-            {
-                key: value
-                for key, value in params.get("card", {}).items()
-                if key in {"exp_month", "exp_year"}
-            }
+            {key: value for key, value in params.get("card", {}).items() if key in {"exp_month", "exp_year"}}
         )
         _details(method, params)
     return method
@@ -223,9 +210,7 @@ def detach_payment_method(_params: Obj, identifier: str) -> Obj:
     """Take a method from its customer."""
     method = get("payment_method", identifier)
     if method["customer"] is None:
-        raise invalid(
-            "The payment method you provided is not attached to a customer so detachment is impossible."
-        )
+        raise invalid("The payment method you provided is not attached to a customer so detachment is impossible.")
     detach(method)
     return method
 
@@ -250,9 +235,7 @@ def list_payment_methods(params: Obj) -> Obj:
 def list_customer_methods(params: Obj, identifier: str) -> Obj:
     """Payment methods of the customer in the address."""
     get("customer", identifier)
-    own = lists.matching(
-        every("payment_method"), {**params, "customer": identifier}, "customer", "type"
-    )
+    own = lists.matching(every("payment_method"), {**params, "customer": identifier}, "customer", "type")
     return lists.page(own, params, f"/v1/customers/{identifier}/payment_methods")
 
 

@@ -24,9 +24,7 @@ def renew(subscription: Obj) -> None:
     if subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
         cancel(subscription)
         return
-    due = [
-        item for item in subscriptions.items_of(subscription) if item["current_period_end"] <= now
-    ]
+    due = [item for item in subscriptions.items_of(subscription) if item["current_period_end"] <= now]
     with change(subscription, "customer.subscription.updated"):
         for item in due:
             start = item["current_period_end"]

@@ -6,9 +6,7 @@ from typing import Any
 class ApiError(Exception):
     """An answer other than 200. `saved` says if an Idempotency-Key keeps it (Stripe keeps what began to execute)."""
 
-    def __init__(
-        self, status: int, message: str, *, kind: str = "invalid_request_error", **fields: Any
-    ) -> None:
+    def __init__(self, status: int, message: str, *, kind: str = "invalid_request_error", **fields: Any) -> None:
         super().__init__(message)
         self.status = status
         self.saved = status == 402 or status >= 500

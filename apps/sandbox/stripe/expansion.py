@@ -12,9 +12,7 @@ NEVER = {"id", "object", "url", "client_secret", "client_reference_id", "metadat
 
 
 def _line_items(session: Obj) -> Obj:
-    return lists.listing(
-        private(session["id"])["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items"
-    )
+    return lists.listing(private(session["id"])["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
 def _payments(invoice: Obj) -> Obj:
@@ -33,8 +31,7 @@ def _subscriptions(customer: Obj) -> Obj:
     own = [
         made
         for made in every("subscription")
-        if made["customer"] == customer["id"]
-        and made["status"] not in {"canceled", "incomplete_expired"}
+        if made["customer"] == customer["id"] and made["status"] not in {"canceled", "incomplete_expired"}
     ]
     return lists.listing(own[::-1], f"/v1/customers/{customer['id']}/subscriptions")
 
@@ -65,9 +62,7 @@ def expanded(answer: Obj, paths: list[str]) -> Obj:
     for path in paths:
         steps = path.split(".")
         if len([step for step in steps if step != "data"]) > DEEPEST:
-            raise invalid(
-                f"You cannot expand more than {DEEPEST} levels of a property: {path}", "expand"
-            )
+            raise invalid(f"You cannot expand more than {DEEPEST} levels of a property: {path}", "expand")
         _expand(made, steps, path)
     return made
 
@@ -88,9 +83,7 @@ def _expand(node: object, steps: list[str], path: str) -> None:
     elif isinstance(node.get(field), str):
         node[field] = _looked_up(field, node[field], path)
     elif isinstance(node.get(field), list):
-        node[field] = [
-            _looked_up(field, each, path) if isinstance(each, str) else each for each in node[field]
-        ]
+        node[field] = [_looked_up(field, each, path) if isinstance(each, str) else each for each in node[field]]
     _expand(node.get(field), steps[1:], path)
 
 

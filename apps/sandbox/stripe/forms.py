@@ -14,9 +14,7 @@ from urllib.parse import parse_qsl
 
 from apps.sandbox.stripe.errors import ApiError, invalid, missing_parameter, unknown_parameter
 
-PARAMETERS: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "parameters.json").read_text()
-)
+PARAMETERS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "parameters.json").read_text())
 PRIMITIVES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "string": (r".{0,5000}", str),
     "integer": (r"-?[0-9]{1,15}", int),

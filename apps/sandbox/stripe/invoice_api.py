@@ -21,11 +21,7 @@ def list_invoices(params: Obj) -> Obj:
     """Invoices by customer, subscription, status."""
     found = lists.matching(every("invoice"), params, "customer", "status", "collection_method")
     if "subscription" in params:
-        found = [
-            invoice
-            for invoice in found
-            if invoices.subscription_of(invoice) == params["subscription"]
-        ]
+        found = [invoice for invoice in found if invoices.subscription_of(invoice) == params["subscription"]]
     return lists.page(found, params, "/v1/invoices")
 
 
@@ -52,9 +48,7 @@ def update_invoice(params: Obj, identifier: str) -> Obj:
     """Change an invoice's words, metadata or whether it goes on by itself."""
     invoice = get("invoice", identifier)
     with change(invoice, "invoice.updated"):
-        invoice.update(
-            {name: params[name] or None for name in ("description", "footer") if name in params}
-        )
+        invoice.update({name: params[name] or None for name in ("description", "footer") if name in params})
         invoice["auto_advance"] = params.get("auto_advance", invoice["auto_advance"])
         merge_metadata(invoice, params.get("metadata"))
     return invoice
@@ -112,9 +106,7 @@ def pay(invoice: Obj, method_id: str | None, *, on_session: bool) -> None:
     usual = subscriptions.method_of(subscription) if subscription else None
     method = customers.resolve(method_id) if method_id else usual
     if method is None:
-        raise invalid(
-            "There is no default_payment_method set on this Customer or Invoice. Please set one."
-        )
+        raise invalid("There is no default_payment_method set on this Customer or Invoice. Please set one.")
     if method["customer"] is None:
         customers.attach(method, invoice["customer"])
     result = collection.collect(invoice, method, on_session=on_session)
@@ -151,11 +143,7 @@ def list_invoice_payments(params: Obj) -> Obj:
     found = lists.matching(every("invoice_payment"), params, "invoice", "status")
     payment = params.get("payment", {})
     if "payment_intent" in payment:
-        found = [
-            each
-            for each in found
-            if each["payment"].get("payment_intent") == payment["payment_intent"]
-        ]
+        found = [each for each in found if each["payment"].get("payment_intent") == payment["payment_intent"]]
     return lists.page(found, params, "/v1/invoice_payments")
 
 

@@ -72,11 +72,7 @@ def apply_discounts(invoice: Obj, subscription: Obj) -> None:
     for discount_id in subscription["discounts"]:
         discount = get("discount", discount_id)
         coupon = private(discount_id)["coupon"]
-        if (
-            discount["end"] is not None
-            and discount["end"] <= timeline.now()
-            and coupon["duration"] != "once"
-        ):
+        if discount["end"] is not None and discount["end"] <= timeline.now() and coupon["duration"] != "once":
             continue
         if coupon["duration"] == "once" and private(discount_id).get("used") not in (
             None,
@@ -84,20 +80,14 @@ def apply_discounts(invoice: Obj, subscription: Obj) -> None:
         ):
             continue
         private(discount_id)["used"] = (
-            invoice["id"]
-            if invoice["billing_reason"] != "upcoming"
-            else private(discount_id).get("used")
+            invoice["id"] if invoice["billing_reason"] != "upcoming" else private(discount_id).get("used")
         )
         left = coupon["amount_off"] or 0
         for each in invoice["lines"]["data"]:
             rest = each["amount"] - sum(taken["amount"] for taken in each["discount_amounts"])
             if not each["discountable"] or rest <= 0:
                 continue
-            off = (
-                round(rest * coupon["percent_off"] / 100)
-                if coupon["percent_off"]
-                else min(rest, left)
-            )
+            off = round(rest * coupon["percent_off"] / 100) if coupon["percent_off"] else min(rest, left)
             left -= off if coupon["amount_off"] else 0
             each["discount_amounts"].append({"amount": off, "discount": discount_id})
             each["discounts"] = [*each["discounts"], discount_id]
@@ -151,9 +141,7 @@ def finalize(invoice: Obj) -> None:
     invoice["status_transitions"]["finalized_at"] = timeline.now()
     timeline.plan("finalize", invoice["id"], None)
     if invoice["amount_due"] > 0:
-        words = {"subscription_create": "Subscription creation"}.get(
-            invoice["billing_reason"], "Subscription update"
-        )
+        words = {"subscription_create": "Subscription creation"}.get(invoice["billing_reason"], "Subscription update")
         intent = payments.make_intent(
             amount=invoice["amount_due"],
             currency=invoice["currency"],
@@ -199,11 +187,7 @@ def close(invoice: Obj, status: str) -> None:
     """End an unpaid invoice: "void" or "uncollectible"."""
     kind = "invoice.voided" if status == "void" else "invoice.marked_uncollectible"
     intent = intent_of(invoice)
-    if (
-        status == "void"
-        and intent is not None
-        and intent["status"] not in {"succeeded", "canceled"}
-    ):
+    if status == "void" and intent is not None and intent["status"] not in {"succeeded", "canceled"}:
         payments.cancel_intent(intent, "void_invoice")
     with change(invoice, "invoice.updated", kind):
         invoice |= {"status": status, "auto_advance": False, "next_payment_attempt": None}

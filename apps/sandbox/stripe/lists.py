@@ -16,9 +16,7 @@ def page(found: list[Obj], params: Obj, url: str) -> Obj:
     """One page of `found` (oldest first) as `limit`, `starting_after` and `ending_before` ask."""
     limit = params.get("limit", 10)
     if not 1 <= limit <= 100:
-        raise invalid(
-            "Invalid integer: limit must be between 1 and 100", "limit", "parameter_invalid_integer"
-        )
+        raise invalid("Invalid integer: limit must be between 1 and 100", "limit", "parameter_invalid_integer")
     newest = [thing for thing in reversed(found) if _created_fits(thing, params.get("created"))]
     before = "ending_before" in params
     if before:
@@ -51,11 +49,7 @@ def _created_fits(thing: Obj, wish: Any) -> bool:
 def matching(found: list[Obj], params: Obj, *fields: str) -> list[Obj]:
     """Those whose fields equal the parameters of the same name that were given."""
     wanted = {field: params[field] for field in fields if field in params}
-    return [
-        thing
-        for thing in found
-        if all(thing.get(field) == value for field, value in wanted.items())
-    ]
+    return [thing for thing in found if all(thing.get(field) == value for field, value in wanted.items())]
 
 
 def search(found: list[Obj], params: Obj, url: str) -> Obj:

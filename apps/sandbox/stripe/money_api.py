@@ -76,9 +76,7 @@ def confirm_intent(params: Obj, identifier: str) -> Obj:
     else:
         result = payments.confirm(intent, method, on_session=on_session)
     if result == "failed":
-        raise cards.decline(
-            intent["last_payment_error"]["decline_code"], payment_intent=dict(intent)
-        )
+        raise cards.decline(intent["last_payment_error"]["decline_code"], payment_intent=dict(intent))
     return intent
 
 
@@ -98,9 +96,7 @@ def cancel_intent(params: Obj, identifier: str) -> Obj:
 @route("GET /v1/payment_intents")
 def list_intents(params: Obj) -> Obj:
     """Intents of a customer."""
-    return lists.page(
-        lists.matching(every("payment_intent"), params, "customer"), params, "/v1/payment_intents"
-    )
+    return lists.page(lists.matching(every("payment_intent"), params, "customer"), params, "/v1/payment_intents")
 
 
 @route("GET /v1/payment_intents/search")

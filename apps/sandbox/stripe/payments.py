@@ -54,9 +54,7 @@ def _succeed(intent: Obj, method: Obj) -> None:
         "paid": True,
         "status": "succeeded",
     }
-    charge["outcome"] = charges.outcome(
-        "approved_by_network", "authorized", None, "Payment complete."
-    )
+    charge["outcome"] = charges.outcome("approved_by_network", "authorized", None, "Payment complete.")
     charge["balance_transaction"] = charges.move_money(
         amount=charge["amount"],
         currency=charge["currency"],
@@ -144,9 +142,7 @@ def settle(intent: Obj, *, paid: bool) -> None:
             charge |= {
                 "paid": True,
                 "status": "succeeded",
-                "outcome": charges.outcome(
-                    "approved_by_network", "authorized", None, "Payment complete."
-                ),
+                "outcome": charges.outcome("approved_by_network", "authorized", None, "Payment complete."),
             }
             charge["balance_transaction"] = charges.move_money(
                 amount=charge["amount"],
@@ -194,9 +190,7 @@ def cancel_intent(intent: Obj, reason: str | None = None) -> None:
 
 def make_setup_intent(*, customer: str | None, method: Obj | None) -> Obj:
     """A setup intent, succeeded when a method is given."""
-    intent = blank(
-        "setup_intent", customer=customer, payment_method=method["id"] if method else None
-    )
+    intent = blank("setup_intent", customer=customer, payment_method=method["id"] if method else None)
     intent["client_secret"] = f"{intent['id']}_secret_{random_text(25)}"
     intent["status"] = "succeeded" if method else "requires_payment_method"
     emit("setup_intent.created", add(intent))

@@ -14,9 +14,7 @@ def step(anchor: int, recurring: Obj, count: int) -> int:
     start = dt.datetime.fromtimestamp(anchor, tz=dt.UTC)
     if recurring["interval"] in FIXED:
         return anchor + number * FIXED[recurring["interval"]] * 86_400
-    months = (
-        start.year * 12 + start.month - 1 + number * (12 if recurring["interval"] == "year" else 1)
-    )
+    months = start.year * 12 + start.month - 1 + number * (12 if recurring["interval"] == "year" else 1)
     year, month = divmod(months, 12)
     day = min(start.day, calendar.monthrange(year, month + 1)[1])
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())

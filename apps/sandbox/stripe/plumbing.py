@@ -36,9 +36,7 @@ def list_events(params: Obj) -> Obj:
         found = [event for event in found if any(_fits(event["type"], each) for each in wanted)]
     if "delivery_success" in params:
         missed = webhooks.undelivered()
-        found = [
-            event for event in found if (event["id"] not in missed) == params["delivery_success"]
-        ]
+        found = [event for event in found if (event["id"] not in missed) == params["delivery_success"]]
     return lists.page(found, params, "/v1/events")
 
 
@@ -87,9 +85,7 @@ def update_endpoint(params: Obj, identifier: str) -> Obj:
     endpoint = get("webhook_endpoint", identifier)
     if "url" in params:
         _check_url(params["url"])
-    endpoint.update(
-        {name: params[name] for name in ("url", "enabled_events", "description") if name in params}
-    )
+    endpoint.update({name: params[name] for name in ("url", "enabled_events", "description") if name in params})
     if "disabled" in params:
         endpoint["status"] = "disabled" if params["disabled"] else "enabled"
     merge_metadata(endpoint, params.get("metadata"))
@@ -134,9 +130,7 @@ def advance_clock(params: Obj, identifier: str) -> Obj:
     """Move the clock; here it is ready at once, and steps may be of any length."""
     clock = get("test_helpers.test_clock", identifier)
     if params["frozen_time"] <= clock["frozen_time"]:
-        raise invalid(
-            "The frozen time must be after the test clock's current frozen time.", "frozen_time"
-        )
+        raise invalid("The frozen time must be after the test clock's current frozen time.", "frozen_time")
     life.advance_test_clock(clock, params["frozen_time"])
     return clock
 

@@ -54,9 +54,7 @@ def _configure(configuration: Obj, params: Obj) -> None:
         feature = configuration["features"][name]
         for key, value in wish.items():
             feature[key] = (
-                (feature[key] | value)
-                if isinstance(value, dict) and isinstance(feature.get(key), dict)
-                else value
+                (feature[key] | value) if isinstance(value, dict) and isinstance(feature.get(key), dict) else value
             )
     _check_products(configuration["features"]["subscription_update"])
     if "active" in params:
@@ -117,11 +115,7 @@ def create_session(params: Obj) -> Obj:
         raise missing_parameter("customer")
     customer = get("customer", params["customer"], "customer")
     wanted = params.get("configuration")
-    configuration = (
-        get("billing_portal.configuration", wanted, "configuration")
-        if wanted
-        else default_configuration()
-    )
+    configuration = get("billing_portal.configuration", wanted, "configuration") if wanted else default_configuration()
     session = blank(
         "billing_portal.session",
         customer=customer["id"],
@@ -187,11 +181,7 @@ def cancel(subscription: Obj, configuration: Obj) -> None:
     if configuration["features"]["subscription_cancel"]["mode"] == "immediately":
         subscriptions.end(subscription, reason="cancellation_requested")
         return
-    ends = (
-        subscription["trial_end"]
-        if subscription["status"] == "trialing"
-        else subscriptions.period_end(subscription)
-    )
+    ends = subscription["trial_end"] if subscription["status"] == "trialing" else subscriptions.period_end(subscription)
     with change(subscription, "customer.subscription.updated"):
         subscriptions.set_cancel(subscription, at_period_end=False, moment=ends)
     subscriptions.schedule(subscription)
@@ -217,9 +207,7 @@ def change_plan(subscription: Obj, items: list[Obj], configuration: Obj) -> None
     changes.update(subscription, wish)
 
 
-def save_card(
-    customer: Obj, number: str, *, name: str, exp: tuple[int, int], authenticated: bool
-) -> str:
+def save_card(customer: Obj, number: str, *, name: str, exp: tuple[int, int], authenticated: bool) -> str:
     """A new card for everything, also for what is open: "saved", "authenticate", or ApiError 402."""
     method = cards.make(number, name=name, email=customer["email"], exp=exp)
     if cards.card_of(method).attach == "authenticate" and not authenticated:
@@ -228,29 +216,19 @@ def save_card(
     with change(customer, "customer.updated"):
         customer["invoice_settings"]["default_payment_method"] = method["id"]
     for subscription in every("subscription"):
-        if (
-            subscription["customer"] == customer["id"]
-            and subscription["status"] not in subscriptions.ENDED
-        ):
+        if subscription["customer"] == customer["id"] and subscription["status"] not in subscriptions.ENDED:
             with change(subscription, "customer.subscription.updated"):
                 subscription["default_payment_method"] = method["id"]
     for invoice in open_invoices(customer):
-        if (
-            collection.collect(invoice, method, on_session=True, authenticated=authenticated)
-            == "failed"
-        ):
-            raise ApiError(
-                402, "The card was saved, but the payment of your open invoice was declined."
-            )
+        if collection.collect(invoice, method, on_session=True, authenticated=authenticated) == "failed":
+            raise ApiError(402, "The card was saved, but the payment of your open invoice was declined.")
     return "saved"
 
 
 def open_invoices(customer: Obj) -> list[Obj]:
     """What the customer still has to pay."""
     return [
-        invoice
-        for invoice in every("invoice")
-        if invoice["customer"] == customer["id"] and invoice["status"] == "open"
+        invoice for invoice in every("invoice") if invoice["customer"] == customer["id"] and invoice["status"] == "open"
     ]
 
 

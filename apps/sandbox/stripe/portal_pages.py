@@ -135,9 +135,7 @@ def _change(session: Obj, subscription: Obj, configuration: Obj, form: Any, acti
         allowed = {price["id"] for price in portal.choices(configuration, subscription)}
         if not features["subscription_update"]["enabled"] or form.get("price") not in allowed:
             raise invalid("This plan is not offered here.")
-        portal.change_plan(
-            subscription, [{"id": form.get("item", ""), "price": form["price"]}], configuration
-        )
+        portal.change_plan(subscription, [{"id": form.get("item", ""), "price": form["price"]}], configuration)
     else:
         wish = ((session["flow"] or {}).get("subscription_update_confirm") or {}).get("items") or []
         portal.change_plan(
@@ -147,9 +145,7 @@ def _change(session: Obj, subscription: Obj, configuration: Obj, form: Any, acti
         )
 
 
-def _show(
-    request: HttpRequest, session: Obj, customer: Obj, *, said: str = "", error: str = ""
-) -> HttpResponse:
+def _show(request: HttpRequest, session: Obj, customer: Obj, *, said: str = "", error: str = "") -> HttpResponse:
     configuration = get("billing_portal.configuration", session["configuration"])
     own = [each for each in every("subscription") if each["customer"] == customer["id"]]
     running = [each for each in own if each["status"] not in subscriptions.ENDED]
@@ -184,15 +180,11 @@ def _method(customer: Obj, running: list[Obj]) -> str:
 def _subscription(subscription: Obj, configuration: Obj) -> Obj:
     ended = subscription["status"] in subscriptions.ENDED
     goes_on = (
-        not ended
-        and subscription["cancel_at"] is None
-        and subscription["status"] in {"active", "past_due", "trialing"}
+        not ended and subscription["cancel_at"] is None and subscription["status"] in {"active", "past_due", "trialing"}
     )
     preview = upcoming(subscription) if goes_on else None
     moment = (
-        subscription["trial_end"]
-        if subscription["status"] == "trialing"
-        else subscriptions.period_end(subscription)
+        subscription["trial_end"] if subscription["status"] == "trialing" else subscriptions.period_end(subscription)
     )
     options = [
         {"id": price["id"], "text": f"{bill_lines.name_of(price)}, {bill_lines.rate_text(price)}"}
@@ -223,18 +215,14 @@ def _proposal(flow: Obj) -> Obj | None:
     subscription = find("subscription", wish["subscription"]) if wish else None
     if not wish or subscription is None:
         return None
-    items = [
-        {key: value for key, value in item.items() if value is not None} for item in wish["items"]
-    ]
+    items = [{key: value for key, value in item.items() if value is not None} for item in wish["items"]]
     names = [
         f"{bill_lines.name_of(price)}, {bill_lines.rate_text(price)}"
         for price in (find("price", item.get("price")) for item in items)
         if price
     ]
     details = {"items": items, "proration_behavior": "always_invoice"}
-    preview = previews.preview(
-        {"subscription": subscription["id"], "subscription_details": details}
-    )
+    preview = previews.preview({"subscription": subscription["id"], "subscription_details": details})
     return {
         "subscription": subscription["id"],
         "names": names,

@@ -41,8 +41,7 @@ def plan_items(
     restarting = {
         key
         for key, item in after.items()
-        if not trial
-        and (anchor_now or (key in before and _interval(item) != _interval(before[key])))
+        if not trial and (anchor_now or (key in before and _interval(item) != _interval(before[key])))
     }
     if restarting:
         restarting = set(after)  # the billing date moves for the whole subscription
@@ -73,22 +72,14 @@ def _interval(item: Obj) -> tuple[str, int]:
     return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
 
 
-def _apply_wish(
-    subscription: Obj, after: dict[str, Obj], wish: Obj, param: str, moment: int
-) -> None:
+def _apply_wish(subscription: Obj, after: dict[str, Obj], wish: Obj, param: str, moment: int) -> None:
     if "id" in wish and wish["id"] not in after:
-        raise invalid(
-            f"No such subscription item: '{wish['id']}'", f"{param}[id]", "resource_missing"
-        )
+        raise invalid(f"No such subscription item: '{wish['id']}'", f"{param}[id]", "resource_missing")
     if wish.get("deleted"):
         after.pop(wish.get("id", ""), None)
         return
-    price = (
-        catalogue.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
-    )
-    if price is not None and (
-        price["recurring"] is None or price["currency"] != subscription["currency"]
-    ):
+    price = catalogue.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
+    if price is not None and (price["recurring"] is None or price["currency"] != subscription["currency"]):
         raise invalid(
             "The price specified must be recurring and in the subscription's currency.",
             f"{param}[price]",
@@ -96,15 +87,11 @@ def _apply_wish(
     if "id" not in wish:
         fresh = price or catalogue.resolve_price(wish, param)
         ends = [
-            item["current_period_end"]
-            for item in after.values()
-            if item["price"]["recurring"] == fresh["recurring"]
+            item["current_period_end"] for item in after.values() if item["price"]["recurring"] == fresh["recurring"]
         ]
         trial = subscription["trial_end"] if subscription["status"] == "trialing" else None
         end = trial or (
-            ends[0]
-            if ends
-            else periods.next_end(subscription["billing_cycle_anchor"], fresh["recurring"], moment)
+            ends[0] if ends else periods.next_end(subscription["billing_cycle_anchor"], fresh["recurring"], moment)
         )
         item = subscriptions.make_item(
             subscription_id=subscription["id"], price=fresh, quantity=1, start=moment, end=end

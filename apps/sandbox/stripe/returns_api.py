@@ -36,9 +36,7 @@ def search_charges(params: Obj) -> Obj:
 @route("GET /v1/charges")
 def list_charges(params: Obj) -> Obj:
     """Charges by customer or intent."""
-    return lists.page(
-        lists.matching(every("charge"), params, "customer", "payment_intent"), params, "/v1/charges"
-    )
+    return lists.page(lists.matching(every("charge"), params, "customer", "payment_intent"), params, "/v1/charges")
 
 
 @route("GET /v1/charges/{charge}")
@@ -61,20 +59,15 @@ def update_charge(params: Obj, identifier: str) -> Obj:
 def create_refund(params: Obj) -> Obj:
     """Give a charge's money back, whole or in part."""
     if "charge" not in params and "payment_intent" not in params:
-        raise invalid(
-            "One of the following params should be provided for this request: payment_intent or charge."
-        )
+        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
     identifier = (
-        params.get("charge")
-        or get("payment_intent", params["payment_intent"], "payment_intent")["latest_charge"]
+        params.get("charge") or get("payment_intent", params["payment_intent"], "payment_intent")["latest_charge"]
     )
     charge = get("charge", identifier, "charge")
     left = charge["amount"] - charge["amount_refunded"]
     amount = params.get("amount", left)
     if charge["refunded"]:
-        raise invalid(
-            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
-        )
+        raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if charge["disputed"] and not _refundable(charge):
         raise invalid(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.",
@@ -85,17 +78,12 @@ def create_refund(params: Obj) -> Obj:
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
             "amount",
         )
-    return returns.refund(
-        charge, amount=amount, reason=params.get("reason"), metadata=params.get("metadata") or None
-    )
+    return returns.refund(charge, amount=amount, reason=params.get("reason"), metadata=params.get("metadata") or None)
 
 
 def _refundable(charge: Obj) -> bool:
     own = [dispute for dispute in every("dispute") if dispute["charge"] == charge["id"]]
-    return all(
-        dispute["is_charge_refundable"] or dispute["status"] in {"won", "warning_closed"}
-        for dispute in own
-    )
+    return all(dispute["is_charge_refundable"] or dispute["status"] in {"won", "warning_closed"} for dispute in own)
 
 
 @route("POST /v1/refunds/{refund}")
@@ -110,9 +98,7 @@ def update_refund(params: Obj, identifier: str) -> Obj:
 @route("GET /v1/refunds")
 def list_refunds(params: Obj) -> Obj:
     """Refunds by charge or intent."""
-    return lists.page(
-        lists.matching(every("refund"), params, "charge", "payment_intent"), params, "/v1/refunds"
-    )
+    return lists.page(lists.matching(every("refund"), params, "charge", "payment_intent"), params, "/v1/refunds")
 
 
 @route("GET /v1/refunds/{refund}")
@@ -124,9 +110,7 @@ def get_refund(_params: Obj, identifier: str) -> Obj:
 @route("GET /v1/disputes")
 def list_disputes(params: Obj) -> Obj:
     """Disputes by charge or intent."""
-    return lists.page(
-        lists.matching(every("dispute"), params, "charge", "payment_intent"), params, "/v1/disputes"
-    )
+    return lists.page(lists.matching(every("dispute"), params, "charge", "payment_intent"), params, "/v1/disputes")
 
 
 @route("GET /v1/disputes/{dispute}")

@@ -38,9 +38,7 @@ def create_subscription(params: Obj) -> Obj:
             code="resource_missing",
         )
     if behaviour == "error_if_incomplete" and chosen is not None and not trial:
-        verdict = cards.outcome(
-            chosen, on_session=not params.get("off_session", False), authenticated=False
-        )
+        verdict = cards.outcome(chosen, on_session=not params.get("off_session", False), authenticated=False)
         if verdict not in {"ok", "dispute", "inquiry", "processing"}:
             raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
     discounts = [_discount(wish) for wish in params.get("discounts") or []]
@@ -59,11 +57,7 @@ def create_subscription(params: Obj) -> Obj:
     if params.get("cancel_at_period_end") or params.get("cancel_at"):
         changes.update(
             subscription,
-            {
-                name: params[name]
-                for name in ("cancel_at_period_end", "cancel_at")
-                if name in params
-            },
+            {name: params[name] for name in ("cancel_at_period_end", "cancel_at") if name in params},
         )
     return subscription
 
@@ -96,10 +90,7 @@ def _trial_end(params: Obj) -> int | None:
 
 
 def _method(customer: Obj, params: Obj) -> Obj | None:
-    wanted = (
-        params.get("default_payment_method")
-        or customer["invoice_settings"]["default_payment_method"]
-    )
+    wanted = params.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
     if wanted is None:
         return None
     method = customers.resolve(wanted, "default_payment_method")
@@ -147,16 +138,12 @@ def cancel_subscription(params: Obj, identifier: str) -> Obj:
     if subscription["status"] in subscriptions.ENDED:
         raise no_such("subscription", identifier)
     if params.get("prorate"):
-        given_back = [
-            prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)
-        ]
+        given_back = [prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)]
         notes = private(identifier)
         notes["waiting_lines"] = [*notes.get("waiting_lines", []), *given_back]
     if params.get("invoice_now") and private(identifier).get("waiting_lines"):
         collection.bill_now(subscription, reason="subscription_update", items=[])
-    comment = {
-        name: value or None for name, value in params.get("cancellation_details", {}).items()
-    }
+    comment = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
     subscriptions.end(subscription, reason="cancellation_requested", comment=comment)
     return subscription
 
@@ -178,9 +165,7 @@ def resume_subscription(params: Obj, identifier: str) -> Obj:
             ),
         }
     private(identifier)["resuming"] = True
-    collection.bill_now(
-        subscription, reason="subscription_update", items=subscriptions.items_of(subscription)
-    )
+    collection.bill_now(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
     subscriptions.schedule(subscription)
     return subscription
 
@@ -188,9 +173,7 @@ def resume_subscription(params: Obj, identifier: str) -> Obj:
 @route("GET /v1/subscriptions")
 def list_subscriptions(params: Obj) -> Obj:
     """Subscriptions; canceled ones only with `status`, those on a test clock only with `customer` or `test_clock`."""
-    found = lists.matching(
-        every("subscription"), params, "customer", "collection_method", "test_clock"
-    )
+    found = lists.matching(every("subscription"), params, "customer", "collection_method", "test_clock")
     wanted = params.get("status")
     if wanted == "ended":
         found = [each for each in found if each["status"] in subscriptions.ENDED]
@@ -249,11 +232,7 @@ def create_item(params: Obj) -> Obj:
     known = {item["id"] for item in subscriptions.items_of(subscription)}
     _change_items(
         subscription,
-        {
-            name: params[name]
-            for name in ("price", "price_data", "quantity", "metadata")
-            if name in params
-        },
+        {name: params[name] for name in ("price", "price_data", "quantity", "metadata") if name in params},
         params,
     )
     return next(item for item in subscriptions.items_of(subscription) if item["id"] not in known)
@@ -263,11 +242,7 @@ def create_item(params: Obj) -> Obj:
 def update_item(params: Obj, identifier: str) -> Obj:
     """Change an item."""
     subscription, _ = _item(identifier)
-    wish: Obj = {
-        name: params[name]
-        for name in ("price", "price_data", "quantity", "metadata")
-        if name in params
-    }
+    wish: Obj = {name: params[name] for name in ("price", "price_data", "quantity", "metadata") if name in params}
     _change_items(subscription, {"id": identifier, **wish}, params)
     return _item(identifier)[1]
 
@@ -282,8 +257,6 @@ def delete_item(params: Obj, identifier: str) -> Obj:
 
 def _change_items(subscription: Obj, wish: Obj, params: Obj) -> None:
     options: Obj = {
-        name: params[name]
-        for name in ("proration_behavior", "proration_date", "off_session")
-        if name in params
+        name: params[name] for name in ("proration_behavior", "proration_date", "off_session") if name in params
     }
     changes.update(subscription, {"items": [wish], **options})

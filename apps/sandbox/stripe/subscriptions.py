@@ -89,10 +89,7 @@ def period_end(subscription: Obj) -> int:
 def method_of(subscription: Obj) -> Obj | None:
     """The method that will be charged: the subscription's own, else the customer's default."""
     customer = get("customer", subscription["customer"])
-    default = (
-        subscription["default_payment_method"]
-        or customer["invoice_settings"]["default_payment_method"]
-    )
+    default = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]
     return find("payment_method", default)
 
 
@@ -166,9 +163,7 @@ def set_status(subscription: Obj, status: str) -> None:
     schedule(subscription)
 
 
-def end(
-    subscription: Obj, *, reason: str | None, status: str = "canceled", comment: Obj | None = None
-) -> None:
+def end(subscription: Obj, *, reason: str | None, status: str = "canceled", comment: Obj | None = None) -> None:
     """End it now. Collection of its invoices stops, as Stripe does by default."""
     now = timeline.now()
     if status == "incomplete_expired":
@@ -197,9 +192,7 @@ def end(
 
 def schedule(subscription: Obj) -> None:
     """Write the subscription's next moments on the agenda; call it after every change."""
-    moments = dict.fromkeys(
-        ("renew", "cancel", "trial", "warn", "expire_sub", "resume", "upcoming")
-    )
+    moments = dict.fromkeys(("renew", "cancel", "trial", "warn", "expire_sub", "resume", "upcoming"))
     for action, moment in (moments | _moments(subscription)).items():
         timeline.plan(action, subscription["id"], moment, subscription["test_clock"])
 
@@ -228,11 +221,7 @@ def set_cancel(
 ) -> None:
     """Plan or undo the end. With both None or False it goes on; the caller wraps this in `change`."""
     subscription["cancel_at_period_end"] = bool(at_period_end)
-    ends = (
-        period_end(subscription)
-        if subscription["status"] != "trialing"
-        else subscription["trial_end"]
-    )
+    ends = period_end(subscription) if subscription["status"] != "trialing" else subscription["trial_end"]
     subscription["cancel_at"] = ends if at_period_end else moment
     if subscription["cancel_at"] is None:
         subscription["canceled_at"] = None
@@ -245,9 +234,7 @@ def set_cancel(
         }
 
 
-def give_discount(
-    subscription: Obj, *, coupon: Obj, code: Obj | None = None, checkout: str | None = None
-) -> None:
+def give_discount(subscription: Obj, *, coupon: Obj, code: Obj | None = None, checkout: str | None = None) -> None:
     """Put a coupon on the subscription."""
     until = None
     if coupon["duration"] == "repeating":

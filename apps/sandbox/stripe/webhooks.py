@@ -142,11 +142,7 @@ def _due() -> list[Obj]:
         for delivery in root().get("deliveries", []):
             if delivery["state"] != "waiting" or (mode == "hold" and not delivery["released"]):
                 continue
-            if (
-                mode == "shuffle"
-                and not delivery["tries"]
-                and real - delivery["queued"] < SHUFFLE_SECONDS
-            ):
+            if mode == "shuffle" and not delivery["tries"] and real - delivery["queued"] < SHUFFLE_SECONDS:
                 continue
             if delivery["at"] <= now or delivery["real"] <= real:
                 found.append(delivery)
@@ -158,9 +154,7 @@ def _due() -> list[Obj]:
 def _deliver(delivery: Obj) -> None:
     """One try, with its result written down; twice in the mode "duplicate"."""
     with store.lock:
-        known = delivery["id"] not in _busy and any(
-            each is delivery for each in root().get("deliveries", [])
-        )
+        known = delivery["id"] not in _busy and any(each is delivery for each in root().get("deliveries", []))
         event = root().get("events", {}).get(delivery["event"])
         endpoint = next(
             (each for each in endpoints() if each["id"] == delivery["endpoint"] and each["on"]),
@@ -190,9 +184,7 @@ def _note(delivery: Obj, event: Obj, *, answered: bool) -> None:
     if answered:
         delivery["state"] = "done"
         event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
-        root()["deliveries"] = [
-            each for each in root().get("deliveries", []) if each is not delivery
-        ]
+        root()["deliveries"] = [each for each in root().get("deliveries", []) if each is not delivery]
         return
     tries = delivery["tries"]
     delivery["tries"] += 1

@@ -87,9 +87,7 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.STRIPE_LIVE_MODE:
-            raise CommandError(
-                "This creates products at Stripe; it refuses to do so with a live key."
-            )
+            raise CommandError("This creates products at Stripe; it refuses to do so with a live key.")
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         position = 0

@@ -17,7 +17,10 @@ class Command(BaseCommand):
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--silent-after", type=float, default=SILENT_SECONDS, help="seconds of silence before the cluster is restarted"
+            "--silent-after",
+            type=float,
+            default=SILENT_SECONDS,
+            help="seconds of silence before the cluster is restarted",
         )
         parser.add_argument("--cluster", action="store_true", help="only the cluster, as the watchdog starts it")
 

@@ -1,0 +1,76 @@
+"""The sweep, run every few seconds by `manage.py worker`: it finds whatever a lost wake-up or a dead runner left behind.
+
+Promises: it may run in several processes at once and be killed anywhere; it does no work itself, it only makes jobs due.
+"""
+
+import datetime as dt
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django_q.models import OrmQ
+
+from apps.core import clock, jobs
+from apps.core.models import Dependency, Job, Schedule
+
+
+def sweep() -> None:
+    """Take over from dead runners, start what is periodic, and ring for what is due but has lost its ring."""
+    recover()
+    start_periodic()
+    _hold_back_parked()
+    due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
+    rings = OrmQ.objects.filter(lock__lte=Now()).count()
+    for _ in range(min(due, 50) - rings):
+        jobs.ring()
+
+
+def recover() -> int:
+    """Queue again the running jobs whose runner's process is gone; returns how many."""
+    count = 0
+    for job in Job.objects.filter(state=Job.State.RUNNING, started_at__lt=clock.now() - jobs.CLAIM_GRACE):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [jobs.LOCK_CLASS, job.pk % 2**31])
+            if cursor.fetchone()[0]:
+                jobs.again(job, "The worker that ran it died.")
+                count += 1
+    return count
+
+
+def start_periodic() -> None:
+    """Queue each periodic kind whose time has come, once, however many periods were missed."""
+    now = clock.now()
+    for kind in jobs.KINDS.values():
+        if not kind.every:
+            continue
+        upcoming = now + dt.timedelta(seconds=kind.every)
+        with transaction.atomic():
+            _, new = Schedule.objects.get_or_create(kind=kind.name, defaults={"next_at": upcoming})
+            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(next_at=upcoming):
+                jobs.defer(kind.name, "periodic", reason="schedule")
+
+
+def _hold_back_parked() -> None:
+    """While a system is down, let the longest parked job try it at each probe; the others wait on without being run.
+
+    Where nothing is parked on it any more, nobody would ever find out that it is up: then it counts as up.
+    """
+    now = clock.now()
+    for down in Dependency.objects.all():
+        parked = Job.objects.filter(state=Job.State.QUEUED, parked_on=down.pk)
+        if down.probe_at > now:
+            parked.filter(not_before__lte=now).update(not_before=now + dt.timedelta(seconds=jobs.PARK_SECONDS))
+            continue
+        first = parked.order_by("id").values_list("pk", flat=True).first()
+        if first is None:
+            if down.probe_at < now - dt.timedelta(seconds=jobs.JOB_SECONDS):
+                down.delete()
+            continue
+        parked.filter(pk=first).update(not_before=now)
+        parked.filter(not_before__lte=now).exclude(pk=first).update(
+            not_before=now + dt.timedelta(seconds=jobs.PARK_SECONDS)
+        )
+
+
+def busy() -> bool:
+    """Whether some job is being run; a dead runner's counts until the next sweep."""
+    return Job.objects.filter(state=Job.State.RUNNING).exists()

@@ -1,0 +1,132 @@
+"""Keycloak away, changed by hand, or not doing what it says."""
+
+from typing import Any
+
+import pytest
+
+from apps.access import apply, overrides
+from apps.accounts.models import UserProfile
+from apps.core import jobs, sweep
+from apps.core.models import Dependency, Job
+from tests.access.people import Killed, look
+from tests.sandbox.keycloak_fixture import Browser
+from tests.world import World
+
+
+def test_twenty_who_pay_while_keycloak_is_down_have_their_accounts_soon_after(world: World) -> None:
+    """F36, small."""
+    world.fault("keycloak", "down")
+    people = [world.pay(world.signup(f"dana{number}")) for number in range(20)]
+    world.deliver()
+    parked = Job.objects.filter(kind="sync_user_post_checkout")
+    assert {(job.state, job.attempts, job.parked_on) for job in parked} == {("queued", 0, "keycloak")}
+    assert parked.count() == 20
+    world.pass_time(seconds=6 * 3600)
+    world.work()
+    assert set(parked.values_list("state", "attempts")) == {("queued", 0)}
+    assert Dependency.objects.get().name == "keycloak"
+
+    world.fault("keycloak", "ok")
+    world.pass_time(seconds=60)
+    world.work()
+    assert [world.state(one).access for one in people] == ["active"] * 20
+    assert all(one.keycloak_id for one in people)
+    assert len(world.mails()) == 20
+    assert world.jobs() == []
+    assert not Dependency.objects.exists()
+
+
+def test_an_account_deleted_in_keycloak_is_not_made_anew_in_silence(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.admin("DELETE", f"/users/{dana.keycloak_id}")
+    look(world, dana)
+    (sentence,) = world.jobs("blocked")
+    assert (
+        sentence == f"reconcile: Keycloak has no user {dana.keycloak_id} any more. Restore it there, or unlink it here."
+    )
+    dana.refresh_from_db()
+    assert dana.pending_since is not None
+    assert world.users("dana") == []
+
+
+def test_what_was_changed_by_hand_is_put_right_at_night(world: World) -> None:
+    """F43."""
+    dana = world.subscriber("dana")
+    before = world.state(dana)
+    stored = world.account(dana)
+    wrong = stored["attributes"] | {"storage_gb": ["9000"], "has_vaultwarden": ["true"]}
+    world.admin("PUT", f"/users/{dana.keycloak_id}", json=stored | {"attributes": wrong, "enabled": False})
+    group = next(one for one in world.admin("GET", f"/users/{dana.keycloak_id}/groups").json())
+    world.admin("DELETE", f"/users/{dana.keycloak_id}/groups/{group['id']}")
+    dana.user.groups.clear()
+    assert world.state(dana) != before
+    jobs.defer("look_at_everybody", "periodic")
+    world.work()
+    assert world.state(dana) == before
+
+
+def test_what_is_not_ours_stays(world: World) -> None:
+    dana = world.subscriber("dana")
+    stored = world.account(dana)
+    theirs = stored["attributes"] | {"locale": ["de"]}
+    assert world.admin("PUT", f"/users/{dana.keycloak_id}", json=stored | {"attributes": theirs}).status_code == 204
+    world.admin("POST", "/groups", json={"name": "choir"})
+    choir = next(one for one in world.admin("GET", "/groups").json() if one["name"] == "choir")
+    world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{choir['id']}")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.deliver()
+    assert world.state(dana).access == "canceled"
+    assert world.account(dana)["attributes"]["locale"] == ["de"]
+    assert world.account(dana)["attributes"]["onboarding_id"] == [str(dana.onboarding_id)]
+    assert world.groups(dana) == ["/choir"]
+
+
+def test_a_write_that_does_not_stick_is_tried_again_and_seen(world: World) -> None:
+    """F39."""
+    dana = world.subscriber("dana")
+    world.fault("keycloak", "lost_update")
+    overrides.hold(profile=dana, actor="staff:ada", reason="test")
+    world.work()
+    (job,) = Job.objects.filter(state="queued", attempts=1)
+    assert "enabled" in job.last_error
+    assert world.state(dana).account is True
+    world.fault("keycloak", "ok")
+    world.retry()
+    assert world.state(dana).account is False
+
+
+def sessions(world: World, profile: UserProfile) -> int:
+    return len(world.admin("GET", f"/users/{profile.keycloak_id}/sessions").json())
+
+
+@pytest.mark.parametrize("mishap", ["logout_fails", "death"])
+def test_sessions_end_even_if_the_first_try_stopped_after_disabling(
+    world: World, mishap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F44."""
+    dana = world.subscriber("dana")
+    world.standin.set_password(dana.keycloak_id or "", "correct horse battery")
+    stored = world.account(dana)
+    world.admin("PUT", f"/users/{dana.keycloak_id}", json=stored | {"requiredActions": []})
+    callback = "http://127.0.0.1:8000/accounts/oidc/keycloak/login/callback/"
+    world.standin.log_in(Browser(), "dana", redirect_uri=callback)
+    assert sessions(world, dana) == 1
+    overrides.hold(profile=dana, actor="staff:ada", reason="test")
+    if mishap == "death":
+        with monkeypatch.context() as patch:
+            patch.setitem(apply.STEPS, apply.steps.EndSessions, kill)
+            with pytest.raises(Killed):
+                world.work()
+        world.pass_time(seconds=30)
+        sweep.recover()
+    else:
+        world.fault("keycloak", "logout_fails", times=1)
+        world.work()
+    assert (world.account(dana)["enabled"], sessions(world, dana)) == (False, 1)
+    world.retry()
+    assert sessions(world, dana) == 0
+    assert world.jobs() == []
+
+
+def kill(*_: Any) -> None:
+    raise Killed
