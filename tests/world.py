@@ -44,7 +44,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.identity import keycloak
-from apps.instances import allocation
+from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from tests.sandbox.keycloak_fixture import Standin, free_port
@@ -148,14 +148,14 @@ class World:
             product=Product.objects.get(slug=app), slug=slug, name=slug, url=f"https://{slug}.example.com/",
             soft_cap=soft, allocation_cap=allocation_cap, hard_cap=hard,
         )  # fmt: skip
-        return allocation.create_instance(made, actor="staff:ada", reason="test")
+        return deployments.create_instance(made, actor="staff:ada", reason="test")
 
     def only_room_for(self, seats: int, app: str = "nextcloud") -> Instance:
         """One open instance of `app` with room for so many new people; returns it."""
         first, *others = Instance.objects.filter(product__slug=app)
         for one in others:
-            allocation.set_open(instance=one, is_active=True, auto_allocate=False, actor="staff:ada", reason="test")
-        return allocation.change_caps(
+            deployments.set_open(instance=one, is_active=True, auto_allocate=False, actor="staff:ada", reason="test")
+        return deployments.change_caps(
             instance=first,
             soft_cap=0,
             allocation_cap=seats,

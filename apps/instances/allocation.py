@@ -17,7 +17,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -111,7 +110,7 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
         before=before,
         after={"instance": target.slug},
     )
-    _offer_later(moved.product_id)
+    offer_later(moved.product_id)
     return moved
 
 
@@ -155,90 +154,6 @@ def tend(_key: str = "") -> None:
 def first_waiting(product: Product) -> int | None:
     """The profile id of the one who has waited longest for a seat of this product."""
     return _line(product.pk).values_list("profile_id", flat=True).first()
-
-
-# --- instances -------------------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
-    """Save a new instance together with its Django group, which is named like its Keycloak group."""
-    _check_caps(instance)
-    instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
-    instance.allocated_seats, instance.over_cap_since = 0, None
-    instance.save(force_insert=True)
-    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _openness(instance))
-    _offer_later(instance.product_id)
-    return instance
-
-
-@transaction.atomic
-def change_caps(
-    *,
-    instance: Instance,
-    soft_cap: int,
-    allocation_cap: int,
-    hard_cap: int,
-    actor: str,
-    reason: str,
-) -> Instance:
-    """Set the caps; BadInput unless soft < allocation < hard. Nobody is evicted: the instance is marked over cap."""
-    found = Instance.objects.select_for_update().get(pk=instance.pk)
-    before = _caps(found)
-    found.soft_cap, found.allocation_cap, found.hard_cap = soft_cap, allocation_cap, hard_cap
-    _check_caps(found)
-    over = found.allocated_seats > found.hard_cap
-    found.over_cap_since = (found.over_cap_since or clock.now()) if over else None
-    found.save(update_fields=["soft_cap", "allocation_cap", "hard_cap", "over_cap_since"])
-    _record(found, "instance.caps", actor, reason, before, _caps(found))
-    _offer_later(found.product_id)
-    return found
-
-
-@transaction.atomic
-def set_open(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
-    """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
-    found = Instance.objects.select_for_update().get(pk=instance.pk)
-    before = _openness(found)
-    found.is_active, found.auto_allocate = is_active, auto_allocate
-    found.save(update_fields=["is_active", "auto_allocate"])
-    _record(found, "instance.open", actor, reason, before, _openness(found))
-    _offer_later(found.product_id)
-    return found
-
-
-def _check_caps(instance: Instance) -> None:
-    if not 0 <= instance.soft_cap < instance.allocation_cap < instance.hard_cap:
-        raise BadInput(
-            "The soft cap must be below the allocation cap, and that below the hard cap.",
-            field="soft_cap",
-        )
-
-
-def _caps(instance: Instance) -> dict[str, Any]:
-    return {name: getattr(instance, name) for name in ("soft_cap", "allocation_cap", "hard_cap")}
-
-
-def _openness(instance: Instance) -> dict[str, Any]:
-    return {"is_active": instance.is_active, "auto_allocate": instance.auto_allocate}
-
-
-def _record(
-    instance: Instance,
-    action: str,
-    actor: str,
-    reason: str,
-    before: dict[str, Any],
-    after: dict[str, Any],
-) -> None:
-    audit.record(
-        subject=("instance", instance.pk),
-        action=action,
-        actor=actor,
-        reason=reason,
-        before=before,
-        after=after,
-    )
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
@@ -314,7 +229,7 @@ def _release(seat: Seat, profile: UserProfile, *, reason: str = "") -> None:
         now,
     )
     _note(seat, profile, before=before, reason=reason)
-    _offer_later(seat.product_id)
+    offer_later(seat.product_id)
 
 
 def _note(seat: Seat, profile: UserProfile, *, before: dict[str, Any], reason: str = "") -> None:
@@ -339,7 +254,7 @@ def _line(product_id: int) -> QuerySet[SeatWait]:
     return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITS).order_by("since", "id")
 
 
-def _offer_later(product_id: int) -> None:
+def offer_later(product_id: int) -> None:
     transaction.on_commit(partial(_offer, product_id))
 
 

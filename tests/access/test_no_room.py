@@ -6,7 +6,7 @@ from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.instances import allocation
+from apps.instances import allocation, deployments
 from apps.instances.models import Instance, SeatWait
 from tests.access.people import DAY
 from tests.world import World
@@ -56,7 +56,7 @@ def test_who_waited_longest_gets_the_first_free_seat(world: World) -> None:
     assert set(world.jobs()) == {f"reconcile: {said}"}
     instance.refresh_from_db()
     with_caps: dict[str, Any] = {"soft_cap": 1, "allocation_cap": 5, "hard_cap": 6}
-    allocation.change_caps(instance=instance, actor="staff:ada", reason="more room", **with_caps)
+    deployments.change_caps(instance=instance, actor="staff:ada", reason="more room", **with_caps)
     world.sweep()
     assert world.state(cid).attributes["has_vaultwarden"] == "true"
     assert (world.jobs(), SeatWait.objects.count()) == ([], 0)
@@ -78,7 +78,7 @@ def test_a_first_look_without_room_is_settled_by_the_later_one(world: World) -> 
     assert {one.split(":")[0] for one in world.jobs()} == {"sync_user_post_checkout"}
     instance.refresh_from_db()
     with_caps: dict[str, Any] = {"soft_cap": 1, "allocation_cap": 5, "hard_cap": 6}
-    allocation.change_caps(instance=instance, actor="staff:ada", reason="more room", **with_caps)
+    deployments.change_caps(instance=instance, actor="staff:ada", reason="more room", **with_caps)
     world.sweep()
     assert world.state(dana).attributes["has_vaultwarden"] == "true"
     assert world.jobs() == []

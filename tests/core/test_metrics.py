@@ -140,7 +140,7 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[str]:
 
 
 def wait_until_up(url: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             if requests.get(f"{url}/health/live", timeout=2).status_code == 200:
@@ -155,7 +155,7 @@ def test_counters_are_summed_over_the_web_processes(web: str, tmp_path: Path) ->
     wait_until_up(web)
     name = 'django_http_responses_total_by_status_total{status="401"}'
     shared, asked = tmp_path / "shared", 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     # A new connection each, until both processes have answered: each keeps files of its own.
     while time.monotonic() < deadline:
         assert requests.get(f"{web}/metrics", timeout=10).status_code == 401

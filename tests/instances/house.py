@@ -13,7 +13,7 @@ from django.db.models import Count, F, Q
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.instances import allocation
+from apps.instances import deployments
 from apps.instances.models import Instance, Seat
 
 _numbers = itertools.count(1)
@@ -38,7 +38,7 @@ def app(slug: str = "") -> Product:
 
 def instance(product: Product, soft: int = 2, allocation_cap: int = 4, hard: int = 6) -> Instance:
     slug = f"{product.slug}-{next(_numbers)}"
-    return allocation.create_instance(
+    return deployments.create_instance(
         Instance(
             slug=slug,
             name=slug,

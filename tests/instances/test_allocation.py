@@ -8,7 +8,7 @@ from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.core.states import AccessState
-from apps.instances import allocation, capacity
+from apps.instances import allocation, capacity, deployments
 from apps.instances.models import Instance, Seat, SeatWait
 from tests.instances import house
 
@@ -126,7 +126,7 @@ def test_only_returning_subscribers_use_the_reserve_and_nobody_passes_the_hard_c
 )
 def test_nobody_is_put_on_a_closed_instance(closed):
     product = house.app()
-    allocation.set_open(instance=house.instance(product), **closed, **STAFF)
+    deployments.set_open(instance=house.instance(product), **closed, **STAFF)
     assert not capacity.has_room(product)
     assert allocation.assign(profile=house.person(), product=product, returning=True) is None
 
@@ -136,7 +136,7 @@ def test_a_lowered_cap_evicts_nobody_gives_no_new_seat_and_is_shown():
     product = house.app()
     instance = house.instance(product, 2, 5, 6)
     fill(product, 5)
-    lowered = allocation.change_caps(instance=instance, soft_cap=1, allocation_cap=2, hard_cap=3, **STAFF)
+    lowered = deployments.change_caps(instance=instance, soft_cap=1, allocation_cap=2, hard_cap=3, **STAFF)
     assert lowered.over_cap_since is not None
     assert Seat.objects.filter(state="assigned").count() == 5
     assert allocation.assign(profile=house.person(), product=product, returning=True) is None
@@ -153,11 +153,11 @@ def test_raising_the_cap_again_ends_the_mark():
     product = house.app()
     instance = house.instance(product, 1, 2, 3)
     fill(product, 2)
-    allocation.change_caps(instance=instance, soft_cap=0, allocation_cap=0 + 1, hard_cap=2, **STAFF)
+    deployments.change_caps(instance=instance, soft_cap=0, allocation_cap=0 + 1, hard_cap=2, **STAFF)
     instance.refresh_from_db()
     assert instance.over_cap_since is None  # at the hard cap, not over it
     allocation.assign(profile=house.person(), product=product)
-    allocation.change_caps(instance=instance, soft_cap=2, allocation_cap=3, hard_cap=4, **STAFF)
+    deployments.change_caps(instance=instance, soft_cap=2, allocation_cap=3, hard_cap=4, **STAFF)
     instance.refresh_from_db()
     assert instance.over_cap_since is None
 
@@ -167,7 +167,7 @@ def test_caps_out_of_order_are_refused(caps):
     instance = house.instance(house.app())
     soft, middle, hard = caps
     with pytest.raises(BadInput):
-        allocation.change_caps(instance=instance, soft_cap=soft, allocation_cap=middle, hard_cap=hard, **STAFF)
+        deployments.change_caps(instance=instance, soft_cap=soft, allocation_cap=middle, hard_cap=hard, **STAFF)
 
 
 def test_staff_move_a_person_into_the_reserve_and_no_further():
@@ -198,7 +198,7 @@ def test_impossible_moves_are_refused_with_a_sentence():
         allocation.move(seat=seat, instance=here, **STAFF)
     with pytest.raises(BadInput, match="another product"):
         allocation.move(seat=seat, instance=elsewhere, **STAFF)
-    allocation.set_open(instance=there, is_active=False, auto_allocate=False, **STAFF)
+    deployments.set_open(instance=there, is_active=False, auto_allocate=False, **STAFF)
     with pytest.raises(BadInput, match="not active"):
         allocation.move(seat=seat, instance=there, **STAFF)
     allocation.release(profile=ada, product=product)
@@ -271,7 +271,7 @@ def test_raised_caps_call_as_many_as_there_is_room_for(called, django_capture_on
     fill(product, 1)
     waiting = queue_up(product, 4)
     with django_capture_on_commit_callbacks(execute=True):
-        allocation.change_caps(instance=instance, soft_cap=1, allocation_cap=4, hard_cap=5, **STAFF)
+        deployments.change_caps(instance=instance, soft_cap=1, allocation_cap=4, hard_cap=5, **STAFF)
     assert called == [profile.pk for profile in waiting[:3]]
 
 

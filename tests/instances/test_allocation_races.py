@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from apps.core import clock
-from apps.instances import allocation, statements
+from apps.instances import allocation, deployments, statements
 from apps.instances.models import Instance, Seat, SeatWait
 from tests.instances import house
 
@@ -112,9 +112,9 @@ def act(dice, product, profile, instance):
                 allocation.move(seat=seat, instance=instance, **STAFF)
     elif roll < 0.98:
         hard = dice.randint(3, 14)
-        allocation.change_caps(instance=instance, soft_cap=hard - 3, allocation_cap=hard - 1, hard_cap=hard, **STAFF)
+        deployments.change_caps(instance=instance, soft_cap=hard - 3, allocation_cap=hard - 1, hard_cap=hard, **STAFF)
     else:
-        allocation.set_open(
+        deployments.set_open(
             instance=instance,
             is_active=dice.random() < 0.8,
             auto_allocate=dice.random() < 0.8,

@@ -61,7 +61,7 @@ class Demo:
         return [mail["subject"] for mail in answer.json()]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """A folder that Postgres' own account can reach, unlike pytest's."""
     made = Path(tempfile.mkdtemp(prefix="frontdesk-demo-"))
@@ -71,7 +71,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def walked(folder: Path) -> tuple[Demo, subprocess.CompletedProcess[str]]:
     """A demo that was started for the first time, walked a customer, and ended."""
     demo = Demo(folder)
@@ -126,7 +126,7 @@ def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     demo, _ = walked
     began = time.monotonic()
     process = start()
-    assert time.monotonic() - began < 60  # 5 s on an idle machine
+    assert time.monotonic() - began < 90  # 5 s on an idle machine
     assert requests.get(f"http://localhost:{demo.port}/onboarding/", timeout=10).status_code == 200
     assert requests.get(f"http://localhost:{demo.port}/health/", timeout=10).json()["status"] == "ok"
     assert any("Update Your Account" in subject for subject in demo.inbox())

@@ -24,7 +24,7 @@ from apps.console.columns import (
 )
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.fields import ReasonField
-from apps.instances import allocation
+from apps.instances import deployments
 from apps.instances.models import Instance
 
 CAPS = ("soft_cap", "allocation_cap", "hard_cap")
@@ -74,7 +74,7 @@ class OpenDialog(ReasonDialog):
 
 
 class InstanceForm(forms.ModelForm[Any]):
-    """A new instance; allocation.create_instance saves it."""
+    """A new instance; deployments.create_instance saves it."""
 
     reason = ReasonField()
 
@@ -195,14 +195,14 @@ class InstanceAdmin(ConsoleAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """A new instance, with its group and its line in the timeline."""
         reason = form.cleaned_data["reason"]
-        allocation.create_instance(obj, actor=f"staff:{request.user.get_username()}", reason=reason)
+        deployments.create_instance(obj, actor=f"staff:{request.user.get_username()}", reason=reason)
 
     @dialog_action(title="Change caps", permission="change_capacity", form=CapsDialog, icon="tune")
     def change_caps(self, _request: HttpRequest, form: CapsDialog) -> str:
         """Set the three caps; nobody is evicted."""
         data = form.cleaned_data
         caps = {name: data[name] for name in CAPS}
-        found = allocation.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
+        found = deployments.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
         over = found.allocated_seats - found.hard_cap
         return f"{found} has new caps." + (f" It is {over} over its hard cap; nobody was evicted." if over > 0 else "")
 
@@ -213,7 +213,7 @@ class InstanceAdmin(ConsoleAdmin):
     def open_or_close(self, _request: HttpRequest, form: OpenDialog) -> str:
         """Say who may come in."""
         data = form.cleaned_data
-        found = allocation.set_open(
+        found = deployments.set_open(
             instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],
             actor=form.actor, reason=data["reason"],
         )  # fmt: skip

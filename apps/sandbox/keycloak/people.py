@@ -230,10 +230,7 @@ def _people(rows: list[Row]) -> list[Row]:
 def _found(row: Row, word: str) -> bool:
     """Keycloak's search: `"x"` exact, `*x*` anywhere, otherwise a prefix."""
     exact = re.fullmatch(r'"(.*)"', word)
-    if exact:
-        pattern = re.escape(exact[1])
-    else:
-        pattern = ".*".join(re.escape(part) for part in word.split("*")) + ".*"
+    pattern = re.escape(exact[1]) if exact else ".*".join(re.escape(part) for part in word.split("*")) + ".*"
     names = ("username", "email", "firstName", "lastName")
     return any(re.fullmatch(pattern, row[name].lower()) for name in names)
 

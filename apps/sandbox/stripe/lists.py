@@ -81,10 +81,7 @@ def _clause(text: str) -> tuple[bool, str, str, str]:
 
 
 def _holds(thing: Obj, negated: bool, field: str, sign: str, value: str) -> bool:
-    if field.startswith("metadata["):
-        have = thing.get("metadata", {}).get(field[10:-2])
-    else:
-        have = thing.get(field)
+    have = thing.get("metadata", {}).get(field[10:-2]) if field.startswith("metadata[") else thing.get(field)
     if sign == ":":
         held = have is None if value == "null" else str(have).lower() == value.lower()
     elif sign == "~":

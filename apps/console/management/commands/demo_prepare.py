@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.billing.catalogue import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
-from apps.instances import allocation
+from apps.instances import deployments
 from apps.instances.models import Instance
 
 ACTOR = "system:demo"
@@ -141,4 +141,4 @@ def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) ->
         allocation_cap=allocation_cap,
         hard_cap=hard,
     )
-    allocation.create_instance(instance, actor=ACTOR, reason="demo catalogue")
+    deployments.create_instance(instance, actor=ACTOR, reason="demo catalogue")

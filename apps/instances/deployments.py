@@ -1,0 +1,95 @@
+"""Instances as deployments: made, capped, opened and closed by staff. Seats themselves are allocation.py's.
+
+Every change is one audit line about the instance, and offers the room it makes to whoever waits.
+"""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from apps.core import audit, clock
+from apps.core.errors import BadInput
+from apps.instances import allocation
+from apps.instances.models import Instance
+
+
+@transaction.atomic
+def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
+    """Save a new instance together with its Django group, which is named like its Keycloak group."""
+    _check_caps(instance)
+    instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
+    instance.allocated_seats, instance.over_cap_since = 0, None
+    instance.save(force_insert=True)
+    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _openness(instance))
+    allocation.offer_later(instance.product_id)
+    return instance
+
+
+@transaction.atomic
+def change_caps(
+    *,
+    instance: Instance,
+    soft_cap: int,
+    allocation_cap: int,
+    hard_cap: int,
+    actor: str,
+    reason: str,
+) -> Instance:
+    """Set the caps; BadInput unless soft < allocation < hard. Nobody is evicted: the instance is marked over cap."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _caps(found)
+    found.soft_cap, found.allocation_cap, found.hard_cap = soft_cap, allocation_cap, hard_cap
+    _check_caps(found)
+    over = found.allocated_seats > found.hard_cap
+    found.over_cap_since = (found.over_cap_since or clock.now()) if over else None
+    found.save(update_fields=["soft_cap", "allocation_cap", "hard_cap", "over_cap_since"])
+    _record(found, "instance.caps", actor, reason, before, _caps(found))
+    allocation.offer_later(found.product_id)
+    return found
+
+
+@transaction.atomic
+def set_open(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
+    """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _openness(found)
+    found.is_active, found.auto_allocate = is_active, auto_allocate
+    found.save(update_fields=["is_active", "auto_allocate"])
+    _record(found, "instance.open", actor, reason, before, _openness(found))
+    allocation.offer_later(found.product_id)
+    return found
+
+
+def _check_caps(instance: Instance) -> None:
+    if not 0 <= instance.soft_cap < instance.allocation_cap < instance.hard_cap:
+        raise BadInput(
+            "The soft cap must be below the allocation cap, and that below the hard cap.",
+            field="soft_cap",
+        )
+
+
+def _caps(instance: Instance) -> dict[str, Any]:
+    return {name: getattr(instance, name) for name in ("soft_cap", "allocation_cap", "hard_cap")}
+
+
+def _openness(instance: Instance) -> dict[str, Any]:
+    return {"is_active": instance.is_active, "auto_allocate": instance.auto_allocate}
+
+
+def _record(
+    instance: Instance,
+    action: str,
+    actor: str,
+    reason: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+) -> None:
+    audit.record(
+        subject=("instance", instance.pk),
+        action=action,
+        actor=actor,
+        reason=reason,
+        before=before,
+        after=after,
+    )
