@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
+from apps.accounts.pages import home
 from apps.billing.intake import webhook
 from apps.core.health import health, live
 from apps.core.metrics import metrics
@@ -22,5 +22,5 @@ urlpatterns = [
     path("health/", health, name="health"),
     path("health/live", live, name="health-live"),
     path("metrics", metrics, name="metrics"),
-    path("", RedirectView.as_view(pattern_name="dashboard"), name="home"),
+    path("", home, name="home"),
 ]

@@ -2,7 +2,7 @@
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from apps.accounts.models import UserProfile
 
@@ -19,6 +19,13 @@ def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:
     state = profile.access_state if profile else "held"
     sentence = profile.access_sentence if profile else ""
     return render(request, "account/closed.html", {"state": state, "sentence": sentence}, status=403)
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """The front door: to the dashboard, which asks for a login; a goodbye for who has just logged out."""
+    if request.session.pop("just_left", False) and not request.user.is_authenticated:
+        return render(request, "account/logged_out.html")
+    return redirect("dashboard")
 
 
 def login_failed(request: HttpRequest, *, cancelled: bool, away: bool) -> HttpResponse:

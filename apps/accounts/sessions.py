@@ -27,6 +27,7 @@ IDLE_SECONDS, STAFF_IDLE_SECONDS = 30 * 60, 15 * 60
 TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
 TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one write
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
+JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
 SHUT_OUT = frozenset({AccessState.HELD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
 
 
@@ -103,6 +104,7 @@ def leave(request: HttpRequest) -> str:
     raw = str(request.session.get(ID_TOKEN, ""))
     _forget(request.session.session_key)
     logout(request)
+    request.session[JUST_LEFT] = True
     return raw
 
 

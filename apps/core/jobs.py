@@ -255,14 +255,13 @@ def _mine(job: Job) -> Any:
 
 @transaction.atomic
 def _end(job: Job, state: Job.State, reason: str) -> None:
-    """Record a final state; success also settles earlier dead or blocked rows of the same kind and key."""
+    """Record a final state; it settles earlier dead or blocked rows of the same kind and key: one truth for staff."""
     ended = _mine(job).update(state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason))
     if not ended:
         return
+    stuck = Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED])
+    stuck.exclude(pk=job.pk).update(state=Job.State.SUPERSEDED)
     if state == Job.State.DONE:
-        Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED]).update(
-            state=Job.State.SUPERSEDED
-        )
         for name in KINDS[job.kind].needs:
             dependency_up(name)
     else:

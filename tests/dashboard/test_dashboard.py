@@ -238,3 +238,12 @@ def test_the_page_holds_no_inline_script_or_style(client_of_nora: Client) -> Non
     assert "style=" not in page
     assert "https://billing.stripe.com" in answer["Content-Security-Policy"]
     assert answer["Cache-Control"] == "no-store"
+
+
+@pytest.mark.django_db
+def test_the_front_door_says_goodbye_once_after_a_logout(client):
+    session = client.session
+    session["just_left"] = True
+    session.save()
+    assert "You are logged out" in client.get("/").content.decode()
+    assert client.get("/")["Location"] == URL
