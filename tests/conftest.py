@@ -14,6 +14,9 @@ hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=Fal
 hypothesis.settings.load_profile("frontdesk")
 
 
+LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
@@ -33,6 +36,12 @@ def _fail_if_skipped_under_ci(report: pytest.TestReport | pytest.CollectReport) 
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"Under CI nothing may be skipped: {reason}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The groups that take longest begin first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: not any(folder in str(item.path) for folder in LONG))
 
 
 @pytest.fixture(scope="session")

@@ -255,6 +255,7 @@ def _line(product_id: int) -> QuerySet[SeatWait]:
 
 
 def offer_later(product_id: int) -> None:
+    """After commit, tell the ones who have waited longest that there may be room."""
     transaction.on_commit(partial(_offer, product_id))
 
 

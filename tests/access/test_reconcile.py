@@ -119,7 +119,9 @@ def test_held_shuts_out_a_payer_until_lifted(world: World) -> None:
     world.work()
     assert open_for(world.state(dana))
     actions = list(
-        AuditEntry.objects.filter(subject_id=str(dana.pk), action__startswith="override").values_list("action", "actor")
+        AuditEntry.objects.filter(subject_id=str(dana.pk), action__startswith="override")
+        .order_by("pk")
+        .values_list("action", "actor")
     )
     assert actions == [("override_hold", "staff:ada"), ("override_hold_lifted", "staff:ada")]
 

@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.sandbox.stripe_fixture")
-
-from tests.sandbox.stripe_fixture import receiver, shop  # noqa: E402, F401
+from tests.sandbox.stripe_fixture import receiver, shop  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 30
