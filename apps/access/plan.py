@@ -6,6 +6,7 @@ Attributes and groups that are not ours never appear in a step.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from apps.access.policy import Account, Decision, SeatWish
 
@@ -39,47 +40,46 @@ class Observed:
     owned_attributes: frozenset[str] = frozenset()
 
 
+class _Said:
+    """A step that says itself to staff in fixed words around its fields."""
+
+    words: ClassVar[str]
+
+    @property
+    def sentence(self) -> str:
+        """For staff."""
+        return self.words.format(**vars(self))
+
+
 @dataclass(frozen=True)
-class CreateAccount:
+class CreateAccount(_Said):
     """Make the Keycloak user."""
 
-    sentence: str = "Create the Keycloak account and mail a link to set the password."
+    words: ClassVar[str] = "Create the Keycloak account and mail a link to set the password."
 
 
 @dataclass(frozen=True)
-class AssignSeat:
+class AssignSeat(_Said):
     """Give a seat of `product`, or turn the held or retained one into an assigned one."""
 
     product: str
-
-    @property
-    def sentence(self) -> str:
-        """For staff."""
-        return f"Assign a seat on {self.product}."
+    words: ClassVar[str] = "Assign a seat on {product}."
 
 
 @dataclass(frozen=True)
-class RetainSeat:
+class RetainSeat(_Said):
     """Keep the seat while access is withheld."""
 
     product: str
-
-    @property
-    def sentence(self) -> str:
-        """For staff."""
-        return f"Keep the seat on {self.product}, without access."
+    words: ClassVar[str] = "Keep the seat on {product}, without access."
 
 
 @dataclass(frozen=True)
-class ReleaseSeat:
+class ReleaseSeat(_Said):
     """Give the seat back."""
 
     product: str
-
-    @property
-    def sentence(self) -> str:
-        """For staff."""
-        return f"Release the seat on {self.product}."
+    words: ClassVar[str] = "Release the seat on {product}."
 
 
 @dataclass(frozen=True)
@@ -100,27 +100,19 @@ class UpdateAccount:
 
 
 @dataclass(frozen=True)
-class JoinGroup:
+class JoinGroup(_Said):
     """Let in to an instance."""
 
     group: str
-
-    @property
-    def sentence(self) -> str:
-        """For staff."""
-        return f"Join the group {self.group}."
+    words: ClassVar[str] = "Join the group {group}."
 
 
 @dataclass(frozen=True)
-class LeaveGroup:
+class LeaveGroup(_Said):
     """Close an instance."""
 
     group: str
-
-    @property
-    def sentence(self) -> str:
-        """For staff."""
-        return f"Leave the group {self.group}."
+    words: ClassVar[str] = "Leave the group {group}."
 
 
 @dataclass(frozen=True)
@@ -136,10 +128,10 @@ class SetLocalGroups:
 
 
 @dataclass(frozen=True)
-class EndSessions:
+class EndSessions(_Said):
     """Log out everywhere."""
 
-    sentence: str = "End all sessions."
+    words: ClassVar[str] = "End all sessions."
 
 
 Step = (

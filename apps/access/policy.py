@@ -14,7 +14,6 @@ from apps.core.states import AccessState
 
 LIVE = frozenset({"trialing", "active"})
 WITHHELD_STATUSES = frozenset({"past_due", "unpaid", "paused"})
-NEVER_PAID = frozenset({"incomplete", "incomplete_expired"})
 
 
 class Account(StrEnum):

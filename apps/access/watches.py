@@ -1,5 +1,7 @@
 """Who has to be looked at when something changed elsewhere: the only place where a change is mapped to a person."""
 
+from itertools import batched
+
 from apps.access import reconcile, signups
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
@@ -8,6 +10,7 @@ from apps.instances import allocation
 
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
+BATCH = 1000
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
@@ -42,10 +45,8 @@ def seat_freed(profile_id: int) -> None:
 def sweep(_key: str) -> None:
     """Every minute: who waits without a job, whose time has come, and signups that ran out."""
     now = clock.now()
-    ended = [
-        Job.State.BLOCKED,
-        Job.State.DEAD,
-    ]  # these wait for staff; only a moment that has come rings again
+    # These wait for staff; only a moment that has come rings again.
+    ended = [Job.State.BLOCKED, Job.State.DEAD]
     waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
     due = UserProfile.objects.filter(access_until__lte=now).exclude(pk__in=_with_job(OPEN))
     for profile in [*waiting[:500], *due[:500]]:
@@ -62,6 +63,10 @@ def _with_job(states: list[Job.State]) -> list[int]:
 
 
 def look_at_everybody(_key: str) -> None:
-    """Once a day: a look at each person with an account, so that whatever no event told is found."""
-    for profile in UserProfile.objects.filter(keycloak_id__isnull=False).only("pk", "synced_at").iterator():
-        reconcile.enqueue(profile, reason="nightly")
+    """Once a day: a look at each person with an account, so that whatever no event told is found.
+
+    In batches, so that the cost of asking stays small; who was never looked at waits already, and the sweep sees to it.
+    """
+    people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
+    for batch in batched(people.values_list("pk", flat=True).iterator(), BATCH, strict=False):
+        reconcile.enqueue_known(list(batch), reason="nightly")

@@ -13,7 +13,7 @@ Handlers register from their app's `ready()`; they take the key and raise the er
 import datetime as dt
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,7 @@ MAX_ATTEMPTS = 4  # the first try and three retries
 FIRST_RETRY_SECONDS = 30
 PROBE_SECONDS = 15  # how often one job may try a system that is down
 PARK_SECONDS = 30
+RINGS = 50  # as many wake-ups as are left at once; the sweep rings for the rest
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
 LOCK_CLASS = 7011
 CLAIM_GRACE = dt.timedelta(seconds=5)  # between a claim's commit and its runner's lock
@@ -66,7 +67,8 @@ def register(name: str, handler: Handler, *, needs: tuple[str, ...] = (), every:
 
 DEFER = """
 INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error, history)
-VALUES (%(kind)s, %(key)s, %(lane)s, 'queued', %(reason)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]')
+SELECT %(kind)s, key, lane, 'queued', %(reason)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
+FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS asked (key, lane)
 ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
     not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
                       ELSE LEAST(core_job.not_before, excluded.not_before) END
@@ -74,34 +76,35 @@ RETURNING id, not_before
 """
 
 
-def defer(
-    kind: str,
-    key: str | int,
-    *,
-    reason: str = "",
-    not_before: dt.datetime | None = None,
-    lane: str = "",
-) -> int:
+def defer(kind: str, key: str | int, *, reason: str = "", not_before: dt.datetime | None = None, lane: str = "") -> int:
     """Ask for `kind` to be run for `key`, at once or from `not_before` on; returns the waiting Job's id.
 
     Joins the waiting row if there is one (the earlier moment wins; a back-off under way is kept). Part of the caller's
     transaction. `lane` (default: kind and key) names what must not run at the same time.
     """
+    lanes = {str(key): lane or f"{kind}:{key}"}
+    return defer_many(kind, lanes, reason=reason, not_before=not_before)[0]
+
+
+def defer_many(
+    kind: str, lanes: Mapping[str, str], *, reason: str = "", not_before: dt.datetime | None = None
+) -> list[int]:
+    """`defer` for many keys, each with its lane, in one statement; returns the waiting Jobs' ids."""
     now = clock.now()
     values: dict[str, Any] = {
         "kind": kind,
-        "key": str(key),
-        "lane": lane or f"{kind}:{key}",
+        "keys": list(lanes),
+        "lanes": list(lanes.values()),
         "reason": reason[:300],
         "not_before": not_before or now,
         "now": now,
     }
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
-        job_id, due = cursor.fetchone()
-    if due <= now:
+        waiting = cursor.fetchall()
+    for _ in range(min(RINGS, sum(due <= now for _, due in waiting))):
         ring()
-    return int(job_id)
+    return [int(job_id) for job_id, _ in waiting]
 
 
 def ring() -> None:
@@ -341,5 +344,5 @@ def dependency_up(name: str) -> None:
         return
     due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
     log.info("dependency_up", dependency=name, jobs=due)
-    for _ in range(min(due, 50)):
+    for _ in range(min(due, RINGS)):
         ring()

@@ -20,7 +20,7 @@ def sweep() -> None:
     _hold_back_parked()
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
     rings = OrmQ.objects.filter(lock__lte=Now()).count()
-    for _ in range(min(due, 50) - rings):
+    for _ in range(min(due, jobs.RINGS) - rings):
         jobs.ring()
 
 
