@@ -9,7 +9,7 @@ COPY pyproject.toml uv.lock .python-version ./
 RUN uv sync --frozen --no-default-groups
 COPY . .
 # collectstatic reads the settings but needs nothing of them: these values are for this one command.
-RUN DJANGO_SECRET_KEY=build POSTGRES_DB=x POSTGRES_USER=x POSTGRES_PASSWORD=x POSTGRES_HOST=x \
+RUN STATIC_COLLECTED=true DJANGO_SECRET_KEY=build POSTGRES_DB=x POSTGRES_USER=x POSTGRES_PASSWORD=x POSTGRES_HOST=x \
     KEYCLOAK_SERVER_URL=http://build KEYCLOAK_REALM=x OIDC_RP_CLIENT_ID=x OIDC_RP_CLIENT_SECRET=x \
     KEYCLOAK_ADMIN_CLIENT_ID=x KEYCLOAK_ADMIN_CLIENT_SECRET=x STRIPE_SECRET_KEY=sk_test_000000000000000000000000 \
     STRIPE_PUBLISHABLE_KEY=pk_test_000000000000000000000000 STRIPE_WEBHOOK_SECRET=x MAILGUN_API_KEY=x PROMETHEUS_METRICS_API_KEY=x \
@@ -20,7 +20,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf 
     && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk
 WORKDIR /app
 COPY --from=build /app /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_COLLECTED=true PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \

@@ -45,11 +45,14 @@ def test_every_variable_of_the_specification_is_read():
     assert read_by_settings() >= SPECIFIED
 
 
-def start(**changes: str | None) -> subprocess.CompletedProcess[str]:
+PRINT_A_KEY = "import config.settings as s; print(s.MAILGUN_API_KEY)"
+
+
+def start(source: str = PRINT_A_KEY, **changes: str | None) -> subprocess.CompletedProcess[str]:
     """Load the settings in a fresh process, in the tests' environment with `changes`."""
     environment = {name: value for name, value in (dict(os.environ) | changes).items() if value is not None}
     environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    command = [sys.executable, "-c", "import config.settings as s; print(s.MAILGUN_API_KEY)"]
+    command = [sys.executable, "-c", source]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -80,3 +83,13 @@ def test_a_value_that_cannot_be_right_stops_the_start(name, value):
     done = start(**{name: value})
     assert done.returncode != 0
     assert name in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("collected", "storage"), [("true", "CompressedManifestStaticFilesStorage"), ("false", "StaticFilesStorage")]
+)
+def test_the_image_serves_hashed_files_and_a_checkout_does_not(collected, storage):
+    source = "import config.settings as s; print(s.STORAGES['staticfiles']['BACKEND'], s.WHITENOISE_USE_FINDERS)"
+    done = start(source, STATIC_COLLECTED=collected)
+    backend, finders = done.stdout.split()
+    assert (backend.rpartition(".")[2], finders) == (storage, str(collected == "false"))
