@@ -20,11 +20,12 @@ RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf 
     && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk
 WORKDIR /app
 COPY --from=build /app /app
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_COLLECTED=true PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_COLLECTED=true
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
 # tini reaps what a killed worker leaves, and passes SIGTERM on.
 ENTRYPOINT ["tini", "--"]
-CMD ["sh", "-c", "rm -rf \"$PROMETHEUS_MULTIPROC_DIR\" && mkdir -p \"$PROMETHEUS_MULTIPROC_DIR\" && exec granian --interface wsgi --host 0.0.0.0 --port 8000 --http 1 --no-ws --workers 2 --blocking-threads 4 --backpressure 256 --runtime-threads 1 --respawn-failed-workers --workers-kill-timeout 30 --workers-lifetime 6h --workers-max-rss 400 --http1-buffer-size 16384 config.wsgi:application"]
+# Only the web has several processes whose counters are summed; their folder must be new at each start.
+CMD ["sh", "-c", "export PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus; rm -rf $PROMETHEUS_MULTIPROC_DIR && mkdir $PROMETHEUS_MULTIPROC_DIR && exec granian --interface wsgi --host 0.0.0.0 --port 8000 --http 1 --no-ws --workers 2 --blocking-threads 4 --backpressure 256 --runtime-threads 1 --respawn-failed-workers --workers-kill-timeout 30 --workers-lifetime 6h --workers-max-rss 400 --http1-buffer-size 16384 config.wsgi:application"]
