@@ -6,9 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import Walk
-from tests.journeys.stack import PASSWORD, STAFF, Album, Stack, Visit, album, stack, visit
-
-__all__ = ["album", "stack", "visit"]  # the fixtures
+from tests.journeys.stack import PASSWORD, STAFF, Album, Stack, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 REASON = "The customer called: is everything as it should be?"

@@ -6,9 +6,7 @@ import secrets
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.journeys.stack import Album, Stack, Visit, album, stack, visit
-
-__all__ = ["album", "stack", "visit"]  # the fixtures
+from tests.journeys.stack import Album, Stack, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 PASSWORD = "a long walk in the park"
