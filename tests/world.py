@@ -38,7 +38,7 @@ from django.test import Client, TestCase
 
 from apps.access import signups, watches
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import backfill, stripe_client
+from apps.billing import backfill, comparison, stripe_client
 from apps.billing.catalogue import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
@@ -280,7 +280,7 @@ class World:
             watches.sweep("periodic")
             allocation.tend("periodic")
             backfill.fetch_undelivered("periodic")
-            backfill.compare_all("periodic")
+            comparison.compare("periodic")
         self.work()
 
     def fault(self, peer: str, mode: str, **options: Any) -> None:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from apps.billing import backfill
-from apps.billing.models import InboundEvent
+from apps.billing import backfill, comparison
+from apps.billing.models import InboundEvent, Subscription
 from apps.core import jobs
 from apps.core.models import Job
 from tests.world import World
@@ -103,6 +103,51 @@ def test_a_change_without_any_event_is_found(world: World, what: str) -> None:
     assert Job.objects.filter(kind="mirror_customer").count() == mirrored  # nothing differs any more
 
 
+@pytest.mark.parametrize("page", [1, 2])
+def test_however_many_subscribe_slice_after_slice_is_compared(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Those Stripe has and we not, those that differ, and those only we have, wherever in the list they stand."""
+    monkeypatch.setattr(comparison, "PAGE", page)
+    monkeypatch.setattr(comparison, "PAGES", 1)
+    people = {name: world.subscriber(name) for name in ("ann", "bob", "cid", "dee", "eva")}
+    for name in ("ann", "cid", "eva"):
+        world.shop.v1.subscriptions.cancel(people[name].stripe_subscription_id or "")
+    Subscription.objects.filter(stripe_id=people["bob"].stripe_subscription_id).delete()
+    world.skip()
+    run(world, "compare_subscriptions")
+    assert [world.state(one).access for one in people.values()] == [
+        "canceled",
+        "active",
+        "canceled",
+        "active",
+        "canceled",
+    ]
+    assert Subscription.objects.filter(stripe_id=people["bob"].stripe_subscription_id).exists()
+    assert Job.objects.filter(kind="compare_subscriptions", state="done").count() == {1: 5, 2: 3}[page]
+
+
+def test_a_loss_spread_over_the_slices_is_seen_as_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "PAGE", 1)
+    monkeypatch.setattr(comparison, "PAGES", 1)
+    monkeypatch.setattr(comparison, "MASS_FLOOR", 2)
+    assert sorted(mass_loss(world))[:2] == ["active", "active"]
+    (sentence,) = world.jobs("blocked")
+    assert "would take access from 3 of" in sentence
+
+
+def test_however_many_events_were_lost_slice_after_slice_is_fetched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "PAGE", 3)
+    monkeypatch.setattr(backfill, "PAGES", 2)
+    people = [world.pay(world.signup(name)) for name in ("ann", "bob", "cid")]
+    world.skip()
+    run(world, "backfill_events")
+    assert {world.state(one).access for one in people} == {"active"}
+    assert Job.objects.filter(kind="backfill_events", state="done").count() > 3
+
+
 def test_a_comparison_of_equals_asks_for_nothing(world: World) -> None:
     world.subscriber("ann")
     world.subscriber("bob", plus=1, storage_100=2)
@@ -127,25 +172,25 @@ def mass_loss(world: World) -> list[str]:
 
 def test_a_comparison_that_would_shut_out_many_stops_and_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F46."""
-    monkeypatch.setattr(backfill, "MASS_FLOOR", 3)
+    monkeypatch.setattr(comparison, "MASS_FLOOR", 3)
     assert mass_loss(world) == ["active"] * 4
     (sentence,) = world.jobs("blocked")
     assert "would take access from 4 of 4 subscribers" in sentence
 
 
 def test_a_comparison_that_shuts_out_few_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "MASS_FLOOR", 4)
+    monkeypatch.setattr(comparison, "MASS_FLOOR", 4)
     assert set(mass_loss(world)) == {"canceled"}
 
 
 @pytest.mark.mutant
 def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "_refuse_mass_loss", lambda *_: None)
+    monkeypatch.setattr(comparison, "_refuse_mass_loss", lambda *_: None)
     assert set(mass_loss(world)) == {"canceled"}
 
 
 def test_an_empty_list_of_subscriptions_shuts_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "MASS_FLOOR", 1)
+    monkeypatch.setattr(comparison, "MASS_FLOOR", 1)
     people = [world.subscriber(name) for name in ("ann", "bob")]
     world.fault("stripe", "empty_list", path="/v1/subscriptions")
     run(world, "compare_subscriptions")
