@@ -225,6 +225,8 @@ KEYCLOAK_ADMIN_CLIENT_SECRET = secret("KEYCLOAK_ADMIN_CLIENT_SECRET")
 # Instance groups live below this group; it is ours alone. Staff groups live below the second.
 KEYCLOAK_PARENT_GROUP = text("KEYCLOAK_PARENT_GROUP", "/frontdesk").rstrip("/")
 KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")
+# How strong a login of staff must be (the ID token's `acr`); empty: as Keycloak's own rules say.
+STAFF_REQUIRED_ACR = text("STAFF_REQUIRED_ACR", "")
 # A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
 KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
 

@@ -1,8 +1,11 @@
 """What all tests share: Hypothesis' profile, a Chromium, and that nothing is skipped unseen under CI."""
 
 import os
+import time
 from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -15,6 +18,16 @@ hypothesis.settings.load_profile("frontdesk")
 
 
 LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, Any, Any]:
+    """For the rate limits no time passes during a test: a minute or an hour that ends in one would count anew."""
+    from apps.core import limits
+
+    moment = time.time()
+    with mock.patch.object(limits, "time", SimpleNamespace(time=lambda: moment)):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import postgres
+from tests import prepared
 
 
 def _start_postgres() -> str:
@@ -75,8 +76,17 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+if prepared.RUN not in os.environ:  # the first process of a run; the others inherit what it found
+    prepared.forget_dead_runs()
+    os.environ |= {prepared.RUN: str(os.getpid()), prepared.TEMPLATE: prepared.template()}
+
 from config.settings import *  # noqa: E402, F403
-from config.settings import STORAGES  # noqa: E402
+from config.settings import DATABASES, STORAGES  # noqa: E402
+
+DATABASES["default"]["TEST"] = {
+    "NAME": f"test_frontdesk_{os.environ[prepared.RUN]}",
+    "TEMPLATE": os.environ[prepared.TEMPLATE],
+}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 STORAGES = STORAGES | {  # without a manifest, which only collectstatic makes

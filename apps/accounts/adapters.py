@@ -14,8 +14,10 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.providers.base import AuthError
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
-from apps.accounts import oidc, pages, sessions, staff
+from apps.accounts import freshness, oidc, pages, sessions, staff
 from apps.core.requests import client_address
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,8 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Find or admit the user, take over names and roles, and turn away who has no business here."""
         roles = staff.roles_of(sociallogin.verified.claims)
+        if roles and not freshness.is_strong(sociallogin.verified.claims):
+            self._ask_for_more(request, sociallogin)
         if not sociallogin.is_existing:
             if not roles:
                 self._turn_away(request, sociallogin)
@@ -70,6 +74,15 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             self._turn_away(request, sociallogin)
         if sessions.is_shut_out(user):
             raise ImmediateHttpResponse(pages.closed(request, profile))
+
+    def _ask_for_more(self, request: HttpRequest, sociallogin: Any) -> None:
+        """Staff whose login is too weak: once more, with the second factor; who comes back without it is told so."""
+        if sociallogin.wish != freshness.STRONG:
+            target = str(sociallogin.state.get("next") or reverse("admin:index"))
+            raise ImmediateHttpResponse(redirect(freshness.login_url(target, freshness.STRONG)))
+        request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
+        log.warning("login_too_weak", subject=sociallogin.verified.subject)
+        raise ImmediateHttpResponse(pages.too_weak(request))
 
     def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
         """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""

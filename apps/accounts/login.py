@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_safe
 
-from apps.accounts import oidc
+from apps.accounts import freshness, oidc
 
 PROVIDER = "keycloak"
 # What is kept of a person's claims with the SocialAccount; the rest is read once and forgotten.
@@ -30,7 +30,7 @@ KEPT_TEXTS = ("sub", "preferred_username", "email", "given_name", "family_name")
 class VerifyingAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     """allauth's conversation with Keycloak, with the endpoints pinned and every answer checked."""
 
-    nonce = ""
+    nonce = wish = ""
 
     @property
     def openid_config(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class VerifyingAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         if not isinstance(about, dict) or about.get("sub") != verified.subject:
             raise oidc.TokenError("userinfo speaks of somebody else: sub")
         login = self.get_provider().sociallogin_from_response(request, {"id_token": _kept(verified.claims)})
-        login.verified = verified
+        login.verified, login.wish = verified, self.wish
         return login
 
 
@@ -73,13 +73,13 @@ class KeycloakProvider(OpenIDConnectProvider):  # type: ignore[misc]
 
 
 class CallbackView(OAuth2CallbackView):  # type: ignore[misc]
-    """allauth's callback; hands the nonce of the login to the adapter."""
+    """allauth's callback; hands the nonce of the login, and what it was asked for, to the adapter."""
 
     @override
     def _get_state(self, request: HttpRequest, provider: Any) -> tuple[Any, Any]:
         state, response = super()._get_state(request, provider)
         if state is not None:
-            self.adapter.nonce = str(state.get("nonce", ""))
+            self.adapter.nonce, self.adapter.wish = str(state.get("nonce", "")), str(state.get("wish", ""))
             # RFC 9207: an answer that names another issuer belongs to another login.
             if request.GET.get("iss", settings.KEYCLOAK_ISSUER) != settings.KEYCLOAK_ISSUER:
                 return None, render_authentication_error(request, provider)
@@ -88,15 +88,18 @@ class CallbackView(OAuth2CallbackView):  # type: ignore[misc]
 
 @require_safe
 def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
-    """To Keycloak's login page; `next` names a page of this site to come back to."""
+    """To Keycloak's login page; `next` names a page of this site to come back to, `as` a fresh or a strong login."""
     provider = VerifyingAdapter(request, provider_id).get_provider()
     nonce = secrets.token_urlsafe(24)
+    target = local_path(request.GET.get(REDIRECT_FIELD_NAME, ""))
+    wish = request.GET.get("as", "")
     response: HttpResponse = provider.redirect(
         request,
         process="login",
-        next_url=local_path(request.GET.get(REDIRECT_FIELD_NAME, "")),
-        auth_params={"nonce": nonce},
+        next_url=target,
+        auth_params={"nonce": nonce} | freshness.parameters(wish, target=target),
         nonce=nonce,
+        wish=wish if wish in (freshness.FRESH, freshness.STRONG) else "",
     )
     return response
 

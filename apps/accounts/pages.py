@@ -14,6 +14,11 @@ def no_account(request: HttpRequest) -> HttpResponse:
     return render(request, "account/no_account.html", status=403)
 
 
+def too_weak(request: HttpRequest) -> HttpResponse:
+    """403: a member of staff whose login lacks the second factor this house asks for."""
+    return render(request, "account/too_weak.html", status=403)
+
+
 def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:
     """403: an account that may not be used now (`profile` None: a user switched off), with the way back if there is one."""
     state = profile.access_state if profile else "held"

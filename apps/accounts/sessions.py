@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
-from apps.accounts import pages
+from apps.accounts import freshness, pages
 from apps.accounts.models import UsedLogoutToken, UserProfile
 from apps.accounts.oidc import IdToken
 from apps.core.states import AccessState
@@ -59,6 +59,7 @@ def begin(request: HttpRequest, token: IdToken) -> None:
     """Note in a session that has just been made what its end will need."""
     request.session[STARTED] = request.session[SEEN] = int(time.time())
     request.session[ID_TOKEN] = token.raw
+    freshness.note(request, token.claims)
     UserSession.objects.filter(session_key=request.session.session_key).update(data={"sid": token.sid})
 
 

@@ -6,13 +6,14 @@ from django.apps import AppConfig
 
 
 class IdentityConfig(AppConfig):
-    """Django's handle on the app; registers its job."""
+    """Django's handle on the app; registers its jobs."""
 
     name = "apps.identity"
 
     @override
     def ready(self) -> None:
         from apps.core import jobs
-        from apps.identity import passwords
+        from apps.identity import logins, passwords
 
+        jobs.register(logins.KIND, logins.check_logins, needs=("keycloak",), every=logins.EVERY_SECONDS)
         jobs.register(passwords.KIND, passwords.send_password_mail, needs=("keycloak",))

@@ -15,11 +15,10 @@ from apps.identity import edge
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def memberships(admin: KeycloakAdmin, keycloak_id: str) -> frozenset[str]:
-    """The paths of an account's groups below our parent group."""
-    below = f"{settings.KEYCLOAK_PARENT_GROUP}/"
+def memberships(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> frozenset[str]:
+    """The paths of an account's groups below the group `below`."""
     found = edge.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
-    return frozenset(group["path"] for group in found if group["path"].startswith(below))
+    return frozenset(group["path"] for group in found if group["path"].startswith(f"{below}/"))
 
 
 def join(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:

@@ -112,7 +112,7 @@ class Keycloak(Identity):
             enabled=bool(user.get("enabled")),
             email_verified=bool(user.get("emailVerified")),
             attributes={name: tuple(values) for name, values in attributes_of(user).items()},
-            groups=groups.memberships(self.admin, keycloak_id),
+            groups=groups.memberships(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP),
         )
 
     @override
@@ -190,6 +190,10 @@ class Keycloak(Identity):
     @override
     def leave_group(self, keycloak_id: str, path: str) -> None:
         groups.leave(self.admin, keycloak_id, path)
+
+    @override
+    def staff_groups(self, keycloak_id: str) -> frozenset[str]:
+        return groups.memberships(self.admin, keycloak_id, below=settings.KEYCLOAK_STAFF_GROUP)
 
     # --- sessions and passwords ----------------------------------------------------------------------------------------
 

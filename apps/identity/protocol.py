@@ -74,6 +74,9 @@ class Identity(Protocol):
     def leave_group(self, keycloak_id: str, path: str) -> None:
         """Take the account out of the group `path`; no error when it was not in it. Other people's groups are refused."""
 
+    def staff_groups(self, keycloak_id: str) -> frozenset[str]:
+        """The paths of the account's groups below KEYCLOAK_STAFF_GROUP. They are read here, never written."""
+
     def end_sessions(self, keycloak_id: str) -> None:
         """End every session and offline token, and make sure: RetryLater when a session is still there afterwards."""
 

@@ -9,6 +9,7 @@
 Web, worker and sandbox are real processes on free ports; the database is one of its own on the tests' server.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import psycopg
 import pytest
 import requests
-from django.conf import settings
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect
 from psycopg import sql
 
 from config.demo import Demo
+from tests import prepared
 from tests.sandbox.keycloak_fixture import free_port
 
 PATIENCE_SECONDS = 60
@@ -53,20 +53,19 @@ class Stack(Demo):
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The demo with its data in a temporary folder; stopped, and its database dropped, at the end."""
-    name = f"test_frontdesk_stack_{time.time_ns()}"
+    name = f"test_frontdesk_{os.environ[prepared.RUN]}_stack"
+    with prepared.connect() as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(os.environ[prepared.TEMPLATE])
+        ))  # fmt: skip
     database = {
-        "POSTGRES_HOST": settings.DATABASES["default"]["HOST"],
-        "POSTGRES_PORT": settings.DATABASES["default"]["PORT"],
-        "POSTGRES_USER": settings.DATABASES["default"]["USER"],
-        "POSTGRES_PASSWORD": settings.DATABASES["default"]["PASSWORD"],
-        "POSTGRES_DB": name,
+        key: os.environ[key] for key in ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD")
     }
-    _administer("CREATE DATABASE {}", database)
     running = Stack(
         data=tmp_path_factory.mktemp("stack"),
         port=free_port(),
         sandbox_port=free_port(),
-        database=database,
+        database=database | {"POSTGRES_DB": name},
     )
     try:
         running.claim()
@@ -74,20 +73,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
-        _administer("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
-
-
-def _administer(statement: str, database: dict[str, str]) -> None:
-    """Run a statement about the stack's database, from another one."""
-    with psycopg.connect(
-        host=database["POSTGRES_HOST"],
-        port=database["POSTGRES_PORT"],
-        user=database["POSTGRES_USER"],
-        password=database["POSTGRES_PASSWORD"],
-        dbname="postgres",
-        autocommit=True,
-    ) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(database["POSTGRES_DB"])))  # type: ignore[arg-type]
+        with prepared.connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @dataclass

@@ -1,0 +1,59 @@
+"""How lately and how strongly somebody proved to be themselves: fresh logins for what is dangerous, second factors for staff.
+
+Promises: fresh is a login whose password was typed at most five minutes ago, told by the ID token's `auth_time`, never by
+when our session began; Keycloak keeps `acr` for a whole session, so `acr` proves strength, not freshness.
+Times in the session are the system's, see sessions.py; the token's are the domain's.
+"""
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest
+
+from apps.core import clock
+
+FRESH_SECONDS = 300
+ASK_AGAIN_SECONDS = 60  # a login asked for is not answered by one that is about to grow stale
+FRESH_UNTIL = "oidc_fresh_until"
+FRESH, STRONG = "fresh", "strong"  # what a login can be asked for
+
+
+def note(request: HttpRequest, claims: dict[str, Any]) -> None:
+    """Keep in a session that has just begun how long its login counts as fresh; without `auth_time`, not at all."""
+    typed = claims.get("auth_time")
+    known = isinstance(typed, int | float) and not isinstance(typed, bool)
+    age = max(0, int(clock.timestamp() - typed)) if known else FRESH_SECONDS  # type: ignore[operator]
+    request.session[FRESH_UNTIL] = int(time.time()) + FRESH_SECONDS - age
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Whether the person typed the password at most five minutes ago."""
+    return bool(time.time() < request.session.get(FRESH_UNTIL, 0))
+
+
+def login_url(target: str, wish: str = FRESH) -> str:
+    """Where to log in anew (`wish`: fresh or strong) and come back to `target`, a path of this site."""
+    return f"{settings.LOGIN_URL}?{urlencode({'as': wish, REDIRECT_FIELD_NAME: target})}"
+
+
+def parameters(wish: str, *, target: str) -> dict[str, str]:
+    """What to add to an authorization request for that `wish`, by somebody who wants to `target`."""
+    needed = settings.STAFF_REQUIRED_ACR
+    asked = {"acr_values": needed} if needed and (wish == STRONG or target.startswith("/admin/")) else {}
+    if wish == STRONG:
+        return asked | {"prompt": "login"}  # single sign-on would answer with what it has
+    return asked | ({"max_age": str(ASK_AGAIN_SECONDS)} if wish == FRESH else {})
+
+
+def is_strong(claims: dict[str, Any]) -> bool:
+    """Whether a login is as strong as STAFF_REQUIRED_ACR asks of staff; levels that are numbers count upwards."""
+    needed, given = settings.STAFF_REQUIRED_ACR, claims.get("acr")
+    if not needed:
+        return True
+    if not isinstance(given, str):
+        return False
+    levels = needed.isdecimal() and given.isdecimal()
+    return int(given) >= int(needed) if levels else given == needed
