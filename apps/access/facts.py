@@ -8,12 +8,14 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce
 
 from apps.access.models import AccessOverride
-from apps.access.policy import Facts, OverrideFact, SubscriptionFact, Terms
-from apps.accounts.models import UserProfile
+from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms
+from apps.accounts.models import Signup, UserProfile
 from apps.billing import subscriptions
 from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.offers import offers
 from apps.core import clock
+
+HOLD_MARGIN = dt.timedelta(minutes=10)  # what is kept outlives the Checkout session, so that a late answer finds it
 
 
 def terms() -> Terms:
@@ -25,7 +27,7 @@ def terms() -> Terms:
 
 
 def facts_of(profile: UserProfile) -> Facts:
-    """Everything `decide` may know about `profile`, as of now. Six queries, no call."""
+    """Everything `decide` may know about `profile`, as of now. Seven queries, no call."""
     catalogue = offers()
     states = subscriptions.of_customer(profile.stripe_customer_id)
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
@@ -35,7 +37,16 @@ def facts_of(profile: UserProfile) -> Facts:
         subscriptions=tuple(_subscription(state, catalogue) for state in states),
         overrides=tuple(_override(row, catalogue) for row in overrides),
         recovering_until=profile.recovering_until,
+        paying=_paying(profile),
     )
+
+
+def _paying(profile: UserProfile) -> Span | None:
+    """The time in which the person's open Checkout, if there is one, can end in a payment."""
+    signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).order_by("-created_at").first()
+    if signup is None or signup.checkout_expires_at is None:
+        return None
+    return Span(signup.created_at, signup.checkout_expires_at + HOLD_MARGIN)
 
 
 def _subscription(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:

@@ -10,7 +10,7 @@ from apps.catalog.models import Product
 
 
 class AccessOverride(models.Model):
-    """A hold, a grant or a no-suspend on one person, in force from its start until its end or until lifted."""
+    """A hold, a grant, a no-suspend or a kept place of one person, in force from its start until its end or until lifted."""
 
     class Kind(models.TextChoices):
         """What it does; see the table in policy.py."""
@@ -18,6 +18,7 @@ class AccessOverride(models.Model):
         HOLD = "hold", "Hold: no access, whatever is paid"
         GRANT = "grant", "Grant: access without payment"
         NO_SUSPEND = "no_suspend", "No suspension while a payment is late"
+        KEEP_PLACE = "keep_place", "Keep the place of one who canceled"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="overrides")
     kind = models.CharField(max_length=10, choices=Kind)

@@ -1,5 +1,7 @@
 """What a look leaves behind: the profile's access columns, the timeline, and the mails a change of state calls for."""
 
+import datetime as dt
+
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
@@ -10,6 +12,8 @@ from apps.core import audit, clock, jobs
 from apps.core.states import AccessState
 from apps.notifications.models import Notification
 
+REMINDER = dt.timedelta(days=7)
+COMES_BACK = frozenset({AccessState.CANCELED, AccessState.RECOVERING})
 ENDS = frozenset({AccessState.CANCELED})
 WORTH_A_GOODBYE = frozenset({AccessState.ACTIVE, AccessState.GRACE, AccessState.SUSPENDED, AccessState.RECOVERING})
 
@@ -37,7 +41,22 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
                 f"{profile.pk}:{decision.subscription_id}",
                 reason="canceled",
             )
+        if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
+            jobs.defer("notify_expired", _dated(profile, decision.final_expiry_at), reason="expired")
+    _remind_of_expiry(profile, decision)
     _tell_of_failed_payments(profile)
+
+
+def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
+    """One mail a week before place and entitlements are given up; who has less than that was told when it began."""
+    final = decision.final_expiry_at
+    if final is None or decision.state not in COMES_BACK or final - REMINDER <= clock.now():
+        return
+    jobs.defer("notify_expiry_reminder", _dated(profile, final), reason="a week left", not_before=final - REMINDER)
+
+
+def _dated(profile: UserProfile, moment: dt.datetime) -> str:
+    return f"{profile.pk}:{int(moment.timestamp())}"
 
 
 def _tell_of_failed_payments(profile: UserProfile) -> None:

@@ -1,4 +1,4 @@
-"""Staff's dated decisions: hold, grant, no-suspend, and lifting them. Each asks for a look at the person."""
+"""Staff's dated decisions: hold, grant, no-suspend, keep the place, and lifting them. Each asks for a look at the person."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -42,6 +42,11 @@ def grant(
 def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
     """A late payment does not suspend, until `until`."""
     return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
+
+
+def keep_place(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
+    """The seats and entitlements of somebody who canceled are given up at `until`, if that is later than by the terms."""
+    return _add(profile, AccessOverride.Kind.KEEP_PLACE, until=until, actor=actor, reason=reason)
 
 
 @transaction.atomic

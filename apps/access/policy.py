@@ -66,6 +66,14 @@ class OverrideFact:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of time."""
+
+    begins: dt.datetime
+    ends: dt.datetime
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that `decide` may know."""
 
@@ -74,6 +82,7 @@ class Facts:
     subscriptions: tuple[SubscriptionFact, ...] = ()
     overrides: tuple[OverrideFact, ...] = ()
     recovering_until: dt.datetime | None = None
+    paying: Span | None = None  # a Checkout to come back is open: what was kept when it began is not given up meanwhile
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,7 @@ class _View:
             if one.status in WITHHELD_STATUSES or (one.status in LIVE and one.money_returned)
         ]
         self.canceled = [one for one in subscriptions if one.status == "canceled"]
-        ends = [one.ended_at for one in self.canceled if one.ended_at]
-        self.final_expiry = max(ends) + facts.terms.expiry if ends else None
+        self.final_expiry = self._final_expiry()
         self.recovering = facts.recovering_until is not None and self.now < facts.recovering_until
 
     def _in_force(self, kind: str) -> list[OverrideFact]:
@@ -131,6 +139,16 @@ class _View:
             for one in self.facts.overrides
             if one.kind == kind and one.starts_at <= self.now and (one.ends_at is None or self.now < one.ends_at)
         ]
+
+    def _final_expiry(self) -> dt.datetime | None:
+        """The end of the last subscription plus the terms' time; later when staff keep the place, or while one pays."""
+        ends = [one.ended_at for one in self.canceled if one.ended_at]
+        if not ends:
+            return None
+        kept = [one.ends_at for one in self._in_force("keep_place") if one.ends_at]
+        expiry = max([max(ends) + self.facts.terms.expiry, *kept])
+        paying = self.facts.paying
+        return max(expiry, paying.ends) if paying and paying.begins < expiry else expiry
 
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
         """The end of grace of one late subscription: the terms', or a no-suspend's if that is later."""

@@ -13,16 +13,17 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from apps.access.facts import HOLD_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
+from apps.core.states import AccessState
 from apps.identity.keycloak import client
 from apps.instances import allocation
 from apps.instances.models import Seat
 
-HOLD_MARGIN = dt.timedelta(minutes=10)  # the seat outlives the session, so that a late answer finds it
 UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
 PAID = frozenset({"paid", "no_payment_required"})
@@ -186,6 +187,8 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
 def _profile_for(signup: Signup) -> UserProfile:
     """The profile this signup will become: the address's own if it never paid, else a new one."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
+    if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:
+        return profile  # has been here before, proved it, and begins anew under the same name
     if profile is not None and (profile.keycloak_id or profile.subscription_status):
         raise NameTaken(
             "There is an account with this address already. Log in instead.",
@@ -230,8 +233,8 @@ def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int
             number=signup.checkout_number,
             customer_id=customer_id,
             prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
-            embedded=embedded,
             expires_at=signup.checkout_expires_at or checkout.latest_expiry(),
+            pages=checkout.Pages(embedded=embedded),
         )
     except (RetryLater, NeedsOperator):
         # Stripe replays a stored 500 to the same key for a day; the next try gets a key of its own.

@@ -9,6 +9,8 @@ from django.conf import settings
 from apps.billing.stripe_client import calling_stripe
 from apps.core import clock
 
+LIVING = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
+
 
 @dataclass(frozen=True)
 class Session:
@@ -20,6 +22,15 @@ class Session:
     client_secret: str
     url: str
     customer_id: str
+
+
+@dataclass(frozen=True)
+class Pages:
+    """How the payment is shown, and the paths of ours to come back to."""
+
+    embedded: bool
+    success: str = "/onboarding/success/"
+    cancel: str = "/onboarding/cancel/"
 
 
 def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
@@ -35,14 +46,15 @@ def open_session(
     number: int,
     customer_id: str,
     prices: list[tuple[str, int]],
-    embedded: bool,
     expires_at: dt.datetime,
+    pages: Pages,
 ) -> Session:
     """Open a subscription Checkout for `prices` = [(price id, quantity)]. `number` counts the sessions of this signup.
 
-    docs.stripe.com/api/checkout/sessions/create; embedded pages take a return_url, hosted ones success and cancel URLs.
+    docs.stripe.com/api/checkout/sessions/create; embedded pages take a
+    return_url, hosted ones success and cancel URLs.
     """
-    success = f"{settings.BASE_URL}/onboarding/success/?session_id={{CHECKOUT_SESSION_ID}}"
+    success = f"{settings.BASE_URL}{pages.success}?session_id={{CHECKOUT_SESSION_ID}}"
     params: Any = {
         "mode": "subscription",
         "customer": customer_id,
@@ -51,13 +63,23 @@ def open_session(
         "subscription_data": {"metadata": {"signup": signup_id}},
         "expires_at": int(expires_at.timestamp()),
     }
-    if embedded:
+    if pages.embedded:
         params |= {"ui_mode": "embedded_page", "return_url": success}
     else:
-        cancel = f"{settings.BASE_URL}/onboarding/cancel/"
-        params |= {"ui_mode": "hosted_page", "success_url": success, "cancel_url": cancel}
+        params |= {
+            "ui_mode": "hosted_page",
+            "success_url": success,
+            "cancel_url": f"{settings.BASE_URL}{pages.cancel}",
+        }
     with calling_stripe() as client:
         return _session(client.v1.checkout.sessions.create(params, {"idempotency_key": f"co:{signup_id}:{number}"}))
+
+
+def has_living_subscription(customer_id: str) -> bool:
+    """Whether Stripe has a subscription of the customer that lives: a second one would be charged beside it."""
+    with calling_stripe() as client:
+        listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
+        return any(one["status"] in LIVING for one in listed.auto_paging_iter())
 
 
 def fetch_session(session_id: str) -> Session:

@@ -30,6 +30,7 @@ class SubscriptionState:
     past_due_since: dt.datetime | None
     money_returned: str
     open_invoice_id: str
+    open_invoice_url: str
     lines: tuple[Line, ...]
 
 
@@ -51,6 +52,7 @@ def _state(row: Subscription) -> SubscriptionState:
         past_due_since=row.past_due_since,
         money_returned=row.money_returned,
         open_invoice_id=row.open_invoice_id,
+        open_invoice_url=row.open_invoice_url,
         lines=tuple(
             Line(
                 item.product_id,

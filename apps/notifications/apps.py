@@ -16,5 +16,4 @@ class NotificationsConfig(AppConfig):
         from apps.notifications import mail, news
 
         jobs.register(mail.KIND, mail.send, needs=("mailgun",))
-        jobs.register(news.CANCELED, news.tell_of_cancellation)
-        jobs.register(news.PAYMENT_FAILED, news.tell_of_failed_payment)
+        news.register()

@@ -19,6 +19,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "already_customer": (),
     "recovery_code": ("code", "minutes"),
     "recovery_no_account": (),
+    "recovery_opened": ("until", "first_name?"),
     "welcome": ("username", "apps?", "first_name?"),  # apps: [{"name": …, "url": …}]
     "subscription_canceled": ("first_name?", "sentence?", "final_date?"),
     "payment_failed": ("first_name?", "sentence?", "invoice_url?"),

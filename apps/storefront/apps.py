@@ -12,7 +12,8 @@ class StorefrontConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Make the app's job known."""
-        from apps.storefront import housekeeping
+        """Make the app's jobs known."""
+        from apps.storefront import housekeeping, recovery
 
         housekeeping.register()
+        recovery.register()

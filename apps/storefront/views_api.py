@@ -200,7 +200,9 @@ def _free_username(typed: str, signup: Signup) -> str:
 
 def _read_account(signup: Signup, body: dict[str, Any]) -> None:
     """The account fields of a request into the signup, not saved; BadInput for the first that is wrong."""
-    signup.username = names.username(text_field(body, "username", limit=64))
+    typed = names.username(text_field(body, "username", limit=64))
+    if signup.profile is None or signup.profile.keycloak_id is None:  # who comes back keeps the name
+        signup.username = typed
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False)
     if body.get("terms") is not True:

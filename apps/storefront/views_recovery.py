@@ -1,11 +1,150 @@
-"""The page for people who cannot get in: what they can do today. It asks for nothing and tells nothing about anybody."""
+"""Recovery: for people who cannot get in. A code by mail, then where they stand and the way to pay; never a login.
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+Before the code is right no answer tells anything about anybody; see recovery.py for what a proven mailbox opens.
+"""
+
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.access import recovery as access
+from apps.access import signups
+from apps.accounts.models import Signup, UserProfile
+from apps.core import limits
+from apps.core.errors import BadInput, WorkError
+from apps.core.requests import client_address, text_field
+from apps.core.states import AccessState
+from apps.identity.passwords import request_password_mail
+from apps.storefront import codes, names, recovery
+from apps.storefront.views_api import MINUTES, api
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 10  # how often one payment may be looked at from here
 
 
 @require_safe
-def recovery(request: HttpRequest) -> HttpResponse:
-    """How to get back in."""
-    return render(request, "storefront/recovery.html")
+def page(request: HttpRequest) -> HttpResponse:
+    """Ask for the address and the code; who has proven it sees where they stand and what to do."""
+    profile = recovery.proven(request)
+    if profile is None:
+        return render(request, "storefront/recovery.html", {"ways": access.Way})
+    if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
+        _look_again(profile)
+    context = {"found": recovery.view(profile), "profile": profile, "back": "session_id" in request.GET}
+    response = render(request, "storefront/recovery_account.html", context)
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@require_safe
+def state(request: HttpRequest) -> HttpResponse:
+    """Whether the account is open again, for the page to ask after a payment."""
+    profile = recovery.proven(request)
+    if profile is None:
+        error = {"message": "This recovery has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
+        return JsonResponse({"error": error}, status=404)
+    _look_again(profile)
+    settled = profile.observed_generation >= profile.desired_generation
+    active = profile.access_state in {AccessState.ACTIVE, AccessState.GRACE}
+    return JsonResponse({"open": active and settled, "sentence": profile.access_sentence})
+
+
+@api("email")
+def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Mail a code to the address, or a friendly no: the answer, its time and its cost are the same."""
+    address = names.email(text_field(body, "email", limit=254))
+    codes.allow_sending(purpose=recovery.RECOVERY, address=address, client=client_address(request))
+    if not request.session.session_key:
+        request.session.create()
+    recovery.send_code(address=address, session=request.session.session_key or "")
+    return {"sent": True, "minutes": MINUTES}
+
+
+@api("email", "code")
+def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Prove the mailbox with the code; re-enables the account, without its apps, where the policy allows it."""
+    address = names.email(text_field(body, "email", limit=254))
+    code = "".join(text_field(body, "code", limit=20).split())
+    if not request.session.session_key:
+        request.session.create()
+    codes.allow_trying(
+        purpose=recovery.RECOVERY, session=request.session.session_key or "", client=client_address(request)
+    )
+    profile = recovery.prove(request, address=address, code=code)
+    if profile is None:
+        raise BadInput(
+            "This code is not right, or it is no longer valid. You can ask for a new one.",
+            field="code",
+            code="wrong_code",
+        )
+    found = recovery.view(profile)
+    return {
+        "proven": True,
+        "state": found.standing.state.value,
+        "way": found.standing.way.value,
+        "final_date": found.standing.final_at.isoformat() if found.standing.final_at else None,
+    }
+
+
+@api()
+def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
+    """`url`: where to pay to come back: a Checkout for the former products, the open invoice, or Stripe's portal."""
+    profile = _proven(request)
+    if not limits.spend("recovery-checkout", str(profile.pk), limit=10, per=3600):
+        raise BadInput("The payment was started many times. Please wait a while.", code="too_many", status=429)
+    try:
+        return {"url": access.payment_url(profile)}
+    except WorkError as away:
+        log.warning("recovery_checkout_not_opened", profile=profile.pk, reason=away.reason)
+        raise BadInput(
+            "The payment page cannot be reached right now. Nothing was charged; please try again in a minute.",
+            code="payment_away",
+            status=503,
+        ) from away
+
+
+@api()
+def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
+    """Ask Keycloak to mail its own link to set a password; it does so for open accounts only."""
+    profile = _proven(request)
+    if not limits.spend("recovery-password", str(profile.pk), limit=3, per=3600):
+        raise BadInput("We have sent several mails already. Please wait an hour.", code="too_many", status=429)
+    if profile.access_state not in {AccessState.RECOVERING, AccessState.ACTIVE, AccessState.GRACE}:
+        raise BadInput("The account is not open yet. Please try again in a moment.", code="closed", status=409)
+    request_password_mail(profile, reason="asked at recovery")
+    return {"sent": True, "message": "A mail with a link to set a password is on its way."}
+
+
+@require_POST
+def begin_anew(request: HttpRequest) -> HttpResponse:
+    """To the wizard, for somebody whose place was given up."""
+    profile = recovery.proven(request)
+    if profile is None or access.standing(profile).way != access.Way.BEGIN_ANEW:
+        return redirect("recovery")
+    recovery.begin_anew(request, profile)
+    return redirect("onboarding-plan")
+
+
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """End the recovery session, to begin with another address."""
+    recovery.forget(request)
+    return redirect("recovery")
+
+
+def _proven(request: HttpRequest) -> UserProfile:
+    profile = recovery.proven(request)
+    if profile is None:
+        raise BadInput("This recovery has ended. Please ask for a new code.", code="no_recovery", status=403)
+    return profile
+
+
+def _look_again(profile: UserProfile) -> None:
+    """Have the open payment of this person looked at, at most every ten seconds."""
+    signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).first()
+    if signup is not None and limits.spend("recovery-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
+        signups.settle_later(signup)

@@ -21,7 +21,7 @@ SESSION_KEY = "signup"
 ADDONS_SEEN = "signup_addons_seen"
 # What a fresh run takes over when a Checkout session of the same browser ran out.
 ANSWERS = (
-    "first_name", "last_name", "username", "email", "email_proven_at", "interval", "basket",
+    "first_name", "last_name", "username", "email", "email_proven_at", "interval", "basket", "profile",
 )  # fmt: skip
 
 
@@ -83,6 +83,13 @@ def _keep(request: HttpRequest, **answers: object) -> Signup:
     signup = Signup.objects.create(created_at=clock.now(), **answers)
     request.session[SESSION_KEY] = str(signup.pk)
     return signup
+
+
+def begin_again(request: HttpRequest, signup: Signup) -> None:
+    """Let this browser go on with a signup whose first answers are known."""
+    signup.save()
+    request.session.pop(ADDONS_SEEN, None)
+    request.session[SESSION_KEY] = str(signup.pk)
 
 
 def first_open(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:

@@ -48,12 +48,6 @@ def test_a_wrong_waitlist_entry_is_refused_next_to_its_field(
     assert not WaitlistEntry.objects.exists()
 
 
-def test_recovery_says_what_helps_today(db: None, visitor: Visitor) -> None:
-    page = visitor.get("/recovery/").content.decode()
-    assert "support@example.com" in page
-    assert "<form" not in page
-
-
 def test_every_page_is_strict_and_only_the_checkout_lets_stripe_in(shop: dict[str, Product], visitor: Visitor) -> None:
     visitor.at_checkout()
     pages = [
