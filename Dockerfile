@@ -28,4 +28,4 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=4 \
 # tini reaps what a killed worker leaves, and passes SIGTERM on.
 ENTRYPOINT ["tini", "--"]
 # Only the web has several processes whose counters are summed; their folder must be new at each start.
-CMD ["sh", "-c", "export PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus; rm -rf $PROMETHEUS_MULTIPROC_DIR && mkdir $PROMETHEUS_MULTIPROC_DIR && exec granian --interface wsgi --host 0.0.0.0 --port 8000 --http 1 --no-ws --workers 2 --blocking-threads 4 --backpressure 256 --runtime-threads 1 --respawn-failed-workers --workers-kill-timeout 30 --workers-lifetime 6h --workers-max-rss 400 --http1-buffer-size 16384 config.wsgi:application"]
+CMD ["sh", "-c", "export PROMETHEUS_MULTIPROC_DIR=/tmp/prometheus; rm -rf $PROMETHEUS_MULTIPROC_DIR && mkdir $PROMETHEUS_MULTIPROC_DIR && exec granian --interface wsgi --host 0.0.0.0 --port 8000 --http 1 --no-ws --workers 2 --blocking-threads 4 --backpressure 256 --runtime-threads 1 --respawn-failed-workers --workers-kill-timeout 30 --workers-lifetime 6h --workers-max-rss 400 --http1-buffer-size 16384 --http1-header-read-timeout 5000 config.wsgi:application"]

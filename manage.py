@@ -1,8 +1,10 @@
 #!/usr/bin/env python
-"""Django's command line; `manage.py demo` prepares its own environment before Django reads the settings."""
+"""Django's command line; `manage.py demo` and `manage.py test` prepare their own environment before Django reads settings."""
 
 import os
 import sys
+
+from django.core.exceptions import ImproperlyConfigured
 
 
 def main() -> None:
@@ -12,9 +14,16 @@ def main() -> None:
         from config.demo import run
 
         sys.exit(run(sys.argv[2:]))
+    if sys.argv[1:2] == ["test"]:
+        from config.testing import run as test
+
+        test(sys.argv[2:])
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"Frontdesk cannot start: {error}")
 
 
 if __name__ == "__main__":

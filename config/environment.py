@@ -1,6 +1,6 @@
 """How settings read the environment: text, yes/no, whole numbers, lists and secrets. Nothing else lives here.
 
-A secret `NAME` may also be given as `NAME_FILE`, a path to a file that holds it (Docker and systemd secrets).
+A secret `NAME` may instead be given as `NAME_FILE`, a path to a file that holds it (Docker and systemd secrets).
 A required value that is missing stops the start with one sentence that names it.
 """
 
@@ -23,14 +23,20 @@ def text(name: str, default: str | None = None) -> str:
 
 
 def secret(name: str, default: str | None = None) -> str:
-    """Like `text`, but `NAME_FILE` may name a file that holds the value; the file wins."""
+    """Like `text`, but `NAME_FILE` may name a file that holds the value; both at once, or an empty file, stop the start."""
     file = os.environ.get(f"{name}_FILE", "").strip()
     if not file:
         return text(name, default)
+    if os.environ.get(name, "").strip():
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set. Keep one of them.")
     try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE names {file}, which cannot be read: {error.strerror}.") from error
+        value = Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which cannot be read: {reason}.") from error
+    if not value:
+        raise ImproperlyConfigured(f"{name}_FILE names {file}, which is empty.")
+    return value
 
 
 def boolean(name: str, *, default: bool) -> bool:

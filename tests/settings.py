@@ -75,6 +75,8 @@ for name in (
     "FINAL_EXPIRY_DAYS",
 ):
     os.environ.pop(name, None)
+for name in [name for name in os.environ if name.endswith("_FILE") and name.removesuffix("_FILE") in os.environ]:
+    os.environ.pop(name)  # a secret is given once, and it was given above
 
 if prepared.RUN not in os.environ:  # the first process of a run; the others inherit what it found
     prepared.forget_dead_runs()

@@ -78,20 +78,28 @@ def _error(refusal: BadInput) -> dict[str, Any]:
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """The body as a JSON object; BadInput when it is too large, not JSON, not an object, too deep or holds a NUL."""
+    """The body as a JSON object; BadInput when it is too large, no JSON object, ambiguous, too deep or holds a NUL."""
     said = request.headers.get("Content-Length") or "0"
     if said.isdecimal() and int(said[:20]) > MAX_JSON_BYTES:
         raise BadInput("That is too much data.", code="too_large", status=413)
     if len(request.body) > MAX_JSON_BYTES:
         raise BadInput("That is too much data.", code="too_large", status=413)
     try:
-        body = json.loads(request.body)
+        body = json.loads(request.body, object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError) as error:
         raise BadInput("The request is not valid JSON.", code="json") from error
     if not isinstance(body, dict):
         raise BadInput("The request must be a JSON object.", code="json")
     _check(body, MAX_JSON_DEPTH)
     return body
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two fields with one name, one reader takes the first and another the last: refused."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field twice")
+    return found
 
 
 def _check(value: Any, depth: int) -> None:

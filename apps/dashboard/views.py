@@ -17,6 +17,7 @@ from apps.accounts.sessions import profile_of
 from apps.billing.portal import open_portal
 from apps.core import audit, jobs, limits
 from apps.core.errors import BadInput, WorkError
+from apps.core.requests import read_json
 from apps.dashboard import overview
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def reset_password(request: HttpRequest) -> HttpResponse:
     """Ask for Keycloak's mail to set a new password. A form gets the page back, a script `{"message"}` or `{"error"}`."""
     try:
+        _expect_nothing(request)
         message = _ask_for_mail(_profile(request))
     except BadInput as refusal:
         if _is_form(request):
@@ -77,6 +79,12 @@ def _profile(request: HttpRequest) -> UserProfile:
     if profile is None:
         raise BadInput("This login belongs to no subscriber.", code="no_subscriber", status=403)
     return profile
+
+
+def _expect_nothing(request: HttpRequest) -> None:
+    """The mail is always one's own: a script that names fields means something else."""
+    if request.content_type == "application/json" and read_json(request):
+        raise BadInput("Nothing is expected here.", code="unknown_field")
 
 
 @transaction.atomic

@@ -1,0 +1,204 @@
+"""What Dockerfile and compose.yml say, held against the settings a container needs; `.ci/image` builds and runs them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.image.dockerfile import NotUnderstood, Stage, ignored, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "frontdesk"}
+STAGES = parse(DOCKERFILE)
+LAST = STAGES[-1]
+
+
+def last(word: str) -> str:
+    """What the last instruction of this word says in the image that runs."""
+    found = LAST.last(word)
+    assert found is not None, f"the image has no {word}"
+    return found.rest
+
+
+# --- the settings of a container ---------------------------------------------------------------------------------------
+
+
+def test_it_runs_as_nobody_in_particular():
+    uid, gid = last("USER").split(":")
+    assert min(int(uid), int(gid)) >= 10_000
+    assert not any("user" in service for service in OURS.values())
+
+
+def test_its_root_cannot_be_written_and_its_memory_for_files_is_small():
+    for service in OURS.values():
+        assert service["read_only"] is True
+        assert service["tmpfs"] == ["/tmp:size=64m"]
+
+
+def test_it_has_no_capability_and_can_gain_none():
+    for name, service in SERVICES.items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("cap_drop") == ["ALL"] or name == "postgres"  # whose image begins as root, to give itself up
+        assert not service.keys() & {"privileged", "cap_add", "pid", "ipc", "devices", "network_mode"}, name
+
+
+def test_processes_and_memory_are_bounded():
+    for name, service in SERVICES.items():
+        assert service["pids_limit"] <= (256 if name != "keycloak" else 512)  # Java's threads count
+        assert service["mem_limit"]
+
+
+def test_it_holds_neither_a_compiler_nor_uv():
+    assert len(STAGES) == 2
+    assert all("slim" in stage.image and not stage.image.endswith("latest") for stage in STAGES)
+    assert not re.search(r"\b(gcc|build-essential|curl|wget|git)\b", " ".join(step.rest for step in LAST.steps))
+    sources = [(step.flags.get("from"), step.rest) for step in LAST.steps if step.word == "COPY"]
+    assert sources == [("build", "/app /app")]
+
+
+def test_no_secret_is_in_a_layer_or_in_compose():
+    for stage in STAGES:
+        named = [name for step in stage.steps if step.word == "ENV" for name in step.pairs()]
+        assert not [name for name in named if re.search("SECRET|PASSWORD|KEY|TOKEN", name)]
+    given = {
+        name: str(value) for service in SERVICES.values() for name, value in service.get("environment", {}).items()
+    }
+    secrets = {name: value for name, value in given.items() if re.search("SECRET|PASSWORD|KEY|TOKEN", name)}
+    assert all(re.fullmatch(r"\$\{\w+(:-|:\?[^}]*)\}", value) for value in secrets.values()), secrets
+    assert ".env" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_migrate_is_a_service_of_its_own():
+    assert "migrate" not in last("CMD")
+    assert SERVICES["migrate"]["restart"] == "no"
+    for name in ("web", "worker"):
+        assert SERVICES[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+
+
+def test_it_is_looked_after():
+    assert "/health/live" in last("HEALTHCHECK")
+    assert {SERVICES[name]["restart"] for name in ("web", "worker", "postgres", "keycloak")} == {"unless-stopped"}
+    assert (SERVICES["web"]["stop_grace_period"], SERVICES["worker"]["stop_grace_period"]) == ("40s", "90s")
+
+
+def test_only_pages_are_reachable_and_only_where_the_operator_says():
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"web", "keycloak", "sandbox"}
+    assert published.pop("keycloak") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
+    assert all(port.startswith("${TAILSCALE_IP:-127.0.0.1}:") for ports in published.values() for port in ports)
+    assert SERVICES["postgres"]["networks"] == ["inner"]
+    assert COMPOSE["networks"]["inner"] == {"internal": True}
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--respawn-failed-workers", "--workers-kill-timeout 30", "--no-ws", "--http 1", "--workers 2",
+        "--http1-buffer-size 16384", "--http1-header-read-timeout 5000", "--backpressure 256",
+    ],
+)  # fmt: skip
+def test_the_server_is_told(flag):
+    assert f" {flag} " in last("CMD")
+
+
+# --- compose.yml, by the client ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client() -> list[str]:
+    """The client that reads compose.yml: Docker's own, or Debian's docker-compose."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            asked = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if asked.returncode == 0:
+                return command
+    pytest.skip("Neither `docker compose` nor `docker-compose` is here to read compose.yml.")
+
+
+def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
+    """compose.yml as the client understands it, with .env.example filled in as .env."""
+    shutil.copy(ROOT / "compose.yml", folder)
+    example = (ROOT / ".env.example").read_text()
+    filled = example.replace("POSTGRES_PASSWORD=\n", "POSTGRES_PASSWORD=x\n").replace("=127.0.0.1\n", "=100.64.0.7\n")
+    (folder / ".env").write_text(filled)
+    done = subprocess.run(
+        [*client, *options, "config"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = yaml.safe_load(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "sandbox")])
+def test_the_client_understands_compose(client: list[str], profile: tuple[str, ...], tmp_path: Path) -> None:
+    found = config(client, tmp_path, *profile)["services"]
+    expected = {"web", "worker", "migrate", "postgres", "keycloak"} | ({"sandbox"} if profile else set())
+    assert set(found) >= expected  # Debian's client lists services of other profiles too
+    assert "100.64.0.7" in str(found["web"]["ports"])  # TAILSCALE_IP
+    assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"
+    assert found["web"]["environment"]["BASE_URL"] == "https://frontdesk.example.com"  # of .env
+
+
+# --- reading a Dockerfile ------------------------------------------------------------------------------------------------
+
+
+def only(text: str) -> Stage:
+    (stage,) = parse(f"FROM python:3.13-slim\n{text}")
+    return stage
+
+
+def test_ours_is_understood_whole():
+    words = {line.split()[0] for line in DOCKERFILE.splitlines() if re.match(r"[A-Z]+ ", line)}
+    assert {step.word for stage in STAGES for step in stage.steps} | {"FROM"} == words
+    assert [stage.name for stage in STAGES] == ["build", "1"]
+
+
+def test_continued_lines_comments_flags_and_pairs_are_read():
+    stage = only('RUN a \\\n# why\n  && b\nCOPY --from=x /a /b\nENV A=1 B=\'two words\'\n# end\nCMD ["a", "b c"]\n')
+    run, copy, env, cmd = stage.steps
+    assert (run.line, run.rest.split()) == (2, ["a", "&&", "b"])
+    assert (copy.flags, copy.rest) == ({"from": "x"}, "/a /b")
+    assert env.pairs() == {"A": "1", "B": "two words"}
+    assert cmd.words() == ["a", "b c"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ADD x /y", "ARG A=1", "VOLUME /x", "ONBUILD RUN x", "SHELL [\"x\"]", "STOPSIGNAL 9", "MAINTAINER x", "LABEL a=b",
+        "RUN --mount=type=cache,target=/x y", "COPY --chown=1:1 a b", "RUN <<EOF\nx\nEOF", "RUN x \\", "FROM $BASE", "XRUN x",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_is_refused(text):
+    with pytest.raises(NotUnderstood):
+        only(text)
+
+
+@pytest.mark.parametrize("text", ["CMD run it", 'CMD {"a": 1}', "CMD [1]"])
+def test_a_command_must_be_a_list(text):
+    with pytest.raises(NotUnderstood):
+        only(text).steps[0].words()
+
+
+@pytest.mark.parametrize("text", ["", "RUN x\nFROM y", "# nothing"])
+def test_a_file_without_a_base_is_refused(text):
+    with pytest.raises(NotUnderstood):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "out"),
+    [
+        (".git", True), (".env", True), (".env.example", False), ("apps/core/__pycache__", True), ("apps/core", False),
+        (".mypy_cache", True), ("tests", True), ("apps/tests", False), ("manage.py", False), (".data", True),
+    ],
+)  # fmt: skip
+def test_what_the_image_is_not_given(path, out):
+    assert ignored((ROOT / ".dockerignore").read_text(), Path(path)) is out
