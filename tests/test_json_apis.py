@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.http import HttpResponse
 from django.urls import Resolver404, resolve
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from apps.catalog.models import Product
@@ -94,6 +94,8 @@ def requests(draw: st.DrawFn) -> tuple[str, bytes]:
         body[draw(st.text(min_size=1, max_size=12).map(lambda name: f"x{name}"))] = draw(NOT_TEXT)
         return url, json.dumps(body).encode()
     _spoil(draw, kind, body, draw(st.sampled_from(texts)))
+    if kind == "text" and url == WEBHOOK:  # whatever words Stripe signs are kept; only what no event holds is wrong
+        assume(not all(value.isprintable() and 0 < len(value) <= 80 for value in (body["id"], body["type"])))
     return url, json.dumps(body).encode()
 
 

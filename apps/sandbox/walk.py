@@ -32,6 +32,7 @@ class Walk:
         self.email = f"{self.username}@example.org"
         self.customer, self.staff = Browser(site), Browser(site)
         self.world = requests.Session()
+        self.places: list[str] = []
 
     def run(self) -> None:
         """Every step in order; WalkError at the first state that is not right."""
@@ -43,6 +44,7 @@ class Walk:
             ("A renewal fails", self.fail_payment),
             ("Pays with a new card", self.repair_payment),
             ("Cancels, and the paid time ends", self.cancel),
+            ("Comes back by a code and a payment", self.come_back),
         ]
         began = time.monotonic()
         for number, (title, step) in enumerate(steps, 1):
@@ -128,6 +130,7 @@ class Walk:
         self.portal({"action": "cancel", "subscription": self.subscription()["id"]})
         self.until("we know that it will end", lambda: "until" in self.customer.text("/dashboard/"))
         expect(self.account()["enabled"], "access lasts until the paid time ends")
+        self.places = self.groups()
         self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
         self.until("Stripe says canceled", lambda: self.subscription()["status"] == "canceled")
         self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
@@ -135,6 +138,21 @@ class Walk:
         self.say("Stripe", "the subscription is canceled")
         self.say("Keycloak", "the account is disabled; the seats are kept until the final expiry")
         self.staff_see("Canceled")
+
+    def come_back(self) -> None:
+        """Recovery: the same customer pays for the same products, and gets the same seats."""
+        page = "/recovery/"
+        self.customer.call(page, f"{page}send-code/", {"email": self.email})
+        code = re.findall(r"\b\d{6}\b", self.mail("get back into")["text"])[0]
+        said = self.customer.call(page, f"{page}verify-code/", {"email": self.email, "code": code})
+        expect(said["way"] == "renew", "the way back is to subscribe again")
+        self.until("Keycloak lets the person in, and nowhere else", lambda: self.account()["enabled"] and not self.groups())
+        url = self.customer.call(page, f"{page}checkout-session/", {})["url"]
+        self.world.post(url, data=GOOD_CARD, allow_redirects=False).raise_for_status()
+        self.until("Keycloak has opened the same instances", lambda: self.groups() == self.places)
+        self.say("customer", self.customer.headline(page))
+        self.sees_access(plan="plus", storage="600")
+        self.staff_see("Active")
 
     # --- what everybody sees -------------------------------------------------------------------------------------------
 

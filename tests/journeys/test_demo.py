@@ -113,7 +113,7 @@ def test_the_walk_passes_and_leaves_nothing_running(
 ) -> None:
     demo, done = walked
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "Every state was right. 7 steps" in done.stdout
+    assert "Every state was right. 8 steps" in done.stdout
     for who in ("customer", "Stripe", "Keycloak", "staff"):
         assert f"   {who} " in done.stdout
     assert demo.left() == []

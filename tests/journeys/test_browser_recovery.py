@@ -1,0 +1,78 @@
+"""Coming back by clicking, in a real browser: a canceled customer, the code, the payment, and the same instance as before."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.sandbox.walk import PASSWORD, Walk
+from tests.journeys.stack import Album, Stack, Visit
+
+KEY = "sk_test_sandbox00000000000000000000"
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
+
+
+@pytest.fixture
+def canceled(stack: Stack) -> Walk:
+    """Somebody who signed up, paid, logged in, and whose subscription was then ended at once."""
+    walk = Walk(stack.site, stack.sandbox)
+    walk.sign_up()
+    walk.gets_account()
+    walk.log_in()
+    walk.places = walk.groups()
+    subscription = walk.subscription()["id"]
+    walk.world.delete(f"{stack.sandbox}/stripe/v1/subscriptions/{subscription}", auth=(KEY, "")).raise_for_status()
+    walk.until("Keycloak has closed the account", lambda: not walk.account()["enabled"])
+    return walk
+
+
+def heading(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("heading", name=text, level=1)).to_be_visible()
+
+
+def come_back(page: Page, stack: Stack, walk: Walk, album: Album) -> None:
+    """From the address to Stripe's page."""
+    page.goto(f"{stack.site}/recovery/")
+    heading(page, "Get back into your account")
+    album.take(page, "address")
+    page.get_by_label("Mail address of your account").fill(walk.email)
+    page.get_by_role("button", name="Send me a code").click()
+    code = page.get_by_label("Code from the mail")
+    expect(code).to_be_focused()
+    album.take(page, "code")
+    code.fill(re.findall(r"\b\d{6}\b", stack.mail(walk.email, "get back into")["text"])[0])
+    page.get_by_role("button", name="Go on").click()
+    heading(page, "Welcome back")
+    expect(page.get_by_text("Personal", exact=True)).to_be_visible()
+    expect(page.get_by_text(walk.email)).to_have_count(0)
+    album.take(page, "standing")
+    page.get_by_role("button", name="Subscribe again").click()
+    page.get_by_label("Card number").fill("4242424242424242")
+    page.get_by_label("Expires").fill("12/34")
+    page.get_by_label("Security code").fill("123")
+    page.get_by_label("Name on the card").fill("Wanda Walker")
+    page.get_by_role("button", name=re.compile("^Pay €")).click()
+
+
+def test_a_canceled_customer_comes_back_to_the_same_instance(
+    stack: Stack, visit: Visit, album: Album, canceled: Walk
+) -> None:
+    page = visit(width=1440)
+    come_back(page, stack, canceled, album)
+    heading(page, "Your account is open")
+    album.take(page, "open")
+    page.get_by_role("main").get_by_role("link", name="Log in").click()
+    page.get_by_label("Username or email").fill(canceled.username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign In").click()
+    expect(page.get_by_role("link", name=re.compile("Nextcloud")).first).to_be_visible()
+    album.take(page, "dashboard")
+    assert canceled.places
+    assert canceled.groups() == canceled.places
+
+
+def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, canceled: Walk) -> None:
+    page = visit(width=390, height=844, dark=True)
+    come_back(page, stack, canceled, album)
+    heading(page, "Your account is open")
+    album.take(page, "open")
