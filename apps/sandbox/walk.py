@@ -146,7 +146,9 @@ class Walk:
         code = re.findall(r"\b\d{6}\b", self.mail("get back into")["text"])[0]
         said = self.customer.call(page, f"{page}verify-code/", {"email": self.email, "code": code})
         expect(said["way"] == "renew", "the way back is to subscribe again")
-        self.until("Keycloak lets the person in, and nowhere else", lambda: self.account()["enabled"] and not self.groups())
+        self.until(
+            "Keycloak lets the person in, and nowhere else", lambda: self.account()["enabled"] and not self.groups()
+        )
         url = self.customer.call(page, f"{page}checkout-session/", {})["url"]
         self.world.post(url, data=GOOD_CARD, allow_redirects=False).raise_for_status()
         self.until("Keycloak has opened the same instances", lambda: self.groups() == self.places)
