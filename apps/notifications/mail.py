@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 KIND = "send_notification"
 MAX_LOST_ANSWERS = 2
+NEVER = ".invalid"  # a domain that nobody can have (RFC 2606)
 OVER = (Notification.State.SENT, Notification.State.FAILED)
 
 
@@ -100,6 +101,9 @@ def send(key: str) -> None:
         _note_lost_answer(row, "The worker died while the mail was being sent.")
     if row.useless_after and clock.now() > row.useless_after:
         _settle(row, state=Notification.State.FAILED, error="Too late: what it says is no longer valid.")
+        return
+    if row.to.endswith(NEVER):
+        _settle(row, state=Notification.State.FAILED, error="Nobody can have this address.")
         return
     if row.lost_answers >= MAX_LOST_ANSWERS:
         raise NeedsOperator(

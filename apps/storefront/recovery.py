@@ -4,6 +4,7 @@ Promises: a code proves the mailbox and opens this for 15 minutes and one accoun
 answer at the same cost; what can be done here is to see where one stands, to pay, and to have Keycloak mail its own reset.
 """
 
+import hashlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from apps.access import recovery
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
-from apps.notifications.mail import notify_secret
-from apps.storefront import codes, wizard
+from apps.notifications.mail import NEVER, notify_secret
+from apps.storefront import codes, names, wizard
 from apps.storefront.models import OneTimeCode
 
 RECOVERY = OneTimeCode.Purpose.RECOVERY.value
@@ -28,6 +29,14 @@ SEND = "send_recovery_code"  # the job that staff ask for
 def register() -> None:
     """Make the job kind known."""
     jobs.register(SEND, send_by_staff)
+
+
+def address_of(text: str) -> str:
+    """The address that was typed. What is none becomes one that nobody can have, so that it is answered like any unknown one."""
+    try:
+        return names.email(text)
+    except BadInput:
+        return f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:32]}@address{NEVER}"
 
 
 def send_code(*, address: str, session: str) -> None:

@@ -18,7 +18,7 @@ from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_mail
-from apps.storefront import codes, names, recovery
+from apps.storefront import codes, recovery
 from apps.storefront.views_api import MINUTES, api
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ def state(request: HttpRequest) -> HttpResponse:
 @api("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Mail a code to the address, or a friendly no: the answer, its time and its cost are the same."""
-    address = names.email(text_field(body, "email", limit=254))
+    address = recovery.address_of(text_field(body, "email", limit=254))
     codes.allow_sending(purpose=recovery.RECOVERY, address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
@@ -67,7 +67,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 @api("email", "code")
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Prove the mailbox with the code; re-enables the account, without its apps, where the policy allows it."""
-    address = names.email(text_field(body, "email", limit=254))
+    address = recovery.address_of(text_field(body, "email", limit=254))
     code = "".join(text_field(body, "code", limit=20).split())
     if not request.session.session_key:
         request.session.create()

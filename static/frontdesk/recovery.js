@@ -63,6 +63,10 @@
 
     const send = async (typed, again) => {
       clear();
+      // Said here, because the server answers every address alike.
+      if (!at("email").validity.valid) {
+        return show({ message: "Please enter a mail address like anna@example.com.", field: "email" });
+      }
       const answer = await ask(urls.send, { email: typed });
       if (answer.error) return show(again ? { ...answer.error, field: "code" } : answer.error);
       address = typed;

@@ -1,6 +1,10 @@
 """Coming back: a code, the window, the payment, and the same name, seat and instance as before."""
 
 import datetime as dt
+import math
+import random
+import statistics
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ from apps.notifications.models import Notification
 from tests.storefront.visitor import Visitor, wrong
 from tests.world import World
 
+ROUNDS = 30  # of the rank test
 PAGE = "/recovery/"
 SEND, VERIFY, PAY, STATE, PASSWORD, ANEW = (
     f"{PAGE}{name}/" for name in ("send-code", "verify-code", "checkout-session", "state", "password", "begin-anew")
@@ -376,15 +381,59 @@ def asked(email: str) -> dict[str, Any]:
     }
 
 
-def test_an_answer_tells_nothing_about_anybody(world: World) -> None:
-    """Known, unknown, expired, held and paying addresses: same bytes, queries, mails."""
+MALFORMED = ["dana@", "nobody at all", "dana@exa mple.com", "@", "<>{}", "dänä@example.com"]
+
+
+def everybody(world: World) -> dict[str, UserProfile]:
+    """Somebody of every standing: canceled, expired, paying, held."""
     people = {name: canceled(world, name) for name in ("ann", "bob")}
     world.pass_time(days=31)
     world.work()
     people |= {"cid": canceled(world, "cid"), "dee": world.subscriber("dee"), "eva": canceled(world, "eva")}
     overrides.hold(profile=people["eva"], actor="staff:sam", reason="abuse of the service")
     world.work()
-    known = [asked(one.email) for one in people.values()]
+    assert {one.access_state for one in UserProfile.objects.all()} == {"expired", "canceled", "active", "held"}
+    return people
+
+
+def test_an_answer_tells_nothing_about_anybody(world: World) -> None:
+    """Known, unknown, expired, held, paying and malformed addresses: same bytes, queries, mails."""
+    addresses = [one.email for one in everybody(world).values()] + MALFORMED
     nobody = asked("nobody@example.com")
-    assert known == [nobody] * len(known)
-    assert known[0]["mails"] == 1
+    assert [asked(one) for one in addresses] == [nobody] * len(addresses)
+    assert (nobody["status"], nobody["mails"]) == (200, 1)
+    world.work()
+    sent = set(Notification.objects.filter(state="sent").values_list("to", flat=True))
+    assert {
+        one for one in sent if one.endswith(".invalid")
+    } == set()  # a mail to nobody goes nowhere, and asks for nobody
+    assert not Job.objects.filter(state="dead").exists()
+
+
+@pytest.mark.usefixtures("no_limits")
+def test_no_answer_takes_longer_than_another(world: World) -> None:
+    """Every standing against an unknown address, asked in turn: a rank test (Mann and Whitney) sees no difference."""
+    people = everybody(world)
+    kinds = {"known": people["cid"], "paying": people["dee"], "expired": people["ann"], "held": people["eva"]}
+    addresses = {name: one.email for name, one in kinds.items()} | {
+        "malformed": MALFORMED[0],
+        "unknown": "x@example.com",
+    }
+    visitor = Visitor()
+    times: dict[str, list[float]] = {name: [] for name in addresses}
+    for _ in range(ROUNDS):
+        for name in random.sample(sorted(addresses), len(addresses)):
+            began = time.perf_counter()
+            assert visitor.api(SEND, email=addresses[name]).status_code == 200
+            times[name].append(time.perf_counter() - began)
+    apart = {name: deviations(times[name], times["unknown"]) for name in kinds | {"malformed": None}}
+    assert max(apart.values()) < 4, apart  # by chance once in some thousand runs
+    slower = [one + statistics.median(times["unknown"]) for one in times["unknown"]]
+    assert deviations(slower, times["unknown"]) > 4  # twice the time would be seen
+
+
+def deviations(ones: list[float], others: list[float]) -> float:
+    """How far the rank sum lies from its mean, in standard deviations (normal approximation of Mann and Whitney's U)."""
+    wins = sum((one > other) + 0.5 * (one == other) for one in ones for other in others)
+    mean = len(ones) * len(others) / 2
+    return abs(wins - mean) / math.sqrt(mean * (len(ones) + len(others) + 1) / 6)
