@@ -12,8 +12,9 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import gauges, reconcile, signups, watches
+        from apps.access import drift, gauges, reconcile, signups, watches
 
+        drift.register()
         gauges.register()
         reconcile.register()
         signups.register()

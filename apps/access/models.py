@@ -1,4 +1,4 @@
-"""Staff's own word on somebody's access: dated, reasoned, and stronger than billing."""
+"""Staff's own word on somebody's access, dated and reasoned; and where Keycloak was seen to differ from what it should say."""
 
 from typing import Any, ClassVar, override
 
@@ -46,3 +46,40 @@ class AccessOverride(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.kind} on {self.profile_id}"
+
+
+class Drift(models.Model):
+    """One way in which Keycloak differs from what it should say about one person. The rule of each kind is in drift.py."""
+
+    class Kind(models.TextChoices):
+        """What is different."""
+
+        ACCESS = "access", "Other access than is due"
+        DISABLED = "disabled", "Disabled by hand"
+        DELETED = "deleted", "Deleted by hand"
+        RENAMED = "renamed", "Another username"
+        REMAILED = "remailed", "Another mail address"
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="drifts")
+    kind = models.CharField(max_length=10, choices=Kind)
+    theirs = models.CharField(max_length=255, blank=True, help_text="What Keycloak says, of a name or an address.")
+    steps = models.JSONField(default=list, help_text="The steps that would mend it, as sentences.")
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    ignored_until = models.DateTimeField(null=True, blank=True)
+    gone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["profile", "kind"], condition=Q(gone_at__isnull=True), name="drift_one_standing_per_kind"
+            ),
+            models.CheckConstraint(condition=Q(last_seen_at__gte=F("first_seen_at")), name="drift_seen_in_order"),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["kind", "-id"], condition=Q(gone_at__isnull=True), name="drift_standing")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"drift {self.pk}"

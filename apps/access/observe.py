@@ -8,33 +8,42 @@ from apps.catalog.entitlements import attribute_names
 from apps.catalog.offers import everything
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
+from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance, Seat
 
 
 def observe(profile: UserProfile) -> Observed:
     """Read the account from Keycloak and the seats from our rows. NeedsOperator when Keycloak has lost the account."""
+    found = account_of(profile)
+    if found is None and profile.keycloak_id:
+        # A stored id that is gone is somebody's deed in Keycloak; making a new account in silence could hide it.
+        raise NeedsOperator(
+            f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here."
+        )
+    return observed(profile, found)
+
+
+def account_of(profile: UserProfile) -> KeycloakUser | None:
+    """The account as Keycloak has it now; None when there is none."""
+    return client().get_user(profile.keycloak_id) if profile.keycloak_id else None
+
+
+def observed(profile: UserProfile, account: KeycloakUser | None) -> Observed:
+    """The whole picture, around an account that was just read."""
     return Observed(
-        account=_account(profile),
+        account=_seen(account) if account else None,
         seats=_seats(profile),
         local_groups=_local_groups(profile),
         owned_attributes=attribute_names(everything()),
     )
 
 
-def _account(profile: UserProfile) -> ObservedAccount | None:
-    if not profile.keycloak_id:
-        return None
-    found = client().get_user(profile.keycloak_id)
-    if found is None:
-        # A stored id that is gone is somebody's deed in Keycloak; making a new account in silence could hide it.
-        raise NeedsOperator(
-            f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here."
-        )
+def _seen(account: KeycloakUser) -> ObservedAccount:
     return ObservedAccount(
-        enabled=found.enabled,
-        attributes={name: "##".join(values) for name, values in found.attributes.items()},
-        groups=found.groups,
-        sessions=0 if found.enabled else client().session_count(profile.keycloak_id),
+        enabled=account.enabled,
+        attributes={name: "##".join(values) for name, values in account.attributes.items()},
+        groups=account.groups,
+        sessions=0 if account.enabled else client().session_count(account.id),
     )
 
 

@@ -5,6 +5,7 @@ import datetime as dt
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
+from apps.access.models import Drift
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
@@ -76,3 +77,6 @@ def record_done(profile: UserProfile, generation: int) -> None:
         synced_at=now,
         pending_since=Case(When(desired_generation=generation, then=Value(None)), default=F("pending_since")),
     )
+    # The look ended with an empty plan, so nothing that a plan would mend is different any more.
+    standing = Drift.objects.filter(profile=profile, gone_at__isnull=True)
+    standing.filter(kind__in=[Drift.Kind.ACCESS, Drift.Kind.DISABLED, Drift.Kind.DELETED]).update(gone_at=now)

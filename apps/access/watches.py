@@ -3,6 +3,7 @@
 from itertools import batched
 
 from apps.access import reconcile, signups
+from apps.access.models import Drift
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Job
@@ -66,7 +67,9 @@ def look_at_everybody(_key: str) -> None:
     """Once a day: a look at each person with an account, so that whatever no event told is found.
 
     In batches, so that the cost of asking stays small; who was never looked at waits already, and the sweep sees to it.
+    Who differs and was told to be left so by staff is left so.
     """
     people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
+    people = people.exclude(pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), gone_at=None).values("profile"))
     for batch in batched(people.values_list("pk", flat=True).iterator(), BATCH, strict=False):
         reconcile.enqueue_known(list(batch), reason="nightly")

@@ -26,7 +26,9 @@ TONES: Mapping[str, str] = {
     "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
     # seats, signups, waitlist, overrides
     "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "left": CALM,
-    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
+    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_place": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
+    # drift
+    "access": WARN, "disabled": BAD, "deleted": BAD, "renamed": WARN, "remailed": WARN,
 }  # fmt: skip
 SECRET_WORDS = ("secret", "token", "password")
 Column = Callable[..., Any]
@@ -66,6 +68,18 @@ def link(target: Model | None, text: str = "") -> SafeString:
     return format_html('<a class="fd-link" href="{}">{}</a>', address(target), text or str(target))
 
 
+def dialog_link(url: str, text: str, label: str) -> SafeString:
+    """A link that opens the dialog at `url` over the page; without scripts it is a page. `label` says what it is about."""
+    return format_html(
+        '<a class="fd-link" href="{}" aria-label="{}" aria-haspopup="dialog" hx-get="{}" hx-target="#modal-content"'
+        ' hx-select="#dialog" x-on:htmx:after-on-load="openModal = true">{}</a>',
+        url,
+        label,
+        url,
+        text,
+    )
+
+
 def money(amount: int | None, currency: str) -> str:
     """An amount in minor units as text: 12.50 EUR."""
     return f"{(amount or 0) / 100:,.2f} {currency.upper()}"
@@ -93,6 +107,12 @@ def _blot(value: Any) -> Any:
 def seat_badge(seat: Any) -> SafeString:
     """A seat's state. Held means that somebody is paying: not what it means of a person's access."""
     return badge("checkout" if seat.state == "held" else seat.state, seat.get_state_display())
+
+
+def seat_until(seat: Any) -> str:
+    """When a seat is given back by itself: a held one when the payment ends, a retained one at the final date."""
+    kept = seat.profile.final_expiry_at if seat.state == "retained" else None
+    return when(seat.held_until or kept)
 
 
 def state_column(field: str = "state", description: str = "State") -> Column:

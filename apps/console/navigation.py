@@ -21,6 +21,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("accounts.UserProfile", "group", ""),
             ("accounts.Signup", "how_to_reg", ""),
             ("access.AccessOverride", "gavel", "Overrides"),
+            ("access.Drift", "difference", "Drift"),
             ("storefront.WaitlistEntry", "hourglass_top", "Waitlist"),
             ("notifications.Notification", "mail", "Mails"),
         ),
@@ -70,7 +71,7 @@ TABS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "accounts.UserProfile",
         "access_state__exact",
-        (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("canceled", "Canceled"), ("held", "On hold")),
+        (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("held", "On hold")),
     ),
     ("accounts.Signup", "state__exact", (("", "All"), ("open", "Choosing"), ("checkout", "Paying"), ("paid", "Paid"), ("expired", "Given up"))),
     ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("ignored", "Nothing to do"))),

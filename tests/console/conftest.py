@@ -10,7 +10,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, Drift
 from apps.accounts.models import Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
@@ -188,6 +188,9 @@ def _person(made: World, index: int) -> None:
         key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
         state="failed", created_at=now,
     )  # fmt: skip
+    Drift.objects.create(
+        profile=profile, kind="access", steps=["Join the group /frontdesk/cloud-0."], first_seen_at=now, last_seen_at=now
+    )
     audit.record(
         subject=profile.subject,
         action="access_changed",

@@ -57,7 +57,7 @@ def models(world: World) -> list[Any]:
 def test_only_our_own_pages_are_registered_and_no_secret_table_is_among_them() -> None:
     names = {model._meta.label for model in admin.site._registry}
     assert names == {
-        "accounts.UserProfile", "accounts.Signup", "access.AccessOverride", "auth.User", "auth.Group", "billing.InboundEvent",
+        "accounts.UserProfile", "accounts.Signup", "access.AccessOverride", "access.Drift", "auth.User", "auth.Group", "billing.InboundEvent",
         "catalog.Product", "catalog.ProductPrice", "core.AuditEntry", "core.Job", "instances.Instance", "instances.Seat",
         "instances.SeatWait", "notifications.Notification", "storefront.WaitlistEntry",
         *(f"djstripe.{name}" for name in ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")),
@@ -354,15 +354,16 @@ def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: S
     data = {
         "name": "Family and friends", "summary": "", "features": "Calendar\nFiles\nPhotos", "icon": "", "color": "", "position": "0",
         "placement": "plan", "is_active": "on", "parent": "", "max_quantity": "1", "stripe_product_id": "", "includes": [world.cloud.pk],
-        "grants": "storage_gb = 200", "reason": "More storage for everybody",
+        "grants_name": ["storage_gb"], "grants_amount": ["200"], "reason": "More storage for everybody",
     }  # fmt: skip
     assert staff("operator").post(address, data).status_code == 403
     client = staff("admin")
     assert client.post(address, data | {"reason": "short"}).status_code == 200
-    assert client.post(address, data | {"grants": "storage"}).status_code == 200
+    assert client.post(address, data | {"grants_amount": ["much"]}).status_code == 200
+    shown = client.post(address, data)
     plan.refresh_from_db()
     assert plan.grants == {"storage_gb": 100}
-    answer = client.post(address, data)
+    answer = client.post(address, data | {"version": shown.context["version"], "_confirm": "1"})
     assert answer.status_code == 302, answer.context["adminform"].form.errors
     plan.refresh_from_db()
     assert (plan.slug, plan.name, plan.grants, plan.features) == (
@@ -392,7 +393,7 @@ def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: St
     )
     client.post(
         reverse("admin:catalog_productprice_change", args=[price.pk]),
-        {"unit_amount": "1", "reason": "No longer offered"},
+        {"product": world.plan.pk, "unit_amount": "1", "reason": "No longer offered"},
     )
     price.refresh_from_db()
     assert (price.unit_amount, price.is_active) == (9900, False)

@@ -8,6 +8,7 @@ from apps.console.admin import vendors  # isort: skip  (unregisters what others 
 from apps.console.admin import (
     capacity,
     catalogue,
+    drift,
     events,
     jobs,
     mails,
@@ -24,6 +25,7 @@ from apps.console.admin import (
 __all__ = [
     "capacity",
     "catalogue",
+    "drift",
     "events",
     "jobs",
     "mails",

@@ -1,0 +1,200 @@
+"""Drift: where Keycloak differs from what it should say, since when, and what to do about it."""
+
+from typing import Any, ClassVar, override
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldBooleanSwitchWidget
+
+from apps.access import drift
+from apps.access.models import Drift
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, person_column, state_column, time_column, when
+from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
+from apps.core import audit, clock, jobs
+from apps.core.errors import BadInput
+
+AT_ONCE = 100
+
+
+class MendDialog(ReasonDialog):
+    """Shows the rule and the steps first."""
+
+    model = Drift
+    form_before_template = "console/dialogs/drift.html"
+    write_back = forms.BooleanField(
+        required=False,
+        label="Write our address back to Keycloak",
+        help_text="Otherwise Keycloak's verified address is taken over here.",
+        widget=UnfoldBooleanSwitchWidget,
+    )
+
+    @override
+    def prepare(self) -> None:
+        if self.target.kind != Drift.Kind.REMAILED:
+            del self.fields["write_back"]
+
+    @override
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """The row and its rule."""
+        return {"drift": self.target, "rule": drift.RULES[self.target.kind]}
+
+
+class IgnoreDialog(ReasonDialog):
+    """Until when it is to be left so."""
+
+    model = Drift
+    until = LastDayField(help_text="The last day on which it is left as it is.")
+
+
+class MendAllDialog(ReasonDialog):
+    """Says how many there are."""
+
+    form_before_template = "console/dialogs/drift_all.html"
+
+    @override
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """How many would be mended, and how many are not of this kind."""
+        rows = standing()
+        return {"count": rows.filter(kind__in=OF_ACCESS).count(), "others": rows.exclude(kind__in=OF_ACCESS).count()}
+
+
+OF_ACCESS = (Drift.Kind.ACCESS, Drift.Kind.DISABLED)
+
+
+class CompareDialog(ReasonDialog):
+    """Asks for a comparison now."""
+
+
+def standing() -> QuerySet[Drift]:
+    """What is different now, and not ignored."""
+    seen = Drift.objects.filter(gone_at__isnull=True)
+    return seen.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()))
+
+
+class StandingFilter(admin.SimpleListFilter):
+    """Different now (what the list begins with), ignored, gone, or all."""
+
+    title = "is"
+    parameter_name = "is"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("now", "Different now"), ("ignored", "Ignored"), ("gone", "Gone"), ("all", "All")]
+
+    @override
+    def choices(self, changelist: Any) -> Any:
+        """Without Django's own "All", since nothing chosen means different now."""
+        for key, label in self.lookup_choices:
+            yield {
+                "selected": (self.value() or "now") == key,
+                "query_string": changelist.get_query_string({self.parameter_name: key}),
+                "display": label,
+            }
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value() or "now"
+        if chosen == "gone":
+            return queryset.filter(gone_at__isnull=False)
+        if chosen == "ignored":
+            return queryset.filter(gone_at__isnull=True, ignored_until__gt=clock.now())
+        return queryset if chosen == "all" else queryset.filter(pk__in=standing())
+
+
+@admin.register(Drift)
+class DriftAdmin(ConsoleAdmin):
+    """The list, the newest first; comparing changes nothing, mending does what the kind's rule says."""
+
+    list_display = ("what", "person", "kind_label", "proposal", "first_seen", "last_seen", "is_now")
+    list_filter = (StandingFilter, "kind")
+    list_select_related = ("profile__user",)
+    search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
+    search_help_text = "Username, address or cus_…"
+    actions_list: ClassVar[Any] = ["compare_now", "mend_all"]
+    actions_detail: ClassVar[Any] = ["mend", "ignore"]
+    fields = ("person", ("kind_label", "is_now"), "rule", "theirs", "proposal", ("first_seen", "last_seen", "gone"))
+
+    person = person_column()
+    kind_label = state_column("kind", "What")
+    first_seen = time_column("first_seen_at", "First seen")
+    last_seen = time_column("last_seen_at", "Last seen")
+    gone = time_column("gone_at", "Gone")
+
+    @admin.display(description="Drift", ordering="pk")
+    def what(self, row: Drift) -> str:
+        """Its number."""
+        return f"drift {row.pk}"
+
+    @admin.display(description="Would mend it")
+    def proposal(self, row: Drift) -> SafeString:
+        """The steps, as found last."""
+        return format_html(
+            '<ul class="fd-steps">{}</ul>', format_html_join("", "<li>{}</li>", ((s,) for s in row.steps))
+        )
+
+    @admin.display(description="The rule")
+    def rule(self, row: Drift) -> str:
+        """What mending does, and what happens without."""
+        return drift.RULES[row.kind]
+
+    @admin.display(description="Is")
+    def is_now(self, row: Drift) -> SafeString:
+        """Different, ignored or gone."""
+        if row.gone_at:
+            return badge("ended", "gone")
+        if row.ignored_until and row.ignored_until > clock.now():
+            return badge("ignored", f"ignored until {when(row.ignored_until)}")
+        return badge("grace", "different")
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Only what stands can be mended or ignored."""
+        row = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if row and row.gone_at is None else []
+
+    @dialog_action(title="Mend", permission="sync_userprofile", form=MendDialog, icon="build")
+    def mend(self, _request: HttpRequest, form: MendDialog) -> str:
+        """By the rule of its kind."""
+        data = form.cleaned_data
+        return drift.mend(form.target, actor=form.actor, reason=data["reason"], write_back=bool(data.get("write_back")))
+
+    @dialog_action(
+        title="Ignore until", permission="override_access", form=IgnoreDialog, icon="notifications_paused",
+        explain="It is left as it is and not listed until then. What billing changes is done all the same.",
+    )  # fmt: skip
+    def ignore(self, _request: HttpRequest, form: IgnoreDialog) -> str:
+        """Leave it."""
+        if form.target.gone_at is not None:
+            raise BadInput("This difference is gone already.")
+        until = form.cleaned_data["until"]
+        drift.ignore(form.target, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"It is left as it is until {when(until)}."
+
+    @dialog_action(
+        title="Compare now", permission="sync_userprofile", form=CompareDialog, icon="compare_arrows",
+        explain="Compare every subscriber with Keycloak now. Nothing is changed but this list.",
+    )  # fmt: skip
+    def compare_now(self, _request: HttpRequest, form: CompareDialog) -> str:
+        """Ask for a walk."""
+        job = jobs.defer(drift.KIND, "asked", reason=f"asked by {form.actor}")
+        reason = form.cleaned_data["reason"]
+        audit.record(subject=("job", job), action="comparison_requested", actor=form.actor, reason=reason)
+        return "Everybody is being compared. Load this page again in a while."
+
+    @dialog_action(
+        title="Mend all of access", permission="override_access", form=MendAllDialog, icon="build_circle",
+        explain="Makes access as it is due wherever it differs and is not ignored.",
+    )  # fmt: skip
+    def mend_all(self, _request: HttpRequest, form: MendAllDialog) -> str:
+        """The oldest first."""
+        found = list(standing().filter(kind__in=OF_ACCESS).order_by("pk")[:AT_ONCE])
+        if not found:
+            raise BadInput("No access differs.")
+        for row in found:
+            drift.mend(row, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"{len(found)} will be mended now."
