@@ -20,6 +20,7 @@ faults, inbox); `world.requests` are the calls the application made to Stripe. W
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -364,8 +365,10 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
     ]
     # An endpoint that is never called, so that Stripe lists its events as not delivered.
     command += ["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", SECRET]
+    # Where the hosted products of tests/door.py are; Keycloak's back channel reaches them there.
+    doors = {f"{name}_URL": f"http://127.0.0.1:{free_port()}" for name in ("NEXTCLOUD", "VAULTWARDEN")}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | doors, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
