@@ -297,6 +297,7 @@ ANYMAIL = {
 PAYMENT_GRACE_DAYS = integer("PAYMENT_GRACE_DAYS", 0)
 RECOVERY_WINDOW_HOURS = integer("RECOVERY_WINDOW_HOURS", 72, minimum=1)
 FINAL_EXPIRY_DAYS = integer("FINAL_EXPIRY_DAYS", 30, minimum=1)
+WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
 # --- Jobs (apps/core/jobs.py; django-q2 executes, our Job row is the truth) -------------------------------------------
 WORKER_PROCESSES = integer("WORKER_PROCESSES", 2, minimum=1)

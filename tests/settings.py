@@ -72,6 +72,7 @@ for name in (
     "CLOCK_OFFSET_FILE",
     "PAYMENT_GRACE_DAYS",
     "RECOVERY_WINDOW_HOURS",
+    "WAITLIST_INVITATION_DAYS",
     "FINAL_EXPIRY_DAYS",
 ):
     os.environ.pop(name, None)

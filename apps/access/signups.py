@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from apps.access import invitations
 from apps.access.facts import HOLD_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
@@ -177,8 +178,9 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
         ) from error
     until = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
     needed = seats_needed(prices)
+    held_until = max(until, invitations.standing(profile) or until)
     for product in needed:
-        if allocation.hold(profile=profile, product=product, until=until) is None:
+        if allocation.hold(profile=profile, product=product, until=held_until) is None:
             raise ProductFull(product)
     _drop_holds(profile, keep=needed)
     jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=until)
@@ -283,6 +285,7 @@ def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> No
     held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).select_related("product")
     for seat in held:
         allocation.hold(profile=profile, product=seat.product, until=clock.now() + UNPAID_HOLD)
+    invitations.served(profile)
     if session.payment_status in PAID:
         _end(signup, Signup.State.PAID)
         audit.record(
@@ -301,7 +304,8 @@ def give_up(signup: Signup) -> None:
     _end(signup, Signup.State.EXPIRED)
     if profile is None or profile.keycloak_id or profile.subscription_status:
         return
-    _drop_holds(profile, keep=[])
+    if invitations.standing(profile) is None:
+        _drop_holds(profile, keep=[])
     User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
     audit.record(subject=profile.subject, action="signup_given_up", after={"signup": str(signup.pk)})
 

@@ -25,7 +25,7 @@ TONES: Mapping[str, str] = {
     "queued": BUSY, "running": BUSY, "done": GOOD, "blocked": BAD, "dead": BAD, "superseded": CALM,
     "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
     # seats, signups, waitlist, overrides
-    "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "left": CALM,
+    "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "served": GOOD, "left": CALM,
     "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_place": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
     # drift
     "access": WARN, "disabled": BAD, "deleted": BAD, "renamed": WARN, "remailed": WARN,

@@ -19,6 +19,7 @@ SUBJECTS = {
     "seat": ("instances.Seat", "seat"),
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
+    "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
 }
 LONGEST = 120
 

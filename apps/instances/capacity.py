@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 
+from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.instances.allocation import WAITS
 from apps.instances.models import Instance, Seat, SeatWait
@@ -64,6 +65,14 @@ def rooms(products: Collection[Product]) -> dict[int, bool]:
     if needing:
         answer |= {pk: free > owed for pk, free, owed in found.values_list("pk", "free", "owed")}
     return answer
+
+
+def placed(profile: UserProfile | None) -> list[int]:
+    """The ids of the products this person has a live seat of, a held one too."""
+    if profile is None:
+        return []
+    live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED)
+    return list(live.values_list("product_id", flat=True))
 
 
 def board() -> list[Occupancy]:

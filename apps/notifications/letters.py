@@ -27,7 +27,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "expiry_reminder": ("final_date", "first_name?"),
     "expired": ("first_name?",),
     "waitlist_confirm": ("confirm_url", "product?"),
-    "waitlist_invited": ("invite_url", "product?", "until?"),
+    "waitlist_invited": ("invite_url", "leave_url", "product?", "until?"),
     "waitlist_note": ("email", "product?", "waiting?"),
 }
 PAGES = {  # name in templates: name of the route

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from apps.accounts.models import Signup
+from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
 from apps.core.errors import BadInput
 from apps.instances import capacity
@@ -138,15 +138,15 @@ class Shop:
         return Line(offer, quantity, offer.prices[signup.interval].unit_amount * quantity)
 
     @classmethod
-    def load(cls) -> Self:
-        """The shop as it is now."""
+    def load(cls, buyer: UserProfile | None = None) -> Self:
+        """The shop as it is now. What `buyer` has a seat of, held or not, is never full to them."""
         products = list(
             Product.objects.filter(is_active=True, placement__in=[PLAN, GENERAL, STORAGE])
             .select_related("parent")
             .prefetch_related("prices", "includes")
         )
         needed = {app.pk: app for product in products for app in _seats(product)}
-        rooms = capacity.rooms(list(needed.values()))
+        rooms = capacity.rooms(list(needed.values())) | dict.fromkeys(capacity.placed(buyer), True)
         currency = _currency(products)
         offers = [
             Offer(

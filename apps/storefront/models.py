@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 
 
@@ -52,6 +53,7 @@ class WaitlistEntry(models.Model):
 
         WAITING = "waiting", "Waiting"
         INVITED = "invited", "Invited"
+        SERVED = "served", "Signed up"
         LEFT = "left", "Left"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -61,6 +63,15 @@ class WaitlistEntry(models.Model):
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
     invited_at = models.DateTimeField(null=True, blank=True)
+    invited_until = models.DateTimeField(null=True, blank=True, help_text="Until then the seat is held.")
+    profile = models.ForeignKey(
+        UserProfile,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Whom the seat is held for.",
+    )
 
     class Meta:
         verbose_name_plural = "waitlist entries"
@@ -70,7 +81,11 @@ class WaitlistEntry(models.Model):
                 "product",
                 name="waitlist_one_per_email_and_product",
                 nulls_distinct=False,
-            )
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="invited") | (Q(confirmed_at__isnull=False) & Q(invited_until__isnull=False)),
+                name="waitlist_invited_is_confirmed_and_ends",
+            ),
         ]
         indexes: ClassVar[list[Any]] = [models.Index(fields=["product", "state", "created_at"], name="waitlist_order")]
 

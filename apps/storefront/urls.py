@@ -19,5 +19,8 @@ urlpatterns = [
     path("cancel/", views.cancel, name="onboarding-cancel"),
     path("waitlist/", views_waitlist.page, name="onboarding-waitlist"),
     path("waitlist/submit/", views_waitlist.submit, name="onboarding-waitlist-submit"),
+    path("waitlist/confirm/<str:token>/", views_waitlist.confirm, name="onboarding-waitlist-confirm"),
+    path("waitlist/leave/<str:token>/", views_waitlist.leave, name="onboarding-waitlist-leave"),
+    path("waitlist/invitation/<str:token>/", views_waitlist.invitation, name="onboarding-waitlist-invitation"),
     path("brand.css", brand_colors.brand_css, name="brand-css"),
 ]

@@ -1,16 +1,23 @@
-"""The public waitlist page and its submission, as JSON or as a plain form."""
+"""The public waitlist: its page and submission, as JSON or as a plain form, and the pages that mails lead to."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.access import invitations
+from apps.accounts.models import Signup
+from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
-from apps.storefront import waitlist
+from apps.storefront import waitlist, wizard
+from apps.storefront.models import WaitlistEntry
 from apps.storefront.views_api import api
 
+State = WaitlistEntry.State
 JOINED = "waitlist_joined"  # session key: the address the page thanks for
 
 
@@ -39,7 +46,7 @@ def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "joined": True,
-        "message": f"You are on the list. We write to {address} when there is room.",
+        "message": f"One more step: please confirm {address} by the link we have just mailed.",
     }
 
 
@@ -52,6 +59,79 @@ def _submit_form(request: HttpRequest) -> HttpResponse:
         context = {"product": waitlist.product_called(slug), "email": email, "problem": refusal}
         return render(request, "storefront/waitlist.html", context, status=refusal.status)
     return redirect("onboarding-waitlist")
+
+
+Answer = Callable[[HttpRequest, WaitlistEntry], HttpResponse]
+
+
+def _linked(purpose: str) -> Callable[[Answer], Callable[[HttpRequest, str], HttpResponse]]:
+    """A page behind a link of that purpose: GET shows what a click would do, POST does it. A link that is none gets 404."""
+
+    def decorate(view: Answer) -> Callable[[HttpRequest, str], HttpResponse]:
+        @require_http_methods(["GET", "HEAD", "POST"])
+        @wraps(view)
+        def serve(request: HttpRequest, token: str) -> HttpResponse:
+            entry = waitlist.named(_storable(token), purpose)
+            if entry is None:
+                return _entry_page(request, "unknown", None, status=404)
+            answer = view(request, entry)
+            answer.headers["Referrer-Policy"] = "no-referrer"  # the address is a key
+            return answer
+
+        return serve
+
+    return decorate
+
+
+def _entry_page(
+    request: HttpRequest, said: str, entry: WaitlistEntry | None, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    context = {"said": said, "entry": entry, "leave_url": leave_url(entry)} | more
+    return render(request, "storefront/waitlist_entry.html", context, status=status)
+
+
+def leave_url(entry: WaitlistEntry | None) -> str:
+    """Where this entry can be taken off the list."""
+    return invitations.link(entry.pk, waitlist.LEAVE) if entry else ""
+
+
+@_linked(waitlist.CONFIRM)
+def confirm(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
+    """From the first mail: prove the mailbox, then the place in the line."""
+    if entry.state == State.LEFT:
+        return _entry_page(request, "left", entry)
+    if request.method == "POST":
+        waitlist.confirm(entry)
+        return redirect(request.path)
+    if entry.confirmed_at is None:
+        return _entry_page(request, "confirm", entry)
+    place = waitlist.position(entry) if entry.state == State.WAITING else 0
+    return _entry_page(request, "confirmed", entry, place=place)
+
+
+@_linked(waitlist.LEAVE)
+def leave(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
+    """Off the list, by one click."""
+    if request.method == "POST":
+        waitlist.leave(entry)
+        return redirect(request.path)
+    return _entry_page(request, "left" if entry.state == State.LEFT else "leave", entry)
+
+
+@_linked(waitlist.INVITATION)
+def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
+    """From the invitation: into the wizard, with the mailbox proven by the mail and the seat held."""
+    if entry.state != State.INVITED or entry.invited_until is None or entry.invited_until <= clock.now():
+        return _entry_page(request, "left" if entry.state == State.LEFT else "over", entry, status=410)
+    if entry.profile is not None and entry.profile.keycloak_id:
+        return _entry_page(request, "customer", entry)
+    if request.method == "POST":
+        wizard.begin_again(
+            request,
+            Signup(profile=entry.profile, email=entry.email, email_proven_at=clock.now(), created_at=clock.now()),
+        )
+        return redirect("onboarding-welcome")
+    return _entry_page(request, "invited", entry)
 
 
 def _storable(text: str) -> str:

@@ -131,7 +131,7 @@ def step(number: int) -> Callable[[PageView], Callable[[HttpRequest], HttpRespon
             signup = current(request)
             if signup is None and begun(request) is not None:
                 return redirect("onboarding-success")
-            shop = Shop.load()
+            shop = Shop.load(signup.profile if signup else None)
             reached = first_open(request, signup, shop)
             if signup is None or reached < number:
                 return redirect(STEPS[reached].url)

@@ -19,6 +19,7 @@ VALUES = {
     "invoice_url": "https://invoice.example.com/i/1?x=1&y=2",
     "confirm_url": "https://frontdesk.example.com/confirm/abc",
     "invite_url": "https://frontdesk.example.com/invite/abc",
+    "leave_url": "https://frontdesk.example.com/leave/abc",
     "product": "Nextcloud",
     "until": "5 December 2026",
     "email": "nora@example.com",

@@ -14,7 +14,7 @@ def test_joining_the_waitlist_by_form_and_by_json(shop: dict[str, Product], visi
     assert "Personal is full" in visitor.get("/onboarding/waitlist/?product=personal").content.decode()
     answer = visitor.post(WAITLIST, email="dana@example.com", product="personal")
     assert answer.headers["Location"] == "/onboarding/waitlist/"
-    assert "You are on the list" in visitor.get("/onboarding/waitlist/").content.decode()
+    assert "One more step" in visitor.get("/onboarding/waitlist/").content.decode()
     assert visitor.api(WAITLIST, email="dana@example.com").json()["joined"] is True  # type: ignore[attr-defined]
     found = WaitlistEntry.objects.values_list("email", "product__slug", "state")
     assert set(found) == {
