@@ -99,6 +99,11 @@ class Shop:
         return [name for name in INTERVALS if any(name in offer.prices for offer in self.plans)]
 
     @property
+    def open(self) -> bool:
+        """Whether there is room on any plan."""
+        return any(not offer.full for offer in self.plans)
+
+    @property
     def saves(self) -> bool:
         """Whether any plan is cheaper by the year."""
         return any(offer.saving for offer in self.plans)

@@ -35,9 +35,7 @@ def page(request: HttpRequest) -> HttpResponse:
     if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
         _look_again(profile)
     context = {"found": recovery.view(profile), "profile": profile, "back": "session_id" in request.GET}
-    response = render(request, "storefront/recovery_account.html", context)
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return render(request, "storefront/recovery_account.html", context)
 
 
 @require_safe

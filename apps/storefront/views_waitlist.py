@@ -74,9 +74,7 @@ def _linked(purpose: str) -> Callable[[Answer], Callable[[HttpRequest, str], Htt
             entry = waitlist.named(_storable(token), purpose)
             if entry is None:
                 return _entry_page(request, "unknown", None, status=404)
-            answer = view(request, entry)
-            answer.headers["Referrer-Policy"] = "no-referrer"  # the address is a key
-            return answer
+            return view(request, entry)
 
         return serve
 
