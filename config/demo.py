@@ -1,6 +1,6 @@
 """`manage.py demo`: the whole of Frontdesk on this machine, with stand-ins for Stripe, Keycloak and Mailgun.
 
-Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
+`--keycloak real` puts a real Keycloak in the place of its stand-in (demo_keycloak.py). Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
 Ctrl-C. Nothing in here is read by the application; it sees only the environment that `environment` returns.
 """
 
@@ -24,6 +24,8 @@ from typing import IO
 
 from apps.core.children import stopped_with_parent
 from config import postgres
+from config.demo_keycloak import RealKeycloak
+from config.keycloak_distribution import KeycloakServerError
 from config.postgres_programs import PostgresError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +45,10 @@ class DemoError(Exception):
 def run(arguments: list[str]) -> int:
     """Run the demo for the given command-line arguments; returns the exit code."""
     options = _parser().parse_args(arguments)
-    demo = Demo(data=options.data.resolve(), port=options.port, sandbox_port=options.sandbox_port)
+    data = options.data.resolve()
+    demo = Demo(data=data, port=options.port, sandbox_port=options.sandbox_port)
+    if options.keycloak == "real":
+        demo.keycloak = RealKeycloak(folder=data / "keycloak", port=options.keycloak_port, site=demo.site)
     for interrupt in INTERRUPTS:
         signal.signal(interrupt, _interrupt)
     try:
@@ -52,7 +57,7 @@ def run(arguments: list[str]) -> int:
             demo.reset()
         demo.start()
         return demo.walk() if options.walk else demo.wait()
-    except (DemoError, PostgresError) as error:
+    except (DemoError, PostgresError, KeycloakServerError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -72,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="manage.py demo", description="Run all of Frontdesk on this machine.")
     parser.add_argument("--port", type=_port, default=8000, help="the site's port (8000)")
     parser.add_argument("--sandbox-port", type=_port, default=8001, help="the sandbox's port (8001)")
+    parser.add_argument(
+        "--keycloak", choices=["sandbox", "real"], default="sandbox", help="its stand-in, or a real one"
+    )
+    parser.add_argument(
+        "--keycloak-port", type=_port, default=8002, help="a real Keycloak's port (8002); mails: the next"
+    )
     parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where everything is kept")
     parser.add_argument("--reset", action="store_true", help="forget everything kept there, then start")
     parser.add_argument("--walk", action="store_true", help="walk one customer through a whole life, then stop")
@@ -99,12 +110,18 @@ class Demo:
         self.env: dict[str, str] = {}
         self.began = time.monotonic()
         self.lock: IO[str] | None = None
+        self.keycloak: RealKeycloak | None = None
 
     def claim(self) -> None:
         """Make sure that ports and data are ours alone; DemoError says what is in the way. Nothing is started yet."""
         if self.port == self.sandbox_port:
             raise DemoError(f"The site and the sandbox need two ports, and both were given {self.port}.")
-        for name, port in (("--port", self.port), ("--sandbox-port", self.sandbox_port)):
+        ports = [("--port", self.port), ("--sandbox-port", self.sandbox_port)]
+        if self.keycloak is not None:
+            if reason := self.keycloak.missing():
+                raise DemoError(reason)
+            ports += [("--keycloak-port", port) for port in (self.keycloak.port, self.keycloak.mail_port)]
+        for name, port in ports:
             _refuse_taken_port(name, port)
         try:
             self.data.mkdir(parents=True, exist_ok=True)
@@ -136,6 +153,8 @@ class Demo:
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
+        if self.keycloak is not None:
+            sandbox += ["--smtp-port", str(self.keycloak.mail_port)]
         sandbox += [
             "--webhook-secret",
             self.env["STRIPE_WEBHOOK_SECRET"],
@@ -143,6 +162,7 @@ class Demo:
             self.env["CLOCK_OFFSET_FILE"],
         ]
         self._launch("sandbox", [sys.executable, "-m", "apps.sandbox", *sandbox])
+        self._real_keycloak()
         self._launch("web", _granian(self.port))
         self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
         self._say("Database tables and demo catalogue (the first time takes longest)")
@@ -151,6 +171,15 @@ class Demo:
         self._launch("worker", [sys.executable, "manage.py", "worker"])
         self._until("web", lambda: _answers(f"{self.site}/health/live"))
         self._until("worker", lambda: _answers(f"{self.site}/health/"))
+
+    def _real_keycloak(self) -> None:
+        """Put a real Keycloak in the place of the stand-in, if it was asked for."""
+        if self.keycloak is None:
+            return
+        if self.keycloak.made_for_others():
+            raise DemoError("The Keycloak kept here was made for other ports. Use those, or forget it with --reset.")
+        self._say("Keycloak, a real one (a minute; it is fetched the first time)")
+        self.env["KEYCLOAK_SERVER_URL"] = self.keycloak.start(clock=Path(self.env["CLOCK_OFFSET_FILE"]))
 
     def wait(self) -> int:
         """Say where to click, then watch over the processes until Ctrl-C; 1 if one of them ended by itself."""
@@ -162,6 +191,7 @@ class Demo:
     def walk(self) -> int:
         """Walk one customer through a whole life over HTTP; 0 if every state was right."""
         command = [sys.executable, "-m", "apps.sandbox.walk", "--site", self.site, "--sandbox", self.sandbox]
+        command += ["--keycloak", self.env["KEYCLOAK_SERVER_URL"]]
         return subprocess.run(command, cwd=ROOT, env=self.env, check=False).returncode
 
     def stop(self) -> None:
@@ -170,6 +200,8 @@ class Demo:
             return
         print("Stopping.", flush=True)
         _end([self.processes[name] for name in ("web", "worker") if name in self.processes])
+        if self.keycloak is not None:
+            self.keycloak.stop()
         _end([self.processes[name] for name in ("sandbox",) if name in self.processes])
         if self.database is None:
             postgres.stop(self.data / "postgres")

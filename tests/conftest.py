@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests import browser, database
+from tests.contract.counting import pytest_terminal_summary  # noqa: F401  (a hook)
 
 # Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
 hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)

@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--data", default="", help="folder the state is kept in between runs")
     parser.add_argument("--webhook-url", default="", help="where Stripe's events are delivered")
     parser.add_argument("--webhook-secret", default="")
+    parser.add_argument("--smtp-port", type=int, default=0, help="take mails by SMTP here too (of a real Keycloak)")
     parser.add_argument("--clock-file", default="", help="file the clock's offset is written to")
     arguments = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "apps.sandbox.settings"
@@ -23,11 +24,11 @@ def main() -> None:
     os.environ["SANDBOX_WEBHOOK_SECRET"] = arguments.webhook_secret
     os.environ["SANDBOX_CLOCK_FILE"] = arguments.clock_file
     os.environ.setdefault("SANDBOX_BASE_URL", f"http://127.0.0.1:{arguments.port}")
-    serve(arguments.host, arguments.port)
+    serve(arguments.host, arguments.port, smtp_port=arguments.smtp_port)
 
 
-def serve(host: str, port: int) -> None:
-    """Serve on `host`:`port`, a thread for each connection."""
+def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
+    """Serve on `host`:`port`, a thread for each connection; take mails on `smtp_port`, if one is given."""
     import django
     from django.core.servers.basehttp import WSGIServer, run
     from django.core.wsgi import get_wsgi_application
@@ -37,6 +38,10 @@ def serve(host: str, port: int) -> None:
     from apps.sandbox.store import store
 
     lifecycle.start()
+    if smtp_port:
+        from apps.sandbox.keycloak import post  # its library comes with the demo, not with the image
+
+        post.listen(host, smtp_port)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         store.save()

@@ -36,9 +36,7 @@ BASE_URL = os.environ.get("SANDBOX_BASE_URL", "http://127.0.0.1:8001")
 WEBHOOK_URL = os.environ.get("SANDBOX_WEBHOOK_URL", "")
 WEBHOOK_SECRET = os.environ.get("SANDBOX_WEBHOOK_SECRET", "")
 # Where Frontdesk itself is served, without a slash at the end; the login client accepts it as a redirect target.
-APP_URL = os.environ.get("SANDBOX_APP_URL", "http://127.0.0.1:8000").rstrip("/")
-# The realm file the Keycloak stand-in starts from; empty: the project's config/keycloak/realm.json.
-REALM_FILE = os.environ.get("SANDBOX_REALM_FILE", "")
+APP_URL = os.environ.get("SANDBOX_APP_URL", "http://localhost:8000").rstrip("/")
 # A file the clock's offset in seconds is written to, so that the application can follow the clock; empty: none.
 CLOCK_FILE = os.environ.get("SANDBOX_CLOCK_FILE", "")
 

@@ -2,8 +2,10 @@
 
 import html
 import re
-from typing import Any
+from http.cookiejar import Cookie, DefaultCookiePolicy
+from typing import Any, override
 from urllib.parse import urljoin
+from urllib.request import Request
 
 import requests
 
@@ -15,12 +17,22 @@ class WalkError(Exception):
     """A state was not as it should be; the text says what was expected."""
 
 
+class LocalCookies(DefaultCookiePolicy):
+    """A real Keycloak's cookies are for secure connections, which browsers take their own machine for."""
+
+    @override
+    def set_ok(self, cookie: Cookie, request: Request) -> bool:
+        cookie.secure = False
+        return super().set_ok(cookie, request)
+
+
 class Browser:
     """One person's cookies on one site. Paths are the site's; links may lead anywhere in the sandbox."""
 
     def __init__(self, site: str) -> None:
         self.site = site
         self.session = requests.Session()
+        self.session.cookies.set_policy(LocalCookies())
 
     def get(self, path: str) -> requests.Response:
         """A page, redirects followed; WalkError when it is an error page."""
@@ -71,6 +83,9 @@ class Browser:
     def set_password(self, link: str, password: str) -> None:
         """Follow Keycloak's mailed link and set a password."""
         page = self.session.get(link, timeout=30)
+        onward = re.search(r'href="([^"]+/login-actions/action-token[^"]+)"', page.text)  # “Click here to proceed”
+        if onward:
+            page = self.session.get(urljoin(page.url, html.unescape(onward.group(1))), timeout=30)
         form = re.search(r'<form[^>]*id="kc-passwd-update-form"[^>]*action="([^"]+)"', page.text)
         if form is None:
             raise WalkError("the mailed link leads to a form for a new password")

@@ -108,7 +108,7 @@ def test_sessions_end_even_if_the_first_try_stopped_after_disabling(
     world.standin.set_password(dana.keycloak_id or "", "correct horse battery")
     stored = world.account(dana)
     world.admin("PUT", f"/users/{dana.keycloak_id}", json=stored | {"requiredActions": []})
-    callback = "http://127.0.0.1:8000/accounts/oidc/keycloak/login/callback/"
+    callback = "http://localhost:8000/accounts/oidc/keycloak/login/callback/"
     world.standin.log_in(Browser(), "dana", redirect_uri=callback)
     assert sessions(world, dana) == 1
     overrides.hold(profile=dana, actor="staff:ada", reason="test")

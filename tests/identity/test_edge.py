@@ -74,7 +74,7 @@ def test_a_read_survives_one_broken_connection_and_a_write_is_not_repeated(
         keycloak.send_password_mail(
             user,
             lifespan_seconds=3600,
-            redirect_uri="http://127.0.0.1:8000/accounts/welcome/",
+            redirect_uri="http://localhost:8000/accounts/welcome/",
         )
     assert len(standin.inbox("nora@example.com")) == 1
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from config import postgres
+from config import keycloak_clock, keycloak_server, postgres
 from tests.sandbox.keycloak_fixture import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -182,3 +182,15 @@ def test_what_cannot_work_is_said_plainly(tmp_path: Path, wish: list[str], said:
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_walks_on_a_real_keycloak_and_leaves_nothing(tmp_path: Path) -> None:
+    """Its own login and password pages, its mails in the sandbox's inbox, its clock with ours."""
+    if reason := keycloak_server.available() or keycloak_clock.missing():
+        pytest.skip(reason)
+    demo = Demo(tmp_path / "data")
+    done = demo.run("--keycloak", "real", "--keycloak-port", str(free_port()), "--walk")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Every state was right." in done.stdout
+    assert demo.left() == []
+    postgres.stop(demo.data / "postgres", remove=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import jwt
 import pytest
@@ -21,8 +21,7 @@ import requests
 from keycloak import KeycloakAdmin
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Another port than the realm file has: the stand-in has to accept it because it is told of it.
-APP = "http://127.0.0.1:8123"
+APP = "http://localhost:8000"
 CALLBACK = f"{APP}/accounts/oidc/keycloak/login/callback/"
 PASSWORD = "correct horse battery"
 
@@ -32,10 +31,14 @@ class Browser:
 
     def __init__(self) -> None:
         self.cookies: dict[str, str] = {}
+        self.here = ""
 
     def __call__(self, method: str, url: str, **rest: Any) -> requests.Response:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = requests.request(method, url, headers={"Cookie": cookie}, allow_redirects=False, timeout=10, **rest)
+        self.here = urljoin(self.here, url)
+        answer = requests.request(
+            method, self.here, headers={"Cookie": cookie}, allow_redirects=False, timeout=10, **rest
+        )
         self.cookies |= answer.cookies.get_dict()
         return answer
 
@@ -46,9 +49,14 @@ class Standin:
     def __init__(self, url: str, product_port: int = 0) -> None:
         self.url = url
         self.product_port = product_port
-        self.keycloak = f"{url}/keycloak"
-        self.oidc = f"{self.keycloak}/realms/frontdesk/protocol/openid-connect"
-        self.admin_url = f"{self.keycloak}/admin/realms/frontdesk"
+        self.at(f"{url}/keycloak", "frontdesk")
+
+    def at(self, keycloak: str, realm: str) -> None:
+        """Say where the Keycloak is, and which realm of it is ours."""
+        self.keycloak, self.realm = keycloak, realm
+        self.issuer = f"{keycloak}/realms/{realm}"
+        self.oidc = f"{self.issuer}/protocol/openid-connect"
+        self.admin_url = f"{keycloak}/admin/realms/{realm}"
 
     def control(self, name: str, **wish: Any) -> requests.Response:
         return requests.post(f"{self.url}/control/{name}", json=wish, timeout=30)
@@ -64,14 +72,14 @@ class Standin:
         """python-keycloak, wired as the application wires it."""
         return KeycloakAdmin(
             server_url=f"{self.keycloak}/",
-            realm_name="frontdesk",
+            realm_name=self.realm,
             client_id=f"frontdesk-{client}",
             client_secret_key=f"dev-only-{client}-secret",
             timeout=(3, 10),
             max_retries=0,
         )
 
-    def token(self, client: str = "frontdesk-sync", **form: str) -> requests.Response:
+    def token(self, client: str = "frontdesk-sync", **form: str | None) -> requests.Response:
         secret = f"dev-only-{client.removeprefix('frontdesk-')}-secret"
         given = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
         return requests.post(f"{self.oidc}/token", data=given | form, timeout=10)
@@ -155,7 +163,7 @@ class Standin:
         tokens: dict[str, Any] = given.json()
         return tokens
 
-    def exchange(self, location: str, verifier: str, *, client: str, redirect_uri: str) -> requests.Response:
+    def exchange(self, location: str, verifier: str | None, *, client: str, redirect_uri: str) -> requests.Response:
         """Change the code of a redirect for tokens."""
         return self.token(
             client,
@@ -192,16 +200,13 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def standin_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
-    """A sandbox of its own, whose realm file expects the product `nextcloud` on a free port."""
+def standin_process() -> Iterator[Standin]:
+    """A sandbox of its own, whose realm expects the product `nextcloud` on a free port."""
     port, product_port = free_port(), free_port()
-    realm = (PROJECT / "config" / "keycloak" / "realm.json").read_text()
-    file = tmp_path_factory.mktemp("realm") / "realm.json"
-    file.write_text(realm.replace("127.0.0.1:8090", f"127.0.0.1:{product_port}"))
     process = subprocess.Popen(
         [sys.executable, "-m", "apps.sandbox", "--port", str(port)],
         cwd=PROJECT,
-        env=os.environ | {"SANDBOX_APP_URL": APP, "SANDBOX_REALM_FILE": str(file)},
+        env=os.environ | {"SANDBOX_APP_URL": APP, "NEXTCLOUD_URL": f"http://127.0.0.1:{product_port}"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -176,6 +176,25 @@ def get_role_mappings(_call: Call, user_id: str) -> HttpResponse:
     )
 
 
+PLAIN_ROLES = ("offline_access", "uma_authorization")
+
+
+def get_role(_call: Call, name: str) -> HttpResponse:
+    """GET /roles/{name}: the realm's own roles, which let nobody in anywhere."""
+    if name not in PLAIN_ROLES:
+        raise failed(404, "Could not find role")
+    return JsonResponse({"id": realm.fixed_id(realm.name(), "role", name), "name": name})
+
+
+def give_roles(call: Call, user_id: str) -> HttpResponse:
+    """POST /users/{id}/role-mappings/realm: manage-users is enough for the realm's plain roles."""
+    if people.find(user_id) is None:
+        raise failed(404, "User not found")
+    if any(role.get("name") not in PLAIN_ROLES for role in rights.body_list(call)):
+        raise failed(404, "Role not found")
+    return nothing()
+
+
 def refuse(_call: Call, **_parts: str) -> HttpResponse:
     """Everything else of the Admin API is out of reach for the realm's service accounts."""
     raise failed(403)
@@ -231,6 +250,8 @@ client = admin(
 )
 events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
 everybody_out = admin(POST=(logout_all, rights.MANAGE))
+role = admin(GET=(get_role, frozenset({"view-realm"})))
+realm_roles = admin(POST=(give_roles, rights.MANAGE))
 role_mappings = admin(GET=(get_role_mappings, rights.VIEW))
 forbidden = admin(ANY=(refuse, rights.ANYBODY))
 not_there = admin(ANY=(unknown, rights.ANYBODY))

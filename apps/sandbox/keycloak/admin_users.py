@@ -72,7 +72,10 @@ def get_user(call: Call, user_id: str) -> HttpResponse:
 
 def put_user(call: Call, user_id: str) -> HttpResponse:
     """PUT /users/{id}."""
-    user, given = user_or_refuse(call, user_id), rights.body_object(call)
+    user = user_or_refuse(call, user_id)
+    if call.body() is None:
+        raise refused(400, "Could not update user!")
+    given = rights.body_object(call)
     before = copy.deepcopy(user)
     people.update(user, given)
     if call.fault:

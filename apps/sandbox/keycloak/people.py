@@ -62,7 +62,7 @@ def create(given: Row) -> Row:
     attributes = _attributes(given)
     names = {name: str(given.get(name) or "") for name in ("firstName", "lastName")}
     _check_values({"username": username, "email": email, **names}, attributes)
-    members = [groups.by_path(path) for path in given.get("groups") or []]
+    members = [groups.by_path(str(path)) for path in given.get("groups") or []]
     if None in members:
         raise unknown_error()
     row: Row = {
@@ -133,7 +133,8 @@ def _kept_name(row: Row, given: Row, name: str) -> str:
 
 
 def _attributes(given: Row) -> dict[str, list[str]]:
-    return {name: values_of(value) for name, value in (given.get("attributes") or {}).items()}
+    found = given.get("attributes")
+    return {name: values_of(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _actions(given: list[Any]) -> list[str]:
@@ -157,9 +158,9 @@ def _has_type(name: str, value: object) -> bool:
     if name in {"enabled", "emailVerified"}:
         return isinstance(value, bool)
     if name == "attributes":
-        return isinstance(value, dict)
+        return isinstance(value, dict | list)  # a list counts as no attributes at all
     if name in {"groups", "requiredActions"}:
-        return isinstance(value, list) and all(isinstance(row, str) for row in value)
+        return isinstance(value, list) and all(isinstance(row, str | int) for row in value)
     if name == "credentials":
         return isinstance(value, list) and all(isinstance(row, dict) for row in value)
     return name not in profile.NAMES or isinstance(value, str | int)

@@ -33,6 +33,8 @@ def check(values: dict[str, list[str]]) -> None:
 def _complaints(declared: Row, values: list[str]) -> list[Row]:
     name = declared["name"]
     found = []
+    if len(values) > 1 and declared.get("multivalued") is not True:
+        found.append({"field": name, "errorMessage": "error-invalid-multivalued-size", "params": [name, 0, 1]})
     rules: dict[str, Row] = declared.get("validations", {})
     for rule, config in sorted(rules.items(), key=lambda row: row[0] != "length"):
         for value in values:

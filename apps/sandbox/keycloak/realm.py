@@ -1,24 +1,22 @@
 """The realm: what the realm file says (settings, clients, groups, people, user profile), kept in the store.
 
 `fill` reads the file once into the store; everything else reads and writes the store. The file's format is Keycloak's
-own realm export, so the same file serves a real server (`start-dev --import-realm`).
+own realm export: the same file serves a real server (`config/realm_file.py`).
 """
 
 import json
+import os
 import secrets
 import uuid
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import passwords
 from apps.sandbox.store import store
+from config import realm_file
 
 Row = dict[str, Any]
 
-PROJECT = Path(__file__).resolve().parents[3]
-WEB_CLIENT = "frontdesk-web"
 PROFILE = "org.keycloak.userprofile.UserProfileProvider"
 LISTS = ("clients", "groups", "users", "components")
 
@@ -27,8 +25,7 @@ def fill() -> None:
     """Build the realm from the file if the store has none yet. The caller holds the store's lock."""
     if store.data["keycloak"]:
         return
-    name = settings.REALM_FILE or str(PROJECT / "config" / "keycloak" / "realm.json")
-    store.data["keycloak"] = _built(json.loads(Path(name).read_text()))
+    store.data["keycloak"] = _built(realm_file.read())
 
 
 def state() -> Row:
@@ -64,9 +61,9 @@ def fixed_id(*parts: str) -> str:
 
 
 def client(client_id: str) -> Row | None:
-    """A client of the realm as in the file; the login client also accepts the application's present address."""
+    """A client of the realm; its addresses are those of where everything runs now, whatever the kept state began with."""
     found: Row | None = state()["clients"].get(client_id)
-    return _with_app_url(found) if found and client_id == WEB_CLIENT else found
+    return realm_file.filled(found, _environment()) if found else None
 
 
 def client_by_uuid(client_uuid: str) -> Row | None:
@@ -75,34 +72,9 @@ def client_by_uuid(client_uuid: str) -> Row | None:
     return next((client(row["clientId"]) for row in rows if row["id"] == client_uuid), None)
 
 
-def _with_app_url(row: Row) -> Row:
-    """The same client for an application that is served on another port than the file says."""
-    app = urlsplit(settings.APP_URL)
-    hosts = {app.netloc} | {
-        f"{host}:{app.port}" if app.port else host
-        for host in ("localhost", "127.0.0.1")
-        if app.hostname in {"localhost", "127.0.0.1"}
-    }
-    bases = [f"{app.scheme}://{host}" for host in sorted(hosts)]
-    attributes = row["attributes"]
-    targets = [urlsplit(uri).path for uri in row["redirectUris"]]
-    after = [urlsplit(u).path for u in attributes["post.logout.redirect.uris"].split("##")]
-    logout = urlsplit(attributes["backchannel.logout.url"]).path
-    return row | {
-        "rootUrl": settings.APP_URL,
-        "redirectUris": _each(row["redirectUris"], bases, targets),
-        "attributes": attributes
-        | {
-            "post.logout.redirect.uris": "##".join(
-                _each(attributes["post.logout.redirect.uris"].split("##"), bases, after)
-            ),
-            "backchannel.logout.url": f"{settings.APP_URL}{logout}",
-        },
-    }
-
-
-def _each(given: list[str], bases: list[str], paths: list[str]) -> list[str]:
-    return list(dict.fromkeys([*given, *(base + path for base in bases for path in paths)]))
+def _environment() -> dict[str, str]:
+    """What fills the realm file's placeholders: the application's address is the one the sandbox was told."""
+    return {"FRONTDESK_BACKCHANNEL_URL": settings.APP_URL} | os.environ | {"FRONTDESK_URL": settings.APP_URL}
 
 
 def _built(file: Row) -> Row:
@@ -112,7 +84,7 @@ def _built(file: Row) -> Row:
     for group in file["groups"]:
         _add_group(groups, group, realm_name, parent=None)
     built: Row = {
-        "realm": {key: value for key, value in file.items() if key not in LISTS}
+        "realm": realm_file.filled({key: value for key, value in file.items() if key not in LISTS}, os.environ)
         | {"id": fixed_id(realm_name), "notBefore": 0, "era": 0},
         "clients": {row["clientId"]: _client(row, realm_name) for row in file["clients"]},
         "groups": groups,

@@ -1,0 +1,60 @@
+"""Takes the mails of a real Keycloak by SMTP and puts them into the sandbox's inbox, beside all others.
+
+Only there when asked for (`--smtp-port`); the switch `mail_fails` refuses them, so that Keycloak answers 500 by itself.
+"""
+
+import email
+import email.policy
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from apps.sandbox.mailgun import inbox
+from apps.sandbox.store import store
+
+
+class Postman:
+    """What aiosmtpd hands each mail to."""
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  (aiosmtpd's name)
+        """Put the mail into the inbox, or refuse it; the answer is SMTP's."""
+        with store.lock:
+            if _refused():
+                return "554 5.3.0 the sandbox refuses mails now"
+            inbox.deliver(_letter(envelope))
+        return "250 OK"
+
+
+def listen(host: str, port: int) -> None:
+    """Take mails on `host`:`port`, in a thread, for as long as the process lives."""
+    Controller(Postman(), hostname=host, port=port).start()
+
+
+def _refused() -> bool:
+    """Whether the switch `mail_fails` is on; it counts this mail. The caller holds the lock."""
+    fault = store.data["faults"].get("keycloak")
+    if fault is None or fault["mode"] != "mail_fails":
+        return False
+    fault["hit"] += 1
+    if fault["times"] and fault["hit"] >= fault["times"]:
+        del store.data["faults"]["keycloak"]
+    return True
+
+
+def _letter(envelope: Envelope) -> inbox.Letter:
+    content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    return inbox.Letter(
+        source="keycloak",
+        sender=str(message["From"]),
+        to=list(envelope.rcpt_tos),
+        subject=str(message["Subject"]),
+        text=_part(message, "plain"),
+        html=_part(message, "html"),
+    )
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    found = message.get_body((kind,))
+    return str(found.get_content()).replace("\r\n", "\n").strip() if found is not None else ""

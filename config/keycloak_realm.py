@@ -1,0 +1,52 @@
+"""A realm of our own at a Keycloak that somebody else runs: made from the realm file, removed at the end."""
+
+import json
+import secrets
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from config import realm_file
+from config.keycloak_distribution import KeycloakServerError
+
+SECONDS = 60
+
+
+def make(url: str, login: tuple[str, str], values: Mapping[str, str]) -> str:
+    """Make the realm with `values` in its placeholders; returns its name. Raises KeycloakServerError."""
+    name = f"frontdesk-{secrets.token_hex(4)}"
+    realm = realm_file.filled(realm_file.read(), values) | {"realm": name}
+    _call("POST", f"{url}/admin/realms", _token(url, login), realm)
+    return name
+
+
+def remove(url: str, login: tuple[str, str], name: str) -> None:
+    """Remove it again, with everybody in it."""
+    _call("DELETE", f"{url}/admin/realms/{name}", _token(url, login))
+
+
+def _token(url: str, login: tuple[str, str]) -> str:
+    form = {"grant_type": "password", "client_id": "admin-cli", "username": login[0], "password": login[1]}
+    request = urllib.request.Request(  # noqa: S310  (the address the operator gave)
+        f"{url}/realms/master/protocol/openid-connect/token", data=urllib.parse.urlencode(form).encode()
+    )
+    return str(json.loads(_answer(request))["access_token"])
+
+
+def _call(method: str, url: str, token: str, body: dict[str, Any] | None = None) -> None:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    _answer(urllib.request.Request(url, data=data, method=method, headers=headers))  # noqa: S310
+
+
+def _answer(request: urllib.request.Request) -> bytes:
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        said = error.read()[:300].decode(errors="replace")
+        raise KeycloakServerError(f"{request.full_url} answered {error.code}: {said}") from error
+    except (urllib.error.URLError, OSError) as error:
+        raise KeycloakServerError(f"{request.full_url} does not answer: {error}") from error

@@ -1,0 +1,88 @@
+"""Every row of the contract runs on two servers; the real one is started once per run, in one worker."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from apps.identity import keycloak as module
+from apps.identity.protocol import Identity
+from config import keycloak_server
+from tests.contract import counting, servers
+from tests.contract.servers import Server
+
+BOTH = [pytest.param("standin"), pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak"))]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_on(server, reason): a row that cannot run on the other server, and why")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what its mark keeps from one of the servers."""
+    kept = [item for item in items if not _elsewhere(item)]
+    config.hook.pytest_deselected(items=[item for item in items if _elsewhere(item)])
+    items[:] = kept
+
+
+def _elsewhere(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("only_on")
+    return mark is not None and counting.server_of(item.nodeid) not in {mark.args[0], ""}
+
+
+@pytest.fixture(scope="session")
+def standin_server() -> Iterator[Server]:
+    with servers.standin() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak_process() -> Iterator[Server]:
+    if reason := keycloak_server.available():
+        pytest.skip(reason)
+    with servers.keycloak() as server:
+        yield server
+
+
+@pytest.fixture(params=BOTH)
+def server(request: pytest.FixtureRequest) -> Server:
+    """The stand-in, and then the real one."""
+    fixture = {"standin": "standin_server", "keycloak": "keycloak_process"}[request.param]
+    found: Server = request.getfixturevalue(fixture)
+    return found
+
+
+@pytest.fixture
+def identity(server: Server, settings: object) -> Iterator[Identity]:
+    """Our own client of it, as made by the first caller of a new process."""
+    point_at(server, settings)
+    yield module.client()
+    module.forget_clients()
+
+
+def point_at(server: Server, settings: object) -> None:
+    """Settings as an operator would write them for this server."""
+    settings.KEYCLOAK_SERVER_URL = server.keycloak
+    settings.KEYCLOAK_REALM = server.realm
+    settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
+    settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
+    module.forget_clients()
+
+
+@pytest.fixture
+def at_once() -> Callable[[list[Callable[[], Any]]], list[Any]]:
+    """Run calls in threads that all begin at the same moment; what they return, in order."""
+
+    def run(calls: list[Callable[[], Any]]) -> list[Any]:
+        barrier = threading.Barrier(len(calls))
+
+        def one(call: Callable[[], Any]) -> Any:
+            barrier.wait()
+            return call()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(one, calls))
+
+    return run

@@ -1,0 +1,200 @@
+"""The two servers the contract is held against: the stand-in, and a real Keycloak whose mails the same sandbox takes."""
+
+import contextlib
+import html
+import http.server
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, override
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import requests
+
+from config import keycloak_server
+from tests.sandbox.keycloak_fixture import APP, PROJECT, Browser, Standin, claims, free_port
+
+START_SECONDS = 30
+
+
+class Told:
+    """Where all clients of the realm are told of logouts: each call as its client, its token's claims and its moment."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, float]] = []
+        calls = self.calls
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                token = parse_qs(body)["logout_token"][0]
+                calls.append((urlsplit(self.path).path.split("/")[1], token, time.monotonic()))
+                self.send_response(200)
+                self.end_headers()
+
+            @override
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def of(self, user_id: str, *, count: int, seconds: float = 5) -> list[tuple[str, str, float]]:
+        """The calls about one person, once there are `count` of them; what there is after `seconds` otherwise."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [call for call in list(self.calls) if claims(call[1])["sub"] == user_id]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
+
+class Server(Standin):
+    """A Keycloak, real or not, with our realm, the inbox of its mails, and the ears of its clients."""
+
+    def __init__(self, sandbox: str, told: Told) -> None:
+        super().__init__(sandbox)
+        self.told = told
+        self.login = ("admin", "admin")
+        self._bearers: dict[str, tuple[float, dict[str, str]]] = {}
+
+    @property
+    @override
+    def nextcloud(self) -> dict[str, str]:
+        return {"client_id": "nextcloud", "redirect_uri": f"{self.told.url}/nextcloud/callback"}
+
+    @override
+    def bearer(self, client: str = "frontdesk-sync") -> dict[str, str]:
+        """A token of the client, taken anew every half minute: these are many short calls."""
+        since, headers = self._bearers.get(client, (-60.0, {}))
+        if time.monotonic() - since > 30:
+            headers = super().bearer(client)
+            self._bearers[client] = (time.monotonic(), headers)
+        return headers
+
+    def root(self) -> dict[str, str]:
+        """The header of the server's own administrator, for what an operator does by hand."""
+        username, password = self.login
+        form = {"grant_type": "password", "client_id": "admin-cli", "username": username, "password": password}
+        url = f"{self.keycloak}/realms/master/protocol/openid-connect/token"
+        return {"Authorization": f"Bearer {requests.post(url, data=form, timeout=20).json()['access_token']}"}
+
+    def forget_bearers(self) -> None:
+        self._bearers.clear()
+
+    def name(self) -> str:
+        """A name nobody has."""
+        return f"ct-{secrets.token_hex(6)}"
+
+    def make(self, **more: Any) -> tuple[str, str]:
+        """A person of one test's own: id and name."""
+        name = str(more.pop("username", self.name()))
+        return self.new_user(name, **more), name
+
+    def follow(self, browser: Browser, answer: requests.Response) -> requests.Response:
+        """Go on through redirects that stay at this server."""
+        while answer.status_code in {302, 303} and answer.headers["Location"].startswith(self.keycloak):
+            answer = browser("GET", answer.headers["Location"])
+        return answer
+
+    def onward(self, page: requests.Response) -> str:
+        """Where a page's link “Click here to proceed” leads."""
+        found = re.search(r'href="([^"]*login-actions/action-token[^"]*)"', page.text)
+        assert found, page.text
+        return urljoin(self.keycloak, html.unescape(found[1]))
+
+    def forgotten(self, page: requests.Response) -> str:
+        """Where the login page's “Forgot Password?” leads."""
+        found = re.search(r'href="([^"]*login-actions/reset-credentials[^"]*)"', page.text)
+        assert found, page.text
+        return urljoin(self.keycloak, html.unescape(found[1]))
+
+    def hidden(self, page: requests.Response) -> dict[str, str]:
+        """The hidden fields of a page's form."""
+        return {
+            name: html.unescape(value)
+            for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
+        }
+
+    def group_id(self, path: str) -> str:
+        return str(self.call("GET", f"/group-by-path{path}").json()["id"])
+
+    def sessions(self, user_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.call("GET", f"/users/{user_id}/sessions").json()
+        return found
+
+    def mail(self, to: str, *, seconds: float = 5) -> dict[str, Any]:
+        """The newest mail to somebody."""
+        deadline = time.monotonic() + seconds
+        while not (found := self.inbox(to)):
+            assert time.monotonic() < deadline, f"no mail to {to}"
+            time.sleep(0.05)
+        return found[0]
+
+
+def values(told: Told, smtp_port: int) -> dict[str, str]:
+    """What fills the realm file's placeholders, on both servers."""
+    return {
+        "FRONTDESK_URL": APP,
+        "FRONTDESK_BACKCHANNEL_URL": f"{told.url}/web",
+        "NEXTCLOUD_URL": f"{told.url}/nextcloud",
+        "VAULTWARDEN_URL": f"{told.url}/vaultwarden",
+        "KC_SMTP_HOST": "127.0.0.1",
+        "KC_SMTP_PORT": str(smtp_port),
+    }
+
+
+@contextlib.contextmanager
+def sandbox(environment: dict[str, str]) -> Iterator[str]:
+    """A sandbox with an SMTP port; its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--smtp-port", environment["KC_SMTP_PORT"]]
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=os.environ | environment | {"SANDBOX_APP_URL": APP},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
+    try:
+        while True:
+            assert process.poll() is None, "the sandbox did not start"
+            assert time.monotonic() < deadline, "the sandbox does not answer"
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{url}/control/clock", timeout=5)
+                break
+            time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def standin() -> Iterator[Server]:
+    """The sandbox's Keycloak."""
+    with contextlib.closing(Told()) as told, sandbox(values(told, free_port())) as url:
+        yield Server(url, told)
+
+
+@contextlib.contextmanager
+def keycloak() -> Iterator[Server]:
+    """A real one, mailing into a sandbox."""
+    with contextlib.closing(Told()) as told:
+        given = values(told, free_port())
+        with sandbox(given) as url, keycloak_server.running(given) as real:
+            server = Server(url, told)
+            server.at(real.url, real.realm)
+            server.login = (real.username, real.password)
+            yield server

@@ -1,0 +1,290 @@
+"""Every verb of the identity Protocol, by our own client, on both servers."""
+
+import secrets
+from typing import Any
+
+import pytest
+
+from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.identity import keycloak as module
+from apps.identity.protocol import Identity, KeycloakUser, NewUser
+from tests.contract.servers import Server
+from tests.sandbox.keycloak_fixture import APP, Browser
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+WELCOME = f"{APP}/accounts/welcome/"
+
+
+def newcomer(name: str, *, onboarding_id: str = "") -> NewUser:
+    return NewUser(
+        username=name,
+        email=f"{name}@example.com",
+        first_name="Nora",
+        last_name="New",
+        onboarding_id=onboarding_id or f"signup-of-{name}",
+        attributes={"has_nextcloud": "true"},
+    )
+
+
+def seen(identity: Identity, user_id: str) -> KeycloakUser:
+    found = identity.get_user(user_id)
+    assert found is not None
+    return found
+
+
+class TestCreate:
+    """create_user, and the adoption of what an unanswered create left."""
+
+    def test_an_enabled_account_with_our_mark_that_must_set_a_password(
+        self, identity: Identity, server: Server
+    ) -> None:
+        name = server.name()
+        user_id = identity.create_user(newcomer(name))
+        assert seen(identity, user_id) == KeycloakUser(
+            id=user_id,
+            username=name,
+            email=f"{name}@example.com",
+            first_name="Nora",
+            last_name="New",
+            enabled=True,
+            email_verified=True,
+            attributes={"has_nextcloud": ("true",), "onboarding_id": (f"signup-of-{name}",)},
+            groups=frozenset(),
+        )
+        assert server.user(user_id)["requiredActions"] == ["UPDATE_PASSWORD"]
+
+    def test_our_own_account_is_adopted(self, identity: Identity, server: Server) -> None:
+        name = server.name()
+        first = identity.create_user(newcomer(name))
+        assert identity.create_user(newcomer(name)) == first
+
+    def test_a_hundred_lost_answers_are_a_hundred_adoptions_and_no_second_account(
+        self, identity: Identity, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """F38: the account was made, its answer never came."""
+        make = identity.admin.create_user
+
+        def lost(body: dict[str, Any], *rest: Any) -> str:
+            make(body, *rest)
+            raise module.edge.KeycloakConnectionError("the answer was lost")
+
+        prefix = server.name()
+        for number in range(100):
+            new = newcomer(f"{prefix}-{number}")
+            with monkeypatch.context() as patched:
+                patched.setattr(identity.admin, "create_user", lost)
+                with pytest.raises(DependencyDown):
+                    identity.create_user(new)
+            adopted = identity.create_user(new)
+            assert server.user(adopted)["username"] == new.username
+        assert len(server.call("GET", "/users", params={"search": prefix, "max": 200}).json()) == 100
+
+    @pytest.mark.parametrize("what", ["username", "e-mail"])
+    def test_anothers_account_is_never_adopted(self, identity: Identity, server: Server, what: str) -> None:
+        name, other = server.name(), server.name()
+        email = {"email": f"{name}@example.com"} if what == "e-mail" else {}
+        server.make(username=name if what == "username" else other, attributes={"onboarding_id": ["another"]}, **email)
+        with pytest.raises(NeedsOperator, match=what):
+            identity.create_user(newcomer(name))
+
+    def test_a_name_keycloak_does_not_take(self, identity: Identity, server: Server) -> None:
+        with pytest.raises(NeedsOperator, match="username-invalid"):
+            identity.create_user(newcomer(f"{server.name()}!!"))
+
+
+class TestRead:
+    """get_user, staff_groups."""
+
+    def test_nobody(self, identity: Identity) -> None:
+        assert identity.get_user(UNKNOWN) is None
+
+    def test_only_groups_below_ours_are_seen(self, identity: Identity, server: Server) -> None:
+        user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/newsletter", "/staff/support"])
+        assert seen(identity, user_id).groups == {"/frontdesk/nextcloud-1"}
+
+    def test_staff_groups(self, identity: Identity, server: Server) -> None:
+        user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/staff/support", "/staff/admin"])
+        assert identity.staff_groups(user_id) == {"/staff/support", "/staff/admin"}
+
+
+class TestUpdate:
+    """update_user."""
+
+    def test_what_is_named_and_nothing_else(self, identity: Identity, server: Server) -> None:
+        user_id, name = server.make(
+            firstName="Stan",
+            lastName="Stranger",
+            attributes={"favourite_colour": ["green", "blue"], "has_vaultwarden": ["true"]},
+            groups=["/newsletter"],
+            requiredActions=["CONFIGURE_TOTP"],
+        )
+        identity.update_user(user_id, enabled=False, attributes={"has_nextcloud": "true", "has_vaultwarden": None})
+        user = server.user(user_id)
+        assert user["attributes"] == {"favourite_colour": ["green", "blue"], "has_nextcloud": ["true"]}
+        assert (user["enabled"], user["email"]) == (False, f"{name}@example.com")
+        assert (user["firstName"], user["lastName"]) == ("Stan", "Stranger")
+        assert user["requiredActions"] == ["CONFIGURE_TOTP"]
+        assert [row["path"] for row in server.call("GET", f"/users/{user_id}/groups").json()] == ["/newsletter"]
+
+    def test_names_and_address(self, identity: Identity, server: Server) -> None:
+        user_id, name = server.make(emailVerified=False)
+        identity.update_user(user_id, email=f"New-{name}@Example.com", first_name="Ann", last_name="Other")
+        user = seen(identity, user_id)
+        assert (user.email, user.email_verified) == (f"new-{name}@example.com", True)
+        assert (user.first_name, user.last_name) == ("Ann", "Other")
+
+    def test_a_taken_address(self, identity: Identity, server: Server) -> None:
+        user_id, name = server.make()
+        with pytest.raises(NeedsOperator, match="Another Keycloak account"):
+            identity.update_user(user_id, email="support.sam@example.com")
+        assert seen(identity, user_id).email == f"{name}@example.com"
+
+    def test_an_account_that_is_gone(self, identity: Identity) -> None:
+        with pytest.raises(NeedsOperator, match="deleted"):
+            identity.update_user(UNKNOWN, enabled=False)
+
+    def test_attributes_the_profile_does_not_keep_are_told(self, identity: Identity, server: Server) -> None:
+        """F39: a 204, and nothing stored."""
+        profile, root = server.call("GET", "/users/profile").json(), server.root()
+        strict = {name: value for name, value in profile.items() if name != "unmanagedAttributePolicy"}
+        user_id, _ = server.make(attributes={"has_nextcloud": ["true"]})
+        server.call("PUT", "/users/profile", json=strict, headers=root)
+        try:
+            with pytest.raises(RetryLater, match="has_brandnew"):
+                identity.update_user(user_id, attributes={"has_brandnew": "true"})
+            name = server.name()
+            with pytest.raises(RetryLater, match="undeclared"):
+                identity.create_user(
+                    NewUser(
+                        username=name,
+                        email=f"{name}@example.com",
+                        first_name="N",
+                        last_name="N",
+                        onboarding_id=f"of-{name}",
+                        attributes={"undeclared": "x"},
+                    )
+                )
+        finally:
+            server.call("PUT", "/users/profile", json=profile, headers=root)
+        identity.update_user(user_id, attributes={"has_brandnew": "true"})
+        assert seen(identity, user_id).attributes == {"has_nextcloud": ("true",), "has_brandnew": ("true",)}
+
+    def test_values_that_parallel_writers_doubled_are_put_right(self, identity: Identity, server: Server) -> None:
+        user_id, _ = server.make(attributes={"undeclared": ["1", "2"]})
+        identity.update_user(user_id, attributes={"undeclared": "3"})
+        assert seen(identity, user_id).attributes == {"undeclared": ("3",)}
+
+
+class TestGroups:
+    """join_group, leave_group."""
+
+    def test_joining_and_leaving_made_when_missing(self, identity: Identity, server: Server) -> None:
+        user_id, fresh = server.make()[0], f"/frontdesk/{server.name()}_1.x"
+        for path in ("/frontdesk/nextcloud-1", fresh):
+            identity.join_group(user_id, path)
+            identity.join_group(user_id, path)
+        assert seen(identity, user_id).groups == {"/frontdesk/nextcloud-1", fresh}
+        identity.leave_group(user_id, "/frontdesk/nextcloud-1")
+        identity.leave_group(user_id, "/frontdesk/nextcloud-1")
+        identity.leave_group(user_id, "/frontdesk/never-made")
+        assert seen(identity, user_id).groups == {fresh}
+
+    @pytest.mark.parametrize("path", ["/staff/admin", "/newsletter", "/frontdesk", "/frontdesk/../staff/admin"])
+    def test_groups_that_are_not_ours(self, identity: Identity, server: Server, path: str) -> None:
+        user_id, _ = server.make()
+        with pytest.raises(NeedsOperator, match="not ours"):
+            identity.join_group(user_id, path)
+        with pytest.raises(NeedsOperator, match="not ours"):
+            identity.leave_group(user_id, path)
+        assert server.call("GET", f"/users/{user_id}/groups").json() == []
+
+
+class TestSessions:
+    """session_count, end_sessions."""
+
+    def test_all_sessions_end_offline_ones_too_and_clients_are_told(self, identity: Identity, server: Server) -> None:
+        user_id, name = server.make()
+        server.set_password(user_id)
+        browser = Browser()
+        server.log_in(browser, name)
+        server.log_in(browser, name, **server.nextcloud)
+        server.log_in(Browser(), name, scope="openid offline_access")
+        server.log_in(Browser(), name)
+        assert identity.session_count(user_id) >= 2
+        identity.end_sessions(user_id)
+        assert identity.session_count(user_id) == 0
+        assert server.call("GET", f"/users/{user_id}/consents").json() == []
+        told = server.told.of(user_id, count=3)
+        assert {client for client, _, _ in told} == {"web", "nextcloud"}
+        identity.end_sessions(user_id)  # again: nothing to do, no error
+
+    def test_an_account_that_is_gone(self, identity: Identity) -> None:
+        with pytest.raises(NeedsOperator):
+            identity.end_sessions(UNKNOWN)
+
+
+class TestMail:
+    """send_password_mail."""
+
+    def test_it_returns_when_the_mail_has_left(self, identity: Identity, server: Server) -> None:
+        user_id, name = server.make(requiredActions=["UPDATE_PASSWORD"])
+        identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+        (mail,) = server.inbox(f"{name}@")
+        assert "1 hour" in mail["text"]
+
+    def test_a_disabled_account(self, identity: Identity, server: Server) -> None:
+        user_id, _ = server.make(enabled=False)
+        with pytest.raises(NeedsOperator, match="disabled"):
+            identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+
+    def test_a_broken_mail_server_is_worth_another_try(self, identity: Identity, server: Server) -> None:
+        """F45: the account stays, nothing is said to be sent."""
+        user_id, name = server.make()
+        server.fault("mail_fails")
+        try:
+            with pytest.raises(RetryLater):
+                identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+        finally:
+            server.fault("ok")
+        identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+        assert len(server.inbox(f"{name}@")) == 1
+
+
+class TestTaken:
+    """username_taken, email_taken, and the canary behind them."""
+
+    def test_names_and_addresses_in_any_case_and_nothing_like_them(
+        self, identity: Identity, server: Server, settings: Any
+    ) -> None:
+        settings.KEYCLOAK_CANARY_USERNAME = "stranger.stan"
+        _, name = server.make()
+        assert identity.username_taken(name.upper()) is True
+        assert identity.email_taken(f"{name.upper()}@example.com") is True
+        assert identity.username_taken(name[:-1]) is False
+        assert identity.email_taken(f"{name[:-1]}@example.com") is False
+
+    def test_without_the_canary_nobody_is_believed_to_be_free(
+        self, identity: Identity, server: Server, settings: Any
+    ) -> None:
+        settings.KEYCLOAK_CANARY_USERNAME = f"canary-{secrets.token_hex(4)}"
+        assert identity.username_taken(server.name()) is None
+        assert identity.email_taken(f"{server.name()}@example.com") is None
+
+
+class TestPing:
+    """ping."""
+
+    def test_it_returns(self, identity: Identity) -> None:
+        identity.ping()
+
+    def test_a_wrong_secret(self, identity: Identity, settings: Any) -> None:
+        settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "wrong"
+        module.forget_clients()
+        with pytest.raises((DependencyDown, RetryLater)):
+            module.client().ping()
+
+    def test_a_server_that_is_away(self, identity: Identity, settings: Any) -> None:
+        settings.KEYCLOAK_SERVER_URL = "http://127.0.0.1:9"
+        module.forget_clients()
+        with pytest.raises(DependencyDown):
+            module.client().ping()

@@ -1,0 +1,200 @@
+"""Sessions and their end: disabling is not revocation, a logout is, and who is told of it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+import requests
+
+from tests.contract.servers import Server
+from tests.sandbox.keycloak_fixture import Browser, claims
+
+WEB = {"client_id": "frontdesk-web", "client_secret": "dev-only-web-secret"}
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+class Person:
+    """Somebody who is logged in at two clients, by one browser."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.id, self.name = server.make()
+        server.set_password(self.id)
+        self.browser = Browser()
+        self.web = server.log_in(self.browser, self.name)
+        self.product = server.log_in(self.browser, self.name, **server.nextcloud)
+        self.sid = claims(self.web["id_token"])["sid"]
+
+    def offline(self) -> str:
+        """An offline token of another browser of theirs."""
+        given = self.server.log_in(Browser(), self.name, scope="openid offline_access")
+        assert claims(given["refresh_token"])["typ"] == "Offline"
+        return str(given["refresh_token"])
+
+    def put(self, **given: Any) -> None:
+        assert self.server.call("PUT", f"/users/{self.id}", json=given).status_code == 204
+
+    def log_out(self) -> None:
+        answer = self.server.call("POST", f"/users/{self.id}/logout")
+        assert (answer.status_code, answer.text) == (204, "")
+
+    def refresh(self, token: str) -> tuple[int, str]:
+        answer = self.server.token("frontdesk-web", grant_type="refresh_token", refresh_token=token)
+        return answer.status_code, str(answer.json().get("error_description", ""))
+
+    def userinfo(self) -> int:
+        headers = {"Authorization": f"Bearer {self.web['access_token']}"}
+        return requests.get(f"{self.server.oidc}/userinfo", headers=headers, timeout=10).status_code
+
+
+@pytest.fixture
+def person(server: Server) -> Person:
+    return Person(server)
+
+
+class TestList:
+    """GET /users/{id}/sessions."""
+
+    def test_one_session_with_both_clients(self, server: Server, person: Person) -> None:
+        (session,) = server.sessions(person.id)
+        assert (session["id"], session["userId"], session["username"]) == (person.sid, person.id, person.name)
+        assert sorted(session["clients"].values()) == ["frontdesk-web", "nextcloud"]
+
+    def test_nobody_logged_in(self, server: Server) -> None:
+        answer = server.call("GET", f"/users/{server.make()[0]}/sessions")
+        assert (answer.status_code, answer.json()) == (200, [])
+
+    def test_an_unknown_id(self, server: Server) -> None:
+        for method, path in (("GET", "sessions"), ("POST", "logout")):
+            answer = server.call(method, f"/users/00000000-0000-4000-8000-000000000000/{path}")
+            assert (answer.status_code, answer.json()) == (404, {"error": "User not found"})
+
+
+def test_introspection_tells_nothing_to_who_is_not_in_the_audience(server: Server, person: Person) -> None:
+    for token in (person.web["access_token"], person.web["refresh_token"]):
+        answer = requests.post(f"{server.oidc}/token/introspect", data=WEB | {"token": token}, timeout=10)
+        assert (answer.status_code, answer.json()) == (200, {"active": False})
+
+
+class TestDisable:
+    """PUT enabled: false."""
+
+    def test_keycloaks_own_endpoints_refuse_at_once_and_the_session_stays(self, server: Server, person: Person) -> None:
+        assert person.userinfo() == 200
+        person.put(enabled=False)
+        assert person.userinfo() == 401
+        assert person.refresh(person.web["refresh_token"]) == (400, "User disabled")
+        assert len(server.sessions(person.id)) == 1
+
+    def test_nobody_is_told(self, server: Server, person: Person) -> None:
+        person.put(enabled=False)
+        assert server.told.of(person.id, count=1, seconds=0.5) == []
+
+    def test_without_a_logout_enabling_lets_the_old_session_go_on(self, server: Server, person: Person) -> None:
+        person.put(enabled=False)
+        person.put(enabled=True)
+        assert person.refresh(person.web["refresh_token"])[0] == 200
+
+
+class TestLogout:
+    """POST /users/{id}/logout."""
+
+    def test_no_session_is_left_and_old_tokens_are_stale_even_when_enabled_again(
+        self, server: Server, person: Person
+    ) -> None:
+        offline = person.offline()
+        person.put(enabled=False)
+        time.sleep(1.1)  # tokens of the same second would stay good
+        person.log_out()
+        assert server.sessions(person.id) == []
+        person.put(enabled=True)
+        assert person.refresh(person.web["refresh_token"]) == (400, "Session not active")
+        assert person.refresh(offline) == (400, "Stale token")
+        assert person.userinfo() == 401
+        assert server.start_login(person.browser)[1].status_code == 200
+
+    def test_each_client_of_the_session_is_told_at_once(self, server: Server, person: Person) -> None:
+        before = time.monotonic()
+        person.log_out()
+        calls = server.told.of(person.id, count=2)
+        assert sorted(client for client, _, _ in calls) == ["nextcloud", "web"]
+        assert max(at for _, _, at in calls) - before < 2
+
+    def test_the_logout_token(self, server: Server, person: Person) -> None:
+        person.log_out()
+        (token,) = [token for client, token, _ in server.told.of(person.id, count=2) if client == "nextcloud"]
+        key = jwt.PyJWKClient(f"{server.oidc}/certs").get_signing_key_from_jwt(token)
+        said = jwt.decode(token, key, algorithms=["RS256"], audience="nextcloud", issuer=server.issuer)
+        header = jwt.get_unverified_header(token)
+        assert (header["typ"], header["alg"]) == ("logout+jwt", "RS256")
+        assert (said["typ"], said["sub"], said["sid"]) == ("Logout", person.id, person.sid)
+        assert (said["exp"] - said["iat"], said["events"]) == (120, {EVENT: {}})
+        assert said["jti"]
+        assert "nonce" not in said
+
+    def test_two_sessions_are_two_calls_for_each_client(self, server: Server, person: Person) -> None:
+        other = server.log_in(Browser(), person.name)
+        person.log_out()
+        sids = sorted(
+            claims(token)["sid"] for client, token, _ in server.told.of(person.id, count=3) if client == "web"
+        )
+        assert sids == sorted([person.sid, claims(other["id_token"])["sid"]])
+
+    def test_a_refresh_token_revoked_before_makes_it_silent_for_its_client(
+        self, server: Server, person: Person
+    ) -> None:
+        form = WEB | {"token": person.web["refresh_token"]}
+        assert requests.post(f"{server.oidc}/revoke", data=form, timeout=10).status_code == 200
+        person.log_out()
+        assert [client for client, _, _ in server.told.of(person.id, count=2, seconds=1)] == ["nextcloud"]
+
+
+class TestDelete:
+    """DELETE /users/{id}."""
+
+    def test_sessions_end_and_nobody_is_told(self, server: Server, person: Person) -> None:
+        assert server.call("DELETE", f"/users/{person.id}").status_code == 204
+        assert server.told.of(person.id, count=1, seconds=0.5) == []
+        assert person.userinfo() == 401
+
+
+class TestOffline:
+    """GET and DELETE /users/{id}/consents."""
+
+    def test_an_offline_token_shows_as_a_consent_and_ends_with_it(self, server: Server, person: Person) -> None:
+        offline = person.offline()
+        (consent,) = server.call("GET", f"/users/{person.id}/consents").json()
+        assert consent["clientId"] == "frontdesk-web"
+        assert [grant["key"] for grant in consent["additionalGrants"]] == ["Offline Token"]
+        path = f"/users/{person.id}/consents/frontdesk-web"
+        assert server.call("DELETE", path).status_code == 204
+        assert person.refresh(offline)[0] == 400
+        again = server.call("DELETE", path)
+        assert (again.status_code, again.json()) == (404, {"error": "Consent nor offline token not found"})
+
+    def test_a_logout_alone_leaves_the_offline_session(self, server: Server, person: Person) -> None:
+        person.offline()
+        person.log_out()
+        assert len(server.call("GET", f"/users/{person.id}/consents").json()) == 1
+
+    def test_an_unknown_client(self, server: Server, person: Person) -> None:
+        answer = server.call("DELETE", f"/users/{person.id}/consents/nope")
+        assert (answer.status_code, answer.json()) == (404, {"error": "Client not found"})
+
+
+def test_many_writers_past_our_client_are_all_told_204(
+    server: Server, at_once: Callable[[list[Callable[[], Any]]], list[Any]]
+) -> None:
+    """Trap 1: what they leave behind is anybody's guess, so only our jobs write (test_identity.py)."""
+    user_id, name = server.make()
+    headers = server.bearer()
+
+    def put(number: int) -> Callable[[], int]:
+        body = {"email": f"{name}@example.com", "attributes": {"has_nextcloud": [str(number)], f"a{number}": ["x"]}}
+        return lambda: server.call("PUT", f"/users/{user_id}", json=body, headers=headers).status_code
+
+    answers = at_once([put(number) for number in range(8)])
+    assert set(answers) <= {204, 409, 500}
+    assert 204 in answers
