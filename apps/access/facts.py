@@ -34,8 +34,8 @@ def facts_of(profile: UserProfile) -> Facts:
     return Facts(
         now=clock.now(),
         terms=terms(),
-        subscriptions=tuple(_subscription(state, catalogue) for state in states),
-        overrides=tuple(_override(row, catalogue) for row in overrides),
+        subscriptions=tuple(subscription_fact(state, catalogue) for state in states),
+        overrides=tuple(override_fact(row, catalogue) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
     )
@@ -49,7 +49,8 @@ def _paying(profile: UserProfile) -> Span | None:
     return Span(signup.created_at, signup.checkout_expires_at + HOLD_MARGIN)
 
 
-def _subscription(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:
+def subscription_fact(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:
+    """One subscription, with what its lines give by `catalogue` (product id to entitlements)."""
     lines = [catalogue[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalogue]
     return SubscriptionFact(
         id=state.id,
@@ -62,7 +63,8 @@ def _subscription(state: subscriptions.SubscriptionState, catalogue: dict[int, E
     )
 
 
-def _override(row: AccessOverride, catalogue: dict[int, Entitlements]) -> OverrideFact:
+def override_fact(row: AccessOverride, catalogue: dict[int, Entitlements]) -> OverrideFact:
+    """One decision of staff, with what its products give by `catalogue`."""
     return OverrideFact(
         kind=row.kind,
         starts_at=row.starts_at,

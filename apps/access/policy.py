@@ -274,7 +274,7 @@ def _recovering(view: _View) -> Decision | None:
         account=Account.ENABLED,
         seats=SeatWish.RETAINED,
         sentence="You can log in to restore your subscription. Your apps open again once it is paid.",
-        trace=("recovery code verified",),
+        trace=("the way back is open",),
         until=earliest(view.now, [view.facts.recovering_until, view.final_expiry]),
     )
 

@@ -65,6 +65,7 @@ class UserProfile(models.Model):
             ("mail_userprofile", "Can send a subscriber a password mail"),
             ("allocate_seat", "Can assign, move and release seats"),
             ("override_access", "Can hold, grant and protect access"),
+            ("recover_accounts", "Can send recovery codes, open the way back and keep places"),
             ("retry_job", "Can retry jobs"),
             ("change_catalogue", "Can change what is sold"),
             ("change_capacity", "Can change instances and their caps"),
@@ -83,6 +84,11 @@ class UserProfile(models.Model):
             models.Index(Upper("email"), name="profile_email_upper"),
             models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="profile_pending"),
             models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
+            models.Index(
+                fields=["access_state", "final_expiry_at"],
+                condition=Q(final_expiry_at__isnull=False),
+                name="profile_final_expiry",
+            ),
         ]
 
     @override

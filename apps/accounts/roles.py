@@ -23,7 +23,7 @@ NEVER_SHOWN = ("view_apikey", "view_webhookendpoint", "view_usedlogouttoken", "v
 # Role to what it adds: "app.codename". The accounts.* ones are declared at UserProfile.
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": ("auth.view_user", "auth.view_group"),
-    "support": ("accounts.sync_userprofile", "accounts.mail_userprofile"),
+    "support": ("accounts.sync_userprofile", "accounts.mail_userprofile", "accounts.recover_accounts"),
     "operator": ("accounts.allocate_seat", "accounts.override_access", "accounts.retry_job"),
     "admin": (
         "accounts.change_catalogue",

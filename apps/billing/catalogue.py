@@ -1,13 +1,47 @@
-"""Stripe's products and prices in the mirror, and in our own price table where we sell them."""
+"""Stripe's products and prices in the mirror, in our own price table where we sell them, and who pays for what.
 
+A price that nobody placed on a product (`unknown_prices`) stops its customers' jobs: nobody loses access over a gap in our
+table. `place` closes the gap: the lines we have follow at once, and `ask_again` runs what was stopped.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import djstripe.models
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
+from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.stripe_client import calling_stripe
-from apps.catalog.models import ProductPrice
+from apps.billing.subscriptions import Line, SubscriptionState
+from apps.catalog.models import Product, ProductPrice
+from apps.core import jobs
+from apps.core.models import Job
+
+UNKNOWN = "No product has the Stripe price "  # how mirror.py begins to tell staff; the ids follow
+ENDED = ("canceled", "incomplete_expired")
+# The columns of subscriptions.Line and SubscriptionState, in their order.
+LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
+STATE = (
+    "stripe_id", "status", "current_period_end", "cancel_at", "ended_at", "past_due_since", "money_returned",
+    "open_invoice_id", "open_invoice_url",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UnknownPrice:
+    """A Stripe price that people pay and that no product of ours has; amounts in minor units."""
+
+    id: str
+    name: str
+    unit_amount: int
+    currency: str
+    interval: str
+    holders: int
 
 
 def ensure_mirrored(price_id: str) -> None:
@@ -17,7 +51,10 @@ def ensure_mirrored(price_id: str) -> None:
 
 
 def refresh(object_id: str) -> None:
-    """Fetch the present price or product and mirror it; a price of ours takes over amount and activity from Stripe."""
+    """Fetch the present price or product and mirror it. A price of ours takes over its amount, and is withdrawn if Stripe's is.
+
+    It is never offered by this: whether to, and which of two, is for staff to say.
+    """
     with calling_stripe() as client:
         if object_id.startswith("price_"):
             price = client.v1.prices.retrieve(object_id)
@@ -29,11 +66,10 @@ def refresh(object_id: str) -> None:
     if price is not None and not getattr(price, "deleted", False):
         with transaction.atomic():
             _sync(djstripe.models.Price, price)
-            ProductPrice.objects.filter(stripe_price_id=price["id"]).update(
-                unit_amount=price["unit_amount"] or 0,
-                currency=price["currency"],
-                is_active=price["active"],
-            )
+            ours = ProductPrice.objects.filter(stripe_price_id=price["id"])
+            ours.update(unit_amount=price["unit_amount"] or 0, currency=price["currency"])
+            if not price["active"]:
+                ours.update(is_active=False)
 
 
 def withdraw(object_id: str) -> None:
@@ -46,6 +82,98 @@ def withdraw(object_id: str) -> None:
 
 def _sync(model: Any, stripe_object: Any) -> None:
     model.sync_from_stripe_data(stripe_object, api_key=settings.STRIPE_SECRET_KEY)
+
+
+# --- prices nobody placed --------------------------------------------------------------------------------------------
+
+
+def unknown_prices() -> list[UnknownPrice]:
+    """What people pay that no product of ours has, most held first: lines without a product, and jobs stopped by it."""
+    customers: dict[str, set[str]] = defaultdict(set)
+    lines = UserSubscriptionItem.objects.filter(product=None).exclude(subscription__status__in=ENDED)
+    for price_id, customer in lines.values_list("stripe_price_id", "subscription__customer_id"):
+        customers[price_id].add(customer)
+    for last_error, lane in _stopped().values_list("last_error", "lane"):
+        for price_id in named_in(last_error):
+            customers[price_id].add(lane.removeprefix("customer:"))
+    for known in ProductPrice.objects.filter(stripe_price_id__in=customers).values_list("stripe_price_id", flat=True):
+        del customers[known]
+    about = described(customers)
+    found = [UnknownPrice(id=one, holders=len(who), **about[one]) for one, who in customers.items()]
+    return sorted(found, key=lambda one: (-one.holders, one.id))
+
+
+def named_in(sentence: str) -> list[str]:
+    """The price ids in the sentence by which mirror.py refuses what it cannot place."""
+    return re.findall(r"[\w-]+", sentence.removeprefix(UNKNOWN).partition(". ")[0])
+
+
+def described(price_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Name, amount, currency and interval of prices as mirrored; empty values for what was not. At most two queries."""
+    if not price_ids:
+        return {}
+    rows = djstripe.models.Price.objects.filter(id__in=price_ids).values_list("id", "stripe_data")
+    prices = {price_id: data or {} for price_id, data in rows}
+    products = {str(data.get("product", "")) for data in prices.values()}
+    named = djstripe.models.Product.objects.filter(id__in=products).values_list("id", "stripe_data__name")
+    names = dict(named)
+    return {one: _described(prices.get(one, {}), names) for one in price_ids}
+
+
+def _described(data: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": names.get(str(data.get("product", ""))) or "",
+        "unit_amount": data.get("unit_amount") or 0,
+        "currency": data.get("currency") or "",
+        "interval": (data.get("recurring") or {}).get("interval") or "",
+    }
+
+
+def _stopped() -> QuerySet[Job]:
+    return Job.objects.filter(state=Job.State.BLOCKED, last_error__startswith=UNKNOWN)
+
+
+def place(price_id: str, product: Product) -> int:
+    """Let all lines of a price stand for `product`; returns how many lines changed. Part of the caller's transaction."""
+    lines = UserSubscriptionItem.objects.filter(stripe_price_id=price_id).exclude(product=product)
+    return lines.update(product=product)
+
+
+def ask_again(price_id: str, *, actor: str) -> int:
+    """Run the jobs again that this price had stopped; returns how many. Two statements for each kind of job."""
+    kinds: dict[str, dict[str, str]] = defaultdict(dict)
+    for kind, key, lane, last_error in _stopped().values_list("kind", "key", "lane", "last_error"):
+        if price_id in named_in(last_error):
+            kinds[kind][key] = lane
+    for kind, lanes in kinds.items():
+        jobs.defer_many(kind, lanes, reason=f"{price_id} was placed by {actor}")
+    return sum(len(lanes) for lanes in kinds.values())
+
+
+# --- who pays for what -----------------------------------------------------------------------------------------------
+
+
+def paying_profiles(products: Collection[int], price_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """The profiles that pay for one of these products or at one of these prices, as a subquery; ended ones are left out."""
+    lines = UserSubscriptionItem.objects.filter(Q(product__in=products) | Q(stripe_price_id__in=price_ids))
+    return lines.exclude(subscription__status__in=ENDED).values("profile_id")
+
+
+def of_customers(customer_ids: QuerySet[Any, Any]) -> dict[str, list[SubscriptionState]]:
+    """`subscriptions.of_customer` of many at once, by customer: two queries, and no model made of each row."""
+    rows = Subscription.objects.filter(customer_id__in=customer_ids)
+    lines: dict[int, list[Line]] = defaultdict(list)
+    items = UserSubscriptionItem.objects.filter(subscription__in=rows.values("pk")).order_by("pk")
+    for subscription_id, *values in items.values_list("subscription_id", *LINE):
+        lines[subscription_id].append(Line(*values))
+    found: dict[str, list[SubscriptionState]] = defaultdict(list)
+    for pk, customer, *values in rows.values_list("pk", "customer_id", *STATE):
+        fields: list[Any] = [*values, tuple(lines[pk])]
+        found[customer].append(SubscriptionState(*fields))
+    return found
+
+
+# --- making them at Stripe -------------------------------------------------------------------------------------------
 
 
 def create_product(*, slug: str, name: str) -> str:

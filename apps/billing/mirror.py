@@ -102,7 +102,7 @@ def _refuse_unknown_prices(found: list[Any]) -> None:
     live = {item["price"]["id"] for one in found if one["status"] in money.PAYS for item in one["items"]["data"]}
     known = set(ProductPrice.objects.filter(stripe_price_id__in=live).values_list("stripe_price_id", flat=True))
     if live - known:
-        raise NeedsOperator(f"No product has the Stripe price {', '.join(sorted(live - known))}. Add it, then retry.")
+        raise NeedsOperator(f"{catalogue.UNKNOWN}{', '.join(sorted(live - known))}. Add it, then retry.")
 
 
 @transaction.atomic
@@ -115,7 +115,7 @@ def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
         _sync(djstripe.models.Subscription, one)
         for invoice in sums[one["id"]].invoices:
             _sync(djstripe.models.Invoice, invoice)
-    known = ProductPrice.objects.in_bulk(field_name="stripe_price_id")
+    known = _prices_in(found)
     for one in found:
         row = _write_subscription(one, sums[one["id"]], now)
         _write_items(profile, row, one["items"]["data"], known)
@@ -127,6 +127,15 @@ def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
     _summarise(profile, now)
     for hear in on_customer:
         hear(profile)
+
+
+def _prices_in(found: list[Any]) -> dict[str, ProductPrice]:
+    """Our prices in these subscriptions, by Stripe's id. Until the transaction ends none of them is given to another product."""
+    wanted = sorted({item["price"]["id"] for one in found for item in one["items"]["data"]})
+    rows = ProductPrice.objects.raw(
+        "SELECT * FROM catalog_productprice WHERE stripe_price_id = ANY(%s) ORDER BY id FOR SHARE", [wanted]
+    )
+    return {row.stripe_price_id: row for row in rows}
 
 
 def _sync(model: Any, stripe_object: Any) -> None:

@@ -6,6 +6,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from apps.catalog.entitlements import Entitlements, attribute_names
+
 SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use small letters, digits and underscores.")
 
 
@@ -47,6 +49,8 @@ class Product(models.Model):
     max_quantity = models.PositiveSmallIntegerField(default=1)
     stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)
+    # Every attribute it has ever given. What it gives no longer stays ours to take away from whoever still has it.
+    names_given = models.JSONField(default=list, blank=True, editable=False)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["position", "name"]
@@ -62,15 +66,26 @@ class Product(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @override
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Remember the attributes it gives from now on; none is ever forgotten."""
+        own = Entitlements(frozenset({self.slug} if self.is_app else ()), grants=self.grants)
+        self.names_given = sorted({*self.names_given, *attribute_names(own)})
+        if fields := kwargs.get("update_fields"):
+            kwargs["update_fields"] = {*fields, "names_given"}
+        super().save(*args, **kwargs)
+
 
 class ProductPrice(models.Model):
     """A Stripe price a product is sold at. Amounts are in the currency's minor unit (cents)."""
 
     class Interval(models.TextChoices):
-        """Stripe's `recurring.interval`, the two we offer."""
+        """Stripe's `recurring.interval`. We offer the first two; the others are only held, by people set up at Stripe."""
 
         MONTH = "month", "Monthly"
         YEAR = "year", "Yearly"
+        WEEK = "week", "Weekly"
+        DAY = "day", "Daily"
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="prices")
     stripe_price_id = models.CharField(max_length=64, unique=True)
@@ -86,7 +101,12 @@ class ProductPrice(models.Model):
                 condition=Q(is_active=True),
                 name="price_one_active_per_interval",
             ),
-            models.CheckConstraint(condition=Q(interval__in=["month", "year"]), name="price_interval_known"),
+            models.CheckConstraint(
+                condition=Q(interval__in=["month", "year", "week", "day"]), name="price_interval_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(interval__in=["month", "year"]), name="price_offered_by_month_or_year"
+            ),
         ]
 
     @override

@@ -51,7 +51,7 @@ class Bar:
     def sentence(self) -> str:
         """The bar in words."""
         return (
-            f"{self.taken} seats taken: {self.assigned} assigned, {self.retained} retained, {self.held} held. "
+            f"{self.taken} {'seat' if self.taken == 1 else 'seats'} taken: {self.assigned} assigned, {self.retained} retained, {self.held} held. "
             f"Caps: soft {self.soft_cap}, allocation {self.allocation_cap}, hard {self.hard_cap}."
         )
 

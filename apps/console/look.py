@@ -29,6 +29,11 @@ def stylesheet(_request: HttpRequest) -> str:
     return static("console/console.css")
 
 
+def script(_request: HttpRequest) -> str:
+    """What makes dialogs and menus usable by keyboard alone."""
+    return static("console/dialogs.js")
+
+
 def icon(_request: HttpRequest) -> str:
     """The picture in the browser's tab: that of the whole site."""
     return static("frontdesk/icon.svg")

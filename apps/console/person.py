@@ -4,10 +4,12 @@ Promises: no call to anywhere (the plan, which asks Keycloak, is `plan_of` and i
 newest first; nothing secret.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access import reconcile
@@ -17,7 +19,7 @@ from apps.access.policy import Decision, SeatWish, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
-from apps.console.columns import badge, link, money, seat_badge, when
+from apps.console.columns import badge, dialog_link, link, money, seat_badge, seat_until, when
 from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
@@ -62,13 +64,13 @@ class MissingSeat:
     has_room: bool
 
 
-def page(profile: UserProfile) -> Page:
-    """Gather it all: about twenty queries, none of them growing with the person."""
+def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
+    """Gather it all: about twenty queries, none of them growing with the person. `may` answers for a codename."""
     decision = decide(facts_of(profile))
     tables = (
         _lines(profile),
-        _seats(profile),
-        _overrides(profile),
+        _seats(profile, may("allocate_seat")),
+        _overrides(profile, may("override_access")),
         _mails(profile),
         _events(profile),
         _jobs(profile),
@@ -110,6 +112,17 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
     return [MissingSeat(product, has_room[product.pk]) for product in products]
 
 
+def seat_is_due(seat: Seat) -> str:
+    """Why a seat cannot be given up: the reconciler would give it back. Empty when it can."""
+    decision = decide(facts_of(seat.profile))
+    if decision.seats != SeatWish.ASSIGNED or seat.product.slug not in decision.entitlements.seats:
+        return ""
+    return (
+        f"{seat.profile} is entitled to {seat.product.name}, so the next look would give a seat back at once. "
+        "Move it instead, or put a hold on the subscriber first."
+    )
+
+
 def line_name(item: Any) -> str:
     """A subscription line in words: 2 × Storage."""
     name = item.product.name if item.product else item.stripe_price_id
@@ -139,11 +152,11 @@ def _lines(profile: UserProfile) -> Table:
     )
 
 
-def _seats(profile: UserProfile) -> Table:
+def _seats(profile: UserProfile, may_change: bool) -> Table:
     rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
     waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
     waiting = [
-        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–") for wait in waits
+        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–", "–") for wait in waits
     ]
     found = [
         (
@@ -151,17 +164,31 @@ def _seats(profile: UserProfile) -> Table:
             link(row.instance),
             seat_badge(row),
             when(row.created_at),
-            link(row, "move" if row.state != Seat.State.RELEASED else "look"),
+            when(row.released_at) if row.released_at else seat_until(row),
+            _seat_links(row, may_change and row.state != Seat.State.RELEASED),
         )
         for row in rows
     ]
     return Table(
         "seats",
         "Seats",
-        ("Product", "Instance", "State", "Since", "Seat"),
+        ("Product", "Instance", "State", "Since", "Until", "Seat"),
         (*waiting, *found),
         "No seat, now or ever.",
     )
+
+
+def _seat_links(seat: Seat, may_change: bool) -> SafeString:
+    """What can be done with a seat from the subscriber's page."""
+    if not may_change:
+        return link(seat, "look")
+    links = (
+        dialog_link(
+            reverse(f"admin:instances_seat_{name}", args=[seat.pk]), name, f"{name} the seat on {seat.instance}"
+        )
+        for name in ("move", "release")
+    )
+    return format_html('<span class="fd-links">{} {}</span>', *links)
 
 
 def standing(override: AccessOverride) -> str:
@@ -171,7 +198,7 @@ def standing(override: AccessOverride) -> str:
     return "ended" if override.ends_at and override.ends_at <= clock.now() else "standing"
 
 
-def _overrides(profile: UserProfile) -> Table:
+def _overrides(profile: UserProfile, may_lift: bool) -> Table:
     rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
     return Table(
         "overrides",
@@ -185,12 +212,22 @@ def _overrides(profile: UserProfile) -> Table:
                 when(row.ends_at) if row.ends_at else "lifted by staff",
                 row.created_by,
                 row.reason,
-                link(row, "open"),
+                _override_links(row, may_lift and standing(row) == "standing"),
             )
             for row in rows
         ),
         "No override: billing alone decides.",
     )
+
+
+def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
+    """An override's page, and the dialog that ends one that stands."""
+    if not may_lift:
+        return link(row, "open")
+    lift = dialog_link(
+        reverse("admin:access_accessoverride_lift", args=[row.pk]), "lift", f"lift the {row.kind.replace('_', ' ')}"
+    )
+    return format_html('<span class="fd-links">{} {}</span>', lift, link(row, "open"))
 
 
 def _mails(profile: UserProfile) -> Table:
@@ -260,4 +297,4 @@ def _jobs(profile: UserProfile) -> Table:
 
 def _kinds() -> tuple[str, ...]:
     """The kinds of job whose key is a subscriber."""
-    return (reconcile.KIND, "sync_user_post_checkout", "send_keycloak_password_reset_email")
+    return (reconcile.KIND, "sync_user_post_checkout", "send_keycloak_password_reset_email", "send_recovery_code")

@@ -1,5 +1,7 @@
 """How a line of the audit trail reads: whom it is about, and what was different afterwards."""
 
+import datetime as dt
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +9,7 @@ from django.apps import apps
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
+from apps.console.columns import when
 from apps.core.models import AuditEntry
 
 SUBJECTS = {
@@ -22,6 +25,7 @@ SUBJECTS = {
     "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
 }
 LONGEST = 120
+MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")
 
 
 def with_names(entries: Iterable[AuditEntry]) -> list[AuditEntry]:
@@ -60,4 +64,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         value = ", ".join(str(item) for item in value)
     text = str(value)
+    if MOMENT.match(text):
+        return when(dt.datetime.fromisoformat(text))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -114,14 +114,25 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
     return moved
 
 
+@transaction.atomic
+def give_up(*, seat: Seat, actor: str, reason: str) -> Seat:
+    """Staff give this very seat back; BadInput when that has happened already. Whoever waits longest is offered it."""
+    _lock_person(seat.profile_id)
+    found = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
+    if found.state == Seat.State.RELEASED:
+        raise BadInput("The seat was released meanwhile.", code="released")
+    _release(found, found.profile, actor=actor, reason=reason)
+    return found
+
+
 def _refuse_move(seat: Seat, target: Instance) -> None:
     """Raise BadInput, with a sentence for staff, unless the seat may go there."""
     refusals = {
         "The seat was released meanwhile.": seat.state == Seat.State.RELEASED,
         f"{target} is an instance of another product.": target.product_id != seat.product_id,
         f"The seat is on {target} already.": target.pk == seat.instance_id,
-        f"{target} is not active.": not target.is_active,
-        f"{target} is full: {target.allocated_seats} of {target.hard_cap} seats.": (
+        f"{target} is not in use: nobody is put or moved there.": not target.is_active,
+        f"{target} is full: {target.allocated_seats} of {target.hard_cap} seats. Choose another, or raise its hard cap.": (
             target.allocated_seats >= target.hard_cap
         ),
     }
@@ -217,7 +228,7 @@ def _turn(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
     _note(seat, profile, before=before)
 
 
-def _release(seat: Seat, profile: UserProfile, *, reason: str = "") -> None:
+def _release(seat: Seat, profile: UserProfile, *, actor: str = audit.SYSTEM, reason: str = "") -> None:
     before = {"state": seat.state, "instance": seat.instance.slug}
     now = clock.now()
     with connection.cursor() as cursor:
@@ -228,15 +239,18 @@ def _release(seat: Seat, profile: UserProfile, *, reason: str = "") -> None:
         now,
         now,
     )
-    _note(seat, profile, before=before, reason=reason)
+    _note(seat, profile, before=before, actor=actor, reason=reason)
     offer_later(seat.product_id)
 
 
-def _note(seat: Seat, profile: UserProfile, *, before: dict[str, Any], reason: str = "") -> None:
+def _note(
+    seat: Seat, profile: UserProfile, *, before: dict[str, Any], actor: str = audit.SYSTEM, reason: str = ""
+) -> None:
     after = {"state": str(seat.state), "instance": seat.instance.slug}
     audit.record(
         subject=profile.subject,
         action=f"seat.{seat.state}",
+        actor=actor,
         reason=reason,
         before=before,
         after=after,

@@ -189,7 +189,11 @@ def _person(made: World, index: int) -> None:
         state="failed", created_at=now,
     )  # fmt: skip
     Drift.objects.create(
-        profile=profile, kind="access", steps=["Join the group /frontdesk/cloud-0."], first_seen_at=now, last_seen_at=now
+        profile=profile,
+        kind="access",
+        steps=["Join the group /frontdesk/cloud-0."],
+        first_seen_at=now,
+        last_seen_at=now,
     )
     audit.record(
         subject=profile.subject,

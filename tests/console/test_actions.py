@@ -1,20 +1,25 @@
 """Every action: nothing happens on GET, without a right, without a token or without a reason; with them, its effect and its line."""
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from apps.access.models import AccessOverride
-from apps.billing.models import InboundEvent
+from apps.access.models import AccessOverride, Drift
+from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
+from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, Seat
+from apps.notifications.models import Notification
 from tests.console.conftest import World
 from tests.console.test_pages import fingerprint
 
@@ -48,6 +53,16 @@ def person(world: World) -> Any:
     return world.profiles[0]
 
 
+def drifting(world: World) -> Any:
+    return Drift.objects.get(profile=world.profiles[0])
+
+
+def waiting(_world: World) -> Any:
+    entries = apps.get_model("storefront", "WaitlistEntry")._default_manager
+    entries.filter(email="wait-0@example.com").update(confirmed_at=clock.now())
+    return entries.get(email="wait-0@example.com")
+
+
 def hold_data(_world: World) -> dict[str, Any]:
     return {"confirmation": "person-0"}
 
@@ -66,6 +81,34 @@ def seatless(world: World) -> Any:
     return world.profiles[1]
 
 
+def unplaced(world: World) -> None:
+    """Somebody pays a price that no product of ours has."""
+    data = {"unit_amount": 700, "currency": "eur", "recurring": {"interval": "month"}}
+    apps.get_model("djstripe", "Price").objects.filter(id="price_1").update(stripe_data=data)
+    world.profiles[0].items.update(stripe_price_id="price_1", product=None)
+
+
+def canceled(world: World) -> Any:
+    """A subscriber whose subscription has just ended, and who was granted nothing."""
+    row = world.profiles[0]
+    Subscription.objects.filter(customer_id=row.stripe_customer_id).update(status="canceled", ended_at=clock.now())
+    AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=clock.now())
+    return row
+
+
+def let_in(world: World) -> Any:
+    """The same with the way back open."""
+    row = canceled(world)
+    UserProfile.objects.filter(pk=row.pk).update(recovering_until=clock.now() + dt.timedelta(hours=1))
+    return row
+
+
+def unpaid_seat(world: World) -> Any:
+    """A seat of theirs."""
+    canceled(world)
+    return world.seats[0]
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", "support", person),
@@ -74,10 +117,21 @@ CASES = [
     Case(SUBSCRIBER, "hold", "operator", person, hold_data),
     Case(SUBSCRIBER, "grant", "operator", person, grant_data),
     Case(SUBSCRIBER, "no_suspend", "operator", person, lambda _world: {"until": "2999-01-01"}),
+    Case(SUBSCRIBER, "send_code", "support", canceled),
+    Case(SUBSCRIBER, "open_window", "support", canceled),
+    Case(SUBSCRIBER, "close_window", "support", let_in),
+    Case(SUBSCRIBER, "keep_place", "support", canceled, lambda _world: {"until": "2999-01-01"}),
     Case("access_accessoverride", "lift", "operator", lambda world: world.overrides[0]),
+    Case("access_drift", "mend", "support", drifting),
+    Case("access_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
+    Case("access_drift", "compare_now", "support", lambda _world: None, subject="job"),
+    Case("access_drift", "mend_all", "operator", lambda _world: None),
+    Case("storefront_waitlistentry", "invite", "operator", waiting, subject="waitlist"),
     Case("instances_seat", "move", "operator", lambda world: world.seats[0], move_data),
+    Case("instances_seat", "release", "operator", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", "admin", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
+    Case("catalog_productprice", "place_price", "admin", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
     Case("core_job", "retry_one", "operator", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
     Case("billing_inboundevent", "retry", "operator", lambda world: world.events[0], subject="event"),
@@ -197,8 +251,46 @@ def _lifted(world: World) -> None:
     _looked_at(world)
 
 
+def _ignored(_world: World) -> None:
+    assert Drift.objects.filter(ignored_until__year=2999).count() == 1
+
+
+def _compared(_world: World) -> None:
+    assert Job.objects.filter(kind="compare_keycloak", state="queued").count() == 1
+
+
+def _code_sent(world: World) -> None:
+    assert Job.objects.filter(kind="send_recovery_code", key=str(world.profiles[0].pk), state="queued").count() == 1
+
+
+def _window(is_open: bool) -> Callable[[World], None]:
+    def check(world: World) -> None:
+        profile = UserProfile.objects.get(pk=world.profiles[0].pk)
+        assert (profile.recovering_until is not None) == is_open
+        _looked_at(world)
+
+    return check
+
+
+def _kept(world: World) -> None:
+    row = AccessOverride.objects.get(profile=world.profiles[0], kind="keep_place")
+    assert (row.reason, row.created_by) == (REASON, "staff:support-ada")
+    _looked_at(world)
+
+
+def _invited(_world: World) -> None:
+    held = Seat.objects.get(profile__email="wait-0@example.com")
+    assert (held.state, held.product.slug) == ("held", "cloud")
+    assert Notification.objects.get(template="waitlist_invited").to == "wait-0@example.com"
+
+
 def _moved(world: World) -> None:
     assert Seat.objects.get(pk=world.seats[0].pk).instance == world.instances[1]
+    _looked_at(world)
+
+
+def _released(world: World) -> None:
+    assert Seat.objects.get(pk=world.seats[0].pk).state == "released"
     _looked_at(world)
 
 
@@ -226,10 +318,21 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "hold": _override("hold"),
     "grant": _override("grant"),
     "no_suspend": _override("no_suspend"),
+    "send_code": _code_sent,
+    "open_window": _window(True),
+    "close_window": _window(False),
+    "keep_place": _kept,
     "lift": _lifted,
+    "mend": _looked_at,
+    "ignore": _ignored,
+    "compare_now": _compared,
+    "mend_all": _looked_at,
+    "invite": _invited,
     "move": _moved,
+    "release": _released,
     "change_caps": _capped,
     "open_or_close": _closed,
+    "place_price": _looked_at,
     "retry_one": _queued(1),
     "retry_all": _queued(3),
     "retry": _queued(1),

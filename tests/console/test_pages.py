@@ -1,6 +1,7 @@
 """Every page for every role, walked; nothing that is looked at changes anything, and no page grows with its rows."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -26,6 +28,7 @@ Staff = Callable[..., Client]
 ROLES = ("viewer", "support", "operator", "admin")
 # Sorted lists, filters by one row, and combinations: the same page again.
 SKIPPED = re.compile(r"logout|[?&]o=|&|__id__exact|_changelist_filters|_popup|/history/")
+FILTERS = 4  # of one list; the others differ by a value only
 EDITORS = {Product: "admin", ProductPrice: "admin", Instance: "admin"}
 
 
@@ -47,6 +50,7 @@ def pages_of(model: Any) -> dict[str, str]:
 
 class _FakeRequest:
     resolver_match = None
+    GET = QueryDict()
 
 
 @pytest.fixture
@@ -115,12 +119,15 @@ def test_walking_over_every_link_of_the_console_finds_no_fault_and_changes_no_ro
     client = staff("admin")
     before = fingerprint()
     seen: set[str] = set()
+    lists: Counter[str] = Counter()
     ahead = [reverse("admin:index")]
     while ahead:
         address = ahead.pop()
-        if address in seen:
+        page, _, filtered = address.partition("?")
+        if address in seen or (filtered and lists[page] == FILTERS):
             continue
         seen.add(address)
+        lists[page] += bool(filtered)
         answer = client.get(address)
         assert answer.status_code == 200, (address, answer.status_code)
         text = answer.content.decode()
@@ -254,7 +261,7 @@ def test_the_console_has_its_own_content_policy_and_no_inline_script(world: Worl
                 continue
             answer = client.get(address)
             policy = answer["Content-Security-Policy"]
-            assert "script-src 'self' 'unsafe-eval';" in policy, address
+            assert "script-src 'self' 'unsafe-eval';" in f"{policy};", address
             assert "'unsafe-inline'" not in policy.replace("style-src 'self' 'unsafe-inline'", "")
             scripts = re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", answer.content.decode())
             assert not scripts, (address, scripts)

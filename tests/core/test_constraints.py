@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, Drift
 from apps.accounts.models import Signup, UsedLogoutToken, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -194,6 +194,18 @@ def waitlist(**changes):
     return WaitlistEntry(**{"email": f"{new('mail')}@example.com", "created_at": NOW} | changes)
 
 
+def drift(**changes):
+    return Drift(
+        **{
+            "profile": changes.pop("profile", None) or stored(profile()),
+            "kind": "access",
+            "first_seen_at": NOW,
+            "last_seen_at": NOW,
+        }
+        | changes
+    )
+
+
 def token(**changes):
     return UsedLogoutToken(**{"jti": new("jti"), "used_at": NOW} | changes)
 
@@ -205,7 +217,7 @@ def stored(row):
 
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override,
-    job, rate, notification, code, waitlist, token,
+    job, rate, notification, code, waitlist, token, drift,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -248,7 +260,8 @@ BROKEN = {
     "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],
     "product_max_quantity_positive": lambda: [product(max_quantity=0)],
     "price_one_active_per_interval": two_prices,
-    "price_interval_known": lambda: [price(interval="day")],
+    "price_interval_known": lambda: [price(interval="never", is_active=False)],
+    "price_offered_by_month_or_year": lambda: [price(interval="week")],
     "job_one_waiting_per_kind_and_key": lambda: twins(job, key="1"),
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
     "job_running_has_start": lambda: [job(state="running")],
@@ -267,6 +280,9 @@ BROKEN = {
         waitlist(email="a@b.com"),
         waitlist(email="A@b.com"),
     ],
+    "waitlist_invited_is_confirmed_and_ends": lambda: [waitlist(state="invited", confirmed_at=NOW)],
+    "drift_one_standing_per_kind": lambda: twins(drift, profile=stored(profile())),
+    "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],
     "override_has_a_reason": lambda: [override(reason="")],
     "override_ends": lambda: [override(ends_at=None)],
     "override_in_order": lambda: [override(ends_at=NOW)],

@@ -199,7 +199,7 @@ def test_impossible_moves_are_refused_with_a_sentence():
     with pytest.raises(BadInput, match="another product"):
         allocation.move(seat=seat, instance=elsewhere, **STAFF)
     deployments.set_open(instance=there, is_active=False, auto_allocate=False, **STAFF)
-    with pytest.raises(BadInput, match="not active"):
+    with pytest.raises(BadInput, match="not in use"):
         allocation.move(seat=seat, instance=there, **STAFF)
     allocation.release(profile=ada, product=product)
     with pytest.raises(BadInput, match="released"):

@@ -25,6 +25,7 @@ from apps.console.columns import (
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.fields import ReasonField
 from apps.instances import deployments
+from apps.instances.capacity import rooms
 from apps.instances.models import Instance
 
 CAPS = ("soft_cap", "allocation_cap", "hard_cap")
@@ -46,10 +47,12 @@ class CapsDialog(ReasonDialog):
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The instance as it is."""
+        """The instance as it is, what is free for new people on all of its product's, and who waits."""
         return {
             "instance": self.target,
             "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get()),
+            "over": max(0, self.target.allocated_seats - self.target.hard_cap),
+            "outlook": outlook(self.target.product),
         }
 
 
@@ -106,6 +109,22 @@ def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
     counts: dict[str, Any] = {state: Count("seats", filter=Q(seats__state=state)) for state in states}
     found: QuerySet[Any] = rows.annotate(**counts)
     return found
+
+
+def outlook(product: Product) -> str:
+    """What somebody who wants this product now would meet, in a sentence."""
+    if rooms([product])[product.pk]:
+        return f"New people find room on {product.name}."
+    return f"No instance of {product.name} takes new people now: they are offered the waitlist."
+
+
+def over_words(instance: Instance) -> str:
+    """How far above its hard cap an instance is; empty when it is not."""
+    over = instance.allocated_seats - instance.hard_cap
+    if over <= 0:
+        return ""
+    seats = "1 seat is" if over == 1 else f"{over} seats are"
+    return f"{seats} over the hard cap, and nobody was evicted: move or release them, or raise the cap."
 
 
 @admin.register(Instance)
@@ -203,8 +222,7 @@ class InstanceAdmin(ConsoleAdmin):
         data = form.cleaned_data
         caps = {name: data[name] for name in CAPS}
         found = deployments.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
-        over = found.allocated_seats - found.hard_cap
-        return f"{found} has new caps." + (f" It is {over} over its hard cap; nobody was evicted." if over > 0 else "")
+        return " ".join(filter(None, [f"{found} has new caps.", over_words(found), outlook(found.product)]))
 
     @dialog_action(
         title="Open or close", permission="change_capacity", form=OpenDialog, icon="door_open",
@@ -217,4 +235,5 @@ class InstanceAdmin(ConsoleAdmin):
             instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],
             actor=form.actor, reason=data["reason"],
         )  # fmt: skip
-        return f"{found} is {'open' if found.is_active and found.auto_allocate else 'closed to new people'}."
+        is_open = found.is_active and found.auto_allocate
+        return f"{found} is {'open' if is_open else 'closed to new people'}. {outlook(found.product)}"

@@ -1,128 +1,24 @@
-"""What is sold: products and their prices. Edited here, with a reason, and written to the timeline in the same transaction."""
+"""What is sold: products and their prices. Edited here, with a reason, and what it does to people is shown first."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.billing import catalogue as billing
 from apps.catalog.models import Product, ProductPrice
-from apps.console.base import ConsoleAdmin
+from apps.console.admin.catalogue_forms import PriceForm, ProductForm
+from apps.console.admin.catalogue_preview import PreviewedAdmin, State
+from apps.console.admin.catalogue_unknown import PlaceDialog, place, rows
 from apps.console.columns import badge, link_column, money, state_column
-from apps.console.fields import LinesField, NumbersField, ReasonField
-from apps.core import audit
-
-
-class CatalogueForm(forms.ModelForm[Any]):
-    """A form that asks why; base of both."""
-
-    reason = ReasonField()
-
-
-class ProductForm(CatalogueForm):
-    """A product, with its lists as lines of text."""
-
-    features = LinesField(required=False, help_text="One line of the pricing page on each line.")
-    grants = NumbersField(required=False, help_text="Numbers that add up, one on each line, e.g. storage_gb = 100")
-
-    class Meta:
-        model = Product
-        fields = (
-            "name", "slug", "summary", "features", "icon", "color", "position", "highlighted", "placement", "is_active",
-            "parent", "max_quantity", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
-        )  # fmt: skip
-        # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
-        widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})}
-        help_texts: ClassVar[dict[str, Any]] = {
-            "is_app": "People log in to it. It gives the attribute has_ and its slug."
-        }
-
-    @override
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """A product includes apps, and nothing else."""
-        super().__init__(*args, **kwargs)
-        if "includes" in self.fields:
-            self.fields["includes"].queryset = Product.objects.filter(is_app=True)  # type: ignore[attr-defined]
-
-    @override
-    def clean(self) -> dict[str, Any]:
-        """What SQL refuses, said in words; and a plan does not include itself."""
-        data = super().clean() or {}
-        if data.get("needs_instance") and not data.get("is_app"):
-            self.add_error("needs_instance", "Only an app can need an instance.")
-        if self.instance.pk and self.instance in list(data.get("includes") or []):
-            self.add_error("includes", "A product cannot include itself.")
-        if self.instance.pk and data.get("parent") == self.instance:
-            self.add_error("parent", "A product cannot be its own parent.")
-        return data
-
-    def clean_stripe_product_id(self) -> str | None:
-        """Empty means none."""
-        return self.cleaned_data["stripe_product_id"] or None
-
-
-class PriceForm(CatalogueForm):
-    """A price. Amounts are whole cents, as in Stripe."""
-
-    class Meta:
-        model = ProductPrice
-        fields = ("product", "stripe_price_id", "interval", "unit_amount", "currency", "is_active")
-
-    def clean_currency(self) -> str:
-        """Stripe writes currencies in small letters."""
-        return str(self.cleaned_data["currency"]).lower()
-
-    def clean_stripe_price_id(self) -> str:
-        """A price id, and nothing that only looks like one."""
-        value = str(self.cleaned_data["stripe_price_id"]).strip()
-        if not value.startswith("price_"):
-            raise forms.ValidationError("A Stripe price id begins with price_.")
-        return value
-
-
-class CatalogueAdmin(ConsoleAdmin):
-    """Base of both: editable by whoever may change the catalogue, and each save is a line of the timeline."""
-
-    subject = ""
-
-    @override
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(self.has_change_catalogue_permission(request))
-
-    @override
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(self.has_change_catalogue_permission(request))
-
-    @override
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Save what the row points at, then write the timeline: both are in the same transaction."""
-        before = {name: _value(form.initial.get(name)) for name in form.changed_data} if change else {}
-        super().save_related(request, form, formsets, change)
-        after = {name: _value(form.cleaned_data.get(name)) for name in form.changed_data}
-        audit.record(
-            subject=(self.subject, form.instance.pk),
-            action=f"{self.subject}_{'changed' if change else 'created'}",
-            actor=f"staff:{request.user.get_username()}",
-            reason=form.cleaned_data["reason"],
-            before={name: value for name, value in before.items() if name != "reason"},
-            after={name: value for name, value in after.items() if name != "reason"},
-        )
-
-
-def _value(value: Any) -> Any:
-    """A form's value as the timeline keeps it: rows by their key, the rest as text, numbers and lists."""
-    if isinstance(value, QuerySet | list | tuple):
-        return [_value(item) for item in value]
-    if hasattr(value, "slug"):
-        return value.slug
-    return value if isinstance(value, str | int | bool | dict | None) else str(value)
+from apps.console.dialogs import dialog_action
 
 
 @admin.register(Product)
-class ProductAdmin(CatalogueAdmin):
+class ProductAdmin(PreviewedAdmin):
     """Plans, apps and add-ons."""
 
     subject = "product"
@@ -212,8 +108,8 @@ class ProductAdmin(CatalogueAdmin):
 
 
 @admin.register(ProductPrice)
-class PriceAdmin(CatalogueAdmin):
-    """Prices as they are in Stripe. Stripe's prices never change, so only whether one is offered can be changed here."""
+class PriceAdmin(PreviewedAdmin):
+    """Prices as they are in Stripe, where they never change: only whether one is offered, and what it stands for, does."""
 
     subject = "price"
     form = PriceForm
@@ -237,6 +133,8 @@ class PriceAdmin(CatalogueAdmin):
         "number": "pk",
     }
     search_help_text = "Product or price_…"
+    actions_list: ClassVar[Any] = ["place_price"]
+    list_before_template = "console/catalogue_unknown.html"
     product_link = link_column("product", "Product")
     interval_label = state_column("interval", "Interval")
 
@@ -256,6 +154,20 @@ class PriceAdmin(CatalogueAdmin):
         return row.is_active
 
     @override
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """The list, with what is paid and not known above it."""
+        extra = (extra_context or {}) | {"unknown": rows(billing.unknown_prices())}
+        return super().changelist_view(request, extra)
+
+    @dialog_action(
+        title="Place a price", permission="change_catalogue", form=PlaceDialog, icon="add_link",
+        explain="A price that people pay at Stripe, and the product of ours it stands for. It is not offered to new customers.",
+    )  # fmt: skip
+    def place_price(self, _request: HttpRequest, form: PlaceDialog) -> str:
+        """From now on it gives what the product gives."""
+        return place(form)
+
+    @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields: list[Any] = [
             "product",
@@ -267,4 +179,9 @@ class PriceAdmin(CatalogueAdmin):
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("product", "stripe_price_id", "interval", "unit_amount", "currency") if obj else ()
+        return ("stripe_price_id", "interval", "unit_amount", "currency") if obj else ()
+
+    @override
+    def placed(self, row: ProductPrice, before: State) -> Mapping[str, int]:
+        """A new price, and one that stands for another product, takes along the lines of those who pay it."""
+        return {} if before.get("product") == row.product.slug else {row.stripe_price_id: row.product_id}

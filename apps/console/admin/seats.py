@@ -2,50 +2,28 @@
 
 from typing import Any, ClassVar, override
 
-from django import forms
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-)
 
 from apps.access import reconcile
+from apps.console import person
+from apps.console.admin.seat_dialogs import MoveDialog, ReleaseDialog
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import (
+    address,
     link_column,
     person_column,
     seat_badge,
+    seat_until,
     time_column,
 )
-from apps.console.dialogs import ConfirmedDialog, dialog_action
+from apps.console.dialogs import dialog_action
 from apps.core.errors import BadInput
 from apps.instances import allocation
-from apps.instances.models import Instance, Seat, SeatWait
-
-CAPS = ("soft_cap", "allocation_cap", "hard_cap")
-
-
-class MoveDialog(ConfirmedDialog):
-    """Another instance of the same product."""
-
-    model = Seat
-    instance = forms.ModelChoiceField(
-        Instance.objects.none(),
-        widget=UnfoldAdminSelectWidget,
-        help_text="The data on the old instance is not moved.",
-    )
-
-    @override
-    def prepare(self) -> None:
-        super().prepare()
-        others = Instance.objects.filter(product=self.target.product_id, is_active=True).exclude(
-            pk=self.target.instance_id
-        )
-        field: Any = self.fields["instance"]
-        field.queryset = others
-        field.label_from_instance = lambda row: f"{row.name}: {row.allocated_seats} of {row.hard_cap} seats"
+from apps.instances.models import Seat, SeatWait
 
 
 @admin.register(Seat)
@@ -58,7 +36,7 @@ class SeatAdmin(ConsoleAdmin):
         "product_link",
         "instance_link",
         "state_label",
-        "held",
+        "until",
         "changed",
     )
     list_filter = (
@@ -69,19 +47,18 @@ class SeatAdmin(ConsoleAdmin):
     list_select_related = ("profile__user", "product", "instance")
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, address or cus_…"
-    actions_detail: ClassVar[Any] = ["move"]
+    actions_detail: ClassVar[Any] = ["move", "release"]
     fields = (
         "person",
         ("product_link", "instance_link"),
         "state_label",
-        "held",
+        "until",
         ("created", "changed", "ended"),
     )
 
     person = person_column()
     product_link = link_column("product", "Product")
     instance_link = link_column("instance", "Instance")
-    held = time_column("held_until", "Held until")
     created = time_column("created_at", "Since")
     changed = time_column("changed_at", "Changed")
     ended = time_column("released_at", "Released")
@@ -95,6 +72,16 @@ class SeatAdmin(ConsoleAdmin):
     def seat(self, row: Seat) -> str:
         """Its number."""
         return f"seat {row.pk}"
+
+    @admin.display(description="Until", ordering="held_until")
+    def until(self, row: Seat) -> str:
+        """Held: until the payment ends. Retained: until the final date of who canceled."""
+        return seat_until(row)
+
+    @override
+    def page_of(self, target: Model | None) -> str:
+        """The subscriber's page: there are the seats, and the line about what was done."""
+        return address(target.profile) if isinstance(target, Seat) else super().page_of(target)
 
     @dialog_action(
         title="Move seat",
@@ -110,7 +97,23 @@ class SeatAdmin(ConsoleAdmin):
             raise BadInput("A released seat cannot be moved.")
         moved = allocation.move(seat=form.target, instance=data["instance"], actor=form.actor, reason=data["reason"])
         reconcile.enqueue(profile, reason=f"seat moved by {form.actor}")
-        return f"{profile} sits on {moved.instance} now."
+        return f"{profile} sits on {moved.instance} now. The data on {form.target.instance} was not moved."
+
+    @dialog_action(
+        title="Release seat",
+        permission="allocate_seat",
+        form=ReleaseDialog,
+        icon="event_busy",
+        danger=True,
+    )
+    def release(self, _request: HttpRequest, form: ReleaseDialog) -> str:
+        """Give it back, unless it is due: then the reconciler would only give it again."""
+        seat, profile = form.target, form.target.profile
+        if refusal := person.seat_is_due(seat):
+            raise BadInput(refusal)
+        allocation.give_up(seat=seat, actor=form.actor, reason=form.cleaned_data["reason"])
+        reconcile.enqueue(profile, reason=f"seat released by {form.actor}")
+        return f"The seat of {profile} on {seat.instance} is released."
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:

@@ -14,6 +14,7 @@ from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.console import person
+from apps.console.admin.recovery_dialogs import RecoveryActions, senseless
 from apps.console.admin.subscriber_dialogs import (
     GrantDialog,
     HoldDialog,
@@ -28,11 +29,19 @@ from apps.console.dialogs import ReasonDialog, dialog_action, find
 from apps.core import audit, jobs
 from apps.core.errors import BadInput
 
+STATE = "access_state__exact"  # the parameter of the tabs
+# Of those on their way out: the dates to see first, and the order. Who goes next is on top; of the expired, who went last.
+DATES = {"recovering": ("until", "final"), "canceled": ("final",), "expired": ("final",)}
+ORDERS = {
+    "recovering": ("access_until", "-pk"),
+    "canceled": ("final_expiry_at", "-pk"),
+    "expired": ("-final_expiry_at", "-pk"),
+}
 PASSWORD_MAIL = "send_keycloak_password_reset_email"  # noqa: S105  (the name of a kind of job)
 
 
 @admin.register(UserProfile)
-class SubscriberAdmin(ConsoleAdmin):
+class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "until", "synced")
@@ -53,6 +62,11 @@ class SubscriberAdmin(ConsoleAdmin):
         "sync_now",
         "assign_seats",
         "password_mail",
+        {
+            "title": "Recovery",
+            "icon": "key",
+            "items": ["send_code", "open_window", "close_window", "keep_place"],
+        },
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend"]},
     ]
     change_form_outer_before_template = "console/subscriber.html"
@@ -73,6 +87,7 @@ class SubscriberAdmin(ConsoleAdmin):
     state = state_column("access_state", "Access")
     subscription = state_column("subscription_status", "Subscription")
     until = time_column("access_until", "Until")
+    final = time_column("final_expiry_at", "Place kept until")
     synced = time_column("synced_at", "Made so")
     created = time_column("created_at", "Since")
 
@@ -131,9 +146,30 @@ class SubscriberAdmin(ConsoleAdmin):
             else None
         )
         if found is not None and self.has_view_permission(request, found):
-            extra_context = (extra_context or {}) | {"person": person.page(found)}
+            extra_context = (extra_context or {}) | {
+                "person": person.page(found, lambda codename: request.user.has_perm(f"accounts.{codename}"))
+            }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
         return answer
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Without what would do nothing for this person."""
+        found = super().get_actions_detail(request, object_id)
+        profile = UserProfile.objects.filter(pk=int(object_id)).first() if _is_number(str(object_id)) else None
+        hidden = {f"accounts_userprofile_{name}" for name in senseless(profile)} if profile else set()
+        return [action for action in found if action.action_name not in hidden]
+
+    @override
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """With the date in front where the tab is about one."""
+        dates = DATES.get(request.GET.get(STATE, ""))
+        return ("who", "state", *dates, "plan", "seat_list", "synced") if dates else self.list_display
+
+    @override
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """By date where the tab is about one."""
+        return ORDERS.get(request.GET.get(STATE, ""), super().get_ordering(request))
 
     @dialog_action(
         title="Sync now", permission="sync_userprofile", form=PlanDialog, icon="sync",

@@ -77,8 +77,10 @@ class WaitlistAdmin(ConsoleAdmin):
         before = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
         same = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=Coalesce(OuterRef("product_id"), 0))
         ahead = same.filter(before).order_by().values("state").annotate(count=Count("pk")).values("count")
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(ahead=Coalesce(Subquery(ahead, output_field=IntegerField()), 0))
+        rows: QuerySet[Any] = (
+            super().get_queryset(request).annotate(ahead=Coalesce(Subquery(ahead, output_field=IntegerField()), 0))
+        )
+        return rows
 
     @admin.display(description="Place")
     def place(self, row: Any) -> str:

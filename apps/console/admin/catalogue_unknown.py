@@ -1,0 +1,82 @@
+"""Prices that people pay at Stripe and that no product of ours has: shown above the list of prices, and placed in one dialog."""
+
+from typing import Any, override
+
+from django import forms
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from apps.access import effect
+from apps.access.effect import Change
+from apps.billing import catalogue as billing
+from apps.billing.catalogue import UnknownPrice
+from apps.catalog.models import Product, ProductPrice
+from apps.catalog.offers import offers
+from apps.console.admin.catalogue_preview import carry_out, people, state_of
+from apps.console.columns import money
+from apps.console.dialogs import ReasonDialog
+from apps.core import audit
+from apps.core.errors import BadInput
+
+
+def titled(price: UnknownPrice) -> str:
+    """Name, amount and id of a price, as far as they are known."""
+    amount = f"{money(price.unit_amount, price.currency)} / {price.interval or 'once'}" if price.currency else ""
+    return " · ".join(part for part in (price.name, amount, price.id) if part)
+
+
+class PlaceDialog(ReasonDialog):
+    """Which price, and which product it stands for."""
+
+    form_before_template = "console/catalogue_unknown.html"
+    price = forms.ChoiceField(widget=UnfoldAdminSelectWidget, help_text="What people pay and we do not know.")
+    product = forms.ModelChoiceField(
+        queryset=Product.objects.all(), widget=UnfoldAdminSelectWidget, help_text="They get what this product gives."
+    )
+
+    @override
+    def prepare(self) -> None:
+        self.unknown = {one.id: one for one in billing.unknown_prices()}
+        field: Any = self.fields["price"]
+        field.choices = [(one.id, f"{titled(one)} · {held(one)}") for one in self.unknown.values()]
+
+    @override
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """Whether there is anything to place."""
+        return {"nothing": not self.unknown}
+
+
+def held(price: UnknownPrice) -> str:
+    """held by 1 person, held by 3 people."""
+    return f"held by {price.holders} {'person' if price.holders == 1 else 'people'}"
+
+
+def rows(unknown: list[UnknownPrice]) -> list[dict[str, Any]]:
+    """What the table above the list shows."""
+    return [{"id": one.id, "title": titled(one), "holders": one.holders} for one in unknown]
+
+
+def place(form: PlaceDialog) -> str:
+    """Make the price ours, not offered to anybody new, and let its holders have what the product gives."""
+    known = form.unknown[form.cleaned_data["price"]]
+    product, reason = form.cleaned_data["product"], form.cleaned_data["reason"]
+    if known.interval not in ProductPrice.Interval.values:
+        raise BadInput(
+            "Stripe's own data on this price are not here yet. Retry the job that it stopped, then place it."
+        )
+    given = offers()
+    placed = {known.id: product.pk}
+    found = effect.of(Change(given, given, placed))
+    if found.lose:
+        raise BadInput(f"{found.lose} people would lose something. Add the price on its own page, which shows what.")
+    price = ProductPrice.objects.create(
+        product=product, stripe_price_id=known.id, interval=known.interval, unit_amount=known.unit_amount,
+        currency=known.currency, is_active=False,
+    )  # fmt: skip
+    holders = {"holders": max(known.holders, len(found.holders))}
+    audit.record(
+        subject=("price", price.pk), action="price_placed", actor=form.actor, reason=reason,
+        after=state_of(price) | holders,
+    )  # fmt: skip
+    carry_out(price, found, placed, actor=form.actor)
+    return f"{known.id} stands for {product} from now on; {people(holders['holders'])} looked at."

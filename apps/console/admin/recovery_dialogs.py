@@ -1,0 +1,155 @@
+"""Recovery as staff see it: send a code, open or close the way back in, keep the place. Each says where the person stands.
+
+The actions are a mixin of the subscriber's page. What they may do to whom is decided by access.recovery; here is refused
+only what would do nothing: twice the same is once.
+"""
+
+import datetime as dt
+from typing import Any, override
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from apps.access import overrides, recovery
+from apps.access.facts import facts_of
+from apps.access.policy import Decision, decide
+from apps.accounts.models import UserProfile
+from apps.console.columns import badge, when
+from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
+from apps.core import audit, clock, jobs
+from apps.core.errors import BadInput
+from apps.core.models import Job
+from apps.core.states import LABELS, AccessState
+
+SEND_CODE = "send_recovery_code"  # the job; the storefront does it, and its code works in any browser
+CODE_PAUSE = dt.timedelta(minutes=1)  # between two codes that staff send to one person
+OVER = "The time to come back is over, and the place was given up. The way is to sign up anew."
+
+
+class RecoveryDialog(ReasonDialog):
+    """Shows where the person stands: the state, the window, and until when the place is kept."""
+
+    model = UserProfile
+    form_before_template = "console/dialogs/recovery.html"
+    words = ""
+
+    @override
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        """The facts, and the dialog's own words about what it does."""
+        decision = decide(facts_of(self.target))
+        return {
+            "profile": self.target,
+            "state": badge(decision.state.value, LABELS[decision.state]),
+            "decision": decision,
+            "window": window_of(self.target),
+            "hours": settings.RECOVERY_WINDOW_HOURS,
+            "words": self.words,
+        }
+
+
+class CodeDialog(RecoveryDialog):
+    """Names the mailbox the code goes to."""
+
+    words = "code"
+
+
+class OpenDialog(RecoveryDialog):
+    """Says what an open window is."""
+
+    words = "open"
+
+
+class CloseDialog(RecoveryDialog):
+    """Says what becomes of the person."""
+
+    words = "close"
+
+
+class KeepDialog(RecoveryDialog):
+    """Asks for the day, which has to be later than the one that stands."""
+
+    words = "keep"
+    until = LastDayField(label="Keep the place until", help_text="The last day on which the subscriber can come back.")
+
+
+def window_of(profile: UserProfile) -> dt.datetime | None:
+    """Until when the way back in is open; None: it is closed."""
+    until = profile.recovering_until
+    return until if until and until > clock.now() else None
+
+
+def recoverable(decision: Decision) -> bool:
+    """Whether somebody could come back: their access ended by billing, and the time for it is not over."""
+    return decision.state in {AccessState.SUSPENDED, AccessState.CANCELED, AccessState.RECOVERING}
+
+
+def senseless(profile: UserProfile) -> set[str]:
+    """Those of the four actions that would do nothing for this person now."""
+    decision = decide(facts_of(profile))
+    window = window_of(profile)
+    applies = {
+        "send_code": recoverable(decision) or decision.state == AccessState.EXPIRED,  # then the way is to sign up anew
+        "open_window": recoverable(decision) and not window,
+        "close_window": bool(window),
+        "keep_place": decision.final_expiry_at is not None and decision.state != AccessState.EXPIRED,
+    }
+    return {name for name, it_does in applies.items() if not it_does}
+
+
+class RecoveryActions:
+    """The four actions, for the subscriber's ModelAdmin."""
+
+    @dialog_action(title="Send recovery code", permission="recover_accounts", form=CodeDialog, icon="forward_to_inbox")
+    def send_code(self, _request: HttpRequest, form: CodeDialog) -> str:
+        """Have a code mailed that opens /recovery/ in any browser."""
+        profile = _locked(form)
+        if not profile.keycloak_id:
+            raise BadInput("There is no Keycloak account yet, so there is nothing to recover. Sync first.")
+        sent = Job.objects.filter(kind=SEND_CODE, key=str(profile.pk), created_at__gt=clock.now() - CODE_PAUSE)
+        if sent.exists():
+            raise BadInput(f"A code has been sent to {profile} within the last minute. Wait for that one to arrive.")
+        _record(form, "recovery_code_requested")
+        jobs.defer(SEND_CODE, str(profile.pk), reason=f"asked by {form.actor}")
+        return f"A recovery code is on its way to {profile}. It can be typed in at {recovery.PAGE} in any browser."
+
+    @dialog_action(title="Open recovery window", permission="recover_accounts", form=OpenDialog, icon="lock_open")
+    def open_window(self, _request: HttpRequest, form: OpenDialog) -> str:
+        """Let them log in to pay."""
+        profile = _locked(form)
+        if until := window_of(profile):
+            raise BadInput(f"The way back is open already, until {when(until)}.")
+        until = recovery.open_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"{profile} can log in until {when(until)}; the apps stay closed until a payment arrives."
+
+    @dialog_action(
+        title="Close recovery window", permission="recover_accounts", form=CloseDialog, icon="lock", danger=True
+    )
+    def close_window(self, _request: HttpRequest, form: CloseDialog) -> str:
+        """Close it before its time."""
+        profile = _locked(form)
+        recovery.close_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"The way back of {profile} is closed. A new code opens it again."
+
+    @dialog_action(title="Keep place until", permission="recover_accounts", form=KeepDialog, icon="event_upcoming")
+    def keep_place(self, _request: HttpRequest, form: KeepDialog) -> str:
+        """Put the final date off."""
+        profile, until = _locked(form), form.cleaned_data["until"]
+        decision = decide(facts_of(profile))
+        if decision.state == AccessState.EXPIRED:
+            raise BadInput(OVER)
+        if decision.final_expiry_at is None:
+            raise BadInput("Nothing has ended, so no place has to be kept.")
+        if until <= decision.final_expiry_at:
+            raise BadInput(f"The place is kept until {when(decision.final_expiry_at)} already.", field="until")
+        overrides.keep_place(profile=profile, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
+        return f"The place of {profile} is kept until {when(until)}."
+
+
+def _locked(form: ReasonDialog) -> UserProfile:
+    """The person, locked until the end of the transaction, so that the same asked twice is seen by the second."""
+    rows = UserProfile.objects.select_for_update(of=("self",)).select_related("user")
+    return rows.get(pk=form.target.pk)
+
+
+def _record(form: ReasonDialog, action: str) -> None:
+    audit.record(subject=form.target.subject, action=action, actor=form.actor, reason=form.cleaned_data["reason"])
