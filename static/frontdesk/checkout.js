@@ -5,71 +5,17 @@
 (() => {
   const page = document.getElementById("checkout");
   if (!page) return;
-  const at = (id) => document.getElementById(id);
-  const token = page.querySelector('input[name="csrfmiddlewaretoken"]').value;
+  const { at, post, clear, show: tell, busy } = window.frontdeskForms(page);
   const urls = page.dataset;
   let embedded = null;
   let address = at("email-shown").textContent.trim();
 
-  async function post(url, body) {
-    let response;
-    try {
-      response = await fetch(url, {
-        method: "POST",
-        credentials: "same-origin",
-        headers: { "Content-Type": "application/json", "X-CSRFToken": token },
-        body: JSON.stringify(body),
-      });
-    } catch {
-      return { error: { message: "You seem to be offline. Please try again.", field: "", code: "offline" } };
-    }
-    try {
-      return await response.json();
-    } catch {
-      return { error: { message: "That did not work. Please reload the page and try again.", field: "", code: "unknown" } };
-    }
-  }
-
-  // --- showing what is wrong ---
-  function clear(...names) {
-    at("problem").hidden = true;
-    for (const name of names) {
-      at(name).removeAttribute("aria-invalid");
-      at(`${name}-error`).textContent = "";
-    }
-  }
-
   function show(error) {
-    const field = error.field ? at(error.field) : null;
-    const place = error.field ? at(`${error.field}-error`) : null;
-    if (field && place && !field.closest("[hidden]")) {
-      place.textContent = error.message;
-      field.setAttribute("aria-invalid", "true");
-      field.focus();
-      return;
-    }
-    const problem = at("problem");
-    problem.textContent = `${error.message} `;
-    if (error.code === "full") {
-      const link = document.createElement("a");
-      link.href = `${urls.waitlist}?product=${encodeURIComponent(error.field)}`;
-      link.textContent = "Join the waitlist";
-      problem.append(link);
-    }
-    problem.hidden = false;
-    problem.focus();
-  }
-
-  async function busy(button, work) {
-    if (button.disabled) return;
-    button.disabled = true;
-    button.setAttribute("aria-busy", "true");
-    try {
-      await work();
-    } finally {
-      button.disabled = false;
-      button.removeAttribute("aria-busy");
-    }
+    if (error.code !== "full") return tell(error);
+    const link = document.createElement("a");
+    link.href = `${urls.waitlist}?product=${encodeURIComponent(error.field)}`;
+    link.textContent = "Join the waitlist";
+    return tell(error, link);
   }
 
   // --- the mailbox ---

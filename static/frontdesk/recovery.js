@@ -4,70 +4,20 @@
 (() => {
   const page = document.getElementById("recovery") || document.getElementById("account");
   if (!page) return;
-  const at = (id) => document.getElementById(id);
-  const token = page.querySelector('input[name="csrfmiddlewaretoken"]').value;
+  const { at, post, clear, show, busy, watch } = window.frontdeskForms(page);
   const urls = page.dataset;
-
-  async function ask(url, body) {
-    try {
-      const response = await fetch(url, {
-        method: "POST",
-        credentials: "same-origin",
-        headers: { "Content-Type": "application/json", "X-CSRFToken": token },
-        body: JSON.stringify(body),
-      });
-      return await response.json();
-    } catch {
-      return { error: { message: "That did not work. Please try again in a moment.", field: "", code: "offline" } };
-    }
-  }
-
-  function clear() {
-    at("problem").hidden = true;
-    for (const name of ["email", "code"]) {
-      if (!at(name)) continue;
-      at(name).removeAttribute("aria-invalid");
-      at(`${name}-error`).textContent = "";
-    }
-  }
-
-  function show(error) {
-    const field = error.field ? at(error.field) : null;
-    const place = error.field ? at(`${error.field}-error`) : null;
-    if (field && place && !field.closest("[hidden]")) {
-      place.textContent = error.message;
-      field.setAttribute("aria-invalid", "true");
-      field.focus();
-      return;
-    }
-    at("problem").textContent = error.message;
-    at("problem").hidden = false;
-    at("problem").focus();
-  }
-
-  async function busy(button, work) {
-    if (button.disabled) return;
-    button.disabled = true;
-    button.setAttribute("aria-busy", "true");
-    try {
-      await work();
-    } finally {
-      button.disabled = false;
-      button.removeAttribute("aria-busy");
-    }
-  }
 
   // --- the mailbox ---
   if (page.id === "recovery") {
     let address = "";
 
     const send = async (typed, again) => {
-      clear();
+      clear("email", "code");
       // Said here, because the server answers every address alike.
       if (!at("email").validity.valid) {
         return show({ message: "Please enter a mail address like anna@example.com.", field: "email" });
       }
-      const answer = await ask(urls.send, { email: typed });
+      const answer = await post(urls.send, { email: typed });
       if (answer.error) return show(again ? { ...answer.error, field: "code" } : answer.error);
       address = typed;
       at("code-address").textContent = typed;
@@ -85,7 +35,7 @@
     });
     at("code-again").addEventListener("click", (event) => busy(event.currentTarget, () => send(address, true)));
     at("other-address").addEventListener("click", () => {
-      clear();
+      clear("email", "code");
       at("code-form").hidden = true;
       at("email-form").hidden = false;
       at("email").focus();
@@ -93,8 +43,8 @@
     at("code-form").addEventListener("submit", (event) => {
       event.preventDefault();
       busy(event.submitter || at("code-form").querySelector("button.button"), async () => {
-        clear();
-        const answer = await ask(urls.verify, { email: address, code: at("code").value });
+        clear("email", "code");
+        const answer = await post(urls.verify, { email: address, code: at("code").value });
         if (answer.error) return show(answer.error);
         return window.location.reload();
       });
@@ -107,8 +57,8 @@
   if (pay) {
     pay.addEventListener("click", () =>
       busy(pay, async () => {
-        clear();
-        const answer = await ask(urls.pay, {});
+        clear("email", "code");
+        const answer = await post(urls.pay, {});
         if (answer.error && answer.error.code === "paid") return window.location.assign(`${window.location.pathname}?session_id=paid`);
         if (answer.error) return show(answer.error);
         return window.location.assign(answer.url);
@@ -120,24 +70,17 @@
   if (password) {
     password.addEventListener("click", () =>
       busy(password, async () => {
-        const answer = await ask(urls.password, {});
+        const answer = await post(urls.password, {});
         at("note").textContent = answer.error ? answer.error.message : answer.message;
       }),
     );
   }
 
-  let misses = 0;
-  async function look() {
-    try {
-      const response = await fetch(urls.state, { credentials: "same-origin", headers: { Accept: "application/json" } });
-      if (response.status === 404) return window.location.assign(window.location.pathname);
-      const answer = await response.json();
-      if (answer.open) return window.location.assign(window.location.pathname);
-      misses = 0;
-    } catch {
-      misses += 1;
-    }
-    return window.setTimeout(look, 1500 * 2 ** Math.min(misses, 4) * (document.hidden ? 4 : 1));
+  if (urls.back && at("waiting")) {
+    watch(urls.state, (answer, response) => {
+      const over = response.status === 404 || answer.open;
+      if (over) window.location.assign(window.location.pathname);
+      return over;
+    });
   }
-  if (urls.back && at("waiting")) window.setTimeout(look, 1000);
 })();
