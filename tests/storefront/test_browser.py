@@ -70,7 +70,11 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
 def test_the_page_works_before_stripes_script_has_come(page: Page, site: str, settings: Any) -> None:
     """The mailbox is proven already, as for those who were invited: what is typed at once is not lost."""
     held: list[Route] = []
-    page.route("**/stripe/js/stripe.js", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/stripe/js/stripe.js", hold)
     key = Visitor().proven().client.session.session_key or ""
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site}])
     page.goto(f"{site}{PAGES['checkout']}", wait_until="commit")
