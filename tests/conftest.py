@@ -1,5 +1,6 @@
 """What all tests share: Hypothesis' profile, a Chromium, and that nothing is skipped unseen under CI."""
 
+import functools
 import os
 import time
 from collections.abc import Generator
@@ -9,6 +10,8 @@ from unittest import mock
 
 import hypothesis
 import pytest
+from django.test import TransactionTestCase
+from httpx._transports import default as httpx_transports
 
 from tests import browser, database
 from tests.contract.counting import pytest_terminal_summary  # noqa: F401  (a hook)
@@ -17,6 +20,8 @@ from tests.contract.counting import pytest_terminal_summary  # noqa: F401  (a ho
 hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)
 hypothesis.settings.load_profile("frontdesk")
 
+# python-keycloak makes clients of httpx that nobody uses, each of which reads all of certifi's authorities three times.
+httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)
 
 LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
 
@@ -63,6 +68,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """pytest-django's databases, ready for tests with real transactions, which empty every table at their end."""
     with django_db_blocker.unblock():
         database.allow_flush()
+    TransactionTestCase._fixture_teardown = lambda _case: database.empty()
 
 
 @pytest.fixture(scope="session")

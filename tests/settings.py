@@ -79,6 +79,9 @@ for name in (
 for name in [name for name in os.environ if name.endswith("_FILE") and name.removesuffix("_FILE") in os.environ]:
     os.environ.pop(name)  # a secret is given once, and it was given above
 
+# Where this is set, each of the hundred processes that the tests start would compile all of Frontdesk anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if prepared.RUN not in os.environ:  # the first process of a run; the others inherit what it found
     prepared.forget_dead_runs()
     os.environ |= {prepared.RUN: str(os.getpid()), prepared.TEMPLATE: prepared.template()}
@@ -95,3 +98,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 STORAGES = STORAGES | {  # without a manifest, which only collectstatic makes
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 }
+WHITENOISE_AUTOREFRESH = True  # each of the thousands of test clients would else look through all static files first

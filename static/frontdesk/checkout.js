@@ -141,8 +141,18 @@
     at("account-done").hidden = true;
   }
 
-  // The embedded form needs Stripe's script; where it did not load, Stripe's own page does the same.
-  const preferred = () => (urls.embedded && typeof window.Stripe === "function" ? "embedded" : "hosted");
+  // The embedded form needs Stripe's script, which comes after this one so that it holds nobody up; where it does not load
+  // within five seconds, Stripe's own page does the same.
+  const script = at("stripe-js");
+  const stripeCame = new Promise((done) => {
+    if (!script || typeof window.Stripe === "function") done();
+    else for (const end of ["load", "error"]) script.addEventListener(end, done);
+  });
+
+  async function preferred() {
+    await Promise.race([stripeCame, new Promise((done) => window.setTimeout(done, 5000))]);
+    return urls.embedded && typeof window.Stripe === "function" ? "embedded" : "hosted";
+  }
 
   function on(id, event, work) {
     at(id)?.addEventListener(event, (happened) => {
@@ -156,7 +166,7 @@
   on("code-again", "click", () => send(address, true));
   on("code-other", "click", showEmailForm);
   on("email-change", "click", showEmailForm);
-  on("account-form", "submit", () => busy(at("account-go"), () => open(preferred())));
+  on("account-form", "submit", () => busy(at("account-go"), async () => open(await preferred())));
   on("account-change", "click", closePayment);
   on("payment-hosted", "click", () => busy(at("payment-hosted"), () => open("hosted")));
   at("code").addEventListener("input", () => {
@@ -168,4 +178,6 @@
     window.clearTimeout(timer);
     timer = window.setTimeout(checkName, 600);
   });
+  // What was typed before this file had come.
+  if (at("username").value !== at("username").defaultValue) checkName();
 })();

@@ -216,7 +216,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(FIELDS), st.lists(ANYTHING, max_size=4), max_size=6))
 def test_no_input_is_a_fault(plan: Product, staff: Staff, odd: dict[str, list[str]]) -> None:
     client = staff("admin")

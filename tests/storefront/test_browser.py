@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from apps.storefront import views
-from tests.storefront.visitor import code_mailed
+from tests.storefront.visitor import PAGES, Visitor, code_mailed
 from tests.world import World
 
 
@@ -64,3 +64,25 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     expect(page.get_by_role("heading", level=1)).to_have_text("Your account is ready, Dana")
     expect(page.get_by_role("link", name="Log in").last).to_be_visible()
     assert complaints == []
+
+
+@pytest.mark.browser
+def test_the_page_works_before_stripes_script_has_come(page: Page, site: str, settings: Any) -> None:
+    """The mailbox is proven already, as for those who were invited: what is typed at once is not lost."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/stripe/js/stripe.js", hold)
+    key = Visitor().proven().client.session.session_key or ""
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site}])
+    page.goto(f"{site}{PAGES['checkout']}", wait_until="commit")
+    page.get_by_label("User name").fill("dana")
+    expect(page.get_by_text("This name is free.")).to_be_visible()
+    page.get_by_label("I accept the terms").check()
+    page.get_by_role("button", name="Continue to payment").click()
+    assert held, "the page does not ask for Stripe's script"
+    held[0].continue_()
+    form = page.frame_locator("#payment-frame iframe")
+    expect(form.get_by_role("button", name="Pay €")).to_be_visible()

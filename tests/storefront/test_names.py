@@ -31,7 +31,7 @@ def test_real_names_are_taken_as_they_are(name: str) -> None:
     assert names.person_name(name, field="first_name") == unicodedata.normalize("NFC", name)
 
 
-@settings(max_examples=2000)
+@settings(max_examples=600)
 @given(st.text(max_size=100))
 def test_a_name_that_is_taken_can_stand_in_a_mail_and_a_spreadsheet(text: str) -> None:
     try:
@@ -51,7 +51,7 @@ def test_a_name_that_is_taken_can_stand_in_a_mail_and_a_spreadsheet(text: str) -
     assert names.person_name(name, field="first_name") == name
 
 
-@settings(max_examples=2000)
+@settings(max_examples=600)
 @given(st.text(max_size=40) | st.text(alphabet=string.ascii_letters + string.digits + "._-", max_size=34))
 def test_a_user_name_that_is_taken_is_plain_and_stays_itself(text: str) -> None:
     try:
@@ -65,7 +65,7 @@ def test_a_user_name_that_is_taken_is_plain_and_stays_itself(text: str) -> None:
     assert not reserved.is_reserved(name)
 
 
-@settings(max_examples=2000)
+@settings(max_examples=600)
 @given(st.text(max_size=60) | st.emails())
 def test_an_address_that_is_taken_holds_one_line_of_plain_characters(text: str) -> None:
     try:
