@@ -9,7 +9,6 @@ import pytest
 
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity
-from config import keycloak_server
 from tests.contract import counting, servers
 from tests.contract.servers import Server
 
@@ -35,14 +34,6 @@ def _elsewhere(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def standin_server() -> Iterator[Server]:
     with servers.standin() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def keycloak_process() -> Iterator[Server]:
-    if reason := keycloak_server.available():
-        pytest.skip(reason)
-    with servers.keycloak() as server:
         yield server
 
 

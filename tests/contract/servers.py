@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, override
 from urllib.parse import parse_qs, urljoin, urlsplit
 
+import pytest
 import requests
 
 from config import keycloak_server
@@ -198,3 +199,12 @@ def keycloak() -> Iterator[Server]:
             server.at(real.url, real.realm)
             server.login = (real.username, real.password)
             yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak_process() -> Iterator[Server]:
+    """The one real Keycloak of a run: whoever asks for it is in the xdist_group `keycloak`."""
+    if reason := keycloak_server.available():
+        pytest.skip(reason)
+    with keycloak() as server:
+        yield server
