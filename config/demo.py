@@ -120,7 +120,7 @@ class Demo:
         if self.keycloak is not None:
             if reason := self.keycloak.missing():
                 raise DemoError(reason)
-            ports += [("--keycloak-port", port) for port in (self.keycloak.port, self.keycloak.mail_port)]
+            ports += [("--keycloak-port", port) for port in self.keycloak.ports]
         for name, port in ports:
             _refuse_taken_port(name, port)
         try:
@@ -179,7 +179,7 @@ class Demo:
         if self.keycloak.made_for_others():
             raise DemoError("The Keycloak kept here was made for other ports. Use those, or forget it with --reset.")
         self._say("Keycloak, a real one (a minute; it is fetched the first time)")
-        self.env["KEYCLOAK_SERVER_URL"] = self.keycloak.start(clock=Path(self.env["CLOCK_OFFSET_FILE"]))
+        self.env |= self.keycloak.start(clock=Path(self.env["CLOCK_OFFSET_FILE"]))
 
     def wait(self) -> int:
         """Say where to click, then watch over the processes until Ctrl-C; 1 if one of them ended by itself."""

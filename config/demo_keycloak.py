@@ -23,6 +23,11 @@ class RealKeycloak:
         }
         self._running = contextlib.ExitStack()
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports it needs for itself."""
+        return self.port, self.mail_port
+
     def missing(self) -> str:
         """Why it cannot run here, in one line; empty when it can."""
         return keycloak_server.available() or keycloak_clock.missing()
@@ -32,14 +37,14 @@ class RealKeycloak:
         kept = self.folder / "values.json"
         return kept.exists() and json.loads(kept.read_text()) != self.values
 
-    def start(self, *, clock: Path) -> str:
-        """Start it and return its address once it answers. Raises KeycloakServerError."""
+    def start(self, *, clock: Path) -> dict[str, str]:
+        """Start it; once it answers, the variables that say where it is. Raises KeycloakServerError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         server = self._running.enter_context(
             keycloak_server.running(self.values, folder=self.folder, port=self.port, clock=clock)
         )
         (self.folder / "values.json").write_text(json.dumps(self.values))
-        return server.url
+        return {"KEYCLOAK_SERVER_URL": server.url, "KEYCLOAK_REALM": server.realm}
 
     def stop(self) -> None:
         """Stop it, if it runs."""

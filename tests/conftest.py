@@ -15,6 +15,7 @@ from httpx._transports import default as httpx_transports
 
 from tests import browser, database
 from tests.contract.counting import pytest_terminal_summary  # noqa: F401  (a hook)
+from tests.contract.servers import keycloak_process  # noqa: F401  (one for the contract and the journeys)
 
 # Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
 hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)

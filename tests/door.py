@@ -20,8 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import requests
 
-from apps.core import clock
-from tests.sandbox.keycloak_fixture import PASSWORD, Browser, Standin, query_of
+from tests.contract.servers import Server
+from tests.sandbox.keycloak_fixture import PASSWORD, Browser, query_of
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -29,10 +29,8 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 class Door:
     """The product `slug`: its sessions by cookie, and the logins under way by state."""
 
-    def __init__(self, keycloak: Standin, slug: str) -> None:
-        self.keycloak, self.slug = keycloak, slug
-        (client,) = keycloak.call("GET", f"/clients?clientId={slug}", client="frontdesk-doctor").json()
-        self.url = client["attributes"]["backchannel.logout.url"].removesuffix("/backchannel-logout")
+    def __init__(self, keycloak: Server, slug: str) -> None:
+        self.keycloak, self.slug, self.url = keycloak, slug, keycloak.told.url(slug)
         self.sessions: dict[str, dict[str, Any]] = {}
         self.started: dict[str, tuple[str, str]] = {}
         self.logouts = 0
@@ -104,20 +102,20 @@ class Door:
         self.logouts += 1
 
     def believe(self, token: str) -> dict[str, Any]:
-        """The claims of a token that Keycloak signed for this product, and that is not over by the world's clock."""
+        """The claims of a token that Keycloak signed for this product, and that is not over by Keycloak's clock."""
         keys = requests.get(f"{self.keycloak.oidc}/certs", timeout=10).json()
         key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
         said: dict[str, Any] = jwt.decode(
             token, key, ["RS256"], audience=self.slug, issuer=self.keycloak.issuer,
             options={"verify_exp": False, "verify_iat": False},
         )  # fmt: skip
-        assert said["iat"] - 5 <= clock.timestamp() < said["exp"]
+        assert said["iat"] - 5 <= self.keycloak.now() < said["exp"]
         return said
 
 
 @contextmanager
-def door(keycloak: Standin, slug: str) -> Iterator[Door]:
-    """The product, open at the address its client has in the realm."""
+def door(keycloak: Server, slug: str) -> Iterator[Door]:
+    """The product, open at the address its client has in the realm; meanwhile the contract does not listen there."""
     product = Door(keycloak, slug)
 
     class Requests(BaseHTTPRequestHandler):
@@ -150,10 +148,11 @@ def door(keycloak: Standin, slug: str) -> Iterator[Door]:
             """Quiet."""
 
     address = urlsplit(product.url)
-    server = ThreadingHTTPServer((address.hostname or "", address.port or 0), Requests)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield product
-    finally:
-        server.shutdown()
-        server.server_close()
+    with keycloak.told.making_room(slug):
+        server = ThreadingHTTPServer((address.hostname or "", address.port or 0), Requests)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield product
+        finally:
+            server.shutdown()
+            server.server_close()

@@ -365,10 +365,8 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
     ]
     # An endpoint that is never called, so that Stripe lists its events as not delivered.
     command += ["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", SECRET]
-    # Where the hosted products of tests/door.py are; Keycloak's back channel reaches them there.
-    doors = {f"{name}_URL": f"http://127.0.0.1:{free_port()}" for name in ("NEXTCLOUD", "VAULTWARDEN")}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | doors, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -391,7 +389,7 @@ def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pyt
     world = World(url)
     world.standin.control("reset")
     world.shop.webhooks("drop")
-    _point_at(settings, url, clock_file)
+    point_at(settings, url, clock_file)
     monkeypatch.setattr(stripe, "api_base", f"{url}/stripe")  # dj-stripe's own calls; there should be none
     _listen(world, monkeypatch)
     stripe_client.client.cache_clear()
@@ -409,7 +407,7 @@ def world(empty_world: World, db: None) -> World:
     return empty_world
 
 
-def _point_at(settings: Any, url: str, clock_file: Path) -> None:
+def point_at(settings: Any, url: str, clock_file: Path) -> None:
     """Settings as an operator would write them for this sandbox."""
     settings.CLOCK_OFFSET_FILE = str(clock_file)
     settings.KEYCLOAK_SERVER_URL = f"{url}/keycloak"

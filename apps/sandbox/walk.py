@@ -26,9 +26,9 @@ GOOD_CARD = {"card": "4242424242424242", "exp": "12/45", "cvc": "123", "name": "
 class Walk:
     """One customer, one member of staff, and the sandbox that plays the world around them."""
 
-    def __init__(self, site: str, sandbox: str, keycloak: str = "") -> None:
+    def __init__(self, site: str, sandbox: str, keycloak: str = "", realm: str = "frontdesk") -> None:
         self.site, self.sandbox = site, sandbox
-        self.keycloak_url = keycloak or f"{sandbox}/keycloak"
+        self.keycloak_url, self.realm = keycloak or f"{sandbox}/keycloak", realm
         self.username = f"wanda-{secrets.token_hex(4)}"
         self.email = f"{self.username}@example.org"
         self.customer, self.staff = Browser(site), Browser(site)
@@ -229,11 +229,11 @@ class Walk:
             "client_id": "frontdesk-sync",
             "client_secret": "dev-only-sync-secret",
         }
-        url = f"{self.keycloak_url}/realms/frontdesk/protocol/openid-connect/token"
+        url = f"{self.keycloak_url}/realms/{self.realm}/protocol/openid-connect/token"
         while True:
             token = self.world.post(url, data=form).json()["access_token"]
             answer = self.world.get(
-                f"{self.keycloak_url}/admin/realms/frontdesk/{path}",
+                f"{self.keycloak_url}/admin/realms/{self.realm}/{path}",
                 params=query,
                 headers={"Authorization": f"Bearer {token}"},
             )

@@ -6,12 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import stripe
 
+from apps.billing import stripe_client
+from apps.core import clock
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity
-from config import keycloak_server
+from tests import world as worlds
 from tests.contract import counting, servers
+from tests.contract.proxy import Proxy
 from tests.contract.servers import Server
+from tests.world import World
 
 BOTH = [pytest.param("standin"), pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak"))]
 
@@ -33,16 +38,8 @@ def _elsewhere(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def standin_server() -> Iterator[Server]:
-    with servers.standin() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def keycloak_process() -> Iterator[Server]:
-    if reason := keycloak_server.available():
-        pytest.skip(reason)
-    with servers.keycloak() as server:
+def standin_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.standin(tmp_path_factory.mktemp("standin") / "clock") as server:
         yield server
 
 
@@ -66,8 +63,43 @@ def point_at(server: Server, settings: object) -> None:
     """Settings as an operator would write them for this server."""
     settings.KEYCLOAK_SERVER_URL = server.keycloak
     settings.KEYCLOAK_REALM = server.realm
+    settings.KEYCLOAK_ISSUER = server.issuer
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
     settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
+    module.forget_clients()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """Trouble on the way between our client and the Keycloak of `world`."""
+    made = Proxy(server.keycloak)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def world(server: Server, proxy: Proxy, settings: Any, monkeypatch: pytest.MonkeyPatch, db: None) -> Iterator[World]:
+    """The world with this Keycloak in it, and our client behind the proxy.
+
+    Its clock moves the application and Stripe, and the stand-in; a real Keycloak keeps the system's time.
+    """
+    made = World(server.url)
+    made.standin = server
+    made.shop.webhooks("drop")
+    worlds.point_at(settings, server.url, server.clock)
+    point_at(server, settings)
+    settings.KEYCLOAK_SERVER_URL = proxy.url
+    monkeypatch.setattr(stripe, "api_base", f"{server.url}/stripe")
+    stripe_client.client.cache_clear()
+    module.forget_clients()
+    made.skip()
+    made.open_shop()
+    made.skip()
+    yield made
+    if clock.offset_seconds():
+        server.control("reset")  # back to the present
+    server.forget_bearers()
+    stripe_client.client.cache_clear()
     module.forget_clients()
 
 

@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, override
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin
 
+import pytest
 import requests
 
 from config import keycloak_server
@@ -27,13 +29,19 @@ class Told:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, float]] = []
+        self.ports = {client: free_port() for client in ("web", "nextcloud", "vaultwarden")}
+        self.ears = {client: self._ear(client) for client in self.ports}
+
+    def url(self, client: str) -> str:
+        return f"http://127.0.0.1:{self.ports[client]}"
+
+    def _ear(self, client: str) -> http.server.ThreadingHTTPServer:
         calls = self.calls
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                token = parse_qs(body)["logout_token"][0]
-                calls.append((urlsplit(self.path).path.split("/")[1], token, time.monotonic()))
+                calls.append((client, parse_qs(body)["logout_token"][0], time.monotonic()))
                 self.send_response(200)
                 self.end_headers()
 
@@ -41,13 +49,26 @@ class Told:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.ports[client]), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return server
+
+    @contextlib.contextmanager
+    def making_room(self, client: str) -> Iterator[None]:
+        """Nobody listens at the client's address meanwhile: a door of its own stands there (tests/door.py)."""
+        self._deafen(client)
+        try:
+            yield
+        finally:
+            self.ears[client] = self._ear(client)
+
+    def _deafen(self, client: str) -> None:
+        self.ears[client].shutdown()
+        self.ears[client].server_close()
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        for client in self.ears:
+            self._deafen(client)
 
     def of(self, user_id: str, *, count: int, seconds: float = 5) -> list[tuple[str, str, float]]:
         """The calls about one person, once there are `count` of them; what there is after `seconds` otherwise."""
@@ -62,16 +83,16 @@ class Told:
 class Server(Standin):
     """A Keycloak, real or not, with our realm, the inbox of its mails, and the ears of its clients."""
 
-    def __init__(self, sandbox: str, told: Told) -> None:
+    def __init__(self, sandbox: str, told: Told, clock: Path) -> None:
         super().__init__(sandbox)
-        self.told = told
+        self.told, self.clock = told, clock
         self.login = ("admin", "admin")
         self._bearers: dict[str, tuple[float, dict[str, str]]] = {}
 
     @property
     @override
     def nextcloud(self) -> dict[str, str]:
-        return {"client_id": "nextcloud", "redirect_uri": f"{self.told.url}/nextcloud/callback"}
+        return {"client_id": "nextcloud", "redirect_uri": f"{self.told.url('nextcloud')}/callback"}
 
     @override
     def bearer(self, client: str = "frontdesk-sync") -> dict[str, str]:
@@ -91,6 +112,14 @@ class Server(Standin):
 
     def forget_bearers(self) -> None:
         self._bearers.clear()
+
+    @property
+    def is_real(self) -> bool:
+        return not self.keycloak.startswith(self.url)
+
+    @override
+    def now(self) -> float:
+        return time.time() if self.is_real else super().now()
 
     def name(self) -> str:
         """A name nobody has."""
@@ -146,19 +175,20 @@ def values(told: Told, smtp_port: int) -> dict[str, str]:
     """What fills the realm file's placeholders, on both servers."""
     return {
         "FRONTDESK_URL": APP,
-        "FRONTDESK_BACKCHANNEL_URL": f"{told.url}/web",
-        "NEXTCLOUD_URL": f"{told.url}/nextcloud",
-        "VAULTWARDEN_URL": f"{told.url}/vaultwarden",
+        "FRONTDESK_BACKCHANNEL_URL": told.url("web"),
+        "NEXTCLOUD_URL": told.url("nextcloud"),
+        "VAULTWARDEN_URL": told.url("vaultwarden"),
         "KC_SMTP_HOST": "127.0.0.1",
         "KC_SMTP_PORT": str(smtp_port),
     }
 
 
 @contextlib.contextmanager
-def sandbox(environment: dict[str, str]) -> Iterator[str]:
-    """A sandbox with an SMTP port; its address."""
+def sandbox(environment: dict[str, str], clock: Path) -> Iterator[str]:
+    """A sandbox with an SMTP port, which writes its clock to a file; its address."""
     port = free_port()
     command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--smtp-port", environment["KC_SMTP_PORT"]]
+    command += ["--clock-file", str(clock)]
     process = subprocess.Popen(
         command,
         cwd=PROJECT,
@@ -182,19 +212,28 @@ def sandbox(environment: dict[str, str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def standin() -> Iterator[Server]:
+def standin(clock: Path) -> Iterator[Server]:
     """The sandbox's Keycloak."""
-    with contextlib.closing(Told()) as told, sandbox(values(told, free_port())) as url:
-        yield Server(url, told)
+    with contextlib.closing(Told()) as told, sandbox(values(told, free_port()), clock) as url:
+        yield Server(url, told, clock)
 
 
 @contextlib.contextmanager
-def keycloak() -> Iterator[Server]:
-    """A real one, mailing into a sandbox."""
+def keycloak(clock: Path) -> Iterator[Server]:
+    """A real one, mailing into a sandbox. It keeps the system's time, whatever the sandbox's clock says."""
     with contextlib.closing(Told()) as told:
         given = values(told, free_port())
-        with sandbox(given) as url, keycloak_server.running(given) as real:
-            server = Server(url, told)
+        with sandbox(given, clock) as url, keycloak_server.running(given) as real:
+            server = Server(url, told, clock)
             server.at(real.url, real.realm)
             server.login = (real.username, real.password)
             yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one real Keycloak of a run: whoever asks for it is in the xdist_group `keycloak`."""
+    if reason := keycloak_server.available():
+        pytest.skip(reason)
+    with keycloak(tmp_path_factory.mktemp("keycloak") / "clock") as server:
+        yield server

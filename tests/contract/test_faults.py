@@ -2,57 +2,22 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import stripe
 
 from apps.access import overrides
 from apps.accounts.models import UserProfile
-from apps.billing import stripe_client
 from apps.core import clock, jobs
 from apps.core.models import Dependency, Job
 from apps.identity import keycloak as client
-from tests import world as worlds
 from tests.access.people import look
-from tests.contract.conftest import point_at
 from tests.contract.proxy import Proxy
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World
 
 ALIKE = {"kind": "sync_user_post_checkout"}
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    made = Proxy(server.keycloak)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(
-    server: Server, proxy: Proxy, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, db: None
-) -> Iterator[World]:
-    """The world with this Keycloak in it, and our client behind the proxy."""
-    made = World(server.url)
-    made.standin = server
-    made.shop.webhooks("drop")
-    worlds._point_at(settings, server.url, tmp_path / "no clock")
-    point_at(server, settings)
-    settings.KEYCLOAK_SERVER_URL = proxy.url
-    monkeypatch.setattr(stripe, "api_base", f"{server.url}/stripe")
-    stripe_client.client.cache_clear()
-    client.forget_clients()
-    made.skip()
-    made.open_shop()
-    made.skip()
-    yield made
-    server.forget_bearers()
-    stripe_client.client.cache_clear()
-    client.forget_clients()
 
 
 def name(server: Server) -> str:

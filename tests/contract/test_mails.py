@@ -107,8 +107,9 @@ class TestLink:
         assert send(server, user_id, UPDATE, client_id="frontdesk-web", redirect_uri=WELCOME).status_code == 204
         link, browser = server.mail(f"{name}@")["links"][0], Browser()
         page = server.follow(browser, browser("GET", link))
-        if "kc-passwd-update-form" not in page.text:  # a page with a link in between
-            page = server.follow(browser, browser("GET", server.onward(page)))
+        assert "Perform the following action(s)" in page.text  # a page in between, for scanners that open every link
+        assert "kc-passwd-update-form" not in page.text
+        page = server.follow(browser, browser("GET", server.onward(page)))
         short = browser("POST", action(page), data={"password-new": "short", "password-confirm": "short"})
         assert "Invalid password: minimum length 12." in short.text
         done = browser("POST", action(short), data={"password-new": PASSWORD, "password-confirm": PASSWORD})

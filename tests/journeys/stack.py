@@ -6,29 +6,43 @@
         page = visit(width=1440)
         page.goto(f"{stack.site}/onboarding/")
 
+With `pytestmark = [pytest.mark.browser, BOTH]` a test runs twice: on the stand-in, and on a stack whose Keycloak is real.
 Web, worker and sandbox are real processes on free ports; the database is one of its own on the tests' server.
 """
 
+import contextlib
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, override
 
 import pytest
 import requests
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect
 from psycopg import sql
 
+from apps.sandbox.walk import Walk
+from config import keycloak_realm
 from config.demo import Demo
+from config.demo_keycloak import RealKeycloak
 from tests import prepared
+from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import free_port
 
 PATIENCE_SECONDS = 60
 STAFF, PASSWORD = "admin.ada", "correct horse battery"
 expect.set_options(timeout=20_000)  # the machine may be busy
+BOTH = pytest.mark.parametrize(
+    "stack",
+    [
+        pytest.param("standin", marks=pytest.mark.xdist_group("stack")),
+        pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak")),
+    ],
+    indirect=True,
+)
 
 
 class Stack(Demo):
@@ -49,57 +63,110 @@ class Stack(Demo):
         """The six digits that prove a mailbox."""
         return re.findall(r"\b\d{6}\b", self.mail(to, "code")["text"])[0]
 
+    def walk_of_somebody(self) -> Walk:
+        """Somebody new, who walks over HTTP."""
+        return Walk(self.site, self.sandbox, self.env["KEYCLOAK_SERVER_URL"], self.env["KEYCLOAK_REALM"])
+
+
+class RealmOfOurs(RealKeycloak):
+    """The run's one real Keycloak, in which this stack has a realm of its own."""
+
+    def __init__(self, server: Server, site: str) -> None:
+        super().__init__(folder=Path("/nowhere"), port=0, site=site)
+        self.server, self.mail_port = server, free_port()
+        self.values["KC_SMTP_PORT"] = str(self.mail_port)
+
+    @property
+    @override
+    def ports(self) -> tuple[int, ...]:
+        return (self.mail_port,)
+
+    @override
+    def made_for_others(self) -> bool:
+        return False
+
+    @override
+    def start(self, *, clock: Path) -> dict[str, str]:
+        at = self.server.keycloak, self.server.login
+        realm = keycloak_realm.make(*at, self.values)
+        self._running.callback(keycloak_realm.remove, *at, realm)
+        return {"KEYCLOAK_SERVER_URL": self.server.keycloak, "KEYCLOAK_REALM": realm}
+
+
+@pytest.fixture
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """The demo on the stand-in; for tests that are marked BOTH also on a real Keycloak."""
+    found: Stack = request.getfixturevalue(f"{getattr(request, 'param', 'standin')}_stack")
+    return found
+
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The demo with its data in a temporary folder; stopped, and its database dropped, at the end."""
-    name = f"test_frontdesk_{os.environ[prepared.RUN]}_stack"
+def standin_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running("stack", tmp_path_factory.mktemp("stack")) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def keycloak_stack(tmp_path_factory: pytest.TempPathFactory, keycloak_process: Server) -> Iterator[Stack]:
+    with running("real", tmp_path_factory.mktemp("real"), keycloak_process) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def running(name: str, data: Path, keycloak: Server | None = None) -> Iterator[Stack]:
+    """The demo with its data in `data`; stopped, and its database dropped, at the end."""
+    database = f"test_frontdesk_{os.environ[prepared.RUN]}_{name}"
     with prepared.connect() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(os.environ[prepared.TEMPLATE])
+            sql.Identifier(database), sql.Identifier(os.environ[prepared.TEMPLATE])
         ))  # fmt: skip
-    database = {
-        key: os.environ[key] for key in ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD")
-    }
-    running = Stack(
-        data=tmp_path_factory.mktemp("stack"),
-        port=free_port(),
-        sandbox_port=free_port(),
-        database=database | {"POSTGRES_DB": name},
-    )
+    where = {key: os.environ[key] for key in ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD")}
+    where["POSTGRES_DB"] = database
+    one = Stack(data=data, port=free_port(), sandbox_port=free_port(), database=where)
+    if keycloak is not None:
+        one.keycloak = RealmOfOurs(keycloak, one.site)
     try:
-        running.claim()
-        running.start()
-        yield running
+        one.claim()
+        one.start()
+        yield one
     finally:
-        running.stop()
+        one.stop()
         with prepared.connect() as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 @dataclass
 class Complaints:
-    """Everything a browser says is wrong with our pages: errors, broken rules (CSP), requests that fail."""
+    """Everything a browser says is wrong with our pages: errors, broken rules (CSP), requests that fail.
 
+    A real Keycloak's own pages are not ours: what they say (`not_ours` is how their addresses begin) is not heard.
+    """
+
+    not_ours: str = ""
     found: list[str] = field(default_factory=list)
 
     def listen(self, context: BrowserContext) -> None:
         context.on("console", self._console)
-        context.on("weberror", lambda error: self.found.append(f"exception: {error.error}"))
+        context.on("weberror", lambda error: self._say(error.page.url, f"exception: {error.error}"))
         context.on("requestfailed", self._failed)
         context.on("response", self._answered)
 
+    def _say(self, url: str, what: str) -> None:
+        if not (self.not_ours and url.startswith(self.not_ours)):
+            self.found.append(what)
+
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.found.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+            url = message.location.get("url", "")
+            self._say(url, f"{message.type}: {message.text} ({url})")
 
     def _failed(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # the browser's own doing, when a page is left
-            self.found.append(f"failed: {request.method} {request.url} {request.failure}")
+            self._say(request.url, f"failed: {request.method} {request.url} {request.failure}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
-            self.found.append(f"answered {response.status}: {response.request.method} {response.url}")
+            self._say(response.url, f"answered {response.status}: {response.request.method} {response.url}")
 
 
 class Visit(Protocol):
@@ -109,9 +176,9 @@ class Visit(Protocol):
 
 
 @pytest.fixture
-def visit(new_context: Callable[..., BrowserContext]) -> Iterator[Visit]:
+def visit(new_context: Callable[..., BrowserContext], stack: Stack) -> Iterator[Visit]:
     """At the end of the test none of the browsers may have had anything to complain about."""
-    complaints = Complaints()
+    complaints = Complaints(stack.env["KEYCLOAK_SERVER_URL"] if stack.keycloak else "")
 
     def open_browser(*, width: int, height: int = 900, dark: bool = False) -> Page:
         context = new_context(
@@ -148,8 +215,7 @@ class Album:
 
 @pytest.fixture
 def album(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Album:
-    """Named after the test."""
-    return Album(
-        Path(pytestconfig.getoption("--output")).absolute(),
-        request.node.name.removeprefix("test_").split("[")[0],
-    )
+    """Named after the test; those on a real Keycloak say so."""
+    name = request.node.name.removeprefix("test_").split("[")[0]
+    real = request.getfixturevalue("stack").keycloak
+    return Album(Path(pytestconfig.getoption("--output")).absolute(), f"real-{name}" if real else name)

@@ -6,16 +6,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.keycloak_pages import LoginPage
+from tests.journeys.stack import BOTH, Album, Stack, Visit
 
 KEY = "sk_test_sandbox00000000000000000000"
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.browser, BOTH]
 
 
 @pytest.fixture
 def canceled(stack: Stack) -> Walk:
     """Somebody who signed up, paid, logged in, and whose subscription was then ended at once."""
-    walk = Walk(stack.site, stack.sandbox)
+    walk = stack.walk_of_somebody()
     walk.sign_up()
     walk.gets_account()
     walk.log_in()
@@ -62,9 +63,7 @@ def test_a_canceled_customer_comes_back_to_the_same_instance(
     heading(page, "Your account is open")
     album.take(page, "open")
     page.get_by_role("main").get_by_role("link", name="Log in").click()
-    page.get_by_label("Username or email").fill(canceled.username)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign In").click()
+    LoginPage(page).sign_in(canceled.username, PASSWORD)
     expect(page.get_by_role("link", name=re.compile("Nextcloud")).first).to_be_visible()
     album.take(page, "dashboard")
     assert canceled.places

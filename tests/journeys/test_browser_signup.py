@@ -6,9 +6,10 @@ import secrets
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.keycloak_pages import LoginPage, PasswordPage
+from tests.journeys.stack import BOTH, Album, Stack, Visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.browser, BOTH]
 PASSWORD = "a long walk in the park"
 
 
@@ -94,23 +95,21 @@ def becomes_ready(page: Page, name: str) -> None:
 
 
 def set_password(page: Page, stack: Stack, email: str, album: Album) -> None:
-    page.goto(stack.mail(email, "Update Your Account")["links"][0])
-    if page.get_by_role("button", name="Click here to proceed").is_visible():
-        page.get_by_role("button", name="Click here to proceed").click()
-    heading(page, "Update password")
-    page.get_by_label("New password").fill(PASSWORD)
-    page.get_by_label("Confirm password").fill(PASSWORD)
+    """The link of Keycloak's mail, and what is behind it."""
+    at_keycloak = PasswordPage(page)
+    at_keycloak.open(stack.mail(email, "Update Your Account")["links"][0])
+    at_keycloak.fill(PASSWORD)
     album.take(page, "keycloak-password")
-    page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_role("heading", level=1)).not_to_have_text("Update password")
+    at_keycloak.submit()
     album.take(page, "keycloak-password-done")
 
 
-def log_in(page: Page, username: str, password: str = PASSWORD) -> None:
-    heading(page, "Sign in to your account")
-    page.get_by_label("Username or email").fill(username)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign In").click()
+def log_in(page: Page, username: str, album: Album) -> None:
+    """Unless setting the password was a login too."""
+    at_keycloak = LoginPage(page)
+    if at_keycloak.is_shown():
+        album.take(page, "keycloak-login")
+        at_keycloak.sign_in(username, PASSWORD)
 
 
 def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visit, album: Album) -> None:
@@ -131,9 +130,7 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
 
     set_password(page, stack, email, album)
     page.goto(f"{stack.site}/")
-    if page.get_by_role("heading", name="Sign in to your account").is_visible():
-        album.take(page, "keycloak-login")
-        log_in(page, username)
+    log_in(page, username, album)
     heading(page, "Hello, Wanda")
     apps = page.get_by_role("region", name="Your apps")
     expect(apps.get_by_role("heading", name="Nextcloud")).to_be_visible()
@@ -159,7 +156,7 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
     page.wait_for_load_state()
     album.take(page, "logged-out")
     page.goto(f"{stack.site}/dashboard/")
-    heading(page, "Sign in to your account")  # Keycloak asks again: its session is over too
+    expect(LoginPage(page).title).to_be_visible()  # Keycloak asks again: its session is over too
     album.take(page, "keycloak-login-again")
 
 
@@ -175,8 +172,6 @@ def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Albu
     album.take(page, "success")
     set_password(page, stack, email, album)
     page.goto(f"{stack.site}/dashboard/")
-    if page.get_by_role("heading", name="Sign in to your account").is_visible():
-        album.take(page, "keycloak-login")
-        log_in(page, username)
+    log_in(page, username, album)
     heading(page, "Hello, Milo")
     album.take(page, "dashboard")

@@ -61,6 +61,10 @@ class Standin:
     def control(self, name: str, **wish: Any) -> requests.Response:
         return requests.post(f"{self.url}/control/{name}", json=wish, timeout=30)
 
+    def now(self) -> float:
+        """What time it is at the Keycloak."""
+        return float(requests.get(f"{self.url}/control/clock", timeout=10).json()["now"])
+
     def fault(self, mode: str, *, peer: str = "keycloak", **rest: Any) -> None:
         assert self.control("faults", peer=peer, mode=mode, **rest).status_code == 200
 

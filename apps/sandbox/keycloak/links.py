@@ -1,5 +1,6 @@
 """The pages behind the links in mails (set a password, verify an e-mail address) and the page that asks for such a mail."""
 
+import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -14,27 +15,38 @@ EXPIRED = "Action expired. Please continue with login now."
 
 @page
 def action_token(request: HttpRequest) -> HttpResponse:
-    """GET or POST /login-actions/action-token?key=…: shows what the link is for; POST does it, once."""
+    """/login-actions/action-token?key=…: first a page that says what the link is for, then, by its link, the action, once.
+
+    Mail scanners that open every link stop at the first page. Links for a forgotten password have none (seen on 26.7.3).
+    """
     key = request.GET.get("key", "")
     said = actions.read(key)
     user = people.find(said["sub"]) if said else None
     if said is None or user is None:
         raise PageError(EXPIRED)
-    here = redirects.with_query(f"{realm.url()}/login-actions/action-token", key=key)
+    here = redirects.with_query(
+        f"{realm.url()}/login-actions/action-token",
+        key=key,
+        client_id=said["azp"],
+        tab_id=request.GET.get("tab_id", "") or secrets.token_urlsafe(8),
+    )
+    if said["typ"] != "reset-credentials" and "tab_id" not in request.GET:
+        return show(request, "confirm", {"onward": here, **_question(said)})
     if "UPDATE_PASSWORD" in said["rqac"]:
         error = login.new_password(request, user) if request.method == "POST" else ""
         if error or request.method != "POST":
             return login.password_page(request, user, action=here, error=error)
-    elif request.method != "POST":
-        return show(request, "confirm", {"action": here, "title": _question(said)})
     return _done(request, said, user)
 
 
-def _question(said: Row) -> str:
+def _question(said: Row) -> Row:
+    """What the page in between says."""
     if said["typ"] == "verify-email":
-        return f"Confirm validity of email address {said['eml']}."
+        title, words = "Email address validation", f"Confirm validity of e-mail address {said['eml']}."
+        return {"title": title, "message": words}
+    title = "Perform the following action(s)"
     names = ", ".join(actions.TITLES.get(action, action) for action in said["rqac"])
-    return f"Perform the following action(s): {names}"
+    return {"title": title, "message": f"{title}: {names}"}
 
 
 def _done(request: HttpRequest, said: Row, user: Row) -> HttpResponse:
@@ -43,15 +55,11 @@ def _done(request: HttpRequest, said: Row, user: Row) -> HttpResponse:
     actions.proven(user)
     user["requiredActions"] = [a for a in user["requiredActions"] if a not in said["rqac"]]
     client = realm.client(said["azp"])
-    verified = said["typ"] == "verify-email"
-    return show(
-        request,
-        "message",
-        {
-            "title": "Your email address has been verified." if verified else "Your account has been updated.",
-            "back": said["reduri"] or (redirects.home(client) if client else ""),
-        },
-    )
+    title, words = "Account updated", "Your account has been updated."
+    if said["typ"] == "verify-email":
+        title, words = "Email address verified", "Your email address has been verified."
+    back = said["reduri"] or (redirects.home(client) if client else "")
+    return show(request, "message", {"title": title, "message": words, "back": back})
 
 
 @page

@@ -1,4 +1,7 @@
-"""Who gets in at a hosted product is exactly who should: seen from the product's own door, which knows only Keycloak."""
+"""Who gets in at a hosted product is exactly who should: seen from the product's own door, which knows only Keycloak.
+
+On a real Keycloak the rehearsal's clock moves Stripe and Frontdesk; Keycloak and the product stay in the present.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -28,12 +31,10 @@ def vaultwarden(world: World) -> Iterator[Door]:
         yield one
 
 
-def subscriber(world: World, name: str = "dana", **basket: int) -> UserProfile:
+def subscriber(world: World, **basket: int) -> UserProfile:
     """Somebody who pays and has set a password."""
-    profile = world.subscriber(name, **basket)
+    profile = world.subscriber(world.standin.name(), **basket)
     world.standin.set_password(profile.keycloak_id or "")
-    stored = world.account(profile)
-    world.admin("PUT", f"/users/{profile.keycloak_id}", json=stored | {"requiredActions": []})
     return profile
 
 
@@ -47,27 +48,27 @@ def seat(profile: UserProfile, product: str) -> str:
 
 
 def test_who_pays_gets_in_to_the_instance_of_the_seat(world: World, nextcloud: Door) -> None:
-    dana, erik = subscriber(world, "dana"), subscriber(world, "erik")
+    dana, erik = subscriber(world), subscriber(world)
     assert enters(nextcloud, dana) == seat(dana, "nextcloud")
     assert enters(nextcloud, erik) == seat(erik, "nextcloud")
     assert seat(dana, "nextcloud") != seat(erik, "nextcloud")  # the emptier one is chosen
-    assert nextcloud.enter(Browser(), "dana", "a wrong password") is None
+    assert nextcloud.enter(Browser(), dana.user.username, "a wrong password") is None
     assert nextcloud.enter(Browser(), "stranger.stan") is None  # known to Keycloak, nobody's customer
     assert nextcloud.enter(Browser(), "support.sam") is None  # staff are not customers
 
 
 def test_who_has_not_paid_yet_is_unknown(world: World, nextcloud: Door) -> None:
-    world.signup("dana")
-    assert nextcloud.enter(Browser(), "dana") is None
+    signup = world.signup(world.standin.name())
+    assert nextcloud.enter(Browser(), signup.username) is None
 
 
 def test_an_add_on_opens_its_door_until_it_is_dropped(world: World, nextcloud: Door, vaultwarden: Door) -> None:
-    erik = subscriber(world, "erik")
+    erik = subscriber(world)
     assert enters(vaultwarden, erik) is None
-    dana = subscriber(world, "dana", personal=1, vaultwarden=1)
+    dana = subscriber(world, personal=1, vaultwarden=1)
     browser = Browser()
-    assert vaultwarden.enter(browser, "dana") == "vaultwarden-1"
-    assert nextcloud.enter(browser, "dana") == seat(dana, "nextcloud")  # single sign-on: no second password
+    assert vaultwarden.enter(browser, dana.user.username) == "vaultwarden-1"
+    assert nextcloud.enter(browser, dana.user.username) == seat(dana, "nextcloud")  # single sign-on: no second password
     addon = next(
         line for line in world.stripe_state(dana)["items"]["data"] if line["price"]["id"] == world.price("vaultwarden")
     )
@@ -83,7 +84,7 @@ def test_a_failed_payment_shuts_every_door_at_once_and_the_repair_opens_them(wor
     browser, place = Browser(), seat(dana, "nextcloud")
     world.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")
     world.pass_time(days=32)
-    assert nextcloud.enter(browser, "dana") == place  # nothing of it has been heard yet
+    assert nextcloud.enter(browser, dana.user.username) == place  # nothing of it has been heard yet
     world.deliver()
     assert world.state(dana).access == "suspended"
     assert nextcloud.thrown_out(browser)  # the session it had is over too
@@ -117,8 +118,8 @@ def test_canceled_then_recovering_then_back(world: World, nextcloud: Door) -> No
 def test_a_hold_shuts_the_door_on_who_pays_and_ends_what_is_open(world: World, nextcloud: Door) -> None:
     dana = subscriber(world)
     laptop, phone = Browser(), Browser()
-    assert nextcloud.enter(laptop, "dana")
-    assert nextcloud.enter(phone, "dana")
+    assert nextcloud.enter(laptop, dana.user.username)
+    assert nextcloud.enter(phone, dana.user.username)
     hold = overrides.hold(profile=dana, **BY)
     world.work()
     assert nextcloud.thrown_out(laptop)
