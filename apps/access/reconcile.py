@@ -5,6 +5,7 @@ person again. Runs as the job `reconcile`, one at a time per person, with no tra
 """
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -61,13 +62,16 @@ def enqueue(profile: UserProfile, *, reason: str) -> None:
 
 
 @transaction.atomic
-def enqueue_known(profile_ids: list[int], *, reason: str) -> None:
-    """`enqueue` for many people who have been looked at before: two statements, however many they are."""
+def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
+    """`enqueue` for many people: four statements at most, however many they are."""
     UserProfile.objects.filter(pk__in=profile_ids).update(
         desired_generation=F("desired_generation") + 1,
         pending_since=known.first_of(F("pending_since"), clock.now()),
     )
-    jobs.defer_many(KIND, {str(pk): lane(pk) for pk in profile_ids}, reason=reason)
+    never = set(UserProfile.objects.filter(pk__in=profile_ids, synced_at=None).values_list("pk", flat=True))
+    for kind, people in ((FIRST_KIND, never), (KIND, set(profile_ids) - never)):
+        if people:
+            jobs.defer_many(kind, {str(pk): lane(pk) for pk in sorted(people)}, reason=reason)
 
 
 def preview(profile: UserProfile) -> Preview:
