@@ -8,7 +8,6 @@ from apps.access.policy import Decision
 from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.core import clock
-from apps.core.models import Job
 from apps.instances.models import Seat
 
 
@@ -29,11 +28,7 @@ def losing(profile_ids: Collection[int]) -> list[int]:
 
 def _looked_at_anyway(profile_ids: Collection[int]) -> list[int]:
     waiting = UserProfile.objects.filter(pk__in=profile_ids, pending_since__isnull=False).values_list("pk", flat=True)
-    looks = Job.objects.filter(
-        kind__in=[reconcile.KIND, reconcile.FIRST_KIND],
-        key__in=[str(pk) for pk in waiting],
-        state__in=[Job.State.QUEUED, Job.State.RUNNING],
-    )
+    looks = reconcile.under_way().filter(key__in=[str(pk) for pk in waiting])
     return [int(key) for key in looks.values_list("key", flat=True)]
 
 
