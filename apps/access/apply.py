@@ -21,15 +21,20 @@ from apps.instances import allocation
 from apps.instances.models import Instance, Seat
 
 
-def apply(profile: UserProfile, plan: tuple[Step, ...]) -> None:
-    """Do every step in order. A product without room does not stop the rest; it is raised at the end (NeedsOperator)."""
+def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> None:
+    """Do every step in order; each that is done is added to `done`, also when a later one fails.
+
+    A product without room does not stop the rest; it is raised at the end (NeedsOperator).
+    """
     full: list[str] = []
     for step in plan:
         if isinstance(step, steps.AssignSeat):
             if not _assign(profile, step.product):
                 full.append(step.product)
+                continue
         else:
             STEPS[type(step)](profile, step)
+        done.append(step)
     if full and all(isinstance(step, steps.AssignSeat) for step in plan):
         # Nothing else is left to do: the paid app without a place needs somebody to make room.
         raise NeedsOperator(

@@ -12,10 +12,11 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import drift, gauges, reconcile, signups, watches
+        from apps.access import drift, gauges, reconcile, runs, signups, watches
 
         drift.register()
         gauges.register()
         reconcile.register()
+        runs.register()
         signups.register()
         watches.register()

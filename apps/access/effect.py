@@ -15,16 +15,15 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest
 
 from apps.access import facts as known
-from apps.access import reconcile
+from apps.access import many, reconcile
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
+from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.billing import catalogue as billing
-from apps.billing.comparison import GIVES_ACCESS, MASS_FLOOR, MASS_SHARE
-from apps.billing.models import Subscription
 from apps.billing.subscriptions import SubscriptionState
 from apps.catalog.entitlements import NOTHING, Entitlements
-from apps.core import clock, jobs
+from apps.core import clock
 from apps.instances.allocation import WAITS
 from apps.instances.models import Instance, Seat, SeatWait
 
@@ -86,12 +85,12 @@ class Effect:
     @property
     def limit(self) -> int:
         """How many may lose something without staff typing that they mean it: the mass guard's meaning of many."""
-        return int(max(MASS_FLOOR, MASS_SHARE * self.subscribers))
+        return mass.limit(self.subscribers)
 
     @property
     def many(self) -> bool:
         """Whether more lose something than the limit."""
-        return self.lose > self.limit
+        return mass.too_many(self.lose, self.subscribers)
 
 
 def of(change: Change) -> Effect:
@@ -103,7 +102,7 @@ def of(change: Change) -> Effect:
     if not holders:
         return Effect()
     return tally(
-        _pairs(people, change), holders=holders, subscribers=_subscribers(), seats=_seats(people), free=_free()
+        _pairs(people, change), holders=holders, subscribers=mass.subscribers(), seats=_seats(people), free=_free()
     )
 
 
@@ -169,32 +168,21 @@ def _holders(change: Change) -> QuerySet[UserProfile] | None:
     if not products and not change.placed:
         return None
     paying = billing.paying_profiles(products, set(change.placed))
-    granted = _overrides().filter(products__in=products).values("profile_id")
+    granted = many.standing_overrides().filter(products__in=products).values("profile_id")
     return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
-
-
-def _overrides() -> QuerySet[AccessOverride]:
-    """What staff decided and what is not over."""
-    standing = AccessOverride.objects.filter(lifted_at=None)
-    return standing.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
 
 def _pairs(people: QuerySet[UserProfile], change: Change) -> dict[int, Pair]:
     """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
-    states = billing.of_customers(people.values("stripe_customer_id"))
-    rows = _overrides().filter(profile__in=people.values("pk")).prefetch_related("products")
-    overrides: dict[int, list[AccessOverride]] = {}
-    for row in rows:
-        overrides.setdefault(row.profile_id, []).append(row)
     bare = Facts(now=clock.now(), terms=known.terms())
     decided: dict[Any, Pair] = {}
     found: dict[int, Pair] = {}
-    for pk, customer in people.values_list("pk", "stripe_customer_id"):
-        mine, mine_too = [_nameless(one) for one in states.get(str(customer), [])], overrides.get(pk, [])
+    for pk, one in many.read(people).items():
+        mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
         alike = (tuple(mine), pk if mine_too else None)
         if alike not in decided:
             before = _with(bare, mine, mine_too, change.before)
-            after = _with(bare, [_moved(one, change.placed) for one in mine], mine_too, change.after)
+            after = _with(bare, [_moved(state, change.placed) for state in mine], mine_too, change.after)
             decided[alike] = (decide(before).entitlements, decide(after).entitlements)
         found[pk] = decided[alike]
     return found
@@ -213,17 +201,12 @@ def _moved(state: SubscriptionState, placed: Mapping[str, int]) -> SubscriptionS
     return replace(state, lines=tuple(lines))
 
 
-def _with(bare: Facts, states: list[SubscriptionState], rows: list[AccessOverride], given: Catalogue) -> Facts:
+def _with(bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: Catalogue) -> Facts:
     catalogue = dict(given)
     overrides: tuple[OverrideFact, ...] = tuple(known.override_fact(row, catalogue) for row in rows)
     return replace(
         bare, subscriptions=tuple(known.subscription_fact(one, catalogue) for one in states), overrides=overrides
     )
-
-
-def _subscribers() -> int:
-    """How many subscriptions give access now."""
-    return Subscription.objects.filter(status__in=GIVES_ACCESS).count()
 
 
 def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:
@@ -249,8 +232,4 @@ def _free() -> dict[str, int]:
 def look_at(profile_ids: tuple[int, ...], *, reason: str) -> None:
     """Ask for a look at each of these people, in batches; part of the caller's transaction."""
     for batch in batched(profile_ids, BATCH, strict=False):
-        fresh = UserProfile.objects.filter(pk__in=batch, synced_at=None).values_list("pk", flat=True)
-        first = set(fresh)
-        reconcile.enqueue_known([pk for pk in batch if pk not in first], reason=reason)
-        if first:  # their first look is waiting, or has failed; it is asked for by its own name
-            jobs.defer_many(reconcile.FIRST_KIND, {str(pk): reconcile.lane(pk) for pk in first}, reason=reason)
+        reconcile.enqueue_many(list(batch), reason=reason)

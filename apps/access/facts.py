@@ -44,7 +44,12 @@ def facts_of(profile: UserProfile) -> Facts:
 def _paying(profile: UserProfile) -> Span | None:
     """The time in which the person's open Checkout, if there is one, can end in a payment."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).order_by("-created_at").first()
-    if signup is None or signup.checkout_expires_at is None:
+    return paying_span(signup) if signup else None
+
+
+def paying_span(signup: Signup) -> Span | None:
+    """The time in which the Checkout of `signup` can end in a payment; None when it has no end yet."""
+    if signup.checkout_expires_at is None:
         return None
     return Span(signup.created_at, signup.checkout_expires_at + HOLD_MARGIN)
 

@@ -1,11 +1,13 @@
-"""What a look leaves behind: the profile's access columns, the timeline, and the mails a change of state calls for."""
+"""What a look leaves behind: the profile's columns, the timeline, the steps it took, and the mails a change calls for."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from apps.access.models import Drift
+from apps.access.models import Drift, Look, SyncResult
+from apps.access.plan import Step
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
@@ -69,8 +71,23 @@ def _tell_of_failed_payments(profile: UserProfile) -> None:
                 jobs.defer("notify_payment_failed", key, reason=f"{one.id} is {one.status}")
 
 
-def record_done(profile: UserProfile, generation: int) -> None:
-    """Note that the look asked for as `generation` was made so; newer ones stay pending."""
+def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *, ended: bool = False) -> list[str]:
+    """Keep what a try did beside what the tries before it did; returns the sentences of all of them.
+
+    A look that has ended is forgotten with the first step of the next.
+    """
+    last = Look.objects.filter(profile=profile).first()
+    before = last.steps if last and last.ended_at is None else []
+    steps = [*before, *(step.sentence for step in done)]
+    if steps or ended:
+        fields = {"generation": generation, "steps": steps, "ended_at": clock.now() if ended else None}
+        Look.objects.update_or_create(profile=profile, defaults=fields)
+    return steps
+
+
+@transaction.atomic
+def record_done(profile: UserProfile, generation: int, done: Sequence[Step]) -> None:
+    """Note that the look asked for as `generation` was made so, and by which steps; newer ones stay pending."""
     now = clock.now()
     UserProfile.objects.filter(pk=profile.pk).update(
         observed_generation=generation,
@@ -80,3 +97,7 @@ def record_done(profile: UserProfile, generation: int) -> None:
     # The look ended with an empty plan, so nothing that a plan would mend is different any more.
     standing = Drift.objects.filter(profile=profile, gone_at__isnull=True)
     standing.filter(kind__in=[Drift.Kind.ACCESS, Drift.Kind.DISABLED, Drift.Kind.DELETED]).update(gone_at=now)
+    steps = record_steps(profile, generation, done, ended=True)
+    waiting = SyncResult.objects.filter(profile=profile, outcome=SyncResult.Outcome.WAITING, generation__lte=generation)
+    outcome = SyncResult.Outcome.CHANGED if steps else SyncResult.Outcome.SAME
+    waiting.update(outcome=outcome, steps=steps, ended_at=now)

@@ -5,10 +5,11 @@ person again. Runs as the job `reconcile`, one at a time per person, with no tra
 """
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from apps.access import facts as known
 from apps.access import outcome
@@ -18,11 +19,13 @@ from apps.access.plan import Step, diff
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
-from apps.core.errors import RetryLater
+from apps.core.errors import RetryLater, WorkError
+from apps.core.models import Job
 from apps.core.states import AccessState
 
 KIND = "reconcile"
 FIRST_KIND = "sync_user_post_checkout"  # the specification's name for the looks until the first one was made so
+LOOKS = (KIND, FIRST_KIND)
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -61,13 +64,30 @@ def enqueue(profile: UserProfile, *, reason: str) -> None:
 
 
 @transaction.atomic
-def enqueue_known(profile_ids: list[int], *, reason: str) -> None:
-    """`enqueue` for many people who have been looked at before: two statements, however many they are."""
-    UserProfile.objects.filter(pk__in=profile_ids).update(
+def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
+    """`enqueue` for many people: four statements at most, however many they are."""
+    # In one order, so that two of these never wait for each other.
+    rows = UserProfile.objects.select_for_update().filter(pk__in=profile_ids).order_by("pk")
+    seen = dict(rows.values_list("pk", "synced_at"))
+    UserProfile.objects.filter(pk__in=seen).update(
         desired_generation=F("desired_generation") + 1,
         pending_since=known.first_of(F("pending_since"), clock.now()),
     )
-    jobs.defer_many(KIND, {str(pk): lane(pk) for pk in profile_ids}, reason=reason)
+    for kind in LOOKS:
+        lanes = {str(pk): lane(pk) for pk, at in seen.items() if (at is None) == (kind == FIRST_KIND)}
+        if lanes:
+            jobs.defer_many(kind, lanes, reason=reason)
+
+
+def under_way() -> QuerySet[Job]:
+    """The looks that run, are due or will be tried again; not those that only wait for a date."""
+    soon = Q(not_before__lte=clock.now()) | Q(attempts__gt=0) | ~Q(parked_on="")
+    return Job.objects.filter(Q(state=Job.State.RUNNING) | Q(state=Job.State.QUEUED) & soon, kind__in=LOOKS)
+
+
+def stopped() -> QuerySet[Job]:
+    """The looks that gave up or need an operator."""
+    return Job.objects.filter(kind__in=LOOKS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
 
 
 def preview(profile: UserProfile) -> Preview:
@@ -91,17 +111,22 @@ def reconcile(profile_id: str) -> None:
             not_before=decision.look_again_at,
             lane=lane(profile.pk),
         )
-    make_so(profile, decision)
-    outcome.record_done(profile, generation)
+    done: list[Step] = []
+    try:
+        make_so(profile, decision, done)
+    except WorkError:
+        outcome.record_steps(profile, generation, done)
+        raise
+    outcome.record_done(profile, generation, done)
 
 
-def make_so(profile: UserProfile, decision: Decision) -> None:
-    """Apply plans until one is empty, which is the read-back."""
+def make_so(profile: UserProfile, decision: Decision, done: list[Step]) -> None:
+    """Apply plans until one is empty, which is the read-back; what was done is added to `done`."""
     for _ in range(ROUNDS):
         plan = diff(decision, observe(profile))
         if not plan:
             return
-        apply(profile, plan)
+        apply(profile, plan, done=done)
     left = " ".join(step.sentence for step in diff(decision, observe(profile)))
     if left:
         raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")

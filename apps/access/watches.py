@@ -2,8 +2,9 @@
 
 from itertools import batched
 
-from apps.access import reconcile, signups
+from apps.access import losses, reconcile, signups
 from apps.access.models import Drift
+from apps.accounts import mass
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Job
@@ -11,7 +12,8 @@ from apps.instances import allocation
 
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
-BATCH = 1000
+NIGHTLY = "look_at_everybody"
+BATCH, SLICE = 1000, 5000
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
@@ -23,7 +25,7 @@ def register() -> None:
     mirror.on_session.append(session_changed)
     allocation.on_freed.append(seat_freed)
     jobs.register("sweep_access", sweep, every=SWEEP_SECONDS)
-    jobs.register("look_at_everybody", look_at_everybody, every=NIGHTLY_SECONDS)
+    jobs.register(NIGHTLY, look_at_everybody, every=NIGHTLY_SECONDS)
 
 
 def customer_changed(profile: UserProfile) -> None:
@@ -63,13 +65,34 @@ def _with_job(states: list[Job.State]) -> list[int]:
     return [int(key) for key in looks]
 
 
-def look_at_everybody(_key: str) -> None:
+def look_at_everybody(key: str) -> None:
     """Once a day: a look at each person with an account, so that whatever no event told is found.
 
-    In batches, so that the cost of asking stays small; who was never looked at waits already, and the sweep sees to it.
-    Who differs and was told to be left so by staff is left so.
+    In slices, each a job that names the next, so that its cost stays the same; who was never looked at waits already, and the
+    sweep sees to it. Who differs and was told to be left so by staff is left so. Who would lose access is looked at last, and
+    only when they are not too many: else raises NeedsOperator.
     """
+    if not key.isdecimal():
+        if _under_way():
+            return
+        mass.begin(NIGHTLY)
     people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
     people = people.exclude(pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), gone_at=None).values("profile"))
-    for batch in batched(people.values_list("pk", flat=True).iterator(), BATCH, strict=False):
-        reconcile.enqueue_known(list(batch), reason="nightly")
+    after = int(key) if key.isdecimal() else 0
+    found = list(people.filter(pk__gt=after).values_list("pk", flat=True)[:SLICE])
+    losing = losses.losing(found)
+    mass.gather(NIGHTLY, losing)
+    _ask(sorted({*found} - {*losing}))
+    if len(found) == SLICE:
+        jobs.defer(NIGHTLY, found[-1], reason="the next slice")
+    else:
+        _ask(mass.judge(NIGHTLY, job_key=key))
+
+
+def _ask(profile_ids: list[int]) -> None:
+    for batch in batched(profile_ids, BATCH, strict=False):
+        reconcile.enqueue_many(batch, reason="nightly")
+
+
+def _under_way() -> bool:
+    return Job.objects.filter(kind=NIGHTLY, state__in=OPEN, key__regex=r"^[0-9]+$").exists()

@@ -2,47 +2,47 @@
 
 Whoever differs, either way, is mirrored anew. The list is walked in slices of `PAGES` pages, newest subscription first, each
 slice a job of its own that names the next: cost and memory of a job stay the same however many subscribe, and a killed
-slice is done again by itself. A list that would take access from many is doubted, not believed.
+slice is done again by itself. A list that would take access from many is doubted, not believed: who would lose is mirrored
+last, when the whole list was seen, and only if they are few or staff have confirmed it (accounts/mass.py).
 """
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.billing.models import Subscription
 from apps.billing.stripe_client import calling_stripe
 from apps.core import jobs
-from apps.core.errors import NeedsOperator
+from apps.core.models import Job
 
 KIND = "compare_subscriptions"
 HOUR = 3600
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
-MASS_FLOOR, MASS_SHARE = 20, 0.05
 GIVES_ACCESS = frozenset({"active", "trialing"})
+MAY_GIVE_ACCESS = GIVES_ACCESS | {"past_due"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far the walk is: after which subscription, made when (Unix seconds), and how many would have lost access."""
+    """How far the walk is: after which subscription, made when (Unix seconds)."""
 
     after: str = ""
     created: int = 0
-    losing: int = 0
 
     @classmethod
     def read(cls, key: str) -> "Place":
         """The place a job's key names; any other key is the beginning."""
-        after, _, rest = key.partition(":")
-        created, _, losing = rest.partition(":")
-        return cls(after, int(created), int(losing)) if losing else cls()
+        after, _, created = key.partition(":")
+        return cls(after, int(created)) if created else cls()
 
     def key(self) -> str:
         """The key of the job that goes on from here."""
-        return f"{self.after}:{self.created}:{self.losing}"
+        return f"{self.after}:{self.created}"
 
 
 def register() -> None:
@@ -53,22 +53,36 @@ def register() -> None:
 def compare(key: str) -> None:
     """Compare one slice of Stripe's list with ours, mirror the customers that differ, and ask for the next slice.
 
-    Raises NeedsOperator when this walk would take access from more than max(20, 5 %): then the list is to be doubted.
+    Raises NeedsOperator when the walk would take access from more than max(20, 5 %): then the list is to be doubted.
     """
     place = Place.read(key)
+    if not place.after:
+        if _under_way():
+            return
+        mass.begin(KIND)
     listed, more = _slice(place)
     theirs = {one["id"]: _fingerprint(one) | {"customer": one["customer"]} for one in listed}
     ours = _rows(place, listed, more)
-    losing = place.losing + sum(_loses_access(row, theirs.get(row.stripe_id)) for row in ours.values())
-    _refuse_mass_loss(losing)
     differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}
     differing |= {row.customer_id for key, row in ours.items() if key not in theirs and row.status != "canceled"}
-    known = UserProfile.objects.filter(stripe_customer_id__in=differing)
-    for customer in known.order_by("pk").values_list("stripe_customer_id", flat=True):
-        mirror.mirror_later(str(customer), reason="differs from Stripe's list")
+    losing = {row.customer_id for row in ours.values() if _loses_access(row, theirs.get(row.stripe_id))}
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=differing - losing))
+    who = UserProfile.objects.filter(stripe_customer_id__in=losing, access_state__in=mass.HAS_ACCESS)
+    mass.gather(KIND, who.values_list("pk", flat=True))
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=losing).exclude(access_state__in=mass.HAS_ACCESS))
     if more:
-        last = listed[-1]
-        jobs.defer(KIND, Place(last["id"], last["created"], losing).key(), reason="the next slice")
+        jobs.defer(KIND, Place(listed[-1]["id"], listed[-1]["created"]).key(), reason="the next slice")
+    else:
+        _mirror(UserProfile.objects.filter(pk__in=mass.judge(KIND, job_key=key)))
+
+
+def _mirror(people: QuerySet[UserProfile]) -> None:
+    for customer in people.order_by("pk").values_list("stripe_customer_id", flat=True):
+        mirror.mirror_later(str(customer), reason="differs from Stripe's list")
+
+
+def _under_way() -> bool:
+    return Job.objects.filter(kind=KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING], key__contains=":").exists()
 
 
 def _slice(place: Place) -> tuple[list[Any], bool]:
@@ -105,17 +119,10 @@ def _moment(seconds: int) -> dt.datetime:
 
 
 def _loses_access(row: Subscription, theirs: dict[str, Any] | None) -> bool:
-    return row.status in GIVES_ACCESS and (theirs is None or theirs["status"] not in GIVES_ACCESS)
-
-
-def _refuse_mass_loss(losing: int) -> None:
-    if losing <= MASS_FLOOR:
-        return
-    active = Subscription.objects.filter(status__in=GIVES_ACCESS).count()
-    if losing > max(MASS_FLOOR, MASS_SHARE * active):
-        raise NeedsOperator(
-            f"Stripe's list would take access from {losing} of {active} subscribers. Check it, then retry."
-        )
+    """Whether what Stripe lists gives less than what we have; a payment that is late may be within its grace."""
+    if row.status not in MAY_GIVE_ACCESS:
+        return False
+    return theirs is None or theirs["status"] not in {*GIVES_ACCESS, row.status}
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Lines of one subject are chained by hashes, so that a removed or altered line sh
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -48,6 +49,33 @@ def record(
     entry.hash = digest(entry)
     entry.save(force_insert=True)
     return entry
+
+
+@transaction.atomic
+def record_many(
+    *, kind: str, ids: Collection[str | int], action: str, actor: str, reason: str = "", after: dict[str, Any] | None = None
+) -> None:
+    """`record` the same of many subjects of one kind: three statements. At most 1,000 in one transaction: each is locked."""
+    subjects = [str(one) for one in ids]
+    with connection.cursor() as cursor:  # in one order, so that two of these never wait for each other
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, hash) FROM"
+            " (SELECT DISTINCT hashtext(%s || ':' || one) AS hash FROM unnest(%s::text[]) AS one ORDER BY 1) AS hashes",
+            [LOCK_CLASS, kind, subjects],
+        )
+    chains = AuditEntry.objects.filter(subject_kind=kind, subject_id__in=subjects).order_by("subject_id", "-id")
+    last = dict(chains.distinct("subject_id").values_list("subject_id", "hash"))
+    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64]
+    entries = [
+        AuditEntry(
+            at=clock.now(), subject_kind=kind, subject_id=one, action=action, actor=actor[:150], reason=reason[:500],
+            before={}, after=after or {}, request_id=request_id, prev_hash=last.get(one, ""),
+        )
+        for one in subjects
+    ]  # fmt: skip
+    for entry in entries:
+        entry.hash = digest(entry)
+    AuditEntry.objects.bulk_create(entries)
 
 
 def digest(entry: AuditEntry) -> str:

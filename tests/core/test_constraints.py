@@ -9,8 +9,8 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride, Drift
-from apps.accounts.models import Signup, UsedLogoutToken, UserProfile
+from apps.access.models import AccessOverride, Drift, Look, SyncResult, SyncRun
+from apps.accounts.models import MassLoss, Signup, UsedLogoutToken, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import Job, RateLimit
@@ -194,6 +194,25 @@ def waitlist(**changes):
     return WaitlistEntry(**{"email": f"{new('mail')}@example.com", "created_at": NOW} | changes)
 
 
+def look(**changes):
+    return Look(**{"profile": changes.pop("profile", None) or stored(profile()), "generation": 1} | changes)
+
+
+def sync_run(**changes):
+    return SyncRun(
+        **{"scope": "selected", "total": 1, "actor": "staff:ada", "reason": "because", "created_at": NOW} | changes
+    )
+
+
+def sync_result(**changes):
+    run = changes.pop("run", None) or stored(sync_run())
+    return SyncResult(**{"run": run, "profile": changes.pop("profile", None) or stored(profile())} | changes)
+
+
+def mass_loss(**changes):
+    return MassLoss(**{"sweep": "compare_subscriptions", "asked_at": NOW, "seen_at": NOW} | changes)
+
+
 def drift(**changes):
     return Drift(
         **{
@@ -217,7 +236,7 @@ def stored(row):
 
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override,
-    job, rate, notification, code, waitlist, token, drift,
+    job, rate, notification, code, waitlist, token, drift, look, sync_run, sync_result, mass_loss,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -286,6 +305,12 @@ BROKEN = {
     "override_has_a_reason": lambda: [override(reason="")],
     "override_ends": lambda: [override(ends_at=None)],
     "override_in_order": lambda: [override(ends_at=NOW)],
+    "sync_run_has_a_reason": lambda: [sync_run(reason="")],
+    "sync_run_of_somebody": lambda: [sync_run(total=0)],
+    "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),
+    "sync_result_ended_was_asked": lambda: [sync_result(outcome="same", ended_at=NOW)],
+    "mass_loss_one_open_per_sweep": lambda: [mass_loss(), mass_loss()],
+    "mass_loss_confirmed_by_somebody": lambda: [mass_loss(state="confirmed")],
 }
 
 
