@@ -189,8 +189,8 @@ def _carrier(admin: KeycloakAdmin, role: Row, rights_client: str) -> Bearer | No
     if not brought:
         return None
     default = name == f"default-roles-{settings.KEYCLOAK_REALM.lower()}"
-    handed_out = default or _seen(doing, lambda: admin.get_realm_role_groups(name))
-    return Bearer(kind="role", id=str(role["id"]), name=name, roles=brought) if handed_out else None
+    held_by = [] if default else _seen(doing, lambda: admin.get_realm_role_groups(name))
+    return Bearer(kind="role", id=str(role["id"]), name=name, roles=brought) if default or held_by else None
 
 
 def _canary(sync: Eye, house: House) -> bool | None:
@@ -198,8 +198,8 @@ def _canary(sync: Eye, house: House) -> bool | None:
     if not house.canary or sync.refusal:
         return None
     query = {"username": house.canary, "exact": True, "max": 1, "briefRepresentation": True}
-    found: list[Row] | None = _seen("search the canary", lambda: sync.admin.get_users(dict(query)))
-    return bool(found)
+    rows = _seen("search the canary", lambda: sync.admin.get_users(dict(query)))
+    return None if rows is None else bool(rows)
 
 
 def _version(admin: KeycloakAdmin) -> str:

@@ -6,6 +6,7 @@ What an account may do stands in its own token, which each account shows without
 
 from collections.abc import Iterator
 
+from apps.identity.checks import scopes
 from apps.identity.checks.finding import Finding, Severity, roles, unknown, well
 from apps.identity.checks.rules import ERROR, WARNING, Rule, applied
 from apps.identity.checks.snapshot import House, Snapshot
@@ -16,6 +17,7 @@ DOCTOR = frozenset({"view-realm", "view-users", "view-clients"})
 HARMLESS = frozenset({"query-users", "query-groups", "query-clients", "query-realms", "view-users"})
 LOOKING = HARMLESS | DOCTOR | {"view-events", "view-identity-providers", "view-authorization", "view-organizations",
                                "query-organizations"}  # fmt: skip
+SCOPES = {"roles": "its rights"}
 WHERE = "Clients, {client}, Service account roles"
 SERVICE = (
     Rule(
@@ -51,6 +53,7 @@ def check(seen: Snapshot, house: House) -> Iterator[Finding]:
         if client is not None:
             resource = f"clients/{client['id']}"
             yield from applied(SERVICE, client, prefix=f"{name}.client", resource=resource, realm=house.realm)
+            yield from scopes.check(client, SCOPES, seen, house, prefix=name)
     yield from _bearers(seen, house)
 
 
@@ -71,7 +74,9 @@ def _account(
     yield well(f"{name}.login", f"Keycloak lets {client} in.")
     has = seen.rights.get(client, frozenset())
     holder = ("--uusername", f"service-account-{client}")
-    lacking, extra = needed - has, has - needed - harmless
+    given = (seen.given or {}).get(client)
+    # What was given and is not in the token is kept out by the client's scope: a finding of its own.
+    lacking, extra = needed - has - (given or frozenset()), has - needed - harmless
     if lacking:
         yield Finding(
             id=f"{name}.rights.missing",
@@ -86,7 +91,6 @@ def _account(
     if not extra:
         yield well(f"{name}.rights.extra", f"The account of {client} has no right too many.")
         return
-    given = (seen.given or {}).get(client)
     direct = extra if given is None else given - needed - harmless
     yield Finding(
         id=f"{name}.rights.extra",

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from apps.accounts.oidc import ALGORITHMS
-from apps.identity.checks.finding import Finding, Severity, add, assign, unknown, well
+from apps.identity.checks import scopes
+from apps.identity.checks.finding import Finding, Severity, assign, unknown, well
 from apps.identity.checks.rules import ERROR, WARNING, Rule, applied
 from apps.identity.checks.snapshot import House, Row, Snapshot
 from apps.identity.passwords import RETURN_PATH
@@ -94,7 +95,7 @@ def check(seen: Snapshot, house: House) -> Iterator[Finding]:
     yield _redirects(client, house)
     yield _after_logout(client, house)
     yield _backchannel(client, house)
-    yield from _scopes(client, seen, house)
+    yield from scopes.check(client, SCOPES, seen, house, prefix="web")
 
 
 def addresses(house: House) -> list[str]:
@@ -176,23 +177,3 @@ def _same_machine(found: str, wanted: str) -> bool:
     here = {"localhost", "127.0.0.1"}
     alike = (one.scheme, one.port, one.path) == (other.scheme, other.port, other.path)
     return alike and one.hostname in here and other.hostname in here
-
-
-def _scopes(client: Row, seen: Snapshot, house: House) -> Iterator[Finding]:
-    has = set(client.get("defaultClientScopes") or ())
-    for scope, gives in SCOPES.items():
-        name = f"web.scope.{scope}"
-        if scope in has:
-            yield well(name, f"Tokens tell {gives}.")
-            continue
-        known = (seen.scopes or {}).get(scope)
-        place = f"clients/{client['id']}/default-client-scopes/{known['id'] if known else ''}"
-        yield Finding(
-            id=name,
-            severity=ERROR,
-            says=f"The client lacks the default scope {scope}, which gives {gives}.",
-            why="Logins are refused, or staff cannot prove a fresh or strong login.",
-            fix=f"The client's Client scopes: add {scope} as a default."
-            + ("" if known else f" The realm has no scope {scope}; make it first, as in a new realm."),
-            commands=(add(place, house.realm),) if known else (),
-        )
