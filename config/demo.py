@@ -270,6 +270,8 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "OIDC_RP_CLIENT_SECRET": "dev-only-web-secret",
         "KEYCLOAK_ADMIN_CLIENT_ID": "frontdesk-sync",
         "KEYCLOAK_ADMIN_CLIENT_SECRET": "dev-only-sync-secret",
+        "KEYCLOAK_DOCTOR_CLIENT_ID": "frontdesk-doctor",
+        "KEYCLOAK_DOCTOR_CLIENT_SECRET": "dev-only-doctor-secret",
         "STRIPE_SECRET_KEY": "sk_test_sandbox00000000000000000000",
         "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox00000000000000000000",
         "STRIPE_WEBHOOK_SECRET": "whsec_sandbox_0123456789abcdef0123456789abcdef",

@@ -222,6 +222,9 @@ OIDC_RP_CLIENT_ID = text("OIDC_RP_CLIENT_ID")
 OIDC_RP_CLIENT_SECRET = secret("OIDC_RP_CLIENT_SECRET")
 KEYCLOAK_ADMIN_CLIENT_ID = text("KEYCLOAK_ADMIN_CLIENT_ID")
 KEYCLOAK_ADMIN_CLIENT_SECRET = secret("KEYCLOAK_ADMIN_CLIENT_SECRET")
+# A second account that only reads, for the realm doctor; without it the doctor sees less.
+KEYCLOAK_DOCTOR_CLIENT_ID = text("KEYCLOAK_DOCTOR_CLIENT_ID", "")
+KEYCLOAK_DOCTOR_CLIENT_SECRET = secret("KEYCLOAK_DOCTOR_CLIENT_SECRET", "")
 # Instance groups live below this group; it is ours alone. Staff groups live below the second.
 KEYCLOAK_PARENT_GROUP = text("KEYCLOAK_PARENT_GROUP", "/frontdesk").rstrip("/")
 KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")

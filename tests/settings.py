@@ -49,6 +49,8 @@ os.environ |= {
     "OIDC_RP_CLIENT_SECRET": "test-oidc-secret",
     "KEYCLOAK_ADMIN_CLIENT_ID": "frontdesk-admin",
     "KEYCLOAK_ADMIN_CLIENT_SECRET": "test-admin-secret",
+    "KEYCLOAK_DOCTOR_CLIENT_ID": "",
+    "KEYCLOAK_DOCTOR_CLIENT_SECRET": "",
     "STRIPE_SECRET_KEY": "sk_test_000000000000000000000000",
     "STRIPE_PUBLISHABLE_KEY": "pk_test_000000000000000000000000",
     "STRIPE_WEBHOOK_SECRET": "whsec_test",

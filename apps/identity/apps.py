@@ -13,7 +13,8 @@ class IdentityConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs
-        from apps.identity import logins, passwords
+        from apps.identity import doctor, logins, passwords
 
         jobs.register(logins.KIND, logins.check_logins, needs=("keycloak",), every=logins.EVERY_SECONDS)
         jobs.register(passwords.KIND, passwords.send_password_mail, needs=("keycloak",))
+        jobs.register(doctor.KIND, doctor.send_test_mail)  # answers at once, also when Keycloak is away

@@ -24,14 +24,14 @@ def memberships(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> frozen
 def join(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     """Put an account into the group `path`, made when missing. NeedsOperator when the path is not ours."""
     name = _own(path)
-    group = _find(admin, path) or _make(admin, name, path)
+    group = find(admin, path) or _make(admin, name, path)
     edge.write(f"put account {keycloak_id} into {path}", lambda: admin.group_user_add(keycloak_id, group))
 
 
 def leave(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     """Take an account out of the group `path`; nothing to do when there is no such group. NeedsOperator as above."""
     _own(path)
-    group = _find(admin, path)
+    group = find(admin, path)
     if group is not None:
         edge.write(
             f"take account {keycloak_id} out of {path}",
@@ -49,7 +49,7 @@ def _own(path: str) -> str:
     return name
 
 
-def _find(admin: KeycloakAdmin, path: str) -> str | None:
+def find(admin: KeycloakAdmin, path: str) -> str | None:
     """The id of a group by its path; None when there is no such group."""
     try:
         found = edge.read(
@@ -64,14 +64,14 @@ def _find(admin: KeycloakAdmin, path: str) -> str | None:
 
 def _make(admin: KeycloakAdmin, name: str, path: str) -> str:
     """Make the group below our parent; two workers may do so at once. Returns its id."""
-    parent = _find(admin, settings.KEYCLOAK_PARENT_GROUP)
+    parent = find(admin, settings.KEYCLOAK_PARENT_GROUP)
     if parent is None:
         raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; make it there.")
     edge.write(
         f"make the group {path}",
         lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True),
     )
-    made = _find(admin, path)
+    made = find(admin, path)
     if made is None:
         raise RetryLater(f"Keycloak made the group {path} but does not show it.")
     return made

@@ -12,17 +12,15 @@ from typing import override
 
 import structlog
 from django.conf import settings
-from keycloak import KeycloakAdmin
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import edge, groups
+from apps.identity.connection import READ_SECONDS, account
 from apps.identity.merge import Change, Representation, attributes_of, lost, merged, missing
 from apps.identity.protocol import Identity, KeycloakUser, NewUser
 
 log = structlog.get_logger(__name__)
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 10.0
 SET_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105  (the name of a required action)
 
 
@@ -46,15 +44,8 @@ class Keycloak(Identity):
     """`Identity` on a realm of a Keycloak server. Threads may share it."""
 
     def __init__(self, *, patience: float = READ_SECONDS) -> None:
-        # max_retries: the library's default repeats POST and PUT after a lost answer.
-        self.admin = KeycloakAdmin(
-            server_url=settings.KEYCLOAK_SERVER_URL + "/",
-            realm_name=settings.KEYCLOAK_REALM,
-            client_id=settings.KEYCLOAK_ADMIN_CLIENT_ID,
-            client_secret_key=settings.KEYCLOAK_ADMIN_CLIENT_SECRET,
-            timeout=(min(CONNECT_SECONDS, patience), patience),  # type: ignore[arg-type]  # handed to requests as it is
-            max_retries=0,
-            pool_maxsize=10,
+        self.admin = account(
+            settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET, patience=patience
         )
 
     # --- accounts ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The rest of the Admin API: groups, the realm itself, its user profile, its clients; and what is refused.
+"""The rest of the Admin API: groups, the realm itself, its user profile; and what is refused.
 
 https://www.keycloak.org/docs-api/latest/rest-api/index.html
 """
@@ -116,6 +116,13 @@ def get_realm(call: Call) -> HttpResponse:
     )
 
 
+def put_realm(call: Call) -> HttpResponse:
+    """PUT /: what is not sent stays."""
+    kept = {name: realm.settings_of_realm()[name] for name in ("id", "realm", "era", "notBefore")}
+    realm.state()["realm"] |= rights.body_object(call) | kept
+    return nothing()
+
+
 def get_profile(_call: Call) -> HttpResponse:
     """GET /users/profile."""
     return JsonResponse(realm.state()["profile"])
@@ -130,21 +137,6 @@ def put_profile(call: Call) -> HttpResponse:
     return JsonResponse(given)
 
 
-def list_clients(call: Call) -> HttpResponse:
-    """GET /clients, by `clientId` when it is given. Secrets are shown, as a real server does before 26.8."""
-    wanted = call.query.get("clientId", "")
-    names = [name for name in realm.state()["clients"] if not wanted or name == wanted]
-    return listing(call.page([realm.client(name) for name in names]))
-
-
-def get_client(_call: Call, client_uuid: str) -> HttpResponse:
-    """GET /clients/{uuid}."""
-    client = realm.client_by_uuid(client_uuid)
-    if client is None:
-        raise failed(404, "Could not find client")
-    return JsonResponse(client)
-
-
 def list_events(_call: Call) -> HttpResponse:
     """GET /events: the sandbox keeps no login events."""
     return listing([])
@@ -157,42 +149,6 @@ def logout_all(_call: Call) -> HttpResponse:
     rules["era"] += 1
     sessions.end(realm.state()["sessions"].values())
     return JsonResponse({})
-
-
-def get_role_mappings(_call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}/role-mappings: what a service account was given."""
-    user = people.find(user_id)
-    if user is None:
-        raise failed(404, "User not found")
-    return JsonResponse(
-        {
-            "clientMappings": {
-                name: {"client": name, "mappings": [{"name": role} for role in roles]}
-                for name, roles in user["clientRoles"].items()
-            }
-        }
-        if user["clientRoles"]
-        else {}
-    )
-
-
-PLAIN_ROLES = ("offline_access", "uma_authorization")
-
-
-def get_role(_call: Call, name: str) -> HttpResponse:
-    """GET /roles/{name}: the realm's own roles, which let nobody in anywhere."""
-    if name not in PLAIN_ROLES:
-        raise failed(404, "Could not find role")
-    return JsonResponse({"id": realm.fixed_id(realm.name(), "role", name), "name": name})
-
-
-def give_roles(call: Call, user_id: str) -> HttpResponse:
-    """POST /users/{id}/role-mappings/realm: manage-users is enough for the realm's plain roles."""
-    if people.find(user_id) is None:
-        raise failed(404, "User not found")
-    if any(role.get("name") not in PLAIN_ROLES for role in rights.body_list(call)):
-        raise failed(404, "Role not found")
-    return nothing()
 
 
 def refuse(_call: Call, **_parts: str) -> HttpResponse:
@@ -238,20 +194,11 @@ members = admin(GET=(list_members, rights.VIEW))
 by_path = admin(GET=(group_by_path, rights.VIEW))
 the_realm = admin(
     GET=(get_realm, rights.ANYBODY),
-    PUT=(refuse, rights.ANYBODY),
+    PUT=(put_realm, rights.NOBODY),
     DELETE=(refuse, rights.ANYBODY),
 )
 user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
-clients = admin(GET=(list_clients, frozenset({"view-clients"})), POST=(refuse, rights.ANYBODY))
-client = admin(
-    GET=(get_client, frozenset({"view-clients"})),
-    PUT=(refuse, rights.ANYBODY),
-    DELETE=(refuse, rights.ANYBODY),
-)
 events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
 everybody_out = admin(POST=(logout_all, rights.MANAGE))
-role = admin(GET=(get_role, frozenset({"view-realm"})))
-realm_roles = admin(POST=(give_roles, rights.MANAGE))
-role_mappings = admin(GET=(get_role_mappings, rights.VIEW))
 forbidden = admin(ANY=(refuse, rights.ANYBODY))
 not_there = admin(ANY=(unknown, rights.ANYBODY))

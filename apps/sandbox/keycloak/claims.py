@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.sandbox.keycloak import groups, realm, sessions, tokens
+from apps.sandbox.keycloak import groups, realm, roles, sessions, tokens
 
 Row = dict[str, Any]
 
@@ -106,15 +106,16 @@ def service_answer(client: Row, user: Row) -> Row:
     """The token endpoint's answer to a service account (client_credentials): no refresh token."""
     rules = realm.settings_of_realm()
     lifespan = int(client["attributes"].get("access.token.lifespan", rules["accessTokenLifespan"]))
+    may = sorted(roles.of_account(user, client))
+    access = {"aud": roles.CLIENT, "resource_access": {roles.CLIENT: {"roles": may}}} if may else {}
     said = tokens.basics(
         typ="Bearer",
         lifespan=lifespan,
         sub=user["id"],
         azp=client["clientId"],
-        aud="realm-management",
-        resource_access={name: {"roles": list(roles)} for name, roles in user["clientRoles"].items()},
         scope="",
         era=tokens.era(user),
+        **access,
     )
     return {
         "access_token": tokens.sign(said),

@@ -110,7 +110,7 @@ def as_json(group: Row, *, brief: bool, count: bool = True, access: Row | None =
         if search and contains(child, search)
     ]
     if not brief:
-        shown |= {"attributes": group["attributes"], "realmRoles": [], "clientRoles": {}}
+        shown |= {"attributes": group["attributes"], "realmRoles": [], "clientRoles": group.get("clientRoles", {})}
     if access is not None:
         shown["access"] = access
     return shown

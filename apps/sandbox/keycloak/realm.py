@@ -23,9 +23,11 @@ LISTS = ("clients", "groups", "users", "components")
 
 def fill() -> None:
     """Build the realm from the file if the store has none yet. The caller holds the store's lock."""
-    if store.data["keycloak"]:
-        return
-    store.data["keycloak"] = _built(realm_file.read())
+    from apps.sandbox.keycloak import roles  # it needs the realm; the realm needs it here only
+
+    if not store.data["keycloak"]:
+        store.data["keycloak"] = _built(realm_file.read())
+    roles.complete(state(), name())
 
 
 def state() -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import faults
-from apps.sandbox.keycloak import people, realm, tokens
+from apps.sandbox.keycloak import people, realm, roles, tokens
 from apps.sandbox.keycloak.answers import RefusedError, failed, unknown_error
 
 VIEW = frozenset({"view-users", "manage-users"})
@@ -79,11 +79,11 @@ def admin(**by_method: tuple[Handler, frozenset[str]]) -> Handler:
 
     def view(request: HttpRequest, realm_name: str, **parts: str) -> HttpResponse:
         try:
-            roles = caller_roles(request)
+            held = caller_roles(request)
             if realm_name != realm.name():
                 raise failed(404, "Realm not found.")
             handler, needed = _chosen(by_method, request.method or "GET")
-            call = Call(request, roles)
+            call = Call(request, held)
             if not call.may(needed):
                 raise failed(403)
             return handler(call, **parts)
@@ -111,16 +111,13 @@ def caller_roles(request: HttpRequest) -> frozenset[str]:
     user = people.find(claims["sub"])
     if user is None or not user["enabled"] or claims["era"] != tokens.era(user):
         raise failed(401)
-    roles = frozenset(user["clientRoles"].get("realm-management", []))
-    if not roles:
+    found = roles.of_account(user, realm.client(claims["azp"]) or {})
+    if not found:
         raise failed(403)
-    return roles
+    return found
 
 
-ALL = frozenset(
-    {"view-users", "manage-users", "query-users", "query-groups", "view-realm", "manage-realm"}
-    | {"view-clients", "manage-clients", "view-events"}
-)
+ALL = frozenset(roles.RIGHTS)
 
 
 def body_list(call: Call) -> list[Any]:

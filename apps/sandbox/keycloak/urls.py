@@ -4,7 +4,9 @@ from django.urls import path, re_path
 from django.urls.resolvers import URLPattern
 
 from apps.sandbox.keycloak import (
+    admin_clients,
     admin_realm,
+    admin_roles,
     admin_sessions,
     admin_users,
     discovery,
@@ -17,6 +19,7 @@ from apps.sandbox.keycloak.rights import Handler
 
 ADMIN = r"^admin/realms/(?P<realm_name>[^/]+)"
 USER = r"/users/(?P<user_id>[^/]+)"
+CLIENT = r"/clients/(?P<client_uuid>[^/]+)"
 GROUP = r"/groups/(?P<group_id>[^/]+)"
 FORBIDDEN = (
     "roles|roles-by-id|client-scopes|client-templates|components|keys|authentication|identity-provider|push-revocation|"
@@ -49,22 +52,36 @@ urlpatterns = [
     _admin(f"{USER}/offline-sessions/(?P<client_uuid>[^/]+)", admin_sessions.offline_sessions),
     _admin(f"{USER}/consents", admin_sessions.consents),
     _admin(f"{USER}/consents/(?P<client_id>[^/]+)", admin_sessions.consent),
-    _admin(f"{USER}/role-mappings", admin_realm.role_mappings),
-    _admin(f"{USER}/role-mappings/realm", admin_realm.realm_roles),
+    _admin(f"{USER}/role-mappings", admin_roles.user_mappings),
+    _admin(f"{USER}/role-mappings/realm", admin_roles.user_realm_mappings),
+    _admin(f"{USER}/role-mappings{CLIENT}", admin_roles.user_client_mappings),
     _admin(f"{USER}/(?:role-mappings/.*|impersonation|federated-identity.*)", admin_realm.forbidden),
     _admin("/groups", admin_realm.top_groups),
     _admin("/groups/count", admin_realm.groups_count),
     _admin(GROUP, admin_realm.group),
     _admin(f"{GROUP}/children", admin_realm.children),
     _admin(f"{GROUP}/members", admin_realm.members),
+    _admin(f"{GROUP}/role-mappings{CLIENT}", admin_roles.group_client_mappings),
     _admin(f"{GROUP}/(?:role-mappings|management/permissions).*", admin_realm.forbidden),
     _admin("/group-by-path/(?P<path>.+?)", admin_realm.by_path),
-    _admin("/clients", admin_realm.clients),
-    _admin("/clients/(?P<client_uuid>[^/]+)", admin_realm.client),
+    _admin("/clients", admin_clients.clients),
+    _admin(CLIENT, admin_clients.client),
+    _admin(f"{CLIENT}/service-account-user", admin_clients.account),
+    _admin(f"{CLIENT}/protocol-mappers/models", admin_clients.mappers),
+    _admin(f"{CLIENT}/protocol-mappers/models/(?P<mapper_id>[^/]+)", admin_clients.mapper),
+    _admin(f"{CLIENT}/default-client-scopes", admin_clients.default_scopes),
+    _admin(f"{CLIENT}/default-client-scopes/(?P<scope_id>[^/]+)", admin_clients.default_scope),
+    _admin(f"{CLIENT}/roles", admin_roles.client_roles),
+    _admin(f"{CLIENT}/roles/(?P<name>[^/]+)", admin_roles.client_role),
+    _admin(f"{CLIENT}/roles/(?P<name>[^/]+)/groups", admin_roles.client_role_groups),
     _admin("/clients/.+", admin_realm.forbidden),
+    _admin("/client-scopes", admin_clients.scopes),
     _admin("/events", admin_realm.events),
     _admin("/logout-all", admin_realm.everybody_out),
-    _admin("/roles/(?P<name>[^/]+)", admin_realm.role),
+    _admin("/roles", admin_roles.realm_roles),
+    _admin("/roles/(?P<name>[^/]+)", admin_roles.realm_role),
+    _admin("/roles/(?P<name>[^/]+)/groups", admin_roles.realm_role_groups),
+    _admin("/roles-by-id/(?P<role_id>[^/]+)/composites", admin_roles.role_composites),
     _admin(f"/(?:{FORBIDDEN})(?:/.*)?", admin_realm.forbidden),
     _admin("/.*", admin_realm.not_there),
     re_path(r"^admin/realms/?$", admin_realm.list_realms),

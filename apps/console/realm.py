@@ -1,0 +1,77 @@
+"""The realm doctor as staff meet it: what is sold here is told to it, and what it finds is grouped by how bad it is.
+
+The doctor itself (`apps.identity.doctor`) knows nothing of the catalogue.
+"""
+
+from dataclasses import dataclass
+
+from apps.catalog.models import Product
+from apps.core.errors import DependencyDown, RetryLater
+from apps.identity import doctor
+from apps.identity.checks.finding import Finding, Severity
+from apps.identity.checks.snapshot import Sold
+
+PATIENCE_SECONDS = 4.0  # for each answer, while somebody looks at the page
+TITLES = {
+    Severity.ERROR: "To be mended",
+    Severity.WARNING: "Better otherwise",
+    Severity.UNKNOWN: "Could not be looked at",
+    Severity.OK: "Well",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The findings of one severity."""
+
+    severity: Severity
+    findings: tuple[Finding, ...]
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        return TITLES[self.severity]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the realm came to: the report and its groups, or the sentence why there is none now."""
+
+    report: doctor.Report | None = None
+    groups: tuple[Group, ...] = ()
+    problem: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The whole in one sentence."""
+        bad, odd, unseen, good = (len(self.report.of(one)) for one in Severity) if self.report else (0, 0, 0, 0)
+        rest = f" {_times(unseen, 'check')} could not be made." if unseen else ""
+        if not bad and not odd:
+            return f"All {good} checks that could be made are well.{rest}" if unseen else f"All {good} checks are well."
+        faults = [_times(bad, "error")] if bad else []
+        faults += [_times(odd, "warning")] if odd else []
+        return f"{' and '.join(faults)}; {good} checks are well.{rest}"
+
+
+def _times(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def sold() -> Sold:
+    """The apps and numbers of the products that are sold, in one query."""
+    rows = list(Product.objects.filter(is_active=True).only("slug", "is_app", "needs_instance", "grants"))
+    return Sold(
+        apps=frozenset(row.slug for row in rows if row.is_app),
+        seats=frozenset(row.slug for row in rows if row.needs_instance),
+        grants=frozenset(str(name) for row in rows for name in row.grants),
+    )
+
+
+def look(*, patience: float = PATIENCE_SECONDS) -> Look:
+    """Look at the realm now; never raises because Keycloak is away."""
+    try:
+        report = doctor.examine(sold(), patience=patience)
+    except (DependencyDown, RetryLater) as error:
+        return Look(problem=error.reason)
+    groups = (Group(severity, report.of(severity)) for severity in Severity)
+    return Look(report, tuple(group for group in groups if group.findings))
