@@ -126,7 +126,8 @@ def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
     """compose.yml as the client understands it, with .env.example filled in as .env."""
     shutil.copy(ROOT / "compose.yml", folder)
     example = (ROOT / ".env.example").read_text()
-    filled = example.replace("POSTGRES_PASSWORD=\n", "POSTGRES_PASSWORD=x\n").replace("=127.0.0.1\n", "=100.64.0.7\n")
+    filled = re.sub(r"^(\w+_(?:PASSWORD|SECRET))=$", r"\1=x", example, flags=re.MULTILINE)
+    filled = filled.replace("=127.0.0.1\n", "=100.64.0.7\n")
     (folder / ".env").write_text(filled)
     done = subprocess.run(
         [*client, *options, "config"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
