@@ -1,5 +1,6 @@
 """What Dockerfile and compose.yml say, held against the settings a container needs; `.ci/image` builds and runs them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -130,8 +131,9 @@ def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
     filled = filled.replace("=127.0.0.1\n", "=100.64.0.7\n")
     (folder / ".env").write_text(filled)
     done = subprocess.run(
-        [*client, *options, "config"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
+        [*client, *options, "config"], cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},  # what the tests set is not what an operator has
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = yaml.safe_load(done.stdout)
     return found
