@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.access import overrides
+from apps.access import drift, overrides
+from apps.access.models import Drift
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs, sweep
 from apps.core.models import Dependency, Job
@@ -231,6 +232,22 @@ def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, se
     (sentence,) = world.jobs("blocked")
     assert "Restore it there, or unlink it here." in sentence
     assert world.users(dana.user.username) == []
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_f43_another_address_by_hand_is_found_and_taken_over_only_when_verified(
+    world: World, server: Server, *, verified: bool
+) -> None:
+    dana = world.subscriber(name(server))
+    ours, theirs = dana.email, f"{name(server)}@example.com"
+    body = server.user(dana.keycloak_id) | {"email": theirs, "emailVerified": verified}
+    assert server.call("PUT", f"/users/{dana.keycloak_id}", json=body).status_code == 204
+    (found,) = drift.look(dana)
+    assert found.kind == Drift.Kind.REMAILED
+    assert found.theirs == (theirs if verified else "")
+    assert server.user(dana.keycloak_id)["email"] == theirs  # looking changes nothing
+    dana.refresh_from_db()
+    assert dana.email == ours
 
 
 def logged_in(server: Server, dana: UserProfile) -> Browser:
