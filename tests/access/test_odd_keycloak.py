@@ -7,33 +7,10 @@ import pytest
 from apps.access import apply, overrides
 from apps.accounts.models import UserProfile
 from apps.core import jobs, sweep
-from apps.core.models import Dependency, Job
+from apps.core.models import Job
 from tests.access.people import Killed, look
 from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World
-
-
-def test_twenty_who_pay_while_keycloak_is_down_have_their_accounts_soon_after(world: World) -> None:
-    """F36, small."""
-    world.fault("keycloak", "down")
-    people = [world.pay(world.signup(f"dana{number}")) for number in range(20)]
-    world.deliver()
-    parked = Job.objects.filter(kind="sync_user_post_checkout")
-    assert {(job.state, job.attempts, job.parked_on) for job in parked} == {("queued", 0, "keycloak")}
-    assert parked.count() == 20
-    world.pass_time(seconds=6 * 3600)
-    world.work()
-    assert set(parked.values_list("state", "attempts")) == {("queued", 0)}
-    assert Dependency.objects.get().name == "keycloak"
-
-    world.fault("keycloak", "ok")
-    world.pass_time(seconds=60)
-    world.work()
-    assert [world.state(one).access for one in people] == ["active"] * 20
-    assert all(one.keycloak_id for one in people)
-    assert len(world.mails()) == 20
-    assert world.jobs() == []
-    assert not Dependency.objects.exists()
 
 
 def test_an_account_deleted_in_keycloak_is_not_made_anew_in_silence(world: World) -> None:

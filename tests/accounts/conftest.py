@@ -78,12 +78,17 @@ def fresh_keys() -> Iterator[None]:
 def keycloak(standin: Standin, settings: Any, db: None) -> Standin:  # noqa: F811  (that fixture)
     """The stand-in, with Frontdesk pointed at it."""
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
-    settings.KEYCLOAK_ISSUER = f"{standin.keycloak}/realms/frontdesk"
+    log_in_at(standin, settings)
+    return standin
+
+
+def log_in_at(server: Standin, settings: Any) -> None:
+    """Have Frontdesk send people to this Keycloak."""
+    settings.KEYCLOAK_ISSUER = server.issuer
     settings.OIDC_RP_CLIENT_SECRET = "dev-only-web-secret"
     providers = settings.SOCIALACCOUNT_PROVIDERS
     app = providers["openid_connect"]["APPS"][0] | {"secret": "dev-only-web-secret"}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": providers["openid_connect"] | {"APPS": [app]}}
-    return standin
 
 
 @pytest.fixture

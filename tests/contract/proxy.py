@@ -62,6 +62,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     proxy: Proxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each body waits 40 ms for its headers to be acknowledged
+
+    @override
+    def setup(self) -> None:
+        super().setup()
+        self.onward = requests.Session()
+        self.onward.trust_env = False
+
+    @override
+    def finish(self) -> None:
+        self.onward.close()
+        super().finish()
 
     def pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -85,7 +97,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def ask(self, body: bytes) -> requests.Response:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in {*LEFT_OUT, "host"}}
-        return requests.request(
+        return self.onward.request(
             self.command,
             self.proxy.upstream + self.path,
             headers=headers,

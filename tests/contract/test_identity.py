@@ -79,6 +79,15 @@ class TestCreate:
             assert server.user(adopted)["username"] == new.username
         assert len(server.call("GET", "/users", params={"search": prefix, "max": 200}).json()) == 100
 
+    def test_twenty_accounts_of_others_are_twenty_times_not_adopted(self, identity: Identity, server: Server) -> None:
+        """F38: the name is taken by somebody who is not from this signup, or from none."""
+        for number in range(20):
+            _, name = server.make(attributes={"onboarding_id": ["another"]} if number % 2 else {})
+            before = server.call("GET", "/users", params={"username": name, "exact": "true"}).json()
+            with pytest.raises(NeedsOperator, match=r"the username .* and the e-mail address"):
+                identity.create_user(newcomer(name))
+            assert server.call("GET", "/users", params={"username": name, "exact": "true"}).json() == before
+
     @pytest.mark.parametrize("what", ["username", "e-mail"])
     def test_anothers_account_is_never_adopted(self, identity: Identity, server: Server, what: str) -> None:
         name, other = server.name(), server.name()
@@ -101,6 +110,10 @@ class TestRead:
     def test_only_groups_below_ours_are_seen(self, identity: Identity, server: Server) -> None:
         user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/newsletter", "/staff/support"])
         assert seen(identity, user_id).groups == {"/frontdesk/nextcloud-1"}
+
+    def test_the_groups_of_nobody(self, identity: Identity) -> None:
+        with pytest.raises(NeedsOperator):
+            identity.staff_groups(UNKNOWN)
 
     def test_staff_groups(self, identity: Identity, server: Server) -> None:
         user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/staff/support", "/staff/admin"])
@@ -219,8 +232,9 @@ class TestSessions:
         identity.end_sessions(user_id)  # again: nothing to do, no error
 
     def test_an_account_that_is_gone(self, identity: Identity) -> None:
-        with pytest.raises(NeedsOperator):
-            identity.end_sessions(UNKNOWN)
+        for verb in (identity.end_sessions, identity.session_count):
+            with pytest.raises(NeedsOperator):
+                verb(UNKNOWN)
 
 
 class TestMail:
@@ -236,6 +250,11 @@ class TestMail:
         user_id, _ = server.make(enabled=False)
         with pytest.raises(NeedsOperator, match="disabled"):
             identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+
+    def test_an_account_without_an_address_or_gone(self, identity: Identity, server: Server) -> None:
+        for user_id in (server.make(email="")[0], UNKNOWN):
+            with pytest.raises(NeedsOperator):
+                identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
     def test_a_broken_mail_server_is_worth_another_try(self, identity: Identity, server: Server) -> None:
         """F45: the account stays, nothing is said to be sent."""

@@ -52,6 +52,14 @@ class TestActions:
         assert (answer.status_code, answer.json()) == (400, {"errorMessage": sentence})
         assert server.inbox(f"{name}@") == []
 
+    @pytest.mark.only_on("keycloak", "the stand-in's clients are those of the realm file, all enabled")
+    def test_a_disabled_client(self, server: Server) -> None:
+        root, client = server.root(), server.name()
+        made = server.call("POST", "/clients", json={"clientId": client, "enabled": False}, headers=root)
+        answer = send(server, server.make()[0], UPDATE, client_id=client)
+        assert (answer.status_code, answer.json()) == (400, {"errorMessage": "Client is not enabled"})
+        server.call("DELETE", f"/clients/{made.headers['Location'].rsplit('/', 1)[-1]}", headers=root)
+
     def test_a_wrong_action(self, server: Server) -> None:
         answer = send(server, server.make()[0], ["NOPE"])
         assert (answer.status_code, answer.json()) == (400, {"errorMessage": "Provided invalid required actions"})
@@ -93,6 +101,23 @@ class TestVerify:
         user_id, name = server.make(emailVerified=False)
         assert server.call("PUT", f"/users/{user_id}/send-verify-email").status_code == 204
         assert server.mail(f"{name}@")["subject"] == "Verify email"
+
+    @pytest.mark.parametrize(
+        ("person", "query", "sentence"),
+        [
+            ({"enabled": False}, {}, "User is disabled"),
+            ({"email": ""}, {}, "User email missing"),
+            ({}, {"client_id": "nope"}, "Client doesn't exist"),
+            ({}, {"redirect_uri": "http://x/"}, "Client id missing"),
+            ({}, {"client_id": "frontdesk-web", "redirect_uri": "http://evil.example/"}, "Invalid redirect uri."),
+        ],
+        ids=["disabled", "no address", "unknown client", "no client", "foreign address"],
+    )
+    def test_the_same_is_refused(
+        self, server: Server, person: dict[str, Any], query: dict[str, str], sentence: str
+    ) -> None:
+        answer = server.call("PUT", f"/users/{server.make(**person)[0]}/send-verify-email", params=query)
+        assert (answer.status_code, answer.json()) == (400, {"errorMessage": sentence})
 
     def test_a_broken_mail_server(self, server: Server, broken_post: None) -> None:
         answer = server.call("PUT", f"/users/{server.make()[0]}/send-verify-email")

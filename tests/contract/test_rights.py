@@ -110,8 +110,9 @@ def test_a_persons_token_is_no_administrators(server: Server) -> None:
     user_id, name = server.make(groups=["/staff/admin"])
     server.set_password(user_id)
     token = server.log_in(Browser(), name)["access_token"]
-    answer = server.call("GET", "/users", headers={"Authorization": f"Bearer {token}"})
-    assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
+    for path in ("/users", f"/users/{user_id}", f"/users/{uuid.uuid4()}", "/groups", "/users/profile"):
+        answer = server.call("GET", path, headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
 
 
 def test_an_unknown_realm(server: Server) -> None:

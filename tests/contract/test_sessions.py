@@ -44,6 +44,12 @@ class Person:
         answer = self.server.token("frontdesk-web", grant_type="refresh_token", refresh_token=token)
         return answer.status_code, str(answer.json().get("error_description", ""))
 
+    def introspect(self, token: str) -> dict[str, Any]:
+        """What Keycloak tells the product of a token."""
+        form = {"client_id": "nextcloud", "client_secret": "dev-only-nextcloud-secret", "token": token}
+        found: dict[str, Any] = requests.post(f"{self.server.oidc}/token/introspect", data=form, timeout=10).json()
+        return found
+
     def userinfo(self) -> int:
         headers = {"Authorization": f"Bearer {self.web['access_token']}"}
         return requests.get(f"{self.server.oidc}/userinfo", headers=headers, timeout=10).status_code
@@ -78,6 +84,18 @@ def test_introspection_tells_nothing_to_who_is_not_in_the_audience(server: Serve
         assert (answer.status_code, answer.json()) == (200, {"active": False})
 
 
+def test_claims_are_those_of_the_last_refresh(server: Server, person: Person) -> None:
+    """Trap 10: a product that keeps its token does not see what was given or taken meanwhile."""
+    before = claims(person.product["access_token"])
+    assert "has_nextcloud" not in before
+    person.put(email=f"{person.name}@example.com", attributes={"has_nextcloud": ["true"]})
+    server.call("PUT", f"/users/{person.id}/groups/{server.group_id('/frontdesk/nextcloud-1')}")
+    given = server.token("nextcloud", grant_type="refresh_token", refresh_token=person.product["refresh_token"]).json()
+    for token in (given["access_token"], given["id_token"]):
+        assert (claims(token)["has_nextcloud"], claims(token)["groups"]) == (True, ["/frontdesk/nextcloud-1"])
+    assert claims(given["id_token"])["auth_time"] == claims(person.product["id_token"])["auth_time"]
+
+
 class TestDisable:
     """PUT enabled: false."""
 
@@ -87,6 +105,30 @@ class TestDisable:
         assert person.userinfo() == 401
         assert person.refresh(person.web["refresh_token"]) == (400, "User disabled")
         assert len(server.sessions(person.id)) == 1
+
+    @pytest.mark.only_on("keycloak", "the realm file gives no client an audience mapper, and the stand-in makes none")
+    def test_introspection_by_the_tokens_audience_says_so_at_once(self, server: Server, person: Person) -> None:
+        root = server.root()
+        (client,) = server.call("GET", "/clients?clientId=nextcloud", headers=root).json()
+        path = f"/clients/{client['id']}/protocol-mappers/models"
+        config = {"included.client.audience": "nextcloud", "access.token.claim": "true"}
+        given = {"protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper", "config": config}
+        made = server.call("POST", path, json=given | {"name": "audience"}, headers=root)
+        try:
+            token = server.log_in(person.browser, person.name, **server.nextcloud)["access_token"]
+            assert person.introspect(token)["active"] is True
+            person.put(enabled=False)
+            assert person.introspect(token) == {"active": False}
+        finally:
+            server.call("DELETE", f"{path}/{made.headers['Location'].rsplit('/', 1)[-1]}", headers=root)
+
+    def test_what_was_signed_stays_signed_until_its_end(self, server: Server, person: Person) -> None:
+        """So a product that checks nothing but the signature lets the person in for as long as a token lives."""
+        person.put(enabled=False)
+        token = person.product["access_token"]
+        key = jwt.PyJWKClient(f"{server.oidc}/certs").get_signing_key_from_jwt(token)
+        said = jwt.decode(token, key, algorithms=["RS256"], options={"verify_aud": False}, issuer=server.issuer)
+        assert said["exp"] - said["iat"] <= 300
 
     def test_nobody_is_told(self, server: Server, person: Person) -> None:
         person.put(enabled=False)

@@ -327,8 +327,10 @@ class TestSearch:
         assert self.names(server, search='"support.sam"') == ["support.sam"]
         assert self.names(server, search='"support.s"') == []
 
-    def test_with_search_other_filters_are_ignored(self, server: Server) -> None:
+    def test_with_search_other_filters_but_enabled_are_ignored(self, server: Server) -> None:
         assert self.names(server, search="support.s", email="nobody") == ["support.sam"]
+        assert self.names(server, search="support.s", enabled="false") == []
+        assert self.names(server, search="support.s", enabled="true") == ["support.sam"]
 
     def test_by_attribute_and_by_id(self, server: Server) -> None:
         user_id, name = server.make(attributes={"onboarding_id": ["ct-only-this"]})
@@ -342,6 +344,13 @@ class TestSearch:
             server.make(username=f"{name}-{number}")
         assert self.names(server, search=name, max=2) == [f"{name}-0", f"{name}-1"]
         assert self.names(server, search=name, first=2, max=2) == [f"{name}-2"]
+
+    def test_a_page_is_a_hundred_unless_said(self, server: Server) -> None:
+        name = server.name()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: server.make(username=f"{name}-{number}"), range(101)))
+        assert len(self.names(server, search=name)) == 100
+        assert len(self.names(server, search=name, max=200)) == 101
 
     def test_brief_rows_lack_the_rest(self, server: Server) -> None:
         _, name = server.make(attributes={"a": ["1"]})

@@ -30,7 +30,7 @@ from config.demo import Demo
 from config.demo_keycloak import RealKeycloak
 from tests import prepared
 from tests.contract.servers import Server
-from tests.sandbox.keycloak_fixture import free_port
+from tests.sandbox.keycloak_fixture import Standin, free_port
 
 PATIENCE_SECONDS = 60
 STAFF, PASSWORD = "admin.ada", "correct horse battery"
@@ -62,6 +62,12 @@ class Stack(Demo):
     def code(self, to: str) -> str:
         """The six digits that prove a mailbox."""
         return re.findall(r"\b\d{6}\b", self.mail(to, "code")["text"])[0]
+
+    def at_keycloak(self) -> Standin:
+        """The stack's Keycloak, as its operator sees it."""
+        found = Standin(self.sandbox)
+        found.at(self.env["KEYCLOAK_SERVER_URL"], self.env["KEYCLOAK_REALM"])
+        return found
 
     def walk_of_somebody(self) -> Walk:
         """Somebody new, who walks over HTTP."""
