@@ -91,7 +91,11 @@ def again(run: SyncRun, *, actor: str, reason: str) -> int:
     row.actor, row.reason = actor, reason
     row.save(update_fields=["actor", "reason"])
     audit.record(
-        subject=("syncrun", row.pk), action="sync_run_again", actor=actor, reason=reason, after={"subscribers": len(who)}
+        subject=("syncrun", row.pk),
+        action="sync_run_again",
+        actor=actor,
+        reason=reason,
+        after={"subscribers": len(who)},
     )
     jobs.defer(KIND, row.pk, reason=f"asked by {actor}")
     return len(who)

@@ -107,10 +107,15 @@ def _close(asking: MassLoss | None) -> None:
         MassLoss.objects.filter(pk=asking.pk).update(state=State.GONE, seen_at=clock.now())
 
 
+def words_of(sweep: str) -> str:
+    """The sweep's name for staff."""
+    return WORDS.get(sweep, sweep)
+
+
 def sentence_of(row: MassLoss) -> str:
     """What is asked, for staff."""
     return (
-        f"{WORDS.get(row.sweep, row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
+        f"{words_of(row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
         f" than {limit(row.subscribers)} at once need a confirmation. Nobody has lost anything: look at who they are under"
         " Mass guard, then confirm it there, or mend the cause and retry."
     )

@@ -53,7 +53,13 @@ def record(
 
 @transaction.atomic
 def record_many(
-    *, kind: str, ids: Collection[str | int], action: str, actor: str, reason: str = "", after: dict[str, Any] | None = None
+    *,
+    kind: str,
+    ids: Collection[str | int],
+    action: str,
+    actor: str,
+    reason: str = "",
+    after: dict[str, Any] | None = None,
 ) -> None:
     """`record` the same of many subjects of one kind: three statements. At most 1,000 in one transaction: each is locked."""
     subjects = [str(one) for one in ids]
