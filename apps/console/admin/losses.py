@@ -122,7 +122,8 @@ def shown(row: MassLoss, number: Any) -> dict[str, Any]:
     ]
     return {
         "loss": row,
-        "sentence": mass.sentence_of(row),
+        "sweep": mass.words_of(row.sweep),
+        "limit": mass.limit(row.subscribers),
         "rows": rows,
         "page": page,
         "stripe": row.sweep == "compare_subscriptions",
