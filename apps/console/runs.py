@@ -59,6 +59,7 @@ class RunPage:
     page: Page[Any]
     here: str
     loss: MassLoss | None
+    stuck: Job | None  # the run's own job, when it gave up
 
     @property
     def settled(self) -> int:
@@ -93,6 +94,7 @@ def page(run: SyncRun, asked: Any) -> RunPage:
         page=rows,
         here=f"{reverse('admin:access_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
         loss=loss,
+        stuck=Job.objects.filter(kind=runs.KIND, key=str(run.pk), state="dead").first(),
     )
 
 

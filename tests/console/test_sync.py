@@ -147,6 +147,12 @@ def test_a_run_says_how_far_it_is_and_how_it_went_with_each(world: World, staff:
     assert "that failed again" not in fragment(staff("viewer"), run).content.decode()
 
 
+def test_a_run_whose_own_job_gave_up_says_so(world: World, staff: Staff) -> None:
+    run = run_of(world.profiles, generation=None)
+    Job.objects.filter(kind="sync_run").update(state="dead", last_error="Unexpected ZeroDivisionError.")
+    assert "The run itself gave up before everybody was asked for" in page(staff("viewer"), run)
+
+
 def test_a_run_that_has_ended_is_not_asked_about_any_more(world: World, staff: Staff) -> None:
     run = run_of(world.profiles, outcome="same", ended_at=clock.now())
     assert "every 2s" not in fragment(staff("viewer"), run).content.decode()
@@ -191,7 +197,7 @@ def test_the_page_of_a_run_costs_the_same_for_a_thousand_as_for_ten(staff: Staff
         return len(asked)
 
     few, many = run_of(late(10)), run_of(late(1000, start=100))
-    for address, most in (("admin:access_syncrun_progress", 12), ("admin:access_syncrun_change", 16)):
+    for address, most in (("admin:access_syncrun_progress", 13), ("admin:access_syncrun_change", 20)):
         assert cost(few, address) == cost(many, address) <= most
 
 
