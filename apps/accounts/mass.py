@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import MassLoss, UserProfile
 from apps.core import audit, clock, jobs
@@ -59,7 +59,8 @@ def gather(sweep: str, losing: Collection[int]) -> None:
     row = _of(sweep, "").filter(state=State.GATHERING).first()
     if row is None:
         # The walk's end is done again after it had stopped: what it had gathered stands in the question.
-        asked, now = _of(sweep, "").exclude(state=State.GONE).first(), clock.now()
+        now = clock.now()
+        asked = _of(sweep, "").filter(Q(state=State.ASKING) | Q(state=State.CONFIRMED, until__gt=now)).first()
         row = MassLoss(sweep=sweep, asked_at=now, seen_at=now, who=asked.who if asked else [])
     row.who = sorted({*row.who, *losing})
     row.save()

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -137,3 +138,62 @@ def test_a_subscribers_page_follows_its_look_on_a_small_dark_screen(
     album.take(page, "made-so")
     page.goto(f"{stack.site}/admin/access/syncrun/")
     album.take(page, "runs")
+
+
+def ask(stack: Stack, walks: list[Walk]) -> None:
+    """The night has stopped over these; a real one asks from twenty-one on only."""
+    values = stack.database or {}
+    with psycopg.connect(
+        host=values["POSTGRES_HOST"], port=values["POSTGRES_PORT"], user=values["POSTGRES_USER"],
+        password=values["POSTGRES_PASSWORD"], dbname=values["POSTGRES_DB"],
+    ) as connection:  # fmt: skip
+        connection.execute(
+            "INSERT INTO accounts_massloss (sweep, scope, state, who, subscribers, job_key, asked_at, seen_at, decided_by, reason)"
+            " SELECT 'look_at_everybody', '', 'asking', array_agg(p.id), 30, 'periodic', now(), now(), '', ''"
+            " FROM accounts_userprofile p JOIN auth_user u ON u.id = p.user_id WHERE u.username = ANY(%s)",
+            [[walk.username for walk in walks]],
+        )
+
+
+def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
+    stack: Stack, visit: Visit, album: Album, customers: list[Walk]
+) -> None:
+    page = visit(width=1440, dark=True)
+    log_in(page, stack)
+    ask(stack, customers)
+    alert = page.get_by_text("The nightly look would take access from 2 of 30 subscribers")
+    for _ in range(30):  # the first page keeps its numbers for some seconds
+        page.goto(f"{stack.site}/admin/")
+        if alert.is_visible():
+            break
+        page.wait_for_timeout(500)
+    expect(alert).to_be_visible()
+    album.take(page, "front-page")
+    tab_to(page, page.get_by_role("link", name="See who they are, and decide"))
+    page.keyboard.press("Enter")
+    for walk in customers:
+        expect(page.get_by_role("link", name=walk.username)).to_be_visible()
+    album.take(page, "who")
+    confirm = page.get_by_role("link", name="Confirm the loss")
+    tab_to(page, confirm)
+    page.keyboard.press("Enter")
+    dialog = dialog_of(page, "Confirm the loss")
+    stays_inside(page, dialog)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(confirm).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = dialog_of(page, "Confirm the loss")
+    fill(page, dialog.get_by_label("Reason"), REASON)
+    fill(page, dialog.get_by_label("Type how many lose access"), "3")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_text("There are 2 of them now")).to_be_visible()
+    expect(dialog.get_by_label("Type how many lose access")).to_be_focused()
+    album.take(page, "refused")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2")
+    tab_to(page, dialog.get_by_role("button", name="Confirm the loss"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The nightly look goes on")).to_be_visible()
+    expect(page.get_by_text("let it go on for these people")).to_be_visible()
+    album.take(page, "confirmed")
