@@ -118,7 +118,7 @@ def sentence_of(row: MassLoss) -> str:
     return (
         f"{words_of(row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
         f" than {limit(row.subscribers)} at once need a confirmation. Nobody has lost anything: look at who they are under"
-        " Mass guard, then confirm it there, or mend the cause and retry."
+        " Mass guard, and confirm it there; or mend the cause, and the next sweep no longer asks."
     )
 
 

@@ -1,18 +1,20 @@
-"""Syncing many, and the mass guard, as staff see them: who is selected, what the pages of a run and a question say and cost."""
+"""Syncing many as staff see it: who is selected, what the pages of a run and of a look say, and what they cost."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.access import runs
+from apps.access import drift, runs
 from apps.access.models import Look, SyncResult, SyncRun
-from apps.accounts.models import MassLoss, UserProfile
+from apps.accounts.models import UserProfile
 from apps.console import dashboard
+from apps.console.admin import runs as dialogs
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from tests.access.test_mass import late
@@ -105,8 +107,6 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
         del stored["attributes"]["has_nextcloud"]
         town.admin("PUT", f"/users/{one.keycloak_id}", json=stored)
     Job.objects.filter(kind="compare_keycloak").delete()
-    from apps.access import drift
-
     drift.compare("asked")
     address = reverse("admin:access_drift_sync_differing")
     text = staff("operator").get(address).content.decode()
@@ -123,6 +123,15 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
         "No access differs."
         in staff("operator").post(address, {"_form_submitted": "on", "reason": REASON}).content.decode()
     )
+
+
+def test_of_very_many_the_dialog_does_not_count_who_would_lose_access(
+    world: World, staff: Staff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = reverse("admin:access_drift_sync_differing")
+    assert "is counted when the run begins" not in staff("operator").get(address).content.decode()
+    monkeypatch.setattr(dialogs, "COUNTED", 2)
+    assert "is counted when the run begins" in staff("operator").get(address).content.decode()
 
 
 # --- the page of a run -----------------------------------------------------------------------------------------------
@@ -170,8 +179,6 @@ def test_only_staff_see_how_a_run_goes(world: World, staff: Staff) -> None:
     client = staff("viewer")
     assert client.get(address).status_code == 200
     client.get(reverse("admin:index"))
-    from django.contrib.auth.models import User
-
     User.objects.get(username="viewer-ada").groups.clear()
     assert client.get(address).status_code == 403
     for odd in ("0", "x", "99999999999999999999999"):
@@ -257,77 +264,3 @@ def test_a_look_that_gave_up_says_why_and_where_to_try_again(world: World, staff
     ):
         assert part in text, part
     assert staff("").get(reverse("admin:accounts_userprofile_look", args=[profile.pk])).status_code == 403
-
-
-# --- the mass guard --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def question(settings: Any) -> MassLoss:
-    """New terms would shut out thirty, and the night has stopped."""
-    from apps.access import watches
-    from apps.core.errors import NeedsOperator
-
-    settings.PAYMENT_GRACE_DAYS = 3
-    late(30)
-    settings.PAYMENT_GRACE_DAYS = 0
-    with pytest.raises(NeedsOperator):
-        watches.look_at_everybody("periodic")
-    dashboard.forget()
-    return MassLoss.objects.get()
-
-
-def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(question: MassLoss, staff: Staff) -> None:
-    client = staff("viewer")
-    text = client.get(reverse("admin:index")).content.decode()
-    assert "The nightly look would take access from 30 of 30 subscribers" in text
-    address = reverse("admin:accounts_massloss_change", args=[question.pk])
-    assert address in text
-    shown = client.get(address).content.decode()
-    assert "late-0" in shown
-    assert "is past_due" in shown
-    assert "Confirm the loss" not in shown
-    assert "Page 1 of" not in shown
-
-
-def test_only_an_admin_confirms_and_by_typing_how_many(question: MassLoss, staff: Staff) -> None:
-    assert staff("operator").post(dialog(question, "confirm"), {"confirmation": "30"}).status_code == 403
-    admin = staff("admin")
-    assert "30 of 30" in admin.get(dialog(question, "confirm")).content.decode()
-    assert not done(send(admin, question, "confirm", confirmation="29"))
-    assert done(send(admin, question, "confirm", confirmation="30"))
-    assert "30 of 30 subscribers" not in admin.get(reverse("admin:index")).content.decode()
-    assert not done(send(admin, question, "confirm", confirmation="30"))
-    assert AuditEntry.objects.get(action="loss_confirmed").subject_kind == "massloss"
-
-
-def test_a_run_that_was_stopped_says_so_on_its_page(settings: Any, staff: Staff) -> None:
-    from tests.access.test_runs import stopped_run
-
-    settings.PAYMENT_GRACE_DAYS = 3
-    run = stopped_run(settings)
-    text = page(staff("viewer"), run)
-    question = MassLoss.objects.get()
-    assert "30 would lose access, too many to go on unasked" in text
-    assert reverse("admin:accounts_massloss_change", args=[question.pk]) in text
-    assert "Held back" in text
-    shown = staff("admin").get(reverse(SELECTED), {"people": list(UserProfile.objects.values_list("pk", flat=True))})
-    assert "30 would lose access. More than 20 at once need a confirmation" in shown.content.decode()
-
-
-def test_the_page_of_a_question_costs_the_same_for_many(question: MassLoss, staff: Staff) -> None:
-    client, address = staff("viewer"), reverse("admin:accounts_massloss_change", args=[question.pk])
-
-    def cost() -> int:
-        client.get(address)
-        dashboard.forget()
-        dashboard.numbers()
-        with CaptureQueriesContext(connection) as asked:
-            assert client.get(address).status_code == 200
-        return len(asked)
-
-    few = cost()
-    MassLoss.objects.update(who=[*question.who, *(one.pk for one in late(300, start=100))])
-    assert cost() == few <= 22
-    assert "Page 2 of 7" in client.get(f"{address}?p=2").content.decode()
-    assert client.get(f"{address}?p=x").status_code == 200

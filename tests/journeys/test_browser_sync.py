@@ -75,6 +75,11 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     expect(dialog_of(page, "Sync selected").get_by_text("Nobody is selected")).to_be_visible()
     page.keyboard.press("Escape")
 
+    boxes = page.locator("[name=people]")
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    expect(boxes.and_(page.locator(":checked"))).to_have_count(boxes.count())
+    page.get_by_role("checkbox", name="Select all on this page").uncheck()
+    expect(boxes.and_(page.locator(":checked"))).to_have_count(0)
     select(page, stack, customers)
     album.take(page, "selected")
     open_dialog(page)
