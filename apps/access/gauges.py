@@ -22,6 +22,12 @@ GAUGES: list[tuple[str, str, list[str], str]] = [
         "SELECT coalesce(extract(epoch FROM now() - min(pending_since)), 0) FROM accounts_userprofile",
     ),
     (
+        "frontdesk_mass_losses_waiting",
+        "Sweeps that wait for staff because too many would lose access",
+        [],
+        "SELECT count(*) FROM accounts_massloss WHERE state = 'asking'",
+    ),
+    (
         "frontdesk_seats",
         "Live seats by instance",
         ["instance"],

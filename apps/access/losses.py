@@ -1,29 +1,35 @@
-"""Who would lose access by a look now: what the mass guard counts before a sweep asks for looks. No Keycloak, no change."""
+"""Who would lose access, or the place kept for them, by a look now: what the mass guard counts before a sweep asks for looks.
+
+By the pure decision over our rows: no Keycloak, no change.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection
 
 from apps.access import many, reconcile
-from apps.access.policy import Decision
+from apps.access.policy import Decision, SeatWish
 from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.core import clock
+from apps.core.states import AccessState
 from apps.instances.models import Seat
+
+KEPT_A_PLACE = (AccessState.CANCELED.value, AccessState.RECOVERING.value)
 
 
 def losing(profile_ids: Collection[int]) -> list[int]:
-    """Those of them who have access by the last look, or a seat, and would have it no more. Fourteen queries.
+    """Those of them who have access by the last look, or a seat, and would have it no more. Fifteen queries.
 
     Not counted: whose own date has come, and whose look is asked for already. They lose it by that, not by a sweep.
     """
-    people = UserProfile.objects.filter(pk__in=profile_ids, access_state__in=mass.HAS_ACCESS)
+    people = UserProfile.objects.filter(pk__in=profile_ids, access_state__in=(*mass.HAS_ACCESS, *KEPT_A_PLACE))
     people = people.exclude(access_until__lte=clock.now()).exclude(pk__in=_looked_at_anyway(profile_ids))
-    found = sorted(people.values_list("pk", flat=True))
+    found = dict(people.order_by("pk").values_list("pk", "access_state"))
     if not found:
         return []
     seats = _seats(found)
-    decided = many.decisions(UserProfile.objects.filter(pk__in=found))
-    return [pk for pk in found if _loses(decided[pk], seats[pk])]
+    decided = many.decisions(UserProfile.objects.filter(pk__in=list(found)))
+    return [pk for pk, state in found.items() if _loses(state, decided[pk], seats[pk])]
 
 
 def _looked_at_anyway(profile_ids: Collection[int]) -> list[int]:
@@ -33,13 +39,16 @@ def _looked_at_anyway(profile_ids: Collection[int]) -> list[int]:
 
 
 def _seats(profile_ids: Collection[int]) -> dict[int, set[str]]:
-    """The products each has an assigned seat of."""
+    """The products each has a seat of, used or kept."""
     seats: dict[int, set[str]] = defaultdict(set)
-    rows = Seat.objects.filter(profile__in=profile_ids, state=Seat.State.ASSIGNED)
+    rows = Seat.objects.filter(profile__in=list(profile_ids), state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
     for pk, slug in rows.values_list("profile_id", "product__slug"):
         seats[pk].add(slug)
     return seats
 
 
-def _loses(decision: Decision, seats: set[str]) -> bool:
+def _loses(state: str, decision: Decision, seats: set[str]) -> bool:
+    """Of one person who is in `state` by the last look."""
+    if state in KEPT_A_PLACE:
+        return bool(seats) and decision.seats == SeatWish.RELEASED
     return decision.state not in mass.HAS_ACCESS or bool(seats - decision.entitlements.seats)

@@ -5,12 +5,13 @@ nobody's failure stops the others; who would lose access is asked about first wh
 Each look is the reconciler's own: a run only asks for it, by `reconcile.enqueue_many`, and is told when it was made so.
 """
 
+import datetime as dt
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import batched
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast
 
@@ -24,6 +25,9 @@ from apps.core.models import Job
 
 KIND = "sync_run"
 SLICE, SECONDS = 500, 20.0  # people asked for at once; of one job, which has a minute
+TWICE = dt.timedelta(minutes=1)
+LOCK_CLASS = 7013  # advisory locks of this module; core.audit uses 7012
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 Outcome = SyncResult.Outcome
 
 
@@ -63,10 +67,17 @@ def register() -> None:
 
 @transaction.atomic
 def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun:
-    """Begin a run over these people; BadInput when there is nobody. Nothing is asked for before its job runs."""
+    """Begin a run over these people; BadInput when there is nobody. Nothing is asked for before its job runs.
+
+    The same asked twice within a minute by one actor, as by a double click, is one run.
+    """
     people = sorted(set(profile_ids))
     if not people:
         raise BadInput("There is nobody to sync.")
+    with connection.cursor() as cursor:  # one at a time of one actor, until this transaction ends
+        cursor.execute(ONE_AT_A_TIME, [LOCK_CLASS, actor])
+    if twin := _just_begun(people, scope, actor, reason):
+        return twin
     run = SyncRun.objects.create(
         scope=scope, total=len(people), actor=actor, reason=reason, created_at=clock.now()
     )  # fmt: skip
@@ -78,6 +89,16 @@ def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reaso
     )  # fmt: skip
     jobs.defer(KIND, run.pk, reason=f"asked by {actor}")
     return run
+
+
+def _just_begun(people: list[int], scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun | None:
+    """The run that was begun a moment ago with the same words over the same people."""
+    since = clock.now() - TWICE
+    runs = SyncRun.objects.filter(scope=scope, actor=actor, reason=reason, total=len(people), created_at__gt=since)
+    for run in runs:
+        if sorted(run.results.values_list("profile_id", flat=True)) == people:
+            return run
+    return None
 
 
 @transaction.atomic

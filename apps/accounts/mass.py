@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.accounts.models import MassLoss, UserProfile
 from apps.core import audit, clock, jobs
@@ -59,7 +59,8 @@ def gather(sweep: str, losing: Collection[int]) -> None:
     row = _of(sweep, "").filter(state=State.GATHERING).first()
     if row is None:
         # The walk's end is done again after it had stopped: what it had gathered stands in the question.
-        asked, now = _of(sweep, "").exclude(state=State.GONE).first(), clock.now()
+        now = clock.now()
+        asked = _of(sweep, "").filter(Q(state=State.ASKING) | Q(state=State.CONFIRMED, until__gt=now)).first()
         row = MassLoss(sweep=sweep, asked_at=now, seen_at=now, who=asked.who if asked else [])
     row.who = sorted({*row.who, *losing})
     row.save()
@@ -107,12 +108,17 @@ def _close(asking: MassLoss | None) -> None:
         MassLoss.objects.filter(pk=asking.pk).update(state=State.GONE, seen_at=clock.now())
 
 
+def words_of(sweep: str) -> str:
+    """The sweep's name for staff."""
+    return WORDS.get(sweep, sweep)
+
+
 def sentence_of(row: MassLoss) -> str:
     """What is asked, for staff."""
     return (
-        f"{WORDS.get(row.sweep, row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
+        f"{words_of(row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
         f" than {limit(row.subscribers)} at once need a confirmation. Nobody has lost anything: look at who they are under"
-        " Mass guard, then confirm it there, or mend the cause and retry."
+        " Mass guard, and confirm it there; or mend the cause, and the next sweep no longer asks."
     )
 
 

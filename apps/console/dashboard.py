@@ -13,10 +13,10 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count
 from django.http import HttpRequest
-from django.urls import reverse
 
+from apps.accounts import mass
 from apps.accounts.models import UserProfile
-from apps.console import timeline
+from apps.console import tiles, timeline
 from apps.console.bars import Bar
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
@@ -26,7 +26,7 @@ from apps.instances.capacity import board
 COUNTED = (
     "queued", "running", "blocked", "dead", "due_since", "events", "events_since", "waits", "waits_since",
     "mails_failed", "mails_uncertain", "pending", "pending_since", "silent_seconds",
-    "down",
+    "down", "losses",
 )  # fmt: skip
 KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
@@ -46,7 +46,9 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
        (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster'),
-       (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency)
+       (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency),
+       (SELECT json_agg(json_build_object('id', id, 'sweep', sweep, 'losing', cardinality(who), 'subscribers', subscribers,
+               'asked_at', asked_at))::text FROM accounts_massloss WHERE state = 'asking')
 """
 
 
@@ -90,6 +92,17 @@ class Down:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A sweep that the mass guard has stopped, and what it would do."""
+
+    id: int
+    sweep: str
+    losing: int
+    subscribers: int
+    asked_at: dt.datetime
+
+
+@dataclass(frozen=True)
 class Numbers:
     """All that the first page shows."""
 
@@ -111,6 +124,7 @@ class Numbers:
     people: tuple[People, ...] = ()
     products: tuple[ProductRoom, ...] = ()
     down: tuple[Down, ...] = ()
+    losses: tuple[Loss, ...] = ()
     stuck_jobs: tuple[Job, ...] = ()
     recent: tuple[AuditEntry, ...] = field(default=(), repr=False)
 
@@ -169,10 +183,14 @@ def read() -> Numbers:
         Down(row["name"], dt.datetime.fromisoformat(row["down_since"]), row["reason"])
         for row in json.loads(counts["down"] or "[]")
     ]
+    losses = [
+        Loss(**row | {"asked_at": dt.datetime.fromisoformat(row["asked_at"]), "sweep": mass.words_of(row["sweep"])})
+        for row in json.loads(counts["losses"] or "[]")
+    ]
     stuck = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).order_by("-id")
     return Numbers(
         at=clock.now(),
-        **counts | {"down": tuple(sorted(down, key=lambda one: one.down_since))},
+        **counts | {"down": tuple(sorted(down, key=lambda one: one.down_since)), "losses": tuple(losses)},
         people=_people(),
         products=_products(),
         stuck_jobs=tuple(stuck[:6]),
@@ -207,86 +225,7 @@ def _product(name: str, rooms: list[Room]) -> ProductRoom:
     return ProductRoom(name, tuple(fullest), len(rooms), sum(room.bar.free for room in rooms if room.open))
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One question at the top of the page: how many, since when, where to look. `alarm` is its colour unless it is 0."""
-
-    title: str
-    count: int
-    icon: str
-    words: str
-    page: str
-    since: dt.datetime | None = None
-    alarm: str = "bad"
-
-    @property
-    def url(self) -> str:
-        """The list that answers it."""
-        name, _, query = self.page.partition("?")
-        return reverse(f"admin:{name}_changelist") + (f"?{query}" if query else "")
-
-    @property
-    def tone(self) -> str:
-        """Its colour."""
-        return self.alarm if self.count else "good"
-
-    @property
-    def note(self) -> str:
-        """The small print."""
-        return self.words if self.count else "None"
-
-
-def tiles(found: Numbers) -> list[Tile]:
-    """The questions; they do not move, so that a glance finds them."""
-    late = "bad" if found.late_seconds > 120 else "busy"
-    worst = "blocked" if found.blocked else "dead"
-    mails = found.mails_failed + found.mails_uncertain
-    return [
-        Tile(
-            "Needs an operator",
-            found.stuck,
-            "front_hand",
-            f"{found.blocked} need a decision, {found.dead} gave up",
-            f"core_job?state__exact={worst}",
-        ),
-        Tile(
-            "Waiting for a seat",
-            found.waits,
-            "airline_seat_recline_extra",
-            "Paid, and no room",
-            "instances_seatwait",
-            found.waits_since,
-        ),
-        Tile(
-            "Mails not delivered",
-            mails,
-            "unsubscribe",
-            f"{found.mails_failed} not sent, {found.mails_uncertain} possibly sent",
-            f"notifications_notification?state__exact={'failed' if found.mails_failed else 'uncertain'}",
-            alarm="warn",
-        ),
-        Tile(
-            "Events waiting",
-            found.events,
-            "inbox",
-            "Received, not yet handled",
-            "billing_inboundevent?state__exact=received",
-            found.events_since,
-            late,
-        ),
-        Tile(
-            "Syncs under way",
-            found.pending,
-            "sync",
-            "Subscribers not yet up to date",
-            "accounts_userprofile",
-            found.pending_since,
-            late,
-        ),
-    ]
-
-
 def context(_request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
     found = numbers()
-    return given | {"numbers": found, "tiles": tiles(found), "title": "Dashboard"}
+    return given | {"numbers": found, "tiles": tiles.tiles(found), "title": "Dashboard"}

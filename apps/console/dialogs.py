@@ -6,7 +6,7 @@ shown in the dialog and nothing is changed; after success the page is loaded ane
 
 import datetime as dt
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, override
 
 from django import forms
@@ -21,6 +21,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from apps.console.columns import address
 from apps.core import clock
 from apps.core.errors import BadInput, WorkError
 
@@ -31,7 +32,9 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     """Asks for a reason; base of all dialogs. `model` names the row the dialog is about; it is in `target`."""
 
     model: ClassVar[type[Model] | None] = None
+    opener: ClassVar[Mapping[str, str]] = {}  # attributes of the link that opens it
     target: Any = None
+    leads_to: Model | None = None  # whose page is shown afterwards, if not the target's
 
     reason = forms.CharField(
         min_length=REASON_LENGTH,
@@ -149,13 +152,14 @@ def dialog_action(
                     {"dialog": dialog, "form": filled, "form_submit_text": title},
                 )
             messages.success(request, sentence)
-            return done(request, page.page_of(filled.target))
+            return done(request, address(filled.leads_to) if filled.leads_to else page.page_of(filled.target))
 
         return action(
             description=title,
             permissions=[permission],
             dialog=dialog,
             icon=icon,
+            attrs=dict(form.opener),
             variant=ActionVariant.DANGER if danger else ActionVariant.DEFAULT,
         )(answer)
 

@@ -22,6 +22,8 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("accounts.Signup", "how_to_reg", ""),
             ("access.AccessOverride", "gavel", "Overrides"),
             ("access.Drift", "difference", "Drift"),
+            ("access.SyncRun", "sync", "Sync runs"),
+            ("accounts.MassLoss", "shield_person", "Mass guard"),
             ("storefront.WaitlistEntry", "hourglass_top", "Waitlist"),
             ("notifications.Notification", "mail", "Mails"),
         ),

@@ -22,6 +22,8 @@ SUBJECTS = {
     "seat": ("instances.Seat", "seat"),
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
+    "syncrun": ("access.SyncRun", "sync run"),
+    "massloss": ("accounts.MassLoss", "mass guard"),
     "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
 }
 LONGEST = 120

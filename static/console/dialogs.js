@@ -97,7 +97,10 @@
                 enterDialog(box, event.detail.requestConfig.elt);
             }
         });
-        document.body.addEventListener("htmx:afterSettle", () => {
+        document.body.addEventListener("htmx:afterSettle", (event) => {
+            if (event.target.closest(".fd-plans")) {
+                return; // a plan that came in meanwhile
+            }
             const refused = box.querySelector("#dialog-form [aria-invalid=true]");
             if (refused && seen(box)) {
                 refused.focus();

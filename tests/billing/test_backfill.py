@@ -245,6 +245,16 @@ def test_retrying_without_a_confirmation_takes_nothing_from_anybody(
     assert MassLoss.objects.get().state == "asking"
 
 
+def test_a_confirmation_of_long_ago_means_nobody(world: World) -> None:
+    """A walk's end that is done again takes up the question that stands, not one that was settled."""
+    dana = world.subscriber("dana")
+    now = clock.now()
+    old: dict[str, Any] = {"asked_at": now, "seen_at": now, "decided_by": "staff:ada", "reason": "long ago"}
+    MassLoss.objects.create(sweep=comparison.KIND, state="confirmed", who=[dana.pk], until=now, **old)
+    mass.gather(comparison.KIND, [])
+    assert mass.judge(comparison.KIND, job_key="periodic") == []
+
+
 def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mass, "FLOOR", 1)
     people = [world.subscriber(name) for name in ("ann", "bob")]

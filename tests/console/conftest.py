@@ -10,8 +10,8 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from apps.access.models import AccessOverride, Drift
-from apps.accounts.models import Signup, UserProfile
+from apps.access.models import AccessOverride, Drift, SyncResult, SyncRun
+from apps.accounts.models import MassLoss, Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -188,6 +188,11 @@ def _person(made: World, index: int) -> None:
         key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
         state="failed", created_at=now,
     )  # fmt: skip
+    run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
+    SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)
+    MassLoss.objects.create(
+        sweep="look_at_everybody", state="gone", who=[profile.pk], subscribers=1, asked_at=now, seen_at=now
+    )
     Drift.objects.create(
         profile=profile,
         kind="access",

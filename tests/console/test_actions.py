@@ -11,8 +11,9 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from apps.access.models import AccessOverride, Drift
-from apps.accounts.models import UserProfile
+from apps.access import runs
+from apps.access.models import AccessOverride, Drift, SyncResult, SyncRun
+from apps.accounts.models import MassLoss, UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
@@ -40,10 +41,12 @@ class Case:
     target: Callable[[World], Any]
     data: Callable[[World], dict[str, Any]] = lambda _world: {}
     subject: str = "profile"
+    query: Callable[[World], str] = lambda _world: ""
 
     def address(self, world: World) -> str:
         row = self.target(world)
-        return reverse(f"admin:{self.page}_{self.action}", args=[row.pk] if row is not None else [])
+        address = reverse(f"admin:{self.page}_{self.action}", args=[row.pk] if row is not None else [])
+        return address + self.query(world)
 
     def filled(self, world: World) -> dict[str, Any]:
         return {"_form_submitted": "on", "reason": REASON, **self.data(world)}
@@ -109,6 +112,32 @@ def unpaid_seat(world: World) -> Any:
     return world.seats[0]
 
 
+def selection(world: World) -> str:
+    """Two of three, as the list's boxes send them, and nonsense beside them."""
+    return f"?people={world.profiles[0].pk}&people={world.profiles[1].pk}&people=x&people=0"
+
+
+def failed_run(world: World) -> Any:
+    """A run whose one person's look gave up."""
+    now, row = clock.now(), world.profiles[0]
+    if known := SyncRun.objects.filter(reason="earlier").first():
+        return known
+    Job.objects.create(
+        kind="reconcile", key=str(row.pk), lane=f"profile:{row.pk}", state="dead", attempts=4, not_before=now,
+        created_at=now, last_error="Keycloak said no.",
+    )  # fmt: skip
+    run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="earlier", created_at=now)
+    SyncResult.objects.create(run=run, profile=row, generation=0)
+    return run
+
+
+def asked(world: World) -> Any:
+    """The nightly look would shut two out."""
+    now, who = clock.now(), [one.pk for one in world.profiles[:2]]
+    known = {"job_key": "periodic", "state": "asking", "who": who, "subscribers": 3, "asked_at": now, "seen_at": now}
+    return MassLoss.objects.get_or_create(sweep="look_at_everybody", scope="night", defaults=known)[0]
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", "support", person),
@@ -125,7 +154,10 @@ CASES = [
     Case("access_drift", "mend", "support", drifting),
     Case("access_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
     Case("access_drift", "compare_now", "support", lambda _world: None, subject="job"),
-    Case("access_drift", "mend_all", "operator", lambda _world: None),
+    Case("access_drift", "sync_differing", "operator", lambda _world: None, subject="syncrun"),
+    Case(SUBSCRIBER, "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
+    Case("access_syncrun", "run_again", "support", failed_run, subject="syncrun"),
+    Case("accounts_massloss", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "massloss"),
     Case("storefront_waitlistentry", "invite", "operator", waiting, subject="waitlist"),
     Case("instances_seat", "move", "operator", lambda world: world.seats[0], move_data),
     Case("instances_seat", "release", "operator", unpaid_seat, hold_data),
@@ -259,6 +291,23 @@ def _compared(_world: World) -> None:
     assert Job.objects.filter(kind="compare_keycloak", state="queued").count() == 1
 
 
+def _run_of(count: int) -> Callable[[World], None]:
+    def check(_world: World) -> None:
+        run = SyncRun.objects.latest("pk")
+        runs.carry_out(str(run.pk))
+        looks = Job.objects.filter(kind="reconcile", state="queued").values_list("key", flat=True)
+        assert {int(key) for key in looks} == set(run.results.values_list("profile_id", flat=True))
+        assert run.results.count() == len(looks) == count
+
+    return check
+
+
+def _confirmed(_world: World) -> None:
+    row = MassLoss.objects.get(scope="night")
+    assert (row.state, row.decided_by, row.reason) == ("confirmed", "staff:admin-ada", REASON)
+    assert Job.objects.filter(kind="look_at_everybody", key="periodic", state="queued").count() == 1
+
+
 def _code_sent(world: World) -> None:
     assert Job.objects.filter(kind="send_recovery_code", key=str(world.profiles[0].pk), state="queued").count() == 1
 
@@ -326,7 +375,10 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "mend": _looked_at,
     "ignore": _ignored,
     "compare_now": _compared,
-    "mend_all": _looked_at,
+    "sync_differing": _run_of(3),
+    "sync_selected": _run_of(2),
+    "run_again": _run_of(1),
+    "confirm": _confirmed,
     "invite": _invited,
     "move": _moved,
     "release": _released,
@@ -349,6 +401,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
         ("grant", {"products": []}, "This field is required."),
         ("grant", {"products": ["999999"]}, "Select a valid choice"),
         ("grant", {"until": ""}, "This field is required."),
+        ("confirm", {"confirmation": "1"}, "There are 2 of them now"),
+        ("confirm", {"confirmation": "two"}, "Enter a whole number."),
         ("move", {"instance": "999999"}, "Select a valid choice"),
         ("change_caps", {"soft_cap": "2"}, "below the allocation cap"),
         ("change_caps", {"hard_cap": "999999999999"}, "less than or equal"),

@@ -10,15 +10,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from apps.access import drift
-from apps.access.models import Drift
+from apps.access import drift, runs
+from apps.access.models import Drift, SyncRun
+from apps.console.admin.runs import losing
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
 
-AT_ONCE = 100
+PLANS = 20  # of those that differ, shown before they are synced
 
 
 class MendDialog(ReasonDialog):
@@ -51,19 +52,29 @@ class IgnoreDialog(ReasonDialog):
     until = LastDayField(help_text="The last day on which it is left as it is.")
 
 
-class MendAllDialog(ReasonDialog):
-    """Says how many there are."""
+class SyncAllDialog(ReasonDialog):
+    """Says how many there are, what would be done to the first of them, and how many would lose access."""
 
     form_before_template = "console/dialogs/drift_all.html"
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """How many would be mended, and how many are not of this kind."""
-        rows = standing()
-        return {"count": rows.filter(kind__in=OF_ACCESS).count(), "others": rows.exclude(kind__in=OF_ACCESS).count()}
+        """The people, the steps as found last, and how many differences are not of this kind."""
+        people = differing()
+        first = standing().filter(kind__in=OF_ACCESS).select_related("profile__user").order_by("pk")
+        return {
+            "count": len(people),
+            "others": standing().exclude(kind__in=OF_ACCESS).count(),
+            "first": first[:PLANS],
+        } | losing(people)
 
 
 OF_ACCESS = (Drift.Kind.ACCESS, Drift.Kind.DISABLED)
+
+
+def differing() -> list[int]:
+    """The profiles whose access differs now, and is not left so by staff."""
+    return sorted(set(standing().filter(kind__in=OF_ACCESS).values_list("profile_id", flat=True)))
 
 
 class CompareDialog(ReasonDialog):
@@ -115,7 +126,7 @@ class DriftAdmin(ConsoleAdmin):
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, address or cus_…"
-    actions_list: ClassVar[Any] = ["compare_now", "mend_all"]
+    actions_list: ClassVar[Any] = ["compare_now", "sync_differing"]
     actions_detail: ClassVar[Any] = ["mend", "ignore"]
     fields = ("person", ("kind_label", "is_now"), "rule", "theirs", "proposal", ("first_seen", "last_seen", "gone"))
 
@@ -187,14 +198,16 @@ class DriftAdmin(ConsoleAdmin):
         return "Everybody is being compared. Load this page again in a while."
 
     @dialog_action(
-        title="Mend all of access", permission="override_access", form=MendAllDialog, icon="build_circle",
-        explain="Makes access as it is due wherever it differs and is not ignored.",
+        title="Sync all that differ", permission="override_access", form=SyncAllDialog, icon="build_circle",
+        explain="Looks at everybody whose access differs and is not ignored, and makes it so. It runs as a job with a page of its own.",
     )  # fmt: skip
-    def mend_all(self, _request: HttpRequest, form: MendAllDialog) -> str:
-        """The oldest first."""
-        found = list(standing().filter(kind__in=OF_ACCESS).order_by("pk")[:AT_ONCE])
-        if not found:
+    def sync_differing(self, _request: HttpRequest, form: SyncAllDialog) -> str:
+        """One run over all of them."""
+        people = differing()
+        if not people:
             raise BadInput("No access differs.")
-        for row in found:
-            drift.mend(row, actor=form.actor, reason=form.cleaned_data["reason"])
-        return f"{len(found)} will be mended now."
+        run = runs.start(
+            people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
+        )  # fmt: skip
+        form.leads_to = run
+        return f"{run.total} will be looked at."

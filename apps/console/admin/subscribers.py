@@ -13,8 +13,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
-from apps.console import person
+from apps.console import last_look, person
 from apps.console.admin.recovery_dialogs import RecoveryActions, senseless
+from apps.console.admin.runs import SelectActions
 from apps.console.admin.subscriber_dialogs import (
     GrantDialog,
     HoldDialog,
@@ -41,7 +42,7 @@ PASSWORD_MAIL = "send_keycloak_password_reset_email"  # noqa: S105  (the name of
 
 
 @admin.register(UserProfile)
-class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
+class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "until", "synced")
@@ -58,6 +59,8 @@ class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
         "people": "pk",
     }
     search_help_text = "Username, address, cus_…, sub_… or Keycloak id"
+    list_display_links = ("who",)
+    actions_list: ClassVar[Any] = ["sync_selected"]
     actions_detail: ClassVar[Any] = [
         "sync_now",
         "assign_seats",
@@ -121,8 +124,11 @@ class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
 
     @override
     def get_custom_urls(self) -> Any:
-        """The plan, which asks Keycloak and is therefore loaded by itself."""
-        return (("<path:object_id>/plan/", "accounts_userprofile_plan", self.plan_view),)
+        """The plan, which asks Keycloak and is therefore loaded by itself; and the last look, loaded until it has ended."""
+        return (
+            ("<path:object_id>/plan/", "accounts_userprofile_plan", self.plan_view),
+            ("<path:object_id>/look/", "accounts_userprofile_look", self.look_view),
+        )
 
     def plan_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
         """What a look would change now; a fragment of the subscriber's page."""
@@ -130,6 +136,17 @@ class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
         if not self.has_view_permission(request, profile):
             return HttpResponse(status=403)
         return render(request, "console/dialogs/plan.html", person.plan_of(profile))
+
+    def look_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
+        """How the last look went, and whether one is under way; a fragment of the subscriber's page."""
+        profile = find(UserProfile, object_id)
+        if not self.has_view_permission(request, profile):
+            return HttpResponse(status=403)
+        shown = last_look.of(profile)
+        answer = render(request, "console/look.html", {"look": shown})
+        if not shown.moving:
+            answer["HX-Trigger"] = "look-ended"  # the plan beside it is asked for anew
+        return answer
 
     @override
     def changeform_view(
@@ -147,7 +164,8 @@ class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
         )
         if found is not None and self.has_view_permission(request, found):
             extra_context = (extra_context or {}) | {
-                "person": person.page(found, lambda codename: request.user.has_perm(f"accounts.{codename}"))
+                "look": last_look.of(found),
+                "person": person.page(found, lambda codename: request.user.has_perm(f"accounts.{codename}")),
             }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
         return answer
@@ -162,9 +180,10 @@ class SubscriberAdmin(RecoveryActions, ConsoleAdmin):
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
-        """With the date in front where the tab is about one."""
+        """With the date in front where the tab is about one, and boxes to select by for whoever may sync."""
         dates = DATES.get(request.GET.get(STATE, ""))
-        return ("who", "state", *dates, "plan", "seat_list", "synced") if dates else self.list_display
+        shown = ("who", "state", *dates, "plan", "seat_list", "synced") if dates else self.list_display
+        return ("pick", *shown) if self.has_sync_userprofile_permission(request) else shown
 
     @override
     def get_ordering(self, request: HttpRequest) -> Any:

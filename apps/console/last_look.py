@@ -1,0 +1,31 @@
+"""How the last look at one person went, and whether one is under way: a part of the subscriber's page. Three queries."""
+
+from dataclasses import dataclass
+
+from apps.access import reconcile
+from apps.access.models import Look
+from apps.accounts.models import UserProfile
+from apps.core.models import Job
+
+
+@dataclass(frozen=True)
+class Shown:
+    """`last`: what the last look, or the tries of the present one, did. `under_way` and `stopped`: the jobs, if any."""
+
+    profile: UserProfile
+    last: Look | None
+    under_way: Job | None
+    stopped: Job | None
+
+    @property
+    def moving(self) -> bool:
+        """Whether it will change by itself: a look is asked for and has not given up."""
+        return self.under_way is not None or (self.profile.pending_since is not None and self.stopped is None)
+
+
+def of(profile: UserProfile) -> Shown:
+    """As of now."""
+    key = str(profile.pk)
+    under_way = reconcile.under_way().filter(key=key).order_by("-pk").first()
+    stopped = None if under_way else reconcile.stopped().filter(key=key).order_by("-pk").first()
+    return Shown(profile, Look.objects.filter(profile=profile).first(), under_way, stopped)

@@ -1,0 +1,129 @@
+"""What the page of a sync run shows: how far it is, and how it went with each person. A few queries, however many they are."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.paginator import Page
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from apps.access import runs
+from apps.access.models import SyncResult, SyncRun
+from apps.accounts.models import MassLoss
+from apps.console.base import BoundedPaginator
+from apps.core.models import Job
+
+ROWS = 50
+SHOWN = (
+    ("", "Everybody"),
+    ("failed", "Failed"),
+    ("waiting", "Waiting"),
+    ("changed", "Changed"),
+    ("same", "Nothing to do"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and the look behind it."""
+
+    result: SyncResult
+    state: str
+    words: str
+    steps: tuple[str, ...] = ()
+    note: str = ""
+    look: Job | None = None
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One of the filters."""
+
+    key: str
+    title: str
+    url: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Everything on the page that moves. `here` is its own address, with what was chosen."""
+
+    run: SyncRun
+    progress: runs.Progress
+    tabs: tuple[Tab, ...]
+    shown: str
+    rows: tuple[Row, ...]
+    page: Page[Any]
+    here: str
+    loss: MassLoss | None
+    stuck: Job | None  # the run's own job, when it gave up
+
+    @property
+    def settled(self) -> int:
+        """How many will not be tried again by themselves: how far the bar is."""
+        return self.progress.done + self.progress.failed
+
+    @property
+    def percent(self) -> int:
+        """The same of a hundred, for the bar; full only when nobody is left."""
+        return int(100 * self.settled / self.run.total)
+
+
+def page(run: SyncRun, asked: Any) -> RunPage:
+    """The page as chosen by `asked` (the request's parameters `show` and `p`); whatever is unknown shows everybody."""
+    shown = str(asked.get("show", ""))
+    if shown not in dict(SHOWN):
+        shown = ""
+    found = runs.progress(run)
+    rows = BoundedPaginator(_chosen(run, shown), ROWS).get_page(asked.get("p"))
+    results = list(rows.object_list)
+    looks = runs.looks_of(results)
+    loss = MassLoss.objects.filter(sweep=runs.KIND, scope=str(run.pk), state="asking").defer("who").first()
+    counts = {"": run.total, "failed": found.failed, "waiting": found.waiting + found.held_back}
+    counts |= {"changed": found.changed, "same": found.same}
+    address = reverse("admin:access_syncrun_change", args=[run.pk])
+    return RunPage(
+        run=run,
+        progress=found,
+        tabs=tuple(Tab(key, title, f"{address}?{urlencode({'show': key})}", counts[key]) for key, title in SHOWN),
+        shown=shown,
+        rows=tuple(_row(one, looks.get(one.profile_id), found) for one in results),
+        page=rows,
+        here=f"{reverse('admin:access_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
+        loss=loss,
+        stuck=Job.objects.filter(kind=runs.KIND, key=str(run.pk), state="dead").first(),
+    )
+
+
+def _chosen(run: SyncRun, shown: str) -> QuerySet[SyncResult]:
+    if shown == "failed":
+        found = runs.failed(run)
+    elif shown == "waiting":
+        found = run.results.filter(outcome="waiting").exclude(pk__in=runs.failed(run).values("pk"))
+    else:
+        found = run.results.filter(outcome=shown) if shown else run.results.all()
+    return found.select_related("profile__user").order_by("pk")
+
+
+def _row(result: SyncResult, look: Job | None, found: runs.Progress) -> Row:
+    if result.outcome != SyncResult.Outcome.WAITING:
+        return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
+    if result.generation is None:
+        held = result.held_back and found.held_back
+        note = "Would lose access: waits until staff confirm it." if held else "Not asked for yet."
+        return Row(result, "waiting", "Held back" if held else "Waiting", note=note)
+    if look is not None and look.state in {Job.State.BLOCKED, Job.State.DEAD}:
+        return Row(result, "failed", "Failed", note=look.last_error, look=look)
+    if look is not None and look.parked_on:
+        return Row(result, "waiting", "Waiting", note=f"{look.parked_on.capitalize()} does not answer.", look=look)
+    if look is not None and look.attempts and look.last_error:
+        return Row(result, "retrying", "Is tried again", note=look.last_error, look=look)
+    return Row(result, "waiting", "Waiting", look=look)
+
+
+def plans(people: Collection[Any]) -> list[dict[str, Any]]:
+    """For console/dialogs/plans.html: each person with the address of the plan, which is loaded by itself."""
+    return [{"profile": one, "plan": reverse("admin:accounts_userprofile_plan", args=[one.pk])} for one in people]
