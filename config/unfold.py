@@ -18,7 +18,7 @@ UNFOLD: dict[str, Any] = {
     "ENVIRONMENT": "apps.console.look.environment",
     "DASHBOARD_CALLBACK": "apps.console.dashboard.context",
     "STYLES": ["apps.console.look.stylesheet"],
-    "SCRIPTS": ["apps.console.look.script"],
+    "SCRIPTS": ["apps.console.look.script", "apps.console.look.copy_script"],
     "COLORS": {"primary": "apps.console.look.primary"},
     "ACCOUNT": {"navigation": "apps.console.look.account_links"},
     "SIDEBAR": {

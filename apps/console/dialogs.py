@@ -137,22 +137,10 @@ def dialog_action(
     def decorate(work: Work) -> Any:
         @functools.wraps(work)
         def answer(page: Any, request: HttpRequest, filled: ReasonDialog, **_object_id: str) -> HttpResponse:
-            try:
-                with transaction.atomic():
-                    sentence = work(page, request, filled)
-            except (BadInput, WorkError) as refusal:
-                field = getattr(refusal, "field", "")
-                filled.add_error(
-                    field if field in filled.fields else "reason",
-                    getattr(refusal, "message", str(refusal)),
-                )
-                return render(
-                    request,
-                    "unfold/helpers/dialog.html",
-                    {"dialog": dialog, "form": filled, "form_submit_text": title},
-                )
-            messages.success(request, sentence)
-            return done(request, address(filled.leads_to) if filled.leads_to else page.page_of(filled.target))
+            def onward() -> str:
+                return address(filled.leads_to) if filled.leads_to else page.page_of(filled.target)
+
+            return carried_out(filled, dialog, lambda: work(page, request, filled), onward)
 
         return action(
             description=title,
@@ -164,6 +152,27 @@ def dialog_action(
         )(answer)
 
     return decorate
+
+
+def shown(form: ReasonDialog, dialog: dict[str, Any]) -> HttpResponse:
+    """The dialog, empty or with what is wrong in it."""
+    context = {"dialog": dialog, "form": form, "form_submit_text": dialog["form_submit_text"]}
+    return render(form.request, "unfold/helpers/dialog.html", context)
+
+
+def carried_out(
+    form: ReasonDialog, dialog: dict[str, Any], work: Callable[[], str], page: Callable[[], str]
+) -> HttpResponse:
+    """Do the work of a valid form in one transaction, say its sentence and load `page()`; a refusal is shown in the dialog."""
+    try:
+        with transaction.atomic():
+            sentence = work()
+    except (BadInput, WorkError) as refusal:
+        field = getattr(refusal, "field", "")
+        form.add_error(field if field in form.fields else "reason", getattr(refusal, "message", str(refusal)))
+        return shown(form, dialog)
+    messages.success(form.request, sentence)
+    return done(form.request, page())
 
 
 def done(request: HttpRequest, url: str) -> HttpResponse:

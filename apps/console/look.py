@@ -34,6 +34,11 @@ def script(_request: HttpRequest) -> str:
     return static("console/dialogs.js")
 
 
+def copy_script(_request: HttpRequest) -> str:
+    """What makes commands on a page copyable."""
+    return static("console/copy.js")
+
+
 def icon(_request: HttpRequest) -> str:
     """The picture in the browser's tab: that of the whole site."""
     return static("frontdesk/icon.svg")

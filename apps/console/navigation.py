@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.console import realm
 from apps.console.dashboard import numbers
 
 Item = dict[str, Any]
@@ -112,13 +113,16 @@ def sidebar(_request: HttpRequest) -> list[Item]:
         {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")},
         model_item(apps.get_model("core.Job"), "work_history", badge=numbers().stuck),
     ]
-    groups = [
+    groups: list[Item] = [
         {
             "title": title,
             "items": [model_item(apps.get_model(label), icon, name) for label, icon, name in items],
         }
         for title, items in MENU
     ]
+    groups[-1]["items"].append(
+        {"title": "Realm doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_look}
+    )
     return [{"title": "Today", "items": today}, *groups]
 
 

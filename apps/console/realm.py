@@ -5,6 +5,9 @@ The doctor itself (`apps.identity.doctor`) knows nothing of the catalogue.
 
 from dataclasses import dataclass
 
+from django.conf import settings
+from django.http import HttpRequest
+
 from apps.catalog.models import Product
 from apps.core.errors import DependencyDown, RetryLater
 from apps.identity import doctor
@@ -20,6 +23,14 @@ TITLES = {
 }
 
 
+PERMISSION = "accounts.retry_job"  # operators and administrators: those who mend what does not go on by itself
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether the person asking is shown the realm's faults, and may have a test mail sent."""
+    return bool(request.user.has_perm(PERMISSION))
+
+
 @dataclass(frozen=True)
 class Group:
     """The findings of one severity."""
@@ -32,6 +43,11 @@ class Group:
         """Its heading."""
         return TITLES[self.severity]
 
+    @property
+    def folded(self) -> bool:
+        """What is well is counted, and listed when asked for."""
+        return self.severity is Severity.OK
+
 
 @dataclass(frozen=True)
 class Look:
@@ -40,6 +56,27 @@ class Look:
     report: doctor.Report | None = None
     groups: tuple[Group, ...] = ()
     problem: str = ""
+
+    @property
+    def tone(self) -> str:
+        """Its colour: that of the worst finding that is a fault."""
+        worst = self.groups[0].severity if self.groups else Severity.OK
+        return {Severity.ERROR: "bad", Severity.WARNING: "warn"}.get(worst, "good")
+
+    @property
+    def icon(self) -> str:
+        """Its picture."""
+        return {"bad": "error", "warn": "warning"}.get(self.tone, "check_circle")
+
+    @property
+    def commands(self) -> bool:
+        """Whether there is a command to run."""
+        return any(finding.commands for group in self.groups for finding in group.findings)
+
+    @property
+    def server(self) -> str:
+        """Keycloak's address, for the login of who runs them."""
+        return str(settings.KEYCLOAK_SERVER_URL)
 
     @property
     def verdict(self) -> str:

@@ -19,7 +19,7 @@ from django.http import (
     HttpResponseBadRequest,
     HttpResponseRedirect,
 )
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.sites import UnfoldAdminSite
 
@@ -63,6 +63,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
 
         guarded.__dict__.update(inner.__dict__)
         return guarded
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Pages that are about no model (Unfold asks for them)."""
+        from apps.console.admin import realm  # the pages need the site; the site needs them when its addresses are read
+
+        return [path(place, self.admin_view(view), name=name) for place, view, name in realm.ROUTES]
 
     @override
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -14,7 +14,7 @@ from email.utils import parseaddr
 from django.conf import settings
 from django.db import transaction
 
-from apps.core import audit, clock
+from apps.core import audit, clock, jobs
 from apps.core.errors import NeedsOperator, WorkError
 from apps.core.models import AuditEntry
 from apps.identity import edge, realm_reading
@@ -124,10 +124,16 @@ def _send(name: str) -> None:
     )
 
 
+def request_mail(name: str, *, actor: str, reason: str) -> int:
+    """Ask for a test mail to that account, in the caller's transaction; returns the Job's id."""
+    subject, after = (SUBJECT, settings.KEYCLOAK_REALM), {"to": name}
+    audit.record(subject=subject, action="test_mail_requested", actor=actor, reason=reason, after=after)
+    return jobs.defer(KIND, name, reason=f"asked by {actor}")
+
+
 def send_test_mail(key: str) -> None:
     """The job: mail the account `key` once; how it went stands in the timeline, so it never retries by itself."""
-    name, _, actor = key.partition(" ")
     try:
-        mail(name, actor=actor)
+        mail(key, actor=audit.SYSTEM)
     except WorkError:
         return

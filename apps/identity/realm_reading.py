@@ -170,8 +170,9 @@ def _bearers(admin: KeycloakAdmin, clients: dict[str, Row]) -> tuple[Bearer, ...
     if rights is None or roles is None:
         return None
     by_group: dict[tuple[str, str], set[str]] = {}
-    for right in rights:
-        name = str(right["name"])
+    for name in (str(right["name"]) for right in rights):
+        if name.startswith("query-"):  # shows what else one may see, and nothing by itself
+            continue
         rows = _seen(f"list who has {name}", lambda name=name: admin.get_client_role_groups(key, name))  # type: ignore[misc]
         for group in rows or ():
             by_group.setdefault((str(group["id"]), str(group["path"])), set()).add(name)

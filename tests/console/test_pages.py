@@ -105,6 +105,20 @@ def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: l
             assert client.get(pages["delete"]).status_code == 403, pages
 
 
+@pytest.mark.parametrize("name", ["realm", "realm_findings", "realm_mail"])
+def test_the_realm_doctor_is_for_operators_and_administrators(name: str, world: World, staff: Staff) -> None:
+    address = reverse(f"admin:{name}")
+    assert Client().get(address)["Location"].startswith(reverse("admin:login"))
+    for role, status in (("", 403), ("viewer", 403), ("support", 403), ("operator", 200), ("admin", 200)):
+        client = staff(role)
+        assert client.get(address).status_code == status, role
+        if role:
+            assert ("Realm doctor" in client.get(reverse("admin:index")).content.decode()) == (status == 200), role
+    assert staff("admin").post(reverse("admin:realm_findings")).status_code == 405
+    assert staff("admin").post(reverse("admin:realm")).status_code == 405
+    assert staff("admin").delete(reverse("admin:realm_mail")).status_code == 405
+
+
 def test_staff_without_any_role_see_the_dashboard_and_no_page(models: list[Any], staff: Staff) -> None:
     client = staff("viewer")
     client.get(reverse("admin:index"))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -47,6 +48,12 @@ def words(name: str) -> str:
 def badge(key: str, text: str = "") -> SafeString:
     """A coloured label."""
     return columns.badge(key, text)
+
+
+@register.simple_tag
+def dialog_link(name: str, text: str) -> SafeString:
+    """A link that opens the dialog of that name over the page."""
+    return columns.dialog_link(reverse(name), text, text)
 
 
 @register.simple_tag

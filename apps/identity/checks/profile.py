@@ -5,7 +5,6 @@ themselves access (https://www.keycloak.org/docs/latest/server_admin/#user-profi
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from apps.identity.checks.finding import Finding, Severity, assign, unknown, well
 from apps.identity.checks.rules import ERROR
@@ -76,7 +75,7 @@ def _attribute(name: str, profile: Row, house: House) -> Finding:
         says=says,
         why=why,
         fix=f"{WHERE}, {name}: only admins can edit, only admins can view.",
-        commands=(_rewritten(profile, name, house, permissions=OURS),),
+        commands=(_mended(profile, house),),
     )
 
 
@@ -91,7 +90,7 @@ def _optional(name: str, profile: Row, house: House) -> Finding:
         says=f"Keycloak demands {name}.",
         why="Who gave none at the signup is stopped by a form at the first login.",
         fix=f"{WHERE}, {name}: switch Required field off.",
-        commands=(_rewritten(profile, name, house, required=None),),
+        commands=(_mended(profile, house),),
     )
 
 
@@ -100,10 +99,18 @@ def _row(profile: Row, name: str) -> Row:
     return found
 
 
-def _rewritten(profile: Row, name: str, house: House, **changed: Any) -> str:
-    """kcadm has no way to name one attribute of the list: all of them are written, one of them changed."""
+def _mended(profile: Row, house: House) -> str:
+    """The command of every finding about a declared attribute: it mends all of them.
+
+    kcadm has no way to name one attribute of the list, so the whole list is written; a command that mended one of them
+    alone would undo what another had mended before.
+    """
     whole = []
     for row in profile["attributes"]:
-        mended = {**row, **changed} if row["name"] == name else dict(row)
-        whole.append({field: value for field, value in mended.items() if value is not None})
+        mended = dict(row)
+        if row["name"] in house.sold.attributes:
+            mended["permissions"] = OURS
+        if row["name"] in NAMES:
+            mended.pop("required", None)
+        whole.append(mended)
     return assign("users/profile", house.realm, {"attributes": whole})

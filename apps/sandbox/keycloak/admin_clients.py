@@ -38,7 +38,7 @@ def create_client(call: Call) -> HttpResponse:
         "implicitFlowEnabled": False, "directAccessGrantsEnabled": False, "serviceAccountsEnabled": False,
         "frontchannelLogout": False, "fullScopeAllowed": True, "redirectUris": [], "attributes": {}, "protocolMappers": [],
         "secret": uuid.uuid4().hex, "defaultClientScopes": ["web-origins", "acr", "profile", "roles", "basic", "email"],
-    } | given  # fmt: skip
+    } | given | {"attributes": _texts(given.get("attributes") or {})}  # fmt: skip
     return created(f"{_address()}/{known[name]['id']}")
 
 
@@ -55,7 +55,7 @@ def put_client(call: Call, client_uuid: str) -> HttpResponse:
     """PUT /clients/{uuid}: what is not sent stays, attributes one by one; mappers and scopes have addresses of their own."""
     row, given = _row(client_uuid), rights.body_object(call)
     kept = {name: row[name] for name in ("id", "clientId", "protocolMappers", "defaultClientScopes") if name in row}
-    row |= given | {"attributes": row["attributes"] | (given.get("attributes") or {})} | kept
+    row |= given | {"attributes": row["attributes"] | _texts(given.get("attributes") or {})} | kept
     return nothing()
 
 
@@ -118,8 +118,12 @@ def delete_mapper(_call: Call, client_uuid: str, mapper_id: str) -> HttpResponse
 def _mapper_from(call: Call) -> Row:
     """The mapper sent; values of its configuration are texts, whatever is sent."""
     given = rights.body_object(call)
-    config = {name: str(value).lower() if isinstance(value, bool) else value for name, value in given["config"].items()}
-    return {name: given.get(name, "") for name in MAPPER} | {"config": config}
+    return {name: given.get(name, "") for name in MAPPER} | {"config": _texts(given.get("config") or {})}
+
+
+def _texts(given: Row) -> dict[str, str]:
+    """Maps of Keycloak's hold texts; `true` becomes one."""
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
 def _mappers(client_uuid: str) -> list[Row]:

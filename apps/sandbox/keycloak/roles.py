@@ -92,10 +92,10 @@ def composites(role_id: str) -> list[Row]:
 
 
 def of_account(user: Row, client: Row) -> frozenset[str]:
-    """The rights in the token of a service account: given directly, by its groups, or by the role everybody has."""
+    """The rights in the token of a service account: given directly or by its groups. It has not the role of people."""
     if client.get("fullScopeAllowed") is False or "roles" not in client.get("defaultClientScopes", ["roles"]):
         return frozenset()
-    found = set(user["clientRoles"].get(CLIENT, [])) | set(realm.state()["default_role"][CLIENT])
+    found = set(user["clientRoles"].get(CLIENT, []))
     for group_id in user["groups"]:
         found |= _of_group(groups.find(group_id))
     return frozenset(found.union(*(RIGHTS.get(name, ()) for name in found)))

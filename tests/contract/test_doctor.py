@@ -1,0 +1,185 @@
+"""The realm doctor on both servers: our realm is well; what is broken by hand is found, and the command it names mends it."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.identity import doctor, realm_reading
+from apps.identity.checks.finding import Severity
+from apps.identity.checks.snapshot import House
+from tests.contract import clinic as clinics
+from tests.contract.clinic import SOLD, Clinic
+from tests.contract.conftest import BOTH
+from tests.contract.harms import MORE, WARDS, policy
+from tests.sandbox.keycloak_fixture import free_port
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def standin_clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    with clinics.standin(tmp_path_factory.mktemp("kcadm")) as clinic:
+        yield clinic
+
+
+@pytest.fixture(scope="module")
+def keycloak_clinic(keycloak_process: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    with clinics.keycloak(keycloak_process, tmp_path_factory.mktemp("kcadm")) as clinic:
+        yield clinic
+
+
+@pytest.fixture(params=BOTH)
+def clinic(request: pytest.FixtureRequest, settings: Any) -> Clinic:
+    """A realm as the file has it, on the stand-in and then on the real server; the settings name it."""
+    found: Clinic = request.getfixturevalue(f"{request.param}_clinic")
+    found.fresh()
+    clinics.point_at(found, settings)
+    return found
+
+
+def test_our_realm_is_well(clinic: Clinic) -> None:
+    found = clinic.findings()
+    unwell = {name: one.severity.value for name, one in found.items() if one.severity is not Severity.OK}
+    assert unwell == {"server.version": "unknown", "mail.test": "unknown"}
+    assert len(found) > 70
+
+
+def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
+    house = doctor.house(SOLD)
+    seen = realm_reading.read(house)
+    assert seen.clients is not None
+    assert "dev-only" in str(clinic.client("frontdesk-web")), "there was a secret to see"
+    for text in (repr(seen), str([dataclasses.asdict(one) for one in doctor.diagnosed(seen, house)])):
+        assert "dev-only" not in text
+        assert "secret" not in text.replace("client-secret", "").replace("its secret", "").lower()
+
+
+@pytest.mark.parametrize("ward", [*WARDS, *MORE])
+def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: Clinic, ward: str) -> None:
+    harms = (WARDS | MORE)[ward]
+    names = {harm.finding.format(realm=clinic.server.realm) for harm in harms}
+    clinic.spoilt = True
+    for harm in harms:
+        harm.do(clinic)
+    found = clinic.bad()
+    assert set(found) == names.union(*(harm.also for harm in harms))
+    for one in found.values():
+        assert one.commands
+        assert one.why
+        assert one.fix
+        for command in one.commands:
+            clinic.run(command, by_hand=ward in MORE)
+    assert clinic.bad() == {}
+    clinic.spoilt = False
+
+
+def test_more_than_fifteen_are_mended_by_keycloaks_own_kcadm() -> None:
+    assert sum(len(harms) for harms in WARDS.values()) > 15
+
+
+# --- what it cannot see ------------------------------------------------------------------------------------------------
+
+
+def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(clinic: Clinic, settings: Any) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
+    found = clinic.findings()
+    assert found["doctor"].severity is Severity.WARNING
+    assert "view-realm" in found["doctor"].fix
+    unseen = {name for name, one in found.items() if one.severity is Severity.UNKNOWN}
+    assert unseen == {"realm", "web", "rights.groups", "server.version", "mail.test"}
+    assert found["sync.rights.missing"].severity is Severity.OK
+    assert found["profile.has_nextcloud"].severity is Severity.OK
+    clinic.spoilt = True
+    policy(clinic)
+    assert clinic.findings()["profile.unmanagedAttributePolicy"].severity is Severity.ERROR
+
+
+@pytest.mark.parametrize("name", ["sync", "doctor"])
+def test_an_account_that_is_not_let_in_is_an_error_of_its_own(clinic: Clinic, settings: Any, name: str) -> None:
+    secret = {"sync": "KEYCLOAK_ADMIN_CLIENT_SECRET", "doctor": "KEYCLOAK_DOCTOR_CLIENT_SECRET"}[name]
+    setattr(settings, secret, "a-bad-guess")
+    found = clinic.findings()
+    assert found[f"{name}.login"].severity is Severity.ERROR
+    assert secret in found[f"{name}.login"].fix
+    assert "a-bad-guess" not in str(found)
+
+
+def test_a_canary_that_is_gone_is_an_error(clinic: Clinic, settings: Any) -> None:
+    settings.KEYCLOAK_CANARY_USERNAME = "nobody.nora"
+    assert set(clinic.bad()) == {"server.canary"}
+    clinic.spoilt = True
+    clinic.run(clinic.bad()["server.canary"].commands[0], by_hand=True)
+    assert clinic.bad() == {}
+
+
+def test_another_address_of_ours_is_found(clinic: Clinic, settings: Any) -> None:
+    settings.BASE_URL = "https://frontdesk.example.com"
+    found = clinic.bad()
+    assert set(found) == {
+        "web.redirectUris",
+        "web.post.logout.redirect.uris",
+        "web.backchannel.logout.url",
+        "realm.sslRequired",
+    }
+    clinic.spoilt = True
+    for one in found.values():
+        clinic.run(one.commands[0], by_hand=True)
+    assert clinic.bad() == {}
+
+
+def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, settings: Any) -> None:
+    settings.OIDC_RP_CLIENT_ID = "frontdesk-second"
+    found = clinic.bad()
+    assert set(found) == {"web"}
+    clinic.spoilt = True
+    clinic.run(found["web"].commands[0])
+    assert set(clinic.bad()) == {"mapper.frontdesk-second.groups"}
+    clinic.run(clinic.bad()["mapper.frontdesk-second.groups"].commands[0])
+    assert clinic.bad() == {}
+
+
+def test_away_it_says_so(clinic: Clinic, settings: Any) -> None:
+    settings.KEYCLOAK_SERVER_URL = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(DependencyDown):
+        doctor.examine(SOLD)
+
+
+# --- the test mail -----------------------------------------------------------------------------------------------------
+
+
+def test_a_test_mail_leaves_and_the_finding_says_so(clinic: Clinic) -> None:
+    for name in ("stranger.stan", "stranger.stan@example.com"):
+        before = len(clinic.server.inbox("stranger.stan@"))
+        doctor.mail(name, actor="staff:ada")
+        assert clinic.server.mail("stranger.stan@")["subject"] == "Update Your Account"
+        assert len(clinic.server.inbox("stranger.stan@")) == before + 1
+    assert [one.says for one in doctor.examine(SOLD).findings if one.id == "mail.test"] == [
+        "The last test mail has left."
+    ]
+
+
+def test_a_mail_server_that_takes_nothing_is_an_error(clinic: Clinic) -> None:
+    clinic.server.fault("mail_fails")
+    try:
+        with pytest.raises(RetryLater):
+            doctor.mail("stranger.stan", actor="staff:ada")
+    finally:
+        clinic.server.fault("ok")
+    (found,) = doctor.examine(SOLD).of(Severity.ERROR)
+    assert found.id == "mail.test"
+    assert "Failed to send" in found.says
+
+
+def test_nobody_outside_the_realm_is_mailed(clinic: Clinic) -> None:
+    with pytest.raises(NeedsOperator, match="no account"):
+        doctor.mail("somebody@elsewhere.example", actor="staff:ada")
+
+
+def test_the_house_is_what_the_settings_say(clinic: Clinic) -> None:
+    found = doctor.house(SOLD)
+    assert isinstance(found, House)
+    assert found.sold.attributes[0] == "onboarding_id"
+    assert not found.https
