@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,10 +33,11 @@ class Stack(Demo):
     """A demo whose Postgres can be cut off."""
 
     def ask(self, question: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the running database."""
+        """Rows of the running database; none for a statement that gives none."""
         host = self.env["POSTGRES_HOST"]
         with psycopg.connect(host=host, user=postgres.NAME, dbname=DATABASE, autocommit=True) as connection:
-            return connection.execute(question, values or None).fetchall()  # type: ignore[arg-type]
+            cursor = connection.execute(question, values or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
     def cut(self) -> None:
         """Stop Postgres at once: no checkpoint, nothing more is written."""
@@ -55,6 +57,11 @@ class Stack(Demo):
         """Whether the site says of its database that it is well."""
         answer = requests.get(f"{self.site}/health/", timeout=10)
         return bool(answer.json()["parts"]["database"] == "ok")
+
+    def now(self) -> int:
+        """The time by the clock of the stack, in whole seconds."""
+        offset = Path(self.env["CLOCK_OFFSET_FILE"])
+        return int(time.time() + int(offset.read_text() if offset.exists() else 0))
 
     def pass_time(self, seconds: int) -> None:
         """Move the clock of the whole stack."""
@@ -94,7 +101,7 @@ class Load:
 
     def __init__(self, stack: Stack, objects: list[dict[str, Any]], *, clients: int = 4) -> None:
         self.stack, self.objects = stack, objects
-        self.numbers = itertools.count(1)
+        self.name, self.numbers = uuid.uuid4().hex[:12], itertools.count(1)
         self.answers: dict[str, requests.Response | None] = {}
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self._client) for _ in range(clients)]
@@ -117,12 +124,13 @@ class Load:
         with requests.Session() as session:
             while not self.over.is_set():
                 number = next(self.numbers)
-                self._post(session, f"evt_{os.getpid()}_{number:06}", self.objects[number % len(self.objects)])
+                self._post(session, f"evt_{self.name}_{number:06}", self.objects[number % len(self.objects)])
 
     def _post(self, session: requests.Session, name: str, about: dict[str, Any]) -> None:
-        body = json.dumps(event(name, about))
+        now = self.stack.now()
+        body = json.dumps(event(name, about, now))
         secret = self.stack.env["STRIPE_WEBHOOK_SECRET"]
-        header = stripe.WebhookSignature.generate_signature_header(body, secret, int(time.time()))
+        header = stripe.WebhookSignature.generate_signature_header(body, secret, now)
         headers = {"Stripe-Signature": header, "Content-Type": "application/json"}
         try:
             self.answers[name] = session.post(self.stack.site + WEBHOOK, body, headers=headers, timeout=30)
@@ -131,13 +139,13 @@ class Load:
             time.sleep(0.05)
 
 
-def event(name: str, about: dict[str, Any]) -> dict[str, Any]:
-    """An event of Stripe's that says `about` was changed."""
+def event(name: str, about: dict[str, Any], now: int) -> dict[str, Any]:
+    """An event of Stripe's that says `about` was changed just now."""
     return {
         "id": name,
         "object": "event",
         "api_version": "2026-08-26.dahlia",
-        "created": int(time.time()),
+        "created": now,
         "livemode": False,
         "type": f"{about['object']}.updated",
         "data": {"object": about},
