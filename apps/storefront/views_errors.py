@@ -3,10 +3,14 @@
 They read no session and no database, so that they work when those do not.
 """
 
+import sys
+
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+RETRY_SECONDS = 10
 CSRF_SENTENCE = (
     "This page was open for too long, or your browser does not keep cookies. Please reload it and try again."
 )
@@ -18,7 +22,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, for our own faults."""
+    """500, for our own faults; 503 and when to try again while the database is away, which callers such as Stripe heed."""
+    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+        answer = _error(request, 503)
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+        return answer
     return _error(request, 500)
 
 

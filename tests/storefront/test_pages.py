@@ -1,8 +1,12 @@
 """Waitlist, recovery, error pages, colours, and the headers they are sent with."""
 
+from typing import Any
+
 import pytest
+from django.db import InterfaceError, OperationalError
 from django.test import Client, RequestFactory
 
+from apps.billing import intake
 from apps.catalog.models import Product
 from apps.storefront import brand_colors, views_errors
 from apps.storefront.models import WaitlistEntry
@@ -86,6 +90,24 @@ def test_error_pages_keep_the_look_and_need_no_database() -> None:
         ]
         == "application/json"
     )
+
+
+def test_while_the_database_is_away_callers_are_told_when_to_come_back(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F57: 503 and a time, never 200 without a row; faults of our own stay 500."""
+
+    def away(error: Exception) -> Any:
+        def fail(*_arguments: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(intake, "read_body", fail)
+        answer = Client(raise_request_exception=False).post("/onboarding/webhook/", b"{}", "application/json")
+        return answer.status_code, answer.headers.get("Retry-After")
+
+    assert away(OperationalError("the server closed the connection")) == (503, "10")
+    assert away(InterfaceError("the connection is closed")) == (503, "10")
+    assert away(RuntimeError("a fault")) == (500, None)
 
 
 def test_an_unknown_page_is_a_404_in_the_same_look(db: None) -> None:
