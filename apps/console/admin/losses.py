@@ -4,7 +4,7 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Func, IntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -66,15 +66,17 @@ class MassLossAdmin(ConsoleAdmin):
         return f"{mass.words_of(row.sweep)} (run {row.scope})" if row.scope else mass.words_of(row.sweep)
 
     @admin.display(description="Would lose access")
-    def how_many(self, row: MassLoss) -> str:
+    def how_many(self, row: Any) -> str:
         """How many of how many."""
-        return f"{len(row.who)} of {row.subscribers}"
+        return f"{row.losing} of {row.subscribers}"
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without what a walk is still counting."""
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.exclude(state=MassLoss.State.GATHERING)
+        """Without what a walk is still counting; in the list without who they are, who may be very many."""
+        rows: QuerySet[Any] = super().get_queryset(request).exclude(state=MassLoss.State.GATHERING)
+        rows = rows.annotate(losing=Func("who", function="cardinality", output_field=IntegerField()))
+        one = request.resolver_match and "object_id" in request.resolver_match.kwargs
+        return rows if one else rows.defer("who")
 
     @override
     def changeform_view(
