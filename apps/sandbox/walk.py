@@ -135,6 +135,7 @@ class Walk:
         self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
         self.until("Stripe says canceled", lambda: self.subscription()["status"] == "canceled")
         self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
+        self.until("the dashboard asks for a login", lambda: self.customer.is_out("/dashboard/"))
         self.say("customer", f"a mail: {self.mail('subscription')['subject']}")
         self.say("Stripe", "the subscription is canceled")
         self.say("Keycloak", "the account is disabled; the seats are kept until the final expiry")

@@ -50,6 +50,10 @@ class Browser:
         found = TITLE.search(self.get(path).text)
         return words(found.group(1)) if found else ""
 
+    def is_out(self, path: str) -> bool:
+        """Whether a page sends to the login; the first answer after an account was closed is a page that says so."""
+        return self.session.get(urljoin(self.site, path), timeout=30, allow_redirects=False).is_redirect
+
     def submit(self, path: str, form: dict[str, str]) -> requests.Response:
         """Fill in and send the form of a page."""
         answer = self._post(path, {"data": form | {"csrfmiddlewaretoken": self._token(path)}}, referer=path)

@@ -221,7 +221,8 @@ class Album:
 
 @pytest.fixture
 def album(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Album:
-    """Named after the test; those on a real Keycloak say so."""
-    name = request.node.name.removeprefix("test_").split("[")[0]
+    """Named after the file and the test; those on a real Keycloak say so."""
+    file = request.node.path.stem.removeprefix("test_browser_")
+    name = f"{file}-{request.node.name.removeprefix('test_').split('[')[0]}"
     real = request.getfixturevalue("stack").keycloak
     return Album(Path(pytestconfig.getoption("--output")).absolute(), f"real-{name}" if real else name)

@@ -106,6 +106,7 @@ def set_password(page: Page, stack: Stack, email: str, album: Album) -> None:
 
 def log_in(page: Page, username: str, album: Album) -> None:
     """Unless setting the password was a login too."""
+    page.wait_for_load_state()
     at_keycloak = LoginPage(page)
     if at_keycloak.is_shown():
         album.take(page, "keycloak-login")
@@ -129,7 +130,7 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
     album.take(page, "success-ready")
 
     set_password(page, stack, email, album)
-    page.goto(f"{stack.site}/")
+    page.get_by_role("link", name="Back to Application").click()
     log_in(page, username, album)
     heading(page, "Hello, Wanda")
     apps = page.get_by_role("region", name="Your apps")

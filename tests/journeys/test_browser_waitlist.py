@@ -110,8 +110,7 @@ def test_from_the_waitlist_to_the_dashboard(stack: Stack, visit: Visit, album: A
     becomes_ready(page, "Wanda")
     set_password(page, stack, email, album)
     page.goto(f"{stack.site}/")
-    if page.get_by_role("heading", name="Sign in to your account").is_visible():
-        log_in(page, username)
+    log_in(page, username, album)
     heading(page, "Hello, Wanda")
     expect(page.get_by_role("link", name="Open Nextcloud")).to_have_attribute(
         "href", "https://nextcloud-2.example.com/"
