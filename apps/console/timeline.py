@@ -23,6 +23,7 @@ SUBJECTS = {
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
     "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
+    "realm": ("", "realm"),
 }
 LONGEST = 120
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")
