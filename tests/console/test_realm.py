@@ -1,6 +1,7 @@
 """The realm doctor's page on the stand-in: it asks nothing by itself, shows what is wrong and how to mend it, and sends a mail."""
 
 import json
+import time
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -81,6 +82,14 @@ def test_away_is_said_so(house: World, staff: Staff) -> None:
     text = look(staff("operator"))
     assert "The realm cannot be looked at now. Keycloak" in text
     assert "kcadm" not in text
+
+
+def test_a_slow_keycloak_holds_the_page_for_three_patiences_at_most(house: World) -> None:
+    assert realm.look(patience=0.5).report is not None
+    house.fault("keycloak", "slow", delay_ms=300)
+    began = time.monotonic()
+    assert "so slowly" in realm.look(patience=0.5).problem
+    assert time.monotonic() - began < 5
 
 
 def test_without_the_doctors_account_it_says_what_is_missing(house: World, staff: Staff, settings: Any) -> None:

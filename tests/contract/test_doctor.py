@@ -174,6 +174,15 @@ def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(cli
     assert clinic.findings()["profile.unmanagedAttributePolicy"].severity is Severity.ERROR
 
 
+def test_an_account_whose_rights_do_not_arrive_is_told_by_its_own_token(clinic: Clinic, settings: Any) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
+    clinic.spoilt = True
+    clinic.change_client("frontdesk-sync", fullScopeAllowed=False)
+    found = clinic.findings()
+    assert found["sync.rights.missing"].severity is Severity.ERROR
+    assert {"profile", "group", "server.canary"} < {n for n, one in found.items() if one.severity is Severity.UNKNOWN}
+
+
 @pytest.mark.parametrize("name", ["sync", "doctor"])
 def test_an_account_that_is_not_let_in_is_an_error_of_its_own(clinic: Clinic, settings: Any, name: str) -> None:
     secret = {"sync": "KEYCLOAK_ADMIN_CLIENT_SECRET", "doctor": "KEYCLOAK_DOCTOR_CLIENT_SECRET"}[name]
