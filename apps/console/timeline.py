@@ -25,6 +25,7 @@ SUBJECTS = {
     "syncrun": ("access.SyncRun", "sync run"),
     "massloss": ("accounts.MassLoss", "mass guard"),
     "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
+    "realm": ("", "realm"),
 }
 LONGEST = 120
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")

@@ -20,7 +20,7 @@ from apps.core.models import AuditEntry
 from apps.identity import edge, realm_reading
 from apps.identity.checks import groups, mappers, profile, realm, rights, server, web_client
 from apps.identity.checks.finding import Finding, Severity
-from apps.identity.checks.snapshot import House, Snapshot, Sold
+from apps.identity.checks.snapshot import House, LastMail, Snapshot, Sold
 from apps.identity.connection import READ_SECONDS, account
 
 CHECKS: tuple[Callable[[Snapshot, House], Iterator[Finding]], ...] = (
@@ -28,7 +28,7 @@ CHECKS: tuple[Callable[[Snapshot, House], Iterator[Finding]], ...] = (
 )  # fmt: skip
 KIND = "send_realm_test_mail"
 SUBJECT = "realm"
-SENT, FAILED = "test_mail_sent", "test_mail_failed"
+SENT, FAILED, NOBODY = "test_mail_sent", "test_mail_failed", "test_mail_to_nobody"
 BELIEVED = dt.timedelta(days=30)  # for how long a test mail says something
 LIFESPAN_SECONDS = 900
 
@@ -79,15 +79,19 @@ def house(sold: Sold) -> House:
 # --- the test mail ---------------------------------------------------------------------------------------------------
 
 
-def last_mail() -> str | None:
-    """How the last test mail went: "" when it left, what was said when not; None when none was sent lately."""
-    lines = AuditEntry.objects.filter(
-        subject_kind=SUBJECT, subject_id=settings.KEYCLOAK_REALM, action__in=(SENT, FAILED)
-    )
-    last = lines.filter(at__gte=clock.now() - BELIEVED).order_by("-id").first()
+class NoSuchAccount(NeedsOperator):
+    """There is nobody of that name or address in the realm; this says nothing of its mail server."""
+
+
+def last_mail() -> LastMail | None:
+    """How the last test mail went; None when none was sent lately."""
+    lines = AuditEntry.objects.filter(subject_kind=SUBJECT, subject_id=settings.KEYCLOAK_REALM)
+    lines = lines.filter(action__in=(SENT, FAILED, NOBODY), at__gte=clock.now() - BELIEVED)
+    last = lines.order_by("-id").first()
     if last is None:
         return None
-    return "" if last.action == SENT else str(last.after.get("said", ""))
+    said = str(last.after.get("said", ""))
+    return LastMail(sent=last.action == SENT, nobody=last.action == NOBODY, said=said)
 
 
 def mail(name: str, *, actor: str) -> None:
@@ -99,7 +103,7 @@ def mail(name: str, *, actor: str) -> None:
     try:
         _send(name)
     except WorkError as error:
-        _record(FAILED, actor, {"said": error.reason})
+        _record(NOBODY if isinstance(error, NoSuchAccount) else FAILED, actor, {"said": error.reason})
         raise
     _record(SENT, actor, {})
 
@@ -117,7 +121,7 @@ def _send(name: str) -> None:
         lambda: admin.get_users({field: name, "exact": True, "max": 1, "briefRepresentation": True}),
     )
     if not found:
-        raise NeedsOperator("The realm has no account of that name or address; Keycloak mails nobody else.")
+        raise NoSuchAccount("The realm has no account of that name or address; Keycloak mails nobody else.")
     edge.write(
         f"send account {found[0]['id']} a test mail",
         lambda: admin.send_update_account(found[0]["id"], ["VERIFY_EMAIL"], lifespan=LIFESPAN_SECONDS),

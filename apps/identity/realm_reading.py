@@ -23,6 +23,7 @@ from apps.identity.checks.snapshot import ADMIN_CLIENT, Bearer, House, Row, Snap
 from apps.identity.connection import READ_SECONDS, account
 from apps.identity.groups import find
 
+SHOW_GROUPS = frozenset({"view-users", "manage-users", "query-groups"})
 REFUSED = (400, 401, 403, 404)
 OF_CLIENT = (
     "id", "clientId", "enabled", "publicClient", "standardFlowEnabled", "implicitFlowEnabled", "directAccessGrantsEnabled",
@@ -40,47 +41,64 @@ class Eye:
     """One of our accounts: what it may do by its own token, or why Keycloak does not let it in."""
 
     admin: KeycloakAdmin
+    until: float
     rights: frozenset[str] = frozenset()
     refusal: str = ""
     skew: float = 0.0
 
+    def seen[T](self, doing: str, call: Callable[[], T]) -> T | None:
+        """What a call answers; None when the account may not see it. DependencyDown when the whole has taken too long."""
+        if time.monotonic() > self.until:
+            raise DependencyDown(edge.NAME, f"Keycloak answers so slowly that there was no time left to {doing}.")
+        try:
+            return edge.read(doing, call, expect=REFUSED)
+        except edge.Refusal:
+            return None
+
 
 def read(house: House, *, patience: float = READ_SECONDS) -> Snapshot:
-    """The realm now, without `mail`. `patience` is in seconds per answer. Raises DependencyDown, RetryLater."""
-    sync = _open(settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET, patience)
-    doctor = _open(house.doctor, settings.KEYCLOAK_DOCTOR_CLIENT_SECRET, patience) if house.doctor else None
+    """The realm now, without `mail`. `patience` is in seconds per answer, three times that for all of them.
+
+    Raises DependencyDown and RetryLater.
+    """
+    until = time.monotonic() + 3 * patience
+    sync = Eye(account(house.sync, settings.KEYCLOAK_ADMIN_CLIENT_SECRET, patience=patience), until)
+    eyes = {house.sync: sync}
+    if house.doctor:
+        secret = settings.KEYCLOAK_DOCTOR_CLIENT_SECRET
+        eyes[house.doctor] = Eye(account(house.doctor, secret, patience=patience), until)
+    for name, one in eyes.items():
+        _open(one, name)
+    doctor = eyes.get(house.doctor)
     eye = doctor if doctor is not None and not doctor.refusal else sync
-    eyes = {house.sync: sync} | ({house.doctor: doctor} if doctor is not None else {})
-    clients = _clients(eye.admin)
+    clients = _clients(eye)
     return Snapshot(
-        realm=_realm(eye.admin, house) if "view-realm" in eye.rights else None,
-        profile=_seen("show the user profile", eye.admin.get_realm_users_profile),
+        realm=_realm(eye, house) if "view-realm" in eye.rights else None,
+        profile=eye.seen("show the user profile", eye.admin.get_realm_users_profile),
         clients=None if clients is None else _wanted(clients, house),
-        scopes=_scopes(eye.admin),
+        scopes=_scopes(eye),
         rights={name: one.rights for name, one in eyes.items()},
         refusals={name: one.refusal for name, one in eyes.items() if one.refusal},
-        given=None if clients is None else _given(eye.admin, clients, eyes),
-        bearers=None if clients is None else _bearers(eye.admin, clients),
-        groups=None if eye.refusal else {path: find(eye.admin, path) for path in groups.needed(house)},
+        given=None if clients is None else _given(eye, clients, eyes),
+        bearers=None if clients is None else _bearers(eye, clients),
+        groups=_groups(eye, house),
         canary=_canary(sync, house),
-        version=_version(eye.admin),
+        version=_version(eye),
         skew=eye.skew,
         issuer=_issuer(house),
         blind=_blind(house, doctor),
     )
 
 
-def _open(client_id: str, secret: str, patience: float) -> Eye:
-    """Log in as a client, and read its rights and Keycloak's time from its own token."""
-    eye = Eye(account(client_id, secret, patience=patience))
+def _open(eye: Eye, client_id: str) -> None:
+    """Log in as that client, and read its rights and Keycloak's time from its own token."""
     try:
         said = edge.write(f"log in {client_id}", lambda: _own_token(eye.admin), expect=REFUSED)
     except edge.Refusal as refusal:
         eye.refusal = str(refusal)
-        return eye
+        return
     eye.rights = frozenset(said.get("resource_access", {}).get(ADMIN_CLIENT, {}).get("roles", []))
     eye.skew = said["iat"] - clock.timestamp()
-    return eye
 
 
 def _own_token(admin: KeycloakAdmin) -> dict[str, Any]:
@@ -103,16 +121,8 @@ def _blind(house: House, doctor: Eye | None) -> str:
     return f"Give the account of {house.doctor} the rights view-realm, view-users and view-clients."
 
 
-def _seen[T](doing: str, call: Callable[[], T]) -> T | None:
-    """What a call answers; None when our account may not see it."""
-    try:
-        return edge.read(doing, call, expect=REFUSED)
-    except edge.Refusal:
-        return None
-
-
-def _realm(admin: KeycloakAdmin, house: House) -> Row | None:
-    found = _seen("show the realm", lambda: admin.get_realm(house.realm))
+def _realm(eye: Eye, house: House) -> Row | None:
+    found = eye.seen("show the realm", lambda: eye.admin.get_realm(house.realm))
     if found is None:
         return None
     return {**found, "smtpServer": _only(OF_SMTP, found.get("smtpServer") or {})}
@@ -122,8 +132,8 @@ def _only(names: Iterable[str], row: Row) -> dict[str, Any]:
     return {name: row[name] for name in names if name in row}
 
 
-def _clients(admin: KeycloakAdmin) -> dict[str, Row] | None:
-    rows = _seen("list the clients", admin.get_clients)
+def _clients(eye: Eye) -> dict[str, Row] | None:
+    rows = eye.seen("list the clients", eye.admin.get_clients)
     if rows is None:
         return None
     return {str(row["clientId"]): _kept(row) for row in rows}
@@ -138,8 +148,8 @@ def _wanted(clients: dict[str, Row], house: House) -> dict[str, Row]:
     return _only((house.web, house.sync, house.doctor, *house.sold.apps), clients)
 
 
-def _scopes(admin: KeycloakAdmin) -> dict[str, Row] | None:
-    rows = _seen("list the client scopes", admin.get_client_scopes)
+def _scopes(eye: Eye) -> dict[str, Row] | None:
+    rows = eye.seen("list the client scopes", eye.admin.get_client_scopes)
     return None if rows is None else {str(row["name"]): {"id": row["id"], **_mappers(row)} for row in rows}
 
 
@@ -147,51 +157,58 @@ def _mappers(row: Row) -> dict[str, Any]:
     return {"protocolMappers": [_only(OF_MAPPER, mapper) for mapper in row.get("protocolMappers") or ()]}
 
 
-def _given(admin: KeycloakAdmin, clients: dict[str, Row], eyes: Iterable[str]) -> dict[str, frozenset[str]]:
+def _given(eye: Eye, clients: dict[str, Row], eyes: Iterable[str]) -> dict[str, frozenset[str]]:
     """The rights each of our accounts was given directly."""
     found = {}
     for name in eyes:
         if name not in clients:
             continue
         doing, key = f"show the account of {name}", clients[name]["id"]
-        user = _seen(doing, lambda key=key: admin.get_client_service_account_user(key))  # type: ignore[misc]
+        user = eye.seen(doing, lambda key=key: eye.admin.get_client_service_account_user(key))  # type: ignore[misc]
         if user is not None:
-            roles = _seen(doing, lambda key=user["id"]: admin.get_all_roles_of_user(key)) or {}  # type: ignore[misc]
+            roles = eye.seen(doing, lambda key=user["id"]: eye.admin.get_all_roles_of_user(key)) or {}  # type: ignore[misc]
             rows = roles.get("clientMappings", {}).get(ADMIN_CLIENT, {}).get("mappings", [])
             found[name] = frozenset(str(row["name"]) for row in rows)
     return found
 
 
-def _bearers(admin: KeycloakAdmin, clients: dict[str, Row]) -> tuple[Bearer, ...] | None:
+def _bearers(eye: Eye, clients: dict[str, Row]) -> tuple[Bearer, ...] | None:
     """The groups that have a right over the realm, and the realm's roles that bring one and that everybody or a group has."""
     key = str(clients[ADMIN_CLIENT]["id"])
-    rights = _seen("list the rights over the realm", lambda: admin.get_client_roles(key))
-    roles = _seen("list the realm's roles", admin.get_realm_roles)
+    rights = eye.seen("list the rights over the realm", lambda: eye.admin.get_client_roles(key))
+    roles = eye.seen("list the realm's roles", eye.admin.get_realm_roles)
     if rights is None or roles is None:
         return None
     by_group: dict[tuple[str, str], set[str]] = {}
     for name in (str(right["name"]) for right in rights):
         if name.startswith("query-"):  # shows what else one may see, and nothing by itself
             continue
-        rows = _seen(f"list who has {name}", lambda name=name: admin.get_client_role_groups(key, name))  # type: ignore[misc]
+        rows = eye.seen(f"list who has {name}", lambda name=name: eye.admin.get_client_role_groups(key, name))  # type: ignore[misc]
         for group in rows or ():
             by_group.setdefault((str(group["id"]), str(group["path"])), set()).add(name)
     groups_of = [Bearer(kind="group", id=one, name=path, roles=frozenset(has)) for (one, path), has in by_group.items()]
-    return tuple(groups_of + [bearer for role in roles if (bearer := _carrier(admin, role, key)) is not None])
+    return tuple(groups_of + [bearer for role in roles if (bearer := _carrier(eye, role, key)) is not None])
 
 
-def _carrier(admin: KeycloakAdmin, role: Row, rights_client: str) -> Bearer | None:
+def _carrier(eye: Eye, role: Row, rights_client: str) -> Bearer | None:
     """A role of the realm that brings rights over it, if everybody has it or a group hands it out."""
     if not role.get("composite"):
         return None
     name, doing = str(role["name"]), f"show the role {role['name']}"
-    parts = _seen(doing, lambda: admin.get_role_composites_by_id(role["id"])) or []
+    parts = eye.seen(doing, lambda: eye.admin.get_role_composites_by_id(role["id"])) or []
     brought = frozenset(str(part["name"]) for part in parts if part.get("containerId") == rights_client)
     if not brought:
         return None
     default = name == f"default-roles-{settings.KEYCLOAK_REALM.lower()}"
-    held_by = [] if default else _seen(doing, lambda: admin.get_realm_role_groups(name))
+    held_by = [] if default else eye.seen(doing, lambda: eye.admin.get_realm_role_groups(name))
     return Bearer(kind="role", id=str(role["id"]), name=name, roles=brought) if default or held_by else None
+
+
+def _groups(eye: Eye, house: House) -> dict[str, str | None] | None:
+    """The ids of the groups we need by their paths."""
+    if not eye.rights & SHOW_GROUPS:
+        return None
+    return {path: find(eye.admin, path) for path in groups.needed(house)}
 
 
 def _canary(sync: Eye, house: House) -> bool | None:
@@ -199,13 +216,13 @@ def _canary(sync: Eye, house: House) -> bool | None:
     if not house.canary or sync.refusal:
         return None
     query = {"username": house.canary, "exact": True, "max": 1, "briefRepresentation": True}
-    rows = _seen("search the canary", lambda: sync.admin.get_users(dict(query)))
+    rows = sync.seen("search the canary", lambda: sync.admin.get_users(dict(query)))
     return None if rows is None else bool(rows)
 
 
-def _version(admin: KeycloakAdmin) -> str:
+def _version(eye: Eye) -> str:
     """Empty for our accounts on 26.7.3: shown only to administrators of the whole server."""
-    info = _seen("show the server", admin.get_server_info) or {}
+    info = eye.seen("show the server", eye.admin.get_server_info) or {}
     return str(info.get("systemInfo", {}).get("version", ""))
 
 

@@ -1,9 +1,13 @@
 """The realm doctor's page on the stand-in: it asks nothing by itself, shows what is wrong and how to mend it, and sends a mail."""
 
+import json
+import time
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -80,6 +84,14 @@ def test_away_is_said_so(house: World, staff: Staff) -> None:
     assert "kcadm" not in text
 
 
+def test_a_slow_keycloak_holds_the_page_for_three_patiences_at_most(house: World) -> None:
+    assert realm.look(patience=0.5).report is not None
+    house.fault("keycloak", "slow", delay_ms=300)
+    began = time.monotonic()
+    assert "so slowly" in realm.look(patience=0.5).problem
+    assert time.monotonic() - began < 5
+
+
 def test_without_the_doctors_account_it_says_what_is_missing(house: World, staff: Staff, settings: Any) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
     text = look(staff("operator"))
@@ -103,12 +115,24 @@ def test_a_test_mail_is_asked_for_with_a_reason_and_what_came_of_it_is_shown(hou
     ]
 
 
-def test_a_test_mail_that_does_not_leave_is_an_error_and_no_stuck_job(house: World, staff: Staff) -> None:
+@pytest.mark.parametrize(
+    ("to", "fault", "says"),
+    [
+        ("nobody.there", "ok", "had nobody to go to"),
+        ("stranger.stan", "mail_fails", "could not be sent"),
+        ("stranger.stan", "down", "could not be sent"),
+    ],
+)
+def test_a_test_mail_that_does_not_leave_is_told_and_is_no_stuck_job(
+    to: str, fault: str, says: str, house: World, staff: Staff
+) -> None:
     client = staff("operator")
-    data = {"_form_submitted": "on", "reason": REASON, "to": "nobody.there"}
+    data = {"_form_submitted": "on", "reason": REASON, "to": to}
     client.post(reverse("admin:realm_mail"), data, headers={"HX-Request": "true"})
+    house.fault("keycloak", fault)
     jobs.drain()
-    assert "The realm has no account of that name or address" in look(client)
+    house.fault("keycloak", "ok")
+    assert says in look(client)
     assert house.jobs("blocked", "dead") == []
 
 
@@ -125,3 +149,57 @@ def test_what_is_sold_follows_the_catalogue(house: World) -> None:
     found = realm.sold()
     assert found.apps == found.seats == {"nextcloud", "vaultwarden"}
     assert found.grants == {"storage_gb"}
+
+
+# --- manage.py doctor --------------------------------------------------------------------------------------------------
+
+
+def command(*words: str) -> tuple[int, str]:
+    """Its exit code and what it printed."""
+    out = StringIO()
+    try:
+        call_command("doctor", *words, stdout=out, stderr=out)
+    except CommandError as error:
+        return error.returncode, f"{out.getvalue()}{error}"
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_command_says_by_its_exit_code_how_it_is(house: World, settings: Any) -> None:
+    code, text = command()
+    assert code == 0
+    assert "All 78 checks that could be made are well." in text
+    assert "realm.registrationAllowed" not in text
+    assert "realm.registrationAllowed" in command("-v", "2")[1]
+    settings.KEYCLOAK_STAFF_GROUP = "/nobody"
+    code, text = command()
+    assert code == 1
+    assert "Fix: Groups: make /nobody, /nobody/viewer" in text
+    assert "$ kcadm.sh create groups -r frontdesk -s name=nobody" in text
+    house.fault("keycloak", "down")
+    code, text = command()
+    assert code == 2
+    assert "Keycloak" in text
+
+
+def test_the_command_speaks_json(house: World, settings: Any) -> None:
+    settings.KEYCLOAK_CANARY_USERNAME = ""
+    code, text = command("--json", "--mail", "stranger.stan")
+    assert code == 0
+    found = {one["id"]: one for one in json.loads(text)["findings"]}
+    assert found["server.canary"]["severity"] == "warning"
+    assert found["mail.test"]["severity"] == "ok"
+    assert house.mails("stranger.stan@example.com") == ["Update Your Account"]
+
+
+def test_the_command_tells_of_a_mail_that_did_not_leave(house: World) -> None:
+    code, text = command("--mail", "nobody.there")
+    assert code == 1
+    assert "The realm has no account of that name" in text
+    house.fault("keycloak", "mail_fails")
+    code, text = command("--mail", "stranger.stan")
+    assert code == 1
+    assert "mail.test: The last test mail could not be sent" in text
+    house.fault("keycloak", "down")
+    assert command("--mail", "stranger.stan")[0] == 2

@@ -123,16 +123,12 @@ WARDS = {
             loginWithEmailAllowed=False,
         ),
         realm("accessTokenLifespan", accessTokenLifespan=3600),
-        realm("bruteForceProtected", bruteForceProtected=False),
         realm("passwordPolicy", passwordPolicy="notUsername(undefined) and length(6)"),
-        realm("eventsEnabled", eventsEnabled=False),
         realm("smtpServer", smtpServer={}),
     ],
     "login": [
-        web("directAccessGrantsEnabled", directAccessGrantsEnabled=True),
         web("redirectUris", redirectUris=["http://localhost:8000/*"]),
         web("pkce.code.challenge.method", attributes={"pkce.code.challenge.method": "plain"}),
-        web("backchannel.logout.url", attributes={"backchannel.logout.url": "https://other.example/logout"}),
         Harm("web.scope.acr", lose_scope),
         Harm("mapper.frontdesk-web.groups", short_paths),
         Harm("mapper.nextcloud.has_nextcloud", lose_mapper),
@@ -154,6 +150,8 @@ WARDS = {
 # More of the kinds above; their commands are run without Java, in a third of the time.
 MORE = {
     "more settings": [
+        realm("bruteForceProtected", bruteForceProtected=False),
+        realm("eventsEnabled", eventsEnabled=False),
         realm("registrationEmailAsUsername", registrationEmailAsUsername=True),
         realm("editUsernameAllowed", editUsernameAllowed=True),
         realm("verifyEmail", verifyEmail=False),
@@ -167,6 +165,8 @@ MORE = {
         realm("defaultSignatureAlgorithm", defaultSignatureAlgorithm="RS512"),
     ],
     "more of login": [
+        web("directAccessGrantsEnabled", directAccessGrantsEnabled=True),
+        web("backchannel.logout.url", attributes={"backchannel.logout.url": "https://other.example/logout"}),
         web("enabled", enabled=False),
         web("publicClient", publicClient=True),
         web("standardFlowEnabled", standardFlowEnabled=False),

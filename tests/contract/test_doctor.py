@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import doctor, realm_reading
 from apps.identity.checks.finding import Severity
 from apps.identity.checks.snapshot import House
+from config import keycloak_distribution
 from tests.contract import clinic as clinics
+from tests.contract import harms
 from tests.contract.clinic import SOLD, Clinic
 from tests.contract.conftest import BOTH
 from tests.contract.harms import MORE, WARDS, policy
@@ -59,13 +62,13 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize("ward", [*WARDS, *MORE])
 def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: Clinic, ward: str) -> None:
-    harms = (WARDS | MORE)[ward]
-    names = {harm.finding.format(realm=clinic.server.realm) for harm in harms}
+    done = (WARDS | MORE)[ward]
+    names = {harm.finding.format(realm=clinic.server.realm) for harm in done}
     clinic.spoilt = True
-    for harm in harms:
+    for harm in done:
         harm.do(clinic)
     found = clinic.bad()
-    assert set(found) == names.union(*(harm.also for harm in harms))
+    assert set(found) == names.union(*(harm.also for harm in done))
     for one in found.values():
         assert one.commands
         assert one.why
@@ -78,6 +81,80 @@ def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: 
 
 def test_more_than_fifteen_are_mended_by_keycloaks_own_kcadm() -> None:
     assert sum(len(harms) for harms in WARDS.values()) > 15
+
+
+# --- what it asks ------------------------------------------------------------------------------------------------------
+
+
+def test_rights_and_roles_are_shown_alike(clinic: Clinic) -> None:
+    right = clinic.right("realm-admin")
+    assert right.keys() == {"id", "name", "description", "composite", "clientRole", "containerId", "attributes"}
+    assert (right["composite"], right["clientRole"], right["containerId"]) == (True, True, clinic.rights())
+    names = {row["name"] for row in clinic.root("GET", f"/clients/{clinic.rights()}/roles").json()}
+    assert len(names) == 22
+    assert {"manage-users", "impersonation", "query-groups", "create-client"} < names
+    default = f"default-roles-{clinic.server.realm}"
+    roles = {row["name"]: row for row in clinic.root("GET", "/roles").json()}
+    assert set(roles) == {"offline_access", "uma_authorization", default}
+    brought = clinic.root("GET", f"/roles-by-id/{roles[default]['id']}/composites").json()
+    assert {"offline_access", "uma_authorization"} <= {row["name"] for row in brought}
+    assert clinic.root("GET", f"/roles/{default}/groups").json() == []
+    assert {row["name"] for row in clinic.root("GET", "/client-scopes").json()} > {
+        "basic",
+        "acr",
+        "profile",
+        "email",
+        "roles",
+    }
+
+
+def test_a_group_with_a_right_is_shown_by_the_right(clinic: Clinic) -> None:
+    clinic.spoilt = True
+    harms.group_of_admins(clinic)
+    (row,) = clinic.root("GET", f"/clients/{clinic.rights()}/roles/realm-admin/groups").json()
+    assert row.keys() == {"id", "name", "path", "parentId", "subGroups"}
+    assert row["path"] == "/staff/admin"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("GET", "/roles/nope", 404, {"error": "Could not find role"}),
+        ("GET", "/clients/{rights}/roles/nope", 404, {"error": "Could not find role"}),
+        ("GET", "/roles-by-id/nope/composites", 404, {"error": "Could not find role with id"}),
+        ("GET", "/clients/nope/protocol-mappers/models", 404, {"error": "Could not find client"}),
+        ("GET", "/clients/{web}/protocol-mappers/models/nope", 404, {"error": "Model not found"}),
+        ("PUT", "/clients/{web}/default-client-scopes/nope", 404, {"error": "Client scope not found"}),
+        (
+            "GET", "/clients/{web}/service-account-user", 400,
+            {"error": "Service account not enabled for the client 'frontdesk-web'"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_refused_alike(clinic: Clinic, method: str, path: str, status: int, body: object) -> None:
+    place = path.format(web=clinic.client("frontdesk-web")["id"], rights=clinic.rights())
+    answer = clinic.server.call(method, place, json={}, headers=clinic.server.root())
+    assert (answer.status_code, answer.json()) == (status, body)
+
+
+def test_a_mapper_has_one_name_and_texts_in_its_configuration(clinic: Clinic) -> None:
+    clinic.spoilt = True
+    place = f"/clients/{clinic.client('frontdesk-web')['id']}/protocol-mappers/models"
+    given = {"name": "more", "protocol": "openid-connect", "protocolMapper": "oidc-group-membership-mapper"}
+    made = clinic.root("POST", place, given | {"config": {"full.path": True}})
+    assert (made.status_code, made.text) == (201, "")
+    again = clinic.server.call("POST", place, json=given | {"config": {}}, headers=clinic.server.root())
+    assert (again.status_code, again.json()) == (409, {"errorMessage": "Protocol mapper exists with same name"})
+    shown = clinic.root("GET", f"{place}/{made.headers['Location'].rsplit('/', 1)[1]}").json()
+    assert (shown["config"], shown["consentRequired"]) == ({"full.path": "true"}, False)
+
+
+def test_only_the_servers_administrator_is_shown_the_version(clinic: Clinic) -> None:
+    info = f"{clinic.home}/admin/serverinfo"
+    for client in ("frontdesk-sync", "frontdesk-doctor"):
+        assert "systemInfo" not in requests.get(info, headers=clinic.server.bearer(client), timeout=20).json()
+    shown = requests.get(info, headers=clinic.server.root(), timeout=20).json()
+    assert shown["systemInfo"]["version"] == keycloak_distribution.VERSION
 
 
 # --- what it cannot see ------------------------------------------------------------------------------------------------
@@ -95,6 +172,15 @@ def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(cli
     clinic.spoilt = True
     policy(clinic)
     assert clinic.findings()["profile.unmanagedAttributePolicy"].severity is Severity.ERROR
+
+
+def test_an_account_whose_rights_do_not_arrive_is_told_by_its_own_token(clinic: Clinic, settings: Any) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
+    clinic.spoilt = True
+    clinic.change_client("frontdesk-sync", fullScopeAllowed=False)
+    found = clinic.findings()
+    assert found["sync.rights.missing"].severity is Severity.ERROR
+    assert {"profile", "group", "server.canary"} < {n for n, one in found.items() if one.severity is Severity.UNKNOWN}
 
 
 @pytest.mark.parametrize("name", ["sync", "doctor"])

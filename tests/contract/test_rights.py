@@ -99,6 +99,12 @@ def test_the_doctor_reads(server: Server) -> None:
         ("POST", "/users"),
         ("POST", "/groups"),
         ("POST", "/clients"),
+        ("PUT", ""),
+        ("PUT", "/users/profile"),
+        ("POST", "/roles"),
+        ("POST", "/client-scopes"),
+        ("POST", "/testSMTPConnection"),
+        ("PUT", "/users/{user}/send-verify-email"),
     ],
 )
 def test_the_doctor_may_not_write(server: Server, method: str, path: str) -> None:

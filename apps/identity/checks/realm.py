@@ -144,7 +144,7 @@ def _password_policy(realm: Row, house: House) -> Finding:
 def _ssl(realm: Row, house: House) -> Finding:
     found = str(realm.get("sslRequired") or "")
     if found.lower() in {"external", "all"} or not house.https:
-        return well("realm.sslRequired", f"Plain http is allowed to: {found or 'nobody'}; that fits {house.site}.")
+        return well("realm.sslRequired", f"Https is demanded where {house.site} needs it.")
     return Finding(
         id="realm.sslRequired",
         severity=ERROR,

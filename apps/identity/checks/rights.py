@@ -22,22 +22,22 @@ WHERE = "Clients, {client}, Service account roles"
 SERVICE = (
     Rule(
         setting="fullScopeAllowed", wanted=True, where="the client's dedicated scope",
-        wrong="Its token carries none of its rights (full scope is off).", right="Its token carries its rights.",
+        wrong="its token carries none of its rights (full scope is off).", right="its token carries its rights.",
         why="Every call to Keycloak is refused; nobody is let in or out.",
     ),
     Rule(
         setting="publicClient", wanted=False, where="Capability config",
-        wrong="The client needs no secret.", right="The client proves itself by its secret.",
+        wrong="it needs no secret.", right="it proves itself by its secret.",
         why="Anybody could use its rights.",
     ),
     Rule(
         setting="standardFlowEnabled", wanted=False, where="Capability config", severity=WARNING,
-        wrong="People can log in with the service account's client.", right="Nobody logs in with it.",
+        wrong="people can log in with it.", right="nobody logs in with it.",
         why="A second way in that nobody watches.",
     ),
     Rule(
         setting="directAccessGrantsEnabled", wanted=False, where="Capability config", severity=WARNING,
-        wrong="Passwords may be sent for tokens with it.", right="No password is sent for its tokens.",
+        wrong="passwords may be sent to it for tokens.", right="no password is sent to it.",
         why="Whoever finds its secret can guess passwords past the login page.",
     ),
 )  # fmt: skip
@@ -52,7 +52,9 @@ def check(seen: Snapshot, house: House) -> Iterator[Finding]:
         client = (seen.clients or {}).get(client_id)
         if client is not None:
             resource = f"clients/{client['id']}"
-            yield from applied(SERVICE, client, prefix=f"{name}.client", resource=resource, realm=house.realm)
+            yield from applied(
+                SERVICE, client, prefix=f"{name}.client", resource=resource, realm=house.realm, about=f"{client_id}: "
+            )
             yield from scopes.check(client, SCOPES, seen, house, prefix=name)
     yield from _bearers(seen, house)
 

@@ -47,18 +47,18 @@ class Rule:
 
 
 def applied(
-    rules: Iterable[Rule], row: Mapping[str, Any], *, prefix: str, resource: str, realm: str
+    rules: Iterable[Rule], row: Mapping[str, Any], *, prefix: str, resource: str, realm: str, about: str = ""
 ) -> Iterator[Finding]:
-    """One finding for each rule, its id `<prefix>.<setting>`; the fix writes to `resource`."""
+    """One finding for each rule, its id `<prefix>.<setting>`; the fix writes to `resource`; sentences begin with `about`."""
     for rule in rules:
         found = rule.found(row)
         if rule.passes(found):
-            yield well(f"{prefix}.{rule.name}", rule.right)
+            yield well(f"{prefix}.{rule.name}", about + rule.right)
             continue
         yield Finding(
             id=f"{prefix}.{rule.name}",
             severity=rule.severity,
-            says=rule.wrong.format(found="nothing" if found is None else found),
+            says=about + rule.wrong.format(found="nothing" if found is None else found),
             why=rule.why,
             fix=f"{rule.where}: set {rule.name} to {shown(rule.wanted)}.",
             commands=(assign(resource, realm, {rule.field: rule.wanted}),),

@@ -112,18 +112,18 @@ def _canary(seen: Snapshot, house: House) -> Finding:
 
 
 def _mail(seen: Snapshot) -> Finding:
+    again = "Send one to yourself: on the console's page, or by manage.py doctor --mail USERNAME."
     if seen.mail is None:
-        return unknown(
-            "mail.test",
-            "No test mail has been sent in the last 30 days.",
-            fix="Send one to yourself: the button above, or `manage.py doctor --mail USERNAME`.",
-        )
-    if not seen.mail:
+        return unknown("mail.test", "No test mail has been sent in the last 30 days.", fix=again)
+    if seen.mail.sent:
         return well("mail.test", "The last test mail has left.")
+    if seen.mail.nobody:
+        says = "The last test mail had nobody to go to: the realm has no account of that name or address."
+        return unknown("mail.test", says, fix=again)
     return Finding(
         id="mail.test",
         severity=ERROR,
-        says=f"The last test mail could not be sent. {seen.mail}",
+        says=f"The last test mail could not be sent. {seen.mail.said}",
         why="New customers get no link to set their password.",
         fix="Realm settings, Email: mend the server, its login or its encryption; then send another.",
     )

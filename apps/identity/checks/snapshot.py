@@ -61,12 +61,21 @@ class Bearer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastMail:
+    """How the last test mail went: it left, or there was nobody of that name to send it to, or else what was said."""
+
+    sent: bool = False
+    nobody: bool = False
+    said: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The realm at one moment.
 
     `rights` are the roles of realm-management in our accounts' own tokens, by client id; `given` those that were given to
-    them directly; `refusals` say why one of them was not let in. `groups` maps paths we need to ids. `skew` is Keycloak's clock minus ours, in seconds. `mail` is how the
-    last test mail went: None when none was sent lately, "" when well, else what was said.
+    them directly; `refusals` say why one of them was not let in. `groups` maps paths we need to ids. `skew` is Keycloak's clock minus ours, in seconds. `mail` is None when
+    none was sent lately.
     """
 
     realm: Row | None = None
@@ -82,5 +91,5 @@ class Snapshot:
     version: str = ""
     skew: float = 0.0
     issuer: str = ""
-    mail: str | None = None
+    mail: LastMail | None = None
     blind: str = ""

@@ -127,12 +127,12 @@ def _redirects(client: Row, house: House) -> Finding:
     if found == set(wanted):
         return well("web.redirectUris", "Logins lead back to this site's two addresses, and nowhere else.")
     lacking, extra = sorted(set(wanted) - found), sorted(found - set(wanted))
-    parts = [f"{', '.join(lacking)} is missing"] if lacking else []
-    parts += [f"{', '.join(extra)} is too many"] if extra else []
+    parts = [f"missing {', '.join(lacking)}"] if lacking else []
+    parts += [f"too many {', '.join(extra)}"] if extra else []
     return Finding(
         id="web.redirectUris",
         severity=ERROR,
-        says=f"The redirect addresses are not exactly ours: {'; '.join(parts)}.",
+        says=f"The redirect addresses are not exactly ours ({'; '.join(parts)}).",
         why="Without ours nobody comes back from the login; with others a code can be sent to a thief's page.",
         fix=f"The client's Access settings: make the valid redirect URIs {' and '.join(wanted)}.",
         commands=(assign(f"clients/{client['id']}", house.realm, {"redirectUris": wanted}),),

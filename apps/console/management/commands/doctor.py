@@ -1,6 +1,6 @@
 """`manage.py doctor`: is the Keycloak realm set up as it must be, and if not, what to do.
 
-Exit code 0: no errors. 1: errors. 2: Keycloak could not be asked. `-v 2` lists what is well, too.
+Exit code 0: no errors. 1: errors, or the mail that was asked for did not leave. 2: Keycloak could not be asked. `-v 2` lists what is well, too.
 """
 
 import argparse
@@ -34,8 +34,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["mail"]:
-            self._mail(options["mail"], quiet=options["json"])
+        left = not options["mail"] or self._mail(options["mail"], quiet=options["json"])
         look = realm.look(patience=10.0)
         if look.report is None:
             raise CommandError(look.problem, returncode=AWAY)
@@ -43,20 +42,21 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(dataclasses.asdict(look.report), indent=2, default=str))
         else:
             self._print(look, verbose=options["verbosity"] > 1)
-        if look.report.of(Severity.ERROR):
+        if look.report.of(Severity.ERROR) or not left:
             raise SystemExit(1)
 
-    def _mail(self, name: str, *, quiet: bool) -> None:
-        """Send it; when it fails, the report says so."""
+    def _mail(self, name: str, *, quiet: bool) -> bool:
+        """Send it; whether it has left. The report says so too."""
         try:
             doctor.mail(name, actor=ACTOR)
         except DependencyDown as error:
             raise CommandError(error.reason, returncode=AWAY) from error
         except WorkError as error:
             self.stderr.write(error.reason)
-            return
+            return False
         if not quiet:
             self.stdout.write("The test mail has left.")
+        return True
 
     def _print(self, look: realm.Look, *, verbose: bool) -> None:
         self.stdout.write(f"Realm {settings.KEYCLOAK_REALM} of {settings.KEYCLOAK_SERVER_URL}\n")
