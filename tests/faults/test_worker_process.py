@@ -21,9 +21,9 @@ SILENT_AFTER = 4
 class Stack:
     """One `manage.py worker`: the watchdog and what it started."""
 
-    def __init__(self, *options):
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.faults.worker_settings",
+    def __init__(self, *options, settings_module="tests.faults.worker_settings", **more):
+        environment = os.environ | more | {
+            "DJANGO_SETTINGS_MODULE": settings_module,
             "PROBE_DATABASE": connection.settings_dict["NAME"],
             "LOG_LEVEL": "CRITICAL",
         }
