@@ -17,6 +17,7 @@ from apps.access import invitations
 from apps.access.facts import HOLD_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
+from apps.billing.stripe_client import SpentKey
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
@@ -27,6 +28,10 @@ from apps.instances.models import Seat
 
 UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
+TRIES = 4  # of one request, while other tabs of the same signup open sessions
+CHECKOUT_FIELDS = [
+    "state", "profile", "checkout_session_id", "checkout_number", "checkout_digest", "checkout_expires_at",
+]  # fmt: skip
 PAID = frozenset({"paid", "no_payment_required"})
 
 
@@ -40,6 +45,10 @@ class ProductFull(Exception):
 
 class NameTaken(BadInput):
     """The username or the mail address belongs to somebody; `field` says which."""
+
+
+class Overtaken(Exception):
+    """Another tab has begun a payment of the same signup meanwhile."""
 
 
 class AlreadyPaid(Exception):
@@ -63,9 +72,19 @@ def register() -> None:
 def begin(signup: Signup, *, ui: str) -> Opened:
     """Reserve what `signup` needs and open its Checkout session, or find the one that is open for the same basket.
 
-    `ui` is "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an address that
-    was not proven), and the errors of billing when Stripe is away.
+    However many tabs ask at once, at most one session can be paid: whoever was overtaken looks again. `ui` is "embedded"
+    or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an address that was not proven),
+    and the errors of billing when Stripe is away.
     """
+    for _ in range(TRIES):
+        try:
+            return _begin(signup, ui=ui)
+        except Overtaken:
+            signup.refresh_from_db(fields=CHECKOUT_FIELDS)
+    raise BadInput("The payment was opened in another tab. Please go on there.", code="elsewhere", status=409)
+
+
+def _begin(signup: Signup, *, ui: str) -> Opened:
     prices = prices_of(signup)
     digest = _digest(signup, prices, ui)
     known = _still_open(signup, digest)
@@ -158,11 +177,13 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
     if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
         raise BadInput("This signup is over. Please start again.", code="ended")
+    _refuse_overtaken(signup, fresh)
     profile = _profile_for(signup)
     signup.profile = profile
+    # The same try, after a lost answer or in another tab, keeps number and end, and so its key.
+    signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
     if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
-        # A new try with its own key; the same try after a lost answer keeps number and end, and so its key.
-        signup.checkout_number = fresh.checkout_number + 1
+        signup.checkout_number += 1  # a new try has a key of its own
         signup.checkout_expires_at = checkout.latest_expiry()
     signup.checkout_session_id = None
     signup.checkout_digest = digest
@@ -184,6 +205,12 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
             raise ProductFull(product)
     _drop_holds(profile, keep=needed)
     jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=until)
+
+
+def _refuse_overtaken(signup: Signup, fresh: Signup) -> None:
+    """Overtaken when a session was opened since `signup` was read: it would stay open beside ours."""
+    if fresh.checkout_session_id != signup.checkout_session_id:
+        raise Overtaken
 
 
 def _profile_for(signup: Signup) -> UserProfile:
@@ -238,13 +265,21 @@ def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int
             expires_at=signup.checkout_expires_at or checkout.latest_expiry(),
             pages=checkout.Pages(embedded=embedded),
         )
-    except (RetryLater, NeedsOperator):
+    except (SpentKey, NeedsOperator):
         # Stripe replays a stored 500 to the same key for a day; the next try gets a key of its own.
         Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
         raise
-    signup.checkout_session_id = session.id
-    signup.save(update_fields=["checkout_session_id"])
+    if not _keep(signup, session):
+        checkout.expire_session(session.id)  # nobody has seen it
+        raise Overtaken
     return Opened(session.id, session.client_secret, session.url)
+
+
+def _keep(signup: Signup, session: checkout.Session) -> bool:
+    """Note the session as the signup's own; False when another tab has reserved for another basket meanwhile."""
+    mine = Signup.objects.filter(pk=signup.pk, state=Signup.State.CHECKOUT, checkout_number=signup.checkout_number)
+    signup.checkout_session_id = session.id
+    return bool(mine.update(checkout_session_id=session.id))
 
 
 # --- how it ended ----------------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import SpentKey, calling_stripe
 from apps.core import clock
+from apps.core.errors import NeedsOperator, RetryLater
 
+CUSTOMER_KEYS = 5  # as many of Stripe's own errors a day does a person's first payment survive
 LIVING = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
 
 
@@ -34,10 +36,32 @@ class Pages:
 
 
 def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
-    """The Stripe customer of one person, made once: the idempotency key is the person's own. Returns `cus_…`."""
+    """The Stripe customer of one person, made once: the idempotency keys are the person's own. Returns `cus_…`.
+
+    A key that is spent (a 500 that Stripe repeats, or the person's name was changed after a lost answer) is followed by the
+    next one, in the same order for everybody who asks; what the spent one may have made is looked for first. One call
+    spends no more than one: so the library may not repeat it.
+    """
     params: Any = {"email": email, "name": name, "metadata": {"onboarding_id": onboarding_id}}
+    for number in range(1, CUSTOMER_KEYS + 1):
+        options: Any = {"idempotency_key": f"cust:{onboarding_id}:{number}", "max_network_retries": 0}
+        try:
+            with calling_stripe() as client:
+                return str(client.v1.customers.create(params, options)["id"])
+        except SpentKey as spent:
+            if found := _customer_of(onboarding_id, email):
+                return found
+            if not spent.before:
+                raise
+    raise RetryLater("Stripe cannot make a customer at the moment.")
+
+
+def _customer_of(onboarding_id: str, email: str) -> str:
+    """The customer that was made for this person without our hearing of it; empty when there is none."""
     with calling_stripe() as client:
-        return str(client.v1.customers.create(params, {"idempotency_key": f"cust:{onboarding_id}"})["id"])
+        listed = client.v1.customers.list({"email": email, "limit": 100}).data
+    mine = [one["id"] for one in listed if (one["metadata"] or {}).get("onboarding_id") == onboarding_id]
+    return str(mine[-1]) if mine else ""
 
 
 def open_session(
@@ -93,8 +117,14 @@ def expire_session(session_id: str) -> Session:
     found = fetch_session(session_id)
     if found.status != "open":
         return found
-    with calling_stripe() as client:
-        return _session(client.v1.checkout.sessions.expire(session_id))
+    try:
+        with calling_stripe() as client:
+            return _session(client.v1.checkout.sessions.expire(session_id))
+    except NeedsOperator:  # it was paid or closed in this moment
+        found = fetch_session(session_id)
+        if found.status == "open":
+            raise
+        return found
 
 
 def latest_expiry() -> dt.datetime:

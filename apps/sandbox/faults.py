@@ -52,6 +52,12 @@ MODES: dict[str, Mode] = {
     "http_503": Mode("answers 503, nothing done"),
     "lost_answer": Mode("writes are done, then the connection is cut", WRITES, ADMIN),
     "500_after_commit": Mode("writes are done, then answered with 500", WRITES, ADMIN),
+    "stored_500": Mode(
+        "writes are answered 500, nothing done, and so is every repetition with the same Idempotency-Key",
+        ("POST",),
+        r"^/stripe/v1/",
+        ("stripe",),
+    ),
     "empty_list": Mode("every list is empty", ("GET",), ADMIN, ("stripe", "keycloak")),
     "drop_attributes": Mode(
         "new attribute values are silently not stored",

@@ -1,4 +1,4 @@
-"""Real worker processes, killed in every way: faults F48-F51 and F60. Work goes on, effects happen once, nothing is left."""
+"""Real worker processes, killed in every way: faults F48-F51, F53 and F60. Work goes on, effects happen once, nothing is left."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ import psutil
 import pytest
 from django.conf import settings
 from django.db import connection
+from django_q.models import OrmQ
 
 from apps.core import jobs
 from apps.core.models import AuditEntry, Beat, Job
@@ -21,9 +22,9 @@ SILENT_AFTER = 4
 class Stack:
     """One `manage.py worker`: the watchdog and what it started."""
 
-    def __init__(self, *options):
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.faults.worker_settings",
+    def __init__(self, *options, settings_module="tests.faults.worker_settings", **more):
+        environment = os.environ | more | {
+            "DJANGO_SETTINGS_MODULE": settings_module,
             "PROBE_DATABASE": connection.settings_dict["NAME"],
             "LOG_LEVEL": "CRITICAL",
         }
@@ -203,6 +204,40 @@ def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(sta
     assert traces("last-3", "awake").count() == 1
     assert Job.objects.get().state == "done"
     assert not [process for process in family if alive(process)]
+
+
+def overlaps():
+    """The slow jobs that ran twice at the same time, by their traces."""
+    found, running = set(), set()
+    for key, action in AuditEntry.objects.filter(subject_kind="probe").order_by("id").values_list("subject_id", "action"):
+        if action == "began" and key in running:
+            found.add(key)
+        (running.add if action == "began" else running.discard)(key)
+    return found
+
+
+@pytest.fixture
+def full_queue(monkeypatch):
+    """Rings that django-q2 hands out again after three seconds, more of them in a worker's memory than it can run by then."""
+    monkeypatch.setenv("PROBE_RETRY", "3")
+    for number in range(20):
+        jobs.defer("slow", f"{number}-1")
+    assert OrmQ.objects.count() == 20
+
+
+def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_queue, start):
+    """F53."""
+    start(silent_after=60)
+    wait_for(lambda: not Job.objects.exclude(state="done").exists(), seconds=60, what="all jobs done")
+    assert Job.objects.filter(state="done", runs=1).count() == 20
+    assert overlaps() == set()
+
+
+@pytest.mark.mutant
+def test_mutant_rings_that_name_their_job_run_it_twice_at_once(full_queue, start, monkeypatch):
+    monkeypatch.setenv("PROBE_UNGUARDED", "1")
+    start(silent_after=60)
+    wait_for(overlaps, seconds=60, what="a job that runs twice at once")
 
 
 def test_hundreds_of_jobs_through_two_stacks_at_once_have_each_effect_once(stack, start):

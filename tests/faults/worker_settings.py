@@ -3,7 +3,7 @@
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES
+from tests.settings import DATABASES, Q_CLUSTER
 
 DATABASES["default"]["NAME"] = os.environ["PROBE_DATABASE"]
 INSTALLED_APPS = [
@@ -17,3 +17,6 @@ MIDDLEWARE: list[str] = []
 TEMPLATES: list[object] = []
 ROOT_URLCONF = "tests.faults.probe.urls"
 SILENCED_SYSTEM_CHECKS: list[str] = []
+if "PROBE_RETRY" in os.environ:  # rings that wait longer than this in a worker's memory are handed out once more
+    _retry = int(os.environ["PROBE_RETRY"])
+    Q_CLUSTER = Q_CLUSTER | {"retry": _retry, "timeout": _retry - 1, "bulk": 10, "queue_limit": 50}

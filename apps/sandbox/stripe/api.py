@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from django.http import HttpRequest, HttpResponse
 
+from apps.sandbox import faults
 from apps.sandbox.store import store
 from apps.sandbox.stripe import events, expansion, forms, life, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid
@@ -54,6 +55,8 @@ def _answer(request: HttpRequest, path: str, key: str | None) -> tuple[int, str,
         known = _remembered(key, path, encoded)
         if known is not None:
             return known["status"], known["body"], True
+        if faults.mode(request) == "stored_500":
+            return _failed(path, key, encoded)
         life.catch_up()
         status, body, keep = _execute(request.method or "GET", path, encoded)
         if key and keep:
@@ -61,6 +64,14 @@ def _answer(request: HttpRequest, path: str, key: str | None) -> tuple[int, str,
     except ApiError as problem:
         return problem.status, json.dumps({"error": problem.error}), False
     return status, body, False
+
+
+def _failed(path: str, key: str | None, encoded: str) -> tuple[int, str, bool]:
+    """The fault "stored_500": a failure of Stripe's own, which it keeps for the key like any other answer."""
+    body = json.dumps({"error": {"message": "Sandbox fault: an error on Stripe's side.", "type": "api_error"}})
+    if key:
+        _remember(key, path, encoded, 500, body)
+    return 500, body, False
 
 
 def _authenticate(request: HttpRequest) -> None:

@@ -23,6 +23,9 @@ class ProbeConfig(AppConfig):
         jobs.register("note", lambda key: trace(key, "noted"))
         jobs.register("sleep", sleep)
         jobs.register("kill_me", kill_me)
+        jobs.register("slow", slow)
+        if "PROBE_UNGUARDED" in os.environ:
+            unguard()
 
 
 def trace(key, action):
@@ -39,6 +42,25 @@ def sleep(key):
     trace(key, "asleep")
     time.sleep(0 if again else float(key.partition("-")[2]))
     trace(key, "awake")
+
+
+def slow(key):
+    """Work for as many seconds as the key says after its hyphen, every time."""
+    trace(key, "began")
+    time.sleep(float(key.partition("-")[2]))
+    trace(key, "ended")
+
+
+def unguard():
+    """The mutant: a ring names its job, as is usual with django-q2, and whoever gets the ring runs it."""
+    from apps.core import jobs
+
+    def claim():
+        waiting = jobs.Job.objects.filter(kind="slow").exclude(state="done").order_by("?")
+        return waiting.first()
+
+    jobs.claim = claim
+    jobs.run = lambda job: (jobs.KINDS[job.kind].handler(job.key), jobs.Job.objects.filter(pk=job.pk).update(state="done"))
 
 
 def kill_me(key):
