@@ -23,11 +23,15 @@ class Stack:
     """One `manage.py worker`: the watchdog and what it started."""
 
     def __init__(self, *options, settings_module="tests.faults.worker_settings", **more):
-        environment = os.environ | more | {
-            "DJANGO_SETTINGS_MODULE": settings_module,
-            "PROBE_DATABASE": connection.settings_dict["NAME"],
-            "LOG_LEVEL": "CRITICAL",
-        }
+        environment = (
+            os.environ
+            | more
+            | {
+                "DJANGO_SETTINGS_MODULE": settings_module,
+                "PROBE_DATABASE": connection.settings_dict["NAME"],
+                "LOG_LEVEL": "CRITICAL",
+            }
+        )
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "worker", *options],
             cwd=settings.BASE_DIR,
@@ -209,7 +213,9 @@ def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(sta
 def overlaps():
     """The slow jobs that ran twice at the same time, by their traces."""
     found, running = set(), set()
-    for key, action in AuditEntry.objects.filter(subject_kind="probe").order_by("id").values_list("subject_id", "action"):
+    for key, action in (
+        AuditEntry.objects.filter(subject_kind="probe").order_by("id").values_list("subject_id", "action")
+    ):
         if action == "began" and key in running:
             found.add(key)
         (running.add if action == "began" else running.discard)(key)

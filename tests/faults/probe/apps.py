@@ -60,7 +60,10 @@ def unguard():
         return waiting.first()
 
     jobs.claim = claim
-    jobs.run = lambda job: (jobs.KINDS[job.kind].handler(job.key), jobs.Job.objects.filter(pk=job.pk).update(state="done"))
+    jobs.run = lambda job: (
+        jobs.KINDS[job.kind].handler(job.key),
+        jobs.Job.objects.filter(pk=job.pk).update(state="done"),
+    )
 
 
 def kill_me(key):
