@@ -67,7 +67,7 @@ def deaths() -> int:
 
 def survived(orders: Path, count: int) -> None:
     """All have died, and all was taken over."""
-    wait_for(lambda: not list(orders.iterdir()) and at_rest(), seconds=100, what="every death died, and all work done")
+    wait_for(lambda: not list(orders.iterdir()) and at_rest(), seconds=200, what="every death died, and all work done")
     assert deaths() >= count
     assert list(Job.objects.filter(state__in=["dead", "blocked"]).values_list("kind", "last_error")) == []
 
