@@ -1,4 +1,4 @@
-"""Faults F17 to F20: tabs that race for one payment, answers of Stripe's that are lost, and its own errors."""
+"""Faults F17 to F20 and F29: tabs that race for one payment, answers of Stripe's that are lost, and a name that is taken."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,9 @@ import stripe
 from apps.access import signups
 from apps.accounts.models import Signup
 from apps.billing import checkout
+from apps.core import jobs
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
+from apps.core.models import Job
 from tests.instances import house
 from tests.world import World
 
@@ -190,3 +192,31 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
     fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
     with pytest.raises(AssertionError, match="it never worked"):
         begin_through(world, world.signup("dana"), fault)
+
+
+# --- between the check and the payment -------------------------------------------------------------------------------
+
+
+def test_f29_a_name_taken_in_keycloak_meanwhile_is_told_to_staff_and_nothing_paid_is_lost(world: World) -> None:
+    signup = world.signup("dana")
+    opened = signups.begin(signup, ui="embedded")
+    stranger = {"username": "dana", "email": "another.dana@example.com", "enabled": True}
+    assert world.admin("POST", "/users", json=stranger).status_code == 201
+    with pytest.raises(signups.NameTaken):
+        signups.begin(world.signup("dana", plus=1), ui="embedded")
+    world.shop.pay({"url": "", "client_secret": opened.client_secret})
+    world.deliver()
+    signup.refresh_from_db()
+    profile = signup.profile
+    assert profile is not None
+    state = world.state(profile)
+    assert (state.access, state.subscription, state.account) == ("active", "active", None)
+    (blocked,) = Job.objects.filter(state="blocked")
+    assert "another account with the username" in blocked.last_error
+
+    (found,) = world.users("another.dana@example.com")
+    assert world.admin("DELETE", f"/users/{found['id']}").status_code == 204
+    jobs.retry(blocked, actor="staff:ada")
+    world.work()
+    assert world.state(profile).account is True
+    assert world.jobs() == []

@@ -112,7 +112,24 @@ def anything(draw: st.DrawFn) -> Observed:
 @given(DECISIONS, anything())
 @settings(max_examples=150)
 def test_after_a_plan_is_carried_out_the_next_one_is_empty(wanted: Decision, observed: Observed) -> None:
-    settled = settle(wanted, observed)
+    is_so(wanted, settle(wanted, observed))
+
+
+@given(anything(), st.lists(st.tuples(DECISIONS, st.integers(0, 8)), min_size=2, max_size=12))
+@settings(max_examples=600)
+def test_a_life_of_looks_that_died_ends_as_its_last_decision_says(
+    observed: Observed, life: list[tuple[Decision, int]]
+) -> None:
+    """F03, pure: each look carries out so many steps and dies; the last one is the sweep's."""
+    for wanted, carried_out in life:
+        for step in diff(wanted, observed)[:carried_out]:
+            observed = act(observed, step)
+    last = life[-1][0]
+    is_so(last, settle(last, observed))
+
+
+def is_so(wanted: Decision, settled: Observed) -> None:
+    """What is equals what should be."""
     assert diff(wanted, settled) == ()
     if wanted.account == Account.ENABLED:
         assert settled.account is not None

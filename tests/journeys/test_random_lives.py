@@ -86,7 +86,7 @@ def die_at_work(world: World, steps: int) -> None:
 
 @given(life=LIVES)
 @settings(
-    max_examples=8,
+    max_examples=24,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
