@@ -51,6 +51,7 @@ from apps.notifications.models import Notification
 from tests.sandbox.keycloak_fixture import Standin, free_port
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
 
+START_SECONDS = 90
 ROOT = Path(__file__).resolve().parents[1]
 WEBHOOK = "/onboarding/webhook/"
 SECRET = "whsec_" + "world0123456789" * 3
@@ -369,12 +370,14 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        deadline = time.monotonic() + START_SECONDS
+        while True:
             try:
                 requests.get(f"{url}/control/clock", timeout=5)
                 break
             except requests.ConnectionError:
                 assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, "the sandbox does not answer"
                 time.sleep(0.05)
         yield url, clock_file
     finally:

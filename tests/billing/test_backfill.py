@@ -106,12 +106,12 @@ def test_a_change_without_any_event_is_found(world: World, what: str) -> None:
     assert Job.objects.filter(kind="mirror_customer").count() == mirrored  # nothing differs any more
 
 
-@pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.parametrize("size", [1, 2])
 def test_however_many_subscribe_slice_after_slice_is_compared(
-    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """Those Stripe has and we not, those that differ, and those only we have, wherever in the list they stand."""
-    monkeypatch.setattr(comparison, "PAGE", page)
+    monkeypatch.setattr(comparison, "PAGE", size)
     monkeypatch.setattr(comparison, "PAGES", 1)
     people = {name: world.subscriber(name) for name in ("ann", "bob", "cid", "dee", "eva")}
     for name in ("ann", "cid", "eva"):
@@ -127,7 +127,7 @@ def test_however_many_subscribe_slice_after_slice_is_compared(
         "canceled",
     ]
     assert Subscription.objects.filter(stripe_id=people["bob"].stripe_subscription_id).exists()
-    assert Job.objects.filter(kind="compare_subscriptions", state="done").count() == {1: 5, 2: 3}[page]
+    assert Job.objects.filter(kind="compare_subscriptions", state="done").count() == {1: 5, 2: 3}[size]
 
 
 def test_a_loss_spread_over_the_slices_is_seen_as_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,12 +193,12 @@ def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch:
     assert set(mass_loss(world)) == {"canceled"}
 
 
-@pytest.mark.parametrize("page", [1, 100])
+@pytest.mark.parametrize("size", [1, 100])
 def test_a_loss_that_staff_confirm_is_carried_out_at_once_and_for_those_alone(
-    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(mass, "FLOOR", 1)
-    monkeypatch.setattr(comparison, "PAGE", page)
+    monkeypatch.setattr(comparison, "PAGE", size)
     monkeypatch.setattr(comparison, "PAGES", 1)
     assert mass_loss(world) == ["active"] * 4
     asked = MassLoss.objects.get()

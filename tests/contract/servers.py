@@ -21,7 +21,7 @@ import requests
 from config import keycloak_server
 from tests.sandbox.keycloak_fixture import APP, PROJECT, Browser, Standin, claims, free_port
 
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 class Told:

@@ -17,7 +17,7 @@ import pytest
 from tests.sandbox.stripe_fixture import receiver, shop  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 def free_port() -> int:
