@@ -210,7 +210,7 @@ def sync_result(**changes):
 
 
 def mass_loss(**changes):
-    return MassLoss(**{"sweep": "compare_subscriptions", "asked_at": NOW, "seen_at": NOW} | changes)
+    return MassLoss(**{"sweep": new("sweep"), "asked_at": NOW, "seen_at": NOW} | changes)
 
 
 def drift(**changes):
@@ -309,7 +309,7 @@ BROKEN = {
     "sync_run_of_somebody": lambda: [sync_run(total=0)],
     "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),
     "sync_result_ended_was_asked": lambda: [sync_result(outcome="same", ended_at=NOW)],
-    "mass_loss_one_open_per_sweep": lambda: [mass_loss(), mass_loss()],
+    "mass_loss_one_open_per_sweep": lambda: twins(mass_loss, sweep="compare_subscriptions"),
     "mass_loss_confirmed_by_somebody": lambda: [mass_loss(state="confirmed")],
 }
 
@@ -362,6 +362,7 @@ def test_a_unique_value_is_refused_twice(model, field):
     related = {
         "user": lambda: User.objects.create(username=value),
         "group": lambda: Group.objects.create(name=value),
+        "profile": lambda: stored(profile()),
     }
     value = related[field]() if field in related else value
     stored(build(**{field: value}))
