@@ -19,7 +19,6 @@ from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World
 
 ALIKE = {"kind": "sync_user_post_checkout"}
-MINUTE = 60
 
 
 def name(server: Server) -> str:
