@@ -79,13 +79,19 @@ def mail(
     inbox.deliver(
         inbox.Letter(
             source="keycloak",
-            sender=f"{smtp['fromDisplayName']} <{smtp['from']}>",
+            sender=f"{smtp.get('fromDisplayName', '')} <{smtp['from']}>",
             to=[user["email"]],
             subject=subject,
             text="\n\n".join(lines),
             html="".join(f"<p>{_as_html(line, subject)}</p>" for line in lines),
         )
     )
+
+
+def has_mail_server() -> bool:
+    """Whether the realm's settings name a mail server and a sender."""
+    smtp = realm.settings_of_realm()["smtpServer"]
+    return bool(smtp.get("host") and smtp.get("from"))
 
 
 def _as_html(line: str, title: str) -> str:
