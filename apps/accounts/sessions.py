@@ -28,6 +28,7 @@ TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
 TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one write
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
+OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 SHUT_OUT = frozenset({AccessState.HELD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
 
 
@@ -73,7 +74,8 @@ def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Http
             profile = request.user.profile
             end_sessions(request.user)
             logout(request)
-            return pages.closed(request, profile)
+            # The way back, and the signup, are for people without a login: they go on as such.
+            return get_response(request) if request.path.startswith(OPEN_TO_ALL) else pages.closed(request, profile)
         if _is_over(request):
             _forget(request.session.session_key)
             logout(request)

@@ -128,6 +128,14 @@ def test_each_closed_account_is_told_what_to_do(state: str, offered: bytes, nora
     assert offered in client.get("/dashboard/").content
 
 
+@pytest.mark.parametrize("path", ["/recovery/", "/onboarding/"])
+def test_the_way_back_is_open_to_who_still_had_a_session(path: str, nora: UserProfile, client: Client) -> None:
+    client.force_login(nora.user)
+    UserProfile.objects.filter(pk=nora.pk).update(access_state="canceled")
+    assert client.get(path).status_code == 200
+    assert not still_in(client)
+
+
 def test_a_user_switched_off_is_out_at_the_next_request(nora: UserProfile, client: Client) -> None:
     client.force_login(nora.user)
     User.objects.filter(pk=nora.user_id).update(is_active=False)
