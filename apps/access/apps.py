@@ -12,11 +12,11 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import drift, gauges, reconcile, runs, signups, watches
+        from apps.access import drift, gauges, reconcile, runs, settling, watches
 
         drift.register()
         gauges.register()
         reconcile.register()
         runs.register()
-        signups.register()
+        settling.register()
         watches.register()

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.access import facts as known
-from apps.access import reconcile
+from apps.access import reconcile, settling
 from apps.access.policy import Decision, day, decide
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror, portal, subscriptions
@@ -159,7 +159,7 @@ def _checkout(profile: UserProfile, now: Standing) -> str:
         session = checkout.fetch_session(signup.checkout_session_id)
         if session.status == "open" and session.url:
             return session.url
-        jobs.defer("settle_signup", str(signup.pk), reason="its session is no longer open")
+        jobs.defer(settling.KIND, str(signup.pk), reason="its session is no longer open")
         if session.status == "complete":
             raise BadInput("Your payment has arrived. Your apps open in a moment.", code="paid", status=409)
     if checkout.has_living_subscription(profile.stripe_customer_id or ""):
@@ -214,7 +214,7 @@ def _signup(profile: UserProfile, now: Standing, *, again: Signup | None) -> Sig
             "A payment is being opened right now. Please try again in a moment.", code="busy", status=409
         ) from error
     jobs.defer(
-        "settle_signup",
+        settling.KIND,
         str(signup.pk),
         reason="the session ends",
         not_before=signup.checkout_expires_at + known.HOLD_MARGIN,

@@ -1,22 +1,20 @@
-"""From a filled-in wizard to a paid one: reserve the name and the seats, open Stripe's Checkout, settle how it ended.
+"""From a filled-in wizard to a paid one: reserve the name and the seats, open Stripe's Checkout.
 
 Promises: nobody pays for a product that is full or under a name somebody else has; a reload finds the same session; a
-crash at any point leaves reservations that end by themselves; a session that was paid is never given up.
+crash at any point leaves reservations that end by themselves (settling.py).
 """
 
-import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from apps.access import invitations
+from apps.access import invitations, settling
 from apps.access.facts import HOLD_MARGIN
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import checkout, mirror
+from apps.billing import checkout
 from apps.billing.stripe_client import SpentKey
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
@@ -24,15 +22,12 @@ from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
 from apps.instances import allocation
-from apps.instances.models import Seat
 
-UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
 TRIES = 4  # of one request, while other tabs of the same signup open sessions
 CHECKOUT_FIELDS = [
     "state", "profile", "checkout_session_id", "checkout_number", "checkout_digest", "checkout_expires_at",
 ]  # fmt: skip
-PAID = frozenset({"paid", "no_payment_required"})
 
 
 class ProductFull(Exception):
@@ -62,11 +57,6 @@ class Opened:
     session_id: str
     client_secret: str
     url: str
-
-
-def register() -> None:
-    """Make the job kind known."""
-    jobs.register("settle_signup", settle, needs=("stripe",))
 
 
 def begin(signup: Signup, *, ui: str) -> Opened:
@@ -142,7 +132,7 @@ def _still_open(signup: Signup, digest: str) -> Opened | None:
     same = signup.checkout_digest == digest
     session = (checkout.fetch_session if same else checkout.expire_session)(signup.checkout_session_id)
     if session.status == "complete":
-        settle_later(signup)
+        settling.settle_later(signup)
         raise AlreadyPaid
     return Opened(session.id, session.client_secret, session.url) if session.status == "open" else None
 
@@ -203,8 +193,8 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
     for product in needed:
         if allocation.hold(profile=profile, product=product, until=held_until) is None:
             raise ProductFull(product)
-    _drop_holds(profile, keep=needed)
-    jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=until)
+    settling.drop_holds(profile, keep=needed)
+    jobs.defer(settling.KIND, str(signup.pk), reason="the session ends", not_before=until)
 
 
 def _refuse_overtaken(signup: Signup, fresh: Signup) -> None:
@@ -246,15 +236,6 @@ def _profile_for(signup: Signup) -> UserProfile:
     return profile
 
 
-def _drop_holds(profile: UserProfile, *, keep: list[Product]) -> None:
-    """Holds of an earlier basket that this one does not need."""
-    held = (
-        Seat.objects.filter(profile=profile, state=Seat.State.HELD).exclude(product__in=keep).select_related("product")
-    )
-    for seat in held:
-        allocation.release(profile=profile, product=seat.product)
-
-
 def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> Opened:
     try:
         session = checkout.open_session(
@@ -280,72 +261,3 @@ def _keep(signup: Signup, session: checkout.Session) -> bool:
     mine = Signup.objects.filter(pk=signup.pk, state=Signup.State.CHECKOUT, checkout_number=signup.checkout_number)
     signup.checkout_session_id = session.id
     return bool(mine.update(checkout_session_id=session.id))
-
-
-# --- how it ended ----------------------------------------------------------------------------------------------------
-
-
-def settle_later(signup: Signup) -> None:
-    """Ask for a look at the signup's session now."""
-    jobs.defer("settle_signup", str(signup.pk), reason="asked to look")
-
-
-def settle(signup_id: str) -> None:
-    """Look at the session at Stripe: paid signups go on, ended ones give back what they reserved, open ones wait."""
-    signup = Signup.objects.select_related("profile__user").get(pk=signup_id)
-    if signup.state != Signup.State.CHECKOUT or signup.profile is None:
-        return
-    session = _look(signup)
-    if session is not None and session.status == "complete":
-        _paid(signup, signup.profile, session)
-    elif session is None or session.status == "expired":
-        give_up(signup)
-    else:
-        end = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
-        jobs.defer("settle_signup", str(signup.pk), reason="the session ends", not_before=end)
-
-
-def _look(signup: Signup) -> checkout.Session | None:
-    """The session as it is; one past its end is closed first, so that it cannot be paid behind our back."""
-    over = signup.checkout_expires_at is not None and clock.now() >= signup.checkout_expires_at
-    if not signup.checkout_session_id:
-        # The process died before Stripe's answer was stored. Until the end, the browser may still come back for it.
-        return None if over else checkout.Session("", "open", "unpaid", "", "", "")
-    return (checkout.expire_session if over else checkout.fetch_session)(signup.checkout_session_id)
-
-
-@transaction.atomic
-def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> None:
-    """Keep the seats and have the subscription mirrored; a payment that is still under way only keeps the seats."""
-    held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).select_related("product")
-    for seat in held:
-        allocation.hold(profile=profile, product=seat.product, until=clock.now() + UNPAID_HOLD)
-    invitations.served(profile)
-    if session.payment_status in PAID:
-        _end(signup, Signup.State.PAID)
-        audit.record(
-            subject=profile.subject,
-            action="checkout_paid",
-            actor=audit.CUSTOMER,
-            after={"session": session.id},
-        )
-    mirror.mirror_later(session.customer_id, reason="checkout completed")
-
-
-@transaction.atomic
-def give_up(signup: Signup) -> None:
-    """Release the seats and the username of a signup that was not paid. The profile stays for the address's next try."""
-    profile = signup.profile
-    _end(signup, Signup.State.EXPIRED)
-    if profile is None or profile.keycloak_id or profile.subscription_status:
-        return
-    if invitations.standing(profile) is None:
-        _drop_holds(profile, keep=[])
-    User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
-    audit.record(subject=profile.subject, action="signup_given_up", after={"signup": str(signup.pk)})
-
-
-def _end(signup: Signup, state: Signup.State) -> None:
-    changes: dict[str, Any] = {"state": state, "ended_at": clock.now()}
-    Signup.objects.filter(pk=signup.pk).update(**changes)
-    signup.state, signup.ended_at = state, changes["ended_at"]

@@ -2,7 +2,7 @@
 
 from itertools import batched
 
-from apps.access import losses, reconcile, signups
+from apps.access import losses, reconcile, settling
 from apps.access.models import Drift
 from apps.accounts import mass
 from apps.accounts.models import Signup, UserProfile
@@ -37,7 +37,7 @@ def session_changed(session_id: str) -> None:
     """Something happened to a Checkout session: the signup behind it, found by our own row, is looked at."""
     signup = Signup.objects.filter(checkout_session_id=session_id).first()
     if signup is not None:
-        signups.settle_later(signup)
+        settling.settle_later(signup)
 
 
 def seat_freed(profile_id: int) -> None:
@@ -55,7 +55,7 @@ def sweep(_key: str) -> None:
     for profile in [*waiting[:500], *due[:500]]:
         reconcile.enqueue(profile, reason="sweep")
     for signup in Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=now)[:500]:
-        signups.settle_later(signup)
+        settling.settle_later(signup)
 
 
 def _with_job(states: list[Job.State]) -> list[int]:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.access import recovery as access
-from apps.access import signups
+from apps.access import settling
 from apps.accounts.models import Signup, UserProfile
 from apps.core import limits
 from apps.core.errors import BadInput, WorkError
@@ -145,4 +145,4 @@ def _look_again(profile: UserProfile) -> None:
     """Have the open payment of this person looked at, at most every ten seconds."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).first()
     if signup is not None and limits.spend("recovery-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        signups.settle_later(signup)
+        settling.settle_later(signup)

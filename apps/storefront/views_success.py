@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from apps.access import signups
+from apps.access import settling
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.errors import BadInput
@@ -78,7 +78,7 @@ def _own(request: HttpRequest) -> Signup | None:
 def _look_again(signup: Signup) -> None:
     """While the payment is unconfirmed, have the Checkout session looked at, in case no webhook comes."""
     if signup.state == Signup.State.CHECKOUT and limits.spend("signup-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        signups.settle_later(signup)
+        settling.settle_later(signup)
 
 
 def _json(state: Progress) -> dict[str, Any]:
