@@ -138,14 +138,14 @@ def point_at(clinic: Clinic, settings: Any) -> None:
 @contextlib.contextmanager
 def standin(folder: Path) -> Iterator[Clinic]:
     """A sandbox of its own."""
-    with servers.standin() as server:
+    with servers.standin(folder / "clock") as server:
         yield Clinic(server, folder, real=False)
 
 
 @contextlib.contextmanager
 def keycloak(shared: Server, folder: Path) -> Iterator[Clinic]:
     """A realm of its own on the server that runs."""
-    server = Server(shared.url, shared.told)
+    server = Server(shared.url, shared.told, shared.clock)
     server.at(shared.keycloak, "frontdesk")
     server.login = shared.login
     clinic = Clinic(server, folder, real=True)
