@@ -184,6 +184,7 @@ def test_what_cannot_work_is_said_plainly(tmp_path: Path, wish: list[str], said:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_it_walks_on_a_real_keycloak_and_leaves_nothing(tmp_path: Path) -> None:
     """Its own login and password pages, its mails in the sandbox's inbox, its clock with ours."""
     if reason := keycloak_server.available() or keycloak_clock.missing():
