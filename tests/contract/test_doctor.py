@@ -60,7 +60,7 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
         assert "secret" not in text.replace("client-secret", "").replace("its secret", "").lower()
 
 
-@pytest.mark.parametrize("ward", [*WARDS, *MORE])
+@pytest.mark.parametrize("ward", [*(pytest.param(one, marks=pytest.mark.long) for one in WARDS), *MORE])
 def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: Clinic, ward: str) -> None:
     done = (WARDS | MORE)[ward]
     names = {harm.finding.format(realm=clinic.server.realm) for harm in done}

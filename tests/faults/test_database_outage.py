@@ -10,7 +10,7 @@ import pytest
 from tests.faults.outage import Load, Stack, running, wait_for
 from tests.sandbox.stripe_fixture import Shop
 
-pytestmark = pytest.mark.xdist_group("outage")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("outage")]
 CUTS = 5
 READY_SECONDS = 10
 HALF = (

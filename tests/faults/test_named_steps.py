@@ -19,7 +19,7 @@ from tests.faults.test_worker_process import Stack, wait_for
 from tests.world import World, empty_world, world, world_process
 
 __all__ = ["empty_world", "world", "world_process"]
-pytestmark = [pytest.mark.xdist_group("workers"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workers"), pytest.mark.timeout(400)]
 DIED = "The worker that ran it died."
 
 

@@ -84,18 +84,27 @@ def die_at_work(world: World, steps: int) -> None:
     world.retry()
 
 
+NOT_ABOUT = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
 @given(life=LIVES)
-@settings(
-    max_examples=24,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+@settings(max_examples=8, suppress_health_check=NOT_ABOUT)
 def test_a_random_life_with_bad_post_ends_in_the_truth_after_one_sweep(
     world: World, life: list[tuple[str, Mail]]
 ) -> None:
+    live(world, life)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@given(life=LIVES)
+@settings(max_examples=60, suppress_health_check=NOT_ABOUT)
+def test_many_random_lives_do_too(world: World, life: list[tuple[str, Mail]]) -> None:
+    live(world, life)
+
+
+def live(world: World, life: list[tuple[str, Mail]]) -> None:
+    """One life, its mail carried as it says; then what we have is what is true."""
     if next(_numbers) == 0 or not world.shop.v1.subscriptions.list().data:
         world.only_room_for(500)
     name = f"dana{next(_numbers)}"
