@@ -36,14 +36,14 @@ def template() -> str:
     return name
 
 
-def connect() -> psycopg.Connection:
-    """A connection to the server's own database, for statements about databases."""
+def connect(database: str = "postgres") -> psycopg.Connection:
+    """A connection to `database`; without a name to the server's own, for statements about databases."""
     return psycopg.connect(
         host=os.environ["POSTGRES_HOST"],
         port=os.environ["POSTGRES_PORT"],
         user=os.environ["POSTGRES_USER"],
         password=os.environ["POSTGRES_PASSWORD"],
-        dbname="postgres",
+        dbname=database,
         autocommit=True,
     )
 

@@ -101,8 +101,11 @@ class RealmOfOurs(RealKeycloak):
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """The demo on the stand-in; for tests that are marked BOTH also on a real Keycloak."""
+    """The demo on the stand-in; for tests that are marked BOTH also on a real Keycloak. All come from one address: the
+    rate limits begin anew with each test."""
     found: Stack = request.getfixturevalue(f"{getattr(request, 'param', 'standin')}_stack")
+    with prepared.connect(found.env["POSTGRES_DB"]) as connection:
+        connection.execute("DELETE FROM core_ratelimit")
     return found
 
 
