@@ -155,6 +155,7 @@ CASES = [
     Case("access_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
     Case("access_drift", "compare_now", "support", lambda _world: None, subject="job"),
     Case("access_drift", "sync_differing", "operator", lambda _world: None, subject="syncrun"),
+    Case("access_drift", "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
     Case(SUBSCRIBER, "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
     Case("access_syncrun", "run_again", "support", failed_run, subject="syncrun"),
     Case("accounts_massloss", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "massloss"),

@@ -126,6 +126,23 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
     )
 
 
+def test_of_what_differs_the_selected_are_synced_and_nobody_else(town: Town, staff: Staff) -> None:
+    dana, erik = town.subscriber("dana"), town.subscriber("erik")
+    for one in (dana, erik):
+        stored = town.account(one)
+        del stored["attributes"]["has_nextcloud"]
+        town.admin("PUT", f"/users/{one.keycloak_id}", json=stored)
+    Job.objects.filter(kind="compare_keycloak").delete()
+    drift.compare("asked")
+    listed = staff("support").get(reverse("admin:access_drift_changelist")).content.decode()
+    assert f'name="people" value="{dana.pk}" aria-label="Select dana"' in listed
+    address = f"{reverse('admin:access_drift_sync_selected')}?people={dana.pk}"
+    staff("support").post(address, {"_form_submitted": "on", "reason": REASON})
+    town.work()
+    assert town.account(dana)["attributes"]["has_nextcloud"] == ["true"]
+    assert "has_nextcloud" not in town.account(erik)["attributes"]
+
+
 def test_of_very_many_the_dialog_does_not_count_who_would_lose_access(
     world: World, staff: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from apps.access import drift, runs
 from apps.access.models import Drift, SyncRun
-from apps.console.admin.runs import losing
+from apps.console.admin.runs import SelectActions, losing
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
@@ -118,15 +118,16 @@ class StandingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Drift)
-class DriftAdmin(ConsoleAdmin):
+class DriftAdmin(SelectActions, ConsoleAdmin):
     """The list, the newest first; comparing changes nothing, mending does what the kind's rule says."""
 
     list_display = ("what", "person", "kind_label", "proposal", "first_seen", "last_seen", "is_now")
+    list_display_links = ("what",)
     list_filter = (StandingFilter, "kind")
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, address or cus_…"
-    actions_list: ClassVar[Any] = ["compare_now", "sync_differing"]
+    actions_list: ClassVar[Any] = ["compare_now", "sync_selected", "sync_differing"]
     actions_detail: ClassVar[Any] = ["mend", "ignore"]
     fields = ("person", ("kind_label", "is_now"), "rule", "theirs", "proposal", ("first_seen", "last_seen", "gone"))
 
@@ -161,6 +162,11 @@ class DriftAdmin(ConsoleAdmin):
         if row.ignored_until and row.ignored_until > clock.now():
             return badge("ignored", f"ignored until {when(row.ignored_until)}")
         return badge("grace", "different")
+
+    @override
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """With boxes to select by for whoever may sync."""
+        return ("pick", *self.list_display) if self.has_sync_userprofile_permission(request) else self.list_display
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:

@@ -69,13 +69,14 @@ class SelectedDialog(ReasonDialog):
 
 
 class SelectActions:
-    """Boxes to select subscribers by, and the action on those selected: for their ModelAdmin."""
+    """Boxes to select subscribers by, and the action on those selected: for lists of subscribers, or of what is theirs."""
 
     @admin.display(description=ALL_BOX)
-    def pick(self, row: UserProfile) -> SafeString:
-        """The box of one subscriber."""
-        name = row.user.get_username()
-        return format_html('<input type="checkbox" name="people" value="{}" aria-label="Select {}">', row.pk, name)
+    def pick(self, row: Any) -> SafeString:
+        """The box of a row's subscriber."""
+        person = getattr(row, "profile", row)
+        name = person.user.get_username()
+        return format_html('<input type="checkbox" name="people" value="{}" aria-label="Select {}">', person.pk, name)
 
     @dialog_action(
         title="Sync selected", permission="sync_userprofile", form=SelectedDialog, icon="sync",
