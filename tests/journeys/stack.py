@@ -109,6 +109,15 @@ def stack(request: pytest.FixtureRequest) -> Stack:
     return found
 
 
+@pytest.fixture
+def customer(stack: Stack) -> Walk:
+    """Somebody who has signed up and paid, over HTTP."""
+    walk = Walk(stack.site, stack.sandbox)
+    walk.sign_up()
+    walk.gets_account()
+    return walk
+
+
 @pytest.fixture(scope="session")
 def standin_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running("stack", tmp_path_factory.mktemp("stack")) as one:

@@ -6,28 +6,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import Walk
-from tests.journeys.stack import PASSWORD, STAFF, Album, Stack, Visit
+from tests.journeys.stack import Album, Stack, Visit
+from tests.journeys.test_browser_console import log_in
 from tests.sandbox.stripe_fixture import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 REASON = "The spring offer: more storage with Personal"
-
-
-@pytest.fixture
-def customer(stack: Stack) -> Walk:
-    """Somebody who has signed up and paid, over HTTP."""
-    walk = Walk(stack.site, stack.sandbox)
-    walk.sign_up()
-    walk.gets_account()
-    return walk
-
-
-def log_in(page: Page, stack: Stack) -> None:
-    page.goto(f"{stack.site}/admin/")
-    page.get_by_label("Username or email").fill(STAFF)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign In").click()
-    page.wait_for_url(f"{stack.site}/admin/")
 
 
 def open_product(page: Page, stack: Stack, name: str) -> None:

@@ -12,15 +12,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack")]
 REASON = "The customer called: is everything as it should be?"
 
 
-@pytest.fixture
-def customer(stack: Stack) -> Walk:
-    """Somebody who has signed up and paid, over HTTP."""
-    walk = Walk(stack.site, stack.sandbox)
-    walk.sign_up()
-    walk.gets_account()
-    return walk
-
-
 def log_in(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.site}/admin/")
     page.get_by_label("Username or email").fill(STAFF)
