@@ -14,8 +14,15 @@ from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
 
 from tests import browser, database
-from tests.contract.counting import pytest_terminal_summary  # noqa: F401  (a hook)
-from tests.contract.servers import keycloak_process  # noqa: F401  (one for the contract and the journeys)
+from tests.contract.counting import pytest_terminal_summary
+from tests.contract.servers import keycloak_process
+from tests.sandbox.keycloak_fixture import standin, standin_process
+from tests.world import empty_world, world, world_process
+
+# Fixtures of processes are named here alone: where a test's file imports one by itself, it gets a process of its own.
+__all__ = [
+    "empty_world", "keycloak_process", "pytest_terminal_summary", "standin", "standin_process", "world", "world_process",
+]  # fmt: skip
 
 # Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
 hypothesis.settings.register_profile("frontdesk", deadline=None, derandomize=False, print_blob=True)

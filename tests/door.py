@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 import requests
 
-from tests.contract.servers import Server
+from tests.contract.servers import DISABLED, REFUSED, Server
 from tests.sandbox.keycloak_fixture import PASSWORD, Browser, query_of
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -38,16 +38,22 @@ class Door:
     # --- what a visitor does -----------------------------------------------------------------------------------------
 
     def enter(self, browser: Browser, name: str, password: str = PASSWORD) -> str | None:
-        """Come to the door, log in where asked; the instance one is sent to, or None for who stays outside."""
+        """Come to the door, log in where asked; the instance one is sent to, or None for who stays outside.
+
+        Outside is whom Keycloak says it will not let in, or whom the product turns away; anything else is an error.
+        """
         answer = browser("GET", f"{self.url}/")
         if answer.status_code == 200:
             return answer.text
         answer = browser("GET", answer.headers["Location"])
         if answer.status_code == 200:
             answer = self.keycloak.fill_in(browser, answer, name, password)
-        if answer.status_code != 302:
+        if answer.status_code == 200:
+            assert any(words in answer.text for words in (REFUSED, DISABLED)), answer.text
             return None
+        assert answer.headers["Location"].startswith(f"{self.url}/callback?"), answer.headers["Location"]
         answer = browser("GET", answer.headers["Location"])
+        assert answer.status_code in {302, 403}, answer.status_code
         return str(answer.headers["Location"].strip("/")) if answer.status_code == 302 else None
 
     def inside(self, browser: Browser) -> bool:
@@ -79,9 +85,7 @@ class Door:
 
     def admit(self, query: dict[str, str]) -> tuple[str, str] | None:
         """The new session and the instance, for a login that went well of somebody who may enter."""
-        nonce, verifier = self.started.pop(query.get("state", ""), ("", ""))
-        if not verifier or "code" not in query:
-            return None
+        nonce, verifier = self.started.pop(query["state"])
         given = self.keycloak.token(
             self.slug, grant_type="authorization_code", code=query["code"], code_verifier=verifier,
             redirect_uri=f"{self.url}/callback",

@@ -28,9 +28,9 @@ from tests.storefront.visitor import (
     Visitor,
     code_mailed,
 )
-from tests.world import World, empty_world, world, world_process
+from tests.world import World
 
-__all__ = ["empty_world", "no_limits", "shop", "world", "world_process"]
+__all__ = ["no_limits", "shop"]
 
 WEBHOOK, RESET = "/onboarding/webhook/", "/dashboard/reset-password/"
 RECOVERY = {

@@ -21,9 +21,8 @@ from tests.specification.recovery import *  # noqa: E402, F403
 from tests.specification.routes import *  # noqa: E402, F403
 from tests.specification.services import *  # noqa: E402, F403
 from tests.storefront.conftest import no_limits, shop  # noqa: E402
-from tests.world import empty_world, world, world_process  # noqa: E402
 
-__all__ = ["empty_world", "no_limits", "shop", "world", "world_process"]
+__all__ = ["no_limits", "shop"]
 
 ROOT = Path(__file__).resolve().parents[1]
 # Chapter: its rows as the specification writes them. Where the design card replaces one, the row says by what.

@@ -1,6 +1,6 @@
 """The whole world around Frontdesk for one test: the sandbox on a port of its own, a catalogue, customers who pay.
 
-Put `from tests.world import world, world_process  # noqa: F401` into a conftest.py, and ask for the fixture `world`:
+Ask for the fixture `world` (tests/conftest.py has it):
 
     def test_it_opens_the_apps(world: World) -> None:
         dana = world.subscriber("dana")                   # signed up, paid, every event delivered, every job done

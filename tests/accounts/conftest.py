@@ -13,13 +13,7 @@ from django.test import Client
 from apps.accounts import oidc
 from apps.accounts.models import UserProfile
 from apps.core import clock
-from tests.sandbox.keycloak_fixture import (  # noqa: F401  (two of them are fixtures)
-    PASSWORD,
-    Browser,
-    Standin,
-    standin,
-    standin_process,
-)
+from tests.sandbox.keycloak_fixture import PASSWORD, Browser, Standin
 
 LOGIN = "/accounts/oidc/keycloak/login/"
 
@@ -75,7 +69,7 @@ def fresh_keys() -> Iterator[None]:
 
 
 @pytest.fixture
-def keycloak(standin: Standin, settings: Any, db: None) -> Standin:  # noqa: F811  (that fixture)
+def keycloak(standin: Standin, settings: Any, db: None) -> Standin:
     """The stand-in, with Frontdesk pointed at it."""
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
     log_in_at(standin, settings)

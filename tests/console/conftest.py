@@ -20,6 +20,7 @@ from apps.core import audit, clock
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
+from tests.world import World
 
 DAY = dt.timedelta(days=1)
 FILLERS: dict[str, Callable[[], Any]] = {
@@ -29,6 +30,14 @@ FILLERS: dict[str, Callable[[], Any]] = {
     "IntegerField": int,
 }
 MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
+
+
+@pytest.fixture
+def town(empty_world: World, db: None) -> World:
+    """The demo's shop and the stand-ins; the console's own `world` is rows only."""
+    empty_world.open_shop()
+    empty_world.skip()
+    return empty_world
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -13,14 +12,6 @@ from apps.core.models import AuditEntry
 from tests.world import World
 
 REASON = "The customer called about it"
-
-
-@pytest.fixture
-def town(empty_world: World, db: None) -> World:
-    """The demo's shop and the stand-ins; the console's own `world` is rows only."""
-    empty_world.open_shop()
-    empty_world.skip()
-    return empty_world
 
 
 def dialog(row: Model, action: str) -> str:

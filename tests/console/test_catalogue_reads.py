@@ -15,10 +15,8 @@ from django.urls import reverse
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.console import dashboard
-from tests.console.test_catalogue_world import empty_world, town, world_process
 from tests.world import World
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 PUBLIC = (

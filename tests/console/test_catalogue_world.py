@@ -13,19 +13,10 @@ from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AuditEntry, Job
 from tests.console.catalogue_pages import REASON, confirm, save
-from tests.world import World, empty_world, world_process
+from tests.world import World
 
-__all__ = ["empty_world", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
-
-
-@pytest.fixture
-def town(empty_world: World, db: None) -> World:
-    """The demo's shop and the stand-ins; the console's own `world` is rows only."""
-    empty_world.open_shop()
-    empty_world.skip()
-    return empty_world
 
 
 def test_an_app_dropped_from_a_plan_is_lost_by_those_who_hold_it_and_comes_back(town: World, staff: Staff) -> None:

@@ -16,10 +16,9 @@ from django.urls import reverse
 from apps.console import realm
 from apps.core import jobs
 from apps.core.models import AuditEntry
-from tests.console.desk import REASON, town
-from tests.world import World, empty_world, world_process
+from tests.console.desk import REASON
+from tests.world import World
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 

@@ -15,10 +15,9 @@ from apps.console.admin.recovery_dialogs import senseless
 from apps.console.columns import when
 from apps.core import clock
 from apps.core.models import Job
-from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send, town
-from tests.world import World, empty_world, world_process
+from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send
+from tests.world import World
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 ACTIONS = ("send_code", "open_window", "close_window", "keep_place")

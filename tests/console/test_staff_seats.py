@@ -12,11 +12,10 @@ from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.instances import deployments
 from apps.instances.models import Instance, Seat
-from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send, town
+from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send
 from tests.instances.house import drift
-from tests.world import World, empty_world, world_process
+from tests.world import World
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 DESK = {"actor": "staff:ada", "reason": "set up for the test"}

@@ -20,11 +20,9 @@ from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from tests.access.test_mass import late
 from tests.console.conftest import World
-from tests.console.desk import REASON, dialog, done, page_of, send, town
+from tests.console.desk import REASON, dialog, done, page_of, send
 from tests.world import World as Town
-from tests.world import empty_world, world_process
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 SELECTED = "admin:accounts_userprofile_sync_selected"

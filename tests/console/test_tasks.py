@@ -13,10 +13,9 @@ from apps.console import dashboard
 from apps.core import clock, jobs
 from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
-from tests.console.desk import REASON, done, send, town
-from tests.world import World, empty_world, world_process
+from tests.console.desk import REASON, done, send
+from tests.world import World
 
-__all__ = ["empty_world", "town", "world_process"]
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 

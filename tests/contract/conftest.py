@@ -23,13 +23,17 @@ BOTH = [pytest.param("standin"), pytest.param("keycloak", marks=pytest.mark.xdis
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_on(server, reason): a row that cannot run on the other server, and why")
+    config.addinivalue_line(
+        "markers", "spoils: leaves the realm otherwise, so that the next test of it needs a new one"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what its mark keeps from one of the servers."""
+    """Leave out what its mark keeps from one of the servers; what spoils a realm comes last in its file."""
     kept = [item for item in items if not _elsewhere(item)]
     config.hook.pytest_deselected(items=[item for item in items if _elsewhere(item)])
-    items[:] = kept
+    place = {item.path: number for number, item in reversed([*enumerate(kept)])}
+    items[:] = sorted(kept, key=lambda item: (place[item.path], item.get_closest_marker("spoils") is not None))
 
 
 def _elsewhere(item: pytest.Item) -> bool:

@@ -39,6 +39,7 @@ def clinic(request: pytest.FixtureRequest, settings: Any) -> Clinic:
     """A realm as the file has it, on the stand-in and then on the real server; the settings name it."""
     found: Clinic = request.getfixturevalue(f"{request.param}_clinic")
     found.fresh()
+    found.spoilt = request.node.get_closest_marker("spoils") is not None
     clinics.point_at(found, settings)
     return found
 
@@ -111,8 +112,8 @@ def test_rights_and_roles_are_shown_alike(clinic: Clinic) -> None:
     }
 
 
+@pytest.mark.spoils
 def test_a_group_with_a_right_is_shown_by_the_right(clinic: Clinic) -> None:
-    clinic.spoilt = True
     harms.group_of_admins(clinic)
     (row,) = clinic.root("GET", f"/clients/{clinic.rights()}/roles/realm-admin/groups").json()
     assert row.keys() == {"id", "name", "path", "parentId", "subGroups"}
@@ -140,8 +141,8 @@ def test_what_is_not_there_is_refused_alike(clinic: Clinic, method: str, path: s
     assert (answer.status_code, answer.json()) == (status, body)
 
 
+@pytest.mark.spoils
 def test_a_mapper_has_one_name_and_texts_in_its_configuration(clinic: Clinic) -> None:
-    clinic.spoilt = True
     place = f"/clients/{clinic.client('frontdesk-web')['id']}/protocol-mappers/models"
     given = {"name": "more", "protocol": "openid-connect", "protocolMapper": "oidc-group-membership-mapper"}
     made = clinic.root("POST", place, given | {"config": {"full.path": True}})
@@ -163,6 +164,7 @@ def test_only_the_servers_administrator_is_shown_the_version(clinic: Clinic) -> 
 # --- what it cannot see ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.spoils
 def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
     found = clinic.findings()
@@ -172,14 +174,13 @@ def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(cli
     assert unseen == {"realm", "web", "rights.groups", "server.version", "mail.test"}
     assert found["sync.rights.missing"].severity is Severity.OK
     assert found["profile.has_nextcloud"].severity is Severity.OK
-    clinic.spoilt = True
     policy(clinic)
     assert clinic.findings()["profile.unmanagedAttributePolicy"].severity is Severity.ERROR
 
 
+@pytest.mark.spoils
 def test_an_account_whose_rights_do_not_arrive_is_told_by_its_own_token(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
-    clinic.spoilt = True
     clinic.change_client("frontdesk-sync", fullScopeAllowed=False)
     found = clinic.findings()
     assert found["sync.rights.missing"].severity is Severity.ERROR
@@ -196,14 +197,15 @@ def test_an_account_that_is_not_let_in_is_an_error_of_its_own(clinic: Clinic, se
     assert "a-bad-guess" not in str(found)
 
 
+@pytest.mark.spoils
 def test_a_canary_that_is_gone_is_an_error(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_CANARY_USERNAME = "nobody.nora"
     assert set(clinic.bad()) == {"server.canary"}
-    clinic.spoilt = True
     clinic.run(clinic.bad()["server.canary"].commands[0], by_hand=True)
     assert clinic.bad() == {}
 
 
+@pytest.mark.spoils
 def test_another_address_of_ours_is_found(clinic: Clinic, settings: Any) -> None:
     settings.BASE_URL = "https://frontdesk.example.com"
     found = clinic.bad()
@@ -213,17 +215,16 @@ def test_another_address_of_ours_is_found(clinic: Clinic, settings: Any) -> None
         "web.backchannel.logout.url",
         "realm.sslRequired",
     }
-    clinic.spoilt = True
     for one in found.values():
         clinic.run(one.commands[0], by_hand=True)
     assert clinic.bad() == {}
 
 
+@pytest.mark.spoils
 def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, settings: Any) -> None:
     settings.OIDC_RP_CLIENT_ID = "frontdesk-second"
     found = clinic.bad()
     assert set(found) == {"web"}
-    clinic.spoilt = True
     clinic.run(found["web"].commands[0])
     assert set(clinic.bad()) == {"mapper.frontdesk-second.groups"}
     clinic.run(clinic.bad()["mapper.frontdesk-second.groups"].commands[0])
@@ -262,8 +263,8 @@ def test_a_mail_server_that_takes_nothing_is_an_error(clinic: Clinic) -> None:
     assert "Failed to send" in found.says
 
 
+@pytest.mark.spoils
 def test_without_a_mail_server_no_mail_leaves(clinic: Clinic) -> None:
-    clinic.spoilt = True
     clinic.root("PUT", "", clinic.root("GET", "").json() | {"smtpServer": {}})
     with pytest.raises(RetryLater, match="500 Failed to send execute actions email"):
         doctor.mail("stranger.stan", actor="staff:ada")

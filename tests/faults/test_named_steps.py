@@ -16,9 +16,8 @@ from apps.instances.models import Seat
 from tests.access.people import closed, open_for
 from tests.faults.gallows.steps import JOINING, LEAVING
 from tests.faults.test_worker_process import Stack, wait_for
-from tests.world import World, empty_world, world, world_process
+from tests.world import World
 
-__all__ = ["empty_world", "world", "world_process"]
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workers"), pytest.mark.timeout(400)]
 DIED = "The worker that ran it died."
 

@@ -12,9 +12,8 @@ from apps.accounts.models import UserProfile
 from apps.core import jobs, sweep
 from apps.core.models import Job
 from apps.instances.models import Seat
-from tests.world import World, empty_world, world, world_process
+from tests.world import World
 
-__all__ = ["empty_world", "world", "world_process"]
 ROUNDS = 8
 PROMISED_SECONDS, STEP_SECONDS = 60, 5  # the sweep's own period
 DEAD = 137

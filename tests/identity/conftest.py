@@ -6,15 +6,11 @@ import pytest
 
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity, NewUser
-from tests.sandbox.keycloak_fixture import (  # noqa: F401  (fixtures)
-    Standin,
-    standin,
-    standin_process,
-)
+from tests.sandbox.keycloak_fixture import Standin
 
 
 @pytest.fixture
-def keycloak(standin: Standin, settings: object) -> Iterator[Identity]:  # noqa: F811
+def keycloak(standin: Standin, settings: object) -> Iterator[Identity]:
     """The client, as made by the first caller of a new process."""
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"

@@ -2,15 +2,11 @@
 
 import pytest
 
-from tests.sandbox.keycloak_fixture import (  # noqa: F401  (fixtures)
-    Standin,
-    standin,
-    standin_process,
-)
+from tests.sandbox.keycloak_fixture import Standin
 
 
 @pytest.fixture
-def mailgun(standin: Standin, settings: object) -> Standin:  # noqa: F811
+def mailgun(standin: Standin, settings: object) -> Standin:
     settings.EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
     settings.ANYMAIL = settings.ANYMAIL | {
         "MAILGUN_API_URL": f"{standin.url}/mailgun/v3",

@@ -9,9 +9,7 @@ import pytest
 import requests
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
-from tests.sandbox.keycloak_fixture import Standin, standin, standin_process
-
-__all__ = ["standin", "standin_process"]
+from tests.sandbox.keycloak_fixture import Standin
 
 
 @pytest.mark.parametrize(

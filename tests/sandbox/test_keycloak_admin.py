@@ -1,8 +1,6 @@
 """What only the stand-in's Admin API can show: its clock, its switches, its reset. The rest is in tests/contract."""
 
-from tests.sandbox.keycloak_fixture import Standin, standin, standin_process
-
-__all__ = ["standin", "standin_process"]
+from tests.sandbox.keycloak_fixture import Standin
 
 
 def test_ids_are_the_same_after_a_reset_but_new_after_a_deletion(standin: Standin) -> None:

@@ -3,15 +3,7 @@
 import jwt
 import requests
 
-from tests.sandbox.keycloak_fixture import (
-    CALLBACK,
-    Browser,
-    Standin,
-    standin,
-    standin_process,
-)
-
-__all__ = ["standin", "standin_process"]
+from tests.sandbox.keycloak_fixture import CALLBACK, Browser, Standin
 
 
 class TestLogin:

@@ -7,9 +7,7 @@ import requests
 from anymail.exceptions import AnymailAPIError, AnymailRequestsAPIError
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from tests.sandbox.keycloak_fixture import Standin, standin, standin_process
-
-__all__ = ["standin", "standin_process"]
+from tests.sandbox.keycloak_fixture import Standin
 
 DOMAIN = "mg.example.com"
 GOOD = {"from": "Desk <desk@example.com>", "to": "nora@example.com", "subject": "Hi", "text": "Yo"}

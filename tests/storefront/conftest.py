@@ -10,9 +10,6 @@ from apps.core import limits
 from apps.instances.models import Instance
 from tests.database import allow_flush
 from tests.storefront.visitor import Visitor
-from tests.world import empty_world, world, world_process
-
-__all__ = ["empty_world", "world", "world_process"]
 
 
 def sell(slug: str, *, prices: dict[str, int], **fields: Any) -> Product:
