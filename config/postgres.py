@@ -26,13 +26,13 @@ NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-E", "UTF8")
 OPTIONS = {"listen_addresses": "", "unix_socket_permissions": "0700", "max_connections": "200"}
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "jit": "off"}
 
 
 def start(data: Path, *, durable: bool = True) -> str:
     """Make sure that a server runs on `data`; return its socket directory, for POSTGRES_HOST.
 
-    `durable=False` gives up safety against power loss for speed (tests); it has effect only if
+    `durable=False` gives up safety against power loss, and housekeeping, for speed (tests); it has effect only if
     this call is the one that starts the server. Raises PostgresError.
     """
     with _locked(data) as link:

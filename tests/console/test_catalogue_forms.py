@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.catalog.models import Product, ProductPrice
@@ -216,16 +216,20 @@ FIELDS = (
 )  # fmt: skip
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(st.sampled_from(FIELDS), st.lists(ANYTHING, max_size=4), max_size=6))
-def test_no_input_is_a_fault(plan: Product, staff: Staff, odd: dict[str, list[str]]) -> None:
+def test_no_input_is_a_fault(plan: Product, staff: Staff) -> None:
     client = staff("admin")
-    answer = client.post(page_of(plan), shown(client, plan) | odd)
-    assert answer.status_code in {200, 302}
-    plan.refresh_from_db()
-    assert json.dumps(plan.grants)
-    assert all(isinstance(amount, int) for amount in plan.grants.values())
-    assert isinstance(plan.features, list)
+
+    @settings(max_examples=80)
+    @given(st.dictionaries(st.sampled_from(FIELDS), st.lists(ANYTHING, max_size=4), max_size=6))
+    def takes(odd: dict[str, list[str]]) -> None:
+        answer = client.post(page_of(plan), shown(client, plan) | odd)
+        assert answer.status_code in {200, 302}
+        plan.refresh_from_db()
+        assert json.dumps(plan.grants)
+        assert all(isinstance(amount, int) for amount in plan.grants.values())
+        assert isinstance(plan.features, list)
+
+    takes()
 
 
 def test_the_reason_is_kept_for_a_new_product_and_what_it_is(staff: Staff) -> None:

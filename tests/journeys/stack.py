@@ -213,20 +213,22 @@ def visit(new_context: Callable[..., BrowserContext], stack: Stack) -> Iterator[
 
 
 class Album:
-    """Screenshots of a journey, numbered, below pytest-playwright's output folder; each checks the page's width."""
+    """The pages of a journey, each no wider than its window; with `--screenshot on` their pictures, numbered, below
+    pytest-playwright's output folder, for somebody to look at."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self.name, self.count = folder / "journeys", name, 0
+    def __init__(self, folder: Path, name: str, *, kept: bool) -> None:
+        self.folder, self.name, self.count, self.kept = folder / "journeys", name, 0, kept
 
     def take(self, page: Page, what: str) -> None:
         """A picture of the whole page, which must not be wider than the window."""
         self.count += 1
-        self.folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(
-            path=self.folder / f"{self.name}-{self.count:02}-{what}.png",
-            full_page=True,
-            animations="disabled",
-        )
+        if self.kept:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(
+                path=self.folder / f"{self.name}-{self.count:02}-{what}.png",
+                full_page=True,
+                animations="disabled",
+            )
         wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide <= seen, f"{what} is {wide - seen} px too wide at {page.url}"
 
@@ -237,4 +239,5 @@ def album(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Album:
     file = request.node.path.stem.removeprefix("test_browser_")
     name = f"{file}-{request.node.name.removeprefix('test_').split('[')[0]}"
     real = request.getfixturevalue("stack").keycloak
-    return Album(Path(pytestconfig.getoption("--output")).absolute(), f"real-{name}" if real else name)
+    folder, kept = Path(pytestconfig.getoption("--output")).absolute(), pytestconfig.getoption("--screenshot") == "on"
+    return Album(folder, f"real-{name}" if real else name, kept=kept)
