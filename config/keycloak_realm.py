@@ -8,6 +8,9 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from config import realm_file
 from config.keycloak_distribution import KeycloakServerError
 
@@ -18,8 +21,29 @@ def make(url: str, login: tuple[str, str], values: Mapping[str, str]) -> str:
     """Make the realm with `values` in its placeholders; returns its name. Raises KeycloakServerError."""
     name = f"frontdesk-{secrets.token_hex(4)}"
     realm = realm_file.filled(realm_file.read(), values) | {"realm": name}
+    realm["components"] = realm.get("components", {}) | {"org.keycloak.keys.KeyProvider": _keys()}
     _call("POST", f"{url}/admin/realms", _token(url, login), realm)
     return name
+
+
+def _keys() -> list[dict[str, Any]]:
+    """The providers a realm is born with, the two RSA keys made here: Keycloak would take seconds over them."""
+    made = {
+        "rsa": {"algorithm": ["RS256"], "keyUse": ["SIG"], "privateKey": [_rsa()]},
+        "rsa-enc": {"algorithm": ["RSA-OAEP"], "keyUse": ["ENC"], "privateKey": [_rsa()]},
+        "hmac-generated": {"algorithm": ["HS512"]},
+        "aes-generated": {},
+    }
+    return [
+        {"name": provider, "providerId": provider, "config": {"priority": ["100"]} | config}
+        for provider, config in made.items()
+    ]
+
+
+def _rsa() -> str:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.PrivateFormat.TraditionalOpenSSL
+    return private.private_bytes(serialization.Encoding.PEM, pem, serialization.NoEncryption()).decode()
 
 
 def remove(url: str, login: tuple[str, str], name: str) -> None:
