@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.postgres_programs import PostgresError, account, copy, give, program, run
+from config.postgres_programs import PostgresError, account, copy, give, lives, program, run
 
 NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")
@@ -123,11 +123,11 @@ def _launch(cluster: Path, options: dict[str, str]) -> None:
 
 
 def _forget_foreign_pids(cluster: Path) -> None:
-    """Drop pid files whose number is another program's by now: Postgres would believe them."""
+    """Drop pid files whose number is nobody's or another program's by now: Postgres and pg_ctl would believe them."""
     for file in (cluster / "postmaster.pid", _socket_directory(cluster) / ".s.PGSQL.5432.lock"):
-        with contextlib.suppress(OSError, ValueError):  # no such file or process: nothing to do
+        with contextlib.suppress(OSError, ValueError):  # no such file, or not to be known: nothing to do
             pid = abs(int(file.read_text().split()[0]))
-            if Path(f"/proc/{pid}/cwd").readlink() != cluster:  # where all of Postgres works
+            if not lives(pid) or Path(f"/proc/{pid}/cwd").readlink() != cluster:  # where all of Postgres works
                 file.unlink()
 
 

@@ -37,6 +37,17 @@ def program(name: str, home: Path) -> Path:
     return (home / BIN if (home / BIN).exists() else installed) / name
 
 
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number, whoever runs it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def give(directory: Path) -> None:
     """Make the account the owner of a directory that we just made."""
     os.chown(directory, account().get("user", -1), account().get("group", -1))

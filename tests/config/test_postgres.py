@@ -35,10 +35,17 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def kill_servers_below(path: Path) -> None:
+    """Kill them, and wait until they are gone."""
+    killed = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if str((process / "cwd").readlink()).startswith(f"{path}/"):
                 os.kill(int(process.name), signal.SIGKILL)
+                killed.append(process)
+    deadline = time.monotonic() + 20
+    while any(process.exists() for process in killed):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def ask(host: str, question: str) -> object:
@@ -186,7 +193,19 @@ def test_a_clone_that_the_server_cannot_reach_gets_a_place_of_its_own(
 
     shutil.rmtree(clone)  # and cloned again: the old data is not the new clone's
     assert ask(postgres.start(clone / ".data", durable=False), "SELECT to_regclass('kept')") is None
+    kill_servers_below(place)
+
+    shutil.rmtree(clone)  # and again, after its server has died
+    assert ask(postgres.start(clone / ".data", durable=False), "SELECT to_regclass('kept')") is None
     postgres.stop(clone / ".data", remove=True)
+
+
+def test_a_server_that_has_died_is_stopped_without_a_word(place: Path) -> None:
+    host = postgres.start(place / "data")
+    write(host, "CREATE TABLE kept AS SELECT 7 AS number")
+    kill_servers_below(place)
+    postgres.stop(place / "data")
+    assert ask(postgres.start(place / "data"), "SELECT number FROM kept") == 7
 
 
 def test_data_deleted_under_a_running_server_is_a_fresh_start(place: Path) -> None:
