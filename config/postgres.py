@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.postgres_programs import PostgresError, account, copy, give, lives, program, run
+from config.postgres_programs import PostgresError, account, copy, give, program, run, workplace
 
 NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")
@@ -127,7 +127,7 @@ def _forget_foreign_pids(cluster: Path) -> None:
     for file in (cluster / "postmaster.pid", _socket_directory(cluster) / ".s.PGSQL.5432.lock"):
         with contextlib.suppress(OSError, ValueError):  # no such file, or not to be known: nothing to do
             pid = abs(int(file.read_text().split()[0]))
-            if not lives(pid) or Path(f"/proc/{pid}/cwd").readlink() != cluster:  # where all of Postgres works
+            if workplace(pid) != cluster:  # where all of Postgres works
                 file.unlink()
 
 

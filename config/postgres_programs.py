@@ -37,15 +37,20 @@ def program(name: str, home: Path) -> Path:
     return (home / BIN if (home / BIN).exists() else installed) / name
 
 
-def lives(pid: int) -> bool:
-    """Whether there is a process of this number, whoever runs it."""
+def workplace(pid: int) -> Path | None:
+    """Return where a process works; None if there is none, or one that has died and is not yet reaped.
+
+    Raises OSError where that is not to be known.
+    """
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/cwd").readlink()
     except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        return None
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return None
+        raise
 
 
 def give(directory: Path) -> None:

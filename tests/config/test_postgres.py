@@ -41,9 +41,9 @@ def kill_servers_below(path: Path) -> None:
         with contextlib.suppress(OSError):
             if str((process / "cwd").readlink()).startswith(f"{path}/"):
                 os.kill(int(process.name), signal.SIGKILL)
-                killed.append(process)
+                killed.append(int(process.name))
     deadline = time.monotonic() + 20
-    while any(process.exists() for process in killed):
+    while any(map(postgres_programs.workplace, killed)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
