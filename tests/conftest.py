@@ -14,7 +14,7 @@ from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
 
 from tests import browser, database
-from tests.contract.counting import pytest_terminal_summary
+from tests.contract.counting import pytest_terminal_summary, server_of
 from tests.contract.servers import keycloak_process
 from tests.sandbox.keycloak_fixture import standin, standin_process
 from tests.world import empty_world, world, world_process
@@ -63,6 +63,13 @@ def _fail_if_skipped_under_ci(report: pytest.TestReport | pytest.CollectReport) 
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"Under CI nothing may be skipped: {reason}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test may be a long one on one of the servers alone: on the other it is run by everybody."""
+    mark = item.get_closest_marker("long_on")
+    if mark and mark.args[0] == server_of(item.nodeid):
+        item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,6 +1,7 @@
 """A realm to break and to mend: one of its own on each server, with the doctor's commands run as an operator would."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -35,7 +36,6 @@ class Clinic:
         self.home, self._root, self._since = server.keycloak, {}, -60.0
         self.environment = os.environ | {"KCADM_SERVER": self.home, "KCADM_LOGIN": " ".join(server.login)}
         self.quick = self._with_shim()
-        self.shell = self._with_kcadm() if real and not keycloak_distribution.missing() else self.quick
 
     def _with_shim(self) -> dict[str, str]:
         shim = self.folder / "kcadm.sh"
@@ -43,8 +43,11 @@ class Clinic:
         shim.chmod(0o755)
         return self.environment | {"PATH": f"{self.folder}:{os.environ['PATH']}"}
 
-    def _with_kcadm(self) -> dict[str, str]:
-        """Keycloak's own, logged in once; it keeps its login below `user.home`."""
+    @functools.cached_property
+    def shell(self) -> dict[str, str]:
+        """With Keycloak's own kcadm where there is one, logged in once; it keeps its login below `user.home`."""
+        if not self.real or keycloak_distribution.missing():
+            return self.quick
         programs = keycloak_distribution.installed() / "bin"
         options = {"PATH": f"{programs}:{os.environ['PATH']}", "KC_OPTS": f"{JAVA} -Duser.home={self.folder}"}
         shell = self.environment | options

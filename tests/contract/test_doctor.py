@@ -64,7 +64,13 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
         assert "'secret'" not in text
 
 
-@pytest.mark.parametrize("ward", [*(pytest.param(one, marks=pytest.mark.long) for one in WARDS), *MORE])
+@pytest.mark.parametrize(
+    "ward",
+    [
+        *(pytest.param(one, marks=pytest.mark.long) for one in WARDS),
+        *(pytest.param(one, marks=pytest.mark.long_on("keycloak")) for one in MORE),
+    ],
+)
 def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: Clinic, ward: str) -> None:
     done = (WARDS | MORE)[ward]
     names = {harm.finding.format(realm=clinic.server.realm) for harm in done}
@@ -225,9 +231,9 @@ def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, setti
     settings.OIDC_RP_CLIENT_ID = "frontdesk-second"
     found = clinic.bad()
     assert set(found) == {"web"}
-    clinic.run(found["web"].commands[0])
+    clinic.run(found["web"].commands[0], by_hand=True)
     assert set(clinic.bad()) == {"mapper.frontdesk-second.groups"}
-    clinic.run(clinic.bad()["mapper.frontdesk-second.groups"].commands[0])
+    clinic.run(clinic.bad()["mapper.frontdesk-second.groups"].commands[0], by_hand=True)
     assert clinic.bad() == {}
 
 

@@ -70,6 +70,7 @@ def test_a_canceled_customer_comes_back_to_the_same_instance(
     assert canceled.groups() == canceled.places
 
 
+@pytest.mark.long_on("keycloak")
 def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, canceled: Walk) -> None:
     page = visit(width=390, height=844, dark=True)
     come_back(page, stack, canceled, album)

@@ -161,6 +161,7 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
     album.take(page, "keycloak-login-again")
 
 
+@pytest.mark.long_on("keycloak")
 def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album) -> None:
     page, username, email = visit(width=390, height=844, dark=True), *person("milo")
     to_checkout(page, stack, "Milo", album)
