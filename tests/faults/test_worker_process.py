@@ -149,6 +149,7 @@ def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
     assert traces("busy-60", "awake").count() == 1
 
 
+@pytest.mark.long
 def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
     """F51."""
     jobs.defer("kill_me", "1")
@@ -231,6 +232,7 @@ def full_queue(monkeypatch):
     assert OrmQ.objects.count() == 20
 
 
+@pytest.mark.long
 def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_queue, start):
     """F53."""
     start(silent_after=60)
@@ -239,6 +241,7 @@ def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_qu
     assert overlaps() == set()
 
 
+@pytest.mark.long
 @pytest.mark.mutant
 def test_mutant_rings_that_name_their_job_run_it_twice_at_once(full_queue, start, monkeypatch):
     monkeypatch.setenv("PROBE_UNGUARDED", "1")
