@@ -89,13 +89,13 @@ def test_placeholders_are_filled_as_keycloak_fills_them() -> None:
     assert realm_file.filled({"a": [text, 1, None]}, {"A": "1"}) == {"a": ["1/http://h:1/${C}/1", 1, None]}
 
 
-def processes(sign: str) -> list[psutil.Process]:
-    """Those whose command line has `sign` in it."""
+def processes(sign: str) -> list[str]:
+    """The names of those whose command line has `sign` in it."""
     found = []
     for process in psutil.process_iter():
         try:
             if sign in " ".join(process.cmdline()):
-                found.append(process)
+                found.append(process.name())
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
     return found
@@ -114,11 +114,12 @@ def test_whoever_started_it_may_be_killed_while_it_starts_and_nothing_is_left(tm
         f"with keycloak_server.running({{}}, folder=pathlib.Path({str(folder)!r})): signal.pause()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "KEYCLOAK_URL"}
-    starter = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment)
     home = f"{folder}/home"
-    until(lambda: any(one.name() == "java" for one in processes(home)), "Java runs")
-    starter.send_signal(how)
-    starter.wait(timeout=40)
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment) as starter:
+        try:
+            until(lambda: "java" in processes(home), "Java runs")
+        finally:
+            starter.send_signal(how)
     until(lambda: not processes(home), "nothing is left")
 
 
