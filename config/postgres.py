@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.postgres_programs import PostgresError, account, copy, give, program, run, workplace
+from config.postgres_programs import PostgresError, account, copy, give, lives, program, run, workplace
 
 NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")
@@ -50,7 +50,7 @@ def stop(data: Path, *, remove: bool = False) -> None:
         if link.exists():
             cluster = link.resolve()
             _forget_foreign_pids(cluster)
-            if (cluster / "postmaster.pid").exists():
+            if lives(cluster / "postmaster.pid"):
                 run(program("pg_ctl", cluster.parent), "stop", "-mfast", cluster=cluster)
             if remove:
                 link.unlink()
@@ -123,11 +123,10 @@ def _launch(cluster: Path, options: dict[str, str]) -> None:
 
 
 def _forget_foreign_pids(cluster: Path) -> None:
-    """Drop pid files whose number is nobody's or another program's by now: Postgres and pg_ctl would believe them."""
+    """Drop pid files that name another program: Postgres would believe them. A dead server's is left to it."""
     for file in (cluster / "postmaster.pid", _socket_directory(cluster) / ".s.PGSQL.5432.lock"):
         with contextlib.suppress(OSError, ValueError):  # no such file, or not to be known: nothing to do
-            pid = abs(int(file.read_text().split()[0]))
-            if workplace(pid) != cluster:  # where all of Postgres works
+            if workplace(file) not in {None, cluster}:  # where all of Postgres works
                 file.unlink()
 
 

@@ -37,11 +37,12 @@ def program(name: str, home: Path) -> Path:
     return (home / BIN if (home / BIN).exists() else installed) / name
 
 
-def workplace(pid: int) -> Path | None:
-    """Return where a process works; None if there is none, or one that has died and is not yet reaped.
+def workplace(pid_file: Path) -> Path | None:
+    """Return where the process of a pid file works; None if it has died, reaped or not.
 
-    Raises OSError where that is not to be known.
+    Raises OSError or ValueError where that is not to be known.
     """
+    pid = abs(int(pid_file.read_text().split()[0]))
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/cwd").readlink()
@@ -51,6 +52,14 @@ def workplace(pid: int) -> Path | None:
         if Path("/proc/self").exists():
             return None
         raise
+
+
+def lives(pid_file: Path) -> bool:
+    """Whether there is a pid file whose process has not died; one that cannot be asked is believed."""
+    try:
+        return workplace(pid_file) is not None
+    except (OSError, ValueError):
+        return pid_file.exists()
 
 
 def give(directory: Path) -> None:
