@@ -15,7 +15,7 @@ from apps.catalog.models import Product
 from apps.core import audit
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
-from apps.identity.passwords import request_password_mail
+from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
 from apps.instances import allocation
 from apps.instances.models import Instance, Seat
@@ -60,7 +60,7 @@ def _create(profile: UserProfile, _step: Any) -> None:
         # Login finds the person by Keycloak's subject alone; this row is that link.
         SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
         _record(profile, "account_created", after={"keycloak_id": keycloak_id})
-        request_password_mail(profile, reason="account created")
+        request_password_email(profile, reason="account created")
 
 
 def _assign(profile: UserProfile, product: str) -> bool:

@@ -18,9 +18,12 @@ OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
 def register() -> None:
-    """Listen to billing and instances, and make the sweeps known."""
+    """Listen to billing, identity and instances, and make the sweeps known."""
     from apps.billing import mirror
+    from apps.identity import passwords
+    from apps.notifications import mail
 
+    passwords.on_sent.append(mail.record_keycloak_email)
     mirror.on_customer.append(customer_changed)
     mirror.on_session.append(session_changed)
     allocation.on_freed.append(seat_freed)

@@ -15,17 +15,17 @@ from apps.accounts import pages
 from apps.accounts.models import UserProfile
 from apps.accounts.sessions import profile_of
 from apps.billing.portal import open_portal
-from apps.core import audit, jobs, limits
+from apps.core import audit, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import read_json
 from apps.dashboard import overview
+from apps.identity.passwords import request_password_email
 
 log = structlog.get_logger(__name__)
 
 # The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
 PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
 PORTAL_FLOWS = frozenset({"", "payment_method_update"})
-PASSWORD_MAILS_PER_HOUR = 3
 PORTAL_LINKS_PER_HOUR = 30
 HOUR = 3600
 
@@ -94,14 +94,7 @@ def _ask_for_mail(profile: UserProfile) -> str:
         raise BadInput(
             "Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409
         )
-    if not limits.spend("password-mail", str(profile.user_id), limit=PASSWORD_MAILS_PER_HOUR, per=HOUR):
-        raise BadInput(
-            "You have asked for this mail several times. Please look in your mailbox, or try again in an hour.",
-            code="too_many",
-            status=429,
-        )
-    jobs.defer("send_keycloak_password_reset_email", profile.pk, reason="asked for on the dashboard")
-    audit.record(subject=profile.subject, action="password.mail_requested", actor=audit.CUSTOMER)
+    request_password_email(profile, actor=audit.CUSTOMER, reason="on the dashboard")
     return f"We are sending a mail to {profile.email}. Its link lets you choose a new password."
 
 

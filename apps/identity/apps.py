@@ -16,5 +16,5 @@ class IdentityConfig(AppConfig):
         from apps.identity import doctor, logins, passwords
 
         jobs.register(logins.KIND, logins.check_logins, needs=("keycloak",), every=logins.EVERY_SECONDS)
-        jobs.register(passwords.KIND, passwords.send_password_mail, needs=("keycloak",))
+        jobs.register(passwords.KIND, passwords.send_password_email, needs=("keycloak",))
         jobs.register(doctor.KIND, doctor.send_test_mail)  # answers at once, also when Keycloak is away

@@ -219,7 +219,7 @@ class Keycloak(Identity):
         return len(found)
 
     @override
-    def send_password_mail(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
+    def send_password_email(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
         try:
             edge.write(
                 f"mail account {keycloak_id} its password link",

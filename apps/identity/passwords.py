@@ -1,58 +1,62 @@
-"""The mail in which Keycloak asks a person to set a password: asked for here, sent by a job, never by the one who asks.
+"""The email in which Keycloak asks someone to set a password: every page requests it here, and one job sends it.
 
-Keycloak sends this mail itself; the Notification row written here is our record that it has left. The row is reached
-through Django's registry, because identity and notifications are neighbours that do not import each other.
+Promises: a subscriber's requests share one lane, so two emails never leave at once; a request made while the email is
+leaving joins it; customers get three an hour, counted over all pages and staff requests together.
+Keycloak sends the email itself. Whoever keeps a record of it adds a function to `on_sent`.
 """
 
-from django.apps import apps
+from collections.abc import Callable
+
 from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, jobs
-from apps.core.errors import NeedsOperator
+from apps.core import audit, jobs, limits
+from apps.core.errors import BadInput, NeedsOperator
+from apps.core.models import Job
 from apps.identity.keycloak import client
 
 KIND = "send_keycloak_password_reset_email"
-TEMPLATE = "keycloak_set_password"
+REQUESTED = "password_email_requested"
+REQUESTS_PER_HOUR = 3
 LIFESPAN_SECONDS = 3 * 86400  # minutes are too short behind slow mail gateways
 RETURN_PATH = "/accounts/welcome/"  # must be among the login client's redirect URIs
 
-
-def request_password_mail(profile: UserProfile, *, reason: str) -> int:
-    """Ask for the mail, in the caller's transaction; asking again before it is sent sends one. Returns the Job's id."""
-    return jobs.defer(KIND, profile.pk, reason=reason)
+on_sent: list[Callable[[UserProfile], None]] = []  # called in one transaction, once Keycloak has sent the email
 
 
-def send_password_mail(key: str) -> None:
-    """The job: have Keycloak mail its link to the profile `key`, and record it once it has left."""
+@transaction.atomic
+def request_password_email(profile: UserProfile, *, reason: str, actor: str = audit.SYSTEM) -> int:
+    """Request the email, in the caller's transaction; requests made before it has left share one. Returns the Job's id.
+
+    Raises BadInput when a customer (`actor`) exceeds the limit. Staff requests count, but are never refused; our own
+    requests do neither, and are not audited.
+    """
+    if actor != audit.SYSTEM:
+        allowed = limits.spend("password-email", str(profile.pk), limit=REQUESTS_PER_HOUR, per=3600)
+        if not allowed and actor == audit.CUSTOMER:
+            raise BadInput(
+                "You have requested this email several times. Check your spam folder, or try again in an hour.",
+                code="too_many",
+                status=429,
+            )
+        audit.record(subject=profile.subject, action=REQUESTED, actor=actor, reason=reason)
+    leaving = Job.objects.filter(kind=KIND, key=str(profile.pk), state=Job.State.RUNNING).first()
+    return leaving.pk if leaving else jobs.defer(KIND, profile.pk, reason=f"{actor}: {reason}")
+
+
+def send_password_email(key: str) -> None:
+    """The job: have Keycloak email its link to the profile `key`, and tell the listeners once it has left."""
     profile = UserProfile.objects.filter(pk=key).first()
     if profile is None:
         return
     if not profile.keycloak_id:
         raise NeedsOperator("This subscriber has no Keycloak account yet; sync the subscriber first.")
-    client().send_password_mail(
+    client().send_password_email(
         profile.keycloak_id,
         lifespan_seconds=LIFESPAN_SECONDS,
         redirect_uri=f"{settings.BASE_URL}{RETURN_PATH}",
     )
-    _record(profile)
-
-
-@transaction.atomic
-def _record(profile: UserProfile) -> None:
-    """One row for each mail that has left; jobs of one profile never run at the same time, so counting is safe."""
-    rows = apps.get_model("notifications", "Notification")._default_manager
-    prefix = f"{TEMPLATE}:{profile.pk}:"
-    number = rows.filter(key__startswith=prefix).count() + 1
-    now = clock.now()
-    rows.create(
-        key=f"{prefix}{number}",
-        template=TEMPLATE,
-        profile=profile,
-        to=profile.email,
-        state="sent",
-        created_at=now,
-        sent_at=now,
-    )
-    audit.record(subject=profile.subject, action="password_mail_sent", after={"mail": f"{prefix}{number}"})
+    with transaction.atomic():
+        for listener in on_sent:
+            listener(profile)

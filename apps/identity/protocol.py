@@ -83,7 +83,7 @@ class Identity(Protocol):
     def session_count(self, keycloak_id: str) -> int:
         """How many sessions the account has now."""
 
-    def send_password_mail(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
+    def send_password_email(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
         """Mail a link, good for `lifespan_seconds`, to set a password; the page leads on to `redirect_uri`.
 
         Returns when the mail has left. NeedsOperator when the account is disabled, has no address or is gone.

@@ -24,6 +24,7 @@ from apps.notifications.models import Notification
 log = structlog.get_logger(__name__)
 
 KIND = "send_notification"
+KEYCLOAK_TEMPLATE = "keycloak_set_password"  # Keycloak writes and sends this one; we only record it
 MAX_LOST_ANSWERS = 2
 NEVER = ".invalid"  # a domain that nobody can have (RFC 2606)
 OVER = (Notification.State.SENT, Notification.State.FAILED)
@@ -74,6 +75,18 @@ def send_again(notification: Notification, *, actor: str) -> None:
         if again.update(state=Notification.State.QUEUED, lost_answers=0, error=""):
             jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
             audit.record(subject=("notification", notification.pk), action="mail_again", actor=actor)
+
+
+@transaction.atomic
+def record_keycloak_email(profile: UserProfile) -> None:
+    """Record the set-password email, which Keycloak has sent itself; its jobs run one at a time for each profile."""
+    prefix, now = f"{KEYCLOAK_TEMPLATE}:{profile.pk}:", clock.now()
+    key = f"{prefix}{Notification.objects.filter(key__startswith=prefix).count() + 1}"
+    state, template = Notification.State.SENT, KEYCLOAK_TEMPLATE
+    Notification.objects.create(
+        key=key, template=template, profile=profile, to=profile.email, state=state, created_at=now, sent_at=now
+    )
+    audit.record(subject=profile.subject, action="password_email_sent", after={"mail": key})
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.identity import passwords
 from apps.instances.models import Seat, SeatWait
+from apps.notifications.mail import KEYCLOAK_TEMPLATE
 from apps.notifications.models import Notification
 
 WAITING, BUSY, DONE, HELD = "waiting", "busy", "done", "held"
@@ -143,5 +144,5 @@ def _apps_ready(profile: UserProfile | None) -> bool:
 
 def _password_mail_sent(profile: UserProfile | None) -> bool:
     return Notification.objects.filter(
-        profile=profile, template=passwords.TEMPLATE, state=Notification.State.SENT
+        profile=profile, template=KEYCLOAK_TEMPLATE, state=Notification.State.SENT
     ).exists()

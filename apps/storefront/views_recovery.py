@@ -13,11 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.access import recovery as access
 from apps.access import settling
 from apps.accounts.models import Signup, UserProfile
-from apps.core import limits
+from apps.core import audit, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
-from apps.identity.passwords import request_password_mail
+from apps.identity.passwords import request_password_email
 from apps.storefront import codes, recovery
 from apps.storefront.views_api import MINUTES, api
 
@@ -109,11 +109,9 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
 def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """Ask Keycloak to mail its own link to set a password; it does so for open accounts only."""
     profile = _proven(request)
-    if not limits.spend("recovery-password", str(profile.pk), limit=3, per=3600):
-        raise BadInput("We have sent several mails already. Please wait an hour.", code="too_many", status=429)
     if profile.access_state not in {AccessState.RECOVERING, AccessState.ACTIVE, AccessState.GRACE}:
         raise BadInput("The account is not open yet. Please try again in a moment.", code="closed", status=409)
-    request_password_mail(profile, reason="asked at recovery")
+    request_password_email(profile, actor=audit.CUSTOMER, reason="on the recovery page")
     return {"sent": True, "message": "A mail with a link to set a password is on its way."}
 
 

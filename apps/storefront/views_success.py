@@ -15,7 +15,7 @@ from apps.access import settling
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.errors import BadInput
-from apps.identity.passwords import request_password_mail
+from apps.identity.passwords import request_password_email
 from apps.storefront import wizard
 from apps.storefront.progress import Progress, progress
 from apps.storefront.views_api import api
@@ -55,14 +55,7 @@ def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, An
         raise BadInput("This browser has no finished signup.", code="no_signup", status=403)
     if profile.keycloak_id is None:
         raise BadInput("Your account is still being made. Please wait a moment.", code="not_yet", status=409)
-    if not limits.spend("resend-password", str(profile.pk), limit=3, per=3600):
-        raise BadInput(
-            "We have sent it several times. Please look into your spam folder, or try again in an hour.",
-            code="too_many",
-            status=429,
-        )
-    request_password_mail(profile, reason="asked for on the success page")
-    audit.record(subject=profile.subject, action="password_mail_requested", actor=audit.CUSTOMER)
+    request_password_email(profile, actor=audit.CUSTOMER, reason="on the success page")
     return {"sent": True, "message": f"The mail is on its way to {signup.email}."}
 
 

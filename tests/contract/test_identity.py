@@ -237,23 +237,23 @@ class TestSessions:
 
 
 class TestMail:
-    """send_password_mail."""
+    """send_password_email."""
 
     def test_it_returns_when_the_mail_has_left(self, identity: Identity, server: Server) -> None:
         user_id, name = server.make(requiredActions=["UPDATE_PASSWORD"])
-        identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+        identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
         (mail,) = server.inbox(f"{name}@")
         assert "1 hour" in mail["text"]
 
     def test_a_disabled_account(self, identity: Identity, server: Server) -> None:
         user_id, _ = server.make(enabled=False)
         with pytest.raises(NeedsOperator, match="disabled"):
-            identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+            identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
     def test_an_account_without_an_address_or_gone(self, identity: Identity, server: Server) -> None:
         for user_id in (server.make(email="")[0], UNKNOWN):
             with pytest.raises(NeedsOperator):
-                identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+                identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
     def test_a_broken_mail_server_is_worth_another_try(self, identity: Identity, server: Server) -> None:
         """F45: the account stays, nothing is said to be sent."""
@@ -261,8 +261,8 @@ class TestMail:
         server.fault("mail_fails")
         try:
             with pytest.raises(RetryLater):
-                identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+                identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
         finally:
             server.fault("ok")
-        identity.send_password_mail(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
+        identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
         assert len(server.inbox(f"{name}@")) == 1

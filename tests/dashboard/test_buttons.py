@@ -36,7 +36,7 @@ def test_a_script_gets_a_message_and_the_mail_is_queued(client_of_nora: Client, 
         "message": "We are sending a mail to nora@example.com. Its link lets you choose a new password."
     }
     assert mails() == [str(nora.pk)]
-    entry = AuditEntry.objects.get(action="password.mail_requested")
+    entry = AuditEntry.objects.get(action="password_email_requested")
     assert (entry.subject_id, entry.actor) == (str(nora.pk), "customer")
 
 

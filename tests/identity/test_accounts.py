@@ -142,7 +142,7 @@ def test_a_deleted_account_is_none_to_read_and_needs_an_operator_to_write(
         lambda: keycloak.update_user(user, enabled=False),
         lambda: keycloak.end_sessions(user),
         lambda: keycloak.join_group(user, "/frontdesk/nextcloud-1"),
-        lambda: keycloak.send_password_mail(user, lifespan_seconds=60, redirect_uri=""),
+        lambda: keycloak.send_password_email(user, lifespan_seconds=60, redirect_uri=""),
     ):
         with pytest.raises(NeedsOperator):
             write()

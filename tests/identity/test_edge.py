@@ -71,7 +71,7 @@ def test_a_read_survives_one_broken_connection_and_a_write_is_not_repeated(
     assert keycloak.session_count(user) == 0
     standin.fault("lost_answer", method="PUT", path="execute-actions-email", times=1)
     with pytest.raises(RetryLater):
-        keycloak.send_password_mail(
+        keycloak.send_password_email(
             user,
             lifespan_seconds=3600,
             redirect_uri="http://localhost:8000/accounts/welcome/",

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.models import AuditEntry, Job
-from apps.identity.passwords import request_password_mail
+from apps.identity.passwords import request_password_email
 from apps.identity.protocol import Identity, NewUser
 from apps.notifications.models import Notification
 from tests.sandbox.keycloak_fixture import Standin
@@ -33,16 +33,16 @@ def make_due() -> None:
 
 
 def test_asking_twice_sends_one_mail_and_records_it(profile: UserProfile, standin: Standin) -> None:
-    request_password_mail(profile, reason="asked")
-    request_password_mail(profile, reason="asked again")
+    request_password_email(profile, reason="asked")
+    request_password_email(profile, reason="asked again")
     jobs.drain()
     (mail,) = standin.inbox(profile.email)
     assert mail["source"] == "keycloak"
     assert mail["links"]
     row = Notification.objects.get()
     assert (row.key, row.state) == (f"keycloak_set_password:{profile.pk}:1", "sent")
-    assert AuditEntry.objects.filter(action="password_mail_sent", subject_id=profile.pk).count() == 1
-    request_password_mail(profile, reason="another day")
+    assert AuditEntry.objects.filter(action="password_email_sent", subject_id=profile.pk).count() == 1
+    request_password_email(profile, reason="another day")
     jobs.drain()
     assert len(standin.inbox(profile.email)) == 2
     assert Notification.objects.count() == 2
@@ -50,7 +50,7 @@ def test_asking_twice_sends_one_mail_and_records_it(profile: UserProfile, standi
 
 def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(profile: UserProfile, standin: Standin) -> None:
     standin.fault("mail_fails")
-    request_password_mail(profile, reason="asked")
+    request_password_email(profile, reason="asked")
     jobs.drain()
     job = Job.objects.get()
     assert (job.state, job.attempts) == ("queued", 1)
@@ -64,7 +64,7 @@ def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(profile: UserP
 
 def test_keycloak_down_parks_the_mail_without_an_attempt(profile: UserProfile, standin: Standin) -> None:
     standin.fault("http_503")
-    request_password_mail(profile, reason="asked")
+    request_password_email(profile, reason="asked")
     jobs.drain()
     job = Job.objects.get()
     assert (job.state, job.attempts, job.parked_on) == ("queued", 0, "keycloak")
@@ -72,7 +72,7 @@ def test_keycloak_down_parks_the_mail_without_an_attempt(profile: UserProfile, s
 
 def test_a_disabled_account_needs_an_operator(profile: UserProfile, keycloak: Identity, standin: Standin) -> None:
     keycloak.update_user(str(profile.keycloak_id), enabled=False)
-    request_password_mail(profile, reason="asked")
+    request_password_email(profile, reason="asked")
     jobs.drain()
     job = Job.objects.get()
     assert job.state == "blocked"
@@ -82,6 +82,6 @@ def test_a_disabled_account_needs_an_operator(profile: UserProfile, keycloak: Id
 
 def test_a_subscriber_without_an_account_needs_an_operator(profile: UserProfile) -> None:
     UserProfile.objects.update(keycloak_id=None)
-    request_password_mail(profile, reason="asked")
+    request_password_email(profile, reason="asked")
     jobs.drain()
     assert Job.objects.get().state == "blocked"

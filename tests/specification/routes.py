@@ -197,7 +197,7 @@ def test_api_post_dashboard_reset_password(world: World) -> None:
     assert "message" in body(logged_in(profile).post("/dashboard/reset-password/"))
     world.work()
     assert len(world.mails(profile)) == before + 1
-    assert AuditEntry.objects.filter(action="password.mail_requested", subject_id=str(profile.pk)).exists()
+    assert AuditEntry.objects.filter(action="password_email_requested", subject_id=str(profile.pk)).exists()
     assert Client().post("/dashboard/reset-password/").status_code == 302
 
 

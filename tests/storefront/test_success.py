@@ -120,7 +120,7 @@ def test_the_password_mail_is_sent_again_three_times_an_hour(world: World, payer
         world.work()
     assert payer.api(RESEND).status_code == 429
     assert world.notifications(profile).count("keycloak_set_password") == 4
-    asked = AuditEntry.objects.filter(action="password_mail_requested", subject_id=str(profile.pk))
+    asked = AuditEntry.objects.filter(action="password_email_requested", subject_id=str(profile.pk))
     assert {entry.actor for entry in asked} == {"customer"}
     assert asked.count() == 3
 

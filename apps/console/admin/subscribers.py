@@ -27,8 +27,9 @@ from apps.console.admin.subscriber_dialogs import (
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action, find
-from apps.core import audit, jobs
+from apps.core import audit
 from apps.core.errors import BadInput
+from apps.identity.passwords import request_password_email
 
 STATE = "access_state__exact"  # the parameter of the tabs
 # Of those on their way out: the dates to see first, and the order. Who goes next is on top; of the expired, who went last.
@@ -38,7 +39,6 @@ ORDERS = {
     "canceled": ("final_expiry_at", "-pk"),
     "expired": ("-final_expiry_at", "-pk"),
 }
-PASSWORD_MAIL = "send_keycloak_password_reset_email"  # noqa: S105  (the name of a kind of job)
 
 
 @admin.register(UserProfile)
@@ -222,13 +222,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         """Ask Keycloak to send its set-your-password mail."""
         if not form.target.keycloak_id:
             raise BadInput("There is no Keycloak account yet. Sync first.")
-        _record(form, "password_mail_requested")
-        jobs.defer(
-            PASSWORD_MAIL,
-            form.target.pk,
-            reason=f"asked by {form.actor}",
-            lane=reconcile.lane(form.target.pk),
-        )
+        request_password_email(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"Keycloak will send {form.target} a mail to set a password."
 
     @dialog_action(

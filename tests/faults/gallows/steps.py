@@ -35,7 +35,7 @@ JOINING: dict[str, tuple[str, str, str]] = {
     "everything is so": ("apps.access.reconcile", "make_so", AFTER),
     "the look is recorded": ("apps.access.outcome", "record_done", AFTER),
     "the look is over": ("kind", "sync_user_post_checkout", AFTER),
-    "the password mail is about to go": ("apps.identity.keycloak", "Keycloak.send_password_mail", BEFORE),
+    "the password mail is about to go": ("apps.identity.keycloak", "Keycloak.send_password_email", BEFORE),
 }
 LEAVING: dict[str, tuple[str, str, str]] = {
     "a look at who leaves begins": ("kind", "reconcile", BEFORE),
