@@ -56,12 +56,15 @@ INSTALLED_APPS = [
     "anymail",
     "apps.core",
     "apps.accounts",
+    "apps.login",
     "apps.catalog",
     "apps.billing",
     "apps.identity",
     "apps.instances",
     "apps.notifications",
     "apps.access",
+    "apps.onboarding",
+    "apps.operations",
     "apps.storefront",
     "apps.dashboard",
     "apps.console",
@@ -80,7 +83,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "apps.accounts.sessions.watch",
+    "apps.login.sessions.watch",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -233,12 +236,12 @@ STAFF_REQUIRED_ACR = text("STAFF_REQUIRED_ACR", "")
 # A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
 KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
 
-AUTHENTICATION_BACKENDS = ["apps.accounts.sessions.KeycloakBackend"]
+AUTHENTICATION_BACKENDS = ["apps.login.sessions.KeycloakBackend"]
 LOGIN_URL = "/accounts/oidc/keycloak/login/"
 LOGIN_REDIRECT_URL = "/dashboard/"
 LOGOUT_REDIRECT_URL = ACCOUNT_LOGOUT_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
-SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.KeycloakAdapter"
+ACCOUNT_ADAPTER = "apps.login.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "apps.login.adapters.KeycloakAdapter"
 SOCIALACCOUNT_ONLY = True
 SOCIALACCOUNT_LOGIN_ON_GET = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False

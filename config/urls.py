@@ -3,10 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from apps.accounts.pages import home
 from apps.billing.intake import webhook
 from apps.core.health import health, live
 from apps.core.metrics import metrics
+from apps.login.error_pages import home
 
 handler400 = "apps.storefront.views_errors.bad_request"
 handler500 = "apps.storefront.views_errors.server_error"
@@ -16,7 +16,7 @@ urlpatterns = [
     path("onboarding/", include("apps.storefront.urls")),
     path("recovery/", include("apps.storefront.urls_recovery")),
     path("dashboard/", include("apps.dashboard.urls")),
-    path("", include("apps.accounts.urls")),
+    path("", include("apps.login.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("health/", health, name="health"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Product
 from apps.core.models import Job
-from apps.storefront import codes
+from apps.onboarding import codes
 from tests.billing.door import SECRET, event, sign
 from tests.dashboard.conftest import person
 from tests.storefront.conftest import no_limits, shop
@@ -218,7 +218,7 @@ def test_a_code_is_good_once(shop: dict[str, Product], no_limits: None) -> None:
     before = rows.look()
     assert visitor.api(VERIFY, **right).status_code == 400
     after = rows.look()
-    assert {name for name in before if before[name] != after[name]} <= {"storefront_onetimecode"}  # a try is counted
+    assert {name for name in before if before[name] != after[name]} <= {"onboarding_onetimecode"}  # a try is counted
 
 
 def test_a_waitlist_entry_sent_again_changes_nothing(shop: dict[str, Product], no_limits: None) -> None:

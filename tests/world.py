@@ -37,9 +37,8 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.test import Client, TestCase
 
-from apps.access import signups, watches
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import backfill, comparison, stripe_client
+from apps.billing import backfill, stripe_client
 from apps.billing.catalogue import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
@@ -48,6 +47,8 @@ from apps.identity import keycloak
 from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
+from apps.onboarding import signups
+from apps.operations import stripe_comparison, sweeps
 from tests.sandbox.keycloak_fixture import Standin, free_port
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
 
@@ -279,10 +280,10 @@ class World:
     def sweep(self) -> None:
         """What minute, quarter of an hour and hour do, then all jobs."""
         with TestCase.captureOnCommitCallbacks(execute=True):
-            watches.sweep("periodic")
+            sweeps.sweep("periodic")
             allocation.tend("periodic")
             backfill.fetch_undelivered("periodic")
-            comparison.compare("periodic")
+            stripe_comparison.compare("periodic")
         self.work()
 
     def fault(self, peer: str, mode: str, **options: Any) -> None:

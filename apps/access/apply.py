@@ -9,7 +9,6 @@ from django.db import transaction
 
 from apps.access import plan as steps
 from apps.access.plan import Step
-from apps.accounts import sessions
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit
@@ -19,6 +18,7 @@ from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
 from apps.instances import allocation
 from apps.instances.models import Instance, Seat
+from apps.login import sessions
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> None:

@@ -1,4 +1,4 @@
-"""The heart: decides what a person should have and makes it so."""
+"""Decides what a subscriber should have, and applies it."""
 
 from typing import override
 
@@ -12,11 +12,7 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import drift, gauges, reconcile, runs, settling, watches
+        from apps.access import reconcile, triggers
 
-        drift.register()
-        gauges.register()
         reconcile.register()
-        runs.register()
-        settling.register()
-        watches.register()
+        triggers.register()

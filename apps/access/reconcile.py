@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from apps.access import facts as known
-from apps.access import outcome
+from apps.access import recording
 from apps.access.apply import apply
 from apps.access.observe import observe
 from apps.access.plan import Step, diff
@@ -102,7 +102,7 @@ def reconcile(profile_id: str) -> None:
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
     generation = profile.desired_generation
     decision = decide(known.facts_of(profile))
-    outcome.record_decision(profile, decision)
+    recording.record_decision(profile, decision)
     if decision.look_again_at:
         jobs.defer(
             KIND,
@@ -115,9 +115,9 @@ def reconcile(profile_id: str) -> None:
     try:
         make_so(profile, decision, done)
     except WorkError:
-        outcome.record_steps(profile, generation, done)
+        recording.record_steps(profile, generation, done)
         raise
-    outcome.record_done(profile, generation, done)
+    recording.record_done(profile, generation, done)
 
 
 def make_so(profile: UserProfile, decision: Decision, done: list[Step]) -> None:

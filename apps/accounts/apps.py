@@ -1,6 +1,4 @@
-"""Who people are here: UserProfile, OIDC login and logout, staff roles."""
-
-from typing import override
+"""Who people are here: UserProfile, Signup, staff roles."""
 
 from django.apps import AppConfig
 
@@ -9,10 +7,3 @@ class AccountsConfig(AppConfig):
     """Django's handle on the app."""
 
     name = "apps.accounts"
-
-    @override
-    def ready(self) -> None:
-        from apps.accounts import sessions
-        from apps.core import jobs
-
-        jobs.register("prune_sessions", sessions.prune, every=3600)

@@ -1,16 +1,13 @@
 """People: UserProfile, the key of everything, and Signup, one run through the wizard."""
 
-import datetime as dt
 import uuid
 from typing import Any, ClassVar, override
 
 from django.contrib.auth.models import User
-from django.contrib.postgres.fields import ArrayField
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
-from apps.core import clock
 from apps.core.states import LABELS, AccessState
 
 
@@ -151,78 +148,3 @@ class Signup(models.Model):
     @override
     def __str__(self) -> str:
         return f"signup {self.id}"
-
-
-class MassLoss(models.Model):
-    """A sweep that would take access from too many at once, and what staff said to it. Written by mass.py alone."""
-
-    class State(models.TextChoices):
-        """`gathering` while a walk still counts; the others are about a question that was put to staff."""
-
-        GATHERING = "gathering", "Being counted"
-        ASKING = "asking", "Waits for staff"
-        CONFIRMED = "confirmed", "Confirmed"
-        GONE = "gone", "No longer so"
-
-    sweep = models.CharField(max_length=64, help_text="The kind of job that stopped.")
-    scope = models.CharField(max_length=64, blank=True, help_text="Which one, of a kind that runs for many things.")
-    state = models.CharField(max_length=10, choices=State, default=State.GATHERING)
-    who = ArrayField(models.BigIntegerField(), default=list, help_text="The subscribers who would lose access.")
-    subscribers = models.PositiveIntegerField(default=0, help_text="How many had access when it was asked.")
-    job_key = models.CharField(max_length=200, blank=True, help_text="The job that goes on once it is confirmed.")
-    asked_at = models.DateTimeField()
-    seen_at = models.DateTimeField(help_text="When the sweep found it last.")
-    decided_at = models.DateTimeField(null=True, blank=True)
-    decided_by = models.CharField(max_length=150, blank=True)
-    reason = models.CharField(max_length=300, blank=True)
-    until = models.DateTimeField(null=True, blank=True, help_text="A confirmation holds until then.")
-    done_at = models.DateTimeField(null=True, blank=True, help_text="When what was confirmed was asked for.")
-
-    class Meta:
-        verbose_name = "mass loss of access"
-        verbose_name_plural = "mass losses of access"
-        constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(
-                fields=["sweep", "scope", "state"],
-                condition=Q(state__in=["gathering", "asking"]),
-                name="mass_loss_one_open_per_sweep",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state="confirmed") | (~Q(reason="") & ~Q(decided_by="") & Q(until__isnull=False)),
-                name="mass_loss_confirmed_by_somebody",
-            ),
-        ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["sweep", "scope", "-id"], name="mass_loss_sweep")]
-
-    @override
-    def __str__(self) -> str:
-        return f"mass loss {self.pk}"
-
-
-class UsedLogoutToken(models.Model):
-    """A logout token of Keycloak's back channel that has been used; its `jti` works once."""
-
-    KEPT = dt.timedelta(days=1)  # far beyond the minutes in which a token is taken
-
-    jti = models.CharField(max_length=255, unique=True)
-    used_at = models.DateTimeField(db_index=True)
-
-    @override
-    def __str__(self) -> str:
-        return self.jti
-
-    @classmethod
-    def use(cls, jti: str) -> bool:
-        """Note the use of `jti`; False when it was used before."""
-        now = clock.now()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO accounts_usedlogouttoken (jti, used_at) VALUES (%s, %s) ON CONFLICT (jti) DO NOTHING",
-                [jti, now],
-            )
-            return bool(cursor.rowcount)
-
-    @classmethod
-    def prune(cls) -> None:
-        """Forget tokens that have long run out."""
-        cls.objects.filter(used_at__lt=clock.now() - cls.KEPT).delete()

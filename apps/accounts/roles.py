@@ -8,12 +8,14 @@ from django.db.models import Q
 
 READABLE_APPS = (
     "accounts",
+    "login",
     "catalog",
     "billing",
     "instances",
     "notifications",
     "access",
-    "storefront",
+    "onboarding",
+    "operations",
     "core",
     "djstripe",
 )

@@ -16,7 +16,7 @@ class BillingConfig(AppConfig):
         import stripe
         from djstripe.models import Account, Product
 
-        from apps.billing import backfill, comparison, events, mirror
+        from apps.billing import backfill, events, mirror
         from apps.billing.stripe_client import TIMEOUT
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
@@ -33,7 +33,6 @@ class BillingConfig(AppConfig):
         events.register()
         mirror.register()
         backfill.register()
-        comparison.register()
 
 
 def _account_id() -> str:

@@ -1,42 +1,33 @@
-"""What changed at Stripe without any event: every hour its list of subscriptions is compared with our typed rows.
+"""Stripe's list of subscriptions, compared with our typed rows: finds what changed at Stripe without any event.
 
-Whoever differs, either way, is mirrored anew. The list is walked in slices of `PAGES` pages, newest subscription first, each
-slice a job of its own that names the next: cost and memory of a job stay the same however many subscribe, and a killed
-slice is done again by itself. A list that would take access from many is doubted, not believed: who would lose is mirrored
-last, when the whole list was seen, and only if they are few or staff have confirmed it (accounts/mass.py).
+Reads only. The list is read in slices of `PAGES` pages, newest subscription first, so that cost and memory stay the same
+however many subscribe. Who is mirrored because of it, and when, is decided in operations/stripe_comparison.py.
 """
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
-from apps.accounts import mass
-from apps.accounts.models import UserProfile
-from apps.billing import mirror
 from apps.billing.models import Subscription
 from apps.billing.stripe_client import calling_stripe
-from apps.core import jobs
-from apps.core.models import Job
 
-KIND = "compare_subscriptions"
-HOUR = 3600
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 GIVES_ACCESS = frozenset({"active", "trialing"})
 MAY_GIVE_ACCESS = GIVES_ACCESS | {"past_due"}
 
 
 @dataclass(frozen=True)
-class Place:
+class Cursor:
     """How far the walk is: after which subscription, made when (Unix seconds)."""
 
     after: str = ""
     created: int = 0
 
     @classmethod
-    def read(cls, key: str) -> "Place":
-        """The place a job's key names; any other key is the beginning."""
+    def read(cls, key: str) -> "Cursor":
+        """The cursor a job's key names; any other key is the beginning."""
         after, _, created = key.partition(":")
         return cls(after, int(created)) if created else cls()
 
@@ -45,50 +36,31 @@ class Place:
         return f"{self.after}:{self.created}"
 
 
-def register() -> None:
-    """Make the periodic job kind known."""
-    jobs.register(KIND, compare, needs=("stripe",), every=HOUR)
+@dataclass(frozen=True)
+class Slice:
+    """What one slice of the list says: customers that differ, those of them who would lose access, and where it goes on."""
+
+    differing: frozenset[str]
+    losing: frozenset[str]
+    following: Cursor | None
 
 
-def compare(key: str) -> None:
-    """Compare one slice of Stripe's list with ours, mirror the customers that differ, and ask for the next slice.
-
-    Raises NeedsOperator when the walk would take access from more than max(20, 5 %): then the list is to be doubted.
-    """
-    place = Place.read(key)
-    if not place.after:
-        if _under_way():
-            return
-        mass.begin(KIND)
-    listed, more = _slice(place)
+def compare_slice(cursor: Cursor) -> Slice:
+    """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`."""
+    listed, more = _slice(cursor)
     theirs = {one["id"]: _fingerprint(one) | {"customer": one["customer"]} for one in listed}
-    ours = _rows(place, listed, more)
+    ours = _rows(cursor, listed, more)
     differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}
     differing |= {row.customer_id for key, row in ours.items() if key not in theirs and row.status != "canceled"}
     losing = {row.customer_id for row in ours.values() if _loses_access(row, theirs.get(row.stripe_id))}
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=differing - losing))
-    who = UserProfile.objects.filter(stripe_customer_id__in=losing, access_state__in=mass.HAS_ACCESS)
-    mass.gather(KIND, who.values_list("pk", flat=True))
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=losing).exclude(access_state__in=mass.HAS_ACCESS))
-    if more:
-        jobs.defer(KIND, Place(listed[-1]["id"], listed[-1]["created"]).key(), reason="the next slice")
-    else:
-        _mirror(UserProfile.objects.filter(pk__in=mass.judge(KIND, job_key=key)))
+    following = Cursor(listed[-1]["id"], listed[-1]["created"]) if more else None
+    return Slice(frozenset(differing), frozenset(losing), following)
 
 
-def _mirror(people: QuerySet[UserProfile]) -> None:
-    for customer in people.order_by("pk").values_list("stripe_customer_id", flat=True):
-        mirror.mirror_later(str(customer), reason="differs from Stripe's list")
-
-
-def _under_way() -> bool:
-    return Job.objects.filter(kind=KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING], key__contains=":").exists()
-
-
-def _slice(place: Place) -> tuple[list[Any], bool]:
+def _slice(cursor: Cursor) -> tuple[list[Any], bool]:
     """The next subscriptions of Stripe's list, and whether there are more behind them."""
     listed: list[Any] = []
-    after, more = place.after, True
+    after, more = cursor.after, True
     with calling_stripe() as client:
         for _ in range(PAGES):
             page = client.v1.subscriptions.list(
@@ -102,11 +74,11 @@ def _slice(place: Place) -> tuple[list[Any], bool]:
     return listed, more
 
 
-def _rows(place: Place, listed: list[Any], more: bool) -> dict[str, Subscription]:
+def _rows(cursor: Cursor, listed: list[Any], more: bool) -> dict[str, Subscription]:
     """Our rows of the slice: those it names, and those of its span of time, which it ought to name."""
     span = Q()
-    if place.after:
-        span &= Q(stripe_created_at__lt=_moment(place.created))
+    if cursor.after:
+        span &= Q(stripe_created_at__lt=_moment(cursor.created))
     if more:
         span &= Q(stripe_created_at__gt=_moment(listed[-1]["created"]))
     rows = Subscription.objects.filter(span | Q(stripe_id__in=[one["id"] for one in listed])) if span else None

@@ -14,7 +14,6 @@ from django.db import connection
 from django.db.models import Count
 from django.http import HttpRequest
 
-from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.console import tiles, timeline
 from apps.console.bars import Bar
@@ -22,6 +21,7 @@ from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.core.states import LABELS
 from apps.instances.capacity import board
+from apps.operations import safeguard
 
 COUNTED = (
     "queued", "running", "blocked", "dead", "due_since", "events", "events_since", "waits", "waits_since",
@@ -48,7 +48,7 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster'),
        (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency),
        (SELECT json_agg(json_build_object('id', id, 'sweep', sweep, 'losing', cardinality(who), 'subscribers', subscribers,
-               'asked_at', asked_at))::text FROM accounts_massloss WHERE state = 'asking')
+               'asked_at', asked_at))::text FROM operations_massloss WHERE state = 'asking')
 """
 
 
@@ -184,7 +184,9 @@ def read() -> Numbers:
         for row in json.loads(counts["down"] or "[]")
     ]
     losses = [
-        Loss(**row | {"asked_at": dt.datetime.fromisoformat(row["asked_at"]), "sweep": mass.words_of(row["sweep"])})
+        Loss(
+            **row | {"asked_at": dt.datetime.fromisoformat(row["asked_at"]), "sweep": safeguard.words_of(row["sweep"])}
+        )
         for row in json.loads(counts["losses"] or "[]")
     ]
     stuck = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).order_by("-id")

@@ -9,11 +9,10 @@ from django.core.paginator import Page
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from apps.access import runs
-from apps.access.models import SyncResult, SyncRun
-from apps.accounts.models import MassLoss
 from apps.console.base import BoundedPaginator
 from apps.core.models import Job
+from apps.operations import sync_runs
+from apps.operations.models import MassLoss, SyncResult, SyncRun
 
 ROWS = 50
 SHOWN = (
@@ -52,7 +51,7 @@ class RunPage:
     """Everything on the page that moves. `here` is its own address, with what was chosen."""
 
     run: SyncRun
-    progress: runs.Progress
+    progress: sync_runs.Progress
     tabs: tuple[Tab, ...]
     shown: str
     rows: tuple[Row, ...]
@@ -77,14 +76,14 @@ def page(run: SyncRun, asked: Any) -> RunPage:
     shown = str(asked.get("show", ""))
     if shown not in dict(SHOWN):
         shown = ""
-    found = runs.progress(run)
+    found = sync_runs.progress(run)
     rows = BoundedPaginator(_chosen(run, shown), ROWS).get_page(asked.get("p"))
     results = list(rows.object_list)
-    looks = runs.looks_of(results)
-    loss = MassLoss.objects.filter(sweep=runs.KIND, scope=str(run.pk), state="asking").defer("who").first()
+    looks = sync_runs.looks_of(results)
+    loss = MassLoss.objects.filter(sweep=sync_runs.KIND, scope=str(run.pk), state="asking").defer("who").first()
     counts = {"": run.total, "failed": found.failed, "waiting": found.waiting + found.held_back}
     counts |= {"changed": found.changed, "same": found.same}
-    address = reverse("admin:access_syncrun_change", args=[run.pk])
+    address = reverse("admin:operations_syncrun_change", args=[run.pk])
     return RunPage(
         run=run,
         progress=found,
@@ -92,23 +91,23 @@ def page(run: SyncRun, asked: Any) -> RunPage:
         shown=shown,
         rows=tuple(_row(one, looks.get(one.profile_id), found) for one in results),
         page=rows,
-        here=f"{reverse('admin:access_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
+        here=f"{reverse('admin:operations_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
         loss=loss,
-        stuck=Job.objects.filter(kind=runs.KIND, key=str(run.pk), state="dead").first(),
+        stuck=Job.objects.filter(kind=sync_runs.KIND, key=str(run.pk), state="dead").first(),
     )
 
 
 def _chosen(run: SyncRun, shown: str) -> QuerySet[SyncResult]:
     if shown == "failed":
-        found = runs.failed(run)
+        found = sync_runs.failed(run)
     elif shown == "waiting":
-        found = run.results.filter(outcome="waiting").exclude(pk__in=runs.failed(run).values("pk"))
+        found = run.results.filter(outcome="waiting").exclude(pk__in=sync_runs.failed(run).values("pk"))
     else:
         found = run.results.filter(outcome=shown) if shown else run.results.all()
     return found.select_related("profile__user").order_by("pk")
 
 
-def _row(result: SyncResult, look: Job | None, found: runs.Progress) -> Row:
+def _row(result: SyncResult, look: Job | None, found: sync_runs.Progress) -> Row:
     if result.outcome != SyncResult.Outcome.WAITING:
         return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
     if result.generation is None:

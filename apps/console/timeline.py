@@ -22,9 +22,9 @@ SUBJECTS = {
     "seat": ("instances.Seat", "seat"),
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
-    "syncrun": ("access.SyncRun", "sync run"),
-    "massloss": ("accounts.MassLoss", "mass guard"),
-    "waitlist": ("storefront.WaitlistEntry", "waitlist entry"),
+    "syncrun": ("operations.SyncRun", "sync run"),
+    "massloss": ("operations.MassLoss", "mass guard"),
+    "waitlist": ("onboarding.WaitlistEntry", "waitlist entry"),
     "realm": ("", "realm"),
 }
 LONGEST = 120

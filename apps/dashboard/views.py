@@ -11,15 +11,15 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.accounts import pages
 from apps.accounts.models import UserProfile
-from apps.accounts.sessions import profile_of
 from apps.billing.portal import open_portal
 from apps.core import audit, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import read_json
 from apps.dashboard import overview
 from apps.identity.passwords import request_password_email
+from apps.login import error_pages
+from apps.login.sessions import profile_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """The subscriber's overview. Staff who are no subscribers go to the console."""
     profile = profile_of(request.user)
     if profile is None:
-        return redirect("admin:index") if request.user.is_staff else pages.no_account(request)
+        return redirect("admin:index") if request.user.is_staff else error_pages.no_account(request)
     return render(request, "dashboard/overview.html", {"profile": profile, "overview": overview.of(profile)})
 
 

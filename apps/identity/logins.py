@@ -14,11 +14,12 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.functions import Now
 
-from apps.accounts import sessions, staff
+from apps.accounts import staff
 from apps.accounts.roles import ROLES
 from apps.core import audit
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
+from apps.login import sessions
 
 KIND = "check_logins"
 EVERY_SECONDS = 30

@@ -14,7 +14,6 @@ import requests
 from django.conf import settings
 from keycloak import KeycloakAdmin
 
-from apps.accounts.oidc import TIMEOUT_SECONDS
 from apps.core import clock
 from apps.core.errors import DependencyDown
 from apps.identity import edge
@@ -22,6 +21,7 @@ from apps.identity.checks import groups
 from apps.identity.checks.snapshot import ADMIN_CLIENT, Bearer, House, Row, Snapshot
 from apps.identity.connection import READ_SECONDS, account
 from apps.identity.groups import find
+from apps.login.oidc import TIMEOUT_SECONDS
 
 SHOW_GROUPS = frozenset({"view-users", "manage-users", "query-groups"})
 REFUSED = (400, 401, 403, 404)

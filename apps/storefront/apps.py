@@ -13,7 +13,6 @@ class StorefrontConfig(AppConfig):
     @override
     def ready(self) -> None:
         """Make the app's jobs known."""
-        from apps.storefront import housekeeping, recovery
+        from apps.storefront import recovery_session
 
-        housekeeping.register()
-        recovery.register()
+        recovery_session.register()

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
 from apps.core.errors import BadInput
-from apps.storefront import basket, names, wizard
+from apps.onboarding import names
+from apps.storefront import basket, wizard
 from apps.storefront.basket import Shop
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])

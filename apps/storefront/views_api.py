@@ -17,15 +17,15 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 
-from apps.access import signups
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, json_api, text_field
 from apps.notifications.mail import notify_secret
-from apps.storefront import codes, names, wizard
+from apps.onboarding import codes, names, signups
+from apps.onboarding.models import OneTimeCode
+from apps.storefront import wizard
 from apps.storefront.basket import Shop
-from apps.storefront.models import OneTimeCode
 
 log = structlog.get_logger(__name__)
 

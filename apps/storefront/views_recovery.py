@@ -1,6 +1,6 @@
 """Recovery: for people who cannot get in. A code by mail, then where they stand and the way to pay; never a login.
 
-Before the code is right no answer tells anything about anybody; see recovery.py for what a proven mailbox opens.
+Before the code is right no answer tells anything about anybody; see recovery_session.py for what a proven mailbox opens.
 """
 
 from typing import Any
@@ -10,15 +10,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.access import recovery as access
-from apps.access import settling
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
-from apps.storefront import codes, recovery
+from apps.onboarding import checkout_result, codes
+from apps.onboarding import recovery as access
+from apps.storefront import recovery_session
 from apps.storefront.views_api import MINUTES, api
 
 log = structlog.get_logger(__name__)
@@ -29,19 +29,19 @@ LOOK_SECONDS = 10  # how often one payment may be looked at from here
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Ask for the address and the code; who has proven it sees where they stand and what to do."""
-    profile = recovery.proven(request)
+    profile = recovery_session.proven(request)
     if profile is None:
         return render(request, "storefront/recovery.html", {"ways": access.Way})
     if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
         _look_again(profile)
-    context = {"found": recovery.view(profile), "profile": profile, "back": "session_id" in request.GET}
+    context = {"found": recovery_session.view(profile), "profile": profile, "back": "session_id" in request.GET}
     return render(request, "storefront/recovery_account.html", context)
 
 
 @require_safe
 def state(request: HttpRequest) -> HttpResponse:
     """Whether the account is open again, for the page to ask after a payment."""
-    profile = recovery.proven(request)
+    profile = recovery_session.proven(request)
     if profile is None:
         error = {"message": "This recovery has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
         return JsonResponse({"error": error}, status=404)
@@ -54,32 +54,32 @@ def state(request: HttpRequest) -> HttpResponse:
 @api("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Mail a code to the address, or a friendly no: the answer, its time and its cost are the same."""
-    address = recovery.address_of(text_field(body, "email", limit=254))
-    codes.allow_sending(purpose=recovery.RECOVERY, address=address, client=client_address(request))
+    address = recovery_session.address_of(text_field(body, "email", limit=254))
+    codes.allow_sending(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
-    recovery.send_code(address=address, session=request.session.session_key or "")
+    recovery_session.send_code(address=address, session=request.session.session_key or "")
     return {"sent": True, "minutes": MINUTES}
 
 
 @api("email", "code")
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Prove the mailbox with the code; re-enables the account, without its apps, where the policy allows it."""
-    address = recovery.address_of(text_field(body, "email", limit=254))
+    address = recovery_session.address_of(text_field(body, "email", limit=254))
     code = "".join(text_field(body, "code", limit=20).split())
     if not request.session.session_key:
         request.session.create()
     codes.allow_trying(
-        purpose=recovery.RECOVERY, session=request.session.session_key or "", client=client_address(request)
+        purpose=recovery_session.RECOVERY, session=request.session.session_key or "", client=client_address(request)
     )
-    profile = recovery.prove(request, address=address, code=code)
+    profile = recovery_session.prove(request, address=address, code=code)
     if profile is None:
         raise BadInput(
             "This code is not right, or it is no longer valid. You can ask for a new one.",
             field="code",
             code="wrong_code",
         )
-    found = recovery.view(profile)
+    found = recovery_session.view(profile)
     return {
         "proven": True,
         "state": found.standing.state.value,
@@ -118,22 +118,22 @@ def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]
 @require_POST
 def begin_anew(request: HttpRequest) -> HttpResponse:
     """To the wizard, for somebody whose place was given up."""
-    profile = recovery.proven(request)
+    profile = recovery_session.proven(request)
     if profile is None or access.standing(profile).way != access.Way.BEGIN_ANEW:
         return redirect("recovery")
-    recovery.begin_anew(request, profile)
+    recovery_session.begin_anew(request, profile)
     return redirect("onboarding-plan")
 
 
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
     """End the recovery session, to begin with another address."""
-    recovery.forget(request)
+    recovery_session.forget(request)
     return redirect("recovery")
 
 
 def _proven(request: HttpRequest) -> UserProfile:
-    profile = recovery.proven(request)
+    profile = recovery_session.proven(request)
     if profile is None:
         raise BadInput("This recovery has ended. Please ask for a new code.", code="no_recovery", status=403)
     return profile
@@ -143,4 +143,4 @@ def _look_again(profile: UserProfile) -> None:
     """Have the open payment of this person looked at, at most every ten seconds."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).first()
     if signup is not None and limits.spend("recovery-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        settling.settle_later(signup)
+        checkout_result.settle_later(signup)

@@ -11,13 +11,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from apps.access import settling
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.errors import BadInput
 from apps.identity.passwords import request_password_email
+from apps.onboarding import checkout_result
+from apps.onboarding.progress import Progress, progress
 from apps.storefront import wizard
-from apps.storefront.progress import Progress, progress
 from apps.storefront.views_api import api
 
 LOOK_SECONDS = 10  # how often one signup may have its Checkout session looked at from here
@@ -71,7 +71,7 @@ def _own(request: HttpRequest) -> Signup | None:
 def _look_again(signup: Signup) -> None:
     """While the payment is unconfirmed, have the Checkout session looked at, in case no webhook comes."""
     if signup.state == Signup.State.CHECKOUT and limits.spend("signup-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        settling.settle_later(signup)
+        checkout_result.settle_later(signup)
 
 
 def _json(state: Progress) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.access import invitations
 from apps.accounts.models import Signup
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
-from apps.storefront import waitlist, wizard
-from apps.storefront.models import WaitlistEntry
+from apps.onboarding import invitations, waitlist
+from apps.onboarding.models import WaitlistEntry
+from apps.storefront import wizard
 from apps.storefront.views_api import api
 
 State = WaitlistEntry.State

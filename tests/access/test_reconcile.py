@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from apps.access import overrides, reconcile, watches
+from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance
+from apps.operations import sweeps
 from tests.access.people import DAY, closed, late, look, open_for
 from tests.world import World
 
@@ -224,7 +225,7 @@ def test_the_sweep_finds_who_waits_without_a_job(world: World) -> None:
     Job.objects.filter(kind__in=["sync_user_post_checkout", "reconcile"]).delete()
     dana.refresh_from_db()
     assert dana.pending_since is not None
-    watches.sweep("periodic")
+    sweeps.sweep("periodic")
     world.work()
     assert open_for(world.state(dana))
 
@@ -235,6 +236,6 @@ def test_the_sweep_finds_whose_time_has_come_without_a_job(world: World) -> None
     world.deliver()
     Job.objects.filter(state="queued").delete()
     world.pass_time(days=31)
-    watches.sweep("periodic")
+    sweeps.sweep("periodic")
     world.work()
     assert world.state(dana).access == "expired"

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from apps.accounts import mass
-from apps.accounts.models import MassLoss, UserProfile
+from apps.accounts.models import UserProfile
 from apps.billing import backfill, comparison
 from apps.billing.models import InboundEvent, Subscription
 from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
+from apps.operations import safeguard, stripe_comparison
+from apps.operations.models import MassLoss
 from tests.world import World
 
 DAY = 86_400
@@ -133,7 +134,7 @@ def test_however_many_subscribe_slice_after_slice_is_compared(
 def test_a_loss_spread_over_the_slices_is_seen_as_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "PAGE", 1)
     monkeypatch.setattr(comparison, "PAGES", 1)
-    monkeypatch.setattr(mass, "FLOOR", 2)
+    monkeypatch.setattr(safeguard, "FLOOR", 2)
     assert mass_loss(world) == ["active"] * 4
     (sentence,) = world.jobs("blocked")
     assert "would take access from 4 of 4" in sentence
@@ -175,21 +176,21 @@ def mass_loss(world: World) -> list[str]:
 
 def test_a_comparison_that_would_shut_out_many_stops_and_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F46."""
-    monkeypatch.setattr(mass, "FLOOR", 3)
+    monkeypatch.setattr(safeguard, "FLOOR", 3)
     assert mass_loss(world) == ["active"] * 4
     (sentence,) = world.jobs("blocked")
     assert "would take access from 4 of 4 subscribers" in sentence
 
 
 def test_a_comparison_that_shuts_out_few_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 4)
+    monkeypatch.setattr(safeguard, "FLOOR", 4)
     assert set(mass_loss(world)) == {"canceled"}
 
 
 @pytest.mark.mutant
 def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 0)
-    monkeypatch.setattr(mass, "too_many", lambda *_: False)
+    monkeypatch.setattr(safeguard, "FLOOR", 0)
+    monkeypatch.setattr(safeguard, "too_many", lambda *_: False)
     assert set(mass_loss(world)) == {"canceled"}
 
 
@@ -197,14 +198,14 @@ def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch:
 def test_a_loss_that_staff_confirm_is_carried_out_at_once_and_for_those_alone(
     world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 1)
+    monkeypatch.setattr(safeguard, "FLOOR", 1)
     monkeypatch.setattr(comparison, "PAGE", size)
     monkeypatch.setattr(comparison, "PAGES", 1)
     assert mass_loss(world) == ["active"] * 4
     asked = MassLoss.objects.get()
     assert (asked.state, asked.sweep, len(asked.who), asked.subscribers) == ("asking", "compare_subscriptions", 4, 4)
     eva = world.subscriber("eva")
-    mass.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
+    safeguard.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
     world.work()
     assert {world.state(one).access for one in UserProfile.objects.filter(pk__in=asked.who)} == {"canceled"}
     assert world.state(eva).access == "active"
@@ -213,18 +214,18 @@ def test_a_loss_that_staff_confirm_is_carried_out_at_once_and_for_those_alone(
 
 
 def test_a_confirmation_is_for_those_people_and_for_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 1)
+    monkeypatch.setattr(safeguard, "FLOOR", 1)
     mass_loss(world)
     people = list(UserProfile.objects.order_by("pk"))
     asked = MassLoss.objects.get()
     MassLoss.objects.update(who=[one.pk for one in people[:3]])
     with pytest.raises(BadInput, match="There are 3 of them now"):
-        mass.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
-    mass.confirm(asked, expected=3, actor="staff:ada", reason="the shop was closed")
+        safeguard.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
+    safeguard.confirm(asked, expected=3, actor="staff:ada", reason="the shop was closed")
     world.work()
     assert {world.state(one).access for one in people} == {"active"}  # a fourth would have lost it too
     assert list(MassLoss.objects.order_by("pk").values_list("state", flat=True)) == ["confirmed", "asking"]
-    mass.confirm(MassLoss.objects.latest("pk"), expected=4, actor="staff:ada", reason="the shop was closed")
+    safeguard.confirm(MassLoss.objects.latest("pk"), expected=4, actor="staff:ada", reason="the shop was closed")
     MassLoss.objects.update(until=clock.now())
     world.work()
     assert {world.state(one).access for one in people} == {"active"}  # a day later it is asked again
@@ -236,7 +237,7 @@ def test_retrying_without_a_confirmation_takes_nothing_from_anybody(
     """Neither by the end of the walk alone, nor by a second walk."""
     monkeypatch.setattr(comparison, "PAGE", 1)
     monkeypatch.setattr(comparison, "PAGES", 1)
-    monkeypatch.setattr(mass, "FLOOR", 2)
+    monkeypatch.setattr(safeguard, "FLOOR", 2)
     mass_loss(world)
     jobs.retry(Job.objects.get(state="blocked"), actor="staff:ada")
     world.work()
@@ -250,13 +251,13 @@ def test_a_confirmation_of_long_ago_means_nobody(world: World) -> None:
     dana = world.subscriber("dana")
     now = clock.now()
     old: dict[str, Any] = {"asked_at": now, "seen_at": now, "decided_by": "staff:ada", "reason": "long ago"}
-    MassLoss.objects.create(sweep=comparison.KIND, state="confirmed", who=[dana.pk], until=now, **old)
-    mass.gather(comparison.KIND, [])
-    assert mass.judge(comparison.KIND, job_key="periodic") == []
+    MassLoss.objects.create(sweep=stripe_comparison.KIND, state="confirmed", who=[dana.pk], until=now, **old)
+    safeguard.gather(stripe_comparison.KIND, [])
+    assert safeguard.judge(stripe_comparison.KIND, job_key="periodic") == []
 
 
 def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 1)
+    monkeypatch.setattr(safeguard, "FLOOR", 1)
     people = [world.subscriber(name) for name in ("ann", "bob")]
     world.fault("stripe", "empty_list", path="/v1/subscriptions")
     run(world, "compare_subscriptions")
@@ -266,11 +267,11 @@ def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeyp
     assert MassLoss.objects.get().state == "gone"
     assert {world.state(one).access for one in people} == {"active"}
     with pytest.raises(BadInput, match="not asked any more"):
-        mass.confirm(MassLoss.objects.get(), expected=2, actor="staff:ada", reason="the shop was closed")
+        safeguard.confirm(MassLoss.objects.get(), expected=2, actor="staff:ada", reason="the shop was closed")
 
 
 def test_an_empty_list_of_subscriptions_shuts_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mass, "FLOOR", 1)
+    monkeypatch.setattr(safeguard, "FLOOR", 1)
     people = [world.subscriber(name) for name in ("ann", "bob")]
     world.fault("stripe", "empty_list", path="/v1/subscriptions")
     run(world, "compare_subscriptions")

@@ -2,8 +2,8 @@
 
 from urllib.parse import parse_qsl
 
-from apps.access import signups
 from apps.billing.portal import open_portal
+from apps.onboarding import signups
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
 

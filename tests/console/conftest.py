@@ -10,8 +10,8 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from apps.access.models import AccessOverride, Drift, SyncResult, SyncRun
-from apps.accounts.models import MassLoss, Signup, UserProfile
+from apps.access.models import AccessOverride
+from apps.accounts.models import Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -20,6 +20,7 @@ from apps.core import audit, clock
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
+from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -154,7 +155,7 @@ def _person(made: World, index: int) -> None:
         created_at=now,
         basket={"plan": 1},
     )
-    apps.get_model("storefront", "WaitlistEntry").objects.create(
+    apps.get_model("onboarding", "WaitlistEntry").objects.create(
         email=f"wait-{index}@example.com", product=made.cloud, created_at=now
     )
     made.overrides.append(

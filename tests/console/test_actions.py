@@ -11,9 +11,8 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from apps.access import runs
-from apps.access.models import AccessOverride, Drift, SyncResult, SyncRun
-from apps.accounts.models import MassLoss, UserProfile
+from apps.access.models import AccessOverride
+from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
@@ -21,6 +20,8 @@ from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
+from apps.operations import sync_runs
+from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.test_pages import fingerprint
 
@@ -61,7 +62,7 @@ def drifting(world: World) -> Any:
 
 
 def waiting(_world: World) -> Any:
-    entries = apps.get_model("storefront", "WaitlistEntry")._default_manager
+    entries = apps.get_model("onboarding", "WaitlistEntry")._default_manager
     entries.filter(email="wait-0@example.com").update(confirmed_at=clock.now())
     return entries.get(email="wait-0@example.com")
 
@@ -151,15 +152,15 @@ CASES = [
     Case(SUBSCRIBER, "close_window", "support", let_in),
     Case(SUBSCRIBER, "keep_place", "support", canceled, lambda _world: {"until": "2999-01-01"}),
     Case("access_accessoverride", "lift", "operator", lambda world: world.overrides[0]),
-    Case("access_drift", "mend", "support", drifting),
-    Case("access_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
-    Case("access_drift", "compare_now", "support", lambda _world: None, subject="job"),
-    Case("access_drift", "sync_differing", "operator", lambda _world: None, subject="syncrun"),
-    Case("access_drift", "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
+    Case("operations_drift", "mend", "support", drifting),
+    Case("operations_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
+    Case("operations_drift", "compare_now", "support", lambda _world: None, subject="job"),
+    Case("operations_drift", "sync_differing", "operator", lambda _world: None, subject="syncrun"),
+    Case("operations_drift", "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
     Case(SUBSCRIBER, "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
-    Case("access_syncrun", "run_again", "support", failed_run, subject="syncrun"),
-    Case("accounts_massloss", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "massloss"),
-    Case("storefront_waitlistentry", "invite", "operator", waiting, subject="waitlist"),
+    Case("operations_syncrun", "run_again", "support", failed_run, subject="syncrun"),
+    Case("operations_massloss", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "massloss"),
+    Case("onboarding_waitlistentry", "invite", "operator", waiting, subject="waitlist"),
     Case("instances_seat", "move", "operator", lambda world: world.seats[0], move_data),
     Case("instances_seat", "release", "operator", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
@@ -296,7 +297,7 @@ def _compared(_world: World) -> None:
 def _run_of(count: int) -> Callable[[World], None]:
     def check(_world: World) -> None:
         run = SyncRun.objects.latest("pk")
-        runs.carry_out(str(run.pk))
+        sync_runs.carry_out(str(run.pk))
         looks = Job.objects.filter(kind="reconcile", state="queued").values_list("key", flat=True)
         assert {int(key) for key in looks} == set(run.results.values_list("profile_id", flat=True))
         assert run.results.count() == len(looks) == count

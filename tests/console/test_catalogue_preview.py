@@ -13,8 +13,8 @@ from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core.models import AuditEntry, Job
-from tests.access.test_effect import sell
 from tests.console.catalogue_pages import REASON, confirm, page_of, save, shown
+from tests.operations.test_impact import sell
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]

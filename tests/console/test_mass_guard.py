@@ -9,14 +9,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.access import watches
-from apps.accounts.models import MassLoss, UserProfile
+from apps.accounts.models import UserProfile
 from apps.console import dashboard
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry
-from tests.access.test_mass import late
-from tests.access.test_runs import stopped_run
+from apps.operations import sweeps
+from apps.operations.models import MassLoss
 from tests.console.desk import dialog, done, send
+from tests.operations.test_safeguard import late
+from tests.operations.test_sync_runs import stopped_run
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
@@ -30,7 +31,7 @@ def question(settings: Any) -> MassLoss:
     late(30)
     settings.PAYMENT_GRACE_DAYS = 0
     with pytest.raises(NeedsOperator):
-        watches.look_at_everybody("periodic")
+        sweeps.look_at_everybody("periodic")
     dashboard.forget()
     return MassLoss.objects.get()
 
@@ -39,7 +40,7 @@ def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(question
     client = staff("viewer")
     text = client.get(reverse("admin:index")).content.decode()
     assert "The nightly look would take access from 30 of 30 subscribers" in text
-    address = reverse("admin:accounts_massloss_change", args=[question.pk])
+    address = reverse("admin:operations_massloss_change", args=[question.pk])
     assert address in text
     shown = client.get(address).content.decode()
     assert "late-0" in shown
@@ -62,17 +63,17 @@ def test_only_an_admin_confirms_and_by_typing_how_many(question: MassLoss, staff
 def test_a_run_that_was_stopped_says_so_on_its_page(settings: Any, staff: Staff) -> None:
     settings.PAYMENT_GRACE_DAYS = 3
     run = stopped_run(settings)
-    text = staff("viewer").get(reverse("admin:access_syncrun_change", args=[run.pk])).content.decode()
+    text = staff("viewer").get(reverse("admin:operations_syncrun_change", args=[run.pk])).content.decode()
     question = MassLoss.objects.get()
     assert "30 would lose access, too many to go on unasked" in text
-    assert reverse("admin:accounts_massloss_change", args=[question.pk]) in text
+    assert reverse("admin:operations_massloss_change", args=[question.pk]) in text
     assert "Held back" in text
     shown = staff("admin").get(reverse(SELECTED), {"people": list(UserProfile.objects.values_list("pk", flat=True))})
     assert "30 would lose access. More than 20 at once need a confirmation" in shown.content.decode()
 
 
 def test_the_page_of_a_question_costs_the_same_for_many(question: MassLoss, staff: Staff) -> None:
-    client, address = staff("viewer"), reverse("admin:accounts_massloss_change", args=[question.pk])
+    client, address = staff("viewer"), reverse("admin:operations_massloss_change", args=[question.pk])
 
     def cost() -> int:
         client.get(address)

@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.access import signups
 from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.instances import deployments
 from apps.instances.models import Instance, Seat
+from apps.onboarding import signups
 from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send
 from tests.instances.house import drift
 from tests.world import World

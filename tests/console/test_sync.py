@@ -11,16 +11,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.access import drift, runs
-from apps.access.models import Look, SyncResult, SyncRun
+from apps.access.models import Look
 from apps.accounts.models import UserProfile
 from apps.console import dashboard
 from apps.console.admin import runs as dialogs
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
-from tests.access.test_mass import late
+from apps.operations import drift, sync_runs
+from apps.operations.models import SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.desk import REASON, dialog, done, page_of, send
+from tests.operations.test_safeguard import late
 from tests.world import World as Town
 
 pytestmark = pytest.mark.django_db
@@ -30,18 +31,18 @@ SELECTED = "admin:accounts_userprofile_sync_selected"
 
 def run_of(people: list[UserProfile], **fields: Any) -> SyncRun:
     """A run over them that has been asked for."""
-    run = runs.start([one.pk for one in people], scope=SyncRun.Scope.SELECTED, actor="staff:bob", reason=REASON)
+    run = sync_runs.start([one.pk for one in people], scope=SyncRun.Scope.SELECTED, actor="staff:bob", reason=REASON)
     run.results.update(**{"generation": 0} | fields)
     Job.objects.filter(kind="sync_run").update(state="done")
     return run
 
 
 def page(client: Client, run: SyncRun, query: str = "") -> str:
-    return client.get(reverse("admin:access_syncrun_change", args=[run.pk]) + query).content.decode()
+    return client.get(reverse("admin:operations_syncrun_change", args=[run.pk]) + query).content.decode()
 
 
 def fragment(client: Client, run: SyncRun, query: str = "") -> Any:
-    return client.get(reverse("admin:access_syncrun_progress", args=[run.pk]) + query)
+    return client.get(reverse("admin:operations_syncrun_progress", args=[run.pk]) + query)
 
 
 def stopped(profile: UserProfile, **fields: Any) -> Job:
@@ -113,15 +114,15 @@ def two_who_differ(town: Town) -> tuple[UserProfile, UserProfile]:
 
 def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff: Staff) -> None:
     dana, _ = two_who_differ(town)
-    address = reverse("admin:access_drift_sync_differing")
+    address = reverse("admin:operations_drift_sync_differing")
     text = staff("operator").get(address).content.decode()
     assert "2 subscribers will be looked at" in text
     assert text.count("Set has_nextcloud to true.") == 2
     answer = staff("operator").post(address, {"_form_submitted": "on", "reason": REASON}, headers={"HX-Request": "1"})
     run = SyncRun.objects.get()
-    assert answer["HX-Redirect"] == reverse("admin:access_syncrun_change", args=[run.pk])
+    assert answer["HX-Redirect"] == reverse("admin:operations_syncrun_change", args=[run.pk])
     town.work()
-    assert runs.progress(run).changed == 2
+    assert sync_runs.progress(run).changed == 2
     assert town.account(dana)["attributes"]["has_nextcloud"] == ["true"]
     assert page(staff("viewer"), run).count("Set has_nextcloud to true.") == 2
     assert (
@@ -132,9 +133,9 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
 
 def test_of_what_differs_the_selected_are_synced_and_nobody_else(town: Town, staff: Staff) -> None:
     dana, erik = two_who_differ(town)
-    listed = staff("support").get(reverse("admin:access_drift_changelist")).content.decode()
+    listed = staff("support").get(reverse("admin:operations_drift_changelist")).content.decode()
     assert f'name="people" value="{dana.pk}" aria-label="Select dana"' in listed
-    address = f"{reverse('admin:access_drift_sync_selected')}?people={dana.pk}"
+    address = f"{reverse('admin:operations_drift_sync_selected')}?people={dana.pk}"
     staff("support").post(address, {"_form_submitted": "on", "reason": REASON})
     town.work()
     assert town.account(dana)["attributes"]["has_nextcloud"] == ["true"]
@@ -144,7 +145,7 @@ def test_of_what_differs_the_selected_are_synced_and_nobody_else(town: Town, sta
 def test_of_very_many_the_dialog_does_not_count_who_would_lose_access(
     world: World, staff: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = reverse("admin:access_drift_sync_differing")
+    address = reverse("admin:operations_drift_sync_differing")
     assert "is counted when the run begins" not in staff("operator").get(address).content.decode()
     monkeypatch.setattr(dialogs, "COUNTED", 2)
     assert "is counted when the run begins" in staff("operator").get(address).content.decode()
@@ -189,7 +190,7 @@ def test_a_run_that_has_ended_is_not_asked_about_any_more(world: World, staff: S
 
 def test_only_staff_see_how_a_run_goes(world: World, staff: Staff) -> None:
     run = run_of(world.profiles)
-    address = reverse("admin:access_syncrun_progress", args=[run.pk])
+    address = reverse("admin:operations_syncrun_progress", args=[run.pk])
     assert Client().get(address).status_code == 302
     assert staff("").get(address).status_code == 403
     client = staff("viewer")
@@ -220,7 +221,7 @@ def test_the_page_of_a_run_costs_the_same_for_a_thousand_as_for_ten(staff: Staff
         return len(asked)
 
     few, many = run_of(late(10)), run_of(late(1000, start=100))
-    for address, most in (("admin:access_syncrun_progress", 13), ("admin:access_syncrun_change", 20)):
+    for address, most in (("admin:operations_syncrun_progress", 13), ("admin:operations_syncrun_change", 20)):
         assert cost(few, address) == cost(many, address) <= most
 
 

@@ -15,12 +15,12 @@ from apps.instances.models import Instance
 from tests.console.conftest import World, fill
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/storefront/waitlistentry/"
+LIST = "/admin/onboarding/waitlistentry/"
 Staff = Callable[..., Client]
 
 
 def entries() -> Any:
-    return apps.get_model("storefront", "WaitlistEntry")._default_manager
+    return apps.get_model("onboarding", "WaitlistEntry")._default_manager
 
 
 def confirm_all() -> None:
@@ -57,7 +57,7 @@ def test_the_dialog_says_who_waits_longer_and_that_there_is_no_room(world: World
     confirm_all()
     last = entries().get(email="wait-2@example.com")
     Instance.objects.update(auto_allocate=False)
-    address = reverse("admin:storefront_waitlistentry_invite", args=[last.pk])
+    address = reverse("admin:onboarding_waitlistentry_invite", args=[last.pk])
     page = text(staff("operator").get(address))
     assert "2 wait longer." in page
     assert "There is no room now." in page

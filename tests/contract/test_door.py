@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from apps.access import overrides, recovery
+from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock
+from apps.onboarding import recovery
 from tests.door import Door, door
 from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from apps.access import drift, overrides
-from apps.access.models import Drift
+from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Dependency, Job
 from apps.identity import keycloak as client
+from apps.operations import drift
+from apps.operations.models import Drift
 from tests.access.people import look
 from tests.contract.proxy import Proxy
 from tests.contract.servers import Server

@@ -10,11 +10,11 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.test import Client
 
-from apps.accounts import freshness
 from apps.accounts.models import UserProfile
 from apps.core import sweep
-from tests.accounts.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
+from apps.login import reauthentication
 from tests.contract.servers import Server
+from tests.login.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
 from tests.sandbox.keycloak_fixture import APP
 from tests.world import World
 
@@ -213,15 +213,15 @@ class TestStaff:
     def test_a_login_that_grew_stale_is_asked_for_the_password(
         self, server: Server, person: Person, sam: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(freshness, "ASK_AGAIN_SECONDS", 1)
+        monkeypatch.setattr(reauthentication, "ASK_AGAIN_SECONDS", 1)
         person.log_in(sam)
-        first = person.here.session[freshness.FRESH_UNTIL]
+        first = person.here.session[reauthentication.FRESH_UNTIL]
         time.sleep(2.1)
-        page = person.there("GET", person.to_keycloak(freshness.login_url(CONSOLE)))
+        page = person.there("GET", person.to_keycloak(reauthentication.login_url(CONSOLE)))
         assert page.status_code == 200  # not single sign-on: the form
         back = server.fill_in(person.there, page, sam).headers["Location"]
         assert person.here.get(local(back))["Location"] == CONSOLE
-        assert person.here.session[freshness.FRESH_UNTIL] >= first + 2
+        assert person.here.session[reauthentication.FRESH_UNTIL] >= first + 2
 
     def test_single_sign_on_is_too_weak_where_a_level_is_asked_for(
         self, server: Server, person: Person, sam: str, settings: Any

@@ -9,14 +9,16 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride, Drift, Look, SyncResult, SyncRun
-from apps.accounts.models import MassLoss, Signup, UsedLogoutToken, UserProfile
+from apps.access.models import AccessOverride, Look
+from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import Job, RateLimit
 from apps.instances.models import Instance, Seat, SeatWait
+from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
-from apps.storefront.models import OneTimeCode, WaitlistEntry
+from apps.onboarding.models import OneTimeCode, WaitlistEntry
+from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)

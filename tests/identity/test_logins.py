@@ -10,7 +10,7 @@ from apps.core.errors import WorkError
 from apps.core.models import AuditEntry
 from apps.identity import keycloak as client
 from apps.identity import logins
-from tests.accounts.conftest import Person, fresh_keys, keycloak, nora, person
+from tests.login.conftest import Person, fresh_keys, keycloak, nora, person
 from tests.sandbox.keycloak_fixture import Standin
 
 __all__ = ["fresh_keys", "keycloak", "nora", "person"]  # the fixtures

@@ -92,7 +92,7 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     fill(page, dialog.get_by_label("Reason"), REASON)
     tab_to(page, dialog.get_by_role("button", name="Sync selected"))
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"/admin/access/syncrun/\d+/change/"))
+    page.wait_for_url(re.compile(r"/admin/operations/syncrun/\d+/change/"))
     bar = page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuemax", "2")
     album.take(page, "started")
@@ -141,7 +141,7 @@ def test_a_subscribers_page_follows_its_look_on_a_small_dark_screen(
     expect(look).to_contain_text("Set has_nextcloud to true.")
     expect(page.get_by_text("everything is as it should be")).to_be_visible()  # the plan was asked for anew
     album.take(page, "made-so")
-    page.goto(f"{stack.site}/admin/access/syncrun/")
+    page.goto(f"{stack.site}/admin/operations/syncrun/")
     album.take(page, "runs")
 
 
@@ -153,7 +153,7 @@ def ask(stack: Stack, walks: list[Walk]) -> None:
         password=values["POSTGRES_PASSWORD"], dbname=values["POSTGRES_DB"],
     ) as connection:  # fmt: skip
         connection.execute(
-            "INSERT INTO accounts_massloss (sweep, scope, state, who, subscribers, job_key, asked_at, seen_at, decided_by, reason)"
+            "INSERT INTO operations_massloss (sweep, scope, state, who, subscribers, job_key, asked_at, seen_at, decided_by, reason)"
             " SELECT 'look_at_everybody', '', 'asking', array_agg(p.id), 30, 'periodic', now(), now(), '', ''"
             " FROM accounts_userprofile p JOIN auth_user u ON u.id = p.user_id WHERE u.username = ANY(%s)",
             [[walk.username for walk in walks]],

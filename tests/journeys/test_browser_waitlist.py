@@ -73,7 +73,7 @@ def join(page: Page, stack: Stack, email: str, album: Album) -> None:
 
 def invite(page: Page, stack: Stack, email: str, album: Album) -> None:
     """Staff see who is next, and ask."""
-    page.goto(f"{stack.site}/admin/storefront/waitlistentry/")
+    page.goto(f"{stack.site}/admin/onboarding/waitlistentry/")
     next_ = page.get_by_role("list", name="Who is next")
     expect(next_).to_contain_text("room: invite")
     album.take(page, "console-waitlist")

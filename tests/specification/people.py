@@ -7,7 +7,7 @@ from django.test import Client
 
 from apps.accounts.models import UserProfile
 from apps.core.models import Job
-from tests.accounts.conftest import Person
+from tests.login.conftest import Person
 from tests.sandbox.keycloak_fixture import Browser
 from tests.storefront.visitor import ACCOUNT, SESSION, Visitor
 from tests.world import World

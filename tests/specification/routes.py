@@ -11,7 +11,7 @@ from apps.catalog.models import Product
 from apps.core import beats, health
 from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
-from apps.storefront.models import OneTimeCode, WaitlistEntry
+from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from tests.specification.people import body, customer, logged_in
 from tests.storefront.visitor import (
     ACCOUNT,

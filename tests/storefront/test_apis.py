@@ -15,7 +15,7 @@ from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.models import Job, RateLimit
 from apps.notifications.models import Notification
-from apps.storefront.models import OneTimeCode
+from apps.onboarding.models import OneTimeCode
 from tests.storefront.visitor import (
     ACCOUNT,
     SEND,
@@ -85,7 +85,7 @@ def test_tries_are_limited_before_any_hash_is_computed(
 ) -> None:
     visitor.at_checkout()
     looked: list[str] = []
-    monkeypatch.setattr("apps.storefront.codes.consume", lambda **asked: looked.append(asked["code"]))
+    monkeypatch.setattr("apps.onboarding.codes.consume", lambda **asked: looked.append(asked["code"]))
     answers = [visitor.api(VERIFY, email="dana@example.com", code="123456") for _ in range(7)]
     assert [answer.status_code for answer in answers] == [400] * 5 + [429] * 2
     assert len(looked) == 5

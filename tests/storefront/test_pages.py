@@ -8,8 +8,8 @@ from django.test import Client, RequestFactory
 
 from apps.billing import intake
 from apps.catalog.models import Product
+from apps.onboarding.models import WaitlistEntry
 from apps.storefront import brand_colors, views_errors
-from apps.storefront.models import WaitlistEntry
 from apps.storefront.templatetags.frontdesk_ui import icon, money
 from tests.storefront.visitor import HOME, PAGES, WAITLIST, Visitor
 

@@ -11,13 +11,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.access import overrides, recovery
+from apps.access import overrides
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.notifications import sealing
 from apps.notifications.models import Notification
+from apps.onboarding import recovery
 from tests.storefront.visitor import Visitor, wrong
 from tests.world import World
 
@@ -289,7 +290,7 @@ def test_a_recovery_is_no_login_and_lasts_fifteen_minutes(
     prove(visitor, dana)
     assert visitor.get("/dashboard/").status_code == 302
     later = clock.now().timestamp() + 16 * 60
-    monkeypatch.setattr("apps.storefront.recovery.time.time", lambda: later)
+    monkeypatch.setattr("apps.storefront.recovery_session.time.time", lambda: later)
     assert error(visitor.api(PAY)) == (403, "no_recovery")
     assert visitor.get(STATE).status_code == 404
     assert "Send me a code" in visitor.get(PAGE).content.decode()

@@ -9,8 +9,8 @@ from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import SeatWait
-from apps.storefront.housekeeping import forget
-from apps.storefront.models import OneTimeCode
+from apps.onboarding.models import OneTimeCode
+from apps.onboarding.pruning import forget
 from tests.storefront.visitor import ACCOUNT, PAGES, RESEND, SESSION, STATE, Visitor
 from tests.world import World
 

@@ -18,13 +18,13 @@ from django.db import IntegrityError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from apps.access import effect
-from apps.access.effect import Catalogue, Change, Effect
 from apps.billing import catalogue as billing
 from apps.catalog.models import Product, ProductPrice
 from apps.catalog.offers import offers
 from apps.console.base import ConsoleAdmin
 from apps.core import audit
+from apps.operations import impact
+from apps.operations.impact import Catalogue, Change, Effect
 
 OURS = ("csrfmiddlewaretoken", "version", "reason", "typed", "_confirm", "_edit")  # fields of the preview itself
 State = dict[str, Any]
@@ -133,7 +133,7 @@ class PreviewedAdmin(ConsoleAdmin):
         row.refresh_from_db()
         after = state_of(row)
         placed = self.placed(row, before.state)
-        found = effect.of(Change(before.catalogue, offers(), placed))
+        found = impact.of(Change(before.catalogue, offers(), placed))
         problem = problem_of(request.POST, before, found, str(getattr(row, "product", row).slug))
         if problem is not None:
             raise Unconfirmed(form, before, after, found, problem)
@@ -194,7 +194,7 @@ def carry_out(row: Product | ProductPrice, found: Effect, placed: Mapping[str, i
     for price_id in placed:
         billing.place(price_id, Product.objects.get(pk=placed[price_id]))
         asked += billing.ask_again(price_id, actor=actor)
-    effect.look_at(found.holders, reason=f"{row} changed")
+    impact.look_at(found.holders, reason=f"{row} changed")
     return asked
 
 

@@ -6,8 +6,6 @@ from django import forms
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.access import effect
-from apps.access.effect import Change
 from apps.billing import catalogue as billing
 from apps.billing.catalogue import UnknownPrice
 from apps.catalog.models import Product, ProductPrice
@@ -17,6 +15,8 @@ from apps.console.columns import money
 from apps.console.dialogs import ReasonDialog
 from apps.core import audit
 from apps.core.errors import BadInput
+from apps.operations import impact
+from apps.operations.impact import Change
 
 
 def titled(price: UnknownPrice) -> str:
@@ -66,7 +66,7 @@ def place(form: PlaceDialog) -> str:
         )
     given = offers()
     placed = {known.id: product.pk}
-    found = effect.of(Change(given, given, placed))
+    found = impact.of(Change(given, given, placed))
     if found.lose:
         raise BadInput(f"{found.lose} people would lose something. Add the price on its own page, which shows what.")
     price = ProductPrice.objects.create(

@@ -10,14 +10,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from apps.access import drift, runs
-from apps.access.models import Drift, SyncRun
 from apps.console.admin.runs import SelectActions, losing
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
+from apps.operations import drift, sync_runs
+from apps.operations.models import Drift, SyncRun
 
 PLANS = 20  # of those that differ, shown before they are synced
 
@@ -212,7 +212,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         people = differing()
         if not people:
             raise BadInput("No access differs.")
-        run = runs.start(
+        run = sync_runs.start(
             people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
         )  # fmt: skip
         form.leads_to = run

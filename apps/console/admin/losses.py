@@ -9,14 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.access import many
-from apps.accounts import mass
-from apps.accounts.models import MassLoss, UserProfile
+from apps.accounts.models import UserProfile
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.states import LABELS
+from apps.operations import bulk_facts, safeguard
+from apps.operations.models import MassLoss
 
 ROWS = 50
 
@@ -36,7 +36,7 @@ class ConfirmDialog(ReasonDialog):
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The numbers."""
-        return {"loss": self.target, "sweep": mass.words_of(self.target.sweep), "hours": 24}
+        return {"loss": self.target, "sweep": safeguard.words_of(self.target.sweep), "hours": 24}
 
 
 @admin.register(MassLoss)
@@ -63,7 +63,7 @@ class MassLossAdmin(ConsoleAdmin):
     @admin.display(description="Sweep", ordering="pk")
     def what(self, row: MassLoss) -> str:
         """Its name, and which one."""
-        return f"{mass.words_of(row.sweep)} (run {row.scope})" if row.scope else mass.words_of(row.sweep)
+        return f"{safeguard.words_of(row.sweep)} (run {row.scope})" if row.scope else safeguard.words_of(row.sweep)
 
     @admin.display(description="Would lose access")
     def how_many(self, row: Any) -> str:
@@ -103,16 +103,18 @@ class MassLossAdmin(ConsoleAdmin):
     def confirm(self, _request: HttpRequest, form: ConfirmDialog) -> str:
         """Let the sweep go on."""
         data = form.cleaned_data
-        mass.confirm(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
+        safeguard.confirm(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
         forget()
-        return f"{mass.words_of(form.target.sweep)} goes on, and may take access from these {data['confirmation']}."
+        return (
+            f"{safeguard.words_of(form.target.sweep)} goes on, and may take access from these {data['confirmation']}."
+        )
 
 
 def shown(row: MassLoss, number: Any) -> dict[str, Any]:
     """One page of the people a sweep asked about: what they have, and what our rows say they should have."""
     page = BoundedPaginator(row.who, ROWS).get_page(number)
     people = UserProfile.objects.filter(pk__in=list(page.object_list))
-    decided = many.decisions(people)
+    decided = bulk_facts.decisions(people)
     rows = [
         {
             "profile": one,
@@ -124,8 +126,8 @@ def shown(row: MassLoss, number: Any) -> dict[str, Any]:
     ]
     return {
         "loss": row,
-        "sweep": mass.words_of(row.sweep),
-        "limit": mass.limit(row.subscribers),
+        "sweep": safeguard.words_of(row.sweep),
+        "limit": safeguard.limit(row.subscribers),
         "rows": rows,
         "page": page,
         "stripe": row.sweep == "compare_subscriptions",

@@ -10,7 +10,7 @@ from typing import Any, override
 from django.conf import settings
 from django.http import HttpRequest
 
-from apps.access import overrides, recovery
+from apps.access import overrides
 from apps.access.facts import facts_of
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
@@ -20,6 +20,7 @@ from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import LABELS, AccessState
+from apps.onboarding import recovery
 
 SEND_CODE = "send_recovery_code"  # the job; the storefront does it, and its code works in any browser
 CODE_PAUSE = dt.timedelta(minutes=1)  # between two codes that staff send to one person

@@ -14,9 +14,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from apps.access import losses, runs
-from apps.access.models import SyncResult, SyncRun
-from apps.accounts import mass
 from apps.accounts.models import UserProfile
 from apps.console import runs as pages
 from apps.console.base import ConsoleAdmin
@@ -24,6 +21,8 @@ from apps.console.columns import badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action, find
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
+from apps.operations import losses, safeguard, sync_runs
+from apps.operations.models import SyncResult, SyncRun
 
 ALL_BOX = format_html(
     '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
@@ -38,11 +37,11 @@ def losing(profile_ids: list[int]) -> dict[str, Any]:
 
     Of very many it is not counted before the run does: a dialog has to open at once.
     """
-    of = mass.subscribers()
+    of = safeguard.subscribers()
     if len(profile_ids) > COUNTED:
-        return {"uncounted": True, "limit": mass.limit(of)}
+        return {"uncounted": True, "limit": safeguard.limit(of)}
     found = len(losses.losing(profile_ids))
-    return {"losing": found, "limit": mass.limit(of), "too_many": mass.too_many(found, of)}
+    return {"losing": found, "limit": safeguard.limit(of), "too_many": safeguard.too_many(found, of)}
 
 
 class SelectedDialog(ReasonDialog):
@@ -87,7 +86,9 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
-        run = runs.start(people, scope=SyncRun.Scope.SELECTED, actor=form.actor, reason=form.cleaned_data["reason"])
+        run = sync_runs.start(
+            people, scope=SyncRun.Scope.SELECTED, actor=form.actor, reason=form.cleaned_data["reason"]
+        )
         form.leads_to = run
         return f"{run.total} will be looked at."
 
@@ -101,8 +102,8 @@ class AgainDialog(ReasonDialog):
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The number, and a few of the reasons."""
-        found = runs.failed(self.target)
-        looks = runs.looks_of(list(found.order_by("pk")[: pages.ROWS]))
+        found = sync_runs.failed(self.target)
+        looks = sync_runs.looks_of(list(found.order_by("pk")[: pages.ROWS]))
         return {"count": found.count(), "reasons": sorted({look.last_error for look in looks.values()})[:5]}
 
 
@@ -142,7 +143,7 @@ class SyncRunAdmin(ConsoleAdmin):
     @override
     def get_custom_urls(self) -> Any:
         """What moves, loaded again and again."""
-        return (("<path:object_id>/progress/", "access_syncrun_progress", self.progress_view),)
+        return (("<path:object_id>/progress/", "operations_syncrun_progress", self.progress_view),)
 
     def progress_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
         """How far it is and how it went with each; a fragment of the run's page."""
@@ -170,7 +171,7 @@ class SyncRunAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Nothing to do again where nobody has failed."""
         run = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if run and runs.failed(run).exists() else []
+        return super().get_actions_detail(request, object_id) if run and sync_runs.failed(run).exists() else []
 
     @dialog_action(
         title="Run the failed ones again", permission="sync_userprofile", form=AgainDialog, icon="replay",
@@ -178,5 +179,5 @@ class SyncRunAdmin(ConsoleAdmin):
     )  # fmt: skip
     def run_again(self, _request: HttpRequest, form: AgainDialog) -> str:
         """From the first attempt of each."""
-        count = runs.again(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+        count = sync_runs.again(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"{count} will be looked at again."

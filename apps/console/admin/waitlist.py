@@ -1,30 +1,27 @@
-"""Who waits for a product that is full, who is next, and inviting them. The model is the storefront's, a neighbour: it is
-reached by its label."""
+"""Who waits for a product that is full, who is next, and inviting them."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
-from django.apps import apps
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from apps.access import invitations
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import clock
 from apps.instances import capacity
-
-ENTRY = apps.get_model("storefront", "WaitlistEntry")
+from apps.onboarding import invitations
+from apps.onboarding.models import WaitlistEntry
 
 
 class InviteDialog(ReasonDialog):
     """Says whom, for what, and whether there is room."""
 
-    model = ENTRY
+    model = WaitlistEntry
     form_before_template = "console/dialogs/invite.html"
 
     @override
@@ -41,11 +38,11 @@ class InviteDialog(ReasonDialog):
 
 def waiting() -> QuerySet[Any]:
     """Everybody in a line: waiting, with a proven mailbox."""
-    found: QuerySet[Any] = ENTRY._default_manager.filter(state="waiting", confirmed_at__isnull=False)
+    found: QuerySet[Any] = WaitlistEntry._default_manager.filter(state="waiting", confirmed_at__isnull=False)
     return found
 
 
-@admin.register(ENTRY)
+@admin.register(WaitlistEntry)
 class WaitlistAdmin(ConsoleAdmin):
     """The line, the longest waiting first; inviting holds the seat."""
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from apps.accounts.oidc import ALGORITHMS
 from apps.identity.checks.finding import Finding, Severity, assign, unknown, well
 from apps.identity.checks.rules import ERROR, WARNING, Rule, applied
 from apps.identity.checks.snapshot import House, Row, Snapshot
+from apps.login.oidc import ALGORITHMS
 
 DAY = 86_400
 SHORTEST_PASSWORD = 12

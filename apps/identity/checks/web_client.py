@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from apps.accounts.oidc import ALGORITHMS
 from apps.identity.checks import scopes
 from apps.identity.checks.finding import Finding, Severity, assign, unknown, well
 from apps.identity.checks.rules import ERROR, WARNING, Rule, applied
 from apps.identity.checks.snapshot import House, Row, Snapshot
 from apps.identity.passwords import RETURN_PATH
+from apps.login.oidc import ALGORITHMS
 
 CALLBACK_PATH = "/accounts/oidc/keycloak/login/callback/"
 LOGOUT_PATH = "/oidc/backchannel-logout/"

@@ -1,0 +1,102 @@
+"""What a look leaves behind: the profile's columns, the timeline, the steps it took, and the mails a change calls for."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+
+from apps.access.models import Look
+from apps.access.plan import Step
+from apps.access.policy import Decision
+from apps.accounts.models import UserProfile
+from apps.billing import subscriptions
+from apps.core import audit, clock, jobs
+from apps.core.states import AccessState
+from apps.notifications.models import Notification
+
+# Called in the transaction that records a finished reconcile: profile, its generation, what was changed as sentences.
+on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
+
+REMINDER = dt.timedelta(days=7)
+COMES_BACK = frozenset({AccessState.CANCELED, AccessState.RECOVERING})
+ENDS = frozenset({AccessState.CANCELED})
+WORTH_A_GOODBYE = frozenset({AccessState.ACTIVE, AccessState.GRACE, AccessState.SUSPENDED, AccessState.RECOVERING})
+
+
+@transaction.atomic
+def record_decision(profile: UserProfile, decision: Decision) -> None:
+    """Write the decision to the profile, before it is carried out; a change of state goes to the timeline and may mail."""
+    before = AccessState(profile.access_state)
+    profile.access_state = decision.state.value
+    profile.access_sentence = decision.sentence
+    profile.access_until = decision.until
+    profile.final_expiry_at = decision.final_expiry_at
+    profile.save(update_fields=["access_state", "access_sentence", "access_until", "final_expiry_at"])
+    if before != decision.state:
+        audit.record(
+            subject=profile.subject,
+            action="access_state",
+            reason="; ".join(decision.trace),
+            before={"state": before.value},
+            after={"state": decision.state.value},
+        )
+        if decision.state in ENDS and before in WORTH_A_GOODBYE:
+            jobs.defer(
+                "notify_subscription_canceled",
+                f"{profile.pk}:{decision.subscription_id}",
+                reason="canceled",
+            )
+        if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
+            jobs.defer("notify_expired", _dated(profile, decision.final_expiry_at), reason="expired")
+    _remind_of_expiry(profile, decision)
+    _tell_of_failed_payments(profile)
+
+
+def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
+    """One mail a week before place and entitlements are given up; who has less than that was told when it began."""
+    final = decision.final_expiry_at
+    if final is None or decision.state not in COMES_BACK or final - REMINDER <= clock.now():
+        return
+    jobs.defer("notify_expiry_reminder", _dated(profile, final), reason="a week left", not_before=final - REMINDER)
+
+
+def _dated(profile: UserProfile, moment: dt.datetime) -> str:
+    return f"{profile.pk}:{int(moment.timestamp())}"
+
+
+def _tell_of_failed_payments(profile: UserProfile) -> None:
+    """One mail per unpaid invoice, whether or not its event ever came."""
+    for one in subscriptions.of_customer(profile.stripe_customer_id):
+        if one.status in {"past_due", "unpaid"} and one.open_invoice_id:
+            key = f"{profile.pk}:{one.open_invoice_id}"
+            if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
+                jobs.defer("notify_payment_failed", key, reason=f"{one.id} is {one.status}")
+
+
+def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *, ended: bool = False) -> list[str]:
+    """Keep what a try did beside what the tries before it did; returns the sentences of all of them.
+
+    A look that has ended is forgotten with the first step of the next.
+    """
+    last = Look.objects.filter(profile=profile).first()
+    before = last.steps if last and last.ended_at is None else []
+    steps = [*before, *(step.sentence for step in done)]
+    if steps or ended:
+        fields = {"generation": generation, "steps": steps, "ended_at": clock.now() if ended else None}
+        Look.objects.update_or_create(profile=profile, defaults=fields)
+    return steps
+
+
+@transaction.atomic
+def record_done(profile: UserProfile, generation: int, done: Sequence[Step]) -> None:
+    """Note that the look asked for as `generation` was made so, and by which steps; newer ones stay pending."""
+    now = clock.now()
+    UserProfile.objects.filter(pk=profile.pk).update(
+        observed_generation=generation,
+        synced_at=now,
+        pending_since=Case(When(desired_generation=generation, then=Value(None)), default=F("pending_since")),
+    )
+    steps = record_steps(profile, generation, done, ended=True)
+    for listener in on_synced:
+        listener(profile, generation, steps)

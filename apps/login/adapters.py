@@ -1,0 +1,122 @@
+"""How allauth signs people in here: by (issuer, subject) and nothing else.
+
+A subject we do not know is staff with a role, or nobody: no subscriber is ever made by logging in, none is found by mail
+address or name. allauth's own pages and messages are not used.
+"""
+
+from typing import Any, override
+
+import requests
+import structlog
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.providers.base import AuthError
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from apps.accounts import staff
+from apps.core.requests import client_address
+from apps.login import error_pages, oidc, reauthentication, sessions
+
+log = structlog.get_logger(__name__)
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """The session around a login."""
+
+    @override
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    @override
+    def post_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **details)
+        sessions.begin(request, details["signal_kwargs"]["sociallogin"].verified)
+        return response
+
+    @override
+    def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
+        return error_pages.closed(request, sessions.profile_of(user))
+
+    @override
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """None of allauth's: our pages say themselves what happened."""
+
+    @override
+    def get_client_ip(self, request: HttpRequest) -> str:
+        address = client_address(request).partition("/")[0]
+        return "0.0.0.0" if address == "unknown" else address  # noqa: S104  (a value for a column, no binding)
+
+
+class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    """Who a verified login is."""
+
+    @override
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        return False
+
+    @override
+    def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
+        """Find or admit the user, take over names and roles, and turn away who has no business here."""
+        roles = staff.roles_of(sociallogin.verified.claims)
+        if roles and not reauthentication.is_strong(sociallogin.verified.claims):
+            self._ask_for_more(request, sociallogin)
+        if not sociallogin.is_existing:
+            if not roles:
+                self._turn_away(request, sociallogin)
+            _admit(sociallogin)
+        user = sociallogin.user
+        staff.refresh(user, said=sociallogin.account.extra_data["id_token"], roles=roles)
+        profile = sessions.profile_of(user)
+        if profile is None and not roles:
+            self._turn_away(request, sociallogin)
+        if sessions.is_shut_out(user):
+            raise ImmediateHttpResponse(error_pages.closed(request, profile))
+
+    def _ask_for_more(self, request: HttpRequest, sociallogin: Any) -> None:
+        """Staff whose login is too weak: once more, with the second factor; who comes back without it is told so."""
+        if sociallogin.wish != reauthentication.STRONG:
+            target = str(sociallogin.state.get("next") or reverse("admin:index"))
+            raise ImmediateHttpResponse(redirect(reauthentication.login_url(target, reauthentication.STRONG)))
+        request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
+        log.warning("login_too_weak", subject=sociallogin.verified.subject)
+        raise ImmediateHttpResponse(error_pages.too_weak(request))
+
+    def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
+        """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""
+        request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
+        log.info("login_unknown_subject", subject=sociallogin.verified.subject)
+        raise ImmediateHttpResponse(error_pages.no_account(request))
+
+    @override
+    def on_authentication_error(
+        self,
+        request: HttpRequest,
+        provider: Any,
+        error: Any = None,
+        exception: Exception | None = None,
+        extra_context: dict[str, Any] | None = None,
+    ) -> None:
+        cancelled = error == AuthError.CANCELLED
+        away = isinstance(exception, requests.RequestException)
+        if not cancelled:
+            reason = _reason(exception)
+            log.warning("login_failed", reason=reason)
+        raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=cancelled, away=away))
+
+
+def _admit(sociallogin: Any) -> None:
+    try:
+        sociallogin.user = staff.admit(sociallogin.account)
+    except IntegrityError:  # the same person in another tab was quicker
+        sociallogin.lookup()
+
+
+def _reason(exception: Exception | None) -> str:
+    """For the log. Other errors than ours may quote Keycloak's answer, tokens included: only their kind is named."""
+    if exception is None:
+        return "no login under way in this browser, or Keycloak answered with an error"
+    return str(exception) if isinstance(exception, oidc.TokenError) else type(exception).__name__

@@ -1,0 +1,150 @@
+"""Who stays logged in, and for how long. Every session is bounded, and every request looks at the account again.
+
+Times are the system's: a rehearsal that moves months ahead logs nobody out. `allauth.usersessions` keeps the list of a
+user's sessions; Keycloak's session id and the raw ID token (for logout) lie on the server, never in the browser.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, override
+
+from allauth.account.auth_backends import AuthenticationBackend
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import SESSION_KEY, logout
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+
+from apps.accounts.models import UserProfile
+from apps.core.states import AccessState
+from apps.login import error_pages, reauthentication
+from apps.login.models import UsedLogoutToken
+from apps.login.oidc import IdToken
+
+IDLE_SECONDS, STAFF_IDLE_SECONDS = 30 * 60, 15 * 60
+TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
+TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one write
+STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
+JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
+OPEN_TO_ALL = ("/recovery/", "/onboarding/")
+SHUT_OUT = frozenset({AccessState.HELD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
+
+
+class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
+    """Permissions and users; no passwords. Loads the subscriber with the user, so that pages need no second query."""
+
+    @override
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
+        """Nobody: the only way in is Keycloak."""
+
+    @override
+    def get_user(self, user_id: int) -> User | None:
+        return User.objects.select_related("profile").filter(pk=user_id, is_active=True).first()
+
+
+def profile_of(user: User | AnonymousUser) -> UserProfile | None:
+    """The subscriber behind a user; None for staff who are none, and for visitors."""
+    profile: UserProfile | None = getattr(user, "profile", None)
+    return profile
+
+
+def is_shut_out(user: User | AnonymousUser) -> bool:
+    """Whether the account may not be used now."""
+    profile = profile_of(user)
+    return profile is not None and profile.access_state in SHUT_OUT
+
+
+def begin(request: HttpRequest, token: IdToken) -> None:
+    """Note in a session that has just been made what its end will need."""
+    request.session[STARTED] = request.session[SEEN] = int(time.time())
+    request.session[ID_TOKEN] = token.raw
+    reauthentication.note(request, token.claims)
+    UserSession.objects.filter(session_key=request.session.session_key).update(data={"sid": token.sid})
+
+
+def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Django middleware, after allauth's: ends sessions that are over, and those of accounts that may not be used."""
+
+    def serve(request: HttpRequest) -> HttpResponse:
+        if SESSION_KEY not in request.session or not request.user.is_authenticated:
+            return get_response(request)
+        if is_shut_out(request.user):
+            profile = request.user.profile
+            end_sessions(request.user)
+            logout(request)
+            # The way back, and the signup, are for people without a login: they go on as such.
+            return (
+                get_response(request) if request.path.startswith(OPEN_TO_ALL) else error_pages.closed(request, profile)
+            )
+        if _is_over(request):
+            _forget(request.session.session_key)
+            logout(request)
+        return get_response(request)
+
+    return serve
+
+
+def _is_over(request: HttpRequest) -> bool:
+    """Whether the session has lasted or rested too long; notes this visit when it has not."""
+    session, now = request.session, int(time.time())
+    started, seen = session.get(STARTED, now), session.get(SEEN, now)
+    staff = request.user.is_staff
+    if now - started > (STAFF_TOTAL_SECONDS if staff else TOTAL_SECONDS):
+        return True
+    if now - seen > (STAFF_IDLE_SECONDS if staff else IDLE_SECONDS):
+        return True
+    if now - seen >= TOUCH_SECONDS or SEEN not in session:
+        session[STARTED], session[SEEN] = started, now
+    return False
+
+
+def _forget(session_key: str | None) -> None:
+    UserSession.objects.filter(session_key=session_key).delete()
+
+
+def leave(request: HttpRequest) -> str:
+    """End this browser's session; returns the raw ID token it was begun with, empty when there is none."""
+    raw = str(request.session.get(ID_TOKEN, ""))
+    _forget(request.session.session_key)
+    logout(request)
+    request.session[JUST_LEFT] = True
+    return raw
+
+
+@transaction.atomic
+def end_sessions(user: User, *, sid: str = "") -> int:
+    """End a user's sessions, or only those of the Keycloak session `sid`; returns how many were on the list.
+
+    Without `sid` also those on no list: the unusable password is drawn anew, and every session is bound to its hash.
+    """
+    listed = UserSession.objects.filter(user_id=user.pk)
+    if sid:
+        listed = listed.filter(data__sid=sid)
+    else:
+        fresh = User(pk=user.pk)
+        fresh.set_unusable_password()
+        User.objects.filter(pk=user.pk).update(password=fresh.password)
+    return _end(listed)
+
+
+@transaction.atomic
+def end_keycloak_session(sid: str) -> int:
+    """End the sessions of one Keycloak session, whoever's they are; returns how many."""
+    return _end(UserSession.objects.filter(data__sid=sid))
+
+
+def _end(listed: QuerySet[Any]) -> int:
+    keys = list(listed.values_list("session_key", flat=True))
+    Session.objects.filter(session_key__in=keys).delete()
+    UserSession.objects.filter(session_key__in=keys).delete()
+    return len(keys)
+
+
+def prune(_key: str = "") -> None:
+    """Job, hourly: forget sessions that have run out, and logout tokens too old to be used again."""
+    Session.objects.filter(expire_date__lt=Now()).delete()
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
+    UsedLogoutToken.prune()

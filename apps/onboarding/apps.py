@@ -1,0 +1,18 @@
+"""Signup, checkout results, the waitlist and recovery: the domain behind the public pages."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class OnboardingConfig(AppConfig):
+    """Registers the job kinds and listens to billing."""
+
+    name = "apps.onboarding"
+
+    @override
+    def ready(self) -> None:
+        from apps.onboarding import checkout_result, pruning
+
+        checkout_result.register()
+        pruning.register()

@@ -1,0 +1,94 @@
+"""What signing up leaves behind: one-time codes and the waitlist. The signup itself is accounts.Signup."""
+
+import uuid
+from typing import Any, ClassVar, override
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+
+
+class OneTimeCode(models.Model):
+    """A code sent by mail to prove a mailbox. Stored as a slow keyed hash; bound to a purpose, an address, a session."""
+
+    class Purpose(models.TextChoices):
+        """What the code proves the mailbox for."""
+
+        SIGNUP = "signup", "Signup"
+        RECOVERY = "recovery", "Recovery"
+
+    purpose = models.CharField(max_length=10, choices=Purpose)
+    subject = models.CharField(max_length=64, help_text="Keyed hash of the address.")
+    session = models.CharField(max_length=64, help_text="Keyed hash of the browser session.")
+    code_hash = models.CharField(max_length=200, blank=True, help_text="Empty: a code nobody was sent; never matches.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["purpose", "subject", "session"],
+                condition=Q(used_at__isnull=True),
+                name="code_one_live_per_purpose",
+            ),
+            models.CheckConstraint(condition=Q(tries__lte=5), name="code_tries_bounded"),
+        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["expires_at"], name="code_expires")]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.purpose} code"
+
+
+class WaitlistEntry(models.Model):
+    """One address that waits for one product (or for any, when `product` is empty)."""
+
+    class State(models.TextChoices):
+        """Where the wait stands."""
+
+        WAITING = "waiting", "Waiting"
+        INVITED = "invited", "Invited"
+        SERVED = "served", "Signed up"
+        LEFT = "left", "Left"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField()
+    product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.CASCADE, related_name="waitlist")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    invited_at = models.DateTimeField(null=True, blank=True)
+    invited_until = models.DateTimeField(null=True, blank=True, help_text="Until then the seat is held.")
+    profile = models.ForeignKey(
+        UserProfile,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Whom the seat is held for.",
+    )
+
+    class Meta:
+        verbose_name_plural = "waitlist entries"
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                Lower("email"),
+                "product",
+                name="waitlist_one_per_email_and_product",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="invited") | (Q(confirmed_at__isnull=False) & Q(invited_until__isnull=False)),
+                name="waitlist_invited_is_confirmed_and_ends",
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["product", "state", "created_at"], name="waitlist_order")]
+
+    @override
+    def __str__(self) -> str:
+        return f"waitlist entry {self.id}"

@@ -1,0 +1,21 @@
+"""Work over many subscribers: sweeps, drift, sync runs, the safeguard, and the impact of catalogue changes."""
+
+from typing import override
+
+from django.apps import AppConfig
+
+
+class OperationsConfig(AppConfig):
+    """Registers the job kinds, and listens to the reconciler."""
+
+    name = "apps.operations"
+
+    @override
+    def ready(self) -> None:
+        from apps.operations import drift, gauges, stripe_comparison, sweeps, sync_runs
+
+        drift.register()
+        gauges.register()
+        stripe_comparison.register()
+        sweeps.register()
+        sync_runs.register()

@@ -1,0 +1,47 @@
+"""The numbers of the business for `/metrics`, as statements run at scrape time (see core/metrics.py)."""
+
+from apps.core import metrics
+
+GAUGES: list[tuple[str, str, list[str], str]] = [
+    (
+        "frontdesk_events_waiting",
+        "Inbound events not yet handled",
+        [],
+        "SELECT count(*) FROM billing_inboundevent WHERE state = 'received'",
+    ),
+    (
+        "frontdesk_subscribers",
+        "Subscribers by access state",
+        ["state"],
+        "SELECT access_state, count(*) FROM accounts_userprofile GROUP BY 1",
+    ),
+    (
+        "frontdesk_paid_without_access_seconds",
+        "How long the longest waiting subscriber has waited to be made so",
+        [],
+        "SELECT coalesce(extract(epoch FROM now() - min(pending_since)), 0) FROM accounts_userprofile",
+    ),
+    (
+        "frontdesk_mass_losses_waiting",
+        "Sweeps that wait for staff because too many would lose access",
+        [],
+        "SELECT count(*) FROM operations_massloss WHERE state = 'asking'",
+    ),
+    (
+        "frontdesk_seats",
+        "Live seats by instance",
+        ["instance"],
+        "SELECT slug, allocated_seats FROM instances_instance WHERE is_active",
+    ),
+    (
+        "frontdesk_seat_cap",
+        "Allocation cap by instance",
+        ["instance"],
+        "SELECT slug, allocation_cap FROM instances_instance WHERE is_active",
+    ),
+]
+
+
+def register() -> None:
+    """Add them to what `/metrics` shows."""
+    metrics.GAUGES.extend(GAUGES)

@@ -1,0 +1,235 @@
+"""What a change of the catalogue does to everybody at once: who holds what changes, who gains or loses what, and the seats.
+
+It decides nothing itself: each holder's facts go through `policy.decide` twice, with what the products give before the
+change and after it, and the answers are compared. The number of queries does not depend on the number of holders.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import batched
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Greatest
+
+from apps.access import facts as known
+from apps.access import reconcile
+from apps.access.models import AccessOverride
+from apps.access.policy import Facts, OverrideFact, decide
+from apps.accounts.models import UserProfile
+from apps.billing import catalogue as billing
+from apps.billing.subscriptions import SubscriptionState
+from apps.catalog.entitlements import NOTHING, Entitlements
+from apps.core import clock
+from apps.instances.allocation import WAITS
+from apps.instances.models import Instance, Seat, SeatWait
+from apps.operations import bulk_facts, safeguard
+
+BATCH = 1000
+Catalogue = Mapping[int, Entitlements]
+Pair = tuple[Entitlements, Entitlements]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What each product gives before and after; `placed`: prices whose lines stand for another product from now on."""
+
+    before: Catalogue
+    after: Catalogue
+    placed: Mapping[str, int] = field(default_factory=dict)
+
+    def products(self) -> set[int]:
+        """The products that give something else afterwards."""
+        every = {*self.before, *self.after}
+        return {one for one in every if self.before.get(one, NOTHING) != self.after.get(one, NOTHING)}
+
+
+@dataclass(frozen=True)
+class Line:
+    """How many get and how many lose an app, or have more and less of a number."""
+
+    name: str
+    gain: int
+    lose: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """Of one app: seats that new people need, seats free for them, and seats given back."""
+
+    app: str
+    needed: int
+    free: int
+    given_back: int
+
+    @property
+    def short(self) -> int:
+        """How many will have to wait."""
+        return max(0, self.needed - self.free)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a change does. `holders` are all who hold something that changes; some have no access and neither gain nor lose."""
+
+    holders: tuple[int, ...] = ()
+    gain: int = 0
+    lose: int = 0
+    apps: tuple[Line, ...] = ()
+    numbers: tuple[Line, ...] = ()
+    rooms: tuple[Room, ...] = ()
+    subscribers: int = 0
+
+    @property
+    def limit(self) -> int:
+        """How many may lose something without staff typing that they mean it: the mass guard's meaning of many."""
+        return safeguard.limit(self.subscribers)
+
+    @property
+    def many(self) -> bool:
+        """Whether more lose something than the limit."""
+        return safeguard.too_many(self.lose, self.subscribers)
+
+
+def of(change: Change) -> Effect:
+    """What the change does to those who hold it now. Ten queries at most; no call."""
+    people = _holders(change)
+    if people is None:
+        return Effect()
+    holders = tuple(people.order_by("pk").values_list("pk", flat=True))
+    if not holders:
+        return Effect()
+    return tally(
+        _pairs(people, change), holders=holders, subscribers=safeguard.subscribers(), seats=_seats(people), free=_free()
+    )
+
+
+def tally(
+    pairs: Mapping[int, Pair],
+    *,
+    holders: tuple[int, ...],
+    subscribers: int,
+    seats: frozenset[tuple[int, str]],
+    free: Mapping[str, int],
+) -> Effect:
+    """Count what differs between before and after, by profile id. Pure. `seats`: who has a live seat of which app."""
+    apps, numbers, rooms = (Counter[tuple[str, str]]() for _ in range(3))
+    gain = lose = 0
+    for pk, (before, after) in pairs.items():
+        mine = _counts(before, after)
+        apps.update(mine["apps"])
+        numbers.update(mine["numbers"])
+        rooms.update(("needed", app) for app in after.seats - before.seats if (pk, app) not in seats)
+        rooms.update(("given_back", app) for app in before.seats - after.seats if (pk, app) in seats)
+        ways = {way for way, _ in [*mine["apps"], *mine["numbers"]]}
+        gain += "gain" in ways
+        lose += "lose" in ways
+    return Effect(
+        holders=holders,
+        gain=gain,
+        lose=lose,
+        apps=_lines(apps),
+        numbers=_lines(numbers),
+        rooms=tuple(
+            Room(app, rooms["needed", app], free.get(app, 0), rooms["given_back", app])
+            for app in sorted({app for _, app in rooms})
+        ),
+        subscribers=subscribers,
+    )
+
+
+def _counts(before: Entitlements, after: Entitlements) -> dict[str, list[tuple[str, str]]]:
+    """One person's gains and losses, as (way, name)."""
+    names = {*before.grants, *after.grants}
+    steps = {name: after.grants.get(name, 0) - before.grants.get(name, 0) for name in names}
+    return {
+        "apps": [
+            *(("gain", app) for app in after.apps - before.apps),
+            *(("lose", app) for app in before.apps - after.apps),
+        ],
+        "numbers": [("gain" if step > 0 else "lose", name) for name, step in steps.items() if step],
+    }
+
+
+def _lines(counts: Counter[tuple[str, str]]) -> tuple[Line, ...]:
+    return tuple(
+        Line(name, counts["gain", name], counts["lose", name]) for name in sorted({name for _, name in counts})
+    )
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def _holders(change: Change) -> QuerySet[UserProfile] | None:
+    """Who pays for, or was granted, something that changes; None when nothing does."""
+    products = change.products()
+    if not products and not change.placed:
+        return None
+    paying = billing.paying_profiles(products, set(change.placed))
+    granted = bulk_facts.standing_overrides().filter(products__in=products).values("profile_id")
+    return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
+
+
+def _pairs(people: QuerySet[UserProfile], change: Change) -> dict[int, Pair]:
+    """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
+    bare = Facts(now=clock.now(), terms=known.terms())
+    decided: dict[Any, Pair] = {}
+    found: dict[int, Pair] = {}
+    for pk, one in bulk_facts.read(people).items():
+        mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
+        alike = (tuple(mine), pk if mine_too else None)
+        if alike not in decided:
+            before = _with(bare, mine, mine_too, change.before)
+            after = _with(bare, [_moved(state, change.placed) for state in mine], mine_too, change.after)
+            decided[alike] = (decide(before).entitlements, decide(after).entitlements)
+        found[pk] = decided[alike]
+    return found
+
+
+def _nameless(state: SubscriptionState) -> SubscriptionState:
+    """A subscription without what names it or only pages read; equal for people who pay for the same in the same way."""
+    return replace(state, id="", current_period_end=None, open_invoice_id="", open_invoice_url="")
+
+
+def _moved(state: SubscriptionState, placed: Mapping[str, int]) -> SubscriptionState:
+    """The subscription with its lines standing for the products they will stand for."""
+    if not placed:
+        return state
+    lines = (replace(one, product_id=placed.get(one.price_id, one.product_id)) for one in state.lines)
+    return replace(state, lines=tuple(lines))
+
+
+def _with(bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: Catalogue) -> Facts:
+    catalogue = dict(given)
+    overrides: tuple[OverrideFact, ...] = tuple(known.override_fact(row, catalogue) for row in rows)
+    return replace(
+        bare, subscriptions=tuple(known.subscription_fact(one, catalogue) for one in states), overrides=overrides
+    )
+
+
+def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:
+    live = Seat.objects.filter(profile__in=people.values("pk")).exclude(state=Seat.State.RELEASED)
+    return frozenset(live.values_list("profile_id", "product__slug"))
+
+
+def _free() -> dict[str, int]:
+    """Seats for new people by app, without those that are owed to people who wait already."""
+    opened = Instance.objects.filter(is_active=True, auto_allocate=True).order_by()
+    sums: Any = opened.values("product__slug").annotate(
+        free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0))
+    )
+    waiting = SeatWait.objects.filter(profile__access_state__in=WAITS).order_by().values_list("product__slug")
+    owed = dict(waiting.annotate(Count("pk")))
+    return {app: max(0, free - owed.get(app, 0)) for app, free in sums.values_list("product__slug", "free")}
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def look_at(profile_ids: tuple[int, ...], *, reason: str) -> None:
+    """Ask for a look at each of these people, in batches; part of the caller's transaction."""
+    for batch in batched(profile_ids, BATCH, strict=False):
+        reconcile.enqueue_many(list(batch), reason=reason)

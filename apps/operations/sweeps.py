@@ -1,0 +1,73 @@
+"""The sweeps: subscribers whom no event, date or job would bring back to the reconciler are found here."""
+
+from itertools import batched
+
+from apps.access import reconcile
+from apps.accounts.models import UserProfile
+from apps.core import clock, jobs
+from apps.core.models import Job
+from apps.operations import losses, safeguard
+from apps.operations.models import Drift
+
+SWEEP_SECONDS = 60
+NIGHTLY_SECONDS = 86_400
+NIGHTLY = "look_at_everybody"
+BATCH, SLICE = 1000, 5000
+OPEN = [Job.State.QUEUED, Job.State.RUNNING]
+
+
+def register() -> None:
+    """Make the sweeps known."""
+    jobs.register("sweep_access", sweep, every=SWEEP_SECONDS)
+    jobs.register(NIGHTLY, look_at_everybody, every=NIGHTLY_SECONDS)
+
+
+def sweep(_key: str) -> None:
+    """Every minute: subscribers who wait without a job, and those whose date has come."""
+    now = clock.now()
+    # These wait for staff; only a moment that has come rings again.
+    ended = [Job.State.BLOCKED, Job.State.DEAD]
+    waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
+    due = UserProfile.objects.filter(access_until__lte=now).exclude(pk__in=_with_job(OPEN))
+    for profile in [*waiting[:500], *due[:500]]:
+        reconcile.enqueue(profile, reason="sweep")
+
+
+def _with_job(states: list[Job.State]) -> list[int]:
+    """The profiles that have a look in one of these states."""
+    kinds = [reconcile.KIND, reconcile.FIRST_KIND]
+    looks = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
+    return [int(key) for key in looks]
+
+
+def look_at_everybody(key: str) -> None:
+    """Once a day: a look at each person with an account, so that whatever no event told is found.
+
+    In slices, each a job that names the next, so that its cost stays the same; who was never looked at waits already, and the
+    sweep sees to it. Who differs and was told to be left so by staff is left so. Who would lose access is looked at last, and
+    only when they are not too many: else raises NeedsOperator.
+    """
+    if not key.isdecimal():
+        if _under_way():
+            return
+        safeguard.begin(NIGHTLY)
+    people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
+    people = people.exclude(pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), gone_at=None).values("profile"))
+    after = int(key) if key.isdecimal() else 0
+    found = list(people.filter(pk__gt=after).values_list("pk", flat=True)[:SLICE])
+    losing = losses.losing(found)
+    safeguard.gather(NIGHTLY, losing)
+    _ask(sorted({*found} - {*losing}))
+    if len(found) == SLICE:
+        jobs.defer(NIGHTLY, found[-1], reason="the next slice")
+    else:
+        _ask(safeguard.judge(NIGHTLY, job_key=key))
+
+
+def _ask(profile_ids: list[int]) -> None:
+    for batch in batched(profile_ids, BATCH, strict=False):
+        reconcile.enqueue_many(batch, reason="nightly")
+
+
+def _under_way() -> bool:
+    return Job.objects.filter(kind=NIGHTLY, state__in=OPEN, key__regex=r"^[0-9]+$").exists()

@@ -1,0 +1,204 @@
+"""Syncs of many: staff choose people, one run asks for a look at each, and keeps how it went with everybody.
+
+Promises: a run survives anything, since its rows are what is still to do; asking costs a few statements for each slice;
+nobody's failure stops the others; who would lose access is asked about first when they are too many (accounts/mass.py).
+Each look is the reconciler's own: a run only asks for it, by `reconcile.enqueue_many`, and is told when it was made so.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import batched
+
+from django.db import connection, transaction
+from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
+
+from apps.access import reconcile, recording
+from apps.accounts.models import UserProfile
+from apps.core import audit, clock, jobs
+from apps.core.errors import BadInput
+from apps.core.models import Job
+from apps.operations import losses, safeguard
+from apps.operations.models import SyncResult, SyncRun
+
+KIND = "sync_run"
+SLICE, SECONDS = 500, 20.0  # people asked for at once; of one job, which has a minute
+TWICE = dt.timedelta(minutes=1)
+LOCK_CLASS = 7013  # advisory locks of this module; core.audit uses 7012
+ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+Outcome = SyncResult.Outcome
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `failed` have stopped for good; `held_back` wait for the mass guard's question."""
+
+    total: int
+    changed: int
+    same: int
+    failed: int
+    held_back: int
+
+    @property
+    def done(self) -> int:
+        """How many were made so."""
+        return self.changed + self.same
+
+    @property
+    def waiting(self) -> int:
+        """How many will still be looked at by themselves."""
+        return self.total - self.done - self.failed - self.held_back
+
+    @property
+    def moving(self) -> bool:
+        """Whether the numbers will change without anybody doing anything."""
+        return self.waiting > 0
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(KIND, carry_out)
+    recording.on_synced.append(end_results)
+
+
+def end_results(profile: UserProfile, generation: int, steps: list[str]) -> None:
+    """Note in the runs that wait for this subscriber how the reconcile ended."""
+    waiting = SyncResult.objects.filter(profile=profile, outcome=Outcome.WAITING, generation__lte=generation)
+    waiting.update(outcome=Outcome.CHANGED if steps else Outcome.SAME, steps=steps, ended_at=clock.now())
+
+
+# --- what staff ask --------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun:
+    """Begin a run over these people; BadInput when there is nobody. Nothing is asked for before its job runs.
+
+    The same asked twice within a minute by one actor, as by a double click, is one run.
+    """
+    people = sorted(set(profile_ids))
+    if not people:
+        raise BadInput("There is nobody to sync.")
+    with connection.cursor() as cursor:  # one at a time of one actor, until this transaction ends
+        cursor.execute(ONE_AT_A_TIME, [LOCK_CLASS, actor])
+    if twin := _just_begun(people, scope, actor, reason):
+        return twin
+    run = SyncRun.objects.create(
+        scope=scope, total=len(people), actor=actor, reason=reason, created_at=clock.now()
+    )  # fmt: skip
+    for batch in batched(people, 1000, strict=False):
+        SyncResult.objects.bulk_create(SyncResult(run=run, profile_id=pk) for pk in batch)
+    audit.record(
+        subject=("syncrun", run.pk), action="sync_run_started", actor=actor, reason=reason,
+        after={"scope": scope.value, "subscribers": run.total},
+    )  # fmt: skip
+    jobs.defer(KIND, run.pk, reason=f"asked by {actor}")
+    return run
+
+
+def _just_begun(people: list[int], scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun | None:
+    """The run that was begun a moment ago with the same words over the same people."""
+    since = clock.now() - TWICE
+    runs = SyncRun.objects.filter(scope=scope, actor=actor, reason=reason, total=len(people), created_at__gt=since)
+    for run in runs:
+        if sorted(run.results.values_list("profile_id", flat=True)) == people:
+            return run
+    return None
+
+
+@transaction.atomic
+def again(run: SyncRun, *, actor: str, reason: str) -> int:
+    """Ask once more for those whose look has failed; returns how many. BadInput when there are none."""
+    row = SyncRun.objects.select_for_update().get(pk=run.pk)
+    who = list(failed(row).values_list("pk", flat=True))
+    if not who:
+        raise BadInput("Nobody of this run has failed.")
+    SyncResult.objects.filter(pk__in=who).update(generation=None, held_back=False)
+    row.actor, row.reason = actor, reason
+    row.save(update_fields=["actor", "reason"])
+    audit.record(
+        subject=("syncrun", row.pk),
+        action="sync_run_again",
+        actor=actor,
+        reason=reason,
+        after={"subscribers": len(who)},
+    )
+    jobs.defer(KIND, row.pk, reason=f"asked by {actor}")
+    return len(who)
+
+
+# --- carrying it out -------------------------------------------------------------------------------------------------
+
+
+def carry_out(key: str) -> None:
+    """The job: ask for a look at everybody of the run `key` who was not asked for yet; who would lose access comes last.
+
+    Raises NeedsOperator when those are too many and staff have not confirmed it. The others are not waited for.
+    """
+    run, began = SyncRun.objects.get(pk=key), time.monotonic()
+    fresh = run.results.filter(generation=None, held_back=False).order_by("pk").values_list("profile_id", flat=True)
+    while people := list(fresh[:SLICE]):
+        losing = losses.losing(people)
+        run.results.filter(profile__in=losing).update(held_back=True)
+        _ask(run, {*people} - {*losing})
+        if time.monotonic() - began > SECONDS:
+            jobs.defer(KIND, key, reason="the next slice")
+            return
+    held = run.results.filter(generation=None, held_back=True).order_by("pk").values_list("profile_id", flat=True)
+    may = safeguard.judge(KIND, scope=key, job_key=key, losing=list(held))
+    for batch in batched(may, SLICE, strict=False):
+        _ask(run, batch)
+
+
+@transaction.atomic
+def _ask(run: SyncRun, profile_ids: Collection[int]) -> None:
+    """Part of the run's people, with a line of the timeline for each. Who was asked for before is left out."""
+    open_ = run.results.select_for_update().filter(profile__in=profile_ids, generation=None).order_by("pk")
+    people = list(open_.values_list("profile_id", flat=True))
+    if not people:
+        return
+    audit.record_many(
+        kind="profile", ids=people, action="sync_requested", actor=run.actor, reason=run.reason, after={"run": run.pk}
+    )
+    reconcile.enqueue_many(people, reason=f"{run} by {run.actor}")
+    asked = UserProfile.objects.filter(pk=OuterRef("profile")).values("desired_generation")
+    run.results.filter(profile__in=people).update(generation=Subquery(asked))
+
+
+# --- how it goes -----------------------------------------------------------------------------------------------------
+
+
+def progress(run: SyncRun) -> Progress:
+    """The numbers, in two queries; three when somebody is held back."""
+    held = Q(outcome=Outcome.WAITING, held_back=True, generation=None)
+    counted = run.results.aggregate(
+        changed=Count("pk", filter=Q(outcome=Outcome.CHANGED)),
+        same=Count("pk", filter=Q(outcome=Outcome.SAME)),
+        held_back=Count("pk", filter=held),
+    )
+    own = Job.objects.filter(kind=KIND, key=str(run.pk), state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    if counted["held_back"] and own.exists():  # the run's job is still at it: nothing is asked of staff
+        counted["held_back"] = 0
+    return Progress(total=run.total, failed=failed(run).count(), **counted)
+
+
+def failed(run: SyncRun) -> QuerySet[SyncResult]:
+    """Those of the run whose look gave up or needs an operator, and is not being tried again."""
+    asked = run.results.filter(outcome=Outcome.WAITING, generation__isnull=False)
+    return asked.filter(profile_id__in=_people(reconcile.stopped())).exclude(
+        profile_id__in=_people(reconcile.under_way())
+    )
+
+
+def _people(looks: QuerySet[Job]) -> QuerySet[Job, int]:
+    """Whose looks these are: the key of a look is the profile's id."""
+    return looks.annotate(person=Cast("key", BigIntegerField())).values_list("person", flat=True)
+
+
+def looks_of(results: Collection[SyncResult]) -> dict[int, Job]:
+    """The look behind each result that is under way or has stopped, by profile id; the first of these counts. Two queries."""
+    keys = [str(one.profile_id) for one in results if one.outcome == Outcome.WAITING]
+    found = {int(job.key): job for job in reconcile.stopped().filter(key__in=keys)}
+    return found | {int(job.key): job for job in reconcile.under_way().filter(key__in=keys)}

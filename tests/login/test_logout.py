@@ -1,0 +1,209 @@
+"""Out here means out at Keycloak, and out at Keycloak means out here; and only Keycloak can say so."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.http import HttpResponse
+from django.test import Client
+
+from apps.accounts.models import UserProfile
+from apps.login import oidc, sessions
+from apps.login.models import UsedLogoutToken
+from tests.login.conftest import Person, subscriber
+from tests.login.forger import SUBJECT, Forger, In, forging
+from tests.sandbox.keycloak_fixture import Standin
+
+URL = "/oidc/backchannel-logout/"
+
+
+def test_logging_out_ends_both_sessions_and_comes_back(person: Person, nora: UserProfile) -> None:
+    person.log_in("nora")
+    answer = person.here.post("/logout/")
+    sent = urlsplit(answer["Location"])
+    wish = parse_qs(sent.query)
+    assert wish["post_logout_redirect_uri"] == ["http://localhost:8000/"]
+    assert person.user_id is None
+    assert not UserSession.objects.exists()
+    back = person.there("GET", answer["Location"])
+    assert (back.status_code, back.headers["Location"]) == (302, "http://localhost:8000/")  # without a question
+    assert person.there("GET", person.to_keycloak()).status_code == 200  # the form: Keycloak has forgotten us
+
+
+def test_logging_out_is_never_a_link(person: Person, nora: UserProfile) -> None:
+    person.log_in("nora")
+    assert person.here.get("/logout/").status_code == 405
+    assert person.user_id is not None
+
+
+def test_logging_out_needs_the_csrf_token(person: Person, nora: UserProfile) -> None:
+    person.here.handler.enforce_csrf_checks = True
+    person.log_in("nora")
+    assert person.here.post("/logout/").status_code == 403
+    assert person.user_id is not None
+
+
+def test_a_visitor_who_logs_out_is_just_taken_home(db: None, client: Client) -> None:
+    assert client.post("/logout/")["Location"] == "/"
+
+
+def test_the_other_browser_of_the_same_person_stays_logged_in(
+    person: Person, nora: UserProfile, keycloak: Standin
+) -> None:
+    other = Person(keycloak)
+    other.log_in("nora")
+    person.log_in("nora")
+    person.here.post("/logout/")
+    assert other.user_id is not None
+
+
+@pytest.fixture
+def forger(settings: Any, db: None) -> Iterator[Forger]:
+    with forging() as made:
+        settings.KEYCLOAK_ISSUER = made.issuer
+        yield made
+
+
+def logged_in(profile: UserProfile, *, sid: str) -> Client:
+    """A browser with a session that Keycloak knows as `sid`."""
+    client = Client()
+    client.force_login(profile.user)
+    UserSession.objects.create(
+        user=profile.user, session_key=client.session.session_key, ip="127.0.0.1", user_agent="test", data={"sid": sid}
+    )
+    return client
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/dashboard/").status_code == 200
+
+
+def tell(forger: Forger, *, sign: dict[str, Any] | None = None, **changes: Any) -> HttpResponse:
+    """POST a logout token: a good one with changes; None takes a claim away."""
+    said = {
+        "sid": "s1",
+        "exp": In(120),
+        "jti": "j1",
+        "typ": "Logout",
+        "azp": None,
+        "auth_time": None,
+        "events": {oidc.LOGOUT_EVENT: {}},
+    } | changes
+    token = forger.sign(forger.claims(**said), **(sign or {}))
+    return Client(enforce_csrf_checks=True).post(URL, {"logout_token": token})
+
+
+def test_keycloak_ends_the_session_it_names_and_no_other(forger: Forger) -> None:
+    nora, other = subscriber(SUBJECT), subscriber("another-subject", "omar")
+    one, two, theirs = logged_in(nora, sid="s1"), logged_in(nora, sid="s2"), logged_in(other, sid="s1")
+    answer = tell(forger)
+    assert (answer.status_code, answer["Cache-Control"]) == (200, "no-store")
+    assert (is_in(one), is_in(two), is_in(theirs)) == (False, True, True)
+
+
+def test_without_a_session_it_ends_all_of_the_person(forger: Forger) -> None:
+    nora, other = subscriber(SUBJECT), subscriber("another-subject", "omar")
+    one, two, theirs = logged_in(nora, sid="s1"), logged_in(nora, sid="s2"), logged_in(other, sid="s3")
+    assert tell(forger, sid=None).status_code == 200
+    assert (is_in(one), is_in(two), is_in(theirs)) == (False, False, True)
+
+
+def test_without_a_person_it_ends_the_session(forger: Forger) -> None:
+    nora = subscriber(SUBJECT)
+    one, two = logged_in(nora, sid="s1"), logged_in(nora, sid="s2")
+    assert tell(forger, sub=None).status_code == 200
+    assert (is_in(one), is_in(two)) == (False, True)
+
+
+def test_a_person_we_do_not_know_is_no_error(forger: Forger) -> None:
+    assert tell(forger).status_code == 200
+
+
+def test_a_logout_token_works_once(forger: Forger) -> None:
+    nora = subscriber(SUBJECT)
+    assert tell(forger).status_code == 200
+    client = logged_in(nora, sid="s1")
+    assert tell(forger).status_code == 400
+    assert is_in(client)
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "iss another": {"iss": "https://evil.example"},
+    "aud another": {"aud": "nextcloud"},
+    "too old": {"iat": In(-400), "exp": In(60)},
+    "from the future": {"iat": In(400), "exp": In(500)},
+    "over": {"exp": In(-100)},
+    "iat missing": {"iat": None},
+    "events missing": {"events": None},
+    "events another": {"events": {"http://schemas.openid.net/event/other": {}}},
+    "events not an object": {"events": [oidc.LOGOUT_EVENT]},
+    "event not an object": {"events": {oidc.LOGOUT_EVENT: "x"}},
+    "a nonce": {"nonce": "n"},
+    "an empty nonce": {"nonce": ""},
+    "no jti": {"jti": None},
+    "jti not text": {"jti": 5},
+    "jti with a NUL": {"jti": "a\x00b"},
+    "jti too long": {"jti": "x" * 300},
+    "neither sub nor sid": {"sub": None, "sid": None},
+    "sub not text": {"sub": ["x"]},
+    "sid with a NUL": {"sid": "\x00"},
+    "another key": {"sign": {"kid": "stranger"}},
+    "another algorithm": {"sign": {"alg": "RS512"}},
+    "a secret": {"sign": {"alg": "HS256", "key": "x" * 40}},
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_logout_token_ends_nothing(kind: str, forger: Forger) -> None:
+    client = logged_in(subscriber(SUBJECT), sid="s1")
+    answer = tell(forger, **BAD[kind])
+    assert (answer.status_code, answer["Cache-Control"]) == (400, "no-store")
+    assert is_in(client)
+    assert not UsedLogoutToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"logout_token": ""}, {"logout_token": "x"}, {"logout_token": "a" * 100_000}, {"token": "x"}]
+)
+def test_no_logout_token_at_all_is_400(form: dict[str, str], db: None, client: Client) -> None:
+    assert client.post(URL, form).status_code == 400
+
+
+def test_only_post_is_listened_to(client: Client, db: None) -> None:
+    assert client.get(URL).status_code == 405
+
+
+def test_a_keycloak_that_is_away_while_we_check_is_400(forger: Forger, settings: Any) -> None:
+    token = forger.sign({"iss": "x"})
+    settings.KEYCLOAK_ISSUER = "http://127.0.0.1:9/realms/x"
+    assert Client().post(URL, {"logout_token": token}).status_code == 400
+
+
+def test_the_stand_ins_own_logout_token_is_understood(person: Person, nora: UserProfile, keycloak: Standin) -> None:
+    """What Keycloak's session id in the ID token and in the logout token have in common."""
+    person.log_in("nora")
+    listed = UserSession.objects.get(user=nora.user)
+    known = [row["id"] for row in keycloak.call("GET", f"/users/{nora.keycloak_id}/sessions").json()]
+    assert [listed.data["sid"]] == known
+
+
+def test_ending_sessions_reaches_those_on_no_list(db: None, client: Client) -> None:
+    nora = subscriber(SUBJECT)
+    client.force_login(nora.user)
+    assert is_in(client)
+    sessions.end_sessions(nora.user)
+    assert not is_in(client)
+
+
+def test_old_logout_tokens_and_sessions_are_forgotten(db: None, settings: Any, tmp_path: Any) -> None:
+    client = logged_in(subscriber(SUBJECT), sid="s1")
+    UsedLogoutToken.use("old")
+    sessions.prune()
+    assert (UserSession.objects.count(), UsedLogoutToken.objects.count()) == (1, 1)
+    client.session.delete()
+    settings.CLOCK_OFFSET_FILE = str(tmp_path / "offset")
+    (tmp_path / "offset").write_text(str(2 * 86_400))
+    sessions.prune()
+    assert (UserSession.objects.count(), UsedLogoutToken.objects.count()) == (0, 0)

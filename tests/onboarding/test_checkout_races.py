@@ -1,0 +1,222 @@
+"""Faults F17 to F20 and F29: tabs that race for one payment, answers of Stripe's that are lost, and a name that is taken."""
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import stripe
+
+from apps.accounts.models import Signup
+from apps.billing import checkout
+from apps.core import jobs
+from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
+from apps.core.models import Job
+from apps.onboarding import signups
+from tests.instances import house
+from tests.world import World
+
+ROUNDS = 5
+BASKETS = ({"personal": 1}, {"plus": 1}, {"personal": 1, "storage_100": 2}, {"plus": 1, "storage_100": 1})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stripe's library repeats a call soon."""
+    for name in ("INITIAL_DELAY", "MAX_DELAY"):
+        monkeypatch.setattr(stripe.HTTPClient, name, 0.01)
+
+
+@pytest.fixture
+def tabs(transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world with real transactions; each thread of the tests is a tab with a connection of its own."""
+    monkeypatch.setattr(signups, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
+    world.only_room_for(200)
+    return world
+
+
+def tab(signup: Signup, basket: dict[str, int]) -> signups.Opened:
+    """One tab in which this basket was chosen and the payment is begun."""
+    mine = Signup.objects.get(pk=signup.pk)
+    mine.basket = basket
+    return signups.begin(mine, ui="embedded")
+
+
+def at_once(signup: Signup, baskets: list[dict[str, int]]) -> list[signups.Opened]:
+    """What the tabs got; those that were sent to another tab got nothing."""
+    answers = house.at_once([partial(tab, signup, basket) for basket in baskets], clients=len(baskets))
+    odd = [one for one in answers if isinstance(one, Exception) and not isinstance(one, BadInput | WorkError)]
+    assert odd == []
+    return [one for one in answers if isinstance(one, signups.Opened)]
+
+
+def customers(world: World, signup: Signup) -> list[str]:
+    listed = world.shop.v1.customers.list({"limit": 100}).data
+    return [one.id for one in listed if one.email == signup.email]
+
+
+def sessions(world: World, customer: str, status: str = "open") -> list[str]:
+    wish: Any = {"customer": customer, "status": status, "limit": 100}
+    return [one.id for one in world.shop.v1.checkout.sessions.list(wish).data]
+
+
+def test_f18_sixteen_who_begin_the_same_payment_at_once_get_one_customer_and_one_session(tabs: World) -> None:
+    for number in range(ROUNDS):
+        signup = tabs.signup(f"dana{number}")
+        opened = at_once(signup, [BASKETS[0]] * 16)
+        (customer,) = customers(tabs, signup)
+        assert len(opened) == 16
+        assert sessions(tabs, customer) == [opened[0].session_id]
+        assert {one.session_id for one in opened} == {opened[0].session_id}
+
+
+def test_f18_sixteen_who_begin_different_payments_at_once_leave_one_that_can_be_paid(tabs: World) -> None:
+    for number in range(ROUNDS):
+        signup = tabs.signup(f"dana{number}")
+        opened = at_once(signup, [*BASKETS] * 4)
+        (customer,) = customers(tabs, signup)
+        signup.refresh_from_db()
+        assert opened
+        assert sessions(tabs, customer) in ([], [signup.checkout_session_id])
+        again = tab(signup, BASKETS[number % 4])
+        assert sessions(tabs, customer) == [again.session_id]
+
+
+def paid_in_every_tab(world: World, opened: list[signups.Opened]) -> None:
+    """Everybody fills in the form that is open."""
+    for one in opened:
+        world.shop.pay({"url": "", "client_secret": one.client_secret})
+
+
+def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: World) -> None:
+    order = random.Random(17)
+    for number in range(ROUNDS):
+        signup = tabs.signup(f"dana{number}")
+        opened = at_once(signup, order.sample(BASKETS, 2))
+        paid_in_every_tab(tabs, opened)
+        (customer,) = customers(tabs, signup)
+        assert len(tabs.shop.v1.subscriptions.list({"customer": customer, "status": "all"}).data) == 1
+    tabs.deliver()
+    assert tabs.jobs() == []
+
+
+@pytest.mark.mutant
+def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep(signup: Signup, session: checkout.Session) -> bool:
+        signup.checkout_session_id = session.id
+        signup.save(update_fields=["checkout_session_id"])
+        return True
+
+    monkeypatch.setattr(signups, "_keep", keep)
+    monkeypatch.setattr(signups, "_refuse_overtaken", lambda _signup, _fresh: None)
+    bought = 0
+    for number in range(ROUNDS):
+        signup = tabs.signup(f"dana{number}")
+        paid_in_every_tab(tabs, at_once(signup, [*BASKETS]))
+        (customer,) = customers(tabs, signup)
+        bought = max(bought, len(tabs.shop.v1.subscriptions.list({"customer": customer}).data))
+    assert bought > 1
+
+
+# --- Stripe's answers ------------------------------------------------------------------------------------------------
+
+
+def begin_through(world: World, signup: Signup, fault: Callable[[], None], *, tries: int = 6) -> signups.Opened:
+    """Begin until it works, `fault` before the first try; a reload reads the signup anew."""
+    fault()
+    for _ in range(tries):
+        try:
+            return signups.begin(Signup.objects.get(pk=signup.pk), ui="embedded")
+        except (DependencyDown, RetryLater):
+            world.fault("stripe", "ok")
+    raise AssertionError("it never worked")
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+def test_f19_a_create_whose_answer_is_lost_makes_no_second_one(world: World, path: str) -> None:
+    for number in range(ROUNDS):
+        signup = world.signup(f"dana{number}")
+        lose = partial(world.fault, "stripe", "lost_answer", path=path, method="POST")
+        opened = begin_through(world, signup, lose)
+        (customer,) = customers(world, signup)
+        assert sessions(world, customer) == [opened.session_id]
+
+
+def test_f19_nor_when_the_name_was_corrected_meanwhile(world: World) -> None:
+    """To Stripe the same key with another name is a mistake; the customer it has made is found."""
+    signup = world.signup("dana")
+    world.fault("stripe", "lost_answer", path="/v1/customers", method="POST")
+    with pytest.raises(DependencyDown):
+        signups.begin(signup, ui="embedded")
+    world.fault("stripe", "ok")
+    Signup.objects.update(first_name="Diana")
+    opened = signups.begin(Signup.objects.get(), ui="embedded")
+    (customer,) = customers(world, signup)
+    assert sessions(world, customer) == [opened.session_id]
+
+
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+@pytest.mark.parametrize("mode", ["http_429", "http_500", "http_503", "500_after_commit", "stored_500", "down"])
+def test_f20_an_error_of_stripes_is_over_when_stripe_is_well(world: World, path: str, mode: str) -> None:
+    signup = world.signup("dana")
+    opened = begin_through(world, signup, partial(world.fault, "stripe", mode, path=path, method="POST"))
+    (customer,) = customers(world, signup)
+    assert opened.session_id in sessions(world, customer)
+    assert world.shop.pay({"url": "", "client_secret": opened.client_secret}).headers["X-Sandbox-Outcome"] == "paid"
+    world.deliver()
+    signup.refresh_from_db()
+    assert signup.profile is not None
+    assert world.state(signup.profile).access == "active"
+    assert world.jobs() == []
+
+
+@pytest.mark.parametrize(("mode", "number"), [("http_429", 1), ("down", 1), ("stored_500", 2)])
+def test_f20_the_key_is_kept_unless_stripe_has_spent_it(world: World, mode: str, number: int) -> None:
+    signup = world.signup("dana")
+    begin_through(world, signup, partial(world.fault, "stripe", mode, path="/v1/checkout/sessions", method="POST"))
+    signup.refresh_from_db()
+    assert signup.checkout_number == number
+
+
+@pytest.mark.mutant
+@pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+def test_mutant_with_the_same_key_a_stored_error_stays(
+    world: World, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Never(Exception):
+        """Nothing is that."""
+
+    monkeypatch.setattr(signups, "SpentKey", Never)
+    monkeypatch.setattr(checkout, "CUSTOMER_KEYS", 1)
+    fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
+    with pytest.raises(AssertionError, match="it never worked"):
+        begin_through(world, world.signup("dana"), fault)
+
+
+# --- between the check and the payment -------------------------------------------------------------------------------
+
+
+def test_f29_a_name_taken_in_keycloak_meanwhile_is_told_to_staff_and_nothing_paid_is_lost(world: World) -> None:
+    signup = world.signup("dana")
+    opened = signups.begin(signup, ui="embedded")
+    stranger = {"username": "dana", "email": "another.dana@example.com", "enabled": True}
+    assert world.admin("POST", "/users", json=stranger).status_code == 201
+    with pytest.raises(signups.NameTaken):
+        signups.begin(world.signup("dana", plus=1), ui="embedded")
+    world.shop.pay({"url": "", "client_secret": opened.client_secret})
+    world.deliver()
+    signup.refresh_from_db()
+    profile = signup.profile
+    assert profile is not None
+    state = world.state(profile)
+    assert (state.access, state.subscription, state.account) == ("active", "active", None)
+    (blocked,) = Job.objects.filter(state="blocked")
+    assert "another account with the username" in blocked.last_error
+
+    (found,) = world.users("another.dana@example.com")
+    assert world.admin("DELETE", f"/users/{found['id']}").status_code == 204
+    jobs.retry(blocked, actor="staff:ada")
+    world.work()
+    assert world.state(profile).account is True
+    assert world.jobs() == []

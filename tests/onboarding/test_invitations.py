@@ -1,0 +1,37 @@
+"""Two members of staff with one free seat between them: one invitation, one seat; without the lock of the seat there would be two."""
+
+from functools import partial
+
+import pytest
+
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.instances.models import Seat
+from apps.notifications.models import Notification
+from apps.onboarding import invitations
+from apps.onboarding.models import WaitlistEntry
+from tests.instances import house
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_last_seat_is_given_away_once() -> None:
+    product = house.app()
+    house.instance(product, 0, 1, 5)
+    entries = [
+        WaitlistEntry.objects.create(
+            email=f"w{number}@example.com", product=product, created_at=clock.now(), confirmed_at=clock.now()
+        )
+        for number in range(8)
+    ]
+    calls = [
+        partial(invitations.invite, entry.pk, actor=f"staff:{name}", reason="there is room")
+        for entry in entries
+        for name in ("ada", "sam")
+    ]
+    answers = house.at_once(calls, clients=8)
+    refused = [one for one in answers if isinstance(one, BadInput)]
+    assert len(refused) == len(answers) - 1
+    assert WaitlistEntry.objects.filter(state="invited").count() == 1
+    assert Seat.objects.filter(state="held").count() == 1
+    assert Notification.objects.filter(template="waitlist_invited").count() == 1

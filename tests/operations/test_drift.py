@@ -1,0 +1,256 @@
+"""What Keycloak says against what it should say: found, listed, mended by the rule of its kind, or left until a date."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.models import UserProfile
+from apps.core import clock, jobs, sweep
+from apps.core.errors import BadInput
+from apps.core.models import AuditEntry, Job
+from apps.operations import drift
+from apps.operations.models import Drift
+from tests.world import World
+
+BY = {"actor": "staff:sam", "reason": "seen in the list of differences"}
+
+
+def compare(world: World) -> None:
+    jobs.defer(drift.KIND, "asked")
+    world.work()
+
+
+def standing() -> dict[str, str]:
+    """Kind to username of what is listed now."""
+    rows = Drift.objects.filter(gone_at__isnull=True).order_by("pk")
+    return {row.kind: row.profile.user.username for row in rows.select_related("profile__user")}
+
+
+def change(world: World, profile: UserProfile, **fields: Any) -> None:
+    """Somebody edits the account in Keycloak."""
+    stored = world.account(profile)
+    assert world.admin("PUT", f"/users/{profile.keycloak_id}", json=stored | fields).status_code == 204
+
+
+def rename(profile: UserProfile, name: str) -> None:
+    """Keycloak's name and ours are no longer the same; which of them was changed does not show."""
+    profile.user.username = name
+    profile.user.save()
+
+
+def test_who_is_as_should_be_is_not_listed(world: World) -> None:
+    world.subscriber("dana")
+    world.subscriber("erik")
+    compare(world)
+    assert standing() == {}
+
+
+@pytest.mark.parametrize("what", ["attribute", "foreign value", "group left", "group joined"])
+def test_other_access_is_listed_and_mended(world: World, what: str) -> None:
+    dana, before = world.subscriber("dana"), None
+    before = world.state(dana)
+    attributes = world.account(dana)["attributes"]
+    group = world.admin("GET", f"/users/{dana.keycloak_id}/groups").json()[0]
+    if what == "attribute":
+        change(world, dana, attributes={name: value for name, value in attributes.items() if name != "has_nextcloud"})
+    elif what == "foreign value":
+        change(world, dana, attributes=attributes | {"storage_gb": ["9000"]})
+    elif what == "group left":
+        world.admin("DELETE", f"/users/{dana.keycloak_id}/groups/{group['id']}")
+    else:
+        world.instance("nextcloud-9", "nextcloud")
+        parent = world.admin("GET", "/group-by-path/frontdesk").json()["id"]
+        world.admin("POST", f"/groups/{parent}/children", json={"name": "nextcloud-9"})
+        other = world.admin("GET", "/group-by-path/frontdesk/nextcloud-9").json()["id"]
+        world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{other}")
+    assert world.state(dana) != before
+    compare(world)
+    assert standing() == {"access": "dana"}
+    (row,) = Drift.objects.all()
+    assert row.steps
+    assert world.state(dana) != before  # a comparison changes nothing
+    assert AuditEntry.objects.filter(subject_id=dana.pk, action="drift_found").count() == 1
+
+    drift.mend(row, **BY)
+    world.work()
+    assert world.state(dana) == before
+    assert standing() == {}
+    assert AuditEntry.objects.get(subject_id=dana.pk, action="drift_mended").actor == "staff:sam"
+
+
+def test_first_seen_stays_and_what_is_gone_goes(world: World) -> None:
+    dana = world.subscriber("dana")
+    change(world, dana, enabled=False)
+    compare(world)
+    first = Drift.objects.get()
+    assert (first.kind, first.gone_at) == ("disabled", None)
+    world.pass_time(days=1 / 24)
+    compare(world)
+    again = Drift.objects.get()
+    assert again.first_seen_at == first.first_seen_at
+    assert again.last_seen_at > first.last_seen_at
+    change(world, dana, enabled=True)
+    compare(world)
+    assert standing() == {}
+    change(world, dana, enabled=False)
+    compare(world)
+    assert Drift.objects.count() == 2
+
+
+def test_it_is_found_within_a_quarter_of_an_hour(world: World) -> None:
+    """F43."""
+    dana = world.subscriber("dana")
+    sweep.start_periodic()
+    world.work()
+    change(world, dana, enabled=False)
+    world.pass_time(seconds=15 * 60 + 1)
+    sweep.start_periodic()
+    world.work()
+    assert standing() == {"disabled": "dana"}
+
+
+def test_what_is_ignored_is_left_so_until_its_date(world: World) -> None:
+    dana = world.subscriber("dana")
+    change(world, dana, enabled=False)
+    compare(world)
+    drift.ignore(Drift.objects.get(), until=clock.now() + dt.timedelta(days=3), **BY)
+    night(world)
+    assert world.state(dana).account is False
+    world.pass_time(days=3.1)
+    night(world)
+    assert world.state(dana).account is True
+    assert standing() == {}
+
+
+def night(world: World) -> None:
+    jobs.defer("look_at_everybody", "periodic")
+    world.work()
+
+
+def test_an_account_deleted_by_hand_is_made_anew_only_when_asked(world: World) -> None:
+    dana = world.subscriber("dana")
+    before, gone = world.state(dana), dana.keycloak_id
+    world.admin("DELETE", f"/users/{gone}")
+    compare(world)
+    assert standing() == {"deleted": "dana"}
+    assert world.users("dana") == []
+    drift.mend(Drift.objects.get(), **BY)
+    world.work()
+    dana.refresh_from_db()
+    assert dana.keycloak_id not in {None, gone}
+    assert world.state(dana) == before
+    assert world.users("dana")[0]["attributes"]["onboarding_id"] == [str(dana.onboarding_id)]
+    assert not dana.user.socialaccount_set.filter(uid=gone).exists()  # type: ignore[attr-defined]
+    assert standing() == {}
+
+
+def test_a_name_changed_by_hand_is_taken_over(world: World) -> None:
+    dana, erik = world.subscriber("dana"), world.subscriber("erik")
+    rename(dana, "dana.old")
+    rename(erik, "Dana")
+    compare(world)
+    assert sorted(Drift.objects.values_list("kind", "theirs")) == [("renamed", "dana"), ("renamed", "erik")]
+    row = Drift.objects.get(profile=dana)
+    with pytest.raises(BadInput, match="Somebody else"):
+        drift.mend(row, **BY)
+    drift.mend(Drift.objects.get(profile=erik), **BY)
+    drift.mend(row, **BY)
+    compare(world)
+    dana.user.refresh_from_db()
+    assert dana.user.username == "dana"
+    assert standing() == {}
+
+
+def test_a_verified_address_is_taken_over_or_ours_is_written_back(world: World) -> None:
+    dana = world.subscriber("dana")
+    ours = dana.email
+    change(world, dana, email="dana@elsewhere.example", emailVerified=True)
+    compare(world)
+    assert standing() == {"remailed": "dana"}
+    drift.mend(Drift.objects.get(), write_back=True, **BY)
+    world.work()
+    assert world.account(dana)["email"] == ours
+    assert standing() == {}
+
+    change(world, dana, email="dana@elsewhere.example", emailVerified=True)
+    compare(world)
+    drift.mend(Drift.objects.get(gone_at=None), **BY)
+    compare(world)
+    dana.refresh_from_db()
+    assert (dana.email, dana.user.email) == ("dana@elsewhere.example",) * 2
+    assert standing() == {}
+
+
+def test_an_address_nobody_verified_is_never_taken_over(world: World) -> None:
+    """Whoever reads our mails can get into the account by a recovery code."""
+    dana = world.subscriber("dana")
+    ours = dana.email
+    change(world, dana, email="thief@example.net", emailVerified=False)
+    compare(world)
+    row = Drift.objects.get()
+    with pytest.raises(BadInput, match="no verified address"):
+        drift.mend(row, **BY)
+    dana.refresh_from_db()
+    assert dana.email == ours
+
+
+def test_an_address_of_somebody_else_here_is_not_taken_over(world: World) -> None:
+    dana, erik = world.subscriber("dana"), world.subscriber("erik")
+    UserProfile.objects.filter(pk=erik.pk).update(email="shared@example.net")
+    change(world, dana, email="shared@example.net", emailVerified=True)
+    compare(world)
+    with pytest.raises(BadInput, match="Somebody else"):
+        drift.mend(Drift.objects.get(kind="remailed", profile=dana), **BY)
+
+
+def test_what_is_not_ours_is_no_difference(world: World) -> None:
+    dana = world.subscriber("dana")
+    change(world, dana, attributes=world.account(dana)["attributes"] | {"locale": ["de"]}, firstName="Dana-Maria")
+    world.admin("POST", "/groups", json={"name": "choir"})
+    choir = next(one for one in world.admin("GET", "/groups").json() if one["name"] == "choir")
+    world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{choir['id']}")
+    compare(world)
+    assert standing() == {}
+
+
+def test_who_is_being_looked_at_is_not_compared(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-made is not drift; also when the look was asked for while Keycloak was being read."""
+    dana = world.subscriber("dana")
+    change(world, dana, enabled=False)
+    original = drift.account_of
+
+    def meanwhile(profile: UserProfile) -> Any:
+        found = original(profile)
+        UserProfile.objects.filter(pk=profile.pk).update(desired_generation=profile.desired_generation + 1)
+        return found
+
+    monkeypatch.setattr(drift, "account_of", meanwhile)
+    drift.compare("asked")
+    assert standing() == {}
+
+
+def test_the_walk_goes_on_in_slices_and_only_one_is_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [world.subscriber(f"dana{number}") for number in range(5)]
+    for one in people:
+        change(world, one, enabled=False)
+    monkeypatch.setattr(drift, "PEOPLE", 2)
+    with CaptureQueriesContext(connection) as first:
+        drift.compare("asked")
+    assert Drift.objects.count() == 2
+    drift.compare("asked")  # a second walk while one is on
+    assert Drift.objects.count() == 2
+    assert Job.objects.filter(kind=drift.KIND, state="queued").count() == 1
+    world.work()
+    assert Drift.objects.filter(kind="disabled", gone_at=None).count() == 5
+    assert len(first) < 2 * 40
+
+
+def test_while_keycloak_is_away_nothing_is_believed(world: World) -> None:
+    world.subscriber("dana")
+    world.fault("keycloak", "down")
+    compare(world)
+    assert standing() == {}
+    assert Job.objects.get(kind=drift.KIND, state="queued", key="asked").attempts == 0
