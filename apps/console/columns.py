@@ -28,7 +28,7 @@ TONES: Mapping[str, str] = {
     "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "served": GOOD, "left": CALM,
     "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_place": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
     # the realm doctor
-    "error": BAD, "warning": WARN, "unknown": BUSY, "ok": GOOD,
+    "error": BAD, "warning": WARN, "skipped": BUSY, "passed": GOOD,
     # drift, sync runs, the mass guard
     "changed": GOOD, "same": CALM, "retrying": WARN, "asking": BAD, "confirmed": GOOD, "gone": CALM, "gathering": CALM,
     "access": WARN, "disabled": BAD, "deleted": BAD, "renamed": WARN, "remailed": WARN,

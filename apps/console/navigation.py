@@ -121,7 +121,7 @@ def sidebar(_request: HttpRequest) -> list[Item]:
         for title, items in MENU
     ]
     groups[-1]["items"].append(
-        {"title": "Realm doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_look}
+        {"title": "Realm doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_view}
     )
     return [{"title": "Today", "items": today}, *groups]
 

@@ -6,15 +6,18 @@ from django.apps import AppConfig
 
 
 class IdentityConfig(AppConfig):
-    """Django's handle on the app; registers its jobs."""
+    """Registers the app's jobs."""
 
     name = "apps.identity"
 
     @override
     def ready(self) -> None:
         from apps.core import jobs
-        from apps.identity import doctor, logins, passwords
+        from apps.identity import passwords, realm_test_email, session_checks
 
-        jobs.register(logins.KIND, logins.check_logins, needs=("keycloak",), every=logins.EVERY_SECONDS)
+        every = session_checks.EVERY_SECONDS
+        jobs.register(session_checks.KIND, session_checks.check_logins, needs=("keycloak",), every=every)
         jobs.register(passwords.KIND, passwords.send_password_email, needs=("keycloak",))
-        jobs.register(doctor.KIND, doctor.send_test_mail)  # answers at once, also when Keycloak is away
+        jobs.register(
+            realm_test_email.KIND, realm_test_email.run_test_email
+        )  # ends at once, even while Keycloak is down

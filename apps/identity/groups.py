@@ -1,6 +1,6 @@
 """Groups in Keycloak: those directly below our parent group are ours; every other group is never touched.
 
-Groups are found by path (`subGroups` in Keycloak's lists is incomplete since 23) and made when missing.
+Groups are found by path (`subGroups` in Keycloak's lists is incomplete since 23) and created when missing.
 """
 
 import re
@@ -10,30 +10,30 @@ from django.conf import settings
 from keycloak import KeycloakAdmin
 
 from apps.core.errors import NeedsOperator, RetryLater
-from apps.identity import edge
+from apps.identity import api_errors
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def memberships(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> frozenset[str]:
+def member_paths(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> frozenset[str]:
     """The paths of an account's groups below the group `below`."""
-    found = edge.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
+    found = api_errors.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
     return frozenset(group["path"] for group in found if group["path"].startswith(f"{below}/"))
 
 
-def join(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
-    """Put an account into the group `path`, made when missing. NeedsOperator when the path is not ours."""
+def join_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
+    """Put an account into the group `path`, created when missing. NeedsOperator when the path is not ours."""
     name = _own(path)
-    group = find(admin, path) or _make(admin, name, path)
-    edge.write(f"put account {keycloak_id} into {path}", lambda: admin.group_user_add(keycloak_id, group))
+    group = find_group(admin, path) or _create(admin, name, path)
+    api_errors.write(f"put account {keycloak_id} into {path}", lambda: admin.group_user_add(keycloak_id, group))
 
 
-def leave(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
+def leave_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     """Take an account out of the group `path`; nothing to do when there is no such group. NeedsOperator as above."""
     _own(path)
-    group = find(admin, path)
+    group = find_group(admin, path)
     if group is not None:
-        edge.write(
+        api_errors.write(
             f"take account {keycloak_id} out of {path}",
             lambda: admin.group_user_remove(keycloak_id, group),
         )
@@ -49,29 +49,29 @@ def _own(path: str) -> str:
     return name
 
 
-def find(admin: KeycloakAdmin, path: str) -> str | None:
+def find_group(admin: KeycloakAdmin, path: str) -> str | None:
     """The id of a group by its path; None when there is no such group."""
     try:
-        found = edge.read(
+        found = api_errors.read(
             f"find the group {path}",
             lambda: admin.get_group_by_path(quote(path.lstrip("/"))),
             expect=(404,),
         )
-    except edge.Refusal:
+    except api_errors.Refusal:
         return None
     return str(found["id"])
 
 
-def _make(admin: KeycloakAdmin, name: str, path: str) -> str:
-    """Make the group below our parent; two workers may do so at once. Returns its id."""
-    parent = find(admin, settings.KEYCLOAK_PARENT_GROUP)
+def _create(admin: KeycloakAdmin, name: str, path: str) -> str:
+    """Create the group below our parent; two workers may do so at once. Returns its id."""
+    parent = find_group(admin, settings.KEYCLOAK_PARENT_GROUP)
     if parent is None:
-        raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; make it there.")
-    edge.write(
-        f"make the group {path}",
+        raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; create it there.")
+    api_errors.write(
+        f"create the group {path}",
         lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True),
     )
-    made = find(admin, path)
-    if made is None:
-        raise RetryLater(f"Keycloak made the group {path} but does not show it.")
-    return made
+    created = find_group(admin, path)
+    if created is None:
+        raise RetryLater(f"Keycloak created the group {path} but does not show it.")
+    return created

@@ -1,4 +1,4 @@
-"""The one client of Keycloak's Admin API, on python-keycloak; facts measured on Keycloak 26.7.3 stand beside the code.
+"""The one client of Keycloak's Admin API, on python-keycloak; what was measured on Keycloak 26.7.3 is noted beside the code.
 
 Promises: every call ends within 3 s (connect) and `patience` seconds (each read); writes of a user are read, merged, sent
 whole and read back; accounts and groups that are not ours are never touched. Errors: see `apps.identity.protocol`.
@@ -14,10 +14,10 @@ import structlog
 from django.conf import settings
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
-from apps.identity import edge, groups
-from apps.identity.connection import READ_SECONDS, account
-from apps.identity.merge import Change, Representation, attributes_of, lost, merged, missing
+from apps.identity import api_errors, groups
+from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.protocol import Identity, KeycloakUser, NewUser
+from apps.identity.user_merge import Representation, UserChange, attributes_of, lost_values, merged, unapplied
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +25,7 @@ SET_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105  (the name of a required action)
 
 
 def client(*, patience: float = READ_SECONDS) -> Identity:
-    """The client of this process, made when first asked for. Pages pass a short `patience` (seconds per answer)."""
+    """The client of this process, created on first use. Pages pass a short `patience` (seconds per answer)."""
     return _client(os.getpid(), patience)
 
 
@@ -44,7 +44,7 @@ class Keycloak(Identity):
     """`Identity` on a realm of a Keycloak server. Threads may share it."""
 
     def __init__(self, *, patience: float = READ_SECONDS) -> None:
-        self.admin = account(
+        self.admin = admin_client(
             settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET, patience=patience
         )
 
@@ -64,11 +64,11 @@ class Keycloak(Identity):
             "attributes": {name: [value] for name, value in (dict(new.attributes) | own).items() if value},
         }
         try:
-            found: str = edge.write("make an account", lambda: self.admin.create_user(body), expect=(409,))
-        except edge.Refusal:
+            found: str = api_errors.write("make an account", lambda: self.admin.create_user(body), expect=(409,))
+        except api_errors.Refusal:
             return self._adopt(new)
         # Undeclared attributes can be dropped in silence (201 all the same); without our mark the account is lost to us.
-        self._write(found, Change(attributes=dict(new.attributes) | own))
+        self._write(found, UserChange(attributes=dict(new.attributes) | own))
         return found
 
     def _adopt(self, new: NewUser) -> str:
@@ -80,7 +80,7 @@ class Keycloak(Identity):
         same_mail = self._search("email", new.email)
         taken = [
             f"the {what} (by account {found['id']})"
-            for what, found in (("username", same_name), ("e-mail address", same_mail))
+            for what, found in (("username", same_name), ("email address", same_mail))
             if found
         ]
         if not taken:
@@ -103,7 +103,7 @@ class Keycloak(Identity):
             enabled=bool(user.get("enabled")),
             email_verified=bool(user.get("emailVerified")),
             attributes={name: tuple(values) for name, values in attributes_of(user).items()},
-            groups=groups.memberships(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP),
+            groups=groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP),
         )
 
     @override
@@ -121,48 +121,48 @@ class Keycloak(Identity):
         fields = {name: value for name, value in named.items() if value is not None}
         if email is not None:
             fields["emailVerified"] = True
-        self._write(keycloak_id, Change(fields=fields, attributes=attributes or {}))
+        self._write(keycloak_id, UserChange(fields=fields, attributes=attributes or {}))
 
-    def _write(self, keycloak_id: str, change: Change) -> None:
+    def _write(self, keycloak_id: str, change: UserChange) -> None:
         """Read, merge, PUT whole, read back. What a PUT took from others is put back once, while we still know it."""
         before = self._existing(keycloak_id)
-        if not missing(before, change):
+        if not unapplied(before, change):
             return
         self._put(keycloak_id, merged(before, change))
         after = self._existing(keycloak_id)
-        if lost(before, after, change):
+        if lost_values(before, after, change):
             log.error("keycloak_put_lost_values", keycloak_id=keycloak_id)
             self._put(keycloak_id, merged(after, change, restore=before))
             after = self._existing(keycloak_id)
-        wrong = missing(after, change) + lost(before, after, change)
+        wrong = unapplied(after, change) + lost_values(before, after, change)
         if wrong:
             raise RetryLater(f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written.")
 
     def _put(self, keycloak_id: str, body: Representation) -> None:
         try:
-            edge.write(
+            api_errors.write(
                 f"change account {keycloak_id}",
                 lambda: self.admin.update_user(keycloak_id, body),
                 expect=(409,),
             )
-        except edge.Refusal as refusal:
+        except api_errors.Refusal as refusal:
             raise NeedsOperator(
-                f"Another Keycloak account has the username or e-mail address meant for {keycloak_id} ({refusal})."
+                f"Another Keycloak account has the username or email address meant for {keycloak_id} ({refusal})."
             ) from refusal
 
     def _fetch(self, keycloak_id: str) -> Representation | None:
         """The whole representation, or None when Keycloak itself (not a proxy or a missing realm) says it is unknown."""
         try:
-            user: Representation = edge.read(
+            user: Representation = api_errors.read(
                 f"show account {keycloak_id}",
                 lambda: self.admin.get_user(keycloak_id),
                 expect=(404,),
             )
-        except edge.Refusal as refusal:
+        except api_errors.Refusal as refusal:
             if refusal.message == "User not found":
                 return None
             raise DependencyDown(
-                edge.NAME, f"Keycloak's address answers 404 ({refusal.message or 'not Keycloak'})."
+                api_errors.DEPENDENCY, f"Keycloak's address answers 404 ({refusal.message or 'not Keycloak'})."
             ) from refusal
         return user
 
@@ -176,24 +176,24 @@ class Keycloak(Identity):
 
     @override
     def join_group(self, keycloak_id: str, path: str) -> None:
-        groups.join(self.admin, keycloak_id, path)
+        groups.join_group(self.admin, keycloak_id, path)
 
     @override
     def leave_group(self, keycloak_id: str, path: str) -> None:
-        groups.leave(self.admin, keycloak_id, path)
+        groups.leave_group(self.admin, keycloak_id, path)
 
     @override
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:
-        return groups.memberships(self.admin, keycloak_id, below=settings.KEYCLOAK_STAFF_GROUP)
+        return groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_STAFF_GROUP)
 
     # --- sessions and passwords ----------------------------------------------------------------------------------------
 
     @override
     def end_sessions(self, keycloak_id: str) -> None:
         doing = f"end the sessions of account {keycloak_id}"
-        edge.write(doing, lambda: self.admin.user_logout(keycloak_id))
+        api_errors.write(doing, lambda: self.admin.user_logout(keycloak_id))
         # The logout leaves offline tokens; they go with the consent of the client that holds them.
-        for consent in edge.read(doing, lambda: self.admin.user_consents(keycloak_id)):
+        for consent in api_errors.read(doing, lambda: self.admin.user_consents(keycloak_id)):
             if consent.get("additionalGrants"):
                 self._revoke(keycloak_id, str(consent["clientId"]))
         left = self.session_count(keycloak_id)
@@ -202,17 +202,17 @@ class Keycloak(Identity):
 
     def _revoke(self, keycloak_id: str, client_id: str) -> None:
         try:
-            edge.write(
+            api_errors.write(
                 f"revoke the offline tokens of account {keycloak_id}",
                 lambda: self.admin.revoke_consent(keycloak_id, client_id),
                 expect=(404,),
             )
-        except edge.Refusal:  # gone meanwhile
+        except api_errors.Refusal:  # gone meanwhile
             return
 
     @override
     def session_count(self, keycloak_id: str) -> int:
-        found = edge.read(
+        found = api_errors.read(
             f"count the sessions of account {keycloak_id}",
             lambda: self.admin.get_sessions(keycloak_id),
         )
@@ -221,8 +221,8 @@ class Keycloak(Identity):
     @override
     def send_password_email(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
         try:
-            edge.write(
-                f"mail account {keycloak_id} its password link",
+            api_errors.write(
+                f"email account {keycloak_id} its password link",
                 lambda: self.admin.send_update_account(
                     keycloak_id,
                     [SET_PASSWORD],
@@ -231,7 +231,9 @@ class Keycloak(Identity):
                     redirect_uri=redirect_uri,
                 ),
             )
-        except edge.AnswerLost as error:  # Keycloak's mail server may be slow: spend an attempt, do not mail for ever
+        except (
+            api_errors.AnswerLost
+        ) as error:  # Keycloak's mail server may be slow: spend an attempt, do not retry forever
             raise RetryLater(error.reason) from error
 
     # --- availability --------------------------------------------------------------------------------------------------
@@ -257,13 +259,15 @@ class Keycloak(Identity):
     def _search(self, name: str, value: str) -> Representation | None:
         """The account whose `name` (username or email) is exactly `value`, in any case, or None."""
         query = {name: value, "exact": True, "max": 2, "briefRepresentation": False}
-        found: list[Representation] = edge.read(f"search accounts by {name}", lambda: self.admin.get_users(dict(query)))
+        found: list[Representation] = api_errors.read(
+            f"search accounts by {name}", lambda: self.admin.get_users(dict(query))
+        )
         wanted = value.lower()
         return next((user for user in found if str(user.get(name) or "").lower() == wanted), None)
 
     @override
     def ping(self) -> None:
-        edge.read(
+        api_errors.read(
             "show one account",
             lambda: self.admin.get_users({"max": 1, "briefRepresentation": True}),
         )

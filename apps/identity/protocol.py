@@ -1,8 +1,8 @@
-"""What Frontdesk asks of an identity provider: a dozen verbs, frozen dataclasses in and out. No vendor's words in here.
+"""What Frontdesk needs from an identity provider: a dozen verbs, frozen dataclasses in and out, no vendor's words.
 
 Every verb that calls out raises the errors of `apps.core.errors` and nothing else:
 - `DependencyDown("keycloak", …)`: it does not answer, or our account there has lost a right; nothing is the caller's fault;
-- `RetryLater`: it answered, but not so that the work is done;
+- `RetryLater`: it answered, but the work is not done;
 - `NeedsOperator`: trying again cannot help.
 Verbs refuse to run inside a database transaction (`apps.core.outside`). Ids are the only thing their messages name.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class NewUser:
-    """A person to be made. `onboarding_id` proves later that the account is ours; attribute values are plain texts."""
+    """An account to create. `onboarding_id` proves later that it is ours; attribute values are plain texts."""
 
     username: str
     email: str
@@ -26,7 +26,7 @@ class NewUser:
 
 @dataclass(frozen=True, kw_only=True)
 class KeycloakUser:
-    """A person as stored. `attributes` are all of them, ours or not; `groups` only those below our parent group."""
+    """An account as stored. `attributes` are all of them, ours or not; `groups` only those below our parent group."""
 
     id: str
     username: str
@@ -43,10 +43,10 @@ class Identity(Protocol):
     """The verbs. One implementation: `apps.identity.keycloak`."""
 
     def create_user(self, new: NewUser) -> str:
-        """Make an enabled account that must set a password; returns its id.
+        """Create an enabled account that must set a password; returns its id.
 
         Safe to repeat: an account that carries our `onboarding_id` under this username is adopted, another's never is
-        (NeedsOperator names whether the username, the e-mail address or both are taken).
+        (NeedsOperator names whether the username, the email address or both are taken).
         """
 
     def get_user(self, keycloak_id: str) -> KeycloakUser | None:
@@ -69,10 +69,10 @@ class Identity(Protocol):
         """
 
     def join_group(self, keycloak_id: str, path: str) -> None:
-        """Put the account into the group `path`, made when missing. NeedsOperator for paths not directly below our parent."""
+        """Put the account into the group `path`, created when missing. NeedsOperator for paths not directly below our parent."""
 
     def leave_group(self, keycloak_id: str, path: str) -> None:
-        """Take the account out of the group `path`; no error when it was not in it. Other people's groups are refused."""
+        """Take the account out of the group `path`; no error when it was not in it. Groups that are not ours are refused."""
 
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:
         """The paths of the account's groups below KEYCLOAK_STAFF_GROUP. They are read here, never written."""
@@ -84,16 +84,16 @@ class Identity(Protocol):
         """How many sessions the account has now."""
 
     def send_password_email(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
-        """Mail a link, good for `lifespan_seconds`, to set a password; the page leads on to `redirect_uri`.
+        """Email a link to set a password, valid for `lifespan_seconds`; the page leads on to `redirect_uri`.
 
-        Returns when the mail has left. NeedsOperator when the account is disabled, has no address or is gone.
+        Returns when the email has left. NeedsOperator when the account is disabled, has no address or is gone.
         """
 
     def username_taken(self, username: str) -> bool | None:
-        """Whether an account has exactly this username; None: the answer cannot be believed, treat it as unknown."""
+        """Whether an account has exactly this username; None: the answer cannot be trusted, treat it as unknown."""
 
     def email_taken(self, email: str) -> bool | None:
-        """Whether an account has exactly this e-mail address; None: the answer cannot be believed."""
+        """Whether an account has exactly this email address; None: the answer cannot be trusted."""
 
     def ping(self) -> None:
         """Return when it answers us with our rights intact; else raise as above."""

@@ -1,4 +1,4 @@
-"""A realm to break and to mend: one of its own on each server, with the doctor's commands run as an operator would."""
+"""A realm to break and fix: one of its own on each server, with the doctor's commands run as an operator would."""
 
 import contextlib
 import functools
@@ -12,17 +12,18 @@ from typing import Any
 
 import requests
 
-from apps.identity import doctor, realm_reading
 from apps.identity import keycloak as module
-from apps.identity.checks.finding import Finding, Severity
-from apps.identity.checks.snapshot import Sold
+from apps.identity.doctor import expected, reading
+from apps.identity.doctor.checks import diagnose
+from apps.identity.doctor.expected import Catalogue
+from apps.identity.doctor.report import Finding, Severity
 from config import keycloak_distribution, keycloak_realm
 from tests.contract import servers
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import APP, PROJECT
 
 APPS = frozenset({"nextcloud", "vaultwarden"})
-SOLD = Sold(apps=APPS, seats=APPS, grants=frozenset({"storage_gb"}))
+CATALOGUE = Catalogue(apps=APPS, seats=APPS, grants=frozenset({"storage_gb"}))
 BAD = (Severity.ERROR, Severity.WARNING)
 SHIM = f'#!/bin/sh\nexec "{sys.executable}" "{PROJECT}/tests/contract/kcadm.py" "$@"\n'
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
@@ -59,7 +60,7 @@ class Clinic:
     # --- the realm -----------------------------------------------------------------------------------------------------
 
     def fresh(self) -> None:
-        """As the realm file has it; only where somebody has left it otherwise."""
+        """As the realm file has it; only if something has changed it."""
         if not self.spoilt:
             return
         if self.real:
@@ -113,8 +114,8 @@ class Clinic:
     # --- the doctor ------------------------------------------------------------------------------------------------------
 
     def findings(self) -> dict[str, Finding]:
-        house = doctor.house(SOLD)
-        return {one.id: one for one in doctor.diagnosed(realm_reading.read(house), house)}
+        wanted = expected.from_settings(CATALOGUE)
+        return {one.id: one for one in diagnose(reading.read_realm(wanted), wanted)}
 
     def bad(self) -> dict[str, Finding]:
         return {name: one for name, one in self.findings().items() if one.severity in BAD}

@@ -1,4 +1,4 @@
-"""What somebody may do to a realm by hand, and what the doctor has to say of it; grouped so that a ward can be done at once."""
+"""What someone may break in a realm by hand, and what the doctor must report; grouped so that a ward is done at once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.contract.clinic import Clinic
 
 @dataclasses.dataclass(frozen=True)
 class Harm:
-    """What somebody does by hand, the finding whose commands mend it, and those that come with it."""
+    """What someone breaks by hand, the finding whose commands fix it, and those that come with it."""
 
     finding: str
     do: Callable[[Clinic], object]

@@ -1,4 +1,4 @@
-"""The realm doctor on both servers: our realm is well; what is broken by hand is found, and the command it names mends it."""
+"""The realm doctor on both servers: our realm is healthy; what is broken by hand is found, and fixed by the finding's own command."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import pytest
 import requests
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
-from apps.identity import doctor, realm_reading
-from apps.identity.checks.finding import Severity
-from apps.identity.checks.snapshot import House
+from apps.identity import realm_test_email
+from apps.identity.doctor import checks, expected, reading
+from apps.identity.doctor.report import Severity
 from config import keycloak_distribution
 from tests.contract import clinic as clinics
 from tests.contract import harms
-from tests.contract.clinic import SOLD, Clinic
+from tests.contract.clinic import CATALOGUE, Clinic
 from tests.contract.conftest import BOTH
 from tests.contract.harms import MORE, WARDS, policy
 from tests.sandbox.keycloak_fixture import free_port
@@ -44,22 +44,22 @@ def clinic(request: pytest.FixtureRequest, settings: Any) -> Clinic:
     return found
 
 
-def test_our_realm_is_well(clinic: Clinic) -> None:
+def test_our_realm_is_healthy(clinic: Clinic) -> None:
     found = clinic.findings()
-    unwell = {name: one.severity.value for name, one in found.items() if one.severity is not Severity.OK}
-    assert unwell == {"server.version": "unknown", "mail.test": "unknown"}
+    not_passed = {name: one.severity.value for name, one in found.items() if one.severity is not Severity.PASSED}
+    assert not_passed == {"server.version": "skipped", "mail.test": "skipped"}
     assert len(found) > 70
 
 
 def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
-    house = doctor.house(SOLD)
-    seen = realm_reading.read(house)
+    wanted = expected.from_settings(CATALOGUE)
+    seen = reading.read_realm(wanted)
     assert seen.clients is not None
     secrets = [
         clinic.client(name)["secret"] for name in ("frontdesk-web", "frontdesk-sync", "frontdesk-doctor", "nextcloud")
     ]
     assert all(secrets), "there were secrets to see"
-    for text in (repr(seen), str([dataclasses.asdict(one) for one in doctor.diagnosed(seen, house)])):
+    for text in (repr(seen), str([dataclasses.asdict(one) for one in checks.diagnose(seen, wanted)])):
         assert not [one for one in secrets if one in text]
         assert "'secret'" not in text
 
@@ -71,7 +71,7 @@ def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
         *(pytest.param(one, marks=pytest.mark.long_on("keycloak")) for one in MORE),
     ],
 )
-def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: Clinic, ward: str) -> None:
+def test_what_is_broken_by_hand_is_found_and_fixed_by_its_own_commands(clinic: Clinic, ward: str) -> None:
     done = (WARDS | MORE)[ward]
     names = {harm.finding.format(realm=clinic.server.realm) for harm in done}
     clinic.spoilt = True
@@ -86,10 +86,10 @@ def test_what_is_broken_by_hand_is_found_and_mended_by_its_own_commands(clinic: 
         for command in one.commands:
             clinic.run(command, by_hand=ward in MORE)
     assert clinic.bad() == {}
-    clinic.spoilt = "realm.smtpServer" in names  # mended with the place of a mail server that is not there
+    clinic.spoilt = "realm.smtpServer" in names  # fixed with the address of a mail server that does not exist
 
 
-def test_more_than_fifteen_are_mended_by_keycloaks_own_kcadm() -> None:
+def test_more_than_fifteen_are_fixed_by_keycloaks_own_kcadm() -> None:
     assert sum(len(harms) for harms in WARDS.values()) > 15
 
 
@@ -176,10 +176,10 @@ def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(cli
     found = clinic.findings()
     assert found["doctor"].severity is Severity.WARNING
     assert "view-realm" in found["doctor"].fix
-    unseen = {name for name, one in found.items() if one.severity is Severity.UNKNOWN}
+    unseen = {name for name, one in found.items() if one.severity is Severity.SKIPPED}
     assert unseen == {"realm", "web", "rights.groups", "server.version", "mail.test"}
-    assert found["sync.rights.missing"].severity is Severity.OK
-    assert found["profile.has_nextcloud"].severity is Severity.OK
+    assert found["sync.rights.missing"].severity is Severity.PASSED
+    assert found["profile.has_nextcloud"].severity is Severity.PASSED
     policy(clinic)
     assert clinic.findings()["profile.unmanagedAttributePolicy"].severity is Severity.ERROR
 
@@ -190,7 +190,7 @@ def test_an_account_whose_rights_do_not_arrive_is_told_by_its_own_token(clinic: 
     clinic.change_client("frontdesk-sync", fullScopeAllowed=False)
     found = clinic.findings()
     assert found["sync.rights.missing"].severity is Severity.ERROR
-    assert {"profile", "group", "server.canary"} < {n for n, one in found.items() if one.severity is Severity.UNKNOWN}
+    assert {"profile", "group", "server.canary"} < {n for n, one in found.items() if one.severity is Severity.SKIPPED}
 
 
 @pytest.mark.parametrize("name", ["sync", "doctor"])
@@ -240,20 +240,20 @@ def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, setti
 def test_away_it_says_so(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_SERVER_URL = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DependencyDown):
-        doctor.examine(SOLD)
+        checks.examine(CATALOGUE)
 
 
-# --- the test mail -----------------------------------------------------------------------------------------------------
+# --- the test email ----------------------------------------------------------------------------------------------------
 
 
-def test_a_test_mail_leaves_and_the_finding_says_so(clinic: Clinic) -> None:
+def test_a_test_email_leaves_and_the_finding_says_so(clinic: Clinic) -> None:
     for name in ("stranger.stan", "stranger.stan@example.com"):
         before = len(clinic.server.inbox("stranger.stan@"))
-        doctor.mail(name, actor="staff:ada")
+        realm_test_email.send_test_email(name, actor="staff:ada")
         assert clinic.server.mail("stranger.stan@")["subject"] == "Update Your Account"
         assert len(clinic.server.inbox("stranger.stan@")) == before + 1
-    assert [one.says for one in doctor.examine(SOLD).findings if one.id == "mail.test"] == [
-        "The last test mail has left."
+    assert [one.message for one in checks.examine(CATALOGUE).findings if one.id == "mail.test"] == [
+        "The last test email was sent."
     ]
 
 
@@ -261,29 +261,29 @@ def test_a_mail_server_that_takes_nothing_is_an_error(clinic: Clinic) -> None:
     clinic.server.fault("mail_fails")
     try:
         with pytest.raises(RetryLater):
-            doctor.mail("stranger.stan", actor="staff:ada")
+            realm_test_email.send_test_email("stranger.stan", actor="staff:ada")
     finally:
         clinic.server.fault("ok")
-    (found,) = doctor.examine(SOLD).of(Severity.ERROR)
+    (found,) = checks.examine(CATALOGUE).of(Severity.ERROR)
     assert found.id == "mail.test"
-    assert "Failed to send" in found.says
+    assert "Failed to send" in found.message
 
 
 @pytest.mark.spoils
 def test_without_a_mail_server_no_mail_leaves(clinic: Clinic) -> None:
     clinic.root("PUT", "", clinic.root("GET", "").json() | {"smtpServer": {}})
     with pytest.raises(RetryLater, match="500 Failed to send execute actions email"):
-        doctor.mail("stranger.stan", actor="staff:ada")
-    assert {one.id for one in doctor.examine(SOLD).of(Severity.ERROR)} == {"realm.smtpServer", "mail.test"}
+        realm_test_email.send_test_email("stranger.stan", actor="staff:ada")
+    assert {one.id for one in checks.examine(CATALOGUE).of(Severity.ERROR)} == {"realm.smtpServer", "mail.test"}
 
 
 def test_nobody_outside_the_realm_is_mailed(clinic: Clinic) -> None:
     with pytest.raises(NeedsOperator, match="no account"):
-        doctor.mail("somebody@elsewhere.example", actor="staff:ada")
+        realm_test_email.send_test_email("somebody@elsewhere.example", actor="staff:ada")
 
 
-def test_the_house_is_what_the_settings_say(clinic: Clinic) -> None:
-    found = doctor.house(SOLD)
-    assert isinstance(found, House)
-    assert found.sold.attributes[0] == "onboarding_id"
-    assert not found.https
+def test_what_is_expected_is_what_the_settings_say(clinic: Clinic) -> None:
+    found = expected.from_settings(CATALOGUE)
+    assert isinstance(found, expected.Expected)
+    assert found.catalogue.attributes[0] == "onboarding_id"
+    assert not found.is_public

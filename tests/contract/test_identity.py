@@ -65,7 +65,7 @@ class TestCreate:
 
         def lost(body: dict[str, Any], *rest: Any) -> str:
             make(body, *rest)
-            raise module.edge.KeycloakConnectionError("the answer was lost")
+            raise module.api_errors.KeycloakConnectionError("the answer was lost")
 
         prefix = server.name()
         for number in range(100):
@@ -83,7 +83,7 @@ class TestCreate:
         for number in range(20):
             _, name = server.make(attributes={"onboarding_id": ["another"]} if number % 2 else {})
             before = server.call("GET", "/users", params={"username": name, "exact": "true"}).json()
-            with pytest.raises(NeedsOperator, match=r"the username .* and the e-mail address"):
+            with pytest.raises(NeedsOperator, match=r"the username .* and the email address"):
                 identity.create_user(newcomer(name))
             assert server.call("GET", "/users", params={"username": name, "exact": "true"}).json() == before
 

@@ -41,7 +41,7 @@ def test_twenty_of_twenty_strangers_are_never_adopted(keycloak: Identity, standi
         theirs = {"attributes": {"onboarding_id": ["another"]}} if number % 2 else {}
         stranger = standin.new_user(f"taken{number}", **theirs)
         before = standin.user(stranger)
-        with pytest.raises(NeedsOperator, match=r"the username .* and the e-mail address"):
+        with pytest.raises(NeedsOperator, match=r"the username .* and the email address"):
             keycloak.create_user(newcomer(f"taken{number}"))
         assert standin.user(stranger) == before
 
@@ -50,7 +50,7 @@ def test_a_conflict_names_what_is_taken_by_id_and_not_by_address(keycloak: Ident
     stranger = standin.new_user("stella", email="nora@example.com")
     with pytest.raises(NeedsOperator) as refused:
         keycloak.create_user(newcomer("nora"))
-    assert f"the e-mail address (by account {stranger})" in refused.value.reason
+    assert f"the email address (by account {stranger})" in refused.value.reason
     assert "username" not in refused.value.reason
     assert "@" not in refused.value.reason
 

@@ -1,7 +1,7 @@
-"""The realm doctor's page: what is wrong with the Keycloak realm, why it matters, and how to mend it. About no model.
+"""The realm doctor's page: what is wrong with the Keycloak realm, why it matters, and how to fix it. It has no model.
 
-The page itself asks nothing of Keycloak: the findings are a fragment that is loaded by itself. Operators and administrators
-only: what is wrong with a realm is of use to whoever wants to get in.
+The page itself does not call Keycloak: it loads the findings as a fragment. Operators and administrators only: what is wrong
+with a realm helps those who want to break in.
 """
 
 from collections.abc import Callable
@@ -19,24 +19,24 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.console import realm
 from apps.console.dialogs import ReasonDialog, carried_out, shown
-from apps.identity import doctor
+from apps.identity.realm_test_email import request_test_email
 
 View = Callable[..., HttpResponse]
-MAIL: dict[str, Any] = {
-    "title": "Send a test mail",
-    "description": "Keycloak mails one account of the realm, now, by the mail server its settings name.",
-    "form_submit_text": "Send a test mail",
+TEST_EMAIL: dict[str, Any] = {
+    "title": "Send a test email",
+    "description": "Keycloak emails one account of the realm now, through the mail server in its settings.",
+    "form_submit_text": "Send a test email",
 }
 
 
-class MailDialog(ReasonDialog):
-    """To whom: best to oneself."""
+class TestEmailDialog(ReasonDialog):
+    """Who gets the test email: best yourself."""
 
     to = forms.CharField(
         label="To",
         max_length=150,
-        help_text="Your username or address in Keycloak, or that of a test account. The mail is titled “Update Your Account”; "
-        "nothing happens when its link is left alone.",
+        help_text="Your username or email address in Keycloak, or that of a test account. The email is titled “Update Your "
+        "Account”; ignoring its link changes nothing.",
         widget=UnfoldAdminTextInputWidget(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
@@ -48,10 +48,10 @@ class MailDialog(ReasonDialog):
 
 
 def guarded(view: View) -> View:
-    """For those who may look; 403 for other staff."""
+    """403 for staff who may not see the realm's problems."""
 
     def answer(request: HttpRequest) -> HttpResponse:
-        if not realm.may_look(request):
+        if not realm.may_view(request):
             raise PermissionDenied
         return view(request)
 
@@ -69,23 +69,23 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def findings(request: HttpRequest) -> HttpResponse:
-    """What the doctor says now: a fragment of the page, or a page of its own without scripts."""
-    return render(request, "console/realm_findings.html", {"look": realm.look()})
+    """The findings now: a fragment of the page, or a page of its own without scripts."""
+    return render(request, "console/realm_findings.html", {"examination": realm.examine_realm()})
 
 
 @require_http_methods(["GET", "HEAD", "OPTIONS", "POST"])
 def mail(request: HttpRequest) -> HttpResponse:
-    """The dialog; a POST asks for the mail, which a job has Keycloak send."""
-    form = MailDialog(request, data=request.POST or None)
+    """The dialog; a POST requests the email, which a job has Keycloak send."""
+    form = TestEmailDialog(request, data=request.POST or None)
     if not form.is_valid():
-        return shown(form, MAIL)
-    return carried_out(form, MAIL, lambda: _asked(form), lambda: reverse("admin:realm"))
+        return shown(form, TEST_EMAIL)
+    return carried_out(form, TEST_EMAIL, lambda: _request(form), lambda: reverse("admin:realm"))
 
 
-def _asked(form: MailDialog) -> str:
+def _request(form: TestEmailDialog) -> str:
     to = str(form.cleaned_data["to"]).strip()
-    doctor.request_mail(to, actor=form.actor, reason=form.cleaned_data["reason"])
-    return f"Keycloak is asked to mail {to}. Look again in a moment; what came of it is among the findings."
+    request_test_email(to, actor=form.actor, reason=form.cleaned_data["reason"])
+    return f"Keycloak will email {to}. Run the checks again in a moment to see the outcome."
 
 
 ROUTES: tuple[tuple[str, View, str], ...] = (

@@ -1,6 +1,7 @@
-"""`manage.py doctor`: is the Keycloak realm set up as it must be, and if not, what to do.
+"""`manage.py doctor`: is the Keycloak realm set up correctly, and if not, what to do.
 
-Exit code 0: no errors. 1: errors, or the mail that was asked for did not leave. 2: Keycloak could not be asked. `-v 2` lists what is well, too.
+Exit code 0: no errors. 1: errors, or the requested email did not leave. 2: Keycloak is unavailable. `-v 2` also lists
+what passed.
 """
 
 import argparse
@@ -11,66 +12,66 @@ from typing import Any, override
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.console import realm
+from apps.console.realm import Examination, examine_realm
 from apps.core.errors import DependencyDown, WorkError
-from apps.identity import doctor
-from apps.identity.checks.finding import Finding, Severity
+from apps.identity.doctor.report import Finding, Severity
+from apps.identity.realm_test_email import send_test_email
 
 ACTOR = "system:doctor"
-AWAY = 2
+UNAVAILABLE = 2
 
 
 class Command(BaseCommand):
     """See the module."""
 
-    help = "Look at the Keycloak realm and say what is wrong, why it matters, and how to mend it."
+    help = "Check the Keycloak realm and say what is wrong, why it matters, and how to fix it."
 
     @override
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--mail", metavar="WHO", default="", help="first send this account of the realm a test mail"
+            "--mail", metavar="WHO", default="", help="first send this account of the realm a test email"
         )
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        left = not options["mail"] or self._mail(options["mail"], quiet=options["json"])
-        look = realm.look(patience=10.0)
-        if look.report is None:
-            raise CommandError(look.problem, returncode=AWAY)
+        sent = not options["mail"] or self._send_email(options["mail"], quiet=options["json"])
+        found = examine_realm(patience=10.0)
+        if found.report is None:
+            raise CommandError(found.problem, returncode=UNAVAILABLE)
         if options["json"]:
-            self.stdout.write(json.dumps(dataclasses.asdict(look.report), indent=2, default=str))
+            self.stdout.write(json.dumps(dataclasses.asdict(found.report), indent=2, default=str))
         else:
-            self._print(look, verbose=options["verbosity"] > 1)
-        if look.report.of(Severity.ERROR) or not left:
+            self._print(found, verbose=options["verbosity"] > 1)
+        if found.report.of(Severity.ERROR) or not sent:
             raise SystemExit(1)
 
-    def _mail(self, name: str, *, quiet: bool) -> bool:
+    def _send_email(self, recipient: str, *, quiet: bool) -> bool:
         """Send it; whether it has left. The report says so too."""
         try:
-            doctor.mail(name, actor=ACTOR)
+            send_test_email(recipient, actor=ACTOR)
         except DependencyDown as error:
-            raise CommandError(error.reason, returncode=AWAY) from error
+            raise CommandError(error.reason, returncode=UNAVAILABLE) from error
         except WorkError as error:
             self.stderr.write(error.reason)
             return False
         if not quiet:
-            self.stdout.write("The test mail has left.")
+            self.stdout.write("The test email was sent.")
         return True
 
-    def _print(self, look: realm.Look, *, verbose: bool) -> None:
+    def _print(self, found: Examination, *, verbose: bool) -> None:
         self.stdout.write(f"Realm {settings.KEYCLOAK_REALM} of {settings.KEYCLOAK_SERVER_URL}\n")
-        for group in look.groups:
-            if group.severity is Severity.OK and not verbose:
+        for severity, title, findings in found.groups:
+            if severity == Severity.PASSED and not verbose:
                 continue
-            self.stdout.write(f"\n{group.title}")
-            for finding in group.findings:
-                self._finding(finding)
-        self.stdout.write(f"\n{look.verdict}")
+            self.stdout.write(f"\n{title}")
+            for finding in findings:
+                self._print_finding(finding)
+        self.stdout.write(f"\n{found.verdict}")
 
-    def _finding(self, finding: Finding) -> None:
+    def _print_finding(self, finding: Finding) -> None:
         style = {Severity.ERROR: self.style.ERROR, Severity.WARNING: self.style.WARNING}.get(finding.severity, str)
-        self.stdout.write(f"  {style(finding.id)}: {finding.says}")
+        self.stdout.write(f"  {style(finding.id)}: {finding.message}")
         for label, text in (("Why", finding.why), ("Fix", finding.fix)):
             if text:
                 self.stdout.write(f"      {label}: {text}")

@@ -1,4 +1,4 @@
-"""One of our accounts at Keycloak's Admin API, on python-keycloak: every call ends in time, no call is made twice by itself."""
+"""One of our accounts at Keycloak's Admin API, on python-keycloak: every call ends in time, none is repeated automatically."""
 
 from django.conf import settings
 from keycloak import KeycloakAdmin
@@ -7,7 +7,7 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
 
 
-def account(client_id: str, secret: str, *, patience: float = READ_SECONDS) -> KeycloakAdmin:
+def admin_client(client_id: str, secret: str, *, patience: float = READ_SECONDS) -> KeycloakAdmin:
     """The service account of `client_id`; logs in at its first call. `patience` is in seconds, for each answer."""
     # max_retries: the library's default repeats POST and PUT after a lost answer.
     return KeycloakAdmin(

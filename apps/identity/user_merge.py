@@ -13,12 +13,12 @@ Representation = dict[str, Any]
 # Left out of what is sent. `requiredActions` and `enabled` absent leave them as they are: sending them could bring back an
 # action the person has just done, or clear the record of failed logins. The others are not accepted or computed.
 NOT_SENT = ("requiredActions", "enabled", "access", "groups", "userProfileMetadata")
-PERSON = ("email", "firstName", "lastName")
+KEPT_FIELDS = ("email", "firstName", "lastName")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """What a caller wants different: plain fields by Keycloak's names, attributes with None for "remove"."""
+class UserChange:
+    """What a caller changes: plain fields by Keycloak's names, attributes with None for "remove"."""
 
     fields: Mapping[str, str | bool] = field(default_factory=dict)
     attributes: Mapping[str, str | None] = field(default_factory=dict)
@@ -31,29 +31,29 @@ def attributes_of(user: Representation) -> dict[str, list[str]]:
     return {name: values for name, values in found.items() if values}
 
 
-def missing(user: Representation, change: Change) -> list[str]:
-    """The names of what `change` wants and `user` does not show, sorted."""
+def unapplied(user: Representation, change: UserChange) -> list[str]:
+    """The names of what `change` wants and `user` does not have, sorted."""
     stored = attributes_of(user)
     wrong = [name for name, value in change.fields.items() if not _same(name, user.get(name), value)]
     wrong += [name for name, value in change.attributes.items() if stored.get(name, []) != ([value] if value else [])]
     return sorted(wrong)
 
 
-def lost(before: Representation, after: Representation, change: Change) -> list[str]:
+def lost_values(before: Representation, after: Representation, change: UserChange) -> list[str]:
     """The names of what `before` held, `change` did not touch, and `after` no longer shows."""
     kept = attributes_of(after)
     gone = [name for name in attributes_of(before) if name not in change.attributes and name not in kept]
-    gone += [name for name in PERSON if name not in change.fields and before.get(name) and not after.get(name)]
+    gone += [name for name in KEPT_FIELDS if name not in change.fields and before.get(name) and not after.get(name)]
     return sorted(gone)
 
 
-def merged(user: Representation, change: Change, *, restore: Representation | None = None) -> Representation:
+def merged(user: Representation, change: UserChange, *, restore: Representation | None = None) -> Representation:
     """The whole representation to PUT: `user` with `change`, and with what `restore` held and `user` has lost."""
     stored = attributes_of(user)
     body = {name: value for name, value in user.items() if name not in NOT_SENT}
     if restore is not None:
         stored = attributes_of(restore) | stored
-        body |= {name: restore[name] for name in PERSON if restore.get(name) and not body.get(name)}
+        body |= {name: restore[name] for name in KEPT_FIELDS if restore.get(name) and not body.get(name)}
     for name, value in change.attributes.items():
         if value:
             stored[name] = [value]

@@ -1,4 +1,4 @@
-"""The edge to python-keycloak: every call passes here, and every error of it is turned into one of ours here.
+"""Every call to python-keycloak goes through here, and every one of its errors becomes one of ours.
 
 Promises: a read is tried a second time when the connection breaks; a write never is. Messages carry what we tried to do
 and Keycloak's own error id, never an address, a name or a secret. No other module catches the library's errors.
@@ -18,12 +18,12 @@ from apps.core.outside import refuse_inside_transaction
 
 log = structlog.get_logger(__name__)
 
-NAME = "keycloak"
-AWAY = (502, 503, 504)  # a proxy before it, or itself, says that it is not there
+DEPENDENCY = "keycloak"
+AWAY = (502, 503, 504)  # a proxy in front of it, or Keycloak itself, says that it is unavailable
 
 
 class Refusal(Exception):
-    """Keycloak's 4xx answer to a call whose caller said it would deal with that status."""
+    """Keycloak's 4xx answer to a call whose caller handles that status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status} {message}")
@@ -31,7 +31,7 @@ class Refusal(Exception):
 
 
 class AnswerLost(DependencyDown):
-    """The connection broke after the request may have been read: it may or may not have been carried out."""
+    """The connection broke after the request may have been read: it may or may not have been executed."""
 
 
 def read[T](doing: str, call: Callable[[], T], *, expect: Container[int] = ()) -> T:
@@ -72,24 +72,24 @@ def _broken(doing: str, error: KeycloakConnectionError) -> DependencyDown:
     unreached = isinstance(cause, ConnectTimeout)
     inner = getattr(cause.args[0], "reason", None) if cause and cause.args else None
     if unreached or isinstance(inner, NewConnectionError):
-        return DependencyDown(NAME, f"Keycloak could not be reached to {doing}.")
-    return AnswerLost(NAME, f"Keycloak did not answer when asked to {doing}.")
+        return DependencyDown(DEPENDENCY, f"Keycloak could not be reached to {doing}.")
+    return AnswerLost(DEPENDENCY, f"Keycloak did not answer when asked to {doing}.")
 
 
 def _translated(doing: str, status: int, message: str) -> WorkError:
-    said = f"{status} {message}".strip()
+    answer_text = f"{status} {message}".strip()
     if status in AWAY:
-        return DependencyDown(NAME, f"Keycloak is away ({said}); it could not {doing}.")
+        return DependencyDown(DEPENDENCY, f"Keycloak is unavailable ({answer_text}); it could not {doing}.")
     if status == 403:
-        # Not the job's fault and nothing it can mend: it waits, unspent, until the right is back.
+        # Not the job's fault and nothing it can fix: it waits, without spending attempts, until the right is back.
         log.error("keycloak_right_missing", doing=doing)
-        return DependencyDown(NAME, f"A right is missing for our Keycloak account to {doing} (403).")
-    if status == 401:  # the library has logged in anew already
+        return DependencyDown(DEPENDENCY, f"A right is missing for our Keycloak account to {doing} (403).")
+    if status == 401:  # the library has already logged in again
         log.error("keycloak_login_refused", doing=doing)
         return RetryLater(f"Keycloak refused our own login when asked to {doing} (401).")
     if status in (0, 429) or status >= 500:
-        return RetryLater(f"Keycloak could not {doing} ({said}).")
-    return NeedsOperator(f"Keycloak refused to {doing} ({said}).")
+        return RetryLater(f"Keycloak could not {doing} ({answer_text}).")
+    return NeedsOperator(f"Keycloak refused to {doing} ({answer_text}).")
 
 
 def _message(body: bytes | None) -> str:
@@ -104,5 +104,5 @@ def _message(body: bytes | None) -> str:
         answer = next((one for one in answer["errors"] if isinstance(one, dict)), {})
     text = str(answer.get("errorMessage") or answer.get("error") or "")
     field = str(answer.get("field") or "")
-    said = f"{field}: {text}" if field else text
-    return "" if "@" in said else said[:150]
+    answer_text = f"{field}: {text}" if field else text
+    return "" if "@" in answer_text else answer_text[:150]

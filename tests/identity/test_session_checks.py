@@ -9,7 +9,7 @@ from apps.accounts.models import UserProfile
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry
 from apps.identity import keycloak as client
-from apps.identity import logins
+from apps.identity import session_checks
 from tests.login.conftest import Person, fresh_keys, keycloak, nora, person
 from tests.sandbox.keycloak_fixture import Standin
 
@@ -33,10 +33,10 @@ def groups(keycloak: Standin, path: str) -> str:
 
 def test_who_was_disabled_in_keycloak_is_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
     person.log_in("nora")
-    logins.check_logins("")
+    session_checks.check_logins("")
     assert inside(person)
     keycloak.call("PUT", f"/users/{nora.keycloak_id}", json={"enabled": False})
-    logins.check_logins("")
+    session_checks.check_logins("")
     assert not inside(person)
     entry = AuditEntry.objects.get(action="sessions_ended")
     assert (entry.subject_kind, entry.after) == ("profile", {"sessions": 1})
@@ -45,7 +45,7 @@ def test_who_was_disabled_in_keycloak_is_out(person: Person, keycloak: Standin, 
 def test_who_was_deleted_in_keycloak_is_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
     person.log_in("nora")
     keycloak.call("DELETE", f"/users/{nora.keycloak_id}")
-    logins.check_logins("")
+    session_checks.check_logins("")
     assert not inside(person)
 
 
@@ -55,7 +55,7 @@ def test_a_role_taken_away_is_gone_without_a_login(person: Person, keycloak: Sta
     sam = keycloak.call("GET", "/users", params={"username": "support.sam", "exact": "true"}).json()[0]["id"]
     try:
         keycloak.call("DELETE", f"/users/{sam}/groups/{groups(keycloak, '/staff/support')}")
-        logins.check_logins("")
+        session_checks.check_logins("")
         assert person.here.get("/admin/").status_code != 200
         user = User.objects.get(username="support.sam")
         assert (user.is_staff, user.groups.count()) == (False, 0)
@@ -70,7 +70,7 @@ def test_a_role_exchanged_for_a_lesser_one_is_so_at_once_and_the_login_stays(per
     try:
         keycloak.call("DELETE", f"/users/{ada}/groups/{admin}")
         keycloak.call("PUT", f"/users/{ada}/groups/{viewer}")
-        logins.check_logins("")
+        session_checks.check_logins("")
         assert person.here.get("/admin/").status_code == 200
         assert [group.name for group in User.objects.get(username="admin.ada").groups.all()] == ["viewer"]
     finally:
@@ -82,13 +82,13 @@ def test_while_keycloak_is_away_nobody_is_logged_out(person: Person, keycloak: S
     person.log_in("nora")
     keycloak.fault("down")
     with pytest.raises(WorkError):
-        logins.check_logins("")
+        session_checks.check_logins("")
     keycloak.fault("ok")
     assert inside(person)
 
 
 def test_only_who_was_here_lately_is_looked_up(person: Person, nora: UserProfile, monkeypatch: Any) -> None:
     person.log_in("nora")
-    assert [account.user for account in logins.people_here()] == [nora.user]
-    monkeypatch.setattr(logins, "LATELY", -logins.LATELY)
-    assert logins.people_here() == []
+    assert [account.user for account in session_checks.recent_logins()] == [nora.user]
+    monkeypatch.setattr(session_checks, "RECENT", -session_checks.RECENT)
+    assert session_checks.recent_logins() == []
