@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from apps.core.children import stopped_with_parent
+from apps.core.process_lifetime import stopped_with_parent
 from config import postgres
 from config.demo_keycloak import RealKeycloak
 from config.keycloak_distribution import KeycloakServerError

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.core.children import stopped_with_parent
+from apps.core.process_lifetime import stopped_with_parent
 from config import keycloak_clock, keycloak_distribution, keycloak_realm, realm_file
 from config.keycloak_distribution import KeycloakServerError
 

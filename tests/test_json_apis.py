@@ -241,9 +241,9 @@ def test_a_payment_and_an_event_sent_again_change_nothing(world: World) -> None:
     opened = json.loads(first)
     world.shop.pay({"url": "", "client_secret": opened["client_secret"]})
     events = world.new_events()
-    assert set(world.ring(events)) == {200}
+    assert set(world.post_events(events)) == {200}
     before = rows.look()
-    assert set(world.ring(events)) == {200}  # Stripe is told that it need not send it again
+    assert set(world.post_events(events)) == {200}  # Stripe is told that it need not send it again
     assert rows.look() == before
     assert Job.objects.filter(kind="handle_event", state="queued").exists()
 

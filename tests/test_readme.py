@@ -50,7 +50,7 @@ def test_one_webhook_runs_the_files_that_the_readme_names(world: World) -> None:
     (event,) = [event for event in world.new_events() if event["type"] == "invoice.payment_failed"]
 
     def one_webhook() -> None:
-        assert world.ring([event]) == [200]
+        assert world.post_events([event]) == [200]
         world.work()
 
     ran = files_that_run(one_webhook)

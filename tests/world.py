@@ -14,7 +14,7 @@ Ask for the fixture `world` (tests/conftest.py has it):
         world.deliver()                                   # Stripe's new events by hand, then all jobs
         assert world.state(dana).access == "suspended"
 
-Nothing is delivered by itself: `new_events` are what Stripe has to tell, `ring` posts some of them, signed, in any order,
+Nothing is delivered by itself: `new_events` are what Stripe has to tell, `post_events` posts some of them, signed, in any order,
 `work` runs what is due, `sweep` does what the minute and hour do. Peers: `world.shop` (Stripe), `world.standin` (Keycloak,
 faults, inbox); `world.requests` are the calls the application made to Stripe. Works with `db` and with real transactions.
 """
@@ -209,7 +209,7 @@ class World:
     # --- Stripe's events ---------------------------------------------------------------------------------------------
 
     def new_events(self) -> list[dict[str, Any]]:
-        """What Stripe has to tell and has not told by `ring` or `skip`, oldest first."""
+        """What Stripe has to tell and has not told by `post_events` or `skip`, oldest first."""
         found: list[dict[str, Any]] = []
         page: dict[str, Any] = {"data": [], "has_more": True}
         while page["has_more"]:
@@ -233,7 +233,7 @@ class World:
         self.seen |= {event["id"] for event in lost}
         return lost
 
-    def ring(self, events: Iterable[dict[str, Any]]) -> list[int]:
+    def post_events(self, events: Iterable[dict[str, Any]]) -> list[int]:
         """Post events to the webhook, signed, in this order; the statuses. No job runs."""
         statuses = []
         for event in events:
@@ -252,7 +252,7 @@ class World:
     def deliver(self) -> None:
         """All new events in their order, then all jobs; again, until Stripe has nothing more to tell."""
         while events := self.new_events():
-            assert set(self.ring(events)) == {200}
+            assert set(self.post_events(events)) == {200}
             self.work()
         self.work()
 

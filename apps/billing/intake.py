@@ -134,7 +134,7 @@ job AS (
     SELECT 'handle_event', stripe_event_id, %(lane)s, 'queued', %(reason)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
     FROM event WHERE state = 'received'
     ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id),
-ring AS (INSERT INTO django_q_ormq (key, payload, lock) SELECT %(queue)s, %(ring)s, now() FROM job)
+wake_up AS (INSERT INTO django_q_ormq (key, payload, lock) SELECT %(queue)s, %(wake_up)s, now() FROM job)
 SELECT count(*) FROM event
 """
 
@@ -143,7 +143,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
     """Put the event into the inbox with its job and the job's wake-up, in one statement; False if it was there before."""
     subject = event["data"]["object"]
     customer = events.customer_of(subject)
-    queue, ring = jobs.ring_row()
+    queue, wake_up = jobs.wake_up_row()
     values = {
         "id": event["id"],
         "type": event["type"],
@@ -159,7 +159,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "lane": f"customer:{customer or event['id']}"[:270],
         "reason": f"{event['type']} by {source}",
         "queue": queue,
-        "ring": ring,
+        "wake_up": wake_up,
     }
     started = time.monotonic()
     with connection.cursor() as cursor:

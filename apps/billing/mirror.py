@@ -61,7 +61,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
     profile = UserProfile.objects.filter(stripe_customer_id=customer_id).first()
     if profile is None:
         return False
-    rung = _rung_by(customer_id)
+    received = _received_before(customer_id)
     with calling_stripe() as client:
         customer = client.v1.customers.retrieve(customer_id)
         gone = bool(getattr(customer, "deleted", False))
@@ -75,14 +75,14 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         catalogue.ensure_mirrored(price_id)
     _refuse_unknown_prices(found)
     write(profile, customer, found, sums)
-    InboundEvent.objects.filter(pk__in=rung).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+    InboundEvent.objects.filter(pk__in=received).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
     if session_id:
         for hear in on_session:
             hear(session_id)
     return True
 
 
-def _rung_by(customer_id: str) -> list[int]:
+def _received_before(customer_id: str) -> list[int]:
     """The waiting events this look will answer: whatever they tell of had happened before we ask Stripe.
 
     Those of a Checkout session are left: they ring for the signup as well.

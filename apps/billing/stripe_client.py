@@ -8,7 +8,7 @@ import stripe
 from django.conf import settings
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater, WorkError
-from apps.core.outside import refuse_inside_transaction
+from apps.core.io_guard import refuse_inside_transaction
 
 TIMEOUT = (3, 10)  # seconds to connect, to read
 

@@ -45,7 +45,7 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT count(*) FROM notifications_notification WHERE state = 'uncertain'),
        (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
-       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_beat WHERE name = 'cluster'),
+       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_heartbeat WHERE name = 'cluster'),
        (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency),
        (SELECT json_agg(json_build_object('id', id, 'sweep', sweep, 'losing', cardinality(who), 'subscribers', subscribers,
                'asked_at', asked_at))::text FROM operations_massloss WHERE state = 'asking')

@@ -1,4 +1,4 @@
-"""The floor everything stands on: clock, errors, jobs, audit, limits. Knows no other app."""
+"""The foundation: clock, errors, jobs, locks, audit, limits. Knows no other app."""
 
 from typing import override
 

@@ -1,6 +1,6 @@
-"""The timeline: one append-only line for each change that matters, written in the transaction of the change.
+"""The audit trail: one append-only entry per change that matters, written in the transaction of the change.
 
-Lines of one subject are chained by hashes, so that a removed or altered line shows.
+The entries of one subject form a hash chain, so that a removed or altered entry shows.
 """
 
 import hashlib
@@ -9,14 +9,14 @@ from collections.abc import Collection
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.core import clock
+from apps.core.locks import LockClass, lock_all_until_commit, lock_until_commit
 from apps.core.models import AuditEntry
 
 SYSTEM = "system"
 CUSTOMER = "customer"
-LOCK_CLASS = 7012  # advisory locks of the audit chain; core.jobs uses 7011
 
 
 @transaction.atomic
@@ -31,8 +31,7 @@ def record(
 ) -> AuditEntry:
     """Append one line about `subject` = (kind, id) and return it. `before` and `after` hold JSON values, no secrets."""
     kind, identity = subject[0], str(subject[1])
-    with connection.cursor() as cursor:  # one writer per chain, until this transaction ends
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_CLASS, f"{kind}:{identity}"])
+    lock_until_commit(LockClass.AUDIT_CHAIN, f"{kind}:{identity}")
     chain = AuditEntry.objects.filter(subject_kind=kind, subject_id=identity).order_by("-id")
     entry = AuditEntry(
         at=clock.now(),
@@ -63,12 +62,7 @@ def record_many(
 ) -> None:
     """`record` the same of many subjects of one kind: three statements. At most 1,000 in one transaction: each is locked."""
     subjects = [str(one) for one in ids]
-    with connection.cursor() as cursor:  # in one order, so that two of these never wait for each other
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, hash) FROM"
-            " (SELECT DISTINCT hashtext(%s || ':' || one) AS hash FROM unnest(%s::text[]) AS one ORDER BY 1) AS hashes",
-            [LOCK_CLASS, kind, subjects],
-        )
+    lock_all_until_commit(LockClass.AUDIT_CHAIN, [f"{kind}:{one}" for one in subjects])
     chains = AuditEntry.objects.filter(subject_kind=kind, subject_id__in=subjects).order_by("subject_id", "-id")
     last = dict(chains.distinct("subject_id").values_list("subject_id", "hash"))
     request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64]

@@ -1,4 +1,4 @@
-"""System checks: what can be told to be wrong before the first request. Ids `frontdesk.E…` stop `check --deploy`."""
+"""System checks: mistakes that show before the first request. Ids `frontdesk.E…` stop `check --deploy`."""
 
 import re
 from typing import Any
@@ -18,21 +18,21 @@ def _errors(*cases: tuple[bool, str, str, str]) -> list[CheckMessage]:
 
 @register(Tags.security)
 def secrets_are_sound(**_: Any) -> list[CheckMessage]:
-    """Secrets that cannot be right."""
+    """Refuse secrets that cannot be right."""
     current, previous = settings.STRIPE_WEBHOOK_SECRET, settings.STRIPE_WEBHOOK_SECRET_PREVIOUS
     whsec = "It starts with whsec_ and has at least 32 characters."
     return _errors(
         (len(settings.SECRET_KEY) < 50, "DJANGO_SECRET_KEY is too short.", RANDOM.format(50), "E001"),
         (
             not KEY.match(settings.STRIPE_SECRET_KEY),
-            "STRIPE_SECRET_KEY is no secret key.",
+            "STRIPE_SECRET_KEY is not a secret key.",
             "It starts with sk_ or rk_.",
             "E002",
         ),
-        (not _signs(current), "STRIPE_WEBHOOK_SECRET is no signing secret.", whsec, "E003"),
+        (not _signs(current), "STRIPE_WEBHOOK_SECRET is not a signing secret.", whsec, "E003"),
         (
             bool(previous) and not _signs(previous),
-            "STRIPE_WEBHOOK_SECRET_PREVIOUS is no signing secret.",
+            "STRIPE_WEBHOOK_SECRET_PREVIOUS is not a signing secret.",
             whsec,
             "E003",
         ),
@@ -51,9 +51,9 @@ def _signs(secret: str) -> bool:
 
 @register(Tags.security)
 def choices_are_sound(**_: Any) -> list[CheckMessage]:
-    """Settings that contradict each other, or what is at stake."""
+    """Refuse settings that contradict each other or risk real money."""
     live = settings.STRIPE_LIVE_MODE and (settings.DEBUG or not settings.STRIPE_ALLOW_LIVE)
-    allow = "Set STRIPE_ALLOW_LIVE=true, and DEBUG=false, where real money is meant."
+    allow = "For real payments set STRIPE_ALLOW_LIVE=true and DEBUG=false."
     ui = settings.STRIPE_CHECKOUT_UI not in {"embedded", "hosted"}
     return _errors(
         (live, "A live Stripe key is set.", allow, "E004"),
@@ -63,7 +63,7 @@ def choices_are_sound(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def peers_are_reached_in_private(**_: Any) -> list[CheckMessage]:
-    """No secret and no personal data travels in clear."""
+    """Secrets and personal data travel encrypted."""
     peers: dict[str, str] = {
         "MAILGUN_API_URL": str(settings.ANYMAIL["MAILGUN_API_URL"]),
         "KEYCLOAK_SERVER_URL": settings.KEYCLOAK_SERVER_URL,
@@ -72,7 +72,7 @@ def peers_are_reached_in_private(**_: Any) -> list[CheckMessage]:
     hint = "Use https; plain http is for addresses of this machine."
     return _errors(
         *[
-            (not _is_private(url), f"{name} would send secrets and personal data in clear.", hint, "E007")
+            (not _is_private(url), f"{name} would send secrets and personal data unencrypted.", hint, "E007")
             for name, url in peers.items()
         ]
     )

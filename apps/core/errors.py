@@ -1,6 +1,6 @@
-"""How work says that it could not be done. `core.jobs` reads these; nothing else of a vendor's error crosses an edge.
+"""The ways in which work can fail. `core.jobs` acts on these; a vendor's own errors never leave `billing` and `identity`.
 
-The text of each is a sentence for staff: it names ids, never secrets, never a person's mail address.
+The text of each is a sentence for staff: it names ids, never secrets or email addresses.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ class WorkError(Exception):
 
 
 class RetryLater(WorkError):
-    """May succeed when tried again; counts as an attempt. `after` overrides the usual back-off."""
+    """May succeed on a retry; counts as an attempt. `after` overrides the usual back-off."""
 
     def __init__(self, reason: str, *, after: dt.timedelta | None = None) -> None:
         super().__init__(reason)
@@ -31,7 +31,7 @@ class DependencyDown(WorkError):
 
 
 class NeedsOperator(WorkError):
-    """Trying again cannot help; somebody has to decide or mend something first."""
+    """Trying again cannot help; staff have to decide or fix something first."""
 
 
 class BadInput(Exception):

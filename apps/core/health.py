@@ -1,6 +1,6 @@
-"""Whether we can serve: the database answers, the schema is ours, the worker lives. Says which part is ill, nothing else.
+"""Whether we can serve: the database answers, its schema is current, the worker is alive. Says only which part fails.
 
-A peer that is down (Keycloak, Stripe, Mailgun) is not our illness: it shows in the console and in the metrics.
+Keycloak, Stripe or Mailgun being down is no failure of ours: that shows in the console and in the metrics.
 """
 
 import functools
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 WORKER_SECONDS = 60
 CACHED_SECONDS = 1.0
-_seen_whole: list[bool] = []
+_schema_is_current: list[bool] = []
 
 
 @require_safe
@@ -25,18 +25,18 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def health(_request: HttpRequest) -> HttpResponse:
-    """200 when every part is well, else 503; `{"status", "parts": {"database"|"migrations"|"worker": "ok"|"ill"}}`."""
+    """200 when every part is ok, else 503; `{"status", "parts": {"database"|"migrations"|"worker": "ok"|"failing"}}`."""
     parts = _parts(int(time.monotonic() / CACHED_SECONDS))
-    well = all(state == "ok" for state in parts.values())
-    return JsonResponse({"status": "ok" if well else "ill", "parts": parts}, status=200 if well else 503)
+    ok = all(state == "ok" for state in parts.values())
+    return JsonResponse({"status": "ok" if ok else "failing", "parts": parts}, status=200 if ok else 503)
 
 
 @functools.lru_cache(maxsize=1)
 def _parts(_second: int) -> dict[str, str]:
-    return {name: "ok" if _well(check) else "ill" for name, check in CHECKS.items()}
+    return {name: "ok" if _passes(check) else "failing" for name, check in CHECKS.items()}
 
 
-def _well(check: Callable[[], bool]) -> bool:
+def _passes(check: Callable[[], bool]) -> bool:
     try:
         return check()
     except Error:
@@ -50,18 +50,18 @@ def _database() -> bool:
 
 
 def _migrations() -> bool:
-    """Once the schema has been seen whole it stays so for this process; a new release is a new process."""
-    if not _seen_whole:
+    """Checked until it is current; a new release is a new process."""
+    if not _schema_is_current:
         executor = MigrationExecutor(connection)
         if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            _seen_whole.append(True)
-    return bool(_seen_whole)
+            _schema_is_current.append(True)
+    return bool(_schema_is_current)
 
 
 def _worker() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM core_beat WHERE name IN ('worker', 'cluster')"
+            "SELECT count(*) FROM core_heartbeat WHERE name IN ('worker', 'cluster')"
             " AND at > clock_timestamp() - make_interval(secs => %s)",
             [WORKER_SECONDS],
         )

@@ -1,11 +1,11 @@
-"""The job ledger: durable work by kind and key. The Job row is the truth; django-q2 is only the doorbell.
+"""The job ledger: durable work by kind and key. The Job row is the truth; django-q2 only wakes it up.
 
 Promises:
-1. `defer` writes the one waiting row of a kind and key, and its wake-up, in the caller's transaction; rings coalesce.
-2. Jobs of one lane never run at the same time. A ring during a run causes exactly one more run.
-3. An attempt is counted and committed before the work starts, so work that kills its worker ends as dead, not as a loop.
-4. A runner holds a database lock for as long as its process lives; `sweep` takes over what a dead one left.
-5. A wake-up that is lost costs until the next sweep, never the work. Nothing else may hold retry or delay rules.
+1. `defer` writes the one waiting row of a kind and key, and its wake-up, in the caller's transaction; wake-ups coalesce.
+2. Jobs of one lane never run at the same time. A request during a run causes exactly one more run.
+3. An attempt is counted and committed before the work starts, so work that kills its worker ends as dead instead of looping.
+4. A runner holds a database lock while its process lives; `sweep` takes over what a dead one left.
+5. A lost wake-up delays the work until the next sweep, and never loses it. All rules for retries and delays are here.
 
 Handlers register from their app's `ready()`; they take the key and raise the errors of `core.errors`.
 """
@@ -26,8 +26,9 @@ from django_q.conf import Conf
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from apps.core import beats, clock
+from apps.core import clock, heartbeats
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job
 
 log = structlog.get_logger(__name__)
@@ -36,9 +37,8 @@ MAX_ATTEMPTS = 4  # the first try and three retries
 FIRST_RETRY_SECONDS = 30
 PROBE_SECONDS = 15  # how often one job may try a system that is down
 PARK_SECONDS = 30
-RINGS = 50  # as many wake-ups as are left at once; the sweep rings for the rest
+MAX_WAKE_UPS = 50  # left at once; the sweep wakes up the rest
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
-LOCK_CLASS = 7011
 CLAIM_GRACE = dt.timedelta(seconds=5)  # between a claim's commit and its runner's lock
 HISTORY = 10
 
@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {}
 
 
 def register(name: str, handler: Handler, *, needs: tuple[str, ...] = (), every: int = 0) -> None:
-    """Make `name` runnable. `needs` names dependencies that park it while down; `every` seconds makes it periodic."""
+    """Make `name` runnable. `needs`: systems that park it while they are down; `every`: its period in seconds."""
     KINDS[name] = Kind(name, handler, needs, every)
 
 
@@ -77,10 +77,10 @@ RETURNING id, not_before
 
 
 def defer(kind: str, key: str | int, *, reason: str = "", not_before: dt.datetime | None = None, lane: str = "") -> int:
-    """Ask for `kind` to be run for `key`, at once or from `not_before` on; returns the waiting Job's id.
+    """Queue `kind` for `key`, to run now or from `not_before` on; returns the id of the queued Job.
 
-    Joins the waiting row if there is one (the earlier moment wins; a back-off under way is kept). Part of the caller's
-    transaction. `lane` (default: kind and key) names what must not run at the same time.
+    Joins the queued row if there is one (the earlier date wins; a running back-off is kept). Part of the caller's
+    transaction. Jobs of one `lane` (default: kind and key) never run at the same time.
     """
     lanes = {str(key): lane or f"{kind}:{key}"}
     return defer_many(kind, lanes, reason=reason, not_before=not_before)[0]
@@ -89,7 +89,7 @@ def defer(kind: str, key: str | int, *, reason: str = "", not_before: dt.datetim
 def defer_many(
     kind: str, lanes: Mapping[str, str], *, reason: str = "", not_before: dt.datetime | None = None
 ) -> list[int]:
-    """`defer` for many keys, each with its lane, in one statement; returns the waiting Jobs' ids."""
+    """`defer` for many keys, each with its lane, in one statement; returns the ids of the queued Jobs."""
     now = clock.now()
     values: dict[str, Any] = {
         "kind": kind,
@@ -102,22 +102,22 @@ def defer_many(
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
         waiting = cursor.fetchall()
-    for _ in range(min(RINGS, sum(due <= now for _, due in waiting))):
-        ring()
+    for _ in range(min(MAX_WAKE_UPS, sum(due <= now for _, due in waiting))):
+        wake_up()
     return [int(job_id) for job_id, _ in waiting]
 
 
-def ring() -> None:
+def wake_up() -> None:
     """Leave one wake-up with django-q2, in the caller's transaction."""
-    async_task("apps.core.jobs.wake")
+    async_task("apps.core.jobs.run_next_due")
 
 
-def ring_row() -> tuple[str, str]:
+def wake_up_row() -> tuple[str, str]:
     """Queue key and payload of one wake-up, for statements that write the row themselves (billing.intake)."""
     task = {
         "id": uuid.uuid4().hex,
-        "name": "ring",
-        "func": "apps.core.jobs.wake",
+        "name": "wake-up",
+        "func": "apps.core.jobs.run_next_due",
         "args": (),
         "kwargs": {},
     }
@@ -127,18 +127,18 @@ def ring_row() -> tuple[str, str]:
 
 
 def retry(job: Job, *, actor: str) -> int:
-    """Run a dead or blocked job again from its first attempt; returns the waiting Job's id."""
+    """Run a dead or blocked job again from its first attempt; returns the id of the queued Job."""
     return defer(job.kind, job.key, lane=job.lane, reason=f"retried by {actor}")
 
 
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 
-def wake() -> None:
-    """What django-q2 runs for each ring: the job that has been due longest, if any."""
+def run_next_due() -> None:
+    """What django-q2 runs for each wake-up: the job that has been due longest, if any."""
     job = claim()
     if job is not None:
-        beats.beat()  # a worker busy with a long job is not a silent one
+        heartbeats.record_heartbeat()  # a worker busy with a long job is not silent
         run(job)
 
 
@@ -170,51 +170,51 @@ def claim() -> Job | None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(CLAIM, {"now": clock.now()})
                 found = cursor.fetchone()
-        except IntegrityError:  # another worker took a job of the same lane between our look and our write
+        except IntegrityError:  # another worker took a job of the same lane between our read and our write
             continue
         return Job.objects.get(pk=found[0]) if found else None
     return None
 
 
 def run(job: Job) -> None:
-    """Run a claimed job under its lock and record how it ended. Never raises for the job's own faults."""
+    """Run a claimed job under its lock and record how it ended. Never raises the job's own errors."""
     structlog.contextvars.bind_contextvars(request_id=f"job-{job.pk}-{job.runs}")
-    with _lock(job):
-        if not _mine(job).exists():  # a sweep handed the job on between our claim and our lock
+    with _hold_lock(job):
+        if not _row_of_this_run(job).exists():  # a sweep gave the job to another runner between our claim and our lock
             return
         if job.kind not in KINDS:
-            _end(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
+            _finish(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
             return
-        _work(job)
+        _run_handler(job)
 
 
-def _work(job: Job) -> None:
+def _run_handler(job: Job) -> None:
     try:
         _refuse_while_down(job)
         KINDS[job.kind].handler(job.key)
     except RetryLater as error:
-        again(job, error.reason, after=error.after)
+        retry_later(job, error.reason, after=error.after)
     except DependencyDown as error:
         _park(job, error)
     except NeedsOperator as error:
-        _end(job, Job.State.BLOCKED, error.reason)
-    except Exception as error:  # a bug in a handler must reach the log and the ledger, not the queue
+        _finish(job, Job.State.BLOCKED, error.reason)
+    except Exception as error:  # a bug in a handler goes to the log and the ledger, never to django-q2
         # The ledger names the kind of error, not its text, which may hold personal data.
         log.exception("job_fault", kind=job.kind, job=job.pk)
-        _mend_connection(cut=False)
-        again(job, f"Unexpected {type(error).__name__}; the log has the trace (job {job.pk}).")
+        _repair_connection(cut=False)
+        retry_later(job, f"Unexpected {type(error).__name__}; the log has the trace (job {job.pk}).")
     except SystemExit:  # django-q2's time-out
-        _mend_connection(cut=True)
-        again(job, "The job ran longer than its time allows.")
+        _repair_connection(cut=True)
+        retry_later(job, "The job ran longer than its time allows.")
         raise
     else:
-        _end(job, Job.State.DONE, "")
+        _finish(job, Job.State.DONE, "")
 
 
-def _mend_connection(*, cut: bool) -> None:
-    """Get a connection that can record the outcome: the handler's may be broken, or `cut` in the midst of a query.
+def _repair_connection(*, cut: bool) -> None:
+    """Get a connection that can record the outcome: the handler's may be broken, or `cut` in the middle of a query.
 
-    The lock falls with the old one; should a sweep take the job over now, this runner's outcome is not written.
+    The lock is released with the old one; if a sweep takes the job over now, this runner's outcome is not written.
     """
     if connection.in_atomic_block:
         return
@@ -225,16 +225,16 @@ def _mend_connection(*, cut: bool) -> None:
 
 
 @contextmanager
-def _lock(job: Job) -> Iterator[None]:
-    """Hold the database lock that says this runner lives; it falls with the connection."""
+def _hold_lock(job: Job) -> Iterator[None]:
+    """Hold the database lock that says this runner is alive; it is released with the connection."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
     try:
         yield
     finally:
         if connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK_CLASS, job.pk % 2**31])
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
 
 
 # --- how it ends -----------------------------------------------------------------------------------------------------
@@ -246,20 +246,22 @@ def backoff(attempts: int) -> dt.timedelta:
     return dt.timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (attempts - 1) * spread)
 
 
-def _note(job: Job, outcome: str, reason: str) -> dict[str, Any]:
+def _history(job: Job, outcome: str, reason: str) -> dict[str, Any]:
     entry = {"at": clock.now().isoformat(), "outcome": outcome, "reason": reason}
     return {"last_error": reason, "history": [*job.history, entry][-HISTORY:]}
 
 
-def _mine(job: Job) -> Any:
-    """The row, while it is still this run's: a sweep may have handed it on."""
+def _row_of_this_run(job: Job) -> Any:
+    """The row, while it still belongs to this run: a sweep may have given it to another."""
     return Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, runs=job.runs)
 
 
 @transaction.atomic
-def _end(job: Job, state: Job.State, reason: str) -> None:
-    """Record a final state; it settles earlier dead or blocked rows of the same kind and key: one truth for staff."""
-    ended = _mine(job).update(state=state, finished_at=clock.now(), parked_on="", **_note(job, state, reason))
+def _finish(job: Job, state: Job.State, reason: str) -> None:
+    """Record a final state. It supersedes earlier dead or blocked rows of the same kind and key: staff see one."""
+    ended = _row_of_this_run(job).update(
+        state=state, finished_at=clock.now(), parked_on="", **_history(job, state, reason)
+    )
     if not ended:
         return
     stuck = Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED])
@@ -269,13 +271,13 @@ def _end(job: Job, state: Job.State, reason: str) -> None:
             dependency_up(name)
     else:
         log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
-    _ring_lane(job)
+    _wake_up_lane(job)
 
 
-def again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
-    """Queue a failed try again with back-off; after the last attempt the job is dead."""
+def retry_later(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
+    """Queue a failed attempt again with back-off; after the last one the job is dead."""
     if job.attempts >= MAX_ATTEMPTS:
-        _end(job, Job.State.DEAD, reason)
+        _finish(job, Job.State.DEAD, reason)
     else:
         _requeue(job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))})
 
@@ -283,7 +285,7 @@ def again(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
 def _park(job: Job, error: DependencyDown) -> None:
     """Queue it until the dependency answers; the attempt is given back."""
     now = clock.now()
-    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever say that it is up again
+    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever note that it is up again
         probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
         down = Dependency(name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300])
         Dependency.objects.bulk_create([down], ignore_conflicts=True)
@@ -301,28 +303,28 @@ def _park(job: Job, error: DependencyDown) -> None:
 
 @transaction.atomic
 def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> None:
-    """Back to waiting; when a newer ring already waits, that row takes over the attempts and the wait."""
+    """Queue it again; if a newer request is already queued, that row takes over the attempts and the delay."""
     waiting = Job.objects.select_for_update().filter(kind=job.kind, key=job.key, state=Job.State.QUEUED).first()
     if waiting is None:
         try:
             with transaction.atomic():
-                _mine(job).update(state=Job.State.QUEUED, **changes, **_note(job, outcome, reason))
-        except IntegrityError:  # a ring arrived in between
+                _row_of_this_run(job).update(state=Job.State.QUEUED, **changes, **_history(job, outcome, reason))
+        except IntegrityError:  # a request arrived in between
             _requeue(job, outcome, reason, changes)
             return
-    if waiting is not None and _mine(job).update(
-        state=Job.State.SUPERSEDED, finished_at=clock.now(), **_note(job, outcome, reason)
+    if waiting is not None and _row_of_this_run(job).update(
+        state=Job.State.SUPERSEDED, finished_at=clock.now(), **_history(job, outcome, reason)
     ):
-        for name, value in ({"attempts": job.attempts} | changes | _note(job, outcome, reason)).items():
+        for name, value in ({"attempts": job.attempts} | changes | _history(job, outcome, reason)).items():
             setattr(waiting, name, value)
         waiting.save()
-    _ring_lane(job)
+    _wake_up_lane(job)
 
 
-def _ring_lane(job: Job) -> None:
-    """Somebody of the lane may have been waiting for this run to end."""
+def _wake_up_lane(job: Job) -> None:
+    """Another job of the lane may have been waiting for this run to end."""
     if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
-        ring()
+        wake_up()
 
 
 # --- dependencies ----------------------------------------------------------------------------------------------------
@@ -339,10 +341,10 @@ def _refuse_while_down(job: Job) -> None:
 
 
 def dependency_up(name: str) -> None:
-    """Note that a system answers; if it was down, everything parked on it becomes due."""
+    """Note that a system answers. If it was down, everything parked on it becomes due."""
     if not Dependency.objects.filter(name=name).delete()[0]:
         return
     due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
     log.info("dependency_up", dependency=name, jobs=due)
-    for _ in range(min(due, RINGS)):
-        ring()
+    for _ in range(min(due, MAX_WAKE_UPS)):
+        wake_up()

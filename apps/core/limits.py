@@ -1,6 +1,6 @@
 """Rate limits as SQL rows: exact over processes, kept over restarts. One upsert counts and decides.
 
-Subjects (addresses, mail addresses, sessions) are stored as keyed hashes. Considered: django-ratelimit, whose counters
+Subjects (IP addresses, email addresses, sessions) are stored as keyed hashes. Considered: django-ratelimit, whose counters
 live in the cache and are lost with it.
 """
 
@@ -33,7 +33,7 @@ def subject_hash(subject: str) -> str:
 
 
 def mailbox(address: str) -> str:
-    """The mailbox behind a mail address, for limits only: case, width and `+tag` folded."""
+    """The mailbox behind an email address, for limits only: case, width and `+tag` folded."""
     local, _, domain = unicodedata.normalize("NFKC", address).casefold().strip().rpartition("@")
     return f"{local.split('+')[0]}@{domain}"
 

@@ -1,4 +1,4 @@
-"""The rows of the floor: jobs, schedules, dependencies, the audit trail and rate limits."""
+"""Jobs, schedules, dependencies, heartbeats, the audit trail and rate limits."""
 
 from typing import Any, ClassVar, override
 
@@ -7,17 +7,17 @@ from django.db.models import Q
 
 
 class Job(models.Model):
-    """One durable piece of work. Written only by `core.jobs`; django-q2 merely says when to look."""
+    """One durable piece of work. Written only by `core.jobs`; django-q2 only wakes it up."""
 
     class State(models.TextChoices):
-        """Where the work stands. At most one row per kind and key is queued, at most one per lane runs."""
+        """At most one row per kind and key is queued, and at most one per lane is running."""
 
         QUEUED = "queued", "Waiting"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
-        SUPERSEDED = "superseded", "Taken over by a newer run"
-        BLOCKED = "blocked", "Needs an operator"
-        DEAD = "dead", "Gave up"
+        SUPERSEDED = "superseded", "Superseded"
+        BLOCKED = "blocked", "Needs attention"
+        DEAD = "dead", "Failed"
 
     kind = models.CharField(max_length=64)
     key = models.CharField(max_length=200)
@@ -82,8 +82,8 @@ class Dependency(models.Model):
         return self.name
 
 
-class Beat(models.Model):
-    """The last sign of life of a part of the system, in the system's own time."""
+class Heartbeat(models.Model):
+    """The last heartbeat of a process, in the system's own time."""
 
     name = models.CharField(max_length=32, primary_key=True)
     at = models.DateTimeField()
@@ -94,7 +94,7 @@ class Beat(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One line of a timeline: who did what to whom and why. Append-only: a trigger refuses change and deletion."""
+    """One line of a timeline: who did what to whom and why. Append-only: a trigger refuses changes and deletions."""
 
     at = models.DateTimeField()
     subject_kind = models.CharField(max_length=32, help_text="profile, instance, product, job, …")

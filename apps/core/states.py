@@ -1,10 +1,10 @@
-"""Words that stand for a person's access, shared by the pure policy and by the rows. No Django in here."""
+"""The states of a subscriber's access, shared by the pure policy and the models. No Django in here."""
 
 from enum import StrEnum
 
 
 class AccessState(StrEnum):
-    """What a person's access is; the table in access/policy.py says when."""
+    """A subscriber's access; the table in access/policy.py says when it is which."""
 
     NONE = "none"
     ACTIVE = "active"

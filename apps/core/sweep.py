@@ -1,6 +1,6 @@
-"""The sweep, run every few seconds by `manage.py worker`: it finds whatever a lost wake-up or a dead runner left behind.
+"""The sweep, run every few seconds by `manage.py worker`: it finds what lost wake-ups and dead runners left behind.
 
-Promises: it may run in several processes at once and be killed anywhere; it does no work itself, it only makes jobs due.
+Promises: it may run in several processes at once and be killed anywhere; it only makes jobs due and runs none.
 """
 
 import datetime as dt
@@ -10,18 +10,19 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from apps.core import clock, jobs
+from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job, Schedule
 
 
 def sweep() -> None:
-    """Take over from dead runners, start what is periodic, and ring for what is due but has lost its ring."""
+    """Take over from dead runners, queue periodic jobs, and wake up due jobs whose wake-up was lost."""
     recover()
     start_periodic()
     _hold_back_parked()
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
-    rings = OrmQ.objects.filter(lock__lte=Now()).count()
-    for _ in range(min(due, jobs.RINGS) - rings):
-        jobs.ring()
+    wake_ups = OrmQ.objects.filter(lock__lte=Now()).count()
+    for _ in range(min(due, jobs.MAX_WAKE_UPS) - wake_ups):
+        jobs.wake_up()
 
 
 def recover() -> int:
@@ -29,15 +30,15 @@ def recover() -> int:
     count = 0
     for job in Job.objects.filter(state=Job.State.RUNNING, started_at__lt=clock.now() - jobs.CLAIM_GRACE):
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [jobs.LOCK_CLASS, job.pk % 2**31])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
             if cursor.fetchone()[0]:
-                jobs.again(job, "The worker that ran it died.")
+                jobs.retry_later(job, "The worker that ran it died.")
                 count += 1
     return count
 
 
 def start_periodic() -> None:
-    """Queue each periodic kind whose time has come, once, however many periods were missed."""
+    """Queue each periodic kind that is due, once, however many periods were missed."""
     now = clock.now()
     for kind in jobs.KINDS.values():
         if not kind.every:
@@ -50,9 +51,9 @@ def start_periodic() -> None:
 
 
 def _hold_back_parked() -> None:
-    """While a system is down, let the longest parked job try it at each probe; the others wait on without being run.
+    """While a system is down, let the longest parked job try it at each probe; the others keep waiting.
 
-    Where nothing is parked on it any more, nobody would ever find out that it is up: then it counts as up.
+    If nothing is parked on it, no job would ever find out that it is up again: then it counts as up.
     """
     now = clock.now()
     for down in Dependency.objects.all():
@@ -71,6 +72,6 @@ def _hold_back_parked() -> None:
         )
 
 
-def busy() -> bool:
-    """Whether some job is being run; a dead runner's counts until the next sweep."""
+def is_any_job_running() -> bool:
+    """Whether any job is running; a dead runner's job counts until the next sweep."""
     return Job.objects.filter(state=Job.State.RUNNING).exists()

@@ -1,9 +1,9 @@
 """The worker under a watchdog: runs django-q2's cluster in a process group of its own and restarts it when it is silent.
 
 django-q2 1.11 stalls for ever when an idle worker process is killed, and a killed parent leaves its children running
-(django-q2 issue 23). So the cluster's word that it lives is a beat it has to execute, a restart kills the whole group,
-and each of its processes asks Linux to be killed when its parent dies. What such a death interrupts is taken over by the
-sweep, which runs here, in the loop a stalled cluster cannot stop.
+(django-q2 issue 23). So the cluster proves that it is alive by a heartbeat task it has to run, a restart kills the whole
+process group, and each process asks Linux to be killed when its parent dies. Work interrupted by such a death is taken
+over by the sweep, which runs here, in a loop that a stalled cluster cannot stop.
 """
 
 import os
@@ -20,23 +20,23 @@ from django.db import DatabaseError, close_old_connections, connection
 from django_q.cluster import Cluster
 from django_q.tasks import async_task
 
-from apps.core import beats, sweep
-from apps.core.children import killed_with_parent
+from apps.core import heartbeats, sweep
+from apps.core.process_lifetime import killed_with_parent
 
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
-BEAT_SECONDS = 10.0
-# Silence of a cluster that runs no job. One that does may be silent for the time a job is allowed in addition.
+HEARTBEAT_SECONDS = 10.0
+# Allowed silence of a cluster without a running job. With one, the time a job may take is added.
 SILENT_SECONDS = 40.0
-RESTART_SECONDS = 5.0  # a cluster that cannot even start is not tried more often
-START_SECONDS = 30.0  # allowed in addition until the first beat after a start
-IDLE_STOP_SECONDS = 10.0  # a cluster that was told to stop and runs no job for so long is stalled
+RESTART_SECONDS = 5.0  # a cluster that fails to start is not restarted more often
+START_SECONDS = 30.0  # added until the first heartbeat after a start
+IDLE_STOP_SECONDS = 10.0  # a stopping cluster that runs no job for this long is stalled
 STOP_SECONDS = settings.JOB_TIMEOUT_SECONDS + 15.0
 
 
 class Watchdog:
-    """The life of one `manage.py worker`: a cluster, the loop that watches it, and its graceful end."""
+    """One `manage.py worker`: a cluster, the loop that watches it, and its graceful shutdown."""
 
     def __init__(self, *, silent_after: float = SILENT_SECONDS) -> None:
         self.silent_after = silent_after
@@ -44,17 +44,17 @@ class Watchdog:
         self.cluster = self._start()
 
     def watch(self) -> None:
-        """Loop until told to stop; then let the cluster finish what it runs."""
+        """Loop until told to stop; then let the cluster finish its jobs."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        beat_seconds = min(BEAT_SECONDS, self.silent_after / 3)
-        every = {self._sweep: SWEEP_SECONDS, self._ask: beat_seconds, self._check: 1.0}
+        heartbeat_seconds = min(HEARTBEAT_SECONDS, self.silent_after / 3)
+        every = {self._sweep: SWEEP_SECONDS, self._request_heartbeat: heartbeat_seconds, self._restart_if_silent: 1.0}
         due = dict.fromkeys(every, 0.0)
         while not self.stopping:
             for task, period in every.items():
                 if time.monotonic() >= due[task]:
                     due[task] = time.monotonic() + period
-                    self._guarded(task)
+                    self._run_guarded(task)
             time.sleep(0.2)
         self._end_cluster()
 
@@ -70,8 +70,8 @@ class Watchdog:
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
-    def _guarded(self, task: Callable[[], None]) -> None:
-        """A database that is away must not end the watchdog."""
+    def _run_guarded(self, task: Callable[[], None]) -> None:
+        """Run the task; an unreachable database must not end the watchdog."""
         try:
             close_old_connections()
             task()
@@ -81,12 +81,12 @@ class Watchdog:
 
     def _sweep(self) -> None:
         sweep.sweep()
-        beats.beat("worker")
+        heartbeats.record_heartbeat("worker")
 
-    def _ask(self) -> None:
-        async_task("apps.core.beats.beat")
+    def _request_heartbeat(self) -> None:
+        async_task("apps.core.heartbeats.record_heartbeat")
 
-    def _check(self) -> None:
+    def _restart_if_silent(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""
         age = time.monotonic() - self.started
         if self.cluster.poll() is not None:
@@ -94,11 +94,11 @@ class Watchdog:
                 log.error("cluster_died", code=self.cluster.returncode)
                 self._restart()
             return
-        silent = beats.seconds_silent()
+        silent = heartbeats.seconds_silent()
         if min(age, silent) <= self.silent_after:
             return
         extra = START_SECONDS if silent >= age else 0.0
-        extra += settings.JOB_TIMEOUT_SECONDS if sweep.busy() else 0.0
+        extra += settings.JOB_TIMEOUT_SECONDS if sweep.is_any_job_running() else 0.0
         if min(age, silent) > self.silent_after + extra:
             log.error("cluster_silent", seconds=round(min(age, silent)))
             self._restart()
@@ -108,12 +108,12 @@ class Watchdog:
         self.cluster = self._start()
 
     def _end_cluster(self) -> None:
-        """SIGTERM lets running jobs end; whatever outlasts a job's time is killed, and the next sweep takes it over."""
+        """SIGTERM lets running jobs finish; those that take too long are killed, and the next sweep takes them over."""
         self.cluster.terminate()
         told = worked = time.monotonic()
         while self.cluster.poll() is None:
             now = time.monotonic()
-            if self._busy():
+            if self._is_busy():
                 worked = now
             if now > told + STOP_SECONDS or now > worked + IDLE_STOP_SECONDS:
                 log.warning("cluster_killed", after=round(now - told))
@@ -121,15 +121,15 @@ class Watchdog:
             time.sleep(0.2)
         self._kill_group()
 
-    def _busy(self) -> bool:
+    def _is_busy(self) -> bool:
         try:
-            return sweep.busy()
+            return sweep.is_any_job_running()
         except DatabaseError:
             connection.close()
             return True
 
     def _kill_group(self) -> None:
-        """End every process of the cluster, also those whose parent is gone."""
+        """Kill every process of the cluster, including those whose parent is gone."""
         try:
             os.killpg(self.cluster.pid, signal.SIGKILL)
         except ProcessLookupError:

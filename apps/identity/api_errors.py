@@ -14,7 +14,7 @@ from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import NewConnectionError
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater, WorkError
-from apps.core.outside import refuse_inside_transaction
+from apps.core.io_guard import refuse_inside_transaction
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ Every verb that calls out raises the errors of `apps.core.errors` and nothing el
 - `DependencyDown("keycloak", …)`: it does not answer, or our account there has lost a right; nothing is the caller's fault;
 - `RetryLater`: it answered, but the work is not done;
 - `NeedsOperator`: trying again cannot help.
-Verbs refuse to run inside a database transaction (`apps.core.outside`). Ids are the only thing their messages name.
+Verbs refuse to run inside a database transaction (`apps.core.io_guard`). Ids are the only thing their messages name.
 """
 
 from collections.abc import Mapping

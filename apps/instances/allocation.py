@@ -24,6 +24,7 @@ from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock
 from apps.core.errors import BadInput
+from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
 from apps.instances import statements
 from apps.instances.models import Instance, Seat, SeatWait
@@ -31,7 +32,6 @@ from apps.instances.models import Instance, Seat, SeatWait
 # Called after commit with the profile id of somebody who waits and for whom there is room now.
 on_freed: list[Callable[[int], None]] = []
 
-PERSON_LOCK = "SELECT pg_advisory_xact_lock(7013, %s)"  # core.audit uses class 7012, core.jobs 7011
 WAITS = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
 OFFERS = 100
 
@@ -172,8 +172,7 @@ def first_waiting(product: Product) -> int | None:
 
 def _lock_person(profile_id: int) -> None:
     """From here to the end of the transaction nobody else changes this person's seats."""
-    with connection.cursor() as cursor:
-        cursor.execute(PERSON_LOCK, [profile_id % 2**31])
+    lock_until_commit(LockClass.SEATS_OF_SUBSCRIBER, profile_id)
 
 
 def _find(profile: UserProfile, product: Product) -> Seat | None:

@@ -13,7 +13,7 @@ from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import NewConnectionError
 
 from apps.core.errors import DependencyDown, RetryLater
-from apps.core.outside import refuse_inside_transaction
+from apps.core.io_guard import refuse_inside_transaction
 from apps.notifications.letters import Letter
 
 log = structlog.get_logger(__name__)

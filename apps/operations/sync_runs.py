@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import batched
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Cast
 
@@ -19,6 +19,7 @@ from apps.access import reconcile, recording
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
+from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import Job
 from apps.operations import losses, safeguard
 from apps.operations.models import SyncResult, SyncRun
@@ -26,8 +27,6 @@ from apps.operations.models import SyncResult, SyncRun
 KIND = "sync_run"
 SLICE, SECONDS = 500, 20.0  # people asked for at once; of one job, which has a minute
 TWICE = dt.timedelta(minutes=1)
-LOCK_CLASS = 7013  # advisory locks of this module; core.audit uses 7012
-ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 Outcome = SyncResult.Outcome
 
 
@@ -81,8 +80,7 @@ def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reaso
     people = sorted(set(profile_ids))
     if not people:
         raise BadInput("There is nobody to sync.")
-    with connection.cursor() as cursor:  # one at a time of one actor, until this transaction ends
-        cursor.execute(ONE_AT_A_TIME, [LOCK_CLASS, actor])
+    lock_until_commit(LockClass.SYNC_RUN_START, actor)
     if twin := _just_begun(people, scope, actor, reason):
         return twin
     run = SyncRun.objects.create(

@@ -75,7 +75,7 @@ def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: Worl
         number += 1
         name = f"dana{number}"
         profile = world.pay(world.signup(name))
-        world.ring(world.new_events())
+        world.post_events(world.new_events())
         died = dies_and_is_taken_over(world, executioner, number)
         world.deliver()
         state = world.state(profile)
@@ -117,7 +117,7 @@ def test_without_the_mark_on_the_account_a_death_would_leave_it_to_staff(
 ) -> None:
     """Adoption is by our own id at the account; without it the account we made looks like a stranger's."""
     dana = world.pay(world.signup("dana"))
-    world.ring(world.new_events())
+    world.post_events(world.new_events())
     with executioner.kill(1), pytest.raises(Killed):
         world.work()
     (made,) = world.users("dana")

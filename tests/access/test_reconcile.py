@@ -215,7 +215,7 @@ def test_looking_again_writes_nothing(world: World) -> None:
 
 def test_the_sweep_finds_who_waits_without_a_job(world: World) -> None:
     dana = world.pay(world.signup("dana"))
-    world.ring(world.new_events())
+    world.post_events(world.new_events())
     jobs.run(jobs.claim())  # an event is mirrored, and then the queue is lost
     while job := jobs.claim():
         if job.kind == "sync_user_post_checkout":

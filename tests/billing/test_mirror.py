@@ -62,14 +62,14 @@ def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -
     def write(*arguments: Any) -> None:
         if late.pop() if late else False:
             change(world, subscription, "storage_100", 7)
-            world.ring(world.new_events())
+            world.post_events(world.new_events())
             if not guarded:
                 Job.objects.filter(state="queued").update(lane=F("key"))
             jobs.drain()  # the second worker
         plain(*arguments)
 
     monkeypatch.setattr(mirror, "write", write)
-    world.ring(world.new_events()[-1:])
+    world.post_events(world.new_events()[-1:])
     world.work()
     return UserSubscriptionItem.objects.get(profile=dana).quantity
 
@@ -88,7 +88,7 @@ def test_an_event_without_a_customer_is_written_in_the_customers_lane(world: Wor
     dana = world.subscriber("dana")
     world.shop.control("dispute", charge=world.charge(dana))
     (event, *_) = [one for one in world.new_events() if one["type"] == "charge.dispute.created"]
-    world.ring([event])
+    world.post_events([event])
     assert not InboundEvent.objects.get(stripe_event_id=event["id"]).customer_id
     jobs.run(jobs.claim())
     assert Job.objects.get(kind="mirror_customer", state="queued").lane == f"customer:{dana.stripe_customer_id}"
@@ -299,7 +299,7 @@ def test_an_event_of_a_customer_nobody_has_is_tried_and_then_visible(world: Worl
     stranger = world.shop.customer("pm_card_visa")
     world.shop.subscribe(stranger)
     events = [one for one in world.new_events() if one["type"] == "customer.subscription.created"]
-    world.ring(events)
+    world.post_events(events)
     world.work()
     assert [job.attempts for job in Job.objects.filter(state="queued")] == [1]
     for _ in range(4):
@@ -316,7 +316,7 @@ def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_know
     customer = dana.stripe_customer_id
     change(world, world.stripe_state(dana)["id"], "plus")
     type(dana).objects.filter(pk=dana.pk).update(stripe_customer_id=None)
-    world.ring(world.new_events())
+    world.post_events(world.new_events())
     world.work()
     type(dana).objects.filter(pk=dana.pk).update(stripe_customer_id=customer)
     world.retry()

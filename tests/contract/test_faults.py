@@ -38,7 +38,7 @@ def unpaid(world: World, server: Server) -> UserProfile:
     """Somebody who has paid, and whose account is still to be made."""
     profile = world.pay(world.signup(name(server)))
     for event in world.new_events():
-        world.ring([event])
+        world.post_events([event])
     return profile
 
 

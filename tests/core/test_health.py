@@ -1,10 +1,10 @@
-"""`/health/` says which part is ill; `/health/live` says only that the process answers."""
+"""`/health/` says which part fails; `/health/live` says only that the process answers."""
 
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from apps.core import beats, health
+from apps.core import health, heartbeats
 
 WELL = {"database": "ok", "migrations": "ok", "worker": "ok"}
 
@@ -13,17 +13,17 @@ WELL = {"database": "ok", "migrations": "ok", "worker": "ok"}
 def nothing_remembered():
     """Each test asks anew, as a process that has just started."""
     health._parts.cache_clear()
-    health._seen_whole.clear()
+    health._schema_is_current.clear()
     yield
     health._parts.cache_clear()
-    health._seen_whole.clear()
+    health._schema_is_current.clear()
 
 
 @pytest.fixture
 def worker(db):
     """A worker whose watchdog and cluster have just given a sign of life."""
     for name in ("worker", "cluster"):
-        beats.beat(name)
+        heartbeats.record_heartbeat(name)
 
 
 def ask(client):
@@ -34,7 +34,7 @@ def ask(client):
 def age(name, seconds):
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE core_beat SET at = clock_timestamp() - make_interval(secs => %s) WHERE name = %s",
+            "UPDATE core_heartbeat SET at = clock_timestamp() - make_interval(secs => %s) WHERE name = %s",
             [seconds, name],
         )
 
@@ -45,14 +45,14 @@ def test_all_is_well(client, worker):
 
 
 def test_no_worker_has_ever_lived(client, db):
-    assert ask(client) == (503, WELL | {"worker": "ill"})
-    assert client.get("/health/").json()["status"] == "ill"
+    assert ask(client) == (503, WELL | {"worker": "failing"})
+    assert client.get("/health/").json()["status"] == "failing"
 
 
 @pytest.mark.parametrize("silent", ["worker", "cluster"])
 def test_a_worker_is_ill_when_its_watchdog_or_its_cluster_is_silent(client, worker, silent):
     age(silent, health.WORKER_SECONDS + 5)
-    assert ask(client) == (503, WELL | {"worker": "ill"})
+    assert ask(client) == (503, WELL | {"worker": "failing"})
 
 
 def test_a_beat_of_a_moment_ago_is_a_sign_of_life(client, worker):
@@ -62,10 +62,10 @@ def test_a_beat_of_a_moment_ago_is_a_sign_of_life(client, worker):
 
 def test_a_migration_that_was_not_applied_makes_it_ill(client, worker):
     MigrationRecorder.Migration.objects.filter(app="core").order_by("-id")[:1].get().delete()
-    assert ask(client) == (503, WELL | {"migrations": "ill"})
+    assert ask(client) == (503, WELL | {"migrations": "failing"})
 
 
-def test_the_schema_is_looked_at_until_it_was_seen_whole(client, worker, django_assert_max_num_queries):
+def test_the_schema_is_looked_at_until_it_was_schema_is_current(client, worker, django_assert_max_num_queries):
     assert ask(client) == (200, WELL)
     health._parts.cache_clear()
     with django_assert_max_num_queries(2):
@@ -83,7 +83,7 @@ def test_a_database_that_is_away_is_an_answer_and_no_error(client, transactional
     connection.close()
     with monkeypatch.context() as away:
         away.setitem(connection.settings_dict, "HOST", "/nonexistent")
-        assert ask(client) == (503, dict.fromkeys(WELL, "ill"))
+        assert ask(client) == (503, dict.fromkeys(WELL, "failing"))
 
 
 def test_it_tells_nothing_else(client, worker):

@@ -15,6 +15,7 @@ from django_q.signing import BadSignature, SignedPackage
 
 from apps.core import clock, jobs, sweep
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.core.locks import LockClass
 from apps.core.models import Dependency, Job, Schedule
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +56,7 @@ def only():
     return Job.objects.get()
 
 
-def rings():
+def wake_ups():
     return OrmQ.objects.count()
 
 
@@ -77,7 +78,7 @@ def test_the_earlier_moment_wins_whatever_the_order(ran):
     jobs.defer("note", 1, not_before=soon)
     jobs.defer("note", 1, not_before=late)
     assert only().not_before == soon
-    assert (jobs.drain(), rings()) == (0, 0)
+    assert (jobs.drain(), wake_ups()) == (0, 0)
 
 
 def test_work_for_later_waits_for_its_time(ran):
@@ -100,7 +101,7 @@ def test_a_rollback_takes_the_job_and_its_ring_with_it(ran):
     with transaction.atomic():
         jobs.defer("note", 1)
         transaction.set_rollback(True)
-    assert (Job.objects.count(), rings()) == (0, 0)
+    assert (Job.objects.count(), wake_ups()) == (0, 0)
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -360,18 +361,18 @@ def test_lost_rings_are_rung_again(ran):
         jobs.defer("note", key)
     OrmQ.objects.all().delete()
     sweep.sweep()
-    assert rings() == 3
+    assert wake_ups() == 3
     sweep.sweep()
-    assert rings() == 3
+    assert wake_ups() == 3
 
 
 def test_work_that_has_become_due_gets_its_ring_from_the_sweep(ran):
     jobs.defer("note", 1, not_before=clock.now() + dt.timedelta(hours=1))
     sweep.sweep()
-    assert rings() == 0
+    assert wake_ups() == 0
     make_due()
     sweep.sweep()
-    assert rings() == 1
+    assert wake_ups() == 1
 
 
 def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
@@ -386,7 +387,7 @@ def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
     while Job.objects.filter(state="queued").exists():
         sweep.sweep()
         for _ in OrmQ.objects.all():
-            jobs.wake()
+            jobs.run_next_due()
         OrmQ.objects.all().delete()
     assert sorted(ran, key=int) == [str(key) for key in range(100)]
 
@@ -472,7 +473,7 @@ def slow():
 
 def start_slow(slow):
     jobs.defer("slow", 1)
-    runner = Runner(jobs.wake)
+    runner = Runner(jobs.run_next_due)
     assert slow.entered.acquire(timeout=10)
     return runner
 
@@ -495,7 +496,7 @@ def test_jobs_of_one_lane_never_run_at_the_same_time(slow):
 def test_different_lanes_run_at_the_same_time(slow):
     for key in range(3):
         jobs.defer("slow", key)
-    runners = [Runner(jobs.wake) for _ in range(3)]
+    runners = [Runner(jobs.run_next_due) for _ in range(3)]
     for _ in range(3):
         assert slow.entered.acquire(timeout=10)
     slow.leave.set()
@@ -514,7 +515,7 @@ def test_mutant_without_the_lane_rule_they_overlap(slow, monkeypatch):
     try:
         for key in range(2):
             jobs.defer("slow", key, lane="one")
-        runners = [Runner(jobs.wake) for _ in range(2)]
+        runners = [Runner(jobs.run_next_due) for _ in range(2)]
         for _ in range(2):
             slow.entered.acquire(timeout=10)
         slow.leave.set()
@@ -552,7 +553,7 @@ def die_while_running(slow):
         cursor.execute(
             "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
             " WHERE l.locktype = 'advisory' AND l.classid = %s AND d.datname = current_database()",
-            [jobs.LOCK_CLASS],
+            [LockClass.JOB_RUN],
         )
     Job.objects.update(started_at=clock.now() - dt.timedelta(minutes=1))
     while sweep.recover() == 0:
@@ -599,7 +600,7 @@ def test_a_runner_that_lost_its_row_does_not_write_over_the_next_one(slow):
 @TRANSACTION
 @pytest.mark.mutant
 def test_mutant_without_the_fence_the_lost_runner_writes_over(slow, monkeypatch):
-    monkeypatch.setattr(jobs, "_mine", lambda job: Job.objects.filter(pk=job.pk))
+    monkeypatch.setattr(jobs, "_row_of_this_run", lambda job: Job.objects.filter(pk=job.pk))
     lost = lose_the_row(slow)
     assert jobs.claim()
     slow.leave.set()
@@ -620,12 +621,12 @@ def test_a_runner_that_stalls_before_its_lock_leaves_the_job_to_the_next(ran):
 @TRANSACTION
 @pytest.mark.mutant
 def test_mutant_without_the_runners_lock_a_job_runs_twice_at_once(slow, monkeypatch):
-    monkeypatch.setattr(jobs, "_lock", contextlib.nullcontext)
+    monkeypatch.setattr(jobs, "_hold_lock", contextlib.nullcontext)
     runner = start_slow(slow)
     Job.objects.update(started_at=clock.now() - dt.timedelta(hours=1))
     assert sweep.recover() == 1
     make_due()
-    second = Runner(jobs.wake)
+    second = Runner(jobs.run_next_due)
     assert slow.entered.acquire(timeout=10)
     slow.leave.set()
     runner.wait()
@@ -674,12 +675,12 @@ def test_mutant_without_the_one_waiting_row_rings_pile_up(ran):
 
 
 @pytest.mark.mutant
-def test_mutant_without_the_sweep_a_lost_ring_loses_the_work(ran, monkeypatch):
-    monkeypatch.setattr(jobs, "ring", lambda: None)
+def test_mutant_without_the_sweep_a_lost_wake_up_loses_the_work(ran, monkeypatch):
+    monkeypatch.setattr(jobs, "wake_up", lambda: None)
     jobs.defer("note", 1)
     sweep.sweep()
     for _ in OrmQ.objects.all():
-        jobs.wake()
+        jobs.run_next_due()
     assert ran == []
 
 

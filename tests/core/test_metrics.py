@@ -11,7 +11,7 @@ import pytest
 import requests
 from django.db import connection
 
-from apps.core import beats, clock, metrics
+from apps.core import clock, heartbeats, metrics
 from apps.core.models import Dependency, Job
 from tests.sandbox.keycloak_fixture import free_port
 
@@ -70,7 +70,7 @@ def test_the_gauges_tell_jobs_waits_and_systems_that_are_down(client, db):
     Job.objects.create(kind="reconcile", key="2", lane="b", state="dead", not_before=now, created_at=now)
     Job.objects.create(kind="reconcile", key="3", lane="c", state="done", not_before=now, created_at=now)
     Dependency.objects.create(name="stripe", down_since=now, probe_at=now, reason="503")
-    beats.beat("worker")
+    heartbeats.record_heartbeat("worker")
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error,"

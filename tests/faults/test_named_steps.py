@@ -82,7 +82,7 @@ def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
 ) -> None:
     world.only_room_for(90)
     people = condemned(world, orders, JOINING)
-    assert set(world.ring(world.new_events())) == {200}
+    assert set(world.post_events(world.new_events())) == {200}
     worker()
     survived(orders, len(JOINING) - 1)
     for step, profile in people.items():
@@ -100,7 +100,7 @@ def test_killed_at_any_step_the_way_out_ends_closed_with_the_seat_kept(
     for step, profile in people.items():
         (orders / profile.user.username).write_text(step)
         world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
-    assert set(world.ring(world.new_events())) == {200}
+    assert set(world.post_events(world.new_events())) == {200}
     worker()
     survived(orders, len(LEAVING))
     for step, profile in people.items():

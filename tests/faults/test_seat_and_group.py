@@ -63,7 +63,7 @@ def test_the_sweep_finishes_what_died_between_seat_and_group(
     world.only_room_for(90)
     for number in range(ROUNDS):
         profile = world.pay(world.signup(f"dana{number}"))
-        assert set(world.ring(world.new_events())) == {200}
+        assert set(world.post_events(world.new_events())) == {200}
         with monkeypatch.context() as patch:
             patch.setattr(apply, "_assign", die_after_the_seat)
             assert in_a_process_that_dies(jobs.drain) == DEAD
@@ -81,7 +81,7 @@ def test_mutant_without_the_sweep_the_seat_stays_without_a_group(
     transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = world.pay(world.signup("dana"))
-    assert set(world.ring(world.new_events())) == {200}
+    assert set(world.post_events(world.new_events())) == {200}
     with monkeypatch.context() as patch:
         patch.setattr(apply, "_assign", die_after_the_seat)
         assert in_a_process_that_dies(jobs.drain) == DEAD

@@ -13,7 +13,7 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from apps.core import jobs
-from apps.core.models import AuditEntry, Beat, Job
+from apps.core.models import AuditEntry, Heartbeat, Job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("workers")]
 SILENT_AFTER = 4
@@ -92,8 +92,8 @@ def wait_for(condition, *, seconds, what):
     raise AssertionError(f"Not within {seconds} s: {what}")
 
 
-def has_beaten():
-    return Beat.objects.filter(name="cluster").exists()
+def has_heartbeat():
+    return Heartbeat.objects.filter(name="cluster").exists()
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def start():
 @pytest.fixture
 def stack(start):
     stack = start()
-    wait_for(lambda: has_beaten() or stack.process.poll(), seconds=30, what="the cluster's first beat")
+    wait_for(lambda: has_heartbeat() or stack.process.poll(), seconds=30, what="the cluster's first beat")
     assert stack.process.poll() is None
     stack.members()
     return stack

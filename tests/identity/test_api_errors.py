@@ -6,7 +6,7 @@ import time
 import pytest
 from django.db import transaction
 
-from apps.core import outside
+from apps.core import io_guard
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity, NewUser
@@ -198,5 +198,5 @@ def test_there_is_one_client_for_all_threads_of_a_process(keycloak: Identity, st
 @pytest.mark.django_db
 def test_no_call_leaves_while_a_transaction_is_open(keycloak: Identity) -> None:
     keycloak.ping()  # the transaction around a test does not count
-    with transaction.atomic(), pytest.raises(outside.InsideTransactionError):
+    with transaction.atomic(), pytest.raises(io_guard.InsideTransactionError):
         keycloak.ping()

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from apps.core.children import killed_with_parent
+from apps.core.process_lifetime import killed_with_parent
 from tests.image.dockerfile import Instruction, NotUnderstood, Stage, ignored
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of every image

@@ -79,10 +79,10 @@ def test_the_last_writer_is_right_in_one_order_of_seven() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=30), st.randoms(use_true_random=False))
-def test_doubled_and_lost_events_end_in_the_truth_after_one_look(rung: list[int], order: random.Random) -> None:
-    order.shuffle(rung)
-    by_fetching(tuple(rung))  # whatever was mirrored meanwhile …
-    assert decided(by_fetching((*rung, 6))) == decided(LIFE[-1])  # … one look at the present repairs
+def test_doubled_and_lost_events_end_in_the_truth_after_one_look(posted: list[int], order: random.Random) -> None:
+    order.shuffle(posted)
+    by_fetching(tuple(posted))  # whatever was mirrored meanwhile …
+    assert decided(by_fetching((*posted, 6))) == decided(LIFE[-1])  # … one look at the present repairs
 
 
 # --- F02, on Postgres and the sandbox -----------------------------------------------------------------------------------------
@@ -120,14 +120,14 @@ def test_shuffled_doubled_and_lost_events_end_in_the_truth(world: World, seed: i
     for _ in range(4):
         forget(dana)
         kept = [event for event in events if order.random() > 0.3]
-        rung = [*kept, *[event for event in kept if order.random() < 0.3]]
-        order.shuffle(rung)
-        for event in rung:
-            assert world.ring([event]) == [200]
+        posted = [*kept, *[event for event in kept if order.random() < 0.3]]
+        order.shuffle(posted)
+        for event in posted:
+            assert world.post_events([event]) == [200]
             if order.random() < 0.3:
                 world.work()
         world.work()
-        if not rung:
+        if not posted:
             assert world.state(dana).subscription == ""
         world.sweep()
         assert seen(world, dana, expected) == expected
@@ -161,6 +161,6 @@ def test_applied_as_they_come_the_same_events_end_elsewhere(world: World, monkey
     world.sweep()
     monkeypatch.setitem(jobs.KINDS, "handle_event", jobs.Kind("handle_event", apply_payload, (), 0))
     InboundEvent.objects.all().delete()
-    world.ring(events[::-1])
+    world.post_events(events[::-1])
     world.work()
     assert world.state(dana).items != expected.items

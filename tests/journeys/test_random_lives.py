@@ -47,11 +47,11 @@ def carry(world: World, bag: list[dict[str, Any]], mail: Mail) -> None:
     """Deliver what is in the bag, badly; perhaps work on it, perhaps die over it."""
     order = random.Random(mail.seed)
     kept = [event for event in bag if order.random() >= mail.lost]
-    rung = [*kept, *[event for event in kept if order.random() < mail.doubled]]
-    order.shuffle(rung)
-    late = order.randint(0, len(rung))
-    assert set(world.ring(rung[late:])) <= {200}
-    bag[:] = rung[:late]  # these come with the next turn
+    posted = [*kept, *[event for event in kept if order.random() < mail.doubled]]
+    order.shuffle(posted)
+    late = order.randint(0, len(posted))
+    assert set(world.post_events(posted[late:])) <= {200}
+    bag[:] = posted[:late]  # these come with the next turn
     if mail.works:
         die_at_work(world, mail.dies_after)
 

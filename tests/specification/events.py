@@ -76,7 +76,7 @@ def test_task_send_keycloak_password_reset_email(world: World) -> None:
 
 def test_task_sync_user_post_checkout(world: World) -> None:
     _, profile = customer(world)
-    statuses = world.ring(world.new_events())
+    statuses = world.post_events(world.new_events())
     assert set(statuses) == {200}
     ran = []
     while job := jobs.claim():

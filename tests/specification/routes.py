@@ -8,7 +8,7 @@ from django.test import Client
 
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
-from apps.core import beats, health
+from apps.core import health, heartbeats
 from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
@@ -184,8 +184,8 @@ def test_api_post_onboarding_webhook(world: World) -> None:
     assert (forged.status_code, Job.objects.filter(kind="handle_event").count()) == (400, 0)
     outside = Client(enforce_csrf_checks=True)
     world.client = outside  # CSRF-exempt: the signature is the proof
-    assert set(world.ring(events)) == {200}
-    assert set(world.ring(events)) == {200}  # again, and no second job
+    assert set(world.post_events(events)) == {200}
+    assert set(world.post_events(events)) == {200}  # again, and no second job
     assert Job.objects.filter(kind="handle_event").count() <= len(events)
     world.work()
     assert world.state(profile).access == "active"
@@ -212,9 +212,9 @@ def asked_anew() -> None:
 
 def test_monitoring_get_health(client: Client, db: None, asked_anew: None) -> None:
     answer = body(client.get("/health/"), 503)  # type: ignore[arg-type]
-    assert answer["parts"] == {"database": "ok", "migrations": "ok", "worker": "ill"}
+    assert answer["parts"] == {"database": "ok", "migrations": "ok", "worker": "failing"}
     for name in ("worker", "cluster"):
-        beats.beat(name)
+        heartbeats.record_heartbeat(name)
     health._parts.cache_clear()
     assert body(client.get("/health/"))["status"] == "ok"  # type: ignore[arg-type]
     health._parts.cache_clear()

@@ -1,7 +1,7 @@
 """The rule for calls to other systems: never while a database transaction is open.
 
-A call that hangs for ten seconds would hold its locks that long, and a rollback could not take the call back. Whoever
-calls out (identity, billing) asks here first; it costs no query.
+A call that hangs for ten seconds would hold its locks that long, and a rollback could not take the call back. Code
+that calls out (identity, billing) checks here first; it costs no query.
 """
 
 from django.db import connection

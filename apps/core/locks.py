@@ -1,0 +1,42 @@
+"""Postgres advisory locks: every class of them in one table, so that no number is used for two purposes."""
+
+from enum import IntEnum
+
+from django.db import connection
+
+
+class LockClass(IntEnum):
+    """What a lock protects; its key is a 32-bit number, or the hash of a text."""
+
+    JOB_RUN = 7011  # by job: a runner is alive
+    AUDIT_CHAIN = 7012  # by subject: one writer per hash chain
+    SEATS_OF_SUBSCRIBER = 7013  # by profile: one change of a subscriber's seats at a time
+    SYNC_RUN_START = 7014  # by actor: a double click starts one run
+
+
+LOCK_NUMBER = "SELECT pg_advisory_xact_lock(%s, %s)"
+LOCK_TEXT = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+LOCK_TEXTS = (
+    "SELECT pg_advisory_xact_lock(%s, hash) FROM"
+    " (SELECT DISTINCT hashtext(one) AS hash FROM unnest(%s::text[]) AS one ORDER BY 1) AS hashes"
+)
+
+
+def lock_key(number: int) -> int:
+    """A row's id as the 32-bit key of a lock. Two ids may share a key: then one only waits for the other."""
+    return number % 2**31
+
+
+def lock_until_commit(lock_class: LockClass, key: int | str) -> None:
+    """Wait for the lock and hold it until the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        if isinstance(key, int):
+            cursor.execute(LOCK_NUMBER, [lock_class, lock_key(key)])
+        else:
+            cursor.execute(LOCK_TEXT, [lock_class, key])
+
+
+def lock_all_until_commit(lock_class: LockClass, keys: list[str]) -> None:
+    """Lock many keys, always in the same order, so that two callers never wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_TEXTS, [lock_class, keys])
