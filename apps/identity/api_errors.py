@@ -57,12 +57,7 @@ def write[T](doing: str, call: Callable[[], T], *, expect: Container[int] = ()) 
         if status in expect:
             raise Refusal(status, message) from error
         raise _translated(doing, status, message) from error
-    except (
-        TypeError,
-        KeyError,
-        AttributeError,
-        ValueError,
-    ) as error:  # how the library meets an unknown form
+    except (TypeError, KeyError, AttributeError, ValueError) as error:  # how the library meets an unknown form
         raise RetryLater(f"Keycloak could not {doing}: its answer is not in the form we know.") from error
 
 

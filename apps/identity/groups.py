@@ -34,8 +34,7 @@ def leave_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     group = find_group(admin, path)
     if group is not None:
         api_errors.write(
-            f"take account {keycloak_id} out of {path}",
-            lambda: admin.group_user_remove(keycloak_id, group),
+            f"take account {keycloak_id} out of {path}", lambda: admin.group_user_remove(keycloak_id, group)
         )
 
 
@@ -53,9 +52,7 @@ def find_group(admin: KeycloakAdmin, path: str) -> str | None:
     """The id of a group by its path; None when there is no such group."""
     try:
         found = api_errors.read(
-            f"find the group {path}",
-            lambda: admin.get_group_by_path(quote(path.lstrip("/"))),
-            expect=(404,),
+            f"find the group {path}", lambda: admin.get_group_by_path(quote(path.lstrip("/"))), expect=(404,)
         )
     except api_errors.Refusal:
         return None
@@ -68,8 +65,7 @@ def _create(admin: KeycloakAdmin, name: str, path: str) -> str:
     if parent is None:
         raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; create it there.")
     api_errors.write(
-        f"create the group {path}",
-        lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True),
+        f"create the group {path}", lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True)
     )
     created = find_group(admin, path)
     if created is None:

@@ -72,7 +72,7 @@ class Keycloak(Identity):
         return found
 
     def _adopt(self, new: NewUser) -> str:
-        """The id of the account an earlier, unanswered create made; never that of anybody else."""
+        """The id of the account an earlier, unanswered create made; never that of anyone else."""
         same_name = self._search("username", new.username)
         if same_name and attributes_of(same_name).get("onboarding_id") == [new.onboarding_id]:
             log.info("keycloak_account_adopted", keycloak_id=same_name["id"])
@@ -141,9 +141,7 @@ class Keycloak(Identity):
     def _put(self, keycloak_id: str, body: Representation) -> None:
         try:
             api_errors.write(
-                f"change account {keycloak_id}",
-                lambda: self.admin.update_user(keycloak_id, body),
-                expect=(409,),
+                f"change account {keycloak_id}", lambda: self.admin.update_user(keycloak_id, body), expect=(409,)
             )
         except api_errors.Refusal as refusal:
             raise NeedsOperator(
@@ -154,9 +152,7 @@ class Keycloak(Identity):
         """The whole representation, or None when Keycloak itself (not a proxy or a missing realm) says it is unknown."""
         try:
             user: Representation = api_errors.read(
-                f"show account {keycloak_id}",
-                lambda: self.admin.get_user(keycloak_id),
-                expect=(404,),
+                f"show account {keycloak_id}", lambda: self.admin.get_user(keycloak_id), expect=(404,)
             )
         except api_errors.Refusal as refusal:
             if refusal.message == "User not found":
@@ -213,8 +209,7 @@ class Keycloak(Identity):
     @override
     def session_count(self, keycloak_id: str) -> int:
         found = api_errors.read(
-            f"count the sessions of account {keycloak_id}",
-            lambda: self.admin.get_sessions(keycloak_id),
+            f"count the sessions of account {keycloak_id}", lambda: self.admin.get_sessions(keycloak_id)
         )
         return len(found)
 
@@ -267,7 +262,4 @@ class Keycloak(Identity):
 
     @override
     def ping(self) -> None:
-        api_errors.read(
-            "show one account",
-            lambda: self.admin.get_users({"max": 1, "briefRepresentation": True}),
-        )
+        api_errors.read("show one account", lambda: self.admin.get_users({"max": 1, "briefRepresentation": True}))

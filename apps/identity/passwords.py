@@ -2,7 +2,7 @@
 
 Promises: a subscriber's requests share one lane, so two emails never leave at once; a request made while the email is
 leaving joins it; customers get three an hour, counted over all pages and staff requests together.
-Keycloak sends the email itself. Whoever keeps a record of it adds a function to `on_sent`.
+Keycloak sends the email itself. A listener in `on_sent` records it.
 """
 
 from collections.abc import Callable
@@ -53,9 +53,7 @@ def send_password_email(key: str) -> None:
     if not profile.keycloak_id:
         raise NeedsOperator("This subscriber has no Keycloak account yet; sync the subscriber first.")
     client().send_password_email(
-        profile.keycloak_id,
-        lifespan_seconds=LIFESPAN_SECONDS,
-        redirect_uri=f"{settings.BASE_URL}{RETURN_PATH}",
+        profile.keycloak_id, lifespan_seconds=LIFESPAN_SECONDS, redirect_uri=f"{settings.BASE_URL}{RETURN_PATH}"
     )
     with transaction.atomic():
         for listener in on_sent:

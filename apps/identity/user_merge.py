@@ -1,6 +1,6 @@
 """How a user representation is changed without losing what others wrote: pure functions over dictionaries.
 
-Keycloak has no PATCH: a PUT with `attributes` replaces all of them, and takes away an e-mail address and names it does not
+Keycloak has no PATCH: a PUT with `attributes` replaces all of them, and removes an email address and names it does not
 mention (measured on 26.7.3). So each write sends the whole representation, and is compared with what is read back.
 """
 

@@ -36,7 +36,7 @@ def findings(client: Client) -> str:
     return client.get(reverse("admin:realm_findings")).content.decode()
 
 
-def test_the_page_is_there_at_once_and_asks_nobody(shop: World, staff: Staff) -> None:
+def test_the_page_loads_at_once_and_calls_nobody(shop: World, staff: Staff) -> None:
     client = staff("operator")
     client.get(reverse("admin:realm"))
     shop.fault("keycloak", "down")
@@ -76,7 +76,7 @@ def test_names_from_outside_are_never_markup(shop: World, staff: Staff, settings
     assert "&lt;script&gt;alert" in text
 
 
-def test_away_is_said_so(shop: World, staff: Staff) -> None:
+def test_an_unavailable_keycloak_is_reported(shop: World, staff: Staff) -> None:
     shop.fault("keycloak", "down")
     text = findings(staff("operator"))
     assert "The realm cannot be checked now. Keycloak" in text
@@ -98,7 +98,7 @@ def test_without_the_doctors_account_it_says_what_is_missing(shop: World, staff:
     assert "KEYCLOAK_DOCTOR_CLIENT_ID" in text
 
 
-def test_a_test_mail_is_asked_for_with_a_reason_and_what_came_of_it_is_shown(shop: World, staff: Staff) -> None:
+def test_a_test_email_is_requested_with_a_reason_and_its_outcome_is_shown(shop: World, staff: Staff) -> None:
     client = staff("operator")
     assert "No test email has been sent" in findings(client)
     data = {"_form_submitted": "on", "reason": REASON, "to": " stranger.stan "}
@@ -122,7 +122,7 @@ def test_a_test_mail_is_asked_for_with_a_reason_and_what_came_of_it_is_shown(sho
         ("stranger.stan", "down", "could not be sent"),
     ],
 )
-def test_a_test_mail_that_does_not_leave_is_told_and_is_no_stuck_job(
+def test_a_test_email_that_does_not_leave_is_reported_and_is_no_stuck_job(
     to: str, fault: str, says: str, shop: World, staff: Staff
 ) -> None:
     client = staff("operator")
@@ -136,7 +136,7 @@ def test_a_test_mail_that_does_not_leave_is_told_and_is_no_stuck_job(
 
 
 @pytest.mark.parametrize("to", ["", " ", "x" * 151, "a\x00b"], ids=["empty", "blank", "long", "NUL"])
-def test_nobody_to_mail_is_refused_in_the_dialog(to: str, shop: World, staff: Staff) -> None:
+def test_a_missing_recipient_is_refused_in_the_dialog(to: str, shop: World, staff: Staff) -> None:
     data = {"_form_submitted": "on", "reason": REASON, "to": to}
     answer = staff("operator").post(reverse("admin:realm_mail"), data, headers={"HX-Request": "true"})
     assert answer.status_code == 200
@@ -144,7 +144,7 @@ def test_nobody_to_mail_is_refused_in_the_dialog(to: str, shop: World, staff: St
     assert not AuditEntry.objects.filter(subject_kind="realm").exists()
 
 
-def test_what_is_sold_follows_the_catalogue(shop: World) -> None:
+def test_what_the_doctor_expects_follows_the_catalogue(shop: World) -> None:
     found = realm.current_catalogue()
     assert found.apps == found.seats == {"nextcloud", "vaultwarden"}
     assert found.grants == {"storage_gb"}
@@ -165,7 +165,7 @@ def command(*words: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def test_the_command_says_by_its_exit_code_how_it_is(shop: World, settings: Any) -> None:
+def test_the_exit_code_of_the_command_tells_the_outcome(shop: World, settings: Any) -> None:
     code, text = command()
     assert code == 0
     assert "All 78 completed checks passed." in text
@@ -192,7 +192,7 @@ def test_the_command_speaks_json(shop: World, settings: Any) -> None:
     assert shop.mails("stranger.stan@example.com") == ["Update Your Account"]
 
 
-def test_the_command_tells_of_a_mail_that_did_not_leave(shop: World) -> None:
+def test_the_command_reports_an_email_that_did_not_leave(shop: World) -> None:
     code, text = command("--mail", "nobody.there")
     assert code == 1
     assert "The realm has no account with that username" in text

@@ -93,7 +93,7 @@ def test_more_than_fifteen_are_fixed_by_keycloaks_own_kcadm() -> None:
     assert sum(len(harms) for harms in WARDS.values()) > 15
 
 
-# --- what it asks ------------------------------------------------------------------------------------------------------
+# --- what it reads -----------------------------------------------------------------------------------------------------
 
 
 def test_rights_and_roles_are_shown_alike(clinic: Clinic) -> None:
@@ -167,11 +167,13 @@ def test_only_the_servers_administrator_is_shown_the_version(clinic: Clinic) -> 
     assert shown["systemInfo"]["version"] == keycloak_distribution.VERSION
 
 
-# --- what it cannot see ------------------------------------------------------------------------------------------------
+# --- what is not visible -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.spoils
-def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(clinic: Clinic, settings: Any) -> None:
+def test_without_its_own_account_it_says_what_is_not_visible_and_how_to_change_that(
+    clinic: Clinic, settings: Any
+) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
     found = clinic.findings()
     assert found["doctor"].severity is Severity.WARNING
@@ -185,7 +187,7 @@ def test_without_its_own_account_it_says_what_it_cannot_see_and_how_it_could(cli
 
 
 @pytest.mark.spoils
-def test_an_account_whose_rights_do_not_arrive_is_told_by_its_own_token(clinic: Clinic, settings: Any) -> None:
+def test_an_account_whose_rights_do_not_arrive_is_recognised_by_its_own_token(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = ""
     clinic.change_client("frontdesk-sync", fullScopeAllowed=False)
     found = clinic.findings()
@@ -227,7 +229,7 @@ def test_another_address_of_ours_is_found(clinic: Clinic, settings: Any) -> None
 
 
 @pytest.mark.spoils
-def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, settings: Any) -> None:
+def test_a_missing_client_is_created_by_its_command(clinic: Clinic, settings: Any) -> None:
     settings.OIDC_RP_CLIENT_ID = "frontdesk-second"
     found = clinic.bad()
     assert set(found) == {"web"}
@@ -237,7 +239,7 @@ def test_a_client_that_is_not_there_is_made_by_its_command(clinic: Clinic, setti
     assert clinic.bad() == {}
 
 
-def test_away_it_says_so(clinic: Clinic, settings: Any) -> None:
+def test_an_unavailable_keycloak_raises(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_SERVER_URL = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DependencyDown):
         checks.examine(CATALOGUE)
@@ -257,7 +259,7 @@ def test_a_test_email_leaves_and_the_finding_says_so(clinic: Clinic) -> None:
     ]
 
 
-def test_a_mail_server_that_takes_nothing_is_an_error(clinic: Clinic) -> None:
+def test_a_mail_server_that_accepts_nothing_is_an_error(clinic: Clinic) -> None:
     clinic.server.fault("mail_fails")
     try:
         with pytest.raises(RetryLater):
@@ -270,14 +272,14 @@ def test_a_mail_server_that_takes_nothing_is_an_error(clinic: Clinic) -> None:
 
 
 @pytest.mark.spoils
-def test_without_a_mail_server_no_mail_leaves(clinic: Clinic) -> None:
+def test_without_a_mail_server_no_email_leaves(clinic: Clinic) -> None:
     clinic.root("PUT", "", clinic.root("GET", "").json() | {"smtpServer": {}})
     with pytest.raises(RetryLater, match="500 Failed to send execute actions email"):
         realm_test_email.send_test_email("stranger.stan", actor="staff:ada")
     assert {one.id for one in checks.examine(CATALOGUE).of(Severity.ERROR)} == {"realm.smtpServer", "mail.test"}
 
 
-def test_nobody_outside_the_realm_is_mailed(clinic: Clinic) -> None:
+def test_nobody_outside_the_realm_is_emailed(clinic: Clinic) -> None:
     with pytest.raises(NeedsOperator, match="no account"):
         realm_test_email.send_test_email("somebody@elsewhere.example", actor="staff:ada")
 

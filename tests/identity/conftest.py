@@ -11,7 +11,7 @@ from tests.sandbox.keycloak_fixture import Standin
 
 @pytest.fixture
 def keycloak(standin: Standin, settings: object) -> Iterator[Identity]:
-    """The client, as made by the first caller of a new process."""
+    """The client, as created by the first caller of a new process."""
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
     settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"

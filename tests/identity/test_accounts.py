@@ -1,4 +1,4 @@
-"""Making, adopting and changing accounts: what a lost answer, a dropped attribute or a stranger does to them."""
+"""Creating, adopting and changing accounts: what a lost answer, a dropped attribute or a stranger does to them."""
 
 import pytest
 
@@ -79,7 +79,7 @@ def test_a_change_that_does_not_stick_is_found_and_named(
     assert after.attributes["vaultwarden_instance"] == ("v-1",)
 
 
-def test_a_doubled_value_is_found_and_mended_by_the_next_try(
+def test_a_doubled_value_is_found_and_fixed_by_the_next_try(
     keycloak: Identity, standin: Standin, nora: NewUser
 ) -> None:
     user = keycloak.create_user(nora)
@@ -149,13 +149,13 @@ def test_a_deleted_account_is_none_to_read_and_needs_an_operator_to_write(
     assert keycloak.get_user(user) is None
 
 
-def test_writing_what_is_already_so_writes_nothing(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
+def test_writing_what_is_already_there_writes_nothing(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     standin.fault("http_500", method="PUT")
     keycloak.update_user(user, enabled=True, attributes={"has_nextcloud": "true", "absent": None})
 
 
-def test_it_joins_and_leaves_our_groups_and_makes_missing_ones(keycloak: Identity, nora: NewUser) -> None:
+def test_it_joins_and_leaves_our_groups_and_creates_missing_ones(keycloak: Identity, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     for path in ("/frontdesk/nextcloud-1", "/frontdesk/brand-new_1.x"):
         keycloak.join_group(user, path)

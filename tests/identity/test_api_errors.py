@@ -1,4 +1,4 @@
-"""When Keycloak is away, slow, refuses us, or cannot be believed."""
+"""When Keycloak is unavailable, slow, refuses us, or cannot be trusted."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from tests.sandbox.keycloak_fixture import Browser, Standin, free_port
 
 
 @pytest.mark.parametrize("fault", ["down", "http_503"])
-def test_a_keycloak_that_is_away_is_a_dependency_down(
+def test_an_unavailable_keycloak_is_a_dependency_down(
     keycloak: Identity, standin: Standin, nora: NewUser, fault: str
 ) -> None:
     user = keycloak.create_user(nora)
@@ -79,7 +79,7 @@ def test_a_read_survives_one_broken_connection_and_a_write_is_not_repeated(
     assert len(standin.inbox("nora@example.com")) == 1
 
 
-def test_an_expired_token_is_renewed_once_in_silence(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
+def test_an_expired_token_is_renewed_once_silently(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
     user = keycloak.create_user(nora)
     standin.fault("http_401", times=1)
     keycloak.update_user(user, first_name="Eleonora")

@@ -24,7 +24,7 @@ PUBLIC = dataclasses.replace(EXPECTED, site="https://frontdesk.example.com")
 
 
 def healthy() -> Snapshot:
-    """What the realm file says, as it would be read."""
+    """The realm file, as it would be read."""
     file = realm_file.filled(realm_file.read(), {})
     rows = {row["clientId"]: {"id": f"id-of-{row['clientId']}", **row} for row in file["clients"]}
     profile = json.loads(file["components"][PROFILE][0]["config"]["kc.user.profile.config"][0])
@@ -174,7 +174,7 @@ def test_a_public_site_demands_https_of_keycloak() -> None:
     assert "realm.sslRequired" not in bad(realm(sslRequired="external"), PUBLIC)
 
 
-def test_an_inner_address_for_logouts_is_a_warning_and_a_foreign_one_an_error() -> None:
+def test_an_internal_address_for_logouts_is_a_warning_and_another_one_an_error() -> None:
     attributes = (healthy().clients or {})["frontdesk-web"]["attributes"]
     for url, severity in (
         ("http://web:8000/oidc/backchannel-logout/", "warning"),
@@ -202,7 +202,7 @@ def test_a_mapper_in_a_shared_scope_counts_as_the_clients_own() -> None:
     )
 
 
-def test_rights_that_come_by_another_way_have_no_command_that_would_not_help() -> None:
+def test_rights_that_come_from_elsewhere_have_no_useless_command() -> None:
     rights = healthy().rights | {"frontdesk-sync": healthy().rights["frontdesk-sync"] | {"manage-realm"}}
     given = {"frontdesk-sync": healthy().rights["frontdesk-sync"]}
     (found,) = bad(seen(rights=rights, granted=given)).values()
@@ -230,7 +230,7 @@ def test_what_is_not_visible_is_skipped_and_never_passed() -> None:
     assert "Give it rights." in {one.fix for one in found}
 
 
-def test_without_a_doctor_the_way_to_one_is_named() -> None:
+def test_without_a_doctor_account_the_report_says_how_to_create_one() -> None:
     (found,) = [one for one in diagnose(healthy(), dataclasses.replace(EXPECTED, doctor="")) if one.id == "doctor"]
     assert found.severity is Severity.WARNING
     assert len(found.commands) == 2
@@ -250,7 +250,7 @@ def test_commands_survive_the_shell() -> None:
     assert words[10] == "on=true"
 
 
-def test_a_group_below_another_is_made_there() -> None:
+def test_a_group_below_another_is_created_there() -> None:
     assert group_command("/staff", "frontdesk") == "kcadm.sh create groups -r frontdesk -s name=staff"
     find = "kcadm.sh get group-by-path/staff -r frontdesk --fields id --format csv --noquotes"
     assert group_command("/staff/viewer", "frontdesk") == (
@@ -258,7 +258,7 @@ def test_a_group_below_another_is_made_there() -> None:
     )
 
 
-def test_a_scope_the_realm_does_not_have_is_made_first() -> None:
+def test_a_scope_the_realm_lacks_is_created_first() -> None:
     found = bad(client("frontdesk-web", defaultClientScopes=["basic", "profile", "acr"]))["web.scope.email"]
     assert "create it first" in found.fix
     assert found.commands == ()

@@ -45,7 +45,7 @@ def console_action(client: Client, profile: UserProfile) -> int:
     return answer.status_code
 
 
-def test_a_request_on_the_dashboard_while_the_consoles_email_is_leaving_sends_no_second_one(
+def test_a_dashboard_request_while_the_consoles_email_is_leaving_sends_no_second_one(
     world: World, dana: UserProfile, staff: Staff
 ) -> None:
     before = len(world.mails(dana))

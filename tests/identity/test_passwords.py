@@ -1,4 +1,4 @@
-"""The job that has Keycloak mail a set-password link: sent is only said after Keycloak said so, and once per request."""
+"""The job that has Keycloak email a set-password link: recorded as sent only after Keycloak said so, once per request."""
 
 import datetime as dt
 
@@ -32,9 +32,9 @@ def make_due() -> None:
     jobs.drain()
 
 
-def test_asking_twice_sends_one_mail_and_records_it(profile: UserProfile, standin: Standin) -> None:
-    request_password_email(profile, reason="asked")
-    request_password_email(profile, reason="asked again")
+def test_two_requests_send_one_email_and_record_it(profile: UserProfile, standin: Standin) -> None:
+    request_password_email(profile, reason="requested")
+    request_password_email(profile, reason="requested again")
     jobs.drain()
     (mail,) = standin.inbox(profile.email)
     assert mail["source"] == "keycloak"
@@ -48,9 +48,9 @@ def test_asking_twice_sends_one_mail_and_records_it(profile: UserProfile, standi
     assert Notification.objects.count() == 2
 
 
-def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(profile: UserProfile, standin: Standin) -> None:
+def test_an_email_that_fails_is_tried_again_and_not_recorded_as_sent(profile: UserProfile, standin: Standin) -> None:
     standin.fault("mail_fails")
-    request_password_email(profile, reason="asked")
+    request_password_email(profile, reason="requested")
     jobs.drain()
     job = Job.objects.get()
     assert (job.state, job.attempts) == ("queued", 1)
@@ -62,9 +62,9 @@ def test_a_mail_that_fails_is_tried_again_and_not_said_to_be_sent(profile: UserP
     assert Notification.objects.get().state == "sent"
 
 
-def test_keycloak_down_parks_the_mail_without_an_attempt(profile: UserProfile, standin: Standin) -> None:
+def test_keycloak_down_parks_the_email_without_an_attempt(profile: UserProfile, standin: Standin) -> None:
     standin.fault("http_503")
-    request_password_email(profile, reason="asked")
+    request_password_email(profile, reason="requested")
     jobs.drain()
     job = Job.objects.get()
     assert (job.state, job.attempts, job.parked_on) == ("queued", 0, "keycloak")
@@ -72,7 +72,7 @@ def test_keycloak_down_parks_the_mail_without_an_attempt(profile: UserProfile, s
 
 def test_a_disabled_account_needs_an_operator(profile: UserProfile, keycloak: Identity, standin: Standin) -> None:
     keycloak.update_user(str(profile.keycloak_id), enabled=False)
-    request_password_email(profile, reason="asked")
+    request_password_email(profile, reason="requested")
     jobs.drain()
     job = Job.objects.get()
     assert job.state == "blocked"
@@ -82,6 +82,6 @@ def test_a_disabled_account_needs_an_operator(profile: UserProfile, keycloak: Id
 
 def test_a_subscriber_without_an_account_needs_an_operator(profile: UserProfile) -> None:
     UserProfile.objects.update(keycloak_id=None)
-    request_password_email(profile, reason="asked")
+    request_password_email(profile, reason="requested")
     jobs.drain()
     assert Job.objects.get().state == "blocked"

@@ -1,4 +1,4 @@
-"""A login is only as good as its account: disabled, deleted and demoted people are out within a minute."""
+"""A login is only as good as its account: whoever is disabled, deleted or demoted is out within a minute."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def groups(keycloak: Standin, path: str) -> str:
     return str(keycloak.call("GET", f"/group-by-path{path}").json()["id"])
 
 
-def test_who_was_disabled_in_keycloak_is_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
+def test_an_account_disabled_in_keycloak_is_logged_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
     person.log_in("nora")
     session_checks.check_logins("")
     assert inside(person)
@@ -42,14 +42,14 @@ def test_who_was_disabled_in_keycloak_is_out(person: Person, keycloak: Standin, 
     assert (entry.subject_kind, entry.after) == ("profile", {"sessions": 1})
 
 
-def test_who_was_deleted_in_keycloak_is_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
+def test_an_account_deleted_in_keycloak_is_logged_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
     person.log_in("nora")
     keycloak.call("DELETE", f"/users/{nora.keycloak_id}")
     session_checks.check_logins("")
     assert not inside(person)
 
 
-def test_a_role_taken_away_is_gone_without_a_login(person: Person, keycloak: Standin) -> None:
+def test_a_removed_role_is_gone_without_a_login(person: Person, keycloak: Standin) -> None:
     person.log_in("support.sam")
     assert person.here.get("/admin/").status_code == 200
     sam = keycloak.call("GET", "/users", params={"username": "support.sam", "exact": "true"}).json()[0]["id"]
@@ -63,7 +63,7 @@ def test_a_role_taken_away_is_gone_without_a_login(person: Person, keycloak: Sta
         keycloak.call("PUT", f"/users/{sam}/groups/{groups(keycloak, '/staff/support')}")
 
 
-def test_a_role_exchanged_for_a_lesser_one_is_so_at_once_and_the_login_stays(person: Person, keycloak: Standin) -> None:
+def test_a_lower_role_takes_effect_at_once_and_the_login_stays(person: Person, keycloak: Standin) -> None:
     person.log_in("admin.ada")
     ada = keycloak.call("GET", "/users", params={"username": "admin.ada", "exact": "true"}).json()[0]["id"]
     admin, viewer = groups(keycloak, "/staff/admin"), groups(keycloak, "/staff/viewer")
@@ -78,7 +78,9 @@ def test_a_role_exchanged_for_a_lesser_one_is_so_at_once_and_the_login_stays(per
         keycloak.call("DELETE", f"/users/{ada}/groups/{viewer}")
 
 
-def test_while_keycloak_is_away_nobody_is_logged_out(person: Person, keycloak: Standin, nora: UserProfile) -> None:
+def test_while_keycloak_is_unavailable_nobody_is_logged_out(
+    person: Person, keycloak: Standin, nora: UserProfile
+) -> None:
     person.log_in("nora")
     keycloak.fault("down")
     with pytest.raises(WorkError):
@@ -87,7 +89,7 @@ def test_while_keycloak_is_away_nobody_is_logged_out(person: Person, keycloak: S
     assert inside(person)
 
 
-def test_only_who_was_here_lately_is_looked_up(person: Person, nora: UserProfile, monkeypatch: Any) -> None:
+def test_only_recently_active_accounts_are_checked(person: Person, nora: UserProfile, monkeypatch: Any) -> None:
     person.log_in("nora")
     assert [account.user for account in session_checks.recent_logins()] == [nora.user]
     monkeypatch.setattr(session_checks, "RECENT", -session_checks.RECENT)
