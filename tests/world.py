@@ -280,10 +280,10 @@ class World:
     def sweep(self) -> None:
         """What minute, quarter of an hour and hour do, then all jobs."""
         with TestCase.captureOnCommitCallbacks(execute=True):
-            sweeps.sweep("periodic")
-            allocation.tend("periodic")
+            sweeps.sweep_access("periodic")
+            allocation.release_expired("periodic")
             backfill.fetch_undelivered("periodic")
-            stripe_comparison.compare("periodic")
+            stripe_comparison.compare_subscriptions("periodic")
         self.work()
 
     def fault(self, peer: str, mode: str, **options: Any) -> None:

@@ -15,7 +15,9 @@ from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.offers import offers
 from apps.core import clock
 
-HOLD_MARGIN = dt.timedelta(minutes=10)  # what is kept outlives the Checkout session, so that a late answer finds it
+RESERVATION_MARGIN = dt.timedelta(
+    minutes=10
+)  # what is kept outlives the Checkout session, so that a late answer finds it
 
 
 def terms() -> Terms:
@@ -26,7 +28,7 @@ def terms() -> Terms:
     )
 
 
-def facts_of(profile: UserProfile) -> Facts:
+def read_facts(profile: UserProfile) -> Facts:
     """Everything `decide` may know about `profile`, as of now. Seven queries, no call."""
     catalogue = offers()
     states = subscriptions.of_customer(profile.stripe_customer_id)
@@ -51,7 +53,7 @@ def paying_span(signup: Signup) -> Span | None:
     """The time in which the Checkout of `signup` can end in a payment; None when it has no end yet."""
     if signup.checkout_expires_at is None:
         return None
-    return Span(signup.created_at, signup.checkout_expires_at + HOLD_MARGIN)
+    return Span(signup.created_at, signup.checkout_expires_at + RESERVATION_MARGIN)
 
 
 def subscription_fact(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:

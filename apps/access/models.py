@@ -18,7 +18,7 @@ class AccessOverride(models.Model):
         HOLD = "hold", "Hold: no access, whatever is paid"
         GRANT = "grant", "Grant: access without payment"
         NO_SUSPEND = "no_suspend", "No suspension while a payment is late"
-        KEEP_PLACE = "keep_place", "Keep the place of one who canceled"
+        KEEP_SEAT = "keep_seat", "Keep the seat after cancellation"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="overrides")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -40,7 +40,7 @@ class AccessOverride(models.Model):
             ),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["profile"], condition=Q(lifted_at__isnull=True), name="override_standing")
+            models.Index(fields=["profile"], condition=Q(lifted_at__isnull=True), name="override_active")
         ]
 
     @override
@@ -48,14 +48,14 @@ class AccessOverride(models.Model):
         return f"{self.kind} on {self.profile_id}"
 
 
-class Look(models.Model):
-    """The last look at one person and the steps it took. Without an end: a try has failed, and what it did is kept here."""
+class LastSync(models.Model):
+    """The last reconcile of a subscriber and its steps. Without `ended_at`, an attempt failed; its steps are kept here."""
 
-    profile = models.OneToOneField(UserProfile, on_delete=models.CASCADE, related_name="last_look")
-    generation = models.PositiveIntegerField(help_text="The ask it answers.")
+    profile = models.OneToOneField(UserProfile, on_delete=models.CASCADE, related_name="last_sync")
+    generation = models.PositiveIntegerField(help_text="The request it answers.")
     steps = models.JSONField(default=list, help_text="What was changed, as sentences.")
     ended_at = models.DateTimeField(null=True, blank=True)
 
     @override
     def __str__(self) -> str:
-        return f"look {self.pk}"
+        return f"last sync {self.pk}"

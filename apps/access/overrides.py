@@ -44,9 +44,9 @@ def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: 
     return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
 
 
-def keep_place(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
+def keep_seat(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
     """The seats and entitlements of somebody who canceled are given up at `until`, if that is later than by the terms."""
-    return _add(profile, AccessOverride.Kind.KEEP_PLACE, until=until, actor=actor, reason=reason)
+    return _add(profile, AccessOverride.Kind.KEEP_SEAT, until=until, actor=actor, reason=reason)
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from apps.access.policy import Account, Decision, SeatWish
+from apps.access.policy import Account, Decision, SeatDecision
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
         if observed.account is None:
             return ()
         # Only a grant can have made it; it has ended, and nothing was ever paid.
-        decision = replace(decision, account=Account.DISABLED, seats=SeatWish.RELEASED)
+        decision = replace(decision, account=Account.DISABLED, seats=SeatDecision.RELEASED)
     groups = _wanted_groups(decision, observed)
     closing = (
         *_close_account(decision, observed),
@@ -181,13 +181,13 @@ def _assigned(decision: Decision, observed: Observed) -> dict[str, ObservedSeat]
 
 
 def _seats(decision: Decision, observed: Observed) -> tuple[Step, ...]:
-    due = decision.entitlements.seats if decision.seats == SeatWish.ASSIGNED else frozenset[str]()
+    due = decision.entitlements.seats if decision.seats == SeatDecision.ASSIGNED else frozenset[str]()
     steps: list[Step] = [AssignSeat(product) for product in sorted(due - _assigned(decision, observed).keys())]
     for product in sorted(observed.seats.keys() - due):
         state = observed.seats[product].state
-        if state == "held":  # somebody is paying for it right now; the hold ends by itself
+        if state == "reserved":  # somebody is paying for it right now; the hold ends by itself
             continue
-        if decision.seats != SeatWish.RETAINED:
+        if decision.seats != SeatDecision.RETAINED:
             steps.append(ReleaseSeat(product))
         elif state == "assigned":
             steps.append(RetainSeat(product))

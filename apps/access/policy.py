@@ -24,7 +24,7 @@ class Account(StrEnum):
     UNTOUCHED = "untouched"
 
 
-class SeatWish(StrEnum):
+class SeatDecision(StrEnum):
     """What should become of the person's seats."""
 
     ASSIGNED = "assigned"
@@ -87,16 +87,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class Decision:
-    """What should be, why, and until when. `look_again_at`: the next moment at which time alone may change it."""
+    """What should be, why, and until when. `reconcile_at`: the next moment at which time alone may change it."""
 
     state: AccessState
     account: Account
-    seats: SeatWish
+    seats: SeatDecision
     entitlements: Entitlements = NOTHING
     sentence: str = ""
     trace: tuple[str, ...] = ()
     until: dt.datetime | None = None
-    look_again_at: dt.datetime | None = None
+    reconcile_at: dt.datetime | None = None
     final_expiry_at: dt.datetime | None = None
     subscription_id: str = ""
 
@@ -145,7 +145,7 @@ class _View:
         ends = [one.ended_at for one in self.canceled if one.ended_at]
         if not ends:
             return None
-        kept = [one.ends_at for one in self._in_force("keep_place") if one.ends_at]
+        kept = [one.ends_at for one in self._in_force("keep_seat") if one.ends_at]
         expiry = max([max(ends) + self.facts.terms.expiry, *kept])
         paying = self.facts.paying
         return max(expiry, paying.ends) if paying and paying.begins < expiry else expiry
@@ -173,12 +173,12 @@ class _View:
         moments += [one.cancel_at for one in [*self.paid, *self.late]]
         return replace(
             decision,
-            look_again_at=earliest(self.now, moments),
+            reconcile_at=earliest(self.now, moments),
             final_expiry_at=self.final_expiry if decision.state in HAS_FINAL_EXPIRY else None,
         )
 
 
-HAS_FINAL_EXPIRY = frozenset({AccessState.CANCELED, AccessState.RECOVERING, AccessState.EXPIRED, AccessState.HELD})
+HAS_FINAL_EXPIRY = frozenset({AccessState.CANCELED, AccessState.RECOVERING, AccessState.EXPIRED, AccessState.ON_HOLD})
 
 
 def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.datetime | None:
@@ -201,9 +201,9 @@ def _held(view: _View) -> Decision | None:
     ends = [one.ends_at for one in view.holds]
     until = None if None in ends else max(end for end in ends if end)
     return Decision(
-        state=AccessState.HELD,
+        state=AccessState.ON_HOLD,
         account=Account.DISABLED,
-        seats=SeatWish.RETAINED,
+        seats=SeatDecision.RETAINED,
         sentence="Your account is on hold. Please contact support.",
         trace=tuple(f"hold in force: {one.reason}" for one in view.holds),
         until=until,
@@ -222,7 +222,7 @@ def _paid(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
-        seats=SeatWish.ASSIGNED,
+        seats=SeatDecision.ASSIGNED,
         entitlements=view.due(),
         sentence=sentence,
         trace=tuple(f"subscription {one.id} is {one.status}" for one in view.paid),
@@ -239,7 +239,7 @@ def _granted(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
-        seats=SeatWish.ASSIGNED,
+        seats=SeatDecision.ASSIGNED,
         entitlements=view.due(),
         sentence=f"You have access until {day(until)}.",
         trace=tuple(f"grant in force: {one.reason}" for one in view.grants),
@@ -255,7 +255,7 @@ def _in_grace(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.GRACE,
         account=Account.ENABLED,
-        seats=SeatWish.ASSIGNED,
+        seats=SeatDecision.ASSIGNED,
         entitlements=view.due(),
         sentence=f"Your last payment failed. You keep access until {day(until)}; please update your payment details.",
         trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
@@ -272,7 +272,7 @@ def _recovering(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.RECOVERING,
         account=Account.ENABLED,
-        seats=SeatWish.RETAINED,
+        seats=SeatDecision.RETAINED,
         sentence="You can log in to restore your subscription. Your apps open again once it is paid.",
         trace=("the way back is open",),
         until=earliest(view.now, [view.facts.recovering_until, view.final_expiry]),
@@ -287,7 +287,7 @@ def _suspended(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
-        seats=SeatWish.RETAINED,
+        seats=SeatDecision.RETAINED,
         sentence=sentence,
         trace=tuple(f"subscription {one.id} is {one.money_returned or one.status}" for one in view.withheld),
         subscription_id=view.withheld[0].id,
@@ -302,7 +302,7 @@ def _canceled(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.CANCELED,
         account=Account.DISABLED,
-        seats=SeatWish.RETAINED,
+        seats=SeatDecision.RETAINED,
         sentence=f"Your subscription has ended. You can come back until {day(view.final_expiry)}.",
         trace=tuple(f"subscription {one.id} is canceled" for one in view.canceled),
         until=view.final_expiry,
@@ -317,7 +317,7 @@ def _expired(view: _View) -> Decision | None:
     return Decision(
         state=AccessState.EXPIRED,
         account=Account.DISABLED,
-        seats=SeatWish.RELEASED,
+        seats=SeatDecision.RELEASED,
         sentence=f"Your subscription ended and your place was kept until {day(view.final_expiry)}. You can sign up anew.",
         trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
     )
@@ -328,7 +328,7 @@ def _never_paid(_view: _View) -> Decision:
     return Decision(
         state=AccessState.NONE,
         account=Account.UNTOUCHED,
-        seats=SeatWish.UNTOUCHED,
+        seats=SeatDecision.UNTOUCHED,
         sentence="There is no paid subscription yet.",
         trace=("no subscription has ever been paid",),
     )

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from apps.access import facts as known
-from apps.access import recording
+from apps.access import facts, recording
 from apps.access.apply import apply
 from apps.access.observe import observe
 from apps.access.plan import Step, diff
@@ -24,8 +23,8 @@ from apps.core.models import Job
 from apps.core.states import AccessState
 
 KIND = "reconcile"
-FIRST_KIND = "sync_user_post_checkout"  # the specification's name for the looks until the first one was made so
-LOOKS = (KIND, FIRST_KIND)
+FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for the looks until the first one was made so
+KINDS = (KIND, FIRST_SYNC_KIND)
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -43,7 +42,7 @@ class Preview:
 def register() -> None:
     """Make the job kinds known."""
     jobs.register(KIND, reconcile, needs=("keycloak",))
-    jobs.register(FIRST_KIND, reconcile, needs=("keycloak",))
+    jobs.register(FIRST_SYNC_KIND, reconcile, needs=("keycloak",))
 
 
 def lane(profile_id: int | str) -> str:
@@ -56,10 +55,10 @@ def enqueue(profile: UserProfile, *, reason: str) -> None:
     """Ask for a look at this person; joins a look that is already waiting. Part of the caller's transaction."""
     UserProfile.objects.filter(pk=profile.pk).update(
         desired_generation=F("desired_generation") + 1,
-        pending_since=known.first_of(F("pending_since"), clock.now()),
+        pending_since=facts.first_of(F("pending_since"), clock.now()),
     )
     # One kind at a time: a look that succeeds settles the blocked and dead ones of its own kind.
-    kind = FIRST_KIND if profile.synced_at is None else KIND
+    kind = FIRST_SYNC_KIND if profile.synced_at is None else KIND
     jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk))
 
 
@@ -71,28 +70,28 @@ def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
     seen = dict(rows.values_list("pk", "synced_at"))
     UserProfile.objects.filter(pk__in=seen).update(
         desired_generation=F("desired_generation") + 1,
-        pending_since=known.first_of(F("pending_since"), clock.now()),
+        pending_since=facts.first_of(F("pending_since"), clock.now()),
     )
-    for kind in LOOKS:
-        lanes = {str(pk): lane(pk) for pk, at in seen.items() if (at is None) == (kind == FIRST_KIND)}
+    for kind in KINDS:
+        lanes = {str(pk): lane(pk) for pk, at in seen.items() if (at is None) == (kind == FIRST_SYNC_KIND)}
         if lanes:
             jobs.defer_many(kind, lanes, reason=reason)
 
 
-def under_way() -> QuerySet[Job]:
+def in_progress() -> QuerySet[Job]:
     """The looks that run, are due or will be tried again; not those that only wait for a date."""
     soon = Q(not_before__lte=clock.now()) | Q(attempts__gt=0) | ~Q(parked_on="")
-    return Job.objects.filter(Q(state=Job.State.RUNNING) | Q(state=Job.State.QUEUED) & soon, kind__in=LOOKS)
+    return Job.objects.filter(Q(state=Job.State.RUNNING) | Q(state=Job.State.QUEUED) & soon, kind__in=KINDS)
 
 
-def stopped() -> QuerySet[Job]:
+def failed_or_blocked() -> QuerySet[Job]:
     """The looks that gave up or need an operator."""
-    return Job.objects.filter(kind__in=LOOKS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
+    return Job.objects.filter(kind__in=KINDS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
 
 
 def preview(profile: UserProfile) -> Preview:
     """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is away."""
-    decision = decide(known.facts_of(profile))
+    decision = decide(facts.read_facts(profile))
     steps = diff(decision, observe(profile))
     return Preview(decision.state, decision.sentence, decision.trace, decision.until, steps)
 
@@ -101,26 +100,26 @@ def reconcile(profile_id: str) -> None:
     """Make it so. Raises RetryLater when what was written does not read back, and the errors of its steps."""
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
     generation = profile.desired_generation
-    decision = decide(known.facts_of(profile))
+    decision = decide(facts.read_facts(profile))
     recording.record_decision(profile, decision)
-    if decision.look_again_at:
+    if decision.reconcile_at:
         jobs.defer(
             KIND,
             profile.pk,
             reason="its time has come",
-            not_before=decision.look_again_at,
+            not_before=decision.reconcile_at,
             lane=lane(profile.pk),
         )
     done: list[Step] = []
     try:
-        make_so(profile, decision, done)
+        apply_until_synced(profile, decision, done)
     except WorkError:
         recording.record_steps(profile, generation, done)
         raise
     recording.record_done(profile, generation, done)
 
 
-def make_so(profile: UserProfile, decision: Decision, done: list[Step]) -> None:
+def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step]) -> None:
     """Apply plans until one is empty, which is the read-back; what was done is added to `done`."""
     for _ in range(ROUNDS):
         plan = diff(decision, observe(profile))

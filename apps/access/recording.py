@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from apps.access.models import Look
+from apps.access.models import LastSync
 from apps.access.plan import Step
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
@@ -79,12 +79,12 @@ def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *,
 
     A look that has ended is forgotten with the first step of the next.
     """
-    last = Look.objects.filter(profile=profile).first()
+    last = LastSync.objects.filter(profile=profile).first()
     before = last.steps if last and last.ended_at is None else []
     steps = [*before, *(step.sentence for step in done)]
     if steps or ended:
         fields = {"generation": generation, "steps": steps, "ended_at": clock.now() if ended else None}
-        Look.objects.update_or_create(profile=profile, defaults=fields)
+        LastSync.objects.update_or_create(profile=profile, defaults=fields)
     return steps
 
 

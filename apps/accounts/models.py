@@ -44,30 +44,34 @@ class UserProfile(models.Model):
         max_length=12, choices=[(state.value, LABELS[state]) for state in AccessState], default=AccessState.NONE.value
     )
     access_sentence = models.CharField(max_length=300, blank=True, help_text="Why, in the subscriber's words.")
-    access_until = models.DateTimeField(null=True, blank=True, help_text="When the state will change by itself.")
+    access_until = models.DateTimeField(null=True, blank=True, help_text="When the state changes automatically.")
     recovering_until = models.DateTimeField(
         null=True, blank=True, help_text="A recovery code was verified; open until."
     )
-    final_expiry_at = models.DateTimeField(null=True, blank=True, help_text="Seat and entitlements go for good.")
-    desired_generation = models.PositiveIntegerField(default=0, help_text="Counts the looks asked for.")
-    observed_generation = models.PositiveIntegerField(default=0, help_text="The last look that was made so.")
-    pending_since = models.DateTimeField(null=True, blank=True, help_text="The oldest look not yet made so.")
+    final_expiry_at = models.DateTimeField(
+        null=True, blank=True, help_text="Seat and entitlements are removed for good."
+    )
+    desired_generation = models.PositiveIntegerField(default=0, help_text="Counts the requested reconciles.")
+    observed_generation = models.PositiveIntegerField(default=0, help_text="The last reconcile that finished.")
+    pending_since = models.DateTimeField(
+        null=True, blank=True, help_text="When the oldest unfinished request was made."
+    )
     synced_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:
         verbose_name = "subscriber"
-        # What staff may do to subscribers and their world; who may is in roles.py.
+        # What staff may do to subscribers; roles.py says who may.
         permissions: ClassVar[list[Any]] = [
             ("sync_userprofile", "Can sync a subscriber now"),
             ("mail_userprofile", "Can send a subscriber a password mail"),
             ("allocate_seat", "Can assign, move and release seats"),
             ("override_access", "Can hold, grant and protect access"),
-            ("recover_accounts", "Can send recovery codes, open the way back and keep places"),
+            ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
             ("retry_job", "Can retry jobs"),
             ("change_catalogue", "Can change what is sold"),
             ("change_capacity", "Can change instances and their caps"),
-            ("confirm_losses", "Can confirm that many lose access at once"),
+            ("approve_revocations", "Can approve what the safeguard stopped"),
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),

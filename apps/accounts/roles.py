@@ -30,7 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "admin": (
         "accounts.change_catalogue",
         "accounts.change_capacity",
-        "accounts.confirm_losses",
+        "accounts.approve_revocations",
         "catalog.add_product",
         "catalog.change_product",
         "catalog.add_productprice",

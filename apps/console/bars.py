@@ -15,7 +15,7 @@ class Bar:
 
     assigned: int
     retained: int
-    held: int
+    reserved: int
     soft_cap: int
     allocation_cap: int
     hard_cap: int
@@ -28,7 +28,7 @@ class Bar:
     @property
     def taken(self) -> int:
         """Seats that count against the caps."""
-        return self.assigned + self.retained + self.held
+        return self.assigned + self.retained + self.reserved
 
     @property
     def percent(self) -> int:
@@ -51,7 +51,7 @@ class Bar:
     def sentence(self) -> str:
         """The bar in words."""
         return (
-            f"{self.taken} {'seat' if self.taken == 1 else 'seats'} taken: {self.assigned} assigned, {self.retained} retained, {self.held} held. "
+            f"{self.taken} {'seat' if self.taken == 1 else 'seats'} taken: {self.assigned} assigned, {self.retained} retained, {self.reserved} reserved. "
             f"Caps: soft {self.soft_cap}, allocation {self.allocation_cap}, hard {self.hard_cap}."
         )
 
@@ -62,7 +62,7 @@ class Bar:
         for name, count in (
             ("assigned", self.assigned),
             ("retained", self.retained),
-            ("held", self.held),
+            ("reserved", self.reserved),
         ):
             parts.append((name, round(WIDTH * start / scale), round(WIDTH * count / scale)))
             start += count

@@ -77,7 +77,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     has_retry_job_permission = _asks("retry_job")
     has_change_catalogue_permission = _asks("change_catalogue")
     has_change_capacity_permission = _asks("change_capacity")
-    has_confirm_losses_permission = _asks("confirm_losses")
+    has_approve_revocations_permission = _asks("approve_revocations")
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 GOOD, BUSY, WARN, BAD, CALM = "good", "busy", "warn", "bad", "calm"
 TONES: Mapping[str, str] = {
     # access
-    "active": GOOD, "grace": WARN, "suspended": BAD, "recovering": BUSY, "canceled": CALM, "expired": CALM, "held": BAD,
+    "active": GOOD, "grace": WARN, "suspended": BAD, "recovering": BUSY, "canceled": CALM, "expired": CALM, "on_hold": BAD, "reserved": BUSY,
     # Stripe
     "trialing": GOOD, "past_due": WARN, "unpaid": BAD, "incomplete": WARN, "paused": WARN, "paid": GOOD, "open": BUSY,
     "uncollectible": BAD, "succeeded": GOOD, "failed": BAD, "pending": BUSY, "lost": BAD, "won": GOOD, "needs_response": BAD,
@@ -26,12 +26,12 @@ TONES: Mapping[str, str] = {
     "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
     # seats, signups, waitlist, overrides
     "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "served": GOOD, "left": CALM,
-    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_place": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
+    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_seat": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
     # the realm doctor
     "error": BAD, "warning": WARN, "skipped": BUSY, "passed": GOOD,
     # drift, sync runs, the mass guard
-    "changed": GOOD, "same": CALM, "retrying": WARN, "asking": BAD, "confirmed": GOOD, "gone": CALM, "gathering": CALM,
-    "access": WARN, "disabled": BAD, "deleted": BAD, "renamed": WARN, "remailed": WARN,
+    "changed": GOOD, "same": CALM, "retrying": WARN, "confirmed": GOOD, "obsolete": CALM, "collecting": CALM,
+    "access": WARN, "disabled": BAD, "deleted": BAD, "username": WARN, "email": WARN,
 }  # fmt: skip
 SECRET_WORDS = ("secret", "token", "password")
 Column = Callable[..., Any]
@@ -109,13 +109,13 @@ def _blot(value: Any) -> Any:
 
 def seat_badge(seat: Any) -> SafeString:
     """A seat's state. Held means that somebody is paying: not what it means of a person's access."""
-    return badge("checkout" if seat.state == "held" else seat.state, seat.get_state_display())
+    return badge(seat.state, seat.get_state_display())
 
 
 def seat_until(seat: Any) -> str:
-    """When a seat is given back by itself: a held one when the payment ends, a retained one at the final date."""
+    """When a seat is given back by itself: a reserved one when the payment ends, a retained one at the final date."""
     kept = seat.profile.final_expiry_at if seat.state == "retained" else None
-    return when(seat.held_until or kept)
+    return when(seat.reserved_until or kept)
 
 
 def state_column(field: str = "state", description: str = "State") -> Column:

@@ -47,8 +47,8 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued'),
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL),
        (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_heartbeat WHERE name = 'cluster'),
        (SELECT json_agg(json_build_object('name', name, 'down_since', down_since, 'reason', reason))::text FROM core_dependency),
-       (SELECT json_agg(json_build_object('id', id, 'sweep', sweep, 'losing', cardinality(who), 'subscribers', subscribers,
-               'asked_at', asked_at))::text FROM operations_massloss WHERE state = 'asking')
+       (SELECT json_agg(json_build_object('id', id, 'sweep', sweep, 'losing', cardinality(profile_ids), 'with_access', with_access,
+               'opened_at', opened_at))::text FROM operations_safeguardreview WHERE state = 'pending')
 """
 
 
@@ -98,8 +98,8 @@ class Loss:
     id: int
     sweep: str
     losing: int
-    subscribers: int
-    asked_at: dt.datetime
+    with_access: int
+    opened_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,8 @@ def read() -> Numbers:
     ]
     losses = [
         Loss(
-            **row | {"asked_at": dt.datetime.fromisoformat(row["asked_at"]), "sweep": safeguard.words_of(row["sweep"])}
+            **row
+            | {"opened_at": dt.datetime.fromisoformat(row["opened_at"]), "sweep": safeguard.sweep_label(row["sweep"])}
         )
         for row in json.loads(counts["losses"] or "[]")
     ]

@@ -24,7 +24,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("access.AccessOverride", "gavel", "Overrides"),
             ("operations.Drift", "difference", "Drift"),
             ("operations.SyncRun", "sync", "Sync runs"),
-            ("operations.MassLoss", "shield_person", "Mass guard"),
+            ("operations.SafeguardReview", "shield_person", "Mass guard"),
             ("onboarding.WaitlistEntry", "hourglass_top", "Waitlist"),
             ("notifications.Notification", "mail", "Mails"),
         ),
@@ -74,12 +74,12 @@ TABS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "accounts.UserProfile",
         "access_state__exact",
-        (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("held", "On hold")),
+        (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("on_hold", "On hold")),
     ),
     ("accounts.Signup", "state__exact", (("", "All"), ("open", "Choosing"), ("checkout", "Paying"), ("paid", "Paid"), ("expired", "Given up"))),
     ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("ignored", "Nothing to do"))),
     ("notifications.Notification", "state__exact", (("", "All"), ("queued", "Waiting"), ("failed", "Not sent"), ("uncertain", "Possibly sent"))),
-    ("instances.Seat", "state__exact", (("", "All"), ("held", "Held"), ("assigned", "Assigned"), ("retained", "Retained"), ("released", "Released"))),
+    ("instances.Seat", "state__exact", (("", "All"), ("reserved", "Reserved"), ("assigned", "Assigned"), ("retained", "Retained"), ("released", "Released"))),
     ("catalog.Product", "placement__exact", (("", "All"), ("plan", "Plans"), ("general", "General add-ons"), ("storage", "Storage add-ons"), ("hidden", "Not offered"))),
 )  # fmt: skip
 

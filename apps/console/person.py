@@ -13,9 +13,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access import reconcile
-from apps.access.facts import facts_of
+from apps.access.facts import read_facts
 from apps.access.models import AccessOverride
-from apps.access.policy import Decision, SeatWish, decide
+from apps.access.policy import Decision, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
@@ -66,7 +66,7 @@ class MissingSeat:
 
 def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
     """Gather it all: about twenty queries, none of them growing with the person. `may` answers for a codename."""
-    decision = decide(facts_of(profile))
+    decision = decide(read_facts(profile))
     tables = (
         _lines(profile),
         _seats(profile, may("allocate_seat")),
@@ -103,8 +103,8 @@ def plan_of(profile: UserProfile) -> dict[str, Any]:
 
 def missing_seats(profile: UserProfile) -> list[MissingSeat]:
     """The products this person should have a seat of now and has not."""
-    decision = decide(facts_of(profile))
-    if decision.seats != SeatWish.ASSIGNED:
+    decision = decide(read_facts(profile))
+    if decision.seats != SeatDecision.ASSIGNED:
         return []
     taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
     products = list(Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken))
@@ -114,8 +114,8 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
 
 def seat_is_due(seat: Seat) -> str:
     """Why a seat cannot be given up: the reconciler would give it back. Empty when it can."""
-    decision = decide(facts_of(seat.profile))
-    if decision.seats != SeatWish.ASSIGNED or seat.product.slug not in decision.entitlements.seats:
+    decision = decide(read_facts(seat.profile))
+    if decision.seats != SeatDecision.ASSIGNED or seat.product.slug not in decision.entitlements.seats:
         return ""
     return (
         f"{seat.profile} is entitled to {seat.product.name}, so the next look would give a seat back at once. "

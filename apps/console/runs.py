@@ -12,7 +12,7 @@ from django.urls import reverse
 from apps.console.base import BoundedPaginator
 from apps.core.models import Job
 from apps.operations import sync_runs
-from apps.operations.models import MassLoss, SyncResult, SyncRun
+from apps.operations.models import SafeguardReview, SyncResult, SyncRun
 
 ROWS = 50
 SHOWN = (
@@ -51,13 +51,13 @@ class RunPage:
     """Everything on the page that moves. `here` is its own address, with what was chosen."""
 
     run: SyncRun
-    progress: sync_runs.Progress
+    progress: sync_runs.SyncRunProgress
     tabs: tuple[Tab, ...]
     shown: str
     rows: tuple[Row, ...]
     page: Page[Any]
     here: str
-    loss: MassLoss | None
+    loss: SafeguardReview | None
     stuck: Job | None  # the run's own job, when it gave up
 
     @property
@@ -76,12 +76,16 @@ def page(run: SyncRun, asked: Any) -> RunPage:
     shown = str(asked.get("show", ""))
     if shown not in dict(SHOWN):
         shown = ""
-    found = sync_runs.progress(run)
+    found = sync_runs.read_progress(run)
     rows = BoundedPaginator(_chosen(run, shown), ROWS).get_page(asked.get("p"))
     results = list(rows.object_list)
-    looks = sync_runs.looks_of(results)
-    loss = MassLoss.objects.filter(sweep=sync_runs.KIND, scope=str(run.pk), state="asking").defer("who").first()
-    counts = {"": run.total, "failed": found.failed, "waiting": found.waiting + found.held_back}
+    looks = sync_runs.jobs_of(results)
+    loss = (
+        SafeguardReview.objects.filter(sweep=sync_runs.KIND, scope=str(run.pk), state="pending")
+        .defer("profile_ids")
+        .first()
+    )
+    counts = {"": run.total, "failed": found.failed, "waiting": found.waiting + found.awaiting_approval}
     counts |= {"changed": found.changed, "same": found.same}
     address = reverse("admin:operations_syncrun_change", args=[run.pk])
     return RunPage(
@@ -99,19 +103,19 @@ def page(run: SyncRun, asked: Any) -> RunPage:
 
 def _chosen(run: SyncRun, shown: str) -> QuerySet[SyncResult]:
     if shown == "failed":
-        found = sync_runs.failed(run)
+        found = sync_runs.failed_results(run)
     elif shown == "waiting":
-        found = run.results.filter(outcome="waiting").exclude(pk__in=sync_runs.failed(run).values("pk"))
+        found = run.results.filter(outcome="waiting").exclude(pk__in=sync_runs.failed_results(run).values("pk"))
     else:
         found = run.results.filter(outcome=shown) if shown else run.results.all()
     return found.select_related("profile__user").order_by("pk")
 
 
-def _row(result: SyncResult, look: Job | None, found: sync_runs.Progress) -> Row:
+def _row(result: SyncResult, look: Job | None, found: sync_runs.SyncRunProgress) -> Row:
     if result.outcome != SyncResult.Outcome.WAITING:
         return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
     if result.generation is None:
-        held = result.held_back and found.held_back
+        held = result.awaiting_approval and found.awaiting_approval
         note = "Would lose access: waits until staff confirm it." if held else "Not asked for yet."
         return Row(result, "waiting", "Held back" if held else "Waiting", note=note)
     if look is not None and look.state in {Job.State.BLOCKED, Job.State.DEAD}:

@@ -23,7 +23,7 @@ SUBJECTS = {
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
     "syncrun": ("operations.SyncRun", "sync run"),
-    "massloss": ("operations.MassLoss", "mass guard"),
+    "safeguardreview": ("operations.SafeguardReview", "mass guard"),
     "waitlist": ("onboarding.WaitlistEntry", "waitlist entry"),
     "realm": ("", "realm"),
 }

@@ -13,7 +13,7 @@ class AccessState(StrEnum):
     RECOVERING = "recovering"
     CANCELED = "canceled"
     EXPIRED = "expired"
-    HELD = "held"
+    ON_HOLD = "on_hold"
 
 
 LABELS = {
@@ -24,5 +24,5 @@ LABELS = {
     AccessState.RECOVERING: "Recovering",
     AccessState.CANCELED: "Canceled",
     AccessState.EXPIRED: "Expired",
-    AccessState.HELD: "On hold",
+    AccessState.ON_HOLD: "On hold",
 }

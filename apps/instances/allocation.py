@@ -39,20 +39,20 @@ OFFERS = 100
 
 
 @transaction.atomic
-def hold(*, profile: UserProfile, product: Product, until: dt.datetime) -> Seat | None:
+def reserve(*, profile: UserProfile, product: Product, until: dt.datetime) -> Seat | None:
     """Keep a seat until `until` for somebody about to pay; None: full. Who has a seat keeps it as it is."""
     seat = _find(profile, product)
     if seat is None:
-        return _allocate(profile, product, state=Seat.State.HELD, until=until)
-    if seat.state == Seat.State.HELD and seat.held_until != until:
-        seat.held_until = until
-        seat.save(update_fields=["held_until"])
+        return _allocate(profile, product, state=Seat.State.RESERVED, until=until)
+    if seat.state == Seat.State.RESERVED and seat.reserved_until != until:
+        seat.reserved_until = until
+        seat.save(update_fields=["reserved_until"])
     return seat
 
 
 @transaction.atomic
 def assign(*, profile: UserProfile, product: Product, returning: bool = False) -> Seat | None:
-    """Give a seat for use: the held or retained one, else a new one. None: full, and a SeatWait is kept.
+    """Give a seat for use: the reserved or retained one, else a new one. None: full, and a SeatWait is kept.
 
     `returning`: the person was a subscriber before, so the reserve up to `hard_cap` may be used.
     """
@@ -141,10 +141,10 @@ def _refuse_move(seat: Seat, target: Instance) -> None:
             raise BadInput(message, field="instance", code="cannot_move")
 
 
-def release_expired_holds() -> int:
+def release_expired_reservations() -> int:
     """Give back the seats of checkouts whose time is over, and offer all room there is; returns how many seats."""
     count = 0
-    expired = Seat.objects.filter(state=Seat.State.HELD, held_until__lte=clock.now())
+    expired = Seat.objects.filter(state=Seat.State.RESERVED, reserved_until__lte=clock.now())
     for profile_id, seat_id in expired.order_by("pk").values_list("profile_id", "pk"):
         with transaction.atomic():
             _lock_person(profile_id)  # from here on nobody turns it into an assigned one
@@ -157,9 +157,9 @@ def release_expired_holds() -> int:
     return count
 
 
-def tend(_key: str = "") -> None:
-    """The job: `release_expired_holds`, every minute."""
-    release_expired_holds()
+def release_expired(_key: str = "") -> None:
+    """The job: `release_expired_reservations`, every minute."""
+    release_expired_reservations()
 
 
 def first_waiting(product: Product) -> int | None:
@@ -222,8 +222,8 @@ def _take(sql: str, values: dict[str, Any]) -> int | None:
 def _turn(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
     """Change a live seat's state; it stays where it is and counts as before."""
     before = {"state": seat.state, "instance": seat.instance.slug}
-    seat.state, seat.held_until, seat.changed_at = state, None, clock.now()
-    seat.save(update_fields=["state", "held_until", "changed_at"])
+    seat.state, seat.reserved_until, seat.changed_at = state, None, clock.now()
+    seat.save(update_fields=["state", "reserved_until", "changed_at"])
     _note(seat, profile, before=before)
 
 
@@ -232,7 +232,7 @@ def _release(seat: Seat, profile: UserProfile, *, actor: str = audit.SYSTEM, rea
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(statements.RELEASE, {"seat": seat.pk, "now": now})
-    seat.state, seat.held_until, seat.released_at, seat.changed_at = (
+    seat.state, seat.reserved_until, seat.released_at, seat.changed_at = (
         Seat.State.RELEASED,
         None,
         now,

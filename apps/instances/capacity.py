@@ -27,7 +27,7 @@ class Occupancy:
     allocation_cap: int
     hard_cap: int
     allocated: int
-    held: int
+    reserved: int
     assigned: int
     retained: int
     over: int
@@ -68,7 +68,7 @@ def rooms(products: Collection[Product]) -> dict[int, bool]:
 
 
 def placed(profile: UserProfile | None) -> list[int]:
-    """The ids of the products this person has a live seat of, a held one too."""
+    """The ids of the products this person has a live seat of, a reserved one too."""
     if profile is None:
         return []
     live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED)
@@ -79,7 +79,7 @@ def board() -> list[Occupancy]:
     """Every instance with its occupancy, in the order of the catalogue, in one query."""
     counts = {
         state.value: Count("seats", filter=Q(seats__state=state.value))
-        for state in (Seat.State.HELD, Seat.State.ASSIGNED, Seat.State.RETAINED)
+        for state in (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
     }
     # Named, because Django drops a model's own order where it groups.
     instances: Any = Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
@@ -94,7 +94,7 @@ def board() -> list[Occupancy]:
             allocation_cap=instance.allocation_cap,
             hard_cap=instance.hard_cap,
             allocated=instance.allocated_seats,
-            held=instance.held,
+            reserved=instance.reserved,
             assigned=instance.assigned,
             retained=instance.retained,
             over=max(0, instance.allocated_seats - instance.hard_cap),

@@ -71,9 +71,9 @@ class Seat(models.Model):
     """One person on one instance of one product."""
 
     class State(models.TextChoices):
-        """`held` while somebody pays, `assigned` in use, `retained` while access is withheld, `released` is over."""
+        """`reserved` until somebody has paid, `assigned` in use, `retained` while access is withheld, `released` is over."""
 
-        HELD = "held", "Held"
+        RESERVED = "reserved", "Reserved"
         ASSIGNED = "assigned", "Assigned"
         RETAINED = "retained", "Retained"
         RELEASED = "released", "Released"
@@ -82,7 +82,7 @@ class Seat(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
     instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="seats")
     state = models.CharField(max_length=8, choices=State)
-    held_until = models.DateTimeField(null=True, blank=True)
+    reserved_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True, blank=True)
@@ -95,8 +95,9 @@ class Seat(models.Model):
                 name="seat_one_live_per_profile_and_product",
             ),
             models.CheckConstraint(
-                condition=Q(state="held", held_until__isnull=False) | Q(~Q(state="held"), held_until__isnull=True),
-                name="seat_held_has_an_end",
+                condition=Q(state="reserved", reserved_until__isnull=False)
+                | Q(~Q(state="reserved"), reserved_until__isnull=True),
+                name="seat_reserved_has_an_end",
             ),
             models.CheckConstraint(
                 condition=Q(state="released", released_at__isnull=False)
@@ -106,7 +107,7 @@ class Seat(models.Model):
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["instance", "state", "-id"], name="seat_instance"),
-            models.Index(fields=["held_until"], condition=Q(state="held"), name="seat_held_until"),
+            models.Index(fields=["reserved_until"], condition=Q(state="reserved"), name="seat_reserved_until"),
         ]
 
     @override

@@ -32,13 +32,13 @@ TAKE = """WITH {pick},
 up AS (UPDATE instances_instance i SET allocated_seats = i.allocated_seats + 1 FROM pick WHERE i.id = pick.id
        RETURNING i.id),
 done AS (DELETE FROM instances_seatwait USING up WHERE profile_id = %(profile)s AND product_id = %(product)s)
-INSERT INTO instances_seat (profile_id, product_id, instance_id, state, held_until, created_at, changed_at)
+INSERT INTO instances_seat (profile_id, product_id, instance_id, state, reserved_until, created_at, changed_at)
 SELECT %(profile)s, %(product)s, id, %(state)s, %(until)s, %(now)s, %(now)s FROM up RETURNING id"""
 COUNT = """UPDATE instances_instance i SET allocated_seats = i.allocated_seats + change.by,
        over_cap_since = CASE WHEN i.allocated_seats + change.by > i.hard_cap THEN i.over_cap_since END
 FROM {change} WHERE i.id = change.id"""
 RELEASE = """WITH change AS (
-    UPDATE instances_seat SET state = 'released', held_until = NULL, released_at = %(now)s, changed_at = %(now)s
+    UPDATE instances_seat SET state = 'released', reserved_until = NULL, released_at = %(now)s, changed_at = %(now)s
     WHERE id = %(seat)s AND state <> 'released' RETURNING instance_id AS id, -1 AS by)
 """ + COUNT.format(change="change")  # noqa: S608
 MOVE = COUNT.format(change="(VALUES (%(old)s, -1), (%(new)s, 1)) AS change (id, by)")

@@ -21,7 +21,7 @@ def too_weak(request: HttpRequest) -> HttpResponse:
 
 def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:
     """403: an account that may not be used now (`profile` None: a user switched off), with the way back if there is one."""
-    state = profile.access_state if profile else "held"
+    state = profile.access_state if profile else "on_hold"
     sentence = profile.access_sentence if profile else ""
     return render(request, "account/closed.html", {"state": state, "sentence": sentence}, status=403)
 

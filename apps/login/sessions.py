@@ -30,7 +30,7 @@ TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one wri
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
-SHUT_OUT = frozenset({AccessState.HELD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
+SHUT_OUT = frozenset({AccessState.ON_HOLD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
 
 
 class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]

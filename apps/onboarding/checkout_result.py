@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from apps.access.facts import HOLD_MARGIN
+from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
 from apps.catalog.models import Product
@@ -20,7 +20,7 @@ from apps.onboarding import invitations
 
 KIND = "settle_signup"
 SWEEP_SECONDS = 60
-UNPAID_HOLD = dt.timedelta(days=14)  # bank debits confirm days later
+UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
 PAID = frozenset({"paid", "no_payment_required"})
 
 
@@ -60,7 +60,7 @@ def settle(signup_id: str) -> None:
     elif session is None or session.status == "expired":
         give_up(signup)
     else:
-        end = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
+        end = (signup.checkout_expires_at or clock.now()) + RESERVATION_MARGIN
         jobs.defer(KIND, str(signup.pk), reason="the session ends", not_before=end)
 
 
@@ -76,9 +76,9 @@ def _look(signup: Signup) -> checkout.Session | None:
 @transaction.atomic
 def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> None:
     """Keep the seats and have the subscription mirrored; a payment that is still under way only keeps the seats."""
-    held = Seat.objects.filter(profile=profile, state=Seat.State.HELD).select_related("product")
+    held = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
     for seat in held:
-        allocation.hold(profile=profile, product=seat.product, until=clock.now() + UNPAID_HOLD)
+        allocation.reserve(profile=profile, product=seat.product, until=clock.now() + UNPAID_RESERVATION)
     invitations.served(profile)
     if session.payment_status in PAID:
         _end(signup, Signup.State.PAID)
@@ -99,7 +99,7 @@ def give_up(signup: Signup) -> None:
     if profile is None or profile.keycloak_id or profile.subscription_status:
         return
     if invitations.standing(profile) is None:
-        drop_holds(profile, keep=[])
+        release_unneeded_reservations(profile, keep=[])
     User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
     audit.record(subject=profile.subject, action="signup_given_up", after={"signup": str(signup.pk)})
 
@@ -110,10 +110,12 @@ def _end(signup: Signup, state: Signup.State) -> None:
     signup.state, signup.ended_at = state, changes["ended_at"]
 
 
-def drop_holds(profile: UserProfile, *, keep: list[Product]) -> None:
+def release_unneeded_reservations(profile: UserProfile, *, keep: list[Product]) -> None:
     """Holds of an earlier basket that this one does not need."""
     held = (
-        Seat.objects.filter(profile=profile, state=Seat.State.HELD).exclude(product__in=keep).select_related("product")
+        Seat.objects.filter(profile=profile, state=Seat.State.RESERVED)
+        .exclude(product__in=keep)
+        .select_related("product")
     )
     for seat in held:
         allocation.release(profile=profile, product=seat.product)

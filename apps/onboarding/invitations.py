@@ -85,7 +85,7 @@ def _hold(profile: UserProfile, product: Product, until: dt.datetime) -> None:
     apps_needed = Product.objects.filter(needs_instance=True)
     needed = apps_needed.filter(pk=product.pk) | apps_needed.filter(included_in=product)
     for app in needed.distinct().order_by("pk"):
-        if allocation.hold(profile=profile, product=app, until=until) is None:
+        if allocation.reserve(profile=profile, product=app, until=until) is None:
             raise BadInput(f"There is no room on {app.name} now. Make room first.")
 
 
@@ -114,7 +114,7 @@ def withdraw(entry_id: uuid.UUID) -> None:
     entry.save(update_fields=["state"])
     profile = entry.profile
     if invited and profile is not None and not profile.signups.filter(state="checkout").exists():
-        for seat in Seat.objects.filter(profile=profile, state=Seat.State.HELD).select_related("product"):
+        for seat in Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product"):
             allocation.release(profile=profile, product=seat.product)
     audit.record(subject=("waitlist", str(entry.pk)), action="waitlist_left", actor=audit.CUSTOMER)
 

@@ -138,7 +138,7 @@ def _apps_ready(profile: UserProfile | None) -> bool:
         profile is not None
         and profile.access_state in {AccessState.ACTIVE, AccessState.GRACE}
         and profile.observed_generation >= profile.desired_generation
-        and not Seat.objects.filter(profile=profile, state=Seat.State.HELD).exists()
+        and not Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).exists()
     )
 
 

@@ -12,8 +12,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from apps.access import facts as known
-from apps.access import reconcile
+from apps.access import facts, reconcile
 from apps.access.policy import Decision, day, decide
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror, portal, subscriptions
@@ -77,7 +76,7 @@ def standing(profile: UserProfile) -> Standing:
 
 def _decision(profile: UserProfile) -> Decision:
     """As things are, but for an open payment: that keeps what there is, it does not open the way once more."""
-    return decide(replace(known.facts_of(profile), paying=None))
+    return decide(replace(facts.read_facts(profile), paying=None))
 
 
 def _way(decision: Decision, last: subscriptions.SubscriptionState | None) -> Way:
@@ -85,7 +84,7 @@ def _way(decision: Decision, last: subscriptions.SubscriptionState | None) -> Wa
         return Way.LOG_IN
     if decision.state == AccessState.EXPIRED:
         return Way.BEGIN_ANEW
-    if decision.state in {AccessState.HELD, AccessState.NONE} or last is None or last.money_returned:
+    if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None or last.money_returned:
         return Way.CONTACT
     if last.status == "canceled":
         return Way.RENEW
@@ -98,9 +97,9 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
 
     BadInput, with a sentence, for everybody whose access has not ended by billing, or is over for good.
     """
-    state = decide(known.facts_of(profile)).state
+    state = decide(facts.read_facts(profile)).state
     refusals = {
-        AccessState.HELD: "The account is on hold. A hold ends by staff or by its date, not by a recovery.",
+        AccessState.ON_HOLD: "The account is on hold. A hold ends by staff or by its date, not by a recovery.",
         AccessState.EXPIRED: "The time to come back is over. The way is to sign up anew.",
         AccessState.NONE: "Nothing was ever paid for.",
         AccessState.ACTIVE: "The account is open: logging in is enough.",
@@ -218,7 +217,7 @@ def _signup(profile: UserProfile, now: Standing, *, again: Signup | None) -> Sig
         checkout_result.KIND,
         str(signup.pk),
         reason="the session ends",
-        not_before=signup.checkout_expires_at + known.HOLD_MARGIN,
+        not_before=signup.checkout_expires_at + facts.RESERVATION_MARGIN,
     )
     reconcile.enqueue(profile, reason="a payment to come back is open")
     return signup

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from apps.access.facts import HOLD_MARGIN
+from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout
 from apps.billing.stripe_client import SpentKey
@@ -187,13 +187,13 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
             field="username",
             code="taken",
         ) from error
-    until = (signup.checkout_expires_at or clock.now()) + HOLD_MARGIN
+    until = (signup.checkout_expires_at or clock.now()) + RESERVATION_MARGIN
     needed = seats_needed(prices)
-    held_until = max(until, invitations.standing(profile) or until)
+    reserved_until = max(until, invitations.standing(profile) or until)
     for product in needed:
-        if allocation.hold(profile=profile, product=product, until=held_until) is None:
+        if allocation.reserve(profile=profile, product=product, until=reserved_until) is None:
             raise ProductFull(product)
-    checkout_result.drop_holds(profile, keep=needed)
+    checkout_result.release_unneeded_reservations(profile, keep=needed)
     jobs.defer(checkout_result.KIND, str(signup.pk), reason="the session ends", not_before=until)
 
 

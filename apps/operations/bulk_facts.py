@@ -1,6 +1,6 @@
 """What our rows say of many people at once, and what the policy decides about each: for pages and sweeps, not for looks.
 
-The number of queries does not depend on how many people there are; no call. `facts.facts_of` is the same for one person.
+The number of queries does not depend on how many people there are; no call. `facts.read_facts` is the same for one person.
 """
 
 from collections import defaultdict
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Q, QuerySet
 
-from apps.access import facts as known
+from apps.access import facts
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision, Facts, Span, decide
 from apps.accounts.models import Signup, UserProfile
@@ -19,52 +19,52 @@ from apps.core import clock
 
 
 @dataclass(frozen=True)
-class Known:
+class SubscriberFacts:
     """Of one person: what Stripe says, and what staff decided that is not over."""
 
     subscriptions: tuple[SubscriptionState, ...] = ()
     overrides: tuple[AccessOverride, ...] = ()
 
 
-def standing_overrides() -> QuerySet[AccessOverride]:
+def active_overrides() -> QuerySet[AccessOverride]:
     """What staff decided and what is not over."""
     standing = AccessOverride.objects.filter(lifted_at=None)
     return standing.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
 
-def read(people: QuerySet[UserProfile]) -> dict[int, Known]:
+def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
     """By profile id. Five queries."""
     states = billing.of_customers(people.values("stripe_customer_id"))
     overrides: dict[int, list[AccessOverride]] = defaultdict(list)
-    for row in standing_overrides().filter(profile__in=people.values("pk")).prefetch_related("products"):
+    for row in active_overrides().filter(profile__in=people.values("pk")).prefetch_related("products"):
         overrides[row.profile_id].append(row)
     return {
-        pk: Known(tuple(states.get(str(customer), ())), tuple(overrides.get(pk, ())))
+        pk: SubscriberFacts(tuple(states.get(str(customer), ())), tuple(overrides.get(pk, ())))
         for pk, customer in people.values_list("pk", "stripe_customer_id")
     }
 
 
-def decisions(people: QuerySet[UserProfile]) -> dict[int, Decision]:
+def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
     """What the policy decides about each now, by profile id. Eleven queries."""
     catalogue = offers()
-    bare = Facts(now=clock.now(), terms=known.terms())
+    bare = Facts(now=clock.now(), terms=facts.terms())
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     return {
         pk: decide(
             replace(
                 bare,
-                subscriptions=tuple(known.subscription_fact(state, catalogue) for state in one.subscriptions),
-                overrides=tuple(known.override_fact(row, catalogue) for row in one.overrides),
+                subscriptions=tuple(facts.subscription_fact(state, catalogue) for state in one.subscriptions),
+                overrides=tuple(facts.override_fact(row, catalogue) for row in one.overrides),
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),
             )
         )
-        for pk, one in read(people).items()
+        for pk, one in read_many(people).items()
     }
 
 
 def _paying(people: QuerySet[UserProfile]) -> dict[int, Span]:
     """The time in which an open Checkout can end in a payment, of those who have one."""
     rows = Signup.objects.filter(profile__in=people.values("pk"), state=Signup.State.CHECKOUT).order_by("created_at")
-    spans = ((row.profile_id, known.paying_span(row)) for row in rows)
+    spans = ((row.profile_id, facts.paying_span(row)) for row in rows)
     return {pk: span for pk, span in spans if pk is not None and span is not None}

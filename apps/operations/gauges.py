@@ -22,10 +22,10 @@ GAUGES: list[tuple[str, str, list[str], str]] = [
         "SELECT coalesce(extract(epoch FROM now() - min(pending_since)), 0) FROM accounts_userprofile",
     ),
     (
-        "frontdesk_mass_losses_waiting",
+        "frontdesk_safeguard_reviews_open",
         "Sweeps that wait for staff because too many would lose access",
         [],
-        "SELECT count(*) FROM operations_massloss WHERE state = 'asking'",
+        "SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending'",
     ),
     (
         "frontdesk_seats",

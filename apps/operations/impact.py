@@ -14,8 +14,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest
 
-from apps.access import facts as known
-from apps.access import reconcile
+from apps.access import facts, reconcile
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
 from apps.accounts.models import UserProfile
@@ -28,16 +27,16 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.operations import bulk_facts, safeguard
 
 BATCH = 1000
-Catalogue = Mapping[int, Entitlements]
+EntitlementsByProduct = Mapping[int, Entitlements]
 Pair = tuple[Entitlements, Entitlements]
 
 
 @dataclass(frozen=True)
-class Change:
+class CatalogChange:
     """What each product gives before and after; `placed`: prices whose lines stand for another product from now on."""
 
-    before: Catalogue
-    after: Catalogue
+    before: EntitlementsByProduct
+    after: EntitlementsByProduct
     placed: Mapping[str, int] = field(default_factory=dict)
 
     def products(self) -> set[int]:
@@ -47,7 +46,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Line:
+class ImpactLine:
     """How many get and how many lose an app, or have more and less of a number."""
 
     name: str
@@ -56,7 +55,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Room:
+class SeatDemand:
     """Of one app: seats that new people need, seats free for them, and seats given back."""
 
     app: str
@@ -71,49 +70,53 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Effect:
+class CatalogImpact:
     """What a change does. `holders` are all who hold something that changes; some have no access and neither gain nor lose."""
 
     holders: tuple[int, ...] = ()
     gain: int = 0
     lose: int = 0
-    apps: tuple[Line, ...] = ()
-    numbers: tuple[Line, ...] = ()
-    rooms: tuple[Room, ...] = ()
+    apps: tuple[ImpactLine, ...] = ()
+    numbers: tuple[ImpactLine, ...] = ()
+    rooms: tuple[SeatDemand, ...] = ()
     subscribers: int = 0
 
     @property
     def limit(self) -> int:
         """How many may lose something without staff typing that they mean it: the mass guard's meaning of many."""
-        return safeguard.limit(self.subscribers)
+        return safeguard.loss_limit(self.subscribers)
 
     @property
     def many(self) -> bool:
         """Whether more lose something than the limit."""
-        return safeguard.too_many(self.lose, self.subscribers)
+        return safeguard.exceeds_limit(self.lose, self.subscribers)
 
 
-def of(change: Change) -> Effect:
+def measure_impact(change: CatalogChange) -> CatalogImpact:
     """What the change does to those who hold it now. Ten queries at most; no call."""
     people = _holders(change)
     if people is None:
-        return Effect()
+        return CatalogImpact()
     holders = tuple(people.order_by("pk").values_list("pk", flat=True))
     if not holders:
-        return Effect()
-    return tally(
-        _pairs(people, change), holders=holders, subscribers=safeguard.subscribers(), seats=_seats(people), free=_free()
+        return CatalogImpact()
+    return count_impact(
+        _pairs(people, change),
+        holders=holders,
+        subscribers=safeguard.count_with_access(),
+        seats=_seats(people),
+        free=_free(),
     )
 
 
-def tally(
+def count_impact(
     pairs: Mapping[int, Pair],
     *,
     holders: tuple[int, ...],
     subscribers: int,
     seats: frozenset[tuple[int, str]],
     free: Mapping[str, int],
-) -> Effect:
+) -> CatalogImpact:
     """Count what differs between before and after, by profile id. Pure. `seats`: who has a live seat of which app."""
     apps, numbers, rooms = (Counter[tuple[str, str]]() for _ in range(3))
     gain = lose = 0
@@ -126,14 +129,14 @@ def tally(
         ways = {way for way, _ in [*mine["apps"], *mine["numbers"]]}
         gain += "gain" in ways
         lose += "lose" in ways
-    return Effect(
+    return CatalogImpact(
         holders=holders,
         gain=gain,
         lose=lose,
         apps=_lines(apps),
         numbers=_lines(numbers),
         rooms=tuple(
-            Room(app, rooms["needed", app], free.get(app, 0), rooms["given_back", app])
+            SeatDemand(app, rooms["needed", app], free.get(app, 0), rooms["given_back", app])
             for app in sorted({app for _, app in rooms})
         ),
         subscribers=subscribers,
@@ -153,31 +156,31 @@ def _counts(before: Entitlements, after: Entitlements) -> dict[str, list[tuple[s
     }
 
 
-def _lines(counts: Counter[tuple[str, str]]) -> tuple[Line, ...]:
+def _lines(counts: Counter[tuple[str, str]]) -> tuple[ImpactLine, ...]:
     return tuple(
-        Line(name, counts["gain", name], counts["lose", name]) for name in sorted({name for _, name in counts})
+        ImpactLine(name, counts["gain", name], counts["lose", name]) for name in sorted({name for _, name in counts})
     )
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _holders(change: Change) -> QuerySet[UserProfile] | None:
+def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
     """Who pays for, or was granted, something that changes; None when nothing does."""
     products = change.products()
     if not products and not change.placed:
         return None
     paying = billing.paying_profiles(products, set(change.placed))
-    granted = bulk_facts.standing_overrides().filter(products__in=products).values("profile_id")
+    granted = bulk_facts.active_overrides().filter(products__in=products).values("profile_id")
     return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
 
 
-def _pairs(people: QuerySet[UserProfile], change: Change) -> dict[int, Pair]:
+def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pair]:
     """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
-    bare = Facts(now=clock.now(), terms=known.terms())
+    bare = Facts(now=clock.now(), terms=facts.terms())
     decided: dict[Any, Pair] = {}
     found: dict[int, Pair] = {}
-    for pk, one in bulk_facts.read(people).items():
+    for pk, one in bulk_facts.read_many(people).items():
         mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
         alike = (tuple(mine), pk if mine_too else None)
         if alike not in decided:
@@ -201,11 +204,13 @@ def _moved(state: SubscriptionState, placed: Mapping[str, int]) -> SubscriptionS
     return replace(state, lines=tuple(lines))
 
 
-def _with(bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: Catalogue) -> Facts:
+def _with(
+    bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: EntitlementsByProduct
+) -> Facts:
     catalogue = dict(given)
-    overrides: tuple[OverrideFact, ...] = tuple(known.override_fact(row, catalogue) for row in rows)
+    overrides: tuple[OverrideFact, ...] = tuple(facts.override_fact(row, catalogue) for row in rows)
     return replace(
-        bare, subscriptions=tuple(known.subscription_fact(one, catalogue) for one in states), overrides=overrides
+        bare, subscriptions=tuple(facts.subscription_fact(one, catalogue) for one in states), overrides=overrides
     )
 
 
@@ -229,7 +234,7 @@ def _free() -> dict[str, int]:
 
 
 @transaction.atomic
-def look_at(profile_ids: tuple[int, ...], *, reason: str) -> None:
+def reconcile_holders(profile_ids: tuple[int, ...], *, reason: str) -> None:
     """Ask for a look at each of these people, in batches; part of the caller's transaction."""
     for batch in batched(profile_ids, BATCH, strict=False):
         reconcile.enqueue_many(list(batch), reason=reason)

@@ -10,35 +10,35 @@ from apps.accounts.models import UserProfile
 
 
 class Drift(models.Model):
-    """One way in which Keycloak differs from what it should say about one person. The rule of each kind is in drift.py."""
+    """One difference between Keycloak and what it should say about a subscriber. drift.py has the rule of each kind."""
 
     class Kind(models.TextChoices):
         """What is different."""
 
-        ACCESS = "access", "Other access than is due"
-        DISABLED = "disabled", "Disabled by hand"
-        DELETED = "deleted", "Deleted by hand"
-        RENAMED = "renamed", "Another username"
-        REMAILED = "remailed", "Another mail address"
+        ACCESS = "access", "Wrong entitlements"
+        DISABLED = "disabled", "Disabled in Keycloak"
+        DELETED = "deleted", "Deleted in Keycloak"
+        USERNAME = "username", "Username changed in Keycloak"
+        EMAIL = "email", "Email changed in Keycloak"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="drifts")
     kind = models.CharField(max_length=10, choices=Kind)
-    theirs = models.CharField(max_length=255, blank=True, help_text="What Keycloak says, of a name or an address.")
-    steps = models.JSONField(default=list, help_text="The steps that would mend it, as sentences.")
+    keycloak_value = models.CharField(max_length=255, blank=True, help_text="The username or email in Keycloak.")
+    steps = models.JSONField(default=list, help_text="The steps that would fix it, as sentences.")
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     ignored_until = models.DateTimeField(null=True, blank=True)
-    gone_at = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
-                fields=["profile", "kind"], condition=Q(gone_at__isnull=True), name="drift_one_standing_per_kind"
+                fields=["profile", "kind"], condition=Q(resolved_at__isnull=True), name="drift_one_open_per_kind"
             ),
             models.CheckConstraint(condition=Q(last_seen_at__gte=F("first_seen_at")), name="drift_seen_in_order"),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["kind", "-id"], condition=Q(gone_at__isnull=True), name="drift_standing")
+            models.Index(fields=["kind", "-id"], condition=Q(resolved_at__isnull=True), name="drift_open")
         ]
 
     @override
@@ -47,17 +47,17 @@ class Drift(models.Model):
 
 
 class SyncRun(models.Model):
-    """Looks at many people, asked for at once by staff. Who they are and how it went with each are its results."""
+    """Many subscribers that staff sync at once. Its results say who they are and how it went with each."""
 
     class Scope(models.TextChoices):
-        """How the people were chosen."""
+        """How the subscribers were chosen."""
 
         SELECTED = "selected", "Selected subscribers"
-        DIFFERING = "differing", "All that differ"
+        DIFFERING = "differing", "All with drift"
 
     scope = models.CharField(max_length=10, choices=Scope)
-    total = models.PositiveIntegerField(help_text="How many people.")
-    actor = models.CharField(max_length=150, help_text="Who asked last; who began it is in the timeline.")
+    total = models.PositiveIntegerField(help_text="How many subscribers.")
+    actor = models.CharField(max_length=150, help_text="Who started or retried it last; the timeline has all.")
     reason = models.CharField(max_length=300)
     created_at = models.DateTimeField()
 
@@ -73,19 +73,21 @@ class SyncRun(models.Model):
 
 
 class SyncResult(models.Model):
-    """One person of a run. That a look has failed is not kept here: its job says so, as long as it is so."""
+    """One subscriber of a run. A failure is not stored here: the job of that subscriber says so while it lasts."""
 
     class Outcome(models.TextChoices):
-        """What became of it."""
+        """How it ended."""
 
         WAITING = "waiting", "Waiting"
         CHANGED = "changed", "Changed"
-        SAME = "same", "Nothing to do"
+        SAME = "same", "No changes"
 
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="results")
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="+")
-    generation = models.PositiveIntegerField(null=True, blank=True, help_text="The ask it waits for; empty: not yet.")
-    held_back = models.BooleanField(default=False, help_text="Would lose access; see the mass guard.")
+    generation = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The request it waits for; empty: not requested yet."
+    )
+    awaiting_approval = models.BooleanField(default=False, help_text="Would lose access; the safeguard decides.")
     outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.WAITING)
     steps = models.JSONField(default=list, help_text="What was changed, as sentences.")
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -108,47 +110,47 @@ class SyncResult(models.Model):
         return f"sync result {self.pk}"
 
 
-class MassLoss(models.Model):
-    """A sweep that would take access from too many at once, and what staff said to it. Written by mass.py alone."""
+class SafeguardReview(models.Model):
+    """A sweep that would take access from too many at once, and what staff decided. Only safeguard.py writes it."""
 
     class State(models.TextChoices):
-        """`gathering` while a walk still counts; the others are about a question that was put to staff."""
+        """See the table in safeguard.py."""
 
-        GATHERING = "gathering", "Being counted"
-        ASKING = "asking", "Waits for staff"
-        CONFIRMED = "confirmed", "Confirmed"
-        GONE = "gone", "No longer so"
+        COLLECTING = "collecting", "Collecting"
+        PENDING = "pending", "Waiting for approval"
+        CONFIRMED = "confirmed", "Approved"
+        OBSOLETE = "obsolete", "No longer needed"
 
     sweep = models.CharField(max_length=64, help_text="The kind of job that stopped.")
     scope = models.CharField(max_length=64, blank=True, help_text="Which one, of a kind that runs for many things.")
-    state = models.CharField(max_length=10, choices=State, default=State.GATHERING)
-    who = ArrayField(models.BigIntegerField(), default=list, help_text="The subscribers who would lose access.")
-    subscribers = models.PositiveIntegerField(default=0, help_text="How many had access when it was asked.")
-    job_key = models.CharField(max_length=200, blank=True, help_text="The job that goes on once it is confirmed.")
-    asked_at = models.DateTimeField()
-    seen_at = models.DateTimeField(help_text="When the sweep found it last.")
+    state = models.CharField(max_length=10, choices=State, default=State.COLLECTING)
+    profile_ids = ArrayField(models.BigIntegerField(), default=list, help_text="The subscribers who would lose access.")
+    with_access = models.PositiveIntegerField(default=0, help_text="How many had access when it was opened.")
+    job_key = models.CharField(max_length=200, blank=True, help_text="The job that continues once it is approved.")
+    opened_at = models.DateTimeField()
+    seen_at = models.DateTimeField(help_text="When a sweep last found it.")
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.CharField(max_length=150, blank=True)
     reason = models.CharField(max_length=300, blank=True)
-    until = models.DateTimeField(null=True, blank=True, help_text="A confirmation holds until then.")
-    done_at = models.DateTimeField(null=True, blank=True, help_text="When what was confirmed was asked for.")
+    until = models.DateTimeField(null=True, blank=True, help_text="An approval is valid until then.")
+    used_at = models.DateTimeField(null=True, blank=True, help_text="When the sweep used the approval.")
 
     class Meta:
-        verbose_name = "mass loss of access"
-        verbose_name_plural = "mass losses of access"
+        verbose_name = "safeguard review"
+        verbose_name_plural = "safeguard reviews"
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
                 fields=["sweep", "scope", "state"],
-                condition=Q(state__in=["gathering", "asking"]),
-                name="mass_loss_one_open_per_sweep",
+                condition=Q(state__in=["collecting", "pending"]),
+                name="safeguard_one_open_per_sweep",
             ),
             models.CheckConstraint(
                 condition=~Q(state="confirmed") | (~Q(reason="") & ~Q(decided_by="") & Q(until__isnull=False)),
-                name="mass_loss_confirmed_by_somebody",
+                name="safeguard_confirmed_by_somebody",
             ),
         ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["sweep", "scope", "-id"], name="mass_loss_sweep")]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["sweep", "scope", "-id"], name="safeguard_sweep")]
 
     @override
     def __str__(self) -> str:
-        return f"mass loss {self.pk}"
+        return f"safeguard review {self.pk}"

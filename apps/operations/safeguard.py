@@ -1,145 +1,205 @@
-"""The mass guard: a sweep that would take access from more than max(20, 5 %) of those who have it stops and asks staff.
+"""The safeguard: a sweep that would take access from more than max(20, 5 %) of those who have it stops and asks staff.
 
-Promises: a sweep takes nothing from anybody before the whole of it was counted; beyond the limit nobody loses anything
-until somebody confirms exactly these people, for a day; within it nothing is asked. A loss that has its own event or its
-own date is not a sweep's: it never comes here.
+Promises: a sweep takes nothing from anybody before all of it was counted; beyond the limit nobody loses anything until staff
+approve exactly these subscribers, for a day; within the limit nothing is asked. A loss with an event or a date of its own is
+not a sweep's and never comes here.
 
-How a sweep uses it: `begin` a walk, `gather` who would lose from each slice, and at the end `judge`, which gives back who
-may be looked at, or raises NeedsOperator. Whoever does not lose is not waited for.
+A sweep calls `start_collecting`, then `collect` for each slice with those who would lose access, and at the end `check`,
+which returns who may be reconciled or raises NeedsOperator. Subscribers who lose nothing are never delayed.
+
+    collecting --check--> (deleted)           within the limit, or approved: the sweep goes on
+               --check--> pending             too many: staff are asked
+    pending    --approve--> confirmed         valid for a day and for these subscribers
+               --check--> obsolete            the cause is gone
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Collection
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from apps.access import reconcile
+from apps.access.policy import Decision, SeatDecision
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.states import AccessState
-from apps.operations.models import MassLoss
+from apps.instances.models import Seat
+from apps.operations import bulk_facts
+from apps.operations.models import SafeguardReview
 
 FLOOR, SHARE = 20, 0.05
 HAS_ACCESS = (AccessState.ACTIVE.value, AccessState.GRACE.value)
-CONFIRMED_FOR = dt.timedelta(days=1)
-WORDS = {
-    "look_at_everybody": "The nightly look",
-    "compare_subscriptions": "Stripe's list",
-    "sync_run": "A sync of many",
+KEPT_A_SEAT = (AccessState.CANCELED.value, AccessState.RECOVERING.value)
+APPROVED_FOR = dt.timedelta(days=1)
+SWEEP_LABELS = {
+    "reconcile_all": "The nightly sweep",
+    "compare_subscriptions": "The comparison with Stripe",
+    "sync_run": "A sync run",
 }
-State = MassLoss.State
+State = SafeguardReview.State
+
+# --- how many are too many -------------------------------------------------------------------------------------------
 
 
-def subscribers() -> int:
-    """How many have access, by the last look at each."""
+def count_with_access() -> int:
+    """How many have access, by their last sync."""
     return UserProfile.objects.filter(access_state__in=HAS_ACCESS).count()
 
 
-def limit(subscribers: int) -> int:
-    """How many of so many may lose access at once without being asked about."""
-    return int(max(FLOOR, SHARE * subscribers))
+def loss_limit(with_access: int) -> int:
+    """How many of `with_access` may lose access in one sweep without an approval."""
+    return int(max(FLOOR, SHARE * with_access))
 
 
-def too_many(losing: int, subscribers: int) -> bool:
-    """Whether staff have to be asked."""
-    return losing > limit(subscribers)
+def exceeds_limit(losing: int, with_access: int) -> bool:
+    """Whether staff have to approve."""
+    return losing > loss_limit(with_access)
+
+
+# --- what a sweep calls ----------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
-def begin(sweep: str) -> None:
-    """A walk begins: what an unfinished one had gathered does not count."""
-    MassLoss.objects.filter(sweep=sweep, scope="", state=State.GATHERING).delete()
+def start_collecting(sweep: str) -> None:
+    """Begin a walk, and drop what an unfinished one had collected."""
+    SafeguardReview.objects.filter(sweep=sweep, scope="", state=State.COLLECTING).delete()
     now = clock.now()
-    MassLoss.objects.create(sweep=sweep, asked_at=now, seen_at=now)
+    SafeguardReview.objects.create(sweep=sweep, opened_at=now, seen_at=now)
 
 
 @transaction.atomic
-def gather(sweep: str, losing: Collection[int]) -> None:
-    """These profiles would lose access by this slice of the walk. The same slice again changes nothing."""
-    row = _of(sweep, "").filter(state=State.GATHERING).first()
+def collect(sweep: str, losing: Collection[int]) -> None:
+    """Add the profiles of one slice that would lose access. Repeating a slice changes nothing."""
+    row = _reviews(sweep, "").filter(state=State.COLLECTING).first()
     if row is None:
-        # The walk's end is done again after it had stopped: what it had gathered stands in the question.
+        # The last slice is repeated after the check: what was collected is in the review that it opened or used.
         now = clock.now()
-        asked = _of(sweep, "").filter(Q(state=State.ASKING) | Q(state=State.CONFIRMED, until__gt=now)).first()
-        row = MassLoss(sweep=sweep, asked_at=now, seen_at=now, who=asked.who if asked else [])
-    row.who = sorted({*row.who, *losing})
+        last = _reviews(sweep, "").filter(Q(state=State.PENDING) | Q(state=State.CONFIRMED, until__gt=now)).first()
+        row = SafeguardReview(sweep=sweep, opened_at=now, seen_at=now, profile_ids=last.profile_ids if last else [])
+    row.profile_ids = sorted({*row.profile_ids, *losing})
     row.save()
 
 
-def judge(sweep: str, *, job_key: str, scope: str = "", losing: Collection[int] = ()) -> list[int]:
-    """Who may lose access now, of what was gathered and of `losing`: all of them, within the limit or when confirmed.
+def check(sweep: str, *, job_key: str, scope: str = "", losing: Collection[int] = ()) -> list[int]:
+    """Return who may lose access now, of those collected and of `losing`: all of them, if few or approved.
 
-    Raises NeedsOperator otherwise, and the question stands in the console; `job_key` names the job that then goes on.
+    Otherwise opens a review for staff and raises NeedsOperator; `job_key` names the job that continues once approved.
     """
-    sentence, who = _judge(sweep, job_key, scope, losing)
+    sentence, allowed = _check(sweep, job_key, scope, losing)
     if sentence:
         raise NeedsOperator(sentence)
-    return who
+    return allowed
 
 
 @transaction.atomic
-def _judge(sweep: str, job_key: str, scope: str, losing: Collection[int]) -> tuple[str, list[int]]:
-    gathered = _of(sweep, scope).filter(state=State.GATHERING).first()
-    who, of, now = sorted({*losing, *(gathered.who if gathered else [])}), subscribers(), clock.now()
-    if gathered:
-        gathered.delete()
-    asking = _of(sweep, scope).filter(state=State.ASKING).first()
-    if not too_many(len(who), of):
-        _close(asking)
-        return "", who
-    confirmed = _of(sweep, scope).filter(state=State.CONFIRMED, until__gt=now).first()
-    if confirmed and set(who) <= set(confirmed.who):
-        _close(asking)
-        everybody = who if confirmed.done_at else confirmed.who
-        MassLoss.objects.filter(pk=confirmed.pk, done_at=None).update(done_at=now)
-        return "", everybody
-    row = asking or MassLoss(sweep=sweep, scope=scope, state=State.ASKING, asked_at=now)
-    row.who, row.subscribers, row.job_key, row.seen_at = who, of, job_key, now
-    row.save()
-    return sentence_of(row), []
+def _check(sweep: str, job_key: str, scope: str, losing: Collection[int]) -> tuple[str, list[int]]:
+    collected = _reviews(sweep, scope).filter(state=State.COLLECTING).first()
+    profile_ids = sorted({*losing, *(collected.profile_ids if collected else [])})
+    with_access, now = count_with_access(), clock.now()
+    if collected:
+        collected.delete()
+    pending = _reviews(sweep, scope).filter(state=State.PENDING).first()
+    if not exceeds_limit(len(profile_ids), with_access):
+        _close(pending)
+        return "", profile_ids
+    approved = _reviews(sweep, scope).filter(state=State.CONFIRMED, until__gt=now).first()
+    if approved and set(profile_ids) <= set(approved.profile_ids):
+        _close(pending)
+        allowed = profile_ids if approved.used_at else approved.profile_ids
+        SafeguardReview.objects.filter(pk=approved.pk, used_at=None).update(used_at=now)
+        return "", allowed
+    review = pending or SafeguardReview(sweep=sweep, scope=scope, state=State.PENDING, opened_at=now)
+    review.profile_ids, review.with_access, review.job_key, review.seen_at = profile_ids, with_access, job_key, now
+    review.save()
+    return review_sentence(review), []
 
 
-def _of(sweep: str, scope: str) -> QuerySet[MassLoss]:
-    return MassLoss.objects.select_for_update().filter(sweep=sweep, scope=scope).order_by("-pk")
+def _reviews(sweep: str, scope: str) -> QuerySet[SafeguardReview]:
+    return SafeguardReview.objects.select_for_update().filter(sweep=sweep, scope=scope).order_by("-pk")
 
 
-def _close(asking: MassLoss | None) -> None:
-    if asking is not None:
-        MassLoss.objects.filter(pk=asking.pk).update(state=State.GONE, seen_at=clock.now())
+def _close(pending: SafeguardReview | None) -> None:
+    if pending is not None:
+        SafeguardReview.objects.filter(pk=pending.pk).update(state=State.OBSOLETE, seen_at=clock.now())
 
 
-def words_of(sweep: str) -> str:
+# --- what staff see and do -------------------------------------------------------------------------------------------
+
+
+def sweep_label(sweep: str) -> str:
     """The sweep's name for staff."""
-    return WORDS.get(sweep, sweep)
+    return SWEEP_LABELS.get(sweep, sweep)
 
 
-def sentence_of(row: MassLoss) -> str:
-    """What is asked, for staff."""
+def review_sentence(review: SafeguardReview) -> str:
+    """What staff are asked."""
     return (
-        f"{words_of(row.sweep)} would take access from {len(row.who)} of {row.subscribers} subscribers; more"
-        f" than {limit(row.subscribers)} at once need a confirmation. Nobody has lost anything: look at who they are under"
-        " Mass guard, and confirm it there; or mend the cause, and the next sweep no longer asks."
+        f"{sweep_label(review.sweep)} would take access from {len(review.profile_ids)} of {review.with_access} subscribers;"
+        f" more than {loss_limit(review.with_access)} at once need an approval. Nobody has lost access yet. Check who they"
+        " are under Safeguard and approve it there, or fix the cause: the next sweep then no longer asks."
     )
 
 
 @transaction.atomic
-def confirm(loss: MassLoss, *, expected: int, actor: str, reason: str) -> None:
-    """Let the sweep take access from exactly the people it asked about, within a day; it goes on at once.
+def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) -> None:
+    """Let the sweep take access from exactly these subscribers, within a day; it continues at once.
 
-    `expected` is how many there were when staff looked. BadInput when that changed, or when nothing is asked any more.
+    `expected` is how many there were when staff looked. BadInput when that has changed or the review is no longer open.
     """
-    row = MassLoss.objects.select_for_update().get(pk=loss.pk)
-    if row.state != State.ASKING:
-        raise BadInput("This is not asked any more.")
-    if expected != len(row.who):
-        raise BadInput(f"There are {len(row.who)} of them now. Look again.", field="confirmation")
+    row = SafeguardReview.objects.select_for_update().get(pk=review.pk)
+    if row.state != State.PENDING:
+        raise BadInput("This review is no longer open.")
+    if expected != len(row.profile_ids):
+        raise BadInput(f"There are now {len(row.profile_ids)} of them. Please check again.", field="confirmation")
     now = clock.now()
     row.state, row.decided_by, row.decided_at, row.reason = State.CONFIRMED, actor, now, reason
-    row.until = now + CONFIRMED_FOR
+    row.until = now + APPROVED_FOR
     row.save()
     audit.record(
-        subject=("massloss", row.pk), action="loss_confirmed", actor=actor, reason=reason,
-        after={"sweep": row.sweep, "subscribers": len(row.who), "until": row.until.isoformat()},
+        subject=("safeguardreview", row.pk), action="revocation_approved", actor=actor, reason=reason,
+        after={"sweep": row.sweep, "subscribers": len(row.profile_ids), "until": row.until.isoformat()},
     )  # fmt: skip
-    jobs.defer(row.sweep, row.job_key, reason=f"confirmed by {actor}")
+    jobs.defer(row.sweep, row.job_key, reason=f"approved by {actor}")
+
+
+# --- who would lose --------------------------------------------------------------------------------------------------
+
+
+def find_losing(profile_ids: Collection[int]) -> list[int]:
+    """Those who have access by their last sync, or a seat, and would lose it if reconciled now. Fifteen queries, no call.
+
+    Not counted: subscribers whose own date has come, or whose reconcile is already queued. A sweep is not the cause there.
+    """
+    profiles = UserProfile.objects.filter(pk__in=profile_ids, access_state__in=(*HAS_ACCESS, *KEPT_A_SEAT))
+    profiles = profiles.exclude(access_until__lte=clock.now()).exclude(pk__in=_reconciled_anyway(profile_ids))
+    found = dict(profiles.order_by("pk").values_list("pk", "access_state"))
+    if not found:
+        return []
+    seats = _seats(found)
+    decided = bulk_facts.decide_many(UserProfile.objects.filter(pk__in=list(found)))
+    return [pk for pk, state in found.items() if _loses(state, decided[pk], seats[pk])]
+
+
+def _reconciled_anyway(profile_ids: Collection[int]) -> list[int]:
+    waiting = UserProfile.objects.filter(pk__in=profile_ids, pending_since__isnull=False).values_list("pk", flat=True)
+    running = reconcile.in_progress().filter(key__in=[str(pk) for pk in waiting])
+    return [int(key) for key in running.values_list("key", flat=True)]
+
+
+def _seats(profile_ids: Collection[int]) -> dict[int, set[str]]:
+    """The products each has an assigned or retained seat of."""
+    seats: dict[int, set[str]] = defaultdict(set)
+    rows = Seat.objects.filter(profile__in=list(profile_ids), state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
+    for pk, slug in rows.values_list("profile_id", "product__slug"):
+        seats[pk].add(slug)
+    return seats
+
+
+def _loses(state: str, decision: Decision, seats: set[str]) -> bool:
+    """Whether one subscriber who is in `state` by the last sync loses access or a kept seat."""
+    if state in KEPT_A_SEAT:
+        return bool(seats) and decision.seats == SeatDecision.RELEASED
+    return decision.state not in HAS_ACCESS or bool(seats - decision.entitlements.seats)

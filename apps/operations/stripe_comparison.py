@@ -19,10 +19,10 @@ HOUR = 3600
 
 def register() -> None:
     """Make the periodic job kind known."""
-    jobs.register(KIND, compare, needs=("stripe",), every=HOUR)
+    jobs.register(KIND, compare_subscriptions, needs=("stripe",), every=HOUR)
 
 
-def compare(key: str) -> None:
+def compare_subscriptions(key: str) -> None:
     """Compare one slice of Stripe's list with ours, mirror the customers that differ, and queue the next slice.
 
     Raises NeedsOperator when the walk would take access from more than max(20, 5 %): then the list is to be doubted.
@@ -31,17 +31,17 @@ def compare(key: str) -> None:
     if not cursor.after:
         if _in_progress():
             return
-        safeguard.begin(KIND)
+        safeguard.start_collecting(KIND)
     found = comparison.compare_slice(cursor)
     losing = UserProfile.objects.filter(stripe_customer_id__in=found.losing)
     _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.differing - found.losing))
     with_access = losing.filter(access_state__in=safeguard.HAS_ACCESS)
-    safeguard.gather(KIND, with_access.values_list("pk", flat=True))
+    safeguard.collect(KIND, with_access.values_list("pk", flat=True))
     _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
     if found.following:
         jobs.defer(KIND, found.following.key(), reason="the next slice")
     else:
-        _mirror(UserProfile.objects.filter(pk__in=safeguard.judge(KIND, job_key=key)))
+        _mirror(UserProfile.objects.filter(pk__in=safeguard.check(KIND, job_key=key)))
 
 
 def _mirror(profiles: QuerySet[UserProfile]) -> None:

@@ -6,23 +6,23 @@ from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Job
-from apps.operations import losses, safeguard
+from apps.operations import safeguard
 from apps.operations.models import Drift
 
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
-NIGHTLY = "look_at_everybody"
+NIGHTLY = "reconcile_all"
 BATCH, SLICE = 1000, 5000
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
 def register() -> None:
     """Make the sweeps known."""
-    jobs.register("sweep_access", sweep, every=SWEEP_SECONDS)
-    jobs.register(NIGHTLY, look_at_everybody, every=NIGHTLY_SECONDS)
+    jobs.register("sweep_access", sweep_access, every=SWEEP_SECONDS)
+    jobs.register(NIGHTLY, reconcile_all, every=NIGHTLY_SECONDS)
 
 
-def sweep(_key: str) -> None:
+def sweep_access(_key: str) -> None:
     """Every minute: subscribers who wait without a job, and those whose date has come."""
     now = clock.now()
     # These wait for staff; only a moment that has come rings again.
@@ -35,12 +35,12 @@ def sweep(_key: str) -> None:
 
 def _with_job(states: list[Job.State]) -> list[int]:
     """The profiles that have a look in one of these states."""
-    kinds = [reconcile.KIND, reconcile.FIRST_KIND]
+    kinds = [reconcile.KIND, reconcile.FIRST_SYNC_KIND]
     looks = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
     return [int(key) for key in looks]
 
 
-def look_at_everybody(key: str) -> None:
+def reconcile_all(key: str) -> None:
     """Once a day: a look at each person with an account, so that whatever no event told is found.
 
     In slices, each a job that names the next, so that its cost stays the same; who was never looked at waits already, and the
@@ -48,26 +48,28 @@ def look_at_everybody(key: str) -> None:
     only when they are not too many: else raises NeedsOperator.
     """
     if not key.isdecimal():
-        if _under_way():
+        if _in_progress():
             return
-        safeguard.begin(NIGHTLY)
+        safeguard.start_collecting(NIGHTLY)
     people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
-    people = people.exclude(pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), gone_at=None).values("profile"))
+    people = people.exclude(
+        pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), resolved_at=None).values("profile")
+    )
     after = int(key) if key.isdecimal() else 0
     found = list(people.filter(pk__gt=after).values_list("pk", flat=True)[:SLICE])
-    losing = losses.losing(found)
-    safeguard.gather(NIGHTLY, losing)
-    _ask(sorted({*found} - {*losing}))
+    losing = safeguard.find_losing(found)
+    safeguard.collect(NIGHTLY, losing)
+    _enqueue(sorted({*found} - {*losing}))
     if len(found) == SLICE:
         jobs.defer(NIGHTLY, found[-1], reason="the next slice")
     else:
-        _ask(safeguard.judge(NIGHTLY, job_key=key))
+        _enqueue(safeguard.check(NIGHTLY, job_key=key))
 
 
-def _ask(profile_ids: list[int]) -> None:
+def _enqueue(profile_ids: list[int]) -> None:
     for batch in batched(profile_ids, BATCH, strict=False):
         reconcile.enqueue_many(batch, reason="nightly")
 
 
-def _under_way() -> bool:
+def _in_progress() -> bool:
     return Job.objects.filter(kind=NIGHTLY, state__in=OPEN, key__regex=r"^[0-9]+$").exists()

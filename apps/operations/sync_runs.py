@@ -21,24 +21,24 @@ from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import Job
-from apps.operations import losses, safeguard
+from apps.operations import safeguard
 from apps.operations.models import SyncResult, SyncRun
 
 KIND = "sync_run"
 SLICE, SECONDS = 500, 20.0  # people asked for at once; of one job, which has a minute
-TWICE = dt.timedelta(minutes=1)
+SAME_CLICK = dt.timedelta(minutes=1)
 Outcome = SyncResult.Outcome
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is. `failed` have stopped for good; `held_back` wait for the mass guard's question."""
+class SyncRunProgress:
+    """How far a run is. `failed` have stopped for good; `awaiting_approval` wait for the mass guard's question."""
 
     total: int
     changed: int
     same: int
     failed: int
-    held_back: int
+    awaiting_approval: int
 
     @property
     def done(self) -> int:
@@ -48,7 +48,7 @@ class Progress:
     @property
     def waiting(self) -> int:
         """How many will still be looked at by themselves."""
-        return self.total - self.done - self.failed - self.held_back
+        return self.total - self.done - self.failed - self.awaiting_approval
 
     @property
     def moving(self) -> bool:
@@ -58,7 +58,7 @@ class Progress:
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register(KIND, carry_out)
+    jobs.register(KIND, run_sync)
     recording.on_synced.append(end_results)
 
 
@@ -72,7 +72,7 @@ def end_results(profile: UserProfile, generation: int, steps: list[str]) -> None
 
 
 @transaction.atomic
-def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun:
+def start_sync_run(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun:
     """Begin a run over these people; BadInput when there is nobody. Nothing is asked for before its job runs.
 
     The same asked twice within a minute by one actor, as by a double click, is one run.
@@ -81,7 +81,7 @@ def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reaso
     if not people:
         raise BadInput("There is nobody to sync.")
     lock_until_commit(LockClass.SYNC_RUN_START, actor)
-    if twin := _just_begun(people, scope, actor, reason):
+    if twin := _find_same_click(people, scope, actor, reason):
         return twin
     run = SyncRun.objects.create(
         scope=scope, total=len(people), actor=actor, reason=reason, created_at=clock.now()
@@ -96,9 +96,9 @@ def start(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reaso
     return run
 
 
-def _just_begun(people: list[int], scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun | None:
+def _find_same_click(people: list[int], scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun | None:
     """The run that was begun a moment ago with the same words over the same people."""
-    since = clock.now() - TWICE
+    since = clock.now() - SAME_CLICK
     runs = SyncRun.objects.filter(scope=scope, actor=actor, reason=reason, total=len(people), created_at__gt=since)
     for run in runs:
         if sorted(run.results.values_list("profile_id", flat=True)) == people:
@@ -107,13 +107,13 @@ def _just_begun(people: list[int], scope: SyncRun.Scope, actor: str, reason: str
 
 
 @transaction.atomic
-def again(run: SyncRun, *, actor: str, reason: str) -> int:
+def retry_failed(run: SyncRun, *, actor: str, reason: str) -> int:
     """Ask once more for those whose look has failed; returns how many. BadInput when there are none."""
     row = SyncRun.objects.select_for_update().get(pk=run.pk)
-    who = list(failed(row).values_list("pk", flat=True))
+    who = list(failed_results(row).values_list("pk", flat=True))
     if not who:
         raise BadInput("Nobody of this run has failed.")
-    SyncResult.objects.filter(pk__in=who).update(generation=None, held_back=False)
+    SyncResult.objects.filter(pk__in=who).update(generation=None, awaiting_approval=False)
     row.actor, row.reason = actor, reason
     row.save(update_fields=["actor", "reason"])
     audit.record(
@@ -130,28 +130,32 @@ def again(run: SyncRun, *, actor: str, reason: str) -> int:
 # --- carrying it out -------------------------------------------------------------------------------------------------
 
 
-def carry_out(key: str) -> None:
+def run_sync(key: str) -> None:
     """The job: ask for a look at everybody of the run `key` who was not asked for yet; who would lose access comes last.
 
     Raises NeedsOperator when those are too many and staff have not confirmed it. The others are not waited for.
     """
     run, began = SyncRun.objects.get(pk=key), time.monotonic()
-    fresh = run.results.filter(generation=None, held_back=False).order_by("pk").values_list("profile_id", flat=True)
+    fresh = (
+        run.results.filter(generation=None, awaiting_approval=False).order_by("pk").values_list("profile_id", flat=True)
+    )
     while people := list(fresh[:SLICE]):
-        losing = losses.losing(people)
-        run.results.filter(profile__in=losing).update(held_back=True)
-        _ask(run, {*people} - {*losing})
+        losing = safeguard.find_losing(people)
+        run.results.filter(profile__in=losing).update(awaiting_approval=True)
+        _enqueue(run, {*people} - {*losing})
         if time.monotonic() - began > SECONDS:
             jobs.defer(KIND, key, reason="the next slice")
             return
-    held = run.results.filter(generation=None, held_back=True).order_by("pk").values_list("profile_id", flat=True)
-    may = safeguard.judge(KIND, scope=key, job_key=key, losing=list(held))
+    held = (
+        run.results.filter(generation=None, awaiting_approval=True).order_by("pk").values_list("profile_id", flat=True)
+    )
+    may = safeguard.check(KIND, scope=key, job_key=key, losing=list(held))
     for batch in batched(may, SLICE, strict=False):
-        _ask(run, batch)
+        _enqueue(run, batch)
 
 
 @transaction.atomic
-def _ask(run: SyncRun, profile_ids: Collection[int]) -> None:
+def _enqueue(run: SyncRun, profile_ids: Collection[int]) -> None:
     """Part of the run's people, with a line of the timeline for each. Who was asked for before is left out."""
     open_ = run.results.select_for_update().filter(profile__in=profile_ids, generation=None).order_by("pk")
     people = list(open_.values_list("profile_id", flat=True))
@@ -168,25 +172,25 @@ def _ask(run: SyncRun, profile_ids: Collection[int]) -> None:
 # --- how it goes -----------------------------------------------------------------------------------------------------
 
 
-def progress(run: SyncRun) -> Progress:
+def read_progress(run: SyncRun) -> SyncRunProgress:
     """The numbers, in two queries; three when somebody is held back."""
-    held = Q(outcome=Outcome.WAITING, held_back=True, generation=None)
+    held = Q(outcome=Outcome.WAITING, awaiting_approval=True, generation=None)
     counted = run.results.aggregate(
         changed=Count("pk", filter=Q(outcome=Outcome.CHANGED)),
         same=Count("pk", filter=Q(outcome=Outcome.SAME)),
-        held_back=Count("pk", filter=held),
+        awaiting_approval=Count("pk", filter=held),
     )
     own = Job.objects.filter(kind=KIND, key=str(run.pk), state__in=[Job.State.QUEUED, Job.State.RUNNING])
-    if counted["held_back"] and own.exists():  # the run's job is still at it: nothing is asked of staff
-        counted["held_back"] = 0
-    return Progress(total=run.total, failed=failed(run).count(), **counted)
+    if counted["awaiting_approval"] and own.exists():  # the run's job is still at it: nothing is asked of staff
+        counted["awaiting_approval"] = 0
+    return SyncRunProgress(total=run.total, failed=failed_results(run).count(), **counted)
 
 
-def failed(run: SyncRun) -> QuerySet[SyncResult]:
+def failed_results(run: SyncRun) -> QuerySet[SyncResult]:
     """Those of the run whose look gave up or needs an operator, and is not being tried again."""
     asked = run.results.filter(outcome=Outcome.WAITING, generation__isnull=False)
-    return asked.filter(profile_id__in=_people(reconcile.stopped())).exclude(
-        profile_id__in=_people(reconcile.under_way())
+    return asked.filter(profile_id__in=_people(reconcile.failed_or_blocked())).exclude(
+        profile_id__in=_people(reconcile.in_progress())
     )
 
 
@@ -195,8 +199,8 @@ def _people(looks: QuerySet[Job]) -> QuerySet[Job, int]:
     return looks.annotate(person=Cast("key", BigIntegerField())).values_list("person", flat=True)
 
 
-def looks_of(results: Collection[SyncResult]) -> dict[int, Job]:
+def jobs_of(results: Collection[SyncResult]) -> dict[int, Job]:
     """The look behind each result that is under way or has stopped, by profile id; the first of these counts. Two queries."""
     keys = [str(one.profile_id) for one in results if one.outcome == Outcome.WAITING]
-    found = {int(job.key): job for job in reconcile.stopped().filter(key__in=keys)}
-    return found | {int(job.key): job for job in reconcile.under_way().filter(key__in=keys)}
+    found = {int(job.key): job for job in reconcile.failed_or_blocked().filter(key__in=keys)}
+    return found | {int(job.key): job for job in reconcile.in_progress().filter(key__in=keys)}

@@ -100,7 +100,7 @@ def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, ex
         died = dies_and_is_taken_over(world, executioner, number)
         state = world.state(dana)
         assert (state.access, state.account, closed(state), world.jobs()) == (
-            "held",
+            "on_hold",
             False,
             True,
             [],

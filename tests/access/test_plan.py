@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from apps.access import plan
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat, Step, diff
-from apps.access.policy import Account, Decision, SeatWish
+from apps.access.policy import Account, Decision, SeatDecision
 from apps.catalog.entitlements import NOTHING, Entitlements, attribute_names
 from apps.core.states import AccessState
 
@@ -24,10 +24,10 @@ def decision(state: AccessState, entitled: Entitlements = NOTHING) -> Decision:
     """A decision as the policy makes it."""
     accounts = {AccessState.ACTIVE: Account.ENABLED, AccessState.GRACE: Account.ENABLED}
     accounts |= {AccessState.RECOVERING: Account.ENABLED, AccessState.NONE: Account.UNTOUCHED}
-    seats = {AccessState.ACTIVE: SeatWish.ASSIGNED, AccessState.GRACE: SeatWish.ASSIGNED}
-    seats |= {AccessState.EXPIRED: SeatWish.RELEASED, AccessState.NONE: SeatWish.UNTOUCHED}
-    wish = seats.get(state, SeatWish.RETAINED)
-    given = entitled if wish == SeatWish.ASSIGNED else NOTHING
+    seats = {AccessState.ACTIVE: SeatDecision.ASSIGNED, AccessState.GRACE: SeatDecision.ASSIGNED}
+    seats |= {AccessState.EXPIRED: SeatDecision.RELEASED, AccessState.NONE: SeatDecision.UNTOUCHED}
+    wish = seats.get(state, SeatDecision.RETAINED)
+    given = entitled if wish == SeatDecision.ASSIGNED else NOTHING
     return Decision(state, accounts.get(state, Account.DISABLED), wish, given)
 
 
@@ -104,7 +104,7 @@ def anything(draw: st.DrawFn) -> Observed:
     )
     if account.enabled:
         account = replace(account, sessions=0)  # they are counted only for disabled accounts
-    states = st.sampled_from(["held", "assigned", "retained"])
+    states = st.sampled_from(["reserved", "assigned", "retained"])
     seats = {app: ObservedSeat(f"{app}-1", draw(states), GROUPS[app]) for app in draw(st.sets(st.sampled_from(APPS)))}
     return Observed(draw(st.none() | st.just(account)), seats, draw(groups), OWNED)
 
@@ -212,14 +212,16 @@ def test_the_first_look_makes_the_account_and_the_seat() -> None:
     wanted = decision(AccessState.ACTIVE, ALL)
     held = Observed(
         None,
-        {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])},
+        {"nextcloud": ObservedSeat("nextcloud-1", "reserved", GROUPS["nextcloud"])},
         frozenset(),
         OWNED,
     )
     assert kinds(diff(wanted, held)) == ["CreateAccount", "AssignSeat", "AssignSeat"]
 
 
-@pytest.mark.parametrize("state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.HELD, AccessState.EXPIRED])
+@pytest.mark.parametrize(
+    "state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.ON_HOLD, AccessState.EXPIRED]
+)
 def test_a_disabled_account_with_sessions_left_is_logged_out(state: AccessState) -> None:
     found = Observed(account(enabled=False, sessions=1), owned_attributes=OWNED)
     assert kinds(diff(decision(state), found)) == ["EndSessions"]
@@ -228,7 +230,7 @@ def test_a_disabled_account_with_sessions_left_is_logged_out(state: AccessState)
 def test_nobody_is_touched_who_never_paid_and_has_no_account() -> None:
     held = Observed(
         None,
-        {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])},
+        {"nextcloud": ObservedSeat("nextcloud-1", "reserved", GROUPS["nextcloud"])},
         frozenset(),
         OWNED,
     )
@@ -244,7 +246,7 @@ def test_an_account_a_grant_has_left_is_closed() -> None:
 
 
 def test_a_seat_somebody_is_paying_for_is_left_alone() -> None:
-    held: Mapping[str, ObservedSeat] = {"nextcloud": ObservedSeat("nextcloud-1", "held", GROUPS["nextcloud"])}
+    held: Mapping[str, ObservedSeat] = {"nextcloud": ObservedSeat("nextcloud-1", "reserved", GROUPS["nextcloud"])}
     assert diff(decision(AccessState.EXPIRED), Observed(None, held, frozenset(), OWNED)) == ()
 
 

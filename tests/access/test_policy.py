@@ -15,7 +15,7 @@ from apps.access.policy import (
     Decision,
     Facts,
     OverrideFact,
-    SeatWish,
+    SeatDecision,
     SubscriptionFact,
     Terms,
     decide,
@@ -56,18 +56,18 @@ def facts(
     )
 
 
-def outcome(found: Decision) -> tuple[AccessState, Account, SeatWish, Entitlements]:
+def outcome(found: Decision) -> tuple[AccessState, Account, SeatDecision, Entitlements]:
     return found.state, found.account, found.seats, found.entitlements
 
 
-ACTIVE = (AccessState.ACTIVE, Account.ENABLED, SeatWish.ASSIGNED, APP)
-GRACE = (AccessState.GRACE, Account.ENABLED, SeatWish.ASSIGNED, APP)
-HELD = (AccessState.HELD, Account.DISABLED, SeatWish.RETAINED, NOTHING)
-RECOVERING = (AccessState.RECOVERING, Account.ENABLED, SeatWish.RETAINED, NOTHING)
-SUSPENDED = (AccessState.SUSPENDED, Account.DISABLED, SeatWish.RETAINED, NOTHING)
-CANCELED = (AccessState.CANCELED, Account.DISABLED, SeatWish.RETAINED, NOTHING)
-EXPIRED = (AccessState.EXPIRED, Account.DISABLED, SeatWish.RELEASED, NOTHING)
-NONE = (AccessState.NONE, Account.UNTOUCHED, SeatWish.UNTOUCHED, NOTHING)
+ACTIVE = (AccessState.ACTIVE, Account.ENABLED, SeatDecision.ASSIGNED, APP)
+GRACE = (AccessState.GRACE, Account.ENABLED, SeatDecision.ASSIGNED, APP)
+HELD = (AccessState.ON_HOLD, Account.DISABLED, SeatDecision.RETAINED, NOTHING)
+RECOVERING = (AccessState.RECOVERING, Account.ENABLED, SeatDecision.RETAINED, NOTHING)
+SUSPENDED = (AccessState.SUSPENDED, Account.DISABLED, SeatDecision.RETAINED, NOTHING)
+CANCELED = (AccessState.CANCELED, Account.DISABLED, SeatDecision.RETAINED, NOTHING)
+EXPIRED = (AccessState.EXPIRED, Account.DISABLED, SeatDecision.RELEASED, NOTHING)
+NONE = (AccessState.NONE, Account.UNTOUCHED, SeatDecision.UNTOUCHED, NOTHING)
 
 PAST_DUE = subscription("past_due", past_due_since=NOW - HOUR)
 GONE = subscription("canceled", ended_at=NOW - DAY)
@@ -171,7 +171,7 @@ def test_it_changes_at_the_very_second(
         found = decide(facts(*rows, now=moment, terms=terms, recovering_until=window))
         assert outcome(found) == expected, moment
         if moment < edge:
-            assert found.look_again_at == edge
+            assert found.reconcile_at == edge
 
 
 def test_entitlements_of_several_sources_add_up() -> None:
@@ -282,7 +282,7 @@ def test_the_order_of_facts_is_irrelevant(known: Facts, seed: int) -> None:
 @settings(max_examples=150)
 def test_time_alone_changes_nothing_before_the_moment_to_look_again(known: Facts, part: float) -> None:
     found = decide(known)
-    end = found.look_again_at or known.now + 1000 * DAY
+    end = found.reconcile_at or known.now + 1000 * DAY
     assert end > known.now
     for moment in (known.now + (end - SECOND - known.now) * part, end - SECOND):
         assert outcome(decide(replace(known, now=moment))) == outcome(found)
@@ -312,7 +312,7 @@ def test_nothing_is_given_without_payment_grace_or_grant(known: Facts) -> None:
     found = decide(known)
     if found.state not in OPEN:
         assert found.entitlements == NOTHING
-        assert found.seats != SeatWish.ASSIGNED
+        assert found.seats != SeatDecision.ASSIGNED
     if found.account == Account.ENABLED:
         assert found.state in {*OPEN, AccessState.RECOVERING}
     assert decide(known) == found  # the same facts, the same answer
@@ -325,7 +325,7 @@ def test_every_wait_ends(known: Facts) -> None:
     """Following the moments to look again comes to an end, in a handful of steps."""
     for _ in range(40):
         found = decide(known)
-        if found.look_again_at is None:
+        if found.reconcile_at is None:
             return
-        known = replace(known, now=found.look_again_at)
+        known = replace(known, now=found.reconcile_at)
     raise AssertionError(found)

@@ -107,7 +107,7 @@ def test_held_shuts_out_a_payer_until_lifted(world: World) -> None:
     world.work()
     state = world.state(dana)
     assert (state.access, state.subscription, state.account, closed(state)) == (
-        "held",
+        "on_hold",
         "active",
         False,
         True,
@@ -115,7 +115,7 @@ def test_held_shuts_out_a_payer_until_lifted(world: World) -> None:
     assert state.seats == (("nextcloud", "retained"),)
     world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"metadata": {"seen": "1"}})
     world.deliver()
-    assert world.state(dana).access == "held"  # only staff or its date end it
+    assert world.state(dana).access == "on_hold"  # only staff or its date end it
     overrides.lift(override=hold, actor="staff:ada", reason="was nothing")
     world.work()
     assert open_for(world.state(dana))
@@ -131,7 +131,7 @@ def test_a_hold_with_a_date_ends_by_itself(world: World) -> None:
     dana = world.subscriber("dana")
     overrides.hold(profile=dana, actor="staff:ada", reason="one day off", until=clock.now() + DAY)
     world.work()
-    assert world.state(dana).access == "held"
+    assert world.state(dana).access == "on_hold"
     world.pass_time(days=1, seconds=5)
     world.work()
     assert open_for(world.state(dana))
@@ -175,7 +175,7 @@ def test_never_paid_has_nothing_and_keeps_the_hold_of_a_checkout(world: World) -
     assert dana is not None
     look(world, dana)
     state = world.state(dana)
-    assert (state.access, state.account, state.seats) == ("none", None, (("nextcloud", "held"),))
+    assert (state.access, state.account, state.seats) == ("none", None, (("nextcloud", "reserved"),))
     assert world.users("dana") == []
 
 
@@ -225,7 +225,7 @@ def test_the_sweep_finds_who_waits_without_a_job(world: World) -> None:
     Job.objects.filter(kind__in=["sync_user_post_checkout", "reconcile"]).delete()
     dana.refresh_from_db()
     assert dana.pending_since is not None
-    sweeps.sweep("periodic")
+    sweeps.sweep_access("periodic")
     world.work()
     assert open_for(world.state(dana))
 
@@ -236,6 +236,6 @@ def test_the_sweep_finds_whose_time_has_come_without_a_job(world: World) -> None
     world.deliver()
     Job.objects.filter(state="queued").delete()
     world.pass_time(days=31)
-    sweeps.sweep("periodic")
+    sweeps.sweep_access("periodic")
     world.work()
     assert world.state(dana).access == "expired"

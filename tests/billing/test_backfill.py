@@ -11,7 +11,7 @@ from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.operations import safeguard, stripe_comparison
-from apps.operations.models import MassLoss
+from apps.operations.models import SafeguardReview
 from tests.world import World
 
 DAY = 86_400
@@ -135,7 +135,7 @@ def test_a_loss_spread_over_the_slices_is_seen_as_one(world: World, monkeypatch:
     monkeypatch.setattr(comparison, "PAGE", 1)
     monkeypatch.setattr(comparison, "PAGES", 1)
     monkeypatch.setattr(safeguard, "FLOOR", 2)
-    assert mass_loss(world) == ["active"] * 4
+    assert losing_world(world) == ["active"] * 4
     (sentence,) = world.jobs("blocked")
     assert "would take access from 4 of 4" in sentence
 
@@ -160,7 +160,7 @@ def test_a_comparison_of_equals_asks_for_nothing(world: World) -> None:
     assert Job.objects.filter(kind="mirror_customer").count() == before
 
 
-def mass_loss(world: World) -> list[str]:
+def losing_world(world: World) -> list[str]:
     """Four pay; Stripe's lists are suddenly empty, and even the single subscriptions say canceled."""
     people = [world.subscriber(name) for name in ("ann", "bob", "cid", "dee")]
     for one in people:
@@ -177,21 +177,21 @@ def mass_loss(world: World) -> list[str]:
 def test_a_comparison_that_would_shut_out_many_stops_and_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F46."""
     monkeypatch.setattr(safeguard, "FLOOR", 3)
-    assert mass_loss(world) == ["active"] * 4
+    assert losing_world(world) == ["active"] * 4
     (sentence,) = world.jobs("blocked")
     assert "would take access from 4 of 4 subscribers" in sentence
 
 
 def test_a_comparison_that_shuts_out_few_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safeguard, "FLOOR", 4)
-    assert set(mass_loss(world)) == {"canceled"}
+    assert set(losing_world(world)) == {"canceled"}
 
 
 @pytest.mark.mutant
 def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safeguard, "FLOOR", 0)
-    monkeypatch.setattr(safeguard, "too_many", lambda *_: False)
-    assert set(mass_loss(world)) == {"canceled"}
+    monkeypatch.setattr(safeguard, "exceeds_limit", lambda *_: False)
+    assert set(losing_world(world)) == {"canceled"}
 
 
 @pytest.mark.parametrize("size", [1, 100])
@@ -201,32 +201,37 @@ def test_a_loss_that_staff_confirm_is_carried_out_at_once_and_for_those_alone(
     monkeypatch.setattr(safeguard, "FLOOR", 1)
     monkeypatch.setattr(comparison, "PAGE", size)
     monkeypatch.setattr(comparison, "PAGES", 1)
-    assert mass_loss(world) == ["active"] * 4
-    asked = MassLoss.objects.get()
-    assert (asked.state, asked.sweep, len(asked.who), asked.subscribers) == ("asking", "compare_subscriptions", 4, 4)
+    assert losing_world(world) == ["active"] * 4
+    asked = SafeguardReview.objects.get()
+    assert (asked.state, asked.sweep, len(asked.profile_ids), asked.with_access) == (
+        "pending",
+        "compare_subscriptions",
+        4,
+        4,
+    )
     eva = world.subscriber("eva")
-    safeguard.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
+    safeguard.approve(asked, expected=4, actor="staff:ada", reason="the shop was closed")
     world.work()
-    assert {world.state(one).access for one in UserProfile.objects.filter(pk__in=asked.who)} == {"canceled"}
+    assert {world.state(one).access for one in UserProfile.objects.filter(pk__in=asked.profile_ids)} == {"canceled"}
     assert world.state(eva).access == "active"
     assert world.jobs() == []
-    assert AuditEntry.objects.get(action="loss_confirmed").actor == "staff:ada"
+    assert AuditEntry.objects.get(action="revocation_approved").actor == "staff:ada"
 
 
 def test_a_confirmation_is_for_those_people_and_for_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safeguard, "FLOOR", 1)
-    mass_loss(world)
+    losing_world(world)
     people = list(UserProfile.objects.order_by("pk"))
-    asked = MassLoss.objects.get()
-    MassLoss.objects.update(who=[one.pk for one in people[:3]])
-    with pytest.raises(BadInput, match="There are 3 of them now"):
-        safeguard.confirm(asked, expected=4, actor="staff:ada", reason="the shop was closed")
-    safeguard.confirm(asked, expected=3, actor="staff:ada", reason="the shop was closed")
+    asked = SafeguardReview.objects.get()
+    SafeguardReview.objects.update(profile_ids=[one.pk for one in people[:3]])
+    with pytest.raises(BadInput, match="There are now 3 of them"):
+        safeguard.approve(asked, expected=4, actor="staff:ada", reason="the shop was closed")
+    safeguard.approve(asked, expected=3, actor="staff:ada", reason="the shop was closed")
     world.work()
     assert {world.state(one).access for one in people} == {"active"}  # a fourth would have lost it too
-    assert list(MassLoss.objects.order_by("pk").values_list("state", flat=True)) == ["confirmed", "asking"]
-    safeguard.confirm(MassLoss.objects.latest("pk"), expected=4, actor="staff:ada", reason="the shop was closed")
-    MassLoss.objects.update(until=clock.now())
+    assert list(SafeguardReview.objects.order_by("pk").values_list("state", flat=True)) == ["confirmed", "pending"]
+    safeguard.approve(SafeguardReview.objects.latest("pk"), expected=4, actor="staff:ada", reason="the shop was closed")
+    SafeguardReview.objects.update(until=clock.now())
     world.work()
     assert {world.state(one).access for one in people} == {"active"}  # a day later it is asked again
 
@@ -238,22 +243,24 @@ def test_retrying_without_a_confirmation_takes_nothing_from_anybody(
     monkeypatch.setattr(comparison, "PAGE", 1)
     monkeypatch.setattr(comparison, "PAGES", 1)
     monkeypatch.setattr(safeguard, "FLOOR", 2)
-    mass_loss(world)
+    losing_world(world)
     jobs.retry(Job.objects.get(state="blocked"), actor="staff:ada")
     world.work()
     run(world, "compare_subscriptions")
     assert {world.state(one).access for one in UserProfile.objects.all()} == {"active"}
-    assert MassLoss.objects.get().state == "asking"
+    assert SafeguardReview.objects.get().state == "pending"
 
 
 def test_a_confirmation_of_long_ago_means_nobody(world: World) -> None:
     """A walk's end that is done again takes up the question that stands, not one that was settled."""
     dana = world.subscriber("dana")
     now = clock.now()
-    old: dict[str, Any] = {"asked_at": now, "seen_at": now, "decided_by": "staff:ada", "reason": "long ago"}
-    MassLoss.objects.create(sweep=stripe_comparison.KIND, state="confirmed", who=[dana.pk], until=now, **old)
-    safeguard.gather(stripe_comparison.KIND, [])
-    assert safeguard.judge(stripe_comparison.KIND, job_key="periodic") == []
+    old: dict[str, Any] = {"opened_at": now, "seen_at": now, "decided_by": "staff:ada", "reason": "long ago"}
+    SafeguardReview.objects.create(
+        sweep=stripe_comparison.KIND, state="confirmed", profile_ids=[dana.pk], until=now, **old
+    )
+    safeguard.collect(stripe_comparison.KIND, [])
+    assert safeguard.check(stripe_comparison.KIND, job_key="periodic") == []
 
 
 def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,13 +268,13 @@ def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeyp
     people = [world.subscriber(name) for name in ("ann", "bob")]
     world.fault("stripe", "empty_list", path="/v1/subscriptions")
     run(world, "compare_subscriptions")
-    assert MassLoss.objects.get().state == "asking"
+    assert SafeguardReview.objects.get().state == "pending"
     world.fault("stripe", "ok")
     run(world, "compare_subscriptions")
-    assert MassLoss.objects.get().state == "gone"
+    assert SafeguardReview.objects.get().state == "obsolete"
     assert {world.state(one).access for one in people} == {"active"}
-    with pytest.raises(BadInput, match="not asked any more"):
-        safeguard.confirm(MassLoss.objects.get(), expected=2, actor="staff:ada", reason="the shop was closed")
+    with pytest.raises(BadInput, match="no longer open"):
+        safeguard.approve(SafeguardReview.objects.get(), expected=2, actor="staff:ada", reason="the shop was closed")
 
 
 def test_an_empty_list_of_subscriptions_shuts_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

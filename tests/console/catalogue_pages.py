@@ -36,7 +36,7 @@ def shown(client: Client, row: Any) -> dict[str, Any]:
 
 
 def save(client: Client, row: Any, **changes: Any) -> Any:
-    """Change and save: the answer is a redirect when it was saved, else a page."""
+    """CatalogChange and save: the answer is a redirect when it was saved, else a page."""
     data = shown(client, row) | changes
     return client.post(page_of(row), {name: value for name, value in data.items() if value is not None})
 

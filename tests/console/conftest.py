@@ -20,7 +20,7 @@ from apps.core import audit, clock
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
-from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
+from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -200,8 +200,8 @@ def _person(made: World, index: int) -> None:
     )  # fmt: skip
     run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
     SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)
-    MassLoss.objects.create(
-        sweep="look_at_everybody", state="gone", who=[profile.pk], subscribers=1, asked_at=now, seen_at=now
+    SafeguardReview.objects.create(
+        sweep="reconcile_all", state="obsolete", profile_ids=[profile.pk], with_access=1, opened_at=now, seen_at=now
     )
     Drift.objects.create(
         profile=profile,

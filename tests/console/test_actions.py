@@ -21,7 +21,7 @@ from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.operations import sync_runs
-from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
+from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.test_pages import fingerprint
 
@@ -135,8 +135,15 @@ def failed_run(world: World) -> Any:
 def asked(world: World) -> Any:
     """The nightly look would shut two out."""
     now, who = clock.now(), [one.pk for one in world.profiles[:2]]
-    known = {"job_key": "periodic", "state": "asking", "who": who, "subscribers": 3, "asked_at": now, "seen_at": now}
-    return MassLoss.objects.get_or_create(sweep="look_at_everybody", scope="night", defaults=known)[0]
+    known = {
+        "job_key": "periodic",
+        "state": "pending",
+        "profile_ids": who,
+        "with_access": 3,
+        "opened_at": now,
+        "seen_at": now,
+    }
+    return SafeguardReview.objects.get_or_create(sweep="reconcile_all", scope="night", defaults=known)[0]
 
 
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
@@ -150,7 +157,7 @@ CASES = [
     Case(SUBSCRIBER, "send_code", "support", canceled),
     Case(SUBSCRIBER, "open_window", "support", canceled),
     Case(SUBSCRIBER, "close_window", "support", let_in),
-    Case(SUBSCRIBER, "keep_place", "support", canceled, lambda _world: {"until": "2999-01-01"}),
+    Case(SUBSCRIBER, "keep_seat", "support", canceled, lambda _world: {"until": "2999-01-01"}),
     Case("access_accessoverride", "lift", "operator", lambda world: world.overrides[0]),
     Case("operations_drift", "mend", "support", drifting),
     Case("operations_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
@@ -159,7 +166,7 @@ CASES = [
     Case("operations_drift", "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
     Case(SUBSCRIBER, "sync_selected", "support", lambda _world: None, subject="syncrun", query=selection),
     Case("operations_syncrun", "run_again", "support", failed_run, subject="syncrun"),
-    Case("operations_massloss", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "massloss"),
+    Case("operations_safeguardreview", "confirm", "admin", asked, lambda _world: {"confirmation": "2"}, "safeguardreview"),
     Case("onboarding_waitlistentry", "invite", "operator", waiting, subject="waitlist"),
     Case("instances_seat", "move", "operator", lambda world: world.seats[0], move_data),
     Case("instances_seat", "release", "operator", unpaid_seat, hold_data),
@@ -297,7 +304,7 @@ def _compared(_world: World) -> None:
 def _run_of(count: int) -> Callable[[World], None]:
     def check(_world: World) -> None:
         run = SyncRun.objects.latest("pk")
-        sync_runs.carry_out(str(run.pk))
+        sync_runs.run_sync(str(run.pk))
         looks = Job.objects.filter(kind="reconcile", state="queued").values_list("key", flat=True)
         assert {int(key) for key in looks} == set(run.results.values_list("profile_id", flat=True))
         assert run.results.count() == len(looks) == count
@@ -306,9 +313,9 @@ def _run_of(count: int) -> Callable[[World], None]:
 
 
 def _confirmed(_world: World) -> None:
-    row = MassLoss.objects.get(scope="night")
+    row = SafeguardReview.objects.get(scope="night")
     assert (row.state, row.decided_by, row.reason) == ("confirmed", "staff:admin-ada", REASON)
-    assert Job.objects.filter(kind="look_at_everybody", key="periodic", state="queued").count() == 1
+    assert Job.objects.filter(kind="reconcile_all", key="periodic", state="queued").count() == 1
 
 
 def _code_sent(world: World) -> None:
@@ -325,14 +332,14 @@ def _window(is_open: bool) -> Callable[[World], None]:
 
 
 def _kept(world: World) -> None:
-    row = AccessOverride.objects.get(profile=world.profiles[0], kind="keep_place")
+    row = AccessOverride.objects.get(profile=world.profiles[0], kind="keep_seat")
     assert (row.reason, row.created_by) == (REASON, "staff:support-ada")
     _looked_at(world)
 
 
 def _invited(_world: World) -> None:
     held = Seat.objects.get(profile__email="wait-0@example.com")
-    assert (held.state, held.product.slug) == ("held", "cloud")
+    assert (held.state, held.product.slug) == ("reserved", "cloud")
     assert Notification.objects.get(template="waitlist_invited").to == "wait-0@example.com"
 
 
@@ -377,7 +384,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "send_code": _code_sent,
     "open_window": _window(True),
     "close_window": _window(False),
-    "keep_place": _kept,
+    "keep_seat": _kept,
     "lift": _lifted,
     "mend": _looked_at,
     "ignore": _ignored,
@@ -409,7 +416,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
         ("grant", {"products": []}, "This field is required."),
         ("grant", {"products": ["999999"]}, "Select a valid choice"),
         ("grant", {"until": ""}, "This field is required."),
-        ("confirm", {"confirmation": "1"}, "There are 2 of them now"),
+        ("confirm", {"confirmation": "1"}, "There are now 2 of them"),
         ("confirm", {"confirmation": "two"}, "Enter a whole number."),
         ("move", {"instance": "999999"}, "Select a valid choice"),
         ("change_caps", {"soft_cap": "2"}, "below the allocation cap"),

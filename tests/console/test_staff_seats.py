@@ -158,7 +158,7 @@ def test_a_held_seat_is_released_and_the_payment_still_gets_one(town: World, sta
     assert signup.profile is not None
     dana = signup.profile
     seat = seat_of(dana)
-    assert seat.state == "held"
+    assert seat.state == "reserved"
     assert done(send(staff("operator"), seat, "release", confirmation="dana"))
     town.shop.pay({"url": "", "client_secret": opened.client_secret})
     town.deliver()

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.access.models import Look
+from apps.access.models import LastSync
 from apps.accounts.models import UserProfile
 from apps.console import dashboard
 from apps.console.admin import runs as dialogs
@@ -31,7 +31,9 @@ SELECTED = "admin:accounts_userprofile_sync_selected"
 
 def run_of(people: list[UserProfile], **fields: Any) -> SyncRun:
     """A run over them that has been asked for."""
-    run = sync_runs.start([one.pk for one in people], scope=SyncRun.Scope.SELECTED, actor="staff:bob", reason=REASON)
+    run = sync_runs.start_sync_run(
+        [one.pk for one in people], scope=SyncRun.Scope.SELECTED, actor="staff:bob", reason=REASON
+    )
     run.results.update(**{"generation": 0} | fields)
     Job.objects.filter(kind="sync_run").update(state="done")
     return run
@@ -108,7 +110,7 @@ def two_who_differ(town: Town) -> tuple[UserProfile, UserProfile]:
         del stored["attributes"]["has_nextcloud"]
         town.admin("PUT", f"/users/{one.keycloak_id}", json=stored)
     Job.objects.filter(kind="compare_keycloak").delete()
-    drift.compare("asked")
+    drift.compare_slice("asked")
     return dana, erik
 
 
@@ -122,7 +124,7 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
     run = SyncRun.objects.get()
     assert answer["HX-Redirect"] == reverse("admin:operations_syncrun_change", args=[run.pk])
     town.work()
-    assert sync_runs.progress(run).changed == 2
+    assert sync_runs.read_progress(run).changed == 2
     assert town.account(dana)["attributes"]["has_nextcloud"] == ["true"]
     assert page(staff("viewer"), run).count("Set has_nextcloud to true.") == 2
     assert (
@@ -271,7 +273,7 @@ def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff
 def test_a_look_that_gave_up_says_why_and_where_to_try_again(world: World, staff: Staff) -> None:
     profile = world.profiles[0]
     job = stopped(profile)
-    Look.objects.create(profile=profile, generation=0, steps=["Join it."])
+    LastSync.objects.create(profile=profile, generation=0, steps=["Join it."])
     text = look_of(staff("viewer"), profile).content.decode()
     for part in (
         "Keycloak could not show it.",

@@ -121,7 +121,7 @@ def test_a_task_is_seen_failing_retrying_dying_and_is_run_again(town: World, sta
 
     job.refresh_from_db()
     assert (job.state, job.attempts) == ("dead", 4)
-    assert "Gave up" in page_of(client, job)
+    assert "Failed" in page_of(client, job)
     assert listed(client, job, "dead")
     dashboard.forget()
     front = client.get(reverse("admin:index")).content.decode()

@@ -156,14 +156,14 @@ def test_f43_what_was_changed_by_hand_is_put_right(world: World, server: Server)
     dana = world.subscriber(name(server))
     before = world.state(dana)
     stored = server.user(dana.keycloak_id)
-    wrong = stored["attributes"] | {"storage_gb": ["9000"], "has_vaultwarden": ["true"], "theirs": ["kept"]}
+    wrong = stored["attributes"] | {"storage_gb": ["9000"], "has_vaultwarden": ["true"], "keycloak_value": ["kept"]}
     body = stored | {"attributes": wrong, "enabled": False}
     assert server.call("PUT", f"/users/{dana.keycloak_id}", json=body).status_code == 204
     group = server.group_id("/frontdesk/nextcloud-1")
     server.call("DELETE", f"/users/{dana.keycloak_id}/groups/{group}")
     look(world, dana)
     assert world.state(dana) == before
-    assert server.user(dana.keycloak_id)["attributes"]["theirs"] == ["kept"]
+    assert server.user(dana.keycloak_id)["attributes"]["keycloak_value"] == ["kept"]
 
 
 def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, server: Server) -> None:
@@ -183,8 +183,8 @@ def test_f43_another_address_by_hand_is_found_and_taken_over_only_when_verified(
     ours, theirs = dana.email, f"{name(server)}@example.com"
     body = server.user(dana.keycloak_id) | {"email": theirs, "emailVerified": verified}
     assert server.call("PUT", f"/users/{dana.keycloak_id}", json=body).status_code == 204
-    (found,) = drift.look(dana)
-    assert found.kind == Drift.Kind.REMAILED
+    (found,) = drift.compare_subscriber(dana)
+    assert found.kind == Drift.Kind.EMAIL
     assert found.theirs == (theirs if verified else "")
     assert server.user(dana.keycloak_id)["email"] == theirs  # looking changes nothing
     dana.refresh_from_db()

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride, Look
+from apps.access.models import AccessOverride, LastSync
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -18,7 +18,7 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
-from apps.operations.models import Drift, MassLoss, SyncResult, SyncRun
+from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)
@@ -196,8 +196,8 @@ def waitlist(**changes):
     return WaitlistEntry(**{"email": f"{new('mail')}@example.com", "created_at": NOW} | changes)
 
 
-def look(**changes):
-    return Look(**{"profile": changes.pop("profile", None) or stored(profile()), "generation": 1} | changes)
+def last_sync(**changes):
+    return LastSync(**{"profile": changes.pop("profile", None) or stored(profile()), "generation": 1} | changes)
 
 
 def sync_run(**changes):
@@ -211,8 +211,8 @@ def sync_result(**changes):
     return SyncResult(**{"run": run, "profile": changes.pop("profile", None) or stored(profile())} | changes)
 
 
-def mass_loss(**changes):
-    return MassLoss(**{"sweep": new("sweep"), "asked_at": NOW, "seen_at": NOW} | changes)
+def safeguard_review(**changes):
+    return SafeguardReview(**{"sweep": new("sweep"), "opened_at": NOW, "seen_at": NOW} | changes)
 
 
 def drift(**changes):
@@ -238,7 +238,7 @@ def stored(row):
 
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override,
-    job, rate, notification, code, waitlist, token, drift, look, sync_run, sync_result, mass_loss,
+    job, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -290,7 +290,7 @@ BROKEN = {
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
     "seat_one_live_per_profile_and_product": two_seats,
-    "seat_held_has_an_end": lambda: [seat(state="held")],
+    "seat_reserved_has_an_end": lambda: [seat(state="reserved")],
     "seat_released_has_time": lambda: [seat(state="released")],
     "seat_wait_one_per_profile_and_product": two_waits,
     "notification_one_per_key": lambda: twins(notification, key="same"),
@@ -302,7 +302,7 @@ BROKEN = {
         waitlist(email="A@b.com"),
     ],
     "waitlist_invited_is_confirmed_and_ends": lambda: [waitlist(state="invited", confirmed_at=NOW)],
-    "drift_one_standing_per_kind": lambda: twins(drift, profile=stored(profile())),
+    "drift_one_open_per_kind": lambda: twins(drift, profile=stored(profile())),
     "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],
     "override_has_a_reason": lambda: [override(reason="")],
     "override_ends": lambda: [override(ends_at=None)],
@@ -311,8 +311,8 @@ BROKEN = {
     "sync_run_of_somebody": lambda: [sync_run(total=0)],
     "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),
     "sync_result_ended_was_asked": lambda: [sync_result(outcome="same", ended_at=NOW)],
-    "mass_loss_one_open_per_sweep": lambda: twins(mass_loss, sweep="compare_subscriptions"),
-    "mass_loss_confirmed_by_somebody": lambda: [mass_loss(state="confirmed")],
+    "safeguard_one_open_per_sweep": lambda: twins(safeguard_review, sweep="compare_subscriptions"),
+    "safeguard_confirmed_by_somebody": lambda: [safeguard_review(state="confirmed")],
 }
 
 

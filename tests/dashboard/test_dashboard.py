@@ -125,7 +125,7 @@ def test_an_app_without_its_seat_says_that_it_is_being_prepared(nora: UserProfil
 
 
 def test_a_seat_that_is_only_held_opens_nothing(nora: UserProfile) -> None:
-    Seat.objects.update(state="held", held_until=clock.now())
+    Seat.objects.update(state="reserved", reserved_until=clock.now())
     assert status_of(nora)["Cloud"] == "preparing"
 
 

@@ -33,13 +33,13 @@ def fill(product, count):
 def test_a_held_seat_becomes_the_assigned_one():
     product, ada = house.app(), house.person()
     instance = house.instance(product)
-    held = allocation.hold(profile=ada, product=product, until=in_an_hour())
+    held = allocation.reserve(profile=ada, product=product, until=in_an_hour())
     assigned = allocation.assign(profile=ada, product=product)
     assert assigned.pk == held.pk
-    assert (assigned.state, assigned.held_until) == ("assigned", None)
+    assert (assigned.state, assigned.reserved_until) == ("assigned", None)
     instance.refresh_from_db()
     assert instance.allocated_seats == 1
-    assert timeline(ada) == ["seat.held", "seat.assigned"]
+    assert timeline(ada) == ["seat.reserved", "seat.assigned"]
 
 
 def test_asking_again_changes_nothing_and_writes_no_line():
@@ -47,7 +47,7 @@ def test_asking_again_changes_nothing_and_writes_no_line():
     house.instance(product)
     first = allocation.assign(profile=ada, product=product)
     assert allocation.assign(profile=ada, product=product) == first
-    assert allocation.hold(profile=ada, product=product, until=in_an_hour()).state == "assigned"
+    assert allocation.reserve(profile=ada, product=product, until=in_an_hour()).state == "assigned"
     assert timeline(ada) == ["seat.assigned"]
     assert house.drift() == []
 
@@ -55,11 +55,11 @@ def test_asking_again_changes_nothing_and_writes_no_line():
 def test_a_second_checkout_holds_the_same_seat_longer():
     product, ada = house.app(), house.person()
     house.instance(product)
-    first = allocation.hold(profile=ada, product=product, until=in_an_hour())
+    first = allocation.reserve(profile=ada, product=product, until=in_an_hour())
     later = in_an_hour() + dt.timedelta(hours=1)
-    assert allocation.hold(profile=ada, product=product, until=later) == first
+    assert allocation.reserve(profile=ada, product=product, until=later) == first
     first.refresh_from_db()
-    assert first.held_until == later
+    assert first.reserved_until == later
 
 
 def test_a_retained_seat_stays_counted_and_comes_back_on_the_same_instance():
@@ -112,7 +112,7 @@ def test_only_returning_subscribers_use_the_reserve_and_nobody_passes_the_hard_c
     instance = house.instance(product, 1, 2, 3)
     fill(product, 2)
     ada, bob, eve = house.people(3)
-    assert allocation.hold(profile=eve, product=product, until=in_an_hour()) is None
+    assert allocation.reserve(profile=eve, product=product, until=in_an_hour()) is None
     assert allocation.assign(profile=eve, product=product) is None
     assert allocation.assign(profile=ada, product=product, returning=True)
     assert allocation.assign(profile=bob, product=product, returning=True) is None
@@ -210,14 +210,14 @@ def test_impossible_moves_are_refused_with_a_sentence():
 def test_expired_holds_are_given_back_and_others_kept():
     product, ada, bob, eve = house.app(), *house.people(3)
     house.instance(product)
-    allocation.hold(profile=ada, product=product, until=clock.now() - dt.timedelta(seconds=1))
-    allocation.hold(profile=bob, product=product, until=in_an_hour())
-    allocation.hold(profile=eve, product=product, until=clock.now() - dt.timedelta(seconds=1))
+    allocation.reserve(profile=ada, product=product, until=clock.now() - dt.timedelta(seconds=1))
+    allocation.reserve(profile=bob, product=product, until=in_an_hour())
+    allocation.reserve(profile=eve, product=product, until=clock.now() - dt.timedelta(seconds=1))
     allocation.assign(profile=eve, product=product)
-    assert allocation.release_expired_holds() == 1
-    assert allocation.release_expired_holds() == 0
+    assert allocation.release_expired_reservations() == 1
+    assert allocation.release_expired_reservations() == 0
     states = dict(Seat.objects.values_list("profile_id", "state"))
-    assert states == {ada.pk: "released", bob.pk: "held", eve.pk: "assigned"}
+    assert states == {ada.pk: "released", bob.pk: "reserved", eve.pk: "assigned"}
     assert house.drift() == []
 
 
@@ -258,7 +258,7 @@ def test_nobody_overtakes_the_one_who_has_waited_longer():
     first, second = queue_up(product, 2)
     allocation.release(profile=ada, product=product)
     stranger = house.person()
-    assert allocation.hold(profile=stranger, product=product, until=in_an_hour()) is None
+    assert allocation.reserve(profile=stranger, product=product, until=in_an_hour()) is None
     assert not capacity.has_room(product)
     assert allocation.assign(profile=second, product=product) is None
     assert allocation.assign(profile=first, product=product)
@@ -275,7 +275,9 @@ def test_raised_caps_call_as_many_as_there_is_room_for(called, django_capture_on
     assert called == [profile.pk for profile in waiting[:3]]
 
 
-@pytest.mark.parametrize("state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.HELD, AccessState.EXPIRED])
+@pytest.mark.parametrize(
+    "state", [AccessState.SUSPENDED, AccessState.CANCELED, AccessState.ON_HOLD, AccessState.EXPIRED]
+)
 def test_a_person_without_access_holds_up_nobody(state, called, django_capture_on_commit_callbacks):
     product, ada = house.app(), house.person()
     house.instance(product, 0, 1, 2)
@@ -303,7 +305,7 @@ def test_the_minute_job_offers_room_that_nobody_was_told_of(called):
     fill(product, 1)
     (ada,) = queue_up(product, 1)
     Instance.objects.filter(pk=instance.pk).update(allocation_cap=3, hard_cap=4)
-    allocation.tend()
+    allocation.release_expired()
     assert called == [ada.pk]
 
 
@@ -316,7 +318,7 @@ def test_has_room_agrees_with_what_a_hold_would_say():
     house.instance(product, 1, 2, 3)
     for _ in range(4):
         expected = capacity.has_room(product)
-        held = allocation.hold(profile=house.person(), product=product, until=in_an_hour())
+        held = allocation.reserve(profile=house.person(), product=product, until=in_an_hour())
         assert (held is not None) == expected
 
 
@@ -339,10 +341,10 @@ def test_the_board_counts_seats_by_state_in_one_query(django_assert_num_queries)
     allocation.assign(profile=ada, product=product)
     allocation.assign(profile=bob, product=product)
     allocation.retain(profile=bob, product=product)
-    allocation.hold(profile=eve, product=product, until=in_an_hour())
+    allocation.reserve(profile=eve, product=product, until=in_an_hour())
     with django_assert_num_queries(1):
         (row,) = capacity.board()
-    assert (row.allocated, row.assigned, row.retained, row.held, row.over) == (3, 1, 1, 1, 0)
+    assert (row.allocated, row.assigned, row.retained, row.reserved, row.over) == (3, 1, 1, 1, 0)
 
 
 def test_a_new_instance_has_a_django_group_named_like_its_keycloak_group(settings):

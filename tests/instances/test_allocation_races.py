@@ -100,7 +100,7 @@ def act(dice, product, profile, instance):
     if roll < 0.45:
         allocation.assign(profile=profile, product=product, returning=roll < 0.1)
     elif roll < 0.55:
-        allocation.hold(profile=profile, product=product, until=clock.now() + dt.timedelta(hours=1))
+        allocation.reserve(profile=profile, product=product, until=clock.now() + dt.timedelta(hours=1))
     elif roll < 0.80:
         allocation.release(profile=profile, product=product)
     elif roll < 0.85:
@@ -226,7 +226,7 @@ def free_one_seat(rounds):
         release = partial(allocation.release, profile=ada, product=product)
         asks = [partial(allocation.assign, profile=profile, product=product) for profile in reversed(waiting)]
         house.at_once([release, *asks], clients=21)
-        allocation.tend()
+        allocation.release_expired()
         live = Seat.objects.filter(product=product).exclude(state="released")
         right += list(live.values_list("profile_id", flat=True)) == [waiting[0].pk]
     return right

@@ -94,17 +94,17 @@ def test_an_instance_that_is_closed_to_new_people_takes_a_move_and_one_not_in_us
     assert allocation.move(seat=seat, instance=closed, **STAFF).instance == closed
 
 
-@pytest.mark.parametrize("state", ["held", "retained"])
+@pytest.mark.parametrize("state", ["reserved", "retained"])
 def test_a_held_or_retained_seat_keeps_its_state_and_its_end_where_it_goes(state):
     product, ada = house.app(), house.person()
     house.instance(product)
     until = clock.now() + dt.timedelta(hours=1)
-    seat = allocation.hold(profile=ada, product=product, until=until)
+    seat = allocation.reserve(profile=ada, product=product, until=until)
     if state == "retained":
         allocation.retain(profile=ada, product=product)
     moved = allocation.move(seat=seat, instance=house.instance(product), **STAFF)
     moved.refresh_from_db()
-    assert (moved.state, moved.held_until) == (state, until if state == "held" else None)
+    assert (moved.state, moved.reserved_until) == (state, until if state == "reserved" else None)
 
 
 def test_who_waits_is_told_of_the_place_a_move_leaves(monkeypatch):

@@ -153,8 +153,8 @@ def ask(stack: Stack, walks: list[Walk]) -> None:
         password=values["POSTGRES_PASSWORD"], dbname=values["POSTGRES_DB"],
     ) as connection:  # fmt: skip
         connection.execute(
-            "INSERT INTO operations_massloss (sweep, scope, state, who, subscribers, job_key, asked_at, seen_at, decided_by, reason)"
-            " SELECT 'look_at_everybody', '', 'asking', array_agg(p.id), 30, 'periodic', now(), now(), '', ''"
+            "INSERT INTO operations_safeguardreview (sweep, scope, state, profile_ids, with_access, job_key, opened_at, seen_at, decided_by, reason)"
+            " SELECT 'reconcile_all', '', 'pending', array_agg(p.id), 30, 'periodic', now(), now(), '', ''"
             " FROM accounts_userprofile p JOIN auth_user u ON u.id = p.user_id WHERE u.username = ANY(%s)",
             [[walk.username for walk in walks]],
         )
@@ -166,7 +166,7 @@ def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
     page = visit(width=1440, dark=True)
     log_in(page, stack)
     ask(stack, customers)
-    alert = page.get_by_text("The nightly look would take access from 2 of 30 subscribers")
+    alert = page.get_by_text("The nightly sweep would take access from 2 of 30 subscribers")
     for _ in range(30):  # the first page keeps its numbers for some seconds
         page.goto(f"{stack.site}/admin/")
         if alert.is_visible():
@@ -192,7 +192,7 @@ def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
     fill(page, dialog.get_by_label("Reason"), REASON)
     fill(page, dialog.get_by_label("Type how many lose access"), "3")
     page.keyboard.press("Enter")
-    expect(dialog.get_by_text("There are 2 of them now")).to_be_visible()
+    expect(dialog.get_by_text("There are now 2 of them")).to_be_visible()
     expect(dialog.get_by_label("Type how many lose access")).to_be_focused()
     album.take(page, "refused")
     page.keyboard.press("Control+A")

@@ -220,7 +220,7 @@ def test_new_keys_at_keycloak_are_fetched_when_an_unknown_id_comes(
     assert Person(keycloak).log_in("nora")["Location"] == "/dashboard/"
 
 
-@pytest.mark.parametrize("state", ["held", "suspended", "canceled", "expired"])
+@pytest.mark.parametrize("state", ["on_hold", "suspended", "canceled", "expired"])
 def test_an_account_that_may_not_be_used_gets_its_sentence_instead_of_a_session(
     state: str, person: Person, nora: UserProfile
 ) -> None:

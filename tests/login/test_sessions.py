@@ -98,7 +98,7 @@ def test_an_ended_session_leads_to_login(nora: UserProfile) -> None:
         ("suspended", False),
         ("canceled", False),
         ("expired", False),
-        ("held", False),
+        ("on_hold", False),
     ],
 )
 def test_a_running_session_ends_when_the_account_may_not_be_used(
@@ -119,7 +119,7 @@ def test_a_running_session_ends_when_the_account_may_not_be_used(
         ("suspended", b"Restore my account"),
         ("canceled", b"Come back"),
         ("expired", b"Sign up again"),
-        ("held", b"get in touch"),
+        ("on_hold", b"get in touch"),
     ],
 )
 def test_each_closed_account_is_told_what_to_do(state: str, offered: bytes, nora: UserProfile, client: Client) -> None:

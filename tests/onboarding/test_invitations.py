@@ -33,5 +33,5 @@ def test_the_last_seat_is_given_away_once() -> None:
     refused = [one for one in answers if isinstance(one, BadInput)]
     assert len(refused) == len(answers) - 1
     assert WaitlistEntry.objects.filter(state="invited").count() == 1
-    assert Seat.objects.filter(state="held").count() == 1
+    assert Seat.objects.filter(state="reserved").count() == 1
     assert Notification.objects.filter(template="waitlist_invited").count() == 1

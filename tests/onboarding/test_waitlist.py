@@ -188,7 +188,7 @@ def test_the_invited_get_the_seat_that_is_held_for_them(world: World) -> None:
     world.only_room_for(1)
     entry = confirmed()
     url = invited(world, entry)
-    assert (entry.state, Seat.objects.get().state) == ("invited", "held")
+    assert (entry.state, Seat.objects.get().state) == ("invited", "reserved")
     assert "is full at the moment" in text(Visitor().get("/onboarding/waitlist/?product=personal"))
     other = Visitor()
     other.welcome("Erik")
@@ -226,7 +226,7 @@ def test_an_invitation_that_is_not_used_gives_the_seat_back(world: World, settin
     assert "This invitation is over" in text(answer)
     assert Visitor().post(url).status_code == 410
     invitations.invite(entry.pk, **BY)  # staff may ask once more
-    assert Seat.objects.filter(state="held").count() == 1
+    assert Seat.objects.filter(state="reserved").count() == 1
 
 
 def test_a_payment_that_was_not_made_does_not_cost_the_invitation(world: World) -> None:
@@ -241,7 +241,7 @@ def test_a_payment_that_was_not_made_does_not_cost_the_invitation(world: World) 
     world.pass_time(seconds=3 * 3600)
     world.sweep()
     assert dana.signup.state == "expired"
-    assert Seat.objects.get().state == "held"
+    assert Seat.objects.get().state == "reserved"
     again = Visitor()
     again.post(path_of(mailed("waitlist_invited", entry.email)["invite_url"]))
     again.welcome()
@@ -262,7 +262,7 @@ def test_a_subscriber_who_waited_for_another_product_is_led_to_the_dashboard(wor
     dana = world.subscriber("dana")
     entry = confirmed("dana", "vaultwarden")
     url = invited(world, entry)
-    assert Seat.objects.filter(profile=dana, state="held").count() == 1
+    assert Seat.objects.filter(profile=dana, state="reserved").count() == 1
     page = Visitor().get(url)
     assert "You have an account already" in text(page)
     world.deliver()

@@ -25,7 +25,7 @@ def compare(world: World) -> None:
 
 def standing() -> dict[str, str]:
     """Kind to username of what is listed now."""
-    rows = Drift.objects.filter(gone_at__isnull=True).order_by("pk")
+    rows = Drift.objects.filter(resolved_at__isnull=True).order_by("pk")
     return {row.kind: row.profile.user.username for row in rows.select_related("profile__user")}
 
 
@@ -74,11 +74,11 @@ def test_other_access_is_listed_and_mended(world: World, what: str) -> None:
     assert world.state(dana) != before  # a comparison changes nothing
     assert AuditEntry.objects.filter(subject_id=dana.pk, action="drift_found").count() == 1
 
-    drift.mend(row, **BY)
+    drift.fix_drift(row, **BY)
     world.work()
     assert world.state(dana) == before
     assert standing() == {}
-    assert AuditEntry.objects.get(subject_id=dana.pk, action="drift_mended").actor == "staff:sam"
+    assert AuditEntry.objects.get(subject_id=dana.pk, action="drift_fixed").actor == "staff:sam"
 
 
 def test_first_seen_stays_and_what_is_gone_goes(world: World) -> None:
@@ -86,7 +86,7 @@ def test_first_seen_stays_and_what_is_gone_goes(world: World) -> None:
     change(world, dana, enabled=False)
     compare(world)
     first = Drift.objects.get()
-    assert (first.kind, first.gone_at) == ("disabled", None)
+    assert (first.kind, first.resolved_at) == ("disabled", None)
     world.pass_time(days=1 / 24)
     compare(world)
     again = Drift.objects.get()
@@ -116,7 +116,7 @@ def test_what_is_ignored_is_left_so_until_its_date(world: World) -> None:
     dana = world.subscriber("dana")
     change(world, dana, enabled=False)
     compare(world)
-    drift.ignore(Drift.objects.get(), until=clock.now() + dt.timedelta(days=3), **BY)
+    drift.ignore_drift(Drift.objects.get(), until=clock.now() + dt.timedelta(days=3), **BY)
     night(world)
     assert world.state(dana).account is False
     world.pass_time(days=3.1)
@@ -126,7 +126,7 @@ def test_what_is_ignored_is_left_so_until_its_date(world: World) -> None:
 
 
 def night(world: World) -> None:
-    jobs.defer("look_at_everybody", "periodic")
+    jobs.defer("reconcile_all", "periodic")
     world.work()
 
 
@@ -137,7 +137,7 @@ def test_an_account_deleted_by_hand_is_made_anew_only_when_asked(world: World) -
     compare(world)
     assert standing() == {"deleted": "dana"}
     assert world.users("dana") == []
-    drift.mend(Drift.objects.get(), **BY)
+    drift.fix_drift(Drift.objects.get(), **BY)
     world.work()
     dana.refresh_from_db()
     assert dana.keycloak_id not in {None, gone}
@@ -152,12 +152,12 @@ def test_a_name_changed_by_hand_is_taken_over(world: World) -> None:
     rename(dana, "dana.old")
     rename(erik, "Dana")
     compare(world)
-    assert sorted(Drift.objects.values_list("kind", "theirs")) == [("renamed", "dana"), ("renamed", "erik")]
+    assert sorted(Drift.objects.values_list("kind", "keycloak_value")) == [("username", "dana"), ("username", "erik")]
     row = Drift.objects.get(profile=dana)
     with pytest.raises(BadInput, match="Somebody else"):
-        drift.mend(row, **BY)
-    drift.mend(Drift.objects.get(profile=erik), **BY)
-    drift.mend(row, **BY)
+        drift.fix_drift(row, **BY)
+    drift.fix_drift(Drift.objects.get(profile=erik), **BY)
+    drift.fix_drift(row, **BY)
     compare(world)
     dana.user.refresh_from_db()
     assert dana.user.username == "dana"
@@ -169,15 +169,15 @@ def test_a_verified_address_is_taken_over_or_ours_is_written_back(world: World) 
     ours = dana.email
     change(world, dana, email="dana@elsewhere.example", emailVerified=True)
     compare(world)
-    assert standing() == {"remailed": "dana"}
-    drift.mend(Drift.objects.get(), write_back=True, **BY)
+    assert standing() == {"email": "dana"}
+    drift.fix_drift(Drift.objects.get(), write_back=True, **BY)
     world.work()
     assert world.account(dana)["email"] == ours
     assert standing() == {}
 
     change(world, dana, email="dana@elsewhere.example", emailVerified=True)
     compare(world)
-    drift.mend(Drift.objects.get(gone_at=None), **BY)
+    drift.fix_drift(Drift.objects.get(resolved_at=None), **BY)
     compare(world)
     dana.refresh_from_db()
     assert (dana.email, dana.user.email) == ("dana@elsewhere.example",) * 2
@@ -192,7 +192,7 @@ def test_an_address_nobody_verified_is_never_taken_over(world: World) -> None:
     compare(world)
     row = Drift.objects.get()
     with pytest.raises(BadInput, match="no verified address"):
-        drift.mend(row, **BY)
+        drift.fix_drift(row, **BY)
     dana.refresh_from_db()
     assert dana.email == ours
 
@@ -203,7 +203,7 @@ def test_an_address_of_somebody_else_here_is_not_taken_over(world: World) -> Non
     change(world, dana, email="shared@example.net", emailVerified=True)
     compare(world)
     with pytest.raises(BadInput, match="Somebody else"):
-        drift.mend(Drift.objects.get(kind="remailed", profile=dana), **BY)
+        drift.fix_drift(Drift.objects.get(kind="email", profile=dana), **BY)
 
 
 def test_what_is_not_ours_is_no_difference(world: World) -> None:
@@ -228,7 +228,7 @@ def test_who_is_being_looked_at_is_not_compared(world: World, monkeypatch: pytes
         return found
 
     monkeypatch.setattr(drift, "account_of", meanwhile)
-    drift.compare("asked")
+    drift.compare_slice("asked")
     assert standing() == {}
 
 
@@ -238,13 +238,13 @@ def test_the_walk_goes_on_in_slices_and_only_one_is_on(world: World, monkeypatch
         change(world, one, enabled=False)
     monkeypatch.setattr(drift, "PEOPLE", 2)
     with CaptureQueriesContext(connection) as first:
-        drift.compare("asked")
+        drift.compare_slice("asked")
     assert Drift.objects.count() == 2
-    drift.compare("asked")  # a second walk while one is on
+    drift.compare_slice("asked")  # a second walk while one is on
     assert Drift.objects.count() == 2
     assert Job.objects.filter(kind=drift.KIND, state="queued").count() == 1
     world.work()
-    assert Drift.objects.filter(kind="disabled", gone_at=None).count() == 5
+    assert Drift.objects.filter(kind="disabled", resolved_at=None).count() == 5
     assert len(first) < 2 * 40
 
 

@@ -20,7 +20,7 @@ from apps.core import clock
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat
 from apps.operations import impact
-from apps.operations.impact import Change, Effect, Line, Room
+from apps.operations.impact import CatalogChange, CatalogImpact, ImpactLine, SeatDemand
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -70,19 +70,19 @@ def sit(profile: UserProfile, product: Product) -> None:
     Instance.objects.filter(pk=instance.pk).update(allocated_seats=instance.allocated_seats + 1)
 
 
-def dropping(*apps: Product, of: Product, placed: dict[str, int] | None = None) -> Effect:
+def dropping(*apps: Product, of: Product, placed: dict[str, int] | None = None) -> CatalogImpact:
     """What it would do to drop these apps from a plan; nothing is changed."""
     before = offers()
     of.includes.remove(*apps)
     after = offers()
     of.includes.add(*apps)
-    return impact.of(Change(before, after, placed or {}))
+    return impact.measure_impact(CatalogChange(before, after, placed or {}))
 
 
 def test_nobody_is_asked_about_when_no_product_gives_anything_else(shop: dict[str, Product]) -> None:
     sell(1, (shop["plan"], "price_plan", 1))
     with CaptureQueriesContext(connection) as asked:
-        assert impact.of(Change(offers(), offers())) == Effect()
+        assert impact.measure_impact(CatalogChange(offers(), offers())) == CatalogImpact()
     assert len(asked) == 4  # the catalogue, twice
 
 
@@ -91,9 +91,9 @@ def test_those_who_hold_the_plan_lose_the_app_and_its_seat(shop: dict[str, Produ
     sell(3, (shop["storage"], "price_more", 2))
     sit(dana, shop["cloud"])
     found = dropping(shop["cloud"], of=shop["plan"])
-    assert found == Effect(
-        holders=(dana.pk, ben.pk), gain=0, lose=2, apps=(Line("cloud", 0, 2),), subscribers=3,
-        rooms=(Room("cloud", needed=0, free=799, given_back=1),),
+    assert found == CatalogImpact(
+        holders=(dana.pk, ben.pk), gain=0, lose=2, apps=(ImpactLine("cloud", 0, 2),), subscribers=3,
+        rooms=(SeatDemand("cloud", needed=0, free=799, given_back=1),),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_what_is_paid_for_twice_is_not_lost_by_dropping_it_once(shop: dict[str, 
     sell(1, (shop["plan"], "price_plan", 1), (shop["wiki"], "price_wiki", 1))
     sell(2, (shop["plan"], "price_plan", 1))
     found = dropping(shop["wiki"], of=shop["plan"])
-    assert (len(found.holders), found.lose, found.apps) == (2, 1, (Line("wiki", 0, 1),))
+    assert (len(found.holders), found.lose, found.apps) == (2, 1, (ImpactLine("wiki", 0, 1),))
 
 
 def test_numbers_are_counted_as_more_and_less_with_their_quantities(shop: dict[str, Product]) -> None:
@@ -109,9 +109,9 @@ def test_numbers_are_counted_as_more_and_less_with_their_quantities(shop: dict[s
     sell(2, (shop["storage"], "price_more", 0))
     before = offers()
     after = before | {shop["storage"].pk: Entitlements(grants={"storage_gb": 40, "members": 1})}
-    found = impact.of(Change(before, after))
+    found = impact.measure_impact(CatalogChange(before, after))
     assert (found.gain, found.lose) == (1, 1)
-    assert found.numbers == (Line("members", 1, 0), Line("storage_gb", 0, 1))
+    assert found.numbers == (ImpactLine("members", 1, 0), ImpactLine("storage_gb", 0, 1))
 
 
 def test_who_has_no_access_holds_the_plan_and_loses_nothing_now(shop: dict[str, Product]) -> None:
@@ -132,9 +132,9 @@ def test_who_was_granted_the_plan_by_staff_loses_as_well(shop: dict[str, Product
         profile=guest, kind="grant", reason="a friend", created_by="staff:ada", created_at=now, starts_at=now - DAY, ends_at=now + DAY
     )  # fmt: skip
     row.products.add(shop["plan"])
-    assert dropping(shop["wiki"], of=shop["plan"]).apps == (Line("wiki", 0, 1),)
+    assert dropping(shop["wiki"], of=shop["plan"]).apps == (ImpactLine("wiki", 0, 1),)
     AccessOverride.objects.update(lifted_at=now)
-    assert dropping(shop["wiki"], of=shop["plan"]) == Effect()
+    assert dropping(shop["wiki"], of=shop["plan"]) == CatalogImpact()
 
 
 def test_an_app_that_begins_to_need_a_seat_says_how_many_are_missing(shop: dict[str, Product]) -> None:
@@ -143,25 +143,25 @@ def test_an_app_that_begins_to_need_a_seat_says_how_many_are_missing(shop: dict[
     before = offers()
     shop["wiki"].needs_instance = True
     shop["wiki"].save()
-    (room,) = impact.of(Change(before, offers())).rooms
+    (room,) = impact.measure_impact(CatalogChange(before, offers())).rooms
     assert (room.app, room.needed, room.free, room.short) == ("wiki", 4, 0, 4)
 
 
 def test_a_price_that_comes_to_stand_for_a_plan_gives_what_the_plan_gives(shop: dict[str, Product]) -> None:
     found = [sell(number, (None, "price_unknown", 1)) for number in range(2)]
     given = offers()
-    done = impact.of(Change(given, given, {"price_unknown": shop["plan"].pk}))
+    done = impact.measure_impact(CatalogChange(given, given, {"price_unknown": shop["plan"].pk}))
     assert done.holders == tuple(one.pk for one in found)
     assert (done.gain, done.lose) == (2, 0)
-    assert done.apps == (Line("cloud", 2, 0), Line("wiki", 2, 0))
-    assert done.numbers == (Line("storage_gb", 2, 0),)
+    assert done.apps == (ImpactLine("cloud", 2, 0), ImpactLine("wiki", 2, 0))
+    assert done.numbers == (ImpactLine("storage_gb", 2, 0),)
 
 
 def test_the_limit_is_twenty_or_a_twentieth_of_those_who_subscribe() -> None:
-    assert (Effect(lose=20, subscribers=100).limit, Effect(lose=20, subscribers=100).many) == (20, False)
-    assert Effect(lose=21, subscribers=100).many
-    assert not Effect(lose=50, subscribers=1000).many
-    assert Effect(lose=51, subscribers=1000).many
+    assert (CatalogImpact(lose=20, subscribers=100).limit, CatalogImpact(lose=20, subscribers=100).many) == (20, False)
+    assert CatalogImpact(lose=21, subscribers=100).many
+    assert not CatalogImpact(lose=50, subscribers=1000).many
+    assert CatalogImpact(lose=51, subscribers=1000).many
 
 
 def test_many_read_at_once_are_read_as_each_alone(shop: dict[str, Product]) -> None:
@@ -176,9 +176,9 @@ def test_many_read_at_once_are_read_as_each_alone(shop: dict[str, Product]) -> N
 
 def test_five_hundred_holders_cost_as_many_queries_as_five(shop: dict[str, Product]) -> None:
     def cost() -> int:
-        change = Change(offers(), offers() | {shop["plan"].pk: Entitlements()})
+        change = CatalogChange(offers(), offers() | {shop["plan"].pk: Entitlements()})
         with CaptureQueriesContext(connection) as asked:
-            found = impact.of(change)
+            found = impact.measure_impact(change)
         assert found.lose == UserProfile.objects.count()
         return len(asked)
 
@@ -193,7 +193,7 @@ def test_five_hundred_holders_cost_as_many_queries_as_five(shop: dict[str, Produ
 def test_asking_for_a_look_costs_the_same_for_five_hundred_and_names_the_first_looks_by_their_own_name() -> None:
     def cost(people: list[UserProfile]) -> int:
         with CaptureQueriesContext(connection) as asked:
-            impact.look_at(tuple(one.pk for one in people), reason="test")
+            impact.reconcile_holders(tuple(one.pk for one in people), reason="test")
         return len([one for one in asked if "django_q" not in one["sql"]])  # wake-ups: at most fifty
 
     people = [sell(number) for number in range(500)]

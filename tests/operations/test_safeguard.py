@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.access.facts import facts_of
+from apps.access.facts import read_facts
 from apps.access.models import AccessOverride
 from apps.access.policy import decide
 from apps.accounts.models import Signup, UserProfile
@@ -18,9 +18,9 @@ from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat
-from apps.operations import losses, safeguard, sweeps
-from apps.operations.bulk_facts import decisions
-from apps.operations.models import MassLoss
+from apps.operations import safeguard, sweeps
+from apps.operations.bulk_facts import decide_many
+from apps.operations.models import SafeguardReview
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -60,23 +60,23 @@ def looks() -> int:
 def test_terms_that_were_changed_for_the_worse_stop_the_night_and_staff_let_it_go_on(settings: Any) -> None:
     people = late(30)
     fine = late(3, start=100, access_state="suspended", access_until=None)
-    sweeps.look_at_everybody("periodic")
+    sweeps.reconcile_all("periodic")
     assert looks() == 33
     Job.objects.all().delete()
     UserProfile.objects.update(pending_since=None)
 
     settings.PAYMENT_GRACE_DAYS = 0
-    jobs.defer("look_at_everybody", "periodic")
+    jobs.defer("reconcile_all", "periodic")
     jobs.run(claimed())
-    blocked = Job.objects.get(kind="look_at_everybody")
+    blocked = Job.objects.get(kind="reconcile_all")
     assert blocked.state == "blocked"
     assert "would take access from 30 of 30 subscribers; more than 20" in blocked.last_error
     assert set(Job.objects.filter(kind="reconcile").values_list("key", flat=True)) == {str(one.pk) for one in fine}
-    asked = MassLoss.objects.get()
-    assert asked.who == [one.pk for one in people]
+    asked = SafeguardReview.objects.get()
+    assert asked.profile_ids == [one.pk for one in people]
 
-    safeguard.confirm(asked, expected=30, actor="staff:ada", reason="the board wants no grace any more")
-    jobs.run(claimed("look_at_everybody"))
+    safeguard.approve(asked, expected=30, actor="staff:ada", reason="the board wants no grace any more")
+    jobs.run(claimed("reconcile_all"))
     assert looks() == 33
     assert Job.objects.exclude(kind="reconcile").exclude(state__in=["done", "superseded"]).count() == 0
 
@@ -94,19 +94,19 @@ def claimed(kind: str = "") -> Job:
 def test_without_the_guard_the_night_would_shut_them_out(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     late(30)
     settings.PAYMENT_GRACE_DAYS = 0
-    monkeypatch.setattr(safeguard, "too_many", lambda *_: False)
-    sweeps.look_at_everybody("periodic")
+    monkeypatch.setattr(safeguard, "exceeds_limit", lambda *_: False)
+    sweeps.reconcile_all("periodic")
     assert looks() == 30
 
 
 def test_twenty_are_not_asked_about_and_five_in_a_hundred_neither(settings: Any) -> None:
     late(20)
     settings.PAYMENT_GRACE_DAYS = 0
-    sweeps.look_at_everybody("periodic")
+    sweeps.reconcile_all("periodic")
     assert looks() == 20
-    assert not MassLoss.objects.exists()
-    assert (safeguard.limit(399), safeguard.limit(400), safeguard.limit(1000)) == (20, 20, 50)
-    assert (safeguard.too_many(50, 1000), safeguard.too_many(51, 1000)) == (False, True)
+    assert not SafeguardReview.objects.exists()
+    assert (safeguard.loss_limit(399), safeguard.loss_limit(400), safeguard.loss_limit(1000)) == (20, 20, 50)
+    assert (safeguard.exceeds_limit(50, 1000), safeguard.exceeds_limit(51, 1000)) == (False, True)
 
 
 def test_who_loses_it_by_a_date_of_their_own_or_an_event_is_not_the_sweeps(settings: Any) -> None:
@@ -115,7 +115,7 @@ def test_who_loses_it_by_a_date_of_their_own_or_an_event_is_not_the_sweeps(setti
     asked = late(30, start=100)
     settings.PAYMENT_GRACE_DAYS = 0
     sweeps.reconcile.enqueue_many([one.pk for one in asked], reason="test")
-    sweeps.look_at_everybody("periodic")
+    sweeps.reconcile_all("periodic")
     assert looks() == 60
 
 
@@ -123,15 +123,15 @@ def test_a_loss_is_counted_over_all_slices_of_a_night(settings: Any, monkeypatch
     monkeypatch.setattr(sweeps, "SLICE", 10)
     late(30)
     settings.PAYMENT_GRACE_DAYS = 0
-    jobs.defer("look_at_everybody", "periodic")
+    jobs.defer("reconcile_all", "periodic")
     for _ in range(4):
         jobs.run(claimed())
     assert looks() == 0
-    assert len(MassLoss.objects.get().who) == 30
+    assert len(SafeguardReview.objects.get().profile_ids) == 30
     jobs.retry(Job.objects.get(state="blocked"), actor="staff:ada")
     jobs.run(claimed())
     assert looks() == 0
-    safeguard.confirm(MassLoss.objects.get(), expected=30, actor="staff:ada", reason="the board wants no grace")
+    safeguard.approve(SafeguardReview.objects.get(), expected=30, actor="staff:ada", reason="the board wants no grace")
     jobs.run(claimed())
     assert looks() == 30
 
@@ -143,11 +143,11 @@ def test_a_place_that_new_terms_would_give_up_early_is_a_loss_too(settings: Any)
     Subscription.objects.update(status="canceled", ended_at=now - 10 * DAY)
     Seat.objects.update(state="retained")
     UserProfile.objects.update(access_state="canceled", access_until=now + 20 * DAY, final_expiry_at=now + 20 * DAY)
-    assert losses.losing([dana.pk]) == []
+    assert safeguard.find_losing([dana.pk]) == []
     settings.FINAL_EXPIRY_DAYS = 5
-    assert losses.losing([dana.pk]) == [dana.pk]
+    assert safeguard.find_losing([dana.pk]) == [dana.pk]
     Seat.objects.all().delete()
-    assert losses.losing([dana.pk]) == []
+    assert safeguard.find_losing([dana.pk]) == []
 
 
 def with_a_seat() -> tuple[UserProfile, Product]:
@@ -173,9 +173,9 @@ def with_a_seat() -> tuple[UserProfile, Product]:
 
 def test_an_app_that_was_taken_out_of_a_plan_behind_our_back_is_a_loss_too() -> None:
     dana, plan = with_a_seat()
-    assert losses.losing([dana.pk]) == []
+    assert safeguard.find_losing([dana.pk]) == []
     plan.includes.clear()
-    assert losses.losing([dana.pk]) == [dana.pk]
+    assert safeguard.find_losing([dana.pk]) == [dana.pk]
 
 
 def test_many_are_decided_as_each_alone_and_for_a_cost_that_does_not_grow() -> None:
@@ -196,16 +196,23 @@ def test_many_are_decided_as_each_alone_and_for_a_cost_that_does_not_grow() -> N
     AccessOverride.objects.create(
         profile=people[4], kind="hold", reason="abuse", created_by="staff:ada", created_at=now, starts_at=now
     )
-    found = decisions(UserProfile.objects.all())
-    alone = {one.pk: decide(facts_of(one)) for one in UserProfile.objects.all()}
+    found = decide_many(UserProfile.objects.all())
+    alone = {one.pk: decide(read_facts(one)) for one in UserProfile.objects.all()}
     assert {pk: (d.state, d.account, d.seats) for pk, d in found.items()} == {
         pk: (d.state, d.account, d.seats) for pk, d in alone.items()
     }
-    assert {d.state.value for d in found.values()} == {"recovering", "active", "canceled", "suspended", "held", "grace"}
+    assert {d.state.value for d in found.values()} == {
+        "recovering",
+        "active",
+        "canceled",
+        "suspended",
+        "on_hold",
+        "grace",
+    }
 
     def cost() -> int:
         with CaptureQueriesContext(connection) as asked:
-            losses.losing(list(UserProfile.objects.values_list("pk", flat=True)))
+            safeguard.find_losing(list(UserProfile.objects.values_list("pk", flat=True)))
         return len(asked)
 
     few = cost()
@@ -217,4 +224,4 @@ def test_the_question_is_put_as_a_sentence_with_the_numbers(settings: Any) -> No
     late(25)
     settings.PAYMENT_GRACE_DAYS = 0
     with pytest.raises(NeedsOperator, match="from 25 of 25 subscribers"):
-        sweeps.look_at_everybody("periodic")
+        sweeps.reconcile_all("periodic")

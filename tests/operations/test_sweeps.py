@@ -34,7 +34,7 @@ def statements():
     with CaptureQueriesContext(
         connection,
     ) as captured:
-        sweeps.look_at_everybody("periodic")
+        sweeps.reconcile_all("periodic")
     return [query["sql"] for query in captured if "django_q_ormq" not in query["sql"]]
 
 
@@ -55,5 +55,5 @@ def test_everybody_gets_one_look_in_as_many_statements_for_few_as_for_many():
 
 def test_who_was_never_looked_at_is_left_to_the_sweep():
     people(1, seen=False)
-    sweeps.look_at_everybody("periodic")
+    sweeps.reconcile_all("periodic")
     assert not Job.objects.filter(kind="reconcile").exists()

@@ -21,7 +21,7 @@ ASKED: Any = {"actor": "staff:sam", "reason": "after the night of the long outag
 def start_at_once(people: list[UserProfile], clients: int = 8) -> set[Any]:
     """What so many clicks at one moment were answered."""
     ids = [one.pk for one in people]
-    click = partial(sync_runs.start, ids, scope=SyncRun.Scope.SELECTED, **ASKED)
+    click = partial(sync_runs.start_sync_run, ids, scope=SyncRun.Scope.SELECTED, **ASKED)
     return {answer.pk for answer in house.at_once([click] * clients, clients=clients)}
 
 
@@ -31,7 +31,7 @@ def test_a_dialog_that_is_sent_eight_times_at_once_begins_one_run() -> None:
     assert SyncRun.objects.count() == Job.objects.filter(kind="sync_run").count() == 1
     assert AuditEntry.objects.filter(action="sync_run_started").count() == 1
     assert len(start_at_once(people[:10])) == 1  # others: another run
-    SyncRun.objects.update(created_at=clock.now() - sync_runs.TWICE)
+    SyncRun.objects.update(created_at=clock.now() - sync_runs.SAME_CLICK)
     assert len(start_at_once(people)) == 1  # the same an hour later: another run
     assert SyncRun.objects.count() == 3
 
@@ -44,13 +44,13 @@ def test_mutant_without_the_lock_it_begins_several(monkeypatch: pytest.MonkeyPat
 
 def test_the_failed_ones_are_asked_again_once() -> None:
     (dana,) = late(1)
-    run = sync_runs.start([dana.pk], scope=SyncRun.Scope.SELECTED, **ASKED)
+    run = sync_runs.start_sync_run([dana.pk], scope=SyncRun.Scope.SELECTED, **ASKED)
     run.results.update(generation=0)
     now = clock.now()
     Job.objects.create(
         kind="reconcile", key=str(dana.pk), lane=f"profile:{dana.pk}", state="dead", not_before=now, created_at=now
     )
-    click = partial(sync_runs.again, run, **ASKED)
+    click = partial(sync_runs.retry_failed, run, **ASKED)
     answers = house.at_once([click] * 6, clients=6)
     assert sorted(str(type(one).__name__) for one in answers) == ["BadInput"] * 5 + ["int"]
     assert all(isinstance(one, BadInput) or one == 1 for one in answers)

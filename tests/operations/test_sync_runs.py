@@ -8,13 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import reconcile
-from apps.access.models import Look
+from apps.access.models import LastSync
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.models import AuditEntry, Job
 from apps.operations import safeguard, sync_runs
-from apps.operations.models import MassLoss, SyncResult, SyncRun
+from apps.operations.models import SafeguardReview, SyncResult, SyncRun
 from tests.operations.test_drift import change
 from tests.operations.test_safeguard import late
 from tests.world import World
@@ -23,13 +23,13 @@ ASKED: Any = {"actor": "staff:sam", "reason": "after the night of the long outag
 
 
 def start(people: list[UserProfile]) -> SyncRun:
-    return sync_runs.start([one.pk for one in people], scope=SyncRun.Scope.SELECTED, **ASKED)
+    return sync_runs.start_sync_run([one.pk for one in people], scope=SyncRun.Scope.SELECTED, **ASKED)
 
 
 def numbers(run: SyncRun) -> tuple[int, int, int, int, int]:
     """changed, nothing to do, failed, held back, waiting"""
-    found = sync_runs.progress(run)
-    return found.changed, found.same, found.failed, found.held_back, found.waiting
+    found = sync_runs.read_progress(run)
+    return found.changed, found.same, found.failed, found.awaiting_approval, found.waiting
 
 
 def outcomes(run: SyncRun) -> dict[str, tuple[str, list[str]]]:
@@ -85,14 +85,14 @@ def test_the_rest_are_done_whoever_fails_and_a_second_try_finishes_the_rest(worl
     for _ in range(3):
         world.retry()
     assert numbers(run) == (0, 100 - len(unlucky), len(unlucky), 0, 0)
-    rows = list(sync_runs.failed(run).select_related("profile__user"))
+    rows = list(sync_runs.failed_results(run).select_related("profile__user"))
     assert {row.profile.user.username for row in rows} == unlucky
-    assert {(look.state, look.attempts) for look in sync_runs.looks_of(rows).values()} == {("dead", 4)}
+    assert {(look.state, look.attempts) for look in sync_runs.jobs_of(rows).values()} == {("dead", 4)}
 
     world.fault("keycloak", "http_500", every=33)
-    assert sync_runs.again(run, actor="staff:ann", reason="Keycloak is well again") == len(unlucky)
+    assert sync_runs.retry_failed(run, actor="staff:ann", reason="Keycloak is well again") == len(unlucky)
     with pytest.raises(BadInput, match="Nobody of this run has failed"):
-        sync_runs.again(run, actor="staff:ann", reason="pressed twice")
+        sync_runs.retry_failed(run, actor="staff:ann", reason="pressed twice")
     world.work()
     world.fault("keycloak", "ok")
     world.retry()
@@ -106,7 +106,7 @@ def test_steps_that_a_failed_try_took_are_kept_for_the_result(world: World) -> N
     run = start([dana])
     world.fault("keycloak", "logout_fails")
     world.deliver()
-    assert Look.objects.get(profile=dana).ended_at is None
+    assert LastSync.objects.get(profile=dana).ended_at is None
     assert numbers(run) == (0, 0, 0, 0, 1)
     world.fault("keycloak", "ok")
     world.retry()
@@ -114,7 +114,7 @@ def test_steps_that_a_failed_try_took_are_kept_for_the_result(world: World) -> N
     assert outcome == "changed"
     assert steps[0].startswith("Disable the account")
     assert "Leave the group /frontdesk/nextcloud-1." in steps
-    assert Look.objects.get(profile=dana).ended_at is not None
+    assert LastSync.objects.get(profile=dana).ended_at is not None
 
 
 def test_who_is_being_retried_waits_and_who_gave_up_has_failed(world: World) -> None:
@@ -123,7 +123,7 @@ def test_who_is_being_retried_waits_and_who_gave_up_has_failed(world: World) -> 
     world.fault("keycloak", "http_500", path=f"/users/{dana.keycloak_id}")
     world.work()
     assert numbers(run) == (0, 1, 0, 0, 1)
-    (look,) = sync_runs.looks_of(list(run.results.all())).values()
+    (look,) = sync_runs.jobs_of(list(run.results.all())).values()
     assert (look.state, look.attempts) == ("queued", 1)
     for _ in range(3):
         world.retry()
@@ -180,8 +180,8 @@ def stopped_run(settings: Any) -> SyncRun:
     settings.PAYMENT_GRACE_DAYS = 0
     run = start(late(30) + late(3, start=100, access_state="suspended", access_until=None))
     Job.objects.filter(kind="sync_run").update(state="running", started_at=clock.now())
-    with pytest.raises(NeedsOperator, match="A sync of many would take access from 30 of 30"):
-        sync_runs.carry_out(str(run.pk))
+    with pytest.raises(NeedsOperator, match="A sync run would take access from 30 of 30"):
+        sync_runs.run_sync(str(run.pk))
     Job.objects.filter(kind="sync_run").update(state="blocked", finished_at=clock.now())
     return run
 
@@ -191,11 +191,11 @@ def test_a_run_that_would_shut_out_many_asks_first_and_does_the_others(settings:
     run = stopped_run(settings)
     assert numbers(run) == (0, 0, 0, 30, 3)
     assert Job.objects.filter(kind="reconcile").count() == 3
-    asked = MassLoss.objects.get()
-    assert (asked.sweep, asked.scope, asked.state) == ("sync_run", str(run.pk), "asking")
-    safeguard.confirm(asked, expected=30, actor="staff:ada", reason="the board wants no grace any more")
+    asked = SafeguardReview.objects.get()
+    assert (asked.sweep, asked.scope, asked.state) == ("sync_run", str(run.pk), "pending")
+    safeguard.approve(asked, expected=30, actor="staff:ada", reason="the board wants no grace any more")
     assert numbers(run) == (0, 0, 0, 0, 33)
-    sync_runs.carry_out(str(run.pk))
+    sync_runs.run_sync(str(run.pk))
     assert Job.objects.filter(kind="reconcile").count() == 33
     assert AuditEntry.objects.filter(action="sync_requested").count() == 33
 
@@ -203,9 +203,9 @@ def test_a_run_that_would_shut_out_many_asks_first_and_does_the_others(settings:
 @pytest.mark.django_db
 @pytest.mark.mutant
 def test_without_the_guard_a_run_would_shut_them_out(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safeguard, "too_many", lambda *_: False)
+    monkeypatch.setattr(safeguard, "exceeds_limit", lambda *_: False)
     settings.PAYMENT_GRACE_DAYS = 0
-    sync_runs.carry_out(str(start(late(30)).pk))
+    sync_runs.run_sync(str(start(late(30)).pk))
     assert Job.objects.filter(kind="reconcile").count() == 30
 
 
@@ -217,7 +217,7 @@ def test_asking_a_thousand_costs_what_asking_ten_does_for_each_slice() -> None:
     def cost(people: list[UserProfile]) -> int:
         run = start(people)
         with CaptureQueriesContext(connection) as asked:
-            sync_runs.carry_out(str(run.pk))
+            sync_runs.run_sync(str(run.pk))
         assert run.results.filter(generation=None).count() == 0
         return len([one for one in asked if "django_q" not in one["sql"]])  # wake-ups: at most fifty
 
@@ -226,7 +226,7 @@ def test_asking_a_thousand_costs_what_asking_ten_does_for_each_slice() -> None:
     assert many <= few * 2 + 2
     run = SyncRun.objects.latest("pk")
     with CaptureQueriesContext(connection) as shown:
-        sync_runs.progress(run)
+        sync_runs.read_progress(run)
     assert len(shown) == 2
 
 

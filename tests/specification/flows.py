@@ -67,7 +67,7 @@ def test_allocation_uses_select_for_update_row_locking(world: World) -> None:
         query["sql"] for query in queries if "instances_instance" in query["sql"] and "FOR UPDATE" in query["sql"]
     ]
     assert locking, "no seat was taken under a lock"
-    assert Seat.objects.get().state == "held"
+    assert Seat.objects.get().state == "reserved"
 
 
 def test_allocation_assigns_to_the_instance_with_the_lowest_allocated_seats(world: World) -> None:
@@ -89,7 +89,7 @@ def test_allocation_respects_soft_cap_allocation_cap_and_hard_cap(world: World) 
     visitor = Visitor().proven()  # has chosen while there was room
     world.subscriber("bert")
     assert body(visitor.api(SESSION, **ACCOUNT), 409)["error"]["code"] == "full"  # at the allocation cap
-    assert not Seat.objects.filter(profile__email="dana@example.com", state="held").exists()
+    assert not Seat.objects.filter(profile__email="dana@example.com", state="reserved").exists()
     card = world.shop.v1.payment_methods.attach("pm_card_visa", {"customer": back.stripe_customer_id or ""})
     world.shop.subscribe(back.stripe_customer_id or "", world.price("personal"), default_payment_method=card.id)
     world.deliver()

@@ -49,7 +49,7 @@ def test_model_instance(world: World) -> None:
     instance = world.only_room_for(1)
     body(Visitor().proven().api(SESSION, **ACCOUNT))
     instance.refresh_from_db()
-    assert (instance.allocated_seats, instance.seats.get().state) == (1, "held")
+    assert (instance.allocated_seats, instance.seats.get().state) == (1, "reserved")
     assert (instance.soft_cap, instance.allocation_cap, instance.hard_cap) == (0, 1, 2)
     everywhere = Instance.objects.filter(pk=instance.pk)
     for wrong in (

@@ -128,7 +128,7 @@ def test_api_post_onboarding_checkout_session(world: World) -> None:
     theirs = world.shop.v1.checkout.sessions.retrieve(signup.checkout_session_id or "")
     assert (theirs.status, theirs.amount_total, theirs.client_secret) == ("open", 500, opened["client_secret"])
     assert signup.profile is not None
-    assert signup.profile.seats.get().state == "held"
+    assert signup.profile.seats.get().state == "reserved"
 
 
 def test_api_post_onboarding_checkout_send_code(world: World) -> None:

@@ -251,7 +251,7 @@ def test_the_payment_opens_at_our_prices_with_name_and_seat_reserved(world: Worl
     session = world.shop.v1.checkout.sessions.retrieve(signup.checkout_session_id or "")
     assert session.amount_total == 500 + 2 * 150
     assert signup.profile is not None
-    assert signup.profile.seats.get().state == "held"
+    assert signup.profile.seats.get().state == "reserved"
 
     again = visitor.api(SESSION, **ACCOUNT).json()  # type: ignore[attr-defined]
     assert again["client_secret"] == answer["client_secret"]

@@ -164,7 +164,7 @@ def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
     assert prove(visitor, dana)["way"] == "contact"
     world.work()
     found = world.state(dana)
-    assert (found.access, found.account) == ("held", False)
+    assert (found.access, found.account) == ("on_hold", False)
     assert error(visitor.api(PAY)) == (409, "way_contact")
     assert AuditEntry.objects.filter(action="recovery_proven").count() == 1
 
@@ -244,7 +244,7 @@ def test_who_is_back_gets_no_reminder(world: World, visitor: Visitor) -> None:
 def test_staff_keep_a_place_for_longer(world: World) -> None:
     dana = canceled(world)
     until = clock.now() + dt.timedelta(days=60)
-    overrides.keep_place(profile=dana, until=until, actor="staff:sam", reason="is in hospital until then")
+    overrides.keep_seat(profile=dana, until=until, actor="staff:sam", reason="is in hospital until then")
     world.work()
     assert (dana.refresh_from_db(), dana.final_expiry_at)[1] == until
     world.pass_time(days=45)
@@ -334,12 +334,12 @@ def test_a_product_that_is_no_longer_sold_is_said(world: World, visitor: Visitor
     assert error(visitor.api(PAY)) == (409, "gone")
 
 
-@pytest.mark.parametrize("state", ["active", "held", "expired", "none"])
+@pytest.mark.parametrize("state", ["active", "on_hold", "expired", "none"])
 def test_the_window_opens_for_nobody_else(world: World, state: str) -> None:
     profile = canceled(world)
     if state == "active":
         profile = world.subscriber("ann")
-    elif state == "held":
+    elif state == "on_hold":
         overrides.hold(profile=profile, actor="staff:sam", reason="abuse of the service")
     elif state == "expired":
         world.pass_time(days=31)
@@ -393,7 +393,7 @@ def everybody(world: World) -> dict[str, UserProfile]:
     people |= {"cid": canceled(world, "cid"), "dee": world.subscriber("dee"), "eva": canceled(world, "eva")}
     overrides.hold(profile=people["eva"], actor="staff:sam", reason="abuse of the service")
     world.work()
-    assert {one.access_state for one in UserProfile.objects.all()} == {"expired", "canceled", "active", "held"}
+    assert {one.access_state for one in UserProfile.objects.all()} == {"expired", "canceled", "active", "on_hold"}
     return people
 
 
@@ -416,7 +416,7 @@ def test_an_answer_tells_nothing_about_anybody(world: World) -> None:
 def test_no_answer_takes_longer_than_another(world: World) -> None:
     """Every standing against an unknown address, asked in turn: a rank test (Mann and Whitney) sees no difference."""
     people = everybody(world)
-    kinds = {"known": people["cid"], "paying": people["dee"], "expired": people["ann"], "held": people["eva"]}
+    kinds = {"known": people["cid"], "paying": people["dee"], "expired": people["ann"], "on_hold": people["eva"]}
     addresses = {name: one.email for name, one in kinds.items()} | {
         "malformed": MALFORMED[0],
         "unknown": "x@example.com",

@@ -105,7 +105,7 @@ class InstanceForm(forms.ModelForm[Any]):
 
 def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Instances with their live seats counted by state, in the same query."""
-    states = ("assigned", "retained", "held")
+    states = ("assigned", "retained", "reserved")
     counts: dict[str, Any] = {state: Count("seats", filter=Q(seats__state=state)) for state in states}
     found: QuerySet[Any] = rows.annotate(**counts)
     return found

@@ -113,7 +113,7 @@ class CatalogueForm(forms.ModelForm[Any]):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if "_edit" in self.data:
-            self.add_error(None, "Nothing has been saved yet. Change what you like, then save again.")
+            self.add_error(None, "Nothing has been saved yet. CatalogChange what you like, then save again.")
         return data
 
 

@@ -24,7 +24,7 @@ from apps.catalog.offers import offers
 from apps.console.base import ConsoleAdmin
 from apps.core import audit
 from apps.operations import impact
-from apps.operations.impact import Catalogue, Change, Effect
+from apps.operations.impact import CatalogChange, CatalogImpact, EntitlementsByProduct
 
 OURS = ("csrfmiddlewaretoken", "version", "reason", "typed", "_confirm", "_edit")  # fields of the preview itself
 State = dict[str, Any]
@@ -35,7 +35,7 @@ class Before:
     """The row and the catalogue as they were when saving began."""
 
     state: State
-    catalogue: Catalogue
+    catalogue: EntitlementsByProduct
 
     @property
     def version(self) -> str:
@@ -52,7 +52,7 @@ class Before:
 class Unconfirmed(Exception):
     """Not saved: this is what it would do. `problem` is what is wrong with the confirmation that was given, if any."""
 
-    def __init__(self, form: Any, before: Before, after: State, found: Effect, problem: str) -> None:
+    def __init__(self, form: Any, before: Before, after: State, found: CatalogImpact, problem: str) -> None:
         super().__init__("not confirmed")
         self.form, self.before, self.after, self.found, self.problem = form, before, after, found, problem
 
@@ -113,7 +113,7 @@ class PreviewedAdmin(ConsoleAdmin):
             return self.preview(request, object_id, asked)
         except IntegrityError:
             messages.error(
-                request, "Somebody else saved at the same moment, and nothing of yours was. Look, then try again."
+                request, "Somebody else saved at the same moment, and nothing of yours was. LastSync, then try again."
             )
             return HttpResponseRedirect(request.get_full_path())
 
@@ -133,7 +133,7 @@ class PreviewedAdmin(ConsoleAdmin):
         row.refresh_from_db()
         after = state_of(row)
         placed = self.placed(row, before.state)
-        found = impact.of(Change(before.catalogue, offers(), placed))
+        found = impact.measure_impact(CatalogChange(before.catalogue, offers(), placed))
         problem = problem_of(request.POST, before, found, str(getattr(row, "product", row).slug))
         if problem is not None:
             raise Unconfirmed(form, before, after, found, problem)
@@ -157,7 +157,7 @@ class PreviewedAdmin(ConsoleAdmin):
         names = {one.slug: one.name for one in Product.objects.all()}
         row = asked.form.instance
         context = self.admin_site.each_context(request) | {
-            "title": f"Change {self.opts.verbose_name}" if object_id else f"Add {self.opts.verbose_name}",
+            "title": f"CatalogChange {self.opts.verbose_name}" if object_id else f"Add {self.opts.verbose_name}",
             "subtitle": str(row),
             "original": row if object_id else None,
             "opts": self.opts,
@@ -174,7 +174,7 @@ class PreviewedAdmin(ConsoleAdmin):
         return TemplateResponse(request, "console/catalogue_preview.html", context)
 
 
-def problem_of(data: Any, before: Before, found: Effect, slug: str) -> str | None:
+def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> str | None:
     """Why this may not be saved yet, as a sentence, empty when nothing is wrong but has to be seen; None: it may."""
     seen, confirmed = data.get("version", ""), "_confirm" in data
     if seen and not before.seen.startswith(seen):
@@ -188,13 +188,13 @@ def problem_of(data: Any, before: Before, found: Effect, slug: str) -> str | Non
     return None
 
 
-def carry_out(row: Product | ProductPrice, found: Effect, placed: Mapping[str, int], *, actor: str) -> int:
+def carry_out(row: Product | ProductPrice, found: CatalogImpact, placed: Mapping[str, int], *, actor: str) -> int:
     """Everything that follows from a saved row; returns how many people are looked at. Part of the caller's transaction."""
     asked = len(found.holders)
     for price_id in placed:
         billing.place(price_id, Product.objects.get(pk=placed[price_id]))
         asked += billing.ask_again(price_id, actor=actor)
-    impact.look_at(found.holders, reason=f"{row} changed")
+    impact.reconcile_holders(found.holders, reason=f"{row} changed")
     return asked
 
 

@@ -16,7 +16,7 @@ from apps.console.dialogs import ReasonDialog
 from apps.core import audit
 from apps.core.errors import BadInput
 from apps.operations import impact
-from apps.operations.impact import Change
+from apps.operations.impact import CatalogChange
 
 
 def titled(price: UnknownPrice) -> str:
@@ -66,7 +66,7 @@ def place(form: PlaceDialog) -> str:
         )
     given = offers()
     placed = {known.id: product.pk}
-    found = impact.of(Change(given, given, placed))
+    found = impact.measure_impact(CatalogChange(given, given, placed))
     if found.lose:
         raise BadInput(f"{found.lose} people would lose something. Add the price on its own page, which shows what.")
     price = ProductPrice.objects.create(

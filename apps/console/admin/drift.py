@@ -36,7 +36,7 @@ class MendDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        if self.target.kind != Drift.Kind.REMAILED:
+        if self.target.kind != Drift.Kind.EMAIL:
             del self.fields["write_back"]
 
     @override
@@ -83,7 +83,7 @@ class CompareDialog(ReasonDialog):
 
 def standing() -> QuerySet[Drift]:
     """What is different now, and not ignored."""
-    seen = Drift.objects.filter(gone_at__isnull=True)
+    seen = Drift.objects.filter(resolved_at__isnull=True)
     return seen.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()))
 
 
@@ -111,9 +111,9 @@ class StandingFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.value() or "now"
         if chosen == "gone":
-            return queryset.filter(gone_at__isnull=False)
+            return queryset.filter(resolved_at__isnull=False)
         if chosen == "ignored":
-            return queryset.filter(gone_at__isnull=True, ignored_until__gt=clock.now())
+            return queryset.filter(resolved_at__isnull=True, ignored_until__gt=clock.now())
         return queryset if chosen == "all" else queryset.filter(pk__in=standing())
 
 
@@ -129,13 +129,20 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     search_help_text = "Username, address or cus_…"
     actions_list: ClassVar[Any] = ["compare_now", "sync_selected", "sync_differing"]
     actions_detail: ClassVar[Any] = ["mend", "ignore"]
-    fields = ("person", ("kind_label", "is_now"), "rule", "theirs", "proposal", ("first_seen", "last_seen", "gone"))
+    fields = (
+        "person",
+        ("kind_label", "is_now"),
+        "rule",
+        "keycloak_value",
+        "proposal",
+        ("first_seen", "last_seen", "gone"),
+    )
 
     person = person_column()
     kind_label = state_column("kind", "What")
     first_seen = time_column("first_seen_at", "First seen")
     last_seen = time_column("last_seen_at", "Last seen")
-    gone = time_column("gone_at", "Gone")
+    gone = time_column("resolved_at", "Gone")
 
     @admin.display(description="Drift", ordering="pk")
     def what(self, row: Drift) -> str:
@@ -157,7 +164,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     @admin.display(description="Is")
     def is_now(self, row: Drift) -> SafeString:
         """Different, ignored or gone."""
-        if row.gone_at:
+        if row.resolved_at:
             return badge("ended", "gone")
         if row.ignored_until and row.ignored_until > clock.now():
             return badge("ignored", f"ignored until {when(row.ignored_until)}")
@@ -172,13 +179,15 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what stands can be mended or ignored."""
         row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and row.gone_at is None else []
+        return super().get_actions_detail(request, object_id) if row and row.resolved_at is None else []
 
     @dialog_action(title="Mend", permission="sync_userprofile", form=MendDialog, icon="build")
     def mend(self, _request: HttpRequest, form: MendDialog) -> str:
         """By the rule of its kind."""
         data = form.cleaned_data
-        return drift.mend(form.target, actor=form.actor, reason=data["reason"], write_back=bool(data.get("write_back")))
+        return drift.fix_drift(
+            form.target, actor=form.actor, reason=data["reason"], write_back=bool(data.get("write_back"))
+        )
 
     @dialog_action(
         title="Ignore until", permission="override_access", form=IgnoreDialog, icon="notifications_paused",
@@ -186,10 +195,10 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     )  # fmt: skip
     def ignore(self, _request: HttpRequest, form: IgnoreDialog) -> str:
         """Leave it."""
-        if form.target.gone_at is not None:
+        if form.target.resolved_at is not None:
             raise BadInput("This difference is gone already.")
         until = form.cleaned_data["until"]
-        drift.ignore(form.target, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
+        drift.ignore_drift(form.target, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"It is left as it is until {when(until)}."
 
     @dialog_action(
@@ -212,7 +221,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         people = differing()
         if not people:
             raise BadInput("No access differs.")
-        run = sync_runs.start(
+        run = sync_runs.start_sync_run(
             people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
         )  # fmt: skip
         form.leads_to = run

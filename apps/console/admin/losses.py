@@ -16,7 +16,7 @@ from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.states import LABELS
 from apps.operations import bulk_facts, safeguard
-from apps.operations.models import MassLoss
+from apps.operations.models import SafeguardReview
 
 ROWS = 50
 
@@ -24,7 +24,7 @@ ROWS = 50
 class ConfirmDialog(ReasonDialog):
     """Says what would happen; how many they are has to be typed."""
 
-    model = MassLoss
+    model = SafeguardReview
     form_before_template = "console/dialogs/loss.html"
     confirmation = forms.IntegerField(
         label="Type how many lose access, to confirm",
@@ -36,11 +36,11 @@ class ConfirmDialog(ReasonDialog):
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The numbers."""
-        return {"loss": self.target, "sweep": safeguard.words_of(self.target.sweep), "hours": 24}
+        return {"loss": self.target, "sweep": safeguard.sweep_label(self.target.sweep), "hours": 24}
 
 
-@admin.register(MassLoss)
-class MassLossAdmin(ConsoleAdmin):
+@admin.register(SafeguardReview)
+class SafeguardReviewAdmin(ConsoleAdmin):
     """What is asked comes first; what was decided stays readable."""
 
     list_display = ("what", "state_label", "how_many", "asked", "seen", "decided_by", "reason")
@@ -55,28 +55,30 @@ class MassLossAdmin(ConsoleAdmin):
     )
 
     state_label = state_column()
-    asked = time_column("asked_at", "Asked")
+    asked = time_column("opened_at", "Asked")
     seen = time_column("seen_at", "Found last")
     decided = time_column("decided_at", "Decided")
     until_label = time_column("until", "Confirmed until")
 
     @admin.display(description="Sweep", ordering="pk")
-    def what(self, row: MassLoss) -> str:
+    def what(self, row: SafeguardReview) -> str:
         """Its name, and which one."""
-        return f"{safeguard.words_of(row.sweep)} (run {row.scope})" if row.scope else safeguard.words_of(row.sweep)
+        return (
+            f"{safeguard.sweep_label(row.sweep)} (run {row.scope})" if row.scope else safeguard.sweep_label(row.sweep)
+        )
 
     @admin.display(description="Would lose access")
     def how_many(self, row: Any) -> str:
         """How many of how many."""
-        return f"{row.losing} of {row.subscribers}"
+        return f"{row.losing} of {row.with_access}"
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without what a walk is still counting; in the list without who they are, who may be very many."""
-        rows: QuerySet[Any] = super().get_queryset(request).exclude(state=MassLoss.State.GATHERING)
-        rows = rows.annotate(losing=Func("who", function="cardinality", output_field=IntegerField()))
+        rows: QuerySet[Any] = super().get_queryset(request).exclude(state=SafeguardReview.State.COLLECTING)
+        rows = rows.annotate(losing=Func("profile_ids", function="cardinality", output_field=IntegerField()))
         one = request.resolver_match and "object_id" in request.resolver_match.kwargs
-        return rows if one else rows.defer("who")
+        return rows if one else rows.defer("profile_ids")
 
     @override
     def changeform_view(
@@ -93,28 +95,26 @@ class MassLossAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what is asked can be confirmed."""
         row = self.get_object(request, str(object_id))
-        asking = row is not None and row.state == MassLoss.State.ASKING
+        asking = row is not None and row.state == SafeguardReview.State.PENDING
         return super().get_actions_detail(request, object_id) if asking else []
 
     @dialog_action(
-        title="Confirm the loss", permission="confirm_losses", form=ConfirmDialog, icon="gpp_maybe", danger=True,
+        title="Confirm the loss", permission="approve_revocations", form=ConfirmDialog, icon="gpp_maybe", danger=True,
         explain="Only when this is meant. If it is not, mend the cause: then the sweep finds nobody and stops asking.",
     )  # fmt: skip
     def confirm(self, _request: HttpRequest, form: ConfirmDialog) -> str:
         """Let the sweep go on."""
         data = form.cleaned_data
-        safeguard.confirm(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
+        safeguard.approve(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
         forget()
-        return (
-            f"{safeguard.words_of(form.target.sweep)} goes on, and may take access from these {data['confirmation']}."
-        )
+        return f"{safeguard.sweep_label(form.target.sweep)} goes on, and may take access from these {data['confirmation']}."
 
 
-def shown(row: MassLoss, number: Any) -> dict[str, Any]:
+def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:
     """One page of the people a sweep asked about: what they have, and what our rows say they should have."""
-    page = BoundedPaginator(row.who, ROWS).get_page(number)
+    page = BoundedPaginator(row.profile_ids, ROWS).get_page(number)
     people = UserProfile.objects.filter(pk__in=list(page.object_list))
-    decided = bulk_facts.decisions(people)
+    decided = bulk_facts.decide_many(people)
     rows = [
         {
             "profile": one,
@@ -126,8 +126,8 @@ def shown(row: MassLoss, number: Any) -> dict[str, Any]:
     ]
     return {
         "loss": row,
-        "sweep": safeguard.words_of(row.sweep),
-        "limit": safeguard.limit(row.subscribers),
+        "sweep": safeguard.sweep_label(row.sweep),
+        "limit": safeguard.loss_limit(row.with_access),
         "rows": rows,
         "page": page,
         "stripe": row.sweep == "compare_subscriptions",

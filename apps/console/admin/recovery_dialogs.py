@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from apps.access import overrides
-from apps.access.facts import facts_of
+from apps.access.facts import read_facts
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
 from apps.console.columns import badge, when
@@ -37,7 +37,7 @@ class RecoveryDialog(ReasonDialog):
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The facts, and the dialog's own words about what it does."""
-        decision = decide(facts_of(self.target))
+        decision = decide(read_facts(self.target))
         return {
             "profile": self.target,
             "state": badge(decision.state.value, LABELS[decision.state]),
@@ -66,7 +66,7 @@ class CloseDialog(RecoveryDialog):
     words = "close"
 
 
-class KeepDialog(RecoveryDialog):
+class KeepSeatDialog(RecoveryDialog):
     """Asks for the day, which has to be later than the one that stands."""
 
     words = "keep"
@@ -86,13 +86,13 @@ def recoverable(decision: Decision) -> bool:
 
 def senseless(profile: UserProfile) -> set[str]:
     """Those of the four actions that would do nothing for this person now."""
-    decision = decide(facts_of(profile))
+    decision = decide(read_facts(profile))
     window = window_of(profile)
     applies = {
         "send_code": recoverable(decision) or decision.state == AccessState.EXPIRED,  # then the way is to sign up anew
         "open_window": recoverable(decision) and not window,
         "close_window": bool(window),
-        "keep_place": decision.final_expiry_at is not None and decision.state != AccessState.EXPIRED,
+        "keep_seat": decision.final_expiry_at is not None and decision.state != AccessState.EXPIRED,
     }
     return {name for name, it_does in applies.items() if not it_does}
 
@@ -131,18 +131,18 @@ class RecoveryActions:
         recovery.close_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"The way back of {profile} is closed. A new code opens it again."
 
-    @dialog_action(title="Keep place until", permission="recover_accounts", form=KeepDialog, icon="event_upcoming")
-    def keep_place(self, _request: HttpRequest, form: KeepDialog) -> str:
+    @dialog_action(title="Keep place until", permission="recover_accounts", form=KeepSeatDialog, icon="event_upcoming")
+    def keep_seat(self, _request: HttpRequest, form: KeepSeatDialog) -> str:
         """Put the final date off."""
         profile, until = _locked(form), form.cleaned_data["until"]
-        decision = decide(facts_of(profile))
+        decision = decide(read_facts(profile))
         if decision.state == AccessState.EXPIRED:
             raise BadInput(OVER)
         if decision.final_expiry_at is None:
             raise BadInput("Nothing has ended, so no place has to be kept.")
         if until <= decision.final_expiry_at:
             raise BadInput(f"The place is kept until {when(decision.final_expiry_at)} already.", field="until")
-        overrides.keep_place(profile=profile, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
+        overrides.keep_seat(profile=profile, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"The place of {profile} is kept until {when(until)}."
 
 

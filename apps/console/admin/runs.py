@@ -21,7 +21,7 @@ from apps.console.columns import badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action, find
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
-from apps.operations import losses, safeguard, sync_runs
+from apps.operations import safeguard, sync_runs
 from apps.operations.models import SyncResult, SyncRun
 
 ALL_BOX = format_html(
@@ -37,11 +37,11 @@ def losing(profile_ids: list[int]) -> dict[str, Any]:
 
     Of very many it is not counted before the run does: a dialog has to open at once.
     """
-    of = safeguard.subscribers()
+    of = safeguard.count_with_access()
     if len(profile_ids) > COUNTED:
-        return {"uncounted": True, "limit": safeguard.limit(of)}
-    found = len(losses.losing(profile_ids))
-    return {"losing": found, "limit": safeguard.limit(of), "too_many": safeguard.too_many(found, of)}
+        return {"uncounted": True, "limit": safeguard.loss_limit(of)}
+    found = len(safeguard.find_losing(profile_ids))
+    return {"losing": found, "limit": safeguard.loss_limit(of), "too_many": safeguard.exceeds_limit(found, of)}
 
 
 class SelectedDialog(ReasonDialog):
@@ -86,7 +86,7 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
-        run = sync_runs.start(
+        run = sync_runs.start_sync_run(
             people, scope=SyncRun.Scope.SELECTED, actor=form.actor, reason=form.cleaned_data["reason"]
         )
         form.leads_to = run
@@ -102,8 +102,8 @@ class AgainDialog(ReasonDialog):
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The number, and a few of the reasons."""
-        found = sync_runs.failed(self.target)
-        looks = sync_runs.looks_of(list(found.order_by("pk")[: pages.ROWS]))
+        found = sync_runs.failed_results(self.target)
+        looks = sync_runs.jobs_of(list(found.order_by("pk")[: pages.ROWS]))
         return {"count": found.count(), "reasons": sorted({look.last_error for look in looks.values()})[:5]}
 
 
@@ -171,7 +171,7 @@ class SyncRunAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Nothing to do again where nobody has failed."""
         run = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if run and sync_runs.failed(run).exists() else []
+        return super().get_actions_detail(request, object_id) if run and sync_runs.failed_results(run).exists() else []
 
     @dialog_action(
         title="Run the failed ones again", permission="sync_userprofile", form=AgainDialog, icon="replay",
@@ -179,5 +179,5 @@ class SyncRunAdmin(ConsoleAdmin):
     )  # fmt: skip
     def run_again(self, _request: HttpRequest, form: AgainDialog) -> str:
         """From the first attempt of each."""
-        count = sync_runs.again(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+        count = sync_runs.retry_failed(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"{count} will be looked at again."

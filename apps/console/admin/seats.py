@@ -73,7 +73,7 @@ class SeatAdmin(ConsoleAdmin):
         """Its number."""
         return f"seat {row.pk}"
 
-    @admin.display(description="Until", ordering="held_until")
+    @admin.display(description="Until", ordering="reserved_until")
     def until(self, row: Seat) -> str:
         """Held: until the payment ends. Retained: until the final date of who canceled."""
         return seat_until(row)

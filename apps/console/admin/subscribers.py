@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
-from apps.console import last_look, person
+from apps.console import last_sync, person
 from apps.console.admin.recovery_dialogs import RecoveryActions, senseless
 from apps.console.admin.runs import SelectActions
 from apps.console.admin.subscriber_dialogs import (
@@ -68,7 +68,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         {
             "title": "Recovery",
             "icon": "key",
-            "items": ["send_code", "open_window", "close_window", "keep_place"],
+            "items": ["send_code", "open_window", "close_window", "keep_seat"],
         },
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend"]},
     ]
@@ -142,7 +142,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         profile = find(UserProfile, object_id)
         if not self.has_view_permission(request, profile):
             return HttpResponse(status=403)
-        shown = last_look.of(profile)
+        shown = last_sync.of(profile)
         answer = render(request, "console/look.html", {"look": shown})
         if not shown.moving:
             answer["HX-Trigger"] = "look-ended"  # the plan beside it is asked for anew
@@ -164,7 +164,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         )
         if found is not None and self.has_view_permission(request, found):
             extra_context = (extra_context or {}) | {
-                "look": last_look.of(found),
+                "look": last_sync.of(found),
                 "person": person.page(found, lambda codename: request.user.has_perm(f"accounts.{codename}")),
             }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)

@@ -32,7 +32,7 @@ JOINING: dict[str, tuple[str, str, str]] = {
     "the account is in the group": ("apps.identity.keycloak", "Keycloak.join_group", AFTER),
     "the group is noted": ("step", "JoinGroup", AFTER),
     "our own groups are set": ("step", "SetLocalGroups", AFTER),
-    "everything is so": ("apps.access.reconcile", "make_so", AFTER),
+    "everything is so": ("apps.access.reconcile", "apply_until_synced", AFTER),
     "the look is recorded": ("apps.access.recording", "record_done", AFTER),
     "the look is over": ("kind", "sync_user_post_checkout", AFTER),
     "the password mail is about to go": ("apps.identity.keycloak", "Keycloak.send_password_email", BEFORE),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apps.access import reconcile
-from apps.access.models import Look
+from apps.access.models import LastSync
 from apps.accounts.models import UserProfile
 from apps.core.models import Job
 
@@ -13,7 +13,7 @@ class Shown:
     """`last`: what the last look, or the tries of the present one, did. `under_way` and `stopped`: the jobs, if any."""
 
     profile: UserProfile
-    last: Look | None
+    last: LastSync | None
     under_way: Job | None
     stopped: Job | None
 
@@ -26,6 +26,6 @@ class Shown:
 def of(profile: UserProfile) -> Shown:
     """As of now."""
     key = str(profile.pk)
-    under_way = reconcile.under_way().filter(key=key).order_by("-pk").first()
-    stopped = None if under_way else reconcile.stopped().filter(key=key).order_by("-pk").first()
-    return Shown(profile, Look.objects.filter(profile=profile).first(), under_way, stopped)
+    under_way = reconcile.in_progress().filter(key=key).order_by("-pk").first()
+    stopped = None if under_way else reconcile.failed_or_blocked().filter(key=key).order_by("-pk").first()
+    return Shown(profile, LastSync.objects.filter(profile=profile).first(), under_way, stopped)
