@@ -39,7 +39,7 @@ from django.test import Client, TestCase
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import backfill, stripe_client
-from apps.billing.catalogue import create_price, create_product
+from apps.billing.prices import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
 from apps.core.models import Job
@@ -157,7 +157,9 @@ class World:
         """One open instance of `app` with room for so many new people; returns it."""
         first, *others = Instance.objects.filter(product__slug=app)
         for one in others:
-            deployments.set_open(instance=one, is_active=True, auto_allocate=False, actor="staff:ada", reason="test")
+            deployments.set_availability(
+                instance=one, is_active=True, auto_allocate=False, actor="staff:ada", reason="test"
+            )
         return deployments.change_caps(
             instance=first,
             soft_cap=0,

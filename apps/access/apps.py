@@ -12,7 +12,8 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import reconcile, triggers
+        from apps.access import lifecycle_emails, reconcile, triggers
 
+        lifecycle_emails.register()
         reconcile.register()
         triggers.register()

@@ -12,7 +12,7 @@ from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Term
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import subscriptions
 from apps.catalog.entitlements import Entitlements, total
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 
 RESERVATION_MARGIN = dt.timedelta(
@@ -30,8 +30,8 @@ def terms() -> Terms:
 
 def read_facts(profile: UserProfile) -> Facts:
     """Everything `decide` may know about `profile`, as of now. Seven queries, no call."""
-    catalogue = offers()
-    states = subscriptions.of_customer(profile.stripe_customer_id)
+    catalogue = entitlements_by_product()
+    states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
     return Facts(
         now=clock.now(),

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat
 from apps.accounts.models import UserProfile
 from apps.catalog.entitlements import attribute_names
-from apps.catalog.offers import everything
+from apps.catalog.product_entitlements import all_entitlements
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
@@ -34,7 +34,7 @@ def observed(profile: UserProfile, account: KeycloakUser | None) -> Observed:
         account=_seen(account) if account else None,
         seats=_seats(profile),
         local_groups=_local_groups(profile),
-        owned_attributes=attribute_names(everything()),
+        owned_attributes=attribute_names(all_entitlements()),
     )
 
 

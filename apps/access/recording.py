@@ -67,7 +67,7 @@ def _dated(profile: UserProfile, moment: dt.datetime) -> str:
 
 def _tell_of_failed_payments(profile: UserProfile) -> None:
     """One mail per unpaid invoice, whether or not its event ever came."""
-    for one in subscriptions.of_customer(profile.stripe_customer_id):
+    for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
         if one.status in {"past_due", "unpaid"} and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
             if not Notification.objects.filter(key=f"payment_failed:{key}").exists():

@@ -6,16 +6,16 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.billing.stripe_client import SpentKey, calling_stripe
+from apps.billing.stripe_client import SpentIdempotencyKey, calling_stripe
 from apps.core import clock
 from apps.core.errors import NeedsOperator, RetryLater
 
 CUSTOMER_KEYS = 5  # as many of Stripe's own errors a day does a person's first payment survive
-LIVING = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
+OPEN_STATUSES = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
 
 
 @dataclass(frozen=True)
-class Session:
+class CheckoutSession:
     """A Checkout session: `client_secret` for the embedded page, `url` for the hosted one; status open|complete|expired."""
 
     id: str
@@ -27,7 +27,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Pages:
+class CheckoutPages:
     """How the payment is shown, and the paths of ours to come back to."""
 
     embedded: bool
@@ -48,7 +48,7 @@ def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
         try:
             with calling_stripe() as client:
                 return str(client.v1.customers.create(params, options)["id"])
-        except SpentKey as spent:
+        except SpentIdempotencyKey as spent:
             if found := _customer_of(onboarding_id, email):
                 return found
             if not spent.before:
@@ -71,8 +71,8 @@ def open_session(
     customer_id: str,
     prices: list[tuple[str, int]],
     expires_at: dt.datetime,
-    pages: Pages,
-) -> Session:
+    pages: CheckoutPages,
+) -> CheckoutSession:
     """Open a subscription Checkout for `prices` = [(price id, quantity)]. `number` counts the sessions of this signup.
 
     docs.stripe.com/api/checkout/sessions/create; embedded pages take a
@@ -99,20 +99,20 @@ def open_session(
         return _session(client.v1.checkout.sessions.create(params, {"idempotency_key": f"co:{signup_id}:{number}"}))
 
 
-def has_living_subscription(customer_id: str) -> bool:
+def has_open_subscription(customer_id: str) -> bool:
     """Whether Stripe has a subscription of the customer that lives: a second one would be charged beside it."""
     with calling_stripe() as client:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-        return any(one["status"] in LIVING for one in listed.auto_paging_iter())
+        return any(one["status"] in OPEN_STATUSES for one in listed.auto_paging_iter())
 
 
-def fetch_session(session_id: str) -> Session:
+def fetch_session(session_id: str) -> CheckoutSession:
     """The session as it is now."""
     with calling_stripe() as client:
         return _session(client.v1.checkout.sessions.retrieve(session_id))
 
 
-def expire_session(session_id: str) -> Session:
+def expire_session(session_id: str) -> CheckoutSession:
     """Close an open session, so that it can no longer be paid; returns it as it is then, which may be complete."""
     found = fetch_session(session_id)
     if found.status != "open":
@@ -127,13 +127,13 @@ def expire_session(session_id: str) -> Session:
         return found
 
 
-def latest_expiry() -> dt.datetime:
+def session_expiry() -> dt.datetime:
     """When a session opened now should end. Stripe wants at least 30 minutes, measured on its own clock."""
     return clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES, seconds=60)
 
 
-def _session(found: Any) -> Session:
-    return Session(
+def _session(found: Any) -> CheckoutSession:
+    return CheckoutSession(
         id=found["id"],
         status=found["status"] or "",
         payment_status=found["payment_status"],

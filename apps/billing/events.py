@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.billing import catalogue, mirror
+from apps.billing import mirror, prices
 from apps.billing.models import InboundEvent
 from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
@@ -24,12 +24,12 @@ CUSTOMER_EVENTS = (
     "charge.dispute.",
     "refund.",
 )
-CATALOGUE_EVENTS = ("product.", "price.")
+CATALOG_EVENTS = ("product.", "price.")
 
 
 def needs_work(event_type: str) -> bool:
     """Whether the event rings for anything; the others are kept in the inbox and that is all."""
-    return event_type.startswith(CUSTOMER_EVENTS + CATALOGUE_EVENTS)
+    return event_type.startswith(CUSTOMER_EVENTS + CATALOG_EVENTS)
 
 
 def customer_of(subject: dict[str, Any]) -> str:
@@ -42,16 +42,16 @@ def customer_of(subject: dict[str, Any]) -> str:
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register("handle_event", handle, needs=("stripe",))
+    jobs.register("handle_event", handle_event, needs=("stripe",))
 
 
-def handle(event_id: str) -> None:
+def handle_event(event_id: str) -> None:
     """Look at what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
-    if _answered(event):
+    if _already_covered(event):
         return
-    if event.type.startswith(CATALOGUE_EVENTS):
-        _look_at_catalogue(event)
+    if event.type.startswith(CATALOG_EVENTS):
+        _refresh_catalog(event)
     elif event.customer_id:
         if not mirror.mirror_customer(event.customer_id, session_id=_session_id(event)):
             raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
@@ -64,7 +64,7 @@ def handle(event_id: str) -> None:
     InboundEvent.objects.filter(pk=event.pk).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
 
 
-def _answered(event: InboundEvent) -> bool:
+def _already_covered(event: InboundEvent) -> bool:
     """Whether another event's look has answered this one since its job was asked for."""
     if event.handled_at is None:
         return False
@@ -72,11 +72,11 @@ def _answered(event: InboundEvent) -> bool:
     return mine.filter(created_at__lt=event.handled_at).exists()
 
 
-def _look_at_catalogue(event: InboundEvent) -> None:
+def _refresh_catalog(event: InboundEvent) -> None:
     if event.type.endswith(".deleted"):
-        catalogue.withdraw(event.object_id)
+        prices.withdraw(event.object_id)
     else:
-        catalogue.refresh(event.object_id)
+        prices.refresh(event.object_id)
 
 
 def _session_id(event: InboundEvent) -> str:

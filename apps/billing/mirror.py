@@ -1,7 +1,7 @@
 """Stripe's present state into Postgres: dj-stripe's mirror, our typed rows beside it, and word of whom it concerns.
 
 Promises: everything is fetched anew before it is written; no transaction is open over a call; the jobs that come here run
-in the lane of their customer, so an older answer never overwrites a newer one. Whoever wants to hear of a change puts
+in the lane of their customer, so an older answer never overwrites a newer one. Whoever wants to listener of a change puts
 itself into `on_customer` (called inside the writing transaction) or `on_session`.
 """
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing import catalogue, money
+from apps.billing import payments, prices
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.billing.stripe_client import calling_stripe
 from apps.catalog.models import ProductPrice
@@ -22,7 +22,7 @@ from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
 
 # Best first: which subscription stands for the person in lists and on pages.
-RANK = [
+STATUS_RANK = [
     "active",
     "trialing",
     "past_due",
@@ -70,15 +70,15 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         if not gone:
             # One we know and that is not listed: asked for by its id. "No such subscription" is then an error for staff.
             found += [client.v1.subscriptions.retrieve(each) for each in _unlisted(customer_id, found)]
-        sums = {one["id"]: money.look(client, one) for one in found}
+        sums = {one["id"]: payments.fetch_payment_facts(client, one) for one in found}
     for price_id in {item["price"]["id"] for one in found for item in one["items"]["data"]}:
-        catalogue.ensure_mirrored(price_id)
-    _refuse_unknown_prices(found)
-    write(profile, customer, found, sums)
+        prices.ensure_mirrored(price_id)
+    _refuse_unmapped_prices(found)
+    write_customer(profile, customer, found, sums)
     InboundEvent.objects.filter(pk__in=received).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
     if session_id:
-        for hear in on_session:
-            hear(session_id)
+        for listener in on_session:
+            listener(session_id)
     return True
 
 
@@ -97,16 +97,18 @@ def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
     return list(known.exclude(stripe_id__in=[one["id"] for one in found]).values_list("stripe_id", flat=True))
 
 
-def _refuse_unknown_prices(found: list[Any]) -> None:
+def _refuse_unmapped_prices(found: list[Any]) -> None:
     """A live line we cannot place leaves everything as it is: nobody loses access over a gap in our price table."""
-    live = {item["price"]["id"] for one in found if one["status"] in money.PAYS for item in one["items"]["data"]}
+    live = {item["price"]["id"] for one in found if one["status"] in payments.PAYS for item in one["items"]["data"]}
     known = set(ProductPrice.objects.filter(stripe_price_id__in=live).values_list("stripe_price_id", flat=True))
     if live - known:
-        raise NeedsOperator(f"{catalogue.UNKNOWN}{', '.join(sorted(live - known))}. Add it, then retry.")
+        raise NeedsOperator(f"{prices.UNMAPPED}{', '.join(sorted(live - known))}. Add it, then retry.")
 
 
 @transaction.atomic
-def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str, money.Money]) -> None:
+def write_customer(
+    profile: UserProfile, customer: Any, found: list[Any], sums: dict[str, payments.PaymentFacts]
+) -> None:
     """One transaction: dj-stripe's rows, our typed rows, the profile's summary, and the word to whoever listens."""
     now = clock.now()
     if not getattr(customer, "deleted", False):
@@ -124,9 +126,9 @@ def write(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
     )
     # The customer was deleted, and its subscriptions with it.
     stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
-    _summarise(profile, now)
-    for hear in on_customer:
-        hear(profile)
+    _update_profile(profile, now)
+    for listener in on_customer:
+        listener(profile)
 
 
 def _prices_in(found: list[Any]) -> dict[str, ProductPrice]:
@@ -147,7 +149,7 @@ def moment(seconds: Any) -> dt.datetime | None:
     return dt.datetime.fromtimestamp(seconds, tz=dt.UTC) if seconds else None
 
 
-def _write_subscription(one: Any, sums: money.Money, now: dt.datetime) -> Subscription:
+def _write_subscription(one: Any, sums: payments.PaymentFacts, now: dt.datetime) -> Subscription:
     """The typed row. Periods lie on the items; the earliest end counts (docs.stripe.com/changelog/basil)."""
     ends = [item["current_period_end"] for item in one["items"]["data"] if item["current_period_end"]]
     end = moment(min(ends)) if ends else None
@@ -199,12 +201,12 @@ def _write_items(profile: UserProfile, row: Subscription, lines: list[Any], know
         )
 
 
-def _summarise(profile: UserProfile, now: dt.datetime) -> None:
+def _update_profile(profile: UserProfile, now: dt.datetime) -> None:
     """The profile's own columns, from its best subscription."""
     rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id)
     best = min(
         rows,
-        key=lambda row: (RANK.index(row.status), -row.stripe_created_at.timestamp()),
+        key=lambda row: (STATUS_RANK.index(row.status), -row.stripe_created_at.timestamp()),
         default=None,
     )
     profile.stripe_subscription_id = best.stripe_id if best else None

@@ -13,7 +13,7 @@ from apps.core.io_guard import refuse_inside_transaction
 TIMEOUT = (3, 10)  # seconds to connect, to read
 
 
-class SpentKey(RetryLater):
+class SpentIdempotencyKey(RetryLater):
     """Stripe has kept an answer for this idempotency key that is of no use, and gives it for a day: a new key is needed.
 
     `before`: it was so before this call already.
@@ -40,7 +40,7 @@ def client() -> stripe.StripeClient:
 def calling_stripe() -> Iterator[stripe.StripeClient]:
     """Around every call: yields the client; raises RetryLater, DependencyDown or NeedsOperator for what goes wrong.
 
-    SpentKey, a RetryLater, says that the same idempotency key can never succeed. docs.stripe.com/api/idempotent_requests
+    SpentIdempotencyKey, a RetryLater, says that the same idempotency key can never succeed. docs.stripe.com/api/idempotent_requests
 
     The sentences name what Stripe said by its codes, never a person's data. docs.stripe.com/error-handling
     """
@@ -54,7 +54,7 @@ def calling_stripe() -> Iterator[stripe.StripeClient]:
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         raise NeedsOperator("Stripe refuses our key; check STRIPE_SECRET_KEY and its rights.") from error
     except stripe.IdempotencyError as error:
-        raise SpentKey("Stripe knows this idempotency key from a different request.", before=True) from error
+        raise SpentIdempotencyKey("Stripe knows this idempotency key from a different request.", before=True) from error
     except stripe.InvalidRequestError as error:
         what = f"{error.code or error.http_status}, parameter {error.param or 'none'}"
         raise NeedsOperator(f"Stripe refuses the request: {what}.") from error
@@ -66,7 +66,7 @@ def _failed(error: stripe.StripeError) -> WorkError:
     """What an error on Stripe's side means for us."""
     replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
     if error.http_status == 500 or replayed:
-        return SpentKey(f"Stripe answers {error.http_status}.", before=replayed)
+        return SpentIdempotencyKey(f"Stripe answers {error.http_status}.", before=replayed)
     if error.http_status in {502, 503, 504}:
         return DependencyDown("stripe", f"Stripe answers {error.http_status}.")
     return RetryLater(f"Stripe answers {error.http_status}.")

@@ -7,7 +7,7 @@ from apps.billing.models import Subscription
 
 
 @dataclass(frozen=True)
-class Line:
+class SubscriptionLine:
     """One line: which product of ours (None: a price we do not know), how many, at which price (minor units)."""
 
     product_id: int | None
@@ -31,10 +31,10 @@ class SubscriptionState:
     money_returned: str
     open_invoice_id: str
     open_invoice_url: str
-    lines: tuple[Line, ...]
+    lines: tuple[SubscriptionLine, ...]
 
 
-def of_customer(customer_id: str | None) -> tuple[SubscriptionState, ...]:
+def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]:
     """All subscriptions of a customer, canceled ones included; two queries."""
     if not customer_id:
         return ()
@@ -54,7 +54,7 @@ def _state(row: Subscription) -> SubscriptionState:
         open_invoice_id=row.open_invoice_id,
         open_invoice_url=row.open_invoice_url,
         lines=tuple(
-            Line(
+            SubscriptionLine(
                 item.product_id,
                 item.stripe_price_id,
                 item.quantity,
@@ -65,3 +65,9 @@ def _state(row: Subscription) -> SubscriptionState:
             for item in row.items.all()
         ),
     )
+
+
+def open_invoice_url(customer_id: str | None, invoice_id: str) -> str:
+    """Stripe's page to pay the open invoice, as last fetched; empty when unknown."""
+    rows = Subscription.objects.filter(customer_id=customer_id or "", open_invoice_id=invoice_id)
+    return rows.values_list("open_invoice_url", flat=True).first() or ""

@@ -20,7 +20,7 @@ from apps.console.bars import Bar
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.core.states import LABELS
-from apps.instances.capacity import board
+from apps.instances.capacity import read_occupancy
 from apps.operations import safeguard
 
 COUNTED = (
@@ -217,7 +217,7 @@ def _people() -> tuple[People, ...]:
 
 def _products() -> tuple[ProductRoom, ...]:
     by_product: dict[str, list[Room]] = {}
-    for one in board():
+    for one in read_occupancy():
         room = Room(one.id, one.name, one.is_active and one.auto_allocate, Bar.of(one))
         by_product.setdefault(one.product, []).append(room)
     return tuple(_product(name, rooms) for name, rooms in by_product.items())

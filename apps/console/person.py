@@ -23,7 +23,7 @@ from apps.console.columns import badge, dialog_link, link, money, seat_badge, se
 from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
-from apps.instances.capacity import rooms
+from apps.instances.capacity import have_room
 from apps.instances.models import Seat, SeatWait
 from apps.notifications.models import Notification
 
@@ -108,7 +108,7 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
         return []
     taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
     products = list(Product.objects.filter(slug__in=decision.entitlements.seats).exclude(pk__in=taken))
-    has_room = rooms(products)
+    has_room = have_room(products)
     return [MissingSeat(product, has_room[product.pk]) for product in products]
 
 

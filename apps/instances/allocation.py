@@ -32,8 +32,8 @@ from apps.instances.models import Instance, Seat, SeatWait
 # Called after commit with the profile id of somebody who waits and for whom there is room now.
 on_freed: list[Callable[[int], None]] = []
 
-WAITS = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
-OFFERS = 100
+WAITING_STATES = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
+MAX_OFFERS = 100
 
 # --- people ----------------------------------------------------------------------------------------------------------
 
@@ -60,9 +60,9 @@ def assign(*, profile: UserProfile, product: Product, returning: bool = False) -
     if seat is None:
         seat = _allocate(profile, product, state=Seat.State.ASSIGNED, returning=returning)
         if seat is None:
-            _wait(profile, product)
+            _start_waiting(profile, product)
     elif seat.state != Seat.State.ASSIGNED:
-        _turn(seat, profile, Seat.State.ASSIGNED)
+        _change_state(seat, profile, Seat.State.ASSIGNED)
     return seat
 
 
@@ -73,7 +73,7 @@ def retain(*, profile: UserProfile, product: Product) -> Seat | None:
     if seat is None:
         SeatWait.objects.filter(profile=profile, product=product).delete()
     elif seat.state != Seat.State.RETAINED:
-        _turn(seat, profile, Seat.State.RETAINED)
+        _change_state(seat, profile, Seat.State.RETAINED)
     return seat
 
 
@@ -91,7 +91,7 @@ def release(*, profile: UserProfile, product: Product) -> Seat | None:
 @transaction.atomic
 def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
     """Put a person on another instance of the product, at most up to its `hard_cap`; raises BadInput when impossible."""
-    _lock_person(seat.profile_id)
+    _lock_seats_of(seat.profile_id)
     moved = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     ids = [moved.instance_id, instance.pk]
     locked = {row.pk: row for row in Instance.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
@@ -115,9 +115,9 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
 
 
 @transaction.atomic
-def give_up(*, seat: Seat, actor: str, reason: str) -> Seat:
+def release_by_staff(*, seat: Seat, actor: str, reason: str) -> Seat:
     """Staff give this very seat back; BadInput when that has happened already. Whoever waits longest is offered it."""
-    _lock_person(seat.profile_id)
+    _lock_seats_of(seat.profile_id)
     found = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     if found.state == Seat.State.RELEASED:
         raise BadInput("The seat was released meanwhile.", code="released")
@@ -147,7 +147,7 @@ def release_expired_reservations() -> int:
     expired = Seat.objects.filter(state=Seat.State.RESERVED, reserved_until__lte=clock.now())
     for profile_id, seat_id in expired.order_by("pk").values_list("profile_id", "pk"):
         with transaction.atomic():
-            _lock_person(profile_id)  # from here on nobody turns it into an assigned one
+            _lock_seats_of(profile_id)  # from here on nobody turns it into an assigned one
             seat = expired.select_related("instance", "profile").filter(pk=seat_id).first()
             if seat is not None:
                 _release(seat, seat.profile, reason="checkout ended")
@@ -164,20 +164,20 @@ def release_expired(_key: str = "") -> None:
 
 def first_waiting(product: Product) -> int | None:
     """The profile id of the one who has waited longest for a seat of this product."""
-    return _line(product.pk).values_list("profile_id", flat=True).first()
+    return _waiting_line(product.pk).values_list("profile_id", flat=True).first()
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def _lock_person(profile_id: int) -> None:
+def _lock_seats_of(profile_id: int) -> None:
     """From here to the end of the transaction nobody else changes this person's seats."""
     lock_until_commit(LockClass.SEATS_OF_SUBSCRIBER, profile_id)
 
 
 def _find(profile: UserProfile, product: Product) -> Seat | None:
     """The live seat, with the person locked."""
-    _lock_person(profile.pk)
+    _lock_seats_of(profile.pk)
     live = Seat.objects.exclude(state=Seat.State.RELEASED).filter(profile=profile, product=product)
     return live.select_related("instance").first()
 
@@ -196,20 +196,22 @@ def _allocate(
         "state": state.value,
         "until": until,
         "now": clock.now(),
-        "waits": WAITS,
+        "waits": WAITING_STATES,
     }
     for pick in (
-        [statements.LOOK, statements.WAIT, statements.RESERVE] if returning else [statements.LOOK, statements.WAIT]
+        [statements.PICK_UNLOCKED, statements.PICK_WAITING, statements.PICK_FROM_RESERVE]
+        if returning
+        else [statements.PICK_UNLOCKED, statements.PICK_WAITING]
     ):
-        seat_id = _take(statements.TAKE.format(pick=pick), values)
+        seat_id = _try_to_take(statements.TAKE.format(pick=pick), values)
         if seat_id:
             seat = Seat.objects.select_related("instance").get(pk=seat_id)
-            _note(seat, profile, before={})
+            _record(seat, profile, before={})
             return seat
     return None
 
 
-def _take(sql: str, values: dict[str, Any]) -> int | None:
+def _try_to_take(sql: str, values: dict[str, Any]) -> int | None:
     """One look. Finding nothing gives back the locks on instances that turned out full: holding them could deadlock."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -219,12 +221,12 @@ def _take(sql: str, values: dict[str, Any]) -> int | None:
     return int(found[0]) if found else None
 
 
-def _turn(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
+def _change_state(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
     """Change a live seat's state; it stays where it is and counts as before."""
     before = {"state": seat.state, "instance": seat.instance.slug}
     seat.state, seat.reserved_until, seat.changed_at = state, None, clock.now()
     seat.save(update_fields=["state", "reserved_until", "changed_at"])
-    _note(seat, profile, before=before)
+    _record(seat, profile, before=before)
 
 
 def _release(seat: Seat, profile: UserProfile, *, actor: str = audit.SYSTEM, reason: str = "") -> None:
@@ -238,11 +240,11 @@ def _release(seat: Seat, profile: UserProfile, *, actor: str = audit.SYSTEM, rea
         now,
         now,
     )
-    _note(seat, profile, before=before, actor=actor, reason=reason)
+    _record(seat, profile, before=before, actor=actor, reason=reason)
     offer_later(seat.product_id)
 
 
-def _note(
+def _record(
     seat: Seat, profile: UserProfile, *, before: dict[str, Any], actor: str = audit.SYSTEM, reason: str = ""
 ) -> None:
     after = {"state": str(seat.state), "instance": seat.instance.slug}
@@ -256,15 +258,15 @@ def _note(
     )
 
 
-def _wait(profile: UserProfile, product: Product) -> None:
+def _start_waiting(profile: UserProfile, product: Product) -> None:
     _, new = SeatWait.objects.get_or_create(profile=profile, product=product, defaults={"since": clock.now()})
     if new:
         audit.record(subject=profile.subject, action="seat.waiting", after={"product": product.slug})
 
 
-def _line(product_id: int) -> QuerySet[SeatWait]:
+def _waiting_line(product_id: int) -> QuerySet[SeatWait]:
     """Who waits, longest first; nobody whose access was withheld meanwhile."""
-    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITS).order_by("since", "id")
+    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITING_STATES).order_by("since", "id")
 
 
 def offer_later(product_id: int) -> None:
@@ -279,7 +281,7 @@ def _offer(product_id: int) -> None:
             statements.FREE,
             {"product": product_id},
         )
-        free = min(int(cursor.fetchone()[0] or 0), OFFERS)
-    for profile_id in list(_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
+        free = min(int(cursor.fetchone()[0] or 0), MAX_OFFERS)
+    for profile_id in list(_waiting_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
         for hook in on_freed:
             hook(profile_id)

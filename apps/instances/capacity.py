@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.instances.allocation import WAITS
+from apps.instances.allocation import WAITING_STATES
 from apps.instances.models import Instance, Seat, SeatWait
 
 
@@ -38,10 +38,10 @@ class Occupancy:
 
 def has_room(product: Product) -> bool:
     """Whether a new customer would get a seat now. True for a product that needs none."""
-    return rooms([product])[product.pk]
+    return have_room([product])[product.pk]
 
 
-def rooms(products: Collection[Product]) -> dict[int, bool]:
+def have_room(products: Collection[Product]) -> dict[int, bool]:
     """`has_room` of several products by their ids, in one query."""
     needing = [product.pk for product in products if product.needs_instance]
     free = (
@@ -52,7 +52,7 @@ def rooms(products: Collection[Product]) -> dict[int, bool]:
         .values("free")
     )
     owed = (
-        SeatWait.objects.filter(product=OuterRef("pk"), profile__access_state__in=WAITS)
+        SeatWait.objects.filter(product=OuterRef("pk"), profile__access_state__in=WAITING_STATES)
         .values("product")
         .annotate(owed=Count("pk"))
         .values("owed")
@@ -67,7 +67,7 @@ def rooms(products: Collection[Product]) -> dict[int, bool]:
     return answer
 
 
-def placed(profile: UserProfile | None) -> list[int]:
+def products_with_seat(profile: UserProfile | None) -> list[int]:
     """The ids of the products this person has a live seat of, a reserved one too."""
     if profile is None:
         return []
@@ -75,7 +75,7 @@ def placed(profile: UserProfile | None) -> list[int]:
     return list(live.values_list("product_id", flat=True))
 
 
-def board() -> list[Occupancy]:
+def read_occupancy() -> list[Occupancy]:
     """Every instance with its occupancy, in the order of the catalogue, in one query."""
     counts = {
         state.value: Count("seats", filter=Q(seats__state=state.value))

@@ -21,7 +21,7 @@ def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
     instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
     instance.allocated_seats, instance.over_cap_since = 0, None
     instance.save(force_insert=True)
-    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _openness(instance))
+    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _availability(instance))
     allocation.offer_later(instance.product_id)
     return instance
 
@@ -50,13 +50,13 @@ def change_caps(
 
 
 @transaction.atomic
-def set_open(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
+def set_availability(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
     """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
     found = Instance.objects.select_for_update().get(pk=instance.pk)
-    before = _openness(found)
+    before = _availability(found)
     found.is_active, found.auto_allocate = is_active, auto_allocate
     found.save(update_fields=["is_active", "auto_allocate"])
-    _record(found, "instance.open", actor, reason, before, _openness(found))
+    _record(found, "instance.open", actor, reason, before, _availability(found))
     allocation.offer_later(found.product_id)
     return found
 
@@ -73,7 +73,7 @@ def _caps(instance: Instance) -> dict[str, Any]:
     return {name: getattr(instance, name) for name in ("soft_cap", "allocation_cap", "hard_cap")}
 
 
-def _openness(instance: Instance) -> dict[str, Any]:
+def _availability(instance: Instance) -> dict[str, Any]:
     return {"is_active": instance.is_active, "auto_allocate": instance.auto_allocate}
 
 

@@ -1,6 +1,6 @@
 """The SQL of allocation.py: which instance a person gets, and counters that change together with the seats.
 
-`LOOK`, `WAIT` and `RESERVE` say how an instance is picked; `TAKE` puts a person there. `FOR UPDATE` gives the newest
+`PICK_UNLOCKED`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` puts a person there. `FOR UPDATE` gives the newest
 version of a row and tests the condition on it again, so what is picked has room for as long as the lock is held.
 """
 
@@ -14,18 +14,18 @@ MY_TURN = f"""(
                    WHERE mine.product_id = %(product)s AND mine.profile_id = %(profile)s), true)
 ) < ({FREE})"""  # noqa: S608
 # The first look: least allocated, below soft_cap as long as there is such an instance, never waiting.
-LOOK = f"""pick AS (
+PICK_UNLOCKED = f"""pick AS (
     SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN}
        AND (allocated_seats < soft_cap OR NOT EXISTS (
             SELECT 1 FROM instances_instance WHERE {OPEN} AND allocated_seats < soft_cap))
     ORDER BY allocated_seats, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608
 # The second: all candidates are locked in the order of their ids, then the same choice on what they hold by then.
 CHOICE = "pick AS (SELECT id FROM locked ORDER BY allocated_seats >= soft_cap, allocated_seats, id LIMIT 1)"
-WAIT = f"""locked AS MATERIALIZED (
+PICK_WAITING = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN} ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
 # For returning subscribers only: the reserve above allocation_cap, which is not for those who wait.
-RESERVE = f"""locked AS MATERIALIZED (
+PICK_FROM_RESERVE = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < hard_cap ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
 TAKE = """WITH {pick},

@@ -13,7 +13,6 @@ class NotificationsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs
-        from apps.notifications import mail, news
+        from apps.notifications import mail
 
-        jobs.register(mail.KIND, mail.send, needs=("mailgun",))
-        news.register()
+        jobs.register(mail.KIND, mail.send_notification, needs=("mailgun",))

@@ -3,7 +3,7 @@
 Promises:
 1. `notify` with a key that exists does nothing. Mailgun has no idempotency key; the row is the only guard against doubles.
 2. The row says `sending` before Mailgun is called. Whoever finds it so, or lost the answer, counts a lost answer; the mail
-   is sent once more, and after the second lost answer only by a person (`send_again`).
+   is sent once more, and after the second lost answer only by a person (`resend`).
 3. What Mailgun refuses for good is `failed`, with its words; what it cannot take now stays queued.
 4. One-time codes lie encrypted in the row (`notify_secret`), until they are sent or given up.
 """
@@ -18,7 +18,7 @@ from django.db.models import F
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
-from apps.notifications import letters, mailgun, sealing
+from apps.notifications import email_templates, encryption, mailgun
 from apps.notifications.models import Notification
 
 log = structlog.get_logger(__name__)
@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 KIND = "send_notification"
 KEYCLOAK_TEMPLATE = "keycloak_set_password"  # Keycloak writes and sends this one; we only record it
 MAX_LOST_ANSWERS = 2
-NEVER = ".invalid"  # a domain that nobody can have (RFC 2606)
-OVER = (Notification.State.SENT, Notification.State.FAILED)
+UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
+FINAL = (Notification.State.SENT, Notification.State.FAILED)
 
 
 def notify(
@@ -38,12 +38,12 @@ def notify(
     profile: UserProfile | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Ask for one mail. `template` and its values: see `letters.NEEDS` (ValueError when they do not fit).
+    """Ask for one mail. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
 
     `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing.
     """
     values = context or {}
-    letters.check(template, values)
+    email_templates.check_values(template, values)
     _queue(Notification(key=key, template=template, to=to, profile=profile, context=values))
 
 
@@ -52,19 +52,19 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
 
     They are kept encrypted and wiped once the mail has left, was refused, or `valid_for` is over: then it is not sent.
     """
-    letters.check(template, secret_context)
+    email_templates.check_values(template, secret_context)
     _queue(
         Notification(
             key=key,
             template=template,
             to=to,
-            sealed=sealing.seal(secret_context),
+            sealed=encryption.encrypt(secret_context),
             useless_after=clock.now() + valid_for,
         )
     )
 
 
-def send_again(notification: Notification, *, actor: str) -> None:
+def resend(notification: Notification, *, actor: str) -> None:
     """Send a failed or uncertain mail once more, because a person decided so. A mail with a code cannot be: it is wiped."""
     with transaction.atomic():
         again = Notification.objects.filter(
@@ -105,56 +105,56 @@ def _queue(wanted: Notification) -> None:
 # --- the job -----------------------------------------------------------------------------------------------------------
 
 
-def send(key: str) -> None:
+def send_notification(key: str) -> None:
     """The job: send the Notification with id `key`. One runs at a time for each, so a row that says `sending` is a trace."""
     row = Notification.objects.filter(pk=key).first()
-    if row is None or row.state in OVER:
+    if row is None or row.state in FINAL:
         return
     if row.state == Notification.State.SENDING:  # its worker died between the call and its record
         _note_lost_answer(row, "The worker died while the mail was being sent.")
     if row.useless_after and clock.now() > row.useless_after:
-        _settle(row, state=Notification.State.FAILED, error="Too late: what it says is no longer valid.")
+        _write_state(row, state=Notification.State.FAILED, error="Too late: what it says is no longer valid.")
         return
-    if row.to.endswith(NEVER):
-        _settle(row, state=Notification.State.FAILED, error="Nobody can have this address.")
+    if row.to.endswith(UNUSABLE_DOMAIN):
+        _write_state(row, state=Notification.State.FAILED, error="Nobody can have this address.")
         return
     if row.lost_answers >= MAX_LOST_ANSWERS:
         raise NeedsOperator(
             f"Mail {row.pk} was handed to Mailgun {row.lost_answers} times without an answer."
             " Look in Mailgun's log; send it again from here only if it is not there."
         )
-    letter = _letter(row)
-    _settle(row, state=Notification.State.SENDING)
-    _hand_over(row, letter)
+    email = _render(row)
+    _write_state(row, state=Notification.State.SENDING)
+    _hand_over(row, email)
 
 
-def _letter(row: Notification) -> letters.Letter:
+def _render(row: Notification) -> email_templates.RenderedEmail:
     values = row.context
     if row.sealed:
         try:
-            values = values | sealing.unseal(row.sealed)
-        except sealing.CannotOpenError as error:
+            values = values | encryption.decrypt(row.sealed)
+        except encryption.DecryptionError as error:
             reason = "Its code cannot be read any more: SECRET_KEY was changed."
-            _settle(row, state=Notification.State.FAILED, error=reason)
+            _write_state(row, state=Notification.State.FAILED, error=reason)
             raise NeedsOperator(f"Mail {row.pk} was not sent. {reason}") from error
-    return letters.write(row.template, values)
+    return email_templates.render_email(row.template, values)
 
 
-def _hand_over(row: Notification, letter: letters.Letter) -> None:
+def _hand_over(row: Notification, email: email_templates.RenderedEmail) -> None:
     """Call Mailgun and record how it ended; raises what the job ledger has to know."""
     try:
-        provider_id = mailgun.send(letter, to=row.to, tag=row.template, notification_id=row.pk)
+        provider_id = mailgun.send(email, to=row.to, tag=row.template, notification_id=row.pk)
     except mailgun.RefusedError as refused:
-        _settle(row, state=Notification.State.FAILED, error=str(refused))
+        _write_state(row, state=Notification.State.FAILED, error=str(refused))
         raise NeedsOperator(f"Mailgun refuses mail {row.pk}: {refused}") from refused
     except mailgun.AnswerLostError as lost:
         _note_lost_answer(row, "Mailgun's answer was lost.")
         raise RetryLater(f"Mailgun's answer about mail {row.pk} was lost; it may have been sent.") from lost
     except Exception:  # not taken for sure (DependencyDown, RetryLater), or a bug of ours before anything left
         back = Notification.State.UNCERTAIN if row.lost_answers else Notification.State.QUEUED
-        _settle(row, state=back)
+        _write_state(row, state=back)
         raise
-    _settle(row, state=Notification.State.SENT, provider_id=provider_id)
+    _write_state(row, state=Notification.State.SENT, provider_id=provider_id)
 
 
 def _note_lost_answer(row: Notification, why: str) -> None:
@@ -162,14 +162,14 @@ def _note_lost_answer(row: Notification, why: str) -> None:
     Notification.objects.filter(pk=row.pk).update(lost_answers=F("lost_answers") + 1)
     row.refresh_from_db(fields=["lost_answers"])
     log.warning("mail_answer_lost", notification=row.pk, count=row.lost_answers)
-    _settle(row, state=Notification.State.UNCERTAIN, error=why)
+    _write_state(row, state=Notification.State.UNCERTAIN, error=why)
 
 
-def _settle(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
+def _write_state(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
     """Write how far the mail has come; final states wipe what was sealed."""
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:
         row.sent_at, row.provider_id = clock.now(), provider_id[:255]
-    if state in OVER or row.lost_answers >= MAX_LOST_ANSWERS:
+    if state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS:
         row.sealed = ""
     row.save(update_fields=["state", "error", "sent_at", "provider_id", "sealed"])

@@ -14,7 +14,7 @@ from urllib3.exceptions import NewConnectionError
 
 from apps.core.errors import DependencyDown, RetryLater
 from apps.core.io_guard import refuse_inside_transaction
-from apps.notifications.letters import Letter
+from apps.notifications.email_templates import RenderedEmail
 
 log = structlog.get_logger(__name__)
 
@@ -30,21 +30,21 @@ class AnswerLostError(Exception):
     """Mailgun may or may not have accepted the mail."""
 
 
-def send(letter: Letter, *, to: str, tag: str, notification_id: int) -> str:
+def send(email: RenderedEmail, *, to: str, tag: str, notification_id: int) -> str:
     """Hand one mail to Mailgun and return Mailgun's id of it.
 
     Raises RefusedError, AnswerLostError, and of `core.errors` DependencyDown and RetryLater, both with the mail not taken.
     """
     refuse_inside_transaction()
     message = AnymailMessage(
-        subject=letter.subject,
-        body=letter.text,
+        subject=email.subject,
+        body=email.text,
         to=[to],
         tags=[tag],
         metadata={"notification": str(notification_id)},
         reply_to=[settings.BRAND["support_email"]],
     )
-    message.attach_alternative(letter.html, "text/html")
+    message.attach_alternative(email.html, "text/html")
     try:
         message.send()
     except AnymailRequestsAPIError as error:

@@ -64,17 +64,17 @@ def settle(signup_id: str) -> None:
         jobs.defer(KIND, str(signup.pk), reason="the session ends", not_before=end)
 
 
-def _look(signup: Signup) -> checkout.Session | None:
+def _look(signup: Signup) -> checkout.CheckoutSession | None:
     """The session as it is; one past its end is closed first, so that it cannot be paid behind our back."""
     over = signup.checkout_expires_at is not None and clock.now() >= signup.checkout_expires_at
     if not signup.checkout_session_id:
         # The process died before Stripe's answer was stored. Until the end, the browser may still come back for it.
-        return None if over else checkout.Session("", "open", "unpaid", "", "", "")
+        return None if over else checkout.CheckoutSession("", "open", "unpaid", "", "", "")
     return (checkout.expire_session if over else checkout.fetch_session)(signup.checkout_session_id)
 
 
 @transaction.atomic
-def _paid(signup: Signup, profile: UserProfile, session: checkout.Session) -> None:
+def _paid(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
     """Keep the seats and have the subscription mirrored; a payment that is still under way only keeps the seats."""
     held = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
     for seat in held:

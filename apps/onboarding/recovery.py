@@ -60,7 +60,7 @@ class Standing:
 
 def standing(profile: UserProfile) -> Standing:
     """What `profile` can do now, from our own rows; no call."""
-    found = subscriptions.of_customer(profile.stripe_customer_id)
+    found = subscriptions.read_subscriptions(profile.stripe_customer_id)
     decision = _decision(profile)
     last = max(found, key=lambda one: (one.status in DEBT, one.ended_at or clock.now(), one.id), default=None)
     products = Product.objects.in_bulk([line.product_id for line in last.lines if line.product_id] if last else [])
@@ -162,7 +162,7 @@ def _checkout(profile: UserProfile, now: Standing) -> str:
         jobs.defer(checkout_result.KIND, str(signup.pk), reason="its session is no longer open")
         if session.status == "complete":
             raise BadInput("Your payment has arrived. Your apps open in a moment.", code="paid", status=409)
-    if checkout.has_living_subscription(profile.stripe_customer_id or ""):
+    if checkout.has_open_subscription(profile.stripe_customer_id or ""):
         mirror.mirror_later(profile.stripe_customer_id or "", reason="a recovery found a living subscription")
         raise BadInput("Your subscription is running already. Your apps open in a moment.", code="paid", status=409)
     return _open(_signup(profile, now, again=signup), profile, prices)
@@ -205,7 +205,7 @@ def _signup(profile: UserProfile, now: Standing, *, again: Signup | None) -> Sig
         )
     signup.checkout_session_id = None
     signup.checkout_number += 1
-    signup.checkout_expires_at = checkout.latest_expiry()
+    signup.checkout_expires_at = checkout.session_expiry()
     try:
         with transaction.atomic():
             signup.save()
@@ -229,8 +229,8 @@ def _open(signup: Signup, profile: UserProfile, prices: list[tuple[ProductPrice,
         number=signup.checkout_number,
         customer_id=profile.stripe_customer_id or "",
         prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
-        expires_at=signup.checkout_expires_at or checkout.latest_expiry(),
-        pages=checkout.Pages(embedded=False, success=PAGE, cancel=PAGE),
+        expires_at=signup.checkout_expires_at or checkout.session_expiry(),
+        pages=checkout.CheckoutPages(embedded=False, success=PAGE, cancel=PAGE),
     )
     Signup.objects.filter(pk=signup.pk).update(checkout_session_id=session.id)
     return session.url

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout
-from apps.billing.stripe_client import SpentKey
+from apps.billing.stripe_client import SpentIdempotencyKey
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
@@ -174,7 +174,7 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
     signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
     if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
         signup.checkout_number += 1  # a new try has a key of its own
-        signup.checkout_expires_at = checkout.latest_expiry()
+        signup.checkout_expires_at = checkout.session_expiry()
     signup.checkout_session_id = None
     signup.checkout_digest = digest
     signup.state = Signup.State.CHECKOUT
@@ -243,10 +243,10 @@ def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int
             number=signup.checkout_number,
             customer_id=customer_id,
             prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
-            expires_at=signup.checkout_expires_at or checkout.latest_expiry(),
-            pages=checkout.Pages(embedded=embedded),
+            expires_at=signup.checkout_expires_at or checkout.session_expiry(),
+            pages=checkout.CheckoutPages(embedded=embedded),
         )
-    except (SpentKey, NeedsOperator):
+    except (SpentIdempotencyKey, NeedsOperator):
         # Stripe replays a stored 500 to the same key for a day; the next try gets a key of its own.
         Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
         raise
@@ -256,7 +256,7 @@ def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int
     return Opened(session.id, session.client_secret, session.url)
 
 
-def _keep(signup: Signup, session: checkout.Session) -> bool:
+def _keep(signup: Signup, session: checkout.CheckoutSession) -> bool:
     """Note the session as the signup's own; False when another tab has reserved for another basket meanwhile."""
     mine = Signup.objects.filter(pk=signup.pk, state=Signup.State.CHECKOUT, checkout_number=signup.checkout_number)
     signup.checkout_session_id = session.id

@@ -12,9 +12,9 @@ from apps.access import facts
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision, Facts, Span, decide
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import catalogue as billing
+from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 
 
@@ -34,7 +34,7 @@ def active_overrides() -> QuerySet[AccessOverride]:
 
 def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
     """By profile id. Five queries."""
-    states = billing.of_customers(people.values("stripe_customer_id"))
+    states = prices.subscriptions_of_customers(people.values("stripe_customer_id"))
     overrides: dict[int, list[AccessOverride]] = defaultdict(list)
     for row in active_overrides().filter(profile__in=people.values("pk")).prefetch_related("products"):
         overrides[row.profile_id].append(row)
@@ -46,7 +46,7 @@ def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
 
 def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
     """What the policy decides about each now, by profile id. Eleven queries."""
-    catalogue = offers()
+    catalogue = entitlements_by_product()
     bare = Facts(now=clock.now(), terms=facts.terms())
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     return {

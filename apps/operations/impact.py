@@ -18,11 +18,11 @@ from apps.access import facts, reconcile
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
 from apps.accounts.models import UserProfile
-from apps.billing import catalogue as billing
+from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
 from apps.catalog.entitlements import NOTHING, Entitlements
 from apps.core import clock
-from apps.instances.allocation import WAITS
+from apps.instances.allocation import WAITING_STATES
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.operations import bulk_facts, safeguard
 
@@ -170,7 +170,7 @@ def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
     products = change.products()
     if not products and not change.placed:
         return None
-    paying = billing.paying_profiles(products, set(change.placed))
+    paying = prices.paying_profiles(products, set(change.placed))
     granted = bulk_facts.active_overrides().filter(products__in=products).values("profile_id")
     return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
 
@@ -225,7 +225,7 @@ def _free() -> dict[str, int]:
     sums: Any = opened.values("product__slug").annotate(
         free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0))
     )
-    waiting = SeatWait.objects.filter(profile__access_state__in=WAITS).order_by().values_list("product__slug")
+    waiting = SeatWait.objects.filter(profile__access_state__in=WAITING_STATES).order_by().values_list("product__slug")
     owed = dict(waiting.annotate(Count("pk")))
     return {app: max(0, free - owed.get(app, 0)) for app, free in sums.values_list("product__slug", "free")}
 

@@ -151,7 +151,7 @@ class Shop:
             .prefetch_related("prices", "includes")
         )
         needed = {app.pk: app for product in products for app in _seats(product)}
-        rooms = capacity.rooms(list(needed.values())) | dict.fromkeys(capacity.placed(buyer), True)
+        rooms = capacity.have_room(list(needed.values())) | dict.fromkeys(capacity.products_with_seat(buyer), True)
         currency = _currency(products)
         offers = [
             Offer(

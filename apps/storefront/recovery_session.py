@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.errors import BadInput
-from apps.notifications.mail import NEVER, notify_secret
+from apps.notifications.mail import UNUSABLE_DOMAIN, notify_secret
 from apps.onboarding import codes, names, recovery
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import wizard
@@ -36,7 +36,7 @@ def address_of(text: str) -> str:
     try:
         return names.email(text)
     except BadInput:
-        return f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:32]}@address{NEVER}"
+        return f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:32]}@address{UNUSABLE_DOMAIN}"
 
 
 def send_code(*, address: str, session: str) -> None:

@@ -57,7 +57,7 @@ def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -
     dana = world.subscriber("dana", personal=1)
     subscription = world.stripe_state(dana)["id"]
     change(world, subscription, "storage_100", 2)
-    plain, late = mirror.write, [True]
+    plain, late = mirror.write_customer, [True]
 
     def write(*arguments: Any) -> None:
         if late.pop() if late else False:
@@ -68,7 +68,7 @@ def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -
             jobs.drain()  # the second worker
         plain(*arguments)
 
-    monkeypatch.setattr(mirror, "write", write)
+    monkeypatch.setattr(mirror, "write_customer", write)
     world.post_events(world.new_events()[-1:])
     world.work()
     return UserSubscriptionItem.objects.get(profile=dana).quantity

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.billing import catalogue as billing
+from apps.billing import prices
 from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AuditEntry, Job
@@ -130,7 +130,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     entry = AuditEntry.objects.get(subject_kind="price", subject_id=str(ours.pk))
     assert (entry.action, entry.actor, entry.reason) == ("price_placed", "staff:admin-ada", REASON)
     assert entry.after["holders"] == 2
-    assert billing.unknown_prices() == []
+    assert prices.unmapped_prices() == []
     assert client.get(reverse("admin:catalog_productprice_changelist")).context["unknown"] == []
 
 
@@ -139,7 +139,7 @@ def test_lines_kept_without_a_product_are_counted_and_follow_the_price_at_once(t
     ProductPrice.objects.filter(stripe_price_id=town.price("personal")).delete()
     item = UserSubscriptionItem.objects.get(profile=dana)
     UserSubscriptionItem.objects.update(product=None)
-    (unknown,) = billing.unknown_prices()
+    (unknown,) = prices.unmapped_prices()
     assert (unknown.id, unknown.holders, unknown.name) == (item.stripe_price_id, 1, "Personal")
     client = staff("admin")
     plus = Product.objects.get(slug="plus")

@@ -77,9 +77,9 @@ def test_the_dialog_says_what_is_free_and_that_no_data_moves(town: World, staff:
     assert f"{new.name}, 60 of 60 free" in text
     assert "not the data" in text
     assert f"{seat.instance.name}, " not in text
-    deployments.set_open(instance=new, is_active=True, auto_allocate=False, **DESK)
+    deployments.set_availability(instance=new, is_active=True, auto_allocate=False, **DESK)
     assert f"{new.name}, 60 of 60 free, closed to new people" in client.get(dialog(seat, "move")).content.decode()
-    deployments.set_open(instance=new, is_active=False, auto_allocate=False, **DESK)
+    deployments.set_availability(instance=new, is_active=False, auto_allocate=False, **DESK)
     assert f"{new.name}, not in use" in client.get(dialog(seat, "move")).content.decode()
 
 
@@ -107,7 +107,7 @@ def test_staff_may_use_the_reserve_and_not_more(town: World, staff: Staff) -> No
 def test_an_instance_that_is_not_in_use_is_refused_with_a_sentence(town: World, staff: Staff) -> None:
     dana = town.subscriber("dana")
     seat = seat_of(dana)
-    new = deployments.set_open(instance=elsewhere(seat), is_active=False, auto_allocate=True, **DESK)
+    new = deployments.set_availability(instance=elsewhere(seat), is_active=False, auto_allocate=True, **DESK)
     answer = send(staff("operator"), seat, "move", **to(new))
     assert not done(answer)
     assert f"{new} is not in use" in answer.content.decode()
@@ -182,7 +182,7 @@ def test_lowered_caps_say_how_many_are_over_and_what_becomes_of_new_people(town:
     for name in ("dana", "ben", "carl", "dora", "emil", "finn"):
         town.subscriber(name)
     first, other = Instance.objects.filter(product__slug="nextcloud")
-    deployments.set_open(instance=other, is_active=True, auto_allocate=False, **DESK)
+    deployments.set_availability(instance=other, is_active=True, auto_allocate=False, **DESK)
     client = staff("admin")
     assert "free for new people" in client.get(dialog(first, "change_caps")).content.decode()
     answer = send(client, first, "change_caps", soft_cap="0", allocation_cap="1", hard_cap="2")

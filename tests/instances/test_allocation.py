@@ -126,7 +126,7 @@ def test_only_returning_subscribers_use_the_reserve_and_nobody_passes_the_hard_c
 )
 def test_nobody_is_put_on_a_closed_instance(closed):
     product = house.app()
-    deployments.set_open(instance=house.instance(product), **closed, **STAFF)
+    deployments.set_availability(instance=house.instance(product), **closed, **STAFF)
     assert not capacity.has_room(product)
     assert allocation.assign(profile=house.person(), product=product, returning=True) is None
 
@@ -140,13 +140,13 @@ def test_a_lowered_cap_evicts_nobody_gives_no_new_seat_and_is_shown():
     assert lowered.over_cap_since is not None
     assert Seat.objects.filter(state="assigned").count() == 5
     assert allocation.assign(profile=house.person(), product=product, returning=True) is None
-    row = capacity.board()[0]
+    row = capacity.read_occupancy()[0]
     assert (row.over, row.allocated, row.assigned) == (2, 5, 5)
     for seat in Seat.objects.filter(state="assigned")[:2]:
         allocation.release(profile=seat.profile, product=product)
     instance.refresh_from_db()
     assert (instance.allocated_seats, instance.over_cap_since) == (3, None)
-    assert capacity.board()[0].over == 0
+    assert capacity.read_occupancy()[0].over == 0
 
 
 def test_raising_the_cap_again_ends_the_mark():
@@ -198,7 +198,7 @@ def test_impossible_moves_are_refused_with_a_sentence():
         allocation.move(seat=seat, instance=here, **STAFF)
     with pytest.raises(BadInput, match="another product"):
         allocation.move(seat=seat, instance=elsewhere, **STAFF)
-    deployments.set_open(instance=there, is_active=False, auto_allocate=False, **STAFF)
+    deployments.set_availability(instance=there, is_active=False, auto_allocate=False, **STAFF)
     with pytest.raises(BadInput, match="not in use"):
         allocation.move(seat=seat, instance=there, **STAFF)
     allocation.release(profile=ada, product=product)
@@ -328,7 +328,7 @@ def test_rooms_answers_for_many_products_in_one_query(django_assert_num_queries)
     plain.save()
     house.instance(free)
     with django_assert_num_queries(1):
-        assert capacity.rooms([full, free, plain]) == {
+        assert capacity.have_room([full, free, plain]) == {
             full.pk: False,
             free.pk: True,
             plain.pk: True,
@@ -343,7 +343,7 @@ def test_the_board_counts_seats_by_state_in_one_query(django_assert_num_queries)
     allocation.retain(profile=bob, product=product)
     allocation.reserve(profile=eve, product=product, until=in_an_hour())
     with django_assert_num_queries(1):
-        (row,) = capacity.board()
+        (row,) = capacity.read_occupancy()
     assert (row.allocated, row.assigned, row.retained, row.reserved, row.over) == (3, 1, 1, 1, 0)
 
 

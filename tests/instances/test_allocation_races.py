@@ -54,7 +54,7 @@ def test_64_clients_with_seats_to_spare_all_get_one_and_spread_evenly():
 
 @pytest.mark.mutant
 def test_mutant_without_the_second_look_full_is_said_falsely(monkeypatch):
-    monkeypatch.setattr(statements, "WAIT", statements.LOOK)
+    monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_UNLOCKED)
     product = house_of(1, 60)
     granted, _ = ask(product, house.people(60), clients=32)
     assert granted < 60
@@ -62,8 +62,8 @@ def test_mutant_without_the_second_look_full_is_said_falsely(monkeypatch):
 
 @pytest.mark.mutant
 def test_mutant_without_row_locks_more_seats_are_given_than_there_are(monkeypatch):
-    monkeypatch.setattr(statements, "LOOK", statements.LOOK.replace("FOR UPDATE SKIP LOCKED", ""))
-    monkeypatch.setattr(statements, "WAIT", statements.WAIT.replace("FOR UPDATE", ""))
+    monkeypatch.setattr(statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace("FOR UPDATE SKIP LOCKED", ""))
+    monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_WAITING.replace("FOR UPDATE", ""))
     product = house_of(1, 12)
     granted, _ = ask(product, house.people(64), clients=32)
     assert granted > 12
@@ -75,7 +75,7 @@ def test_mutant_a_counter_written_from_memory_drifts(monkeypatch):
     remembered = statements.TAKE.replace("i.allocated_seats + 1", "pick.allocated_seats + 1")
     monkeypatch.setattr(statements, "TAKE", remembered)
     unlocked = "pick AS (SELECT id, allocated_seats FROM instances_instance WHERE product_id = %(product)s)"
-    monkeypatch.setattr(statements, "LOOK", unlocked)
+    monkeypatch.setattr(statements, "PICK_UNLOCKED", unlocked)
     product = house_of(1, 60)
     ask(product, house.people(48), clients=16)
     assert house.drift()
@@ -114,7 +114,7 @@ def act(dice, product, profile, instance):
         hard = dice.randint(3, 14)
         deployments.change_caps(instance=instance, soft_cap=hard - 3, allocation_cap=hard - 1, hard_cap=hard, **STAFF)
     else:
-        deployments.set_open(
+        deployments.set_availability(
             instance=instance,
             is_active=dice.random() < 0.8,
             auto_allocate=dice.random() < 0.8,
@@ -249,8 +249,8 @@ def test_the_freed_seat_goes_to_the_longest_waiting_of_twenty(told):
 
 @pytest.mark.mutant
 def test_mutant_without_the_queue_somebody_overtakes(told, monkeypatch):
-    monkeypatch.setattr(statements, "LOOK", statements.LOOK.replace(statements.MY_TURN, "true"))
-    monkeypatch.setattr(statements, "WAIT", statements.WAIT.replace(statements.MY_TURN, "true"))
+    monkeypatch.setattr(statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace(statements.MY_TURN, "true"))
+    monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_WAITING.replace(statements.MY_TURN, "true"))
     assert free_one_seat(5) < 5
 
 

@@ -60,7 +60,7 @@ def test_a_move_and_a_signup_race_for_the_last_place_and_nobody_goes_over_the_ha
         product = house.app()
         old = house.instance(product, 5, 8, 9)
         seats = seated(product, 4)
-        deployments.set_open(instance=old, is_active=True, auto_allocate=False, **STAFF)
+        deployments.set_availability(instance=old, is_active=True, auto_allocate=False, **STAFF)
         new = house.instance(product, 0, 1, 2)
         moves = [partial(allocation.move, seat=seat, instance=new, **STAFF) for seat in seats]
         asks = [partial(allocation.assign, profile=profile, product=product) for profile in house.people(4)]
@@ -87,8 +87,8 @@ def test_an_instance_that_is_closed_to_new_people_takes_a_move_and_one_not_in_us
     house.instance(product)
     (seat,) = seated(product, 1)
     closed, gone = house.instance(product), house.instance(product)
-    deployments.set_open(instance=gone, is_active=False, auto_allocate=True, **STAFF)
-    deployments.set_open(instance=closed, is_active=True, auto_allocate=False, **STAFF)
+    deployments.set_availability(instance=gone, is_active=False, auto_allocate=True, **STAFF)
+    deployments.set_availability(instance=closed, is_active=True, auto_allocate=False, **STAFF)
     with pytest.raises(BadInput, match="not in use"):
         allocation.move(seat=seat, instance=gone, **STAFF)
     assert allocation.move(seat=seat, instance=closed, **STAFF).instance == closed
@@ -116,7 +116,7 @@ def test_who_waits_is_told_of_the_place_a_move_leaves(monkeypatch):
     waiting = house.person()
     assert allocation.assign(profile=waiting, product=product) is None
     aside = house.instance(product, 0, 1, 2)
-    deployments.set_open(instance=aside, is_active=True, auto_allocate=False, **STAFF)
+    deployments.set_availability(instance=aside, is_active=True, auto_allocate=False, **STAFF)
     told.clear()
     allocation.move(seat=seat, instance=aside, **STAFF)
     assert told == [waiting.pk]
@@ -130,7 +130,7 @@ def test_a_seat_given_up_by_staff_names_them_and_is_offered_to_who_waits(monkeyp
     (seat,) = seated(product, 1)
     waiting = house.person()
     allocation.assign(profile=waiting, product=product)
-    gone = allocation.give_up(seat=seat, **STAFF)
+    gone = allocation.release_by_staff(seat=seat, **STAFF)
     assert (gone.state, gone.instance) == ("released", instance)
     line = AuditEntry.objects.get(action="seat.released")
     assert (line.actor, line.reason) == (STAFF["actor"], STAFF["reason"])
@@ -142,7 +142,7 @@ def test_a_seat_given_up_eight_times_at_once_is_given_up_once():
     product = house.app()
     instance = house.instance(product)
     seat, _other = seated(product, 2)
-    answers = house.at_once([partial(allocation.give_up, seat=seat, **STAFF)] * 8, clients=8)
+    answers = house.at_once([partial(allocation.release_by_staff, seat=seat, **STAFF)] * 8, clients=8)
     assert sum(isinstance(answer, Seat) for answer in answers) == 1
     assert {answer.message for answer in refused(answers)} == {"The seat was released meanwhile."}
     assert Instance.objects.get(pk=instance.pk).allocated_seats == 1
@@ -153,9 +153,9 @@ def test_giving_up_an_old_seat_leaves_the_one_that_was_given_since():
     product = house.app()
     house.instance(product)
     (seat,) = seated(product, 1)
-    allocation.give_up(seat=seat, **STAFF)
+    allocation.release_by_staff(seat=seat, **STAFF)
     fresh = allocation.assign(profile=seat.profile, product=product)
     with pytest.raises(BadInput, match="released meanwhile"):
-        allocation.give_up(seat=seat, **STAFF)
+        allocation.release_by_staff(seat=seat, **STAFF)
     fresh.refresh_from_db()
     assert fresh.state == "assigned"

@@ -8,7 +8,7 @@ from apps.access.policy import Account, Facts, SubscriptionFact, Terms, decide
 from apps.accounts.models import UserProfile
 from apps.catalog.entitlements import total
 from apps.catalog.models import ProductPrice
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 from tests.world import State, World
 
@@ -90,7 +90,7 @@ def truth(world: World, profile: UserProfile) -> State:
 
 
 def _fact(world: World, one: dict[str, Any]) -> SubscriptionFact:
-    catalogue = offers()
+    catalogue = entitlements_by_product()
     products = dict(ProductPrice.objects.values_list("stripe_price_id", "product_id"))
     lines = [catalogue[products[line["price"]["id"]]].times(line["quantity"]) for line in one["items"]["data"]]
     ended = one["ended_at"] and dt.datetime.fromtimestamp(one["ended_at"], tz=dt.UTC)

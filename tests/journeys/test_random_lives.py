@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.access import apply
-from apps.billing.subscriptions import of_customer
+from apps.billing.subscriptions import read_subscriptions
 from apps.core import sweep
 from tests.journeys.lives import TURNS, seen, truth, turn
 from tests.world import World
@@ -121,7 +121,7 @@ def live(world: World, life: list[tuple[str, Mail]]) -> None:
     assert seen(world, dana, expected) == expected
     assert world.jobs() == []
     assert len(world.users(f"{name}@")) <= 1
-    assert {one.status for one in of_customer(dana.stripe_customer_id)} == {expected.subscription}
+    assert {one.status for one in read_subscriptions(dana.stripe_customer_id)} == {expected.subscription}
     assert expected.seats or all(kept != "assigned" for _, kept in world.state(dana).seats)
     if expected.subscription != "canceled":  # so that later lives do not renew this one
         world.shop.v1.subscriptions.cancel(world.stripe_state(dana)["id"])

@@ -72,7 +72,7 @@ def test_a_refused_mail_is_failed_with_mailguns_words_and_needs_an_operator(
     mailgun.fault("ok", peer="mailgun")
     run_due()
     assert mailgun.inbox() == []
-    mail.send_again(row, actor="staff:ada")
+    mail.resend(row, actor="staff:ada")
     jobs.drain()
     row.refresh_from_db()
     assert row.state == "sent"
@@ -148,7 +148,7 @@ def test_after_two_lost_answers_nothing_is_sent_by_itself(mailgun: Standin) -> N
     jobs.retry(job, actor="staff:ada")  # the job's button alone does not risk a third mail
     jobs.drain()
     assert len(mailgun.inbox()) == 2
-    mail.send_again(row, actor="staff:ada")
+    mail.resend(row, actor="staff:ada")
     jobs.drain()
     row.refresh_from_db()
     assert row.state == "sent"
@@ -235,7 +235,7 @@ def test_a_code_that_is_too_old_is_not_sent_and_wiped(mailgun: Standin) -> None:
     row.refresh_from_db()
     assert (row.state, row.sealed) == ("failed", "")
     assert mailgun.inbox() == []
-    mail.send_again(row, actor="staff:ada")  # a wiped code cannot be sent again
+    mail.resend(row, actor="staff:ada")  # a wiped code cannot be sent again
     jobs.drain()
     assert mailgun.inbox() == []
 

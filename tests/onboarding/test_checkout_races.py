@@ -103,7 +103,7 @@ def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: Wor
 
 @pytest.mark.mutant
 def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def keep(signup: Signup, session: checkout.Session) -> bool:
+    def keep(signup: Signup, session: checkout.CheckoutSession) -> bool:
         signup.checkout_session_id = session.id
         signup.save(update_fields=["checkout_session_id"])
         return True
@@ -187,7 +187,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
     class Never(Exception):
         """Nothing is that."""
 
-    monkeypatch.setattr(signups, "SpentKey", Never)
+    monkeypatch.setattr(signups, "SpentIdempotencyKey", Never)
     monkeypatch.setattr(checkout, "CUSTOMER_KEYS", 1)
     fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
     with pytest.raises(AssertionError, match="it never worked"):

@@ -10,12 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
-from apps.billing import catalogue as billing
-from apps.billing import subscriptions
+from apps.billing import prices, subscriptions
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.catalog.entitlements import Entitlements
 from apps.catalog.models import Product
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 from apps.core.models import Job
 from apps.instances.models import Instance, Seat
@@ -72,9 +71,9 @@ def sit(profile: UserProfile, product: Product) -> None:
 
 def dropping(*apps: Product, of: Product, placed: dict[str, int] | None = None) -> CatalogImpact:
     """What it would do to drop these apps from a plan; nothing is changed."""
-    before = offers()
+    before = entitlements_by_product()
     of.includes.remove(*apps)
-    after = offers()
+    after = entitlements_by_product()
     of.includes.add(*apps)
     return impact.measure_impact(CatalogChange(before, after, placed or {}))
 
@@ -82,7 +81,10 @@ def dropping(*apps: Product, of: Product, placed: dict[str, int] | None = None) 
 def test_nobody_is_asked_about_when_no_product_gives_anything_else(shop: dict[str, Product]) -> None:
     sell(1, (shop["plan"], "price_plan", 1))
     with CaptureQueriesContext(connection) as asked:
-        assert impact.measure_impact(CatalogChange(offers(), offers())) == CatalogImpact()
+        assert (
+            impact.measure_impact(CatalogChange(entitlements_by_product(), entitlements_by_product()))
+            == CatalogImpact()
+        )
     assert len(asked) == 4  # the catalogue, twice
 
 
@@ -107,7 +109,7 @@ def test_what_is_paid_for_twice_is_not_lost_by_dropping_it_once(shop: dict[str, 
 def test_numbers_are_counted_as_more_and_less_with_their_quantities(shop: dict[str, Product]) -> None:
     sell(1, (shop["storage"], "price_more", 3))
     sell(2, (shop["storage"], "price_more", 0))
-    before = offers()
+    before = entitlements_by_product()
     after = before | {shop["storage"].pk: Entitlements(grants={"storage_gb": 40, "members": 1})}
     found = impact.measure_impact(CatalogChange(before, after))
     assert (found.gain, found.lose) == (1, 1)
@@ -140,16 +142,16 @@ def test_who_was_granted_the_plan_by_staff_loses_as_well(shop: dict[str, Product
 def test_an_app_that_begins_to_need_a_seat_says_how_many_are_missing(shop: dict[str, Product]) -> None:
     for number in range(4):
         sell(number, (shop["plan"], "price_plan", 1))
-    before = offers()
+    before = entitlements_by_product()
     shop["wiki"].needs_instance = True
     shop["wiki"].save()
-    (room,) = impact.measure_impact(CatalogChange(before, offers())).rooms
+    (room,) = impact.measure_impact(CatalogChange(before, entitlements_by_product())).rooms
     assert (room.app, room.needed, room.free, room.short) == ("wiki", 4, 0, 4)
 
 
 def test_a_price_that_comes_to_stand_for_a_plan_gives_what_the_plan_gives(shop: dict[str, Product]) -> None:
     found = [sell(number, (None, "price_unknown", 1)) for number in range(2)]
-    given = offers()
+    given = entitlements_by_product()
     done = impact.measure_impact(CatalogChange(given, given, {"price_unknown": shop["plan"].pk}))
     assert done.holders == tuple(one.pk for one in found)
     assert (done.gain, done.lose) == (2, 0)
@@ -168,15 +170,15 @@ def test_many_read_at_once_are_read_as_each_alone(shop: dict[str, Product]) -> N
     sell(1, (shop["plan"], "price_plan", 1), (shop["storage"], "price_more", 2), current_period_end=clock.now() + DAY)
     sell(2, (None, "price_unknown", 1), status="past_due", past_due_since=clock.now(), open_invoice_id="in_1")
     sell(3, status="canceled", ended_at=clock.now(), money_returned="refunded")
-    many = billing.of_customers(UserProfile.objects.values("stripe_customer_id"))
+    many = prices.subscriptions_of_customers(UserProfile.objects.values("stripe_customer_id"))
     assert len(many) == 3
     for customer, states in many.items():
-        assert tuple(states) == subscriptions.of_customer(customer)
+        assert tuple(states) == subscriptions.read_subscriptions(customer)
 
 
 def test_five_hundred_holders_cost_as_many_queries_as_five(shop: dict[str, Product]) -> None:
     def cost() -> int:
-        change = CatalogChange(offers(), offers() | {shop["plan"].pk: Entitlements()})
+        change = CatalogChange(entitlements_by_product(), entitlements_by_product() | {shop["plan"].pk: Entitlements()})
         with CaptureQueriesContext(connection) as asked:
             found = impact.measure_impact(change)
         assert found.lose == UserProfile.objects.count()

@@ -6,7 +6,7 @@ import pytest
 
 from apps.accounts.models import UserProfile
 from apps.instances.models import Seat
-from apps.notifications import sealing
+from apps.notifications import encryption
 from apps.notifications.models import Notification
 from tests.specification.people import body
 from tests.storefront.visitor import Visitor
@@ -30,7 +30,7 @@ def code_asked_for(visitor: Visitor) -> str:
     """Ask for a code; the one in the mail that is about to leave."""
     body(visitor.api(SEND, email=MAIL))
     newest = Notification.objects.filter(template="recovery_code").latest("pk")
-    return str(sealing.unseal(newest.sealed)["code"])
+    return str(encryption.decrypt(newest.sealed)["code"])
 
 
 def verified(world: World) -> Visitor:

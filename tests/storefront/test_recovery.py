@@ -16,7 +16,7 @@ from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
-from apps.notifications import sealing
+from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 from tests.storefront.visitor import Visitor, wrong
@@ -51,7 +51,7 @@ def late(world: World) -> UserProfile:
 
 def code() -> str:
     newest = Notification.objects.filter(template="recovery_code").latest("pk")
-    return sealing.unseal(newest.sealed)["code"]
+    return encryption.decrypt(newest.sealed)["code"]
 
 
 def prove(visitor: Visitor, profile: UserProfile) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.accounts.models import Signup
-from apps.notifications import sealing
+from apps.notifications import encryption
 from apps.notifications.models import Notification
 
 HOME = "/onboarding/"
@@ -71,7 +71,7 @@ class Visitor:
 def code_mailed() -> str:
     """The code in the newest mail."""
     newest = Notification.objects.filter(template="signup_code").latest("pk")
-    return sealing.unseal(newest.sealed)["code"]
+    return encryption.decrypt(newest.sealed)["code"]
 
 
 def wrong(code: str) -> str:

@@ -25,7 +25,7 @@ from apps.console.columns import (
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.fields import ReasonField
 from apps.instances import deployments
-from apps.instances.capacity import rooms
+from apps.instances.capacity import have_room
 from apps.instances.models import Instance
 
 CAPS = ("soft_cap", "allocation_cap", "hard_cap")
@@ -113,7 +113,7 @@ def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def outlook(product: Product) -> str:
     """What somebody who wants this product now would meet, in a sentence."""
-    if rooms([product])[product.pk]:
+    if have_room([product])[product.pk]:
         return f"New people find room on {product.name}."
     return f"No instance of {product.name} takes new people now: they are offered the waitlist."
 
@@ -231,7 +231,7 @@ class InstanceAdmin(ConsoleAdmin):
     def open_or_close(self, _request: HttpRequest, form: OpenDialog) -> str:
         """Say who may come in."""
         data = form.cleaned_data
-        found = deployments.set_open(
+        found = deployments.set_availability(
             instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],
             actor=form.actor, reason=data["reason"],
         )  # fmt: skip

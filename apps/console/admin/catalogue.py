@@ -8,7 +8,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from apps.billing import catalogue as billing
+from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalogue_forms import PriceForm, ProductForm
 from apps.console.admin.catalogue_preview import PreviewedAdmin, State
@@ -156,7 +156,7 @@ class PriceAdmin(PreviewedAdmin):
     @override
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The list, with what is paid and not known above it."""
-        extra = (extra_context or {}) | {"unknown": rows(billing.unknown_prices())}
+        extra = (extra_context or {}) | {"unknown": rows(prices.unmapped_prices())}
         return super().changelist_view(request, extra)
 
     @dialog_action(

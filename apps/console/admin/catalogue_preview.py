@@ -18,9 +18,9 @@ from django.db import IntegrityError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from apps.billing import catalogue as billing
+from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.console.base import ConsoleAdmin
 from apps.core import audit
 from apps.operations import impact
@@ -122,7 +122,7 @@ class PreviewedAdmin(ConsoleAdmin):
         """Save, after a look at what was; one person at a time changes the catalogue."""
         list(Product.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         row = type(obj).objects.get(pk=obj.pk) if change else None
-        form.before = Before(state_of(row), offers())
+        form.before = Before(state_of(row), entitlements_by_product())
         super().save_model(request, obj, form, change)
 
     @override
@@ -133,7 +133,7 @@ class PreviewedAdmin(ConsoleAdmin):
         row.refresh_from_db()
         after = state_of(row)
         placed = self.placed(row, before.state)
-        found = impact.measure_impact(CatalogChange(before.catalogue, offers(), placed))
+        found = impact.measure_impact(CatalogChange(before.catalogue, entitlements_by_product(), placed))
         problem = problem_of(request.POST, before, found, str(getattr(row, "product", row).slug))
         if problem is not None:
             raise Unconfirmed(form, before, after, found, problem)
@@ -192,8 +192,8 @@ def carry_out(row: Product | ProductPrice, found: CatalogImpact, placed: Mapping
     """Everything that follows from a saved row; returns how many people are looked at. Part of the caller's transaction."""
     asked = len(found.holders)
     for price_id in placed:
-        billing.place(price_id, Product.objects.get(pk=placed[price_id]))
-        asked += billing.ask_again(price_id, actor=actor)
+        prices.map_price(price_id, Product.objects.get(pk=placed[price_id]))
+        asked += prices.retry_blocked_jobs(price_id, actor=actor)
     impact.reconcile_holders(found.holders, reason=f"{row} changed")
     return asked
 

@@ -6,10 +6,10 @@ from django import forms
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.billing import catalogue as billing
-from apps.billing.catalogue import UnknownPrice
+from apps.billing import prices
+from apps.billing.prices import UnmappedPrice
 from apps.catalog.models import Product, ProductPrice
-from apps.catalog.offers import offers
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.console.admin.catalogue_preview import carry_out, people, state_of
 from apps.console.columns import money
 from apps.console.dialogs import ReasonDialog
@@ -19,7 +19,7 @@ from apps.operations import impact
 from apps.operations.impact import CatalogChange
 
 
-def titled(price: UnknownPrice) -> str:
+def titled(price: UnmappedPrice) -> str:
     """Name, amount and id of a price, as far as they are known."""
     amount = f"{money(price.unit_amount, price.currency)} / {price.interval or 'once'}" if price.currency else ""
     return " · ".join(part for part in (price.name, amount, price.id) if part)
@@ -36,7 +36,7 @@ class PlaceDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        self.unknown = {one.id: one for one in billing.unknown_prices()}
+        self.unknown = {one.id: one for one in prices.unmapped_prices()}
         field: Any = self.fields["price"]
         field.choices = [(one.id, f"{titled(one)} · {held(one)}") for one in self.unknown.values()]
 
@@ -46,12 +46,12 @@ class PlaceDialog(ReasonDialog):
         return {"nothing": not self.unknown}
 
 
-def held(price: UnknownPrice) -> str:
+def held(price: UnmappedPrice) -> str:
     """held by 1 person, held by 3 people."""
     return f"held by {price.holders} {'person' if price.holders == 1 else 'people'}"
 
 
-def rows(unknown: list[UnknownPrice]) -> list[dict[str, Any]]:
+def rows(unknown: list[UnmappedPrice]) -> list[dict[str, Any]]:
     """What the table above the list shows."""
     return [{"id": one.id, "title": titled(one), "holders": one.holders} for one in unknown]
 
@@ -64,7 +64,7 @@ def place(form: PlaceDialog) -> str:
         raise BadInput(
             "Stripe's own data on this price are not here yet. Retry the job that it stopped, then place it."
         )
-    given = offers()
+    given = entitlements_by_product()
     placed = {known.id: product.pk}
     found = impact.measure_impact(CatalogChange(given, given, placed))
     if found.lose:

@@ -111,7 +111,7 @@ class SeatAdmin(ConsoleAdmin):
         seat, profile = form.target, form.target.profile
         if refusal := person.seat_is_due(seat):
             raise BadInput(refusal)
-        allocation.give_up(seat=seat, actor=form.actor, reason=form.cleaned_data["reason"])
+        allocation.release_by_staff(seat=seat, actor=form.actor, reason=form.cleaned_data["reason"])
         reconcile.enqueue(profile, reason=f"seat released by {form.actor}")
         return f"The seat of {profile} on {seat.instance} is released."
 

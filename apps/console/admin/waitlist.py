@@ -32,7 +32,7 @@ class InviteDialog(ReasonDialog):
         return {
             "entry": entry,
             "before": waiting().filter(before, product=entry.product_id).count(),
-            "room": all(capacity.rooms(needs(entry.product)).values()),
+            "room": all(capacity.have_room(needs(entry.product)).values()),
         }
 
 
@@ -136,7 +136,7 @@ def lines() -> list[Line]:
     firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
     found = list(firsts.prefetch_related("product__includes"))
     counts = dict(waiting().order_by().values_list("product").annotate(Count("pk")))
-    rooms = capacity.rooms(list({one.pk: one for entry in found for one in needs(entry.product)}.values()))
+    rooms = capacity.have_room(list({one.pk: one for entry in found for one in needs(entry.product)}.values()))
     return [
         Line(
             name=entry.product.name if entry.product else "Anything",

@@ -8,7 +8,7 @@ BEFORE, AFTER = "before", "after"
 JOINING: dict[str, tuple[str, str, str]] = {
     "an event was taken": ("kind", "handle_event", BEFORE),
     "waiting events were counted": ("apps.billing.mirror", "_rung_by", AFTER),
-    "Stripe has told the money": ("apps.billing.money", "look", AFTER),
+    "Stripe has told the money": ("apps.billing.payments", "look", AFTER),
     "dj-stripe has a first row": ("apps.billing.mirror", "_sync", AFTER),
     "our subscription is written": ("apps.billing.mirror", "_write_subscription", AFTER),
     "its lines are written": ("apps.billing.mirror", "_write_items", AFTER),

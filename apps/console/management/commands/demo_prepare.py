@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.billing.catalogue import create_price, create_product
+from apps.billing.prices import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
 from apps.instances import deployments
 from apps.instances.models import Instance

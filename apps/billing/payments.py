@@ -11,7 +11,7 @@ PAYS = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 
 
 @dataclass(frozen=True)
-class Money:
+class PaymentFacts:
     """`returned`: empty, `refunded` or `dispute_lost`. `due_since`: when the oldest open invoice was finalised."""
 
     returned: str = ""
@@ -21,36 +21,36 @@ class Money:
     invoices: list[Any] = field(default_factory=list)
 
 
-def look(client: stripe.StripeClient, subscription: Any) -> Money:
+def fetch_payment_facts(client: stripe.StripeClient, subscription: Any) -> PaymentFacts:
     """Fetch what a subscription (a StripeObject) owes or, where it owes nothing, what became of its last payment."""
     if subscription["status"] in OWES:
         return _debt(client, subscription["id"])
-    return _payment(client, subscription["id"]) if subscription["status"] in PAYS else Money()
+    return _payment(client, subscription["id"]) if subscription["status"] in PAYS else PaymentFacts()
 
 
-def _payment(client: stripe.StripeClient, subscription_id: str) -> Money:
+def _payment(client: stripe.StripeClient, subscription_id: str) -> PaymentFacts:
     """The last paid invoice. The latest one would be a draft in the first hour of each period, and say nothing."""
     paid = client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 1}).data
     returned = _returned(client, paid[0]["id"]) if paid and paid[0]["amount_paid"] else ""
-    return Money(returned=returned, invoices=paid)
+    return PaymentFacts(returned=returned, invoices=paid)
 
 
-def _debt(client: stripe.StripeClient, subscription_id: str) -> Money:
+def _debt(client: stripe.StripeClient, subscription_id: str) -> PaymentFacts:
     """The oldest unpaid invoice: later ones of the same subscription neither restart the grace nor mail again."""
     listed = client.v1.invoices.list({"subscription": subscription_id, "status": "open", "limit": 100})
     unpaid = list(listed.auto_paging_iter())
     if not unpaid:
-        return Money()
-    oldest = min(unpaid, key=_finalised)
-    return Money(
-        due_since=dt.datetime.fromtimestamp(_finalised(oldest), tz=dt.UTC),
+        return PaymentFacts()
+    oldest = min(unpaid, key=_finalized_at)
+    return PaymentFacts(
+        due_since=dt.datetime.fromtimestamp(_finalized_at(oldest), tz=dt.UTC),
         open_invoice_id=oldest["id"],
         open_invoice_url=oldest["hosted_invoice_url"] or "",
         invoices=unpaid,
     )
 
 
-def _finalised(invoice: Any) -> int:
+def _finalized_at(invoice: Any) -> int:
     return int(invoice["status_transitions"]["finalized_at"] or invoice["created"])
 
 
@@ -64,8 +64,8 @@ def _returned(client: stripe.StripeClient, invoice_id: str) -> str:
         }
     )
     charges = [_charge(payment) for payment in payments.data]
-    fates = [_fate(client, charge) for charge in charges if charge is not None]
-    return fates[0] if fates and all(fates) else ""
+    outcomes = [_how_returned(client, charge) for charge in charges if charge is not None]
+    return outcomes[0] if outcomes and all(outcomes) else ""
 
 
 def _charge(payment: Any) -> Any:
@@ -73,7 +73,7 @@ def _charge(payment: Any) -> Any:
     return intent["latest_charge"] if intent and not isinstance(intent, str) else None
 
 
-def _fate(client: stripe.StripeClient, charge: Any) -> str:
+def _how_returned(client: stripe.StripeClient, charge: Any) -> str:
     if charge["refunded"]:
         return "refunded"
     if charge["disputed"]:

@@ -14,7 +14,7 @@ from django.template.base import Template
 from django.urls import reverse
 
 # The values each letter needs. Those that end in "?" may be missing or empty; the letter reads well without them.
-NEEDS: dict[str, tuple[str, ...]] = {
+VALUES: dict[str, tuple[str, ...]] = {
     "signup_code": ("code", "minutes"),
     "already_customer": (),
     "recovery_code": ("code", "minutes"),
@@ -38,7 +38,7 @@ PAGES = {  # name in templates: name of the route
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class RenderedEmail:
     """A mail's three parts."""
 
     subject: str
@@ -46,23 +46,23 @@ class Letter:
     html: str
 
 
-def check(template: str, values: dict[str, Any]) -> None:
+def check_values(template: str, values: dict[str, Any]) -> None:
     """Raise ValueError when there is no such letter, a value it needs is missing, or one it does not know is given."""
-    if template not in NEEDS:
+    if template not in VALUES:
         raise ValueError(f"There is no letter named {template}.")
-    known = {name.rstrip("?") for name in NEEDS[template]}
-    needed = {name for name in NEEDS[template] if not name.endswith("?")}
+    known = {name.rstrip("?") for name in VALUES[template]}
+    needed = {name for name in VALUES[template] if not name.endswith("?")}
     wrong = (needed - values.keys()) | (values.keys() - known)
     if wrong:
         raise ValueError(f"The letter {template} misses or does not know: {', '.join(sorted(wrong))}.")
 
 
-def write(template: str, values: dict[str, Any]) -> Letter:
+def render_email(template: str, values: dict[str, Any]) -> RenderedEmail:
     """Render a letter. Subject and text are plain, so nothing in them is escaped; the HTML is."""
     links = {name: f"{settings.BASE_URL}{reverse(route)}" for name, route in PAGES.items()}
     links["login"] = f"{settings.BASE_URL}{settings.LOGIN_URL}"
     values = {"brand": settings.BRAND, "base_url": settings.BASE_URL, "links": links} | values
-    return Letter(
+    return RenderedEmail(
         subject=" ".join(_render(f"mail/{template}.subject.txt", values, escape=False).split()),
         text=_tidy(_render(f"mail/{template}.txt", values, escape=False)),
         html=_render(f"mail/{template}.html", values, escape=True),

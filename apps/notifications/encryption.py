@@ -13,21 +13,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 
-class CannotOpenError(Exception):
+class DecryptionError(Exception):
     """The sealed text was made under another SECRET_KEY, or was altered."""
 
 
-def seal(values: dict[str, str]) -> str:
+def encrypt(values: dict[str, str]) -> str:
     """Encrypt a few texts into one."""
     return _fernet().encrypt(json.dumps(values).encode()).decode()
 
 
-def unseal(sealed: str) -> dict[str, str]:
-    """The texts again. Raises CannotOpenError."""
+def decrypt(sealed: str) -> dict[str, str]:
+    """The texts again. Raises DecryptionError."""
     try:
         found: dict[str, str] = json.loads(_fernet().decrypt(sealed.encode()))
     except InvalidToken as error:
-        raise CannotOpenError from error
+        raise DecryptionError from error
     return found
 
 

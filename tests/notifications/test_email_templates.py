@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from apps.notifications import letters
+from apps.notifications import email_templates
 
 VALUES = {
     "code": "493 027",
@@ -25,11 +25,11 @@ VALUES = {
     "email": "nora@example.com",
     "waiting": "12",
 }
-NAMES = sorted(letters.NEEDS)
+NAMES = sorted(email_templates.VALUES)
 
 
 def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
-    wanted = letters.NEEDS[name]
+    wanted = email_templates.VALUES[name]
     return {one.rstrip("?"): VALUES[one.rstrip("?")] for one in wanted if optional or not one.endswith("?")}
 
 
@@ -37,8 +37,8 @@ def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_letter_is_whole_in_all_three_parts(name: str, optional: bool) -> None:
     values = values_for(name, optional=optional)
-    letters.check(name, values)
-    letter = letters.write(name, values)
+    email_templates.check_values(name, values)
+    letter = email_templates.render_email(name, values)
     assert 10 < len(letter.subject) < 100
     assert "\n" not in letter.subject
     for part in (letter.subject, letter.text, letter.html):
@@ -60,7 +60,7 @@ def test_a_letter_is_whole_in_all_three_parts(name: str, optional: bool) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_and_html_link_to_the_same_places(name: str) -> None:
-    letter = letters.write(name, values_for(name))
+    letter = email_templates.render_email(name, values_for(name))
     in_html = {link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', letter.html)}
     in_text = set(re.findall(r"https?://\S+", letter.text))
     assert in_html - {f"{settings.BASE_URL}/admin/"} <= in_text | {f"{settings.BASE_URL}/"}
@@ -70,19 +70,21 @@ def test_text_and_html_link_to_the_same_places(name: str) -> None:
 def test_every_template_belongs_to_a_letter() -> None:
     folder = Path(settings.BASE_DIR) / "templates" / "mail"
     found = {file.name.split(".")[0] for file in folder.glob("*.*")} - {"base"}
-    assert found == set(letters.NEEDS)
+    assert found == set(email_templates.VALUES)
 
 
 def test_what_people_typed_is_text_and_never_markup() -> None:
     name = '<a href="http://evil.example">Nora & Co</a>'
-    letter = letters.write("expired", {"first_name": name})
+    letter = email_templates.render_email("expired", {"first_name": name})
     assert f"Hello {name}," in letter.text
     assert "<a href=" not in letter.html.split("Hello")[1].split("</p>")[0]
     assert "Nora &amp; Co" in letter.html
 
 
 def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
-    letter = letters.write("waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"})
+    letter = email_templates.render_email(
+        "waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"}
+    )
     assert letter.subject == "New on the waiting list for x Bcc: all@example.com"
 
 
@@ -92,7 +94,7 @@ def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
 )
 def test_a_letter_with_missing_or_unknown_values_is_refused(name: str, values: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"letter"):
-        letters.check(name, values)
+        email_templates.check_values(name, values)
 
 
 def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) -> None:
@@ -102,7 +104,7 @@ def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) 
         "color": "#123456",
         "imprint_url": "https://kontor.example/imprint",
     }
-    letter = letters.write("expired", {})
+    letter = email_templates.render_email("expired", {})
     assert "https://kontor.example/logo.png" in letter.html
     assert "#123456" in letter.html
     assert "https://kontor.example/imprint" in letter.html

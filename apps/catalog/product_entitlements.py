@@ -6,13 +6,13 @@ from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.models import Product
 
 
-def offers() -> dict[int, Entitlements]:
+def entitlements_by_product() -> dict[int, Entitlements]:
     """What one of each product gives, by product id: itself if it is an app, the apps it includes, its numbers."""
     products = list(Product.objects.prefetch_related("includes"))
-    return {product.pk: _own(product, product.includes.all()) for product in products}
+    return {product.pk: _entitlements_of(product, product.includes.all()) for product in products}
 
 
-def _own(product: Product, included: Iterable[Product]) -> Entitlements:
+def _entitlements_of(product: Product, included: Iterable[Product]) -> Entitlements:
     apps = [app for app in [product, *included] if app.is_app]
     return Entitlements(
         apps=frozenset(app.slug for app in apps),
@@ -21,8 +21,10 @@ def _own(product: Product, included: Iterable[Product]) -> Entitlements:
     )
 
 
-def everything() -> Entitlements:
+def all_entitlements() -> Entitlements:
     """The sum over the whole catalogue: the names that are ours. Inactive products count, and what one gave once."""
     products = list(Product.objects.prefetch_related("includes"))
     given = {str(name): 0 for product in products for name in product.names_given}
-    return total([*(_own(product, product.includes.all()) for product in products), Entitlements(grants=given)])
+    return total(
+        [*(_entitlements_of(product, product.includes.all()) for product in products), Entitlements(grants=given)]
+    )

@@ -17,14 +17,14 @@ from django.db.models import Q, QuerySet
 
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.stripe_client import calling_stripe
-from apps.billing.subscriptions import Line, SubscriptionState
+from apps.billing.subscriptions import SubscriptionLine, SubscriptionState
 from apps.catalog.models import Product, ProductPrice
 from apps.core import jobs
 from apps.core.models import Job
 
-UNKNOWN = "No product has the Stripe price "  # how mirror.py begins to tell staff; the ids follow
+UNMAPPED = "No product has the Stripe price "  # how mirror.py begins to tell staff; the ids follow
 ENDED = ("canceled", "incomplete_expired")
-# The columns of subscriptions.Line and SubscriptionState, in their order.
+# The columns of subscriptions.SubscriptionLine and SubscriptionState, in their order.
 LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
 STATE = (
     "stripe_id", "status", "current_period_end", "cancel_at", "ended_at", "past_due_since", "money_returned",
@@ -33,7 +33,7 @@ STATE = (
 
 
 @dataclass(frozen=True)
-class UnknownPrice:
+class UnmappedPrice:
     """A Stripe price that people pay and that no product of ours has; amounts in minor units."""
 
     id: str
@@ -87,28 +87,28 @@ def _sync(model: Any, stripe_object: Any) -> None:
 # --- prices nobody placed --------------------------------------------------------------------------------------------
 
 
-def unknown_prices() -> list[UnknownPrice]:
+def unmapped_prices() -> list[UnmappedPrice]:
     """What people pay that no product of ours has, most held first: lines without a product, and jobs stopped by it."""
     customers: dict[str, set[str]] = defaultdict(set)
     lines = UserSubscriptionItem.objects.filter(product=None).exclude(subscription__status__in=ENDED)
     for price_id, customer in lines.values_list("stripe_price_id", "subscription__customer_id"):
         customers[price_id].add(customer)
-    for last_error, lane in _stopped().values_list("last_error", "lane"):
-        for price_id in named_in(last_error):
+    for last_error, lane in _blocked_jobs().values_list("last_error", "lane"):
+        for price_id in price_ids_in(last_error):
             customers[price_id].add(lane.removeprefix("customer:"))
     for known in ProductPrice.objects.filter(stripe_price_id__in=customers).values_list("stripe_price_id", flat=True):
         del customers[known]
-    about = described(customers)
-    found = [UnknownPrice(id=one, holders=len(who), **about[one]) for one, who in customers.items()]
+    about = describe_prices(customers)
+    found = [UnmappedPrice(id=one, holders=len(who), **about[one]) for one, who in customers.items()]
     return sorted(found, key=lambda one: (-one.holders, one.id))
 
 
-def named_in(sentence: str) -> list[str]:
+def price_ids_in(sentence: str) -> list[str]:
     """The price ids in the sentence by which mirror.py refuses what it cannot place."""
-    return re.findall(r"[\w-]+", sentence.removeprefix(UNKNOWN).partition(". ")[0])
+    return re.findall(r"[\w-]+", sentence.removeprefix(UNMAPPED).partition(". ")[0])
 
 
-def described(price_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+def describe_prices(price_ids: Collection[str]) -> dict[str, dict[str, Any]]:
     """Name, amount, currency and interval of prices as mirrored; empty values for what was not. At most two queries."""
     if not price_ids:
         return {}
@@ -117,10 +117,10 @@ def described(price_ids: Collection[str]) -> dict[str, dict[str, Any]]:
     products = {str(data.get("product", "")) for data in prices.values()}
     named = djstripe.models.Product.objects.filter(id__in=products).values_list("id", "stripe_data__name")
     names = dict(named)
-    return {one: _described(prices.get(one, {}), names) for one in price_ids}
+    return {one: _describe_price(prices.get(one, {}), names) for one in price_ids}
 
 
-def _described(data: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_price(data: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": names.get(str(data.get("product", ""))) or "",
         "unit_amount": data.get("unit_amount") or 0,
@@ -129,21 +129,21 @@ def _described(data: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _stopped() -> QuerySet[Job]:
-    return Job.objects.filter(state=Job.State.BLOCKED, last_error__startswith=UNKNOWN)
+def _blocked_jobs() -> QuerySet[Job]:
+    return Job.objects.filter(state=Job.State.BLOCKED, last_error__startswith=UNMAPPED)
 
 
-def place(price_id: str, product: Product) -> int:
+def map_price(price_id: str, product: Product) -> int:
     """Let all lines of a price stand for `product`; returns how many lines changed. Part of the caller's transaction."""
     lines = UserSubscriptionItem.objects.filter(stripe_price_id=price_id).exclude(product=product)
     return lines.update(product=product)
 
 
-def ask_again(price_id: str, *, actor: str) -> int:
+def retry_blocked_jobs(price_id: str, *, actor: str) -> int:
     """Run the jobs again that this price had stopped; returns how many. Two statements for each kind of job."""
     kinds: dict[str, dict[str, str]] = defaultdict(dict)
-    for kind, key, lane, last_error in _stopped().values_list("kind", "key", "lane", "last_error"):
-        if price_id in named_in(last_error):
+    for kind, key, lane, last_error in _blocked_jobs().values_list("kind", "key", "lane", "last_error"):
+        if price_id in price_ids_in(last_error):
             kinds[kind][key] = lane
     for kind, lanes in kinds.items():
         jobs.defer_many(kind, lanes, reason=f"{price_id} was placed by {actor}")
@@ -159,13 +159,13 @@ def paying_profiles(products: Collection[int], price_ids: Collection[str]) -> Qu
     return lines.exclude(subscription__status__in=ENDED).values("profile_id")
 
 
-def of_customers(customer_ids: QuerySet[Any, Any]) -> dict[str, list[SubscriptionState]]:
-    """`subscriptions.of_customer` of many at once, by customer: two queries, and no model made of each row."""
+def subscriptions_of_customers(customer_ids: QuerySet[Any, Any]) -> dict[str, list[SubscriptionState]]:
+    """`read_subscriptions` of many at once, by customer: two queries, and no model made of each row."""
     rows = Subscription.objects.filter(customer_id__in=customer_ids)
-    lines: dict[int, list[Line]] = defaultdict(list)
+    lines: dict[int, list[SubscriptionLine]] = defaultdict(list)
     items = UserSubscriptionItem.objects.filter(subscription__in=rows.values("pk")).order_by("pk")
     for subscription_id, *values in items.values_list("subscription_id", *LINE):
-        lines[subscription_id].append(Line(*values))
+        lines[subscription_id].append(SubscriptionLine(*values))
     found: dict[str, list[SubscriptionState]] = defaultdict(list)
     for pk, customer, *values in rows.values_list("pk", "customer_id", *STATE):
         fields: list[Any] = [*values, tuple(lines[pk])]
