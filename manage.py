@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if sys.argv[1:2] == ["demo"]:
-        from config.demo import run
+        from apps.sandbox.run.demo import run
 
         sys.exit(run(sys.argv[2:]))
     if sys.argv[1:2] == ["test"]:

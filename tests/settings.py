@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config import postgres
+from apps.sandbox.run import postgres
 from tests import prepared
 
 

@@ -17,7 +17,7 @@ from apps.identity.doctor import expected, reading
 from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import Catalogue
 from apps.identity.doctor.report import Finding, Severity
-from config import keycloak_distribution, keycloak_realm
+from apps.sandbox.run import keycloak_distribution, keycloak_realm
 from tests.contract import servers
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import APP, PROJECT

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from config.keycloak_distribution import VERSION
+from apps.sandbox.run.keycloak_distribution import VERSION
 
 NAMES = {"standin": "on the stand-in", "keycloak": f"on Keycloak {VERSION}"}
 

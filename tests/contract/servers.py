@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urljoin
 import pytest
 import requests
 
-from config import keycloak_server
+from apps.sandbox.run import keycloak_server
 from tests.sandbox.keycloak_fixture import APP, PASSWORD, PROJECT, Browser, Standin, claims, free_port
 
 START_SECONDS = 90

@@ -11,7 +11,7 @@ from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import realm_test_email
 from apps.identity.doctor import checks, expected, reading
 from apps.identity.doctor.report import Severity
-from config import keycloak_distribution
+from apps.sandbox.run import keycloak_distribution
 from tests.contract import clinic as clinics
 from tests.contract import harms
 from tests.contract.clinic import CATALOGUE, Clinic

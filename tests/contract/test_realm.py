@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config import realm_file
+from apps.sandbox.run import realm_file
 from tests.contract import servers
 from tests.contract.servers import Server
 

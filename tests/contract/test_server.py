@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config import keycloak_clock, keycloak_distribution, keycloak_server, realm_file
-from config.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_server, realm_file
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +110,7 @@ def test_whoever_started_it_may_be_killed_while_it_starts_and_nothing_is_left(tm
     program = (
         "import pathlib, signal, sys\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit())\n"
-        "from config import keycloak_server\n"
+        "from apps.sandbox.run import keycloak_server\n"
         f"with keycloak_server.running({{}}, folder=pathlib.Path({str(folder)!r})): signal.pause()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "KEYCLOAK_URL"}

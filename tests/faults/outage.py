@@ -18,9 +18,9 @@ import psycopg
 import requests
 import stripe
 
-from config import postgres
-from config.demo import Demo
-from config.postgres_programs import program, run
+from apps.sandbox.run import postgres
+from apps.sandbox.run.demo import Demo
+from apps.sandbox.run.postgres_programs import program, run
 from tests import prepared
 from tests.sandbox.keycloak_fixture import free_port
 

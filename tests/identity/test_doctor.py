@@ -12,7 +12,7 @@ from apps.identity.doctor.expected import Catalogue, Expected
 from apps.identity.doctor.reading import RoleGrant, Snapshot
 from apps.identity.doctor.report import Finding, Severity, group_command, set_command
 from apps.identity.realm_test_email import EmailOutcome
-from config import realm_file
+from apps.sandbox.run import realm_file
 
 PROFILE = "org.keycloak.userprofile.UserProfileProvider"
 EXPECTED = Expected(

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from config import postgres
+from apps.sandbox.run import postgres
 from tests.image import machine
 from tests.image.dockerfile import NotUnderstood, Stage, parse
 from tests.image.machine import Impossible, Root

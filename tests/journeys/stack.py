@@ -24,10 +24,10 @@ import requests
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, expect
 from psycopg import sql
 
+from apps.sandbox.run import keycloak_realm
+from apps.sandbox.run.demo import Demo
+from apps.sandbox.run.demo_keycloak import RealKeycloak
 from apps.sandbox.walk import Walk
-from config import keycloak_realm
-from config.demo import Demo
-from config.demo_keycloak import RealKeycloak
 from tests import prepared
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import Standin, free_port

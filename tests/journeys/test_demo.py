@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 
-from config import keycloak_clock, keycloak_server, postgres
+from apps.sandbox.run import keycloak_clock, keycloak_server, postgres
 from tests.sandbox.keycloak_fixture import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")

@@ -185,8 +185,8 @@ def test_service_redis_is_not_needed(settings: Any) -> None:
 def test_service_keycloak_with_our_realm() -> None:
     keycloak = compose()["keycloak"]
     assert keycloak["image"].startswith("quay.io/keycloak/keycloak:26.7.3")
-    assert keycloak["volumes"] == ["./config/keycloak/realm.json:/opt/keycloak/data/import/realm.json:ro"]
-    assert (ROOT / "config/keycloak/realm.json").exists()
+    assert keycloak["volumes"] == ["./apps/sandbox/run/keycloak/realm.json:/opt/keycloak/data/import/realm.json:ro"]
+    assert (ROOT / "apps/sandbox/run/keycloak/realm.json").exists()
 
 
 def test_service_sandbox_is_a_profile() -> None:

@@ -1,7 +1,7 @@
 """The realm: what the realm file says (settings, clients, groups, people, user profile), kept in the store.
 
 `fill` reads the file once into the store; everything else reads and writes the store. The file's format is Keycloak's
-own realm export: the same file serves a real server (`config/realm_file.py`).
+own realm export: the same file serves a real server (`run/realm_file.py`).
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import passwords
+from apps.sandbox.run import realm_file
 from apps.sandbox.store import store
-from config import realm_file
 
 Row = dict[str, Any]
 

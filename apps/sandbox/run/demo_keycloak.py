@@ -7,7 +7,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from config import keycloak_clock, keycloak_server
+from apps.sandbox.run import keycloak_clock, keycloak_server
 
 
 class RealKeycloak:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from config import postgres, postgres_programs
+from apps.sandbox.run import postgres, postgres_programs
 
 AS_SERVER = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
@@ -152,7 +152,7 @@ def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, 
 
 
 def test_starters_at_the_same_time_share_one_server(place: Path) -> None:
-    code = "import sys, pathlib; from config import postgres; postgres.ELSEWHERE = pathlib.Path(sys.argv[2]); print(postgres.start(pathlib.Path(sys.argv[1]), durable=False))"
+    code = "import sys, pathlib; from apps.sandbox.run import postgres; postgres.ELSEWHERE = pathlib.Path(sys.argv[2]); print(postgres.start(pathlib.Path(sys.argv[1]), durable=False))"
     command = [sys.executable, "-c", code, str(place / "data"), str(place / "elsewhere")]
     starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     hosts = {starter.communicate(timeout=60)[0] for starter in starters}  # ends only if no server holds the pipe

@@ -8,7 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from config.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 
 SOURCE = Path(__file__).resolve().parent / "keycloak" / "Clock.java"
 MANIFEST = "Manifest-Version: 1.0\nPremain-Class: Clock\n"

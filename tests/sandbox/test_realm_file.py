@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from apps.sandbox.keycloak import realm as standin
-from config import keycloak_distribution, keycloak_server, realm_file
+from apps.sandbox.run import keycloak_distribution, keycloak_server, realm_file
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = realm_file.read()
@@ -126,6 +126,6 @@ def _distribution(folder: Path) -> Path:
 
 
 def test_the_stand_in_is_made_of_it() -> None:
-    assert standin.realm_file.PATH == ROOT / "config" / "keycloak" / "realm.json"
+    assert standin.realm_file.PATH == ROOT / "apps/sandbox/run/keycloak/realm.json"
     built = standin._built(realm_file.read())
     assert built["clients"].keys() == CLIENTS.keys()

@@ -1,4 +1,4 @@
-"""The realm as a file, `config/keycloak/realm.json`: one for compose.yml, the demo, the tests and the stand-in.
+"""The realm as a file, `apps/sandbox/run/keycloak/realm.json`: one for compose.yml, the demo, the tests and the stand-in.
 
 Addresses and secrets in it are `${NAME:default}`, which Keycloak's own import fills from its environment (seen on 26.7.3);
 `filled` does the same for those who read the file themselves.

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.core.process_lifetime import stopped_with_parent
-from config import keycloak_clock, keycloak_distribution, keycloak_realm, realm_file
-from config.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_realm, realm_file
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 
 READY_SECONDS = 300
 STOP_SECONDS = 20

@@ -23,12 +23,12 @@ from types import FrameType
 from typing import IO
 
 from apps.core.process_lifetime import stopped_with_parent
-from config import postgres
-from config.demo_keycloak import RealKeycloak
-from config.keycloak_distribution import KeycloakServerError
-from config.postgres_programs import PostgresError
+from apps.sandbox.run import postgres
+from apps.sandbox.run.demo_keycloak import RealKeycloak
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run.postgres_programs import PostgresError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 STARTUP_SECONDS = 120
 STOP_SECONDS = 20
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)

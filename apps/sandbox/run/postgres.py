@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.postgres_programs import PostgresError, account, copy, give, lives, program, run, workplace
+from apps.sandbox.run.postgres_programs import PostgresError, account, copy, give, lives, program, run, workplace
 
 NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")

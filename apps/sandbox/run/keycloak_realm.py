@@ -11,8 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from config import realm_file
-from config.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run import realm_file
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 
 SECONDS = 60
 
