@@ -12,6 +12,7 @@ from apps.access.plan import Step
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
@@ -59,7 +60,7 @@ def _create(profile: UserProfile, _step: Any) -> None:
         profile.save(update_fields=["keycloak_id"])
         # Login finds the person by Keycloak's subject alone; this row is that link.
         SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
-        _record(profile, "account_created", after={"keycloak_id": keycloak_id})
+        _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
         request_password_email(profile, reason="account created")
 
 
@@ -86,19 +87,19 @@ def _product(slug: str) -> Product:
 def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
     client().update_user(_id(profile), enabled=step.enabled, attributes=step.attributes)
     if step.enabled is not None:
-        _record(profile, "account_enabled" if step.enabled else "account_disabled")
+        _record(profile, AuditAction.ACCOUNT_ENABLED if step.enabled else AuditAction.ACCOUNT_DISABLED)
     if step.attributes:
-        _record(profile, "attributes_written", after=dict(step.attributes))
+        _record(profile, AuditAction.ATTRIBUTES_WRITTEN, after=dict(step.attributes))
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:
     client().join_group(_id(profile), step.group)
-    _record(profile, "group_joined", after={"group": step.group})
+    _record(profile, AuditAction.GROUP_JOINED, after={"group": step.group})
 
 
 def _leave(profile: UserProfile, step: steps.LeaveGroup) -> None:
     client().leave_group(_id(profile), step.group)
-    _record(profile, "group_left", before={"group": step.group})
+    _record(profile, AuditAction.GROUP_LEFT, before={"group": step.group})
 
 
 def _local_groups(profile: UserProfile, step: steps.SetLocalGroups) -> None:
@@ -110,7 +111,7 @@ def _local_groups(profile: UserProfile, step: steps.SetLocalGroups) -> None:
 def _end_sessions(profile: UserProfile, _step: Any) -> None:
     client().end_sessions(_id(profile))
     sessions.end_sessions(profile.user)
-    _record(profile, "sessions_ended")
+    _record(profile, AuditAction.SESSIONS_ENDED)
 
 
 def _id(profile: UserProfile) -> str:
@@ -119,7 +120,7 @@ def _id(profile: UserProfile) -> str:
     return profile.keycloak_id
 
 
-def _record(profile: UserProfile, action: str, **detail: Any) -> None:
+def _record(profile: UserProfile, action: AuditAction, **detail: Any) -> None:
     audit.record(subject=profile.subject, action=action, **detail)
 
 

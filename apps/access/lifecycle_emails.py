@@ -28,7 +28,8 @@ Values = dict[str, str]
 def register() -> None:
     """Make the job kinds known."""
     for kind, (template, values_of) in EMAILS.items():
-        jobs.register(kind, partial(send_lifecycle_email, template=template, values_of=values_of))
+        handler = partial(send_lifecycle_email, template=template, values_of=values_of)
+        jobs.register(kind, handler, label=f"Email: {template.replace('_', ' ')}")
 
 
 def send_lifecycle_email(key: str, *, template: str, values_of: Callable[[UserProfile, str], Values | None]) -> None:

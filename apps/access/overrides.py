@@ -10,6 +10,7 @@ from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 
 
@@ -73,10 +74,11 @@ def _add(
     )
     override.products.set(products)
     after = {
+        "kind": str(kind),
         "until": until.isoformat() if until else None,
         "products": [product.slug for product in products],
     }
-    audit.record(subject=profile.subject, action=f"override_{kind}", actor=actor, reason=reason, after=after)
+    audit.record(subject=profile.subject, action=AuditAction.OVERRIDE_ADDED, actor=actor, reason=reason, after=after)
     reconcile.enqueue(profile, reason=f"{kind} by {actor}")
     return override
 
@@ -89,7 +91,8 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
     profile = override.profile
     audit.record(
         subject=profile.subject,
-        action=f"override_{override.kind}_lifted",
+        action=AuditAction.OVERRIDE_ENDED,
+        before={"kind": override.kind},
         actor=actor,
         reason=reason,
     )

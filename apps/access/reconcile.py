@@ -41,8 +41,8 @@ class Preview:
 
 def register() -> None:
     """Make the job kinds known."""
-    jobs.register(KIND, reconcile, needs=("keycloak",))
-    jobs.register(FIRST_SYNC_KIND, reconcile, needs=("keycloak",))
+    jobs.register(KIND, reconcile, label="Sync access", needs=("keycloak",))
+    jobs.register(FIRST_SYNC_KIND, reconcile, label="First sync after checkout", needs=("keycloak",))
 
 
 def lane(profile_id: int | str) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
+from apps.access import lifecycle_emails
 from apps.access.models import LastSync
 from apps.access.plan import Step
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.states import AccessState
 from apps.notifications.models import Notification
 
@@ -36,19 +38,19 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
     if before != decision.state:
         audit.record(
             subject=profile.subject,
-            action="access_state",
+            action=AuditAction.ACCESS_CHANGED,
             reason="; ".join(decision.trace),
             before={"state": before.value},
             after={"state": decision.state.value},
         )
         if decision.state in ENDS and before in WORTH_A_GOODBYE:
             jobs.defer(
-                "notify_subscription_canceled",
+                lifecycle_emails.CANCELED,
                 f"{profile.pk}:{decision.subscription_id}",
                 reason="canceled",
             )
         if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
-            jobs.defer("notify_expired", _dated(profile, decision.final_expiry_at), reason="expired")
+            jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
     _remind_of_expiry(profile, decision)
     _tell_of_failed_payments(profile)
 
@@ -58,7 +60,9 @@ def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
     final = decision.final_expiry_at
     if final is None or decision.state not in COMES_BACK or final - REMINDER <= clock.now():
         return
-    jobs.defer("notify_expiry_reminder", _dated(profile, final), reason="a week left", not_before=final - REMINDER)
+    jobs.defer(
+        lifecycle_emails.EXPIRY_REMINDER, _dated(profile, final), reason="a week left", not_before=final - REMINDER
+    )
 
 
 def _dated(profile: UserProfile, moment: dt.datetime) -> str:
@@ -71,7 +75,7 @@ def _tell_of_failed_payments(profile: UserProfile) -> None:
         if one.status in {"past_due", "unpaid"} and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
             if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
-                jobs.defer("notify_payment_failed", key, reason=f"{one.id} is {one.status}")
+                jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")
 
 
 def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *, ended: bool = False) -> list[str]:

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 
 TAKEN_SUFFIX = 8  # letters of the subject that set apart a username somebody else already has
 
@@ -64,7 +65,7 @@ def _set_roles(user: User, roles: frozenset[str]) -> None:
     user.groups.add(*Group.objects.filter(name__in=roles - had))
     audit.record(
         subject=("user", user.pk),
-        action="staff.roles_changed",
+        action=AuditAction.STAFF_ROLES_CHANGED,
         reason="Keycloak groups at login",
         before={"roles": sorted(had)},
         after={"roles": sorted(roles)},

@@ -19,7 +19,7 @@ PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 
 def register() -> None:
     """Make the periodic job kind known."""
-    jobs.register(KIND, fetch_undelivered, needs=("stripe",), every=QUARTER_HOUR)
+    jobs.register(KIND, fetch_undelivered, label="Fetch missed events", needs=("stripe",), every=QUARTER_HOUR)
 
 
 def fetch_undelivered(key: str) -> None:

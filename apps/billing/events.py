@@ -8,6 +8,7 @@ from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
 
+KIND = "handle_event"
 # Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
 CUSTOMER_EVENTS = (
     "customer.subscription.",
@@ -42,7 +43,7 @@ def customer_of(subject: dict[str, Any]) -> str:
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register("handle_event", handle_event, needs=("stripe",))
+    jobs.register(KIND, handle_event, label="Process Stripe event", needs=("stripe",))
 
 
 def handle_event(event_id: str) -> None:
@@ -68,7 +69,7 @@ def _already_covered(event: InboundEvent) -> bool:
     """Whether another event's look has answered this one since its job was asked for."""
     if event.handled_at is None:
         return False
-    mine = Job.objects.filter(kind="handle_event", key=event.stripe_event_id, state=Job.State.RUNNING)
+    mine = Job.objects.filter(kind=KIND, key=event.stripe_event_id, state=Job.State.RUNNING)
     return mine.filter(created_at__lt=event.handled_at).exists()
 
 

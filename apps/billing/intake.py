@@ -131,7 +131,7 @@ WITH event AS (
     ON CONFLICT (stripe_event_id) DO NOTHING RETURNING stripe_event_id, state),
 job AS (
     INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error, history)
-    SELECT 'handle_event', stripe_event_id, %(lane)s, 'queued', %(reason)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
+    SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
     FROM event WHERE state = 'received'
     ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id),
 wake_up AS (INSERT INTO django_q_ormq (key, payload, lock) SELECT %(queue)s, %(wake_up)s, now() FROM job)
@@ -145,6 +145,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
     customer = events.customer_of(subject)
     queue, wake_up = jobs.wake_up_row()
     values = {
+        "kind": events.KIND,
         "id": event["id"],
         "type": event["type"],
         "object": _storable(subject.get("id")),

@@ -21,6 +21,7 @@ from apps.catalog.models import ProductPrice
 from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
 
+KIND = "mirror_customer"
 # Best first: which subscription stands for the person in lists and on pages.
 STATUS_RANK = [
     "active",
@@ -39,12 +40,12 @@ on_session: list[Callable[[str], None]] = []
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register("mirror_customer", mirror_or_retry, needs=("stripe",))
+    jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
 
 
 def mirror_later(customer_id: str, *, reason: str) -> None:
     """Ask for the customer's present state to be fetched soon, in its lane."""
-    jobs.defer("mirror_customer", customer_id, reason=reason, lane=f"customer:{customer_id}")
+    jobs.defer(KIND, customer_id, reason=reason, lane=f"customer:{customer_id}")
 
 
 def mirror_or_retry(customer_id: str) -> None:

@@ -20,12 +20,14 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
 from apps.console.columns import badge, dialog_link, link, money, seat_badge, seat_until, when
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
+from apps.identity import passwords
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat, SeatWait
 from apps.notifications.models import Notification
+from apps.onboarding import recovery
 
 ROWS = 20
 
@@ -206,7 +208,7 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
         ("What", "Is", "Products", "Until", "By", "Why", ""),
         tuple(
             (
-                badge(row.kind, row.kind.replace("_", " ")),
+                badge(row.kind, row.get_kind_display()),
                 badge(standing(row)),
                 ", ".join(product.name for product in row.products.all()) or "–",
                 when(row.ends_at) if row.ends_at else "lifted by staff",
@@ -282,7 +284,7 @@ def _jobs(profile: UserProfile) -> Table:
         ("Job", "State", "Tries", "Asked by", "Last error", "Started"),
         tuple(
             (
-                link(row, row.kind.replace("_", " ")),
+                link(row, jobs.kind_label(row.kind)),
                 badge(row.state, row.get_state_display()),
                 row.attempts,
                 row.reason,
@@ -297,4 +299,4 @@ def _jobs(profile: UserProfile) -> Table:
 
 def _kinds() -> tuple[str, ...]:
     """The kinds of job whose key is a subscriber."""
-    return (reconcile.KIND, "sync_user_post_checkout", "send_keycloak_password_reset_email", "send_recovery_code")
+    return (*reconcile.KINDS, passwords.KIND, recovery.SEND_CODE)

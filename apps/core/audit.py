@@ -12,6 +12,7 @@ import structlog
 from django.db import transaction
 
 from apps.core import clock
+from apps.core.audit_actions import AuditAction
 from apps.core.locks import LockClass, lock_all_until_commit, lock_until_commit
 from apps.core.models import AuditEntry
 
@@ -23,7 +24,7 @@ CUSTOMER = "customer"
 def record(
     *,
     subject: tuple[str, str | int],
-    action: str,
+    action: AuditAction,
     actor: str = SYSTEM,
     reason: str = "",
     before: dict[str, Any] | None = None,
@@ -55,7 +56,7 @@ def record_many(
     *,
     kind: str,
     ids: Collection[str | int],
-    action: str,
+    action: AuditAction,
     actor: str,
     reason: str = "",
     after: dict[str, Any] | None = None,

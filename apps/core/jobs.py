@@ -26,16 +26,15 @@ from django_q.conf import Conf
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from apps.core import clock, heartbeats
+from apps.core import clock, dependencies, heartbeats
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.locks import LockClass, lock_key
-from apps.core.models import Dependency, Job
+from apps.core.models import Job
 
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4  # the first try and three retries
 FIRST_RETRY_SECONDS = 30
-PROBE_SECONDS = 15  # how often one job may try a system that is down
 PARK_SECONDS = 30
 MAX_WAKE_UPS = 50  # left at once; the sweep wakes up the rest
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
@@ -47,9 +46,10 @@ Handler = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """A registered kind: what runs it, which systems it needs, how often it recurs (seconds; 0: only when asked)."""
+    """A registered kind: its name for staff, what runs it, the systems it needs, its period (seconds; 0: on request)."""
 
     name: str
+    label: str
     handler: Handler
     needs: tuple[str, ...]
     every: int
@@ -58,9 +58,14 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def register(name: str, handler: Handler, *, needs: tuple[str, ...] = (), every: int = 0) -> None:
-    """Make `name` runnable. `needs`: systems that park it while they are down; `every`: its period in seconds."""
-    KINDS[name] = Kind(name, handler, needs, every)
+def register(name: str, handler: Handler, *, label: str = "", needs: tuple[str, ...] = (), every: int = 0) -> None:
+    """Make `name` runnable; `label` is what staff read. `needs`: systems that park it while they are down; `every`: its period in seconds."""
+    KINDS[name] = Kind(name, label or kind_label(name), handler, needs, every)
+
+
+def kind_label(name: str) -> str:
+    """The name of a kind as staff read it; one that no code runs any more is shown as its own words."""
+    return KINDS[name].label if name in KINDS else name.replace("_", " ").capitalize()
 
 
 # --- asking for work -------------------------------------------------------------------------------------------------
@@ -190,7 +195,7 @@ def run(job: Job) -> None:
 
 def _run_handler(job: Job) -> None:
     try:
-        _refuse_while_down(job)
+        dependencies.refuse_while_down(KINDS[job.kind].needs)
         KINDS[job.kind].handler(job.key)
     except RetryLater as error:
         retry_later(job, error.reason, after=error.after)
@@ -267,8 +272,9 @@ def _finish(job: Job, state: Job.State, reason: str) -> None:
     stuck = Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED])
     stuck.exclude(pk=job.pk).update(state=Job.State.SUPERSEDED)
     if state == Job.State.DONE:
-        for name in KINDS[job.kind].needs:
-            dependency_up(name)
+        due = sum(dependencies.mark_up(name) for name in KINDS[job.kind].needs)
+        for _ in range(min(due, MAX_WAKE_UPS)):
+            wake_up()
     else:
         log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
     _wake_up_lane(job)
@@ -286,9 +292,7 @@ def _park(job: Job, error: DependencyDown) -> None:
     """Queue it until the dependency answers; the attempt is given back."""
     now = clock.now()
     if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever note that it is up again
-        probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
-        down = Dependency(name=error.dependency, down_since=now, probe_at=probe_at, reason=error.reason[:300])
-        Dependency.objects.bulk_create([down], ignore_conflicts=True)
+        dependencies.mark_down(error.dependency, error.reason)
     _requeue(
         job,
         "parked",
@@ -324,27 +328,4 @@ def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> No
 def _wake_up_lane(job: Job) -> None:
     """Another job of the lane may have been waiting for this run to end."""
     if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
-        wake_up()
-
-
-# --- dependencies ----------------------------------------------------------------------------------------------------
-
-
-def _refuse_while_down(job: Job) -> None:
-    """Park the job at once when a system it needs is down, but let one through every `PROBE_SECONDS`."""
-    needs = KINDS[job.kind].needs
-    now = clock.now()
-    for down in Dependency.objects.filter(name__in=needs) if needs else []:
-        probe = Dependency.objects.filter(pk=down.pk, probe_at__lte=now)
-        if not probe.update(probe_at=now + dt.timedelta(seconds=PROBE_SECONDS)):
-            raise DependencyDown(down.name, down.reason)
-
-
-def dependency_up(name: str) -> None:
-    """Note that a system answers. If it was down, everything parked on it becomes due."""
-    if not Dependency.objects.filter(name=name).delete()[0]:
-        return
-    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
-    log.info("dependency_up", dependency=name, jobs=due)
-    for _ in range(min(due, MAX_WAKE_UPS)):
         wake_up()

@@ -12,12 +12,12 @@ from django.db import transaction
 
 from apps.accounts.models import UserProfile
 from apps.core import audit, jobs, limits
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.models import Job
 from apps.identity.keycloak import client
 
 KIND = "send_keycloak_password_reset_email"
-REQUESTED = "password_email_requested"
 REQUESTS_PER_HOUR = 3
 LIFESPAN_SECONDS = 3 * 86400  # minutes are too short behind slow mail gateways
 RETURN_PATH = "/accounts/welcome/"  # must be among the login client's redirect URIs
@@ -40,7 +40,7 @@ def request_password_email(profile: UserProfile, *, reason: str, actor: str = au
                 code="too_many",
                 status=429,
             )
-        audit.record(subject=profile.subject, action=REQUESTED, actor=actor, reason=reason)
+        audit.record(subject=profile.subject, action=AuditAction.PASSWORD_EMAIL_REQUESTED, actor=actor, reason=reason)
     leaving = Job.objects.filter(kind=KIND, key=str(profile.pk), state=Job.State.RUNNING).first()
     return leaving.pk if leaving else jobs.defer(KIND, profile.pk, reason=f"{actor}: {reason}")
 

@@ -11,18 +11,15 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, WorkError
 from apps.core.models import AuditEntry
 from apps.identity import api_errors
 from apps.identity.admin_client import admin_client
 
-KIND = "send_realm_test_mail"
-REQUESTED, SENT, FAILED, NO_RECIPIENT = (
-    "test_mail_requested",
-    "test_mail_sent",
-    "test_mail_failed",
-    "test_mail_to_nobody",
-)
+KIND = "send_realm_test_email"
+REQUESTED, SENT = AuditAction.TEST_EMAIL_REQUESTED, AuditAction.TEST_EMAIL_SENT
+FAILED, NO_RECIPIENT = AuditAction.TEST_EMAIL_FAILED, AuditAction.TEST_EMAIL_NO_RECIPIENT
 VALID_FOR = dt.timedelta(days=30)  # how long a test email proves anything
 LIFESPAN_SECONDS = 900
 
@@ -76,7 +73,7 @@ def _send(recipient: str) -> None:
 
 
 @transaction.atomic
-def _record(action: str, *, actor: str, reason: str = "", after: dict[str, str] | None = None) -> None:
+def _record(action: AuditAction, *, actor: str, reason: str = "", after: dict[str, str] | None = None) -> None:
     audit.record(subject=("realm", settings.KEYCLOAK_REALM), action=action, actor=actor, reason=reason, after=after)
 
 

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from apps.accounts import staff
 from apps.accounts.roles import ROLES
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 from apps.login import sessions
@@ -60,7 +61,7 @@ def follow_account(user: User, found: KeycloakUser | None, groups: frozenset[str
     profile = sessions.profile_of(user)
     audit.record(
         subject=profile.subject if profile else ("user", user.pk),
-        action="sessions_ended",
+        action=AuditAction.SESSIONS_ENDED,
         reason="Keycloak: the account is disabled or gone" if not enabled else "Keycloak: no staff role anymore",
         after={"sessions": sessions.end_sessions(user)},
     )

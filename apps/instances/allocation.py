@@ -23,6 +23,7 @@ from django.db.models import QuerySet
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
@@ -34,6 +35,7 @@ on_freed: list[Callable[[int], None]] = []
 
 WAITING_STATES = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
 MAX_OFFERS = 100
+KIND = "release_expired_reservations"
 
 # --- people ----------------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
         cursor.execute(statements.MOVE, {"old": ids[0], "new": ids[1]})
     audit.record(
         subject=moved.profile.subject,
-        action="seat.moved",
+        action=AuditAction.SEAT_MOVED,
         actor=actor,
         reason=reason,
         before=before,
@@ -250,7 +252,7 @@ def _record(
     after = {"state": str(seat.state), "instance": seat.instance.slug}
     audit.record(
         subject=profile.subject,
-        action=f"seat.{seat.state}",
+        action=AuditAction(f"seat_{seat.state}"),
         actor=actor,
         reason=reason,
         before=before,
@@ -261,7 +263,7 @@ def _record(
 def _start_waiting(profile: UserProfile, product: Product) -> None:
     _, new = SeatWait.objects.get_or_create(profile=profile, product=product, defaults={"since": clock.now()})
     if new:
-        audit.record(subject=profile.subject, action="seat.waiting", after={"product": product.slug})
+        audit.record(subject=profile.subject, action=AuditAction.SEAT_WAITING, after={"product": product.slug})
 
 
 def _waiting_line(product_id: int) -> QuerySet[SeatWait]:

@@ -16,4 +16,4 @@ class InstancesConfig(AppConfig):
         from apps.core import jobs
         from apps.instances import allocation
 
-        jobs.register("release_expired_reservations", allocation.release_expired, every=60)
+        jobs.register(allocation.KIND, allocation.release_expired, label="Release expired reservations", every=60)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.instances import allocation
 from apps.instances.models import Instance
@@ -21,7 +22,7 @@ def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
     instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
     instance.allocated_seats, instance.over_cap_since = 0, None
     instance.save(force_insert=True)
-    _record(instance, "instance.created", actor, reason, {}, _caps(instance) | _availability(instance))
+    _record(instance, AuditAction.INSTANCE_CREATED, actor, reason, {}, _caps(instance) | _availability(instance))
     allocation.offer_later(instance.product_id)
     return instance
 
@@ -44,7 +45,7 @@ def change_caps(
     over = found.allocated_seats > found.hard_cap
     found.over_cap_since = (found.over_cap_since or clock.now()) if over else None
     found.save(update_fields=["soft_cap", "allocation_cap", "hard_cap", "over_cap_since"])
-    _record(found, "instance.caps", actor, reason, before, _caps(found))
+    _record(found, AuditAction.INSTANCE_CAPS_CHANGED, actor, reason, before, _caps(found))
     allocation.offer_later(found.product_id)
     return found
 
@@ -56,7 +57,7 @@ def set_availability(*, instance: Instance, is_active: bool, auto_allocate: bool
     before = _availability(found)
     found.is_active, found.auto_allocate = is_active, auto_allocate
     found.save(update_fields=["is_active", "auto_allocate"])
-    _record(found, "instance.open", actor, reason, before, _availability(found))
+    _record(found, AuditAction.INSTANCE_AVAILABILITY_CHANGED, actor, reason, before, _availability(found))
     allocation.offer_later(found.product_id)
     return found
 
@@ -79,7 +80,7 @@ def _availability(instance: Instance) -> dict[str, Any]:
 
 def _record(
     instance: Instance,
-    action: str,
+    action: AuditAction,
     actor: str,
     reason: str,
     before: dict[str, Any],

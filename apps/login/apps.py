@@ -15,4 +15,4 @@ class LoginConfig(AppConfig):
         from apps.core import jobs
         from apps.login import sessions
 
-        jobs.register("prune_sessions", sessions.prune, every=3600)
+        jobs.register("prune_sessions", sessions.prune, label="Prune sessions", every=3600)

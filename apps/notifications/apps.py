@@ -15,4 +15,4 @@ class NotificationsConfig(AppConfig):
         from apps.core import jobs
         from apps.notifications import mail
 
-        jobs.register(mail.KIND, mail.send_notification, needs=("mailgun",))
+        jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))

@@ -17,6 +17,7 @@ from django.db.models import F
 
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.notifications import email_templates, encryption, mailgun
 from apps.notifications.models import Notification
@@ -74,7 +75,7 @@ def resend(notification: Notification, *, actor: str) -> None:
         )
         if again.update(state=Notification.State.QUEUED, lost_answers=0, error=""):
             jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
-            audit.record(subject=("notification", notification.pk), action="mail_again", actor=actor)
+            audit.record(subject=("notification", notification.pk), action=AuditAction.EMAIL_RESENT, actor=actor)
 
 
 @transaction.atomic
@@ -86,7 +87,7 @@ def record_keycloak_email(profile: UserProfile) -> None:
     Notification.objects.create(
         key=key, template=template, profile=profile, to=profile.email, state=state, created_at=now, sent_at=now
     )
-    audit.record(subject=profile.subject, action="password_email_sent", after={"mail": key})
+    audit.record(subject=profile.subject, action=AuditAction.PASSWORD_EMAIL_SENT, after={"mail": key})
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.onboarding import invitations
@@ -26,8 +27,8 @@ PAID = frozenset({"paid", "no_payment_required"})
 
 def register() -> None:
     """Make the job kinds known, and listen to billing."""
-    jobs.register(KIND, settle, needs=("stripe",))
-    jobs.register("sweep_checkouts", sweep, every=SWEEP_SECONDS)
+    jobs.register(KIND, settle, label="Check checkout", needs=("stripe",))
+    jobs.register("sweep_checkouts", sweep, label="Sweep ended checkouts", every=SWEEP_SECONDS)
     mirror.on_session.append(session_changed)
 
 
@@ -84,7 +85,7 @@ def _paid(signup: Signup, profile: UserProfile, session: checkout.CheckoutSessio
         _end(signup, Signup.State.PAID)
         audit.record(
             subject=profile.subject,
-            action="checkout_paid",
+            action=AuditAction.CHECKOUT_PAID,
             actor=audit.CUSTOMER,
             after={"session": session.id},
         )
@@ -101,7 +102,7 @@ def give_up(signup: Signup) -> None:
     if invitations.standing(profile) is None:
         release_unneeded_reservations(profile, keep=[])
     User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
-    audit.record(subject=profile.subject, action="signup_given_up", after={"signup": str(signup.pk)})
+    audit.record(subject=profile.subject, action=AuditAction.SIGNUP_EXPIRED, after={"signup": str(signup.pk)})
 
 
 def _end(signup: Signup, state: Signup.State) -> None:

@@ -18,6 +18,7 @@ from django.utils.formats import date_format
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.instances import allocation
 from apps.instances.models import Seat
@@ -62,7 +63,7 @@ def invite(entry_id: uuid.UUID, *, actor: str, reason: str) -> dt.datetime:
     entry.state, entry.invited_at, entry.invited_until = INVITED, now, until
     entry.save(update_fields=["state", "invited_at", "invited_until", "profile"])
     audit.record(
-        subject=("waitlist", str(entry.pk)), action="waitlist_invited", actor=actor, reason=reason,
+        subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_INVITED, actor=actor, reason=reason,
         after={"product": entry.product.slug if entry.product else "", "until": until.isoformat()},
     )  # fmt: skip
     _write(entry, until)
@@ -116,7 +117,7 @@ def withdraw(entry_id: uuid.UUID) -> None:
     if invited and profile is not None and not profile.signups.filter(state="checkout").exists():
         for seat in Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product"):
             allocation.release(profile=profile, product=seat.product)
-    audit.record(subject=("waitlist", str(entry.pk)), action="waitlist_left", actor=audit.CUSTOMER)
+    audit.record(subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_LEFT, actor=audit.CUSTOMER)
 
 
 def standing(profile: UserProfile) -> dt.datetime | None:

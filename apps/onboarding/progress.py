@@ -6,6 +6,7 @@ The success page shows it. It says what is true: a step that waits for staff say
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
 from apps.core.models import Job
 from apps.core.states import AccessState
@@ -24,8 +25,8 @@ NO_ROOM = (
 # The kinds of jobs behind each stage; the payment's is keyed by the signup, the others by the profile.
 KINDS = {
     "payment": ("settle_signup",),
-    "account": ("sync_user_post_checkout", "reconcile"),
-    "apps": ("sync_user_post_checkout", "reconcile"),
+    "account": reconcile.KINDS,
+    "apps": reconcile.KINDS,
     "password": (passwords.KIND,),
 }
 

@@ -15,7 +15,7 @@ DAY = 86400
 
 def register() -> None:
     """Make the daily job known."""
-    jobs.register(KIND, forget, every=DAY)
+    jobs.register(KIND, forget, label="Prune unpaid signups", every=DAY)
 
 
 def forget(_key: str) -> None:

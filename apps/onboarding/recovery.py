@@ -12,19 +12,20 @@ from enum import StrEnum
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from apps.access import facts, reconcile
+from apps.access import facts, lifecycle_emails, reconcile
 from apps.access.policy import Decision, day, decide
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror, portal, subscriptions
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState
 from apps.onboarding import checkout_result
 
+SEND_CODE = "send_recovery_code"  # the job that emails a code because staff asked; it works in any browser
 PAGE = "/recovery/"
 DEBT = frozenset({"past_due", "unpaid"})
-OPENED = "notify_recovery_opened"  # the job that tells the mailbox
 
 
 class Way(StrEnum):
@@ -108,8 +109,8 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
     if state in refusals:
         raise BadInput(refusals[state], code=f"state_{state}")
     until = clock.now() + dt.timedelta(hours=settings.RECOVERY_WINDOW_HOURS)
-    _set_window(profile, until, action="recovery_opened", actor=actor, reason=reason)
-    jobs.defer(OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)
+    _set_window(profile, until, action=AuditAction.RECOVERY_OPENED, actor=actor, reason=reason)
+    jobs.defer(lifecycle_emails.RECOVERY_OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)
     return until
 
 
@@ -118,10 +119,12 @@ def close_window(profile: UserProfile, *, actor: str, reason: str) -> None:
     """End the window now; BadInput when none is open."""
     if profile.recovering_until is None or profile.recovering_until <= clock.now():
         raise BadInput("There is no open recovery.", code="not_open")
-    _set_window(profile, None, action="recovery_closed", actor=actor, reason=reason)
+    _set_window(profile, None, action=AuditAction.RECOVERY_CLOSED, actor=actor, reason=reason)
 
 
-def _set_window(profile: UserProfile, until: dt.datetime | None, *, action: str, actor: str, reason: str) -> None:
+def _set_window(
+    profile: UserProfile, until: dt.datetime | None, *, action: AuditAction, actor: str, reason: str
+) -> None:
     before = profile.recovering_until
     profile.recovering_until = until
     profile.save(update_fields=["recovering_until"])

@@ -17,6 +17,7 @@ from apps.billing import checkout
 from apps.billing.stripe_client import SpentIdempotencyKey
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
@@ -229,7 +230,7 @@ def _profile_for(signup: Signup) -> UserProfile:
     profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
     audit.record(
         subject=profile.subject,
-        action="signed_up",
+        action=AuditAction.SIGNED_UP,
         actor=audit.CUSTOMER,
         after={"username": signup.username},
     )

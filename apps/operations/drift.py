@@ -21,6 +21,7 @@ from apps.access.plan import diff
 from apps.access.policy import Account, decide
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.identity.keycloak import client
@@ -54,8 +55,8 @@ class Difference:
 
 def register() -> None:
     """Make the job kinds known."""
-    jobs.register(KIND, compare_slice, needs=("keycloak",), every=QUARTER_HOUR)
-    jobs.register(WRITE_EMAIL, write_email, needs=("keycloak",))
+    jobs.register(KIND, compare_slice, label="Compare with Keycloak", needs=("keycloak",), every=QUARTER_HOUR)
+    jobs.register(WRITE_EMAIL, write_email, label="Write email to Keycloak", needs=("keycloak",))
     recording.on_synced.append(close_repaired)
 
 
@@ -141,7 +142,9 @@ def _keep(profile: UserProfile, found: list[Difference]) -> None:
         if row is None:
             row = Drift(profile=profile, kind=one.kind, first_seen_at=now)
             audit.record(
-                subject=profile.subject, action="drift_found", after={"kind": one.kind.value, "steps": list(one.steps)}
+                subject=profile.subject,
+                action=AuditAction.DRIFT_FOUND,
+                after={"kind": one.kind.value, "steps": list(one.steps)},
             )
         row.steps, row.keycloak_value, row.last_seen_at = list(one.steps), one.keycloak_value, now
         row.save()
@@ -170,7 +173,7 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
         raise BadInput("This difference is gone already.")
     profile = row.profile
     audit.record(
-        subject=profile.subject, action="drift_fixed", actor=actor, reason=reason,
+        subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
         before={"kind": row.kind}, after={"write_back": write_back},
     )  # fmt: skip
     if row.kind == Drift.Kind.USERNAME:
@@ -238,6 +241,6 @@ def ignore_drift(drift: Drift, *, until: dt.datetime, actor: str, reason: str) -
     """Leave it as it is until then: not counted, and not mended at night."""
     Drift.objects.filter(pk=drift.pk).update(ignored_until=until)
     audit.record(
-        subject=drift.profile.subject, action="drift_ignored", actor=actor, reason=reason,
+        subject=drift.profile.subject, action=AuditAction.DRIFT_IGNORED, actor=actor, reason=reason,
         after={"kind": drift.kind, "until": until.isoformat()},
     )  # fmt: skip

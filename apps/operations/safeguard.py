@@ -24,6 +24,7 @@ from apps.access import reconcile
 from apps.access.policy import Decision, SeatDecision
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.states import AccessState
 from apps.instances.models import Seat
@@ -159,7 +160,7 @@ def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) 
     row.until = now + APPROVED_FOR
     row.save()
     audit.record(
-        subject=("safeguardreview", row.pk), action="revocation_approved", actor=actor, reason=reason,
+        subject=("safeguardreview", row.pk), action=AuditAction.REVOCATION_APPROVED, actor=actor, reason=reason,
         after={"sweep": row.sweep, "subscribers": len(row.profile_ids), "until": row.until.isoformat()},
     )  # fmt: skip
     jobs.defer(row.sweep, row.job_key, reason=f"approved by {actor}")

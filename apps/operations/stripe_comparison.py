@@ -19,7 +19,7 @@ HOUR = 3600
 
 def register() -> None:
     """Make the periodic job kind known."""
-    jobs.register(KIND, compare_subscriptions, needs=("stripe",), every=HOUR)
+    jobs.register(KIND, compare_subscriptions, label="Compare with Stripe", needs=("stripe",), every=HOUR)
 
 
 def compare_subscriptions(key: str) -> None:

@@ -18,8 +18,8 @@ OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 def register() -> None:
     """Make the sweeps known."""
-    jobs.register("sweep_access", sweep_access, every=SWEEP_SECONDS)
-    jobs.register(NIGHTLY, reconcile_all, every=NIGHTLY_SECONDS)
+    jobs.register("sweep_access", sweep_access, label="Sweep for waiting subscribers", every=SWEEP_SECONDS)
+    jobs.register(NIGHTLY, reconcile_all, label="Nightly sync of everyone", every=NIGHTLY_SECONDS)
 
 
 def sweep_access(_key: str) -> None:

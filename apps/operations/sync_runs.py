@@ -18,6 +18,7 @@ from django.db.models.functions import Cast
 from apps.access import reconcile, recording
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import Job
@@ -58,7 +59,7 @@ class SyncRunProgress:
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register(KIND, run_sync)
+    jobs.register(KIND, run_sync, label="Sync run")
     recording.on_synced.append(end_results)
 
 
@@ -89,7 +90,7 @@ def start_sync_run(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: s
     for batch in batched(people, 1000, strict=False):
         SyncResult.objects.bulk_create(SyncResult(run=run, profile_id=pk) for pk in batch)
     audit.record(
-        subject=("syncrun", run.pk), action="sync_run_started", actor=actor, reason=reason,
+        subject=("syncrun", run.pk), action=AuditAction.SYNC_RUN_STARTED, actor=actor, reason=reason,
         after={"scope": scope.value, "subscribers": run.total},
     )  # fmt: skip
     jobs.defer(KIND, run.pk, reason=f"asked by {actor}")
@@ -118,7 +119,7 @@ def retry_failed(run: SyncRun, *, actor: str, reason: str) -> int:
     row.save(update_fields=["actor", "reason"])
     audit.record(
         subject=("syncrun", row.pk),
-        action="sync_run_again",
+        action=AuditAction.SYNC_RUN_RETRIED,
         actor=actor,
         reason=reason,
         after={"subscribers": len(who)},
@@ -162,7 +163,12 @@ def _enqueue(run: SyncRun, profile_ids: Collection[int]) -> None:
     if not people:
         return
     audit.record_many(
-        kind="profile", ids=people, action="sync_requested", actor=run.actor, reason=run.reason, after={"run": run.pk}
+        kind="profile",
+        ids=people,
+        action=AuditAction.SYNC_REQUESTED,
+        actor=run.actor,
+        reason=run.reason,
+        after={"run": run.pk},
     )
     reconcile.enqueue_many(people, reason=f"{run} by {run.actor}")
     asked = UserProfile.objects.filter(pk=OuterRef("profile")).values("desired_generation")

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.notifications.mail import UNUSABLE_DOMAIN, notify_secret
 from apps.onboarding import codes, names, recovery
@@ -23,12 +24,11 @@ from apps.storefront import wizard
 RECOVERY = OneTimeCode.Purpose.RECOVERY.value
 ANYWHERE = "anywhere"  # the session of a code that staff had sent: it works in any browser
 SESSION_KEY, SECONDS = "recovery", 15 * 60
-SEND = "send_recovery_code"  # the job that staff ask for
 
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register(SEND, send_by_staff)
+    jobs.register(recovery.SEND_CODE, send_by_staff, label="Send recovery code")
 
 
 def address_of(text: str) -> str:
@@ -85,7 +85,7 @@ def _enter(profile: UserProfile) -> None:
     except BadInput as refusal:
         audit.record(
             subject=profile.subject,
-            action="recovery_proven",
+            action=AuditAction.RECOVERY_CODE_VERIFIED,
             actor=audit.CUSTOMER,
             reason=refusal.message,
         )

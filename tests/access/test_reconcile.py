@@ -124,7 +124,7 @@ def test_held_shuts_out_a_payer_until_lifted(world: World) -> None:
         .order_by("pk")
         .values_list("action", "actor")
     )
-    assert actions == [("override_hold", "staff:ada"), ("override_hold_lifted", "staff:ada")]
+    assert actions == [("override_added", "staff:ada"), ("override_ended", "staff:ada")]
 
 
 def test_a_hold_with_a_date_ends_by_itself(world: World) -> None:

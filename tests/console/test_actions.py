@@ -364,7 +364,7 @@ def _closed(world: World) -> None:
 
 
 def _mail_asked(_world: World) -> None:
-    assert Job.objects.filter(kind="send_realm_test_mail", key="ada@example.com", state="queued").count() == 1
+    assert Job.objects.filter(kind="send_realm_test_email", key="ada@example.com", state="queued").count() == 1
 
 
 def _queued(count: int) -> Callable[[World], None]:

@@ -128,7 +128,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     ours = ProductPrice.objects.get(stripe_price_id=price)
     assert (ours.product.slug, ours.interval, ours.unit_amount, ours.is_active) == ("plus", "month", 700, False)
     entry = AuditEntry.objects.get(subject_kind="price", subject_id=str(ours.pk))
-    assert (entry.action, entry.actor, entry.reason) == ("price_placed", "staff:admin-ada", REASON)
+    assert (entry.action, entry.actor, entry.reason) == ("price_mapped", "staff:admin-ada", REASON)
     assert entry.after["holders"] == 2
     assert prices.unmapped_prices() == []
     assert client.get(reverse("admin:catalog_productprice_changelist")).context["unknown"] == []

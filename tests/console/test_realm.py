@@ -109,8 +109,8 @@ def test_a_test_email_is_requested_with_a_reason_and_its_outcome_is_shown(shop: 
     assert "The last test email was sent." in findings(client)
     lines = AuditEntry.objects.filter(subject_kind="realm").order_by("id").values_list("action", "actor", "reason")
     assert list(lines) == [
-        ("test_mail_requested", "staff:operator-ada", REASON),
-        ("test_mail_sent", "system", ""),
+        ("test_email_requested", "staff:operator-ada", REASON),
+        ("test_email_sent", "system", ""),
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_kept_place_outlives_the_terms_and_ends_when_it_is_lifted(town: World,
     town.deliver()
     dana.refresh_from_db()
     assert dana.final_expiry_at == dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
-    assert lines(dana, "override_keep_seat") == [("staff:support-ada", REASON)]
+    assert lines(dana, "override_added") == [("staff:support-ada", REASON)]
 
     row = AccessOverride.objects.get(profile=dana)
     lift = dialog(row, "lift")

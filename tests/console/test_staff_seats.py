@@ -51,7 +51,7 @@ def test_a_moved_subscriber_leaves_the_old_group_and_joins_the_new_one(town: Wor
     assert places(town, dana) == ([new.slug], [new.slug])
     assert seat_of(dana).instance == new
     assert town.state(dana).local_groups == (new.keycloak_group,)
-    assert lines(dana, "seat.moved") == [("staff:operator-ada", REASON)]
+    assert lines(dana, "seat_moved") == [("staff:operator-ada", REASON)]
     assert (drift(), town.jobs()) == ([], [])
 
 
@@ -64,7 +64,7 @@ def test_the_same_move_sent_twice_is_done_once(town: World, staff: Staff) -> Non
     assert not done(again)
     assert f"The seat is on {new} already." in again.content.decode()
     town.deliver()
-    assert len(lines(dana, "seat.moved")) == 1
+    assert len(lines(dana, "seat_moved")) == 1
     assert drift() == []
 
 
@@ -147,7 +147,7 @@ def test_a_retained_seat_is_released_and_who_comes_back_gets_another(town: World
     town.deliver()
     state = town.state(dana)
     assert (state.access, state.seats, state.groups) == ("canceled", (), ())
-    assert lines(dana, "seat.released") == [("staff:operator-ada", REASON)]
+    assert lines(dana, "seat_released") == [("staff:operator-ada", REASON)]
     assert (drift(), town.jobs()) == ([], [])
 
 

@@ -235,7 +235,7 @@ def test_the_failed_ones_run_again_once(world: World, staff: Staff) -> None:
     assert "Keycloak could not show it." in shown
     assert done(send(staff("support"), run, "run_again"))
     assert not done(send(staff("support"), run, "run_again"))
-    assert AuditEntry.objects.filter(subject_kind="syncrun", action="sync_run_again").count() == 1
+    assert AuditEntry.objects.filter(subject_kind="syncrun", action="sync_run_retried").count() == 1
 
 
 # --- the subscriber's page -------------------------------------------------------------------------------------------

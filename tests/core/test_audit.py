@@ -31,17 +31,17 @@ def test_a_line_says_who_what_why_before_and_after(db):
     with structlog.contextvars.bound_contextvars(request_id="abc"):
         audit.record(
             subject=ADA,
-            action="seat.moved",
+            action="seat_moved",
             actor="staff:sam",
             reason="too full",
             before={"to": 1},
             after={"to": 2},
         )
     line = AuditEntry.objects.get()
-    assert (line.subject_kind, line.subject_id, line.action) == ("profile", "1", "seat.moved")
+    assert (line.subject_kind, line.subject_id, line.action) == ("profile", "1", "seat_moved")
     assert (line.actor, line.reason, line.request_id) == ("staff:sam", "too full", "abc")
     assert (line.before, line.after) == ({"to": 1}, {"to": 2})
-    assert str(line) == "profile 1: seat.moved"
+    assert str(line) == "profile 1: seat_moved"
 
 
 def test_a_chain_read_back_from_the_database_verifies(db):

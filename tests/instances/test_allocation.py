@@ -39,7 +39,7 @@ def test_a_held_seat_becomes_the_assigned_one():
     assert (assigned.state, assigned.reserved_until) == ("assigned", None)
     instance.refresh_from_db()
     assert instance.allocated_seats == 1
-    assert timeline(ada) == ["seat.reserved", "seat.assigned"]
+    assert timeline(ada) == ["seat_reserved", "seat_assigned"]
 
 
 def test_asking_again_changes_nothing_and_writes_no_line():
@@ -48,7 +48,7 @@ def test_asking_again_changes_nothing_and_writes_no_line():
     first = allocation.assign(profile=ada, product=product)
     assert allocation.assign(profile=ada, product=product) == first
     assert allocation.reserve(profile=ada, product=product, until=in_an_hour()).state == "assigned"
-    assert timeline(ada) == ["seat.assigned"]
+    assert timeline(ada) == ["seat_assigned"]
     assert house.drift() == []
 
 
@@ -70,7 +70,7 @@ def test_a_retained_seat_stays_counted_and_comes_back_on_the_same_instance():
     instance.refresh_from_db()
     assert instance.allocated_seats == 1
     assert allocation.assign(profile=ada, product=product) == seat
-    assert timeline(ada) == ["seat.assigned", "seat.retained", "seat.assigned"]
+    assert timeline(ada) == ["seat_assigned", "seat_retained", "seat_assigned"]
 
 
 def test_a_released_seat_is_free_for_the_next_and_kept_as_history():
@@ -181,7 +181,7 @@ def test_staff_move_a_person_into_the_reserve_and_no_further():
     with pytest.raises(BadInput, match="full"):
         allocation.move(seat=seats[1], instance=new, **STAFF)
     assert house.drift() == []
-    line = AuditEntry.objects.get(action="seat.moved")
+    line = AuditEntry.objects.get(action="seat_moved")
     assert (line.before, line.after, line.actor) == (
         {"instance": old.slug},
         {"instance": new.slug},
@@ -352,7 +352,7 @@ def test_a_new_instance_has_a_django_group_named_like_its_keycloak_group(setting
     instance = house.instance(house.app())
     assert instance.group.name == instance.keycloak_group == f"/desk/{instance.slug}"
     lines = AuditEntry.objects.filter(subject_kind="instance", subject_id=str(instance.pk))
-    assert [(line.action, line.actor) for line in lines] == [("instance.created", "staff:ada")]
+    assert [(line.action, line.actor) for line in lines] == [("instance_created", "staff:ada")]
 
 
 def test_the_usual_allocation_is_one_statement_beside_its_locks_and_its_line(

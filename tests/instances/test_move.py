@@ -38,7 +38,7 @@ def test_sixteen_moves_for_the_last_free_place_and_one_gets_it():
     small.refresh_from_db()
     assert (small.allocated_seats, small.hard_cap) == (2, 2)
     assert (house.drift(), house.doubles()) == ([], 0)
-    assert AuditEntry.objects.filter(action="seat.moved").count() == 2
+    assert AuditEntry.objects.filter(action="seat_moved").count() == 2
 
 
 def test_one_move_sent_eight_times_at_once_is_done_once():
@@ -52,7 +52,7 @@ def test_one_move_sent_eight_times_at_once_is_done_once():
     old.refresh_from_db()
     new.refresh_from_db()
     assert (old.allocated_seats, new.allocated_seats) == (0, 1)
-    assert AuditEntry.objects.filter(action="seat.moved").count() == 1
+    assert AuditEntry.objects.filter(action="seat_moved").count() == 1
 
 
 def test_a_move_and_a_signup_race_for_the_last_place_and_nobody_goes_over_the_hard_cap():
@@ -132,7 +132,7 @@ def test_a_seat_given_up_by_staff_names_them_and_is_offered_to_who_waits(monkeyp
     allocation.assign(profile=waiting, product=product)
     gone = allocation.release_by_staff(seat=seat, **STAFF)
     assert (gone.state, gone.instance) == ("released", instance)
-    line = AuditEntry.objects.get(action="seat.released")
+    line = AuditEntry.objects.get(action="seat_released")
     assert (line.actor, line.reason) == (STAFF["actor"], STAFF["reason"])
     assert told == [waiting.pk]
     assert SeatWait.objects.count() == 1

@@ -55,7 +55,7 @@ def test_a_role_taken_away_is_gone_at_the_next_login(person: Person, keycloak: S
 
 def test_every_change_of_roles_is_in_the_audit(person: Person) -> None:
     person.log_in("admin.ada")
-    entry = AuditEntry.objects.get(action="staff.roles_changed")
+    entry = AuditEntry.objects.get(action="staff_roles_changed")
     assert (entry.before, entry.after) == ({"roles": []}, {"roles": ["admin"]})
 
 

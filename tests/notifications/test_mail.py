@@ -77,7 +77,7 @@ def test_a_refused_mail_is_failed_with_mailguns_words_and_needs_an_operator(
     row.refresh_from_db()
     assert row.state == "sent"
     assert len(mailgun.inbox()) == 1
-    assert AuditEntry.objects.get(action="mail_again").actor == "staff:ada"
+    assert AuditEntry.objects.get(action="email_resent").actor == "staff:ada"
 
 
 @pytest.mark.parametrize("fault", ["http_500", "http_429"])

@@ -54,4 +54,4 @@ def test_the_failed_ones_are_asked_again_once() -> None:
     answers = house.at_once([click] * 6, clients=6)
     assert sorted(str(type(one).__name__) for one in answers) == ["BadInput"] * 5 + ["int"]
     assert all(isinstance(one, BadInput) or one == 1 for one in answers)
-    assert AuditEntry.objects.filter(action="sync_run_again").count() == 1
+    assert AuditEntry.objects.filter(action="sync_run_retried").count() == 1

@@ -166,7 +166,7 @@ def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
     found = world.state(dana)
     assert (found.access, found.account) == ("on_hold", False)
     assert error(visitor.api(PAY)) == (409, "way_contact")
-    assert AuditEntry.objects.filter(action="recovery_proven").count() == 1
+    assert AuditEntry.objects.filter(action="recovery_code_verified").count() == 1
 
 
 def test_after_the_final_date_the_way_is_to_begin_anew(world: World, visitor: Visitor) -> None:

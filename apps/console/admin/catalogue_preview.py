@@ -23,6 +23,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.console.base import ConsoleAdmin
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 from apps.operations import impact
 from apps.operations.impact import CatalogChange, CatalogImpact, EntitlementsByProduct
 
@@ -140,7 +141,7 @@ class PreviewedAdmin(ConsoleAdmin):
         reason, actor = form.cleaned_data["reason"], f"staff:{request.user.get_username()}"
         old, new = differing(before.state, after)
         audit.record(
-            subject=(self.subject, row.pk), action=f"{self.subject}_{'changed' if change else 'created'}", actor=actor,
+            subject=(self.subject, row.pk), action=AuditAction(f"{self.subject}_{'changed' if change else 'created'}"), actor=actor,
             reason=reason, before=old, after=new | ({"holders": len(found.holders)} if found.holders else {}),
         )  # fmt: skip
         asked = carry_out(row, found, placed, actor=actor)

@@ -14,6 +14,7 @@ from apps.console.admin.catalogue_preview import carry_out, people, state_of
 from apps.console.columns import money
 from apps.console.dialogs import ReasonDialog
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.operations import impact
 from apps.operations.impact import CatalogChange
@@ -75,7 +76,7 @@ def place(form: PlaceDialog) -> str:
     )  # fmt: skip
     holders = {"holders": max(known.holders, len(found.holders))}
     audit.record(
-        subject=("price", price.pk), action="price_placed", actor=form.actor, reason=reason,
+        subject=("price", price.pk), action=AuditAction.PRICE_MAPPED, actor=form.actor, reason=reason,
         after=state_of(price) | holders,
     )  # fmt: skip
     carry_out(price, found, placed, actor=form.actor)

@@ -15,6 +15,7 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.operations import drift, sync_runs
 from apps.operations.models import Drift, SyncRun
@@ -209,7 +210,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         """Ask for a walk."""
         job = jobs.defer(drift.KIND, "asked", reason=f"asked by {form.actor}")
         reason = form.cleaned_data["reason"]
-        audit.record(subject=("job", job), action="comparison_requested", actor=form.actor, reason=reason)
+        audit.record(subject=("job", job), action=AuditAction.COMPARISON_REQUESTED, actor=form.actor, reason=reason)
         return "Everybody is being compared. Load this page again in a while."
 
     @dialog_action(

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
+from apps.billing import events
 from apps.billing.models import InboundEvent
 from apps.console.admin.jobs import STUCK
 from apps.console.admin.jobs import retry as retry_job
@@ -19,10 +20,9 @@ from apps.console.columns import badge, link, pretty, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import audit, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
-
-KIND = "handle_event"
 
 
 class EventDialog(ReasonDialog):
@@ -112,17 +112,17 @@ class EventAdmin(ConsoleAdmin):
             raise BadInput("This event rings for nothing.")
         job = _job_of(event)
         audit.record(
-            subject=("event", event.pk), action="event_retried", actor=form.actor, reason=reason,
+            subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, actor=form.actor, reason=reason,
             after={"event": event.stripe_event_id},
         )  # fmt: skip
         if job is not None and job.state in STUCK:
             retry_job(job, actor=form.actor, reason=reason)
         else:
             lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
-            jobs.defer(KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
+            jobs.defer(events.KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
         forget()
         return f"{event.stripe_event_id} will be looked at again."
 
 
 def _job_of(event: InboundEvent) -> Job | None:
-    return Job.objects.filter(kind=KIND, key=event.stripe_event_id).order_by("-id").first()
+    return Job.objects.filter(kind=events.KIND, key=event.stripe_event_id).order_by("-id").first()

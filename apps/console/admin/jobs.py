@@ -16,6 +16,7 @@ from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 
@@ -44,14 +45,14 @@ class RetryAllDialog(ReasonDialog):
     def prepare(self) -> None:
         kinds = Job.objects.filter(state__in=STUCK).order_by("kind").values_list("kind", flat=True).distinct()
         field: Any = self.fields["kind"]
-        field.choices = [("", "All kinds"), *((kind, kind) for kind in kinds)]
+        field.choices = [("", "All kinds"), *((kind, jobs.kind_label(kind)) for kind in kinds)]
         field.help_text = f"At most {AT_ONCE} at once, the oldest first."
 
 
 def retry(job: Job, *, actor: str, reason: str) -> None:
     """Run a stuck job again, and say so in the timeline."""
     audit.record(
-        subject=("job", job.pk), action="job_retried", actor=actor, reason=reason,
+        subject=("job", job.pk), action=AuditAction.JOB_RETRIED, actor=actor, reason=reason,
         before={"state": job.state}, after={"kind": job.kind, "key": job.key},
     )  # fmt: skip
     jobs.retry(job, actor=actor)
@@ -62,7 +63,7 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
 class JobAdmin(ConsoleAdmin):
     """The ledger."""
 
-    list_display = ("kind", "key", "state_label", "attempts", "due", "error", "created")
+    list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
     list_filter = (("state", ChoicesDropdownFilter),)
     search_by: ClassVar[dict[str, str]] = {
         "customer": "key", "subscription": "key", "event": "key", "session": "key", "stripe": "key",
@@ -72,7 +73,7 @@ class JobAdmin(ConsoleAdmin):
     actions_list: ClassVar[Any] = ["retry_all"]
     actions_detail: ClassVar[Any] = ["retry_one"]
     fieldsets = (
-        (None, {"fields": (("kind", "key"), ("state_label", "lane"), "reason")}),
+        (None, {"fields": (("work", "key"), ("state_label", "lane"), "reason")}),
         (
             "Runs",
             {
@@ -87,9 +88,13 @@ class JobAdmin(ConsoleAdmin):
     )
 
     state_label = state_column()
-    created = time_column("created_at", "Asked")
+    created = time_column("created_at", "Requested")
     started = time_column("started_at", "Started")
     finished = time_column("finished_at", "Finished")
+
+    @admin.display(description="Job", ordering="kind")
+    def work(self, row: Job) -> str:
+        return jobs.kind_label(row.kind)
 
     @admin.display(description="Due", ordering="not_before")
     def due(self, row: Job) -> str:

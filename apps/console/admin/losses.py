@@ -15,7 +15,7 @@ from apps.console.columns import badge, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.states import LABELS
-from apps.operations import bulk_facts, safeguard
+from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import SafeguardReview
 
 ROWS = 50
@@ -130,5 +130,5 @@ def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:
         "limit": safeguard.loss_limit(row.with_access),
         "rows": rows,
         "page": page,
-        "stripe": row.sweep == "compare_subscriptions",
+        "stripe": row.sweep == stripe_comparison.KIND,
     }

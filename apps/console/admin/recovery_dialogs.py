@@ -17,12 +17,12 @@ from apps.accounts.models import UserProfile
 from apps.console.columns import badge, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import LABELS, AccessState
 from apps.onboarding import recovery
 
-SEND_CODE = "send_recovery_code"  # the job; the storefront does it, and its code works in any browser
 CODE_PAUSE = dt.timedelta(minutes=1)  # between two codes that staff send to one person
 OVER = "The time to come back is over, and the place was given up. The way is to sign up anew."
 
@@ -106,11 +106,11 @@ class RecoveryActions:
         profile = _locked(form)
         if not profile.keycloak_id:
             raise BadInput("There is no Keycloak account yet, so there is nothing to recover. Sync first.")
-        sent = Job.objects.filter(kind=SEND_CODE, key=str(profile.pk), created_at__gt=clock.now() - CODE_PAUSE)
+        sent = Job.objects.filter(kind=recovery.SEND_CODE, key=str(profile.pk), created_at__gt=clock.now() - CODE_PAUSE)
         if sent.exists():
             raise BadInput(f"A code has been sent to {profile} within the last minute. Wait for that one to arrive.")
-        _record(form, "recovery_code_requested")
-        jobs.defer(SEND_CODE, str(profile.pk), reason=f"asked by {form.actor}")
+        _record(form, AuditAction.RECOVERY_CODE_REQUESTED)
+        jobs.defer(recovery.SEND_CODE, str(profile.pk), reason=f"asked by {form.actor}")
         return f"A recovery code is on its way to {profile}. It can be typed in at {recovery.PAGE} in any browser."
 
     @dialog_action(title="Open recovery window", permission="recover_accounts", form=OpenDialog, icon="lock_open")
@@ -152,5 +152,5 @@ def _locked(form: ReasonDialog) -> UserProfile:
     return rows.get(pk=form.target.pk)
 
 
-def _record(form: ReasonDialog, action: str) -> None:
+def _record(form: ReasonDialog, action: AuditAction) -> None:
     audit.record(subject=form.target.subject, action=action, actor=form.actor, reason=form.cleaned_data["reason"])

@@ -28,6 +28,7 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action, find
 from apps.core import audit
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.identity.passwords import request_password_email
 
@@ -196,7 +197,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
         """Ask for a look."""
-        _ask(form, action="sync_requested", words="sync asked")
+        _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync asked")
         return f"{form.target} will be looked at now."
 
     @dialog_action(
@@ -209,7 +210,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         if not missing:
             raise BadInput("No seat is missing.")
         names = [seat.product.slug for seat in missing]
-        _ask(form, action="seats_requested", words="seats asked", after={"products": names})
+        _ask(form, action=AuditAction.SEATS_REQUESTED, words="seats asked", after={"products": names})
         return f"Seats for {', '.join(names)} will be assigned to {form.target} now."
 
     @dialog_action(
@@ -266,7 +267,7 @@ def _is_number(object_id: str) -> bool:
     return object_id.isascii() and object_id.isdigit() and len(object_id) < 19
 
 
-def _record(form: ReasonDialog, action: str, **detail: Any) -> None:
+def _record(form: ReasonDialog, action: AuditAction, **detail: Any) -> None:
     audit.record(
         subject=form.target.subject,
         action=action,
@@ -276,6 +277,6 @@ def _record(form: ReasonDialog, action: str, **detail: Any) -> None:
     )
 
 
-def _ask(form: ReasonDialog, *, action: str, words: str, **detail: Any) -> None:
+def _ask(form: ReasonDialog, *, action: AuditAction, words: str, **detail: Any) -> None:
     _record(form, action, **detail)
     reconcile.enqueue(form.target, reason=f"{words} by {form.actor}")

@@ -11,7 +11,8 @@ from apps.console import timeline
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import json_field, time_column
 from apps.console.search import profiles
-from apps.console.templatetags.console import changes, subject, words
+from apps.console.templatetags.console import changes, subject
+from apps.core import audit_actions
 from apps.core.models import AuditEntry
 
 
@@ -47,7 +48,7 @@ class TimelineAdmin(ConsoleAdmin):
     @admin.display(description="What")
     def what(self, row: AuditEntry) -> str:
         """The action in words."""
-        return str(words(row.action))
+        return audit_actions.action_label(row.action)
 
     @admin.display(description="About")
     def whom(self, row: AuditEntry) -> SafeString:

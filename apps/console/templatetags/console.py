@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.console import columns, timeline
+from apps.core import audit_actions
 from apps.core.models import AuditEntry
 
 register = template.Library()
@@ -36,6 +37,12 @@ def duration(seconds: float) -> str:
                 else f"{int(seconds // (3_600 if unit == 'h' else 60))} {unit}"
             )
     return f"{int(seconds)} s"
+
+
+@register.filter
+def action_label(action: str) -> str:
+    """An audit action as staff read it."""
+    return audit_actions.action_label(action)
 
 
 @register.filter

@@ -14,23 +14,28 @@ RENAMED = {
 
 
 def rename(apps: Any, schema_editor: Any) -> None:
-    """Rename the actions and recompute the hashes of their chains; an entry that was tampered with still shows."""
+    """Rename the actions of password emails."""
+    rename_actions(apps, schema_editor, RENAMED)
+
+
+def rename_actions(apps: Any, schema_editor: Any, renamed: dict[str, str], *, subjects: dict[str, str] = {}) -> None:  # noqa: B006
+    """Rename actions and kinds of subject, and recompute the hashes of their chains; a tampered entry still shows."""
     entries = apps.get_model("core", "AuditEntry").objects
-    chains = list(
-        entries.filter(action__in=RENAMED).values_list("subject_kind", "subject_id").distinct().order_by("subject_kind")
-    )
+    touched = entries.filter(action__in=renamed) | entries.filter(subject_kind__in=subjects)
+    chains = list(touched.values_list("subject_kind", "subject_id").distinct().order_by("subject_kind", "subject_id"))
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER core_auditentry_no_change")
         for kind, identity in chains:
             before = last = ""
             for entry in entries.filter(subject_kind=kind, subject_id=identity).order_by("id"):
                 intact = entry.prev_hash == before and entry.hash == digest(entry)
-                before, entry.action = entry.hash, RENAMED.get(entry.action, entry.action)
+                before, entry.action = entry.hash, renamed.get(entry.action, entry.action)
+                entry.subject_kind = subjects.get(kind, kind)
                 if intact:
                     entry.prev_hash = last
                     entry.hash = digest(entry)
                 last = entry.hash
-                entry.save(update_fields=["action", "prev_hash", "hash"])
+                entry.save(update_fields=["subject_kind", "action", "prev_hash", "hash"])
         cursor.execute("ALTER TABLE core_auditentry ENABLE TRIGGER core_auditentry_no_change")
 
 

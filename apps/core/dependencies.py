@@ -1,0 +1,43 @@
+"""Systems we call that are down: the jobs that need one are parked, and one at a time may probe it.
+
+Promise: a system is down from the first DependencyDown until a job that needs it succeeds.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import structlog
+
+from apps.core import clock
+from apps.core.errors import DependencyDown
+from apps.core.models import Dependency, Job
+
+log = structlog.get_logger(__name__)
+
+PROBE_SECONDS = 15  # how often one job may try a system that is down
+
+
+def mark_down(name: str, reason: str) -> None:
+    """Note that a system does not answer; it is probed from `PROBE_SECONDS` on."""
+    now = clock.now()
+    probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
+    down = Dependency(name=name, down_since=now, probe_at=probe_at, reason=reason[:300])
+    Dependency.objects.bulk_create([down], ignore_conflicts=True)
+
+
+def mark_up(name: str) -> int:
+    """Note that a system answers. If it was down, every job parked on it becomes due; returns how many."""
+    if not Dependency.objects.filter(name=name).delete()[0]:
+        return 0
+    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
+    log.info("dependency_up", dependency=name, jobs=due)
+    return due
+
+
+def refuse_while_down(needs: Sequence[str]) -> None:
+    """Raise DependencyDown when a needed system is down, but let one job through every `PROBE_SECONDS`."""
+    now = clock.now()
+    for down in Dependency.objects.filter(name__in=needs) if needs else []:
+        probe = Dependency.objects.filter(pk=down.pk, probe_at__lte=now)
+        if not probe.update(probe_at=now + dt.timedelta(seconds=PROBE_SECONDS)):
+            raise DependencyDown(down.name, down.reason)
