@@ -57,7 +57,7 @@ def allow_sending(*, purpose: str, address: str, client: str) -> None:
     ]
     if not all(allowed):
         raise BadInput(
-            "We have just sent a code, or too many of them. Please wait a while before asking for another.",
+            "We've already sent you a code. Please wait at least a minute before you ask for another.",
             code="too_many",
             status=429,
         )
@@ -72,7 +72,7 @@ def allow_trying(*, purpose: str, session: str, client: str) -> None:
     ]
     if not all(allowed):
         raise BadInput(
-            "That were many tries in a short time. Please wait a minute.",
+            "Too many tries. Please wait a minute.",
             code="too_many",
             status=429,
         )

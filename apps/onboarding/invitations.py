@@ -53,9 +53,9 @@ def invite(entry_id: uuid.UUID, *, actor: str, reason: str) -> dt.datetime:
     entry = WaitlistEntry.objects.select_for_update(of=("self",)).select_related("product").get(pk=entry_id)
     again = entry.state == INVITED and entry.invited_until is not None and entry.invited_until <= now
     if entry.confirmed_at is None:
-        raise BadInput("The address has not been confirmed yet.")
+        raise BadInput("This address isn't confirmed yet.")
     if entry.state != WAITING and not again:
-        raise BadInput("This entry is not waiting any more.")
+        raise BadInput("This entry is no longer waiting.")
     until = now + dt.timedelta(days=settings.WAITLIST_INVITATION_DAYS)
     if entry.product is not None:
         entry.profile = _profile_of(entry.email)
@@ -87,7 +87,7 @@ def _hold(profile: UserProfile, product: Product, until: dt.datetime) -> None:
     needed = apps_needed.filter(pk=product.pk) | apps_needed.filter(included_in=product)
     for app in needed.distinct().order_by("pk"):
         if allocation.reserve(profile=profile, product=app, until=until) is None:
-            raise BadInput(f"There is no room on {app.name} now. Make room first.")
+            raise BadInput(f"{app.name} has no room. Make room first.")
 
 
 def _write(entry: Any, until: dt.datetime) -> None:

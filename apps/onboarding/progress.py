@@ -1,4 +1,4 @@
-"""How far a paid signup has come, read from our own rows: payment, account, apps, password mail. No outside call.
+"""How far a paid signup has come, read from our own rows: payment, account, apps, password email. No outside call.
 
 The success page shows it. It says what is true: a step that waits for staff says so.
 """
@@ -16,8 +16,8 @@ from apps.notifications.mail import KEYCLOAK_TEMPLATE
 from apps.notifications.models import Notification
 
 WAITING, BUSY, DONE, HELD = "waiting", "busy", "done", "held"
-SLOW = "This takes longer than usual. It goes on by itself as soon as it can."
-STUCK = "This takes longer than usual. We have been told and look after it; you need not do anything."
+SLOW = "This is taking longer than usual. It will continue automatically."
+STUCK = "This is taking longer than usual. We've been notified and are on it; you don't need to do anything."
 NO_ROOM = (
     "One of your apps has no free place at the moment. You are first in line: it is set up as soon as there is room,"
     " and everything else works already."
@@ -78,7 +78,7 @@ def progress(signup: Signup) -> Progress:
             paid,
             "" if paid else "Stripe is confirming your payment.",
         ),
-        ("account", "Account created", made, f"Your user name is {signup.username}."),
+        ("account", "Account created", made, f"Your username is {signup.username}."),
         (
             "apps",
             "Apps ready",
@@ -87,9 +87,9 @@ def progress(signup: Signup) -> Progress:
         ),
         (
             "password",
-            "Password mail sent",
+            "Password email sent",
             made and _password_mail_sent(profile),
-            f"It goes to {signup.email}.",
+            f"It's going to {signup.email}.",
         ),
     ]
     trouble = _trouble(signup, profile)

@@ -100,11 +100,11 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
     """
     state = decide(facts.read_facts(profile)).state
     refusals = {
-        AccessState.ON_HOLD: "The account is on hold. A hold ends by staff or by its date, not by a recovery.",
-        AccessState.EXPIRED: "The time to come back is over. The way is to sign up anew.",
-        AccessState.NONE: "Nothing was ever paid for.",
-        AccessState.ACTIVE: "The account is open: logging in is enough.",
-        AccessState.GRACE: "The account is open: logging in is enough.",
+        AccessState.ON_HOLD: "The account is on hold. Only staff or the hold's end date can lift it.",
+        AccessState.EXPIRED: "The account has expired. The customer has to sign up again.",
+        AccessState.NONE: "This account has never been paid for.",
+        AccessState.ACTIVE: "The account is open. Logging in is enough.",
+        AccessState.GRACE: "The account is open. Logging in is enough.",
     }
     if state in refusals:
         raise BadInput(refusals[state], code=f"state_{state}")
@@ -118,7 +118,7 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
 def close_window(profile: UserProfile, *, actor: str, reason: str) -> None:
     """End the window now; BadInput when none is open."""
     if profile.recovering_until is None or profile.recovering_until <= clock.now():
-        raise BadInput("There is no open recovery.", code="not_open")
+        raise BadInput("No recovery is open.", code="not_open")
     _set_window(profile, None, action=AuditAction.RECOVERY_CLOSED, actor=actor, reason=reason)
 
 
@@ -150,7 +150,7 @@ def payment_url(profile: UserProfile) -> str:
     if now.way == Way.PORTAL:
         return portal.open_portal(profile=profile, return_url=f"{settings.BASE_URL}{PAGE}")
     if now.way != Way.RENEW:
-        raise BadInput("There is nothing to pay for here.", code=f"way_{now.way}", status=409)
+        raise BadInput("There's nothing to pay here.", code=f"way_{now.way}", status=409)
     return _checkout(profile, now)
 
 
@@ -164,10 +164,10 @@ def _checkout(profile: UserProfile, now: Standing) -> str:
             return session.url
         jobs.defer(checkout_result.KIND, str(signup.pk), reason="its session is no longer open")
         if session.status == "complete":
-            raise BadInput("Your payment has arrived. Your apps open in a moment.", code="paid", status=409)
+            raise BadInput("We've received your payment. Your apps will open in a moment.", code="paid", status=409)
     if checkout.has_open_subscription(profile.stripe_customer_id or ""):
         mirror.mirror_later(profile.stripe_customer_id or "", reason="a recovery found a living subscription")
-        raise BadInput("Your subscription is running already. Your apps open in a moment.", code="paid", status=409)
+        raise BadInput("Your subscription is already active. Your apps will open in a moment.", code="paid", status=409)
     return _open(_signup(profile, now, again=signup), profile, prices)
 
 
@@ -180,7 +180,7 @@ def present_prices(now: Standing) -> list[tuple[ProductPrice, int]]:
     prices = [(price, wanted[price.product_id]) for price in found.order_by("product__position", "pk")]
     if not prices or len(prices) != len(now.items):
         raise BadInput(
-            "Something in your former plan is no longer sold. Please write to us, and we find what fits.",
+            "Part of your old plan is no longer sold. Please write to us, and we'll help you find a new one.",
             code="gone",
             status=409,
         )
@@ -214,7 +214,7 @@ def _signup(profile: UserProfile, now: Standing, *, again: Signup | None) -> Sig
             signup.save()
     except IntegrityError as error:
         raise BadInput(
-            "A payment is being opened right now. Please try again in a moment.", code="busy", status=409
+            "Your payment is already opening. Please try again in a moment.", code="busy", status=409
         ) from error
     jobs.defer(
         checkout_result.KIND,

@@ -1,4 +1,4 @@
-"""User names nobody may take: roles, mailboxes of RFC 2142, our own words, addresses of services, and their look-alikes."""
+"""Usernames nobody may take: roles, mailboxes of RFC 2142, our own words, addresses of services, and their look-alikes."""
 
 import re
 

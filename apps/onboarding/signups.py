@@ -40,7 +40,7 @@ class ProductFull(Exception):
 
 
 class NameTaken(BadInput):
-    """The username or the mail address belongs to somebody; `field` says which."""
+    """The username or the email address belongs to somebody; `field` says which."""
 
 
 class Overtaken(Exception):
@@ -72,7 +72,7 @@ def begin(signup: Signup, *, ui: str) -> Opened:
             return _begin(signup, ui=ui)
         except Overtaken:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
-    raise BadInput("The payment was opened in another tab. Please go on there.", code="elsewhere", status=409)
+    raise BadInput("You've opened the payment in another tab. Please continue there.", code="elsewhere", status=409)
 
 
 def _begin(signup: Signup, *, ui: str) -> Opened:
@@ -106,7 +106,7 @@ def prices_of(signup: Signup) -> list[tuple[ProductPrice, int]]:
         raise BadInput("Please choose a plan first.", field="plan", code="no_plan")
     if len(prices) != len(wanted):
         raise BadInput(
-            "Something in your choice is no longer offered. Please choose again.",
+            "Part of your choice is no longer available. Please choose again.",
             field="plan",
             code="gone",
         )
@@ -154,7 +154,7 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
         raise NameTaken("This username is taken. Please choose another.", field="username", code="taken")
     if address:
         raise NameTaken(
-            "There is an account with this address already. Log in instead.",
+            "There's already an account with this email address. Log in instead.",
             field="email",
             code="taken",
         )
@@ -164,10 +164,10 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
 def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str) -> None:
     """Take the username, the address and the seats for as long as the session will live. All or nothing."""
     if signup.email_proven_at is None:
-        raise BadInput("Please confirm your mail address first.", field="email", code="unproven")
+        raise BadInput("Please confirm your email address first.", field="email", code="unproven")
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
     if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
-        raise BadInput("This signup is over. Please start again.", code="ended")
+        raise BadInput("This sign-up has ended. Please start again.", code="ended")
     _refuse_overtaken(signup, fresh)
     profile = _profile_for(signup)
     signup.profile = profile
@@ -184,7 +184,7 @@ def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str)
             signup.save()
     except IntegrityError as error:
         raise NameTaken(
-            "This username is being taken right now. Please choose another.",
+            "Someone else is signing up with this username right now. Please choose another.",
             field="username",
             code="taken",
         ) from error
@@ -211,7 +211,7 @@ def _profile_for(signup: Signup) -> UserProfile:
         return profile  # has been here before, proved it, and begins anew under the same name
     if profile is not None and (profile.keycloak_id or profile.subscription_status):
         raise NameTaken(
-            "There is an account with this address already. Log in instead.",
+            "There's already an account with this email address. Log in instead.",
             field="email",
             code="taken",
         )

@@ -34,13 +34,13 @@ def join(*, email: str, slug: str, client: str) -> str:
     address = names.email(email)
     product = product_called(slug)
     if slug and product is None:
-        raise BadInput("There is no such product.", field="product")
+        raise BadInput("That product doesn't exist.", field="product")
     allowed = [
         limits.spend("waitlist-visitor", client, limit=20, per=3600),
         limits.spend("waitlist-mailbox", limits.mailbox(address), limit=10, per=86400),
     ]
     if not all(allowed):
-        raise BadInput("That were many entries. Please try again later.", code="too_many", status=429)
+        raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
     _enter(address, product)
     return address
 

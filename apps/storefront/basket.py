@@ -192,7 +192,7 @@ def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons:
     Storage add-ons chosen earlier stay as far as they go with the plan.
     """
     if interval not in shop.intervals:
-        raise BadInput("Please choose how often you want to pay.", field="interval")
+        raise BadInput("Please choose monthly or yearly.", field="interval")
     plan = shop.plan(slug)
     if plan is None:
         raise BadInput("Please choose a plan.", field="plan", code="required")
@@ -201,7 +201,7 @@ def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons:
         raise BadInput(f"{plan.product.name} is only sold {word}.", field="plan")
     if plan.full:
         raise BadInput(
-            f"{plan.product.name} is full at the moment. You can join its waitlist.",
+            f"{plan.product.name} is full right now. You can join its waitlist.",
             field="plan",
             code="full",
         )
@@ -221,16 +221,16 @@ def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
     """A general add-on that may be bought with `plan` now."""
     offer = next((offer for offer in shop.general if offer.product.slug == slug), None)
     if offer is None or interval not in offer.prices:
-        raise BadInput("One of the add-ons is no longer offered.", field="addons")
+        raise BadInput("One of these add-ons is no longer available. Please choose again.", field="addons")
     if not offer.fits(plan):
         parent = offer.product.parent
         raise BadInput(
-            f"{offer.product.name} comes only with {parent.name if parent else 'another plan'}.",
+            f"{offer.product.name} is only available with {parent.name if parent else 'another plan'}.",
             field="addons",
         )
     if offer.full:
         raise BadInput(
-            f"{offer.product.name} is full at the moment. You can join its waitlist.",
+            f"{offer.product.name} is full right now. You can join its waitlist.",
             field="addons",
             code="full",
         )

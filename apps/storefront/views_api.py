@@ -1,5 +1,5 @@
-"""The wizard's JSON APIs: prove a mailbox, check a user name, open the payment. All are POST, with CSRF, limited, and
-refuse what they do not know. Whether a mail address has an account is told to its mailbox only, never in an answer.
+"""The wizard's JSON APIs: prove a mailbox, check a username, open the payment. All are POST, with CSRF, limited, and
+refuse what they do not know. Whether an email address has an account is told to its mailbox only, never in an answer.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ def api(*fields: str) -> Callable[[JsonView], Callable[..., HttpResponseBase]]:
         def checked(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             unknown = sorted(set(body) - set(fields))
             if unknown:
-                raise BadInput(f"“{unknown[0][:40]}” is not expected here.", code="unknown_field")
+                raise BadInput(f"“{unknown[0][:40]}” isn't expected here.", code="unknown_field")
             return view(request, body)
 
         @wraps(view)
@@ -68,7 +68,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     address = names.email(text_field(body, "email", limit=254))
     if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
         raise BadInput(
-            f"Your payment is being made with {signup.email}. Please finish it with this address.",
+            f"You've started paying with {signup.email}. Please finish with that email address.",
             field="email",
             code="in_checkout",
             status=409,
@@ -96,7 +96,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     codes.allow_trying(purpose=SIGNUP, session=_session(request), client=client_address(request))
     if not codes.consume(purpose=SIGNUP, address=address, session=_session(request), code=code):
         raise BadInput(
-            "This code is not right, or it is no longer valid. You can ask for a new one.",
+            "That code isn't right or has expired. Check the latest email, or send a new code.",
             field="code",
             code="wrong_code",
         )
@@ -108,7 +108,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 @api("username", "email")
 def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
-    """Whether a user name is free, told only after the mailbox is proven; of a mail address only whether it is well formed."""
+    """Whether a username is free, told only after the mailbox is proven; of an email address only whether it is well formed."""
     answer: dict[str, Any] = {}
     if "email" in body:
         answer["email"] = {"well_formed": _problem(names.email, text_field(body, "email", limit=254)) == ""}
@@ -117,7 +117,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         typed = text_field(body, "username", limit=64)
         _allow_asking(request)
         problem = _problem(lambda name: _free_username(name, signup), typed)
-        answer["username"] = {"available": not problem, "message": problem or "This name is free."}
+        answer["username"] = {"available": not problem, "message": problem or "This username is available."}
     return answer
 
 
@@ -128,7 +128,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     _read_account(signup, body)
     ui = "hosted" if settings.STRIPE_CHECKOUT_UI == "hosted" else text_field(body, "ui", required=False) or "embedded"
     if ui not in {"embedded", "hosted"}:
-        raise BadInput("“ui” is embedded or hosted.", field="ui")
+        raise BadInput("“ui” must be embedded or hosted.", field="ui")
     shop = Shop.load()
     order = shop.order(signup)
     if order is None or wizard.first_open(request, signup, shop) != wizard.CHECKOUT:
@@ -148,7 +148,7 @@ def _signup(request: HttpRequest) -> Signup:
     signup = wizard.current(request)
     if signup is None:
         raise BadInput(
-            "Your signup has ended. Please start again from the first page.",
+            "Your sign-up has ended. Please start again from the first page.",
             code="no_signup",
             status=409,
         )
@@ -158,7 +158,7 @@ def _signup(request: HttpRequest) -> Signup:
 def _proven(request: HttpRequest) -> Signup:
     signup = _signup(request)
     if signup.email_proven_at is None:
-        raise BadInput("Please confirm your mail address first.", field="email", code="unproven", status=403)
+        raise BadInput("Please confirm your email address first.", field="email", code="unproven", status=403)
     return signup
 
 
@@ -190,7 +190,7 @@ def _free_username(typed: str, signup: Signup) -> str:
     live = Signup.objects.filter(state__in=Signup.LIVE, username__iexact=name).exclude(pk=signup.pk)
     if users.exists() or live.exists():
         raise BadInput(
-            "This name is taken. Please choose another one.",
+            "This username is taken. Please choose another.",
             field="username",
             code="taken",
             status=409,
@@ -206,7 +206,7 @@ def _read_account(signup: Signup, body: dict[str, Any]) -> None:
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False)
     if body.get("terms") is not True:
-        raise BadInput("Please accept the terms to go on.", field="terms", code="required")
+        raise BadInput("Please accept the terms to continue.", field="terms", code="required")
     if signup.terms_version != settings.TERMS_VERSION or signup.terms_accepted_at is None:
         signup.terms_version = settings.TERMS_VERSION
         signup.terms_accepted_at = clock.now()
@@ -220,7 +220,7 @@ def _allow_asking(request: HttpRequest) -> None:
     ]
     if not all(allowed):
         raise BadInput(
-            "That were many names in a short time. Please wait a little.",
+            "You've checked a lot of names. Please wait a minute.",
             field="username",
             code="too_many",
             status=429,
@@ -239,7 +239,7 @@ def _allow_opening(request: HttpRequest, signup: Signup, ui: str) -> None:
     ]
     if not all(allowed):
         raise BadInput(
-            "The payment was started several times within an hour. Please wait a while and try again.",
+            "Too many payment attempts. Please try again in an hour.",
             code="too_many",
             status=429,
         )
@@ -253,20 +253,20 @@ def _open(request: HttpRequest, signup: Signup, ui: str) -> dict[str, Any]:
         return {"paid": True, "url": reverse("onboarding-success")}
     except signups.ProductFull as full:
         raise BadInput(
-            f"{full.product.name} has just become full. You have not been charged; you can join the waitlist.",
+            f"{full.product.name} just sold out. You haven't been charged.",
             field=full.product.slug,
             code="full",
             status=409,
         ) from full
     except (signups.NameTaken, IntegrityError) as taken:
-        message = getattr(taken, "message", "This name is taken. Please choose another one.")
+        message = getattr(taken, "message", "This username is taken. Please choose another.")
         field = getattr(taken, "field", "username")
         raise BadInput(message, field=field, code="taken", status=409) from taken
     except WorkError as away:
         log.warning("checkout_not_opened", signup=str(signup.pk), reason=away.reason)
         request.session.pop(FINGERPRINT, None)
         raise BadInput(
-            "The payment page cannot be reached right now. Nothing was charged; please try again in a minute.",
+            "We can't reach the payment page right now. You haven't been charged; please try again in a minute.",
             code="payment_away",
             status=503,
         ) from away

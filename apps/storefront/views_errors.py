@@ -11,9 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 RETRY_SECONDS = 10
-CSRF_SENTENCE = (
-    "This page was open for too long, or your browser does not keep cookies. Please reload it and try again."
-)
+CSRF_SENTENCE = "This page was open too long, or your browser blocks cookies. Please reload it and try again."
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)

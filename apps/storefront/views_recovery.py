@@ -43,7 +43,7 @@ def state(request: HttpRequest) -> HttpResponse:
     """Whether the account is open again, for the page to ask after a payment."""
     profile = recovery_session.proven(request)
     if profile is None:
-        error = {"message": "This recovery has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
+        error = {"message": "Your session has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
         return JsonResponse({"error": error}, status=404)
     _look_again(profile)
     settled = profile.observed_generation >= profile.desired_generation
@@ -75,7 +75,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     profile = recovery_session.prove(request, address=address, code=code)
     if profile is None:
         raise BadInput(
-            "This code is not right, or it is no longer valid. You can ask for a new one.",
+            "That code isn't right or has expired. Check the latest email, or send a new code.",
             field="code",
             code="wrong_code",
         )
@@ -93,13 +93,13 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
     """`url`: where to pay to come back: a Checkout for the former products, the open invoice, or Stripe's portal."""
     profile = _proven(request)
     if not limits.spend("recovery-checkout", str(profile.pk), limit=10, per=3600):
-        raise BadInput("The payment was started many times. Please wait a while.", code="too_many", status=429)
+        raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
     try:
         return {"url": access.payment_url(profile)}
     except WorkError as away:
         log.warning("recovery_checkout_not_opened", profile=profile.pk, reason=away.reason)
         raise BadInput(
-            "The payment page cannot be reached right now. Nothing was charged; please try again in a minute.",
+            "We can't reach the payment page right now. You haven't been charged; please try again in a minute.",
             code="payment_away",
             status=503,
         ) from away
@@ -110,9 +110,9 @@ def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]
     """Ask Keycloak to mail its own link to set a password; it does so for open accounts only."""
     profile = _proven(request)
     if profile.access_state not in {AccessState.RECOVERING, AccessState.ACTIVE, AccessState.GRACE}:
-        raise BadInput("The account is not open yet. Please try again in a moment.", code="closed", status=409)
+        raise BadInput("Your account isn't open yet. Please try again in a moment.", code="closed", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the recovery page")
-    return {"sent": True, "message": "A mail with a link to set a password is on its way."}
+    return {"sent": True, "message": "We've emailed you a link to set your password."}
 
 
 @require_POST
@@ -135,7 +135,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 def _proven(request: HttpRequest) -> UserProfile:
     profile = recovery_session.proven(request)
     if profile is None:
-        raise BadInput("This recovery has ended. Please ask for a new code.", code="no_recovery", status=403)
+        raise BadInput("Your session has ended. Please ask for a new code.", code="no_recovery", status=403)
     return profile
 
 

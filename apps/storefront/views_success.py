@@ -40,7 +40,7 @@ def success_state(request: HttpRequest) -> HttpResponse:
     """The same as JSON, for the page to ask every second or two."""
     signup = _own(request)
     if signup is None:
-        error = {"message": "This browser has no signup.", "field": "", "code": "no_signup"}
+        error = {"message": "There's no sign-up in this browser.", "field": "", "code": "no_signup"}
         return JsonResponse({"error": error}, status=404)
     _look_again(signup)
     return _private(JsonResponse(_json(progress(signup))))
@@ -48,15 +48,15 @@ def success_state(request: HttpRequest) -> HttpResponse:
 
 @api()
 def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
-    """Send the password mail once more: only from the browser that began the checkout, three times an hour."""
+    """Send the password email once more: only from the browser that began the checkout, three times an hour."""
     signup = _own(request)
     profile = signup.profile if signup else None
     if signup is None or profile is None or signup.state != Signup.State.PAID:
-        raise BadInput("This browser has no finished signup.", code="no_signup", status=403)
+        raise BadInput("There's no finished sign-up in this browser.", code="no_signup", status=403)
     if profile.keycloak_id is None:
-        raise BadInput("Your account is still being made. Please wait a moment.", code="not_yet", status=409)
+        raise BadInput("We're still creating your account. Please wait a moment.", code="not_yet", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the success page")
-    return {"sent": True, "message": f"The mail is on its way to {signup.email}."}
+    return {"sent": True, "message": f"We've sent it to {signup.email}."}
 
 
 def _own(request: HttpRequest) -> Signup | None:

@@ -46,7 +46,7 @@ def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "joined": True,
-        "message": f"One more step: please confirm {address} by the link we have just mailed.",
+        "message": f"One more step: open the link we've just emailed to {address}.",
     }
 
 

@@ -71,7 +71,7 @@ def start(request: HttpRequest, *, first_name: str) -> Signup:
     mine = limits.spend("signup-start", client_address(request), limit=20, per=3600)
     if not mine or not limits.spend("signup-start-all", "everybody", limit=200, per=3600):
         raise BadInput(
-            "Unusually many signups are being started right now. Please try again in an hour.",
+            "Too many people are signing up right now. Please try again in an hour.",
             code="too_many",
             status=429,
         )

@@ -1,4 +1,4 @@
-// Checkout page: prove the mailbox, check the user name, open Stripe's payment form. All rules are the server's; this file
+// Checkout page: prove the mailbox, check the username, open Stripe's payment form. All rules are the server's; this file
 // only carries answers to and fro and shows sentences next to the fields they belong to.
 "use strict";
 
@@ -47,7 +47,7 @@
     at("code-form").hidden = false;
     at("code").value = "";
     at("code").focus();
-    if (again) at("code-note").textContent = "A new code is on its way; the one before no longer works.";
+    if (again) at("code-note").textContent = "A new code is on its way. The old one no longer works.";
     pauseResend();
   }
 
@@ -75,7 +75,7 @@
     at("username").focus();
   }
 
-  // --- the user name, asked a little after the last key ---
+  // --- the username, asked a little after the last key ---
   let asked = 0;
   let timer = 0;
 
@@ -111,7 +111,7 @@
       await mount(answer);
     } catch {
       closePayment();
-      show({ message: "The payment form could not be opened here. Please pay on Stripe's own page.", field: "" });
+      show({ message: "The payment form couldn't open here. Please pay on Stripe's page instead.", field: "" });
       at("payment").hidden = false;
     }
   }

@@ -17,12 +17,12 @@ window.frontdeskForms = (page) => {
         body: JSON.stringify(body),
       });
     } catch {
-      return failure("You seem to be offline. Please try again.", "offline");
+      return failure("You seem to be offline. Check your connection and try again.", "offline");
     }
     try {
       return await response.json();
     } catch {
-      return failure("That did not work. Please reload the page and try again.", "unknown");
+      return failure("That didn't work. Please reload the page and try again.", "unknown");
     }
   }
 

@@ -70,8 +70,8 @@
   }
 
   for (const input of inputs) {
-    input.before(button(input, -1, "−", "One less:"));
-    input.after(button(input, 1, "+", "One more:"));
+    input.before(button(input, -1, "−", "Remove one:"));
+    input.after(button(input, 1, "+", "Add one:"));
     input.addEventListener("input", update);
   }
   update();

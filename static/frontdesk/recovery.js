@@ -15,7 +15,7 @@
       clear("email", "code");
       // Said here, because the server answers every address alike.
       if (!at("email").validity.valid) {
-        return show({ message: "Please enter a mail address like anna@example.com.", field: "email" });
+        return show({ message: "Please enter an email address like anna@example.com.", field: "email" });
       }
       const answer = await post(urls.send, { email: typed });
       if (answer.error) return show(again ? { ...answer.error, field: "code" } : answer.error);
@@ -25,7 +25,7 @@
       at("code-form").hidden = false;
       at("code").value = "";
       at("code").focus();
-      at("code-note").textContent = again ? "A new code is on its way; the one before no longer works." : "";
+      at("code-note").textContent = again ? "A new code is on its way. The old one no longer works." : "";
       return undefined;
     };
 

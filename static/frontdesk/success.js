@@ -4,7 +4,7 @@
 (() => {
   const page = document.getElementById("progress");
   if (!page) return;
-  const words = { waiting: "waiting", busy: "under way", done: "done", held: "takes longer" };
+  const words = { waiting: "waiting", busy: "in progress", done: "done", held: "delayed" };
   const form = document.getElementById("resend");
   const { at, post, busy, watch } = window.frontdeskForms(form);
 

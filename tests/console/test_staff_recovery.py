@@ -82,7 +82,7 @@ def test_the_window_is_opened_and_closed_and_the_place_stays(town: World, staff:
     assert (opened.access, opened.account, opened.groups, opened.attributes) == ("recovering", True, (), {})
     assert opened.seats == before.seats
     assert done(send(client, dana, "close_window"))
-    assert "There is no open recovery." in send(client, dana, "close_window").content.decode()
+    assert "No recovery is open." in send(client, dana, "close_window").content.decode()
     town.deliver()
     assert town.state(dana) == before
     assert f"<b>{when(until)}</b>" in page_of(client, dana)  # a moment in the timeline reads like one
@@ -120,8 +120,8 @@ def test_what_would_do_nothing_is_not_offered_and_refused_with_a_sentence(town: 
     text = page_of(client, ada)
     assert not [action for action in ACTIONS if dialog(ada, action) in text]
     refusals = {
-        "open_window": "logging in is enough",
-        "close_window": "There is no open recovery.",
+        "open_window": "Logging in is enough",
+        "close_window": "No recovery is open.",
         "keep_seat": "Nothing has ended",
     }
     for action, sentence in refusals.items():
@@ -139,7 +139,7 @@ def test_who_has_expired_gets_a_code_and_nothing_else(town: World, staff: Staff)
     assert town.state(dana).access == "expired"
     assert senseless(dana) == {"open_window", "close_window", "keep_seat"}
     client = staff("support")
-    assert "sign up anew" in send(client, dana, "open_window").content.decode()
+    assert "sign up again" in send(client, dana, "open_window").content.decode()
     assert "sign up anew" in send(client, dana, "keep_seat", until="2999-01-01").content.decode()
     assert done(send(client, dana, "send_code"))
 

@@ -24,7 +24,7 @@ def choose(page: Page, name: str) -> None:
 
 
 def person(name: str) -> tuple[str, str]:
-    """A user name and a mail address that nobody has had before."""
+    """A username and an email address that nobody has had before."""
     username = f"{name}-{secrets.token_hex(3)}"
     return username, f"{username}@example.org"
 
@@ -34,7 +34,7 @@ def to_checkout(page: Page, stack: Stack, name: str, album: Album) -> None:
     page.goto(f"{stack.site}/onboarding/")
     heading(page, re.compile("Welcome"))
     album.take(page, "welcome")
-    page.get_by_label("What is your first name?").fill(name)
+    page.get_by_label("What's your first name?").fill(name)
     page.get_by_role("button", name="Choose a plan").click()
 
     heading(page, "Choose your plan")
@@ -59,8 +59,8 @@ def to_checkout(page: Page, stack: Stack, name: str, album: Album) -> None:
 
 def prove_mailbox(page: Page, stack: Stack, email: str, album: Album) -> None:
     album.take(page, "checkout")
-    page.get_by_role("textbox", name="Mail address").fill(email)
-    page.get_by_role("button", name="Send me a code").click()
+    page.get_by_role("textbox", name="Email address").fill(email)
+    page.get_by_role("button", name="Email me a code").click()
     expect(page.get_by_text("We have written to")).to_be_visible()
     album.take(page, "code")
     page.get_by_label("Code", exact=True).fill(stack.code(email))
@@ -68,9 +68,9 @@ def prove_mailbox(page: Page, stack: Stack, email: str, album: Album) -> None:
 
 
 def open_payment(page: Page, username: str, album: Album) -> FrameLocator:
-    page.get_by_label("User name").fill(username)
+    page.get_by_label("Username").fill(username)
     page.get_by_label("Last name").fill("Walker")
-    expect(page.get_by_text("is free")).to_be_visible()
+    expect(page.get_by_text("is available")).to_be_visible()
     page.get_by_label("I accept the terms").check()
     album.take(page, "account")
     page.get_by_role("button", name="Continue to payment").click()
@@ -90,7 +90,7 @@ def pay(frame: FrameLocator, card: str) -> None:
 def becomes_ready(page: Page, name: str) -> None:
     """The success page, which finishes by itself."""
     expect(page.get_by_role("heading", name=f"Your account is ready, {name}")).to_be_visible(timeout=60_000)
-    for stage in ("Payment confirmed", "Account created", "Apps ready", "Password mail sent"):
+    for stage in ("Payment confirmed", "Account created", "Apps ready", "Password email sent"):
         expect(page.get_by_role("listitem").filter(has_text=stage)).to_contain_text("done")
 
 

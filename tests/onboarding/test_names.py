@@ -1,4 +1,4 @@
-"""What people may be called: property tests over names, user names and addresses."""
+"""What people may be called: property tests over names, usernames and addresses."""
 
 import string
 import unicodedata

@@ -65,7 +65,7 @@ def test_the_place_is_taken_by_a_click_on_the_page_of_the_mail(world: World) -> 
     entry.refresh_from_db()
     first = entry.confirmed_at
     assert first is not None
-    assert "You are next for Personal" in text(visitor.get(url))
+    assert "You're next for Personal" in text(visitor.get(url))
     world.pass_time(seconds=60)
     visitor.post(url)
     entry.refresh_from_db()
@@ -142,11 +142,11 @@ def test_who_leaves_and_comes_back_begins_at_the_end(world: World) -> None:
     world.pass_time(seconds=60)
     bob = confirmed("bob")
     url = path_of(invitations.link(ann.pk, "leave"))
-    assert "Leave the waiting list?" in text(Visitor().get(url))
+    assert "Leave the waitlist?" in text(Visitor().get(url))
     assert waitlist.position(bob) == 2
     visitor = Visitor()
     visitor.post(url)
-    assert "no longer on the list" in text(visitor.get(url))
+    assert "no longer on the waitlist" in text(visitor.get(url))
     assert waitlist.position(bob) == 1
     world.pass_time(days=1)
     ann = confirmed("ann")
@@ -167,7 +167,7 @@ def test_a_link_that_is_none_gets_a_page(world: World, purpose: str) -> None:
     ):
         for answer in (Visitor().get(url), Visitor().post(url)):
             assert answer.status_code == 404, url
-            assert "We do not know this link" in text(answer)
+            assert "This link doesn't work" in text(answer)
     before = WaitlistEntry.objects.values().get()
     assert before["state"] == "waiting"
     entry.delete()
@@ -189,16 +189,16 @@ def test_the_invited_get_the_seat_that_is_held_for_them(world: World) -> None:
     entry = confirmed()
     url = invited(world, entry)
     assert (entry.state, Seat.objects.get().state) == ("invited", "reserved")
-    assert "is full at the moment" in text(Visitor().get("/onboarding/waitlist/?product=personal"))
+    assert "is full right now" in text(Visitor().get("/onboarding/waitlist/?product=personal"))
     other = Visitor()
     other.welcome("Erik")
     assert other.plan().status_code == 400
 
     dana = Visitor()
-    assert "There is room for you" in text(dana.get(url))
+    assert "There's room for you" in text(dana.get(url))
     assert dana.post(url).headers["Location"] == "/onboarding/"
     assert dana.welcome().status_code == 302
-    assert "Full at the moment" not in text(dana.get(PAGES["plan"])).split("Plus")[0]
+    assert "Full right now" not in text(dana.get(PAGES["plan"])).split("Plus")[0]
     assert dana.plan().status_code == 302
     assert dana.addons().status_code == 302
     answer = dana.api(SESSION, **ACCOUNT)
@@ -223,7 +223,7 @@ def test_an_invitation_that_is_not_used_gives_the_seat_back(world: World, settin
     assert Seat.objects.get().state == "released"
     answer = Visitor().get(url)
     assert answer.status_code == 410
-    assert "This invitation is over" in text(answer)
+    assert "This invitation has expired" in text(answer)
     assert Visitor().post(url).status_code == 410
     invitations.invite(entry.pk, **BY)  # staff may ask once more
     assert Seat.objects.filter(state="reserved").count() == 1
@@ -264,7 +264,7 @@ def test_a_subscriber_who_waited_for_another_product_is_led_to_the_dashboard(wor
     url = invited(world, entry)
     assert Seat.objects.filter(profile=dana, state="reserved").count() == 1
     page = Visitor().get(url)
-    assert "You have an account already" in text(page)
+    assert "You already have an account" in text(page)
     world.deliver()
     assert world.state(dana).access == "active"  # what is held changes nothing yet
 
@@ -273,21 +273,21 @@ def test_the_general_list_holds_nothing(world: World) -> None:
     entry = confirmed("dana", "")
     url = invited(world, entry)
     assert not Seat.objects.exists()
-    assert "Places go to those who come first" in text(Visitor().get(url))
+    assert "Places are first come, first served" in text(Visitor().get(url))
     assert Visitor().post(url).status_code == 302
 
 
 def test_nobody_is_invited_without_a_proven_mailbox_a_place_or_room(world: World) -> None:
     entry = join()
-    with pytest.raises(BadInput, match="not been confirmed"):
+    with pytest.raises(BadInput, match="isn't confirmed"):
         invitations.invite(entry.pk, **BY)
     entry = confirmed()
     invitations.invite(entry.pk, **BY)
-    with pytest.raises(BadInput, match="not waiting any more"):
+    with pytest.raises(BadInput, match="no longer waiting"):
         invitations.invite(entry.pk, **BY)
     world.only_room_for(1)
     cid = confirmed("cid")
-    with pytest.raises(BadInput, match="no room on Nextcloud"):
+    with pytest.raises(BadInput, match="Nextcloud has no room"):
         invitations.invite(cid.pk, **BY)
     cid.refresh_from_db()
     assert (cid.state, cid.invited_at, cid.profile) == ("waiting", None, None)

@@ -1,4 +1,4 @@
-"""The JSON APIs of the checkout: proof of the mailbox, user names, opening the payment, and what they never tell."""
+"""The JSON APIs of the checkout: proof of the mailbox, usernames, opening the payment, and what they never tell."""
 
 import re
 from typing import Any
@@ -148,7 +148,7 @@ def test_while_a_payment_is_open_the_address_stays(shop: dict[str, Product], vis
     assert error(visitor.api(SEND, email="other@example.com")) == (409, "in_checkout", "email")
 
 
-# --- user names ------------------------------------------------------------------------------------------------------
+# --- usernames -------------------------------------------------------------------------------------------------------
 
 
 def test_names_are_told_only_after_the_mailbox_is_proven(shop: dict[str, Product], visitor: Visitor) -> None:
@@ -267,7 +267,7 @@ def test_a_product_that_fills_up_meanwhile_offers_its_waitlist(world: World, vis
     world.subscriber("emil")
     answer = visitor.api(SESSION, **ACCOUNT)
     assert error(answer) == (409, "full", "nextcloud")
-    assert "not been charged" in answer.content.decode()
+    assert "haven't been charged" in answer.content.decode()
     assert visitor.signup.state == "open"
 
 

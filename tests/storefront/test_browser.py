@@ -30,7 +30,7 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     page.on("pageerror", lambda error: complaints.append(str(error)))
 
     page.goto(f"{site}/onboarding/")
-    page.get_by_label("What is your first name?").fill("Dana")
+    page.get_by_label("What's your first name?").fill("Dana")
     page.get_by_role("button", name="Choose a plan").click()
     page.get_by_text("Yearly", exact=True).click()
     page.locator(".plan", has_text="Plus").click()
@@ -40,13 +40,13 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     expect(page.locator("[data-total]")).to_have_text("€105")
     page.get_by_role("button", name="Continue").click()
 
-    page.get_by_role("textbox", name="Mail address").fill("dana@example.com")
-    page.get_by_role("button", name="Send me a code").click()
+    page.get_by_role("textbox", name="Email address").fill("dana@example.com")
+    page.get_by_role("button", name="Email me a code").click()
     expect(page.get_by_label("Code", exact=True)).to_be_focused()
     page.get_by_label("Code", exact=True).fill(code_mailed())
     expect(page.get_by_text("Confirmed", exact=True)).to_be_visible()
-    page.get_by_label("User name").fill("dana")
-    expect(page.get_by_text("This name is free.")).to_be_visible()
+    page.get_by_label("Username").fill("dana")
+    expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
     page.get_by_role("button", name="Continue to payment").click()
 
@@ -78,8 +78,8 @@ def test_the_page_works_before_stripes_script_has_come(page: Page, site: str, se
     key = Visitor().proven().client.session.session_key or ""
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site}])
     page.goto(f"{site}{PAGES['checkout']}", wait_until="commit")
-    page.get_by_label("User name").fill("dana")
-    expect(page.get_by_text("This name is free.")).to_be_visible()
+    page.get_by_label("Username").fill("dana")
+    expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
     page.get_by_role("button", name="Continue to payment").click()
     assert held, "the page does not ask for Stripe's script"

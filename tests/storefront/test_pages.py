@@ -40,7 +40,7 @@ def test_joining_twice_changes_nothing_and_tells_nothing(shop: dict[str, Product
     ("form", "sentence"),
     [
         ({"email": "nope"}, "like anna@example.com"),
-        ({"email": "a@example.com", "product": "nothing"}, "no such product"),
+        ({"email": "a@example.com", "product": "nothing"}, "product doesn&#x27;t exist"),
     ],
 )
 def test_a_wrong_waitlist_entry_is_refused_next_to_its_field(
@@ -113,7 +113,7 @@ def test_while_the_database_is_away_callers_are_told_when_to_come_back(
 def test_an_unknown_page_is_a_404_in_the_same_look(db: None) -> None:
     answer = Client().get("/nothing-here/")
     assert answer.status_code == 404
-    assert b"There is no such page" in answer.content
+    assert b"Page not found" in answer.content
 
 
 @pytest.mark.parametrize("color", ["#2f5d50", "#ffffff", "#000000", "#ffcc00", "#e11d48", "#1d4ed8", "#7a7a7a"])

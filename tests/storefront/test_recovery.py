@@ -179,7 +179,7 @@ def test_after_the_final_date_the_way_is_to_begin_anew(world: World, visitor: Vi
     assert prove(visitor, dana)["way"] == "begin_anew"
     assert dana.recovering_until is None
     assert error(visitor.api(PAY)) == (409, "way_begin_anew")
-    assert "given up" in visitor.get(PAGE).content.decode()
+    assert "Your account has expired" in visitor.get(PAGE).content.decode()
     assert visitor.post(ANEW).headers["Location"] == "/onboarding/plan/"
     visitor.plan("plus")
     visitor.addons()
@@ -293,7 +293,7 @@ def test_a_recovery_is_no_login_and_lasts_fifteen_minutes(
     monkeypatch.setattr("apps.storefront.recovery_session.time.time", lambda: later)
     assert error(visitor.api(PAY)) == (403, "no_recovery")
     assert visitor.get(STATE).status_code == 404
-    assert "Send me a code" in visitor.get(PAGE).content.decode()
+    assert "Email me a code" in visitor.get(PAGE).content.decode()
 
 
 def test_the_session_gets_a_new_name_when_the_code_is_right(world: World, visitor: Visitor) -> None:

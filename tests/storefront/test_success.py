@@ -33,7 +33,7 @@ def payer(world: World) -> Visitor:
 def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, payer: Visitor) -> None:
     address = f"{PAGES['success']}?session_id={payer.signup.checkout_session_id}"
     page = payer.get(address).content.decode()
-    assert "We are getting your account ready" in page
+    assert "We're getting your account ready" in page
     assert stages(payer) == ["busy", "waiting", "waiting", "waiting"]
     world.skip()
     world.work()
@@ -76,7 +76,7 @@ def test_a_job_that_gave_up_is_said_to_be_looked_after(world: World, payer: Visi
         created_at=clock.now(),
     )
     assert stages(payer)[1] == "held"
-    assert "We have been told" in payer.get(STATE).content.decode()
+    assert "We've been notified" in payer.get(STATE).content.decode()
 
 
 def test_a_missing_place_is_said_and_the_login_is_offered(world: World, payer: Visitor) -> None:
@@ -131,7 +131,7 @@ def test_an_unfinished_payment_is_said_to_be_uncharged(world: World) -> None:
     world.pass_time(seconds=3600)
     world.work()
     page = visitor.get(PAGES["success"]).content.decode()
-    assert "You have not been charged" in page
+    assert "You haven't been charged" in page
     assert visitor.get(PAGES["cancel"]).status_code == 200
     assert visitor.get(PAGES["checkout"]).status_code == 200
 

@@ -76,12 +76,12 @@ def test_the_total_follows_the_price_table_and_never_the_form(shop: dict[str, Pr
         ("nextcloud", "month", [], "Please choose a plan."),
         ("support", "month", [], "Please choose a plan."),
         ("no\x00such", "month", [], "Please choose a plan."),
-        ("personal", "", [], "how often"),
-        ("personal", "week", [], "how often"),
+        ("personal", "", [], "monthly or yearly"),
+        ("personal", "week", [], "monthly or yearly"),
         ("family", "year", [], "Family is only sold monthly."),
-        ("personal", "month", ["domain"], "Domain comes only with Family."),
-        ("personal", "month", ["storage_100"], "no longer offered"),
-        ("personal", "month", ["x" * 5000], "no longer offered"),
+        ("personal", "month", ["domain"], "Domain is only available with Family."),
+        ("personal", "month", ["storage_100"], "no longer available"),
+        ("personal", "month", ["x" * 5000], "no longer available"),
     ],
 )
 def test_a_choice_that_is_not_offered_is_refused_with_a_sentence(
@@ -132,18 +132,18 @@ def test_a_full_plan_offers_the_waitlist_and_cannot_be_chosen(shop: dict[str, Pr
     Instance.objects.update(allocated_seats=2)
     visitor.welcome()
     page = visitor.get(PAGES["plan"]).content.decode()
-    assert "Full at the moment" in page
+    assert "Full right now" in page
     assert "/onboarding/waitlist/?product=personal" in page
     answer = visitor.plan()
     assert answer.status_code == 400
-    assert "is full at the moment" in answer.content.decode()
+    assert "is full right now" in answer.content.decode()
     assert visitor.signup.basket == {}
 
 
 def test_without_plans_the_site_says_so(db: None, visitor: Visitor) -> None:
-    assert "not taking new customers yet" in visitor.get(HOME).content.decode()
+    assert "not open to new customers yet" in visitor.get(HOME).content.decode()
     visitor.welcome()
-    assert "no plan on offer" in visitor.get(PAGES["plan"]).content.decode()
+    assert "No plans are available" in visitor.get(PAGES["plan"]).content.decode()
 
 
 def test_without_storage_for_the_plan_the_step_is_passed(shop: dict[str, Product], visitor: Visitor) -> None:
@@ -174,7 +174,7 @@ def test_who_has_paid_is_led_to_the_success_page(shop: dict[str, Product], visit
     Signup.objects.update(state="paid")
     for page in STEPS[1:]:
         assert visitor.get(page).headers["Location"] == PAGES["success"]
-    assert "signed up in this browser already" in visitor.get(HOME).content.decode()
+    assert "already signed up in this browser" in visitor.get(HOME).content.decode()
     visitor.welcome("Emil")
     assert Signup.objects.count() == 2
 
