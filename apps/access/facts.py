@@ -14,6 +14,7 @@ from apps.billing import subscriptions
 from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
+from apps.core.states import SubscriptionStatus
 
 RESERVATION_MARGIN = dt.timedelta(
     minutes=10
@@ -61,7 +62,7 @@ def subscription_fact(state: subscriptions.SubscriptionState, catalogue: dict[in
     lines = [catalogue[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalogue]
     return SubscriptionFact(
         id=state.id,
-        status=state.status,
+        status=SubscriptionStatus(state.status),
         entitlements=total(lines),
         cancel_at=state.cancel_at,
         ended_at=state.ended_at,

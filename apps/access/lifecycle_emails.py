@@ -66,8 +66,8 @@ def _reminder(profile: UserProfile, final: str) -> Values | None:
     final_expiry = profile.final_expiry_at
     if final_expiry is None or int(final_expiry.timestamp()) != int(final):
         return None
-    comes_back = profile.access_state in {AccessState.CANCELED, AccessState.RECOVERING}
-    return {"final_date": format_day(final_expiry)} if comes_back else None
+    awaits_expiry = AccessState(profile.access_state).awaits_expiry
+    return {"final_date": format_day(final_expiry)} if awaits_expiry else None
 
 
 def _expiry(profile: UserProfile, _final: str) -> Values | None:

@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from apps.catalog.entitlements import NOTHING, Entitlements, total
-from apps.core.states import AccessState
-
-LIVE = frozenset({"trialing", "active"})
-WITHHELD_STATUSES = frozenset({"past_due", "unpaid", "paused"})
+from apps.core.states import AccessState, SubscriptionStatus
 
 
 class Account(StrEnum):
@@ -46,7 +43,7 @@ class SubscriptionFact:
     """One Stripe subscription as last fetched."""
 
     id: str
-    status: str
+    status: SubscriptionStatus
     entitlements: Entitlements = NOTHING
     cancel_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
@@ -121,15 +118,17 @@ class _View:
         self.grants = self._in_force("grant")
         self.no_suspend = self._in_force("no_suspend")
         subscriptions = sorted(facts.subscriptions, key=lambda one: one.id)
-        self.paid = [one for one in subscriptions if one.status in LIVE and not one.money_returned]
-        self.late = [one for one in subscriptions if one.status == "past_due" and not one.money_returned]
+        self.paid = [one for one in subscriptions if one.status.gives_access and not one.money_returned]
+        self.late = [
+            one for one in subscriptions if one.status == SubscriptionStatus.PAST_DUE and not one.money_returned
+        ]
         self.in_grace = [one for one in self.late if self.now < self.grace_until(one)]
         self.withheld = [
             one
             for one in subscriptions
-            if one.status in WITHHELD_STATUSES or (one.status in LIVE and one.money_returned)
+            if one.status.withholds_access or (one.status.gives_access and one.money_returned)
         ]
-        self.canceled = [one for one in subscriptions if one.status == "canceled"]
+        self.canceled = [one for one in subscriptions if one.status == SubscriptionStatus.CANCELED]
         self.final_expiry = self._final_expiry()
         self.recovering = facts.recovering_until is not None and self.now < facts.recovering_until
 
@@ -174,11 +173,8 @@ class _View:
         return replace(
             decision,
             reconcile_at=earliest(self.now, moments),
-            final_expiry_at=self.final_expiry if decision.state in HAS_FINAL_EXPIRY else None,
+            final_expiry_at=self.final_expiry if decision.state.has_final_expiry else None,
         )
-
-
-HAS_FINAL_EXPIRY = frozenset({AccessState.CANCELED, AccessState.RECOVERING, AccessState.EXPIRED, AccessState.ON_HOLD})
 
 
 def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.datetime | None:

@@ -14,16 +14,13 @@ from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
-from apps.core.states import AccessState
+from apps.core.states import AccessState, SubscriptionStatus
 from apps.notifications.models import Notification
 
 # Called in the transaction that records a finished reconcile: profile, its generation, what was changed as sentences.
 on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
 
 REMINDER = dt.timedelta(days=7)
-COMES_BACK = frozenset({AccessState.CANCELED, AccessState.RECOVERING})
-ENDS = frozenset({AccessState.CANCELED})
-WORTH_A_GOODBYE = frozenset({AccessState.ACTIVE, AccessState.GRACE, AccessState.SUSPENDED, AccessState.RECOVERING})
 
 
 @transaction.atomic
@@ -43,7 +40,7 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
             before={"state": before.value},
             after={"state": decision.state.value},
         )
-        if decision.state in ENDS and before in WORTH_A_GOODBYE:
+        if decision.state == AccessState.CANCELED and before.is_told_of_cancellation:
             jobs.defer(
                 lifecycle_emails.CANCELED,
                 f"{profile.pk}:{decision.subscription_id}",
@@ -58,7 +55,7 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
 def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
     """One mail a week before place and entitlements are given up; who has less than that was told when it began."""
     final = decision.final_expiry_at
-    if final is None or decision.state not in COMES_BACK or final - REMINDER <= clock.now():
+    if final is None or not decision.state.awaits_expiry or final - REMINDER <= clock.now():
         return
     jobs.defer(
         lifecycle_emails.EXPIRY_REMINDER, _dated(profile, final), reason="a week left", not_before=final - REMINDER
@@ -72,7 +69,7 @@ def _dated(profile: UserProfile, moment: dt.datetime) -> str:
 def _tell_of_failed_payments(profile: UserProfile) -> None:
     """One mail per unpaid invoice, whether or not its event ever came."""
     for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
-        if one.status in {"past_due", "unpaid"} and one.open_invoice_id:
+        if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
             if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
                 jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")

@@ -8,20 +8,10 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
-from apps.core.states import LABELS, AccessState
+from apps.core.states import AccessState, SubscriptionStatus
 
-
-class SubscriptionStatus(models.TextChoices):
-    """Stripe's subscription statuses, docs.stripe.com/api/subscriptions/object; empty: never subscribed."""
-
-    INCOMPLETE = "incomplete", "Incomplete"
-    INCOMPLETE_EXPIRED = "incomplete_expired", "Incomplete, expired"
-    TRIALING = "trialing", "Trial"
-    ACTIVE = "active", "Active"
-    PAST_DUE = "past_due", "Past due"
-    UNPAID = "unpaid", "Unpaid"
-    PAUSED = "paused", "Paused"
-    CANCELED = "canceled", "Canceled"
+ACCESS_STATES = [(one.value, one.label) for one in AccessState]
+SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus if one != SubscriptionStatus.UNKNOWN]
 
 
 class UserProfile(models.Model):
@@ -38,11 +28,9 @@ class UserProfile(models.Model):
     keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
     stripe_customer_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     stripe_subscription_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
-    subscription_status = models.CharField(max_length=20, choices=SubscriptionStatus, blank=True)
+    subscription_status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES, blank=True)
     subscription_synced_at = models.DateTimeField(null=True, blank=True)
-    access_state = models.CharField(
-        max_length=12, choices=[(state.value, LABELS[state]) for state in AccessState], default=AccessState.NONE.value
-    )
+    access_state = models.CharField(max_length=12, choices=ACCESS_STATES, default=AccessState.NONE.value)
     access_sentence = models.CharField(max_length=300, blank=True, help_text="Why, in the subscriber's words.")
     access_until = models.DateTimeField(null=True, blank=True, help_text="When the state changes automatically.")
     recovering_until = models.DateTimeField(

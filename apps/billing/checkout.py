@@ -9,9 +9,9 @@ from django.conf import settings
 from apps.billing.stripe_client import SpentIdempotencyKey, calling_stripe
 from apps.core import clock
 from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.states import SubscriptionStatus
 
 CUSTOMER_KEYS = 5  # as many of Stripe's own errors a day does a person's first payment survive
-OPEN_STATUSES = frozenset({"active", "trialing", "past_due", "unpaid", "paused", "incomplete"})
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def has_open_subscription(customer_id: str) -> bool:
     """Whether Stripe has a subscription of the customer that lives: a second one would be charged beside it."""
     with calling_stripe() as client:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-        return any(one["status"] in OPEN_STATUSES for one in listed.auto_paging_iter())
+        return any(SubscriptionStatus(one["status"]).is_open for one in listed.auto_paging_iter())
 
 
 def fetch_session(session_id: str) -> CheckoutSession:

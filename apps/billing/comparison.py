@@ -12,10 +12,9 @@ from django.db.models import Q
 
 from apps.billing.models import Subscription
 from apps.billing.stripe_client import calling_stripe
+from apps.core.states import SubscriptionStatus
 
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
-GIVES_ACCESS = frozenset({"active", "trialing"})
-MAY_GIVE_ACCESS = GIVES_ACCESS | {"past_due"}
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ def _moment(seconds: int) -> dt.datetime:
 
 def _loses_access(row: Subscription, theirs: dict[str, Any] | None) -> bool:
     """Whether what Stripe lists gives less than what we have; a payment that is late may be within its grace."""
-    if row.status not in MAY_GIVE_ACCESS:
+    if not SubscriptionStatus(row.status).may_give_access:
         return False
-    return theirs is None or theirs["status"] not in {*GIVES_ACCESS, row.status}
+    return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] == row.status)
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from apps.billing.stripe_client import calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.states import SubscriptionStatus, values_where
 
 KIND = "mirror_customer"
 # Best first: which subscription stands for the person in lists and on pages.
@@ -94,13 +95,17 @@ def _received_before(customer_id: str) -> list[int]:
 
 def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
     """The subscriptions of a customer that we know to be running, and that a list of Stripe's lacks."""
-    known = Subscription.objects.filter(customer_id=customer_id).exclude(status__in=["canceled", "incomplete_expired"])
+    known = Subscription.objects.filter(customer_id=customer_id).exclude(
+        status__in=values_where(SubscriptionStatus, lambda one: one.ended)
+    )
     return list(known.exclude(stripe_id__in=[one["id"] for one in found]).values_list("stripe_id", flat=True))
 
 
 def _refuse_unmapped_prices(found: list[Any]) -> None:
     """A live line we cannot place leaves everything as it is: nobody loses access over a gap in our price table."""
-    live = {item["price"]["id"] for one in found if one["status"] in payments.PAYS for item in one["items"]["data"]}
+    live = {
+        item["price"]["id"] for one in found if SubscriptionStatus(one["status"]).pays for item in one["items"]["data"]
+    }
     known = set(ProductPrice.objects.filter(stripe_price_id__in=live).values_list("stripe_price_id", flat=True))
     if live - known:
         raise NeedsOperator(f"{prices.UNMAPPED}{', '.join(sorted(live - known))}. Add it, then retry.")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, override
 from django.db import models
 from django.db.models import Q
 
-from apps.accounts.models import SubscriptionStatus, UserProfile
+from apps.accounts.models import SUBSCRIPTION_STATUSES, UserProfile
 from apps.catalog.models import Product
 
 
@@ -65,7 +65,7 @@ class Subscription(models.Model):
 
     stripe_id = models.CharField(max_length=64, unique=True)
     customer_id = models.CharField(max_length=64, db_index=True)
-    status = models.CharField(max_length=20, choices=SubscriptionStatus)
+    status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES)
     stripe_created_at = models.DateTimeField()
     current_period_end = models.DateTimeField(null=True, blank=True)
     trial_end = models.DateTimeField(null=True, blank=True)

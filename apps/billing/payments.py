@@ -6,8 +6,7 @@ from typing import Any
 
 import stripe
 
-OWES = frozenset({"past_due", "unpaid", "incomplete"})
-PAYS = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
+from apps.core.states import SubscriptionStatus
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,10 @@ class PaymentFacts:
 
 def fetch_payment_facts(client: stripe.StripeClient, subscription: Any) -> PaymentFacts:
     """Fetch what a subscription (a StripeObject) owes or, where it owes nothing, what became of its last payment."""
-    if subscription["status"] in OWES:
+    status = SubscriptionStatus(subscription["status"])
+    if status.owes:
         return _debt(client, subscription["id"])
-    return _payment(client, subscription["id"]) if subscription["status"] in PAYS else PaymentFacts()
+    return _payment(client, subscription["id"]) if status.pays else PaymentFacts()
 
 
 def _payment(client: stripe.StripeClient, subscription_id: str) -> PaymentFacts:

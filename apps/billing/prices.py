@@ -21,9 +21,10 @@ from apps.billing.subscriptions import SubscriptionLine, SubscriptionState
 from apps.catalog.models import Product, ProductPrice
 from apps.core import jobs
 from apps.core.models import Job
+from apps.core.states import SubscriptionStatus, values_where
 
 UNMAPPED = "No product has the Stripe price "  # how mirror.py begins to tell staff; the ids follow
-ENDED = ("canceled", "incomplete_expired")
+ENDED = values_where(SubscriptionStatus, lambda one: one.ended)
 # The columns of subscriptions.SubscriptionLine and SubscriptionState, in their order.
 LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
 STATE = (

@@ -1,6 +1,11 @@
-"""The states of a subscriber's access, shared by the pure policy and the models. No Django in here."""
+"""The states of a subscriber's access and of a Stripe subscription, each with what it means. No Django in here.
 
+Every rule that asks for a set of states asks a property here; nobody else lists states.
+"""
+
+from collections.abc import Callable
 from enum import StrEnum
+from typing import override
 
 
 class AccessState(StrEnum):
@@ -15,6 +20,46 @@ class AccessState(StrEnum):
     EXPIRED = "expired"
     ON_HOLD = "on_hold"
 
+    @property
+    def label(self) -> str:
+        """For people."""
+        return LABELS[self]
+
+    @property
+    def has_access(self) -> bool:
+        """The apps are open."""
+        return self in {AccessState.ACTIVE, AccessState.GRACE}
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody can log in to Frontdesk either."""
+        return self in {AccessState.ON_HOLD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED}
+
+    @property
+    def awaits_expiry(self) -> bool:
+        """The subscription has ended, and the seat is kept until the final expiry."""
+        return self in {AccessState.CANCELED, AccessState.RECOVERING}
+
+    @property
+    def has_final_expiry(self) -> bool:
+        """There may be a date at which seat and entitlements are removed for good."""
+        return self.awaits_expiry or self in {AccessState.EXPIRED, AccessState.ON_HOLD}
+
+    @property
+    def waits_for_seat(self) -> bool:
+        """A missing seat is owed: to those with access, and to those who are paying for the first time."""
+        return self.has_access or self == AccessState.NONE
+
+    @property
+    def is_recoverable(self) -> bool:
+        """A recovery code can open the account."""
+        return self.awaits_expiry or self == AccessState.SUSPENDED
+
+    @property
+    def is_told_of_cancellation(self) -> bool:
+        """The end of the subscription is news to somebody in this state."""
+        return self.has_access or self in {AccessState.SUSPENDED, AccessState.RECOVERING}
+
 
 LABELS = {
     AccessState.NONE: "Never paid",
@@ -26,3 +71,85 @@ LABELS = {
     AccessState.EXPIRED: "Expired",
     AccessState.ON_HOLD: "On hold",
 }
+
+
+class SubscriptionStatus(StrEnum):
+    """Stripe's statuses, docs.stripe.com/api/subscriptions/object. One that is new to us is UNKNOWN: it means nothing."""
+
+    INCOMPLETE = "incomplete"
+    INCOMPLETE_EXPIRED = "incomplete_expired"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    UNPAID = "unpaid"
+    PAUSED = "paused"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    @override
+    def _missing_(cls, _value: object) -> "SubscriptionStatus":
+        return cls.UNKNOWN
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return STATUS_LABELS[self]
+
+    @property
+    def gives_access(self) -> bool:
+        """Paid, or in a trial."""
+        return self in {SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE}
+
+    @property
+    def may_give_access(self) -> bool:
+        """Gives access, or may still do so within the grace days."""
+        return self.gives_access or self == SubscriptionStatus.PAST_DUE
+
+    @property
+    def withholds_access(self) -> bool:
+        """Runs, and is not paid."""
+        return self.is_late or self == SubscriptionStatus.PAUSED
+
+    @property
+    def is_late(self) -> bool:
+        """A renewal is not paid."""
+        return self in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID}
+
+    @property
+    def owes(self) -> bool:
+        """An invoice is open: of a renewal, or the first one."""
+        return self.is_late or self == SubscriptionStatus.INCOMPLETE
+
+    @property
+    def pays(self) -> bool:
+        """Has paid at least once and still runs."""
+        return self.gives_access or self.withholds_access
+
+    @property
+    def is_open(self) -> bool:
+        """A second subscription would be charged beside it."""
+        return self.pays or self.owes
+
+    @property
+    def ended(self) -> bool:
+        """Nothing will come of it any more."""
+        return self in {SubscriptionStatus.CANCELED, SubscriptionStatus.INCOMPLETE_EXPIRED}
+
+
+STATUS_LABELS = {
+    SubscriptionStatus.INCOMPLETE: "Incomplete",
+    SubscriptionStatus.INCOMPLETE_EXPIRED: "Incomplete, expired",
+    SubscriptionStatus.TRIALING: "Trial",
+    SubscriptionStatus.ACTIVE: "Active",
+    SubscriptionStatus.PAST_DUE: "Past due",
+    SubscriptionStatus.UNPAID: "Unpaid",
+    SubscriptionStatus.PAUSED: "Paused",
+    SubscriptionStatus.CANCELED: "Canceled",
+    SubscriptionStatus.UNKNOWN: "Unknown",
+}
+
+
+def values_where[State: StrEnum](states: type[State], test: Callable[[State], bool]) -> list[str]:
+    """The stored values of the states for which `test` holds, for queries: `values_where(AccessState, lambda one: one.has_access)`."""
+    return [one.value for one in states if test(one)]

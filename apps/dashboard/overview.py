@@ -7,18 +7,12 @@ from typing import Any
 
 from django.db import connection
 
-from apps.accounts.models import SubscriptionStatus, UserProfile
+from apps.accounts.models import UserProfile
 from apps.core import clock
-from apps.core.states import AccessState
+from apps.core.states import AccessState, SubscriptionStatus, values_where
 
 # Subscriptions whose lines are shown, and those of them that will charge again.
-SHOWN = [
-    status.value
-    for status in SubscriptionStatus
-    if status.value not in {"incomplete", "incomplete_expired", "canceled"}
-]
-CHARGING = frozenset({"trialing", "active", "past_due"})
-USABLE = frozenset({AccessState.ACTIVE, AccessState.GRACE})
+SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 
 STATEMENT = """
 WITH lines AS (
@@ -106,7 +100,7 @@ def of(profile: UserProfile) -> Overview:
     with connection.cursor() as cursor:
         cursor.execute(STATEMENT, {"profile": profile.pk, "shown": SHOWN, "now": clock.now()})
         (found,) = cursor.fetchone()
-    usable = profile.access_state in USABLE
+    usable = AccessState(profile.access_state).has_access
     lines = found["lines"]
     return Overview(
         apps=tuple(_app(row, usable=usable) for row in found["apps"]),
@@ -151,7 +145,7 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     due = [
         (_moment(row["current_period_end"]), row)
         for row in lines
-        if row["status"] in CHARGING and row["current_period_end"] and not row["cancel_at"]
+        if SubscriptionStatus(row["status"]).may_give_access and row["current_period_end"] and not row["cancel_at"]
     ]
     if not due:
         return ()

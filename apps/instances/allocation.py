@@ -26,14 +26,14 @@ from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
-from apps.core.states import AccessState
+from apps.core.states import AccessState, values_where
 from apps.instances import statements
 from apps.instances.models import Instance, Seat, SeatWait
 
 # Called after commit with the profile id of somebody who waits and for whom there is room now.
 on_freed: list[Callable[[int], None]] = []
 
-WAITING_STATES = [AccessState.NONE.value, AccessState.ACTIVE.value, AccessState.GRACE.value]
+WAITING_STATES = values_where(AccessState, lambda one: one.waits_for_seat)
 MAX_OFFERS = 100
 KIND = "release_expired_reservations"
 

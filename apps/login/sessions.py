@@ -30,7 +30,6 @@ TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one wri
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
-SHUT_OUT = frozenset({AccessState.ON_HOLD, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.EXPIRED})
 
 
 class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
@@ -54,7 +53,7 @@ def profile_of(user: User | AnonymousUser) -> UserProfile | None:
 def is_shut_out(user: User | AnonymousUser) -> bool:
     """Whether the account may not be used now."""
     profile = profile_of(user)
-    return profile is not None and profile.access_state in SHUT_OUT
+    return profile is not None and AccessState(profile.access_state).is_closed
 
 
 def begin(request: HttpRequest, token: IdToken) -> None:

@@ -137,7 +137,7 @@ def _apps_ready(profile: UserProfile | None) -> bool:
     """Whether the account is open, the last look at it was carried out, and no place is merely held."""
     return (
         profile is not None
-        and profile.access_state in {AccessState.ACTIVE, AccessState.GRACE}
+        and AccessState(profile.access_state).has_access
         and profile.observed_generation >= profile.desired_generation
         and not Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).exists()
     )

@@ -20,12 +20,11 @@ from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.core.states import AccessState
+from apps.core.states import AccessState, SubscriptionStatus
 from apps.onboarding import checkout_result
 
 SEND_CODE = "send_recovery_code"  # the job that emails a code because staff asked; it works in any browser
 PAGE = "/recovery/"
-DEBT = frozenset({"past_due", "unpaid"})
 
 
 class Way(StrEnum):
@@ -63,7 +62,11 @@ def standing(profile: UserProfile) -> Standing:
     """What `profile` can do now, from our own rows; no call."""
     found = subscriptions.read_subscriptions(profile.stripe_customer_id)
     decision = _decision(profile)
-    last = max(found, key=lambda one: (one.status in DEBT, one.ended_at or clock.now(), one.id), default=None)
+    last = max(
+        found,
+        key=lambda one: (SubscriptionStatus(one.status).is_late, one.ended_at or clock.now(), one.id),
+        default=None,
+    )
     products = Product.objects.in_bulk([line.product_id for line in last.lines if line.product_id] if last else [])
     return Standing(
         state=decision.state,
@@ -71,7 +74,7 @@ def standing(profile: UserProfile) -> Standing:
         items=tuple(Item(products.get(line.product_id or 0), line.quantity) for line in last.lines) if last else (),
         interval=next((line.interval for line in last.lines), "month") if last else "month",
         final_at=decision.final_expiry_at,
-        pays_url=last.open_invoice_url if last and last.status in DEBT else "",
+        pays_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
     )
 
 
@@ -81,7 +84,7 @@ def _decision(profile: UserProfile) -> Decision:
 
 
 def _way(decision: Decision, last: subscriptions.SubscriptionState | None) -> Way:
-    if decision.state in {AccessState.ACTIVE, AccessState.GRACE}:
+    if decision.state.has_access:
         return Way.LOG_IN
     if decision.state == AccessState.EXPIRED:
         return Way.BEGIN_ANEW

@@ -26,14 +26,14 @@ from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
-from apps.core.states import AccessState
+from apps.core.states import AccessState, values_where
 from apps.instances.models import Seat
 from apps.operations import bulk_facts
 from apps.operations.models import SafeguardReview
 
 FLOOR, SHARE = 20, 0.05
-HAS_ACCESS = (AccessState.ACTIVE.value, AccessState.GRACE.value)
-KEPT_A_SEAT = (AccessState.CANCELED.value, AccessState.RECOVERING.value)
+HAS_ACCESS = values_where(AccessState, lambda one: one.has_access)
+KEPT_A_SEAT = values_where(AccessState, lambda one: one.awaits_expiry)
 APPROVED_FOR = dt.timedelta(days=1)
 SWEEP_LABELS = {
     "reconcile_all": "The nightly sweep",

@@ -47,7 +47,7 @@ def state(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"error": error}, status=404)
     _look_again(profile)
     settled = profile.observed_generation >= profile.desired_generation
-    active = profile.access_state in {AccessState.ACTIVE, AccessState.GRACE}
+    active = AccessState(profile.access_state).has_access
     return JsonResponse({"open": active and settled, "sentence": profile.access_sentence})
 
 
@@ -109,7 +109,8 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
 def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """Ask Keycloak to mail its own link to set a password; it does so for open accounts only."""
     profile = _proven(request)
-    if profile.access_state not in {AccessState.RECOVERING, AccessState.ACTIVE, AccessState.GRACE}:
+    state = AccessState(profile.access_state)
+    if not (state.has_access or state == AccessState.RECOVERING):
         raise BadInput("Your account isn't open yet. Please try again in a moment.", code="closed", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the recovery page")
     return {"sent": True, "message": "We've emailed you a link to set your password."}

@@ -21,7 +21,7 @@ from apps.access.policy import (
     decide,
 )
 from apps.catalog.entitlements import NOTHING, Entitlements
-from apps.core.states import AccessState
+from apps.core.states import AccessState, SubscriptionStatus
 
 NOW = dt.datetime(2027, 3, 1, 12, tzinfo=dt.UTC)
 SECOND, HOUR, DAY = dt.timedelta(seconds=1), dt.timedelta(hours=1), dt.timedelta(days=1)
@@ -33,7 +33,7 @@ OPEN = {AccessState.ACTIVE, AccessState.GRACE}
 
 
 def subscription(status: str = "active", **more: Any) -> SubscriptionFact:
-    return SubscriptionFact(**{"id": "sub_1", "status": status, "entitlements": APP} | more)
+    return SubscriptionFact(**{"id": "sub_1", "status": SubscriptionStatus(status), "entitlements": APP} | more)
 
 
 def override(kind: str, **more: Any) -> OverrideFact:
@@ -235,7 +235,7 @@ def some_subscription(draw: st.DrawFn) -> SubscriptionFact:
     status = draw(st.sampled_from(STATUSES))
     return SubscriptionFact(
         id=f"sub_{draw(st.integers(0, 10**6))}",
-        status=status,
+        status=SubscriptionStatus(status),
         entitlements=draw(st.sampled_from([APP, MORE, NOTHING])),
         cancel_at=draw(st.none() | MOMENTS),
         ended_at=draw(MOMENTS) if status == "canceled" else None,

@@ -260,7 +260,7 @@ def test_parallel_writers_to_one_person_never_mix_their_values(
         given = {"has_nextcloud": value, "undeclared": value, "storage_gb": value}
         client.client().update_user(user_id, attributes=given)
 
-    monkeypatch.setitem(jobs.KINDS, "contract_write", jobs.Kind("contract_write", write, (), 0))
+    monkeypatch.setitem(jobs.KINDS, "contract_write", jobs.Kind("contract_write", "", write, (), 0))
     for number in range(8):
         jobs.defer("contract_write", f"{user_id}|{number}", lane=f"profile:{user_id}")
 

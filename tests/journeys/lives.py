@@ -10,6 +10,7 @@ from apps.catalog.entitlements import total
 from apps.catalog.models import ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
+from apps.core.states import SubscriptionStatus
 from tests.world import State, World
 
 TURNS = ("plus", "plan", "storage", "leave", "stay", "fail", "mend", "refund", "cancel")
@@ -97,7 +98,7 @@ def _fact(world: World, one: dict[str, Any]) -> SubscriptionFact:
     since = clock.now() - dt.timedelta(days=1) if one["status"] == "past_due" else None
     return SubscriptionFact(
         one["id"],
-        one["status"],
+        SubscriptionStatus(one["status"]),
         total(lines),
         ended_at=ended,
         past_due_since=since,

@@ -21,6 +21,7 @@ from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.entitlements import Entitlements
 from apps.core import jobs
 from apps.core.models import Job
+from apps.core.states import SubscriptionStatus
 from tests.journeys.lives import seen, truth, turn
 from tests.world import World
 
@@ -34,15 +35,15 @@ PLUS = Entitlements(
 
 # --- F02, pure -----------------------------------------------------------------------------------------------------------
 
-BORN = SubscriptionFact("sub_1", "incomplete", PERSONAL)
+BORN = SubscriptionFact("sub_1", SubscriptionStatus.INCOMPLETE, PERSONAL)
 LIFE = (
     BORN,
-    replace(BORN, status="active"),
-    replace(BORN, status="active", entitlements=PLUS),
-    replace(BORN, status="past_due", entitlements=PLUS, past_due_since=NOW),
-    replace(BORN, status="active", entitlements=PERSONAL),
-    replace(BORN, status="active", cancel_at=NOW + dt.timedelta(days=5)),
-    replace(BORN, status="canceled", ended_at=NOW),
+    replace(BORN, status=SubscriptionStatus("active")),
+    replace(BORN, status=SubscriptionStatus("active"), entitlements=PLUS),
+    replace(BORN, status=SubscriptionStatus("past_due"), entitlements=PLUS, past_due_since=NOW),
+    replace(BORN, status=SubscriptionStatus("active"), entitlements=PERSONAL),
+    replace(BORN, status=SubscriptionStatus("active"), cancel_at=NOW + dt.timedelta(days=5)),
+    replace(BORN, status=SubscriptionStatus("canceled"), ended_at=NOW),
 )
 
 
@@ -159,7 +160,7 @@ def test_applied_as_they_come_the_same_events_end_elsewhere(world: World, monkey
     dana, events = seven_events(world)
     expected = truth(world, dana)
     world.sweep()
-    monkeypatch.setitem(jobs.KINDS, "handle_event", jobs.Kind("handle_event", apply_payload, (), 0))
+    monkeypatch.setitem(jobs.KINDS, "handle_event", jobs.Kind("handle_event", "", apply_payload, (), 0))
     InboundEvent.objects.all().delete()
     world.post_events(events[::-1])
     world.work()

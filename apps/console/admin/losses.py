@@ -14,7 +14,6 @@ from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.core.states import LABELS
 from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import SafeguardReview
 
@@ -119,7 +118,7 @@ def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:
         {
             "profile": one,
             "has": badge(one.access_state, one.get_access_state_display()),
-            "due": badge(decided[one.pk].state.value, LABELS[decided[one.pk].state]),
+            "due": badge(decided[one.pk].state.value, decided[one.pk].state.label),
             "why": "; ".join(decided[one.pk].trace),
         }
         for one in people.select_related("user").order_by("pk")

@@ -20,7 +20,7 @@ from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
-from apps.core.states import LABELS, AccessState
+from apps.core.states import AccessState
 from apps.onboarding import recovery
 
 CODE_PAUSE = dt.timedelta(minutes=1)  # between two codes that staff send to one person
@@ -40,7 +40,7 @@ class RecoveryDialog(ReasonDialog):
         decision = decide(read_facts(self.target))
         return {
             "profile": self.target,
-            "state": badge(decision.state.value, LABELS[decision.state]),
+            "state": badge(decision.state.value, decision.state.label),
             "decision": decision,
             "window": window_of(self.target),
             "hours": settings.RECOVERY_WINDOW_HOURS,
@@ -81,7 +81,7 @@ def window_of(profile: UserProfile) -> dt.datetime | None:
 
 def recoverable(decision: Decision) -> bool:
     """Whether somebody could come back: their access ended by billing, and the time for it is not over."""
-    return decision.state in {AccessState.SUSPENDED, AccessState.CANCELED, AccessState.RECOVERING}
+    return decision.state.is_recoverable
 
 
 def senseless(profile: UserProfile) -> set[str]:

@@ -31,7 +31,7 @@ class GallowsConfig(AppConfig):
         for name, (place, attribute, when) in (JOINING | LEAVING).items():
             lay(place, attribute, functools.partial(die, name), when)
         for kind in jobs.KINDS.values():
-            jobs.KINDS[kind.name] = jobs.Kind(kind.name, known(kind.name, kind.handler), kind.needs, kind.every)
+            jobs.KINDS[kind.name] = jobs.Kind(kind.name, "", known(kind.name, kind.handler), kind.needs, kind.every)
 
 
 def lay(place: str, attribute: str, trap: Callable[[], None], when: str) -> None:
@@ -41,7 +41,7 @@ def lay(place: str, attribute: str, trap: Callable[[], None], when: str) -> None
 
     if place == "kind":
         kind = jobs.KINDS[attribute]
-        jobs.KINDS[attribute] = jobs.Kind(kind.name, around(kind.handler, trap, when), kind.needs, kind.every)
+        jobs.KINDS[attribute] = jobs.Kind(kind.name, "", around(kind.handler, trap, when), kind.needs, kind.every)
     elif place == "step":
         step = getattr(plan, attribute)
         apply.STEPS[step] = around(apply.STEPS[step], trap, when)
