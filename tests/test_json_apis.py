@@ -144,7 +144,7 @@ def quick_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes of codes that cost nothing; what they cost an attacker is measured elsewhere."""
     hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(codes, "HASHER", hasher)
-    monkeypatch.setattr(codes, "NOBODY", hasher.hash("nobody"))
+    monkeypatch.setattr(codes, "UNMATCHABLE_HASH", hasher.hash("nobody"))
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ from apps.identity import keycloak
 from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
-from apps.onboarding import signups
+from apps.onboarding import signup_checkout
 from apps.operations import stripe_comparison, sweeps
 from tests.sandbox.keycloak_fixture import Standin, free_port
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
@@ -185,7 +185,7 @@ class World:
 
     def pay(self, signup: Signup, *, card: str = GOOD, **form: str) -> UserProfile:
         """Open the Checkout page and pay it; no event is delivered."""
-        opened = signups.begin(signup, ui="embedded")
+        opened = signup_checkout.open_checkout(signup, ui="embedded")
         answer = self.shop.pay({"url": "", "client_secret": opened.client_secret}, card=card, **form)
         assert answer.headers["X-Sandbox-Outcome"] == "paid", answer.text[:500]
         signup.refresh_from_db()

@@ -1,6 +1,6 @@
-"""How a signup's payment ended: paid ones go on, the others give back the name and the seats they had reserved.
+"""How a signup's checkout ended: a paid one goes on, any other gives back its username and reserved seats.
 
-Promises: Stripe is asked, no event is believed; a session that was paid is never given up; looking again is always safe.
+Promises: we ask Stripe and trust no event; a paid session never expires a signup; checking again is always safe.
 """
 
 import datetime as dt
@@ -17,72 +17,83 @@ from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.instances import allocation
 from apps.instances.models import Seat
-from apps.onboarding import invitations
+from apps.onboarding import waitlist
 
-KIND = "settle_signup"
+CHECK_CHECKOUT = "check_checkout"  # job kind; its key is the signup's id
 SWEEP_SECONDS = 60
 UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
 PAID = frozenset({"paid", "no_payment_required"})
 
 
 def register() -> None:
-    """Make the job kinds known, and listen to billing."""
-    jobs.register(KIND, settle, label="Check checkout", needs=("stripe",))
-    jobs.register("sweep_checkouts", sweep, label="Sweep ended checkouts", every=SWEEP_SECONDS)
-    mirror.on_session.append(session_changed)
+    """Register the job kinds and listen to billing."""
+    jobs.register(CHECK_CHECKOUT, apply_checkout_result, label="Check checkout", needs=("stripe",))
+    jobs.register("sweep_checkouts", sweep_checkouts, label="Sweep ended checkouts", every=SWEEP_SECONDS)
+    mirror.on_session.append(check_changed_session)
 
 
-def session_changed(session_id: str) -> None:
-    """Something happened to a Checkout session: the signup behind it, found by our own row, is checked."""
+def check_changed_session(session_id: str) -> None:
+    """Called when a Checkout session changed: check the signup it belongs to, if it is one of ours."""
     signup = Signup.objects.filter(checkout_session_id=session_id).first()
     if signup is not None:
-        settle_later(signup)
+        check_checkout_later(signup)
 
 
-def sweep(_key: str) -> None:
-    """Every minute: signups whose Checkout session has run out."""
+def sweep_checkouts(_key: str) -> None:
+    """Every minute: check the signups whose Checkout session has ended."""
     for signup in Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())[:500]:
-        settle_later(signup)
+        check_checkout_later(signup)
 
 
-def settle_later(signup: Signup) -> None:
-    """Ask for a look at the signup's session now."""
-    jobs.defer(KIND, str(signup.pk), reason="asked to look")
+def check_checkout_later(
+    signup: Signup, *, reason: str = "check requested", not_before: dt.datetime | None = None
+) -> None:
+    """Queue a check of the signup's Checkout session, now or at `not_before`."""
+    jobs.defer(CHECK_CHECKOUT, str(signup.pk), reason=reason, not_before=not_before)
 
 
-def settle(signup_id: str) -> None:
-    """Look at the session at Stripe: paid signups go on, ended ones give back what they reserved, open ones wait."""
+def check_when_checkout_ends(signup: Signup) -> None:
+    """Queue a check for when no more payment can arrive."""
+    check_checkout_later(signup, reason="the session ends", not_before=reservation_end(signup))
+
+
+def reservation_end(signup: Signup) -> dt.datetime:
+    """Until when what `signup` reserves is held: a little longer than its session lives."""
+    return (signup.checkout_expires_at or clock.now()) + RESERVATION_MARGIN
+
+
+def apply_checkout_result(signup_id: str) -> None:
+    """Ask Stripe about the session: a paid signup goes on, an ended one expires, an open one is checked at its end."""
     signup = Signup.objects.select_related("profile__user").get(pk=signup_id)
     if signup.state != Signup.State.CHECKOUT or signup.profile is None:
         return
-    session = _look(signup)
+    session = fetch_or_close_session(signup)
     if session is not None and session.status == "complete":
-        _paid(signup, signup.profile, session)
+        accept_payment(signup, signup.profile, session)
     elif session is None or session.status == "expired":
-        give_up(signup)
+        expire_signup(signup)
     else:
-        end = (signup.checkout_expires_at or clock.now()) + RESERVATION_MARGIN
-        jobs.defer(KIND, str(signup.pk), reason="the session ends", not_before=end)
+        check_when_checkout_ends(signup)
 
 
-def _look(signup: Signup) -> checkout.CheckoutSession | None:
-    """The session as it is; one past its end is closed first, so that it cannot be paid behind our back."""
+def fetch_or_close_session(signup: Signup) -> checkout.CheckoutSession | None:
+    """The session's current state; one past its end is closed first, so that it cannot be paid afterwards."""
     over = signup.checkout_expires_at is not None and clock.now() >= signup.checkout_expires_at
     if not signup.checkout_session_id:
-        # The process died before Stripe's answer was stored. Until the end, the browser may still come back for it.
+        # We crashed before storing Stripe's answer. Until the session ends, the browser may still come back for it.
         return None if over else checkout.CheckoutSession("", "open", "unpaid", "", "", "")
     return (checkout.expire_session if over else checkout.fetch_session)(signup.checkout_session_id)
 
 
 @transaction.atomic
-def _paid(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
-    """Keep the seats and have the subscription mirrored; a payment that is still under way only keeps the seats."""
-    held = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
-    for seat in held:
+def accept_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
+    """Extend the reservations and mirror the subscription; the signup is paid once the money has arrived."""
+    reserved = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
+    for seat in reserved:
         allocation.reserve(profile=profile, product=seat.product, until=clock.now() + UNPAID_RESERVATION)
-    invitations.served(profile)
+    waitlist.mark_signed_up(profile)
     if session.payment_status in PAID:
-        _end(signup, Signup.State.PAID)
+        _end_signup(signup, Signup.State.PAID)
         audit.record(
             subject=profile.subject,
             action=AuditAction.CHECKOUT_PAID,
@@ -93,30 +104,30 @@ def _paid(signup: Signup, profile: UserProfile, session: checkout.CheckoutSessio
 
 
 @transaction.atomic
-def give_up(signup: Signup) -> None:
-    """Release the seats and the username of a signup that was not paid. The profile stays for the address's next try."""
+def expire_signup(signup: Signup) -> None:
+    """Release the seats and the username of an unpaid signup. The profile stays for the next try with this address."""
     profile = signup.profile
-    _end(signup, Signup.State.EXPIRED)
+    _end_signup(signup, Signup.State.EXPIRED)
     if profile is None or profile.keycloak_id or profile.subscription_status:
         return
-    if invitations.standing(profile) is None:
-        release_unneeded_reservations(profile, keep=[])
+    if waitlist.invited_until(profile) is None:
+        release_unneeded_reservations(profile, needed=[])
     User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
     audit.record(subject=profile.subject, action=AuditAction.SIGNUP_EXPIRED, after={"signup": str(signup.pk)})
 
 
-def _end(signup: Signup, state: Signup.State) -> None:
+def _end_signup(signup: Signup, state: Signup.State) -> None:
     changes: dict[str, Any] = {"state": state, "ended_at": clock.now()}
     Signup.objects.filter(pk=signup.pk).update(**changes)
     signup.state, signup.ended_at = state, changes["ended_at"]
 
 
-def release_unneeded_reservations(profile: UserProfile, *, keep: list[Product]) -> None:
-    """Holds of an earlier basket that this one does not need."""
-    held = (
+def release_unneeded_reservations(profile: UserProfile, *, needed: list[Product]) -> None:
+    """Release seats reserved for an earlier basket that the current one does not need."""
+    reserved = (
         Seat.objects.filter(profile=profile, state=Seat.State.RESERVED)
-        .exclude(product__in=keep)
+        .exclude(product__in=needed)
         .select_related("product")
     )
-    for seat in held:
+    for seat in reserved:
         allocation.release(profile=profile, product=seat.product)

@@ -1,9 +1,8 @@
-"""One-time codes that prove a mailbox: six digits, ten minutes, five tries, one use, one browser session.
+"""One-time codes that confirm an address: six digits, ten minutes, five tries, one use, one browser session.
 
-Promises: a try is counted by one statement before anything is compared, so that parallel guesses cannot share one; a code
-matches only the purpose, address and session it was made for; the database holds a slow keyed hash, never the code.
-Callers spend the limits (`allow_sending`, `allow_trying`) first, so before any hashing. An address nobody may prove gets a
-code that never matches, at the same cost.
+Promises: one statement counts a try before anything is compared, so parallel guesses cannot share one; a code matches only
+the purpose, address and session it was made for; the database holds a slow keyed hash, never the code. Callers check the
+limits first, before any hashing. An address nobody may confirm gets a code that never matches, at the same cost.
 """
 
 import datetime as dt
@@ -23,22 +22,22 @@ from apps.onboarding.models import OneTimeCode
 
 log = structlog.get_logger(__name__)
 
-LIFE = dt.timedelta(minutes=10)
-TRIES = 5
+CODE_LIFETIME = dt.timedelta(minutes=10)
+MAX_TRIES = 5
 DIGITS = 6
-GAP_SECONDS = 60
+RESEND_SECONDS = 60
 HOUR, DAY = 3600, 86400
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-# What a guess is compared with when there is no code: the same work, never a match.
-NOBODY = HASHER.hash(secrets.token_hex(16))
+# Compared with a guess when there is no code: the same work, never a match.
+UNMATCHABLE_HASH = HASHER.hash(secrets.token_hex(16))
 
-ISSUE = """
+ISSUE_STATEMENT = """
 INSERT INTO onboarding_onetimecode (purpose, subject, session, code_hash, tries, created_at, expires_at)
 VALUES (%(purpose)s, %(subject)s, %(session)s, %(code_hash)s, 0, %(now)s, %(expires)s)
 ON CONFLICT (purpose, subject, session) WHERE used_at IS NULL DO UPDATE SET
     code_hash = excluded.code_hash, tries = 0, created_at = excluded.created_at, expires_at = excluded.expires_at
 """
-COUNT_TRY = """
+COUNT_TRY_STATEMENT = """
 UPDATE onboarding_onetimecode SET tries = tries + 1
 WHERE purpose = %(purpose)s AND subject = %(subject)s AND session = %(session)s AND used_at IS NULL
   AND expires_at > %(now)s AND tries < %(tries)s
@@ -46,11 +45,11 @@ RETURNING id, code_hash
 """
 
 
-def allow_sending(*, purpose: str, address: str, client: str) -> None:
-    """Spend the limits of sending: per mailbox 1 a minute, 5 an hour, 10 a day; per visitor 20 an hour. BadInput beyond."""
+def check_sending_limits(*, purpose: str, address: str, client: str) -> None:
+    """Limit sending: per mailbox 1 a minute, 5 an hour, 10 a day; per visitor 20 an hour. BadInput beyond."""
     mailbox = limits.mailbox(address)
     allowed = [
-        limits.spend(f"{purpose}-code-minute", mailbox, limit=1, per=GAP_SECONDS),
+        limits.spend(f"{purpose}-code-minute", mailbox, limit=1, per=RESEND_SECONDS),
         limits.spend(f"{purpose}-code-hour", mailbox, limit=5, per=HOUR),
         limits.spend(f"{purpose}-code-day", mailbox, limit=10, per=DAY),
         limits.spend(f"{purpose}-code-visitor", client, limit=20, per=HOUR),
@@ -63,8 +62,8 @@ def allow_sending(*, purpose: str, address: str, client: str) -> None:
         )
 
 
-def allow_trying(*, purpose: str, session: str, client: str) -> None:
-    """Spend the limits of guessing: 5 a minute per session, 10 a minute and 30 an hour per visitor. BadInput beyond."""
+def check_try_limits(*, purpose: str, session: str, client: str) -> None:
+    """Limit guessing: 5 a minute per session, 10 a minute and 30 an hour per visitor. BadInput beyond."""
     allowed = [
         limits.spend(f"{purpose}-try-session", session, limit=5, per=60),
         limits.spend(f"{purpose}-try-minute", client, limit=10, per=60),
@@ -78,29 +77,29 @@ def allow_trying(*, purpose: str, session: str, client: str) -> None:
         )
 
 
-def issue(*, purpose: str, address: str, session: str, usable: bool = True) -> str:
-    """Make a fresh code and return it; the former one of the same purpose, address and session stops working.
+def issue_code(*, purpose: str, address: str, session: str, usable: bool = True) -> str:
+    """Make and return a new code; the previous one for the same purpose, address and session stops working.
 
-    With `usable` False the code will never match; everything else, time included, is the same.
+    With `usable` False the code never matches; everything else, including the time taken, is the same.
     """
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
-    values = _who(purpose, address, session)
-    hashed = HASHER.hash(_keyed(values, code))
+    values = _code_binding(purpose, address, session)
+    hashed = HASHER.hash(_keyed_hash(values, code))
     now = clock.now()
-    values |= {"code_hash": hashed if usable else "", "now": now, "expires": now + LIFE}
+    values |= {"code_hash": hashed if usable else "", "now": now, "expires": now + CODE_LIFETIME}
     with connection.cursor() as cursor:
-        cursor.execute(ISSUE, values)
+        cursor.execute(ISSUE_STATEMENT, values)
     return code
 
 
-def consume(*, purpose: str, address: str, session: str, code: str) -> bool:
-    """True once for the right code within its life and tries; whoever asks, the work is the same."""
-    values = _who(purpose, address, session)
+def consume_code(*, purpose: str, address: str, session: str, code: str) -> bool:
+    """True once, for the right code within its lifetime and tries. The work is the same for every answer."""
+    values = _code_binding(purpose, address, session)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_TRY, values | {"now": clock.now(), "tries": TRIES})
+        cursor.execute(COUNT_TRY_STATEMENT, values | {"now": clock.now(), "tries": MAX_TRIES})
         found = cursor.fetchone()
     identity, stored = found or (0, "")
-    right = _matches(stored or NOBODY, _keyed(values, code))
+    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(values, code))
     live = OneTimeCode.objects.filter(pk=identity, used_at__isnull=True)
     if right and live.update(used_at=clock.now()) == 1:
         return True
@@ -116,8 +115,8 @@ def _matches(stored: str, guess: str) -> bool:
         return False
 
 
-def _who(purpose: str, address: str, session: str) -> dict[str, Any]:
-    """What a code is bound to, as stored: keyed hashes, so that a copy of the table names nobody."""
+def _code_binding(purpose: str, address: str, session: str) -> dict[str, Any]:
+    """What a code is bound to, as keyed hashes, so that a leaked table names nobody."""
     return {
         "purpose": purpose,
         "subject": limits.subject_hash(address),
@@ -125,8 +124,8 @@ def _who(purpose: str, address: str, session: str) -> dict[str, Any]:
     }
 
 
-def _keyed(values: dict[str, Any], code: str) -> str:
-    """The code under a pepper that is not in the database, together with all it is bound to."""
+def _keyed_hash(values: dict[str, Any], code: str) -> str:
+    """The code and everything it is bound to, hashed with a pepper that is not in the database."""
     pepper = hashlib.sha256(b"one-time-codes:" + settings.SECRET_KEY.encode()).digest()
     bound = f"{values['purpose']}:{values['subject']}:{values['session']}:{code}"
     return hmac.new(pepper, bound.encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
 """How far a paid signup has come, read from our own rows: payment, account, apps, password email. No outside call.
 
-The success page shows it. It says what is true: a step that waits for staff says so.
+The success page shows it. A stage that waits for staff says so.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,18 @@ from apps.identity import passwords
 from apps.instances.models import Seat, SeatWait
 from apps.notifications.mail import KEYCLOAK_TEMPLATE
 from apps.notifications.models import Notification
+from apps.onboarding import checkout_result
 
-WAITING, BUSY, DONE, HELD = "waiting", "busy", "done", "held"
+WAITING, BUSY, DONE, DELAYED = "waiting", "busy", "done", "delayed"
 SLOW = "This is taking longer than usual. It will continue automatically."
 STUCK = "This is taking longer than usual. We've been notified and are on it; you don't need to do anything."
 NO_ROOM = (
-    "One of your apps has no free place at the moment. You are first in line: it is set up as soon as there is room,"
-    " and everything else works already."
+    "One of your apps is full right now. You're first in line: we'll set it up as soon as there's room."
+    " Everything else already works."
 )
-# The kinds of jobs behind each stage; the payment's is keyed by the signup, the others by the profile.
-KINDS = {
-    "payment": ("settle_signup",),
+# The jobs behind each stage; the payment's is keyed by the signup, the others by the profile.
+STAGE_JOBS = {
+    "payment": (checkout_result.CHECK_CHECKOUT,),
     "account": reconcile.KINDS,
     "apps": reconcile.KINDS,
     "password": (passwords.KIND,),
@@ -32,8 +33,8 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One line of the success page; `state` is waiting, busy, done or held (stands still until somebody acts)."""
+class SignupStage:
+    """One line of the success page; `state` is waiting, busy, done or delayed (staff have to act)."""
 
     id: str
     title: str
@@ -42,10 +43,10 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """All stages; `finished` when nothing is left to wait for, `ended` when the payment was given up."""
+class SignupProgress:
+    """All stages; `ended` when the checkout expired unpaid."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[SignupStage, ...]
     ended: bool = False
 
     @property
@@ -60,13 +61,13 @@ class Progress:
         return {"account", "password"} <= done
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing will change by waiting on this page."""
+    def final(self) -> bool:
+        """Whether waiting on this page will change nothing."""
         return self.ended or self.finished
 
 
-def progress(signup: Signup) -> Progress:
-    """Where `signup` stands now; at most five queries, none outside."""
+def read_progress(signup: Signup) -> SignupProgress:
+    """The progress of `signup`, in at most five queries."""
     profile = signup.profile
     paid = signup.state == Signup.State.PAID
     made = paid and profile is not None and profile.keycloak_id is not None
@@ -88,35 +89,35 @@ def progress(signup: Signup) -> Progress:
         (
             "password",
             "Password email sent",
-            made and _password_mail_sent(profile),
+            made and _password_email_sent(profile),
             f"It's going to {signup.email}.",
         ),
     ]
-    trouble = _trouble(signup, profile)
+    late = _find_late_jobs(signup, profile)
     stages, reached = [], True
     for identity, title, done, note in facts:
-        stage = Stage(identity, title, DONE if done else BUSY if reached else WAITING, note)
-        stages.append(stage if done or not reached else _troubled(stage, trouble, waits=waits))
-        # Places and mails do not wait for each other.
+        stage = SignupStage(identity, title, DONE if done else BUSY if reached else WAITING, note)
+        stages.append(stage if done or not reached else _explain_delay(stage, late, waits=waits))
+        # The password email does not wait for the apps.
         reached = reached and (done or identity == "apps")
-    return Progress(tuple(stages), ended=signup.state == Signup.State.EXPIRED)
+    return SignupProgress(tuple(stages), ended=signup.state == Signup.State.EXPIRED)
 
 
-def _troubled(stage: Stage, trouble: Mapping[str, str], *, waits: bool) -> Stage:
-    """The stage under way, with what keeps it."""
+def _explain_delay(stage: SignupStage, late: Mapping[str, str], *, waits: bool) -> SignupStage:
+    """The current stage, with what delays it."""
     if stage.id == "apps" and waits:
-        return Stage(stage.id, stage.title, HELD, stage.note)
-    found = {trouble[kind] for kind in KINDS[stage.id] if kind in trouble}
-    if HELD in found:
-        return Stage(stage.id, stage.title, HELD, STUCK)
-    return Stage(stage.id, stage.title, BUSY, SLOW if found else stage.note)
+        return SignupStage(stage.id, stage.title, DELAYED, stage.note)
+    found = {late[kind] for kind in STAGE_JOBS[stage.id] if kind in late}
+    if DELAYED in found:
+        return SignupStage(stage.id, stage.title, DELAYED, STUCK)
+    return SignupStage(stage.id, stage.title, BUSY, SLOW if found else stage.note)
 
 
-def _trouble(signup: Signup, profile: UserProfile | None) -> dict[str, str]:
-    """Kinds of this person's jobs that are late: HELD when one has given up or waits for staff, BUSY while it is retried."""
+def _find_late_jobs(signup: Signup, profile: UserProfile | None) -> dict[str, str]:
+    """Late jobs by kind: DELAYED when one is dead or waits for staff, BUSY while it is retried."""
     ours = {
         kind: str(signup.pk) if stage == "payment" else str(profile.pk) if profile else ""
-        for stage, kinds in KINDS.items()
+        for stage, kinds in STAGE_JOBS.items()
         for kind in kinds
     }
     open_jobs = Job.objects.filter(key__in=set(ours.values()), kind__in=ours).exclude(
@@ -127,14 +128,14 @@ def _trouble(signup: Signup, profile: UserProfile | None) -> dict[str, str]:
         if ours[job.kind] != job.key:
             continue
         if job.state in {Job.State.DEAD, Job.State.BLOCKED}:
-            found[job.kind] = HELD
+            found[job.kind] = DELAYED
         elif job.parked_on or job.last_error:
             found.setdefault(job.kind, BUSY)
     return found
 
 
 def _apps_ready(profile: UserProfile | None) -> bool:
-    """Whether the account is open, the last look at it was carried out, and no place is merely held."""
+    """Whether the account is open and in sync, and no seat is merely reserved."""
     return (
         profile is not None
         and AccessState(profile.access_state).has_access
@@ -143,7 +144,7 @@ def _apps_ready(profile: UserProfile | None) -> bool:
     )
 
 
-def _password_mail_sent(profile: UserProfile | None) -> bool:
+def _password_email_sent(profile: UserProfile | None) -> bool:
     return Notification.objects.filter(
         profile=profile, template=KEYCLOAK_TEMPLATE, state=Notification.State.SENT
     ).exists()

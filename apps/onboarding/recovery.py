@@ -1,8 +1,8 @@
-"""The way back for somebody whose access has ended: open the window, show where they stand, let them pay again.
+"""The way back for a subscriber whose access has ended: open the recovery window, say what to do next, take the payment.
 
-Promises: a proven mailbox opens the account and nothing behind it (policy row 5); a hold is never lifted here; the same
-Stripe customer pays the present prices of the same products; there is never a second living subscription; what was kept
-when the payment began is still there when it arrives. A payment brings access by the one reconciler, as any other does.
+Promises: a confirmed address opens the account but no apps (policy row 5); recovery never lifts a hold; the same Stripe
+customer pays today's prices for the same products; there is never a second living subscription; while a payment is open,
+nothing that was kept is released. Paying gives access through the reconciler, like any other payment.
 """
 
 import datetime as dt
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from apps.access import facts, lifecycle_emails, reconcile
 from apps.access.policy import Decision, day, decide
@@ -21,85 +21,87 @@ from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState, SubscriptionStatus
-from apps.onboarding import checkout_result
+from apps.onboarding import checkout_attempt, checkout_result
 
 SEND_CODE = "send_recovery_code"  # the job that emails a code because staff asked; it works in any browser
 PAGE = "/recovery/"
 
 
-class Way(StrEnum):
-    """What helps somebody, by where they stand."""
+class NextStep(StrEnum):
+    """What the subscriber can do to get back in."""
 
     RENEW = "renew"
     PAY = "pay"
     PORTAL = "portal"
     LOG_IN = "log_in"
     CONTACT = "contact"
-    BEGIN_ANEW = "begin_anew"
+    SIGN_UP_AGAIN = "sign_up_again"
 
 
 @dataclass(frozen=True)
-class Item:
-    """One line of what was paid for: its product (None: no longer known) and how many."""
+class FormerItem:
+    """One line of the last subscription: its product (None: no longer mapped) and quantity."""
 
     product: Product | None
     quantity: int
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a person stands. `final_at`: when place and entitlements are given up; `pays_url`: the open invoice."""
+class RecoveryStatus:
+    """The account's state and next step. `final_at`: when seats and entitlements go; `invoice_url`: the open invoice."""
 
     state: AccessState
-    way: Way
-    items: tuple[Item, ...]
+    next_step: NextStep
+    items: tuple[FormerItem, ...]
     interval: str
     final_at: dt.datetime | None
-    pays_url: str = ""
+    invoice_url: str = ""
+
+    @property
+    def final_day(self) -> str:
+        """The final date as text; empty without one."""
+        return day(self.final_at) if self.final_at else ""
 
 
-def standing(profile: UserProfile) -> Standing:
-    """What `profile` can do now, from our own rows; no call."""
+def read_status(profile: UserProfile) -> RecoveryStatus:
+    """What `profile` can do now, from our own rows."""
     found = subscriptions.read_subscriptions(profile.stripe_customer_id)
-    decision = _decision(profile)
+    # Without the open payment: it keeps what there is, it opens nothing.
+    decision = decide(replace(facts.read_facts(profile), paying=None))
     last = max(
         found,
         key=lambda one: (SubscriptionStatus(one.status).is_late, one.ended_at or clock.now(), one.id),
         default=None,
     )
-    products = Product.objects.in_bulk([line.product_id for line in last.lines if line.product_id] if last else [])
-    return Standing(
+    lines = last.lines if last else ()
+    products = Product.objects.in_bulk([line.product_id for line in lines if line.product_id])
+    return RecoveryStatus(
         state=decision.state,
-        way=_way(decision, last),
-        items=tuple(Item(products.get(line.product_id or 0), line.quantity) for line in last.lines) if last else (),
-        interval=next((line.interval for line in last.lines), "month") if last else "month",
+        next_step=_choose_next_step(decision, last),
+        items=tuple(FormerItem(products.get(line.product_id or 0), line.quantity) for line in lines),
+        interval=next((line.interval for line in lines), "month"),
         final_at=decision.final_expiry_at,
-        pays_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
+        invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
     )
 
 
-def _decision(profile: UserProfile) -> Decision:
-    """As things are, but for an open payment: that keeps what there is, it does not open the way once more."""
-    return decide(replace(facts.read_facts(profile), paying=None))
-
-
-def _way(decision: Decision, last: subscriptions.SubscriptionState | None) -> Way:
+def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None) -> NextStep:
     if decision.state.has_access:
-        return Way.LOG_IN
+        return NextStep.LOG_IN
     if decision.state == AccessState.EXPIRED:
-        return Way.BEGIN_ANEW
+        return NextStep.SIGN_UP_AGAIN
     if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None or last.money_returned:
-        return Way.CONTACT
+        return NextStep.CONTACT
     if last.status == "canceled":
-        return Way.RENEW
-    return Way.PAY if last.open_invoice_url else Way.PORTAL
+        return NextStep.RENEW
+    return NextStep.PAY if last.open_invoice_url else NextStep.PORTAL
 
 
 @transaction.atomic
 def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime:
-    """Let somebody in to pay, for RECOVERY_WINDOW_HOURS; returns until when.
+    """Let a subscriber in to pay, for RECOVERY_WINDOW_HOURS; returns until when.
 
-    BadInput, with a sentence, for everybody whose access has not ended by billing, or is over for good.
+    BadInput unless access ended by billing and can still come back.
     """
     state = decide(facts.read_facts(profile)).state
     refusals = {
@@ -119,7 +121,7 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
 
 @transaction.atomic
 def close_window(profile: UserProfile, *, actor: str, reason: str) -> None:
-    """End the window now; BadInput when none is open."""
+    """Close the window now; BadInput when none is open."""
     if profile.recovering_until is None or profile.recovering_until <= clock.now():
         raise BadInput("No recovery is open.", code="not_open")
     _set_window(profile, None, action=AuditAction.RECOVERY_CLOSED, actor=actor, reason=reason)
@@ -143,45 +145,51 @@ def _set_window(
 
 
 def payment_url(profile: UserProfile) -> str:
-    """Where to pay: the open invoice, Stripe's portal, or a Checkout for what was paid for before.
+    """Where to pay: the open invoice, Stripe's portal, or a Checkout for the former products.
 
-    BadInput where paying is not the way, and the errors of billing when Stripe is away.
+    BadInput when there is nothing to pay, and the errors of billing when Stripe is away.
     """
-    now = standing(profile)
-    if now.way == Way.PAY:
-        return now.pays_url
-    if now.way == Way.PORTAL:
+    status = read_status(profile)
+    if status.next_step == NextStep.PAY:
+        return status.invoice_url
+    if status.next_step == NextStep.PORTAL:
         return portal.open_portal(profile=profile, return_url=f"{settings.BASE_URL}{PAGE}")
-    if now.way != Way.RENEW:
-        raise BadInput("There's nothing to pay here.", code=f"way_{now.way}", status=409)
-    return _checkout(profile, now)
+    if status.next_step != NextStep.RENEW:
+        raise BadInput("There's nothing to pay here.", code=f"next_step_{status.next_step}", status=409)
+    return _renewal_url(profile, status)
 
 
-def _checkout(profile: UserProfile, now: Standing) -> str:
-    """The open Checkout of this person, or a new one."""
-    prices = present_prices(now)
+def _renewal_url(profile: UserProfile, status: RecoveryStatus) -> str:
+    """The open Checkout of this subscriber, or a new one."""
+    prices = current_prices(status)
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).order_by("-created_at").first()
     if signup is not None and signup.checkout_session_id:
         session = checkout.fetch_session(signup.checkout_session_id)
         if session.status == "open" and session.url:
             return session.url
-        jobs.defer(checkout_result.KIND, str(signup.pk), reason="its session is no longer open")
+        checkout_result.check_checkout_later(signup, reason="its session is no longer open")
         if session.status == "complete":
             raise BadInput("We've received your payment. Your apps will open in a moment.", code="paid", status=409)
     if checkout.has_open_subscription(profile.stripe_customer_id or ""):
         mirror.mirror_later(profile.stripe_customer_id or "", reason="a recovery found a living subscription")
         raise BadInput("Your subscription is already active. Your apps will open in a moment.", code="paid", status=409)
-    return _open(_signup(profile, now, again=signup), profile, prices)
+    busy = BadInput("Your payment is already opening. Please try again in a moment.", code="busy", status=409)
+    signup = _start_attempt(profile, status, unfinished=signup, conflict=busy)
+    pages = checkout.CheckoutPages(embedded=False, success=PAGE, cancel=PAGE)
+    try:
+        return checkout_attempt.open_session(signup, profile, prices=prices, pages=pages).url
+    except checkout_attempt.AttemptReplaced as error:
+        raise busy from error
 
 
-def present_prices(now: Standing) -> list[tuple[ProductPrice, int]]:
-    """What the same products cost today, at the same interval; BadInput when one of them is no longer sold."""
-    wanted = {item.product.pk: item.quantity for item in now.items if item.product is not None}
+def current_prices(status: RecoveryStatus) -> list[tuple[ProductPrice, int]]:
+    """Today's prices of the same products at the same interval; BadInput when one of them is no longer sold."""
+    wanted = {item.product.pk: item.quantity for item in status.items if item.product is not None}
     found = ProductPrice.objects.filter(
-        product__in=wanted, product__is_active=True, is_active=True, interval=now.interval
+        product__in=wanted, product__is_active=True, is_active=True, interval=status.interval
     ).select_related("product")
     prices = [(price, wanted[price.product_id]) for price in found.order_by("product__position", "pk")]
-    if not prices or len(prices) != len(now.items):
+    if not prices or len(prices) != len(status.items):
         raise BadInput(
             "Part of your old plan is no longer sold. Please write to us, and we'll help you find a new one.",
             code="gone",
@@ -191,57 +199,33 @@ def present_prices(now: Standing) -> list[tuple[ProductPrice, int]]:
 
 
 @transaction.atomic
-def _signup(profile: UserProfile, now: Standing, *, again: Signup | None) -> Signup:
-    """The row behind the Checkout: by it the payment is settled, and while it is open nothing is given up."""
-    signup = (
-        Signup.objects.select_for_update().filter(pk=again.pk, state=Signup.State.CHECKOUT).first() if again else None
-    )
+def _start_attempt(
+    profile: UserProfile, status: RecoveryStatus, *, unfinished: Signup | None, conflict: BadInput
+) -> Signup:
+    """The signup behind the Checkout, with a new attempt. While it is open, nothing that was kept is released."""
+    signup = None
+    if unfinished is not None:
+        checking_out = Signup.objects.select_for_update().filter(state=Signup.State.CHECKOUT)
+        signup = checking_out.filter(pk=unfinished.pk).first()
     if signup is None:
-        signup = Signup(
-            profile=profile,
-            first_name=profile.user.first_name,
-            last_name=profile.user.last_name,
-            username=profile.user.username,
-            email=profile.email,
-            email_proven_at=clock.now(),
-            interval=now.interval,
-            basket={item.product.slug: item.quantity for item in now.items if item.product},
-            state=Signup.State.CHECKOUT,
-            created_at=clock.now(),
-        )
-    signup.checkout_session_id = None
-    signup.checkout_number += 1
-    signup.checkout_expires_at = checkout.session_expiry()
-    try:
-        with transaction.atomic():
-            signup.save()
-    except IntegrityError as error:
-        raise BadInput(
-            "Your payment is already opening. Please try again in a moment.", code="busy", status=409
-        ) from error
-    jobs.defer(
-        checkout_result.KIND,
-        str(signup.pk),
-        reason="the session ends",
-        not_before=signup.checkout_expires_at + facts.RESERVATION_MARGIN,
-    )
+        signup = signup_of(profile)
+        signup.interval = status.interval
+        signup.basket = {item.product.slug: item.quantity for item in status.items if item.product}
+    checkout_attempt.number_attempt(signup)
+    checkout_attempt.save_attempt(signup, conflict=conflict)
+    checkout_result.check_when_checkout_ends(signup)
     reconcile.enqueue(profile, reason="a payment to come back is open")
     return signup
 
 
-def _open(signup: Signup, profile: UserProfile, prices: list[tuple[ProductPrice, int]]) -> str:
-    session = checkout.open_session(
-        signup_id=str(signup.pk),
-        number=signup.checkout_number,
-        customer_id=profile.stripe_customer_id or "",
-        prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
-        expires_at=signup.checkout_expires_at or checkout.session_expiry(),
-        pages=checkout.CheckoutPages(embedded=False, success=PAGE, cancel=PAGE),
+def signup_of(profile: UserProfile) -> Signup:
+    """A new signup, not saved, of an existing subscriber whose address is confirmed."""
+    return Signup(
+        profile=profile,
+        first_name=profile.user.first_name,
+        last_name=profile.user.last_name,
+        username=profile.user.username,
+        email=profile.email,
+        email_proven_at=clock.now(),
+        created_at=clock.now(),
     )
-    Signup.objects.filter(pk=signup.pk).update(checkout_session_id=session.id)
-    return session.url
-
-
-def final_day(now: Standing) -> str:
-    """The final date as people read it; empty when there is none."""
-    return day(now.final_at) if now.final_at else ""

@@ -1,38 +1,51 @@
 """The waitlist: one row per address and product, or per address for any product. Joining twice changes nothing.
 
-Promises: only a mailbox that was proven counts, by a link in a mail and a click on its page (scanners follow links); the
-place is that of joining, however late it was confirmed; who leaves and comes back begins at the end; an answer never tells
-whether an address was on the list. Links carry the entry's id under a signature of their own purpose.
+Promises: only a confirmed address counts, and only a click on the linked page confirms it (mail scanners follow links); the
+position is that of joining, however late it is confirmed; leaving and rejoining starts at the back; no answer tells whether an
+address was on the list. An entry becomes invited in one transaction with its reserved seats, so no seat is given away twice.
+Links carry the entry's id, signed for one purpose.
 """
 
+import datetime as dt
+import uuid
+
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.core import signing
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils.formats import date_format
 
+from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product
-from apps.core import clock, limits
+from apps.core import audit, clock, limits
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.instances import allocation
+from apps.instances.models import Seat
 from apps.notifications.mail import notify
-from apps.onboarding import invitations, names
+from apps.onboarding import names
 from apps.onboarding.models import WaitlistEntry
 
 State = WaitlistEntry.State
 CONFIRM, LEAVE, INVITATION = "confirm", "leave", "invitation"  # what a link is for
+SALT = "waitlist-"
 
 
-def product_called(slug: str) -> Product | None:
-    """The offered product of that slug; None for none."""
+def find_product(slug: str) -> Product | None:
+    """The product on offer with that slug; None for none."""
     offered = Product.objects.filter(is_active=True).exclude(placement=Product.Placement.HIDDEN)
     return offered.filter(slug=slug).first() if slug else None
 
 
 def join(*, email: str, slug: str, client: str) -> str:
-    """Put an address on the list of a product (empty slug: the general list); returns the address as kept.
+    """Put an address on the list of a product (empty slug: the general list); returns the address as stored.
 
-    BadInput for a malformed address, an unknown product, or too many tries. Never tells whether it was there already.
+    BadInput for a malformed address, an unknown product, or too many tries.
     """
     address = names.email(email)
-    product = product_called(slug)
+    product = find_product(slug)
     if slug and product is None:
         raise BadInput("That product doesn't exist.", field="product")
     allowed = [
@@ -41,41 +54,50 @@ def join(*, email: str, slug: str, client: str) -> str:
     ]
     if not all(allowed):
         raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
-    _enter(address, product)
+    _add_entry(address, product)
     return address
 
 
 @transaction.atomic
-def _enter(address: str, product: Product | None) -> None:
-    """The row, and the mail that asks to confirm it: at most one a day."""
+def _add_entry(address: str, product: Product | None) -> None:
+    """Add or restart the entry, and email the confirmation link at most once a day."""
     now = clock.now()
-    places = WaitlistEntry.objects.filter(product=product, email__iexact=address)
+    entries = WaitlistEntry.objects.filter(product=product, email__iexact=address)
     WaitlistEntry.objects.bulk_create(
         [WaitlistEntry(email=address, product=product, created_at=now)], ignore_conflicts=True
     )
     over = Q(state__in=[State.LEFT, State.SERVED]) | Q(state=State.INVITED, invited_until__lte=now)
-    places.filter(over).update(
+    entries.filter(over).update(
         state=State.WAITING, created_at=now, confirmed_at=None, invited_at=None, invited_until=None
     )
-    entry = places.get()
+    entry = entries.get()
     if entry.confirmed_at is None:
         notify(
             key=f"waitlist_confirm:{entry.pk}:{now:%Y-%m-%d}",
             template="waitlist_confirm",
             to=entry.email,
-            context={"confirm_url": invitations.link(entry.pk, CONFIRM), "product": product.name if product else ""},
+            context={"confirm_url": entry_link(entry.pk, CONFIRM), "product": product.name if product else ""},
         )
 
 
-def named(token: str, purpose: str) -> WaitlistEntry | None:
-    """The entry a link is about; None when the link is forged, meant for something else, or its entry is gone."""
-    identity = invitations.named_by(token, purpose)
-    return WaitlistEntry.objects.select_related("product", "profile").filter(pk=identity).first() if identity else None
+def entry_link(entry_id: uuid.UUID, purpose: str) -> str:
+    """The URL of an entry's page for one purpose, signed for it."""
+    token = signing.Signer(salt=SALT + purpose).sign(str(entry_id))
+    return f"{settings.BASE_URL}{reverse(f'onboarding-waitlist-{purpose}', args=[token])}"
+
+
+def find_entry(token: str, purpose: str) -> WaitlistEntry | None:
+    """The entry a link is about; None when the link is forged, meant for another purpose, or its entry is gone."""
+    try:
+        entry_id = uuid.UUID(signing.Signer(salt=SALT + purpose).unsign(token))
+    except (signing.BadSignature, ValueError):
+        return None
+    return WaitlistEntry.objects.select_related("product", "profile").filter(pk=entry_id).first()
 
 
 @transaction.atomic
 def confirm(entry: WaitlistEntry) -> None:
-    """The mailbox is proven; doing it again changes nothing. Whoever runs the list gets a note."""
+    """Confirm the address and tell the operator. Confirming again changes nothing."""
     now = clock.now()
     waiting = WaitlistEntry.objects.filter(pk=entry.pk, state=State.WAITING, confirmed_at=None)
     if not waiting.update(confirmed_at=now):
@@ -88,23 +110,106 @@ def confirm(entry: WaitlistEntry) -> None:
             context={
                 "email": entry.email,
                 "product": entry.product.name if entry.product else "",
-                "waiting": str(line(entry.product_id).count()),
+                "waiting": str(waiting_entries(entry.product_id).count()),
             },
         )
 
 
-def line(product_id: int | None) -> QuerySet[WaitlistEntry]:
-    """Who waits for a product (None: the general list) with a proven mailbox, the longest first."""
+def waiting_entries(product_id: int | None) -> QuerySet[WaitlistEntry]:
+    """The confirmed entries waiting for a product (None: the general list), the longest first."""
     waiting = WaitlistEntry.objects.filter(product=product_id, state=State.WAITING, confirmed_at__isnull=False)
     return waiting.order_by("created_at", "pk")
 
 
 def position(entry: WaitlistEntry) -> int:
-    """The entry's place in its line; 1 is next."""
+    """The entry's position in its line; 1 is next."""
     before = Q(created_at__lt=entry.created_at) | Q(created_at=entry.created_at, pk__lt=entry.pk)
-    return line(entry.product_id).filter(before).count() + 1
+    return waiting_entries(entry.product_id).filter(before).count() + 1
 
 
-def leave(entry: WaitlistEntry) -> None:
-    """Take the address off the list; a seat that was held for it is given back."""
-    invitations.withdraw(entry.pk)
+@transaction.atomic
+def invite(entry_id: uuid.UUID, *, actor: str, reason: str) -> dt.datetime:
+    """Reserve the seats and email the invitation; returns until when it is valid. An expired one may be sent again.
+
+    BadInput when the address is not confirmed, the entry is no longer waiting, or there is no room.
+    """
+    now = clock.now()
+    entry = WaitlistEntry.objects.select_for_update(of=("self",)).select_related("product").get(pk=entry_id)
+    expired = entry.state == State.INVITED and entry.invited_until is not None and entry.invited_until <= now
+    if entry.confirmed_at is None:
+        raise BadInput("This address isn't confirmed yet.")
+    if entry.state != State.WAITING and not expired:
+        raise BadInput("This entry is no longer waiting.")
+    until = now + dt.timedelta(days=settings.WAITLIST_INVITATION_DAYS)
+    if entry.product is not None:
+        entry.profile = _find_or_create_profile(entry.email)
+        _reserve_seats(entry.profile, entry.product, until)
+    entry.state, entry.invited_at, entry.invited_until = State.INVITED, now, until
+    entry.save(update_fields=["state", "invited_at", "invited_until", "profile"])
+    audit.record(
+        subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_INVITED, actor=actor, reason=reason,
+        after={"product": entry.product.slug if entry.product else "", "until": until.isoformat()},
+    )  # fmt: skip
+    _send_invitation(entry, until)
+    return until
+
+
+def _find_or_create_profile(email: str) -> UserProfile:
+    """The profile of that address; a new one has no username yet, like after an expired signup."""
+    found = UserProfile.objects.select_for_update().filter(email__iexact=email).first()
+    if found is not None:
+        return found
+    onboarding_id = uuid.uuid4()
+    user = User(username=f"unclaimed-{onboarding_id.hex}", email=email)
+    user.set_unusable_password()
+    user.save()
+    return UserProfile.objects.create(user=user, email=email, onboarding_id=onboarding_id, created_at=clock.now())
+
+
+def _reserve_seats(profile: UserProfile, product: Product, until: dt.datetime) -> None:
+    seated = Product.objects.filter(needs_instance=True)
+    needed = seated.filter(pk=product.pk) | seated.filter(included_in=product)
+    for app in needed.distinct().order_by("pk"):
+        if allocation.reserve(profile=profile, product=app, until=until) is None:
+            raise BadInput(f"{app.name} has no room. Make room first.")
+
+
+def _send_invitation(entry: WaitlistEntry, until: dt.datetime) -> None:
+    product = entry.product
+    notify(
+        key=f"waitlist_invited:{entry.pk}:{int(until.timestamp())}",
+        template="waitlist_invited",
+        to=entry.email,
+        context={
+            "invite_url": entry_link(entry.pk, INVITATION),
+            "leave_url": entry_link(entry.pk, LEAVE),
+            "product": product.name if product else "",
+            "until": f"{date_format(until.astimezone(dt.UTC), 'j F Y, H:i')} UTC" if product else "",
+        },
+    )
+
+
+@transaction.atomic
+def leave(entry_id: uuid.UUID) -> None:
+    """Take the entry off the list; release the seats its invitation reserved, unless they are being paid for."""
+    entry = WaitlistEntry.objects.select_for_update(of=("self",)).select_related("profile").get(pk=entry_id)
+    if entry.state == State.LEFT:
+        return
+    invited, entry.state = entry.state == State.INVITED, State.LEFT
+    entry.save(update_fields=["state"])
+    profile = entry.profile
+    if invited and profile is not None and not profile.signups.filter(state=Signup.State.CHECKOUT).exists():
+        for seat in Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product"):
+            allocation.release(profile=profile, product=seat.product)
+    audit.record(subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_LEFT, actor=audit.CUSTOMER)
+
+
+def invited_until(profile: UserProfile) -> dt.datetime | None:
+    """Until when an invitation reserves this profile's seats, whether or not a payment succeeds; None without one."""
+    invitations = WaitlistEntry.objects.filter(profile=profile, state=State.INVITED, invited_until__gt=clock.now())
+    return invitations.order_by("-invited_until").values_list("invited_until", flat=True).first()
+
+
+def mark_signed_up(profile: UserProfile) -> None:
+    """The invited person has paid: close every invitation of this address."""
+    WaitlistEntry.objects.filter(email__iexact=profile.email, state=State.INVITED).update(state=State.SERVED)

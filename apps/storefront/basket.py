@@ -1,6 +1,6 @@
-"""What the wizard offers and what somebody has chosen. Prices come from ProductPrice alone, in minor units.
+"""What the wizard offers and what a visitor has chosen. Prices come only from ProductPrice, in minor units.
 
-`load` reads the whole offer in four queries; the rest is arithmetic on it. A signup keeps its choice as slug -> quantity.
+`Shop.load` reads all offers in four queries; the rest is arithmetic. A signup stores its basket as slug -> quantity.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ PLAN, GENERAL, STORAGE = (
 
 @dataclass(frozen=True)
 class Offer:
-    """A product as offered now: its active price per interval, and whether there is no room for one more."""
+    """A product on offer: its active price per interval, and whether it is full."""
 
     product: Product
     prices: Mapping[str, ProductPrice]
@@ -40,24 +40,24 @@ class Offer:
 
     @property
     def saving(self) -> int:
-        """What a year costs less than twelve months, in minor units; 0 when it does not."""
+        """How much a year is cheaper than twelve months, in minor units; never negative."""
         if self.month is None or self.year is None:
             return 0
         return max(0, 12 * self.month.unit_amount - self.year.unit_amount)
 
     def fits(self, plan: "Offer | None") -> bool:
-        """Whether it may be bought together with `plan`: it goes with it, and is not a part of it already."""
+        """Whether it can be bought with `plan`: it belongs to it or to none, and is not included in it."""
         parent = self.product.parent_id
-        goes_with = parent is None or (plan is not None and parent == plan.product.pk)
-        return goes_with and not (plan is not None and self.is_part_of(plan))
+        allowed = parent is None or (plan is not None and parent == plan.product.pk)
+        return allowed and not (plan is not None and self.is_included_in(plan))
 
-    def is_part_of(self, plan: "Offer") -> bool:
-        """Whether the plan gives it without a charge of its own."""
+    def is_included_in(self, plan: "Offer") -> bool:
+        """Whether the plan includes it at no extra charge."""
         return self.product in plan.product.includes.all()
 
 
 @dataclass(frozen=True)
-class Line:
+class OrderLine:
     """One line of an order; `amount` is for one interval, in minor units."""
 
     offer: Offer
@@ -67,10 +67,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """What a signup would pay each interval."""
+    """What a signup would pay per interval."""
 
     plan: Offer
-    lines: tuple[Line, ...]
+    lines: tuple[OrderLine, ...]
     interval: str
     currency: str
 
@@ -81,7 +81,7 @@ class Order:
 
     @property
     def basket(self) -> dict[str, int]:
-        """The choice as it is charged: slug to quantity."""
+        """The choice as charged: slug to quantity."""
         return {line.offer.product.slug: line.quantity for line in self.lines}
 
 
@@ -95,7 +95,7 @@ class Shop:
 
     @property
     def intervals(self) -> list[str]:
-        """The intervals at least one plan is sold at, monthly first."""
+        """The intervals any plan is sold at, monthly first."""
         return [name for name in INTERVALS if any(name in offer.prices for offer in self.plans)]
 
     @property
@@ -111,24 +111,24 @@ class Shop:
     @property
     def extras(self) -> list[tuple[Offer, list[Offer]]]:
         """The general add-ons, each with the plans that include it."""
-        return [(extra, [plan for plan in self.plans if extra.is_part_of(plan)]) for extra in self.general]
+        return [(extra, [plan for plan in self.plans if extra.is_included_in(plan)]) for extra in self.general]
 
     def plan(self, slug: str) -> Offer | None:
         """The plan of that slug."""
         return next((offer for offer in self.plans if offer.product.slug == slug), None)
 
     def plan_in(self, basket: Mapping[str, int]) -> Offer | None:
-        """The plan somebody has chosen."""
+        """The chosen plan."""
         return next((offer for offer in self.plans if offer.product.slug in basket), None)
 
     def addons(self, kind: Iterable[Offer], *, plan: Offer | None, interval: str) -> list[Offer]:
-        """Those of `kind` that go with `plan` and are sold at `interval`."""
+        """Those of `kind` that can be bought with `plan` at `interval`."""
         return [offer for offer in kind if offer.fits(plan) and interval in offer.prices]
 
     def order(self, signup: Signup) -> Order | None:
-        """The order a signup stands for; None while its plan is not (or no longer) sold at its interval.
+        """The order of a signup; None unless its plan is sold at its interval.
 
-        Lines that are no longer offered are left out, quantities above the maximum are cut: the page shows what is charged.
+        It omits what is no longer offered and caps quantities at the maximum, so that the page shows what is charged.
         """
         plan = self.plan_in(signup.basket)
         if plan is None or signup.interval not in plan.prices:
@@ -138,13 +138,13 @@ class Shop:
         lines = tuple(self._line(offer, signup) for offer in chosen)
         return Order(plan, lines, signup.interval, plan.prices[signup.interval].currency)
 
-    def _line(self, offer: Offer, signup: Signup) -> Line:
+    def _line(self, offer: Offer, signup: Signup) -> OrderLine:
         quantity = min(signup.basket[offer.product.slug], offer.product.max_quantity)
-        return Line(offer, quantity, offer.prices[signup.interval].unit_amount * quantity)
+        return OrderLine(offer, quantity, offer.prices[signup.interval].unit_amount * quantity)
 
     @classmethod
     def load(cls, buyer: UserProfile | None = None) -> Self:
-        """The shop as it is now. What `buyer` has a seat of, held or not, is never full to them."""
+        """The shop as it is now. A product that `buyer` has a seat on, reserved or not, is never full for them."""
         products = list(
             Product.objects.filter(is_active=True, placement__in=[PLAN, GENERAL, STORAGE])
             .select_related("parent")
@@ -180,7 +180,7 @@ def _seats(product: Product) -> list[Product]:
 
 
 def _currency(products: Iterable[Product]) -> str:
-    """One order has one currency: that of the first plan's oldest active price."""
+    """The currency of the first plan's oldest active price; an order has only one."""
     plans = (product for product in products if product.placement == PLAN)
     prices = (sorted(plan.prices.all(), key=lambda price: price.pk) for plan in plans)
     return next((price.currency for row in prices for price in row if price.is_active), "")
@@ -189,7 +189,7 @@ def _currency(products: Iterable[Product]) -> str:
 def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons: Iterable[str]) -> None:
     """Put a plan, its interval and general add-ons into a signup's basket; BadInput names the field.
 
-    Storage add-ons chosen earlier stay as far as they go with the plan.
+    Storage add-ons chosen earlier stay if they fit the plan.
     """
     if interval not in shop.intervals:
         raise BadInput("Please choose monthly or yearly.", field="interval")
@@ -205,8 +205,8 @@ def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons:
             field="plan",
             code="full",
         )
-    given = {extra.product.slug for extra in shop.general if extra.is_part_of(plan)}
-    wanted = set(addons) - given  # nobody pays apart for what the plan includes
+    included = {extra.product.slug for extra in shop.general if extra.is_included_in(plan)}
+    wanted = set(addons) - included  # nobody pays extra for what the plan includes
     extras = {slug: _addon(shop, slug, plan=plan, interval=interval) for slug in sorted(wanted)}
     kept = {
         offer.product.slug: signup.basket[offer.product.slug]
@@ -218,7 +218,7 @@ def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons:
 
 
 def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
-    """A general add-on that may be bought with `plan` now."""
+    """A general add-on that can be bought with `plan` now."""
     offer = next((offer for offer in shop.general if offer.product.slug == slug), None)
     if offer is None or interval not in offer.prices:
         raise BadInput("One of these add-ons is no longer available. Please choose again.", field="addons")

@@ -21,12 +21,12 @@ STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.
 @READ_AND_WRITE
 def welcome(request: HttpRequest) -> HttpResponse:
     """Step 1: the first name."""
-    signup = wizard.current(request)
+    signup = wizard.current_signup(request)
     problem: BadInput | None = None
     first_name = request.POST.get("first_name", signup.first_name if signup else "")
     if request.method == "POST":
         try:
-            wizard.start(request, first_name=names.person_name(first_name, field="first_name"))
+            wizard.start_signup(request, first_name=names.person_name(first_name, field="first_name"))
             return redirect("onboarding-plan")
         except BadInput as refusal:
             problem = refusal
@@ -34,14 +34,14 @@ def welcome(request: HttpRequest) -> HttpResponse:
     context = {
         "first_name": first_name,
         "shop": shop,
-        "paid": signup is None and wizard.begun(request) is not None,
-        "steps": wizard.steps(wizard.WELCOME, wizard.first_open(request, signup, shop)),
+        "paid": signup is None and wizard.find_signup(request) is not None,
+        "steps": wizard.step_links(wizard.WELCOME, wizard.first_unanswered_step(request, signup, shop)),
     }
     return _page(request, "welcome", context, problem)
 
 
 @READ_AND_WRITE
-@wizard.step(wizard.PLAN)
+@wizard.wizard_page(wizard.PLAN)
 def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     """Step 2: a plan, monthly or yearly, and general add-ons."""
     problem: BadInput | None = None
@@ -63,8 +63,8 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
             return redirect(_after_plan(request, signup, shop))
         except BadInput as refusal:
             problem = refusal
-    reached = wizard.first_open(request, signup, shop)
-    context = {"shop": shop, "form": form, "steps": wizard.steps(wizard.PLAN, reached)}
+    reached = wizard.first_unanswered_step(request, signup, shop)
+    context = {"shop": shop, "form": form, "steps": wizard.step_links(wizard.PLAN, reached)}
     return _page(request, "plan", context, problem)
 
 
@@ -91,7 +91,7 @@ def _storage(shop: Shop, signup: Signup) -> list[basket.Offer]:
 
 
 @READ_AND_WRITE
-@wizard.step(wizard.ADDONS)
+@wizard.wizard_page(wizard.ADDONS)
 def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     """Step 3: storage add-ons with quantities."""
     problem: BadInput | None = None
@@ -114,14 +114,14 @@ def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     context = {
         "rows": rows,
         "order": shop.order(signup),
-        "steps": wizard.steps(wizard.ADDONS, wizard.first_open(request, signup, shop)),
+        "steps": wizard.step_links(wizard.ADDONS, wizard.first_unanswered_step(request, signup, shop)),
     }
     return _page(request, "addons", context, problem)
 
 
 @require_safe
 @csp_update(STRIPE_CSP)
-@wizard.step(wizard.CHECKOUT)
+@wizard.wizard_page(wizard.CHECKOUT)
 def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     """Step 4: who you are, the proof of the mailbox, and Stripe's payment form."""
     embedded = settings.STRIPE_CHECKOUT_UI == "embedded"
@@ -129,7 +129,7 @@ def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
         "signup": signup,
         "order": shop.order(signup),
         "stripe_js_url": settings.STRIPE_JS_URL if embedded else "",
-        "steps": wizard.steps(wizard.CHECKOUT, wizard.CHECKOUT),
+        "steps": wizard.step_links(wizard.CHECKOUT, wizard.CHECKOUT),
     }
     return _page(request, "checkout", context)
 
@@ -137,7 +137,7 @@ def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
 @require_safe
 def cancel(request: HttpRequest) -> HttpResponse:
     """Where Stripe's hosted page leads back to: nothing was charged, everything is kept."""
-    return _page(request, "cancel", {"signup": wizard.current(request)})
+    return _page(request, "cancel", {"signup": wizard.current_signup(request)})
 
 
 def _page(request: HttpRequest, name: str, context: dict[str, Any], problem: BadInput | None = None) -> HttpResponse:

@@ -22,7 +22,7 @@ from apps.core import clock, limits
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, json_api, text_field
 from apps.notifications.mail import notify_secret
-from apps.onboarding import codes, names, signups
+from apps.onboarding import codes, names, signup_checkout
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import wizard
 from apps.storefront.basket import Shop
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value
 FINGERPRINT = "signup_checkout"  # session key: what the open Checkout session was opened for
-MINUTES = int(codes.LIFE.total_seconds()) // 60
+MINUTES = int(codes.CODE_LIFETIME.total_seconds()) // 60
 RETRY_AFTER = {429: "60", 503: "30"}
 
 JsonView = Callable[..., dict[str, Any]]
@@ -73,16 +73,16 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             code="in_checkout",
             status=409,
         )
-    codes.allow_sending(purpose=SIGNUP, address=address, client=client_address(request))
+    codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
     known = _is_customer(address)
     with transaction.atomic():
-        code = codes.issue(purpose=SIGNUP, address=address, session=_session(request), usable=not known)
+        code = codes.issue_code(purpose=SIGNUP, address=address, session=_session(request), usable=not known)
         notify_secret(
             key=f"code:{uuid.uuid4()}",
             template="already_customer" if known else "signup_code",
             to=address,
             secret_context={} if known else {"code": code, "minutes": str(MINUTES)},
-            valid_for=codes.LIFE,
+            valid_for=codes.CODE_LIFETIME,
         )
     return {"sent": True, "minutes": MINUTES}
 
@@ -93,8 +93,8 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     signup = _signup(request)
     address = names.email(text_field(body, "email", limit=254))
     code = "".join(text_field(body, "code", limit=20).split())
-    codes.allow_trying(purpose=SIGNUP, session=_session(request), client=client_address(request))
-    if not codes.consume(purpose=SIGNUP, address=address, session=_session(request), code=code):
+    codes.check_try_limits(purpose=SIGNUP, session=_session(request), client=client_address(request))
+    if not codes.consume_code(purpose=SIGNUP, address=address, session=_session(request), code=code):
         raise BadInput(
             "That code isn't right or has expired. Check the latest email, or send a new code.",
             field="code",
@@ -131,7 +131,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         raise BadInput("“ui” must be embedded or hosted.", field="ui")
     shop = Shop.load()
     order = shop.order(signup)
-    if order is None or wizard.first_open(request, signup, shop) != wizard.CHECKOUT:
+    if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
         raise BadInput("Please choose a plan first.", code="no_plan", status=409)
     signup.basket = order.basket  # what the page shows is what is charged
     _allow_opening(request, signup, ui)
@@ -145,7 +145,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _signup(request: HttpRequest) -> Signup:
-    signup = wizard.current(request)
+    signup = wizard.current_signup(request)
     if signup is None:
         raise BadInput(
             "Your sign-up has ended. Please start again from the first page.",
@@ -248,17 +248,17 @@ def _allow_opening(request: HttpRequest, signup: Signup, ui: str) -> None:
 
 def _open(request: HttpRequest, signup: Signup, ui: str) -> dict[str, Any]:
     try:
-        opened = signups.begin(signup, ui=ui)
-    except signups.AlreadyPaid:
+        opened = signup_checkout.open_checkout(signup, ui=ui)
+    except signup_checkout.AlreadyPaid:
         return {"paid": True, "url": reverse("onboarding-success")}
-    except signups.ProductFull as full:
+    except signup_checkout.ProductFull as full:
         raise BadInput(
             f"{full.product.name} just sold out. You haven't been charged.",
             field=full.product.slug,
             code="full",
             status=409,
         ) from full
-    except (signups.NameTaken, IntegrityError) as taken:
+    except (signup_checkout.NameTaken, IntegrityError) as taken:
         message = getattr(taken, "message", "This username is taken. Please choose another.")
         field = getattr(taken, "field", "username")
         raise BadInput(message, field=field, code="taken", status=409) from taken

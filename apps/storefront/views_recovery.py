@@ -1,6 +1,6 @@
-"""Recovery: for people who cannot get in. A code by mail, then where they stand and the way to pay; never a login.
+"""Recovery, for subscribers who can't log in: a code by email, then the account's state and the way to pay; never a login.
 
-Before the code is right no answer tells anything about anybody; see recovery_session.py for what a proven mailbox opens.
+Before the code is right, no answer reveals anything; see recovery_session.py for what a confirmed address opens.
 """
 
 from typing import Any
@@ -16,46 +16,45 @@ from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
-from apps.onboarding import checkout_result, codes
-from apps.onboarding import recovery as access
+from apps.onboarding import checkout_result, codes, recovery
 from apps.storefront import recovery_session
 from apps.storefront.views_api import MINUTES, api
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 10  # how often one payment may be looked at from here
+CHECK_SECONDS = 10  # at most one check per payment in this time
 
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """Ask for the address and the code; who has proven it sees where they stand and what to do."""
-    profile = recovery_session.proven(request)
+    """Ask for the address and the code; afterwards show the account's state and what to do."""
+    profile = recovery_session.recovering_profile(request)
     if profile is None:
-        return render(request, "storefront/recovery.html", {"ways": access.Way})
+        return render(request, "storefront/recovery.html")
     if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
-        _look_again(profile)
-    context = {"found": recovery_session.view(profile), "profile": profile, "back": "session_id" in request.GET}
+        _check_payment(profile)
+    context = {"page": recovery_session.read_page(profile), "profile": profile, "back": "session_id" in request.GET}
     return render(request, "storefront/recovery_account.html", context)
 
 
 @require_safe
 def state(request: HttpRequest) -> HttpResponse:
-    """Whether the account is open again, for the page to ask after a payment."""
-    profile = recovery_session.proven(request)
+    """Whether the account is open again; the page asks after a payment."""
+    profile = recovery_session.recovering_profile(request)
     if profile is None:
         error = {"message": "Your session has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
         return JsonResponse({"error": error}, status=404)
-    _look_again(profile)
-    settled = profile.observed_generation >= profile.desired_generation
+    _check_payment(profile)
+    synced = profile.observed_generation >= profile.desired_generation
     active = AccessState(profile.access_state).has_access
-    return JsonResponse({"open": active and settled, "sentence": profile.access_sentence})
+    return JsonResponse({"open": active and synced, "sentence": profile.access_sentence})
 
 
 @api("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
-    """Mail a code to the address, or a friendly no: the answer, its time and its cost are the same."""
-    address = recovery_session.address_of(text_field(body, "email", limit=254))
-    codes.allow_sending(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
+    """Email a code, or that there is no account: the answer, its time and its cost are the same."""
+    address = recovery_session.parse_address(text_field(body, "email", limit=254))
+    codes.check_sending_limits(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
     recovery_session.send_code(address=address, session=request.session.session_key or "")
@@ -64,38 +63,38 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 @api("email", "code")
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
-    """Prove the mailbox with the code; re-enables the account, without its apps, where the policy allows it."""
-    address = recovery_session.address_of(text_field(body, "email", limit=254))
+    """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
+    address = recovery_session.parse_address(text_field(body, "email", limit=254))
     code = "".join(text_field(body, "code", limit=20).split())
     if not request.session.session_key:
         request.session.create()
-    codes.allow_trying(
+    codes.check_try_limits(
         purpose=recovery_session.RECOVERY, session=request.session.session_key or "", client=client_address(request)
     )
-    profile = recovery_session.prove(request, address=address, code=code)
+    profile = recovery_session.confirm_address(request, address=address, code=code)
     if profile is None:
         raise BadInput(
             "That code isn't right or has expired. Check the latest email, or send a new code.",
             field="code",
             code="wrong_code",
         )
-    found = recovery_session.view(profile)
+    status = recovery.read_status(profile)
     return {
         "proven": True,
-        "state": found.standing.state.value,
-        "way": found.standing.way.value,
-        "final_date": found.standing.final_at.isoformat() if found.standing.final_at else None,
+        "state": status.state.value,
+        "next_step": status.next_step.value,
+        "final_date": status.final_at.isoformat() if status.final_at else None,
     }
 
 
 @api()
 def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
-    """`url`: where to pay to come back: a Checkout for the former products, the open invoice, or Stripe's portal."""
-    profile = _proven(request)
+    """`url`: where to pay: a Checkout for the former products, the open invoice, or Stripe's portal."""
+    profile = _recovering_profile(request)
     if not limits.spend("recovery-checkout", str(profile.pk), limit=10, per=3600):
         raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
     try:
-        return {"url": access.payment_url(profile)}
+        return {"url": recovery.payment_url(profile)}
     except WorkError as away:
         log.warning("recovery_checkout_not_opened", profile=profile.pk, reason=away.reason)
         raise BadInput(
@@ -106,9 +105,9 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
 
 
 @api()
-def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
-    """Ask Keycloak to mail its own link to set a password; it does so for open accounts only."""
-    profile = _proven(request)
+def password_email(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
+    """Ask Keycloak to email its own link to set a password; open accounts only."""
+    profile = _recovering_profile(request)
     state = AccessState(profile.access_state)
     if not (state.has_access or state == AccessState.RECOVERING):
         raise BadInput("Your account isn't open yet. Please try again in a moment.", code="closed", status=409)
@@ -117,31 +116,31 @@ def password_mail(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]
 
 
 @require_POST
-def begin_anew(request: HttpRequest) -> HttpResponse:
-    """To the wizard, for somebody whose place was given up."""
-    profile = recovery_session.proven(request)
-    if profile is None or access.standing(profile).way != access.Way.BEGIN_ANEW:
+def sign_up_again(request: HttpRequest) -> HttpResponse:
+    """Send an expired subscriber into the wizard."""
+    profile = recovery_session.recovering_profile(request)
+    if profile is None or recovery.read_status(profile).next_step != recovery.NextStep.SIGN_UP_AGAIN:
         return redirect("recovery")
-    recovery_session.begin_anew(request, profile)
+    recovery_session.start_new_signup(request, profile)
     return redirect("onboarding-plan")
 
 
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
-    """End the recovery session, to begin with another address."""
-    recovery_session.forget(request)
+    """End the recovery session, to use a different address."""
+    recovery_session.end_session(request)
     return redirect("recovery")
 
 
-def _proven(request: HttpRequest) -> UserProfile:
-    profile = recovery_session.proven(request)
+def _recovering_profile(request: HttpRequest) -> UserProfile:
+    profile = recovery_session.recovering_profile(request)
     if profile is None:
         raise BadInput("Your session has ended. Please ask for a new code.", code="no_recovery", status=403)
     return profile
 
 
-def _look_again(profile: UserProfile) -> None:
-    """Have the open payment of this person looked at, at most every ten seconds."""
+def _check_payment(profile: UserProfile) -> None:
+    """Check this subscriber's open payment at Stripe, at most every ten seconds."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).first()
-    if signup is not None and limits.spend("recovery-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        checkout_result.settle_later(signup)
+    if signup is not None and limits.spend("recovery-check", str(signup.pk), limit=1, per=CHECK_SECONDS):
+        checkout_result.check_checkout_later(signup)

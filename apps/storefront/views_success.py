@@ -1,6 +1,6 @@
-"""After the payment: the true state of the account while it is being made, for the browser that began it and nobody else.
+"""After the payment: how far the account has come, shown only to the browser that signed up.
 
-Nobody is signed in here. A lost webhook does no harm: the page asks for a look at the Checkout session itself.
+Nobody is logged in here. A lost webhook does no harm: the page has the Checkout session checked.
 """
 
 from dataclasses import asdict
@@ -16,40 +16,40 @@ from apps.core import audit, limits
 from apps.core.errors import BadInput
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result
-from apps.onboarding.progress import Progress, progress
+from apps.onboarding.progress import SignupProgress, read_progress
 from apps.storefront import wizard
 from apps.storefront.views_api import api
 
-LOOK_SECONDS = 10  # how often one signup may have its Checkout session looked at from here
+CHECK_SECONDS = 10  # at most one check per signup in this time
 
 
 @require_safe
 def success(request: HttpRequest) -> HttpResponse:
-    """The page Stripe leads to. Without the session that began the checkout it says nothing about anybody."""
-    signup = _own(request)
+    """The page Stripe returns to. Without the session that started the checkout it reveals nothing."""
+    signup = _own_signup(request)
     if signup is None:
         return _private(render(request, "storefront/success_neutral.html"))
-    _look_again(signup)
-    state = progress(signup)
-    context = {"signup": signup, "progress": state}
+    _check_payment(signup)
+    progress = read_progress(signup)
+    context = {"signup": signup, "progress": progress}
     return _private(render(request, "storefront/success.html", context))
 
 
 @require_safe
 def success_state(request: HttpRequest) -> HttpResponse:
-    """The same as JSON, for the page to ask every second or two."""
-    signup = _own(request)
+    """The same as JSON; the page asks every second or two."""
+    signup = _own_signup(request)
     if signup is None:
         error = {"message": "There's no sign-up in this browser.", "field": "", "code": "no_signup"}
         return JsonResponse({"error": error}, status=404)
-    _look_again(signup)
-    return _private(JsonResponse(_json(progress(signup))))
+    _check_payment(signup)
+    return _private(JsonResponse(_json(read_progress(signup))))
 
 
 @api()
 def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
-    """Send the password email once more: only from the browser that began the checkout, three times an hour."""
-    signup = _own(request)
+    """Send the password email once more: only from the browser that started the checkout, three times an hour."""
+    signup = _own_signup(request)
     profile = signup.profile if signup else None
     if signup is None or profile is None or signup.state != Signup.State.PAID:
         raise BadInput("There's no finished sign-up in this browser.", code="no_signup", status=403)
@@ -59,27 +59,29 @@ def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, An
     return {"sent": True, "message": f"We've sent it to {signup.email}."}
 
 
-def _own(request: HttpRequest) -> Signup | None:
+def _own_signup(request: HttpRequest) -> Signup | None:
     """The signup this browser session paid for or is paying for; None too when the address names another session."""
-    signup = wizard.begun(request)
+    signup = wizard.find_signup(request)
     if signup is None or signup.state == Signup.State.OPEN:
         return None
     named = request.GET.get("session_id", "")
     return signup if not named or named == signup.checkout_session_id else None
 
 
-def _look_again(signup: Signup) -> None:
-    """While the payment is unconfirmed, have the Checkout session looked at, in case no webhook comes."""
-    if signup.state == Signup.State.CHECKOUT and limits.spend("signup-look", str(signup.pk), limit=1, per=LOOK_SECONDS):
-        checkout_result.settle_later(signup)
+def _check_payment(signup: Signup) -> None:
+    """Check the Checkout session while the payment is unconfirmed, in case no webhook comes."""
+    if signup.state == Signup.State.CHECKOUT and limits.spend(
+        "signup-check", str(signup.pk), limit=1, per=CHECK_SECONDS
+    ):
+        checkout_result.check_checkout_later(signup)
 
 
-def _json(state: Progress) -> dict[str, Any]:
+def _json(progress: SignupProgress) -> dict[str, Any]:
     return {
-        "stages": [asdict(stage) for stage in state.stages],
-        "finished": state.finished,
-        "settled": state.settled,
-        "usable": state.usable,
+        "stages": [asdict(stage) for stage in progress.stages],
+        "finished": progress.finished,
+        "final": progress.final,
+        "usable": progress.usable,
         "login_url": reverse("dashboard"),
     }
 

@@ -1,4 +1,4 @@
-"""The public waitlist: its page and submission, as JSON or as a plain form, and the pages that mails lead to."""
+"""The public waitlist: its page and submission, as JSON or as a plain form, and the pages that emails link to."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ from apps.accounts.models import Signup
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
-from apps.onboarding import invitations, waitlist
+from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from apps.storefront import wizard
 from apps.storefront.views_api import api
@@ -25,7 +25,7 @@ JOINED = "waitlist_joined"  # session key: the address the page thanks for
 def page(request: HttpRequest) -> HttpResponse:
     """The form, for one product (`?product=slug`) or in general; after joining, the thanks."""
     context = {
-        "product": waitlist.product_called(_storable(request.GET.get("product", ""))),
+        "product": waitlist.find_product(_storable(request.GET.get("product", ""))),
         "joined": request.session.pop(JOINED, "") if JOINED in request.session else "",
     }
     return render(request, "storefront/waitlist.html", context)
@@ -56,22 +56,22 @@ def _submit_form(request: HttpRequest) -> HttpResponse:
     try:
         request.session[JOINED] = waitlist.join(email=email, slug=slug, client=client_address(request))
     except BadInput as refusal:
-        context = {"product": waitlist.product_called(slug), "email": email, "problem": refusal}
+        context = {"product": waitlist.find_product(slug), "email": email, "problem": refusal}
         return render(request, "storefront/waitlist.html", context, status=refusal.status)
     return redirect("onboarding-waitlist")
 
 
-Answer = Callable[[HttpRequest, WaitlistEntry], HttpResponse]
+EntryView = Callable[[HttpRequest, WaitlistEntry], HttpResponse]
 
 
-def _linked(purpose: str) -> Callable[[Answer], Callable[[HttpRequest, str], HttpResponse]]:
-    """A page behind a link of that purpose: GET shows what a click would do, POST does it. A link that is none gets 404."""
+def _linked(purpose: str) -> Callable[[EntryView], Callable[[HttpRequest, str], HttpResponse]]:
+    """A page behind a link of that purpose: GET shows what a click would do, POST does it. A bad link gets 404."""
 
-    def decorate(view: Answer) -> Callable[[HttpRequest, str], HttpResponse]:
+    def decorate(view: EntryView) -> Callable[[HttpRequest, str], HttpResponse]:
         @require_http_methods(["GET", "HEAD", "POST"])
         @wraps(view)
         def serve(request: HttpRequest, token: str) -> HttpResponse:
-            entry = waitlist.named(_storable(token), purpose)
+            entry = waitlist.find_entry(_storable(token), purpose)
             if entry is None:
                 return _entry_page(request, "unknown", None, status=404)
             return view(request, entry)
@@ -82,20 +82,20 @@ def _linked(purpose: str) -> Callable[[Answer], Callable[[HttpRequest, str], Htt
 
 
 def _entry_page(
-    request: HttpRequest, said: str, entry: WaitlistEntry | None, *, status: int = 200, **more: Any
+    request: HttpRequest, content: str, entry: WaitlistEntry | None, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    context = {"said": said, "entry": entry, "leave_url": leave_url(entry)} | more
+    context = {"content": content, "entry": entry, "leave_url": _leave_url(entry)} | more
     return render(request, "storefront/waitlist_entry.html", context, status=status)
 
 
-def leave_url(entry: WaitlistEntry | None) -> str:
-    """Where this entry can be taken off the list."""
-    return invitations.link(entry.pk, waitlist.LEAVE) if entry else ""
+def _leave_url(entry: WaitlistEntry | None) -> str:
+    """Where this entry can leave the list."""
+    return waitlist.entry_link(entry.pk, waitlist.LEAVE) if entry else ""
 
 
 @_linked(waitlist.CONFIRM)
 def confirm(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
-    """From the first mail: prove the mailbox, then the place in the line."""
+    """From the first email: confirm the address, then show the position in line."""
     if entry.state == State.LEFT:
         return _entry_page(request, "left", entry)
     if request.method == "POST":
@@ -103,28 +103,29 @@ def confirm(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
         return redirect(request.path)
     if entry.confirmed_at is None:
         return _entry_page(request, "confirm", entry)
-    place = waitlist.position(entry) if entry.state == State.WAITING else 0
-    return _entry_page(request, "confirmed", entry, place=place)
+    return _entry_page(
+        request, "confirmed", entry, position=waitlist.position(entry) if entry.state == State.WAITING else 0
+    )
 
 
 @_linked(waitlist.LEAVE)
 def leave(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
-    """Off the list, by one click."""
+    """Leave the list, by one click."""
     if request.method == "POST":
-        waitlist.leave(entry)
+        waitlist.leave(entry.pk)
         return redirect(request.path)
     return _entry_page(request, "left" if entry.state == State.LEFT else "leave", entry)
 
 
 @_linked(waitlist.INVITATION)
 def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
-    """From the invitation: into the wizard, with the mailbox proven by the mail and the seat held."""
+    """From the invitation: into the wizard, with the address confirmed and the seat reserved."""
     if entry.state != State.INVITED or entry.invited_until is None or entry.invited_until <= clock.now():
         return _entry_page(request, "left" if entry.state == State.LEFT else "over", entry, status=410)
     if entry.profile is not None and entry.profile.keycloak_id:
         return _entry_page(request, "customer", entry)
     if request.method == "POST":
-        wizard.begin_again(
+        wizard.continue_with(
             request,
             Signup(profile=entry.profile, email=entry.email, email_proven_at=clock.now(), created_at=clock.now()),
         )

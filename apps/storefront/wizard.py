@@ -1,6 +1,6 @@
-"""The way through the signup: four steps, kept in the Signup row that the browser session names.
+"""The sign-up wizard: four steps, stored in the Signup row that the browser session points to.
 
-A step opens when those before it are answered; every earlier one can be opened again. Nothing outside is called here.
+A step opens once the steps before it are answered; every earlier step can be opened again. Nothing here calls outside.
 """
 
 import uuid
@@ -19,14 +19,14 @@ from apps.storefront.basket import Shop
 
 SESSION_KEY = "signup"
 ADDONS_SEEN = "signup_addons_seen"
-# What a fresh run takes over when a Checkout session of the same browser ran out.
-ANSWERS = (
+# Copied to a new signup when the old one's Checkout session has expired.
+KEPT_ANSWERS = (
     "first_name", "last_name", "username", "email", "email_proven_at", "interval", "basket", "profile",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Step:
+class WizardStep:
     """One page of the wizard."""
 
     name: str
@@ -34,36 +34,36 @@ class Step:
 
 
 STEPS = (
-    Step("Welcome", "onboarding-welcome"),
-    Step("Plan", "onboarding-plan"),
-    Step("Storage", "onboarding-addons"),
-    Step("Payment", "onboarding-checkout"),
+    WizardStep("Welcome", "onboarding-welcome"),
+    WizardStep("Plan", "onboarding-plan"),
+    WizardStep("Storage", "onboarding-addons"),
+    WizardStep("Payment", "onboarding-checkout"),
 )
 WELCOME, PLAN, ADDONS, CHECKOUT = range(4)
 
 
-def begun(request: HttpRequest) -> Signup | None:
-    """The signup this browser session began, whatever its state; None when there is none."""
-    known = request.session.get(SESSION_KEY)
+def find_signup(request: HttpRequest) -> Signup | None:
+    """This browser session's signup in any state; None without one."""
+    signup_id = request.session.get(SESSION_KEY)
     try:
-        return Signup.objects.select_related("profile__user").filter(pk=uuid.UUID(known)).first()
+        return Signup.objects.select_related("profile__user").filter(pk=uuid.UUID(signup_id)).first()
     except (TypeError, ValueError, AttributeError):
         return None
 
 
-def current(request: HttpRequest) -> Signup | None:
-    """The signup that may still be answered: an open one, or one that is being paid. One that ran out goes on as new."""
-    signup = begun(request)
+def current_signup(request: HttpRequest) -> Signup | None:
+    """The signup that can still be edited or paid; an expired one continues as a new one with the same answers."""
+    signup = find_signup(request)
     if signup is None or signup.state == Signup.State.PAID:
         return None
     if signup.state == Signup.State.EXPIRED:
-        return _keep(request, **{name: getattr(signup, name) for name in ANSWERS})
+        return _create_signup(request, **{name: getattr(signup, name) for name in KEPT_ANSWERS})
     return signup
 
 
-def start(request: HttpRequest, *, first_name: str) -> Signup:
-    """Answer the first step: a new signup, or the present one with another name. BadInput when there are too many."""
-    signup = current(request)
+def start_signup(request: HttpRequest, *, first_name: str) -> Signup:
+    """Answer the first step: a new signup, or the current one with another name. BadInput when there are too many."""
+    signup = current_signup(request)
     if signup is not None:
         signup.first_name = first_name
         signup.save(update_fields=["first_name"])
@@ -76,24 +76,24 @@ def start(request: HttpRequest, *, first_name: str) -> Signup:
             status=429,
         )
     request.session.pop(ADDONS_SEEN, None)
-    return _keep(request, first_name=first_name)
+    return _create_signup(request, first_name=first_name)
 
 
-def _keep(request: HttpRequest, **answers: object) -> Signup:
+def _create_signup(request: HttpRequest, **answers: object) -> Signup:
     signup = Signup.objects.create(created_at=clock.now(), **answers)
     request.session[SESSION_KEY] = str(signup.pk)
     return signup
 
 
-def begin_again(request: HttpRequest, signup: Signup) -> None:
-    """Let this browser go on with a signup whose first answers are known."""
+def continue_with(request: HttpRequest, signup: Signup) -> None:
+    """Save a prepared signup and let this browser continue with it."""
     signup.save()
     request.session.pop(ADDONS_SEEN, None)
     request.session[SESSION_KEY] = str(signup.pk)
 
 
-def first_open(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
-    """The number of the first step that is not answered yet; the last step when all before it are."""
+def first_unanswered_step(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
+    """The number of the first step without an answer; the last step when all before it are answered."""
     if signup is None or not signup.first_name:
         return WELCOME
     if shop.order(signup) is None:
@@ -103,8 +103,8 @@ def first_open(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
     return CHECKOUT
 
 
-def steps(here: int, reached: int) -> list[dict[str, object]]:
-    """The steps for the page's progress line: name, url, and whether each is done, current or open to a visit."""
+def step_links(here: int, reached: int) -> list[dict[str, object]]:
+    """The steps for the progress line: name, url, whether each is done or current, and whether it can be opened."""
     return [
         {
             "name": step.name,
@@ -119,20 +119,20 @@ def steps(here: int, reached: int) -> list[dict[str, object]]:
 PageView = Callable[[HttpRequest, Signup, Shop], HttpResponse]
 
 
-def step(number: int) -> Callable[[PageView], Callable[[HttpRequest], HttpResponse]]:
+def wizard_page(number: int) -> Callable[[PageView], Callable[[HttpRequest], HttpResponse]]:
     """A page of the wizard: `view(request, signup, shop)`, called only when all steps before `number` are answered.
 
-    Otherwise the visitor is sent to the first step that is missing; somebody who has paid, to the success page.
+    Otherwise it redirects to the first unanswered step, or to the success page after the payment.
     """
 
     def decorate(view: PageView) -> Callable[[HttpRequest], HttpResponse]:
         @wraps(view)
         def serve(request: HttpRequest) -> HttpResponse:
-            signup = current(request)
-            if signup is None and begun(request) is not None:
+            signup = current_signup(request)
+            if signup is None and find_signup(request) is not None:
                 return redirect("onboarding-success")
             shop = Shop.load(signup.profile if signup else None)
-            reached = first_open(request, signup, shop)
+            reached = first_unanswered_step(request, signup, shop)
             if signup is None or reached < number:
                 return redirect(STEPS[reached].url)
             return view(request, signup, shop)

@@ -4,7 +4,7 @@
 (() => {
   const page = document.getElementById("progress");
   if (!page) return;
-  const words = { waiting: "waiting", busy: "in progress", done: "done", held: "delayed" };
+  const words = { waiting: "waiting", busy: "in progress", done: "done", delayed: "delayed" };
   const form = document.getElementById("resend");
   const { at, post, busy, watch } = window.frontdeskForms(form);
 
@@ -23,12 +23,12 @@
     for (const part of page.querySelectorAll("[data-working]")) part.hidden = state.finished;
   }
 
-  if (!page.dataset.settled) {
+  if (!page.dataset.final) {
     watch(page.dataset.state, (state, response) => {
       if (!response.ok) throw new Error(String(response.status));
-      if (state.settled && !state.finished) window.location.reload();
+      if (state.final && !state.finished) window.location.reload();
       else show(state);
-      return state.finished || state.settled;
+      return state.finished || state.final;
     });
   }
 

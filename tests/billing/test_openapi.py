@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl
 
 from apps.billing.portal import open_portal
-from apps.onboarding import signups
+from apps.onboarding import signup_checkout
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
 
@@ -13,8 +13,8 @@ def test_every_request_fits_stripes_document(world: World) -> None:
     for flow in ("", "payment_method_update", "subscription_cancel", "subscription_update"):
         open_portal(profile=dana, return_url="http://localhost:8000/dashboard/", flow=flow)
     signup = world.signup("eve", interval="year", plus=1)
-    signups.begin(signup, ui="hosted")
-    signups.begin(signup, ui="embedded")
+    signup_checkout.open_checkout(signup, ui="hosted")
+    signup_checkout.open_checkout(signup, ui="embedded")
     charge = world.charge(dana)
     dispute = world.shop.control("dispute", charge=charge)
     world.shop.control("close_dispute", dispute=dispute["id"], status="lost")

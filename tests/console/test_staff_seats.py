@@ -11,7 +11,7 @@ from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.instances import deployments
 from apps.instances.models import Instance, Seat
-from apps.onboarding import signups
+from apps.onboarding import signup_checkout
 from tests.console.desk import REASON, cancel, dialog, done, lines, page_of, send
 from tests.instances.house import drift
 from tests.world import World
@@ -153,7 +153,7 @@ def test_a_retained_seat_is_released_and_who_comes_back_gets_another(town: World
 
 def test_a_held_seat_is_released_and_the_payment_still_gets_one(town: World, staff: Staff) -> None:
     signup = town.signup("dana")
-    opened = signups.begin(signup, ui="embedded")
+    opened = signup_checkout.open_checkout(signup, ui="embedded")
     signup.refresh_from_db()
     assert signup.profile is not None
     dana = signup.profile

@@ -13,7 +13,7 @@ from apps.billing import checkout
 from apps.core import jobs
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
 from apps.core.models import Job
-from apps.onboarding import signups
+from apps.onboarding import checkout_attempt, signup_checkout
 from tests.instances import house
 from tests.world import World
 
@@ -31,24 +31,24 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def tabs(transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world with real transactions; each thread of the tests is a tab with a connection of its own."""
-    monkeypatch.setattr(signups, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
+    monkeypatch.setattr(signup_checkout, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
     world.only_room_for(200)
     return world
 
 
-def tab(signup: Signup, basket: dict[str, int]) -> signups.Opened:
+def tab(signup: Signup, basket: dict[str, int]) -> signup_checkout.OpenCheckout:
     """One tab in which this basket was chosen and the payment is begun."""
     mine = Signup.objects.get(pk=signup.pk)
     mine.basket = basket
-    return signups.begin(mine, ui="embedded")
+    return signup_checkout.open_checkout(mine, ui="embedded")
 
 
-def at_once(signup: Signup, baskets: list[dict[str, int]]) -> list[signups.Opened]:
+def at_once(signup: Signup, baskets: list[dict[str, int]]) -> list[signup_checkout.OpenCheckout]:
     """What the tabs got; those that were sent to another tab got nothing."""
     answers = house.at_once([partial(tab, signup, basket) for basket in baskets], clients=len(baskets))
     odd = [one for one in answers if isinstance(one, Exception) and not isinstance(one, BadInput | WorkError)]
     assert odd == []
-    return [one for one in answers if isinstance(one, signups.Opened)]
+    return [one for one in answers if isinstance(one, signup_checkout.OpenCheckout)]
 
 
 def customers(world: World, signup: Signup) -> list[str]:
@@ -83,7 +83,7 @@ def test_f18_sixteen_who_begin_different_payments_at_once_leave_one_that_can_be_
         assert sessions(tabs, customer) == [again.session_id]
 
 
-def paid_in_every_tab(world: World, opened: list[signups.Opened]) -> None:
+def paid_in_every_tab(world: World, opened: list[signup_checkout.OpenCheckout]) -> None:
     """Everybody fills in the form that is open."""
     for one in opened:
         world.shop.pay({"url": "", "client_secret": one.client_secret})
@@ -108,8 +108,8 @@ def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypat
         signup.save(update_fields=["checkout_session_id"])
         return True
 
-    monkeypatch.setattr(signups, "_keep", keep)
-    monkeypatch.setattr(signups, "_refuse_overtaken", lambda _signup, _fresh: None)
+    monkeypatch.setattr(checkout_attempt, "_store_session", keep)
+    monkeypatch.setattr(signup_checkout, "_refuse_replaced", lambda _signup, _fresh: None)
     bought = 0
     for number in range(ROUNDS):
         signup = tabs.signup(f"dana{number}")
@@ -122,12 +122,14 @@ def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypat
 # --- Stripe's answers ------------------------------------------------------------------------------------------------
 
 
-def begin_through(world: World, signup: Signup, fault: Callable[[], None], *, tries: int = 6) -> signups.Opened:
+def begin_through(
+    world: World, signup: Signup, fault: Callable[[], None], *, tries: int = 6
+) -> signup_checkout.OpenCheckout:
     """Begin until it works, `fault` before the first try; a reload reads the signup anew."""
     fault()
     for _ in range(tries):
         try:
-            return signups.begin(Signup.objects.get(pk=signup.pk), ui="embedded")
+            return signup_checkout.open_checkout(Signup.objects.get(pk=signup.pk), ui="embedded")
         except (DependencyDown, RetryLater):
             world.fault("stripe", "ok")
     raise AssertionError("it never worked")
@@ -148,10 +150,10 @@ def test_f19_nor_when_the_name_was_corrected_meanwhile(world: World) -> None:
     signup = world.signup("dana")
     world.fault("stripe", "lost_answer", path="/v1/customers", method="POST")
     with pytest.raises(DependencyDown):
-        signups.begin(signup, ui="embedded")
+        signup_checkout.open_checkout(signup, ui="embedded")
     world.fault("stripe", "ok")
     Signup.objects.update(first_name="Diana")
-    opened = signups.begin(Signup.objects.get(), ui="embedded")
+    opened = signup_checkout.open_checkout(Signup.objects.get(), ui="embedded")
     (customer,) = customers(world, signup)
     assert sessions(world, customer) == [opened.session_id]
 
@@ -187,7 +189,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
     class Never(Exception):
         """Nothing is that."""
 
-    monkeypatch.setattr(signups, "SpentIdempotencyKey", Never)
+    monkeypatch.setattr(checkout_attempt, "SpentIdempotencyKey", Never)
     monkeypatch.setattr(checkout, "CUSTOMER_KEYS", 1)
     fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
     with pytest.raises(AssertionError, match="it never worked"):
@@ -199,11 +201,11 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
 
 def test_f29_a_name_taken_in_keycloak_meanwhile_is_told_to_staff_and_nothing_paid_is_lost(world: World) -> None:
     signup = world.signup("dana")
-    opened = signups.begin(signup, ui="embedded")
+    opened = signup_checkout.open_checkout(signup, ui="embedded")
     stranger = {"username": "dana", "email": "another.dana@example.com", "enabled": True}
     assert world.admin("POST", "/users", json=stranger).status_code == 201
-    with pytest.raises(signups.NameTaken):
-        signups.begin(world.signup("dana", plus=1), ui="embedded")
+    with pytest.raises(signup_checkout.NameTaken):
+        signup_checkout.open_checkout(world.signup("dana", plus=1), ui="embedded")
     world.shop.pay({"url": "", "client_secret": opened.client_secret})
     world.deliver()
     signup.refresh_from_db()

@@ -14,25 +14,25 @@ from tests.storefront.visitor import wrong
 
 HERE = {"purpose": "signup", "address": "dana@example.com", "session": "session-one"}
 # The statement without its counter: what a forgetful hand would have written.
-UNCOUNTED = codes.COUNT_TRY.replace("tries = tries + 1", "tries = tries").replace("AND tries < %(tries)s", "")
+UNCOUNTED = codes.COUNT_TRY_STATEMENT.replace("tries = tries + 1", "tries = tries").replace("AND tries < %(tries)s", "")
 
 
 def burn(code: str, guesses: int) -> bool:
     """Whether the right code still works after so many wrong ones."""
     for _ in range(guesses):
-        assert not codes.consume(**HERE, code=wrong(code))
-    return codes.consume(**HERE, code=code)
+        assert not codes.consume_code(**HERE, code=wrong(code))
+    return codes.consume_code(**HERE, code=code)
 
 
 def test_a_code_works_once(db: None) -> None:
-    code = codes.issue(**HERE)
+    code = codes.issue_code(**HERE)
     assert re.fullmatch(r"\d{6}", code)
-    assert codes.consume(**HERE, code=code)
-    assert not codes.consume(**HERE, code=code)
+    assert codes.consume_code(**HERE, code=code)
+    assert not codes.consume_code(**HERE, code=code)
 
 
 def test_neither_the_code_nor_the_address_is_in_the_database(db: None) -> None:
-    code = codes.issue(**HERE)
+    code = codes.issue_code(**HERE)
     row = OneTimeCode.objects.values().get()
     assert row["code_hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert code not in str(row)
@@ -45,59 +45,59 @@ def test_neither_the_code_nor_the_address_is_in_the_database(db: None) -> None:
     ids=str,
 )
 def test_a_code_is_bound_to_purpose_address_and_session(db: None, change: dict[str, str]) -> None:
-    code = codes.issue(**HERE)
-    assert not codes.consume(**(HERE | change), code=code)
-    assert codes.consume(**HERE, code=code)
+    code = codes.issue_code(**HERE)
+    assert not codes.consume_code(**(HERE | change), code=code)
+    assert codes.consume_code(**HERE, code=code)
 
 
 def test_the_fifth_try_counts_and_the_sixth_does_not(db: None) -> None:
-    assert burn(codes.issue(**HERE), 4)
-    assert not burn(codes.issue(**HERE), 5)
+    assert burn(codes.issue_code(**HERE), 4)
+    assert not burn(codes.issue_code(**HERE), 5)
     assert OneTimeCode.objects.get(used_at=None).tries == 5
 
 
 @pytest.mark.mutant
 def test_without_the_counter_guessing_would_go_on(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codes, "COUNT_TRY", UNCOUNTED)
-    assert burn(codes.issue(**HERE), 9)
+    monkeypatch.setattr(codes, "COUNT_TRY_STATEMENT", UNCOUNTED)
+    assert burn(codes.issue_code(**HERE), 9)
 
 
 def test_a_code_ends_after_ten_minutes(db: None) -> None:
-    code = codes.issue(**HERE)
+    code = codes.issue_code(**HERE)
     OneTimeCode.objects.update(expires_at=clock.now())
-    assert not codes.consume(**HERE, code=code)
+    assert not codes.consume_code(**HERE, code=code)
 
 
 def test_a_new_code_ends_the_one_before_and_starts_its_tries_anew(db: None) -> None:
-    first = codes.issue(**HERE)
-    codes.consume(**HERE, code=wrong(first))
-    second = codes.issue(**HERE)
+    first = codes.issue_code(**HERE)
+    codes.consume_code(**HERE, code=wrong(first))
+    second = codes.issue_code(**HERE)
     assert OneTimeCode.objects.get().tries == 0
-    assert first == second or not codes.consume(**HERE, code=first)
-    assert codes.consume(**HERE, code=second)
+    assert first == second or not codes.consume_code(**HERE, code=first)
+    assert codes.consume_code(**HERE, code=second)
 
 
 @pytest.mark.parametrize("guess", ["", " ", "0", "000000\x00", "None", "١٢٣٤٥٦"])
 def test_a_code_nobody_may_use_matches_nothing(db: None, guess: str) -> None:
-    code = codes.issue(**HERE, usable=False)
-    assert not codes.consume(**HERE, code=code)
-    assert not codes.consume(**HERE, code=guess)
+    code = codes.issue_code(**HERE, usable=False)
+    assert not codes.consume_code(**HERE, code=code)
+    assert not codes.consume_code(**HERE, code=guess)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_32_right_codes_at_once_exactly_one_counts(flushable: None) -> None:
-    code = codes.issue(**HERE)
-    answers = at_once([lambda: codes.consume(**HERE, code=code)] * 32, clients=32)
+    code = codes.issue_code(**HERE)
+    answers = at_once([lambda: codes.consume_code(**HERE, code=code)] * 32, clients=32)
     assert [answer for answer in answers if answer is not False] == [True]
-    assert OneTimeCode.objects.get().tries <= codes.TRIES
+    assert OneTimeCode.objects.get().tries <= codes.MAX_TRIES
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_32_wrong_codes_at_once_no_more_than_five_are_looked_at(flushable: None) -> None:
-    code = codes.issue(**HERE)
-    at_once([lambda: codes.consume(**HERE, code=wrong(code))] * 32, clients=32)
-    assert OneTimeCode.objects.get().tries == codes.TRIES
-    assert not codes.consume(**HERE, code=code)
+    code = codes.issue_code(**HERE)
+    at_once([lambda: codes.consume_code(**HERE, code=wrong(code))] * 32, clients=32)
+    assert OneTimeCode.objects.get().tries == codes.MAX_TRIES
+    assert not codes.consume_code(**HERE, code=code)
 
 
 def refused_after(call: Callable[[], None]) -> int:
@@ -116,7 +116,7 @@ def test_sending_and_trying_are_limited_per_mailbox_session_and_visitor(
     monkeypatch.setattr(limits.time, "time", lambda: 3600 * 500_000 + 1.0)
 
     def send(address: str = "dana@example.com", client: str = "192.0.2.1") -> None:
-        codes.allow_sending(purpose="signup", address=address, client=client)
+        codes.check_sending_limits(purpose="signup", address=address, client=client)
 
     assert refused_after(send) == 1
     assert refused_after(lambda: send("DANA+spam@EXAMPLE.com", "192.0.2.9")) == 0
@@ -124,7 +124,7 @@ def test_sending_and_trying_are_limited_per_mailbox_session_and_visitor(
     assert refused_after(lambda: send(f"person{next(numbers)}@example.com", "192.0.2.2")) == 20
 
     def guess(session: str, client: str) -> None:
-        codes.allow_trying(purpose="signup", session=session, client=client)
+        codes.check_try_limits(purpose="signup", session=session, client=client)
 
     assert refused_after(lambda: guess("one", "192.0.2.3")) == 5
     assert refused_after(lambda: guess(f"s{next(numbers)}", "192.0.2.4")) == 10
@@ -137,7 +137,7 @@ def test_five_codes_an_hour_and_ten_a_day_for_one_mailbox(db: None, monkeypatch:
     for moment in moments:
         monkeypatch.setattr(limits.time, "time", lambda now=moment: float(now))
         try:
-            codes.allow_sending(purpose="signup", address="dana@example.com", client=str(moment))
+            codes.check_sending_limits(purpose="signup", address="dana@example.com", client=str(moment))
         except BadInput:
             continue
         passed += 1

@@ -9,7 +9,7 @@ from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.instances.models import Seat
 from apps.notifications.models import Notification
-from apps.onboarding import invitations, pruning, waitlist
+from apps.onboarding import pruning, waitlist
 from apps.onboarding.models import WaitlistEntry
 from tests.storefront.visitor import ACCOUNT, PAGES, SESSION, WAITLIST, Visitor
 from tests.world import World
@@ -114,10 +114,10 @@ def test_unconfirmed_addresses_are_forgotten_after_a_fortnight(world: World) -> 
     join("ann")
     confirmed("bob")
     world.pass_time(days=13)
-    pruning.forget("periodic")
+    pruning.prune_signups("periodic")
     assert WaitlistEntry.objects.count() == 2
     world.pass_time(days=2)
-    pruning.forget("periodic")
+    pruning.prune_signups("periodic")
     assert [one.email for one in WaitlistEntry.objects.all()] == ["bob@example.com"]
 
 
@@ -141,7 +141,7 @@ def test_who_leaves_and_comes_back_begins_at_the_end(world: World) -> None:
     ann = confirmed("ann")
     world.pass_time(seconds=60)
     bob = confirmed("bob")
-    url = path_of(invitations.link(ann.pk, "leave"))
+    url = path_of(waitlist.entry_link(ann.pk, "leave"))
     assert "Leave the waitlist?" in text(Visitor().get(url))
     assert waitlist.position(bob) == 2
     visitor = Visitor()
@@ -157,8 +157,8 @@ def test_who_leaves_and_comes_back_begins_at_the_end(world: World) -> None:
 def test_a_link_that_is_none_gets_a_page(world: World, purpose: str) -> None:
     entry = confirmed()
     other = {"confirm": "leave", "leave": "invitation", "invitation": "confirm"}[purpose]
-    borrowed = path_of(invitations.link(entry.pk, other)).replace(f"/{other}/", f"/{purpose}/")
-    gone = path_of(invitations.link(entry.pk, purpose))
+    borrowed = path_of(waitlist.entry_link(entry.pk, other)).replace(f"/{other}/", f"/{purpose}/")
+    gone = path_of(waitlist.entry_link(entry.pk, purpose))
     for url in (
         borrowed,
         f"/onboarding/waitlist/{purpose}/x/",
@@ -178,7 +178,7 @@ def test_a_link_that_is_none_gets_a_page(world: World, purpose: str) -> None:
 
 
 def invited(world: World, entry: WaitlistEntry) -> str:
-    invitations.invite(entry.pk, **BY)
+    waitlist.invite(entry.pk, **BY)
     entry.refresh_from_db()
     return path_of(mailed("waitlist_invited", entry.email)["invite_url"])
 
@@ -225,7 +225,7 @@ def test_an_invitation_that_is_not_used_gives_the_seat_back(world: World, settin
     assert answer.status_code == 410
     assert "This invitation has expired" in text(answer)
     assert Visitor().post(url).status_code == 410
-    invitations.invite(entry.pk, **BY)  # staff may ask once more
+    waitlist.invite(entry.pk, **BY)  # staff may ask once more
     assert Seat.objects.filter(state="reserved").count() == 1
 
 
@@ -280,15 +280,15 @@ def test_the_general_list_holds_nothing(world: World) -> None:
 def test_nobody_is_invited_without_a_proven_mailbox_a_place_or_room(world: World) -> None:
     entry = join()
     with pytest.raises(BadInput, match="isn't confirmed"):
-        invitations.invite(entry.pk, **BY)
+        waitlist.invite(entry.pk, **BY)
     entry = confirmed()
-    invitations.invite(entry.pk, **BY)
+    waitlist.invite(entry.pk, **BY)
     with pytest.raises(BadInput, match="no longer waiting"):
-        invitations.invite(entry.pk, **BY)
+        waitlist.invite(entry.pk, **BY)
     world.only_room_for(1)
     cid = confirmed("cid")
     with pytest.raises(BadInput, match="Nextcloud has no room"):
-        invitations.invite(cid.pk, **BY)
+        waitlist.invite(cid.pk, **BY)
     cid.refresh_from_db()
     assert (cid.state, cid.invited_at, cid.profile) == ("waiting", None, None)
     assert not UserProfile.objects.filter(email=cid.email).exists()

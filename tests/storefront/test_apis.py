@@ -85,7 +85,7 @@ def test_tries_are_limited_before_any_hash_is_computed(
 ) -> None:
     visitor.at_checkout()
     looked: list[str] = []
-    monkeypatch.setattr("apps.onboarding.codes.consume", lambda **asked: looked.append(asked["code"]))
+    monkeypatch.setattr("apps.onboarding.codes.consume_code", lambda **asked: looked.append(asked["code"]))
     answers = [visitor.api(VERIFY, email="dana@example.com", code="123456") for _ in range(7)]
     assert [answer.status_code for answer in answers] == [400] * 5 + [429] * 2
     assert len(looked) == 5

@@ -25,7 +25,7 @@ from tests.world import World
 ROUNDS = 30  # of the rank test
 PAGE = "/recovery/"
 SEND, VERIFY, PAY, STATE, PASSWORD, ANEW = (
-    f"{PAGE}{name}/" for name in ("send-code", "verify-code", "checkout-session", "state", "password", "begin-anew")
+    f"{PAGE}{name}/" for name in ("send-code", "verify-code", "checkout-session", "state", "password", "sign-up-again")
 )
 
 
@@ -78,7 +78,7 @@ def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor
     world.deliver()
     customer, account = dana.stripe_customer_id, dana.keycloak_id
     said = prove(visitor, dana)
-    assert (said["state"], said["way"]) == ("recovering", "renew")
+    assert (said["state"], said["next_step"]) == ("recovering", "renew")
     world.work()
     window = world.state(dana)
     assert (window.access, window.account, window.attributes, window.groups) == ("recovering", True, {}, ())
@@ -119,7 +119,7 @@ def test_asking_to_pay_twice_leads_to_one_session(world: World, visitor: Visitor
     pay(world, first)
     assert error(visitor.api(PAY)) == (409, "paid")  # no event has come yet
     world.deliver()
-    assert error(visitor.api(PAY)) == (409, "way_log_in")
+    assert error(visitor.api(PAY)) == (409, "next_step_log_in")
     living = world.shop.v1.subscriptions.list({"customer": dana.stripe_customer_id or ""}).data
     assert len(living) == 1
 
@@ -138,7 +138,7 @@ def test_a_living_subscription_we_have_not_heard_of_is_not_doubled(world: World,
 
 def test_who_owes_is_led_to_the_open_invoice(world: World, visitor: Visitor) -> None:
     dana = late(world)
-    assert prove(visitor, dana)["way"] == "pay"
+    assert prove(visitor, dana)["next_step"] == "pay"
     url = visitor.api(PAY).json()["url"]
     (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "status": "open"}).data
     assert url == invoice.hosted_invoice_url
@@ -161,11 +161,11 @@ def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
     dana = canceled(world)
     overrides.hold(profile=dana, actor="staff:sam", reason="abuse of the service")
     world.work()
-    assert prove(visitor, dana)["way"] == "contact"
+    assert prove(visitor, dana)["next_step"] == "contact"
     world.work()
     found = world.state(dana)
     assert (found.access, found.account) == ("on_hold", False)
-    assert error(visitor.api(PAY)) == (409, "way_contact")
+    assert error(visitor.api(PAY)) == (409, "next_step_contact")
     assert AuditEntry.objects.filter(action="recovery_code_verified").count() == 1
 
 
@@ -176,9 +176,9 @@ def test_after_the_final_date_the_way_is_to_begin_anew(world: World, visitor: Vi
     world.work()
     gone = world.state(dana)
     assert (gone.access, gone.seats, gone.attributes, gone.account) == ("expired", (), {}, False)
-    assert prove(visitor, dana)["way"] == "begin_anew"
+    assert prove(visitor, dana)["next_step"] == "sign_up_again"
     assert dana.recovering_until is None
-    assert error(visitor.api(PAY)) == (409, "way_begin_anew")
+    assert error(visitor.api(PAY)) == (409, "next_step_sign_up_again")
     assert "Your account has expired" in visitor.get(PAGE).content.decode()
     assert visitor.post(ANEW).headers["Location"] == "/onboarding/plan/"
     visitor.plan("plus")

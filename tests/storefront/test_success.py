@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import SeatWait
 from apps.onboarding.models import OneTimeCode
-from apps.onboarding.pruning import forget
+from apps.onboarding.pruning import prune_signups
 from tests.storefront.visitor import ACCOUNT, PAGES, RESEND, SESSION, STATE, Visitor
 from tests.world import World
 
@@ -47,7 +47,7 @@ def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, pa
 def test_looking_again_and_again_asks_once(world: World, payer: Visitor) -> None:
     for _ in range(10):
         payer.get(STATE)
-    assert Job.objects.filter(kind="settle_signup", state="queued").count() == 1
+    assert Job.objects.filter(kind="check_checkout", state="queued").count() == 1
 
 
 def test_keycloak_being_away_is_said_and_mended(world: World, payer: Visitor) -> None:
@@ -75,7 +75,7 @@ def test_a_job_that_gave_up_is_said_to_be_looked_after(world: World, payer: Visi
         not_before=clock.now(),
         created_at=clock.now(),
     )
-    assert stages(payer)[1] == "held"
+    assert stages(payer)[1] == "delayed"
     assert "We've been notified" in payer.get(STATE).content.decode()
 
 
@@ -85,7 +85,7 @@ def test_a_missing_place_is_said_and_the_login_is_offered(world: World, payer: V
     profile = payer.signup.profile
     SeatWait.objects.create(profile=profile, product=Product.objects.get(slug="nextcloud"), since=clock.now())
     answer = payer.get(STATE).json()  # type: ignore[attr-defined]
-    assert [stage["state"] for stage in answer["stages"]] == ["done", "done", "held", "done"]
+    assert [stage["state"] for stage in answer["stages"]] == ["done", "done", "delayed", "done"]
     assert (answer["finished"], answer["usable"]) == (False, True)
 
 
@@ -142,7 +142,7 @@ def test_stale_signups_and_codes_are_forgotten(shop: dict[str, Product]) -> None
     long_ago = clock.now() - dt.timedelta(days=31)
     Signup.objects.update(created_at=long_ago)
     OneTimeCode.objects.update(expires_at=long_ago)
-    forget("periodic")
+    prune_signups("periodic")
     assert list(Signup.objects.all()) == [paid.signup]
     assert not OneTimeCode.objects.exists()
     assert visitor.get(PAGES["plan"]).headers["Location"] == "/onboarding/"

@@ -14,7 +14,7 @@ from apps.console.columns import link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import clock
 from apps.instances import capacity
-from apps.onboarding import invitations
+from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 
 
@@ -110,7 +110,7 @@ class WaitlistAdmin(ConsoleAdmin):
     )  # fmt: skip
     def invite(self, _request: HttpRequest, form: InviteDialog) -> str:
         """Hold and mail."""
-        until = invitations.invite(form.target.pk, actor=form.actor, reason=form.cleaned_data["reason"])
+        until = waitlist.invite(form.target.pk, actor=form.actor, reason=form.cleaned_data["reason"])
         held = f" The seat is held until {when(until)}." if form.target.product else ""
         return f"{form.target.email} is invited.{held}"
 

@@ -93,7 +93,7 @@ def person(kind: str, key: str) -> str:
         found = people.filter(stripe_customer_id=InboundEvent.objects.get(stripe_event_id=key).customer_id or "-")
     elif kind == "mirror_customer":
         found = people.filter(stripe_customer_id=key)
-    elif kind == "settle_signup":
+    elif kind == "check_checkout":
         found = people.filter(pk__in=Signup.objects.filter(pk=key).values("profile"))
     elif kind == "send_notification":
         found = people.filter(pk__in=Notification.objects.filter(pk=key).values("profile"))

@@ -1,7 +1,7 @@
 """From a filled-in wizard to a paid one: reserve the name and the seats, open Stripe's Checkout.
 
 Promises: nobody pays for a product that is full or under a name somebody else has; a reload finds the same session; a
-crash at any point leaves reservations that end by themselves (checkout_result.py).
+crash at any point leaves only reservations that expire automatically (checkout_result.py).
 """
 
 import hashlib
@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout
-from apps.billing.stripe_client import SpentIdempotencyKey
 from apps.catalog.models import Product, ProductPrice
-from apps.core import audit, clock, jobs
+from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import BadInput, DependencyDown, NeedsOperator, RetryLater
+from apps.core.errors import BadInput, DependencyDown, RetryLater
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
 from apps.instances import allocation
-from apps.onboarding import checkout_result, invitations
+from apps.onboarding import checkout_attempt, checkout_result, waitlist
+from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
-TRIES = 4  # of one request, while other tabs of the same signup open sessions
+MAX_TRIES = 4  # per request, while other tabs of the same signup open sessions
 CHECKOUT_FIELDS = [
     "state", "profile", "checkout_session_id", "checkout_number", "checkout_digest", "checkout_expires_at",
 ]  # fmt: skip
@@ -40,19 +39,15 @@ class ProductFull(Exception):
 
 
 class NameTaken(BadInput):
-    """The username or the email address belongs to somebody; `field` says which."""
-
-
-class Overtaken(Exception):
-    """Another tab has begun a payment of the same signup meanwhile."""
+    """The username or the email address is taken; `field` says which."""
 
 
 class AlreadyPaid(Exception):
-    """The session of this signup was paid meanwhile."""
+    """This signup's session has been paid in the meantime."""
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenCheckout:
     """An open Checkout session: `client_secret` for the embedded page, `url` for the hosted one."""
 
     session_id: str
@@ -60,42 +55,44 @@ class Opened:
     url: str
 
 
-def begin(signup: Signup, *, ui: str) -> Opened:
-    """Reserve what `signup` needs and open its Checkout session, or find the one that is open for the same basket.
+def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
+    """Reserve what `signup` needs and open its Checkout session, or return the open one of the same basket.
 
-    However many tabs ask at once, at most one session can be paid: whoever was overtaken looks again. `ui` is "embedded"
-    or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an address that was not proven),
+    However many tabs ask at once, at most one session can be paid: a request that another tab replaced tries again. `ui` is
+    "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an unconfirmed address),
     and the errors of billing when Stripe is away.
     """
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         try:
-            return _begin(signup, ui=ui)
-        except Overtaken:
+            return _try_to_open_checkout(signup, embedded=ui == "embedded")
+        except AttemptReplaced:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
     raise BadInput("You've opened the payment in another tab. Please continue there.", code="elsewhere", status=409)
 
 
-def _begin(signup: Signup, *, ui: str) -> Opened:
-    prices = prices_of(signup)
-    digest = _digest(signup, prices, ui)
-    known = _still_open(signup, digest)
-    if known is not None:
-        return known
-    _refuse_taken_in_keycloak(signup)
-    reserve(signup, prices, digest)
-    profile = signup.profile
-    if profile is None:
-        raise NeedsOperator(f"Signup {signup.pk} has no profile after its reservation.")
+def _try_to_open_checkout(signup: Signup, *, embedded: bool) -> OpenCheckout:
+    prices = basket_prices(signup)
+    digest = _checkout_digest(signup, prices, embedded=embedded)
+    session = _find_open_session(signup, digest)
+    if session is None:
+        _refuse_taken_in_keycloak(signup)
+        profile = reserve_for_checkout(signup, prices, digest)
+        _ensure_customer(profile)
+        session = checkout_attempt.open_session(
+            signup, profile, prices=prices, pages=checkout.CheckoutPages(embedded=embedded)
+        )
+    return OpenCheckout(session.id, session.client_secret, session.url)
+
+
+def _ensure_customer(profile: UserProfile) -> None:
     if not profile.stripe_customer_id:
-        user = profile.user
         profile.stripe_customer_id = checkout.make_customer(
-            onboarding_id=str(profile.onboarding_id), email=profile.email, name=user.get_full_name()
+            onboarding_id=str(profile.onboarding_id), email=profile.email, name=profile.user.get_full_name()
         )
         profile.save(update_fields=["stripe_customer_id"])
-    return _open(signup, profile.stripe_customer_id, prices, embedded=ui == "embedded")
 
 
-def prices_of(signup: Signup) -> list[tuple[ProductPrice, int]]:
+def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
     """The basket as prices of the chosen interval; BadInput when something in it is not for sale."""
     wanted = {str(slug): int(quantity) for slug, quantity in signup.basket.items() if int(quantity) > 0}
     found = ProductPrice.objects.filter(
@@ -113,7 +110,7 @@ def prices_of(signup: Signup) -> list[tuple[ProductPrice, int]]:
     return prices
 
 
-def seats_needed(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
+def products_needing_seats(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
     """The apps in the basket that need a seat, each once, in a fixed order."""
     bought = [price.product_id for price, _ in prices]
     direct = Product.objects.filter(pk__in=bought, needs_instance=True)
@@ -121,25 +118,26 @@ def seats_needed(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
     return list((direct | included).distinct().order_by("pk"))
 
 
-def _digest(signup: Signup, prices: list[tuple[ProductPrice, int]], ui: str) -> str:
+def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> str:
+    ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
     return hashlib.sha256(json.dumps([ui, signup.username, signup.email, sold]).encode()).hexdigest()
 
 
-def _still_open(signup: Signup, digest: str) -> Opened | None:
-    """The session that is open for the same basket; one for another basket is closed. AlreadyPaid if it was paid."""
+def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession | None:
+    """The open session of the same basket; one of another basket is closed. AlreadyPaid if it has been paid."""
     if not signup.checkout_session_id or signup.state != Signup.State.CHECKOUT:
         return None
     same = signup.checkout_digest == digest
     session = (checkout.fetch_session if same else checkout.expire_session)(signup.checkout_session_id)
     if session.status == "complete":
-        checkout_result.settle_later(signup)
+        checkout_result.check_checkout_later(signup)
         raise AlreadyPaid
-    return Opened(session.id, session.client_secret, session.url) if session.status == "open" else None
+    return session if session.status == "open" else None
 
 
 def _refuse_taken_in_keycloak(signup: Signup) -> None:
-    """Keycloak may have people we do not know. When it is away, the sale goes on: a conflict is settled by staff."""
+    """Keycloak may have accounts we don't. While it is away the sale goes on; staff resolve a conflict."""
     mine = signup.profile is not None and signup.profile.keycloak_id is not None
     if mine:
         return
@@ -161,54 +159,50 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
 
 
 @transaction.atomic
-def reserve(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str) -> None:
-    """Take the username, the address and the seats for as long as the session will live. All or nothing."""
+def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str) -> UserProfile:
+    """Reserve the username, the address and the seats for the life of the session, all or nothing; returns the profile."""
     if signup.email_proven_at is None:
         raise BadInput("Please confirm your email address first.", field="email", code="unproven")
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
     if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
-    _refuse_overtaken(signup, fresh)
-    profile = _profile_for(signup)
-    signup.profile = profile
-    # The same try, after a lost answer or in another tab, keeps number and end, and so its key.
+    _refuse_replaced(signup, fresh)
+    signup.profile = profile = _find_or_create_profile(signup)
+    # The same attempt, after a lost answer or in another tab, keeps its number and end, and so its idempotency key.
     signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
     if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
-        signup.checkout_number += 1  # a new try has a key of its own
-        signup.checkout_expires_at = checkout.session_expiry()
-    signup.checkout_session_id = None
+        checkout_attempt.number_attempt(signup)
     signup.checkout_digest = digest
-    signup.state = Signup.State.CHECKOUT
-    try:
-        with transaction.atomic():
-            signup.save()
-    except IntegrityError as error:
-        raise NameTaken(
+    checkout_attempt.save_attempt(
+        signup,
+        conflict=NameTaken(
             "Someone else is signing up with this username right now. Please choose another.",
             field="username",
             code="taken",
-        ) from error
-    until = (signup.checkout_expires_at or clock.now()) + RESERVATION_MARGIN
-    needed = seats_needed(prices)
-    reserved_until = max(until, invitations.standing(profile) or until)
+        ),
+    )
+    until = checkout_result.reservation_end(signup)
+    needed = products_needing_seats(prices)
+    reserved_until = max(until, waitlist.invited_until(profile) or until)
     for product in needed:
         if allocation.reserve(profile=profile, product=product, until=reserved_until) is None:
             raise ProductFull(product)
-    checkout_result.release_unneeded_reservations(profile, keep=needed)
-    jobs.defer(checkout_result.KIND, str(signup.pk), reason="the session ends", not_before=until)
+    checkout_result.release_unneeded_reservations(profile, needed=needed)
+    checkout_result.check_when_checkout_ends(signup)
+    return profile
 
 
-def _refuse_overtaken(signup: Signup, fresh: Signup) -> None:
-    """Overtaken when a session was opened since `signup` was read: it would stay open beside ours."""
+def _refuse_replaced(signup: Signup, fresh: Signup) -> None:
+    """AttemptReplaced when a session was opened since `signup` was read: it would stay open beside ours."""
     if fresh.checkout_session_id != signup.checkout_session_id:
-        raise Overtaken
+        raise AttemptReplaced
 
 
-def _profile_for(signup: Signup) -> UserProfile:
-    """The profile this signup will become: the address's own if it never paid, else a new one."""
+def _find_or_create_profile(signup: Signup) -> UserProfile:
+    """The profile of this address if it never paid, else a new one; NameTaken for the address of a customer."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
     if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:
-        return profile  # has been here before, proved it, and begins anew under the same name
+        return profile  # an expired customer, confirmed by email, signs up again under the same name
     if profile is not None and (profile.keycloak_id or profile.subscription_status):
         raise NameTaken(
             "There's already an account with this email address. Log in instead.",
@@ -235,30 +229,3 @@ def _profile_for(signup: Signup) -> UserProfile:
         after={"username": signup.username},
     )
     return profile
-
-
-def _open(signup: Signup, customer_id: str, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> Opened:
-    try:
-        session = checkout.open_session(
-            signup_id=str(signup.pk),
-            number=signup.checkout_number,
-            customer_id=customer_id,
-            prices=[(price.stripe_price_id, quantity) for price, quantity in prices],
-            expires_at=signup.checkout_expires_at or checkout.session_expiry(),
-            pages=checkout.CheckoutPages(embedded=embedded),
-        )
-    except (SpentIdempotencyKey, NeedsOperator):
-        # Stripe replays a stored 500 to the same key for a day; the next try gets a key of its own.
-        Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
-        raise
-    if not _keep(signup, session):
-        checkout.expire_session(session.id)  # nobody has seen it
-        raise Overtaken
-    return Opened(session.id, session.client_secret, session.url)
-
-
-def _keep(signup: Signup, session: checkout.CheckoutSession) -> bool:
-    """Note the session as the signup's own; False when another tab has reserved for another basket meanwhile."""
-    mine = Signup.objects.filter(pk=signup.pk, state=Signup.State.CHECKOUT, checkout_number=signup.checkout_number)
-    signup.checkout_session_id = session.id
-    return bool(mine.update(checkout_session_id=session.id))

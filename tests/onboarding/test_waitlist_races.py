@@ -8,7 +8,7 @@ from apps.core import clock
 from apps.core.errors import BadInput
 from apps.instances.models import Seat
 from apps.notifications.models import Notification
-from apps.onboarding import invitations
+from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from tests.instances import house
 
@@ -25,7 +25,7 @@ def test_the_last_seat_is_given_away_once() -> None:
         for number in range(8)
     ]
     calls = [
-        partial(invitations.invite, entry.pk, actor=f"staff:{name}", reason="there is room")
+        partial(waitlist.invite, entry.pk, actor=f"staff:{name}", reason="there is room")
         for entry in entries
         for name in ("ada", "sam")
     ]
