@@ -83,11 +83,6 @@ def dialog_link(url: str, text: str, label: str) -> SafeString:
     )
 
 
-def money(amount: int | None, currency: str) -> str:
-    """An amount in minor units as text: 12.50 EUR."""
-    return f"{(amount or 0) / 100:,.2f} {currency.upper()}"
-
-
 def pretty(value: Any) -> SafeString:
     """JSON, indented; whatever is named like a secret is blotted out."""
     text = json.dumps(_blot(value), indent=2, ensure_ascii=False, sort_keys=True, default=str)

@@ -19,10 +19,11 @@ from apps.access.policy import Decision, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
-from apps.console.columns import badge, dialog_link, link, money, seat_badge, seat_until, when
+from apps.console.columns import badge, dialog_link, link, seat_badge, seat_until, when
 from apps.core import clock, jobs
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
+from apps.core.money import format_money
 from apps.identity import passwords
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat, SeatWait
@@ -142,7 +143,7 @@ def _lines(profile: UserProfile) -> Table:
         tuple(
             (
                 line_name(row),
-                f"{money(row.unit_amount * row.quantity, row.currency)} / {row.interval}",
+                f"{format_money(row.unit_amount * row.quantity, row.currency)} / {row.interval}",
                 badge(row.subscription.status, row.subscription.get_status_display()),
                 when(row.current_period_end),
                 when(row.subscription.cancel_at or row.subscription.ended_at),

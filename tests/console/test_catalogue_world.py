@@ -104,7 +104,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     (row,) = page.context["unknown"]
     assert (row["id"], row["holders"]) == (price, 2)
     assert "Paid, and not known here" in page.content.decode()
-    assert "7.00 EUR / month" in row["title"]
+    assert "€7 / month" in row["title"]
 
     dialog = re.search(r'hx-get="([^"]*place[^"]*)"', page.content.decode())
     assert dialog is not None

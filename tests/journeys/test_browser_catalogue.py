@@ -96,7 +96,7 @@ def test_a_price_from_stripe_that_nobody_placed_is_placed_in_one_dialog(
         if page.get_by_role("heading", name="Paid, and not known here").is_visible():
             break
         page.wait_for_timeout(1000)
-    expect(page.get_by_role("row").filter(has_text="11.00 EUR / month")).to_contain_text("1 person")
+    expect(page.get_by_role("row").filter(has_text="€11 / month")).to_contain_text("1 person")
     album.take(page, "unknown")
     page.get_by_role("link", name="Place a price").click()
     dialog = page.locator("#dialog")

@@ -13,8 +13,9 @@ from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalogue_forms import PriceForm, ProductForm
 from apps.console.admin.catalogue_preview import PreviewedAdmin, State
 from apps.console.admin.catalogue_unknown import PlaceDialog, place, rows
-from apps.console.columns import badge, link_column, money, state_column
+from apps.console.columns import badge, link_column, state_column
 from apps.console.dialogs import dialog_action
+from apps.core.money import format_money
 
 
 @admin.register(Product)
@@ -82,7 +83,8 @@ class ProductAdmin(PreviewedAdmin):
     def price_list(self, row: Any) -> str:
         """The prices new customers are offered."""
         return (
-            ", ".join(f"{money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered) or "–"
+            ", ".join(f"{format_money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered)
+            or "–"
         )
 
     @override
@@ -146,7 +148,7 @@ class PriceAdmin(PreviewedAdmin):
     @admin.display(description="Amount", ordering="unit_amount")
     def amount(self, row: ProductPrice) -> str:
         """In the currency's own unit."""
-        return money(row.unit_amount, row.currency)
+        return format_money(row.unit_amount, row.currency)
 
     @admin.display(description="Offered", ordering="is_active", boolean=True)
     def active(self, row: ProductPrice) -> bool:

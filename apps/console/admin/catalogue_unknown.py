@@ -11,18 +11,18 @@ from apps.billing.prices import UnmappedPrice
 from apps.catalog.models import Product, ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.console.admin.catalogue_preview import carry_out, people, state_of
-from apps.console.columns import money
 from apps.console.dialogs import ReasonDialog
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.money import format_money
 from apps.operations import impact
 from apps.operations.impact import CatalogChange
 
 
 def titled(price: UnmappedPrice) -> str:
     """Name, amount and id of a price, as far as they are known."""
-    amount = f"{money(price.unit_amount, price.currency)} / {price.interval or 'once'}" if price.currency else ""
+    amount = f"{format_money(price.unit_amount, price.currency)} / {price.interval or 'once'}" if price.currency else ""
     return " · ".join(part for part in (price.name, amount, price.id) if part)
 
 

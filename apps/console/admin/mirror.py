@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, json_field, money, time_column
+from apps.console.columns import badge, json_field, time_column
+from apps.core.money import format_money
 
 SHOWN = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
 
@@ -69,7 +70,7 @@ class MirrorAdmin(ConsoleAdmin):
         data = row.stripe_data
         names = ("amount_due", "unit_amount", "amount")
         value = next((data[name] for name in names if isinstance(data.get(name), int)), None)
-        return money(value, str(data.get("currency") or "")) if value is not None else "–"
+        return format_money(value, str(data.get("currency") or "")) if value is not None else "–"
 
     @admin.display(description="Customer")
     def customer_text(self, row: Any) -> str:

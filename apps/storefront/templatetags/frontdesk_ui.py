@@ -5,6 +5,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.money import format_money
+
 register = template.Library()
 
 # The symbols of static/frontdesk/icons.svg; a product may name any of them.
@@ -14,28 +16,7 @@ ICONS = frozenset(
         "key", "lock", "mail", "music", "note", "people", "photo", "shield", "storage", "user",
     }
 )  # fmt: skip
-SYMBOLS = {"eur": "€", "usd": "$", "gbp": "£", "chf": "CHF "}
 # Currencies without a minor unit, docs.stripe.com/currencies#zero-decimal
-ZERO_DECIMAL = frozenset(
-    {
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    }
-)
 
 
 @register.simple_tag
@@ -51,10 +32,5 @@ def icon(name: str) -> SafeString:
 
 @register.filter
 def money(minor_units: int, currency: str = "eur") -> str:
-    """An amount in minor units for people: `€1,250.00`, `€9` when there are no cents."""
-    code = currency.lower()
-    symbol = SYMBOLS.get(code, f"{code.upper()} ")
-    if code in ZERO_DECIMAL:
-        return f"{symbol}{minor_units:,}"
-    whole, cents = divmod(minor_units, 100)
-    return f"{symbol}{whole:,}.{cents:02d}" if cents else f"{symbol}{whole:,}"
+    """An amount in minor units for people, see `core.money`."""
+    return format_money(minor_units, currency)

@@ -1,0 +1,27 @@
+"""Amounts of money for people: minor units and a currency in, text out. The only place that knows decimals of currencies."""
+
+from decimal import Decimal
+
+from babel.numbers import format_currency, get_currency_symbol
+
+# Where Stripe's minor unit is not a hundredth (docs.stripe.com/currencies#zero-decimal, #three-decimal). CLDR's own
+# digits differ for some currencies, so Babel is only asked for the symbol and the grouping.
+ZERO_DECIMAL = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
+THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
+
+
+def decimals(currency: str) -> int:
+    """How many decimals an amount in `currency` has."""
+    code = currency.upper()
+    return 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
+
+
+def format_money(amount: int, currency: str) -> str:
+    """An amount in minor units as people write it: `€1,250.50`, `€9` for a whole amount, `¥500`, `SEK 1`."""
+    code, digits = currency.upper(), decimals(currency)
+    value = Decimal(amount).scaleb(-digits)
+    sign = "¤ " if get_currency_symbol(code, locale="en").isalpha() else "¤"
+    cents = "" if value == value.to_integral_value() else f".{'0' * digits}"
+    return format_currency(value, code, format=f"{sign}#,##0{cents}", locale="en", currency_digits=False)
