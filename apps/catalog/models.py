@@ -1,5 +1,6 @@
 """What is sold. Which entitlements a paid item gives is arithmetic in entitlements.py."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar, override
 
 from django.core.validators import RegexValidator
@@ -74,6 +75,17 @@ class Product(models.Model):
         if fields := kwargs.get("update_fields"):
             kwargs["update_fields"] = {*fields, "names_given"}
         super().save(*args, **kwargs)
+
+    def seats(self) -> "list[Product]":
+        """The products that a buyer of this one needs a seat on. No query where `includes` is prefetched."""
+        return [app for app in [self, *self.includes.all()] if app.needs_instance]
+
+    @classmethod
+    def seats_of(cls, product_ids: Collection[int]) -> "list[Product]":
+        """The products that a buyer of all of these needs a seat on, each once, in the order of locks (ids). One query."""
+        seated = cls.objects.filter(needs_instance=True)
+        needed = seated.filter(pk__in=product_ids) | seated.filter(included_in__in=product_ids)
+        return list(needed.distinct().order_by("pk"))
 
 
 class ProductPrice(models.Model):

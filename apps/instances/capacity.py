@@ -44,6 +44,14 @@ def has_room(product: Product) -> bool:
 def have_room(products: Collection[Product]) -> dict[int, bool]:
     """`has_room` of several products by their ids, in one query."""
     needing = [product.pk for product in products if product.needs_instance]
+    answer = dict.fromkeys((product.pk for product in products), True)
+    if needing:
+        answer |= {pk: free > 0 for pk, free in free_seats(needing).items()}
+    return answer
+
+
+def free_seats(product_ids: Collection[int]) -> dict[int, int]:
+    """Seats for new customers by product id, without those owed to subscribers who wait already. One query."""
     free = (
         Instance.objects.filter(product=OuterRef("pk"), is_active=True, auto_allocate=True)
         .order_by()
@@ -57,14 +65,11 @@ def have_room(products: Collection[Product]) -> dict[int, bool]:
         .annotate(owed=Count("pk"))
         .values("owed")
     )
-    found = Product.objects.filter(pk__in=needing).annotate(
+    found = Product.objects.filter(pk__in=product_ids).annotate(
         free=Coalesce(Subquery(free, output_field=IntegerField()), 0),
         owed=Coalesce(Subquery(owed, output_field=IntegerField()), 0),
     )
-    answer = dict.fromkeys((product.pk for product in products), True)
-    if needing:
-        answer |= {pk: free > owed for pk, free, owed in found.values_list("pk", "free", "owed")}
-    return answer
+    return {pk: max(0, free - owed) for pk, free, owed in found.values_list("pk", "free", "owed")}
 
 
 def products_with_seat(profile: UserProfile | None) -> list[int]:

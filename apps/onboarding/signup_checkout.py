@@ -112,10 +112,7 @@ def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
 
 def products_needing_seats(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
     """The apps in the basket that need a seat, each once, in a fixed order."""
-    bought = [price.product_id for price, _ in prices]
-    direct = Product.objects.filter(pk__in=bought, needs_instance=True)
-    included = Product.objects.filter(included_in__in=bought, needs_instance=True)
-    return list((direct | included).distinct().order_by("pk"))
+    return Product.seats_of([price.product_id for price, _ in prices])
 
 
 def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> str:

@@ -167,9 +167,7 @@ def _find_or_create_profile(email: str) -> UserProfile:
 
 
 def _reserve_seats(profile: UserProfile, product: Product, until: dt.datetime) -> None:
-    seated = Product.objects.filter(needs_instance=True)
-    needed = seated.filter(pk=product.pk) | seated.filter(included_in=product)
-    for app in needed.distinct().order_by("pk"):
+    for app in Product.seats_of([product.pk]):
         if allocation.reserve(profile=profile, product=app, until=until) is None:
             raise BadInput(f"{app.name} has no room. Make room first.")
 

@@ -11,8 +11,7 @@ from itertools import batched
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Greatest
+from django.db.models import Q, QuerySet
 
 from apps.access import facts, reconcile
 from apps.access.models import AccessOverride
@@ -21,9 +20,10 @@ from apps.accounts.models import UserProfile
 from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
 from apps.catalog.entitlements import NOTHING, Entitlements
+from apps.catalog.models import Product
 from apps.core import clock
-from apps.instances.allocation import WAITING_STATES
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances import capacity
+from apps.instances.models import Seat
 from apps.operations import bulk_facts, safeguard
 
 BATCH = 1000
@@ -221,13 +221,8 @@ def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:
 
 def _free() -> dict[str, int]:
     """Seats for new people by app, without those that are owed to people who wait already."""
-    opened = Instance.objects.filter(is_active=True, auto_allocate=True).order_by()
-    sums: Any = opened.values("product__slug").annotate(
-        free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0))
-    )
-    waiting = SeatWait.objects.filter(profile__access_state__in=WAITING_STATES).order_by().values_list("product__slug")
-    owed = dict(waiting.annotate(Count("pk")))
-    return {app: max(0, free - owed.get(app, 0)) for app, free in sums.values_list("product__slug", "free")}
+    slugs = dict(Product.objects.filter(needs_instance=True).values_list("pk", "slug"))
+    return {slugs[pk]: free for pk, free in capacity.free_seats(list(slugs)).items()}
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------

@@ -150,7 +150,7 @@ class Shop:
             .select_related("parent")
             .prefetch_related("prices", "includes")
         )
-        needed = {app.pk: app for product in products for app in _seats(product)}
+        needed = {app.pk: app for product in products for app in product.seats()}
         rooms = capacity.have_room(list(needed.values())) | dict.fromkeys(capacity.products_with_seat(buyer), True)
         currency = _currency(products)
         offers = [
@@ -161,7 +161,7 @@ class Shop:
                     for price in product.prices.all()
                     if price.is_active and price.currency == currency
                 },
-                full=not all(rooms[app.pk] for app in _seats(product)),
+                full=not all(rooms[app.pk] for app in product.seats()),
             )
             for product in products
         ]
@@ -172,11 +172,6 @@ class Shop:
                 for placement in (PLAN, GENERAL, STORAGE)
             )
         )
-
-
-def _seats(product: Product) -> list[Product]:
-    """The products a buyer of `product` needs a seat on."""
-    return [app for app in [product, *product.includes.all()] if app.needs_instance]
 
 
 def _currency(products: Iterable[Product]) -> str:

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
+from apps.catalog.models import Product
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action
@@ -32,7 +33,7 @@ class InviteDialog(ReasonDialog):
         return {
             "entry": entry,
             "before": waiting().filter(before, product=entry.product_id).count(),
-            "room": all(capacity.have_room(needs(entry.product)).values()),
+            "room": all(capacity.have_room(needed_seats(entry.product)).values()),
         }
 
 
@@ -136,18 +137,18 @@ def lines() -> list[Line]:
     firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
     found = list(firsts.prefetch_related("product__includes"))
     counts = dict(waiting().order_by().values_list("product").annotate(Count("pk")))
-    rooms = capacity.have_room(list({one.pk: one for entry in found for one in needs(entry.product)}.values()))
+    rooms = capacity.have_room(list({one.pk: one for entry in found for one in needed_seats(entry.product)}.values()))
     return [
         Line(
             name=entry.product.name if entry.product else "Anything",
             count=counts[entry.product_id],
             first=entry,
-            room=all(rooms[one.pk] for one in needs(entry.product)),
+            room=all(rooms[one.pk] for one in needed_seats(entry.product)),
         )
         for entry in sorted(found, key=lambda entry: entry.product.position if entry.product else 0)
     ]
 
 
-def needs(product: Any) -> list[Any]:
+def needed_seats(product: Product | None) -> list[Product]:
     """The products a buyer needs a seat on; none for the general list."""
-    return [one for one in [product, *product.includes.all()] if one.needs_instance] if product else []
+    return product.seats() if product else []
