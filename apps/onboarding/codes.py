@@ -9,20 +9,23 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+import uuid
 from typing import Any
 
 import argon2
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.core import clock, limits
 from apps.core.errors import BadInput
+from apps.notifications.mail import notify_secret
 from apps.onboarding.models import OneTimeCode
 
 log = structlog.get_logger(__name__)
 
 CODE_LIFETIME = dt.timedelta(minutes=10)
+MINUTES = int(CODE_LIFETIME.total_seconds()) // 60
 MAX_TRIES = 5
 DIGITS = 6
 RESEND_SECONDS = 60
@@ -43,6 +46,17 @@ WHERE purpose = %(purpose)s AND subject = %(subject)s AND session = %(session)s 
   AND expires_at > %(now)s AND tries < %(tries)s
 RETURNING id, code_hash
 """
+
+
+class WrongCode(BadInput):
+    """The code is wrong, used or expired."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "That code isn't right or has expired. Check the latest email, or send a new code.",
+            field="code",
+            code="wrong_code",
+        )
 
 
 def check_sending_limits(*, purpose: str, address: str, client: str) -> None:
@@ -90,6 +104,19 @@ def issue_code(*, purpose: str, address: str, session: str, usable: bool = True)
     with connection.cursor() as cursor:
         cursor.execute(ISSUE_STATEMENT, values)
     return code
+
+
+@transaction.atomic
+def email_code(*, purpose: str, address: str, session: str, usable: bool, template: str, refusal_template: str) -> None:
+    """Email a new code, or `refusal_template` unless a code is `usable`: the same work either way."""
+    code = issue_code(purpose=purpose, address=address, session=session, usable=usable)
+    notify_secret(
+        key=f"code:{uuid.uuid4()}",
+        template=template if usable else refusal_template,
+        to=address,
+        secret_context={"code": code, "minutes": str(MINUTES)} if usable else {},
+        valid_for=CODE_LIFETIME,
+    )
 
 
 def consume_code(*, purpose: str, address: str, session: str, code: str) -> bool:

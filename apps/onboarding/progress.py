@@ -90,7 +90,7 @@ def read_progress(signup: Signup) -> SignupProgress:
             "password",
             "Password email sent",
             made and _password_email_sent(profile),
-            f"It's going to {signup.email}.",
+            f"To {signup.email}.",
         ),
     ]
     late = _find_late_jobs(signup, profile)

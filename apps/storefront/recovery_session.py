@@ -6,17 +6,15 @@ see the account's state, pay, and have Keycloak email its password link. Nothing
 
 import hashlib
 import time
-import uuid
 from dataclasses import dataclass
 
-from django.db import transaction
 from django.http import HttpRequest
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.notifications.mail import UNUSABLE_DOMAIN, notify_secret
+from apps.notifications.mail import UNUSABLE_DOMAIN
 from apps.onboarding import codes, names, recovery
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import wizard
@@ -42,26 +40,24 @@ def parse_address(text: str) -> str:
 def send_code(*, address: str, session: str) -> None:
     """Email a code to `address`, or that there is nothing to recover: the same work either way."""
     profile = UserProfile.objects.filter(email__iexact=address, keycloak_id__isnull=False).first()
-    _send(profile, address=address, session=session)
+    _email_code(profile, address=address, session=session)
 
 
 def send_code_for_staff(key: str) -> None:
     """The job `send_recovery_code`: key is the profile's id; its code works in any browser."""
     profile = UserProfile.objects.filter(pk=key).first()
     if profile is not None:
-        _send(profile, address=profile.email, session=ANY_BROWSER)
+        _email_code(profile, address=profile.email, session=ANY_BROWSER)
 
 
-@transaction.atomic
-def _send(profile: UserProfile | None, *, address: str, session: str) -> None:
-    found = profile is not None
-    code = codes.issue_code(purpose=RECOVERY, address=address, session=session, usable=found)
-    notify_secret(
-        key=f"code:{uuid.uuid4()}",
-        template="recovery_code" if found else "recovery_no_account",
-        to=address,
-        secret_context={"code": code, "minutes": str(int(codes.CODE_LIFETIME.total_seconds()) // 60)} if found else {},
-        valid_for=codes.CODE_LIFETIME,
+def _email_code(profile: UserProfile | None, *, address: str, session: str) -> None:
+    codes.email_code(
+        purpose=RECOVERY,
+        address=address,
+        session=session,
+        usable=profile is not None,
+        template="recovery_code",
+        refusal_template="recovery_no_account",
     )
 
 

@@ -2,17 +2,17 @@
 
 from django.urls import path
 
-from apps.storefront import brand_colors, views, views_api, views_success, views_waitlist
+from apps.storefront import brand_colors, views, views_checkout, views_success, views_waitlist
 
 urlpatterns = [
     path("", views.welcome, name="onboarding-welcome"),
     path("plan/", views.plan, name="onboarding-plan"),
     path("addons/", views.addons, name="onboarding-addons"),
     path("checkout/", views.checkout, name="onboarding-checkout"),
-    path("checkout/send-code/", views_api.send_code, name="onboarding-send-code"),
-    path("checkout/verify-code/", views_api.verify_code, name="onboarding-verify-code"),
-    path("checkout/validate/", views_api.validate, name="onboarding-validate"),
-    path("checkout/session/", views_api.session, name="onboarding-session"),
+    path("checkout/send-code/", views_checkout.send_code, name="onboarding-send-code"),
+    path("checkout/verify-code/", views_checkout.verify_code, name="onboarding-verify-code"),
+    path("checkout/validate/", views_checkout.validate, name="onboarding-validate"),
+    path("checkout/session/", views_checkout.session, name="onboarding-session"),
     path("success/", views_success.success, name="onboarding-success"),
     path("success/state/", views_success.success_state, name="onboarding-success-state"),
     path("success/resend-password/", views_success.resend_password, name="onboarding-resend-password"),

@@ -18,7 +18,8 @@ from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result, codes, recovery
 from apps.storefront import recovery_session
-from apps.storefront.views_api import MINUTES, api
+from apps.storefront.json_views import json_view
+from apps.storefront.views_checkout import payment_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ def state(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"open": active and synced, "sentence": profile.access_sentence})
 
 
-@api("email")
+@json_view("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code, or that there is no account: the answer, its time and its cost are the same."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
@@ -58,10 +59,10 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     if not request.session.session_key:
         request.session.create()
     recovery_session.send_code(address=address, session=request.session.session_key or "")
-    return {"sent": True, "minutes": MINUTES}
+    return {"sent": True, "minutes": codes.MINUTES}
 
 
-@api("email", "code")
+@json_view("email", "code")
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
@@ -73,11 +74,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     )
     profile = recovery_session.confirm_address(request, address=address, code=code)
     if profile is None:
-        raise BadInput(
-            "That code isn't right or has expired. Check the latest email, or send a new code.",
-            field="code",
-            code="wrong_code",
-        )
+        raise codes.WrongCode
     status = recovery.read_status(profile)
     return {
         "proven": True,
@@ -87,7 +84,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@api()
+@json_view()
 def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """`url`: where to pay: a Checkout for the former products, the open invoice, or Stripe's portal."""
     profile = _recovering_profile(request)
@@ -97,14 +94,10 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
         return {"url": recovery.payment_url(profile)}
     except WorkError as away:
         log.warning("recovery_checkout_not_opened", profile=profile.pk, reason=away.reason)
-        raise BadInput(
-            "We can't reach the payment page right now. You haven't been charged; please try again in a minute.",
-            code="payment_away",
-            status=503,
-        ) from away
+        raise payment_unavailable() from away
 
 
-@api()
+@json_view()
 def password_email(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """Ask Keycloak to email its own link to set a password; open accounts only."""
     profile = _recovering_profile(request)

@@ -18,7 +18,7 @@ from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result
 from apps.onboarding.progress import SignupProgress, read_progress
 from apps.storefront import wizard
-from apps.storefront.views_api import api
+from apps.storefront.json_views import json_view
 
 CHECK_SECONDS = 10  # at most one check per signup in this time
 
@@ -46,7 +46,7 @@ def success_state(request: HttpRequest) -> HttpResponse:
     return _private(JsonResponse(_json(read_progress(signup))))
 
 
-@api()
+@json_view()
 def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """Send the password email once more: only from the browser that started the checkout, three times an hour."""
     signup = _own_signup(request)

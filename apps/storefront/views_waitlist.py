@@ -15,7 +15,7 @@ from apps.core.requests import client_address, text_field
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from apps.storefront import wizard
-from apps.storefront.views_api import api
+from apps.storefront.json_views import json_view
 
 State = WaitlistEntry.State
 JOINED = "waitlist_joined"  # session key: the address the page thanks for
@@ -37,7 +37,7 @@ def submit(request: HttpRequest) -> HttpResponseBase:
     return _submit_json(request) if request.content_type == "application/json" else _submit_form(request)
 
 
-@api("email", "product")
+@json_view("email", "product")
 def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     address = waitlist.join(
         email=text_field(body, "email", limit=254),

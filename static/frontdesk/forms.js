@@ -1,9 +1,9 @@
-// What pages share that talk to the JSON APIs: post, show what is wrong beside its field, keep a button busy, look again.
-// Loaded before the page's own file, which calls `frontdeskForms(page)`. All rules are the server's.
+// Shared by pages that call the JSON APIs: post, show an error beside its field, keep a button busy, poll.
+// Loaded before the page's own file, which calls `frontdeskForms(page)`. The server makes all the rules.
 "use strict";
 
 window.frontdeskForms = (page) => {
-  const at = (id) => document.getElementById(id);
+  const byId = (id) => document.getElementById(id);
   const token = page.querySelector('input[name="csrfmiddlewaretoken"]').value;
   const failure = (message, code) => ({ error: { message, field: "", code } });
 
@@ -27,24 +27,24 @@ window.frontdeskForms = (page) => {
   }
 
   function clear(...names) {
-    if (at("problem")) at("problem").hidden = true;
+    if (byId("problem")) byId("problem").hidden = true;
     for (const name of names) {
-      at(name)?.removeAttribute("aria-invalid");
-      if (at(`${name}-error`)) at(`${name}-error`).textContent = "";
+      byId(name)?.removeAttribute("aria-invalid");
+      if (byId(`${name}-error`)) byId(`${name}-error`).textContent = "";
     }
   }
 
-  // Beside its field where that is to be seen, else above the form; there a link may follow.
-  function show(error, link) {
-    const field = error.field ? at(error.field) : null;
-    const place = error.field ? at(`${error.field}-error`) : null;
-    if (field && place && !field.closest("[hidden]")) {
-      place.textContent = error.message;
+  // Beside its field if that is visible, else above the form, where a link may follow.
+  function showError(error, link) {
+    const field = error.field ? byId(error.field) : null;
+    const errorLine = error.field ? byId(`${error.field}-error`) : null;
+    if (field && errorLine && !field.closest("[hidden]")) {
+      errorLine.textContent = error.message;
       field.setAttribute("aria-invalid", "true");
       field.focus();
       return;
     }
-    const problem = at("problem");
+    const problem = byId("problem");
     problem.textContent = `${error.message} `;
     if (link) problem.append(link);
     problem.hidden = false;
@@ -63,23 +63,22 @@ window.frontdeskForms = (page) => {
     }
   }
 
-  // Asks `url` until `heard(answer, response)` says that it is enough; slower when the server does not answer, and while
-  // the page is not looked at.
-  function watch(url, heard) {
-    let misses = 0;
-    async function look() {
+  // Asks `url` until `isDone(answer, response)`; less often while the server does not answer or the page is hidden.
+  function poll(url, isDone) {
+    let failures = 0;
+    async function ask() {
       try {
         const response = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" } });
         if (response.status >= 500) throw new Error(String(response.status));
-        if (heard(await response.json(), response)) return;
-        misses = 0;
+        if (isDone(await response.json(), response)) return;
+        failures = 0;
       } catch {
-        misses += 1;
+        failures += 1;
       }
-      window.setTimeout(look, 1500 * 2 ** Math.min(misses, 4) * (document.hidden ? 4 : 1));
+      window.setTimeout(ask, 1500 * 2 ** Math.min(failures, 4) * (document.hidden ? 4 : 1));
     }
-    window.setTimeout(look, 1000);
+    window.setTimeout(ask, 1000);
   }
 
-  return { at, post, clear, show, busy, watch };
+  return { byId, post, clear, showError, busy, poll };
 };

@@ -1,21 +1,23 @@
-// Plan page: add-ons that belong to one plan are offered only while that plan is chosen, and those it includes only while
-// it is not. Without scripts the page says so in words and the server checks.
+// Plan page: offers an add-on of one plan only while that plan is chosen, and an included add-on only while its plan is not.
+// Without scripts the page says so in words, and the server checks.
 "use strict";
 
 (() => {
   const form = document.querySelector("[data-plan-form]");
   if (!form) return;
-  const bound = form.querySelectorAll("[data-parent], [data-included]");
+  const planAddons = form.querySelectorAll("[data-parent], [data-included]");
 
   function update() {
     const plan = form.querySelector('input[name="plan"]:checked');
-    for (const choice of bound) {
+    for (const addon of planAddons) {
       const id = plan === null ? "" : plan.dataset.product;
-      const included = (choice.dataset.included || "").split(" ").includes(id);
-      const fits = !included && (choice.dataset.parent === undefined || choice.dataset.parent === id);
-      choice.hidden = !fits;
-      if (!fits) choice.querySelector("input").checked = false;
+      const included = (addon.dataset.included || "").split(" ").includes(id);
+      const fits = !included && (addon.dataset.parent === undefined || addon.dataset.parent === id);
+      addon.hidden = !fits;
+      if (!fits) addon.querySelector("input").checked = false;
     }
+    const group = form.querySelector("[data-addons]");
+    if (group) group.hidden = !group.querySelector(".choice:not([hidden])");
   }
 
   form.addEventListener("change", update);

@@ -1,5 +1,4 @@
-// Storage page: minus and plus buttons beside each number, and the order beside the form follows. The amounts shown here
-// are a convenience; the server computes them anew.
+// Storage page: minus and plus buttons beside each number; the order updates with them. The server computes the real amounts.
 "use strict";
 
 (() => {
@@ -23,11 +22,12 @@
     return Number.isNaN(value) ? 0 : Math.min(Math.max(value, 0), Number(input.max));
   }
 
-  // The lines that are not storage stay; those of storage are written anew.
-  const names = new Set(inputs.map((input) => input.dataset.name));
-  const base = Number(total.dataset.total) - inputs.reduce((sum, input) => sum + Number(input.dataset.amount) * Number(input.defaultValue || 0), 0);
+  // Storage lines are rewritten on every change; the others stay.
+  const slugs = new Set(inputs.map((input) => input.name));
+  let base = 0;
   for (const line of list.children) {
-    if (names.has(line.firstElementChild.firstChild.textContent.trim())) line.dataset.storage = "yes";
+    if (slugs.has(line.dataset.product)) line.dataset.storage = "yes";
+    else base += Number(line.dataset.amount);
   }
 
   function update() {
@@ -40,12 +40,12 @@
       minus.disabled = quantity <= 0;
       plus.disabled = quantity >= Number(input.max);
       sum += amount;
-      if (quantity) list.append(lineOf(input.dataset.name, quantity, amount));
+      if (quantity) list.append(orderLine(input.dataset.name, quantity, amount));
     }
     total.textContent = money(sum);
   }
 
-  function lineOf(name, quantity, amount) {
+  function orderLine(name, quantity, amount) {
     const line = document.createElement("li");
     line.dataset.storage = "yes";
     const text = document.createElement("span");
@@ -57,21 +57,21 @@
     return line;
   }
 
-  function button(input, step, sign, word) {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = sign;
-    made.setAttribute("aria-label", `${word} ${input.dataset.name}`);
-    made.addEventListener("click", () => {
+  function stepButton(input, step, sign, label) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = sign;
+    button.setAttribute("aria-label", `${label} ${input.dataset.name}`);
+    button.addEventListener("click", () => {
       input.value = String(count(input) + step);
       update();
     });
-    return made;
+    return button;
   }
 
   for (const input of inputs) {
-    input.before(button(input, -1, "−", "Remove one:"));
-    input.after(button(input, 1, "+", "Add one:"));
+    input.before(stepButton(input, -1, "−", "Remove one:"));
+    input.after(stepButton(input, 1, "+", "Add one:"));
     input.addEventListener("input", update);
   }
   update();

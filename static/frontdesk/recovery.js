@@ -1,51 +1,51 @@
-// Recovery: ask for a code, prove it, go to pay, and see the account open again. All rules are the server's.
+// Recovery: ask for a code, confirm it, go to pay, and see the account open again. The server makes all the rules.
 "use strict";
 
 (() => {
   const page = document.getElementById("recovery") || document.getElementById("account");
   if (!page) return;
-  const { at, post, clear, show, busy, watch } = window.frontdeskForms(page);
+  const { byId, post, clear, showError, busy, poll } = window.frontdeskForms(page);
   const urls = page.dataset;
 
-  // --- the mailbox ---
+  // --- the address ---
   if (page.id === "recovery") {
     let address = "";
 
-    const send = async (typed, again) => {
+    const sendCode = async (typed, again) => {
       clear("email", "code");
-      // Said here, because the server answers every address alike.
-      if (!at("email").validity.valid) {
-        return show({ message: "Please enter an email address like anna@example.com.", field: "email" });
+      // Checked here, because the server gives every address the same answer.
+      if (!byId("email").validity.valid) {
+        return showError({ message: "Please enter an email address like anna@example.com.", field: "email" });
       }
       const answer = await post(urls.send, { email: typed });
-      if (answer.error) return show(again ? { ...answer.error, field: "code" } : answer.error);
+      if (answer.error) return showError(again ? { ...answer.error, field: "code" } : answer.error);
       address = typed;
-      at("code-address").textContent = typed;
-      at("email-form").hidden = true;
-      at("code-form").hidden = false;
-      at("code").value = "";
-      at("code").focus();
-      at("code-note").textContent = again ? "A new code is on its way. The old one no longer works." : "";
+      byId("code-address").textContent = typed;
+      byId("email-form").hidden = true;
+      byId("code-form").hidden = false;
+      byId("code").value = "";
+      byId("code").focus();
+      byId("code-note").textContent = again ? "A new code is on its way. The old one no longer works." : "";
       return undefined;
     };
 
-    at("email-form").addEventListener("submit", (event) => {
+    byId("email-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      busy(event.submitter || at("email-form").querySelector("button"), () => send(at("email").value.trim(), false));
+      busy(event.submitter || byId("email-form").querySelector("button"), () => sendCode(byId("email").value.trim(), false));
     });
-    at("code-again").addEventListener("click", (event) => busy(event.currentTarget, () => send(address, true)));
-    at("other-address").addEventListener("click", () => {
+    byId("code-again").addEventListener("click", (event) => busy(event.currentTarget, () => sendCode(address, true)));
+    byId("other-address").addEventListener("click", () => {
       clear("email", "code");
-      at("code-form").hidden = true;
-      at("email-form").hidden = false;
-      at("email").focus();
+      byId("code-form").hidden = true;
+      byId("email-form").hidden = false;
+      byId("email").focus();
     });
-    at("code-form").addEventListener("submit", (event) => {
+    byId("code-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      busy(event.submitter || at("code-form").querySelector("button.button"), async () => {
+      busy(event.submitter || byId("code-form").querySelector("button.button"), async () => {
         clear("email", "code");
-        const answer = await post(urls.verify, { email: address, code: at("code").value });
-        if (answer.error) return show(answer.error);
+        const answer = await post(urls.verify, { email: address, code: byId("code").value });
+        if (answer.error) return showError(answer.error);
         return window.location.reload();
       });
     });
@@ -53,34 +53,34 @@
   }
 
   // --- the account ---
-  const pay = at("pay");
+  const pay = byId("pay");
   if (pay) {
     pay.addEventListener("click", () =>
       busy(pay, async () => {
         clear("email", "code");
         const answer = await post(urls.pay, {});
         if (answer.error && answer.error.code === "paid") return window.location.assign(`${window.location.pathname}?session_id=paid`);
-        if (answer.error) return show(answer.error);
+        if (answer.error) return showError(answer.error);
         return window.location.assign(answer.url);
       }),
     );
   }
 
-  const password = at("password");
+  const password = byId("password");
   if (password) {
     password.addEventListener("click", () =>
       busy(password, async () => {
         const answer = await post(urls.password, {});
-        at("note").textContent = answer.error ? answer.error.message : answer.message;
+        byId("note").textContent = answer.error ? answer.error.message : answer.message;
       }),
     );
   }
 
-  if (urls.back && at("waiting")) {
-    watch(urls.state, (answer, response) => {
-      const over = response.status === 404 || answer.open;
-      if (over) window.location.assign(window.location.pathname);
-      return over;
+  if (urls.back && byId("waiting")) {
+    poll(urls.state, (answer, response) => {
+      const done = response.status === 404 || answer.open;
+      if (done) window.location.assign(window.location.pathname);
+      return done;
     });
   }
 })();

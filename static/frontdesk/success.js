@@ -1,4 +1,4 @@
-// Success page: asks for the state of the account every 1.5 seconds until nothing is left to wait for.
+// Success page: asks for the state of the account every 1.5 seconds until nothing will change any more.
 "use strict";
 
 (() => {
@@ -6,7 +6,7 @@
   if (!page) return;
   const words = { waiting: "waiting", busy: "in progress", done: "done", delayed: "delayed" };
   const form = document.getElementById("resend");
-  const { at, post, busy, watch } = window.frontdeskForms(form);
+  const { byId, post, busy, poll } = window.frontdeskForms(form);
 
   function show(state) {
     const changed = [];
@@ -24,7 +24,7 @@
   }
 
   if (!page.dataset.final) {
-    watch(page.dataset.state, (state, response) => {
+    poll(page.dataset.state, (state, response) => {
       if (!response.ok) throw new Error(String(response.status));
       if (state.final && !state.finished) window.location.reload();
       else show(state);
@@ -36,7 +36,7 @@
     event.preventDefault();
     busy(form.querySelector("button"), async () => {
       const answer = await post(form.dataset.url, {});
-      at("resend-note").textContent = answer.error ? answer.error.message : answer.message;
+      byId("resend-note").textContent = answer.error ? answer.error.message : answer.message;
     });
   });
 })();

@@ -61,7 +61,7 @@ def prove_mailbox(page: Page, stack: Stack, email: str, album: Album) -> None:
     album.take(page, "checkout")
     page.get_by_role("textbox", name="Email address").fill(email)
     page.get_by_role("button", name="Email me a code").click()
-    expect(page.get_by_text("We have written to")).to_be_visible()
+    expect(page.get_by_text("We've emailed a code to")).to_be_visible()
     album.take(page, "code")
     page.get_by_label("Code", exact=True).fill(stack.code(email))
     expect(page.get_by_text("Confirmed", exact=True)).to_be_visible()

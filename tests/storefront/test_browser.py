@@ -36,7 +36,7 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     page.locator(".plan", has_text="Plus").click()
     expect(page.locator(".plan", has_text="Plus")).to_contain_text("€90")
     page.get_by_role("button", name="Continue").click()
-    page.get_by_role("button", name="One more: 100 GB more").click()
+    page.get_by_role("button", name="Add one: 100 GB more").click()
     expect(page.locator("[data-total]")).to_have_text("€105")
     page.get_by_role("button", name="Continue").click()
 

@@ -1,0 +1,163 @@
+"""The checkout page's JSON APIs: confirm the address, check a username, open the payment.
+
+All are POST with CSRF protection, limited, and refuse unknown fields. Only the mailbox learns whether an address has an account.
+"""
+
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Q
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps.accounts.models import Signup, UserProfile
+from apps.core import clock
+from apps.core.errors import BadInput, WorkError
+from apps.core.requests import client_address, text_field
+from apps.onboarding import codes, names, signup_checkout
+from apps.onboarding.models import OneTimeCode
+from apps.storefront import signup_limits, wizard
+from apps.storefront.account_form import check_username, read_account
+from apps.storefront.basket import Shop
+from apps.storefront.json_views import json_view
+
+log = structlog.get_logger(__name__)
+
+SIGNUP = OneTimeCode.Purpose.SIGNUP.value
+
+
+@json_view("email")
+def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Email a code. The answer, the work and the number of emails are the same for every address."""
+    signup = _current_signup(request)
+    address = names.email(text_field(body, "email", limit=254))
+    if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
+        raise BadInput(
+            f"You've started paying with {signup.email}. Please finish with that email address.",
+            field="email",
+            code="in_checkout",
+            status=409,
+        )
+    codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
+    paid = Q(keycloak_id__isnull=False) | ~Q(subscription_status="")  # an unpaid profile may sign up again
+    codes.email_code(
+        purpose=SIGNUP,
+        address=address,
+        session=request.session.session_key or "",
+        usable=not UserProfile.objects.filter(paid, email__iexact=address).exists(),
+        template="signup_code",
+        refusal_template="already_customer",
+    )
+    return {"sent": True, "minutes": codes.MINUTES}
+
+
+@json_view("email", "code")
+def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Confirm the address with the code. The session gets a new id, so that nobody else knows it."""
+    signup = _current_signup(request)
+    address = names.email(text_field(body, "email", limit=254))
+    code = "".join(text_field(body, "code", limit=20).split())
+    session = request.session.session_key or ""
+    codes.check_try_limits(purpose=SIGNUP, session=session, client=client_address(request))
+    if not codes.consume_code(purpose=SIGNUP, address=address, session=session, code=code):
+        raise codes.WrongCode
+    Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())
+    request.session.cycle_key()
+    return {"proven": True, "email": address}
+
+
+@json_view("username", "email")
+def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Whether a username is available, once the address is confirmed; of an email only whether it is well formed."""
+    answer: dict[str, Any] = {}
+    if "email" in body:
+        answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=254))}
+    if "username" in body or not answer:
+        signup = _confirmed_signup(request)
+        typed = text_field(body, "username", limit=64)
+        signup_limits.limit_username_checks(request)
+        try:
+            check_username(typed, signup)
+            answer["username"] = {"available": True, "message": "This username is available."}
+        except BadInput as refusal:
+            answer["username"] = {"available": False, "message": refusal.message}
+    return answer
+
+
+@json_view("username", "last_name", "terms", "ui")
+def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
+    """Open the payment: `client_secret` for the embedded form, `url` for Stripe's page. Only we set the prices."""
+    signup = _confirmed_signup(request)
+    read_account(signup, body)
+    ui = "hosted" if settings.STRIPE_CHECKOUT_UI == "hosted" else text_field(body, "ui", required=False) or "embedded"
+    if ui not in {"embedded", "hosted"}:
+        raise BadInput("“ui” must be embedded or hosted.", field="ui")
+    shop = Shop.load()
+    order = shop.order(signup)
+    if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
+        raise BadInput("Please choose a plan first.", code="no_plan", status=409)
+    signup.basket = order.basket  # what the page shows is what is charged
+    signup_limits.limit_checkouts(request, signup, ui)
+    check_username(signup.username, signup)
+    if signup.state == Signup.State.OPEN:
+        signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])
+    try:
+        return _open_checkout(signup, ui)
+    except WorkError as away:
+        log.warning("checkout_not_opened", signup=str(signup.pk), reason=away.reason)
+        signup_limits.forget_checkout(request)
+        raise payment_unavailable() from away
+
+
+def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
+    """The answer with the open session; BadInput says why there is none."""
+    try:
+        opened = signup_checkout.open_checkout(signup, ui=ui)
+    except signup_checkout.AlreadyPaid:
+        return {"paid": True, "url": reverse("onboarding-success")}
+    except signup_checkout.ProductFull as full:
+        message = f"{full.product.name} just sold out. You haven't been charged."
+        raise BadInput(message, field=full.product.slug, code="full", status=409) from full
+    except (signup_checkout.NameTaken, IntegrityError) as taken:
+        message = getattr(taken, "message", "This username is taken. Please choose another.")
+        field = getattr(taken, "field", "username")
+        raise BadInput(message, field=field, code="taken", status=409) from taken
+    return {
+        "ui": ui,
+        "client_secret": opened.client_secret,
+        "url": opened.url,
+        "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+    }
+
+
+def payment_unavailable() -> BadInput:
+    """The refusal while Stripe is away."""
+    return BadInput(
+        "We can't reach the payment page right now. You haven't been charged; please try again in a minute.",
+        code="payment_away",
+        status=503,
+    )
+
+
+def _current_signup(request: HttpRequest) -> Signup:
+    signup = wizard.current_signup(request)
+    if signup is None:
+        raise BadInput("Your sign-up has ended. Please start again from the first page.", code="no_signup", status=409)
+    return signup
+
+
+def _confirmed_signup(request: HttpRequest) -> Signup:
+    signup = _current_signup(request)
+    if signup.email_proven_at is None:
+        raise BadInput("Please confirm your email address first.", field="email", code="unproven", status=403)
+    return signup
+
+
+def _is_well_formed(address: str) -> bool:
+    try:
+        names.email(address)
+    except BadInput:
+        return False
+    return True
