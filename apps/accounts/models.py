@@ -98,10 +98,10 @@ class Signup(models.Model):
     class State(models.TextChoices):
         """`open` gathers answers; `checkout` has a Stripe Checkout session; the others are final."""
 
-        OPEN = "open", "Choosing"
-        CHECKOUT = "checkout", "Paying"
+        OPEN = "open", "In progress"
+        CHECKOUT = "checkout", "At checkout"
         PAID = "paid", "Paid"
-        EXPIRED = "expired", "Given up"
+        EXPIRED = "expired", "Abandoned"
 
     LIVE = (State.CHECKOUT,)
 

@@ -17,7 +17,7 @@ class InboundEvent(models.Model):
 
         RECEIVED = "received", "Waiting"
         HANDLED = "handled", "Handled"
-        IGNORED = "ignored", "Nothing to do"
+        IGNORED = "ignored", "Ignored"
 
     stripe_event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=80)

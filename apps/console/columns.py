@@ -26,7 +26,7 @@ TONES: Mapping[str, str] = {
     "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
     # seats, signups, waitlist, overrides
     "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "served": GOOD, "left": CALM,
-    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_seat": BUSY, "standing": GOOD, "ended": CALM, "lifted": CALM,
+    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_seat": BUSY, "ended": CALM, "lifted": CALM,
     # the realm doctor
     "error": BAD, "warning": WARN, "skipped": BUSY, "passed": GOOD,
     # drift, sync runs, the mass guard

@@ -170,7 +170,7 @@ def numbers() -> Numbers:
 
 
 def forget() -> None:
-    """Read anew next time: somebody has just changed something here."""
+    """Read again next time: somebody has just changed something here."""
     _kept.numbers = None
 
 

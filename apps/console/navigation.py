@@ -24,9 +24,9 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("access.AccessOverride", "gavel", "Overrides"),
             ("operations.Drift", "difference", "Drift"),
             ("operations.SyncRun", "sync", "Sync runs"),
-            ("operations.SafeguardReview", "shield_person", "Mass guard"),
+            ("operations.SafeguardReview", "shield_person", "Safeguard"),
             ("onboarding.WaitlistEntry", "hourglass_top", "Waitlist"),
-            ("notifications.Notification", "mail", "Mails"),
+            ("notifications.Notification", "mail", "Emails"),
         ),
     ),
     (
@@ -58,7 +58,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "System",
         (
             ("billing.InboundEvent", "inbox", "Events"),
-            ("core.AuditEntry", "history", "Timeline"),
+            ("core.AuditEntry", "history", "Audit log"),
             ("auth.User", "badge", "Staff"),
             ("auth.Group", "groups", "Staff groups"),
         ),
@@ -69,16 +69,16 @@ TABS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "core.Job",
         "state__exact",
-        (("", "All"), ("queued", "Waiting"), ("blocked", "Needs an operator"), ("dead", "Gave up"), ("done", "Done")),
+        (("", "All"), ("queued", "Waiting"), ("blocked", "Needs attention"), ("dead", "Failed"), ("done", "Done")),
     ),
     (
         "accounts.UserProfile",
         "access_state__exact",
         (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("on_hold", "On hold")),
     ),
-    ("accounts.Signup", "state__exact", (("", "All"), ("open", "Choosing"), ("checkout", "Paying"), ("paid", "Paid"), ("expired", "Given up"))),
-    ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("ignored", "Nothing to do"))),
-    ("notifications.Notification", "state__exact", (("", "All"), ("queued", "Waiting"), ("failed", "Not sent"), ("uncertain", "Possibly sent"))),
+    ("accounts.Signup", "state__exact", (("", "All"), ("open", "In progress"), ("checkout", "At checkout"), ("paid", "Paid"), ("expired", "Abandoned"))),
+    ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("ignored", "Ignored"))),
+    ("notifications.Notification", "state__exact", (("", "All"), ("queued", "Waiting"), ("failed", "Not sent"), ("uncertain", "Unconfirmed"))),
     ("instances.Seat", "state__exact", (("", "All"), ("reserved", "Reserved"), ("assigned", "Assigned"), ("retained", "Retained"), ("released", "Released"))),
     ("catalog.Product", "placement__exact", (("", "All"), ("plan", "Plans"), ("general", "General add-ons"), ("storage", "Storage add-ons"), ("hidden", "Not offered"))),
 )  # fmt: skip

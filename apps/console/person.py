@@ -151,7 +151,7 @@ def _lines(profile: UserProfile) -> Table:
             )
             for row in rows[:ROWS]
         ),
-        "No subscription lines: this person pays for nothing.",
+        "No subscription lines: this subscriber pays for nothing.",
     )
 
 
@@ -177,7 +177,7 @@ def _seats(profile: UserProfile, may_change: bool) -> Table:
         "Seats",
         ("Product", "Instance", "State", "Since", "Until", "Seat"),
         (*waiting, *found),
-        "No seat, now or ever.",
+        "No seats yet.",
     )
 
 
@@ -194,11 +194,11 @@ def _seat_links(seat: Seat, may_change: bool) -> SafeString:
     return format_html('<span class="fd-links">{} {}</span>', *links)
 
 
-def standing(override: AccessOverride) -> str:
-    """standing, ended or lifted."""
+def override_status(override: AccessOverride) -> str:
+    """`active`, `ended` or `lifted`."""
     if override.lifted_at:
         return "lifted"
-    return "ended" if override.ends_at and override.ends_at <= clock.now() else "standing"
+    return "ended" if override.ends_at and override.ends_at <= clock.now() else "active"
 
 
 def _overrides(profile: UserProfile, may_lift: bool) -> Table:
@@ -210,16 +210,16 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
         tuple(
             (
                 badge(row.kind, row.get_kind_display()),
-                badge(standing(row)),
+                badge(override_status(row)),
                 ", ".join(product.name for product in row.products.all()) or "–",
-                when(row.ends_at) if row.ends_at else "lifted by staff",
+                when(row.ends_at) if row.ends_at else "no end date",
                 row.created_by,
                 row.reason,
-                _override_links(row, may_lift and standing(row) == "standing"),
+                _override_links(row, may_lift and override_status(row) == "active"),
             )
             for row in rows
         ),
-        "No override: billing alone decides.",
+        "No overrides: billing alone decides.",
     )
 
 
@@ -237,8 +237,8 @@ def _mails(profile: UserProfile) -> Table:
     rows = Notification.objects.filter(profile=profile).defer("context").order_by("-pk")[:ROWS]
     return Table(
         "mails",
-        "Mails",
-        ("Mail", "State", "To", "Asked", "Sent"),
+        "Emails",
+        ("Mail", "State", "To", "Requested", "Sent"),
         tuple(
             (
                 link(row, row.template.replace("_", " ")),
@@ -249,7 +249,7 @@ def _mails(profile: UserProfile) -> Table:
             )
             for row in rows
         ),
-        "No mails.",
+        "No emails.",
         f"{reverse('admin:notifications_notification_changelist')}?q={profile.user.get_username()}",
     )
 
@@ -272,7 +272,7 @@ def _events(profile: UserProfile) -> Table:
             )
             for row in rows
         ),
-        "No events of Stripe's about this customer.",
+        "No Stripe events for this customer.",
         f"{reverse('admin:billing_inboundevent_changelist')}?q={customer}" if customer else "",
     )
 
@@ -282,7 +282,7 @@ def _jobs(profile: UserProfile) -> Table:
     return Table(
         "jobs",
         "Jobs",
-        ("Job", "State", "Tries", "Asked by", "Last error", "Started"),
+        ("Job", "State", "Tries", "Requested by", "Last error", "Started"),
         tuple(
             (
                 link(row, jobs.kind_label(row.kind)),

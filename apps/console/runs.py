@@ -20,7 +20,7 @@ SHOWN = (
     ("failed", "Failed"),
     ("waiting", "Waiting"),
     ("changed", "Changed"),
-    ("same", "Nothing to do"),
+    ("same", "Ignored"),
 )
 
 
@@ -116,14 +116,14 @@ def _row(result: SyncResult, look: Job | None, found: sync_runs.SyncRunProgress)
         return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
     if result.generation is None:
         held = result.awaiting_approval and found.awaiting_approval
-        note = "Would lose access: waits until staff confirm it." if held else "Not asked for yet."
+        note = "Would lose access: waiting for approval." if held else "Not queued yet."
         return Row(result, "waiting", "Held back" if held else "Waiting", note=note)
     if look is not None and look.state in {Job.State.BLOCKED, Job.State.DEAD}:
         return Row(result, "failed", "Failed", note=look.last_error, look=look)
     if look is not None and look.parked_on:
         return Row(result, "waiting", "Waiting", note=f"{look.parked_on.capitalize()} does not answer.", look=look)
     if look is not None and look.attempts and look.last_error:
-        return Row(result, "retrying", "Is tried again", note=look.last_error, look=look)
+        return Row(result, "retrying", "Retrying", note=look.last_error, look=look)
     return Row(result, "waiting", "Waiting", look=look)
 
 

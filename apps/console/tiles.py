@@ -46,7 +46,7 @@ def tiles(found: "Numbers") -> list[Tile]:
     mails = found.mails_failed + found.mails_uncertain
     return [
         Tile(
-            "Needs an operator",
+            "Needs attention",
             found.stuck,
             "front_hand",
             f"{found.blocked} need a decision, {found.dead} gave up",
@@ -56,12 +56,12 @@ def tiles(found: "Numbers") -> list[Tile]:
             "Waiting for a seat",
             found.waits,
             "airline_seat_recline_extra",
-            "Paid, and no room",
+            "Paid, no seat",
             "instances_seatwait",
             found.waits_since,
         ),
         Tile(
-            "Mails not delivered",
+            "Emails not delivered",
             mails,
             "unsubscribe",
             f"{found.mails_failed} not sent, {found.mails_uncertain} possibly sent",
@@ -72,13 +72,13 @@ def tiles(found: "Numbers") -> list[Tile]:
             "Events waiting",
             found.events,
             "inbox",
-            "Received, not yet handled",
+            "Received, not processed",
             "billing_inboundevent?state__exact=received",
             found.events_since,
             late,
         ),
         Tile(
-            "Syncs under way",
+            "Syncs in progress",
             found.pending,
             "sync",
             "Subscribers not yet up to date",

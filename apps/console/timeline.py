@@ -23,7 +23,7 @@ SUBJECTS = {
     "signup": ("accounts.Signup", "signup"),
     "override": ("access.AccessOverride", "override"),
     "syncrun": ("operations.SyncRun", "sync run"),
-    "safeguardreview": ("operations.SafeguardReview", "mass guard"),
+    "safeguardreview": ("operations.SafeguardReview", "safeguard review"),
     "waitlist": ("onboarding.WaitlistEntry", "waitlist entry"),
     "realm": ("", "realm"),
 }

@@ -21,7 +21,7 @@ class Notification(models.Model):
         SENDING = "sending", "Being sent"
         SENT = "sent", "Sent"
         FAILED = "failed", "Not sent"
-        UNCERTAIN = "uncertain", "Possibly sent"
+        UNCERTAIN = "uncertain", "Unconfirmed"
 
     key = models.CharField(max_length=200)
     template = models.CharField(max_length=64)

@@ -452,9 +452,9 @@ def test_what_is_settled_cannot_be_done_again(world: World, staff: Staff) -> Non
     AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=world.overrides[0].created_at)
     InboundEvent.objects.filter(pk=world.events[0].pk).update(state="ignored", handled_at=world.events[0].received_at)
     for action, sentence in (
-        ("retry_one", "Only a job that gave up"),
+        ("retry_one", "Only a failed or blocked job"),
         ("lift", "It is over already"),
-        ("retry", "rings for nothing"),
+        ("retry", "needs no processing"),
         ("assign_seats", "No seat is missing"),
     ):
         case = next(case for case in CASES if case.action == action)

@@ -101,7 +101,7 @@ def test_who_confirms_what_has_changed_meanwhile_is_shown_it_again(shop: dict[st
     Product.objects.filter(pk=shop["plan"].pk).update(name="Family and friends")
     again = confirm(client, preview)
     assert again.status_code == 200
-    assert "Somebody changed this in the meantime" in again.context["problem"]
+    assert "Somebody else changed this in the meantime" in again.context["problem"]
     assert ("Name", "Family and friends", "Family") in again.context["changes"]
     assert (shop["plan"].includes.count(), entries(), looked_at()) == (1, [], set())
     assert confirm(client, again).status_code == 302
@@ -122,7 +122,7 @@ def test_a_form_opened_before_somebody_elses_save_is_shown_instead_of_saved(
     mine = shown(client, shop["plan"])
     assert save(client, shop["plan"], summary="Theirs").status_code == 302
     answer = client.post(page_of(shop["plan"]), mine | {"name": "Mine"})
-    assert "Somebody changed this in the meantime" in answer.context["problem"]
+    assert "Somebody else changed this in the meantime" in answer.context["problem"]
     shop["plan"].refresh_from_db()
     assert (shop["plan"].name, shop["plan"].summary) == ("Family", "Theirs")
 
@@ -167,7 +167,7 @@ def test_going_back_keeps_what_was_typed_and_saves_nothing(shop: dict[str, Produ
     preview = save(client, shop["plan"], includes=[], grants_name=["members"], grants_amount=["7"])
     answer = confirm(client, preview, _confirm=None, _edit="1")
     text = answer.content.decode()
-    assert "Nothing has been saved yet. CatalogChange what you like" in text
+    assert "Nothing has been saved yet. Change what you like" in text
     assert 'value="members"' in text
     assert (entries(), looked_at()) == ([], set())
 

@@ -103,7 +103,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     page = client.get(reverse("admin:catalog_productprice_changelist"))
     (row,) = page.context["unknown"]
     assert (row["id"], row["holders"]) == (price, 2)
-    assert "Paid, and not known here" in page.content.decode()
+    assert "Unmapped Stripe prices" in page.content.decode()
     assert "€7 / month" in row["title"]
 
     dialog = re.search(r'hx-get="([^"]*place[^"]*)"', page.content.decode())
@@ -151,7 +151,7 @@ def test_lines_kept_without_a_product_are_counted_and_follow_the_price_at_once(t
     assert answer.status_code == 302, answer.context["form"].errors
     town.work()
     assert town.state(dana).attributes["has_vaultwarden"] == "true"
-    assert "There is nothing to place" in client.get(dialog[1]).content.decode()
+    assert "is mapped to a product" in client.get(dialog[1]).content.decode()
 
 
 def test_stripe_withdraws_a_price_and_never_offers_one_that_staff_withdrew(town: World) -> None:

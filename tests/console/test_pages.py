@@ -356,7 +356,7 @@ def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
     for part in (
         "person-0",
         "Why",
-        "Timeline",
+        "Audit log",
         "Cloud 0",
         "invoice.paid",
         "a friend of the house",
@@ -366,7 +366,7 @@ def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
         assert part in text, part
     fragment = staff("viewer").get(reverse("admin:accounts_userprofile_plan", args=[profile.pk]))
     assert fragment.status_code == 200
-    assert "The plan cannot be made now" in fragment.content.decode()
+    assert "The plan cannot be shown now" in fragment.content.decode()
 
 
 def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: Staff) -> None:

@@ -75,7 +75,7 @@ def test_the_window_is_opened_and_closed_and_the_place_stays(town: World, staff:
     before = town.state(dana)
     assert (before.account, before.seats) == (False, (("nextcloud", "retained"),))
     assert done(send(client, dana, "open_window"))
-    assert "The way back is open already, until" in send(client, dana, "open_window").content.decode()
+    assert "Recovery is already open until" in send(client, dana, "open_window").content.decode()
     town.deliver()
     opened = town.state(dana)
     until = dana.recovering_until
@@ -182,5 +182,5 @@ def test_the_list_shows_who_is_on_the_way_out_and_the_next_to_go_first(staff: St
     for state, names in orders.items():
         text = client.get(address, {"access_state__exact": state}).content.decode()
         assert re.findall(rf"<b>({state}-\w+)</b>", text) == [f"{state}-{name}" for name in names]
-        assert "Place kept until" in text
+        assert "Seat kept until" in text
         assert f"access_state__exact={state}" in client.get(address).content.decode()

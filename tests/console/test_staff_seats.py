@@ -184,10 +184,10 @@ def test_lowered_caps_say_how_many_are_over_and_what_becomes_of_new_people(town:
     first, other = Instance.objects.filter(product__slug="nextcloud")
     deployments.set_availability(instance=other, is_active=True, auto_allocate=False, **DESK)
     client = staff("admin")
-    assert "free for new people" in client.get(dialog(first, "change_caps")).content.decode()
+    assert "free for new subscribers" in client.get(dialog(first, "change_caps")).content.decode()
     answer = send(client, first, "change_caps", soft_cap="0", allocation_cap="1", hard_cap="2")
     assert done(answer)
     said = client.get(answer["HX-Redirect"]).content.decode()
     assert "1 seat is over the hard cap, and nobody was evicted" in said
-    assert "No instance of Nextcloud takes new people now: they are offered the waitlist." in said
+    assert "No instance of Nextcloud takes new subscribers now: they are offered the waitlist." in said
     assert drift() == []

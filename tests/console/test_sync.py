@@ -128,7 +128,7 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
     assert town.account(dana)["attributes"]["has_nextcloud"] == ["true"]
     assert page(staff("viewer"), run).count("Set has_nextcloud to true.") == 2
     assert (
-        "No access differs."
+        "No drift in access."
         in staff("operator").post(address, {"_form_submitted": "on", "reason": REASON}).content.decode()
     )
 
@@ -165,7 +165,7 @@ def test_a_run_says_how_far_it_is_and_how_it_went_with_each(world: World, staff:
     text = page(staff("support"), run)
     for part in (
         'role="progressbar"', 'aria-valuemax="3"', 'aria-valuenow="2"', "Join it.", "Keycloak could not show it.",
-        "It was busy.", "Is tried again", "Run the 1 that failed again", 'hx-trigger="every 2s"', REASON, "staff:bob",
+        "It was busy.", "Retrying", "Run the 1 that failed again", 'hx-trigger="every 2s"', REASON, "staff:bob",
     ):  # fmt: skip
         assert part in text, part
     for shown, name in (("failed", "person-1"), ("changed", "person-0"), ("waiting", "person-2"), ("same", "")):
@@ -178,7 +178,7 @@ def test_a_run_says_how_far_it_is_and_how_it_went_with_each(world: World, staff:
 def test_a_run_whose_own_job_gave_up_says_so(world: World, staff: Staff) -> None:
     run = run_of(world.profiles, generation=None)
     Job.objects.filter(kind="sync_run").update(state="dead", last_error="Unexpected ZeroDivisionError.")
-    assert "The run itself gave up before everybody was asked for" in page(staff("viewer"), run)
+    assert "The run itself failed before everyone was queued" in page(staff("viewer"), run)
 
 
 def test_a_run_that_has_ended_is_not_asked_about_any_more(world: World, staff: Staff) -> None:
@@ -258,7 +258,7 @@ def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff
     assert "HX-Trigger" not in waiting
     town.fault("keycloak", "http_500")
     town.work()
-    assert "The last try failed: Keycloak could not" in look_of(client, dana).content.decode()
+    assert "The last attempt failed: Keycloak could not" in look_of(client, dana).content.decode()
     town.fault("keycloak", "ok")
     town.retry()
     ended = look_of(client, dana)
@@ -267,7 +267,7 @@ def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff
     assert ended["HX-Trigger"] == "look-ended"
     assert done(send(client, dana, "sync_now"))
     town.work()
-    assert "nothing had to be changed" in look_of(client, dana).content.decode()
+    assert "no changes needed" in look_of(client, dana).content.decode()
 
 
 def test_a_look_that_gave_up_says_why_and_where_to_try_again(world: World, staff: Staff) -> None:

@@ -29,7 +29,7 @@ def preview(page: Page, storage: int) -> None:
     page.get_by_label("Amount of number 1").fill(str(storage))
     page.get_by_label("Reason").fill(REASON)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("heading", name="This changes what people have")).to_be_visible()
+    expect(page.get_by_role("heading", name="This changes what subscribers have")).to_be_visible()
 
 
 def test_staff_see_whom_a_change_touches_go_back_and_confirm(
@@ -93,18 +93,18 @@ def test_a_price_from_stripe_that_nobody_placed_is_placed_in_one_dialog(
     prices = f"{stack.site}/admin/catalog/productprice/"
     for _ in range(30):
         page.goto(prices)
-        if page.get_by_role("heading", name="Paid, and not known here").is_visible():
+        if page.get_by_role("heading", name="Unmapped Stripe prices").is_visible():
             break
         page.wait_for_timeout(1000)
     expect(page.get_by_role("row").filter(has_text="€11 / month")).to_contain_text("1 person")
     album.take(page, "unknown")
-    page.get_by_role("link", name="Place a price").click()
+    page.get_by_role("link", name="Map price to product").click()
     dialog = page.locator("#dialog")
     dialog.get_by_label("Price").select_option(price)
     dialog.get_by_label("Product").select_option(label="Plus")
     dialog.get_by_label("Reason").fill("Agreed with him by telephone")
     album.take(page, "place")
-    dialog.get_by_role("button", name="Place a price").click()
+    dialog.get_by_role("button", name="Map price to product").click()
     expect(page.get_by_text(re.compile("stands for Plus from now on; 1 person is looked at"))).to_be_visible()
-    expect(page.get_by_role("heading", name="Paid, and not known here")).to_be_hidden()
+    expect(page.get_by_role("heading", name="Unmapped Stripe prices")).to_be_hidden()
     customer.until("the vault is open", lambda: customer.account()["attributes"].get("has_vaultwarden") == ["true"])

@@ -26,12 +26,12 @@ def open_instance(page: Page, stack: Stack, name: str, *, to_new_people: bool) -
     """Staff let new people in to an instance, or do not."""
     page.goto(f"{stack.site}/admin/instances/instance/")
     page.get_by_role("link", name=name).first.click()
-    page.get_by_role("link", name="Open or close").or_(page.get_by_role("button", name="Open or close")).first.click()
+    page.get_by_role("link", name="Availability").or_(page.get_by_role("button", name="Availability")).first.click()
     dialog = page.locator("#dialog")
-    expect(dialog.get_by_role("heading", name="Open or close")).to_be_visible()
-    dialog.get_by_label("New people may be put here").set_checked(to_new_people, force=True)
+    expect(dialog.get_by_role("heading", name="Availability")).to_be_visible()
+    dialog.get_by_label("Open to new subscribers").set_checked(to_new_people, force=True)
     dialog.get_by_label("Reason").fill(REASON)
-    dialog.get_by_role("button", name="Open or close").click()
+    dialog.get_by_role("button", name="Availability").click()
     said = "is open" if to_new_people else "is closed to new people"
     expect(page.get_by_text(re.compile(said))).to_be_visible()
 

@@ -47,7 +47,7 @@ class CapsDialog(ReasonDialog):
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The instance as it is, what is free for new people on all of its product's, and who waits."""
+        """The instance as it is, what is free for new subscribers on all of its product's, and who waits."""
         return {
             "instance": self.target,
             "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get()),
@@ -64,10 +64,10 @@ class OpenDialog(ReasonDialog):
         required=False,
         label="In use",
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Off: nobody is put or moved here.",
+        help_text="Off: nobody is assigned or moved here.",
     )
     auto_allocate = forms.BooleanField(
-        required=False, label="New people may be put here", widget=UnfoldBooleanSwitchWidget
+        required=False, label="Open to new subscribers", widget=UnfoldBooleanSwitchWidget
     )
 
     @override
@@ -114,8 +114,8 @@ def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
 def outlook(product: Product) -> str:
     """What somebody who wants this product now would meet, in a sentence."""
     if have_room([product])[product.pk]:
-        return f"New people find room on {product.name}."
-    return f"No instance of {product.name} takes new people now: they are offered the waitlist."
+        return f"New subscribers find room on {product.name}."
+    return f"No instance of {product.name} takes new subscribers now: they are offered the waitlist."
 
 
 def over_words(instance: Instance) -> str:
@@ -218,18 +218,18 @@ class InstanceAdmin(ConsoleAdmin):
 
     @dialog_action(title="Change caps", permission="change_capacity", form=CapsDialog, icon="tune")
     def change_caps(self, _request: HttpRequest, form: CapsDialog) -> str:
-        """Set the three caps; nobody is evicted."""
+        """Set the three caps. Nobody is removed."""
         data = form.cleaned_data
         caps = {name: data[name] for name in CAPS}
         found = deployments.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
         return " ".join(filter(None, [f"{found} has new caps.", over_words(found), outlook(found.product)]))
 
     @dialog_action(
-        title="Open or close", permission="change_capacity", form=OpenDialog, icon="door_open",
-        explain="Seats stay where they are, whatever you choose.",
+        title="Availability", permission="change_capacity", form=OpenDialog, icon="door_open",
+        explain="Existing seats stay, whatever you choose.",
     )  # fmt: skip
     def open_or_close(self, _request: HttpRequest, form: OpenDialog) -> str:
-        """Say who may come in."""
+        """Choose who may use it."""
         data = form.cleaned_data
         found = deployments.set_availability(
             instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],

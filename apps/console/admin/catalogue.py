@@ -162,7 +162,7 @@ class PriceAdmin(PreviewedAdmin):
         return super().changelist_view(request, extra)
 
     @dialog_action(
-        title="Place a price", permission="change_catalogue", form=PlaceDialog, icon="add_link",
+        title="Map price to product", permission="change_catalogue", form=PlaceDialog, icon="add_link",
         explain="A price that people pay at Stripe, and the product of ours it stands for. It is not offered to new customers.",
     )  # fmt: skip
     def place_price(self, _request: HttpRequest, form: PlaceDialog) -> str:

@@ -113,7 +113,7 @@ class CatalogueForm(forms.ModelForm[Any]):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if "_edit" in self.data:
-            self.add_error(None, "Nothing has been saved yet. CatalogChange what you like, then save again.")
+            self.add_error(None, "Nothing has been saved yet. Change what you like, then save again.")
         return data
 
 
@@ -124,7 +124,7 @@ class ProductForm(CatalogueForm):
     grants = GrantsField(
         required=False,
         label="Numbers",
-        help_text="They add up over all a person pays for, each times its quantity. Empty a row to remove it.",
+        help_text="They add up over everything a subscriber pays for, times its quantity. Empty a row to remove it.",
     )
 
     class Meta:
@@ -136,7 +136,7 @@ class ProductForm(CatalogueForm):
         # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
         widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})}
         help_texts: ClassVar[dict[str, Any]] = {
-            "is_app": "People log in to it. It gives the attribute has_ and its slug."
+            "is_app": "Subscribers log in to it. It gives the attribute has_ plus its slug."
         }
 
     @override

@@ -114,7 +114,8 @@ class PreviewedAdmin(ConsoleAdmin):
             return self.preview(request, object_id, asked)
         except IntegrityError:
             messages.error(
-                request, "Somebody else saved at the same moment, and nothing of yours was. LastSync, then try again."
+                request,
+                "Somebody else saved at the same moment, and your change was not saved. Check the page, then try again.",
             )
             return HttpResponseRedirect(request.get_full_path())
 
@@ -146,7 +147,9 @@ class PreviewedAdmin(ConsoleAdmin):
         )  # fmt: skip
         asked = carry_out(row, found, placed, actor=actor)
         if asked:
-            messages.info(request, f"{people(asked)} looked at: within minutes everybody has what is due.")
+            messages.info(
+                request, f"{people(asked)} being synced: within minutes everyone has what they are entitled to."
+            )
 
     def placed(self, _row: Any, _before: State) -> Mapping[str, int]:
         """The prices whose lines stand for another product afterwards."""
@@ -158,7 +161,7 @@ class PreviewedAdmin(ConsoleAdmin):
         names = {one.slug: one.name for one in Product.objects.all()}
         row = asked.form.instance
         context = self.admin_site.each_context(request) | {
-            "title": f"CatalogChange {self.opts.verbose_name}" if object_id else f"Add {self.opts.verbose_name}",
+            "title": f"Change {self.opts.verbose_name}" if object_id else f"Add {self.opts.verbose_name}",
             "subtitle": str(row),
             "original": row if object_id else None,
             "opts": self.opts,
@@ -179,7 +182,7 @@ def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> st
     """Why this may not be saved yet, as a sentence, empty when nothing is wrong but has to be seen; None: it may."""
     seen, confirmed = data.get("version", ""), "_confirm" in data
     if seen and not before.seen.startswith(seen):
-        return "Somebody changed this in the meantime. Look again: this is what your change would do now."
+        return "Somebody else changed this in the meantime. Please check again: this is what your change would do now."
     if not found.holders:
         return None
     if not confirmed or seen != before.seen:

@@ -30,7 +30,9 @@ class PlaceDialog(ReasonDialog):
     """Which price, and which product it stands for."""
 
     form_before_template = "console/catalogue_unknown.html"
-    price = forms.ChoiceField(widget=UnfoldAdminSelectWidget, help_text="What people pay and we do not know.")
+    price = forms.ChoiceField(
+        widget=UnfoldAdminSelectWidget, help_text="Prices customers pay that are not in the catalog."
+    )
     product = forms.ModelChoiceField(
         queryset=Product.objects.all(), widget=UnfoldAdminSelectWidget, help_text="They get what this product gives."
     )
@@ -62,9 +64,7 @@ def place(form: PlaceDialog) -> str:
     known = form.unknown[form.cleaned_data["price"]]
     product, reason = form.cleaned_data["product"], form.cleaned_data["reason"]
     if known.interval not in ProductPrice.Interval.values:
-        raise BadInput(
-            "Stripe's own data on this price are not here yet. Retry the job that it stopped, then place it."
-        )
+        raise BadInput("We do not have this price's data from Stripe yet. Retry the job that it stopped, then map it.")
     given = entitlements_by_product()
     placed = {known.id: product.pk}
     found = impact.measure_impact(CatalogChange(given, given, placed))

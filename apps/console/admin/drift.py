@@ -30,8 +30,8 @@ class MendDialog(ReasonDialog):
     form_before_template = "console/dialogs/drift.html"
     write_back = forms.BooleanField(
         required=False,
-        label="Write our address back to Keycloak",
-        help_text="Otherwise Keycloak's verified address is taken over here.",
+        label="Restore our email in Keycloak",
+        help_text="Otherwise Frontdesk takes over Keycloak's verified email.",
         widget=UnfoldBooleanSwitchWidget,
     )
 
@@ -50,7 +50,7 @@ class IgnoreDialog(ReasonDialog):
     """Until when it is to be left so."""
 
     model = Drift
-    until = LastDayField(help_text="The last day on which it is left as it is.")
+    until = LastDayField(help_text="The last day on which it is ignored.")
 
 
 class SyncAllDialog(ReasonDialog):
@@ -62,10 +62,10 @@ class SyncAllDialog(ReasonDialog):
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The people, the steps as found last, and how many differences are not of this kind."""
         people = differing()
-        first = standing().filter(kind__in=OF_ACCESS).select_related("profile__user").order_by("pk")
+        first = open_drift().filter(kind__in=OF_ACCESS).select_related("profile__user").order_by("pk")
         return {
             "count": len(people),
-            "others": standing().exclude(kind__in=OF_ACCESS).count(),
+            "others": open_drift().exclude(kind__in=OF_ACCESS).count(),
             "first": first[:PLANS],
         } | losing(people)
 
@@ -75,20 +75,20 @@ OF_ACCESS = (Drift.Kind.ACCESS, Drift.Kind.DISABLED)
 
 def differing() -> list[int]:
     """The profiles whose access differs now, and is not left so by staff."""
-    return sorted(set(standing().filter(kind__in=OF_ACCESS).values_list("profile_id", flat=True)))
+    return sorted(set(open_drift().filter(kind__in=OF_ACCESS).values_list("profile_id", flat=True)))
 
 
 class CompareDialog(ReasonDialog):
     """Asks for a comparison now."""
 
 
-def standing() -> QuerySet[Drift]:
+def open_drift() -> QuerySet[Drift]:
     """What is different now, and not ignored."""
     seen = Drift.objects.filter(resolved_at__isnull=True)
     return seen.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()))
 
 
-class StandingFilter(admin.SimpleListFilter):
+class OpenDriftFilter(admin.SimpleListFilter):
     """Different now (what the list begins with), ignored, gone, or all."""
 
     title = "is"
@@ -115,7 +115,7 @@ class StandingFilter(admin.SimpleListFilter):
             return queryset.filter(resolved_at__isnull=False)
         if chosen == "ignored":
             return queryset.filter(resolved_at__isnull=True, ignored_until__gt=clock.now())
-        return queryset if chosen == "all" else queryset.filter(pk__in=standing())
+        return queryset if chosen == "all" else queryset.filter(pk__in=open_drift())
 
 
 @admin.register(Drift)
@@ -124,10 +124,10 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     list_display = ("what", "person", "kind_label", "proposal", "first_seen", "last_seen", "is_now")
     list_display_links = ("what",)
-    list_filter = (StandingFilter, "kind")
+    list_filter = (OpenDriftFilter, "kind")
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
-    search_help_text = "Username, address or cus_…"
+    search_help_text = "Username, email or cus_…"
     actions_list: ClassVar[Any] = ["compare_now", "sync_selected", "sync_differing"]
     actions_detail: ClassVar[Any] = ["mend", "ignore"]
     fields = (
@@ -150,7 +150,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         """Its number."""
         return f"drift {row.pk}"
 
-    @admin.display(description="Would mend it")
+    @admin.display(description="Fix")
     def proposal(self, row: Drift) -> SafeString:
         """The steps, as found last."""
         return format_html(
@@ -178,7 +178,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only what stands can be mended or ignored."""
+        """Only open drift can be fixed or ignored."""
         row = self.get_object(request, str(object_id))
         return super().get_actions_detail(request, object_id) if row and row.resolved_at is None else []
 
@@ -192,15 +192,15 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @dialog_action(
         title="Ignore until", permission="override_access", form=IgnoreDialog, icon="notifications_paused",
-        explain="It is left as it is and not listed until then. What billing changes is done all the same.",
+        explain="It is ignored and not listed until then. Billing changes still apply.",
     )  # fmt: skip
     def ignore(self, _request: HttpRequest, form: IgnoreDialog) -> str:
         """Leave it."""
         if form.target.resolved_at is not None:
-            raise BadInput("This difference is gone already.")
+            raise BadInput("This difference is already resolved.")
         until = form.cleaned_data["until"]
         drift.ignore_drift(form.target, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
-        return f"It is left as it is until {when(until)}."
+        return f"Ignored until {when(until)}."
 
     @dialog_action(
         title="Compare now", permission="sync_userprofile", form=CompareDialog, icon="compare_arrows",
@@ -211,17 +211,17 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         job = jobs.defer(drift.KIND, "asked", reason=f"asked by {form.actor}")
         reason = form.cleaned_data["reason"]
         audit.record(subject=("job", job), action=AuditAction.COMPARISON_REQUESTED, actor=form.actor, reason=reason)
-        return "Everybody is being compared. Load this page again in a while."
+        return "The comparison has started. Reload this page in a while."
 
     @dialog_action(
-        title="Sync all that differ", permission="override_access", form=SyncAllDialog, icon="build_circle",
-        explain="Looks at everybody whose access differs and is not ignored, and makes it so. It runs as a job with a page of its own.",
+        title="Fix all drift", permission="override_access", form=SyncAllDialog, icon="build_circle",
+        explain="Syncs everyone whose access differs and is not ignored. It runs as a job with a page of its own.",
     )  # fmt: skip
     def sync_differing(self, _request: HttpRequest, form: SyncAllDialog) -> str:
         """One run over all of them."""
         people = differing()
         if not people:
-            raise BadInput("No access differs.")
+            raise BadInput("No drift in access.")
         run = sync_runs.start_sync_run(
             people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
         )  # fmt: skip

@@ -102,14 +102,14 @@ class EventAdmin(ConsoleAdmin):
             return format_html('<pre class="fd-code">{}</pre>', row.body)
 
     @dialog_action(
-        title="Look again", permission="retry_job", form=EventDialog, icon="replay",
-        explain="Fetches what the event is about from Stripe again. Doing it twice does no harm.",
+        title="Process again", permission="retry_job", form=EventDialog, icon="replay",
+        explain="Fetches the current state from Stripe again. Repeating it is safe.",
     )  # fmt: skip
     def retry(self, _request: HttpRequest, form: EventDialog) -> str:
         """Its stuck job again, or a new one."""
         event, reason = form.target, form.cleaned_data["reason"]
         if event.state == InboundEvent.State.IGNORED:
-            raise BadInput("This event rings for nothing.")
+            raise BadInput("This event needs no processing.")
         job = _job_of(event)
         audit.record(
             subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, actor=form.actor, reason=reason,

@@ -84,7 +84,7 @@ class JobAdmin(ConsoleAdmin):
                 )
             },
         ),
-        ("How it went", {"fields": ("last_error", "story")}),
+        ("Results", {"fields": ("last_error", "story")}),
     )
 
     state_label = state_column()
@@ -143,13 +143,13 @@ class JobAdmin(ConsoleAdmin):
     def retry_one(self, _request: HttpRequest, form: RetryDialog) -> str:
         """From its first attempt."""
         if form.target.state not in STUCK:
-            raise BadInput("Only a job that gave up or needs an operator can be retried.")
+            raise BadInput("Only a failed or blocked job can be retried.")
         retry(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"{form.target} runs again."
 
     @dialog_action(
-        title="Retry all that are stuck", permission="retry_job", form=RetryAllDialog, icon="restart_alt",
-        explain="Runs everything again that gave up or needs an operator: after the cause is mended.",
+        title="Retry all failed jobs", permission="retry_job", form=RetryAllDialog, icon="restart_alt",
+        explain="Retries every failed or blocked job. Fix the cause first.",
     )  # fmt: skip
     def retry_all(self, _request: HttpRequest, form: RetryAllDialog) -> str:
         """Each from its first attempt."""

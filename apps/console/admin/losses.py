@@ -26,7 +26,7 @@ class ConfirmDialog(ReasonDialog):
     model = SafeguardReview
     form_before_template = "console/dialogs/loss.html"
     confirmation = forms.IntegerField(
-        label="Type how many lose access, to confirm",
+        label="Type how many lose access to confirm",
         min_value=0,
         max_value=2**31,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "inputmode": "numeric"}),
@@ -49,15 +49,15 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     actions_detail: ClassVar[Any] = ["confirm"]
     change_form_outer_before_template = "console/loss.html"
     fieldsets = (
-        ("What was asked", {"fields": (("what", "state_label"), ("asked", "seen"))}),
-        ("What was decided", {"fields": (("decided_by", "decided"), ("reason", "until_label"))}),
+        ("Review", {"fields": (("what", "state_label"), ("asked", "seen"))}),
+        ("Decision", {"fields": (("decided_by", "decided"), ("reason", "until_label"))}),
     )
 
     state_label = state_column()
-    asked = time_column("opened_at", "Asked")
-    seen = time_column("seen_at", "Found last")
+    asked = time_column("opened_at", "Requested")
+    seen = time_column("seen_at", "Last found")
     decided = time_column("decided_at", "Decided")
-    until_label = time_column("until", "Confirmed until")
+    until_label = time_column("until", "Approved until")
 
     @admin.display(description="Sweep", ordering="pk")
     def what(self, row: SafeguardReview) -> str:
@@ -92,17 +92,17 @@ class SafeguardReviewAdmin(ConsoleAdmin):
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only what is asked can be confirmed."""
+        """Only an open review can be approved."""
         row = self.get_object(request, str(object_id))
         asking = row is not None and row.state == SafeguardReview.State.PENDING
         return super().get_actions_detail(request, object_id) if asking else []
 
     @dialog_action(
-        title="Confirm the loss", permission="approve_revocations", form=ConfirmDialog, icon="gpp_maybe", danger=True,
-        explain="Only when this is meant. If it is not, mend the cause: then the sweep finds nobody and stops asking.",
+        title="Approve revocation", permission="approve_revocations", form=ConfirmDialog, icon="gpp_maybe", danger=True,
+        explain="Only if this is intended. If not, fix the cause: then the sweep finds nobody and stops asking.",
     )  # fmt: skip
     def confirm(self, _request: HttpRequest, form: ConfirmDialog) -> str:
-        """Let the sweep go on."""
+        """Let the sweep continue."""
         data = form.cleaned_data
         safeguard.approve(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
         forget()

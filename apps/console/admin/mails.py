@@ -24,7 +24,7 @@ class MailAdmin(ConsoleAdmin):
         "people": "profile",
         "number": "pk",
     }
-    search_help_text = "Address, username or cus_…"
+    search_help_text = "Email, username or cus_…"
     fields = (
         ("template", "state_label"),
         ("to", "person"),
@@ -36,7 +36,7 @@ class MailAdmin(ConsoleAdmin):
 
     person = person_column()
     state_label = state_column()
-    asked = time_column("created_at", "Asked")
+    asked = time_column("created_at", "Requested")
     sent = time_column("sent_at", "Sent")
 
     @override

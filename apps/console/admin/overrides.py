@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.console.person import standing
+from apps.console.person import override_status
 from apps.core.errors import BadInput
 
 
@@ -40,7 +40,7 @@ class OverrideAdmin(ConsoleAdmin):
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
-    search_help_text = "Username, address or cus_…"
+    search_help_text = "Username, email or cus_…"
     actions_detail: ClassVar[Any] = ["lift"]
     fields = (
         "person",
@@ -64,13 +64,13 @@ class OverrideAdmin(ConsoleAdmin):
 
     @admin.display(description="Is")
     def is_now(self, row: AccessOverride) -> SafeString:
-        """standing, ended or lifted."""
-        return badge(standing(row))
+        """`active`, `ended` or `lifted`."""
+        return badge(override_status(row))
 
     @admin.display(description="Until", ordering="ends_at")
     def ends(self, row: AccessOverride) -> str:
         """The end, or that only staff end it."""
-        return when(row.ends_at) if row.ends_at else "lifted by staff"
+        return when(row.ends_at) if row.ends_at else "no end date"
 
     @admin.display(description="Products")
     def product_list(self, row: AccessOverride) -> str:
@@ -85,15 +85,15 @@ class OverrideAdmin(ConsoleAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what stands can be lifted."""
         row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and standing(row) == "standing" else []
+        return super().get_actions_detail(request, object_id) if row and override_status(row) == "active" else []
 
     @dialog_action(
         title="Lift", permission="override_access", form=LiftDialog, icon="lock_open",
-        explain="End this override now. Billing, and what else stands, decides from then on.",
+        explain="End this override now. From then on billing and other active overrides decide.",
     )  # fmt: skip
     def lift(self, _request: HttpRequest, form: LiftDialog) -> str:
         """Lift it."""
-        if standing(form.target) != "standing":
+        if override_status(form.target) != "active":
             raise BadInput("It is over already.")
         overrides.lift(override=form.target, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"The {form.target.kind.replace('_', ' ')} on {form.target.profile} is lifted."

@@ -111,14 +111,14 @@ class RecoveryActions:
             raise BadInput(f"A code has been sent to {profile} within the last minute. Wait for that one to arrive.")
         _record(form, AuditAction.RECOVERY_CODE_REQUESTED)
         jobs.defer(recovery.SEND_CODE, str(profile.pk), reason=f"asked by {form.actor}")
-        return f"A recovery code is on its way to {profile}. It can be typed in at {recovery.PAGE} in any browser."
+        return f"A recovery code is on its way to {profile}. It can be entered at {recovery.PAGE} in any browser."
 
     @dialog_action(title="Open recovery window", permission="recover_accounts", form=OpenDialog, icon="lock_open")
     def open_window(self, _request: HttpRequest, form: OpenDialog) -> str:
         """Let them log in to pay."""
         profile = _locked(form)
         if until := window_of(profile):
-            raise BadInput(f"The way back is open already, until {when(until)}.")
+            raise BadInput(f"Recovery is already open until {when(until)}.")
         until = recovery.open_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])
         return f"{profile} can log in until {when(until)}; the apps stay closed until a payment arrives."
 
@@ -129,9 +129,11 @@ class RecoveryActions:
         """Close it before its time."""
         profile = _locked(form)
         recovery.close_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])
-        return f"The way back of {profile} is closed. A new code opens it again."
+        return f"Recovery of {profile} is closed. A new code opens it again."
 
-    @dialog_action(title="Keep place until", permission="recover_accounts", form=KeepSeatDialog, icon="event_upcoming")
+    @dialog_action(
+        title="Extend seat reservation", permission="recover_accounts", form=KeepSeatDialog, icon="event_upcoming"
+    )
     def keep_seat(self, _request: HttpRequest, form: KeepSeatDialog) -> str:
         """Put the final date off."""
         profile, until = _locked(form), form.cleaned_data["until"]
@@ -139,11 +141,11 @@ class RecoveryActions:
         if decision.state == AccessState.EXPIRED:
             raise BadInput(OVER)
         if decision.final_expiry_at is None:
-            raise BadInput("Nothing has ended, so no place has to be kept.")
+            raise BadInput("Nothing has ended, so there is no seat to keep.")
         if until <= decision.final_expiry_at:
-            raise BadInput(f"The place is kept until {when(decision.final_expiry_at)} already.", field="until")
+            raise BadInput(f"The seat is kept until {when(decision.final_expiry_at)} already.", field="until")
         overrides.keep_seat(profile=profile, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
-        return f"The place of {profile} is kept until {when(until)}."
+        return f"The seat of {profile} is kept until {when(until)}."
 
 
 def _locked(form: ReasonDialog) -> UserProfile:

@@ -79,7 +79,7 @@ class SelectActions:
 
     @dialog_action(
         title="Sync selected", permission="sync_userprofile", form=SelectedDialog, icon="sync",
-        explain="Look at each of these again and make it so. It runs as a job with a page of its own.",
+        explain="Re-check each of these and apply any changes. It runs as a job with a page of its own.",
     )  # fmt: skip
     def sync_selected(self, _request: HttpRequest, form: SelectedDialog) -> str:
         """One run over them."""
@@ -120,14 +120,14 @@ class SyncRunAdmin(ConsoleAdmin):
     fieldsets = (("Why", {"fields": (("scope_label", "created"), ("actor", "reason"))}),)
 
     scope_label = state_column("scope", "Who")
-    created = time_column("created_at", "Asked")
+    created = time_column("created_at", "Requested")
 
     @admin.display(description="Run", ordering="pk")
     def what(self, row: SyncRun) -> str:
         """Its number."""
         return f"run {row.pk}"
 
-    @admin.display(description="Made so")
+    @admin.display(description="Last synced")
     def how_far(self, row: Any) -> SafeString:
         """How many of how many; the rest waits or has failed."""
         return badge("done" if not row.open else "running", f"{row.total - row.open} of {row.total}")

@@ -46,7 +46,7 @@ class SeatAdmin(ConsoleAdmin):
     )
     list_select_related = ("profile__user", "product", "instance")
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
-    search_help_text = "Username, address or cus_…"
+    search_help_text = "Username, email or cus_…"
     actions_detail: ClassVar[Any] = ["move", "release"]
     fields = (
         "person",
@@ -134,7 +134,7 @@ class SeatWaitAdmin(ConsoleAdmin):
     list_select_related = ("profile__user", "product")
     ordering = ("since", "pk")
     search_by: ClassVar[dict[str, str]] = {"people": "profile"}
-    search_help_text = "Username, address or cus_…"
+    search_help_text = "Username, email or cus_…"
     fields = ("person", "product_link", "waiting")
 
     person = person_column()

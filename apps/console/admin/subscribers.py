@@ -91,8 +91,8 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
     state = state_column("access_state", "Access")
     subscription = state_column("subscription_status", "Subscription")
     until = time_column("access_until", "Until")
-    final = time_column("final_expiry_at", "Place kept until")
-    synced = time_column("synced_at", "Made so")
+    final = time_column("final_expiry_at", "Seat kept until")
+    synced = time_column("synced_at", "Last synced")
     created = time_column("created_at", "Since")
 
     @admin.display(description="Subscriber", ordering="user__username")
@@ -193,7 +193,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
 
     @dialog_action(
         title="Sync now", permission="sync_userprofile", form=PlanDialog, icon="sync",
-        explain="Look at this subscriber again and make it so. This is the plan as of now:",
+        explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
         """Ask for a look."""
@@ -214,7 +214,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         return f"Seats for {', '.join(names)} will be assigned to {form.target} now."
 
     @dialog_action(
-        title="Send password mail",
+        title="Send password email",
         permission="mail_userprofile",
         form=PasswordDialog,
         icon="forward_to_inbox",

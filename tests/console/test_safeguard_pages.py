@@ -47,7 +47,7 @@ def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(
     shown = client.get(address).content.decode()
     assert "late-0" in shown
     assert "is past_due" in shown
-    assert "Confirm the loss" not in shown
+    assert "Approve revocation" not in shown
     assert "Page 1 of" not in shown
 
 
@@ -67,11 +67,11 @@ def test_a_run_that_was_stopped_says_so_on_its_page(settings: Any, staff: Staff)
     run = stopped_run(settings)
     text = staff("viewer").get(reverse("admin:operations_syncrun_change", args=[run.pk])).content.decode()
     question = SafeguardReview.objects.get()
-    assert "30 would lose access, too many to go on unasked" in text
+    assert "30 would lose access: too many without an approval" in text
     assert reverse("admin:operations_safeguardreview_change", args=[question.pk]) in text
     assert "Held back" in text
     shown = staff("admin").get(reverse(SELECTED), {"people": list(UserProfile.objects.values_list("pk", flat=True))})
-    assert "30 would lose access. More than 20 at once need a confirmation" in shown.content.decode()
+    assert "30 would lose access. More than 20 at once need an approval" in shown.content.decode()
 
 
 def test_the_page_of_a_question_costs_the_same_for_many(question: SafeguardReview, staff: Staff) -> None:
