@@ -2,7 +2,7 @@
 
 Promises: one statement counts a try before anything is compared, so parallel guesses cannot share one; a code matches only
 the purpose, address and session it was made for; the database holds a slow keyed hash, never the code. Callers check the
-limits first, before any hashing. An address nobody may confirm gets a code that never matches, at the same cost.
+limits first, before any hashing. An address that may not be confirmed gets a code that never matches, at the same cost.
 """
 
 import datetime as dt

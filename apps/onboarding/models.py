@@ -12,10 +12,10 @@ from apps.catalog.models import Product
 
 
 class OneTimeCode(models.Model):
-    """A code sent by mail to prove a mailbox. Stored as a slow keyed hash; bound to a purpose, an address, a session."""
+    """A code emailed to confirm an address. Stored as a slow keyed hash; bound to a purpose, an address and a session."""
 
     class Purpose(models.TextChoices):
-        """What the code proves the mailbox for."""
+        """What the address is confirmed for."""
 
         SIGNUP = "signup", "Signup"
         RECOVERY = "recovery", "Recovery"
@@ -23,7 +23,9 @@ class OneTimeCode(models.Model):
     purpose = models.CharField(max_length=10, choices=Purpose)
     subject = models.CharField(max_length=64, help_text="Keyed hash of the address.")
     session = models.CharField(max_length=64, help_text="Keyed hash of the browser session.")
-    code_hash = models.CharField(max_length=200, blank=True, help_text="Empty: a code nobody was sent; never matches.")
+    code_hash = models.CharField(
+        max_length=200, blank=True, help_text="Empty: a code that was not sent and never matches."
+    )
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -46,10 +48,10 @@ class OneTimeCode(models.Model):
 
 
 class WaitlistEntry(models.Model):
-    """One address that waits for one product (or for any, when `product` is empty)."""
+    """One address waiting for one product, or for any when `product` is empty."""
 
     class State(models.TextChoices):
-        """Where the wait stands."""
+        """How far the entry has come."""
 
         WAITING = "waiting", "Waiting"
         INVITED = "invited", "Invited"
@@ -63,14 +65,14 @@ class WaitlistEntry(models.Model):
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
     invited_at = models.DateTimeField(null=True, blank=True)
-    invited_until = models.DateTimeField(null=True, blank=True, help_text="Until then the seat is held.")
+    invited_until = models.DateTimeField(null=True, blank=True, help_text="Until then the seat is reserved.")
     profile = models.ForeignKey(
         UserProfile,
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text="Whom the seat is held for.",
+        help_text="The subscriber the seat is reserved for.",
     )
 
     class Meta:

@@ -1,6 +1,6 @@
-"""What people may be called here: first and last names, usernames, email addresses. Pure checks; no database.
+"""Checks what visitors type: first and last names, usernames, email addresses. Pure checks; no database.
 
-Each returns the text as it will be kept, or raises BadInput with a sentence for the field.
+Each returns the text as stored, or raises BadInput with a message for the field.
 """
 
 import re
@@ -17,11 +17,11 @@ USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,28}[a-z0-9]")
 FORBIDDEN = frozenset("<>{}\\")
 JOINERS = "\u200c\u200d"  # needed inside words of some scripts
 ADDRESS = re.compile(r"://|www\.|@|[^\W_]{2,}\.[a-z]{2,}", re.IGNORECASE)
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a name that begins so
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a name that starts with one
 
 
 def person_name(text: str, *, field: str, required: bool = True) -> str:
-    """A first or last name: at most 64 characters, no control characters, no addresses, no `<>{}`; may end up in mails."""
+    """A first or last name: at most 64 characters, no control characters, no addresses, no `<>{}`; may appear in emails."""
     name = " ".join(unicodedata.normalize("NFC", text).split())
     if not name and not required:
         return ""

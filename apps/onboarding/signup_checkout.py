@@ -1,6 +1,6 @@
 """From a filled-in wizard to a paid one: reserve the name and the seats, open Stripe's Checkout.
 
-Promises: nobody pays for a product that is full or under a name somebody else has; a reload finds the same session; a
+Promises: no one can pay for a full product or under someone else's username; a reload finds the same session; a
 crash at any point leaves only reservations that expire automatically (checkout_result.py).
 """
 
@@ -110,11 +110,6 @@ def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
     return prices
 
 
-def products_needing_seats(prices: list[tuple[ProductPrice, int]]) -> list[Product]:
-    """The apps in the basket that need a seat, each once, in a fixed order."""
-    return Product.seats_of([price.product_id for price, _ in prices])
-
-
 def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> str:
     ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
@@ -179,7 +174,7 @@ def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]],
         ),
     )
     until = checkout_result.reservation_end(signup)
-    needed = products_needing_seats(prices)
+    needed = Product.seats_of([price.product_id for price, _ in prices])
     reserved_until = max(until, waitlist.invited_until(profile) or until)
     for product in needed:
         if allocation.reserve(profile=profile, product=product, until=reserved_until) is None:

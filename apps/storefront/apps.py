@@ -12,7 +12,7 @@ class StorefrontConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Make the app's jobs known."""
+        """Register the app's jobs."""
         from apps.storefront import recovery_session
 
         recovery_session.register()

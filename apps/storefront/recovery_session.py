@@ -79,7 +79,7 @@ def confirm_address(request: HttpRequest, *, address: str, code: str) -> UserPro
 def _open_account(profile: UserProfile) -> None:
     """Open the account where that is allowed; otherwise the page says what to do."""
     try:
-        recovery.open_window(profile, actor=audit.CUSTOMER, reason="the mailbox was proven by a code")
+        recovery.open_window(profile, actor=audit.CUSTOMER, reason="the address was confirmed by a code")
     except BadInput as refusal:
         audit.record(
             subject=profile.subject,

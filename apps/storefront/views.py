@@ -69,7 +69,7 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
 
 
 def _suggested(shop: Shop) -> str:
-    """The plan marked at first sight: the recommended one with room, else the first with room."""
+    """The plan selected at first: the recommended one with room, else the first with room."""
     open_plans = sorted(
         (offer for offer in shop.plans if not offer.full),
         key=lambda offer: not offer.product.highlighted,
@@ -123,7 +123,7 @@ def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
 @csp_update(STRIPE_CSP)
 @wizard.wizard_page(wizard.CHECKOUT)
 def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
-    """Step 4: who you are, the proof of the mailbox, and Stripe's payment form."""
+    """Step 4: confirm the address, create the account, and pay in Stripe's form."""
     embedded = settings.STRIPE_CHECKOUT_UI == "embedded"
     context = {
         "signup": signup,
@@ -136,7 +136,7 @@ def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
 
 @require_safe
 def cancel(request: HttpRequest) -> HttpResponse:
-    """Where Stripe's hosted page leads back to: nothing was charged, everything is kept."""
+    """Where Stripe's hosted page returns to without a payment: nothing was charged, every answer is kept."""
     return _page(request, "cancel", {"signup": wizard.current_signup(request)})
 
 

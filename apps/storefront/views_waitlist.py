@@ -9,9 +9,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.models import Signup
+from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
+from apps.instances import capacity
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from apps.storefront import wizard
@@ -24,11 +26,14 @@ JOINED = "waitlist_joined"  # session key: the address the page thanks for
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The form, for one product (`?product=slug`) or in general; after joining, the thanks."""
-    context = {
-        "product": waitlist.find_product(_storable(request.GET.get("product", ""))),
-        "joined": request.session.pop(JOINED, "") if JOINED in request.session else "",
-    }
-    return render(request, "storefront/waitlist.html", context)
+    product = waitlist.find_product(_storable(request.GET.get("product", "")))
+    joined = request.session.pop(JOINED, "") if JOINED in request.session else ""
+    return _page(request, product, {"joined": joined})
+
+
+def _page(request: HttpRequest, product: Product | None, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    full = product is not None and not all(capacity.have_room(product.seats()).values())
+    return render(request, "storefront/waitlist.html", context | {"product": product, "full": full}, status=status)
 
 
 @require_POST
@@ -56,8 +61,7 @@ def _submit_form(request: HttpRequest) -> HttpResponse:
     try:
         request.session[JOINED] = waitlist.join(email=email, slug=slug, client=client_address(request))
     except BadInput as refusal:
-        context = {"product": waitlist.find_product(slug), "email": email, "problem": refusal}
-        return render(request, "storefront/waitlist.html", context, status=refusal.status)
+        return _page(request, waitlist.find_product(slug), {"email": email, "problem": refusal}, refusal.status)
     return redirect("onboarding-waitlist")
 
 
@@ -134,5 +138,5 @@ def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
 
 
 def _storable(text: str) -> str:
-    """Form text without the NUL that Postgres cannot compare, cut to what any field here may hold."""
+    """Form text without NULs, which Postgres cannot compare, cut to the length of our longest field."""
     return text.replace("\x00", "")[:300].strip()

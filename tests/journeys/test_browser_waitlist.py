@@ -67,7 +67,7 @@ def join(page: Page, stack: Stack, email: str, album: Album) -> None:
     album.take(page, "confirm")
     page.get_by_role("button", name="Yes, join the waitlist").click()
     heading(page, "You're on the waitlist")
-    expect(page.get_by_text("You are next for Personal")).to_be_visible()
+    expect(page.get_by_text("You're next for Personal")).to_be_visible()
     album.take(page, "on-the-list")
 
 

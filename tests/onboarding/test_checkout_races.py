@@ -102,7 +102,7 @@ def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: Wor
 
 
 @pytest.mark.mutant
-def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutant_without_the_second_check_both_tabs_can_pay(tabs: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def keep(signup: Signup, session: checkout.CheckoutSession) -> bool:
         signup.checkout_session_id = session.id
         signup.save(update_fields=["checkout_session_id"])
@@ -122,10 +122,10 @@ def test_mutant_without_the_second_look_both_tabs_can_pay(tabs: World, monkeypat
 # --- Stripe's answers ------------------------------------------------------------------------------------------------
 
 
-def begin_through(
+def open_through_faults(
     world: World, signup: Signup, fault: Callable[[], None], *, tries: int = 6
 ) -> signup_checkout.OpenCheckout:
-    """Begin until it works, `fault` before the first try; a reload reads the signup anew."""
+    """Begin until it works, `fault` before the first try; a reload reads the signup again."""
     fault()
     for _ in range(tries):
         try:
@@ -140,7 +140,7 @@ def test_f19_a_create_whose_answer_is_lost_makes_no_second_one(world: World, pat
     for number in range(ROUNDS):
         signup = world.signup(f"dana{number}")
         lose = partial(world.fault, "stripe", "lost_answer", path=path, method="POST")
-        opened = begin_through(world, signup, lose)
+        opened = open_through_faults(world, signup, lose)
         (customer,) = customers(world, signup)
         assert sessions(world, customer) == [opened.session_id]
 
@@ -162,7 +162,7 @@ def test_f19_nor_when_the_name_was_corrected_meanwhile(world: World) -> None:
 @pytest.mark.parametrize("mode", ["http_429", "http_500", "http_503", "500_after_commit", "stored_500", "down"])
 def test_f20_an_error_of_stripes_is_over_when_stripe_is_well(world: World, path: str, mode: str) -> None:
     signup = world.signup("dana")
-    opened = begin_through(world, signup, partial(world.fault, "stripe", mode, path=path, method="POST"))
+    opened = open_through_faults(world, signup, partial(world.fault, "stripe", mode, path=path, method="POST"))
     (customer,) = customers(world, signup)
     assert opened.session_id in sessions(world, customer)
     assert world.shop.pay({"url": "", "client_secret": opened.client_secret}).headers["X-Sandbox-Outcome"] == "paid"
@@ -176,7 +176,9 @@ def test_f20_an_error_of_stripes_is_over_when_stripe_is_well(world: World, path:
 @pytest.mark.parametrize(("mode", "number"), [("http_429", 1), ("down", 1), ("stored_500", 2)])
 def test_f20_the_key_is_kept_unless_stripe_has_spent_it(world: World, mode: str, number: int) -> None:
     signup = world.signup("dana")
-    begin_through(world, signup, partial(world.fault, "stripe", mode, path="/v1/checkout/sessions", method="POST"))
+    open_through_faults(
+        world, signup, partial(world.fault, "stripe", mode, path="/v1/checkout/sessions", method="POST")
+    )
     signup.refresh_from_db()
     assert signup.checkout_number == number
 
@@ -193,7 +195,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
     monkeypatch.setattr(checkout, "CUSTOMER_KEYS", 1)
     fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
     with pytest.raises(AssertionError, match="it never worked"):
-        begin_through(world, world.signup("dana"), fault)
+        open_through_faults(world, world.signup("dana"), fault)
 
 
 # --- between the check and the payment -------------------------------------------------------------------------------

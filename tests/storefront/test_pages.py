@@ -118,11 +118,11 @@ def test_an_unknown_page_is_a_404_in_the_same_look(db: None) -> None:
 
 @pytest.mark.parametrize("color", ["#2f5d50", "#ffffff", "#000000", "#ffcc00", "#e11d48", "#1d4ed8", "#7a7a7a"])
 def test_any_brand_color_is_made_readable(color: str) -> None:
-    brand = brand_colors.parse(color)
-    assert brand_colors.contrast(brand_colors.ink(brand), brand) >= 4.5
-    for ground in (brand_colors.LIGHT_GROUND, brand_colors.DARK_GROUND):
-        on = brand_colors.parse(ground)
-        assert brand_colors.contrast(brand_colors.readable(brand, on=on), on) >= 4.5
+    brand = brand_colors.parse_hex(color)
+    assert brand_colors.contrast_ratio(brand_colors.text_color_on(brand), brand) >= 4.5
+    for ground in (brand_colors.LIGHT_BACKGROUND, brand_colors.DARK_BACKGROUND):
+        on = brand_colors.parse_hex(ground)
+        assert brand_colors.contrast_ratio(brand_colors.make_readable(brand, on=on), on) >= 4.5
 
 
 def test_the_stylesheet_carries_brand_and_product_colors(shop: dict[str, Product], settings: object) -> None:

@@ -169,7 +169,7 @@ def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
     assert AuditEntry.objects.filter(action="recovery_code_verified").count() == 1
 
 
-def test_after_the_final_date_the_way_is_to_begin_anew(world: World, visitor: Visitor) -> None:
+def test_after_the_final_date_an_expired_subscriber_signs_up_again(world: World, visitor: Visitor) -> None:
     """F64: the place is gone; the person, the name and the mailbox are the same."""
     dana = canceled(world)
     world.pass_time(days=31)
@@ -386,7 +386,7 @@ MALFORMED = ["dana@", "nobody at all", "dana@exa mple.com", "@", "<>{}", "dänä
 
 
 def everybody(world: World) -> dict[str, UserProfile]:
-    """Somebody of every standing: canceled, expired, paying, held."""
+    """One subscriber in every state: canceled, expired, paying, on hold."""
     people = {name: canceled(world, name) for name in ("ann", "bob")}
     world.pass_time(days=31)
     world.work()
@@ -414,7 +414,7 @@ def test_an_answer_tells_nothing_about_anybody(world: World) -> None:
 @pytest.mark.long
 @pytest.mark.usefixtures("no_limits")
 def test_no_answer_takes_longer_than_another(world: World) -> None:
-    """Every standing against an unknown address, asked in turn: a rank test (Mann and Whitney) sees no difference."""
+    """Every state against an unknown address, asked in turn: a rank test (Mann and Whitney) sees no difference."""
     people = everybody(world)
     kinds = {"known": people["cid"], "paying": people["dee"], "expired": people["ann"], "on_hold": people["eva"]}
     addresses = {name: one.email for name, one in kinds.items()} | {

@@ -21,7 +21,7 @@ ICONS = frozenset(
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A decorative icon by its name; a box for a name nobody drew."""
+    """A decorative icon by name; a box for an unknown name."""
     symbol = name if name in ICONS else "box"
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
