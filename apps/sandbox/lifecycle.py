@@ -3,7 +3,7 @@
 from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import realm
 from apps.sandbox.store import store
-from apps.sandbox.stripe import life, webhooks
+from apps.sandbox.stripe import scheduler, webhooks
 
 
 def start() -> None:
@@ -18,7 +18,7 @@ def fill() -> None:
     """Put the realm and Stripe's account in place where they are missing; publish the clock."""
     with store.lock:
         realm.fill()
-        life.fill()
+        scheduler.fill()
         clock.publish()
     store.changed()
 
@@ -32,6 +32,6 @@ def reset() -> None:
 def advance(seconds: int) -> int:
     """Move the clock and let everything that falls due on the way happen, in its order (renewals, dunning, expiries)."""
     with store.lock:
-        at = life.advance(seconds)
+        at = scheduler.advance(seconds)
     store.changed()
     return at

@@ -147,7 +147,7 @@ class Walk:
         self.customer.call(page, f"{page}send-code/", {"email": self.email})
         code = re.findall(r"\b\d{6}\b", self.mail("get back into")["text"])[0]
         said = self.customer.call(page, f"{page}verify-code/", {"email": self.email, "code": code})
-        expect(said["way"] == "renew", "the way back is to subscribe again")
+        expect(said["next_step"] == "renew", "the next step is to subscribe again")
         self.until(
             "Keycloak lets the person in, and nowhere else", lambda: self.account()["enabled"] and not self.groups()
         )

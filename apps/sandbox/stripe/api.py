@@ -17,15 +17,14 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.sandbox import faults
 from apps.sandbox.store import store
-from apps.sandbox.stripe import events, expansion, forms, life, timeline
+from apps.sandbox.stripe import events, expansion, forms, scheduler, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid
-from apps.sandbox.stripe.records import API_VERSION, Obj, find, random_text, root
+from apps.sandbox.stripe.records import API_VERSION, Obj, random_text, root
 from apps.sandbox.stripe.routing import ROUTES
 
 KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9]{24,}")
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\.dahlia")
 KEPT_SECONDS = 86_400
-OWNERS = ("customer", "subscription", "invoice", "payment_intent", "checkout.session", "charge")
 logger = logging.getLogger(__name__)
 
 
@@ -57,7 +56,7 @@ def _answer(request: HttpRequest, path: str, key: str | None) -> tuple[int, str,
             return known["status"], known["body"], True
         if faults.mode(request) == "stored_500":
             return _failed(path, key, encoded)
-        life.catch_up()
+        scheduler.catch_up()
         status, body, keep = _execute(request.method or "GET", path, encoded)
         if key and keep:
             _remember(key, path, encoded, status, body)
@@ -145,8 +144,7 @@ def _execute(method: str, path: str, encoded: str) -> tuple[int, str, bool]:
     params = forms.read(encoded, operation)
     paths = params.pop("expand", [])
     try:
-        with timeline.at(_moment(params, ids)):
-            answer = handler(params, *ids)
+        answer = handler(params, *ids)
         return 200, json.dumps(expansion.expanded(answer, paths)), True
     except ApiError as problem:
         return problem.status, json.dumps({"error": problem.error}), problem.saved
@@ -156,12 +154,11 @@ def _execute(method: str, path: str, encoded: str) -> tuple[int, str, bool]:
         return 500, json.dumps({"error": {"message": message, "type": "api_error"}}), True
 
 
-def quietly(method: str, path: str, encoded: str) -> Obj:
-    """Carry a call out without key, version or idempotency; ApiError as the handler raises it."""
+def call(method: str, path: str, encoded: str) -> Obj:
+    """Make a call without key, version or idempotency; ApiError as the handler raises it."""
     operation, handler, ids = _find(method, path)
     params = forms.read(encoded, operation)
-    with timeline.at(_moment(params, ids)):
-        return handler(params, *ids)
+    return handler(params, *ids)
 
 
 def _find(method: str, path: str) -> tuple[str, Callable[..., Obj], tuple[str, ...]]:
@@ -173,18 +170,3 @@ def _find(method: str, path: str) -> tuple[str, Callable[..., Obj], tuple[str, .
         404,
         f"Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.",
     )
-
-
-def _moment(params: Obj, ids: tuple[str, ...]) -> int | None:
-    """The present of a customer on a test clock, None for everybody else."""
-    customer = params.get("customer")
-    clock_id = params.get("test_clock")
-    for identifier in ids[:1]:
-        for kind in OWNERS:
-            found = find(kind, identifier)
-            if found is not None:
-                customer = found["id"] if kind == "customer" else found.get("customer")
-    if customer is None and "subscription" in params:
-        customer = (find("subscription", params["subscription"]) or {}).get("customer")
-    owner = find("customer", customer) if isinstance(customer, str) else None
-    return timeline.frozen(owner["test_clock"] if owner else clock_id)

@@ -4,7 +4,7 @@ from apps.sandbox.stripe import collection, customers, invoices, periods, subscr
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.prorations import Change, plan_items
-from apps.sandbox.stripe.records import Obj, get, merge_metadata, private
+from apps.sandbox.stripe.records import Obj, merge_metadata, private
 
 
 def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Obj | None:
@@ -45,7 +45,6 @@ def update(subscription: Obj, params: Obj) -> None:
     with change(subscription, "customer.subscription.updated"):
         _plain(subscription, params)
         _cancellation(subscription, params)
-        _discounts(subscription, params)
         if made is not None:
             invoice = apply(subscription, made, behaviour=behaviour, moment=moment)
         if "trial_end" in params:
@@ -136,16 +135,3 @@ def _trial(subscription: Obj, wish: int | str) -> Obj | None:
     for item in subscriptions.items_of(subscription):
         item["current_period_end"] = moment
     return None
-
-
-def _discounts(subscription: Obj, params: Obj) -> None:
-    if params.get("discounts") is None:
-        return
-    subscription["discounts"] = []
-    for wish in params["discounts"] or []:
-        if "discount" in wish:
-            subscription["discounts"].append(get("discount", wish["discount"], "discounts")["id"])
-            continue
-        code = get("promotion_code", wish["promotion_code"], "discounts") if "promotion_code" in wish else None
-        coupon = get("coupon", code["promotion"]["coupon"] if code else wish.get("coupon"), "discounts")
-        subscriptions.give_discount(subscription, coupon=coupon, code=code)

@@ -1,14 +1,13 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import catalogue, lists, timeline
+from apps.sandbox.stripe import catalog, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
 from apps.sandbox.stripe.records import (
     Obj,
     add,
     blank,
-    every,
     find,
     get,
     merge_metadata,
@@ -19,14 +18,12 @@ from apps.sandbox.stripe.routing import route
 
 TEMPLATE = "{CHECKOUT_SESSION_ID}"
 SHORTEST, LONGEST = 30 * 60, 24 * 3600
-SETTLE_SECONDS = 4 * 86_400
 PLAIN = (
     "client_reference_id",
     "customer_email",
     "success_url",
     "cancel_url",
     "return_url",
-    "allow_promotion_codes",
     "billing_address_collection",
     "locale",
     "submit_type",
@@ -45,7 +42,9 @@ def create_session(params: Obj) -> Obj:
     customer = get("customer", params["customer"], "customer") if "customer" in params else None
     if customer is not None and "customer_email" in params:
         raise invalid("You may only specify one of these parameters: customer, customer_email.")
-    items = _line_items(params, mode)
+    if mode != "subscription":
+        raise invalid("The sandbox only offers Checkout in `subscription` mode.", "mode")
+    items = _line_items(params)
     session = blank(
         "checkout.session",
         mode=mode,
@@ -57,18 +56,17 @@ def create_session(params: Obj) -> Obj:
     session["payment_method_types"] = params.get("payment_method_types", ["card"])
     merge_metadata(session, params.get("metadata"))
     _price(session, items, params)
-    _mode_fields(session, params)
+    _customer_fields(session)
     private(session["id"]).update(
         line_items=items,
         subscription_data=params.get("subscription_data", {}),
-        payment_intent_data=params.get("payment_intent_data", {}),
     )
     if ui_mode == "hosted_page":
         session["url"] = f"{settings.BASE_URL}/stripe/checkout/{session['id']}"
     else:
         session["client_secret"] = f"{session['id']}_secret_{random_text(54)}"
     add(session)
-    timeline.plan("expire", session["id"], session["expires_at"], customer["test_clock"] if customer else None)
+    timeline.plan("expire", session["id"], session["expires_at"])
     return session
 
 
@@ -105,19 +103,11 @@ def _expiry(params: Obj) -> int:
     return moment
 
 
-def _line_items(params: Obj, mode: str) -> list[Obj]:
-    if mode == "setup":
-        if "line_items" in params:
-            raise invalid("You cannot pass `line_items` in `setup` mode.", "line_items")
-        return []
+def _line_items(params: Obj) -> list[Obj]:
     if not params.get("line_items"):
         raise missing_parameter("line_items")
     items = [_line_item(wish, f"line_items[{number}]") for number, wish in enumerate(params["line_items"])]
-    recurring = [item for item in items if item["price"]["recurring"]]
-    if mode == "payment" and recurring:
-        words = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices."
-        raise invalid(words, "mode")
-    if mode == "subscription" and not recurring:
+    if not any(item["price"]["recurring"] for item in items):
         words = "You must provide at least one recurring price in `subscription` mode when using prices."
         raise invalid(words, "line_items")
     if len({item["currency"] for item in items}) > 1:
@@ -126,7 +116,7 @@ def _line_items(params: Obj, mode: str) -> list[Obj]:
 
 
 def _line_item(wish: Obj, name: str) -> Obj:
-    price = catalogue.resolve_price(wish, name)
+    price = catalog.resolve_price(wish, name)
     quantity = wish.get("quantity", 1)
     if quantity < 1:
         words = "This value must be greater than or equal to 1."
@@ -139,56 +129,20 @@ def _line_item(wish: Obj, name: str) -> Obj:
 
 
 def _price(session: Obj, items: list[Obj], params: Obj) -> None:
-    if not items:
-        session["currency"] = params.get("currency")
-        return
-    coupon, code = _discount(params)
     trial = trial_end(params.get("subscription_data", {})) is not None
     for item in items:
         if trial and item["price"]["recurring"]:
             item |= {"amount_subtotal": 0, "amount_total": 0}
-        off = round(item["amount_subtotal"] * coupon["percent_off"] / 100) if coupon and coupon["percent_off"] else 0
-        item |= {"amount_discount": off, "amount_total": item["amount_subtotal"] - off}
-    subtotal = sum(item["amount_subtotal"] for item in items)
-    off = sum(item["amount_discount"] for item in items)
-    if coupon and coupon["amount_off"]:
-        off = min(subtotal, coupon["amount_off"])
-    session |= {
-        "currency": items[0]["currency"],
-        "amount_subtotal": subtotal,
-        "amount_total": subtotal - off,
-    }
-    session["total_details"] = {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0}
-    if coupon:
-        session["discounts"] = [
-            {
-                "coupon": None if code else coupon["id"],
-                "promotion_code": code["id"] if code else None,
-            }
-        ]
-        private(session["id"])["coupon"] = [coupon["id"], code["id"] if code else None]
+        item["amount_discount"] = 0
+    total = sum(item["amount_subtotal"] for item in items)
+    session |= {"currency": items[0]["currency"], "amount_subtotal": total, "amount_total": total}
+    session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
 
 
-def _discount(params: Obj) -> tuple[Obj | None, Obj | None]:
-    for wish in params.get("discounts", []):
-        if "promotion_code" in wish:
-            code = get("promotion_code", wish["promotion_code"], "discounts[0][promotion_code]")
-            return get("coupon", code["promotion"]["coupon"]), code
-        return get("coupon", wish.get("coupon"), "discounts[0][coupon]"), None
-    return None, None
-
-
-def _mode_fields(session: Obj, params: Obj) -> None:
-    mode = session["mode"]
+def _customer_fields(session: Obj) -> None:
     if session["amount_total"] == 0 and session.get("payment_method_collection") == "if_required":
         session["payment_status"] = "unpaid"
-    if mode != "subscription":
-        session["payment_method_collection"] = "if_required" if mode == "payment" else "always"
-        if "subscription_data" in params:
-            raise invalid("You can not pass `subscription_data` in this mode.", "subscription_data")
-    if mode == "payment" and session["customer"] is None:
-        session["customer_creation"] = params.get("customer_creation", "if_required")
-    elif mode == "subscription" and session["customer"] is None:
+    if session["customer"] is None:
         session["customer_creation"] = "always"
     if session["customer"] or session["customer_email"]:
         owner = find("customer", session["customer"]) or {}
@@ -217,39 +171,12 @@ def trial_end(data: Obj) -> int | None:
     return None
 
 
-@route("POST /v1/checkout/sessions/{session}")
-def update_session(params: Obj, identifier: str) -> Obj:
-    """Change a session's metadata."""
-    session = get("checkout.session", identifier)
-    merge_metadata(session, params.get("metadata"))
-    return session
-
-
-@route("GET /v1/checkout/sessions")
-def list_sessions(params: Obj) -> Obj:
-    """Sessions by customer, status, subscription, payment intent."""
-    found = lists.matching(every("checkout.session"), params, "customer", "status", "subscription", "payment_intent")
-    if "customer_details" in params:
-        wanted = params["customer_details"].get("email")
-        found = [session for session in found if (session["customer_details"] or {}).get("email") == wanted]
-    return lists.page(found, params, "/v1/checkout/sessions")
-
-
-@route("GET /v1/checkout/sessions/{session}")
-def get_session(_params: Obj, identifier: str) -> Obj:
-    """One session."""
-    return get("checkout.session", identifier)
-
-
-@route("GET /v1/checkout/sessions/{session}/line_items")
-def list_line_items(params: Obj, identifier: str) -> Obj:
-    """What a session sells."""
-    get("checkout.session", identifier)
-    return lists.page(
-        private(identifier)["line_items"][::-1],
-        params,
-        f"/v1/checkout/sessions/{identifier}/line_items",
-    )
+def by_email(found: list[Obj], params: Obj) -> list[Obj]:
+    """Narrow a list by the customer's email address."""
+    if "customer_details" not in params:
+        return found
+    wanted = params["customer_details"].get("email")
+    return [session for session in found if (session["customer_details"] or {}).get("email") == wanted]
 
 
 @route("POST /v1/checkout/sessions/{session}/expire")

@@ -18,7 +18,7 @@ from pathlib import Path
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox.stripe import bill_lines, cards, checkout, completion, periods, timeline
+from apps.sandbox.stripe import cards, checkout, checkout_completion, invoice_lines, periods
 from apps.sandbox.stripe.errors import ApiError
 from apps.sandbox.stripe.records import Obj, find, private
 
@@ -71,17 +71,11 @@ def _page(request: HttpRequest, session_id: str, *, embedded: bool) -> HttpRespo
             "closed",
             status=404,
         )
-    with timeline.at(_moment(session)):
-        if session["status"] != "open":
-            return _closed(request, session, embedded=embedded)
-        if request.method == "POST":
-            return _submit(request, session, embedded=embedded)
-        return _form(request, session, embedded=embedded)
-
-
-def _moment(session: Obj) -> int | None:
-    owner = find("customer", session["customer"])
-    return timeline.frozen(owner["test_clock"]) if owner else None
+    if session["status"] != "open":
+        return _closed(request, session, embedded=embedded)
+    if request.method == "POST":
+        return _submit(request, session, embedded=embedded)
+    return _form(request, session, embedded=embedded)
 
 
 def _show(request: HttpRequest, template: str, context: Obj, outcome: str, status: int = 200) -> HttpResponse:
@@ -98,7 +92,7 @@ def _closed(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpRespon
             {
                 "title": "Already paid",
                 "words": "This order is complete.",
-                "link": completion.address_after(session),
+                "link": checkout_completion.address_after(session),
                 "embedded": embedded,
             },
             "closed",
@@ -133,7 +127,7 @@ def _submit(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpRespon
     try:
         number, exp = read_card(request)
         email = "" if session["customer"] else request.POST.get("email", "").strip()
-        result = completion.complete(
+        result = checkout_completion.complete(
             session,
             number=number,
             name=request.POST.get("name", "").strip()[:200],
@@ -145,7 +139,7 @@ def _submit(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpRespon
         return _form(request, session, embedded=embedded, error=problem.error["message"])
     if result == "authenticate":
         return ask(request, amount=money(session))
-    address = completion.address_after(session)
+    address = checkout_completion.address_after(session)
     if embedded:
         response = _show(request, "done.html", {"address": address or "", "embedded": True}, "paid")
         response["X-Sandbox-Return"] = address or ""
@@ -181,7 +175,7 @@ def _form(request: HttpRequest, session: Obj, *, embedded: bool, error: str = ""
         {
             "name": item["description"],
             "quantity": item["quantity"],
-            "rate": bill_lines.rate_text(item["price"]),
+            "rate": invoice_lines.rate_text(item["price"]),
             "amount": periods.money_text(item["amount_total"], item["currency"]),
         }
         for item in private(session["id"])["line_items"]
@@ -192,12 +186,6 @@ def _form(request: HttpRequest, session: Obj, *, embedded: bool, error: str = ""
         "session": session, "items": items, "total": money(session), "embedded": embedded, "error": error,
         "email": owner["email"] if owner else session["customer_email"], "ask_email": not (owner and owner["email"]),
         "trial": periods.day_text(trial) if trial else "", "cards": card_buttons(), "typed": request.POST,
-        "setup": session["mode"] == "setup", "discount": _discount(session),
         "optional": not session["amount_total"] and session.get("payment_method_collection") == "if_required",
     }  # fmt: skip
     return _show(request, "checkout.html", context, "declined" if error else "open")
-
-
-def _discount(session: Obj) -> str:
-    off = session["total_details"]["amount_discount"]
-    return periods.money_text(-off, session["currency"]) if off else ""

@@ -63,9 +63,6 @@ def _follow_paid(invoice: Obj) -> None:
         return
     if subscription["status"] in {"incomplete", "past_due", "unpaid"}:
         subscriptions.set_status(subscription, "active")
-    elif subscription["status"] == "paused" and private(subscription["id"]).pop("resuming", False):
-        subscriptions.set_status(subscription, "active")
-        emit("customer.subscription.resumed", subscription)
 
 
 def _follow_failed(invoice: Obj, *, counted: bool) -> None:
@@ -80,7 +77,7 @@ def _follow_failed(invoice: Obj, *, counted: bool) -> None:
     emit("invoice.payment_failed", invoice)
     if subscription is None or first or subscription["status"] in subscriptions.ENDED:
         return
-    timeline.plan("retry", invoice["id"], invoice["next_payment_attempt"], invoice["test_clock"])
+    timeline.plan("retry", invoice["id"], invoice["next_payment_attempt"])
     if subscription["status"] in {"active", "trialing"}:
         subscriptions.set_status(subscription, "past_due")
     if invoice["next_payment_attempt"] is None and subscription["status"] == "past_due":
@@ -144,7 +141,6 @@ def start(
             "finalize",
             invoice["id"],
             timeline.now() + root()["settings"]["draft_seconds"],
-            invoice["test_clock"],
         )
         return "sent"
     invoices.finalize(invoice)

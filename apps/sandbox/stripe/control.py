@@ -8,6 +8,7 @@ async {"session", "paid": true|false}                the bank's answer to a debi
 edit {"kind", "id", "fields": {...}}                 change an object with no event at all
 silent {"method", "path", "params": {...}}           make an API call whose events are lost before they exist
 delete {"kind", "id"}                                remove an object without a trace
+endpoint {"url", "secret"}                           deliver events there instead of to the configured address
 resend {"event"}                                     deliver an event once more
 settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?}
 state {}                                             counts of objects, waiting deliveries, settings
@@ -21,10 +22,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox.stripe import (
     api,
-    completion,
+    checkout_completion,
     events,
-    returns,
-    returns_api,
+    refund_api,
+    refunds,
     subscriptions,
     webhooks,
 )
@@ -56,28 +57,28 @@ def _payments(wish: Obj) -> Obj:
 
 def _dispute(wish: Obj) -> Obj:
     charge = get("charge", wish["charge"])
-    return returns.open_dispute(charge, inquiry=bool(wish.get("inquiry")), reason=wish.get("reason", "fraudulent"))
+    return refunds.open_dispute(charge, inquiry=bool(wish.get("inquiry")), reason=wish.get("reason", "fraudulent"))
 
 
 def _close_dispute(wish: Obj) -> Obj:
     dispute = get("dispute", wish["dispute"])
     if wish["status"] not in {"won", "lost", "warning_closed", "prevented"}:
         raise ValueError("status must be won, lost, warning_closed or prevented.")
-    returns.close_dispute(dispute, wish["status"])
+    refunds.close_dispute(dispute, wish["status"])
     return dispute
 
 
 def _refund(wish: Obj) -> Obj:
     params = {name: wish[name] for name in ("charge", "amount", "reason") if name in wish}
-    made = returns_api.create_refund(params)
+    made = refund_api.create_refund(params)
     if wish.get("fail"):
-        returns.fail_refund(made)
+        refunds.fail_refund(made)
     return made
 
 
 def _async(wish: Obj) -> Obj:
     session = get("checkout.session", wish["session"])
-    completion.settle(session, paid=bool(wish["paid"]))
+    checkout_completion.settle(session, paid=bool(wish["paid"]))
     return session
 
 
@@ -92,7 +93,7 @@ def _edit(wish: Obj) -> Obj:
 def _silent(wish: Obj) -> Obj:
     encoded = urlencode(_pairs(wish.get("params", {}), ""))
     with events.silence():
-        return api.quietly(wish["method"], wish["path"], encoded)
+        return api.call(wish["method"], wish["path"], encoded)
 
 
 def _pairs(value: object, name: str) -> list[tuple[str, str]]:
@@ -109,6 +110,11 @@ def _delete(wish: Obj) -> Obj:
     get(wish["kind"], wish["id"])
     forget(wish["kind"], wish["id"])
     return {"id": wish["id"], "deleted": find(wish["kind"], wish["id"]) is None}
+
+
+def _endpoint(wish: Obj) -> Obj:
+    root()["endpoint"] = {"url": str(wish["url"]), "secret": str(wish["secret"])}
+    return dict(root()["endpoint"])
 
 
 def _resend(wish: Obj) -> Obj:
@@ -135,5 +141,5 @@ def _state(_wish: Obj) -> Obj:
 
 SWITCHES: dict[str, Callable[[Obj], Obj]] = {
     "payments": _payments, "dispute": _dispute, "close_dispute": _close_dispute, "refund": _refund, "async": _async,
-    "edit": _edit, "silent": _silent, "delete": _delete, "resend": _resend, "settings": _settings, "state": _state,
+    "edit": _edit, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "resend": _resend, "settings": _settings, "state": _state,
 }  # fmt: skip

@@ -33,7 +33,6 @@ def no_such(kind: str, identifier: str, param: str = "id") -> ApiError:
     """`resource_missing`: 404 when the address names the object, 400 when a parameter does."""
     words = {
         "checkout.session": "checkout.session",
-        "test_helpers.test_clock": "test clock",
         "payment_method": "PaymentMethod",
     }
     words |= {

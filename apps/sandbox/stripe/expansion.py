@@ -7,7 +7,7 @@ from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import IDS, Obj, copied, every, find, private
 
 DEEPEST = 4
-BY_FIELD = {"coupon": "coupon", "account": "account"}
+BY_FIELD = {"account": "account"}
 NEVER = {"id", "object", "url", "client_secret", "client_reference_id", "metadata", "status"}
 
 

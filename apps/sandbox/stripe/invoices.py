@@ -13,7 +13,6 @@ def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True
         customer=customer["id"],
         currency=subscription["currency"],
         billing_reason=reason,
-        test_clock=subscription["test_clock"],
     )
     invoice |= {
         "customer_email": customer["email"],
@@ -38,7 +37,6 @@ def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True
         subscription["payment_settings"]["payment_method_types"] or ["card"]
     )
     set_lines(invoice, lines)
-    apply_discounts(invoice, subscription)
     total_up(invoice)
     if kept:
         emit("invoice.created", add(invoice))
@@ -66,47 +64,14 @@ def set_lines(invoice: Obj, lines: list[Obj]) -> None:
         invoice["period_start"] = min(starts)
 
 
-def apply_discounts(invoice: Obj, subscription: Obj) -> None:
-    """Take the subscription's discounts off the invoice's lines, in order."""
-    amounts: dict[str, int] = {}
-    for discount_id in subscription["discounts"]:
-        discount = get("discount", discount_id)
-        coupon = private(discount_id)["coupon"]
-        if discount["end"] is not None and discount["end"] <= timeline.now() and coupon["duration"] != "once":
-            continue
-        if coupon["duration"] == "once" and private(discount_id).get("used") not in (
-            None,
-            invoice["id"],
-        ):
-            continue
-        private(discount_id)["used"] = (
-            invoice["id"] if invoice["billing_reason"] != "upcoming" else private(discount_id).get("used")
-        )
-        left = coupon["amount_off"] or 0
-        for each in invoice["lines"]["data"]:
-            rest = each["amount"] - sum(taken["amount"] for taken in each["discount_amounts"])
-            if not each["discountable"] or rest <= 0:
-                continue
-            off = round(rest * coupon["percent_off"] / 100) if coupon["percent_off"] else min(rest, left)
-            left -= off if coupon["amount_off"] else 0
-            each["discount_amounts"].append({"amount": off, "discount": discount_id})
-            each["discounts"] = [*each["discounts"], discount_id]
-            amounts[discount_id] = amounts.get(discount_id, 0) + off
-    invoice["discounts"] = list(amounts)
-    invoice["total_discount_amounts"] = [
-        {"amount": amount, "discount": discount_id} for discount_id, amount in amounts.items()
-    ]
-
-
 def total_up(invoice: Obj) -> None:
     """Totals from the lines, less what the customer's credit pays (balance: negative = credit)."""
-    subtotal = sum(each["amount"] for each in invoice["lines"]["data"])
-    total = subtotal - sum(taken["amount"] for taken in invoice["total_discount_amounts"])
+    total = sum(each["amount"] for each in invoice["lines"]["data"])
     after = total + invoice["starting_balance"]
     due = max(0, after)
     invoice |= {
-        "subtotal": subtotal,
-        "subtotal_excluding_tax": subtotal,
+        "subtotal": total,
+        "subtotal_excluding_tax": total,
         "total": total,
         "total_excluding_tax": total,
     }

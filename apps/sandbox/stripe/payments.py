@@ -34,7 +34,7 @@ def confirm(intent: Obj, method: Obj, *, on_session: bool, authenticated: bool =
         _succeed(intent, method)
         if verdict != "ok":
             private(intent["latest_charge"])["dispute"] = verdict
-            timeline.plan("dispute", intent["latest_charge"], timeline.now() + 1, None)
+            timeline.plan("dispute", intent["latest_charge"], timeline.now() + 1)
         return "succeeded"
     if verdict == "authenticate":
         _ask(intent, method)
@@ -186,17 +186,6 @@ def cancel_intent(intent: Obj, reason: str | None = None) -> None:
         "next_action": None,
     }
     emit("payment_intent.canceled", intent)
-
-
-def make_setup_intent(*, customer: str | None, method: Obj | None) -> Obj:
-    """A setup intent, succeeded when a method is given."""
-    intent = blank("setup_intent", customer=customer, payment_method=method["id"] if method else None)
-    intent["client_secret"] = f"{intent['id']}_secret_{random_text(25)}"
-    intent["status"] = "succeeded" if method else "requires_payment_method"
-    emit("setup_intent.created", add(intent))
-    if method:
-        emit("setup_intent.succeeded", intent)
-    return intent
 
 
 def new_invoice_payment(invoice: Obj, intent: Obj) -> Obj:

@@ -7,7 +7,6 @@ from apps.sandbox.stripe import (
     collection,
     customers,
     invoice_api,
-    lists,
     subscriptions,
     timeline,
 )
@@ -84,28 +83,6 @@ def create_configuration(params: Obj) -> Obj:
     _configure(configuration, params)
     emit("billing_portal.configuration.created", add(configuration))
     return configuration
-
-
-@route("POST /v1/billing_portal/configurations/{configuration}")
-def update_configuration(params: Obj, identifier: str) -> Obj:
-    """Change a configuration."""
-    configuration = get("billing_portal.configuration", identifier)
-    with change(configuration, "billing_portal.configuration.updated"):
-        _configure(configuration, params)
-    return configuration
-
-
-@route("GET /v1/billing_portal/configurations")
-def list_configurations(params: Obj) -> Obj:
-    """All configurations."""
-    found = lists.matching(every("billing_portal.configuration"), params, "active", "is_default")
-    return lists.page(found, params, "/v1/billing_portal/configurations")
-
-
-@route("GET /v1/billing_portal/configurations/{configuration}")
-def get_configuration(_params: Obj, identifier: str) -> Obj:
-    """One configuration."""
-    return get("billing_portal.configuration", identifier)
 
 
 @route("POST /v1/billing_portal/sessions")

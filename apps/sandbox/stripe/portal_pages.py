@@ -18,18 +18,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from apps.sandbox.stripe import (
-    bill_lines,
     cards,
     checkout_pages,
+    invoice_lines,
     periods,
     portal,
     previews,
     subscriptions,
-    timeline,
 )
-from apps.sandbox.stripe.dues import upcoming
 from apps.sandbox.stripe.errors import ApiError, invalid
 from apps.sandbox.stripe.records import Obj, every, find, get
+from apps.sandbox.stripe.scheduled import upcoming
 
 SAID = {
     "cancel": "Your subscription has been canceled.",
@@ -65,14 +64,13 @@ def portal_page(request: HttpRequest, session_id: str) -> HttpResponse:
             },
             status=404,
         )
-    with timeline.at(timeline.frozen(customer["test_clock"])):
-        if request.method != "POST":
-            return _show(request, session, customer, said=SAID.get(request.GET.get("said", ""), ""))
-        action = request.POST.get("action", "")
-        try:
-            result = _act(request, session, customer, action)
-        except ApiError as problem:
-            return _show(request, session, customer, error=problem.error["message"])
+    if request.method != "POST":
+        return _show(request, session, customer, said=SAID.get(request.GET.get("said", ""), ""))
+    action = request.POST.get("action", "")
+    try:
+        result = _act(request, session, customer, action)
+    except ApiError as problem:
+        return _show(request, session, customer, error=problem.error["message"])
     if result == "authenticate":
         return checkout_pages.ask(request, amount="")
     away = HttpResponseRedirect(_after(session, action), status=303)
@@ -187,12 +185,12 @@ def _subscription(subscription: Obj, configuration: Obj) -> Obj:
         subscription["trial_end"] if subscription["status"] == "trialing" else subscriptions.period_end(subscription)
     )
     options = [
-        {"id": price["id"], "text": f"{bill_lines.name_of(price)}, {bill_lines.rate_text(price)}"}
+        {"id": price["id"], "text": f"{invoice_lines.name_of(price)}, {invoice_lines.rate_text(price)}"}
         for price in portal.choices(configuration, subscription)
     ]
     return {
         "id": subscription["id"], "status": subscription["status"], "status_text": STATUS[subscription["status"]],
-        "items": [{"id": item["id"], "name": bill_lines.name_of(item["price"]), "quantity": item["quantity"], "rate": bill_lines.rate_text(item["price"]), "price": item["price"]["id"], "options": options} for item in subscriptions.items_of(subscription)],
+        "items": [{"id": item["id"], "name": invoice_lines.name_of(item["price"]), "quantity": item["quantity"], "rate": invoice_lines.rate_text(item["price"]), "price": item["price"]["id"], "options": options} for item in subscriptions.items_of(subscription)],
         "ends": periods.day_text(subscription["cancel_at"]) if subscription["cancel_at"] and not ended else "",
         "next": periods.day_text(moment) if preview else "", "next_amount": periods.money_text(preview["amount_due"], preview["currency"]) if preview else "",
     }  # fmt: skip
@@ -217,12 +215,11 @@ def _proposal(flow: Obj) -> Obj | None:
         return None
     items = [{key: value for key, value in item.items() if value is not None} for item in wish["items"]]
     names = [
-        f"{bill_lines.name_of(price)}, {bill_lines.rate_text(price)}"
+        f"{invoice_lines.name_of(price)}, {invoice_lines.rate_text(price)}"
         for price in (find("price", item.get("price")) for item in items)
         if price
     ]
-    details = {"items": items, "proration_behavior": "always_invoice"}
-    preview = previews.preview({"subscription": subscription["id"], "subscription_details": details})
+    preview = previews.preview(subscription["id"], items)
     return {
         "subscription": subscription["id"],
         "names": names,

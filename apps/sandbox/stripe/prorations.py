@@ -6,7 +6,7 @@ the period charged at the new one, to the second. A change of interval starts a 
 
 from dataclasses import dataclass, field
 
-from apps.sandbox.stripe import bill_lines, catalogue, periods, subscriptions
+from apps.sandbox.stripe import catalog, invoice_lines, periods, subscriptions
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import Obj, copied, merge_metadata
 
@@ -78,14 +78,14 @@ def _apply_wish(subscription: Obj, after: dict[str, Obj], wish: Obj, param: str,
     if wish.get("deleted"):
         after.pop(wish.get("id", ""), None)
         return
-    price = catalogue.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
+    price = catalog.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
     if price is not None and (price["recurring"] is None or price["currency"] != subscription["currency"]):
         raise invalid(
             "The price specified must be recurring and in the subscription's currency.",
             f"{param}[price]",
         )
     if "id" not in wish:
-        fresh = price or catalogue.resolve_price(wish, param)
+        fresh = price or catalog.resolve_price(wish, param)
         ends = [
             item["current_period_end"] for item in after.values() if item["price"]["recurring"] == fresh["recurring"]
         ]
@@ -132,8 +132,8 @@ def _line(item: Obj, moment: int, *, sign: int) -> Obj:
     start, end = item["current_period_start"], item["current_period_end"]
     share = periods.part_left(start, end, moment)
     amount = sign * round(price["unit_amount"] * quantity * share)
-    name = bill_lines.name_of(price)
+    name = invoice_lines.name_of(price)
     product = name if quantity == 1 else f"{quantity} × {name}"
     kind = "Unused" if sign < 0 else "Remaining"
     words = f"{kind} time on {product} after {periods.day_text(moment)}"
-    return bill_lines.line(item, amount=amount, period=(moment, end), proration=True, words=words)
+    return invoice_lines.line(item, amount=amount, period=(moment, end), proration=True, words=words)

@@ -1,4 +1,4 @@
-"""The table of addresses: resource modules add to it, api.py reads it."""
+"""The table of addresses: resources.py and the functions with `route` fill it, api.py reads it."""
 
 import re
 from collections.abc import Callable

@@ -2,12 +2,10 @@
 
 from apps.sandbox.stripe import (
     cards,
-    catalogue,
+    catalog,
     changes,
     collection,
     customers,
-    lists,
-    periods,
     prorations,
     subscriptions,
     timeline,
@@ -41,13 +39,10 @@ def create_subscription(params: Obj) -> Obj:
         verdict = cards.outcome(chosen, on_session=not params.get("off_session", False), authenticated=False)
         if verdict not in {"ok", "dispute", "inquiry", "processing"}:
             raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
-    discounts = [_discount(wish) for wish in params.get("discounts") or []]
     subscription = subscriptions.begin(
         customer=customer, wishes=wishes, trial_end=trial, anchor=params.get("billing_cycle_anchor")
     )
     _options(subscription, params)
-    for coupon, code in discounts:
-        subscriptions.give_discount(subscription, coupon=coupon, code=code)
     collection.start(
         subscription,
         method=chosen,
@@ -69,7 +64,7 @@ def _wishes(items: list[Obj]) -> list[tuple[Obj, int, Obj]]:
         raise invalid(f"A subscription can have up to {prorations.MOST_ITEMS} items.", "items")
     wishes = []
     for number, wish in enumerate(items):
-        price = catalogue.resolve_price(wish, f"items[{number}]")
+        price = catalog.resolve_price(wish, f"items[{number}]")
         if price["recurring"] is None:
             raise invalid(
                 "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
@@ -116,64 +111,8 @@ def _options(subscription: Obj, params: Obj) -> None:
     merge_metadata(subscription, params.get("metadata"))
 
 
-def _discount(wish: Obj) -> tuple[Obj, Obj | None]:
-    if "promotion_code" not in wish:
-        return get("coupon", wish.get("coupon"), "discounts"), None
-    code = get("promotion_code", wish["promotion_code"], "discounts")
-    return get("coupon", code["promotion"]["coupon"], "discounts"), code
-
-
-@route("POST /v1/subscriptions/{subscription_exposed_id}")
-def update_subscription(params: Obj, identifier: str) -> Obj:
-    """Change a subscription."""
-    subscription = get("subscription", identifier)
-    changes.update(subscription, params)
-    return subscription
-
-
-@route("DELETE /v1/subscriptions/{subscription_exposed_id}")
-def cancel_subscription(params: Obj, identifier: str) -> Obj:
-    """End it now, perhaps with a final invoice of what is owed."""
-    subscription = get("subscription", identifier)
-    if subscription["status"] in subscriptions.ENDED:
-        raise no_such("subscription", identifier)
-    if params.get("prorate"):
-        given_back = [prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)]
-        notes = private(identifier)
-        notes["waiting_lines"] = [*notes.get("waiting_lines", []), *given_back]
-    if params.get("invoice_now") and private(identifier).get("waiting_lines"):
-        collection.bill_now(subscription, reason="subscription_update", items=[])
-    comment = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
-    subscriptions.end(subscription, reason="cancellation_requested", comment=comment)
-    return subscription
-
-
-@route("POST /v1/subscriptions/{subscription}/resume")
-def resume_subscription(params: Obj, identifier: str) -> Obj:
-    """Go on after a pause at the end of a trial: a new period, billed now."""
-    subscription = get("subscription", identifier)
-    if subscription["status"] != "paused":
-        raise invalid("You can only resume a subscription that is paused.")
-    now = timeline.now()
-    if params.get("billing_cycle_anchor", "now") == "now":
-        subscription["billing_cycle_anchor"] = now
-    for item in subscriptions.items_of(subscription):
-        item |= {
-            "current_period_start": now,
-            "current_period_end": periods.next_end(
-                subscription["billing_cycle_anchor"], item["price"]["recurring"], now
-            ),
-        }
-    private(identifier)["resuming"] = True
-    collection.bill_now(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
-    subscriptions.schedule(subscription)
-    return subscription
-
-
-@route("GET /v1/subscriptions")
-def list_subscriptions(params: Obj) -> Obj:
-    """Subscriptions; canceled ones only with `status`, those on a test clock only with `customer` or `test_clock`."""
-    found = lists.matching(every("subscription"), params, "customer", "collection_method", "test_clock")
+def matching(found: list[Obj], params: Obj) -> list[Obj]:
+    """Narrow a list by price and status; canceled ones are listed only when `status` asks for them."""
     wanted = params.get("status")
     if wanted == "ended":
         found = [each for each in found if each["status"] in subscriptions.ENDED]
@@ -187,21 +126,23 @@ def list_subscriptions(params: Obj) -> Obj:
             for each in found
             if any(item["price"]["id"] == params["price"] for item in subscriptions.items_of(each))
         ]
-    if "customer" not in params and "test_clock" not in params:
-        found = [each for each in found if each["test_clock"] is None]
-    return lists.page(found, params, "/v1/subscriptions")
+    return found
 
 
-@route("GET /v1/subscriptions/search")
-def search_subscriptions(params: Obj) -> Obj:
-    """Subscriptions by query."""
-    return lists.search(every("subscription"), params, "/v1/subscriptions/search")
-
-
-@route("GET /v1/subscriptions/{subscription_exposed_id}")
-def get_subscription(_params: Obj, identifier: str) -> Obj:
-    """One subscription, also an ended one."""
-    return get("subscription", identifier)
+def cancel(subscription: Obj, params: Obj) -> Obj:
+    """End the subscription now, perhaps with a final invoice of what is owed."""
+    identifier = subscription["id"]
+    if subscription["status"] in subscriptions.ENDED:
+        raise no_such("subscription", identifier)
+    if params.get("prorate"):
+        given_back = [prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)]
+        notes = private(identifier)
+        notes["waiting_lines"] = [*notes.get("waiting_lines", []), *given_back]
+    if params.get("invoice_now") and private(identifier).get("waiting_lines"):
+        collection.bill_now(subscription, reason="subscription_update", items=[])
+    comment = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
+    subscriptions.end(subscription, reason="cancellation_requested", comment=comment)
+    return subscription
 
 
 def _item(identifier: str) -> tuple[Obj, Obj]:
@@ -210,41 +151,6 @@ def _item(identifier: str) -> tuple[Obj, Obj]:
             if item["id"] == identifier:
                 return subscription, item
     raise no_such("subscription_item", identifier)
-
-
-@route("GET /v1/subscription_items")
-def list_items(params: Obj) -> Obj:
-    """The items of a subscription."""
-    subscription = get("subscription", params["subscription"], "subscription")
-    return lists.page(subscriptions.items_of(subscription)[::-1], params, "/v1/subscription_items")
-
-
-@route("GET /v1/subscription_items/{item}")
-def get_item(_params: Obj, identifier: str) -> Obj:
-    """One item."""
-    return _item(identifier)[1]
-
-
-@route("POST /v1/subscription_items")
-def create_item(params: Obj) -> Obj:
-    """Add an item to a subscription."""
-    subscription = get("subscription", params["subscription"], "subscription")
-    known = {item["id"] for item in subscriptions.items_of(subscription)}
-    _change_items(
-        subscription,
-        {name: params[name] for name in ("price", "price_data", "quantity", "metadata") if name in params},
-        params,
-    )
-    return next(item for item in subscriptions.items_of(subscription) if item["id"] not in known)
-
-
-@route("POST /v1/subscription_items/{item}")
-def update_item(params: Obj, identifier: str) -> Obj:
-    """Change an item."""
-    subscription, _ = _item(identifier)
-    wish: Obj = {name: params[name] for name in ("price", "price_data", "quantity", "metadata") if name in params}
-    _change_items(subscription, {"id": identifier, **wish}, params)
-    return _item(identifier)[1]
 
 
 @route("DELETE /v1/subscription_items/{item}")

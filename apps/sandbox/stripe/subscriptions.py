@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.sandbox.stripe import bill_lines, invoices, periods, timeline
+from apps.sandbox.stripe import invoice_lines, invoices, periods, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, new, private
+from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, private
 
 ENDED = {"canceled", "incomplete_expired"}
 DAY = 86_400
@@ -120,7 +120,6 @@ def ghost(
         "subscription",
         customer=customer["id"],
         currency=wishes[0][0]["currency"],
-        test_clock=customer["test_clock"],
         start_date=now,
     )
     subscription |= {"status": "incomplete", "billing_cycle_anchor": anchor or trial_end or now}
@@ -150,9 +149,9 @@ def lines_of(subscription: Obj, items: list[Obj]) -> list[Obj]:
     lines = []
     for item in items:
         amount = 0 if trial else item["price"]["unit_amount"] * item["quantity"]
-        words = f"Trial period for {bill_lines.name_of(item['price'])}" if trial else ""
+        words = f"Trial period for {invoice_lines.name_of(item['price'])}" if trial else ""
         period = (item["current_period_start"], item["current_period_end"])
-        lines.append(bill_lines.line(item, amount=amount, period=period, words=words))
+        lines.append(invoice_lines.line(item, amount=amount, period=period, words=words))
     return lines
 
 
@@ -194,7 +193,7 @@ def schedule(subscription: Obj) -> None:
     """Write the subscription's next moments on the agenda; call it after every change."""
     moments = dict.fromkeys(("renew", "cancel", "trial", "warn", "expire_sub", "resume", "upcoming"))
     for action, moment in (moments | _moments(subscription)).items():
-        timeline.plan(action, subscription["id"], moment, subscription["test_clock"])
+        timeline.plan(action, subscription["id"], moment)
 
 
 def _moments(subscription: Obj) -> dict[str, Any]:
@@ -232,28 +231,3 @@ def set_cancel(
             "reason": "cancellation_requested",
             **(details or {}),
         }
-
-
-def give_discount(subscription: Obj, *, coupon: Obj, code: Obj | None = None, checkout: str | None = None) -> None:
-    """Put a coupon on the subscription."""
-    until = None
-    if coupon["duration"] == "repeating":
-        until = periods.step(
-            timeline.now(),
-            {"interval": "month", "interval_count": 1},
-            coupon["duration_in_months"] or 1,
-        )
-    discount = new(
-        "discount",
-        customer=subscription["customer"],
-        subscription=subscription["id"],
-        start=timeline.now(),
-        end=until,
-        checkout_session=checkout,
-    )
-    discount["source"] = {"coupon": coupon["id"], "type": "coupon"}
-    discount["promotion_code"] = code["id"] if code else None
-    private(discount["id"])["coupon"] = copied(coupon)
-    coupon["times_redeemed"] += 1
-    subscription["discounts"] = [*subscription["discounts"], discount["id"]]
-    emit("customer.discount.created", discount)

@@ -1,37 +1,16 @@
-"""The addresses of the Stripe stand-in under /stripe: the API, its pages, its scripts, its switches."""
+"""The addresses of the Stripe stand-in under /stripe: the API, its pages, its scripts, its control switches."""
 
 from django.urls import path
 
-# Importing a resource module registers its addresses with routing.py.
 from apps.sandbox.stripe import (
     api,
-    catalogue,
-    checkout,
     checkout_pages,
     control,
-    coupons,
-    customers,
-    invoice_api,
-    money_api,
-    plumbing,
-    portal,
     portal_pages,
-    returns_api,
-    subscription_api,
+    resources,
 )
 
-RESOURCES = (
-    catalogue,
-    checkout,
-    coupons,
-    customers,
-    invoice_api,
-    money_api,
-    plumbing,
-    portal,
-    returns_api,
-    subscription_api,
-)
+resources.register()
 
 urlpatterns = [
     path("v1/<path:path>", api.serve),

@@ -1,4 +1,4 @@
-"""Delivery of events: signed, queued, retried, and bent on request (held, dropped, doubled, shuffled).
+"""Delivery of events: signed, queued, retried, and on request held, dropped, duplicated or shuffled.
 
 `store.data["webhook_mode"]`: deliver | hold | drop | duplicate | shuffle. A failed delivery is tried again after a few
 real seconds, so that a demo recovers, and by the sandbox's clock with growing waits, until 3 days have passed there
@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 
 from apps.sandbox import clock, settings
 from apps.sandbox.store import store
-from apps.sandbox.stripe import events, life
-from apps.sandbox.stripe.records import Obj, every, random_text, root
+from apps.sandbox.stripe import events, scheduler
+from apps.sandbox.stripe.records import Obj, random_text, root
 
-DEFAULT = "default"
 GIVE_UP_SECONDS = 3 * 86_400
 WAITS = (300, 1800, 7200, 18_000, 36_000, 43_200)
 REAL_WAITS = (1, 2, 3, 5)
@@ -37,40 +36,23 @@ def start() -> None:
     threading.Thread(target=_deliver_forever, name="sandbox-webhooks", daemon=True).start()
 
 
-def endpoints() -> list[Obj]:
-    """Where events go: the endpoints made through the API and, unless one has its address, the configured one."""
-    made = [
-        {
-            "id": each["id"],
-            "url": each["url"],
-            "types": each["enabled_events"],
-            "on": each["status"] == "enabled",
-        }
-        for each in every("webhook_endpoint")
-    ]
-    if settings.WEBHOOK_URL and all(each["url"] != settings.WEBHOOK_URL for each in made):
-        made.append({"id": DEFAULT, "url": settings.WEBHOOK_URL, "types": ["*"], "on": True})
-    return made
-
-
-def _secret_of(endpoint_id: str) -> str:
-    if endpoint_id == DEFAULT:
-        return str(settings.WEBHOOK_SECRET)
-    return str(root()["private"].get(endpoint_id, {}).get("secret", ""))
+def endpoint() -> Obj | None:
+    """Where events go: as set through control.py, else as configured."""
+    configured = {"url": settings.WEBHOOK_URL, "secret": settings.WEBHOOK_SECRET}
+    found: Obj = root().get("endpoint", configured)
+    return found if found["url"] else None
 
 
 def enqueue(event: Obj) -> None:
-    """Queue an event for every endpoint that wants it; events.emit calls this."""
-    for endpoint in endpoints():
-        wanted = "*" in endpoint["types"] or event["type"] in endpoint["types"]
-        if not (wanted and endpoint["on"]):
-            continue
-        event["pending_webhooks"] += 1
-        state = "lost" if store.data["webhook_mode"] == "drop" else "waiting"
-        root()["deliveries"].append({
-            "id": random_text(12), "event": event["id"], "endpoint": endpoint["id"], "state": state, "tries": 0,
-            "queued": time.time(), "first": clock.now(), "at": 0, "real": 0.0, "released": False, "doubled": False,
-        })  # fmt: skip
+    """Queue an event for delivery; events.emit calls this."""
+    if endpoint() is None:
+        return
+    event["pending_webhooks"] = 1
+    state = "lost" if store.data["webhook_mode"] == "drop" else "waiting"
+    root()["deliveries"].append({
+        "id": random_text(12), "event": event["id"], "state": state, "tries": 0,
+        "queued": time.time(), "first": clock.now(), "at": 0, "real": 0.0, "released": False,
+    })  # fmt: skip
     _wake.set()
 
 
@@ -78,7 +60,7 @@ events.queue.append(enqueue)
 
 
 def undelivered() -> set[str]:
-    """The ids of events some endpoint has not taken."""
+    """The ids of events the endpoint has not accepted."""
     return {delivery["event"] for delivery in root()["deliveries"]}
 
 
@@ -119,19 +101,19 @@ def flush() -> dict[str, int]:
 
 
 def _deliver_forever() -> None:
-    last_look = 0.0
+    last_catch_up = 0.0
     while True:
         _wake.wait(timeout=0.25)
         _wake.clear()
         try:
-            if time.monotonic() - last_look > 1:
-                last_look = time.monotonic()
+            if time.monotonic() - last_catch_up > 1:
+                last_catch_up = time.monotonic()
                 with store.lock:
-                    life.catch_up()
+                    scheduler.catch_up()
             for delivery in _due():
                 _deliver(delivery)
         except Exception:
-            logger.exception("The webhook deliverer stumbled and goes on.")
+            logger.exception("Delivering webhooks failed; trying again.")
 
 
 def _due() -> list[Obj]:
@@ -156,23 +138,20 @@ def _deliver(delivery: Obj) -> None:
     with store.lock:
         known = delivery["id"] not in _busy and any(each is delivery for each in root().get("deliveries", []))
         event = root().get("events", {}).get(delivery["event"])
-        endpoint = next(
-            (each for each in endpoints() if each["id"] == delivery["endpoint"] and each["on"]),
-            None,
-        )
+        target = endpoint()
         if not known or delivery["state"] != "waiting":
             return
-        if event is None or endpoint is None:
+        if event is None or target is None:
             delivery["state"] = "lost"
             return
         _busy.add(delivery["id"])
         body = json.dumps(event, indent=2).encode()
-        header = signature(body, _secret_of(endpoint["id"]), clock.now())
+        header = signature(body, target["secret"], clock.now())
         twice = store.data["webhook_mode"] == "duplicate"
     try:
-        answered = call(endpoint["url"], body, header)
+        answered = call(target["url"], body, header)
         if twice and answered:
-            call(endpoint["url"], body, header)
+            call(target["url"], body, header)
     finally:
         _busy.discard(delivery["id"])
     with store.lock:
@@ -183,7 +162,7 @@ def _deliver(delivery: Obj) -> None:
 def _note(delivery: Obj, event: Obj, *, answered: bool) -> None:
     if answered:
         delivery["state"] = "done"
-        event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
+        event["pending_webhooks"] = 0
         root()["deliveries"] = [each for each in root().get("deliveries", []) if each is not delivery]
         return
     tries = delivery["tries"]

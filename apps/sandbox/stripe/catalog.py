@@ -1,8 +1,8 @@
-"""Products, prices, coupons and promotion codes."""
+"""Products and prices."""
 
 from typing import Any
 
-from apps.sandbox.stripe import lists, timeline
+from apps.sandbox.stripe import timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import (
@@ -11,7 +11,6 @@ from apps.sandbox.stripe.records import (
     blank,
     every,
     find,
-    forget,
     get,
     merge_metadata,
     new,
@@ -51,71 +50,6 @@ def create_product(params: Obj) -> Obj:
         price = create_price({**params["default_price_data"], "product": product["id"]})
         product["default_price"] = price["id"]
     return product
-
-
-@route("POST /v1/products/{id}")
-def update_product(params: Obj, identifier: str) -> Obj:
-    """Change a product."""
-    product = get("product", identifier)
-    with change(product, "product.updated"):
-        product.update(
-            given(
-                params,
-                "name",
-                "active",
-                "description",
-                "images",
-                "marketing_features",
-                "shippable",
-                "statement_descriptor",
-                "tax_code",
-                "unit_label",
-                "url",
-                "default_price",
-            )
-        )
-        merge_metadata(product, params.get("metadata"))
-        product["updated"] = timeline.now()
-    return product
-
-
-@route("GET /v1/products")
-def list_products(params: Obj) -> Obj:
-    """Products, by activity or ids."""
-    found = lists.matching(every("product"), params, "active", "url", "shippable")
-    if "ids" in params:
-        found = [product for product in found if product["id"] in params["ids"]]
-    return lists.page(found, params, "/v1/products")
-
-
-@route("GET /v1/products/search")
-def search_products(params: Obj) -> Obj:
-    """Products by query."""
-    return lists.search(every("product"), params, "/v1/products/search")
-
-
-@route("GET /v1/products/{id}")
-def get_product(_params: Obj, identifier: str) -> Obj:
-    """One product."""
-    return get("product", identifier)
-
-
-@route("DELETE /v1/products/{id}")
-def delete_product(_params: Obj, identifier: str) -> Obj:
-    """Delete a product that has no price."""
-    product = get("product", identifier)
-    if any(price["product"] == identifier for price in every("price")):
-        raise invalid("This product cannot be deleted because it has one or more user-created prices.")
-    forget("product", identifier)
-    emit("product.deleted", product)
-    return {"id": identifier, "object": "product", "deleted": True}
-
-
-@route("GET /v1/products/{product}/features")
-def list_features(params: Obj, identifier: str) -> Obj:
-    """The features of a product: the sandbox has none."""
-    get("product", identifier)
-    return lists.page([], params, f"/v1/products/{identifier}/features")
 
 
 @route("POST /v1/prices")
@@ -179,40 +113,28 @@ def _free_lookup_key(params: Obj) -> str | None:
     return wanted
 
 
-@route("POST /v1/prices/{price}")
-def update_price(params: Obj, identifier: str) -> Obj:
-    """Change what may change of a price: not its amount."""
-    price = get("price", identifier)
+def update_price(price: Obj, params: Obj) -> None:
+    """Change what may change about a price: not its amount."""
     key = _free_lookup_key(params) if params.get("lookup_key") not in (None, "", price["lookup_key"]) else None
     with change(price, "price.updated"):
         price.update(given(params, "active", "nickname", "tax_behavior", "lookup_key"))
         if key:
             price["lookup_key"] = key
         merge_metadata(price, params.get("metadata"))
-    return price
 
 
-@route("GET /v1/prices")
-def list_prices(params: Obj) -> Obj:
-    """Prices by product, activity, currency, type or lookup keys."""
-    found = lists.matching(every("price"), params, "active", "product", "currency", "type")
+def by_ids(found: list[Obj], params: Obj) -> list[Obj]:
+    """Narrow a list of products by `ids`."""
+    return [product for product in found if product["id"] in params.get("ids", [product["id"]])]
+
+
+def matching_prices(found: list[Obj], params: Obj) -> list[Obj]:
+    """Narrow a list of prices by lookup key and interval."""
     if "lookup_keys" in params:
         found = [price for price in found if price["lookup_key"] in params["lookup_keys"]]
     for name, value in params.get("recurring", {}).items():
         found = [price for price in found if price["recurring"] and price["recurring"].get(name) == value]
-    return lists.page(found, params, "/v1/prices")
-
-
-@route("GET /v1/prices/search")
-def search_prices(params: Obj) -> Obj:
-    """Prices by query."""
-    return lists.search(every("price"), params, "/v1/prices/search")
-
-
-@route("GET /v1/prices/{price}")
-def get_price(_params: Obj, identifier: str) -> Obj:
-    """One price."""
-    return get("price", identifier)
+    return found
 
 
 def resolve_price(wish: Obj, param: str) -> Obj:

@@ -1,12 +1,12 @@
-"""What happens by itself when its moment comes: renewals, trial ends, retries, expiries. life.py calls these in order."""
+"""What happens automatically when it is due: renewals, trial ends, retries, expiries. scheduler.py runs these in order."""
 
 from apps.sandbox.stripe import (
     checkout,
+    checkout_completion,
     collection,
-    completion,
     invoices,
     periods,
-    returns,
+    refunds,
     subscriptions,
     timeline,
 )
@@ -48,7 +48,7 @@ def _draft_renewal(subscription: Obj, items: list[Obj]) -> None:
     else:
         moment = timeline.now() + root()["settings"]["draft_seconds"]
         invoice["automatically_finalizes_at"] = moment
-        timeline.plan("finalize", invoice["id"], moment, invoice["test_clock"])
+        timeline.plan("finalize", invoice["id"], moment)
 
 
 def finalize(invoice: Obj) -> None:
@@ -167,9 +167,9 @@ def expire_session(session: Obj) -> None:
 
 def settle_session(session: Obj) -> None:
     """A bank debit that nobody decided on is paid."""
-    completion.settle(session, paid=True)
+    checkout_completion.settle(session, paid=True)
 
 
 def dispute(charge: Obj) -> None:
     """The dispute a test card brings along."""
-    returns.open_dispute(charge, inquiry=private(charge["id"]).pop("dispute", "") == "inquiry")
+    refunds.open_dispute(charge, inquiry=private(charge["id"]).pop("dispute", "") == "inquiry")
