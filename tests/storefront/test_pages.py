@@ -15,7 +15,9 @@ from tests.storefront.visitor import HOME, PAGES, WAITLIST, Visitor
 
 
 def test_joining_the_waitlist_by_form_and_by_json(shop: dict[str, Product], visitor: Visitor) -> None:
-    assert "Personal is full" in visitor.get("/onboarding/waitlist/?product=personal").content.decode()
+    page = visitor.get("/onboarding/waitlist/?product=personal").content.decode()
+    assert "There's room on Personal right now." in page
+    assert "Join the waitlist for Personal" in page
     answer = visitor.post(WAITLIST, email="dana@example.com", product="personal")
     assert answer.headers["Location"] == "/onboarding/waitlist/"
     assert "One more step" in visitor.get("/onboarding/waitlist/").content.decode()
