@@ -63,11 +63,7 @@ def _wish(body: bytes) -> Wish:
 
 
 def _time() -> Wish:
-    return {
-        "now": clock.now(),
-        "utc": clock.now_utc().isoformat(),
-        "offset_seconds": store.data["clock_offset"],
-    }
+    return {"now": clock.now(), "utc": clock.now_utc().isoformat(), "offset_seconds": store.data["clock_offset"]}
 
 
 def _advance(wish: Wish) -> Wish:

@@ -18,14 +18,7 @@ from apps.sandbox.store import store
 PEERS = ("stripe", "keycloak", "mailgun")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
-STATUS = {
-    "http_401": 401,
-    "http_403": 403,
-    "http_409": 409,
-    "http_429": 429,
-    "http_500": 500,
-    "http_503": 503,
-}
+STATUS = {"http_401": 401, "http_403": 403, "http_409": 409, "http_429": 429, "http_500": 500, "http_503": 503}
 LONGEST_DELAY_MS = 600_000
 
 
@@ -211,11 +204,7 @@ def error(*, peer: str, status: int) -> HttpResponse:
         503: "Service Unavailable",
     }[status]
     if peer == "stripe":
-        kind = {
-            401: "invalid_request_error",
-            403: "invalid_request_error",
-            409: "idempotency_error",
-        }
+        kind = {401: "invalid_request_error", 403: "invalid_request_error", 409: "idempotency_error"}
         body: dict[str, Any] = {"error": {"type": kind.get(status, "api_error"), "message": f"Sandbox fault: {words}."}}
         if status == 429:
             body["error"] = {
@@ -226,10 +215,7 @@ def error(*, peer: str, status: int) -> HttpResponse:
     elif peer == "mailgun":
         body = {"message": words}
     elif status == 500:
-        body = {
-            "error": "unknown_error",
-            "error_description": "For more on this error consult the server log.",
-        }
+        body = {"error": "unknown_error", "error_description": "For more on this error consult the server log."}
     elif status == 409:
         body = {"errorMessage": "User exists with same username"}
     else:

@@ -34,11 +34,7 @@ class Sandbox:
         return _measured(faults.after(request, fault, response))
 
     def process_view(
-        self,
-        request: HttpRequest,
-        view: Callable[..., HttpResponseBase],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponseBase | None:
         """Call the view under the lock, unless it has asked to be called without."""
         if getattr(view, "unlocked", False):

@@ -101,9 +101,7 @@ def mails(request: HttpRequest) -> HttpResponse:
     to = request.GET.get("to", "")
     rows = [_dated(mail) for mail in inbox.newest_first(to)[:200]]
     return render(
-        request,
-        "sandbox/inbox.html",
-        {"mails": rows, "to": to, "done": DONE.get(request.GET.get("done", ""), "")},
+        request, "sandbox/inbox.html", {"mails": rows, "to": to, "done": DONE.get(request.GET.get("done", ""), "")}
     )
 
 

@@ -175,10 +175,7 @@ class Walk:
     def staff_see(self, label: str) -> None:
         """The subscriber in the console's list."""
         path = f"/admin/accounts/userprofile/?q={self.username}"
-        self.until(
-            f"the console shows {label}",
-            lambda: label in self.staff.log_in(path, STAFF, STAFF_PASSWORD),
-        )
+        self.until(f"the console shows {label}", lambda: label in self.staff.log_in(path, STAFF, STAFF_PASSWORD))
         self.say("staff", f"{self.username} in the console: {label}")
 
     def until(self, what: str, true: Callable[[], Any]) -> None:

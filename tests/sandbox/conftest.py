@@ -61,10 +61,7 @@ def sandbox(sandbox_process: str) -> str:
 def post_json(url: str, body: object) -> tuple[int, dict]:
     """POST JSON, status and answer."""
     request = urllib.request.Request(
-        url,
-        data=json.dumps(body).encode(),
-        method="POST",
-        headers={"Content-Type": "application/json"},
+        url, data=json.dumps(body).encode(), method="POST", headers={"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as response:

@@ -98,13 +98,7 @@ class Standin:
         return requests.request(method, f"{self.admin_url}{path}", timeout=10, **rest)
 
     def new_user(self, name: str = "nora.new", **more: Any) -> str:
-        given = {
-            "username": name,
-            "email": f"{name}@example.com",
-            "enabled": True,
-            "emailVerified": True,
-            **more,
-        }
+        given = {"username": name, "email": f"{name}@example.com", "enabled": True, "emailVerified": True, **more}
         answer = self.call("POST", "/users", json=given)
         assert answer.status_code == 201, answer.text
         return str(answer.headers["Location"].rsplit("/", 1)[-1])
@@ -112,10 +106,7 @@ class Standin:
     @property
     def nextcloud(self) -> dict[str, str]:
         """What a login of the product `nextcloud` asks with."""
-        return {
-            "client_id": "nextcloud",
-            "redirect_uri": f"http://127.0.0.1:{self.product_port}/callback",
-        }
+        return {"client_id": "nextcloud", "redirect_uri": f"http://127.0.0.1:{self.product_port}/callback"}
 
     def user(self, user_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/users/{user_id}").json()

@@ -21,12 +21,7 @@ from tests.sandbox.stripe_schema import judge
 
 KEY = "sk_test_" + "SandboxTests" * 3
 VERSION = "2026-08-26.dahlia"
-GOOD, DECLINED, ASKS, FAILS_LATER = (
-    "4242424242424242",
-    "4000000000000002",
-    "4000002760003184",
-    "4000000000000341",
-)
+GOOD, DECLINED, ASKS, FAILS_LATER = ("4242424242424242", "4000000000000002", "4000002760003184", "4000000000000341")
 DAY = 86_400
 
 
@@ -54,10 +49,7 @@ class Shop:
     def __init__(self, url: str) -> None:
         self.url = url
         self.stripe = stripe.StripeClient(
-            KEY,
-            base_addresses={"api": f"{url}/stripe"},
-            stripe_version=VERSION,
-            http_client=JudgedClient(timeout=30),
+            KEY, base_addresses={"api": f"{url}/stripe"}, stripe_version=VERSION, http_client=JudgedClient(timeout=30)
         )
         self.v1 = self.stripe.v1
         self._numbers = itertools.count()
@@ -144,9 +136,7 @@ class Shop:
         found = list(page["data"])
         while page["has_more"]:
             page = requests.get(
-                f"{self.url}/stripe/v1/events?limit=100&starting_after={found[-1]['id']}",
-                auth=(KEY, ""),
-                timeout=30,
+                f"{self.url}/stripe/v1/events?limit=100&starting_after={found[-1]['id']}", auth=(KEY, ""), timeout=30
             ).json()
             found += page["data"]
         return found[::-1]

@@ -37,10 +37,7 @@ def send(standin: Standin, **more: Any) -> EmailMultiAlternatives:
 
 def post(standin: Standin, fields: dict[str, str], key: str | None = "k") -> requests.Response:
     return requests.post(
-        f"{standin.url}/mailgun/v3/{DOMAIN}/messages",
-        data=fields,
-        auth=("api", key) if key else None,
-        timeout=10,
+        f"{standin.url}/mailgun/v3/{DOMAIN}/messages", data=fields, auth=("api", key) if key else None, timeout=10
     )
 
 

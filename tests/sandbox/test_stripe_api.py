@@ -17,14 +17,11 @@ def call(shop: Shop, method: str, path: str, *, key: str = KEY, **rest: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "key",
-    ["", "sk_test_short", "sk_live_" + "a" * 30, "pk_test_" + "a" * 30, "rk_test_" + "ä" * 30],
+    "key", ["", "sk_test_short", "sk_live_" + "a" * 30, "pk_test_" + "a" * 30, "rk_test_" + "ä" * 30]
 )
 def test_a_wrong_key_is_401(shop: Shop, key: str) -> None:
     answer = requests.get(
-        f"{shop.url}/stripe/v1/account",
-        headers={"Authorization": f"Bearer {key}".encode()},
-        timeout=30,
+        f"{shop.url}/stripe/v1/account", headers={"Authorization": f"Bearer {key}".encode()}, timeout=30
     )
     assert answer.status_code == 401
     assert answer.json()["error"]["type"] == "invalid_request_error"
@@ -38,21 +35,14 @@ def test_a_restricted_key_and_basic_auth_are_taken(shop: Shop) -> None:
 def test_an_unknown_version_and_address_are_refused(shop: Shop) -> None:
     assert call(shop, "GET", "/v1/account", headers={"Stripe-Version": "2020-08-27"}).status_code == 400
     lost = call(shop, "GET", "/v1/nonsense")
-    assert (lost.status_code, lost.json()["error"]["message"][:24]) == (
-        404,
-        "Unrecognized request URL",
-    )
+    assert (lost.status_code, lost.json()["error"]["message"][:24]) == (404, "Unrecognized request URL")
 
 
 @pytest.mark.parametrize(
     ("data", "param", "code"),
     [
         ({"coupon": "x"}, "coupon", "parameter_unknown"),
-        (
-            {"items[0][price]": "price_x", "items[0][colour]": "red"},
-            "items[0][colour]",
-            "parameter_unknown",
-        ),
+        ({"items[0][price]": "price_x", "items[0][colour]": "red"}, "items[0][colour]", "parameter_unknown"),
         ({"cancel_at": "soon"}, "cancel_at", "parameter_invalid_integer"),
         ({"customer": "cus_nobody", "items[0][price]": "price_x"}, "customer", "resource_missing"),
         ({"items": "x"}, "items", "parameter_invalid_array"),
@@ -68,24 +58,11 @@ def test_bad_parameters_are_named(shop: Shop, data: dict[str, str], param: str, 
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b"\xff\xfe",
-        b"a[b=1&a=2",
-        b"[]=1",
-        b"email=%00",
-        b"a" * 200_000,
-        b"a[" * 3000,
-        b"name[x]=1&name=2",
-    ],
+    "body", [b"\xff\xfe", b"a[b=1&a=2", b"[]=1", b"email=%00", b"a" * 200_000, b"a[" * 3000, b"name[x]=1&name=2"]
 )
 def test_garbage_is_never_a_500(shop: Shop, body: bytes) -> None:
     answer = call(
-        shop,
-        "POST",
-        "/v1/customers",
-        data=body,
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        shop, "POST", "/v1/customers", data=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
     assert answer.status_code == 400
     assert "message" in answer.json()["error"]
@@ -118,13 +95,7 @@ def test_the_same_key_repeats_the_answer_and_not_the_work(shop: Shop) -> None:
 
 def test_a_refused_request_leaves_its_key_free_and_a_decline_does_not(shop: Shop) -> None:
     wrong = call(shop, "POST", "/v1/customers", data={"colour": "red"}, headers={"Idempotency-Key": "k"})
-    right = call(
-        shop,
-        "POST",
-        "/v1/customers",
-        data={"email": "a@example.com"},
-        headers={"Idempotency-Key": "k"},
-    )
+    right = call(shop, "POST", "/v1/customers", data={"email": "a@example.com"}, headers={"Idempotency-Key": "k"})
     assert (wrong.status_code, right.status_code) == (400, 200)
     customer = right.json()["id"]
     path = "/v1/payment_methods/pm_card_chargeDeclined/attach"
@@ -142,16 +113,9 @@ def test_a_key_is_forgotten_after_a_day(shop: Shop) -> None:
 
 def test_a_lost_answer_repeated_by_the_sdk_is_done_once(shop: Shop) -> None:
     patient = stripe.StripeClient(
-        KEY,
-        base_addresses={"api": f"{shop.url}/stripe"},
-        stripe_version="2026-08-26.dahlia",
-        max_network_retries=2,
+        KEY, base_addresses={"api": f"{shop.url}/stripe"}, stripe_version="2026-08-26.dahlia", max_network_retries=2
     )
-    requests.post(
-        f"{shop.url}/control/faults",
-        json={"peer": "stripe", "mode": "lost_answer", "times": 1},
-        timeout=30,
-    )
+    requests.post(f"{shop.url}/control/faults", json={"peer": "stripe", "mode": "lost_answer", "times": 1}, timeout=30)
     made = patient.v1.customers.create({"email": "once@example.com"})
     assert [each.id for each in shop.v1.customers.list().data] == [made.id]
 
@@ -173,14 +137,7 @@ def test_objects_are_expanded_as_asked(shop: Shop) -> None:
     made = shop.subscribe()
     found = shop.v1.subscriptions.retrieve(
         made["id"],
-        {
-            "expand": [
-                "customer",
-                "latest_invoice.payments",
-                "default_payment_method",
-                "items.data.price.product",
-            ]
-        },
+        {"expand": ["customer", "latest_invoice.payments", "default_payment_method", "items.data.price.product"]},
     )
     assert found.customer["object"] == "customer"
     assert found.latest_invoice["payments"]["data"][0]["status"] == "paid"
@@ -216,10 +173,7 @@ def test_customers_are_found_changed_and_deleted(shop: Shop) -> None:
     shop.v1.customers.update(first, {"metadata": {"a": "1", "b": "2"}})
     shop.v1.customers.update(first, {"metadata": {"a": ""}, "name": "New"})
     assert shop.v1.customers.retrieve(first).metadata.to_dict() == {"b": "2"}
-    assert shop.events()[-1]["data"]["previous_attributes"] == {
-        "name": "Dana Example",
-        "metadata": {"a": "1"},
-    }
+    assert shop.events()[-1]["data"]["previous_attributes"] == {"name": "Dana Example", "metadata": {"a": "1"}}
     subscription = shop.subscribe(first)
     shop.v1.customers.delete(first)
     assert shop.v1.customers.retrieve(first).deleted

@@ -24,11 +24,7 @@ def test_a_paid_embedded_session_makes_an_active_subscription(shop: Shop) -> Non
     assert answer.headers["X-Sandbox-Return"] == f"http://app.test/success?session_id={session['id']}"
     assert "X-Frame-Options" not in answer.headers
     done = shop.v1.checkout.sessions.retrieve(session["id"], {"expand": ["subscription", "line_items"]})
-    assert (done.status, done.payment_status, done.subscription.status) == (
-        "complete",
-        "paid",
-        "active",
-    )
+    assert (done.status, done.payment_status, done.subscription.status) == ("complete", "paid", "active")
     assert done.subscription.metadata.to_dict() == {"signup": "1"}
     assert done.subscription.default_payment_method.startswith("pm_")
     assert [event["type"] for event in shop.events()[before:]] == PAID_STORY
@@ -48,10 +44,7 @@ def test_a_paid_hosted_session_goes_to_the_success_url(shop: Shop) -> None:
     assert "<script>" not in page.text
     assert "style=" not in page.text
     answer = shop.pay(session)
-    assert (answer.status_code, answer.headers["Location"]) == (
-        303,
-        f"http://app.test/ok?id={session['id']}",
-    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"http://app.test/ok?id={session['id']}")
 
 
 @pytest.mark.parametrize("card", [DECLINED, FAILS_LATER, "4000000000009995", "1234", ""])
@@ -90,8 +83,7 @@ def test_a_bank_debit_is_answered_later(shop: Shop, paid: bool, status: str) -> 
 def test_a_trial_without_card_needs_no_payment(shop: Shop) -> None:
     settings = {"end_behavior": {"missing_payment_method": "pause"}}
     session = shop.session(
-        payment_method_collection="if_required",
-        subscription_data={"trial_period_days": 14, "trial_settings": settings},
+        payment_method_collection="if_required", subscription_data={"trial_period_days": 14, "trial_settings": settings}
     )
     assert session["amount_total"] == 0
     assert shop.pay(session, "").headers["X-Sandbox-Outcome"] == "paid"

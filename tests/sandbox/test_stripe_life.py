@@ -24,10 +24,7 @@ def test_a_year_of_renewals_is_billed_twelve_times(shop: Shop) -> None:
     assert len(paid) == 13
     assert {invoice.amount_paid for invoice in paid} == {1000}
     periods = sorted(
-        (
-            invoice["lines"]["data"][0]["period"]["start"],
-            invoice["lines"]["data"][0]["period"]["end"],
-        )
+        (invoice["lines"]["data"][0]["period"]["start"], invoice["lines"]["data"][0]["period"]["end"])
         for invoice in paid
     )
     assert [end for _, end in periods[:-1]] == [start for start, _ in periods[1:]]
@@ -46,10 +43,7 @@ def test_a_failed_renewal_is_retried_and_then_canceled(shop: Shop) -> None:
     assert shop.v1.invoices.retrieve(invoice.id).attempt_count == 2
     shop.pass_time(days=5)
     gone = shop.subscription(made["id"])
-    assert (gone["status"], gone["cancellation_details"]["reason"]) == (
-        "canceled",
-        "payment_failed",
-    )
+    assert (gone["status"], gone["cancellation_details"]["reason"]) == ("canceled", "payment_failed")
     assert shop.v1.invoices.retrieve(invoice.id).attempt_count == 4
     assert shop.story().count("invoice.payment_failed") == 4
     assert shop.v1.subscriptions.list().data == []
@@ -121,8 +115,7 @@ def test_a_plan_change_costs_the_difference_for_the_rest_of_the_period(shop: Sho
     moment = made["created"] + 15 * DAY
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": dearer}]
     changed = shop.v1.subscriptions.update(
-        made["id"],
-        {"items": items, "proration_date": moment, "proration_behavior": "always_invoice"},
+        made["id"], {"items": items, "proration_date": moment, "proration_behavior": "always_invoice"}
     ).to_dict()
     invoice = shop.v1.invoices.retrieve(changed["latest_invoice"])
     assert 900 < invoice.amount_paid < 1100
@@ -157,10 +150,7 @@ def test_another_interval_starts_a_new_period_at_once(shop: Shop) -> None:
     shop.pass_time(days=10)
     items: Any = [{"id": made["items"]["data"][0]["id"], "price": shop.price(10_000, "year")}]
     changed = shop.v1.subscriptions.update(made["id"], {"items": items}).to_dict()
-    assert ends(changed) - changed["items"]["data"][0]["current_period_start"] in (
-        365 * DAY,
-        366 * DAY,
-    )
+    assert ends(changed) - changed["items"]["data"][0]["current_period_start"] in (365 * DAY, 366 * DAY)
     paid = shop.v1.invoices.retrieve(changed["latest_invoice"]).amount_paid
     assert 9000 < paid < 10_000
 
@@ -181,10 +171,7 @@ def test_an_add_on_comes_and_goes_and_credit_is_kept(shop: Shop) -> None:
 
 def test_a_trial_is_ended_early_and_paid(shop: Shop) -> None:
     made = shop.subscribe(trial_period_days=14)
-    assert (made["status"], shop.v1.invoices.retrieve(made["latest_invoice"]).total) == (
-        "trialing",
-        0,
-    )
+    assert (made["status"], shop.v1.invoices.retrieve(made["latest_invoice"]).total) == ("trialing", 0)
     ended = shop.v1.subscriptions.update(made["id"], {"trial_end": "now"}).to_dict()
     assert ended["status"] == "active"
     assert shop.v1.invoices.retrieve(ended["latest_invoice"]).amount_paid == 1000
@@ -194,18 +181,13 @@ def test_a_trial_that_runs_out_is_billed(shop: Shop) -> None:
     made = shop.subscribe(trial_period_days=14)
     shop.pass_time(days=14, seconds=2 * HOUR)
     now = shop.subscription(made["id"])
-    assert (now["status"], shop.v1.invoices.retrieve(now["latest_invoice"]).status) == (
-        "active",
-        "paid",
-    )
+    assert (now["status"], shop.v1.invoices.retrieve(now["latest_invoice"]).status) == ("active", "paid")
     assert "customer.subscription.trial_will_end" in shop.story(made["id"])
 
 
 def test_a_trial_without_card_is_paused(shop: Shop) -> None:
     made = shop.subscribe(
-        shop.customer(),
-        trial_period_days=7,
-        trial_settings={"end_behavior": {"missing_payment_method": "pause"}},
+        shop.customer(), trial_period_days=7, trial_settings={"end_behavior": {"missing_payment_method": "pause"}}
     )
     shop.pass_time(days=8)
     assert shop.subscription(made["id"])["status"] == "paused"
@@ -295,10 +277,7 @@ class TestPortal:
             customer,
             flow_data={
                 "type": "payment_method_update",
-                "after_completion": {
-                    "type": "redirect",
-                    "redirect": {"return_url": "http://app.test/done"},
-                },
+                "after_completion": {"type": "redirect", "redirect": {"return_url": "http://app.test/done"}},
             },
         )
         refused = shop.post(page, action="card", card=DECLINED, exp="12/34", cvc="123", name="D")
@@ -324,13 +303,9 @@ class TestPortal:
     def test_it_confirms_a_proposed_change(self, shop: Shop) -> None:
         made = shop.subscribe()
         other = shop.price(2500)
-        wish = {
-            "subscription": made["id"],
-            "items": [{"id": made["items"]["data"][0]["id"], "price": other}],
-        }
+        wish = {"subscription": made["id"], "items": [{"id": made["items"]["data"][0]["id"], "price": other}]}
         page = shop.portal(
-            made["customer"],
-            flow_data={"type": "subscription_update_confirm", "subscription_update_confirm": wish},
+            made["customer"], flow_data={"type": "subscription_update_confirm", "subscription_update_confirm": wish}
         )
         assert "Confirm your new plan" in requests.get(page, timeout=30).text
         shop.post(page, action="confirm", subscription=made["id"])

@@ -33,18 +33,9 @@ def test_it_sees_what_is_wrong_with_a_subscription(shop: Shop, fault: str) -> No
 
 def test_it_sees_what_is_wrong_with_a_request() -> None:
     path = "/v1/checkout/sessions"
-    good = [
-        ("mode", "subscription"),
-        ("ui_mode", "embedded_page"),
-        ("line_items[0][quantity]", "1"),
-    ]
+    good = [("mode", "subscription"), ("ui_mode", "embedded_page"), ("line_items[0][quantity]", "1")]
     assert judge().request_errors("POST", path, good) == []
-    for bad in (
-        ("ui_mode", "embedded"),
-        ("coupon", "x"),
-        ("line_items[0][quantity]", "two"),
-        ("expires_at", "soon"),
-    ):
+    for bad in (("ui_mode", "embedded"), ("coupon", "x"), ("line_items[0][quantity]", "two"), ("expires_at", "soon")):
         assert judge().request_errors("POST", path, [("mode", "subscription"), bad]) != []
     assert judge().request_errors("GET", "/v1/nonsense", []) != []
 

@@ -45,11 +45,7 @@ def test_held_events_wait_for_the_flush(shop: Shop, receiver: Receiver, secret: 
     assert [event.type for event in missed.data] == ["payment_method.attached", "customer.created"]
     answer = shop.flush()
     assert answer["delivered"] == 3
-    assert sorted(receiver.types()) == [
-        "customer.created",
-        "customer.updated",
-        "payment_method.attached",
-    ]
+    assert sorted(receiver.types()) == ["customer.created", "customer.updated", "payment_method.attached"]
     assert shop.v1.events.list({"delivery_success": False}).data == []
     assert {event["pending_webhooks"] for event in shop.events()} == {0}
     assert customer

@@ -44,13 +44,7 @@ KINDS = {
 
 
 def mail(
-    user: Row,
-    *,
-    kind: str,
-    wanted: list[str],
-    lifespan: int,
-    client_id: str = "account",
-    redirect_uri: str = "",
+    user: Row, *, kind: str, wanted: list[str], lifespan: int, client_id: str = "account", redirect_uri: str = ""
 ) -> None:
     """Send `user` a link of one of the KINDS to do the `wanted` required actions, good for `lifespan` seconds."""
     key = tokens.seal(

@@ -184,19 +184,11 @@ def server_info(request: HttpRequest) -> HttpResponse:
 
 top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.MANAGE))
 groups_count = admin(GET=(count_groups, rights.GROUPS))
-group = admin(
-    GET=(get_group, rights.VIEW),
-    PUT=(put_group, rights.MANAGE),
-    DELETE=(delete_group, rights.MANAGE),
-)
+group = admin(GET=(get_group, rights.VIEW), PUT=(put_group, rights.MANAGE), DELETE=(delete_group, rights.MANAGE))
 children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.MANAGE))
 members = admin(GET=(list_members, rights.VIEW))
 by_path = admin(GET=(group_by_path, rights.VIEW))
-the_realm = admin(
-    GET=(get_realm, rights.ANYBODY),
-    PUT=(put_realm, rights.NOBODY),
-    DELETE=(refuse, rights.ANYBODY),
-)
+the_realm = admin(GET=(get_realm, rights.ANYBODY), PUT=(put_realm, rights.NOBODY), DELETE=(refuse, rights.ANYBODY))
 user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
 events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
 everybody_out = admin(POST=(logout_all, rights.MANAGE))

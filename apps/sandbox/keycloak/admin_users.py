@@ -9,15 +9,7 @@ from typing import Any
 from django.http import HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import (
-    actions,
-    groups,
-    passwords,
-    people,
-    realm,
-    redirects,
-    rights,
-)
+from apps.sandbox.keycloak import actions, groups, passwords, people, realm, redirects, rights
 from apps.sandbox.keycloak.answers import created, failed, nothing, refused
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -186,12 +178,7 @@ def execute_actions_email(call: Call, user_id: str) -> HttpResponse:
             "More information is available in the server log.",
         )
     actions.mail(
-        user,
-        kind="execute-actions",
-        wanted=wanted,
-        lifespan=lifespan,
-        client_id=client_id,
-        redirect_uri=redirect_uri,
+        user, kind="execute-actions", wanted=wanted, lifespan=lifespan, client_id=client_id, redirect_uri=redirect_uri
     )
     return nothing()
 
@@ -238,11 +225,7 @@ def _mail_target(call: Call, user: Row) -> tuple[str, str]:
 
 users = admin(GET=(list_users, rights.QUERY), POST=(create_user, rights.MANAGE))
 users_count = admin(GET=(count_users, rights.QUERY))
-user = admin(
-    GET=(get_user, rights.QUERY),
-    PUT=(put_user, rights.MANAGE),
-    DELETE=(delete_user, rights.MANAGE),
-)
+user = admin(GET=(get_user, rights.QUERY), PUT=(put_user, rights.MANAGE), DELETE=(delete_user, rights.MANAGE))
 password = admin(PUT=(reset_password, rights.MANAGE))
 credentials = admin(GET=(list_credentials, rights.MANAGE))
 memberships = admin(GET=(list_groups, rights.VIEW))

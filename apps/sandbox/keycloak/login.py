@@ -71,8 +71,7 @@ def _check_wish(wish: Row, client: Row) -> None:
         raise RedirectError("invalid_request", "Missing parameter: code_challenge_method")
     if method and wish["code_challenge_method"] != method:
         raise RedirectError(
-            "invalid_request",
-            "Invalid parameter: code challenge method is not matching the configured one",
+            "invalid_request", "Invalid parameter: code challenge method is not matching the configured one"
         )
     if method and not wish.get("code_challenge"):
         raise RedirectError("invalid_request", "Missing parameter: code_challenge")
@@ -143,11 +142,7 @@ def _answer(login: Row, session: Row, *, acr: str) -> HttpResponse:
     }
     response = _back(login, session_state=session["id"], code=code)
     response.set_cookie(
-        COOKIE,
-        session["cookie"],
-        path=f"/keycloak/realms/{realm.name()}/",
-        httponly=True,
-        samesite="Lax",
+        COOKIE, session["cookie"], path=f"/keycloak/realms/{realm.name()}/", httponly=True, samesite="Lax"
     )
     return response
 

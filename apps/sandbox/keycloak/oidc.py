@@ -130,11 +130,7 @@ def _by_refresh_token(request: HttpRequest, client: Row) -> Row:
     if said is None or said.get("typ") not in {"Refresh", "Offline"}:
         raise failed(400, "invalid_grant", "Invalid refresh token")
     if said["azp"] != client["clientId"]:
-        raise failed(
-            400,
-            "invalid_grant",
-            "Invalid refresh token. Token client and authorized client don't match",
-        )
+        raise failed(400, "invalid_grant", "Invalid refresh token. Token client and authorized client don't match")
     if not tokens.live(said):
         raise failed(400, "invalid_grant", "Token is not active")
     user, session = _holder(said, client)

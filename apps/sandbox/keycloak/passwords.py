@@ -46,14 +46,8 @@ def complaint(password: str, *, policy: str, user: dict[str, object]) -> Refused
 
 SENTENCES = {
     "length": ("invalidPasswordMinLengthMessage", "Invalid password: minimum length {}."),
-    "notUsername": (
-        "invalidPasswordNotUsernameMessage",
-        "Invalid password: must not be equal to the username.",
-    ),
-    "notEmail": (
-        "invalidPasswordNotEmailMessage",
-        "Invalid password: must not be equal to the email.",
-    ),
+    "notUsername": ("invalidPasswordNotUsernameMessage", "Invalid password: must not be equal to the username."),
+    "notEmail": ("invalidPasswordNotEmailMessage", "Invalid password: must not be equal to the email."),
     "passwordHistory": (
         "invalidPasswordHistoryMessage",
         "Invalid password: must not be equal to any of last {} passwords.",

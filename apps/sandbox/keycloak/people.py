@@ -101,12 +101,7 @@ def update(row: Row, given: Row) -> None:
     username = str(given.get("username") or row["username"]).strip().lower()
     if username != row["username"] and not realm.settings_of_realm()["editUsernameAllowed"]:
         raise RefusedError(
-            400,
-            {
-                "field": "username",
-                "errorMessage": "error-user-attribute-read-only",
-                "params": ["username"],
-            },
+            400, {"field": "username", "errorMessage": "error-user-attribute-read-only", "params": ["username"]}
         )
     names = {name: _kept_name(row, given, name) for name in ("email", "firstName", "lastName")}
     names["email"] = names["email"].strip().lower()

@@ -137,11 +137,7 @@ def end(ended: Iterable[Row]) -> None:
 def logout_token(client: Row, session: Row) -> str:
     """The token that tells `client` that `session` has ended."""
     claims = tokens.basics(
-        typ="Logout",
-        lifespan=LOGOUT_TOKEN_SECONDS,
-        aud=client["clientId"],
-        sub=session["user"],
-        events={EVENT: {}},
+        typ="Logout", lifespan=LOGOUT_TOKEN_SECONDS, aud=client["clientId"], sub=session["user"], events={EVENT: {}}
     )
     if client["attributes"].get("backchannel.logout.session.required") == "true":
         claims["sid"] = session["id"]

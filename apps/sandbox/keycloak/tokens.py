@@ -33,9 +33,7 @@ def rotate() -> str:
 def _make() -> str:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return pem.decode()
 
@@ -111,12 +109,7 @@ def unseal(token: str) -> Row | None:
 
 
 def _decoded(token: str, key: rsa.RSAPublicKey | str, algorithm: str) -> Row:
-    unchecked: Options = {
-        "verify_exp": False,
-        "verify_iat": False,
-        "verify_nbf": False,
-        "verify_aud": False,
-    }
+    unchecked: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
     claims: Row = jwt.decode(token, key, algorithms=[algorithm], options=unchecked)
     return claims
 
@@ -147,14 +140,7 @@ def era(user: Row) -> int:
 def basics(*, typ: str, lifespan: int, **claims: object) -> Row:
     """The claims every token has: issuer, times in sandbox seconds, an id, a type."""
     now = clock.now()
-    return {
-        "exp": now + lifespan,
-        "iat": now,
-        "jti": str(uuid.uuid4()),
-        "iss": realm.url(),
-        "typ": typ,
-        **claims,
-    }
+    return {"exp": now + lifespan, "iat": now, "jti": str(uuid.uuid4()), "iss": realm.url(), "typ": typ, **claims}
 
 
 def half_hash(token: str) -> str:

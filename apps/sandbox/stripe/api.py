@@ -86,11 +86,7 @@ def _authenticate(request: HttpRequest) -> None:
             "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
         )
     if not KEY.fullmatch(value):
-        raise ApiError(
-            401,
-            f"Invalid API Key provided: {value[:8]}{'*' * 8}{value[-4:]}",
-            code="api_key_invalid",
-        )
+        raise ApiError(401, f"Invalid API Key provided: {value[:8]}{'*' * 8}{value[-4:]}", code="api_key_invalid")
 
 
 def _check_version(request: HttpRequest) -> None:
@@ -129,12 +125,7 @@ def _remembered(key: str | None, path: str, encoded: str) -> Obj | None:
 
 
 def _remember(key: str, path: str, encoded: str, status: int, body: str) -> None:
-    kept = {
-        "at": timeline.now(),
-        "fingerprint": _fingerprint(path, encoded),
-        "status": status,
-        "body": body,
-    }
+    kept = {"at": timeline.now(), "fingerprint": _fingerprint(path, encoded), "status": status, "body": body}
     root()["idempotency"][key] = kept
 
 

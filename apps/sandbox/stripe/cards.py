@@ -66,13 +66,7 @@ def decline(code: str, **fields: object) -> ApiError:
     return card_error(code=outer, decline_code=code, message=MESSAGES.get(code, GENERIC), **fields)
 
 
-def make(
-    number: str,
-    *,
-    name: str | None = None,
-    email: str | None = None,
-    exp: tuple[int, int] = (12, 2034),
-) -> Obj:
+def make(number: str, *, name: str | None = None, email: str | None = None, exp: tuple[int, int] = (12, 2034)) -> Obj:
     """A payment method of this test number, not kept yet; a number that is no test card is refused with 402."""
     card = CARDS.get(number)
     if card is None:

@@ -5,16 +5,7 @@ from typing import Any
 from apps.sandbox.stripe import timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import (
-    Obj,
-    add,
-    blank,
-    every,
-    find,
-    get,
-    merge_metadata,
-    new,
-)
+from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, merge_metadata, new
 from apps.sandbox.stripe.routing import route
 
 
@@ -58,10 +49,7 @@ def create_price(params: Obj) -> Obj:
     if "product" not in params and "product_data" not in params:
         raise missing_parameter("product")
     if "unit_amount" not in params and "unit_amount_decimal" not in params:
-        raise invalid(
-            "You must specify either `unit_amount` or `unit_amount_decimal` for a price.",
-            "unit_amount",
-        )
+        raise invalid("You must specify either `unit_amount` or `unit_amount_decimal` for a price.", "unit_amount")
     product = (
         get("product", params["product"], "product") if "product" in params else create_product(params["product_data"])
     )
@@ -147,8 +135,5 @@ def resolve_price(wish: Obj, param: str) -> Obj:
     price = get("price", wish["price"], f"{param}[price]")
     product = find("product", price["product"])
     if not price["active"] or (product is not None and not product["active"]):
-        raise invalid(
-            "The price specified is inactive. This field only accepts active prices.",
-            f"{param}[price]",
-        )
+        raise invalid("The price specified is inactive. This field only accepts active prices.", f"{param}[price]")
     return price

@@ -24,10 +24,7 @@ def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Ob
 
 def update(subscription: Obj, params: Obj) -> None:
     """`POST /v1/subscriptions/{id}`: everything that may change, one event, and the invoice of the change."""
-    if subscription["status"] in subscriptions.ENDED and set(params) - {
-        "metadata",
-        "cancellation_details",
-    }:
+    if subscription["status"] in subscriptions.ENDED and set(params) - {"metadata", "cancellation_details"}:
         raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
     moment = params.get("proration_date", timeline.now())
     behaviour = params.get("proration_behavior", "create_prorations")
@@ -35,11 +32,7 @@ def update(subscription: Obj, params: Obj) -> None:
     anchor_now = params.get("billing_cycle_anchor") == "now"
     if "items" in params or anchor_now:
         made = plan_items(
-            subscription,
-            params.get("items", []),
-            moment=moment,
-            prorate=behaviour != "none",
-            anchor_now=anchor_now,
+            subscription, params.get("items", []), moment=moment, prorate=behaviour != "none", anchor_now=anchor_now
         )
     invoice = None
     with change(subscription, "customer.subscription.updated"):
@@ -54,9 +47,7 @@ def update(subscription: Obj, params: Obj) -> None:
         invoices.finalize(invoice)
         if invoice["collection_method"] == "charge_automatically":
             collection.collect(
-                invoice,
-                subscriptions.method_of(subscription),
-                on_session=params.get("off_session") is False,
+                invoice, subscriptions.method_of(subscription), on_session=params.get("off_session") is False
             )
 
 
@@ -91,10 +82,7 @@ def _own_method(subscription: Obj, wanted: str) -> str | None:
 def _cancellation(subscription: Obj, params: Obj) -> None:
     details = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
     if "cancel_at" in params and params.get("cancel_at_period_end"):
-        raise invalid(
-            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
-            "cancel_at",
-        )
+        raise invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end.", "cancel_at")
     if "cancel_at_period_end" in params:
         subscriptions.set_cancel(
             subscription, at_period_end=params["cancel_at_period_end"], moment=None, details=details

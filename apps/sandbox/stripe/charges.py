@@ -13,23 +13,11 @@ def draft(intent: Obj, method: Obj) -> Obj:
         customer=intent["customer"],
         description=intent["description"],
     )
-    charge |= {
-        "payment_intent": intent["id"],
-        "payment_method": method["id"],
-        "metadata": dict(intent["metadata"]),
-    }
+    charge |= {"payment_intent": intent["id"], "payment_method": method["id"], "metadata": dict(intent["metadata"])}
     charge["billing_details"] = copied(method["billing_details"])
     if "card" in method:
         card = copied(SHAPES["charge_card"])
-        for name in (
-            "brand",
-            "last4",
-            "exp_month",
-            "exp_year",
-            "fingerprint",
-            "funding",
-            "country",
-        ):
+        for name in ("brand", "last4", "exp_month", "exp_year", "fingerprint", "funding", "country"):
             card[name] = method["card"][name]
         card |= {"amount_authorized": intent["amount"], "network": method["card"]["brand"]}
         card["overcapture"]["maximum_amount_capturable"] = intent["amount"]
@@ -37,14 +25,7 @@ def draft(intent: Obj, method: Obj) -> Obj:
     else:
         bank = {
             name: method["us_bank_account"][name]
-            for name in (
-                "account_holder_type",
-                "account_type",
-                "bank_name",
-                "fingerprint",
-                "last4",
-                "routing_number",
-            )
+            for name in ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4", "routing_number")
         }
         charge["payment_method_details"] = {
             "type": "us_bank_account",

@@ -4,16 +4,7 @@ from apps.sandbox import settings
 from apps.sandbox.stripe import catalog, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
-from apps.sandbox.stripe.records import (
-    Obj,
-    add,
-    blank,
-    find,
-    get,
-    merge_metadata,
-    private,
-    random_text,
-)
+from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, private, random_text
 from apps.sandbox.stripe.routing import route
 
 TEMPLATE = "{CHECKOUT_SESSION_ID}"
@@ -57,10 +48,7 @@ def create_session(params: Obj) -> Obj:
     merge_metadata(session, params.get("metadata"))
     _price(session, items, params)
     _customer_fields(session)
-    private(session["id"]).update(
-        line_items=items,
-        subscription_data=params.get("subscription_data", {}),
-    )
+    private(session["id"]).update(line_items=items, subscription_data=params.get("subscription_data", {}))
     if ui_mode == "hosted_page":
         session["url"] = f"{settings.BASE_URL}/stripe/checkout/{session['id']}"
     else:
@@ -92,13 +80,11 @@ def _expiry(params: Obj) -> int:
     moment = int(params.get("expires_at", timeline.now() + LONGEST))
     if moment < timeline.now() + SHORTEST - 60:
         raise invalid(
-            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
-            "expires_at",
+            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.", "expires_at"
         )
     if moment > timeline.now() + LONGEST + 60:
         raise invalid(
-            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
-            "expires_at",
+            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.", "expires_at"
         )
     return moment
 

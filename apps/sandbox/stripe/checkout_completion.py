@@ -1,13 +1,6 @@
 """What completing a Checkout Session does: the customer, the card, the subscription or payment, the late answer of a bank."""
 
-from apps.sandbox.stripe import (
-    cards,
-    collection,
-    customers,
-    invoice_lines,
-    subscriptions,
-    timeline,
-)
+from apps.sandbox.stripe import cards, collection, customers, invoice_lines, subscriptions, timeline
 from apps.sandbox.stripe.checkout import details, trial_end
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit

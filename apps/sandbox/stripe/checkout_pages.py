@@ -29,13 +29,7 @@ ASSETS = {
     "page.js": "text/javascript",
     "stripe.css": "text/css",
 }
-SHOWN = (
-    "4242424242424242",
-    "4000000000000002",
-    "4000002760003184",
-    "4000000000000341",
-    "4000000000009995",
-)
+SHOWN = ("4242424242424242", "4000000000000002", "4000002760003184", "4000000000000341", "4000000000009995")
 
 
 def asset(_request: HttpRequest, name: str) -> HttpResponse:
@@ -64,10 +58,7 @@ def _page(request: HttpRequest, session_id: str, *, embedded: bool) -> HttpRespo
         return _show(
             request,
             "closed.html",
-            {
-                "title": "No such session",
-                "words": "This Checkout Session does not exist in the sandbox.",
-            },
+            {"title": "No such session", "words": "This Checkout Session does not exist in the sandbox."},
             "closed",
             status=404,
         )
@@ -152,12 +143,7 @@ def _submit(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpRespon
 def ask(request: HttpRequest, *, amount: str) -> HttpResponse:
     """The bank's 3-D Secure question, carrying the form's fields along."""
     carried = [(name, value) for name, value in request.POST.items() if name != "authentication"]
-    return _show(
-        request,
-        "authenticate.html",
-        {"carried": carried, "amount": amount, "embedded": True},
-        "authenticate",
-    )
+    return _show(request, "authenticate.html", {"carried": carried, "amount": amount, "embedded": True}, "authenticate")
 
 
 def money(session: Obj) -> str:

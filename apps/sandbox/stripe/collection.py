@@ -122,26 +122,16 @@ def bill_now(subscription: Obj, *, reason: str, items: list[Obj]) -> None:
 
 
 def start(
-    subscription: Obj,
-    *,
-    method: Obj | None,
-    on_session: bool,
-    authenticated: bool = False,
-    attempt: bool = True,
+    subscription: Obj, *, method: Obj | None, on_session: bool, authenticated: bool = False, attempt: bool = True
 ) -> str:
     """The first invoice of a fresh subscription: the story from `invoice.created` to its first state."""
     emit("customer.subscription.created", subscription)
     invoice = bill(subscription, reason="subscription_create", items=subscriptions.items_of(subscription))
     if subscription["collection_method"] == "send_invoice":
         subscriptions.set_status(
-            subscription,
-            "active" if subscription["status"] == "incomplete" else subscription["status"],
+            subscription, "active" if subscription["status"] == "incomplete" else subscription["status"]
         )
-        timeline.plan(
-            "finalize",
-            invoice["id"],
-            timeline.now() + root()["settings"]["draft_seconds"],
-        )
+        timeline.plan("finalize", invoice["id"], timeline.now() + root()["settings"]["draft_seconds"])
         return "sent"
     invoices.finalize(invoice)
     result = "waiting"

@@ -20,15 +20,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from apps.sandbox.stripe import (
-    api,
-    checkout_completion,
-    events,
-    refund_api,
-    refunds,
-    subscriptions,
-    webhooks,
-)
+from apps.sandbox.stripe import api, checkout_completion, events, refund_api, refunds, subscriptions, webhooks
 from apps.sandbox.stripe.errors import ApiError
 from apps.sandbox.stripe.records import Obj, find, forget, get, private, root
 

@@ -41,14 +41,7 @@ def _apply(customer: Obj, params: Obj) -> None:
     for name in ("address", "shipping"):
         if name in params:
             parts = params[name] or None
-            whole = {
-                "city": None,
-                "country": None,
-                "line1": None,
-                "line2": None,
-                "postal_code": None,
-                "state": None,
-            }
+            whole = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
             customer[name] = whole | parts if name == "address" and parts else parts
     if "balance" in params:
         customer["balance"] = params["balance"]

@@ -31,10 +31,7 @@ def missing_parameter(name: str) -> ApiError:
 
 def no_such(kind: str, identifier: str, param: str = "id") -> ApiError:
     """`resource_missing`: 404 when the address names the object, 400 when a parameter does."""
-    words = {
-        "checkout.session": "checkout.session",
-        "payment_method": "PaymentMethod",
-    }
+    words = {"checkout.session": "checkout.session", "payment_method": "PaymentMethod"}
     words |= {
         "billing_portal.configuration": "configuration",
         "payment_intent": "payment_intent",

@@ -8,31 +8,19 @@ from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, priva
 def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True) -> Obj:
     """A draft invoice of a subscription with these lines; `kept=False` makes a preview without event."""
     customer = get("customer", subscription["customer"])
-    invoice = blank(
-        "invoice",
-        customer=customer["id"],
-        currency=subscription["currency"],
-        billing_reason=reason,
-    )
+    invoice = blank("invoice", customer=customer["id"], currency=subscription["currency"], billing_reason=reason)
     invoice |= {
         "customer_email": customer["email"],
         "customer_name": customer["name"],
         "customer_phone": customer["phone"],
         "customer_address": customer["address"],
     }
-    invoice |= {
-        "collection_method": subscription["collection_method"],
-        "starting_balance": customer["balance"],
-    }
+    invoice |= {"collection_method": subscription["collection_method"], "starting_balance": customer["balance"]}
     invoice |= {"period_start": timeline.now(), "period_end": timeline.now()}
     if subscription["collection_method"] == "send_invoice":
         invoice["due_date"] = timeline.now() + (subscription["days_until_due"] or 30) * 86_400
     details = {"metadata": dict(subscription["metadata"]), "subscription": subscription["id"]}
-    invoice["parent"] = {
-        "quote_details": None,
-        "subscription_details": details,
-        "type": "subscription_details",
-    }
+    invoice["parent"] = {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
     invoice["payment_settings"]["payment_method_types"] = list(
         subscription["payment_settings"]["payment_method_types"] or ["card"]
     )
@@ -48,13 +36,7 @@ def set_lines(invoice: Obj, lines: list[Obj]) -> None:
     for each in lines:
         each["invoice"] = invoice["id"]
     url = f"/v1/invoices/{invoice['id']}/lines"
-    invoice["lines"] = {
-        "object": "list",
-        "data": lines,
-        "has_more": False,
-        "total_count": len(lines),
-        "url": url,
-    }
+    invoice["lines"] = {"object": "list", "data": lines, "has_more": False, "total_count": len(lines), "url": url}
     starts = [
         each["period"]["start"]
         for each in lines
@@ -69,17 +51,8 @@ def total_up(invoice: Obj) -> None:
     total = sum(each["amount"] for each in invoice["lines"]["data"])
     after = total + invoice["starting_balance"]
     due = max(0, after)
-    invoice |= {
-        "subtotal": total,
-        "subtotal_excluding_tax": total,
-        "total": total,
-        "total_excluding_tax": total,
-    }
-    invoice |= {
-        "amount_due": due,
-        "amount_remaining": due - invoice["amount_paid"],
-        "ending_balance": None,
-    }
+    invoice |= {"subtotal": total, "subtotal_excluding_tax": total, "total": total, "total_excluding_tax": total}
+    invoice |= {"amount_due": due, "amount_remaining": due - invoice["amount_paid"], "ending_balance": None}
 
 
 def finalize(invoice: Obj) -> None:

@@ -6,12 +6,7 @@ from apps.sandbox.stripe.records import Obj, add, blank, copied, get, new, priva
 
 
 def make_intent(
-    *,
-    amount: int,
-    currency: str,
-    customer: str | None,
-    description: str | None = None,
-    future: str | None = None,
+    *, amount: int, currency: str, customer: str | None, description: str | None = None, future: str | None = None
 ) -> Obj:
     """A payment intent that waits for a method."""
     intent = blank(
@@ -48,12 +43,7 @@ def confirm(intent: Obj, method: Obj, *, on_session: bool, authenticated: bool =
 
 def _succeed(intent: Obj, method: Obj) -> None:
     charge = add(charges.draft(intent, method))
-    charge |= {
-        "amount_captured": charge["amount"],
-        "captured": True,
-        "paid": True,
-        "status": "succeeded",
-    }
+    charge |= {"amount_captured": charge["amount"], "captured": True, "paid": True, "status": "succeeded"}
     charge["outcome"] = charges.outcome("approved_by_network", "authorized", None, "Payment complete.")
     charge["balance_transaction"] = charges.move_money(
         amount=charge["amount"],
@@ -78,27 +68,14 @@ def fail(intent: Obj, method: Obj, code: str) -> None:
     """The bank says no: a failed charge, and the intent waits for another method."""
     charge = charges.draft(intent, method)
     problem = cards.decline(code).error
-    charge |= {
-        "amount_captured": 0,
-        "captured": False,
-        "paid": False,
-        "status": "failed",
-        "receipt_url": None,
-    }
+    charge |= {"amount_captured": 0, "captured": False, "paid": False, "status": "failed", "receipt_url": None}
     charge |= {"failure_code": problem["code"], "failure_message": problem["message"]}
     charge["outcome"] = charges.outcome(
-        "declined_by_network",
-        "issuer_declined",
-        code,
-        f"The bank returned the decline code `{code}`.",
+        "declined_by_network", "issuer_declined", code, f"The bank returned the decline code `{code}`."
     )
     emit("charge.failed", add(charge))
     error = {**problem, "charge": charge["id"], "payment_method": copied(method)}
-    intent |= {
-        "status": "requires_payment_method",
-        "latest_charge": charge["id"],
-        "payment_method": None,
-    }
+    intent |= {"status": "requires_payment_method", "latest_charge": charge["id"], "payment_method": None}
     intent |= {"last_payment_error": error, "next_action": None, "processing": None}
     emit("payment_intent.payment_failed", intent)
 
@@ -107,22 +84,14 @@ def _ask(intent: Obj, method: Obj) -> None:
     intent |= {
         "status": "requires_action",
         "payment_method": method["id"],
-        "next_action": {
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {"type": "three_d_secure_redirect"},
-        },
+        "next_action": {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}},
     }
     emit("payment_intent.requires_action", intent)
 
 
 def _start_processing(intent: Obj, method: Obj) -> None:
     charge = charges.draft(intent, method)
-    charge |= {
-        "amount_captured": charge["amount"],
-        "captured": True,
-        "paid": False,
-        "status": "pending",
-    }
+    charge |= {"amount_captured": charge["amount"], "captured": True, "paid": False, "status": "pending"}
     emit("charge.pending", add(charge))
     intent |= {
         "status": "processing",
@@ -145,10 +114,7 @@ def settle(intent: Obj, *, paid: bool) -> None:
                 "outcome": charges.outcome("approved_by_network", "authorized", None, "Payment complete."),
             }
             charge["balance_transaction"] = charges.move_money(
-                amount=charge["amount"],
-                currency=charge["currency"],
-                source=charge["id"],
-                kind="charge",
+                amount=charge["amount"], currency=charge["currency"], source=charge["id"], kind="charge"
             )["id"]
         intent |= {"status": "succeeded", "amount_received": intent["amount"], "processing": None}
         emit("payment_intent.succeeded", intent)
@@ -179,12 +145,7 @@ def settle(intent: Obj, *, paid: bool) -> None:
 
 def cancel_intent(intent: Obj, reason: str | None = None) -> None:
     """Give an intent up."""
-    intent |= {
-        "status": "canceled",
-        "canceled_at": timeline.now(),
-        "cancellation_reason": reason,
-        "next_action": None,
-    }
+    intent |= {"status": "canceled", "canceled_at": timeline.now(), "cancellation_reason": reason, "next_action": None}
     emit("payment_intent.canceled", intent)
 
 

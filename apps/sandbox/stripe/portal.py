@@ -1,28 +1,10 @@
 """The billing portal: configurations, sessions, and what a customer may do there (docs.stripe.com/customer-management)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import (
-    cards,
-    changes,
-    collection,
-    customers,
-    invoice_api,
-    subscriptions,
-    timeline,
-)
+from apps.sandbox.stripe import cards, changes, collection, customers, invoice_api, subscriptions, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import (
-    Obj,
-    add,
-    blank,
-    copied,
-    every,
-    find,
-    get,
-    merge_metadata,
-    new,
-)
+from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, merge_metadata, new
 from apps.sandbox.stripe.routing import route
 
 MOST_PRODUCTS = 10
@@ -36,10 +18,7 @@ def default_configuration() -> Obj:
             return made
     made = new("billing_portal.configuration", is_default=True, updated=timeline.now())
     made["features"]["subscription_cancel"]["enabled"] = True
-    made["features"]["subscription_update"] |= {
-        "enabled": True,
-        "default_allowed_updates": ["price"],
-    }
+    made["features"]["subscription_update"] |= {"enabled": True, "default_allowed_updates": ["price"]}
     return made
 
 
@@ -65,10 +44,7 @@ def _configure(configuration: Obj, params: Obj) -> None:
 def _check_products(feature: Obj) -> None:
     products = feature["products"] or []
     if len(products) > MOST_PRODUCTS:
-        raise invalid(
-            f"You can specify at most {MOST_PRODUCTS} products.",
-            "features[subscription_update][products]",
-        )
+        raise invalid(f"You can specify at most {MOST_PRODUCTS} products.", "features[subscription_update][products]")
     for product in products:
         product.setdefault("adjustable_quantity", {"enabled": False, "maximum": None, "minimum": 1})
         get("product", product["product"], "features[subscription_update][products]")
@@ -124,10 +100,7 @@ def _flow(data: Obj, customer: Obj) -> Obj:
             raise missing_parameter(f"flow_data[{kind}][subscription]")
         own = get("subscription", wish["subscription"], f"flow_data[{kind}][subscription]")
         if own["customer"] != customer["id"]:
-            raise invalid(
-                "This subscription does not belong to the customer.",
-                f"flow_data[{kind}][subscription]",
-            )
+            raise invalid("This subscription does not belong to the customer.", f"flow_data[{kind}][subscription]")
         empty: dict[str, Obj] = {
             "subscription_cancel": {"retention": None},
             "subscription_update_confirm": {"discounts": None},
@@ -174,11 +147,7 @@ def undo_cancel(subscription: Obj) -> None:
 def change_plan(subscription: Obj, items: list[Obj], configuration: Obj) -> None:
     """New prices or quantities, prorated as the configuration says."""
     feature = configuration["features"]["subscription_update"]
-    wish: Obj = {
-        "items": items,
-        "proration_behavior": feature["proration_behavior"],
-        "off_session": False,
-    }
+    wish: Obj = {"items": items, "proration_behavior": feature["proration_behavior"], "off_session": False}
     if subscription["status"] == "trialing" and feature["trial_update_behavior"] == "end_trial":
         wish["trial_end"] = "now"
     changes.update(subscription, wish)

@@ -17,15 +17,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox.stripe import (
-    cards,
-    checkout_pages,
-    invoice_lines,
-    periods,
-    portal,
-    previews,
-    subscriptions,
-)
+from apps.sandbox.stripe import cards, checkout_pages, invoice_lines, periods, portal, previews, subscriptions
 from apps.sandbox.stripe.errors import ApiError, invalid
 from apps.sandbox.stripe.records import Obj, every, find, get
 from apps.sandbox.stripe.scheduled import upcoming
@@ -58,10 +50,7 @@ def portal_page(request: HttpRequest, session_id: str) -> HttpResponse:
         return render(
             request,
             "sandbox/stripe/closed.html",
-            {
-                "title": "No such portal session",
-                "words": "Open the billing portal again from your account.",
-            },
+            {"title": "No such portal session", "words": "Open the billing portal again from your account."},
             status=404,
         )
     if request.method != "POST":
@@ -105,11 +94,7 @@ def _act(request: HttpRequest, session: Obj, customer: Obj, action: str) -> str:
             raise invalid("We are unable to authenticate your payment method.")
         number, exp = checkout_pages.read_card(request)
         return portal.save_card(
-            customer,
-            number,
-            name=form.get("name", "")[:200],
-            exp=exp,
-            authenticated=answer == "confirm",
+            customer, number, name=form.get("name", "")[:200], exp=exp, authenticated=answer == "confirm"
         )
     if action == "pay":
         portal.pay_invoice(customer, form.get("invoice", ""))

@@ -23,13 +23,7 @@ class Change:
 
 
 def plan_items(
-    subscription: Obj,
-    wishes: list[Obj],
-    *,
-    moment: int,
-    prorate: bool,
-    anchor_now: bool = False,
-    param: str = "items",
+    subscription: Obj, wishes: list[Obj], *, moment: int, prorate: bool, anchor_now: bool = False, param: str = "items"
 ) -> Change:
     """Work out a change without making it. ApiError 400 for items or prices that are not there."""
     before = {item["id"]: item for item in subscriptions.items_of(subscription)}
@@ -80,10 +74,7 @@ def _apply_wish(subscription: Obj, after: dict[str, Obj], wish: Obj, param: str,
         return
     price = catalog.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
     if price is not None and (price["recurring"] is None or price["currency"] != subscription["currency"]):
-        raise invalid(
-            "The price specified must be recurring and in the subscription's currency.",
-            f"{param}[price]",
-        )
+        raise invalid("The price specified must be recurring and in the subscription's currency.", f"{param}[price]")
     if "id" not in wish:
         fresh = price or catalog.resolve_price(wish, param)
         ends = [

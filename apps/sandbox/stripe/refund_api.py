@@ -20,15 +20,9 @@ def create_refund(params: Obj) -> Obj:
     if charge["refunded"]:
         raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if charge["disputed"] and not _refundable(charge):
-        raise invalid(
-            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-            code="charge_disputed",
-        )
+        raise invalid(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
     if not charge["paid"] or not 0 < amount <= left:
-        raise invalid(
-            f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})",
-            "amount",
-        )
+        raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount")
     return refunds.refund(charge, amount=amount, reason=params.get("reason"), metadata=params.get("metadata") or None)
 
 

@@ -26,10 +26,7 @@ def open_dispute(charge: Obj, *, inquiry: bool = False, reason: str = "fraudulen
     emit("charge.dispute.created", dispute)
     if not inquiry:
         taken = move_money(
-            amount=-charge["amount"],
-            currency=charge["currency"],
-            source=dispute["id"],
-            kind="adjustment",
+            amount=-charge["amount"], currency=charge["currency"], source=dispute["id"], kind="adjustment"
         )
         dispute["balance_transactions"].append(taken)
         emit("charge.dispute.funds_withdrawn", dispute)
@@ -42,10 +39,7 @@ def close_dispute(dispute: Obj, status: str) -> None:
         dispute["status"] = status
     if status == "won":
         back = move_money(
-            amount=dispute["amount"],
-            currency=dispute["currency"],
-            source=dispute["id"],
-            kind="adjustment",
+            amount=dispute["amount"], currency=dispute["currency"], source=dispute["id"], kind="adjustment"
         )
         dispute["balance_transactions"].append(back)
         emit("charge.dispute.funds_reinstated", dispute)

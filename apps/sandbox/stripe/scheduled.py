@@ -129,15 +129,9 @@ def upcoming(subscription: Obj) -> Obj:
             ghost["billing_cycle_anchor"], item["price"]["recurring"], item["current_period_end"]
         )
     ghost["status"] = "active"
-    lines = [
-        *copied(private(subscription["id"]).get("waiting_lines", [])),
-        *subscriptions.lines_of(ghost, items),
-    ]
+    lines = [*copied(private(subscription["id"]).get("waiting_lines", [])), *subscriptions.lines_of(ghost, items)]
     preview = invoices.draft(ghost, reason="upcoming", lines=lines, kept=False)
-    preview |= {
-        "id": "upcoming_" + preview["id"],
-        "next_payment_attempt": ends + root()["settings"]["draft_seconds"],
-    }
+    preview |= {"id": "upcoming_" + preview["id"], "next_payment_attempt": ends + root()["settings"]["draft_seconds"]}
     invoices.set_lines(preview, lines)
     return preview
 

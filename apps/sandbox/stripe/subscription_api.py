@@ -1,15 +1,6 @@
 """The addresses of subscriptions and their items."""
 
-from apps.sandbox.stripe import (
-    cards,
-    catalog,
-    changes,
-    collection,
-    customers,
-    prorations,
-    subscriptions,
-    timeline,
-)
+from apps.sandbox.stripe import cards, catalog, changes, collection, customers, prorations, subscriptions, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
 from apps.sandbox.stripe.records import Obj, every, get, merge_metadata, private
 from apps.sandbox.stripe.routing import route
@@ -51,8 +42,7 @@ def create_subscription(params: Obj) -> Obj:
     )
     if params.get("cancel_at_period_end") or params.get("cancel_at"):
         changes.update(
-            subscription,
-            {name: params[name] for name in ("cancel_at_period_end", "cancel_at") if name in params},
+            subscription, {name: params[name] for name in ("cancel_at_period_end", "cancel_at") if name in params}
         )
     return subscription
 
@@ -96,13 +86,7 @@ def _method(customer: Obj, params: Obj) -> Obj | None:
 
 
 def _options(subscription: Obj, params: Obj) -> None:
-    for name in (
-        "description",
-        "collection_method",
-        "days_until_due",
-        "default_payment_method",
-        "trial_settings",
-    ):
+    for name in ("description", "collection_method", "days_until_due", "default_payment_method", "trial_settings"):
         if name in params:
             subscription[name] = params[name] or None
     saved = params.get("payment_settings", {}).get("save_default_payment_method")

@@ -15,16 +15,7 @@ INCOMPLETE_SECONDS = 23 * 3600
 def plan_of(price: Obj) -> Obj:
     """The legacy `plan` real payloads still carry; nobody should read it."""
     plan = copied(SHAPES["plan"])
-    for name in (
-        "id",
-        "active",
-        "created",
-        "currency",
-        "livemode",
-        "metadata",
-        "nickname",
-        "product",
-    ):
+    for name in ("id", "active", "created", "currency", "livemode", "metadata", "nickname", "product"):
         plan[name] = copied(price[name])
     recurring = price["recurring"]
     plan |= {
@@ -37,39 +28,19 @@ def plan_of(price: Obj) -> Obj:
 
 
 def make_item(
-    *,
-    subscription_id: str,
-    price: Obj,
-    quantity: int,
-    start: int,
-    end: int,
-    metadata: Obj | None = None,
+    *, subscription_id: str, price: Obj, quantity: int, start: int, end: int, metadata: Obj | None = None
 ) -> Obj:
     """A subscription item."""
     made = blank(
-        "subscription_item",
-        subscription=subscription_id,
-        price=copied(price),
-        plan=plan_of(price),
-        quantity=quantity,
+        "subscription_item", subscription=subscription_id, price=copied(price), plan=plan_of(price), quantity=quantity
     )
-    return made | {
-        "current_period_start": start,
-        "current_period_end": end,
-        "metadata": metadata or {},
-    }
+    return made | {"current_period_start": start, "current_period_end": end, "metadata": metadata or {}}
 
 
 def set_items(subscription: Obj, items: list[Obj]) -> None:
     """Put the items on the subscription, and the legacy fields beside them."""
     url = f"/v1/subscription_items?subscription={subscription['id']}"
-    subscription["items"] = {
-        "object": "list",
-        "data": items,
-        "has_more": False,
-        "total_count": len(items),
-        "url": url,
-    }
+    subscription["items"] = {"object": "list", "data": items, "has_more": False, "total_count": len(items), "url": url}
     single = items[0] if len(items) == 1 else None
     subscription["plan"] = copied(single["plan"]) if single else None
     subscription["quantity"] = single["quantity"] if single else None
@@ -94,11 +65,7 @@ def method_of(subscription: Obj) -> Obj | None:
 
 
 def begin(
-    *,
-    customer: Obj,
-    wishes: Sequence[tuple[Obj, int, Obj]],
-    trial_end: int | None = None,
-    anchor: int | None = None,
+    *, customer: Obj, wishes: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
 ) -> Obj:
     """A new subscription of (price, quantity, metadata) wishes, kept, without event or invoice: collection.start goes on."""
     subscription = add(ghost(customer=customer, wishes=wishes, trial_end=trial_end, anchor=anchor))
@@ -108,20 +75,11 @@ def begin(
 
 
 def ghost(
-    *,
-    customer: Obj,
-    wishes: Sequence[tuple[Obj, int, Obj]],
-    trial_end: int | None = None,
-    anchor: int | None = None,
+    *, customer: Obj, wishes: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
 ) -> Obj:
     """A subscription as it would begin, not kept."""
     now = timeline.now()
-    subscription = blank(
-        "subscription",
-        customer=customer["id"],
-        currency=wishes[0][0]["currency"],
-        start_date=now,
-    )
+    subscription = blank("subscription", customer=customer["id"], currency=wishes[0][0]["currency"], start_date=now)
     subscription |= {"status": "incomplete", "billing_cycle_anchor": anchor or trial_end or now}
     subscription["billing_mode"]["updated_at"] = now
     if trial_end:
@@ -169,11 +127,7 @@ def end(subscription: Obj, *, reason: str | None, status: str = "canceled", comm
         with change(subscription, "customer.subscription.updated"):
             subscription |= {"status": status, "ended_at": now}
     else:
-        subscription |= {
-            "status": status,
-            "ended_at": now,
-            "canceled_at": subscription["canceled_at"] or now,
-        }
+        subscription |= {"status": status, "ended_at": now, "canceled_at": subscription["canceled_at"] or now}
         subscription["cancellation_details"] |= {
             "reason": subscription["cancellation_details"]["reason"] or reason,
             **(comment or {}),
@@ -227,7 +181,4 @@ def set_cancel(
         subscription["cancellation_details"] = {"comment": None, "feedback": None, "reason": None}
     else:
         subscription["canceled_at"] = timeline.now()
-        subscription["cancellation_details"] |= {
-            "reason": "cancellation_requested",
-            **(details or {}),
-        }
+        subscription["cancellation_details"] |= {"reason": "cancellation_requested", **(details or {})}

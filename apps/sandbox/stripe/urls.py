@@ -2,13 +2,7 @@
 
 from django.urls import path
 
-from apps.sandbox.stripe import (
-    api,
-    checkout_pages,
-    control,
-    portal_pages,
-    resources,
-)
+from apps.sandbox.stripe import api, checkout_pages, control, portal_pages, resources
 
 resources.register()
 

@@ -68,13 +68,7 @@ def resend(event_id: str) -> int:
     """Try an event's deliveries again now, also lost and given-up ones; how many there are."""
     again = [delivery for delivery in root()["deliveries"] if delivery["event"] == event_id]
     for delivery in again:
-        delivery |= {
-            "state": "waiting",
-            "at": 0,
-            "real": 0.0,
-            "released": True,
-            "first": clock.now(),
-        }
+        delivery |= {"state": "waiting", "at": 0, "real": 0.0, "released": True, "first": clock.now()}
     _wake.set()
     return len(again)
 
