@@ -39,9 +39,9 @@ def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
 
     lifecycle.start()
     if smtp_port:
-        from apps.sandbox.keycloak import post  # its library comes with the demo, not with the image
+        from apps.sandbox.keycloak import smtp_server  # its library comes with the demo, not with the image
 
-        post.listen(host, smtp_port)
+        smtp_server.listen(host, smtp_port)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         store.save()

@@ -17,7 +17,7 @@ from apps.sandbox.mailgun import inbox
 from apps.sandbox.store import store
 from apps.sandbox.stripe import webhooks
 
-Wish = dict[str, Any]
+Options = dict[str, Any]
 
 WEBHOOK_MODES = ("deliver", "hold", "drop", "duplicate", "shuffle")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -25,9 +25,9 @@ LONGEST_STEP_SECONDS = 10 * 366 * 86_400
 
 
 def endpoint(
-    *, get: Callable[[], Any] | None = None, post: Callable[[Wish], Any] | None = None
+    *, get: Callable[[], Any] | None = None, post: Callable[[Options], Any] | None = None
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """A view from a function of the wish to an answer; ValueError becomes a 400 with its sentence."""
+    """A view that answers with what a function makes of the options; ValueError becomes a 400 with its sentence."""
 
     def view(request: HttpRequest) -> HttpResponse:
         if request.method == "GET" and get is not None:
@@ -39,7 +39,7 @@ def endpoint(
             return answer
         from_form = request.content_type in FORMS
         try:
-            done = post(request.POST.dict() if from_form else _wish(request.body))
+            done = post(request.POST.dict() if from_form else _read_options(request.body))
         except ValueError as problem:
             if from_form:
                 return render(request, "sandbox/refused.html", {"problem": problem}, status=400)
@@ -50,24 +50,24 @@ def endpoint(
     return view
 
 
-def _wish(body: bytes) -> Wish:
+def _read_options(body: bytes) -> Options:
     if not body.strip():
         return {}
     try:
-        wish = json.loads(body)
+        options = json.loads(body)
     except ValueError:
         raise ValueError("The body must be JSON.") from None
-    if not isinstance(wish, dict):
+    if not isinstance(options, dict):
         raise ValueError("The body must be a JSON object.")  # noqa: TRY004  answered as 400 like the rest
-    return wish
+    return options
 
 
-def _time() -> Wish:
+def _time() -> Options:
     return {"now": clock.now(), "utc": clock.now_utc().isoformat(), "offset_seconds": store.data["clock_offset"]}
 
 
-def _advance(wish: Wish) -> Wish:
-    seconds = wish.get("advance_seconds")
+def _advance(options: Options) -> Options:
+    seconds = options.get("advance_seconds")
     if isinstance(seconds, str) and re.fullmatch(r"\d{1,12}", seconds.strip()):
         seconds = int(seconds)
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_STEP_SECONDS:
@@ -77,38 +77,38 @@ def _advance(wish: Wish) -> Wish:
     return {"now": lifecycle.advance(seconds)}
 
 
-def _faults() -> Wish:
+def _faults() -> Options:
     modes = {
         peer: {name: faults.MODES[name].says for name in faults.modes_of(peer) if name != "ok"} for peer in faults.PEERS
     }
     return {"faults": store.data["faults"], "modes": modes}
 
 
-def _webhook_mode() -> Wish:
+def _webhook_mode() -> Options:
     return {"mode": store.data["webhook_mode"], "modes": WEBHOOK_MODES}
 
 
-def _set_webhook_mode(wish: Wish) -> Wish:
-    if wish.get("mode") not in WEBHOOK_MODES:
+def _set_webhook_mode(options: Options) -> Options:
+    if options.get("mode") not in WEBHOOK_MODES:
         raise ValueError(f"mode must be one of {', '.join(WEBHOOK_MODES)}.")
-    store.data["webhook_mode"] = wish["mode"]
-    return {"mode": wish["mode"]}
+    store.data["webhook_mode"] = options["mode"]
+    return {"mode": options["mode"]}
 
 
-def _flush(_wish: Wish) -> Wish:
+def _flush(_options: Options) -> Options:
     return dict(webhooks.flush())
 
 
-def _reset(_wish: Wish) -> Wish:
+def _reset(_options: Options) -> Options:
     lifecycle.reset()
     return {"reset": True, "now": clock.now()}
 
 
-def _rotate(_wish: Wish) -> Wish:
+def _rotate(_options: Options) -> Options:
     return {"kid": tokens.rotate()}
 
 
-def _clear_inbox(_wish: Wish) -> Wish:
+def _clear_inbox(_options: Options) -> Options:
     return {"cleared": inbox.clear()}
 
 

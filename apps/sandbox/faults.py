@@ -78,13 +78,13 @@ def modes_of(peer: str) -> list[str]:
     return ["ok", *(name for name, mode in MODES.items() if peer in mode.peers)]
 
 
-def switch(wish: dict[str, Any]) -> dict[str, Any]:
-    """Set or clear (mode "ok") one peer's fault. ValueError with a sentence when the wish is not understood.
+def switch(options: dict[str, Any]) -> dict[str, Any]:
+    """Set or clear (mode "ok") one peer's fault. ValueError with a sentence when the options are not understood.
 
     Keys: peer, mode; every (each n-th request touched, default 1), delay_ms, times (touch so many, then clear),
     path (only paths that contain it), method.
     """
-    peer, name = wish.get("peer"), wish.get("mode")
+    peer, name = options.get("peer"), options.get("mode")
     if peer not in PEERS:
         raise ValueError(f"peer must be one of {', '.join(PEERS)}.")
     if name not in modes_of(peer):
@@ -92,11 +92,11 @@ def switch(wish: dict[str, Any]) -> dict[str, Any]:
     fault = {
         "peer": peer,
         "mode": name,
-        "every": _whole(wish, "every", default=1, low=1, high=1_000_000),
-        "delay_ms": _whole(wish, "delay_ms", default=0, low=0, high=LONGEST_DELAY_MS),
-        "times": _whole(wish, "times", default=0, low=0, high=1_000_000),
-        "path": _text(wish, "path"),
-        "method": _text(wish, "method").upper(),
+        "every": _whole(options, "every", default=1, low=1, high=1_000_000),
+        "delay_ms": _whole(options, "delay_ms", default=0, low=0, high=LONGEST_DELAY_MS),
+        "times": _whole(options, "times", default=0, low=0, high=1_000_000),
+        "path": _text(options, "path"),
+        "method": _text(options, "method").upper(),
         "seen": 0,
         "hit": 0,
     }
@@ -107,8 +107,8 @@ def switch(wish: dict[str, Any]) -> dict[str, Any]:
     return fault
 
 
-def _whole(wish: dict[str, Any], key: str, *, default: int, low: int, high: int) -> int:
-    value = wish.get(key)
+def _whole(options: dict[str, Any], key: str, *, default: int, low: int, high: int) -> int:
+    value = options.get(key)
     if value is None or value == "":
         return default
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
@@ -118,8 +118,8 @@ def _whole(wish: dict[str, Any], key: str, *, default: int, low: int, high: int)
     return value
 
 
-def _text(wish: dict[str, Any], key: str) -> str:
-    value = wish.get(key) or ""
+def _text(options: dict[str, Any], key: str) -> str:
+    value = options.get(key) or ""
     if not isinstance(value, str):
         raise ValueError(f"{key} must be a text.")  # noqa: TRY004  one kind of error for the control API
     return value

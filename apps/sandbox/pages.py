@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import path
 
 from apps.sandbox import clock, control, faults, settings
-from apps.sandbox.keycloak import groups, people, realm
+from apps.sandbox.keycloak import groups, realm, users
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.store import store
 
@@ -21,7 +21,7 @@ DONE = {
     "faults": "The fault switch was set.",
     "webhooks": "The webhook mode was set.",
     "flush": "The waiting webhooks were delivered.",
-    "reset": "The sandbox starts afresh.",
+    "reset": "The sandbox was reset.",
     "inbox": "The inbox was emptied.",
 }
 
@@ -48,7 +48,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "stripe": _stripe_counts(),
             "subscriptions": _subscriptions(),
             "events": _events(),
-            "people": _people(),
+            "users": _users(),
             "mails": len(store.data["mails"]),
             "offset_days": round(store.data["clock_offset"] / 86_400, 2),
             "realm_url": realm.url(),
@@ -63,7 +63,7 @@ def _stripe_counts() -> list[tuple[str, int]]:
 
 
 def _subscriptions() -> list[dict[str, Any]]:
-    """Who has subscribed, newest first: e-mail, status, whether it ends with the period."""
+    """Subscriptions, newest first: email, status, whether they end with the period."""
     tables = store.data["stripe"].get("objects", {})
     customers = tables.get("customer", {})
     return [
@@ -87,8 +87,8 @@ def _events() -> list[dict[str, Any]]:
     ]
 
 
-def _people() -> list[dict[str, Any]]:
-    rows = sorted(people.everybody().values(), key=lambda row: row["username"])
+def _users() -> list[dict[str, Any]]:
+    rows = sorted(users.every().values(), key=lambda row: row["username"])
     return [
         row | {"paths": [group["path"] for group in groups.of_user(row)]}
         for row in rows

@@ -1,7 +1,7 @@
-"""`manage.py demo --walk`: one customer's life over HTTP, from the first page to the last, checked at every step.
+"""`manage.py demo --walk`: one customer over HTTP, from sign-up to recovery, checked at every step.
 
 For each step it prints what the customer, Stripe, Keycloak and staff see, and the seconds it took. Talks to the site as a
-browser would, and to the sandbox as Stripe, Keycloak and time do. Exits 0 only if every state was right.
+browser would, and to the sandbox as Stripe, Keycloak and time do. Exits 0 only if every check passed.
 """
 
 import argparse
@@ -33,10 +33,10 @@ class Walk:
         self.email = f"{self.username}@example.org"
         self.customer, self.staff = Browser(site), Browser(site)
         self.world = requests.Session()
-        self.places: list[str] = []
+        self.seats: list[str] = []
 
     def run(self) -> None:
-        """Every step in order; WalkError at the first state that is not right."""
+        """Every step in order; WalkError at the first check that fails."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("Signs up and pays", self.sign_up),
             ("Has an account and a seat", self.gets_account),
@@ -44,8 +44,8 @@ class Walk:
             ("Changes to the bigger plan", self.change_plan),
             ("A renewal fails", self.fail_payment),
             ("Pays with a new card", self.repair_payment),
-            ("Cancels, and the paid time ends", self.cancel),
-            ("Comes back by a code and a payment", self.come_back),
+            ("Cancels, and the paid period ends", self.cancel),
+            ("Comes back with a code and a payment", self.come_back),
         ]
         began = time.monotonic()
         for number, (title, step) in enumerate(steps, 1):
@@ -53,7 +53,7 @@ class Walk:
             print(f"\n{number}. {title}", flush=True)
             step()
             print(f"   {'took':<10} {time.monotonic() - started:.1f} s", flush=True)
-        print(f"\nEvery state was right. {len(steps)} steps in {time.monotonic() - began:.1f} s.", flush=True)
+        print(f"\nAll checks passed. {len(steps)} steps in {time.monotonic() - began:.1f} s.", flush=True)
 
     # --- the steps -----------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Walk:
         self.say("customer", self.customer.headline(self.success_page))
 
     def gets_account(self) -> None:
-        """The success page finishes by itself; account, seat and groups are there."""
+        """The success page finishes automatically; account, seat and groups exist."""
         self.until("the success page says it is done", lambda: self.customer.state()["finished"])
         self.say("customer", self.customer.headline(self.success_page))
         self.sees_access(plan="personal", storage="200")
@@ -95,7 +95,7 @@ class Walk:
         plus = next(one["id"] for one in price["data"] if one["unit_amount"] == 900)
         form = {"action": "change", "subscription": subscription["id"], "item": line["id"], "price": plus}
         self.portal(form)
-        self.until("Keycloak opens Vaultwarden", lambda: "has_vaultwarden" in self.account()["attributes"])
+        self.until("Keycloak grants Vaultwarden", lambda: "has_vaultwarden" in self.account()["attributes"])
         page = self.until_page("Plus")
         self.say("customer", "the dashboard now has Vaultwarden" if "Vaultwarden" in page else "")
         self.sees_access(plan="plus", storage="600")
@@ -106,9 +106,9 @@ class Walk:
         self.control("stripe/_control/payments", {"customer": customer, "mode": "fail"})
         self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
         self.until("Stripe says past_due", lambda: self.subscription()["status"] == "past_due")
-        self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
-        self.until("no group opens an instance any more", lambda: not self.groups())
-        self.say("customer", f"a mail: {self.mail('payment')['subject']}")
+        self.until("Keycloak has disabled the account", lambda: not self.account()["enabled"])
+        self.until("the customer is in no instance group", lambda: not self.groups())
+        self.say("customer", f"an email: {self.mail('payment')['subject']}")
         self.say("Stripe", "the subscription is past_due")
         self.say("Keycloak", "the account is disabled, without groups")
         self.staff_see("Suspended")
@@ -119,7 +119,7 @@ class Walk:
         self.control("stripe/_control/payments", {"customer": customer, "mode": "ok"})
         self.portal_by_staff({"action": "card", **GOOD_CARD})
         self.until("Stripe says active", lambda: self.subscription()["status"] == "active")
-        self.until("Keycloak has opened the account", lambda: self.account()["enabled"] and bool(self.groups()))
+        self.until("Keycloak has enabled the account", lambda: self.account()["enabled"] and bool(self.groups()))
         self.staff_see("Active")
         page = self.customer.log_in("/dashboard/", self.username, PASSWORD)
         expect("Nextcloud" in page, "the dashboard shows the app again")
@@ -129,14 +129,14 @@ class Walk:
     def cancel(self) -> None:
         """At the period's end: access until then, a mail and a closed account after it."""
         self.portal({"action": "cancel", "subscription": self.subscription()["id"]})
-        self.until("we know that it will end", lambda: "until" in self.customer.text("/dashboard/"))
+        self.until("the dashboard shows when access ends", lambda: "until" in self.customer.text("/dashboard/"))
         expect(self.account()["enabled"], "access lasts until the paid time ends")
-        self.places = self.groups()
+        self.seats = self.groups()
         self.control("control/clock", {"advance_seconds": MONTH_AND_A_BIT})
         self.until("Stripe says canceled", lambda: self.subscription()["status"] == "canceled")
-        self.until("Keycloak has closed the account", lambda: not self.account()["enabled"])
+        self.until("Keycloak has disabled the account", lambda: not self.account()["enabled"])
         self.until("the dashboard asks for a login", lambda: self.customer.is_out("/dashboard/"))
-        self.say("customer", f"a mail: {self.mail('subscription')['subject']}")
+        self.say("customer", f"an email: {self.mail('subscription')['subject']}")
         self.say("Stripe", "the subscription is canceled")
         self.say("Keycloak", "the account is disabled; the seats are kept until the final expiry")
         self.staff_see("Canceled")
@@ -149,16 +149,17 @@ class Walk:
         said = self.customer.call(page, f"{page}verify-code/", {"email": self.email, "code": code})
         expect(said["next_step"] == "renew", "the next step is to subscribe again")
         self.until(
-            "Keycloak lets the person in, and nowhere else", lambda: self.account()["enabled"] and not self.groups()
+            "Keycloak lets the customer log in, but opens no apps",
+            lambda: self.account()["enabled"] and not self.groups(),
         )
         url = self.customer.call(page, f"{page}checkout-session/", {})["url"]
         self.world.post(url, data=GOOD_CARD, allow_redirects=False).raise_for_status()
-        self.until("Keycloak has opened the same instances", lambda: self.groups() == self.places)
+        self.until("the customer is back in the same instance groups", lambda: self.groups() == self.seats)
         self.say("customer", self.customer.headline(page))
         self.sees_access(plan="plus", storage="600")
         self.staff_see("Active")
 
-    # --- what everybody sees -------------------------------------------------------------------------------------------
+    # --- what each side sees -------------------------------------------------------------------------------------------
 
     def sees_access(self, *, plan: str, storage: str) -> None:
         """Paid, enabled, with attributes and groups that fit the plan."""
@@ -167,7 +168,7 @@ class Walk:
         account, subscription = self.account(), self.subscription()
         expect(subscription["status"] == "active", "Stripe's subscription is active")
         expect(account["enabled"], "Keycloak's account is enabled")
-        expect(account["attributes"].get("has_nextcloud") == ["true"], "Keycloak opens Nextcloud")
+        expect(account["attributes"].get("has_nextcloud") == ["true"], "Keycloak grants Nextcloud")
         self.say("Stripe", f"{subscription['id']} is {subscription['status']}")
         self.say("Keycloak", f"enabled, {storage} GB, groups {', '.join(self.groups())}")
         self.staff_see("Active")
@@ -179,7 +180,7 @@ class Walk:
         self.say("staff", f"{self.username} in the console: {label}")
 
     def until(self, what: str, true: Callable[[], Any]) -> None:
-        """Look again and again until `true()`; WalkError after PATIENCE_SECONDS."""
+        """Poll until `true()`; WalkError after PATIENCE_SECONDS."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not true():
             expect(time.monotonic() < deadline, what)
@@ -200,12 +201,12 @@ class Walk:
         """The newest mail to the customer whose subject has `word`, as soon as it is there."""
         found: list[dict[str, Any]] = []
 
-        def look() -> bool:
+        def arrived() -> bool:
             box = self.world.get(f"{self.sandbox}/inbox.json", params={"to": self.email}).json()
             found[:] = [one for one in box if word.lower() in one["subject"].lower()]
             return bool(found)
 
-        self.until(f"a mail about “{word}” is in the inbox", look)
+        self.until(f"an email about “{word}” arrives", arrived)
         return found[0]
 
     def stripe(self, path: str, **query: str) -> dict[str, Any]:
@@ -252,7 +253,7 @@ class Walk:
     def portal(self, form: dict[str, str]) -> None:
         """Open the billing portal from the dashboard and send one of its forms."""
         done = self.world.post(self.customer.portal_link(), data=form, allow_redirects=False)
-        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal did “{form['action']}”")
+        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal accepts “{form['action']}”")
 
     def portal_by_staff(self, form: dict[str, str]) -> None:
         """The portal by a link of Stripe's own mail, as for somebody who cannot log in."""
@@ -262,7 +263,7 @@ class Walk:
             "url"
         ]
         done = self.world.post(link, data=form, allow_redirects=False)
-        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal did “{form['action']}”")
+        expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal accepts “{form['action']}”")
 
     def control(self, path: str, body: dict[str, Any]) -> None:
         """Tell the sandbox to do something."""
@@ -276,7 +277,7 @@ def expect(true: object, what: str) -> None:
 
 
 def main() -> int:
-    """Walk; 0 if every state was right, else 1 with the one that was not."""
+    """Walk; 0 if every check passed, else 1 naming the one that failed."""
     parser = argparse.ArgumentParser(prog="python -m apps.sandbox.walk", description=__doc__)
     parser.add_argument("--site", default="http://localhost:8000")
     parser.add_argument("--sandbox", default="http://localhost:8001")
@@ -285,7 +286,7 @@ def main() -> int:
     try:
         Walk(options.site, options.sandbox, options.keycloak).run()
     except WalkError as error:
-        print(f"\nNot right: expected that {error}", file=sys.stderr, flush=True)
+        print(f"\nFailed: expected that {error}", file=sys.stderr, flush=True)
         return 1
     return 0
 

@@ -14,7 +14,7 @@ TITLE = re.compile(r"<h1[^>]*>(.*?)</h1>", re.DOTALL)
 
 
 class WalkError(Exception):
-    """A state was not as it should be; the text says what was expected."""
+    """A check failed; the text says what was expected."""
 
 
 class LocalCookies(DefaultCookiePolicy):

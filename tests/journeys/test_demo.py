@@ -113,7 +113,7 @@ def test_the_walk_passes_and_leaves_nothing_running(
 ) -> None:
     demo, done = walked
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "Every state was right. 8 steps" in done.stdout
+    assert "All checks passed. 8 steps" in done.stdout
     for who in ("customer", "Stripe", "Keycloak", "staff"):
         assert f"   {who} " in done.stdout
     assert demo.left() == []
@@ -145,10 +145,10 @@ def test_a_second_demo_is_told_what_is_in_its_way(
     start()
     same = demo.run("--reset")
     assert same.returncode == 1
-    assert f"Port {demo.port} is taken" in same.stderr
+    assert f"Port {demo.port} is in use" in same.stderr
     elsewhere = Demo(demo.data).run("--reset")
     assert elsewhere.returncode == 1
-    assert f"Another demo runs on {demo.data}" in elsewhere.stderr
+    assert f"Another demo is using {demo.data}" in elsewhere.stderr
     assert demo.inbox()  # and it has done no harm to the first
     assert requests.get(f"http://localhost:{demo.port}/health/", timeout=10).json()["status"] == "ok"
 
@@ -164,7 +164,7 @@ def test_a_taken_port_is_named(tmp_path: Path, option: str, name: str, address: 
     assert done.returncode == 1
     assert (
         done.stderr.strip()
-        == f"Port {getattr(demo, name)} is taken. Stop what uses it, or choose another with {option}."
+        == f"Port {getattr(demo, name)} is in use. Stop that program or choose another with {option}."
     )
     assert not demo.data.exists()
 
@@ -172,8 +172,8 @@ def test_a_taken_port_is_named(tmp_path: Path, option: str, name: str, address: 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        (["--port", "8123", "--sandbox-port", "8123"], "need two ports"),
-        (["--port", "70000"], "ports, from 1 to 65535"),
+        (["--port", "8123", "--sandbox-port", "8123"], "need different ports"),
+        (["--port", "70000"], "port number between 1 and 65535"),
         (["--data", "/dev/null/x"], "cannot be used"),
     ],
 )
@@ -192,6 +192,6 @@ def test_it_walks_on_a_real_keycloak_and_leaves_nothing(tmp_path: Path) -> None:
     demo = Demo(tmp_path / "data")
     done = demo.run("--keycloak", "real", "--keycloak-port", str(free_port()), "--walk")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Every state was right." in done.stdout
+    assert "All checks passed." in done.stdout
     assert demo.left() == []
     postgres.stop(demo.data / "postgres", remove=True)

@@ -31,7 +31,7 @@ def send(standin: Standin, **more: Any) -> EmailMultiAlternatives:
     mail.attach_alternative("<p>It is <b>123456</b></p>", "text/html")
     for name, value in more.items():
         setattr(mail, name, value)
-    mail.send_notification()
+    mail.send()
     return mail
 
 

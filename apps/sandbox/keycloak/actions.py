@@ -71,7 +71,7 @@ def mail(
     ]
     smtp = realm.settings_of_realm()["smtpServer"]
     inbox.deliver(
-        inbox.Letter(
+        inbox.Mail(
             source="keycloak",
             sender=f"{smtp.get('fromDisplayName', '')} <{smtp['from']}>",
             to=[user["email"]],
@@ -114,6 +114,6 @@ def read(key: str) -> Row | None:
 
 
 def proven(user: Row) -> None:
-    """Note that the person reads the mailbox: whoever followed a link sent to it has shown that."""
+    """Note that the person reads the mailbox: following a link sent to it proves that."""
     user["emailVerified"] = True
     user["requiredActions"] = [a for a in user["requiredActions"] if a != "VERIFY_EMAIL"]

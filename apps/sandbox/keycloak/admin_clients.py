@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpResponse, JsonResponse
 
-from apps.sandbox.keycloak import admin_realm, people, realm, rights
+from apps.sandbox.keycloak import admin_realm, realm, rights, users
 from apps.sandbox.keycloak.answers import created, failed, nothing, refused
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -47,7 +47,6 @@ def _address() -> str:
 
 
 def get_client(_call: Call, client_uuid: str) -> HttpResponse:
-    """GET /clients/{uuid}."""
     return JsonResponse(realm.client(_row(client_uuid)["clientId"]) or {})
 
 
@@ -69,22 +68,20 @@ def _row(client_uuid: str) -> Row:
 
 
 def service_account(_call: Call, client_uuid: str) -> HttpResponse:
-    """GET /clients/{uuid}/service-account-user."""
     client = _row(client_uuid)
     name = client["clientId"]
     if not client.get("serviceAccountsEnabled"):
         raise failed(400, f"Service account not enabled for the client '{name}'")
-    user = next((row for row in people.everybody().values() if row["serviceAccountClientId"] == name), None)
+    user = next((row for row in users.every().values() if row["serviceAccountClientId"] == name), None)
     if user is None:
         raise failed(404, "Service account user not found")
-    return JsonResponse(people.as_json(user, brief=False))
+    return JsonResponse(users.as_json(user, brief=False))
 
 
 # --- mappers ----------------------------------------------------------------------------------------------------------
 
 
 def list_mappers(_call: Call, client_uuid: str) -> HttpResponse:
-    """GET /clients/{uuid}/protocol-mappers/models."""
     return listing([_mapper_json(row) for row in _mappers(client_uuid)])
 
 
@@ -98,7 +95,6 @@ def create_mapper(call: Call, client_uuid: str) -> HttpResponse:
 
 
 def get_mapper(_call: Call, client_uuid: str, mapper_id: str) -> HttpResponse:
-    """GET …/models/{id}."""
     return JsonResponse(_mapper_json(_mapper(client_uuid, mapper_id)))
 
 
@@ -110,7 +106,6 @@ def put_mapper(call: Call, client_uuid: str, mapper_id: str) -> HttpResponse:
 
 
 def delete_mapper(_call: Call, client_uuid: str, mapper_id: str) -> HttpResponse:
-    """DELETE …/models/{id}."""
     _mappers(client_uuid).remove(_mapper(client_uuid, mapper_id))
     return nothing()
 
@@ -150,7 +145,6 @@ def _mapper_json(row: Row) -> Row:
 
 
 def list_scopes(_call: Call) -> HttpResponse:
-    """GET /client-scopes."""
     scopes = realm.state()["scopes"].items()
     return listing(
         [{"id": key, "name": name, "protocol": "openid-connect", "protocolMappers": []} for name, key in scopes]
@@ -158,14 +152,12 @@ def list_scopes(_call: Call) -> HttpResponse:
 
 
 def list_default_scopes(_call: Call, client_uuid: str) -> HttpResponse:
-    """GET /clients/{uuid}/default-client-scopes."""
     ids = realm.state()["scopes"]
     names = _row(client_uuid).get("defaultClientScopes", [])
     return listing([{"id": ids[name], "name": name} for name in names])
 
 
 def put_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpResponse:
-    """PUT …/default-client-scopes/{id}."""
     name, names = _scope(scope_id), _row(client_uuid).setdefault("defaultClientScopes", [])
     if name not in names:
         names.append(name)
@@ -173,7 +165,6 @@ def put_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpRespo
 
 
 def delete_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpResponse:
-    """DELETE …/default-client-scopes/{id}."""
     name, names = _scope(scope_id), _row(client_uuid).setdefault("defaultClientScopes", [])
     if name in names:
         names.remove(name)

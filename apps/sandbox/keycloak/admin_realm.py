@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import groups, people, realm, rights, sessions
+from apps.sandbox.keycloak import groups, realm, rights, sessions, users
 from apps.sandbox.keycloak.answers import RefusedError, created, failed, nothing
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -34,11 +34,6 @@ def list_groups(call: Call) -> HttpResponse:
     return listing([groups.as_json(row, brief=brief, access=_access(call), search=text) for row in rows])
 
 
-def count_groups(_call: Call) -> HttpResponse:
-    """GET /groups/count."""
-    return JsonResponse({"count": len(groups.every())})
-
-
 def create_group(call: Call) -> HttpResponse:
     """POST /groups: at the top; the answer has no body."""
     return created(_address(groups.create(rights.body_object(call), parent=None)))
@@ -49,13 +44,11 @@ def _address(group: Row) -> str:
 
 
 def get_group(call: Call, group_id: str) -> HttpResponse:
-    """GET /groups/{id}."""
     row = groups.find(group_id)
     return JsonResponse(groups.as_json(row, brief=False, access=_access(call)))
 
 
 def put_group(call: Call, group_id: str) -> HttpResponse:
-    """PUT /groups/{id}."""
     groups.update(groups.find(group_id), rights.body_object(call))
     return nothing()
 
@@ -86,13 +79,12 @@ def list_members(call: Call, group_id: str) -> HttpResponse:
     """GET /groups/{id}/members: those directly in it."""
     groups.find(group_id)
     brief = call.flag("briefRepresentation", default=False)
-    rows = [row for row in people.everybody().values() if group_id in row["groups"]]
+    rows = [row for row in users.every().values() if group_id in row["groups"]]
     rows.sort(key=lambda row: row["username"])
-    return listing([people.as_json(row, brief=brief) for row in call.page(rows)])
+    return listing([users.as_json(row, brief=brief) for row in call.page(rows)])
 
 
 def group_by_path(_call: Call, path: str) -> HttpResponse:
-    """GET /group-by-path/{path}."""
     row = groups.by_path(path)
     if row is None:
         raise failed(404, "Group path does not exist")
@@ -124,7 +116,6 @@ def put_realm(call: Call) -> HttpResponse:
 
 
 def get_profile(_call: Call) -> HttpResponse:
-    """GET /users/profile."""
     return JsonResponse(realm.state()["profile"])
 
 
@@ -183,7 +174,6 @@ def server_info(request: HttpRequest) -> HttpResponse:
 
 
 top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.MANAGE))
-groups_count = admin(GET=(count_groups, rights.GROUPS))
 group = admin(GET=(get_group, rights.VIEW), PUT=(put_group, rights.MANAGE), DELETE=(delete_group, rights.MANAGE))
 children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.MANAGE))
 members = admin(GET=(list_members, rights.VIEW))
@@ -191,6 +181,6 @@ by_path = admin(GET=(group_by_path, rights.VIEW))
 the_realm = admin(GET=(get_realm, rights.ANYBODY), PUT=(put_realm, rights.NOBODY), DELETE=(refuse, rights.ANYBODY))
 user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
 events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
-everybody_out = admin(POST=(logout_all, rights.MANAGE))
+logout_everyone = admin(POST=(logout_all, rights.MANAGE))
 forbidden = admin(ANY=(refuse, rights.ANYBODY))
-not_there = admin(ANY=(unknown, rights.ANYBODY))
+unknown_path = admin(ANY=(unknown, rights.ANYBODY))

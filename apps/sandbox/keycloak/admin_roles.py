@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpResponse, JsonResponse
 
-from apps.sandbox.keycloak import admin_realm, groups, people, realm, rights, roles
+from apps.sandbox.keycloak import admin_realm, groups, realm, rights, roles, users
 from apps.sandbox.keycloak.answers import failed, nothing
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -17,12 +17,10 @@ SEES_CLIENTS = frozenset({"view-clients"})
 
 
 def list_roles(_call: Call) -> HttpResponse:
-    """GET /roles."""
     return listing([roles.plain(name) for name in (*roles.PLAIN, roles.default_name())])
 
 
 def get_role(_call: Call, name: str) -> HttpResponse:
-    """GET /roles/{name}."""
     return JsonResponse(roles.plain(name))
 
 
@@ -33,7 +31,6 @@ def list_role_groups(_call: Call, name: str) -> HttpResponse:
 
 
 def list_composites(_call: Call, role_id: str) -> HttpResponse:
-    """GET /roles-by-id/{id}/composites."""
     return listing(roles.composites(role_id))
 
 
@@ -43,7 +40,6 @@ def add_composites(call: Call, role_id: str) -> HttpResponse:
 
 
 def remove_composites(call: Call, role_id: str) -> HttpResponse:
-    """DELETE /roles-by-id/{id}/composites."""
     return _change_composites(call, role_id, add=False)
 
 
@@ -60,13 +56,11 @@ def list_rights(_call: Call, client_uuid: str) -> HttpResponse:
 
 
 def get_right(_call: Call, client_uuid: str, name: str) -> HttpResponse:
-    """GET /clients/{uuid}/roles/{name}."""
     _known(client_uuid)
     return JsonResponse(roles.right(name) | {"attributes": {}})
 
 
 def list_right_groups(call: Call, client_uuid: str, name: str) -> HttpResponse:
-    """GET /clients/{uuid}/roles/{name}/groups."""
     _known(client_uuid)
     found = call.page(roles.groups_with(name))
     return listing([groups.as_json(row, brief=True, count=False) for row in found])
@@ -96,29 +90,25 @@ def give_user_plain(call: Call, user_id: str) -> HttpResponse:
 
 
 def _user(user_id: str) -> Row:
-    user = people.find(user_id)
+    user = users.find(user_id)
     if user is None:
         raise failed(404, "User not found")
     return user
 
 
 def give_user(call: Call, user_id: str, client_uuid: str) -> HttpResponse:
-    """POST /users/{id}/role-mappings/clients/{uuid}."""
     return _change(call, _user(user_id), client_uuid, add=True)
 
 
 def take_user(call: Call, user_id: str, client_uuid: str) -> HttpResponse:
-    """DELETE /users/{id}/role-mappings/clients/{uuid}."""
     return _change(call, _user(user_id), client_uuid, add=False)
 
 
 def give_group(call: Call, group_id: str, client_uuid: str) -> HttpResponse:
-    """POST /groups/{id}/role-mappings/clients/{uuid}."""
     return _change(call, groups.find(group_id), client_uuid, add=True)
 
 
 def take_group(call: Call, group_id: str, client_uuid: str) -> HttpResponse:
-    """DELETE /groups/{id}/role-mappings/clients/{uuid}."""
     return _change(call, groups.find(group_id), client_uuid, add=False)
 
 

@@ -1,4 +1,4 @@
-"""The Admin API of a person's sessions: listing and ending them, and the offline tokens clients hold."""
+"""The Admin API for user sessions: listing and ending them, and the offline tokens clients hold."""
 
 from typing import Any
 
@@ -25,18 +25,8 @@ def logout_user(call: Call, user_id: str) -> HttpResponse:
 
 
 def list_sessions(call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}/sessions."""
     user = user_or_refuse(call, user_id)
     rows = sessions.of_user(user_id)
-    return listing([sessions.as_json(row, user["username"]) for row in rows])
-
-
-def list_offline_sessions(call: Call, user_id: str, client_uuid: str) -> HttpResponse:
-    """GET /users/{id}/offline-sessions/{client}."""
-    user, client = user_or_refuse(call, user_id), realm.client_by_uuid(client_uuid)
-    if client is None:
-        raise failed(404, "Client not found")
-    rows = _offline_of(user_id, client["clientId"])
     return listing([sessions.as_json(row, user["username"]) for row in rows])
 
 
@@ -79,6 +69,5 @@ def _offline_of(user_id: str, client_id: str = "") -> list[Row]:
 
 logout = admin(POST=(logout_user, rights.MANAGE))
 user_sessions = admin(GET=(list_sessions, rights.VIEW))
-offline_sessions = admin(GET=(list_offline_sessions, rights.VIEW))
 consents = admin(GET=(list_consents, rights.VIEW))
 consent = admin(DELETE=(delete_consent, rights.MANAGE))

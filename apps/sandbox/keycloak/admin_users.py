@@ -1,4 +1,4 @@
-"""The Admin API of people: /admin/realms/{realm}/users and what lies under it.
+"""The Admin API for users: /admin/realms/{realm}/users and what lies under it.
 
 https://www.keycloak.org/docs-api/latest/rest-api/index.html#_users
 """
@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import actions, groups, passwords, people, realm, redirects, rights
+from apps.sandbox.keycloak import actions, groups, passwords, realm, redirects, rights, users
 from apps.sandbox.keycloak.answers import created, failed, nothing, refused
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 def user_or_refuse(call: Call, user_id: str) -> Row:
     """The user, or 404 for callers who may look for users, else 403."""
-    user = people.find(user_id)
+    user = users.find(user_id)
     if user is None:
         raise failed(404, "User not found") if call.may(rights.QUERY) else failed(403)
     return user
@@ -26,30 +26,23 @@ def user_or_refuse(call: Call, user_id: str) -> Row:
 
 def list_users(call: Call) -> HttpResponse:
     """GET /users. Who may look but not view sees an empty list, as in a real realm."""
-    found = people.search(call.query) if call.may(rights.VIEW) else []
+    found = users.search(call.query) if call.may(rights.VIEW) else []
     brief = call.flag("briefRepresentation", default=False)
     access = {"manage": call.may(rights.MANAGE)}
-    return listing([people.as_json(row, brief=brief, access=access) for row in call.page(found)])
-
-
-def count_users(call: Call) -> HttpResponse:
-    """GET /users/count."""
-    return JsonResponse(len(people.search(call.query)), safe=False)
+    return listing([users.as_json(row, brief=brief, access=access) for row in call.page(found)])
 
 
 def create_user(call: Call) -> HttpResponse:
-    """POST /users."""
     given = rights.body_object(call)
     if call.fault == "drop_attributes":
         given["attributes"] = {}
-    user = people.create(given)
+    user = users.create(given)
     for credential in given.get("credentials") or []:
         set_password(user, credential)
     return created(f"{realm.base()}/admin/realms/{realm.name()}/users/{user['id']}")
 
 
 def get_user(call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}."""
     manages = call.may(rights.MANAGE)
     access = {
         "manageGroupMembership": manages,
@@ -59,17 +52,16 @@ def get_user(call: Call, user_id: str) -> HttpResponse:
         "impersonate": False,
         "manage": manages,
     }
-    return JsonResponse(people.as_json(user_or_refuse(call, user_id), access=access))
+    return JsonResponse(users.as_json(user_or_refuse(call, user_id), access=access))
 
 
 def put_user(call: Call, user_id: str) -> HttpResponse:
-    """PUT /users/{id}."""
     user = user_or_refuse(call, user_id)
     if call.body() is None:
         raise refused(400, "Could not update user!")
     given = rights.body_object(call)
     before = copy.deepcopy(user)
-    people.update(user, given)
+    users.update(user, given)
     if call.fault:
         _spoil(user, before, call.fault)
     return nothing()
@@ -92,12 +84,11 @@ def _spoil(user: Row, before: Row, fault: str) -> None:
 
 def delete_user(call: Call, user_id: str) -> HttpResponse:
     """DELETE /users/{id}: sessions end, nobody is told."""
-    people.delete(user_or_refuse(call, user_id))
+    users.delete(user_or_refuse(call, user_id))
     return nothing()
 
 
 def reset_password(call: Call, user_id: str) -> HttpResponse:
-    """PUT /users/{id}/reset-password."""
     set_password(user_or_refuse(call, user_id), rights.body_object(call))
     return nothing()
 
@@ -118,7 +109,6 @@ def set_password(user: Row, given: Row) -> None:
 
 
 def list_credentials(call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}/credentials."""
     user = user_or_refuse(call, user_id)
     if not user["passwords"]:
         return listing([])
@@ -128,17 +118,11 @@ def list_credentials(call: Call, user_id: str) -> HttpResponse:
 
 
 def list_groups(call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}/groups."""
     brief = call.flag("briefRepresentation", default=True)
     rows = groups.of_user(user_or_refuse(call, user_id))
     text = call.query.get("search", "").lower()
     found = call.page([row for row in rows if text in row["name"].lower()])
     return listing([groups.as_json(row, brief=brief, count=False) for row in found])
-
-
-def count_groups(call: Call, user_id: str) -> HttpResponse:
-    """GET /users/{id}/groups/count."""
-    return JsonResponse({"count": len(user_or_refuse(call, user_id)["groups"])})
 
 
 def join_group(call: Call, user_id: str, group_id: str) -> HttpResponse:
@@ -164,12 +148,11 @@ def _user_and_group(call: Call, user_id: str, group_id: str) -> Row:
 
 
 def execute_actions_email(call: Call, user_id: str) -> HttpResponse:
-    """PUT /users/{id}/execute-actions-email."""
     user, wanted = user_or_refuse(call, user_id), rights.body_list(call)
     rules = realm.settings_of_realm()
     lifespan = call.number("lifespan", default=rules["actionTokenGeneratedByAdminLifespan"])
     client_id, redirect_uri = _mail_target(call, user)
-    if any(action not in people.ACTIONS for action in wanted):
+    if any(action not in users.ACTIONS for action in wanted):
         raise refused(400, "Provided invalid required actions")
     if call.fault == "mail_fails" or not actions.has_mail_server():
         raise refused(
@@ -184,7 +167,6 @@ def execute_actions_email(call: Call, user_id: str) -> HttpResponse:
 
 
 def send_verify_email(call: Call, user_id: str) -> HttpResponse:
-    """PUT /users/{id}/send-verify-email."""
     user = user_or_refuse(call, user_id)
     rules = realm.settings_of_realm()
     lifespan = call.number("lifespan", default=rules["actionTokenGeneratedByAdminLifespan"])
@@ -223,13 +205,11 @@ def _mail_target(call: Call, user: Row) -> tuple[str, str]:
     return client_id, redirect_uri
 
 
-users = admin(GET=(list_users, rights.QUERY), POST=(create_user, rights.MANAGE))
-users_count = admin(GET=(count_users, rights.QUERY))
+all_users = admin(GET=(list_users, rights.QUERY), POST=(create_user, rights.MANAGE))
 user = admin(GET=(get_user, rights.QUERY), PUT=(put_user, rights.MANAGE), DELETE=(delete_user, rights.MANAGE))
 password = admin(PUT=(reset_password, rights.MANAGE))
 credentials = admin(GET=(list_credentials, rights.MANAGE))
 memberships = admin(GET=(list_groups, rights.VIEW))
-memberships_count = admin(GET=(count_groups, rights.VIEW))
 membership = admin(PUT=(join_group, rights.MANAGE), DELETE=(leave_group, rights.MANAGE))
 action_mail = admin(PUT=(execute_actions_email, rights.MANAGE))
 verify_mail = admin(PUT=(send_verify_email, rights.MANAGE))

@@ -30,7 +30,6 @@ def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @public
 def about(_request: HttpRequest, _realm_name: str) -> HttpResponse:
-    """GET /realms/{realm}."""
     return JsonResponse(
         {
             "realm": realm.name(),

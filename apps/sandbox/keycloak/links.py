@@ -1,11 +1,11 @@
-"""The pages behind the links in mails (set a password, verify an e-mail address) and the page that asks for such a mail."""
+"""The pages behind the links in mails (set a password, verify an email address) and the page that asks for such a mail."""
 
 import secrets
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.sandbox.keycloak import actions, login, people, realm, redirects, tokens
+from apps.sandbox.keycloak import actions, login, realm, redirects, tokens, users
 from apps.sandbox.keycloak.screens import PageError, page, show
 
 Row = dict[str, Any]
@@ -21,7 +21,7 @@ def action_token(request: HttpRequest) -> HttpResponse:
     """
     key = request.GET.get("key", "")
     said = actions.read(key)
-    user = people.find(said["sub"]) if said else None
+    user = users.find(said["sub"]) if said else None
     if said is None or user is None:
         raise PageError(EXPIRED)
     here = redirects.with_query(
@@ -70,7 +70,7 @@ def reset_credentials(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return show(request, "reset", {"action": action})
     name = request.POST.get("username", "").strip()
-    user = people.find_by("username", name) or people.find_by("email", name)
+    user = users.find_by("username", name) or users.find_by("email", name)
     if user is not None and user["enabled"] and user["email"]:
         actions.mail(
             user,

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import actions, passwords, people, realm, redirects, sessions
+from apps.sandbox.keycloak import actions, passwords, realm, redirects, sessions, users
 from apps.sandbox.keycloak.admin_users import set_password
 from apps.sandbox.keycloak.answers import RefusedError
 from apps.sandbox.keycloak.screens import PageError, page, show
@@ -33,58 +33,58 @@ class RedirectError(Exception):
 @page
 def auth(request: HttpRequest) -> HttpResponse:
     """GET or POST /protocol/openid-connect/auth: to the form, or straight back when already logged in."""
-    wish: Row = {**request.GET.dict(), **request.POST.dict()}
-    client = _client(wish)
+    params: Row = {**request.GET.dict(), **request.POST.dict()}
+    client = _client(params)
     try:
-        _check_wish(wish, client)
+        _check_params(params, client)
         # Keycloak marks every answer given by single sign-on with acr 0, for the same client too.
-        session = _usable_session(request, wish)
+        session = _usable_session(request, params)
         if session is not None:
-            return _answer(_login(wish), session, acr="0")
+            return _answer(_login(params), session, acr="0")
     except RedirectError as problem:
-        return _back(wish, error=problem.error, error_description=problem.words)
-    login = _login(wish)
+        return _back(params, error=problem.error, error_description=problem.words)
+    login = _login(params)
     known = _own_session(request)
-    login["known"] = people.everybody()[known["user"]]["username"] if known else ""
-    return _form(request, login, hint=wish.get("login_hint", ""))
+    login["known"] = users.every()[known["user"]]["username"] if known else ""
+    return _form(request, login, hint=params.get("login_hint", ""))
 
 
-def _client(wish: Row) -> Row:
-    client = realm.client(wish.get("client_id", ""))
+def _client(params: Row) -> Row:
+    client = realm.client(params.get("client_id", ""))
     if client is None:
         raise PageError("Client not found.")
-    if not redirects.allowed(client, wish.get("redirect_uri", "")):
+    if not redirects.allowed(client, params.get("redirect_uri", "")):
         raise PageError("Invalid parameter: redirect_uri")
     if not client["enabled"] or not client["standardFlowEnabled"]:
         raise PageError("Client is not allowed to initiate browser login with given response_type.")
     return client
 
 
-def _check_wish(wish: Row, client: Row) -> None:
-    kind = wish.get("response_type")
+def _check_params(params: Row, client: Row) -> None:
+    kind = params.get("response_type")
     if not kind:
         raise RedirectError("invalid_request", "Missing parameter: response_type")
     if kind != "code":
         raise RedirectError("unsupported_response_type")
     method = client["attributes"].get("pkce.code.challenge.method")
-    if method and not wish.get("code_challenge_method"):
+    if method and not params.get("code_challenge_method"):
         raise RedirectError("invalid_request", "Missing parameter: code_challenge_method")
-    if method and wish["code_challenge_method"] != method:
+    if method and params["code_challenge_method"] != method:
         raise RedirectError(
             "invalid_request", "Invalid parameter: code challenge method is not matching the configured one"
         )
-    if method and not wish.get("code_challenge"):
+    if method and not params.get("code_challenge"):
         raise RedirectError("invalid_request", "Missing parameter: code_challenge")
 
 
-def _usable_session(request: HttpRequest, wish: Row) -> Row | None:
-    """The browser's session when it answers this wish without a form; RedirectError when a form is not allowed."""
+def _usable_session(request: HttpRequest, params: Row) -> Row | None:
+    """The browser's session when it answers this params without a form; RedirectError when a form is not allowed."""
     session = _own_session(request)
-    prompts = wish.get("prompt", "").split()
+    prompts = params.get("prompt", "").split()
     needed = ""
-    if session is None or "login" in prompts or _too_old(session, wish.get("max_age", "")):
+    if session is None or "login" in prompts or _too_old(session, params.get("max_age", "")):
         needed = "login_required"
-    elif people.everybody()[session["user"]]["requiredActions"]:
+    elif users.every()[session["user"]]["requiredActions"]:
         needed = "interaction_required"
     if needed and "none" in prompts:
         raise RedirectError(needed)
@@ -94,7 +94,7 @@ def _usable_session(request: HttpRequest, wish: Row) -> Row | None:
 def _own_session(request: HttpRequest) -> Row | None:
     """The session of the browser's cookie, as long as its user is not disabled."""
     session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
-    user = people.find(session["user"]) if session else None
+    user = users.find(session["user"]) if session else None
     return session if user is not None and user["enabled"] else None
 
 
@@ -102,7 +102,7 @@ def _too_old(session: Row, max_age: str) -> bool:
     return max_age.isdecimal() and clock.now() - session["auth_time"] > int(max_age)
 
 
-def _login(wish: Row) -> Row:
+def _login(params: Row) -> Row:
     """A new login in progress; outdated ones are forgotten on the way."""
     logins, codes, now = realm.state()["logins"], realm.state()["codes"], clock.now()
     for kept in (logins, codes):
@@ -111,22 +111,22 @@ def _login(wish: Row) -> Row:
     login = {
         "tab_id": secrets.token_urlsafe(12),
         "until": now + realm.settings_of_realm()["accessCodeLifespanLogin"],
-        "client": wish["client_id"],
-        "redirect_uri": wish["redirect_uri"],
-        "state": wish.get("state", ""),
-        "nonce": wish.get("nonce", ""),
-        "scope": wish.get("scope", ""),
-        "challenge": wish.get("code_challenge", ""),
+        "client": params["client_id"],
+        "redirect_uri": params["redirect_uri"],
+        "state": params.get("state", ""),
+        "nonce": params.get("nonce", ""),
+        "scope": params.get("scope", ""),
+        "challenge": params.get("code_challenge", ""),
         "user": "",
-        # Whoever has a session and has to prove it again can only be themselves.
+        # A user who has a session and logs in again may only log in as themselves.
         "known": "",
     }
     logins[login["tab_id"]] = login
     return login
 
 
-def _back(wish: Row, **values: str) -> HttpResponse:
-    where = redirects.with_query(wish["redirect_uri"], **values, state=wish.get("state", ""), iss=realm.url())
+def _back(params: Row, **values: str) -> HttpResponse:
+    where = redirects.with_query(params["redirect_uri"], **values, state=params.get("state", ""), iss=realm.url())
     return HttpResponseRedirect(where)
 
 
@@ -181,12 +181,12 @@ def login_of(request: HttpRequest) -> Row:
 
 @page
 def authenticate(request: HttpRequest) -> HttpResponse:
-    """POST /login-actions/authenticate with `username` (or e-mail) and `password`; GET shows the form again."""
+    """POST /login-actions/authenticate with `username` (or email) and `password`; GET shows the form again."""
     login = login_of(request)
     if request.method != "POST":
         return _form(request, login)
     name = login["known"] or request.POST.get("username", "").strip()
-    user = people.find_by("username", name) or people.find_by("email", name)
+    user = users.find_by("username", name) or users.find_by("email", name)
     complaint = _complaint(user, request.POST.get("password", ""))
     if user is None or complaint:
         return _form(request, login, hint=name, error=complaint or WRONG)
@@ -231,7 +231,7 @@ def go_on(request: HttpRequest, login: Row, user: Row) -> HttpResponse:
     if session is None:
         session = sessions.start(user)
     elif session["user"] != user["id"]:
-        other = people.everybody()[session["user"]]["username"]
+        other = users.every()[session["user"]]["username"]
         raise PageError(
             f"You are already authenticated as different user '{other}' in this session. Please sign out first."
         )
@@ -263,7 +263,7 @@ def new_password(request: HttpRequest, user: Row) -> str:
 def required_action(request: HttpRequest) -> HttpResponse:
     """POST /login-actions/required-action: the new password that the login waits for."""
     login = login_of(request)
-    user = people.find(login["user"])
+    user = users.find(login["user"])
     if user is None or not user["enabled"]:
         raise PageError(DISABLED)
     if "UPDATE_PASSWORD" in user["requiredActions"]:

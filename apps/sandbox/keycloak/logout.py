@@ -18,12 +18,12 @@ Row = dict[str, Any]
 @page
 def logout(request: HttpRequest) -> HttpResponse:
     """GET or POST /protocol/openid-connect/logout; a POST with `refresh_token` is a client logging its user out."""
-    wish: Row = {**request.GET.dict(), **request.POST.dict()}
-    if request.method == "POST" and "refresh_token" in wish:
-        return _by_client(request, wish["refresh_token"])
-    said = _hint(wish)
-    client = realm.client(said["azp"] if said else wish.get("client_id", ""))
-    target = _target(wish, client)
+    params: Row = {**request.GET.dict(), **request.POST.dict()}
+    if request.method == "POST" and "refresh_token" in params:
+        return _by_client(request, params["refresh_token"])
+    said = _hint(params)
+    client = realm.client(said["azp"] if said else params.get("client_id", ""))
+    target = _target(params, client)
     if said is None:
         session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
         if session is None:
@@ -32,28 +32,28 @@ def logout(request: HttpRequest) -> HttpResponse:
     return _end(request, said["sid"], target)
 
 
-def _hint(wish: Row) -> Row | None:
-    given = wish.get("id_token_hint")
+def _hint(params: Row) -> Row | None:
+    given = params.get("id_token_hint")
     if not given:
         return None
     said = tokens.read(given)
     if said is None or said.get("typ") != "ID":
         raise PageError("Invalid parameter: id_token_hint")
-    if wish.get("client_id") and wish["client_id"] != said["azp"]:
+    if params.get("client_id") and params["client_id"] != said["azp"]:
         raise PageError("Invalid parameter: client_id")
     return said
 
 
-def _target(wish: Row, client: Row | None) -> str:
+def _target(params: Row, client: Row | None) -> str:
     """Where to go after the logout, checked against the client; empty: to our own page."""
-    target = wish.get("post_logout_redirect_uri", "")
+    target = params.get("post_logout_redirect_uri", "")
     if not target:
         return ""
     if client is None:
         raise PageError("Missing parameters: id_token_hint")
     if not redirects.allowed_after_logout(client, target):
         raise PageError("Invalid redirect uri")
-    return redirects.with_query(target, state=wish.get("state", ""))
+    return redirects.with_query(target, state=params.get("state", ""))
 
 
 def _confirm_url(target: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import claims, people, realm, sessions, tokens
+from apps.sandbox.keycloak import claims, realm, sessions, tokens, users
 from apps.sandbox.keycloak.answers import failed
 from apps.sandbox.keycloak.discovery import public
 
@@ -26,7 +26,6 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 @public
 def token(request: HttpRequest, realm_name: str) -> HttpResponse:
-    """POST /token."""
     _only_post(request)
     grant = request.POST.get("grant_type")
     if grant is None:
@@ -77,7 +76,7 @@ def _credentials(request: HttpRequest) -> tuple[str, str]:
 def _by_client_credentials(_request: HttpRequest, client: Row) -> Row:
     if not client.get("serviceAccountsEnabled"):
         raise failed(401, "unauthorized_client", "Client not enabled to retrieve service account")
-    rows = people.everybody().values()
+    rows = users.every().values()
     found = [row for row in rows if row["serviceAccountClientId"] == client["clientId"]]
     if not found or not found[0]["enabled"]:
         raise failed(401, "invalid_client", "User disabled")
@@ -116,7 +115,7 @@ def _check_proof(verifier: str | None, challenge: str) -> None:
 
 
 def _active_user(session: Row) -> Row:
-    user = people.find(session["user"])
+    user = users.find(session["user"])
     if user is None or not user["enabled"]:
         raise failed(400, "invalid_grant", "User disabled")
     return user
@@ -179,7 +178,7 @@ def userinfo(request: HttpRequest, _realm_name: str) -> HttpResponse:
     except claims.InvalidTokenError as problem:
         return _unwelcome(401, "invalid_token", str(problem))
     client = realm.client(said["azp"])
-    user = people.find(said["sub"])
+    user = users.find(said["sub"])
     if session is None or client is None or user is None or "openid" not in said["scope"].split():
         return _unwelcome(403, "insufficient_scope", "Missing openid scope")
     return JsonResponse({"sub": user["id"], **claims.of_user(user, client, "userinfo.token")})

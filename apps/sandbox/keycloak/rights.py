@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import faults
-from apps.sandbox.keycloak import people, realm, roles, tokens
+from apps.sandbox.keycloak import realm, roles, tokens, users
 from apps.sandbox.keycloak.answers import RefusedError, failed, unknown_error
 
 VIEW = frozenset({"view-users", "manage-users"})
@@ -108,7 +108,7 @@ def caller_roles(request: HttpRequest) -> frozenset[str]:
         raise failed(401)
     if claims.get("master"):
         return ALL
-    user = people.find(claims["sub"])
+    user = users.find(claims["sub"])
     if user is None or not user["enabled"] or claims["era"] != tokens.era(user):
         raise failed(401)
     found = roles.of_account(user, realm.client(claims["azp"]) or {})

@@ -92,7 +92,7 @@ def composites(role_id: str) -> list[Row]:
 
 
 def of_account(user: Row, client: Row) -> frozenset[str]:
-    """The rights in the token of a service account: given directly or by its groups. It has not the role of people."""
+    """The rights in the token of a service account: given directly or by its groups. It has not the role of users."""
     if client.get("fullScopeAllowed") is False or "roles" not in client.get("defaultClientScopes", ["roles"]):
         return frozenset()
     found = set(user["clientRoles"].get(CLIENT, []))

@@ -15,7 +15,7 @@ KEEP = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
+class Mail:
     """A mail as its sender handed it over."""
 
     source: str
@@ -30,7 +30,7 @@ class Letter:
     attachments: int = 0
 
 
-def deliver(letter: Letter) -> str:
+def deliver(mail: Mail) -> str:
     """Put a mail into the inbox and return its id. `source` is "mailgun" or "keycloak". The caller holds the lock."""
     mails: list[dict[str, Any]] = store.data["mails"]
     mail_id = secrets.token_hex(8)
@@ -38,17 +38,17 @@ def deliver(letter: Letter) -> str:
         {
             "id": mail_id,
             "at": clock.now(),
-            "from": letter.sender,
-            "to": list(letter.to),
-            "subject": letter.subject,
-            "text": letter.text,
-            "html": letter.html,
-            "source": letter.source,
-            "tags": list(letter.tags),
-            "variables": dict(letter.variables),
-            "headers": dict(letter.headers),
-            "attachments": letter.attachments,
-            "links": links(letter.text) or links(html.unescape(letter.html)),
+            "from": mail.sender,
+            "to": list(mail.to),
+            "subject": mail.subject,
+            "text": mail.text,
+            "html": mail.html,
+            "source": mail.source,
+            "tags": list(mail.tags),
+            "variables": dict(mail.variables),
+            "headers": dict(mail.headers),
+            "attachments": mail.attachments,
+            "links": links(mail.text) or links(html.unescape(mail.html)),
         }
     )
     del mails[:-KEEP]

@@ -19,7 +19,7 @@ from apps.sandbox.mailgun import inbox
 
 def messages(request: HttpRequest, domain: str) -> HttpResponse:
     """Queue a mail given as form fields. 401 without a key, 400 with Mailgun's sentence when a field is missing."""
-    return _refused(request) or _missing(request.POST) or _queue(domain, _letter(request))
+    return _refused(request) or _missing(request.POST) or _queue(domain, _read_mail(request))
 
 
 def messages_mime(request: HttpRequest, domain: str) -> HttpResponse:
@@ -33,7 +33,7 @@ def messages_mime(request: HttpRequest, domain: str) -> HttpResponse:
     if upload is None:
         return _bad("message parameter is missing")
     mime = email.message_from_bytes(upload.read(), policy=email.policy.default)
-    return _queue(domain, _letter_of_mime(mime, request.POST))
+    return _queue(domain, _read_mime(mime, request.POST))
 
 
 def events(request: HttpRequest, domain: str) -> HttpResponse:
@@ -101,9 +101,9 @@ def _bad(sentence: str) -> HttpResponse:
     return JsonResponse({"message": sentence}, status=400)
 
 
-def _letter(request: HttpRequest) -> inbox.Letter:
+def _read_mail(request: HttpRequest) -> inbox.Mail:
     fields = request.POST
-    return inbox.Letter(
+    return inbox.Mail(
         source="mailgun",
         sender=fields["from"],
         to=[*fields.getlist("to"), *fields.getlist("cc"), *fields.getlist("bcc")],
@@ -117,9 +117,9 @@ def _letter(request: HttpRequest) -> inbox.Letter:
     )
 
 
-def _letter_of_mime(mime: EmailMessage, fields: QueryDict) -> inbox.Letter:
+def _read_mime(mime: EmailMessage, fields: QueryDict) -> inbox.Mail:
     text, page = mime.get_body(("plain",)), mime.get_body(("html",))
-    return inbox.Letter(
+    return inbox.Mail(
         source="mailgun",
         sender=str(mime["From"] or ""),
         to=fields.getlist("to"),
@@ -137,9 +137,9 @@ def _prefixed(fields: QueryDict, prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): str(fields[name]) for name in fields if name.startswith(prefix)}
 
 
-def _queue(domain: str, letter: inbox.Letter) -> HttpResponse:
-    letter.headers["domain"] = domain
-    inbox.deliver(letter)
+def _queue(domain: str, mail: inbox.Mail) -> HttpResponse:
+    mail.headers["domain"] = domain
+    inbox.deliver(mail)
     when = clock.now_utc().strftime("%Y%m%d%H%M%S")
     return JsonResponse({"id": f"<{when}.{secrets.token_hex(8)}@{domain}>", "message": "Queued. Thank you."})
 

@@ -1,6 +1,6 @@
 """`manage.py demo`: the whole of Frontdesk on this machine, with stand-ins for Stripe, Keycloak and Mailgun.
 
-`--keycloak real` puts a real Keycloak in the place of its stand-in (demo_keycloak.py). Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
+`--keycloak real` uses a real Keycloak instead of its stand-in (demo_keycloak.py). Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
 Ctrl-C. Nothing in here is read by the application; it sees only the environment that `environment` returns.
 """
 
@@ -78,21 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=8000, help="the site's port (8000)")
     parser.add_argument("--sandbox-port", type=_port, default=8001, help="the sandbox's port (8001)")
     parser.add_argument(
-        "--keycloak", choices=["sandbox", "real"], default="sandbox", help="its stand-in, or a real one"
+        "--keycloak", choices=["sandbox", "real"], default="sandbox", help="the stand-in, or a real Keycloak"
     )
     parser.add_argument(
-        "--keycloak-port", type=_port, default=8002, help="a real Keycloak's port (8002); mails: the next"
+        "--keycloak-port", type=_port, default=8002, help="the real Keycloak's port (8002); its mail uses the next one"
     )
-    parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where everything is kept")
-    parser.add_argument("--reset", action="store_true", help="forget everything kept there, then start")
-    parser.add_argument("--walk", action="store_true", help="walk one customer through a whole life, then stop")
+    parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where all data is kept")
+    parser.add_argument("--reset", action="store_true", help="delete all data, then start")
+    parser.add_argument("--walk", action="store_true", help="walk one customer from sign-up to recovery, then stop")
     return parser
 
 
 def _port(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not one of the ports, from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port number between 1 and 65535")
     return number
 
 
@@ -115,7 +115,7 @@ class Demo:
     def claim(self) -> None:
         """Make sure that ports and data are ours alone; DemoError says what is in the way. Nothing is started yet."""
         if self.port == self.sandbox_port:
-            raise DemoError(f"The site and the sandbox need two ports, and both were given {self.port}.")
+            raise DemoError(f"The site and the sandbox need different ports; both are {self.port}.")
         ports = [("--port", self.port), ("--sandbox-port", self.sandbox_port)]
         if self.keycloak is not None:
             if reason := self.keycloak.missing():
@@ -130,7 +130,7 @@ class Demo:
         except BlockingIOError as error:
             self.lock = None
             raise DemoError(
-                f"Another demo runs on {self.data}. Stop it, or choose another folder with --data."
+                f"Another demo is using {self.data}. Stop it or choose another folder with --data."
             ) from error
         except OSError as error:
             raise DemoError(
@@ -147,7 +147,7 @@ class Demo:
                 path.unlink()
 
     def start(self) -> None:
-        """Bring everything up, in the order of who needs whom, saying what is being done."""
+        """Start everything in order of dependency, printing each step."""
         self._say("Postgres")
         self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox, database=self._postgres())
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
@@ -165,7 +165,7 @@ class Demo:
         self._real_keycloak()
         self._launch("web", _granian(self.port))
         self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
-        self._say("Database tables and demo catalogue (the first time takes longest)")
+        self._say("Database tables and demo catalog (slowest the first time)")
         self._manage("demo_prepare")
         self._say("Web server and worker")
         self._launch("worker", [sys.executable, "manage.py", "worker"])
@@ -177,19 +177,21 @@ class Demo:
         if self.keycloak is None:
             return
         if self.keycloak.made_for_others():
-            raise DemoError("The Keycloak kept here was made for other ports. Use those, or forget it with --reset.")
-        self._say("Keycloak, a real one (a minute; it is fetched the first time)")
+            raise DemoError(
+                "The Keycloak stored here was set up for other ports. Use those, or start over with --reset."
+            )
+        self._say("A real Keycloak (about a minute; downloaded the first time)")
         self.env |= self.keycloak.start(clock=Path(self.env["CLOCK_OFFSET_FILE"]))
 
     def wait(self) -> int:
-        """Say where to click, then watch over the processes until Ctrl-C; 1 if one of them ended by itself."""
+        """Print the addresses, then watch the processes until Ctrl-C; 1 if one of them stopped unexpectedly."""
         print(_welcome(self.site, self.sandbox, time.monotonic() - self.began), flush=True)
         while True:
             self._check()
             time.sleep(0.5)
 
     def walk(self) -> int:
-        """Walk one customer through a whole life over HTTP; 0 if every state was right."""
+        """Walk one customer through everything over HTTP; 0 if every check passed."""
         command = [sys.executable, "-m", "apps.sandbox.walk", "--site", self.site, "--sandbox", self.sandbox]
         command += ["--keycloak", self.env["KEYCLOAK_SERVER_URL"]]
         return subprocess.run(command, cwd=ROOT, env=self.env, check=False).returncode
@@ -234,7 +236,7 @@ class Demo:
     def _manage(self, command: str) -> None:
         done = subprocess.run([sys.executable, "manage.py", command], cwd=ROOT, env=self.env, check=False)
         if done.returncode:
-            raise DemoError(f"`manage.py {command}` failed; what it said is above.")
+            raise DemoError(f"`manage.py {command}` failed; its output is above.")
 
     def _until(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + STARTUP_SECONDS
@@ -247,7 +249,9 @@ class Demo:
     def _check(self) -> None:
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise DemoError(f"The {name} ended by itself (code {process.returncode}); see {self.data / name}.log.")
+                raise DemoError(
+                    f"The {name} stopped unexpectedly (code {process.returncode}); see {self.data / name}.log."
+                )
 
 
 def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]) -> dict[str, str]:
@@ -305,11 +309,11 @@ def _refuse_taken_port(option: str, port: int) -> None:
             try:
                 probe.bind((address, port))
             except PermissionError as error:
-                raise DemoError(f"Port {port} may not be used by you. Choose another with {option}.") from error
+                raise DemoError(f"Port {port} needs more privileges. Choose another with {option}.") from error
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise DemoError(
-                        f"Port {port} is taken. Stop what uses it, or choose another with {option}."
+                        f"Port {port} is in use. Stop that program or choose another with {option}."
                     ) from error
 
 
@@ -336,13 +340,13 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def _welcome(site: str, sandbox: str, seconds: float) -> str:
     return f"""
-Frontdesk runs, {seconds:.0f} s after the start. Nothing here costs real money or sends real mail.
+Frontdesk is running (started in {seconds:.0f} s). Nothing here costs real money or sends real email.
 
   Sign up as a customer      {site}/onboarding/      (pay with 4242 4242 4242 4242)
-  Read the mails             {sandbox}/inbox/
+  Read the emails            {sandbox}/inbox/
   Log in as a customer       {site}/dashboard/
   The staff console          {site}/admin/           admin.ada or support.sam, password: {PASSWORD}
   The sandbox                {sandbox}/              clock, faults, webhooks, state
 
-Ctrl-C stops everything; the data is kept for the next start (--reset forgets it).
+Ctrl-C stops everything; your data is kept for next time (--reset deletes it).
 """

@@ -75,16 +75,16 @@ def create_price(params: Obj) -> Obj:
     return price
 
 
-def _recurring(wish: Obj | None) -> Obj | None:
-    if not wish:
+def _recurring(spec: Obj | None) -> Obj | None:
+    if not spec:
         return None
-    if "interval" not in wish:
+    if "interval" not in spec:
         raise missing_parameter("recurring[interval]")
     return {
-        "interval": wish["interval"],
-        "interval_count": wish.get("interval_count", 1),
+        "interval": spec["interval"],
+        "interval_count": spec.get("interval_count", 1),
         "meter": None,
-        "trial_period_days": wish.get("trial_period_days"),
+        "trial_period_days": spec.get("trial_period_days"),
         "usage_type": "licensed",
     }
 
@@ -125,14 +125,14 @@ def matching_prices(found: list[Obj], params: Obj) -> list[Obj]:
     return found
 
 
-def resolve_price(wish: Obj, param: str) -> Obj:
+def resolve_price(spec: Obj, param: str) -> Obj:
     """The price an item names by `price` or describes by `price_data`; ApiError 400 if unknown or inactive."""
-    if "price_data" in wish:
-        data: Any = dict(wish["price_data"])
+    if "price_data" in spec:
+        data: Any = dict(spec["price_data"])
         return create_price(data)
-    if "price" not in wish:
+    if "price" not in spec:
         raise missing_parameter(f"{param}[price]")
-    price = get("price", wish["price"], f"{param}[price]")
+    price = get("price", spec["price"], f"{param}[price]")
     product = find("product", price["product"])
     if not price["active"] or (product is not None and not product["active"]):
         raise invalid("The price specified is inactive. This field only accepts active prices.", f"{param}[price]")

@@ -99,9 +99,9 @@ def _cancellation(subscription: Obj, params: Obj) -> None:
         subscription["cancellation_details"] |= details
 
 
-def _trial(subscription: Obj, wish: int | str) -> Obj | None:
+def _trial(subscription: Obj, spec: int | str) -> Obj | None:
     now = timeline.now()
-    if wish == "now":
+    if spec == "now":
         if subscription["status"] != "trialing":
             return None
         subscription |= {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
@@ -111,7 +111,7 @@ def _trial(subscription: Obj, wish: int | str) -> Obj | None:
                 "current_period_end": periods.step(now, item["price"]["recurring"], 1),
             }
         return collection.bill(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
-    moment = int(wish)
+    moment = int(spec)
     if moment <= now:
         raise invalid("`trial_end` must be in the future.", "trial_end")
     subscription |= {

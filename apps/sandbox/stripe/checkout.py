@@ -92,7 +92,7 @@ def _expiry(params: Obj) -> int:
 def _line_items(params: Obj) -> list[Obj]:
     if not params.get("line_items"):
         raise missing_parameter("line_items")
-    items = [_line_item(wish, f"line_items[{number}]") for number, wish in enumerate(params["line_items"])]
+    items = [_line_item(spec, f"line_items[{number}]") for number, spec in enumerate(params["line_items"])]
     if not any(item["price"]["recurring"] for item in items):
         words = "You must provide at least one recurring price in `subscription` mode when using prices."
         raise invalid(words, "line_items")
@@ -101,9 +101,9 @@ def _line_items(params: Obj) -> list[Obj]:
     return items
 
 
-def _line_item(wish: Obj, name: str) -> Obj:
-    price = catalog.resolve_price(wish, name)
-    quantity = wish.get("quantity", 1)
+def _line_item(spec: Obj, name: str) -> Obj:
+    price = catalog.resolve_price(spec, name)
+    quantity = spec.get("quantity", 1)
     if quantity < 1:
         words = "This value must be greater than or equal to 1."
         raise invalid(words, f"{name}[quantity]", "parameter_invalid_integer")

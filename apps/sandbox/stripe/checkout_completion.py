@@ -7,7 +7,7 @@ from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, get, merge_metadata, private
 
 TEMPLATE = "{CHECKOUT_SESSION_ID}"
-SETTLE_SECONDS = 4 * 86_400
+PROCESSING_SECONDS = 4 * 86_400
 
 
 def address_after(session: Obj) -> str | None:
@@ -35,7 +35,7 @@ def complete(session: Obj, *, number: str, name: str, email: str, exp: tuple[int
     timeline.plan("expire", session["id"], None)
     emit("checkout.session.completed", session)
     if session["payment_status"] == "unpaid":
-        timeline.plan("settle", session["id"], timeline.now() + SETTLE_SECONDS)
+        timeline.plan("finish_processing", session["id"], timeline.now() + PROCESSING_SECONDS)
     return "done"
 
 
@@ -58,8 +58,8 @@ def _customer(session: Obj, *, name: str, email: str) -> Obj:
             with change(owner, "customer.updated"):
                 owner["name"] = name
         return owner
-    wish = {key: value for key, value in (("email", email or session["customer_email"]), ("name", name)) if value}
-    owner = customers.create_customer(wish)
+    spec = {key: value for key, value in (("email", email or session["customer_email"]), ("name", name)) if value}
+    owner = customers.create_customer(spec)
     session["customer"] = owner["id"]
     return owner
 
@@ -67,10 +67,10 @@ def _customer(session: Obj, *, name: str, email: str) -> Obj:
 def _subscribe(session: Obj, customer: Obj, method: Obj | None, *, authenticated: bool) -> None:
     notes = private(session["id"])
     data = notes["subscription_data"]
-    wishes: list[tuple[Obj, int, Obj]] = [
+    specs: list[tuple[Obj, int, Obj]] = [
         (item["price"], item["quantity"], {}) for item in notes["line_items"] if item["price"]["recurring"]
     ]
-    subscription = subscriptions.begin(customer=customer, wishes=wishes, trial_end=trial_end(data))
+    subscription = subscriptions.begin(customer=customer, specs=specs, trial_end=trial_end(data))
     merge_metadata(subscription, data.get("metadata"))
     subscription["description"] = data.get("description")
     subscription["trial_settings"] = data.get("trial_settings", subscription["trial_settings"])
@@ -86,12 +86,12 @@ def _subscribe(session: Obj, customer: Obj, method: Obj | None, *, authenticated
         session["payment_status"] = "unpaid"
 
 
-def settle(session: Obj, *, paid: bool) -> None:
+def finish_processing(session: Obj, *, paid: bool) -> None:
     """The bank's late answer to a session that was completed unpaid."""
     if session["payment_status"] != "unpaid" or session["status"] != "complete":
         return
-    timeline.plan("settle", session["id"], None)
-    collection.settle(get("invoice", session["invoice"]), paid=paid)
+    timeline.plan("finish_processing", session["id"], None)
+    collection.finish_processing(get("invoice", session["invoice"]), paid=paid)
     if paid:
         session["payment_status"] = "paid"
     emit(f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}", session)

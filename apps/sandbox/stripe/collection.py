@@ -37,12 +37,12 @@ def collect(invoice: Obj, method: Obj | None, *, on_session: bool = False, authe
     return result
 
 
-def settle(invoice: Obj, *, paid: bool) -> None:
+def finish_processing(invoice: Obj, *, paid: bool) -> None:
     """A bank debit's late answer."""
     intent = invoices.intent_of(invoice)
     if intent is None or intent["status"] != "processing":
         return
-    payments.settle(intent, paid=paid)
+    payments.finish_processing(intent, paid=paid)
     if paid:
         invoice["attempt_count"] += 1
         invoices.mark_paid(invoice)

@@ -31,61 +31,63 @@ def serve(request: HttpRequest, name: str) -> HttpResponse:
     if switch is None or request.method != "POST":
         return JsonResponse({"error": f"POST one of: {', '.join(SWITCHES)}"}, status=404)
     try:
-        wish = json.loads(request.body or b"{}")
-        return JsonResponse(switch(wish))
+        options = json.loads(request.body or b"{}")
+        return JsonResponse(switch(options))
     except ApiError as problem:
         return JsonResponse({"error": problem.error["message"]}, status=400)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         return JsonResponse({"error": f"{type(problem).__name__}: {problem}"}, status=400)
 
 
-def _payments(wish: Obj) -> Obj:
-    get("customer", wish["customer"])
-    if wish["mode"] not in {"fail", "ok"}:
+def _payments(options: Obj) -> Obj:
+    get("customer", options["customer"])
+    if options["mode"] not in {"fail", "ok"}:
         raise ValueError("mode must be fail or ok.")
-    private(wish["customer"])["payments"] = wish["mode"]
-    return {"customer": wish["customer"], "mode": wish["mode"]}
+    private(options["customer"])["payments"] = options["mode"]
+    return {"customer": options["customer"], "mode": options["mode"]}
 
 
-def _dispute(wish: Obj) -> Obj:
-    charge = get("charge", wish["charge"])
-    return refunds.open_dispute(charge, inquiry=bool(wish.get("inquiry")), reason=wish.get("reason", "fraudulent"))
+def _dispute(options: Obj) -> Obj:
+    charge = get("charge", options["charge"])
+    return refunds.open_dispute(
+        charge, inquiry=bool(options.get("inquiry")), reason=options.get("reason", "fraudulent")
+    )
 
 
-def _close_dispute(wish: Obj) -> Obj:
-    dispute = get("dispute", wish["dispute"])
-    if wish["status"] not in {"won", "lost", "warning_closed", "prevented"}:
+def _close_dispute(options: Obj) -> Obj:
+    dispute = get("dispute", options["dispute"])
+    if options["status"] not in {"won", "lost", "warning_closed", "prevented"}:
         raise ValueError("status must be won, lost, warning_closed or prevented.")
-    refunds.close_dispute(dispute, wish["status"])
+    refunds.close_dispute(dispute, options["status"])
     return dispute
 
 
-def _refund(wish: Obj) -> Obj:
-    params = {name: wish[name] for name in ("charge", "amount", "reason") if name in wish}
+def _refund(options: Obj) -> Obj:
+    params = {name: options[name] for name in ("charge", "amount", "reason") if name in options}
     made = refund_api.create_refund(params)
-    if wish.get("fail"):
+    if options.get("fail"):
         refunds.fail_refund(made)
     return made
 
 
-def _async(wish: Obj) -> Obj:
-    session = get("checkout.session", wish["session"])
-    checkout_completion.settle(session, paid=bool(wish["paid"]))
+def _async(options: Obj) -> Obj:
+    session = get("checkout.session", options["session"])
+    checkout_completion.finish_processing(session, paid=bool(options["paid"]))
     return session
 
 
-def _edit(wish: Obj) -> Obj:
-    about = get(wish["kind"], wish["id"])
-    about.update(wish["fields"])
-    if wish["kind"] == "subscription":
+def _edit(options: Obj) -> Obj:
+    about = get(options["kind"], options["id"])
+    about.update(options["fields"])
+    if options["kind"] == "subscription":
         subscriptions.schedule(about)
     return about
 
 
-def _silent(wish: Obj) -> Obj:
-    encoded = urlencode(_pairs(wish.get("params", {}), ""))
+def _silent(options: Obj) -> Obj:
+    encoded = urlencode(_pairs(options.get("params", {}), ""))
     with events.silence():
-        return api.call(wish["method"], wish["path"], encoded)
+        return api.call(options["method"], options["path"], encoded)
 
 
 def _pairs(value: object, name: str) -> list[tuple[str, str]]:
@@ -98,30 +100,30 @@ def _pairs(value: object, name: str) -> list[tuple[str, str]]:
     return [(name, "" if value is None else str(value))]
 
 
-def _delete(wish: Obj) -> Obj:
-    get(wish["kind"], wish["id"])
-    forget(wish["kind"], wish["id"])
-    return {"id": wish["id"], "deleted": find(wish["kind"], wish["id"]) is None}
+def _delete(options: Obj) -> Obj:
+    get(options["kind"], options["id"])
+    forget(options["kind"], options["id"])
+    return {"id": options["id"], "deleted": find(options["kind"], options["id"]) is None}
 
 
-def _endpoint(wish: Obj) -> Obj:
-    root()["endpoint"] = {"url": str(wish["url"]), "secret": str(wish["secret"])}
+def _endpoint(options: Obj) -> Obj:
+    root()["endpoint"] = {"url": str(options["url"]), "secret": str(options["secret"])}
     return dict(root()["endpoint"])
 
 
-def _resend(wish: Obj) -> Obj:
-    return {"deliveries": webhooks.resend(wish["event"])}
+def _resend(options: Obj) -> Obj:
+    return {"deliveries": webhooks.resend(options["event"])}
 
 
-def _settings(wish: Obj) -> Obj:
+def _settings(options: Obj) -> Obj:
     known: Obj = root()["settings"]
-    if wish.get("end", "cancel") not in {"cancel", "unpaid", "past_due"} or set(wish) - set(known):
+    if options.get("end", "cancel") not in {"cancel", "unpaid", "past_due"} or set(options) - set(known):
         raise ValueError(f"settings are {', '.join(known)}; end is cancel, unpaid or past_due.")
-    known.update(wish)
+    known.update(options)
     return known
 
 
-def _state(_wish: Obj) -> Obj:
+def _state(_options: Obj) -> Obj:
     counts = {kind: len(table) for kind, table in root()["objects"].items()}
     return {
         "objects": counts,

@@ -9,7 +9,6 @@ from apps.sandbox.stripe.routing import route
 
 @route("GET /v1/account")
 def get_account(_params: Obj) -> Obj:
-    """The one account."""
     return get("account", ACCOUNT_ID)
 
 

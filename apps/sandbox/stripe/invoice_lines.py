@@ -65,7 +65,6 @@ def name_of(price: Obj) -> str:
 
 
 def rate_text(price: Obj) -> str:
-    """ "$10.00 / month"."""
     text = periods.money_text(price["unit_amount"], price["currency"])
     if not price["recurring"]:
         return text

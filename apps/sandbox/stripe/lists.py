@@ -35,14 +35,14 @@ def _position(things: list[Obj], identifier: str, param: str) -> int:
     raise no_such(things[0]["object"] if things else "object", identifier, param)
 
 
-def _created_fits(thing: Obj, wish: Any) -> bool:
-    if wish is None:
+def _created_fits(thing: Obj, spec: Any) -> bool:
+    if spec is None:
         return True
     made = thing["created"]
-    if isinstance(wish, int):
-        return bool(made == wish)
+    if isinstance(spec, int):
+        return bool(made == spec)
     tests = {"gt": made.__gt__, "gte": made.__ge__, "lt": made.__lt__, "lte": made.__le__}
-    return all(tests[name](value) for name, value in wish.items())
+    return all(tests[name](value) for name, value in spec.items())
 
 
 def matching(found: list[Obj], params: Obj, *fields: str) -> list[Obj]:

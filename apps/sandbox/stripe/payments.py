@@ -102,7 +102,7 @@ def _start_processing(intent: Obj, method: Obj) -> None:
     emit("payment_intent.processing", intent)
 
 
-def settle(intent: Obj, *, paid: bool) -> None:
+def finish_processing(intent: Obj, *, paid: bool) -> None:
     """The bank's late answer to a debit that was processing."""
     method = get("payment_method", intent["payment_method"])
     charge = get("charge", intent["latest_charge"])

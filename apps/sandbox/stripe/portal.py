@@ -28,9 +28,9 @@ def _configure(configuration: Obj, params: Obj) -> None:
             configuration[name] = params[name] or None
     for name, value in params.get("business_profile", {}).items():
         configuration["business_profile"][name] = value or None
-    for name, wish in params.get("features", {}).items():
+    for name, spec in params.get("features", {}).items():
         feature = configuration["features"][name]
-        for key, value in wish.items():
+        for key, value in spec.items():
             feature[key] = (
                 (feature[key] | value) if isinstance(value, dict) and isinstance(feature.get(key), dict) else value
             )
@@ -95,17 +95,17 @@ def _flow(data: Obj, customer: Obj) -> Obj:
         "redirect": {"return_url": redirect["return_url"]} if redirect else None,
     }
     if kind in FLOWS:
-        wish = copied(data.get(kind) or {})
-        if "subscription" not in wish:
+        spec = copied(data.get(kind) or {})
+        if "subscription" not in spec:
             raise missing_parameter(f"flow_data[{kind}][subscription]")
-        own = get("subscription", wish["subscription"], f"flow_data[{kind}][subscription]")
+        own = get("subscription", spec["subscription"], f"flow_data[{kind}][subscription]")
         if own["customer"] != customer["id"]:
             raise invalid("This subscription does not belong to the customer.", f"flow_data[{kind}][subscription]")
         empty: dict[str, Obj] = {
             "subscription_cancel": {"retention": None},
             "subscription_update_confirm": {"discounts": None},
         }
-        made[kind] = empty.get(kind, {}) | wish
+        made[kind] = empty.get(kind, {}) | spec
         for item in made[kind].get("items", []):
             item.setdefault("price", None)
     return made
@@ -138,7 +138,7 @@ def cancel(subscription: Obj, configuration: Obj) -> None:
 
 
 def undo_cancel(subscription: Obj) -> None:
-    """It goes on after all."""
+    """Undo a planned cancellation."""
     with change(subscription, "customer.subscription.updated"):
         subscriptions.set_cancel(subscription, at_period_end=False, moment=None)
     subscriptions.schedule(subscription)
@@ -147,10 +147,10 @@ def undo_cancel(subscription: Obj) -> None:
 def change_plan(subscription: Obj, items: list[Obj], configuration: Obj) -> None:
     """New prices or quantities, prorated as the configuration says."""
     feature = configuration["features"]["subscription_update"]
-    wish: Obj = {"items": items, "proration_behavior": feature["proration_behavior"], "off_session": False}
+    spec: Obj = {"items": items, "proration_behavior": feature["proration_behavior"], "off_session": False}
     if subscription["status"] == "trialing" and feature["trial_update_behavior"] == "end_trial":
-        wish["trial_end"] = "now"
-    changes.update(subscription, wish)
+        spec["trial_end"] = "now"
+    changes.update(subscription, spec)
 
 
 def save_card(customer: Obj, number: str, *, name: str, exp: tuple[int, int], authenticated: bool) -> str:

@@ -24,7 +24,7 @@ from apps.sandbox.stripe.scheduled import upcoming
 
 SAID = {
     "cancel": "Your subscription has been canceled.",
-    "undo": "Your subscription goes on.",
+    "undo": "Your subscription will continue.",
     "change": "Your plan has been changed.",
     "confirm": "Your plan has been changed.",
     "card": "Your new card has been saved.",
@@ -120,10 +120,10 @@ def _change(session: Obj, subscription: Obj, configuration: Obj, form: Any, acti
             raise invalid("This plan is not offered here.")
         portal.change_plan(subscription, [{"id": form.get("item", ""), "price": form["price"]}], configuration)
     else:
-        wish = ((session["flow"] or {}).get("subscription_update_confirm") or {}).get("items") or []
+        spec = ((session["flow"] or {}).get("subscription_update_confirm") or {}).get("items") or []
         portal.change_plan(
             subscription,
-            [{key: value for key, value in item.items() if value is not None} for item in wish],
+            [{key: value for key, value in item.items() if value is not None} for item in spec],
             configuration,
         )
 
@@ -194,11 +194,11 @@ def _invoice(invoice: Obj) -> Obj:
 
 
 def _proposal(flow: Obj) -> Obj | None:
-    wish = flow.get("subscription_update_confirm")
-    subscription = find("subscription", wish["subscription"]) if wish else None
-    if not wish or subscription is None:
+    spec = flow.get("subscription_update_confirm")
+    subscription = find("subscription", spec["subscription"]) if spec else None
+    if not spec or subscription is None:
         return None
-    items = [{key: value for key, value in item.items() if value is not None} for item in wish["items"]]
+    items = [{key: value for key, value in item.items() if value is not None} for item in spec["items"]]
     names = [
         f"{invoice_lines.name_of(price)}, {invoice_lines.rate_text(price)}"
         for price in (find("price", item.get("price")) for item in items)

@@ -15,7 +15,7 @@ MOST_ITEMS = 20
 
 @dataclass
 class Change:
-    """What a wish for items comes to: the items after it, proration lines, and items whose new period is billed at once."""
+    """The result of a change of items: the items after it, proration lines, and items whose new period is billed at once."""
 
     items: list[Obj]
     prorations: list[Obj] = field(default_factory=list)
@@ -23,13 +23,13 @@ class Change:
 
 
 def plan_items(
-    subscription: Obj, wishes: list[Obj], *, moment: int, prorate: bool, anchor_now: bool = False, param: str = "items"
+    subscription: Obj, specs: list[Obj], *, moment: int, prorate: bool, anchor_now: bool = False, param: str = "items"
 ) -> Change:
     """Work out a change without making it. ApiError 400 for items or prices that are not there."""
     before = {item["id"]: item for item in subscriptions.items_of(subscription)}
     after = {key: copied(item) for key, item in before.items()}
-    for number, wish in enumerate(wishes):
-        _apply_wish(subscription, after, wish, f"{param}[{number}]", moment)
+    for number, spec in enumerate(specs):
+        _apply_spec(subscription, after, spec, f"{param}[{number}]", moment)
     _check(list(after.values()), param)
     trial = subscription["status"] == "trialing"
     restarting = {
@@ -66,17 +66,17 @@ def _interval(item: Obj) -> tuple[str, int]:
     return item["price"]["recurring"]["interval"], item["price"]["recurring"]["interval_count"]
 
 
-def _apply_wish(subscription: Obj, after: dict[str, Obj], wish: Obj, param: str, moment: int) -> None:
-    if "id" in wish and wish["id"] not in after:
-        raise invalid(f"No such subscription item: '{wish['id']}'", f"{param}[id]", "resource_missing")
-    if wish.get("deleted"):
-        after.pop(wish.get("id", ""), None)
+def _apply_spec(subscription: Obj, after: dict[str, Obj], spec: Obj, param: str, moment: int) -> None:
+    if "id" in spec and spec["id"] not in after:
+        raise invalid(f"No such subscription item: '{spec['id']}'", f"{param}[id]", "resource_missing")
+    if spec.get("deleted"):
+        after.pop(spec.get("id", ""), None)
         return
-    price = catalog.resolve_price(wish, param) if "price" in wish or "price_data" in wish else None
+    price = catalog.resolve_price(spec, param) if "price" in spec or "price_data" in spec else None
     if price is not None and (price["recurring"] is None or price["currency"] != subscription["currency"]):
         raise invalid("The price specified must be recurring and in the subscription's currency.", f"{param}[price]")
-    if "id" not in wish:
-        fresh = price or catalog.resolve_price(wish, param)
+    if "id" not in spec:
+        fresh = price or catalog.resolve_price(spec, param)
         ends = [
             item["current_period_end"] for item in after.values() if item["price"]["recurring"] == fresh["recurring"]
         ]
@@ -89,11 +89,11 @@ def _apply_wish(subscription: Obj, after: dict[str, Obj], wish: Obj, param: str,
         )
         after[item["id"]] = item
     else:
-        item = after[wish["id"]]
+        item = after[spec["id"]]
     if price is not None:
         item |= {"price": copied(price), "plan": subscriptions.plan_of(price)}
-    item["quantity"] = wish.get("quantity", item["quantity"])
-    merge_metadata(item, wish.get("metadata"))
+    item["quantity"] = spec.get("quantity", item["quantity"])
+    merge_metadata(item, spec.get("metadata"))
 
 
 def _lines(old: Obj | None, fresh: Obj | None, moment: int, *, restart: bool) -> list[Obj]:

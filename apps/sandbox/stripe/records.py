@@ -127,13 +127,13 @@ def private(identifier: str) -> Obj:
     return notes.setdefault(identifier, {})
 
 
-def merge_metadata(target: Obj, wish: Obj | str | None) -> None:
+def merge_metadata(target: Obj, spec: Obj | str | None) -> None:
     """Metadata as Stripe updates it: keys are merged, an empty value removes its key, an empty whole removes all."""
-    if wish is None:
+    if spec is None:
         return
-    if wish == "":
+    if spec == "":
         target["metadata"] = {}
         return
-    if isinstance(wish, dict):
-        merged = target["metadata"] | wish
+    if isinstance(spec, dict):
+        merged = target["metadata"] | spec
         target["metadata"] = {key: value for key, value in merged.items() if value != ""}

@@ -120,17 +120,17 @@ def announce_renewal(subscription: Obj) -> None:
 
 def upcoming(subscription: Obj) -> Obj:
     """The next renewal's invoice as it would be now."""
-    ghost = copied(subscription)
-    ends = subscriptions.period_end(ghost)
-    items = [item for item in subscriptions.items_of(ghost) if item["current_period_end"] <= ends]
+    draft = copied(subscription)
+    ends = subscriptions.period_end(draft)
+    items = [item for item in subscriptions.items_of(draft) if item["current_period_end"] <= ends]
     for item in items:
         item["current_period_start"] = item["current_period_end"]
         item["current_period_end"] = periods.next_end(
-            ghost["billing_cycle_anchor"], item["price"]["recurring"], item["current_period_end"]
+            draft["billing_cycle_anchor"], item["price"]["recurring"], item["current_period_end"]
         )
-    ghost["status"] = "active"
-    lines = [*copied(private(subscription["id"]).get("waiting_lines", [])), *subscriptions.lines_of(ghost, items)]
-    preview = invoices.draft(ghost, reason="upcoming", lines=lines, kept=False)
+    draft["status"] = "active"
+    lines = [*copied(private(subscription["id"]).get("waiting_lines", [])), *subscriptions.lines_of(draft, items)]
+    preview = invoices.draft(draft, reason="upcoming", lines=lines, kept=False)
     preview |= {"id": "upcoming_" + preview["id"], "next_payment_attempt": ends + root()["settings"]["draft_seconds"]}
     invoices.set_lines(preview, lines)
     return preview
@@ -159,9 +159,9 @@ def expire_session(session: Obj) -> None:
         checkout.expire(session)
 
 
-def settle_session(session: Obj) -> None:
+def finish_processing(session: Obj) -> None:
     """A bank debit that nobody decided on is paid."""
-    checkout_completion.settle(session, paid=True)
+    checkout_completion.finish_processing(session, paid=True)
 
 
 def dispute(charge: Obj) -> None:

@@ -18,7 +18,7 @@ ACTIONS: dict[str, tuple[str, Callable[[Obj], None]]] = {
     "finalize": ("invoice", scheduled.finalize),
     "retry": ("invoice", scheduled.retry),
     "expire": ("checkout.session", scheduled.expire_session),
-    "settle": ("checkout.session", scheduled.settle_session),
+    "finish_processing": ("checkout.session", scheduled.finish_processing),
     "dispute": ("charge", scheduled.dispute),
 }
 

@@ -12,7 +12,7 @@ def create_subscription(params: Obj) -> Obj:
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = get("customer", params["customer"], "customer")
-    wishes = _wishes(params.get("items", []))
+    specs = _read_specs(params.get("items", []))
     behaviour = params.get("payment_behavior", "allow_incomplete")
     trial = _trial_end(params)
     chosen = _method(customer, params)
@@ -20,7 +20,7 @@ def create_subscription(params: Obj) -> Obj:
     if (
         chosen is None
         and not (sent or trial or behaviour == "default_incomplete")
-        and any(price["unit_amount"] for price, _, _ in wishes)
+        and any(price["unit_amount"] for price, _, _ in specs)
     ):
         raise invalid(
             "This customer has no attached payment source or default payment method. Please consider adding a default payment method.",
@@ -31,7 +31,7 @@ def create_subscription(params: Obj) -> Obj:
         if verdict not in {"ok", "dispute", "inquiry", "processing"}:
             raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
     subscription = subscriptions.begin(
-        customer=customer, wishes=wishes, trial_end=trial, anchor=params.get("billing_cycle_anchor")
+        customer=customer, specs=specs, trial_end=trial, anchor=params.get("billing_cycle_anchor")
     )
     _options(subscription, params)
     collection.start(
@@ -47,31 +47,31 @@ def create_subscription(params: Obj) -> Obj:
     return subscription
 
 
-def _wishes(items: list[Obj]) -> list[tuple[Obj, int, Obj]]:
+def _read_specs(items: list[Obj]) -> list[tuple[Obj, int, Obj]]:
     if not items:
         raise missing_parameter("items")
     if len(items) > prorations.MOST_ITEMS:
         raise invalid(f"A subscription can have up to {prorations.MOST_ITEMS} items.", "items")
-    wishes = []
-    for number, wish in enumerate(items):
-        price = catalog.resolve_price(wish, f"items[{number}]")
+    specs = []
+    for number, spec in enumerate(items):
+        price = catalog.resolve_price(spec, f"items[{number}]")
         if price["recurring"] is None:
             raise invalid(
                 "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
                 f"items[{number}][price]",
             )
-        wishes.append((price, wish.get("quantity", 1), wish.get("metadata") or {}))
-    ids = [price["id"] for price, _, _ in wishes]
+        specs.append((price, spec.get("quantity", 1), spec.get("metadata") or {}))
+    ids = [price["id"] for price, _, _ in specs]
     if len(set(ids)) < len(ids):
         raise invalid("Cannot add multiple subscription items with the same plan.", "items")
-    return wishes
+    return specs
 
 
 def _trial_end(params: Obj) -> int | None:
     if "trial_period_days" in params:
         return timeline.now() + int(params["trial_period_days"]) * 86_400
-    wish = params.get("trial_end")
-    return None if wish in (None, "now") else int(wish)
+    spec = params.get("trial_end")
+    return None if spec in (None, "now") else int(spec)
 
 
 def _method(customer: Obj, params: Obj) -> Obj | None:
@@ -145,8 +145,8 @@ def delete_item(params: Obj, identifier: str) -> Obj:
     return {"id": identifier, "object": "subscription_item", "deleted": True}
 
 
-def _change_items(subscription: Obj, wish: Obj, params: Obj) -> None:
+def _change_items(subscription: Obj, spec: Obj, params: Obj) -> None:
     options: Obj = {
         name: params[name] for name in ("proration_behavior", "proration_date", "off_session") if name in params
     }
-    changes.update(subscription, {"items": [wish], **options})
+    changes.update(subscription, {"items": [spec], **options})

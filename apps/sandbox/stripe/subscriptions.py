@@ -30,7 +30,6 @@ def plan_of(price: Obj) -> Obj:
 def make_item(
     *, subscription_id: str, price: Obj, quantity: int, start: int, end: int, metadata: Obj | None = None
 ) -> Obj:
-    """A subscription item."""
     made = blank(
         "subscription_item", subscription=subscription_id, price=copied(price), plan=plan_of(price), quantity=quantity
     )
@@ -47,7 +46,6 @@ def set_items(subscription: Obj, items: list[Obj]) -> None:
 
 
 def items_of(subscription: Obj) -> list[Obj]:
-    """The items."""
     data: list[Obj] = subscription["items"]["data"]
     return data
 
@@ -65,27 +63,27 @@ def method_of(subscription: Obj) -> Obj | None:
 
 
 def begin(
-    *, customer: Obj, wishes: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
+    *, customer: Obj, specs: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
 ) -> Obj:
-    """A new subscription of (price, quantity, metadata) wishes, kept, without event or invoice: collection.start goes on."""
-    subscription = add(ghost(customer=customer, wishes=wishes, trial_end=trial_end, anchor=anchor))
+    """A new subscription of (price, quantity, metadata) specs, kept, without event or invoice: collection.start does the rest."""
+    subscription = add(draft(customer=customer, specs=specs, trial_end=trial_end, anchor=anchor))
     if customer["currency"] is None:
         customer["currency"] = subscription["currency"]
     return subscription
 
 
-def ghost(
-    *, customer: Obj, wishes: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
+def draft(
+    *, customer: Obj, specs: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
 ) -> Obj:
     """A subscription as it would begin, not kept."""
     now = timeline.now()
-    subscription = blank("subscription", customer=customer["id"], currency=wishes[0][0]["currency"], start_date=now)
+    subscription = blank("subscription", customer=customer["id"], currency=specs[0][0]["currency"], start_date=now)
     subscription |= {"status": "incomplete", "billing_cycle_anchor": anchor or trial_end or now}
     subscription["billing_mode"]["updated_at"] = now
     if trial_end:
         subscription |= {"trial_start": now, "trial_end": trial_end, "status": "trialing"}
     items = []
-    for price, quantity, metadata in wishes:
+    for price, quantity, metadata in specs:
         end = trial_end or anchor or periods.step(now, price["recurring"], 1)
         items.append(
             make_item(
@@ -172,7 +170,7 @@ def _moments(subscription: Obj) -> dict[str, Any]:
 def set_cancel(
     subscription: Obj, *, at_period_end: bool | None, moment: int | None, details: Obj | None = None
 ) -> None:
-    """Plan or undo the end. With both None or False it goes on; the caller wraps this in `change`."""
+    """Plan or undo the end. With both None or False it continues; the caller wraps this in `change`."""
     subscription["cancel_at_period_end"] = bool(at_period_end)
     ends = period_end(subscription) if subscription["status"] != "trialing" else subscription["trial_end"]
     subscription["cancel_at"] = ends if at_period_end else moment

@@ -1,7 +1,7 @@
-"""The realm's people: kept, found, created, changed and shown exactly as Keycloak's Admin API does it.
+"""The realm's users: kept, found, created, changed and shown exactly as Keycloak's Admin API does it.
 
 Changing follows Keycloak's PUT: a key that is not sent is left alone, except that sending `attributes` replaces them
-all and removes an e-mail, first name or last name that is not sent with them.
+all and removes an email, first name or last name that is not sent with them.
 """
 
 import re
@@ -34,7 +34,7 @@ ACTIONS = frozenset({
 # fmt: on
 
 
-def everybody() -> dict[str, Row]:
+def every() -> dict[str, Row]:
     """All users by id, service accounts too."""
     found: dict[str, Row] = realm.state()["users"]
     return found
@@ -42,13 +42,13 @@ def everybody() -> dict[str, Row]:
 
 def find(user_id: str) -> Row | None:
     """A user by id."""
-    return everybody().get(user_id)
+    return every().get(user_id)
 
 
 def find_by(key: str, value: str) -> Row | None:
     """The user whose `key` ("username" or "email") is `value`, in any case."""
     wanted = value.strip().lower()
-    return next((row for row in everybody().values() if wanted and row[key] == wanted), None)
+    return next((row for row in every().values() if wanted and row[key] == wanted), None)
 
 
 def create(given: Row) -> Row:
@@ -83,7 +83,7 @@ def create(given: Row) -> Row:
         "serviceAccountClientId": "",
         "clientRoles": {},
     }
-    everybody()[row["id"]] = row
+    every()[row["id"]] = row
     return row
 
 
@@ -174,7 +174,7 @@ def _check_values(names: dict[str, str], attributes: dict[str, list[str]]) -> No
 
 def delete(row: Row) -> None:
     """Remove a user with all their sessions; nobody is told (no back-channel logout)."""
-    del everybody()[row["id"]]
+    del every()[row["id"]]
     for kind in ("sessions", "offline"):
         kept = realm.state()[kind]
         for sid in [sid for sid, session in kept.items() if session["user"] == row["id"]]:
@@ -201,7 +201,7 @@ def as_json(row: Row, *, brief: bool = False, access: Row | None = None) -> Row:
 
 def search(query: dict[str, str]) -> list[Row]:
     """The users a query finds, by username. `search` looks at all names; else the named fields and `q` must all match."""
-    rows = sorted(everybody().values(), key=lambda row: row["username"])
+    rows = sorted(every().values(), key=lambda row: row["username"])
     enabled = query.get("enabled", "").lower()
     if enabled:
         rows = [row for row in rows if row["enabled"] is (enabled == "true")]
@@ -210,16 +210,18 @@ def search(query: dict[str, str]) -> list[Row]:
         if text.startswith("id:"):
             wanted = text.removeprefix("id:").strip()
             return [row for row in rows if row["id"] == wanted]
-        return [row for row in _people(rows) if all(_found(row, word) for word in text.lower().split())]
+        return [
+            row for row in _without_service_accounts(rows) if all(_found(row, word) for word in text.lower().split())
+        ]
     if not any(query.get(key) for key in FILTERS):
-        return _people(rows)
+        return _without_service_accounts(rows)
     return [row for row in rows if _matches(row, query)]
 
 
 FILTERS = ("username", "email", "firstName", "lastName", "emailVerified", "enabled", "q")
 
 
-def _people(rows: list[Row]) -> list[Row]:
+def _without_service_accounts(rows: list[Row]) -> list[Row]:
     return [row for row in rows if not row["serviceAccountClientId"]]
 
 

@@ -1,6 +1,6 @@
 """Takes the mails of a real Keycloak by SMTP and puts them into the sandbox's inbox, beside all others.
 
-Only there when asked for (`--smtp-port`); the switch `mail_fails` refuses them, so that Keycloak answers 500 by itself.
+Only there when asked for (`--smtp-port`); the switch `mail_fails` refuses them, so that Keycloak answers 500.
 """
 
 import email
@@ -14,7 +14,7 @@ from apps.sandbox.mailgun import inbox
 from apps.sandbox.store import store
 
 
-class Postman:
+class MailHandler:
     """What aiosmtpd hands each mail to."""
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  (aiosmtpd's name)
@@ -22,13 +22,13 @@ class Postman:
         with store.lock:
             if _refused():
                 return "554 5.3.0 the sandbox refuses mails now"
-            inbox.deliver(_letter(envelope))
+            inbox.deliver(_read_mail(envelope))
         return "250 OK"
 
 
 def listen(host: str, port: int) -> None:
     """Take mails on `host`:`port`, in a thread, for as long as the process lives."""
-    Controller(Postman(), hostname=host, port=port).start()
+    Controller(MailHandler(), hostname=host, port=port).start()
 
 
 def _refused() -> bool:
@@ -42,10 +42,10 @@ def _refused() -> bool:
     return True
 
 
-def _letter(envelope: Envelope) -> inbox.Letter:
+def _read_mail(envelope: Envelope) -> inbox.Mail:
     content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
     message = email.message_from_bytes(content, policy=email.policy.default)
-    return inbox.Letter(
+    return inbox.Mail(
         source="keycloak",
         sender=str(message["From"]),
         to=list(envelope.rcpt_tos),
