@@ -1,4 +1,4 @@
-"""The console's look and menu, as data: strings and dotted paths only, no queries (django-unfold reads it as UNFOLD).
+"""The console's theme and menu, as data: strings and dotted paths only, no queries (django-unfold reads it as UNFOLD).
 
 Every dotted path names a function of the request; `import_string` resolves it, and a test imports each of them.
 """
@@ -6,21 +6,21 @@ Every dotted path names a function of the request; `import_string` resolves it, 
 from typing import Any
 
 UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "apps.console.look.title",
-    "SITE_HEADER": "apps.console.look.title",
+    "SITE_TITLE": "apps.console.theme.title",
+    "SITE_HEADER": "apps.console.theme.title",
     "SITE_SUBHEADER": "Console",
     "SITE_SYMBOL": "concierge",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.console.look.icon"}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "apps.console.theme.icon"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": False,
     "BORDER_RADIUS": "8px",
-    "ENVIRONMENT": "apps.console.look.environment",
+    "ENVIRONMENT": "apps.console.theme.environment",
     "DASHBOARD_CALLBACK": "apps.console.dashboard.context",
-    "STYLES": ["apps.console.look.stylesheet"],
-    "SCRIPTS": ["apps.console.look.script", "apps.console.look.copy_script"],
-    "COLORS": {"primary": "apps.console.look.primary"},
-    "ACCOUNT": {"navigation": "apps.console.look.account_links"},
+    "STYLES": ["apps.console.theme.stylesheet"],
+    "SCRIPTS": ["apps.console.theme.script", "apps.console.theme.copy_script"],
+    "COLORS": {"primary": "apps.console.theme.primary"},
+    "ACCOUNT": {"navigation": "apps.console.theme.account_links"},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -1,4 +1,4 @@
-"""How the last look at one person went, and whether one is under way: a part of the subscriber's page. Three queries."""
+"""How the last sync of one subscriber went, and whether one is under way: a part of the subscriber's page. Three queries."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from apps.core.models import Job
 
 @dataclass(frozen=True)
 class Shown:
-    """`last`: what the last look, or the tries of the present one, did. `under_way` and `stopped`: the jobs, if any."""
+    """`last`: what the last sync, or the tries of the present one, did. `under_way` and `stopped`: the jobs, if any."""
 
     profile: UserProfile
     last: LastSync | None
@@ -19,7 +19,7 @@ class Shown:
 
     @property
     def moving(self) -> bool:
-        """Whether it will change by itself: a look is asked for and has not given up."""
+        """Whether it will change automatically: a sync is requested and has not given up."""
         return self.under_way is not None or (self.profile.pending_since is not None and self.stopped is None)
 
 

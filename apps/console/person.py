@@ -96,7 +96,7 @@ def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
 
 
 def plan_of(profile: UserProfile) -> dict[str, Any]:
-    """What a look would change now, for console/dialogs/plan.html; asks Keycloak, and says so when it is away."""
+    """What a sync would change now, for console/dialogs/plan.html; asks Keycloak, and says so when it is away."""
     try:
         preview = reconcile.preview(profile)
     except WorkError as error:
@@ -121,7 +121,7 @@ def seat_is_due(seat: Seat) -> str:
     if decision.seats != SeatDecision.ASSIGNED or seat.product.slug not in decision.entitlements.seats:
         return ""
     return (
-        f"{seat.profile} is entitled to {seat.product.name}, so the next look would give a seat back at once. "
+        f"{seat.profile} is entitled to {seat.product.name}, so the next sync would give a seat back at once. "
         "Move it instead, or put a hold on the subscriber first."
     )
 

@@ -26,14 +26,14 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Row:
-    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and the look behind it."""
+    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and the job behind it."""
 
     result: SyncResult
     state: str
     words: str
     steps: tuple[str, ...] = ()
     note: str = ""
-    look: Job | None = None
+    job: Job | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def page(run: SyncRun, asked: Any) -> RunPage:
     found = sync_runs.read_progress(run)
     rows = BoundedPaginator(_chosen(run, shown), ROWS).get_page(asked.get("p"))
     results = list(rows.object_list)
-    looks = sync_runs.jobs_of(results)
+    jobs = sync_runs.jobs_of(results)
     loss = (
         SafeguardReview.objects.filter(sweep=sync_runs.KIND, scope=str(run.pk), state="pending")
         .defer("profile_ids")
@@ -93,7 +93,7 @@ def page(run: SyncRun, asked: Any) -> RunPage:
         progress=found,
         tabs=tuple(Tab(key, title, f"{address}?{urlencode({'show': key})}", counts[key]) for key, title in SHOWN),
         shown=shown,
-        rows=tuple(_row(one, looks.get(one.profile_id), found) for one in results),
+        rows=tuple(_row(one, jobs.get(one.profile_id), found) for one in results),
         page=rows,
         here=f"{reverse('admin:operations_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
         loss=loss,
@@ -111,20 +111,20 @@ def _chosen(run: SyncRun, shown: str) -> QuerySet[SyncResult]:
     return found.select_related("profile__user").order_by("pk")
 
 
-def _row(result: SyncResult, look: Job | None, found: sync_runs.SyncRunProgress) -> Row:
+def _row(result: SyncResult, job: Job | None, found: sync_runs.SyncRunProgress) -> Row:
     if result.outcome != SyncResult.Outcome.WAITING:
         return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
     if result.generation is None:
         held = result.awaiting_approval and found.awaiting_approval
         note = "Would lose access: waiting for approval." if held else "Not queued yet."
         return Row(result, "waiting", "Held back" if held else "Waiting", note=note)
-    if look is not None and look.state in {Job.State.BLOCKED, Job.State.DEAD}:
-        return Row(result, "failed", "Failed", note=look.last_error, look=look)
-    if look is not None and look.parked_on:
-        return Row(result, "waiting", "Waiting", note=f"{look.parked_on.capitalize()} does not answer.", look=look)
-    if look is not None and look.attempts and look.last_error:
-        return Row(result, "retrying", "Retrying", note=look.last_error, look=look)
-    return Row(result, "waiting", "Waiting", look=look)
+    if job is not None and job.state in {Job.State.BLOCKED, Job.State.DEAD}:
+        return Row(result, "failed", "Failed", note=job.last_error, job=job)
+    if job is not None and job.parked_on:
+        return Row(result, "waiting", "Waiting", note=f"{job.parked_on.capitalize()} does not answer.", job=job)
+    if job is not None and job.attempts and job.last_error:
+        return Row(result, "retrying", "Retrying", note=job.last_error, job=job)
+    return Row(result, "waiting", "Waiting", job=job)
 
 
 def plans(people: Collection[Any]) -> list[dict[str, Any]]:

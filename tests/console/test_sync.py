@@ -1,4 +1,4 @@
-"""Syncing many as staff see it: who is selected, what the pages of a run and of a look say, and what they cost."""
+"""Syncing many as staff see it: who is selected, what the pages of a run and of a sync say, and what they cost."""
 
 import re
 from collections.abc import Callable
@@ -242,7 +242,7 @@ def test_the_failed_ones_run_again_once(world: World, staff: Staff) -> None:
 
 
 def look_of(client: Client, profile: UserProfile) -> Any:
-    return client.get(reverse("admin:accounts_userprofile_look", args=[profile.pk]))
+    return client.get(reverse("admin:accounts_userprofile_last_sync", args=[profile.pk]))
 
 
 def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff) -> None:
@@ -254,7 +254,7 @@ def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff
     assert done(send(client, dana, "sync_now"))
     assert "every 2s" in page_of(client, dana)
     waiting = look_of(client, dana)
-    assert "This part of the page follows it" in waiting.content.decode()
+    assert "This card updates automatically" in waiting.content.decode()
     assert "HX-Trigger" not in waiting
     town.fault("keycloak", "http_500")
     town.work()
@@ -264,7 +264,7 @@ def test_the_subscribers_page_follows_a_look_to_its_end(town: Town, staff: Staff
     ended = look_of(client, dana)
     assert "Set has_nextcloud to true." in ended.content.decode()
     assert "every 2s" not in ended.content.decode()
-    assert ended["HX-Trigger"] == "look-ended"
+    assert ended["HX-Trigger"] == "sync-ended"
     assert done(send(client, dana, "sync_now"))
     town.work()
     assert "no changes needed" in look_of(client, dana).content.decode()
@@ -282,4 +282,4 @@ def test_a_look_that_gave_up_says_why_and_where_to_try_again(world: World, staff
         "Join it.",
     ):
         assert part in text, part
-    assert staff("").get(reverse("admin:accounts_userprofile_look", args=[profile.pk])).status_code == 403
+    assert staff("").get(reverse("admin:accounts_userprofile_last_sync", args=[profile.pk])).status_code == 403

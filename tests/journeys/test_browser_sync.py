@@ -134,7 +134,7 @@ def test_a_subscribers_page_follows_its_look_on_a_small_dark_screen(
     dialog.get_by_label("Reason").fill(REASON)
     dialog.get_by_role("button", name="Sync now").click()
     look = page.get_by_role("region", name="Last sync")
-    expect(look).to_contain_text("This part of the page follows it.")
+    expect(look).to_contain_text("This card updates automatically.")
     album.take(page, "under-way")
     slow(customers[0], "ok")
     expect(look).to_contain_text("this was changed")

@@ -13,7 +13,7 @@ from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog
 
 
 class PlanDialog(ReasonDialog):
-    """Shows what a look would change before it is asked for."""
+    """Shows what a sync would change before it is asked for."""
 
     model = UserProfile
     form_before_template = "console/dialogs/plan.html"

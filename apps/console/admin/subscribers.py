@@ -125,28 +125,28 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
 
     @override
     def get_custom_urls(self) -> Any:
-        """The plan, which asks Keycloak and is therefore loaded by itself; and the last look, loaded until it has ended."""
+        """The plan, which asks Keycloak and is therefore loaded separately; and the last sync, polled until it has ended."""
         return (
             ("<path:object_id>/plan/", "accounts_userprofile_plan", self.plan_view),
-            ("<path:object_id>/look/", "accounts_userprofile_look", self.look_view),
+            ("<path:object_id>/last-sync/", "accounts_userprofile_last_sync", self.last_sync_view),
         )
 
     def plan_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
-        """What a look would change now; a fragment of the subscriber's page."""
+        """What a sync would change now; a fragment of the subscriber's page."""
         profile = find(UserProfile, object_id)
         if not self.has_view_permission(request, profile):
             return HttpResponse(status=403)
         return render(request, "console/dialogs/plan.html", person.plan_of(profile))
 
-    def look_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
-        """How the last look went, and whether one is under way; a fragment of the subscriber's page."""
+    def last_sync_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
+        """How the last sync went, and whether one is under way; a fragment of the subscriber's page."""
         profile = find(UserProfile, object_id)
         if not self.has_view_permission(request, profile):
             return HttpResponse(status=403)
         shown = last_sync.of(profile)
-        answer = render(request, "console/look.html", {"look": shown})
+        answer = render(request, "console/last_sync.html", {"sync": shown})
         if not shown.moving:
-            answer["HX-Trigger"] = "look-ended"  # the plan beside it is asked for anew
+            answer["HX-Trigger"] = "sync-ended"  # the plan beside it is loaded again
         return answer
 
     @override
@@ -165,7 +165,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         )
         if found is not None and self.has_view_permission(request, found):
             extra_context = (extra_context or {}) | {
-                "look": last_sync.of(found),
+                "sync": last_sync.of(found),
                 "person": person.page(found, lambda codename: request.user.has_perm(f"accounts.{codename}")),
             }
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
@@ -196,7 +196,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
-        """Ask for a look."""
+        """Ask for a sync."""
         _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync asked")
         return f"{form.target} will be looked at now."
 
@@ -205,7 +205,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="Give every product this subscriber pays for a seat, where there is room.",
     )  # fmt: skip
     def assign_seats(self, _request: HttpRequest, form: SeatsDialog) -> str:
-        """Ask for a look, which allocates what is missing; refused when nothing is."""
+        """Ask for a sync, which allocates what is missing; refused when nothing is."""
         missing = person.missing_seats(form.target)
         if not missing:
             raise BadInput("No seat is missing.")
