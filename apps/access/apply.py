@@ -1,4 +1,4 @@
-"""Carrying out a plan, step by step. Every step may be repeated; each writes what it did to the timeline."""
+"""Applies a plan step by step. Every step is safe to repeat, and writes what it did to the timeline."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,9 +23,9 @@ from apps.login import sessions
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> None:
-    """Do every step in order; each that is done is added to `done`, also when a later one fails.
+    """Apply the steps in order, adding each finished one to `done`, even if a later one fails.
 
-    A product without room does not stop the rest; it is raised at the end (NeedsOperator).
+    A product without a free seat does not stop the rest; it raises NeedsOperator at the end.
     """
     full: list[str] = []
     for step in plan:
@@ -37,9 +37,9 @@ def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> 
             STEPS[type(step)](profile, step)
         done.append(step)
     if full and all(isinstance(step, steps.AssignSeat) for step in plan):
-        # Nothing else is left to do: the paid app without a place needs somebody to make room.
+        # Nothing else is left to do: somebody has to make room for the paid app.
         raise NeedsOperator(
-            f"No instance of {', '.join(full)} has room. The first free seat goes to the longest waiting."
+            f"No instance of {', '.join(full)} has room. The first free seat goes to the subscriber who has waited longest."
         )
 
 
@@ -58,7 +58,7 @@ def _create(profile: UserProfile, _step: Any) -> None:
     with transaction.atomic():
         profile.keycloak_id = keycloak_id
         profile.save(update_fields=["keycloak_id"])
-        # Login finds the person by Keycloak's subject alone; this row is that link.
+        # Login finds the user by Keycloak's subject alone; this row is the link.
         SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
         _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
         request_password_email(profile, reason="account created")
@@ -66,7 +66,7 @@ def _create(profile: UserProfile, _step: Any) -> None:
 
 def _assign(profile: UserProfile, product: str) -> bool:
     wanted = _product(product)
-    # Who had a seat of this app as a subscriber and comes back; an upgrade to another app waits like everybody else.
+    # Only subscribers who had a seat of this app before; an upgrade to another app waits like everyone else.
     had = Seat.objects.filter(profile=profile, product=wanted, state=Seat.State.RELEASED).exists()
     seat = allocation.assign(profile=profile, product=wanted, returning=had and profile.synced_at is not None)
     return seat is not None

@@ -1,4 +1,4 @@
-"""The facts about one person, read from our own rows: the only Django-side reader of `policy.Facts`."""
+"""The facts about one subscriber, read from our own rows: the only code that builds `policy.Facts` from the database."""
 
 import datetime as dt
 from typing import Any
@@ -18,7 +18,7 @@ from apps.core.states import SubscriptionStatus
 
 RESERVATION_MARGIN = dt.timedelta(
     minutes=10
-)  # what is kept outlives the Checkout session, so that a late answer finds it
+)  # a reservation outlives its Checkout session, so that a late answer still finds it
 
 
 def terms() -> Terms:
@@ -45,13 +45,13 @@ def read_facts(profile: UserProfile) -> Facts:
 
 
 def _paying(profile: UserProfile) -> Span | None:
-    """The time in which the person's open Checkout, if there is one, can end in a payment."""
+    """When the subscriber's open Checkout, if any, can end in a payment."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).order_by("-created_at").first()
     return paying_span(signup) if signup else None
 
 
 def paying_span(signup: Signup) -> Span | None:
-    """The time in which the Checkout of `signup` can end in a payment; None when it has no end yet."""
+    """When the Checkout of `signup` can end in a payment; None while it has no end yet."""
     if signup.checkout_expires_at is None:
         return None
     return Span(signup.created_at, signup.checkout_expires_at + RESERVATION_MARGIN)
@@ -83,5 +83,5 @@ def override_fact(row: AccessOverride, catalogue: dict[int, Entitlements]) -> Ov
 
 
 def first_of(column: Any, moment: dt.datetime) -> Coalesce:
-    """SQL: the column if it holds a moment, else `moment`."""
+    """SQL: the column if it is set, else `moment`."""
     return Coalesce(column, Value(moment))

@@ -1,4 +1,4 @@
-"""Staff's own word on somebody's access; where Keycloak was seen to differ from what it should say; and what looks have done."""
+"""Staff decisions about a subscriber's access, and what the last reconcile did."""
 
 from typing import Any, ClassVar, override
 
@@ -10,7 +10,7 @@ from apps.catalog.models import Product
 
 
 class AccessOverride(models.Model):
-    """A hold, a grant, a no-suspend or a kept place of one person, in force from its start until its end or until lifted."""
+    """A dated staff decision about one subscriber, in force from its start until its end or until staff end it."""
 
     class Kind(models.TextChoices):
         """What it does; see the table in policy.py."""

@@ -1,4 +1,4 @@
-"""What is: the Keycloak account and the seats of one person, as the plan wants to see them."""
+"""Observes one subscriber: the Keycloak account and the seats, in the shape that the plan needs."""
 
 from django.contrib.auth.models import Group
 
@@ -13,12 +13,12 @@ from apps.instances.models import Instance, Seat
 
 
 def observe(profile: UserProfile) -> Observed:
-    """Read the account from Keycloak and the seats from our rows. NeedsOperator when Keycloak has lost the account."""
+    """Read the account from Keycloak and the seats from our rows. NeedsOperator when the account no longer exists in Keycloak."""
     found = account_of(profile)
     if found is None and profile.keycloak_id:
-        # A stored id that is gone is somebody's deed in Keycloak; making a new account in silence could hide it.
+        # Somebody deleted the account in Keycloak. Silently creating a new one could hide that.
         raise NeedsOperator(
-            f"Keycloak has no user {profile.keycloak_id} any more. Restore it there, or unlink it here."
+            f"Keycloak no longer has the user {profile.keycloak_id}. Restore it there, or fix the drift here."
         )
     return observed(profile, found)
 
@@ -29,7 +29,7 @@ def account_of(profile: UserProfile) -> KeycloakUser | None:
 
 
 def observed(profile: UserProfile, account: KeycloakUser | None) -> Observed:
-    """The whole picture, around an account that was just read."""
+    """Everything observed, around an account that was just read."""
     return Observed(
         account=_seen(account) if account else None,
         seats=_seats(profile),

@@ -1,4 +1,4 @@
-"""Staff's dated decisions: hold, grant, no-suspend, keep the place, and lifting them. Each asks for a look at the person."""
+"""Dated staff decisions: hold, grant, no-suspend, keep-seat, and ending them. Each queues a reconcile."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from apps.core.errors import BadInput
 
 
 def hold(*, profile: UserProfile, actor: str, reason: str, until: dt.datetime | None = None) -> AccessOverride:
-    """No access whatever is paid, until `until` or until lifted."""
+    """No access, whatever is paid, until `until` or until staff end it."""
     return _add(profile, AccessOverride.Kind.HOLD, until=until, actor=actor, reason=reason)
 
 
@@ -41,12 +41,12 @@ def grant(
 
 
 def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
-    """A late payment does not suspend, until `until`."""
+    """A late payment does not suspend until `until`."""
     return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
 
 
 def keep_seat(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
-    """The seats and entitlements of somebody who canceled are given up at `until`, if that is later than by the terms."""
+    """Keep seats and entitlements after a cancellation until `until`, if that is later than the terms say."""
     return _add(profile, AccessOverride.Kind.KEEP_SEAT, until=until, actor=actor, reason=reason)
 
 
@@ -85,7 +85,7 @@ def _add(
 
 @transaction.atomic
 def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
-    """End an override now; lifting one that is lifted changes nothing."""
+    """End an override now; ending it twice changes nothing."""
     if not AccessOverride.objects.filter(pk=override.pk, lifted_at=None).update(lifted_at=clock.now()):
         return
     profile = override.profile

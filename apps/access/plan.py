@@ -1,6 +1,6 @@
-"""The difference between what should be and what is, as a list of steps. Pure: no Django, no I/O.
+"""The difference between the decision and what was observed, as a list of steps. Pure: no Django, no I/O.
 
-`diff` is level-triggered: it looks only at the present, so applying a plan and looking again gives an empty one.
+`diff` is level-triggered: it depends only on the present, so after applying a plan the next one is empty.
 Attributes and groups that are not ours never appear in a step.
 """
 
@@ -23,7 +23,7 @@ class ObservedAccount:
 
 @dataclass(frozen=True)
 class ObservedSeat:
-    """A live seat: where, in which state, and the group that opens its instance."""
+    """A live seat: its instance, its state, and the group that gives access to the instance."""
 
     instance: str
     state: str
@@ -32,7 +32,7 @@ class ObservedSeat:
 
 @dataclass(frozen=True)
 class Observed:
-    """What is. `seats` by product slug; `local_groups` are the Django groups that belong to instances."""
+    """What was observed. `seats` by product slug; `local_groups` are the Django groups that belong to instances."""
 
     account: ObservedAccount | None
     seats: Mapping[str, ObservedSeat] = field(default_factory=dict)
@@ -40,8 +40,8 @@ class Observed:
     owned_attributes: frozenset[str] = frozenset()
 
 
-class _Said:
-    """A step that says itself to staff in fixed words around its fields."""
+class _SentenceStep:
+    """A step with a fixed sentence for staff around its fields."""
 
     words: ClassVar[str]
 
@@ -52,22 +52,22 @@ class _Said:
 
 
 @dataclass(frozen=True)
-class CreateAccount(_Said):
+class CreateAccount(_SentenceStep):
     """Make the Keycloak user."""
 
-    words: ClassVar[str] = "Create the Keycloak account and mail a link to set the password."
+    words: ClassVar[str] = "Create the Keycloak account and email a link to set the password."
 
 
 @dataclass(frozen=True)
-class AssignSeat(_Said):
-    """Give a seat of `product`, or turn the held or retained one into an assigned one."""
+class AssignSeat(_SentenceStep):
+    """Assign a seat of `product`: the reserved or retained one, or a new one."""
 
     product: str
     words: ClassVar[str] = "Assign a seat on {product}."
 
 
 @dataclass(frozen=True)
-class RetainSeat(_Said):
+class RetainSeat(_SentenceStep):
     """Keep the seat while access is withheld."""
 
     product: str
@@ -75,7 +75,7 @@ class RetainSeat(_Said):
 
 
 @dataclass(frozen=True)
-class ReleaseSeat(_Said):
+class ReleaseSeat(_SentenceStep):
     """Give the seat back."""
 
     product: str
@@ -84,7 +84,7 @@ class ReleaseSeat(_Said):
 
 @dataclass(frozen=True)
 class UpdateAccount:
-    """One write of the account: `enabled` (None: as it is) and attributes (None removes)."""
+    """One write of the account: `enabled` (None: unchanged) and attributes (None removes)."""
 
     enabled: bool | None
     attributes: Mapping[str, str | None]
@@ -100,7 +100,7 @@ class UpdateAccount:
 
 
 @dataclass(frozen=True)
-class JoinGroup(_Said):
+class JoinGroup(_SentenceStep):
     """Let in to an instance."""
 
     group: str
@@ -108,7 +108,7 @@ class JoinGroup(_Said):
 
 
 @dataclass(frozen=True)
-class LeaveGroup(_Said):
+class LeaveGroup(_SentenceStep):
     """Close an instance."""
 
     group: str
@@ -128,7 +128,7 @@ class SetLocalGroups:
 
 
 @dataclass(frozen=True)
-class EndSessions(_Said):
+class EndSessions(_SentenceStep):
     """Log out everywhere."""
 
     words: ClassVar[str] = "End all sessions."
@@ -148,14 +148,14 @@ Step = (
 
 
 def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
-    """The steps from `observed` to `decision`, in the order to apply them; empty when all is well.
+    """The steps from `observed` to `decision`, in the order to apply them; empty when in sync.
 
     Closing comes before opening: access that is no longer due ends even if a later step fails.
     """
     if decision.account == Account.UNTOUCHED:
         if observed.account is None:
             return ()
-        # Only a grant can have made it; it has ended, and nothing was ever paid.
+        # Only a grant can have created it; the grant has ended, and nothing was ever paid.
         decision = replace(decision, account=Account.DISABLED, seats=SeatDecision.RELEASED)
     groups = _wanted_groups(decision, observed)
     closing = (
@@ -185,7 +185,7 @@ def _seats(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     steps: list[Step] = [AssignSeat(product) for product in sorted(due - _assigned(decision, observed).keys())]
     for product in sorted(observed.seats.keys() - due):
         state = observed.seats[product].state
-        if state == "reserved":  # somebody is paying for it right now; the hold ends by itself
+        if state == "reserved":  # somebody is paying for it right now; the reservation ends automatically
             continue
         if decision.seats != SeatDecision.RETAINED:
             steps.append(ReleaseSeat(product))
@@ -204,7 +204,7 @@ def _wanted_attributes(decision: Decision, observed: Observed) -> dict[str, str]
 
 
 def _close_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
-    """One write that takes away: attributes no longer due, and the flag when the account should be disabled."""
+    """One write that removes: attributes no longer due, and `enabled` if the account should be disabled."""
     account = observed.account
     if account is None:
         return ()
@@ -216,7 +216,7 @@ def _close_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
 
 
 def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
-    """One write that gives: attributes that are due, and the flag when the account should be enabled."""
+    """One write that adds: attributes that are due, and `enabled` if the account should be enabled."""
     account = observed.account
     if account is None or decision.account != Account.ENABLED:
         return ()

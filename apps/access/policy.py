@@ -1,7 +1,7 @@
-"""What a person should have: one pure function over facts. No Django, no I/O.
+"""What a subscriber should have: one pure function over facts. No Django, no I/O.
 
-`decide` is the table of states, first match wins. Everything else in Frontdesk only asks it or carries out its answer.
-It also says why (a sentence for the person, a trace for staff) and when to look again.
+`decide` is the table of states; the first match wins. Everything else in Frontdesk only asks it or applies its answer.
+It also says why (a sentence for the subscriber, a trace for staff) and when time alone may change the answer.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from apps.core.states import AccessState, SubscriptionStatus
 
 
 class Account(StrEnum):
-    """What the Keycloak account should be. `untouched`: there need not be one; one that a grant has left is closed."""
+    """What the Keycloak account should be. `untouched`: none is needed; one left over from a grant is closed."""
 
     ENABLED = "enabled"
     DISABLED = "disabled"
@@ -22,7 +22,7 @@ class Account(StrEnum):
 
 
 class SeatDecision(StrEnum):
-    """What should become of the person's seats."""
+    """What should happen to the subscriber's seats."""
 
     ASSIGNED = "assigned"
     RETAINED = "retained"
@@ -32,7 +32,7 @@ class SeatDecision(StrEnum):
 
 @dataclass(frozen=True)
 class Terms:
-    """The operator's terms: grace after a failed payment, how long seats wait for someone who canceled."""
+    """The operator's terms: grace after a failed payment, and how long seats are kept after a cancellation."""
 
     grace: dt.timedelta
     expiry: dt.timedelta
@@ -53,7 +53,7 @@ class SubscriptionFact:
 
 @dataclass(frozen=True)
 class OverrideFact:
-    """One staff decision that has not been lifted; in force from `starts_at` until `ends_at` (None: until lifted)."""
+    """One staff decision that has not been ended; in force from `starts_at` until `ends_at` (None: until ended)."""
 
     kind: str
     starts_at: dt.datetime
@@ -79,12 +79,12 @@ class Facts:
     subscriptions: tuple[SubscriptionFact, ...] = ()
     overrides: tuple[OverrideFact, ...] = ()
     recovering_until: dt.datetime | None = None
-    paying: Span | None = None  # a Checkout to come back is open: what was kept when it began is not given up meanwhile
+    paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What should be, why, and until when. `reconcile_at`: the next moment at which time alone may change it."""
+    """What should be, why, and until when. `reconcile_at`: when time alone may change it next."""
 
     state: AccessState
     account: Account
@@ -99,7 +99,7 @@ class Decision:
 
 
 def decide(facts: Facts) -> Decision:
-    """The state of a person, see the rows below. Depends on nothing but `facts`, and not on the order in them."""
+    """Decide for one subscriber by the rows below. Depends only on `facts`, and not on their order."""
     view = _View(facts)
     for row in ROWS:
         decision = row(view)
@@ -109,7 +109,7 @@ def decide(facts: Facts) -> Decision:
 
 
 class _View:
-    """The facts sorted into what the rows ask for."""
+    """The facts, sorted by what the rows need."""
 
     def __init__(self, facts: Facts) -> None:
         self.now = facts.now
@@ -140,7 +140,7 @@ class _View:
         ]
 
     def _final_expiry(self) -> dt.datetime | None:
-        """The end of the last subscription plus the terms' time; later when staff keep the place, or while one pays."""
+        """The end of the last subscription plus the terms; later if staff keep the seat or a Checkout is open."""
         ends = [one.ended_at for one in self.canceled if one.ended_at]
         if not ends:
             return None
@@ -150,7 +150,7 @@ class _View:
         return max(expiry, paying.ends) if paying and paying.begins < expiry else expiry
 
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
-        """The end of grace of one late subscription: the terms', or a no-suspend's if that is later."""
+        """The end of grace of a late subscription: by the terms, or by a no-suspend if that is later."""
         since = late.past_due_since or self.now
         return max(
             [
@@ -160,12 +160,12 @@ class _View:
         )
 
     def due(self) -> Entitlements:
-        """The sum over everything that gives access now."""
+        """The sum of everything that gives access now."""
         paid = [one.entitlements for one in [*self.paid, *self.in_grace]]
         return total([*paid, *[one.entitlements for one in self.grants]])
 
     def finish(self, decision: Decision) -> Decision:
-        """Add the moment to look again and the final expiry."""
+        """Add the final expiry and when to reconcile again."""
         moments: list[dt.datetime | None] = [self.facts.recovering_until, self.final_expiry]
         moments += [moment for one in self.facts.overrides for moment in (one.starts_at, one.ends_at)]
         moments += [self.grace_until(one) for one in self.late]
@@ -178,13 +178,13 @@ class _View:
 
 
 def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.datetime | None:
-    """The first of the moments that still lies ahead, if any."""
+    """The first of the moments that is still ahead, if any."""
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
 def day(moment: dt.datetime | None) -> str:
     """A date as people read it: 3 March 2027."""
-    return f"{moment.day} {moment:%B %Y}" if moment else "a date not yet known"
+    return f"{moment.day} {moment:%B %Y}" if moment else "a date that is not known yet"
 
 
 # --- the rows, in order ------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def _in_grace(view: _View) -> Decision | None:
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
         entitlements=view.due(),
-        sentence=f"Your last payment failed. You keep access until {day(until)}; please update your payment details.",
+        sentence=f"Your last payment failed. You keep access until {day(until)}. Please update your payment details.",
         trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
         until=until,
         subscription_id=view.in_grace[0].id,
@@ -269,8 +269,8 @@ def _recovering(view: _View) -> Decision | None:
         state=AccessState.RECOVERING,
         account=Account.ENABLED,
         seats=SeatDecision.RETAINED,
-        sentence="You can log in to restore your subscription. Your apps open again once it is paid.",
-        trace=("the way back is open",),
+        sentence="Your apps are paused until the subscription is paid.",
+        trace=("the recovery window is open",),
         until=earliest(view.now, [view.facts.recovering_until, view.final_expiry]),
     )
 
@@ -279,7 +279,7 @@ def _suspended(view: _View) -> Decision | None:
     """6. Past due after grace, unpaid, paused, dispute lost or fully refunded."""
     if not view.withheld:
         return None
-    sentence = "Your subscription is not paid, so access is paused. Your place and data are kept."
+    sentence = "Your subscription isn't paid, so your apps are paused. Your data is safe."
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
@@ -314,7 +314,7 @@ def _expired(view: _View) -> Decision | None:
         state=AccessState.EXPIRED,
         account=Account.DISABLED,
         seats=SeatDecision.RELEASED,
-        sentence=f"Your subscription ended and your place was kept until {day(view.final_expiry)}. You can sign up anew.",
+        sentence=f"Your subscription ended, and we kept your space until {day(view.final_expiry)}. You can sign up again.",
         trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
     )
 

@@ -1,7 +1,7 @@
-"""The one reconciler: facts -> decide -> diff -> apply -> read back -> record, for one person at a time.
+"""The one reconciler: facts -> decide -> diff -> apply -> read back -> record, for one subscriber at a time.
 
-Nothing else writes Keycloak access state or decides about seats. Whatever happened only says `enqueue`: look at this
-person again. Runs as the job `reconcile`, one at a time per person, with no transaction open over a call.
+Nothing else writes Keycloak access state or decides about seats. Every change only calls `enqueue`: reconcile this
+subscriber. Runs as the job `reconcile`, one at a time per subscriber, with no transaction open over a call.
 """
 
 import datetime as dt
@@ -23,14 +23,14 @@ from apps.core.models import Job
 from apps.core.states import AccessState
 
 KIND = "reconcile"
-FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for the looks until the first one was made so
+FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
 KINDS = (KIND, FIRST_SYNC_KIND)
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What `reconcile` would do now, for staff: nothing was changed."""
+    """What `reconcile` would do now, for staff. Nothing is changed."""
 
     state: AccessState
     sentence: str
@@ -46,26 +46,26 @@ def register() -> None:
 
 
 def lane(profile_id: int | str) -> str:
-    """The lane all work on one person's access runs in."""
+    """The lane of all work on one subscriber's access."""
     return f"profile:{profile_id}"
 
 
 @transaction.atomic
 def enqueue(profile: UserProfile, *, reason: str) -> None:
-    """Ask for a look at this person; joins a look that is already waiting. Part of the caller's transaction."""
+    """Queue a reconcile of this subscriber; joins one that is already queued. Part of the caller's transaction."""
     UserProfile.objects.filter(pk=profile.pk).update(
         desired_generation=F("desired_generation") + 1,
         pending_since=facts.first_of(F("pending_since"), clock.now()),
     )
-    # One kind at a time: a look that succeeds settles the blocked and dead ones of its own kind.
+    # One kind at a time: a job that succeeds supersedes the blocked and dead ones of its own kind.
     kind = FIRST_SYNC_KIND if profile.synced_at is None else KIND
     jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk))
 
 
 @transaction.atomic
 def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
-    """`enqueue` for many people: four statements at most, however many they are."""
-    # In one order, so that two of these never wait for each other.
+    """`enqueue` for many subscribers, in at most four statements."""
+    # Always in the same order, so that two callers never deadlock.
     rows = UserProfile.objects.select_for_update().filter(pk__in=profile_ids).order_by("pk")
     seen = dict(rows.values_list("pk", "synced_at"))
     UserProfile.objects.filter(pk__in=seen).update(
@@ -79,25 +79,25 @@ def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
 
 
 def in_progress() -> QuerySet[Job]:
-    """The looks that run, are due or will be tried again; not those that only wait for a date."""
+    """Reconcile jobs that run, are due or will be retried; not those that only wait for a date."""
     soon = Q(not_before__lte=clock.now()) | Q(attempts__gt=0) | ~Q(parked_on="")
     return Job.objects.filter(Q(state=Job.State.RUNNING) | Q(state=Job.State.QUEUED) & soon, kind__in=KINDS)
 
 
 def failed_or_blocked() -> QuerySet[Job]:
-    """The looks that gave up or need an operator."""
+    """Reconcile jobs that failed or need staff."""
     return Job.objects.filter(kind__in=KINDS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
 
 
 def preview(profile: UserProfile) -> Preview:
-    """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is away."""
+    """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is unreachable."""
     decision = decide(facts.read_facts(profile))
     steps = diff(decision, observe(profile))
     return Preview(decision.state, decision.sentence, decision.trace, decision.until, steps)
 
 
 def reconcile(profile_id: str) -> None:
-    """Make it so. Raises RetryLater when what was written does not read back, and the errors of its steps."""
+    """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps."""
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
     generation = profile.desired_generation
     decision = decide(facts.read_facts(profile))
@@ -106,7 +106,7 @@ def reconcile(profile_id: str) -> None:
         jobs.defer(
             KIND,
             profile.pk,
-            reason="its time has come",
+            reason="its date has come",
             not_before=decision.reconcile_at,
             lane=lane(profile.pk),
         )

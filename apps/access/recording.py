@@ -1,4 +1,4 @@
-"""What a look leaves behind: the profile's columns, the timeline, the steps it took, and the mails a change calls for."""
+"""What a reconcile records: the profile's columns, the timeline, its steps, and the emails that a change calls for."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ REMINDER = dt.timedelta(days=7)
 
 @transaction.atomic
 def record_decision(profile: UserProfile, decision: Decision) -> None:
-    """Write the decision to the profile, before it is carried out; a change of state goes to the timeline and may mail."""
+    """Write the decision to the profile before it is applied. A change of state goes to the timeline and may send an email."""
     before = AccessState(profile.access_state)
     profile.access_state = decision.state.value
     profile.access_sentence = decision.sentence
@@ -53,7 +53,7 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
 
 
 def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
-    """One mail a week before place and entitlements are given up; who has less than that was told when it began."""
+    """Remind a week before the seat is released; subscribers with less time left were told at cancellation."""
     final = decision.final_expiry_at
     if final is None or not decision.state.awaits_expiry or final - REMINDER <= clock.now():
         return
@@ -67,7 +67,7 @@ def _dated(profile: UserProfile, moment: dt.datetime) -> str:
 
 
 def _tell_of_failed_payments(profile: UserProfile) -> None:
-    """One mail per unpaid invoice, whether or not its event ever came."""
+    """One email per unpaid invoice, whether or not its event ever arrived."""
     for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
         if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
@@ -76,9 +76,9 @@ def _tell_of_failed_payments(profile: UserProfile) -> None:
 
 
 def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *, ended: bool = False) -> list[str]:
-    """Keep what a try did beside what the tries before it did; returns the sentences of all of them.
+    """Add the steps of an attempt to those of earlier attempts; returns the sentences of all.
 
-    A look that has ended is forgotten with the first step of the next.
+    The steps of a finished reconcile are dropped with the first step of the next.
     """
     last = LastSync.objects.filter(profile=profile).first()
     before = last.steps if last and last.ended_at is None else []
@@ -91,7 +91,7 @@ def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *,
 
 @transaction.atomic
 def record_done(profile: UserProfile, generation: int, done: Sequence[Step]) -> None:
-    """Note that the look asked for as `generation` was made so, and by which steps; newer ones stay pending."""
+    """Note that the request `generation` is done, and by which steps; newer requests stay pending."""
     now = clock.now()
     UserProfile.objects.filter(pk=profile.pk).update(
         observed_generation=generation,

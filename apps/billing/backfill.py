@@ -1,4 +1,4 @@
-"""What no webhook told us: events Stripe could not deliver are fetched into the inbox every 15 minutes.
+"""Fetches events that Stripe could not deliver into the inbox, every 15 minutes.
 
 docs.stripe.com/webhooks/process-undelivered-events. Changes without any event: see comparison.py.
 """

@@ -1,4 +1,4 @@
-"""Stripe Checkout: the customer, the session, and what became of it. Each call bears being repeated after a crash."""
+"""Stripe Checkout: the customer, the session, and its result. Every call is safe to repeat after a crash."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.states import SubscriptionStatus
 
-CUSTOMER_KEYS = 5  # as many of Stripe's own errors a day does a person's first payment survive
+CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
 
 
 def _customer_of(onboarding_id: str, email: str) -> str:
-    """The customer that was made for this person without our hearing of it; empty when there is none."""
+    """The customer that a lost answer has created for this person; empty when there is none."""
     with calling_stripe() as client:
         listed = client.v1.customers.list({"email": email, "limit": 100}).data
     mine = [one["id"] for one in listed if (one["metadata"] or {}).get("onboarding_id") == onboarding_id]
@@ -100,7 +100,7 @@ def open_session(
 
 
 def has_open_subscription(customer_id: str) -> bool:
-    """Whether Stripe has a subscription of the customer that lives: a second one would be charged beside it."""
+    """Whether the customer has an open subscription at Stripe: a second one would be charged as well."""
     with calling_stripe() as client:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
         return any(SubscriptionStatus(one["status"]).is_open for one in listed.auto_paging_iter())

@@ -1,4 +1,4 @@
-"""What each kind of Stripe event makes us look at. An event is a doorbell: only its ids are used, never its data."""
+"""What each type of Stripe event makes us fetch. An event is only a trigger: its ids are used, never its data."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ CATALOG_EVENTS = ("product.", "price.")
 
 
 def needs_work(event_type: str) -> bool:
-    """Whether the event rings for anything; the others are kept in the inbox and that is all."""
+    """Whether the event needs processing; the others are only kept in the inbox."""
     return event_type.startswith(CUSTOMER_EVENTS + CATALOG_EVENTS)
 
 
 def customer_of(subject: dict[str, Any]) -> str:
-    """The customer id an event's object speaks of; empty when it names none."""
+    """The customer id of an event's object; empty when it names none."""
     found = subject.get("id" if subject.get("object") == "customer" else "customer")
     if isinstance(found, dict):
         found = found.get("id")
@@ -47,7 +47,7 @@ def register() -> None:
 
 
 def handle_event(event_id: str) -> None:
-    """Look at what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
+    """Fetch what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
     if _already_covered(event):
         return
@@ -66,7 +66,7 @@ def handle_event(event_id: str) -> None:
 
 
 def _already_covered(event: InboundEvent) -> bool:
-    """Whether another event's look has answered this one since its job was asked for."""
+    """Whether a fetch for another event has covered this one since its job was queued."""
     if event.handled_at is None:
         return False
     mine = Job.objects.filter(kind=KIND, key=event.stripe_event_id, state=Job.State.RUNNING)

@@ -1,6 +1,6 @@
-"""The doorbell: Stripe's webhook. Verify, store and enqueue in one statement, answer. Nothing is fetched or applied here.
+"""Stripe's webhook: verify, store and enqueue in one statement, answer. Nothing is fetched or applied here.
 
-Before the signature has passed nothing is written. The secret may be rotated: the former one is accepted too.
+Nothing is written before the signature has been verified. While the secret is rotated, the previous one is accepted too.
 """
 
 import json

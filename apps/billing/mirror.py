@@ -23,7 +23,7 @@ from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.states import SubscriptionStatus, values_where
 
 KIND = "mirror_customer"
-# Best first: which subscription stands for the person in lists and on pages.
+# Best first: which subscription represents the subscriber in lists and on pages.
 STATUS_RANK = [
     "active",
     "trialing",
@@ -45,7 +45,7 @@ def register() -> None:
 
 
 def mirror_later(customer_id: str, *, reason: str) -> None:
-    """Ask for the customer's present state to be fetched soon, in its lane."""
+    """Queue a fetch of the customer's current state, in its lane."""
     jobs.defer(KIND, customer_id, reason=reason, lane=f"customer:{customer_id}")
 
 
@@ -70,7 +70,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
         found = [] if gone else list(listed.auto_paging_iter())
         if not gone:
-            # One we know and that is not listed: asked for by its id. "No such subscription" is then an error for staff.
+            # One we know that is not listed is fetched by its id; "No such subscription" is then an error for staff.
             found += [client.v1.subscriptions.retrieve(each) for each in _unlisted(customer_id, found)]
         sums = {one["id"]: payments.fetch_payment_facts(client, one) for one in found}
     for price_id in {item["price"]["id"] for one in found for item in one["items"]["data"]}:
@@ -85,16 +85,16 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
 
 
 def _received_before(customer_id: str) -> list[int]:
-    """The waiting events this look will answer: whatever they tell of had happened before we ask Stripe.
+    """The waiting events that this fetch covers: what they report happened before we ask Stripe.
 
-    Those of a Checkout session are left: they ring for the signup as well.
+    Events of a Checkout session are left out: they also trigger the signup.
     """
     waiting = InboundEvent.objects.filter(customer_id=customer_id, state=InboundEvent.State.RECEIVED)
     return list(waiting.exclude(type__startswith="checkout.session.").values_list("pk", flat=True))
 
 
 def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
-    """The subscriptions of a customer that we know to be running, and that a list of Stripe's lacks."""
+    """The customer's running subscriptions that Stripe's list lacks."""
     known = Subscription.objects.filter(customer_id=customer_id).exclude(
         status__in=values_where(SubscriptionStatus, lambda one: one.ended)
     )
@@ -102,7 +102,7 @@ def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
 
 
 def _refuse_unmapped_prices(found: list[Any]) -> None:
-    """A live line we cannot place leaves everything as it is: nobody loses access over a gap in our price table."""
+    """Refuse a live line with an unmapped price: nobody loses access over a gap in our price table."""
     live = {
         item["price"]["id"] for one in found if SubscriptionStatus(one["status"]).pays for item in one["items"]["data"]
     }
@@ -115,7 +115,7 @@ def _refuse_unmapped_prices(found: list[Any]) -> None:
 def write_customer(
     profile: UserProfile, customer: Any, found: list[Any], sums: dict[str, payments.PaymentFacts]
 ) -> None:
-    """One transaction: dj-stripe's rows, our typed rows, the profile's summary, and the word to whoever listens."""
+    """In one transaction: dj-stripe's rows, our typed rows, the profile's summary, and the listeners."""
     now = clock.now()
     if not getattr(customer, "deleted", False):
         _sync(djstripe.models.Customer, customer)
@@ -138,7 +138,7 @@ def write_customer(
 
 
 def _prices_in(found: list[Any]) -> dict[str, ProductPrice]:
-    """Our prices in these subscriptions, by Stripe's id. Until the transaction ends none of them is given to another product."""
+    """Our prices in these subscriptions, by Stripe id; locked, so that none is mapped to another product meanwhile."""
     wanted = sorted({item["price"]["id"] for one in found for item in one["items"]["data"]})
     rows = ProductPrice.objects.raw(
         "SELECT * FROM catalog_productprice WHERE stripe_price_id = ANY(%s) ORDER BY id FOR SHARE", [wanted]

@@ -10,10 +10,10 @@ from apps.catalog.models import Product
 
 
 class InboundEvent(models.Model):
-    """One Stripe event in the inbox. The body is kept as it came; it is a doorbell, its data is never applied."""
+    """One Stripe event in the inbox. The body is kept unchanged, and its data is never applied."""
 
     class State(models.TextChoices):
-        """`received` waits for its job; `handled` was looked at; `ignored` needs no work."""
+        """`received` waits for its job; `handled` is done; `ignored` needs no processing."""
 
         RECEIVED = "received", "Waiting"
         HANDLED = "handled", "Handled"

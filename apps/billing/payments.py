@@ -1,4 +1,4 @@
-"""What a subscription's invoices say about its money: since when it is due, and whether it went back."""
+"""Payment facts from a subscription's invoices: since when one is due, and whether the money was returned."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class PaymentFacts:
 
 
 def fetch_payment_facts(client: stripe.StripeClient, subscription: Any) -> PaymentFacts:
-    """Fetch what a subscription (a StripeObject) owes or, where it owes nothing, what became of its last payment."""
+    """Fetch what a subscription (a StripeObject) owes or, if it owes nothing, what happened to its last payment."""
     status = SubscriptionStatus(subscription["status"])
     if status.owes:
         return _debt(client, subscription["id"])

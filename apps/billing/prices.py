@@ -1,7 +1,7 @@
-"""Stripe's products and prices in the mirror, in our own price table where we sell them, and who pays for what.
+"""Stripe's products and prices: mirrored, mapped to our products, and who pays for what.
 
-A price that nobody placed on a product (`unknown_prices`) stops its customers' jobs: nobody loses access over a gap in our
-table. `place` closes the gap: the lines we have follow at once, and `ask_again` runs what was stopped.
+A price that is not mapped to a product (`unmapped_prices`) blocks its customers' jobs: nobody loses access over a gap in
+our table. `map_price` closes the gap for the lines we have, and `retry_blocked_jobs` runs what was blocked.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The one door to Stripe: a client per process with our version, time-outs and host, and what its errors mean for us."""
+"""The only way to Stripe: one client per process with our version, timeouts and host, and what its errors mean for us."""
 
 import functools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What pages and the policy may know of somebody's subscriptions: typed rows as frozen dataclasses, no call to Stripe."""
+"""A customer's subscriptions for pages and the policy: typed rows as frozen dataclasses, no call to Stripe."""
 
 import datetime as dt
 from dataclasses import dataclass

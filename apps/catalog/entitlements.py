@@ -31,7 +31,7 @@ class Entitlements:
     def attributes(self, instances: Mapping[str, str]) -> dict[str, str]:
         """As Keycloak user attributes; `instances` maps an app to its instance's slug.
 
-        An app that needs a seat and has none yet is left out: nobody is sent to a door that is not there.
+        An app that needs a seat and has none yet is left out, so that nobody is sent to an instance that does not exist.
         """
         found = {name: str(amount) for name, amount in self.grants.items() if amount}
         for app in sorted(self.apps):

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from apps.catalog.entitlements import Entitlements, attribute_names
 
-SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use small letters, digits and underscores.")
+SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use lowercase letters, digits and underscores.")
 
 
 class Product(models.Model):

@@ -1,4 +1,4 @@
-"""The catalogue as entitlements: what each product gives, read in two queries and never cached beyond one decision."""
+"""What each product gives, as entitlements: read in two queries and never cached beyond one decision."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def _entitlements_of(product: Product, included: Iterable[Product]) -> Entitleme
 
 
 def all_entitlements() -> Entitlements:
-    """The sum over the whole catalogue: the names that are ours. Inactive products count, and what one gave once."""
+    """The sum over the whole catalog: the names that are ours. Inactive products count, and what a product gave before."""
     products = list(Product.objects.prefetch_related("includes"))
     given = {str(name): 0 for product in products for name in product.names_given}
     return total(

@@ -61,14 +61,14 @@ class RunPage:
     stuck: Job | None  # the run's own job, when it gave up
 
     @property
-    def settled(self) -> int:
+    def finished(self) -> int:
         """How many will not be tried again by themselves: how far the bar is."""
         return self.progress.done + self.progress.failed
 
     @property
     def percent(self) -> int:
         """The same of a hundred, for the bar; full only when nobody is left."""
-        return int(100 * self.settled / self.run.total)
+        return int(100 * self.finished / self.run.total)
 
 
 def page(run: SyncRun, asked: Any) -> RunPage:

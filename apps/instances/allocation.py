@@ -1,15 +1,15 @@
 """The only writer of seats, of `Instance.allocated_seats` and of SeatWait.
 
 Promises:
-1. A seat row and its instance's counter change together; one live seat per person and product.
-2. New people come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
-   subscribers and staff moves; nobody above `hard_cap`. A lowered cap evicts nobody.
-3. "Full" is never said because of contention: a first look skips locked instances, a second one waits for them.
-4. No deadlocks: the person's lock comes first, then instances in the order of their ids, then the audit line. Whoever
-   changes several products in one transaction does so in the order of product ids and writes audit lines afterwards.
-5. Who has paid and waits comes before who has not. The longest waiting gets the seat that is freed.
+1. A seat row and its instance's counter change together; one live seat per subscriber and product.
+2. New subscribers come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
+   subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody.
+3. Contention never looks like "full": a first try skips locked instances, a second one waits for them.
+4. No deadlocks: the subscriber's lock comes first, then instances in the order of their ids, then the audit entry. Callers
+   that change several products in one transaction do so in the order of product ids and write audit entries afterwards.
+5. Subscribers who have paid and wait come before everyone else; a freed seat goes to the one who has waited longest.
 
-What a person should have is not decided here, and no Keycloak group is touched.
+What a subscriber should have is not decided here, and no Keycloak group is touched.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ from apps.core.states import AccessState, values_where
 from apps.instances import statements
 from apps.instances.models import Instance, Seat, SeatWait
 
-# Called after commit with the profile id of somebody who waits and for whom there is room now.
+# Called after commit with the profile id of a waiting subscriber for whom there is room now.
 on_freed: list[Callable[[int], None]] = []
 
 WAITING_STATES = values_where(AccessState, lambda one: one.waits_for_seat)
@@ -42,7 +42,7 @@ KIND = "release_expired_reservations"
 
 @transaction.atomic
 def reserve(*, profile: UserProfile, product: Product, until: dt.datetime) -> Seat | None:
-    """Keep a seat until `until` for somebody about to pay; None: full. Who has a seat keeps it as it is."""
+    """Reserve a seat until `until` for somebody about to pay; None: full. Someone who already has a seat keeps it."""
     seat = _find(profile, product)
     if seat is None:
         return _allocate(profile, product, state=Seat.State.RESERVED, until=until)
@@ -54,9 +54,9 @@ def reserve(*, profile: UserProfile, product: Product, until: dt.datetime) -> Se
 
 @transaction.atomic
 def assign(*, profile: UserProfile, product: Product, returning: bool = False) -> Seat | None:
-    """Give a seat for use: the reserved or retained one, else a new one. None: full, and a SeatWait is kept.
+    """Assign a seat: the reserved or retained one, else a new one. None: full, and the subscriber waits.
 
-    `returning`: the person was a subscriber before, so the reserve up to `hard_cap` may be used.
+    `returning`: was a subscriber before, so the reserve up to `hard_cap` may be used.
     """
     seat = _find(profile, product)
     if seat is None:
@@ -70,7 +70,7 @@ def assign(*, profile: UserProfile, product: Product, returning: bool = False) -
 
 @transaction.atomic
 def retain(*, profile: UserProfile, product: Product) -> Seat | None:
-    """Keep the seat for somebody whose access is withheld; None: there is none. Ends a wait for one."""
+    """Keep the seat while access is withheld; None: there is none. Ends a wait for one."""
     seat = _find(profile, product)
     if seat is None:
         SeatWait.objects.filter(profile=profile, product=product).delete()
@@ -81,7 +81,7 @@ def retain(*, profile: UserProfile, product: Product) -> Seat | None:
 
 @transaction.atomic
 def release(*, profile: UserProfile, product: Product) -> Seat | None:
-    """Give the seat back; returns the released seat, None when there was none. Ends a wait for one."""
+    """Release the seat; returns it, or None when there was none. Ends a wait for one."""
     seat = _find(profile, product)
     if seat is None:
         SeatWait.objects.filter(profile=profile, product=product).delete()
@@ -92,7 +92,7 @@ def release(*, profile: UserProfile, product: Product) -> Seat | None:
 
 @transaction.atomic
 def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
-    """Put a person on another instance of the product, at most up to its `hard_cap`; raises BadInput when impossible."""
+    """Move a seat to another instance of the product, at most up to its `hard_cap`; BadInput when impossible."""
     _lock_seats_of(seat.profile_id)
     moved = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     ids = [moved.instance_id, instance.pk]
@@ -118,11 +118,11 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
 
 @transaction.atomic
 def release_by_staff(*, seat: Seat, actor: str, reason: str) -> Seat:
-    """Staff give this very seat back; BadInput when that has happened already. Whoever waits longest is offered it."""
+    """Release this seat for staff; BadInput if it was released already. It is offered to who has waited longest."""
     _lock_seats_of(seat.profile_id)
     found = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     if found.state == Seat.State.RELEASED:
-        raise BadInput("The seat was released meanwhile.", code="released")
+        raise BadInput("The seat has been released in the meantime.", code="released")
     _release(found, found.profile, actor=actor, reason=reason)
     return found
 
@@ -130,10 +130,10 @@ def release_by_staff(*, seat: Seat, actor: str, reason: str) -> Seat:
 def _refuse_move(seat: Seat, target: Instance) -> None:
     """Raise BadInput, with a sentence for staff, unless the seat may go there."""
     refusals = {
-        "The seat was released meanwhile.": seat.state == Seat.State.RELEASED,
+        "The seat has been released in the meantime.": seat.state == Seat.State.RELEASED,
         f"{target} is an instance of another product.": target.product_id != seat.product_id,
         f"The seat is on {target} already.": target.pk == seat.instance_id,
-        f"{target} is not in use: nobody is put or moved there.": not target.is_active,
+        f"{target} is not in use: nobody is assigned or moved there.": not target.is_active,
         f"{target} is full: {target.allocated_seats} of {target.hard_cap} seats. Choose another, or raise its hard cap.": (
             target.allocated_seats >= target.hard_cap
         ),
@@ -144,18 +144,18 @@ def _refuse_move(seat: Seat, target: Instance) -> None:
 
 
 def release_expired_reservations() -> int:
-    """Give back the seats of checkouts whose time is over, and offer all room there is; returns how many seats."""
+    """Release the seats of checkouts that have ended, and offer all free seats; returns how many were released."""
     count = 0
     expired = Seat.objects.filter(state=Seat.State.RESERVED, reserved_until__lte=clock.now())
     for profile_id, seat_id in expired.order_by("pk").values_list("profile_id", "pk"):
         with transaction.atomic():
-            _lock_seats_of(profile_id)  # from here on nobody turns it into an assigned one
+            _lock_seats_of(profile_id)  # from here on nobody can assign it
             seat = expired.select_related("instance", "profile").filter(pk=seat_id).first()
             if seat is not None:
                 _release(seat, seat.profile, reason="checkout ended")
                 count += 1
     for product_id in SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct():
-        _offer(product_id)  # also mends an offer lost by a crash right after a commit
+        _offer(product_id)  # also repeats an offer that was lost by a crash right after a commit
     return count
 
 
@@ -165,7 +165,7 @@ def release_expired(_key: str = "") -> None:
 
 
 def first_waiting(product: Product) -> int | None:
-    """The profile id of the one who has waited longest for a seat of this product."""
+    """The profile id of the subscriber who has waited longest for a seat of this product."""
     return _waiting_line(product.pk).values_list("profile_id", flat=True).first()
 
 
@@ -173,12 +173,12 @@ def first_waiting(product: Product) -> int | None:
 
 
 def _lock_seats_of(profile_id: int) -> None:
-    """From here to the end of the transaction nobody else changes this person's seats."""
+    """Until the end of the transaction nobody else changes this subscriber's seats."""
     lock_until_commit(LockClass.SEATS_OF_SUBSCRIBER, profile_id)
 
 
 def _find(profile: UserProfile, product: Product) -> Seat | None:
-    """The live seat, with the person locked."""
+    """The live seat, with the subscriber locked."""
     _lock_seats_of(profile.pk)
     live = Seat.objects.exclude(state=Seat.State.RELEASED).filter(profile=profile, product=product)
     return live.select_related("instance").first()
@@ -214,7 +214,7 @@ def _allocate(
 
 
 def _try_to_take(sql: str, values: dict[str, Any]) -> int | None:
-    """One look. Finding nothing gives back the locks on instances that turned out full: holding them could deadlock."""
+    """One try. If it finds nothing, the locks on full instances are given back: holding them could deadlock."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, values)
         found = cursor.fetchone()
@@ -224,7 +224,7 @@ def _try_to_take(sql: str, values: dict[str, Any]) -> int | None:
 
 
 def _change_state(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
-    """Change a live seat's state; it stays where it is and counts as before."""
+    """Change a live seat's state; its instance and the counter stay."""
     before = {"state": seat.state, "instance": seat.instance.slug}
     seat.state, seat.reserved_until, seat.changed_at = state, None, clock.now()
     seat.save(update_fields=["state", "reserved_until", "changed_at"])
@@ -267,17 +267,17 @@ def _start_waiting(profile: UserProfile, product: Product) -> None:
 
 
 def _waiting_line(product_id: int) -> QuerySet[SeatWait]:
-    """Who waits, longest first; nobody whose access was withheld meanwhile."""
+    """Who waits, longest first, without subscribers whose access has been withheld."""
     return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITING_STATES).order_by("since", "id")
 
 
 def offer_later(product_id: int) -> None:
-    """After commit, tell the ones who have waited longest that there may be room."""
+    """After commit, offer free seats to those who have waited longest."""
     transaction.on_commit(partial(_offer, product_id))
 
 
 def _offer(product_id: int) -> None:
-    """Call the hooks for as many of the longest waiting as there is room for."""
+    """Call the hooks for as many waiting subscribers as there are free seats."""
     with connection.cursor() as cursor:
         cursor.execute(
             statements.FREE,

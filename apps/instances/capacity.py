@@ -1,4 +1,4 @@
-"""How full everything is. Reads only; the rules of who may have a seat are allocation.py's."""
+"""How full instances are. Reads only; allocation.py has the rules of who may have a seat."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -73,7 +73,7 @@ def free_seats(product_ids: Collection[int]) -> dict[int, int]:
 
 
 def products_with_seat(profile: UserProfile | None) -> list[int]:
-    """The ids of the products this person has a live seat of, a reserved one too."""
+    """The ids of the products of which this subscriber has a live seat, reserved ones included."""
     if profile is None:
         return []
     live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED)
@@ -81,12 +81,12 @@ def products_with_seat(profile: UserProfile | None) -> list[int]:
 
 
 def read_occupancy() -> list[Occupancy]:
-    """Every instance with its occupancy, in the order of the catalogue, in one query."""
+    """Every instance with its occupancy, in the order of the catalog, in one query."""
     counts = {
         state.value: Count("seats", filter=Q(seats__state=state.value))
         for state in (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
     }
-    # Named, because Django drops a model's own order where it groups.
+    # Explicit, because Django drops a model's default order where it groups.
     instances: Any = Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
     return [
         Occupancy(

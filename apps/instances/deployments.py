@@ -1,6 +1,6 @@
-"""Instances as deployments: made, capped, opened and closed by staff. Seats themselves are allocation.py's.
+"""Instances as staff manage them: creation, caps, availability. Seats are allocation.py's.
 
-Every change is one audit line about the instance, and offers the room it makes to whoever waits.
+Every change writes one audit entry about the instance, and offers the room it makes to waiting subscribers.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def change_caps(
     actor: str,
     reason: str,
 ) -> Instance:
-    """Set the caps; BadInput unless soft < allocation < hard. Nobody is evicted: the instance is marked over cap."""
+    """Set the caps; BadInput unless soft < allocation < hard. Nobody is removed: the instance is marked over cap."""
     found = Instance.objects.select_for_update().get(pk=instance.pk)
     before = _caps(found)
     found.soft_cap, found.allocation_cap, found.hard_cap = soft_cap, allocation_cap, hard_cap
@@ -52,7 +52,7 @@ def change_caps(
 
 @transaction.atomic
 def set_availability(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
-    """Say whether the instance is in use at all, and whether new people are put there. Seats stay where they are."""
+    """Set whether the instance is in use, and whether new subscribers are assigned to it. Existing seats stay."""
     found = Instance.objects.select_for_update().get(pk=instance.pk)
     before = _availability(found)
     found.is_active, found.auto_allocate = is_active, auto_allocate

@@ -1,4 +1,4 @@
-"""Where people sit. Only allocation.py writes seats and the counters; everybody else reads."""
+"""Instances and seats. Only allocation.py writes seats and counters."""
 
 from typing import Any, ClassVar, override
 
@@ -13,7 +13,7 @@ from apps.catalog.models import Product
 
 
 class Instance(models.Model):
-    """A deployment of a product. New people come in below `soft_cap` first, then up to `allocation_cap`.
+    """A deployment of a product. New subscribers come in below `soft_cap` first, then up to `allocation_cap`.
 
     Between `allocation_cap` and `hard_cap` only returning subscribers and staff moves; above `hard_cap` nobody.
     """
@@ -21,7 +21,7 @@ class Instance(models.Model):
     slug = models.CharField(
         max_length=40,
         unique=True,
-        validators=[RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Use small letters, digits, hyphens.")],
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Use lowercase letters, digits and hyphens.")],
     )
     name = models.CharField(max_length=80)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="instances")
@@ -31,10 +31,10 @@ class Instance(models.Model):
     hard_cap = models.PositiveIntegerField()
     allocated_seats = models.PositiveIntegerField(default=0, editable=False)
     over_cap_since = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="A cap was lowered under use."
+        null=True, blank=True, editable=False, help_text="Since a cap was lowered below its seats."
     )
     is_active = models.BooleanField(default=True)
-    auto_allocate = models.BooleanField(default=True, help_text="New people may be put here.")
+    auto_allocate = models.BooleanField(default=True, help_text="New subscribers may be assigned here.")
     group = models.OneToOneField(Group, on_delete=models.PROTECT, related_name="instance", editable=False)
 
     class Meta:
@@ -68,7 +68,7 @@ class Instance(models.Model):
 
 
 class Seat(models.Model):
-    """One person on one instance of one product."""
+    """One subscriber on one instance of one product."""
 
     class State(models.TextChoices):
         """`reserved` until somebody has paid, `assigned` in use, `retained` while access is withheld, `released` is over."""
@@ -116,7 +116,7 @@ class Seat(models.Model):
 
 
 class SeatWait(models.Model):
-    """Somebody who has paid and has no seat, because no instance had room. The longest waiting gets the next one."""
+    """A subscriber who has paid and has no seat because every instance is full. The longest wait gets the next seat."""
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="+")
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="+")

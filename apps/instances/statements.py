@@ -1,30 +1,30 @@
-"""The SQL of allocation.py: which instance a person gets, and counters that change together with the seats.
+"""The SQL of allocation.py: which instance a subscriber gets, and counters that change together with the seats.
 
-`PICK_UNLOCKED`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` puts a person there. `FOR UPDATE` gives the newest
+`PICK_UNLOCKED`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` assigns it. `FOR UPDATE` gives the newest
 version of a row and tests the condition on it again, so what is picked has room for as long as the lock is held.
 """
 
 OPEN = "product_id = %(product)s AND is_active AND auto_allocate"
 FREE = f"SELECT sum(greatest(allocation_cap - allocated_seats, 0)) FROM instances_instance WHERE {OPEN}"  # noqa: S608
-# Room that is not owed to people who have waited longer.
+# Free seats that are not owed to subscribers who have waited longer.
 MY_TURN = f"""(
     SELECT count(*) FROM instances_seatwait w JOIN accounts_userprofile p ON p.id = w.profile_id
     WHERE w.product_id = %(product)s AND p.access_state = ANY(%(waits)s) AND w.profile_id <> %(profile)s
       AND coalesce((w.since, w.id) < (SELECT mine.since, mine.id FROM instances_seatwait mine
                    WHERE mine.product_id = %(product)s AND mine.profile_id = %(profile)s), true)
 ) < ({FREE})"""  # noqa: S608
-# The first look: least allocated, below soft_cap as long as there is such an instance, never waiting.
+# First: the least allocated, below soft_cap while there is such an instance, without waiting for locks.
 PICK_UNLOCKED = f"""pick AS (
     SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN}
        AND (allocated_seats < soft_cap OR NOT EXISTS (
             SELECT 1 FROM instances_instance WHERE {OPEN} AND allocated_seats < soft_cap))
     ORDER BY allocated_seats, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608
-# The second: all candidates are locked in the order of their ids, then the same choice on what they hold by then.
+# Second: lock all candidates in the order of their ids, then choose by what they hold by then.
 CHOICE = "pick AS (SELECT id FROM locked ORDER BY allocated_seats >= soft_cap, allocated_seats, id LIMIT 1)"
 PICK_WAITING = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN} ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
-# For returning subscribers only: the reserve above allocation_cap, which is not for those who wait.
+# Returning subscribers only: the reserve above allocation_cap.
 PICK_FROM_RESERVE = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < hard_cap ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608

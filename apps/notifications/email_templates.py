@@ -1,6 +1,6 @@
 """The letters we can write: which values each needs, and how it is turned into subject, text and HTML.
 
-A letter `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
+A email `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
 `base_url` and `links` (the pages of ours that mails point to). Values are texts, or lists of dictionaries of texts.
 """
 
@@ -13,7 +13,7 @@ from django.template import Context, loader
 from django.template.base import Template
 from django.urls import reverse
 
-# The values each letter needs. Those that end in "?" may be missing or empty; the letter reads well without them.
+# The values each email needs. Those that end in "?" may be missing or empty; the email reads well without them.
 VALUES: dict[str, tuple[str, ...]] = {
     "signup_code": ("code", "minutes"),
     "already_customer": (),
@@ -47,18 +47,18 @@ class RenderedEmail:
 
 
 def check_values(template: str, values: dict[str, Any]) -> None:
-    """Raise ValueError when there is no such letter, a value it needs is missing, or one it does not know is given."""
+    """Raise ValueError when there is no such email, a value it needs is missing, or one it does not know is given."""
     if template not in VALUES:
-        raise ValueError(f"There is no letter named {template}.")
+        raise ValueError(f"There is no email named {template}.")
     known = {name.rstrip("?") for name in VALUES[template]}
     needed = {name for name in VALUES[template] if not name.endswith("?")}
     wrong = (needed - values.keys()) | (values.keys() - known)
     if wrong:
-        raise ValueError(f"The letter {template} misses or does not know: {', '.join(sorted(wrong))}.")
+        raise ValueError(f"The email {template} misses or does not know: {', '.join(sorted(wrong))}.")
 
 
 def render_email(template: str, values: dict[str, Any]) -> RenderedEmail:
-    """Render a letter. Subject and text are plain, so nothing in them is escaped; the HTML is."""
+    """Render a email. Subject and text are plain, so nothing in them is escaped; the HTML is."""
     links = {name: f"{settings.BASE_URL}{reverse(route)}" for name, route in PAGES.items()}
     links["login"] = f"{settings.BASE_URL}{settings.LOGIN_URL}"
     values = {"brand": settings.BRAND, "base_url": settings.BASE_URL, "links": links} | values

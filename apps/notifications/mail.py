@@ -59,7 +59,7 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
             key=key,
             template=template,
             to=to,
-            sealed=encryption.encrypt(secret_context),
+            encrypted=encryption.encrypt(secret_context),
             useless_after=clock.now() + valid_for,
         )
     )
@@ -131,9 +131,9 @@ def send_notification(key: str) -> None:
 
 def _render(row: Notification) -> email_templates.RenderedEmail:
     values = row.context
-    if row.sealed:
+    if row.encrypted:
         try:
-            values = values | encryption.decrypt(row.sealed)
+            values = values | encryption.decrypt(row.encrypted)
         except encryption.DecryptionError as error:
             reason = "Its code cannot be read any more: SECRET_KEY was changed."
             _write_state(row, state=Notification.State.FAILED, error=reason)
@@ -167,10 +167,10 @@ def _note_lost_answer(row: Notification, why: str) -> None:
 
 
 def _write_state(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
-    """Write how far the mail has come; final states wipe what was sealed."""
+    """Write how far the mail has come; final states wipe what was encrypted."""
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:
         row.sent_at, row.provider_id = clock.now(), provider_id[:255]
     if state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS:
-        row.sealed = ""
-    row.save(update_fields=["state", "error", "sent_at", "provider_id", "sealed"])
+        row.encrypted = ""
+    row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted"])

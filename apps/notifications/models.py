@@ -30,7 +30,7 @@ class Notification(models.Model):
     )
     to = models.EmailField()
     context = models.JSONField(default=dict, blank=True)
-    sealed = models.TextField(
+    encrypted = models.TextField(
         blank=True,
         editable=False,
         help_text="Encrypted values (codes); wiped when sent or given up.",

@@ -1,6 +1,6 @@
-"""What our rows say of many people at once, and what the policy decides about each: for pages and sweeps, not for looks.
+"""Bulk version of `facts.read_facts`, for pages and sweeps: the facts of many subscribers, and the decision for each.
 
-The number of queries does not depend on how many people there are; no call. `facts.read_facts` is the same for one person.
+The number of queries does not depend on how many subscribers there are; no call.
 """
 
 from collections import defaultdict
@@ -20,14 +20,14 @@ from apps.core import clock
 
 @dataclass(frozen=True)
 class SubscriberFacts:
-    """Of one person: what Stripe says, and what staff decided that is not over."""
+    """One subscriber: subscriptions, and active overrides."""
 
     subscriptions: tuple[SubscriptionState, ...] = ()
     overrides: tuple[AccessOverride, ...] = ()
 
 
 def active_overrides() -> QuerySet[AccessOverride]:
-    """What staff decided and what is not over."""
+    """Overrides that are neither ended nor over."""
     standing = AccessOverride.objects.filter(lifted_at=None)
     return standing.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
@@ -45,7 +45,7 @@ def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
 
 
 def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
-    """What the policy decides about each now, by profile id. Eleven queries."""
+    """The policy's decision for each right now, by profile id. Eleven queries."""
     catalogue = entitlements_by_product()
     bare = Facts(now=clock.now(), terms=facts.terms())
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
@@ -64,7 +64,7 @@ def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
 
 
 def _paying(people: QuerySet[UserProfile]) -> dict[int, Span]:
-    """The time in which an open Checkout can end in a payment, of those who have one."""
+    """When an open Checkout can end in a payment, for those who have one."""
     rows = Signup.objects.filter(profile__in=people.values("pk"), state=Signup.State.CHECKOUT).order_by("created_at")
     spans = ((row.profile_id, facts.paying_span(row)) for row in rows)
     return {pk: span for pk, span in spans if pk is not None and span is not None}

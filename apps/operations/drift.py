@@ -1,9 +1,9 @@
-"""Drift: what Keycloak says about a person against what it should say. Found here, listed in the console, mended on request.
+"""Drift: differences between Keycloak and what it should say. Found here, listed in the console, fixed on request.
 
-Every quarter of an hour everybody with an account is compared, in slices, each a job that names the next, so the cost of a
-job stays the same however many there are. A comparison changes nothing but the list. The rule of each kind is in RULES;
-attributes and groups that are not ours are never looked at. Differences of access are also mended by the nightly look,
-unless staff said to ignore them until a date; the others wait for a person.
+Every quarter of an hour everyone with an account is compared, in slices, each a job that names the next, so the cost of a
+job stays the same. A comparison changes nothing but the list. RULES has the rule of each kind; attributes and groups that
+are not ours are ignored. The nightly sweep also fixes differences of access, unless staff ignore them until a date; the
+other kinds wait for staff.
 """
 
 import datetime as dt
@@ -33,20 +33,20 @@ KIND, WRITE_EMAIL = "compare_keycloak", "write_email_to_keycloak"
 QUARTER_HOUR = 15 * 60
 PEOPLE, SECONDS = 200, 25.0  # of one slice, whichever ends it first; a job has a minute
 RULES: dict[str, str] = {
-    Drift.Kind.ACCESS: "Attributes, groups or seats are not what is due. The next look makes them so, at night at the latest.",
-    Drift.Kind.DISABLED: "Somebody disabled the account in Keycloak. The next look enables it, at night at the latest: to keep"
-    " a person out, use a hold.",
-    Drift.Kind.DELETED: "Somebody deleted the account in Keycloak. It is never made anew in silence. Mending makes a new account"
-    " with the same name, apps and seats, and mails a link to set a password.",
-    Drift.Kind.USERNAME: "Keycloak has another username. People log in with Keycloak's, so mending takes it over here.",
-    Drift.Kind.EMAIL: "Keycloak has another mail address. Mending takes it over here, if Keycloak has verified it, or writes"
-    " ours back. Until then our mails go to ours, and Keycloak's to Keycloak's.",
+    Drift.Kind.ACCESS: "Attributes, groups or seats are not what the subscriber is entitled to. The next sync fixes it, at night at the latest.",
+    Drift.Kind.DISABLED: "Somebody disabled the account in Keycloak. The next sync enables it, at night at the latest. To keep"
+    " someone out, use a hold.",
+    Drift.Kind.DELETED: "Somebody deleted the account in Keycloak. It is never created again silently. The fix creates a new account"
+    " with the same username, apps and seats, and emails a link to set a password.",
+    Drift.Kind.USERNAME: "Keycloak has a different username. Subscribers log in with that one, so the fix uses it here too.",
+    Drift.Kind.EMAIL: "Keycloak has a different email. The fix uses Keycloak's, if it is verified there, or restores ours."
+    " Until then our emails go to ours, and Keycloak's emails to Keycloak's.",
 }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What is different of one person, and the steps that would mend it."""
+    """One difference of one subscriber, and the steps that would fix it."""
 
     kind: Drift.Kind
     steps: tuple[str, ...]
@@ -72,7 +72,7 @@ def close_repaired(profile: UserProfile, _generation: int, _steps: list[str]) ->
 
 
 def compare_slice(key: str) -> None:
-    """Compare one slice of people, the ones after the profile id in `key`; any other key begins a walk, unless one is on."""
+    """Compare one slice, from the profile id in `key` on; any other key starts a walk unless one is in progress."""
     if not key.isdecimal() and _in_progress():
         return
     started = time.monotonic()
@@ -92,12 +92,12 @@ def _in_progress() -> bool:
 
 
 def _up_to_date(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:
-    """Who has an account and waits for nothing: the others are being seen to anyhow."""
+    """Subscribers with an account and no pending reconcile: the others are handled anyway."""
     return people.filter(keycloak_id__isnull=False, synced_at__isnull=False, pending_since__isnull=True)
 
 
 def compare_subscriber(profile: UserProfile) -> list[Difference]:
-    """Compare one person now and keep the list of what stands; nothing is kept when a look was asked for meanwhile."""
+    """Compare one subscriber now and store the open drift; nothing is stored if a reconcile was requested meanwhile."""
     found = find_differences(profile, account_of(profile))
     with transaction.atomic():
         fresh = _up_to_date(UserProfile.objects.filter(pk=profile.pk, desired_generation=profile.desired_generation))
@@ -107,9 +107,9 @@ def compare_subscriber(profile: UserProfile) -> list[Difference]:
 
 
 def find_differences(profile: UserProfile, account: KeycloakUser | None) -> list[Difference]:
-    """What is different, by the rules; empty when all is well."""
+    """The differences, by the rules; empty when in sync."""
     if account is None:
-        return [Difference(Drift.Kind.DELETED, ("Make a new account.",))]
+        return [Difference(Drift.Kind.DELETED, ("Create a new account.",))]
     found: list[Difference] = []
     decision = decide(facts.read_facts(profile))
     steps = tuple(step.sentence for step in diff(decision, observed(profile, account)))
@@ -117,7 +117,7 @@ def find_differences(profile: UserProfile, account: KeycloakUser | None) -> list
         by_hand = decision.account == Account.ENABLED and not account.enabled
         found.append(Difference(Drift.Kind.DISABLED if by_hand else Drift.Kind.ACCESS, steps))
     if account.username.lower() != profile.user.username.lower():
-        step = f"Call the subscriber {account.username} here too."
+        step = f"Use the username {account.username} here too."
         found.append(Difference(Drift.Kind.USERNAME, (step,), account.username[:255]))
     if account.email.lower() != profile.email.lower():
         found.append(_email_difference(account))
@@ -125,20 +125,20 @@ def find_differences(profile: UserProfile, account: KeycloakUser | None) -> list
 
 
 def _email_difference(account: KeycloakUser) -> Difference:
-    """`value` is an address to be taken over, so only a verified one: whoever reads our mails can get into the account."""
+    """`value` is an email that may be taken over, so only a verified one: who reads our emails can get into the account."""
     if account.email and account.email_verified:
-        step, value = f"Take {account.email} over here, or write our address back.", account.email[:255]
+        step, value = f"Use {account.email} here too, or restore our email.", account.email[:255]
     else:
-        step, value = f"Write our address back: {account.email or 'none'} is not verified.", ""
+        step, value = f"Restore our email: {account.email or 'none'} is not verified.", ""
     return Difference(Drift.Kind.EMAIL, (step,), value)
 
 
 def _keep(profile: UserProfile, found: list[Difference]) -> None:
-    """Make the standing rows of this person those that were found now; first seen stays first seen."""
+    """Make the open rows of this subscriber match what was found; `first_seen_at` is kept."""
     now = clock.now()
-    standing = {row.kind: row for row in Drift.objects.filter(profile=profile, resolved_at__isnull=True)}
+    current = {row.kind: row for row in Drift.objects.filter(profile=profile, resolved_at__isnull=True)}
     for one in found:
-        row = standing.pop(one.kind, None)
+        row = current.pop(one.kind, None)
         if row is None:
             row = Drift(profile=profile, kind=one.kind, first_seen_at=now)
             audit.record(
@@ -148,12 +148,12 @@ def _keep(profile: UserProfile, found: list[Difference]) -> None:
             )
         row.steps, row.keycloak_value, row.last_seen_at = list(one.steps), one.keycloak_value, now
         row.save()
-    for row in standing.values():
+    for row in current.values():
         resolve(row.profile_id, row.kind)
 
 
 def resolve(profile_id: int, *kinds: str) -> None:
-    """These kinds of difference are gone."""
+    """Mark these kinds of difference as resolved."""
     Drift.objects.filter(profile_id=profile_id, kind__in=kinds, resolved_at__isnull=True).update(
         resolved_at=clock.now()
     )
@@ -164,9 +164,9 @@ def resolve(profile_id: int, *kinds: str) -> None:
 
 @transaction.atomic
 def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False) -> str:
-    """Do what the rule of its kind says; returns a sentence. `write_back`: of an address, ours is the right one.
+    """Do what the rule of its kind says; returns a sentence. `write_back`: of an email, ours is the right one.
 
-    BadInput when it is gone already, or when the name or address belongs to somebody else here.
+    BadInput when it is already resolved, or when the username or email belongs to somebody else here.
     """
     row = Drift.objects.select_for_update(of=("self",)).select_related("profile__user").get(pk=drift.pk)
     if row.resolved_at is not None:
@@ -183,12 +183,12 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     if row.kind == Drift.Kind.DELETED:
         _unlink(profile)
         resolve(profile.pk, Drift.Kind.DELETED)
-    reconcile.enqueue(profile, reason=f"drift mended by {actor}")
-    return f"{profile} will be looked at now."
+    reconcile.enqueue(profile, reason=f"drift fixed by {actor}")
+    return f"{profile} will be synced now."
 
 
 def _unlink(profile: UserProfile) -> None:
-    """Forget the account that is gone; the look that follows makes a new one."""
+    """Forget the account that is gone; the reconcile that follows creates a new one."""
     SocialAccount.objects.filter(user=profile.user_id, uid=profile.keycloak_id or "").delete()
     sessions.end_sessions(profile.user)
     profile.keycloak_id = None
@@ -197,21 +197,23 @@ def _unlink(profile: UserProfile) -> None:
 
 def _take_username(profile: UserProfile, row: Drift) -> str:
     if User.objects.filter(username__iexact=row.keycloak_value).exclude(pk=profile.user_id).exists():
-        raise BadInput(f"Somebody else is called {row.keycloak_value} here. Rename one of them in Keycloak first.")
+        raise BadInput(
+            f"Somebody else has the username {row.keycloak_value} here. Rename one of them in Keycloak first."
+        )
     try:
         with transaction.atomic():
             User.objects.filter(pk=profile.user_id).update(username=row.keycloak_value)
     except IntegrityError as error:
         raise BadInput(
-            f"Somebody else is called {row.keycloak_value} here. Rename one of them in Keycloak first."
+            f"Somebody else has the username {row.keycloak_value} here. Rename one of them in Keycloak first."
         ) from error
     resolve(profile.pk, row.kind)
-    return f"The subscriber is called {row.keycloak_value} here too now."
+    return f"The subscriber's username is now {row.keycloak_value} here too."
 
 
 def _take_email(profile: UserProfile, row: Drift) -> str:
     if not row.keycloak_value:
-        raise BadInput("Keycloak has no verified address. Write ours back.", field="write_back")
+        raise BadInput("Keycloak has no verified email. Restore ours.", field="write_back")
     try:
         with transaction.atomic():
             UserProfile.objects.filter(pk=profile.pk).update(email=row.keycloak_value)
@@ -219,12 +221,12 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
     except IntegrityError as error:
         raise BadInput("Somebody else here has this address. Write ours back, or mend value first.") from error
     resolve(profile.pk, row.kind)
-    return f"Mails to {profile} go to {row.keycloak_value} now. Stripe keeps its own address: change it there too."
+    return f"Emails to {profile} now go to {row.keycloak_value}. Stripe keeps its own email: change it there too."
 
 
 def _queue_write_back(profile: UserProfile, actor: str) -> str:
-    jobs.defer(WRITE_EMAIL, profile.pk, reason=f"drift mended by {actor}", lane=reconcile.lane(profile.pk))
-    return f"Our address of {profile} will be written to Keycloak now."
+    jobs.defer(WRITE_EMAIL, profile.pk, reason=f"drift fixed by {actor}", lane=reconcile.lane(profile.pk))
+    return f"Our email of {profile} will be restored in Keycloak now."
 
 
 def write_email(key: str) -> None:
@@ -238,7 +240,7 @@ def write_email(key: str) -> None:
 
 @transaction.atomic
 def ignore_drift(drift: Drift, *, until: dt.datetime, actor: str, reason: str) -> None:
-    """Leave it as it is until then: not counted, and not mended at night."""
+    """Ignore it until then: not counted, and not fixed at night."""
     Drift.objects.filter(pk=drift.pk).update(ignored_until=until)
     audit.record(
         subject=drift.profile.subject, action=AuditAction.DRIFT_IGNORED, actor=actor, reason=reason,

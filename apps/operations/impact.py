@@ -1,7 +1,7 @@
-"""What a change of the catalogue does to everybody at once: who holds what changes, who gains or loses what, and the seats.
+"""The impact of a catalog change: who holds what changes, who gains or loses what, and the seats it takes.
 
-It decides nothing itself: each holder's facts go through `policy.decide` twice, with what the products give before the
-change and after it, and the answers are compared. The number of queries does not depend on the number of holders.
+It decides nothing itself: each holder's facts go through `policy.decide` twice, with what the products give before and
+after the change, and the decisions are compared. The number of queries does not depend on the number of holders.
 """
 
 from collections import Counter
@@ -33,11 +33,11 @@ Pair = tuple[Entitlements, Entitlements]
 
 @dataclass(frozen=True)
 class CatalogChange:
-    """What each product gives before and after; `placed`: prices whose lines stand for another product from now on."""
+    """What each product gives before and after; `mapped`: prices whose lines stand for another product from now on."""
 
     before: EntitlementsByProduct
     after: EntitlementsByProduct
-    placed: Mapping[str, int] = field(default_factory=dict)
+    mapped: Mapping[str, int] = field(default_factory=dict)
 
     def products(self) -> set[int]:
         """The products that give something else afterwards."""
@@ -83,7 +83,7 @@ class CatalogImpact:
 
     @property
     def limit(self) -> int:
-        """How many may lose something without staff typing that they mean it: the mass guard's meaning of many."""
+        """How many may lose something without staff typing that they mean it: as many as the safeguard allows."""
         return safeguard.loss_limit(self.subscribers)
 
     @property
@@ -168,9 +168,9 @@ def _lines(counts: Counter[tuple[str, str]]) -> tuple[ImpactLine, ...]:
 def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
     """Who pays for, or was granted, something that changes; None when nothing does."""
     products = change.products()
-    if not products and not change.placed:
+    if not products and not change.mapped:
         return None
-    paying = prices.paying_profiles(products, set(change.placed))
+    paying = prices.paying_profiles(products, set(change.mapped))
     granted = bulk_facts.active_overrides().filter(products__in=products).values("profile_id")
     return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
 
@@ -185,7 +185,7 @@ def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pa
         alike = (tuple(mine), pk if mine_too else None)
         if alike not in decided:
             before = _with(bare, mine, mine_too, change.before)
-            after = _with(bare, [_moved(state, change.placed) for state in mine], mine_too, change.after)
+            after = _with(bare, [_moved(state, change.mapped) for state in mine], mine_too, change.after)
             decided[alike] = (decide(before).entitlements, decide(after).entitlements)
         found[pk] = decided[alike]
     return found
@@ -196,11 +196,11 @@ def _nameless(state: SubscriptionState) -> SubscriptionState:
     return replace(state, id="", current_period_end=None, open_invoice_id="", open_invoice_url="")
 
 
-def _moved(state: SubscriptionState, placed: Mapping[str, int]) -> SubscriptionState:
+def _moved(state: SubscriptionState, mapped: Mapping[str, int]) -> SubscriptionState:
     """The subscription with its lines standing for the products they will stand for."""
-    if not placed:
+    if not mapped:
         return state
-    lines = (replace(one, product_id=placed.get(one.price_id, one.product_id)) for one in state.lines)
+    lines = (replace(one, product_id=mapped.get(one.price_id, one.product_id)) for one in state.lines)
     return replace(state, lines=tuple(lines))
 
 
@@ -220,7 +220,7 @@ def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:
 
 
 def _free() -> dict[str, int]:
-    """Seats for new people by app, without those that are owed to people who wait already."""
+    """Free seats by app, without those owed to subscribers who wait already."""
     slugs = dict(Product.objects.filter(needs_instance=True).values_list("pk", "slug"))
     return {slugs[pk]: free for pk, free in capacity.free_seats(list(slugs)).items()}
 
@@ -230,6 +230,6 @@ def _free() -> dict[str, int]:
 
 @transaction.atomic
 def reconcile_holders(profile_ids: tuple[int, ...], *, reason: str) -> None:
-    """Ask for a look at each of these people, in batches; part of the caller's transaction."""
+    """Queue a reconcile of these subscribers in batches, in the caller's transaction."""
     for batch in batched(profile_ids, BATCH, strict=False):
         reconcile.enqueue_many(list(batch), reason=reason)

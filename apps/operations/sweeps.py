@@ -1,4 +1,4 @@
-"""The sweeps: subscribers whom no event, date or job would bring back to the reconciler are found here."""
+"""Sweeps: find subscribers that no event, date or job would bring back to the reconciler."""
 
 from itertools import batched
 
@@ -25,7 +25,7 @@ def register() -> None:
 def sweep_access(_key: str) -> None:
     """Every minute: subscribers who wait without a job, and those whose date has come."""
     now = clock.now()
-    # These wait for staff; only a moment that has come rings again.
+    # These wait for staff; only a date that has come wakes them up again.
     ended = [Job.State.BLOCKED, Job.State.DEAD]
     waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
     due = UserProfile.objects.filter(access_until__lte=now).exclude(pk__in=_with_job(OPEN))

@@ -1,8 +1,8 @@
-"""Syncs of many: staff choose people, one run asks for a look at each, and keeps how it went with everybody.
+"""Sync runs: staff choose subscribers, one run queues a reconcile of each and keeps the result for each.
 
-Promises: a run survives anything, since its rows are what is still to do; asking costs a few statements for each slice;
-nobody's failure stops the others; who would lose access is asked about first when they are too many (accounts/mass.py).
-Each look is the reconciler's own: a run only asks for it, by `reconcile.enqueue_many`, and is told when it was made so.
+Promises: a run survives any crash, since its rows are what is still to do; each batch costs a few statements; one failure
+does not stop the rest; those who would lose access need an approval when they are too many (safeguard.py). A run only
+calls `reconcile.enqueue_many`, and is told when each reconcile is done.
 """
 
 import datetime as dt

@@ -38,7 +38,7 @@ def test_who_waited_longest_gets_the_first_free_seat(world: World) -> None:
         )
         assert "has_vaultwarden" not in state.attributes
         assert one.pending_since is not None
-    said = "No instance of vaultwarden has room. The first free seat goes to the longest waiting."
+    said = "No instance of vaultwarden has room. The first free seat goes to the subscriber who has waited longest."
     assert world.jobs() == [f"reconcile: {said}"] * 2
     assert list(SeatWait.objects.order_by("since", "pk").values_list("profile", flat=True)) == [
         bob.pk,

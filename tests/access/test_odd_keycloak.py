@@ -19,7 +19,8 @@ def test_an_account_deleted_in_keycloak_is_not_made_anew_in_silence(world: World
     look(world, dana)
     (sentence,) = world.jobs("blocked")
     assert (
-        sentence == f"reconcile: Keycloak has no user {dana.keycloak_id} any more. Restore it there, or unlink it here."
+        sentence
+        == f"reconcile: Keycloak no longer has the user {dana.keycloak_id}. Restore it there, or fix the drift here."
     )
     dana.refresh_from_db()
     assert dana.pending_since is not None

@@ -159,7 +159,7 @@ CASES = [
     Case(SUBSCRIBER, "close_window", "support", let_in),
     Case(SUBSCRIBER, "keep_seat", "support", canceled, lambda _world: {"until": "2999-01-01"}),
     Case("access_accessoverride", "lift", "operator", lambda world: world.overrides[0]),
-    Case("operations_drift", "mend", "support", drifting),
+    Case("operations_drift", "fix", "support", drifting),
     Case("operations_drift", "ignore", "operator", drifting, lambda _world: {"until": "2999-01-01"}),
     Case("operations_drift", "compare_now", "support", lambda _world: None, subject="job"),
     Case("operations_drift", "sync_differing", "operator", lambda _world: None, subject="syncrun"),
@@ -172,7 +172,7 @@ CASES = [
     Case("instances_seat", "release", "operator", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", "admin", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
-    Case("catalog_productprice", "place_price", "admin", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
+    Case("catalog_productprice", "map_price", "admin", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
     Case("core_job", "retry_one", "operator", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
     Case("realm", "mail", "operator", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
@@ -386,7 +386,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "close_window": _window(False),
     "keep_seat": _kept,
     "lift": _lifted,
-    "mend": _looked_at,
+    "fix": _looked_at,
     "ignore": _ignored,
     "compare_now": _compared,
     "sync_differing": _run_of(3),
@@ -398,7 +398,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "release": _released,
     "change_caps": _capped,
     "open_or_close": _closed,
-    "place_price": _looked_at,
+    "map_price": _looked_at,
     "mail": _mail_asked,
     "retry_one": _queued(1),
     "retry_all": _queued(3),
@@ -471,7 +471,7 @@ def test_without_scripts_an_action_leads_back_by_a_plain_redirect(world: World, 
     case = CASES[0]
     answer = staff("support").post(case.address(world), case.filled(world), follow=True)
     assert answer.status_code == 200
-    assert "person-0 will be looked at now." in answer.content.decode()
+    assert "person-0 will be synced now." in answer.content.decode()
 
 
 def test_assigning_seats_names_what_is_missing_and_whether_there_is_room(world: World, staff: Staff) -> None:

@@ -144,7 +144,7 @@ def test_a_seat_given_up_eight_times_at_once_is_given_up_once():
     seat, _other = seated(product, 2)
     answers = house.at_once([partial(allocation.release_by_staff, seat=seat, **STAFF)] * 8, clients=8)
     assert sum(isinstance(answer, Seat) for answer in answers) == 1
-    assert {answer.message for answer in refused(answers)} == {"The seat was released meanwhile."}
+    assert {answer.message for answer in refused(answers)} == {"The seat has been released in the meantime."}
     assert Instance.objects.get(pk=instance.pk).allocated_seats == 1
     assert house.drift() == []
 
@@ -155,7 +155,7 @@ def test_giving_up_an_old_seat_leaves_the_one_that_was_given_since():
     (seat,) = seated(product, 1)
     allocation.release_by_staff(seat=seat, **STAFF)
     fresh = allocation.assign(profile=seat.profile, product=product)
-    with pytest.raises(BadInput, match="released meanwhile"):
+    with pytest.raises(BadInput, match="released in the meantime"):
         allocation.release_by_staff(seat=seat, **STAFF)
     fresh.refresh_from_db()
     assert fresh.state == "assigned"

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.core.states import SubscriptionStatus
 from tests.world import State, World
 
-TURNS = ("plus", "plan", "storage", "leave", "stay", "fail", "mend", "refund", "cancel")
+TURNS = ("plus", "plan", "storage", "leave", "stay", "fail", "fix", "refund", "cancel")
 
 
 def turn(world: World, profile: UserProfile, what: str) -> None:
@@ -30,7 +30,7 @@ def turn(world: World, profile: UserProfile, what: str) -> None:
     elif what == "fail":
         world.shop.control("payments", customer=profile.stripe_customer_id, mode="fail")
         world.pass_time(days=32)
-    elif what == "mend":
+    elif what == "fix":
         mend(world, now)
     elif what == "refund":
         refund(world, profile)

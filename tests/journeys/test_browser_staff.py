@@ -219,7 +219,7 @@ def test_lists_and_dialogs_about_the_same_person_on_a_wide_screen(
     fill(page, dialog.get_by_label("Reason"), REASON)
     tab_to(page, dialog.get_by_role("button", name="Extend seat reservation"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"The place of {canceled.username} is kept until")).to_be_visible()
+    expect(page.get_by_text(f"The seat of {canceled.username} is kept until")).to_be_visible()
     page.get_by_role("tab", name=re.compile("^Overrides")).click()
     expect(page.get_by_role("link", name="lift the keep place")).to_be_visible()
     album.take(page, "kept")

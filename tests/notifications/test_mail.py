@@ -220,20 +220,20 @@ def test_a_code_reaches_the_mail_and_never_lies_readable_in_the_database(mailgun
     ) as queries:
         row = ask_for_code()
         assert row.context == {}
-        assert row.sealed
-        assert "493" not in row.sealed
+        assert row.encrypted
+        assert "493" not in row.encrypted
         jobs.drain()
     assert "493 027" in mailgun.inbox()[0]["text"]
     assert not [one for one in queries.captured_queries if "493 027" in one["sql"]]
     row.refresh_from_db()
-    assert (row.state, row.sealed) == ("sent", "")
+    assert (row.state, row.encrypted) == ("sent", "")
 
 
 def test_a_code_that_is_too_old_is_not_sent_and_wiped(mailgun: Standin) -> None:
     row = ask_for_code(valid_for=dt.timedelta(seconds=-1))
     jobs.drain()
     row.refresh_from_db()
-    assert (row.state, row.sealed) == ("failed", "")
+    assert (row.state, row.encrypted) == ("failed", "")
     assert mailgun.inbox() == []
     mail.resend(row, actor="staff:ada")  # a wiped code cannot be sent again
     jobs.drain()
@@ -244,11 +244,11 @@ def test_a_code_that_is_too_old_is_not_sent_and_wiped(mailgun: Standin) -> None:
 def test_a_code_is_wiped_when_its_mail_is_given_up(mailgun: Standin, fault: str) -> None:
     mailgun.fault(fault, peer="mailgun")
     row = ask_for_code()
-    assert row.sealed
+    assert row.encrypted
     for _ in range(3):
         run_due()
     row.refresh_from_db()
-    assert row.sealed == ""
+    assert row.encrypted == ""
 
 
 def test_a_code_sealed_under_another_key_fails_with_the_reason(mailgun: Standin, settings: object) -> None:

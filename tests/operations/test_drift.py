@@ -191,7 +191,7 @@ def test_an_address_nobody_verified_is_never_taken_over(world: World) -> None:
     change(world, dana, email="thief@example.net", emailVerified=False)
     compare(world)
     row = Drift.objects.get()
-    with pytest.raises(BadInput, match="no verified address"):
+    with pytest.raises(BadInput, match="no verified email"):
         drift.fix_drift(row, **BY)
     dana.refresh_from_db()
     assert dana.email == ours

@@ -69,13 +69,13 @@ def sit(profile: UserProfile, product: Product) -> None:
     Instance.objects.filter(pk=instance.pk).update(allocated_seats=instance.allocated_seats + 1)
 
 
-def dropping(*apps: Product, of: Product, placed: dict[str, int] | None = None) -> CatalogImpact:
+def dropping(*apps: Product, of: Product, mapped: dict[str, int] | None = None) -> CatalogImpact:
     """What it would do to drop these apps from a plan; nothing is changed."""
     before = entitlements_by_product()
     of.includes.remove(*apps)
     after = entitlements_by_product()
     of.includes.add(*apps)
-    return impact.measure_impact(CatalogChange(before, after, placed or {}))
+    return impact.measure_impact(CatalogChange(before, after, mapped or {}))
 
 
 def test_nobody_is_asked_about_when_no_product_gives_anything_else(shop: dict[str, Product]) -> None:

@@ -30,7 +30,7 @@ def code_asked_for(visitor: Visitor) -> str:
     """Ask for a code; the one in the mail that is about to leave."""
     body(visitor.api(SEND, email=MAIL))
     newest = Notification.objects.filter(template="recovery_code").latest("pk")
-    return str(encryption.decrypt(newest.sealed)["code"])
+    return str(encryption.decrypt(newest.encrypted)["code"])
 
 
 def verified(world: World) -> Visitor:

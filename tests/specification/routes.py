@@ -142,7 +142,7 @@ def test_api_post_onboarding_checkout_send_code(world: World) -> None:
 
 def code_mailed_by(world: World) -> int:
     """How many digits the newest mail's code has; the mail has left, so nothing readable is kept here."""
-    assert Notification.objects.get().sealed in {"", None}
+    assert Notification.objects.get().encrypted in {"", None}
     words = world.standin.inbox()[0]["text"].split()
     return max((len(word) for word in words if word.isdigit()), default=0)
 

@@ -51,7 +51,7 @@ def late(world: World) -> UserProfile:
 
 def code() -> str:
     newest = Notification.objects.filter(template="recovery_code").latest("pk")
-    return encryption.decrypt(newest.sealed)["code"]
+    return encryption.decrypt(newest.encrypted)["code"]
 
 
 def prove(visitor: Visitor, profile: UserProfile) -> dict[str, Any]:

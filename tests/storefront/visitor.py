@@ -71,7 +71,7 @@ class Visitor:
 def code_mailed() -> str:
     """The code in the newest mail."""
     newest = Notification.objects.filter(template="signup_code").latest("pk")
-    return encryption.decrypt(newest.sealed)["code"]
+    return encryption.decrypt(newest.encrypted)["code"]
 
 
 def wrong(code: str) -> str:

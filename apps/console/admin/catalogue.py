@@ -12,7 +12,7 @@ from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalogue_forms import PriceForm, ProductForm
 from apps.console.admin.catalogue_preview import PreviewedAdmin, State
-from apps.console.admin.catalogue_unknown import PlaceDialog, place, rows
+from apps.console.admin.catalogue_unknown import MapPriceDialog, place, rows
 from apps.console.columns import badge, link_column, state_column
 from apps.console.dialogs import dialog_action
 from apps.core.money import format_money
@@ -135,7 +135,7 @@ class PriceAdmin(PreviewedAdmin):
         "number": "pk",
     }
     search_help_text = "Product or price_…"
-    actions_list: ClassVar[Any] = ["place_price"]
+    actions_list: ClassVar[Any] = ["map_price"]
     list_before_template = "console/catalogue_unknown.html"
     product_link = link_column("product", "Product")
     interval_label = state_column("interval", "Interval")
@@ -162,10 +162,10 @@ class PriceAdmin(PreviewedAdmin):
         return super().changelist_view(request, extra)
 
     @dialog_action(
-        title="Map price to product", permission="change_catalogue", form=PlaceDialog, icon="add_link",
+        title="Map price to product", permission="change_catalogue", form=MapPriceDialog, icon="add_link",
         explain="A price that people pay at Stripe, and the product of ours it stands for. It is not offered to new customers.",
     )  # fmt: skip
-    def place_price(self, _request: HttpRequest, form: PlaceDialog) -> str:
+    def map_price(self, _request: HttpRequest, form: MapPriceDialog) -> str:
         """From now on it gives what the product gives."""
         return place(form)
 
@@ -184,6 +184,6 @@ class PriceAdmin(PreviewedAdmin):
         return ("stripe_price_id", "interval", "unit_amount", "currency") if obj else ()
 
     @override
-    def placed(self, row: ProductPrice, before: State) -> Mapping[str, int]:
+    def mapped(self, row: ProductPrice, before: State) -> Mapping[str, int]:
         """A new price, and one that stands for another product, takes along the lines of those who pay it."""
         return {} if before.get("product") == row.product.slug else {row.stripe_price_id: row.product_id}

@@ -134,8 +134,8 @@ class PreviewedAdmin(ConsoleAdmin):
         row, before = form.instance, form.before
         row.refresh_from_db()
         after = state_of(row)
-        placed = self.placed(row, before.state)
-        found = impact.measure_impact(CatalogChange(before.catalogue, entitlements_by_product(), placed))
+        mapped = self.mapped(row, before.state)
+        found = impact.measure_impact(CatalogChange(before.catalogue, entitlements_by_product(), mapped))
         problem = problem_of(request.POST, before, found, str(getattr(row, "product", row).slug))
         if problem is not None:
             raise Unconfirmed(form, before, after, found, problem)
@@ -145,13 +145,13 @@ class PreviewedAdmin(ConsoleAdmin):
             subject=(self.subject, row.pk), action=AuditAction(f"{self.subject}_{'changed' if change else 'created'}"), actor=actor,
             reason=reason, before=old, after=new | ({"holders": len(found.holders)} if found.holders else {}),
         )  # fmt: skip
-        asked = carry_out(row, found, placed, actor=actor)
+        asked = carry_out(row, found, mapped, actor=actor)
         if asked:
             messages.info(
                 request, f"{people(asked)} being synced: within minutes everyone has what they are entitled to."
             )
 
-    def placed(self, _row: Any, _before: State) -> Mapping[str, int]:
+    def mapped(self, _row: Any, _before: State) -> Mapping[str, int]:
         """The prices whose lines stand for another product afterwards."""
         return {}
 
@@ -192,11 +192,11 @@ def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> st
     return None
 
 
-def carry_out(row: Product | ProductPrice, found: CatalogImpact, placed: Mapping[str, int], *, actor: str) -> int:
+def carry_out(row: Product | ProductPrice, found: CatalogImpact, mapped: Mapping[str, int], *, actor: str) -> int:
     """Everything that follows from a saved row; returns how many people are looked at. Part of the caller's transaction."""
     asked = len(found.holders)
-    for price_id in placed:
-        prices.map_price(price_id, Product.objects.get(pk=placed[price_id]))
+    for price_id in mapped:
+        prices.map_price(price_id, Product.objects.get(pk=mapped[price_id]))
         asked += prices.retry_blocked_jobs(price_id, actor=actor)
     impact.reconcile_holders(found.holders, reason=f"{row} changed")
     return asked

@@ -1,4 +1,4 @@
-"""Prices that people pay at Stripe and that no product of ours has: shown above the list of prices, and placed in one dialog."""
+"""Prices that people pay at Stripe and that no product of ours has: shown above the list of prices, and mapped in one dialog."""
 
 from typing import Any, override
 
@@ -26,7 +26,7 @@ def titled(price: UnmappedPrice) -> str:
     return " · ".join(part for part in (price.name, amount, price.id) if part)
 
 
-class PlaceDialog(ReasonDialog):
+class MapPriceDialog(ReasonDialog):
     """Which price, and which product it stands for."""
 
     form_before_template = "console/catalogue_unknown.html"
@@ -59,15 +59,15 @@ def rows(unknown: list[UnmappedPrice]) -> list[dict[str, Any]]:
     return [{"id": one.id, "title": titled(one), "holders": one.holders} for one in unknown]
 
 
-def place(form: PlaceDialog) -> str:
+def place(form: MapPriceDialog) -> str:
     """Make the price ours, not offered to anybody new, and let its holders have what the product gives."""
     known = form.unknown[form.cleaned_data["price"]]
     product, reason = form.cleaned_data["product"], form.cleaned_data["reason"]
     if known.interval not in ProductPrice.Interval.values:
         raise BadInput("We do not have this price's data from Stripe yet. Retry the job that it stopped, then map it.")
     given = entitlements_by_product()
-    placed = {known.id: product.pk}
-    found = impact.measure_impact(CatalogChange(given, given, placed))
+    mapped = {known.id: product.pk}
+    found = impact.measure_impact(CatalogChange(given, given, mapped))
     if found.lose:
         raise BadInput(f"{found.lose} people would lose something. Add the price on its own page, which shows what.")
     price = ProductPrice.objects.create(
@@ -79,5 +79,5 @@ def place(form: PlaceDialog) -> str:
         subject=("price", price.pk), action=AuditAction.PRICE_MAPPED, actor=form.actor, reason=reason,
         after=state_of(price) | holders,
     )  # fmt: skip
-    carry_out(price, found, placed, actor=form.actor)
+    carry_out(price, found, mapped, actor=form.actor)
     return f"{known.id} stands for {product} from now on; {people(holders['holders'])} looked at."

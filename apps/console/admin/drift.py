@@ -23,7 +23,7 @@ from apps.operations.models import Drift, SyncRun
 PLANS = 20  # of those that differ, shown before they are synced
 
 
-class MendDialog(ReasonDialog):
+class FixDialog(ReasonDialog):
     """Shows the rule and the steps first."""
 
     model = Drift
@@ -129,7 +129,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, email or cus_…"
     actions_list: ClassVar[Any] = ["compare_now", "sync_selected", "sync_differing"]
-    actions_detail: ClassVar[Any] = ["mend", "ignore"]
+    actions_detail: ClassVar[Any] = ["fix", "ignore"]
     fields = (
         "person",
         ("kind_label", "is_now"),
@@ -182,8 +182,8 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         row = self.get_object(request, str(object_id))
         return super().get_actions_detail(request, object_id) if row and row.resolved_at is None else []
 
-    @dialog_action(title="Mend", permission="sync_userprofile", form=MendDialog, icon="build")
-    def mend(self, _request: HttpRequest, form: MendDialog) -> str:
+    @dialog_action(title="Mend", permission="sync_userprofile", form=FixDialog, icon="build")
+    def fix(self, _request: HttpRequest, form: FixDialog) -> str:
         """By the rule of its kind."""
         data = form.cleaned_data
         return drift.fix_drift(

@@ -103,8 +103,8 @@ class AgainDialog(ReasonDialog):
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
         """The number, and a few of the reasons."""
         found = sync_runs.failed_results(self.target)
-        looks = sync_runs.jobs_of(list(found.order_by("pk")[: pages.ROWS]))
-        return {"count": found.count(), "reasons": sorted({look.last_error for look in looks.values()})[:5]}
+        jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: pages.ROWS]))
+        return {"count": found.count(), "reasons": sorted({look.last_error for look in jobs_by_profile.values()})[:5]}
 
 
 @admin.register(SyncRun)

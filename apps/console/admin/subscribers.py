@@ -198,7 +198,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
         """Ask for a sync."""
         _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync asked")
-        return f"{form.target} will be looked at now."
+        return f"{form.target} will be synced now."
 
     @dialog_action(
         title="Assign seats", permission="allocate_seat", form=SeatsDialog, icon="event_seat",
