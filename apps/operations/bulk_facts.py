@@ -28,8 +28,8 @@ class SubscriberFacts:
 
 def active_overrides() -> QuerySet[AccessOverride]:
     """Overrides that are neither ended nor over."""
-    standing = AccessOverride.objects.filter(lifted_at=None)
-    return standing.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
+    active = AccessOverride.objects.filter(lifted_at=None)
+    return active.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
 
 def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:

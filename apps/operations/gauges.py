@@ -17,7 +17,7 @@ GAUGES: list[tuple[str, str, list[str], str]] = [
     ),
     (
         "frontdesk_paid_without_access_seconds",
-        "How long the longest waiting subscriber has waited to be made so",
+        "How long the longest waiting subscriber has waited for a sync",
         [],
         "SELECT coalesce(extract(epoch FROM now() - min(pending_since)), 0) FROM accounts_userprofile",
     ),

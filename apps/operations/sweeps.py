@@ -36,8 +36,8 @@ def sweep_access(_key: str) -> None:
 def _with_job(states: list[Job.State]) -> list[int]:
     """The profiles that have a look in one of these states."""
     kinds = [reconcile.KIND, reconcile.FIRST_SYNC_KIND]
-    looks = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
-    return [int(key) for key in looks]
+    found = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
+    return [int(key) for key in found]
 
 
 def reconcile_all(key: str) -> None:

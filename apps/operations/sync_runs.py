@@ -200,9 +200,9 @@ def failed_results(run: SyncRun) -> QuerySet[SyncResult]:
     )
 
 
-def _people(looks: QuerySet[Job]) -> QuerySet[Job, int]:
-    """Whose looks these are: the key of a look is the profile's id."""
-    return looks.annotate(person=Cast("key", BigIntegerField())).values_list("person", flat=True)
+def _people(jobs_: QuerySet[Job]) -> QuerySet[Job, int]:
+    """Whose reconciles these are: the key of such a job is the profile id."""
+    return jobs_.annotate(person=Cast("key", BigIntegerField())).values_list("person", flat=True)
 
 
 def jobs_of(results: Collection[SyncResult]) -> dict[int, Job]:

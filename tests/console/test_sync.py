@@ -118,7 +118,7 @@ def test_what_differs_is_synced_by_one_run_however_much_it_is(town: Town, staff:
     dana, _ = two_who_differ(town)
     address = reverse("admin:operations_drift_sync_differing")
     text = staff("operator").get(address).content.decode()
-    assert "2 subscribers will be looked at" in text
+    assert "2 subscribers will be synced" in text
     assert text.count("Set has_nextcloud to true.") == 2
     answer = staff("operator").post(address, {"_form_submitted": "on", "reason": REASON}, headers={"HX-Request": "1"})
     run = SyncRun.objects.get()

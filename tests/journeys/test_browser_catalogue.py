@@ -53,7 +53,7 @@ def test_staff_see_whom_a_change_touches_go_back_and_confirm(
     page.get_by_label("Name of number 2").fill("")
     preview(page, had + 50)
     page.get_by_role("button", name="Confirm and save").click()
-    expect(page.get_by_text(re.compile("looked at: within minutes"))).to_be_visible()
+    expect(page.get_by_text(re.compile("being synced: within minutes"))).to_be_visible()
     album.take(page, "saved")
     open_product(page, stack, "Personal")
     assert amount(page) == had + 50
@@ -61,7 +61,7 @@ def test_staff_see_whom_a_change_touches_go_back_and_confirm(
     preview(page, had)  # and back: the other journeys use this shop too
     album.take(page, "preview-of-a-loss")
     page.get_by_role("button", name=re.compile("Save and take it from")).click()
-    expect(page.get_by_text(re.compile("looked at: within minutes"))).to_be_visible()
+    expect(page.get_by_text(re.compile("being synced: within minutes"))).to_be_visible()
 
 
 def test_a_loss_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, customer: Walk) -> None:
@@ -105,6 +105,6 @@ def test_a_price_from_stripe_that_nobody_placed_is_placed_in_one_dialog(
     dialog.get_by_label("Reason").fill("Agreed with him by telephone")
     album.take(page, "place")
     dialog.get_by_role("button", name="Map price to product").click()
-    expect(page.get_by_text(re.compile("stands for Plus from now on; 1 person is looked at"))).to_be_visible()
+    expect(page.get_by_text(re.compile("stands for Plus from now on; 1 person is being synced"))).to_be_visible()
     expect(page.get_by_role("heading", name="Unmapped Stripe prices")).to_be_hidden()
     customer.until("the vault is open", lambda: customer.account()["attributes"].get("has_vaultwarden") == ["true"])

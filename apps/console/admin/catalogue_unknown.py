@@ -80,4 +80,4 @@ def place(form: MapPriceDialog) -> str:
         after=state_of(price) | holders,
     )  # fmt: skip
     carry_out(price, found, mapped, actor=form.actor)
-    return f"{known.id} stands for {product} from now on; {people(holders['holders'])} looked at."
+    return f"{known.id} stands for {product} from now on; {people(holders['holders'])} being synced."

@@ -226,4 +226,4 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
             people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
         )  # fmt: skip
         form.leads_to = run
-        return f"{run.total} will be looked at."
+        return f"{run.total} will be synced."

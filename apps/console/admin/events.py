@@ -119,9 +119,9 @@ class EventAdmin(ConsoleAdmin):
             retry_job(job, actor=form.actor, reason=reason)
         else:
             lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
-            jobs.defer(events.KIND, event.stripe_event_id, reason=f"looked at again by {form.actor}", lane=lane)
+            jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
         forget()
-        return f"{event.stripe_event_id} will be looked at again."
+        return f"{event.stripe_event_id} will be processed again."
 
 
 def _job_of(event: InboundEvent) -> Job | None:

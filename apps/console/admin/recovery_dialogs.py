@@ -24,7 +24,7 @@ from apps.core.states import AccessState
 from apps.onboarding import recovery
 
 CODE_PAUSE = dt.timedelta(minutes=1)  # between two codes that staff send to one person
-OVER = "The time to come back is over, and the place was given up. The way is to sign up anew."
+OVER = "The time to come back is over, and the seat was released. They can sign up again."
 
 
 class RecoveryDialog(ReasonDialog):
@@ -89,7 +89,7 @@ def senseless(profile: UserProfile) -> set[str]:
     decision = decide(read_facts(profile))
     window = window_of(profile)
     applies = {
-        "send_code": recoverable(decision) or decision.state == AccessState.EXPIRED,  # then the way is to sign up anew
+        "send_code": recoverable(decision) or decision.state == AccessState.EXPIRED,  # then they can sign up again
         "open_window": recoverable(decision) and not window,
         "close_window": bool(window),
         "keep_seat": decision.final_expiry_at is not None and decision.state != AccessState.EXPIRED,

@@ -90,7 +90,7 @@ class SelectActions:
             people, scope=SyncRun.Scope.SELECTED, actor=form.actor, reason=form.cleaned_data["reason"]
         )
         form.leads_to = run
-        return f"{run.total} will be looked at."
+        return f"{run.total} will be synced."
 
 
 class AgainDialog(ReasonDialog):
@@ -104,7 +104,7 @@ class AgainDialog(ReasonDialog):
         """The number, and a few of the reasons."""
         found = sync_runs.failed_results(self.target)
         jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: pages.ROWS]))
-        return {"count": found.count(), "reasons": sorted({look.last_error for look in jobs_by_profile.values()})[:5]}
+        return {"count": found.count(), "reasons": sorted({job.last_error for job in jobs_by_profile.values()})[:5]}
 
 
 @admin.register(SyncRun)
@@ -134,7 +134,7 @@ class SyncRunAdmin(ConsoleAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With how many are not made so yet."""
+        """With how many are not synced yet."""
         rows: QuerySet[Any] = super().get_queryset(request)
         waiting = SyncResult.objects.filter(run=OuterRef("pk"), outcome="waiting").order_by().values("run")
         counted = Subquery(waiting.annotate(count=Count("pk")).values("count"), output_field=IntegerField())
@@ -175,9 +175,9 @@ class SyncRunAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="Run the failed ones again", permission="sync_userprofile", form=AgainDialog, icon="replay",
-        explain="After the cause is mended. Whoever was made so is left alone.",
+        explain="Fix the cause first. Subscribers who are synced already are left alone.",
     )  # fmt: skip
     def run_again(self, _request: HttpRequest, form: AgainDialog) -> str:
         """From the first attempt of each."""
         count = sync_runs.retry_failed(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
-        return f"{count} will be looked at again."
+        return f"{count} will be retried."

@@ -1,0 +1,95 @@
+"""One vocabulary: private words of the past do not come back, in names or in texts for people (README, "The words")."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = sorted(
+    path
+    for folder in ("apps", "config")
+    for path in (ROOT / folder).rglob("*.py")
+    if "migrations" not in str(path.parent)
+)
+TEMPLATES = sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")])
+# What each stood for: reconcile, wake-up, heartbeat, finish, active or open, facts, safeguard, email template, fix, …
+NAMES = {
+    "look", "looks", "ring", "rings", "rung", "doorbell", "beat", "beats", "settle", "settled", "settling", "standing",
+    "mass", "letter", "letters", "sealing", "mend", "mended", "anew", "house", "ill", "blind",
+}  # fmt: skip
+PHRASES = re.compile(
+    r"\b(made so|make it so|anew|whoever|that were|the last look|look at this person|doorbell|rings for|mended|mending|"
+    r"mail address|user name|log-in|mass guard|mass loss|too many tries in a short time|to be mended|by itself it)\b",
+    re.IGNORECASE,
+)
+RAW_STATES = re.compile(r"\b(past_due|incomplete_expired|on_hold|no_suspend|keep_seat|sync_user_post_checkout)\b")
+# English, or somebody else's word.
+ALLOWED = {
+    "ascii_letters",  # of the standard library
+}
+
+
+def names_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.FunctionDef() | ast.ClassDef():
+                yield node.name
+            case ast.arg():
+                yield node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.id
+
+
+def words_of(name: str) -> set[str]:
+    return set(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_"))
+
+
+def sentences_in(path: Path) -> Iterator[str]:
+    """The string constants that read like text: with a space in them, and no docstrings."""
+    tree = ast.parse(path.read_text())
+    documents = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            if id(node) not in documents and "SELECT" not in node.value and "INSERT" not in node.value:
+                yield node.value
+
+
+def visible(template: Path) -> str:
+    """What of a template reaches the reader's eye, roughly: no tags, no comments, no attributes but their texts."""
+    text = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}|<!--.*?-->", " ", template.read_text(), flags=re.DOTALL)
+    return re.sub(r"<[^>]*>", " ", text)
+
+
+def test_names_are_those_of_the_glossary() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in PYTHON
+        if "sandbox" not in path.parts
+        for name in names_in(path)
+        if name not in ALLOWED and words_of(name) & NAMES
+    }
+    assert found == set()
+
+
+def test_modules_are_named_for_what_they_do() -> None:
+    assert [str(path) for path in PYTHON if "sandbox" not in path.parts and words_of(path.stem) & NAMES] == []
+
+
+@pytest.mark.parametrize("pattern", [PHRASES, RAW_STATES])
+def test_texts_for_people_are_plain(pattern: re.Pattern[str]) -> None:
+    texts = {str(path.relative_to(ROOT)): visible(path) for path in TEMPLATES}
+    texts |= {
+        str(path.relative_to(ROOT)): "\n".join(sentences_in(path)) for path in PYTHON if "sandbox" not in path.parts
+    }
+    texts["README.md"] = re.sub(r"`[^`]*`", " ", (ROOT / "README.md").read_text())
+    found = {name: sorted({match[0].lower() for match in pattern.finditer(text)}) for name, text in texts.items()}
+    assert {name: words for name, words in found.items() if words} == {}
