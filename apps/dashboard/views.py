@@ -70,21 +70,21 @@ def billing_portal(request: HttpRequest) -> HttpResponse:
         messages.error(request, refusal.message)
     except WorkError as problem:
         log.warning("portal_not_opened", reason=problem.reason)
-        messages.error(request, "Our payment partner does not answer right now. Please try again in a few minutes.")
+        messages.error(request, "We can't reach our payment partner right now. Please try again in a few minutes.")
     return redirect("dashboard")
 
 
 def _profile(request: HttpRequest) -> UserProfile:
     profile = profile_of(request.user)
     if profile is None:
-        raise BadInput("This login belongs to no subscriber.", code="no_subscriber", status=403)
+        raise BadInput("This login has no subscription.", code="no_subscriber", status=403)
     return profile
 
 
 def _expect_nothing(request: HttpRequest) -> None:
     """The mail is always one's own: a script that names fields means something else."""
     if request.content_type == "application/json" and read_json(request):
-        raise BadInput("Nothing is expected here.", code="unknown_field")
+        raise BadInput("This request takes no fields.", code="unknown_field")
 
 
 @transaction.atomic
@@ -95,17 +95,17 @@ def _ask_for_mail(profile: UserProfile) -> str:
             "Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409
         )
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the dashboard")
-    return f"We are sending a mail to {profile.email}. Its link lets you choose a new password."
+    return f"We're emailing {profile.email} a link to choose a new password."
 
 
 def _portal_link(profile: UserProfile, flow: str) -> str:
     """A fresh link into the portal. Raises BadInput with what to tell the person, and WorkError when Stripe is away."""
     if flow not in PORTAL_FLOWS:
-        raise BadInput("That is not something the billing page offers.", field="flow")
+        raise BadInput("The billing page doesn't offer that.", field="flow")
     if not profile.stripe_customer_id:
         raise BadInput("There is no subscription to manage yet.", status=409)
     if not limits.spend("billing-portal", str(profile.user_id), limit=PORTAL_LINKS_PER_HOUR, per=HOUR):
-        raise BadInput("You have opened the billing page very often. Please wait a little.", status=429)
+        raise BadInput("You've opened the billing page too often. Please wait a few minutes.", status=429)
     return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
 
 

@@ -1,4 +1,4 @@
-"""Every letter can be written, says the same in text and HTML, and lets nobody's input become markup."""
+"""Every email can be written, says the same in text and HTML, and lets nobody's input become markup."""
 
 import re
 from pathlib import Path
@@ -35,34 +35,34 @@ def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
 
 @pytest.mark.parametrize("optional", [True, False], ids=["everything", "only what is needed"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_letter_is_whole_in_all_three_parts(name: str, optional: bool) -> None:
+def test_an_email_is_whole_in_all_three_parts(name: str, optional: bool) -> None:
     values = values_for(name, optional=optional)
     email_templates.check_values(name, values)
-    letter = email_templates.render_email(name, values)
-    assert 10 < len(letter.subject) < 100
-    assert "\n" not in letter.subject
-    for part in (letter.subject, letter.text, letter.html):
+    email = email_templates.render_email(name, values)
+    assert 10 < len(email.subject) < 100
+    assert "\n" not in email.subject
+    for part in (email.subject, email.text, email.html):
         assert "{{" not in part
         assert "{%" not in part
         assert "None" not in part
-    assert "&amp;" not in letter.text
-    assert not re.search(r"\n\n\n| +\n", letter.text)
-    assert letter.html.startswith("<!DOCTYPE html>")
-    assert letter.html.count("<table") == letter.html.count("</table>")
-    assert letter.html.count("<p") == letter.html.count("</p>")
-    assert settings.BRAND["name"] in letter.text
-    plain = re.sub(r"<[^>]+>", " ", letter.html).replace("&amp;", "&")
+    assert "&amp;" not in email.text
+    assert not re.search(r"\n\n\n| +\n", email.text)
+    assert email.html.startswith("<!DOCTYPE html>")
+    assert email.html.count("<table") == email.html.count("</table>")
+    assert email.html.count("<p") == email.html.count("</p>")
+    assert settings.BRAND["name"] in email.text
+    plain = re.sub(r"<[^>]+>", " ", email.html).replace("&amp;", "&")
     for value in values.values():
         if isinstance(value, str) and not value.startswith("http"):
-            assert value in letter.text + letter.subject
-            assert value in plain + letter.subject
+            assert value in email.text + email.subject
+            assert value in plain + email.subject
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_and_html_link_to_the_same_places(name: str) -> None:
-    letter = email_templates.render_email(name, values_for(name))
-    in_html = {link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', letter.html)}
-    in_text = set(re.findall(r"https?://\S+", letter.text))
+    email = email_templates.render_email(name, values_for(name))
+    in_html = {link.replace("&amp;", "&") for link in re.findall(r'href="(http[^"]+)"', email.html)}
+    in_text = set(re.findall(r"https?://\S+", email.text))
     assert in_html - {f"{settings.BASE_URL}/admin/"} <= in_text | {f"{settings.BASE_URL}/"}
     assert {link for link in in_text if "/admin/" not in link} <= in_html
 
@@ -75,25 +75,25 @@ def test_every_template_belongs_to_a_letter() -> None:
 
 def test_what_people_typed_is_text_and_never_markup() -> None:
     name = '<a href="http://evil.example">Nora & Co</a>'
-    letter = email_templates.render_email("expired", {"first_name": name})
-    assert f"Hello {name}," in letter.text
-    assert "<a href=" not in letter.html.split("Hello")[1].split("</p>")[0]
-    assert "Nora &amp; Co" in letter.html
+    email = email_templates.render_email("expired", {"first_name": name})
+    assert f"Hello {name}," in email.text
+    assert "<a href=" not in email.html.split("Hello")[1].split("</p>")[0]
+    assert "Nora &amp; Co" in email.html
 
 
 def test_a_subject_stays_one_line_whatever_a_value_holds() -> None:
-    letter = email_templates.render_email(
+    email = email_templates.render_email(
         "waitlist_note", {"email": "a@b.example", "product": "x\r\nBcc: all@example.com"}
     )
-    assert letter.subject == "New on the waiting list for x Bcc: all@example.com"
+    assert email.subject == "New on the waitlist for x Bcc: all@example.com"
 
 
 @pytest.mark.parametrize(
     ("name", "values"),
     [("unknown", {}), ("signup_code", {"code": "1"}), ("expired", {"first_name": "N", "foo": "1"})],
 )
-def test_a_letter_with_missing_or_unknown_values_is_refused(name: str, values: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"letter"):
+def test_an_email_with_missing_or_unknown_values_is_refused(name: str, values: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"email"):
         email_templates.check_values(name, values)
 
 
@@ -104,9 +104,9 @@ def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) 
         "color": "#123456",
         "imprint_url": "https://kontor.example/imprint",
     }
-    letter = email_templates.render_email("expired", {})
-    assert "https://kontor.example/logo.png" in letter.html
-    assert "#123456" in letter.html
-    assert "https://kontor.example/imprint" in letter.html
-    assert "https://kontor.example/imprint" in letter.text
-    assert "Kontor" in letter.subject
+    email = email_templates.render_email("expired", {})
+    assert "https://kontor.example/logo.png" in email.html
+    assert "#123456" in email.html
+    assert "https://kontor.example/imprint" in email.html
+    assert "https://kontor.example/imprint" in email.text
+    assert "Kontor" in email.subject

@@ -71,7 +71,7 @@ def test_the_place_is_taken_by_a_click_on_the_page_of_the_mail(world: World) -> 
     entry.refresh_from_db()
     assert entry.confirmed_at == first
     world.work()
-    assert world.mails(entry.email) == ["Please confirm your place on the waiting list of Frontdesk"]
+    assert world.mails(entry.email) == ["Confirm your place on the Frontdesk waitlist"]
 
 
 def test_the_place_is_that_of_joining_however_late_it_was_confirmed(world: World) -> None:

@@ -30,6 +30,15 @@ def at(moment: int) -> Iterator[None]:
         _present.moment = before
 
 
+def upgrade() -> None:
+    """Read an agenda kept by 0.1.0: an entry held the moment and a test clock, and one action had another name."""
+    agenda = store.data["stripe"].get("agenda", {})
+    for key, entry in list(agenda.items()):
+        if isinstance(entry, dict):
+            del agenda[key]
+            agenda[key.replace("settle:", "finish_processing:")] = entry["at"]
+
+
 def plan(action: str, identifier: str, moment: int | None) -> None:
     """Have `action` done on the object at `moment`; None takes it off the agenda."""
     agenda = store.data["stripe"]["agenda"]
