@@ -47,14 +47,11 @@ class _SentenceStep:
 
     @property
     def sentence(self) -> str:
-        """For staff."""
         return self.words.format(**vars(self))
 
 
 @dataclass(frozen=True)
 class CreateAccount(_SentenceStep):
-    """Make the Keycloak user."""
-
     words: ClassVar[str] = "Create the Keycloak account and email a link to set the password."
 
 
@@ -76,8 +73,6 @@ class RetainSeat(_SentenceStep):
 
 @dataclass(frozen=True)
 class ReleaseSeat(_SentenceStep):
-    """Give the seat back."""
-
     product: str
     words: ClassVar[str] = "Release the seat on {product}."
 
@@ -91,7 +86,6 @@ class UpdateAccount:
 
     @property
     def sentence(self) -> str:
-        """For staff."""
         parts = [] if self.enabled is None else ["Enable the account" if self.enabled else "Disable the account"]
         parts += [f"set {name} to {value}" for name, value in self.attributes.items() if value is not None]
         parts += [f"remove {name}" for name, value in self.attributes.items() if value is None]
@@ -109,8 +103,6 @@ class JoinGroup(_SentenceStep):
 
 @dataclass(frozen=True)
 class LeaveGroup(_SentenceStep):
-    """Close an instance."""
-
     group: str
     words: ClassVar[str] = "Leave the group {group}."
 
@@ -123,14 +115,11 @@ class SetLocalGroups:
 
     @property
     def sentence(self) -> str:
-        """For staff."""
         return f"Set the local groups to {', '.join(sorted(self.groups)) or 'none'}."
 
 
 @dataclass(frozen=True)
 class EndSessions(_SentenceStep):
-    """Log out everywhere."""
-
     words: ClassVar[str] = "End all sessions."
 
 

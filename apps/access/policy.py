@@ -64,8 +64,6 @@ class OverrideFact:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time."""
-
     begins: dt.datetime
     ends: dt.datetime
 
@@ -320,7 +318,6 @@ def _expired(view: _View) -> Decision | None:
 
 
 def _never_paid(_view: _View) -> Decision:
-    """9. Never paid."""
     return Decision(
         state=AccessState.NONE,
         account=Account.UNTOUCHED,

@@ -17,7 +17,6 @@ class Entitlements:
     grants: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Self) -> "Entitlements":
-        """Both together."""
         names = sorted({*self.grants, *other.grants})
         sums = {name: self.grants.get(name, 0) + other.grants.get(name, 0) for name in names}
         return Entitlements(self.apps | other.apps, self.seats | other.seats, sums)

@@ -11,8 +11,6 @@ WIDTH = 1000
 
 @dataclass(frozen=True)
 class Bar:
-    """Seats of one instance."""
-
     assigned: int
     retained: int
     reserved: int
@@ -49,7 +47,6 @@ class Bar:
 
     @property
     def sentence(self) -> str:
-        """The bar in words."""
         return (
             f"{self.taken} {'seat' if self.taken == 1 else 'seats'} taken: {self.assigned} assigned, {self.retained} retained, {self.reserved} reserved. "
             f"Caps: soft {self.soft_cap}, allocation {self.allocation_cap}, hard {self.hard_cap}."

@@ -124,8 +124,6 @@ def state_column(field: str = "state", description: str = "State") -> Column:
 
 
 def time_column(field: str, description: str) -> Column:
-    """A moment."""
-
     @admin.display(description=description, ordering=field)
     def show(_self: Any, row: Any) -> str:
         return when(getattr(row, field))

@@ -145,7 +145,6 @@ class Numbers:
 
     @property
     def total_people(self) -> int:
-        """All subscribers."""
         return sum(people.count for people in self.people)
 
 

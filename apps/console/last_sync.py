@@ -24,7 +24,6 @@ class Shown:
 
 
 def of(profile: UserProfile) -> Shown:
-    """As of now."""
     key = str(profile.pk)
     under_way = reconcile.in_progress().filter(key=key).order_by("-pk").first()
     stopped = None if under_way else reconcile.failed_or_blocked().filter(key=key).order_by("-pk").first()

@@ -38,8 +38,6 @@ class Row:
 
 @dataclass(frozen=True)
 class Tab:
-    """One of the filters."""
-
     key: str
     title: str
     url: str

@@ -10,7 +10,6 @@ SHADES = {"700": 84, "800": 68, "900": 54, "950": 36}
 
 
 def title(_request: HttpRequest) -> str:
-    """The operator's brand name."""
     return str(settings.BRAND["name"])
 
 

@@ -30,12 +30,10 @@ class Tile:
 
     @property
     def tone(self) -> str:
-        """Its colour."""
         return self.alarm if self.count else "good"
 
     @property
     def note(self) -> str:
-        """The small print."""
         return self.words if self.count else "None"
 
 

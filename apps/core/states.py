@@ -22,7 +22,6 @@ class AccessState(StrEnum):
 
     @property
     def label(self) -> str:
-        """For people."""
         return LABELS[self]
 
     @property
@@ -93,7 +92,6 @@ class SubscriptionStatus(StrEnum):
 
     @property
     def label(self) -> str:
-        """For people."""
         return STATUS_LABELS[self]
 
     @property

@@ -39,8 +39,6 @@ PAGES = {  # name in templates: name of the route
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedEmail:
-    """A mail's three parts."""
-
     subject: str
     text: str
     html: str

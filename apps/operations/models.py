@@ -13,8 +13,6 @@ class Drift(models.Model):
     """One difference between Keycloak and what it should say about a subscriber. drift.py has the rule of each kind."""
 
     class Kind(models.TextChoices):
-        """What is different."""
-
         ACCESS = "access", "Wrong entitlements"
         DISABLED = "disabled", "Disabled in Keycloak"
         DELETED = "deleted", "Deleted in Keycloak"
@@ -76,8 +74,6 @@ class SyncResult(models.Model):
     """One subscriber of a run. A failure is not stored here: the job of that subscriber says so while it lasts."""
 
     class Outcome(models.TextChoices):
-        """How it ended."""
-
         WAITING = "waiting", "Waiting"
         CHANGED = "changed", "Changed"
         SAME = "same", "No changes"

@@ -118,7 +118,6 @@ class Shop:
         return next((offer for offer in self.plans if offer.product.slug == slug), None)
 
     def plan_in(self, basket: Mapping[str, int]) -> Offer | None:
-        """The chosen plan."""
         return next((offer for offer in self.plans if offer.product.slug in basket), None)
 
     def addons(self, kind: Iterable[Offer], *, plan: Offer | None, interval: str) -> list[Offer]:

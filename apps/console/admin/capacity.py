@@ -161,7 +161,6 @@ class InstanceAdmin(ConsoleAdmin):
 
     @admin.display(description="How full")
     def fill(self, row: Any) -> SafeString:
-        """The bar."""
         return Bar.of(row).markup()
 
     @admin.display(description="Taken", ordering="allocated_seats")
@@ -181,7 +180,6 @@ class InstanceAdmin(ConsoleAdmin):
 
     @admin.display(description="Address")
     def address(self, row: Instance) -> str:
-        """Where its users go."""
         return row.url.removeprefix("https://").rstrip("/")
 
     @admin.display(description="Keycloak group")

@@ -20,8 +20,6 @@ from apps.core.money import format_money
 
 @admin.register(Product)
 class ProductAdmin(PreviewedAdmin):
-    """Plans, apps and add-ons."""
-
     subject = "product"
     form = ProductForm
     list_display = ("name", "placement_label", "gives", "price_list", "parent", "active")
@@ -75,7 +73,6 @@ class ProductAdmin(PreviewedAdmin):
 
     @admin.display(description="Gives")
     def gives(self, row: Any) -> str:
-        """Apps and numbers."""
         apps = [app.slug for app in ([row] if row.is_app else []) + list(row.includes.all())]
         return ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
 
@@ -142,7 +139,6 @@ class PriceAdmin(PreviewedAdmin):
 
     @admin.display(description="Price", ordering="product__name")
     def price(self, row: ProductPrice) -> str:
-        """Product and interval."""
         return str(row)
 
     @admin.display(description="Amount", ordering="unit_amount")
@@ -152,7 +148,6 @@ class PriceAdmin(PreviewedAdmin):
 
     @admin.display(description="Offered", ordering="is_active", boolean=True)
     def active(self, row: ProductPrice) -> bool:
-        """To new customers."""
         return row.is_active
 
     @override

@@ -164,7 +164,6 @@ class ProductForm(CatalogueForm):
         return data
 
     def clean_stripe_product_id(self) -> str | None:
-        """Empty means none."""
         value = str(self.cleaned_data["stripe_product_id"] or "").strip()
         if value and not value.startswith("prod_"):
             raise forms.ValidationError("A Stripe product id begins with prod_.")

@@ -147,7 +147,6 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @admin.display(description="Drift", ordering="pk")
     def what(self, row: Drift) -> str:
-        """Its number."""
         return f"drift {row.pk}"
 
     @admin.display(description="Fix")
@@ -195,7 +194,6 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         explain="It is ignored and not listed until then. Billing changes still apply.",
     )  # fmt: skip
     def ignore(self, _request: HttpRequest, form: IgnoreDialog) -> str:
-        """Leave it."""
         if form.target.resolved_at is not None:
             raise BadInput("This difference is already resolved.")
         until = form.cleaned_data["until"]
@@ -207,7 +205,6 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         explain="Compare every subscriber with Keycloak now. Nothing is changed but this list.",
     )  # fmt: skip
     def compare_now(self, _request: HttpRequest, form: CompareDialog) -> str:
-        """Ask for a walk."""
         job = jobs.defer(drift.KIND, "asked", reason=f"asked by {form.actor}")
         reason = form.cleaned_data["reason"]
         audit.record(subject=("job", job), action=AuditAction.COMPARISON_REQUESTED, actor=form.actor, reason=reason)

@@ -32,7 +32,6 @@ class RetryDialog(ReasonDialog):
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The job."""
         return {"job": self.target}
 
 
@@ -61,8 +60,6 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
 
 @admin.register(Job)
 class JobAdmin(ConsoleAdmin):
-    """The ledger."""
-
     list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
     list_filter = (("state", ChoicesDropdownFilter),)
     search_by: ClassVar[dict[str, str]] = {
@@ -107,7 +104,6 @@ class JobAdmin(ConsoleAdmin):
 
     @admin.display(description="Last error")
     def error(self, row: Job) -> SafeString:
-        """Its beginning."""
         return format_html('<span class="fd-error">{}</span>', row.last_error[:120] or "–")
 
     @admin.display(description="Last runs")
@@ -141,7 +137,6 @@ class JobAdmin(ConsoleAdmin):
 
     @dialog_action(title="Retry", permission="retry_job", form=RetryDialog, icon="replay")
     def retry_one(self, _request: HttpRequest, form: RetryDialog) -> str:
-        """From its first attempt."""
         if form.target.state not in STUCK:
             raise BadInput("Only a failed or blocked job can be retried.")
         retry(form.target, actor=form.actor, reason=form.cleaned_data["reason"])

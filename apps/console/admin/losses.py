@@ -34,7 +34,6 @@ class ConfirmDialog(ReasonDialog):
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The numbers."""
         return {"loss": self.target, "sweep": safeguard.sweep_label(self.target.sweep), "hours": 24}
 
 
@@ -102,7 +101,6 @@ class SafeguardReviewAdmin(ConsoleAdmin):
         explain="Only if this is intended. If not, fix the cause: then the sweep finds nobody and stops asking.",
     )  # fmt: skip
     def confirm(self, _request: HttpRequest, form: ConfirmDialog) -> str:
-        """Let the sweep continue."""
         data = form.cleaned_data
         safeguard.approve(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
         forget()

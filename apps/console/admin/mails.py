@@ -14,8 +14,6 @@ from apps.notifications.models import Notification
 
 @admin.register(Notification)
 class MailAdmin(ConsoleAdmin):
-    """One row per mail."""
-
     list_display = ("template", "to", "person", "state_label", "asked", "sent")
     list_filter = (("state", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)

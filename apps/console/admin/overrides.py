@@ -18,15 +18,11 @@ from apps.core.errors import BadInput
 
 
 class LiftDialog(ReasonDialog):
-    """Ends an override now."""
-
     model = AccessOverride
 
 
 @admin.register(AccessOverride)
 class OverrideAdmin(ConsoleAdmin):
-    """Holds, grants and no-suspends."""
-
     list_display = (
         "what",
         "person",
@@ -59,7 +55,6 @@ class OverrideAdmin(ConsoleAdmin):
 
     @admin.display(description="Override", ordering="pk")
     def what(self, row: AccessOverride) -> str:
-        """Its number."""
         return f"override {row.pk}"
 
     @admin.display(description="Is")
@@ -74,7 +69,6 @@ class OverrideAdmin(ConsoleAdmin):
 
     @admin.display(description="Products")
     def product_list(self, row: AccessOverride) -> str:
-        """What a grant gives."""
         return ", ".join(product.name for product in row.products.all()) or "–"
 
     @override
@@ -92,7 +86,6 @@ class OverrideAdmin(ConsoleAdmin):
         explain="End this override now. From then on billing and other active overrides decide.",
     )  # fmt: skip
     def lift(self, _request: HttpRequest, form: LiftDialog) -> str:
-        """Lift it."""
         if override_status(form.target) != "active":
             raise BadInput("It is over already.")
         overrides.lift(override=form.target, actor=form.actor, reason=form.cleaned_data["reason"])

@@ -60,7 +60,6 @@ def guarded(view: View) -> View:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    """The frame, at once."""
     about = {"realm": settings.KEYCLOAK_REALM, "server": settings.KEYCLOAK_SERVER_URL}
     context = admin.site.each_context(request) | {"title": "Realm doctor", "about": about}
     request.current_app = admin.site.name

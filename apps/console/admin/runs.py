@@ -82,7 +82,6 @@ class SelectActions:
         explain="Re-check each of these and apply any changes. It runs as a job with a page of its own.",
     )  # fmt: skip
     def sync_selected(self, _request: HttpRequest, form: SelectedDialog) -> str:
-        """One run over them."""
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
@@ -124,7 +123,6 @@ class SyncRunAdmin(ConsoleAdmin):
 
     @admin.display(description="Run", ordering="pk")
     def what(self, row: SyncRun) -> str:
-        """Its number."""
         return f"run {row.pk}"
 
     @admin.display(description="Last synced")

@@ -28,8 +28,6 @@ from apps.instances.models import Seat, SeatWait
 
 @admin.register(Seat)
 class SeatAdmin(ConsoleAdmin):
-    """Who sits where."""
-
     list_display = (
         "seat",
         "person",
@@ -70,7 +68,6 @@ class SeatAdmin(ConsoleAdmin):
 
     @admin.display(description="Seat", ordering="pk")
     def seat(self, row: Seat) -> str:
-        """Its number."""
         return f"seat {row.pk}"
 
     @admin.display(description="Until", ordering="reserved_until")
@@ -143,5 +140,4 @@ class SeatWaitAdmin(ConsoleAdmin):
 
     @admin.display(description="Place", ordering="since")
     def wait(self, row: SeatWait) -> str:
-        """Its number."""
         return f"wait {row.pk}"

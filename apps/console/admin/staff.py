@@ -36,7 +36,6 @@ class StaffAdmin(ConsoleAdmin):
 
     @admin.display(description="Name")
     def full_name(self, row: User) -> str:
-        """First and last name."""
         return row.get_full_name() or "–"
 
     @admin.display(description="Roles")

@@ -44,7 +44,6 @@ class PasswordDialog(ReasonDialog):
 
     @override
     def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The subscriber."""
         return {"profile": self.target}
 
 

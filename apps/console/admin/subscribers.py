@@ -97,7 +97,6 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
 
     @admin.display(description="Subscriber", ordering="user__username")
     def who(self, row: UserProfile) -> SafeString:
-        """Username and address."""
         return format_html(
             '<span class="fd-who"><b>{}</b><span>{}</span></span>',
             row.user.get_username(),
@@ -196,7 +195,6 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
-        """Ask for a sync."""
         _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync asked")
         return f"{form.target} will be synced now."
 
@@ -231,7 +229,6 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="No access, whatever is paid. Sessions end; the seat is kept.",
     )  # fmt: skip
     def hold(self, _request: HttpRequest, form: HoldDialog) -> str:
-        """Put a hold on."""
         until = form.cleaned_data["until"]
         overrides.hold(profile=form.target, actor=form.actor, reason=form.cleaned_data["reason"], until=until)
         return f"{form.target} is on hold{f' until {when(until)}' if until else ''}."
@@ -241,7 +238,6 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="Access without payment, until a date.",
     )  # fmt: skip
     def grant(self, _request: HttpRequest, form: GrantDialog) -> str:
-        """Grant products."""
         data = form.cleaned_data
         overrides.grant(
             profile=form.target,
@@ -257,7 +253,6 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="A late payment does not suspend this subscriber, until a date.",
     )  # fmt: skip
     def no_suspend(self, _request: HttpRequest, form: NoSuspendDialog) -> str:
-        """Be patient."""
         data = form.cleaned_data
         overrides.no_suspend(profile=form.target, until=data["until"], actor=form.actor, reason=data["reason"])
         return f"{form.target} is not suspended for a late payment until {when(data['until'])}."

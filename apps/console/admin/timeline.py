@@ -47,12 +47,10 @@ class TimelineAdmin(ConsoleAdmin):
 
     @admin.display(description="What")
     def what(self, row: AuditEntry) -> str:
-        """The action in words."""
         return audit_actions.action_label(row.action)
 
     @admin.display(description="About")
     def whom(self, row: AuditEntry) -> SafeString:
-        """The subject, linked."""
         return subject(row)
 
     @admin.display(description="Changed")

@@ -110,7 +110,6 @@ class WaitlistAdmin(ConsoleAdmin):
         explain="Holds the seat for this address and mails the invitation.",
     )  # fmt: skip
     def invite(self, _request: HttpRequest, form: InviteDialog) -> str:
-        """Hold and mail."""
         until = waitlist.invite(form.target.pk, actor=form.actor, reason=form.cleaned_data["reason"])
         held = f" The seat is held until {when(until)}." if form.target.product else ""
         return f"{form.target.email} is invited.{held}"

@@ -53,7 +53,6 @@ def words(name: str) -> str:
 
 @register.simple_tag
 def badge(key: str, text: str = "") -> SafeString:
-    """A coloured label."""
     return columns.badge(key, text)
 
 

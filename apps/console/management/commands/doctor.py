@@ -22,8 +22,6 @@ UNAVAILABLE = 2
 
 
 class Command(BaseCommand):
-    """See the module."""
-
     help = "Check the Keycloak realm and say what is wrong, why it matters, and how to fix it."
 
     @override
