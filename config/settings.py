@@ -171,7 +171,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "strict-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# How many proxies stand before us; each adds one address to X-Forwarded-For. 0: none, the header is ignored.
+# How many proxies are in front of us; each adds one address to X-Forwarded-For. 0: none, the header is ignored.
 TRUSTED_PROXY_COUNT = integer("TRUSTED_PROXY_COUNT", 0)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -14,7 +14,7 @@ Ask for the fixture `world` (tests/conftest.py has it):
         world.deliver()                                   # Stripe's new events by hand, then all jobs
         assert world.state(dana).access == "suspended"
 
-Nothing is delivered by itself: `new_events` are what Stripe has to tell, `post_events` posts some of them, signed, in any order,
+Nothing is delivered automatically: `new_events` are what Stripe has to tell, `post_events` posts some of them, signed, in any order,
 `work` runs what is due, `sweep` does what the minute and hour do. Peers: `world.shop` (Stripe), `world.standin` (Keycloak,
 faults, inbox); `world.requests` are the calls the application made to Stripe. Works with `db` and with real transactions.
 """
@@ -295,7 +295,7 @@ class World:
     # --- what is -----------------------------------------------------------------------------------------------------
 
     def state(self, profile: UserProfile) -> State:
-        """What the person has, read anew from our rows and from Keycloak."""
+        """What the person has, read again from our rows and from Keycloak."""
         profile.refresh_from_db()
         account = self.account(profile) if profile.keycloak_id else None
         attributes = account["attributes"] if account else {}
@@ -325,7 +325,7 @@ class World:
         return found
 
     def admin(self, method: str, path: str, **rest: Any) -> requests.Response:
-        """One call of Keycloak's Admin API, past the application; the token is made anew when it has run out."""
+        """One call of Keycloak's Admin API, past the application; a new token is fetched when it has expired."""
         for _ in range(2):
             headers = {"Authorization": f"Bearer {self._token}"}
             answer = self.standin.call(method, path, headers=headers, **rest)

@@ -1,4 +1,4 @@
-"""Staff come from Keycloak: the group below KEYCLOAK_STAFF_GROUP is the role. Read anew at every login, never edited here.
+"""Staff come from Keycloak: the group below KEYCLOAK_STAFF_GROUP is the role. Read again at every login, never edited here.
 
 A role taken away in Keycloak is gone here at the next login; disabling the account there ends it at once.
 """

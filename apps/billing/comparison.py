@@ -57,7 +57,7 @@ def compare_slice(cursor: Cursor) -> Slice:
 
 
 def _slice(cursor: Cursor) -> tuple[list[Any], bool]:
-    """The next subscriptions of Stripe's list, and whether there are more behind them."""
+    """The next subscriptions of Stripe's list, and whether there are more after them."""
     listed: list[Any] = []
     after, more = cursor.after, True
     with calling_stripe() as client:

@@ -1,8 +1,8 @@
-"""Stripe's present state into Postgres: dj-stripe's mirror, our typed rows beside it, and word of whom it concerns.
+"""Writes Stripe's current state into Postgres: dj-stripe's mirror, our typed rows, and a call to those who listen.
 
-Promises: everything is fetched anew before it is written; no transaction is open over a call; the jobs that come here run
-in the lane of their customer, so an older answer never overwrites a newer one. Whoever wants to listener of a change puts
-itself into `on_customer` (called inside the writing transaction) or `on_session`.
+Promises: everything is fetched again before it is written; no transaction is open over a call; jobs run
+in the lane of their customer, so an older answer never overwrites a newer one. Listeners register in
+`on_customer` (called inside the writing transaction) or `on_session`.
 """
 
 import datetime as dt

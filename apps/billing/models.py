@@ -1,4 +1,4 @@
-"""Stripe as we keep it beside dj-stripe's mirror: the event inbox and typed rows of subscriptions and their lines."""
+"""Our own copy of Stripe, besides dj-stripe's mirror: the event inbox, and typed rows of subscriptions and their lines."""
 
 from typing import Any, ClassVar, override
 

@@ -135,7 +135,7 @@ def _blocked_jobs() -> QuerySet[Job]:
 
 
 def map_price(price_id: str, product: Product) -> int:
-    """Let all lines of a price stand for `product`; returns how many lines changed. Part of the caller's transaction."""
+    """Map all lines of a price to `product`; returns how many changed. Part of the caller's transaction."""
     lines = UserSubscriptionItem.objects.filter(stripe_price_id=price_id).exclude(product=product)
     return lines.update(product=product)
 

@@ -50,7 +50,7 @@ class Product(models.Model):
     max_quantity = models.PositiveSmallIntegerField(default=1)
     stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)
-    # Every attribute it has ever given. What it gives no longer stays ours to take away from whoever still has it.
+    # Every attribute it has ever given: one that it no longer gives is still ours to remove.
     names_given = models.JSONField(default=list, blank=True, editable=False)
 
     class Meta:

@@ -1,7 +1,7 @@
 """The one ModelAdmin of the console: read-only, bounded, and quick on a table of a million rows.
 
 What keeps it quick: no full count, a count that stops, newest first by the key, joined rows named, filters on columns with
-choices only, and a search that looks at the term first and then uses one index.
+choices only, and a search that recognizes the term first and then uses one index.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ COUNT_LIMIT = 10_000
 
 
 class BoundedPaginator(Paginator[Any]):
-    """Counts up to COUNT_LIMIT rows and offers no page beyond: whoever looks for older rows searches or filters."""
+    """Counts up to COUNT_LIMIT rows and offers no page beyond: to find older rows, search or filter."""
 
     @cached_property
     @override

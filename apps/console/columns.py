@@ -108,7 +108,7 @@ def seat_badge(seat: Any) -> SafeString:
 
 
 def seat_until(seat: Any) -> str:
-    """When a seat is given back by itself: a reserved one when the payment ends, a retained one at the final date."""
+    """When a seat is released automatically: a reserved one when the payment ends, a retained one at the final date."""
     kept = seat.profile.final_expiry_at if seat.state == "retained" else None
     return when(seat.reserved_until or kept)
 

@@ -1,7 +1,7 @@
 """Dialogs: how staff say what they want done, and why. An action is one call into the domain, wrapped by `dialog_action`.
 
 Promises: a GET only shows the dialog; a POST needs the permission, the CSRF token and a reason; a refusal of the domain is
-shown in the dialog and nothing is changed; after success the page is loaded anew with one sentence about what was done.
+shown in the dialog and nothing is changed; after success the page is reloaded with one sentence about what was done.
 """
 
 import datetime as dt
@@ -58,7 +58,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
 
     @property
     def actor(self) -> str:
-        """How the timeline names whoever fills in this dialog."""
+        """How the timeline names the person who fills in this dialog."""
         return f"staff:{self.request.user.get_username()}"
 
 
@@ -176,7 +176,7 @@ def carried_out(
 
 
 def done(request: HttpRequest, url: str) -> HttpResponse:
-    """Load `url` anew: by htmx's header, or as a plain redirect where scripts are off."""
+    """Load `url` again: by htmx's header, or as a plain redirect where scripts are off."""
     if request.headers.get("HX-Request"):
         return HttpResponse(headers={"HX-Redirect": url})
     return HttpResponseRedirect(url, headers={"HX-Redirect": url})

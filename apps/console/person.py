@@ -1,6 +1,6 @@
 """Everything the subscriber's page shows, gathered from all apps: the decision and why, and what there is of each kind.
 
-Promises: no call to anywhere (the plan, which asks Keycloak, is `plan_of` and is loaded by itself); each list is short and
+Promises: no call to anywhere (the plan, which asks Keycloak, is `plan_of` and is loaded separately); each list is short and
 newest first; nothing secret.
 """
 
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `agrees`: what was last made so is what should be now."""
+    """The page. `agrees`: the last sync still matches the decision."""
 
     profile: UserProfile
     decision: Decision
@@ -224,7 +224,7 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
 
 
 def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
-    """An override's page, and the dialog that ends one that stands."""
+    """An override's page, and the dialog that ends an active one."""
     if not may_lift:
         return link(row, "open")
     lift = dialog_link(

@@ -26,7 +26,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Row:
-    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and the job behind it."""
+    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and its job."""
 
     result: SyncResult
     state: str
@@ -126,5 +126,5 @@ def _row(result: SyncResult, job: Job | None, found: sync_runs.SyncRunProgress) 
 
 
 def plans(people: Collection[Any]) -> list[dict[str, Any]]:
-    """For console/dialogs/plans.html: each person with the address of the plan, which is loaded by itself."""
+    """For console/dialogs/plans.html: each person with the address of the plan, which is loaded separately."""
     return [{"profile": one, "plan": reverse("admin:accounts_userprofile_plan", args=[one.pk])} for one in people]

@@ -1,4 +1,4 @@
-"""Search that looks at the term first: an id, a number, a mail address or the start of a name, each by one index."""
+"""Search that recognizes the term first: an id, a number, an email or the start of a name, each by one index."""
 
 import re
 from collections.abc import Mapping

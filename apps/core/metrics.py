@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus, behind a Bearer token, right over several web processes.
+"""`/metrics` for Prometheus, behind a Bearer token, correct across several web processes.
 
 Counters of the processes are summed by prometheus-client when PROMETHEUS_MULTIPROC_DIR is set; the gauges below are read
 from the database at scrape time, so they do not depend on which process answers. Labels are bounded sets, never ids.
@@ -59,7 +59,7 @@ class DatabaseGauges:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The exposition, for whoever sends `Authorization: Bearer <PROMETHEUS_METRICS_API_KEY>`; 401, 404 or 429 otherwise."""
+    """The exposition, for requests with `Authorization: Bearer <PROMETHEUS_METRICS_API_KEY>`; 401, 404 or 429 otherwise."""
     if not settings.PROMETHEUS_METRICS_API_KEY:
         return HttpResponse(status=404)
     if not constant_time_compare(

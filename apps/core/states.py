@@ -126,7 +126,7 @@ class SubscriptionStatus(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """A second subscription would be charged beside it."""
+        """A second subscription would be charged in addition."""
         return self.pays or self.owes
 
     @property

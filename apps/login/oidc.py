@@ -74,7 +74,7 @@ def endpoints() -> dict[str, Any]:
 
 
 class Keys:
-    """The issuer's public keys by id, kept for ten minutes; an id that is not among them fetches them anew, once."""
+    """The issuer's public keys by id, kept for ten minutes; an unknown id fetches them again, once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -176,7 +176,7 @@ def _signed(raw: object) -> dict[str, Any]:
             options=SIGNATURE_ONLY,  # type: ignore[arg-type]
         )
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise TokenError(f"not a well signed token: {type(error).__name__}") from error
+        raise TokenError(f"not a correctly signed token: {type(error).__name__}") from error
     return claims
 
 

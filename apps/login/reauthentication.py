@@ -35,7 +35,7 @@ def is_fresh(request: HttpRequest) -> bool:
 
 
 def login_url(target: str, wish: str = FRESH) -> str:
-    """Where to log in anew (`wish`: fresh or strong) and come back to `target`, a path of this site."""
+    """Where to log in again (`wish`: fresh or strong) and come back to `target`, a path of this site."""
     return f"{settings.LOGIN_URL}?{urlencode({'as': wish, REDIRECT_FIELD_NAME: target})}"
 
 

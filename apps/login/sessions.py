@@ -117,7 +117,7 @@ def leave(request: HttpRequest) -> str:
 def end_sessions(user: User, *, sid: str = "") -> int:
     """End a user's sessions, or only those of the Keycloak session `sid`; returns how many were on the list.
 
-    Without `sid` also those on no list: the unusable password is drawn anew, and every session is bound to its hash.
+    Without `sid` also those on no list: a new unusable password is drawn, and every session is bound to its hash.
     """
     listed = UserSession.objects.filter(user_id=user.pk)
     if sid:
@@ -131,7 +131,7 @@ def end_sessions(user: User, *, sid: str = "") -> int:
 
 @transaction.atomic
 def end_keycloak_session(sid: str) -> int:
-    """End the sessions of one Keycloak session, whoever's they are; returns how many."""
+    """End the sessions of one Keycloak session, of any user; returns how many."""
     return _end(UserSession.objects.filter(data__sid=sid))
 
 

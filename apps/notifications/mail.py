@@ -2,7 +2,7 @@
 
 Promises:
 1. `notify` with a key that exists does nothing. Mailgun has no idempotency key; the row is the only guard against doubles.
-2. The row says `sending` before Mailgun is called. Whoever finds it so, or lost the answer, counts a lost answer; the mail
+2. The row says `sending` before Mailgun is called. A run that finds this, or loses the answer, counts a lost answer; the mail
    is sent once more, and after the second lost answer only by a person (`resend`).
 3. What Mailgun refuses for good is `failed`, with its words; what it cannot take now stays queued.
 4. One-time codes lie encrypted in the row (`notify_secret`), until they are sent or given up.
@@ -159,7 +159,7 @@ def _hand_over(row: Notification, email: email_templates.RenderedEmail) -> None:
 
 
 def _note_lost_answer(row: Notification, why: str) -> None:
-    """Count it: the mail may be out. After the last one a code is wiped, since nothing will send it by itself."""
+    """Count it: the mail may be out. After the last one a code is wiped, since nothing will send it automatically."""
     Notification.objects.filter(pk=row.pk).update(lost_answers=F("lost_answers") + 1)
     row.refresh_from_db(fields=["lost_answers"])
     log.warning("mail_answer_lost", notification=row.pk, count=row.lost_answers)

@@ -66,7 +66,7 @@ def _translated(error: AnymailRequestsAPIError) -> Exception:
     if status in (
         401,
         403,
-    ):  # our key, not this mail: all of them wait, unspent, until it is mended
+    ):  # our key, not this mail: all of them wait, unspent, until it is fixed
         log.error("mailgun_key_refused", status=status)
         return DependencyDown(NAME, f"Mailgun refuses our key ({status}).")
     if status in AWAY:

@@ -14,7 +14,7 @@ class Notification(models.Model):
     class State(models.TextChoices):
         """`sending` is written before Mailgun is called: found later, it means that the worker died over it.
 
-        `uncertain`: Mailgun may have accepted the mail, but its answer was lost. It is sent once more, then never by itself.
+        `uncertain`: Mailgun may have accepted the mail, but its answer was lost. It is sent once more, then never automatically.
         """
 
         QUEUED = "queued", "Waiting"

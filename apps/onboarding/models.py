@@ -1,4 +1,4 @@
-"""What signing up leaves behind: one-time codes and the waitlist. The signup itself is accounts.Signup."""
+"""What signing up stores: one-time codes and the waitlist. The signup itself is accounts.Signup."""
 
 import uuid
 from typing import Any, ClassVar, override

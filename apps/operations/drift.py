@@ -219,7 +219,7 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
             UserProfile.objects.filter(pk=profile.pk).update(email=row.keycloak_value)
             User.objects.filter(pk=profile.user_id).update(email=row.keycloak_value)
     except IntegrityError as error:
-        raise BadInput("Somebody else here has this address. Write ours back, or mend value first.") from error
+        raise BadInput("Somebody else here has this address. Restore ours, or fix theirs first.") from error
     resolve(profile.pk, row.kind)
     return f"Emails to {profile} now go to {row.keycloak_value}. Stripe keeps its own email: change it there too."
 

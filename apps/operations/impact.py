@@ -33,7 +33,7 @@ Pair = tuple[Entitlements, Entitlements]
 
 @dataclass(frozen=True)
 class CatalogChange:
-    """What each product gives before and after; `mapped`: prices whose lines stand for another product from now on."""
+    """What each product gives before and after; `mapped`: prices that are mapped to another product from now on."""
 
     before: EntitlementsByProduct
     after: EntitlementsByProduct
@@ -197,7 +197,7 @@ def _nameless(state: SubscriptionState) -> SubscriptionState:
 
 
 def _moved(state: SubscriptionState, mapped: Mapping[str, int]) -> SubscriptionState:
-    """The subscription with its lines standing for the products they will stand for."""
+    """The subscription with its lines mapped to their new products."""
     if not mapped:
         return state
     lines = (replace(one, product_id=mapped.get(one.price_id, one.product_id)) for one in state.lines)

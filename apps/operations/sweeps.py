@@ -34,18 +34,18 @@ def sweep_access(_key: str) -> None:
 
 
 def _with_job(states: list[Job.State]) -> list[int]:
-    """The profiles that have a look in one of these states."""
+    """The profiles that have a reconcile job in one of these states."""
     kinds = [reconcile.KIND, reconcile.FIRST_SYNC_KIND]
     found = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
     return [int(key) for key in found]
 
 
 def reconcile_all(key: str) -> None:
-    """Once a day: a look at each person with an account, so that whatever no event told is found.
+    """Once a day: reconcile everyone with an account, to find what no event reported.
 
-    In slices, each a job that names the next, so that its cost stays the same; who was never looked at waits already, and the
-    sweep sees to it. Who differs and was told to be left so by staff is left so. Who would lose access is looked at last, and
-    only when they are not too many: else raises NeedsOperator.
+    In slices, each a job that names the next, so that its cost stays the same. Subscribers who were never synced are left to
+    `sweep_access`, and those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only
+    if they are not too many: else raises NeedsOperator.
     """
     if not key.isdecimal():
         if _in_progress():

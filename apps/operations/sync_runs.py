@@ -43,12 +43,12 @@ class SyncRunProgress:
 
     @property
     def done(self) -> int:
-        """How many were made so."""
+        """How many are synced."""
         return self.changed + self.same
 
     @property
     def waiting(self) -> int:
-        """How many will still be looked at by themselves."""
+        """How many will still be synced automatically."""
         return self.total - self.done - self.failed - self.awaiting_approval
 
     @property
@@ -132,7 +132,7 @@ def retry_failed(run: SyncRun, *, actor: str, reason: str) -> int:
 
 
 def run_sync(key: str) -> None:
-    """The job: ask for a look at everybody of the run `key` who was not asked for yet; who would lose access comes last.
+    """The job: queue a reconcile of everyone in the run `key` who is not queued yet; those who would lose access come last.
 
     Raises NeedsOperator when those are too many and staff have not confirmed it. The others are not waited for.
     """
@@ -206,7 +206,7 @@ def _people(jobs_: QuerySet[Job]) -> QuerySet[Job, int]:
 
 
 def jobs_of(results: Collection[SyncResult]) -> dict[int, Job]:
-    """The look behind each result that is under way or has stopped, by profile id; the first of these counts. Two queries."""
+    """The job of each result that is in progress or has failed, by profile id; one in progress counts first. Two queries."""
     keys = [str(one.profile_id) for one in results if one.outcome == Outcome.WAITING]
     found = {int(job.key): job for job in reconcile.failed_or_blocked().filter(key__in=keys)}
     return found | {int(job.key): job for job in reconcile.in_progress().filter(key__in=keys)}

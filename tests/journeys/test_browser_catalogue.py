@@ -105,6 +105,6 @@ def test_a_price_from_stripe_that_nobody_placed_is_placed_in_one_dialog(
     dialog.get_by_label("Reason").fill("Agreed with him by telephone")
     album.take(page, "place")
     dialog.get_by_role("button", name="Map price to product").click()
-    expect(page.get_by_text(re.compile("stands for Plus from now on; 1 person is being synced"))).to_be_visible()
+    expect(page.get_by_text(re.compile("is mapped to Plus from now on; 1 person is being synced"))).to_be_visible()
     expect(page.get_by_role("heading", name="Unmapped Stripe prices")).to_be_hidden()
     customer.until("the vault is open", lambda: customer.account()["attributes"].get("has_vaultwarden") == ["true"])

@@ -108,7 +108,7 @@ class ProductAdmin(PreviewedAdmin):
 
 @admin.register(ProductPrice)
 class PriceAdmin(PreviewedAdmin):
-    """Prices as they are in Stripe, where they never change: only whether one is offered, and what it stands for, does."""
+    """Prices as they are in Stripe, where they never change: only whether one is offered, and which product it maps to, changes here."""
 
     subject = "price"
     form = PriceForm
@@ -158,7 +158,7 @@ class PriceAdmin(PreviewedAdmin):
 
     @dialog_action(
         title="Map price to product", permission="change_catalogue", form=MapPriceDialog, icon="add_link",
-        explain="A price that people pay at Stripe, and the product of ours it stands for. It is not offered to new customers.",
+        explain="Choose a price that customers pay at Stripe and the product it belongs to. It is not offered to new customers.",
     )  # fmt: skip
     def map_price(self, _request: HttpRequest, form: MapPriceDialog) -> str:
         """From now on it gives what the product gives."""
@@ -180,5 +180,5 @@ class PriceAdmin(PreviewedAdmin):
 
     @override
     def mapped(self, row: ProductPrice, before: State) -> Mapping[str, int]:
-        """A new price, and one that stands for another product, takes along the lines of those who pay it."""
+        """A new price, or one mapped to another product, takes along the lines of those who pay it."""
         return {} if before.get("product") == row.product.slug else {row.stripe_price_id: row.product_id}

@@ -89,7 +89,7 @@ class GrantsField(forms.Field):
 
 
 def _problem(name: str, amount: str, found: dict[str, int]) -> str:
-    """Why a row cannot stand, as a sentence; empty when it can."""
+    """What is wrong with a row, as a sentence; empty when nothing is."""
     if not name:
         return f"The amount {amount[:20]} has no name."
     shown = f"“{name[:40]}”"

@@ -3,8 +3,8 @@
 How: the row is saved, the effect is computed from the catalogue as it then is, and unless that was confirmed the
 transaction is rolled back and the preview shown. So the preview and the deed are the same code on the same data.
 Promises: a save that touches nobody needs one step; one that does needs two; one that takes from many needs the slug typed;
-a row, or a catalogue, that changed since it was looked at is shown again; each save is one line of the timeline; whoever
-holds what changed is looked at, asked for in the same transaction.
+a row or a catalog that has changed in the meantime is shown again; each save is one audit entry; those who hold what changed
+are synced, queued in the same transaction.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def differing(before: State, after: State) -> tuple[State, State]:
 
 
 class PreviewedAdmin(ConsoleAdmin):
-    """Base of products and prices: editable by whoever may change the catalogue, with the preview in between."""
+    """Base of products and prices: editable by staff who may change the catalog, with the preview in between."""
 
     subject = ""
     change_form_before_template = "console/catalogue_version.html"
@@ -121,7 +121,7 @@ class PreviewedAdmin(ConsoleAdmin):
 
     @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save, after a look at what was; one person at a time changes the catalogue."""
+        """Save after reading the old state; one person at a time changes the catalog."""
         list(Product.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         row = type(obj).objects.get(pk=obj.pk) if change else None
         form.before = Before(state_of(row), entitlements_by_product())
@@ -152,7 +152,7 @@ class PreviewedAdmin(ConsoleAdmin):
             )
 
     def mapped(self, _row: Any, _before: State) -> Mapping[str, int]:
-        """The prices whose lines stand for another product afterwards."""
+        """The prices that are mapped to another product afterwards."""
         return {}
 
     def preview(self, request: HttpRequest, object_id: str | None, asked: Unconfirmed) -> HttpResponse:
@@ -193,7 +193,7 @@ def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> st
 
 
 def carry_out(row: Product | ProductPrice, found: CatalogImpact, mapped: Mapping[str, int], *, actor: str) -> int:
-    """Everything that follows from a saved row; returns how many people are looked at. Part of the caller's transaction."""
+    """Everything that follows from a saved row; returns how many subscribers are synced. Part of the caller's transaction."""
     asked = len(found.holders)
     for price_id in mapped:
         prices.map_price(price_id, Product.objects.get(pk=mapped[price_id]))

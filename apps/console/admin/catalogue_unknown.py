@@ -27,7 +27,7 @@ def titled(price: UnmappedPrice) -> str:
 
 
 class MapPriceDialog(ReasonDialog):
-    """Which price, and which product it stands for."""
+    """Which price, and which product it belongs to."""
 
     form_before_template = "console/catalogue_unknown.html"
     price = forms.ChoiceField(
@@ -80,4 +80,4 @@ def place(form: MapPriceDialog) -> str:
         after=state_of(price) | holders,
     )  # fmt: skip
     carry_out(price, found, mapped, actor=form.actor)
-    return f"{known.id} stands for {product} from now on; {people(holders['holders'])} being synced."
+    return f"{known.id} is mapped to {product} from now on; {people(holders['holders'])} being synced."

@@ -47,7 +47,7 @@ class FixDialog(ReasonDialog):
 
 
 class IgnoreDialog(ReasonDialog):
-    """Until when it is to be left so."""
+    """Until when it is ignored."""
 
     model = Drift
     until = LastDayField(help_text="The last day on which it is ignored.")
@@ -120,7 +120,7 @@ class OpenDriftFilter(admin.SimpleListFilter):
 
 @admin.register(Drift)
 class DriftAdmin(SelectActions, ConsoleAdmin):
-    """The list, the newest first; comparing changes nothing, mending does what the kind's rule says."""
+    """The list, the newest first; comparing changes nothing, fixing does what the kind's rule says."""
 
     list_display = ("what", "person", "kind_label", "proposal", "first_seen", "last_seen", "is_now")
     list_display_links = ("what",)
@@ -158,7 +158,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @admin.display(description="The rule")
     def rule(self, row: Drift) -> str:
-        """What mending does, and what happens without."""
+        """What the fix does, and what happens without it."""
         return drift.RULES[row.kind]
 
     @admin.display(description="Is")
@@ -172,7 +172,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
-        """With boxes to select by for whoever may sync."""
+        """With boxes to select by for staff who may sync."""
         return ("pick", *self.list_display) if self.has_sync_userprofile_permission(request) else self.list_display
 
     @override
@@ -181,7 +181,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         row = self.get_object(request, str(object_id))
         return super().get_actions_detail(request, object_id) if row and row.resolved_at is None else []
 
-    @dialog_action(title="Mend", permission="sync_userprofile", form=FixDialog, icon="build")
+    @dialog_action(title="Fix", permission="sync_userprofile", form=FixDialog, icon="build")
     def fix(self, _request: HttpRequest, form: FixDialog) -> str:
         """By the rule of its kind."""
         data = form.cleaned_data

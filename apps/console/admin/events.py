@@ -26,7 +26,7 @@ from apps.core.models import Job
 
 
 class EventDialog(ReasonDialog):
-    """Looks at an event again."""
+    """Processes an event again."""
 
     model = InboundEvent
 

@@ -1,4 +1,4 @@
-"""Staff's dated decisions about access. Made on the subscriber's page, looked at and lifted here."""
+"""Staff's dated decisions about access. Added on the subscriber's page, listed and ended here."""
 
 from typing import Any, ClassVar, override
 
@@ -77,7 +77,7 @@ class OverrideAdmin(ConsoleAdmin):
 
     @override
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only what stands can be lifted."""
+        """Only an active override can be ended."""
         row = self.get_object(request, str(object_id))
         return super().get_actions_detail(request, object_id) if row and override_status(row) == "active" else []
 

@@ -1,4 +1,4 @@
-"""Recovery as staff see it: send a code, open or close the way back in, keep the place. Each says where the person stands.
+"""Recovery as staff see it: send a code, open or close recovery, keep the seat. Each shows the subscriber's current state.
 
 The actions are a mixin of the subscriber's page. What they may do to whom is decided by access.recovery; here is refused
 only what would do nothing: twice the same is once.
@@ -28,7 +28,7 @@ OVER = "The time to come back is over, and the seat was released. They can sign 
 
 
 class RecoveryDialog(ReasonDialog):
-    """Shows where the person stands: the state, the window, and until when the place is kept."""
+    """Shows the current state: access, the window, and until when the seat is kept."""
 
     model = UserProfile
     form_before_template = "console/dialogs/recovery.html"
@@ -67,7 +67,7 @@ class CloseDialog(RecoveryDialog):
 
 
 class KeepSeatDialog(RecoveryDialog):
-    """Asks for the day, which has to be later than the one that stands."""
+    """Asks for the day, which has to be later than the current one."""
 
     words = "keep"
     until = LastDayField(label="Keep the place until", help_text="The last day on which the subscriber can come back.")

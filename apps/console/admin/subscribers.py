@@ -180,7 +180,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
-        """With the date in front where the tab is about one, and boxes to select by for whoever may sync."""
+        """With the date in front where the tab is about one, and boxes to select by for staff who may sync."""
         dates = DATES.get(request.GET.get(STATE, ""))
         shown = ("who", "state", *dates, "plan", "seat_list", "synced") if dates else self.list_display
         return ("pick", *shown) if self.has_sync_userprofile_permission(request) else shown

@@ -132,7 +132,7 @@ class Line:
 
 
 def lines() -> list[Line]:
-    """Every line that somebody stands in, in the order of the catalogue; a handful of queries, however long they are."""
+    """Every queue with somebody in it, in the order of the catalog; a handful of queries, however long they are."""
     firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
     found = list(firsts.prefetch_related("product__includes"))
     counts = dict(waiting().order_by().values_list("product").annotate(Count("pk")))
