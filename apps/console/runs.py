@@ -20,7 +20,7 @@ SHOWN = (
     ("failed", "Failed"),
     ("waiting", "Waiting"),
     ("changed", "Changed"),
-    ("same", "Ignored"),
+    ("same", "No changes"),
 )
 
 

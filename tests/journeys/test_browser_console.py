@@ -30,7 +30,7 @@ def open_subscriber(page: Page, stack: Stack, customer: Walk, album: Album) -> N
     album.take(page, "subscribers")
     page.get_by_role("link", name=customer.username).first.click()
     expect(page.get_by_role("heading", name=customer.username).first).to_be_visible()
-    expect(page.get_by_text("everything is as it should be")).to_be_visible()
+    expect(page.get_by_text("In sync: no changes needed")).to_be_visible()
 
 
 def test_staff_find_a_subscriber_and_sync_them(stack: Stack, visit: Visit, album: Album, customer: Walk) -> None:
@@ -43,7 +43,7 @@ def test_staff_find_a_subscriber_and_sync_them(stack: Stack, visit: Visit, album
     page.get_by_role("link", name="Sync now").or_(page.get_by_role("button", name="Sync now")).first.click()
     dialog = page.locator("#dialog")  # Unfold gives it no role
     expect(dialog.get_by_role("heading", name="Sync now")).to_be_visible()
-    expect(dialog.get_by_text("Ignored")).to_be_visible()
+    expect(dialog.get_by_text("In sync: no changes needed")).to_be_visible()
     album.take(page, "sync-dialog")
     dialog.get_by_label("Reason").fill("short")
     dialog.get_by_role("button", name="Sync now").click()

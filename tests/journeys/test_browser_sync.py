@@ -85,7 +85,7 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     open_dialog(page)
     dialog = dialog_of(page, "Sync selected")
     expect(dialog.get_by_text("Set has_nextcloud to true.")).to_be_visible()
-    expect(dialog.get_by_text("everything is as it should be")).to_be_visible()
+    expect(dialog.get_by_text("In sync: no changes needed")).to_be_visible()
     stays_inside(page, dialog)
     album.take(page, "plans")
     slow(customers[0], "slow")
@@ -103,7 +103,7 @@ def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
 
     changed = page.get_by_role("row").filter(has_text=customers[0].username)
     expect(changed.get_by_text("Set has_nextcloud to true.")).to_be_visible()
-    expect(page.get_by_role("row").filter(has_text=customers[1].username)).to_contain_text("Ignored")
+    expect(page.get_by_role("row").filter(has_text=customers[1].username)).to_contain_text("No changes")
     assert customers[0].account()["attributes"]["has_nextcloud"] == ["true"]
     album.take(page, "done")
     page.get_by_role("link", name=re.compile("^Changed")).click()
@@ -137,9 +137,9 @@ def test_a_subscribers_page_follows_its_look_on_a_small_dark_screen(
     expect(look).to_contain_text("This card updates automatically.")
     album.take(page, "under-way")
     slow(customers[0], "ok")
-    expect(look).to_contain_text("this was changed")
+    expect(look).to_contain_text("changed:")
     expect(look).to_contain_text("Set has_nextcloud to true.")
-    expect(page.get_by_text("everything is as it should be")).to_be_visible()  # the plan was asked for anew
+    expect(page.get_by_text("In sync: no changes needed")).to_be_visible()  # the plan was asked for anew
     album.take(page, "made-so")
     page.goto(f"{stack.site}/admin/operations/syncrun/")
     album.take(page, "runs")
@@ -199,6 +199,6 @@ def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
     page.keyboard.type("2")
     tab_to(page, dialog.get_by_role("button", name="Approve revocation"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The nightly look goes on")).to_be_visible()
-    expect(page.get_by_text("let it go on for these people")).to_be_visible()
+    expect(page.get_by_text("The nightly sweep goes on")).to_be_visible()
+    expect(page.get_by_text("approved it for these subscribers")).to_be_visible()
     album.take(page, "confirmed")

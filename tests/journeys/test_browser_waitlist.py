@@ -94,7 +94,7 @@ def test_from_the_waitlist_to_the_dashboard(stack: Stack, visit: Visit, album: A
     open_instance(staff, stack, "Nextcloud 2", to_new_people=True)
     invite(staff, stack, email, album)
 
-    page.goto(stack.mail(email, "There is room for you")["links"][0])
+    page.goto(stack.mail(email, "There's room for you")["links"][0])
     heading(page, "There's room for you")
     album.take(page, "invitation")
     page.get_by_role("button", name="Sign up").click()
