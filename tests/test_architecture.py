@@ -63,6 +63,16 @@ def test_no_module_has_a_name_that_says_nothing():
     assert [str(path) for path in FILES if path.stem in BANNED_NAMES] == []
 
 
+def test_no_two_public_classes_share_a_name():
+    places = {}
+    for path in FILES:
+        if "sandbox" not in path.parts and "management" not in path.parts:
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_the_packages_of_the_pure_modules_are_empty():
     assert (ROOT / "apps/access/__init__.py").read_text() == ""
     assert (ROOT / "apps/catalog/__init__.py").read_text() == ""

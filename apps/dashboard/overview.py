@@ -59,7 +59,7 @@ class App:
 
 
 @dataclass(frozen=True)
-class Line:
+class PaidLine:
     """One thing that is paid for; `total` in minor units for all of its quantity."""
 
     name: str
@@ -84,13 +84,13 @@ class Overview:
     """The whole page. `ends_at`: the subscription has been canceled and runs until then."""
 
     apps: tuple[App, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[PaidLine, ...]
     charges: tuple[Charge, ...]
     ends_at: dt.datetime | None
     open_invoice_url: str
 
     @property
-    def plan(self) -> Line | None:
+    def plan(self) -> PaidLine | None:
         """The plan among the lines."""
         return next((line for line in self.lines if line.is_plan), None)
 
@@ -129,8 +129,8 @@ def _app(row: dict[str, Any], *, usable: bool) -> App:
     )
 
 
-def _line(row: dict[str, Any]) -> Line:
-    return Line(
+def _line(row: dict[str, Any]) -> PaidLine:
+    return PaidLine(
         name=row["name"],
         is_plan=row["placement"] == "plan",
         quantity=row["quantity"],

@@ -68,7 +68,14 @@
         }
         nameDialog(box);
         // Unfold's trap remembers the focused element a moment after opening; it must not be the one in the dialog.
-        setTimeout(() => (box.querySelector(`#dialog-form :is(${FIELD})`) || box).focus(), 60);
+        setTimeout(() => moveFocusInto(box), 60);
+    }
+
+    function moveFocusInto(box, tries = 40) {
+        (box.querySelector(`#dialog-form :is(${FIELD})`) || box).focus();
+        if (!box.contains(document.activeElement) && tries > 0) {
+            setTimeout(() => moveFocusInto(box, tries - 1), 50); // on a slow machine the dialog is not shown yet
+        }
     }
 
     function watchClosing(box) {

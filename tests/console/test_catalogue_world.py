@@ -106,7 +106,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     assert "Unmapped Stripe prices" in page.content.decode()
     assert "€7 / month" in row["title"]
 
-    dialog = re.search(r'hx-get="([^"]*place[^"]*)"', page.content.decode())
+    dialog = re.search(r'hx-get="([^"]*map_price[^"]*)"', page.content.decode())
     assert dialog is not None
     choices = client.get(dialog[1]).context["form"].fields["price"].choices
     assert [key for key, _ in choices] == [price]
@@ -144,7 +144,7 @@ def test_lines_kept_without_a_product_are_counted_and_follow_the_price_at_once(t
     client = staff("admin")
     plus = Product.objects.get(slug="plus")
     address = reverse("admin:catalog_productprice_changelist")
-    dialog = re.search(r'hx-get="([^"]*place[^"]*)"', client.get(address).content.decode())
+    dialog = re.search(r'hx-get="([^"]*map_price[^"]*)"', client.get(address).content.decode())
     assert dialog is not None
     data = {"price": unknown.id, "product": plus.pk, "reason": REASON, "_form_submitted": "1"}
     answer = client.post(dialog[1], data)

@@ -171,7 +171,7 @@ def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, se
     server.call("DELETE", f"/users/{dana.keycloak_id}")
     look(world, dana)
     (sentence,) = world.jobs("blocked")
-    assert "Restore it there, or unlink it here." in sentence
+    assert "Restore it there, or fix the drift here." in sentence
     assert world.users(dana.user.username) == []
 
 
@@ -185,7 +185,7 @@ def test_f43_another_address_by_hand_is_found_and_taken_over_only_when_verified(
     assert server.call("PUT", f"/users/{dana.keycloak_id}", json=body).status_code == 204
     (found,) = drift.compare_subscriber(dana)
     assert found.kind == Drift.Kind.EMAIL
-    assert found.theirs == (theirs if verified else "")
+    assert found.keycloak_value == (theirs if verified else "")
     assert server.user(dana.keycloak_id)["email"] == theirs  # looking changes nothing
     dana.refresh_from_db()
     assert dana.email == ours

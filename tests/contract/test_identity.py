@@ -87,10 +87,10 @@ class TestCreate:
                 identity.create_user(newcomer(name))
             assert server.call("GET", "/users", params={"username": name, "exact": "true"}).json() == before
 
-    @pytest.mark.parametrize("what", ["username", "e-mail"])
+    @pytest.mark.parametrize("what", ["username", "email"])
     def test_anothers_account_is_never_adopted(self, identity: Identity, server: Server, what: str) -> None:
         name, other = server.name(), server.name()
-        email = {"email": f"{name}@example.com"} if what == "e-mail" else {}
+        email = {"email": f"{name}@example.com"} if what == "email" else {}
         server.make(username=name if what == "username" else other, attributes={"onboarding_id": ["another"]}, **email)
         with pytest.raises(NeedsOperator, match=what):
             identity.create_user(newcomer(name))

@@ -56,7 +56,7 @@ class CapsDialog(ReasonDialog):
         }
 
 
-class OpenDialog(ReasonDialog):
+class AvailabilityDialog(ReasonDialog):
     """Whether an instance is used, and whether new people come in."""
 
     model = Instance
@@ -223,10 +223,10 @@ class InstanceAdmin(ConsoleAdmin):
         return " ".join(filter(None, [f"{found} has new caps.", over_words(found), outlook(found.product)]))
 
     @dialog_action(
-        title="Availability", permission="change_capacity", form=OpenDialog, icon="door_open",
+        title="Availability", permission="change_capacity", form=AvailabilityDialog, icon="door_open",
         explain="Existing seats stay, whatever you choose.",
     )  # fmt: skip
-    def open_or_close(self, _request: HttpRequest, form: OpenDialog) -> str:
+    def open_or_close(self, _request: HttpRequest, form: AvailabilityDialog) -> str:
         """Choose who may use it."""
         data = form.cleaned_data
         found = deployments.set_availability(

@@ -54,13 +54,13 @@ class CodeDialog(RecoveryDialog):
     words = "code"
 
 
-class OpenDialog(RecoveryDialog):
+class OpenRecoveryDialog(RecoveryDialog):
     """Says what an open window is."""
 
     words = "open"
 
 
-class CloseDialog(RecoveryDialog):
+class CloseRecoveryDialog(RecoveryDialog):
     """Says what becomes of the person."""
 
     words = "close"
@@ -113,8 +113,10 @@ class RecoveryActions:
         jobs.defer(recovery.SEND_CODE, str(profile.pk), reason=f"asked by {form.actor}")
         return f"A recovery code is on its way to {profile}. It can be entered at {recovery.PAGE} in any browser."
 
-    @dialog_action(title="Open recovery window", permission="recover_accounts", form=OpenDialog, icon="lock_open")
-    def open_window(self, _request: HttpRequest, form: OpenDialog) -> str:
+    @dialog_action(
+        title="Open recovery window", permission="recover_accounts", form=OpenRecoveryDialog, icon="lock_open"
+    )
+    def open_window(self, _request: HttpRequest, form: OpenRecoveryDialog) -> str:
         """Let them log in to pay."""
         profile = _locked(form)
         if until := window_of(profile):
@@ -123,9 +125,9 @@ class RecoveryActions:
         return f"{profile} can log in until {when(until)}; the apps stay closed until a payment arrives."
 
     @dialog_action(
-        title="Close recovery window", permission="recover_accounts", form=CloseDialog, icon="lock", danger=True
+        title="Close recovery window", permission="recover_accounts", form=CloseRecoveryDialog, icon="lock", danger=True
     )
-    def close_window(self, _request: HttpRequest, form: CloseDialog) -> str:
+    def close_window(self, _request: HttpRequest, form: CloseRecoveryDialog) -> str:
         """Close it before its time."""
         profile = _locked(form)
         recovery.close_window(profile, actor=form.actor, reason=form.cleaned_data["reason"])

@@ -122,7 +122,7 @@ def can_be_invited(entry: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Line:
+class WaitlistQueue:
     """A product people wait for: how many, who is next, and whether there is room for one."""
 
     name: str
@@ -131,14 +131,14 @@ class Line:
     room: bool
 
 
-def lines() -> list[Line]:
+def lines() -> list[WaitlistQueue]:
     """Every queue with somebody in it, in the order of the catalog; a handful of queries, however long they are."""
     firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
     found = list(firsts.prefetch_related("product__includes"))
     counts = dict(waiting().order_by().values_list("product").annotate(Count("pk")))
     rooms = capacity.have_room(list({one.pk: one for entry in found for one in needed_seats(entry.product)}.values()))
     return [
-        Line(
+        WaitlistQueue(
             name=entry.product.name if entry.product else "Anything",
             count=counts[entry.product_id],
             first=entry,

@@ -29,17 +29,16 @@ from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
 
 ROOT = Path(__file__).resolve().parents[3]
-STARTUP_SECONDS = 120
-STOP_SECONDS = 20
+STARTUP_SECONDS, STOP_SECONDS = 120, 20
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-# Variables of another installation; passed on, they would change the demo.
+# Variables of another installation would change the demo.
 LEAVE_OUT = ("POSTGRES_", "DATABASE_", "PG", "STRIPE_", "KEYCLOAK_", "OIDC_", "MAILGUN_", "DJANGO_", "SANDBOX_", "PROMETHEUS_",
              "TRUSTED_", "SECURE_", "DEBUG")  # fmt: skip
 PASSWORD = "correct horse battery"  # noqa: S105  (of the people in the demo's realm file)
 
 
 class DemoError(Exception):
-    """The demo cannot start or go on; the message is for the person at the terminal."""
+    """The demo cannot start or continue; the message is for the person at the terminal."""
 
 
 def run(arguments: list[str]) -> int:
@@ -249,9 +248,7 @@ class Demo:
     def _check(self) -> None:
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise DemoError(
-                    f"The {name} stopped unexpectedly (code {process.returncode}); see {self.data / name}.log."
-                )
+                raise DemoError(f"The {name} stopped (code {process.returncode}); see {self.data / name}.log.")
 
 
 def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]) -> dict[str, str]:
