@@ -7,13 +7,13 @@ BEFORE, AFTER = "before", "after"
 
 JOINING: dict[str, tuple[str, str, str]] = {
     "an event was taken": ("kind", "handle_event", BEFORE),
-    "waiting events were counted": ("apps.billing.mirror", "_rung_by", AFTER),
-    "Stripe has told the money": ("apps.billing.payments", "look", AFTER),
+    "waiting events were counted": ("apps.billing.mirror", "_received_before", AFTER),
+    "Stripe has told the money": ("apps.billing.payments", "fetch_payment_facts", AFTER),
     "dj-stripe has a first row": ("apps.billing.mirror", "_sync", AFTER),
     "our subscription is written": ("apps.billing.mirror", "_write_subscription", AFTER),
     "its lines are written": ("apps.billing.mirror", "_write_items", AFTER),
-    "the profile's summary is written": ("apps.billing.mirror", "_summarise", AFTER),
-    "the mirror is committed": ("apps.billing.mirror", "write", AFTER),
+    "the profile's summary is written": ("apps.billing.mirror", "_update_profile", AFTER),
+    "the mirror is committed": ("apps.billing.mirror", "write_customer", AFTER),
     "the customer is mirrored": ("apps.billing.mirror", "mirror_customer", AFTER),
     "the event is handled": ("kind", "handle_event", AFTER),
     "the session was looked up": ("apps.onboarding.checkout_result", "fetch_or_close_session", AFTER),
