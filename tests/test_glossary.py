@@ -22,14 +22,10 @@ NAMES = {
 }  # fmt: skip
 PHRASES = re.compile(
     r"\b(made so|make it so|anew|whoever|that were|the last look|look at this person|doorbell|rings for|mended|mending|"
-    r"mail address|user name|log-in|mass guard|mass loss|too many tries in a short time|to be mended|by itself it)\b",
+    r"mail address|user name|log-in|mass guard|mass loss|too many tries in a short time|to be mended)\b",
     re.IGNORECASE,
 )
 RAW_STATES = re.compile(r"\b(past_due|incomplete_expired|on_hold|no_suspend|keep_seat|sync_user_post_checkout)\b")
-# English, or somebody else's word.
-ALLOWED = {
-    "ascii_letters",  # of the standard library
-}
 
 
 def names_in(path: Path) -> Iterator[str]:
@@ -75,7 +71,7 @@ def test_names_are_those_of_the_glossary() -> None:
         for path in PYTHON
         if "sandbox" not in path.parts
         for name in names_in(path)
-        if name not in ALLOWED and words_of(name) & NAMES
+        if words_of(name) & NAMES
     }
     assert found == set()
 

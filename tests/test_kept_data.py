@@ -161,6 +161,7 @@ def fill(old: Database) -> dict[str, int]:
         "seat.held",
         "access_state",
         "override_keep_place",
+        "override_hold_lifted",
         "password.mail_requested",
         "sync_requested",
     )
@@ -229,8 +230,10 @@ def test_the_audit_trail_keeps_its_chain_and_shows_what_was_altered(old: Databas
     entries = [AuditEntry(**dict(zip(names, row, strict=True))) for row in rows]
     mine = [entry for entry in entries if (entry.subject_kind, entry.subject_id) == ("profile", str(dana))]
     assert [entry.action for entry in mine] == [
-        "seat_reserved", "access_changed", "override_added", "password_email_requested", "sync_requested"
+        "seat_reserved", "access_changed", "override_added", "override_ended", "password_email_requested",
+        "sync_requested"
     ]  # fmt: skip
+    assert (mine[2].after["kind"], mine[3].before["kind"]) == ("keep_seat", "hold")
     for entry, last in zip(mine, ["", *[entry.hash for entry in mine]], strict=False):
         assert entry.prev_hash == last
         assert entry.hash == digest(entry)

@@ -16,9 +16,8 @@ from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 from apps.core.states import SubscriptionStatus
 
-RESERVATION_MARGIN = dt.timedelta(
-    minutes=10
-)  # a reservation outlives its Checkout session, so that a late answer still finds it
+# A reservation outlives its Checkout session, so that a late answer still finds it.
+RESERVATION_MARGIN = dt.timedelta(minutes=10)
 
 
 def terms() -> Terms:

@@ -206,7 +206,7 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
     return Table(
         "overrides",
         "Overrides",
-        ("What", "Is", "Products", "Until", "By", "Why", ""),
+        ("Override", "Status", "Products", "Until", "By", "Why", ""),
         tuple(
             (
                 badge(row.kind, row.get_kind_display()),

@@ -170,7 +170,7 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     """
     row = Drift.objects.select_for_update(of=("self",)).select_related("profile__user").get(pk=drift.pk)
     if row.resolved_at is not None:
-        raise BadInput("This difference is gone already.")
+        raise BadInput("This difference is already resolved.")
     profile = row.profile
     audit.record(
         subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
@@ -219,7 +219,7 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
             UserProfile.objects.filter(pk=profile.pk).update(email=row.keycloak_value)
             User.objects.filter(pk=profile.user_id).update(email=row.keycloak_value)
     except IntegrityError as error:
-        raise BadInput("Somebody else here has this address. Restore ours, or fix theirs first.") from error
+        raise BadInput("Somebody else here has this email. Restore ours, or fix theirs first.") from error
     resolve(profile.pk, row.kind)
     return f"Emails to {profile} now go to {row.keycloak_value}. Stripe keeps its own email: change it there too."
 
@@ -230,7 +230,7 @@ def _queue_write_back(profile: UserProfile, actor: str) -> str:
 
 
 def write_email(key: str) -> None:
-    """The job: write our address of the profile `key` to Keycloak, as verified, because its code proved it to us."""
+    """The job: write our email of the profile `key` to Keycloak, as verified, because its code proved it to us."""
     profile = UserProfile.objects.filter(pk=key, keycloak_id__isnull=False).first()
     if profile is None:
         return

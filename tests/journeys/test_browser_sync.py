@@ -199,6 +199,6 @@ def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
     page.keyboard.type("2")
     tab_to(page, dialog.get_by_role("button", name="Approve revocation"))
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The nightly sweep goes on")).to_be_visible()
+    expect(page.get_by_text("The nightly sweep continues")).to_be_visible()
     expect(page.get_by_text("approved it for these subscribers")).to_be_visible()
     album.take(page, "confirmed")

@@ -161,7 +161,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         """What the fix does, and what happens without it."""
         return drift.RULES[row.kind]
 
-    @admin.display(description="Is")
+    @admin.display(description="Status")
     def is_now(self, row: Drift) -> SafeString:
         """Different, ignored or gone."""
         if row.resolved_at:

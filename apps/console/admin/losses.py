@@ -53,7 +53,7 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     )
 
     state_label = state_column()
-    asked = time_column("opened_at", "Requested")
+    asked = time_column("opened_at", "Opened")
     seen = time_column("seen_at", "Last found")
     decided = time_column("decided_at", "Decided")
     until_label = time_column("until", "Approved until")
@@ -104,7 +104,7 @@ class SafeguardReviewAdmin(ConsoleAdmin):
         data = form.cleaned_data
         safeguard.approve(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
         forget()
-        return f"{safeguard.sweep_label(form.target.sweep)} goes on, and may take access from these {data['confirmation']}."
+        return f"{safeguard.sweep_label(form.target.sweep)} continues, and may take access from these {data['confirmation']}."
 
 
 def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class OverrideAdmin(ConsoleAdmin):
     def what(self, row: AccessOverride) -> str:
         return f"override {row.pk}"
 
-    @admin.display(description="Is")
+    @admin.display(description="Status")
     def is_now(self, row: AccessOverride) -> SafeString:
         """`active`, `ended` or `lifted`."""
         return badge(override_status(row))

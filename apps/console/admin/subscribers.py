@@ -195,7 +195,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: PlanDialog) -> str:
-        _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync asked")
+        _ask(form, action=AuditAction.SYNC_REQUESTED, words="sync requested")
         return f"{form.target} will be synced now."
 
     @dialog_action(
@@ -208,7 +208,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         if not missing:
             raise BadInput("No seat is missing.")
         names = [seat.product.slug for seat in missing]
-        _ask(form, action=AuditAction.SEATS_REQUESTED, words="seats asked", after={"products": names})
+        _ask(form, action=AuditAction.SEATS_REQUESTED, words="seats requested", after={"products": names})
         return f"Seats for {', '.join(names)} will be assigned to {form.target} now."
 
     @dialog_action(

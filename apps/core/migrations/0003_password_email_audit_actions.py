@@ -18,8 +18,19 @@ def rename(apps: Any, schema_editor: Any) -> None:
     rename_actions(apps, schema_editor, RENAMED)
 
 
-def rename_actions(apps: Any, schema_editor: Any, renamed: dict[str, str], *, subjects: dict[str, str] = {}) -> None:  # noqa: B006
-    """Rename actions and kinds of subject, and recompute the hashes of their chains; a tampered entry still shows."""
+def rename_actions(
+    apps: Any,
+    schema_editor: Any,
+    renamed: dict[str, str],
+    *,
+    subjects: dict[str, str] | None = None,
+    details: dict[str, tuple[str, dict[str, str]]] | None = None,
+) -> None:
+    """Rename actions and kinds of subject, and recompute the hashes of their chains; a tampered entry still shows.
+
+    `details`: for an old action, what its name said beyond the new one, and the field (`before` or `after`) that keeps it.
+    """
+    subjects, details = subjects or {}, details or {}
     entries = apps.get_model("core", "AuditEntry").objects
     touched = entries.filter(action__in=renamed) | entries.filter(subject_kind__in=subjects)
     chains = list(touched.values_list("subject_kind", "subject_id").distinct().order_by("subject_kind", "subject_id"))
@@ -29,13 +40,17 @@ def rename_actions(apps: Any, schema_editor: Any, renamed: dict[str, str], *, su
             before = last = ""
             for entry in entries.filter(subject_kind=kind, subject_id=identity).order_by("id"):
                 intact = entry.prev_hash == before and entry.hash == digest(entry)
-                before, entry.action = entry.hash, renamed.get(entry.action, entry.action)
+                before = entry.hash
+                if entry.action in details:
+                    field, said = details[entry.action]
+                    setattr(entry, field, getattr(entry, field) | said)
+                entry.action = renamed.get(entry.action, entry.action)
                 entry.subject_kind = subjects.get(kind, kind)
                 if intact:
                     entry.prev_hash = last
                     entry.hash = digest(entry)
                 last = entry.hash
-                entry.save(update_fields=["subject_kind", "action", "prev_hash", "hash"])
+                entry.save(update_fields=["subject_kind", "action", "before", "after", "prev_hash", "hash"])
         cursor.execute("ALTER TABLE core_auditentry ENABLE TRIGGER core_auditentry_no_change")
 
 

@@ -30,15 +30,14 @@ ACTIONS = {
     "test_mail_to_nobody": "test_email_no_recipient",
     "loss_confirmed": "revocation_approved",
     "drift_mended": "drift_fixed",
-    "override_hold": "override_added",
-    "override_grant": "override_added",
-    "override_no_suspend": "override_added",
-    "override_keep_place": "override_added",
-    "override_hold_lifted": "override_ended",
-    "override_grant_lifted": "override_ended",
-    "override_no_suspend_lifted": "override_ended",
-    "override_keep_place_lifted": "override_ended",
 }
+# One action for all kinds of override: the kind, which was part of the action's name, moves into the entry.
+OVERRIDES = {"hold": "hold", "grant": "grant", "no_suspend": "no_suspend", "keep_place": "keep_seat"}
+DETAILS = {f"override_{old}": ("after", {"kind": new}) for old, new in OVERRIDES.items()} | {
+    f"override_{old}_lifted": ("before", {"kind": new}) for old, new in OVERRIDES.items()
+}
+ACTIONS |= {f"override_{kind}": "override_added" for kind in OVERRIDES}
+ACTIONS |= {f"override_{kind}_lifted": "override_ended" for kind in OVERRIDES}
 KINDS = {
     "release_expired_holds": "release_expired_reservations",
     "send_realm_test_mail": "send_realm_test_email",
@@ -47,7 +46,7 @@ KINDS = {
 
 def rename(apps: Any, schema_editor: Any) -> None:
     """Rename actions (an entry that was tampered with still shows), kinds, and the kind of subject `massloss`."""
-    chains.rename_actions(apps, schema_editor, ACTIONS, subjects={"massloss": "safeguardreview"})
+    chains.rename_actions(apps, schema_editor, ACTIONS, subjects={"massloss": "safeguardreview"}, details=DETAILS)
     for old, new in KINDS.items():
         apps.get_model("core", "Job").objects.filter(kind=old).update(kind=new)
         apps.get_model("core", "Schedule").objects.filter(kind=old).delete()  # written again by the next sweep
