@@ -18,11 +18,11 @@ TEMPLATES = sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates")
 # What each stood for: reconcile, wake-up, heartbeat, finish, active or open, facts, safeguard, email template, fix, …
 NAMES = {
     "look", "looks", "ring", "rings", "rung", "doorbell", "beat", "beats", "settle", "settled", "settling", "standing",
-    "mass", "letter", "letters", "sealing", "mend", "mended", "anew", "house", "ill", "blind",
+    "mass", "letter", "letters", "sealing", "mend", "mended", "anew", "catalogue", "house", "ill", "blind",
 }  # fmt: skip
 PHRASES = re.compile(
     r"\b(made so|make it so|anew|whoever|that were|the last look|look at this person|doorbell|rings for|mended|mending|"
-    r"mail address|user name|log-in|mass guard|mass loss|too many tries in a short time|to be mended)\b",
+    r"mail address|user name|log-in|mass guard|mass loss|catalogue|too many tries in a short time|to be mended)\b",
     re.IGNORECASE,
 )
 RAW_STATES = re.compile(r"\b(past_due|incomplete_expired|on_hold|no_suspend|keep_seat|sync_user_post_checkout)\b")

@@ -174,6 +174,7 @@ def test_everything_is_found_again(old: Database) -> None:
     people = fill(old)
     dana = people["active"]
     (permission,) = old.column("SELECT id FROM auth_permission WHERE codename = 'confirm_losses'")
+    (catalog,) = old.column("SELECT id FROM auth_permission WHERE codename = 'change_catalogue'")
     (content_type,) = old.column("SELECT id FROM django_content_type WHERE app_label = 'access' AND model = 'drift'")
     tables = ("core_auditentry", "core_job", "instances_seat", "access_accessoverride")
     before = {table: old.column(f"SELECT count(*) FROM {table}") for table in tables}
@@ -208,6 +209,7 @@ def test_everything_is_found_again(old: Database) -> None:
     assert old.column("SELECT DISTINCT kind FROM core_job ORDER BY 1") == kinds
     assert old.column("SELECT kind FROM core_schedule") == ["reconcile_all"]
     assert old.column("SELECT id FROM auth_permission WHERE codename = 'approve_revocations'") == [permission]
+    assert old.column("SELECT id FROM auth_permission WHERE codename = 'change_catalog'") == [catalog]
     moved = "SELECT id FROM django_content_type WHERE app_label = 'operations' AND model = 'drift'"
     assert old.column(moved) == [content_type]
 

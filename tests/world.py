@@ -1,4 +1,4 @@
-"""The whole world around Frontdesk for one test: the sandbox on a port of its own, a catalogue, customers who pay.
+"""The whole world around Frontdesk for one test: the sandbox on a port of its own, a catalog, customers who pay.
 
 Ask for the fixture `world` (tests/conftest.py has it):
 
@@ -56,7 +56,7 @@ START_SECONDS = 90
 ROOT = Path(__file__).resolve().parents[1]
 WEBHOOK = "/onboarding/webhook/"
 SECRET = "whsec_" + "world0123456789" * 3
-MINE = ("has_", "nextcloud_", "vaultwarden_", "storage_")  # attributes of the catalogue below
+MINE = ("has_", "nextcloud_", "vaultwarden_", "storage_")  # attributes of the catalog below
 APPS: dict[str, dict[str, Any]] = {
     "nextcloud": {"name": "Nextcloud"},
     "vaultwarden": {
@@ -116,7 +116,7 @@ class World:
     # --- things to sell ----------------------------------------------------------------------------------------------
 
     def open_shop(self, *, caps: tuple[int, int, int] = (40, 50, 60)) -> None:
-        """The demo's catalogue, here and at Stripe."""
+        """The demo's catalog, here and at Stripe."""
         for slug, offer in (APPS | OFFERS).items():
             fields = {name: value for name, value in offer.items() if name not in {"includes", "prices"}}
             product = Product.objects.create(slug=slug, is_app=slug in APPS, needs_instance=slug in APPS, **fields)
@@ -407,7 +407,7 @@ def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pyt
 
 @pytest.fixture
 def world(empty_world: World, db: None) -> World:
-    """The world with the demo's catalogue on sale."""
+    """The world with the demo's catalog on sale."""
     empty_world.open_shop()
     empty_world.skip()
     return empty_world

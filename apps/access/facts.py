@@ -30,14 +30,14 @@ def terms() -> Terms:
 
 def read_facts(profile: UserProfile) -> Facts:
     """Everything `decide` may know about `profile`, as of now. Seven queries, no call."""
-    catalogue = entitlements_by_product()
+    catalog = entitlements_by_product()
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
     return Facts(
         now=clock.now(),
         terms=terms(),
-        subscriptions=tuple(subscription_fact(state, catalogue) for state in states),
-        overrides=tuple(override_fact(row, catalogue) for row in overrides),
+        subscriptions=tuple(subscription_fact(state, catalog) for state in states),
+        overrides=tuple(override_fact(row, catalog) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
     )
@@ -56,9 +56,9 @@ def paying_span(signup: Signup) -> Span | None:
     return Span(signup.created_at, signup.checkout_expires_at + RESERVATION_MARGIN)
 
 
-def subscription_fact(state: subscriptions.SubscriptionState, catalogue: dict[int, Entitlements]) -> SubscriptionFact:
-    """One subscription, with what its lines give by `catalogue` (product id to entitlements)."""
-    lines = [catalogue[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalogue]
+def subscription_fact(state: subscriptions.SubscriptionState, catalog: dict[int, Entitlements]) -> SubscriptionFact:
+    """One subscription, with what its lines give by `catalog` (product id to entitlements)."""
+    lines = [catalog[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalog]
     return SubscriptionFact(
         id=state.id,
         status=SubscriptionStatus(state.status),
@@ -70,13 +70,13 @@ def subscription_fact(state: subscriptions.SubscriptionState, catalogue: dict[in
     )
 
 
-def override_fact(row: AccessOverride, catalogue: dict[int, Entitlements]) -> OverrideFact:
-    """One decision of staff, with what its products give by `catalogue`."""
+def override_fact(row: AccessOverride, catalog: dict[int, Entitlements]) -> OverrideFact:
+    """One decision of staff, with what its products give by `catalog`."""
     return OverrideFact(
         kind=row.kind,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
-        entitlements=total(catalogue[product.pk] for product in row.products.all()),
+        entitlements=total(catalog[product.pk] for product in row.products.all()),
         reason=row.reason,
     )
 

@@ -57,7 +57,7 @@ class UserProfile(models.Model):
             ("override_access", "Can hold, grant and protect access"),
             ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
             ("retry_job", "Can retry jobs"),
-            ("change_catalogue", "Can change what is sold"),
+            ("change_catalog", "Can change what is sold"),
             ("change_capacity", "Can change instances and their caps"),
             ("approve_revocations", "Can approve what the safeguard stopped"),
         ]

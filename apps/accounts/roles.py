@@ -28,7 +28,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "support": ("accounts.sync_userprofile", "accounts.mail_userprofile", "accounts.recover_accounts"),
     "operator": ("accounts.allocate_seat", "accounts.override_access", "accounts.retry_job"),
     "admin": (
-        "accounts.change_catalogue",
+        "accounts.change_catalog",
         "accounts.change_capacity",
         "accounts.approve_revocations",
         "catalog.add_product",

@@ -53,6 +53,6 @@ def total(parts: Iterable[Entitlements]) -> Entitlements:
 
 
 def attribute_names(everything: Entitlements) -> frozenset[str]:
-    """All attribute names we could ever write for the given whole catalogue; others' attributes are not ours."""
+    """All attribute names we could ever write for the given whole catalog; others' attributes are not ours."""
     apps = {f"has_{app}" for app in everything.apps} | {f"{app}_instance" for app in everything.apps}
     return frozenset(apps | set(everything.grants))

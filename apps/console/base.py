@@ -75,7 +75,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     has_override_access_permission = _asks("override_access")
     has_recover_accounts_permission = _asks("recover_accounts")
     has_retry_job_permission = _asks("retry_job")
-    has_change_catalogue_permission = _asks("change_catalogue")
+    has_change_catalog_permission = _asks("change_catalog")
     has_change_capacity_permission = _asks("change_capacity")
     has_approve_revocations_permission = _asks("approve_revocations")
 

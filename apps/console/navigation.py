@@ -30,7 +30,7 @@ MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
-        "Catalogue",
+        "Catalog",
         (("catalog.Product", "inventory_2", ""), ("catalog.ProductPrice", "sell", "Prices")),
     ),
     (

@@ -1,6 +1,6 @@
-"""The realm doctor as staff meet it: it is given what the catalogue sells, and its findings are grouped by severity.
+"""The realm doctor as staff meet it: it is given what the catalog sells, and its findings are grouped by severity.
 
-The doctor itself (`apps.identity.doctor`) does not know the catalogue.
+The doctor itself (`apps.identity.doctor`) does not know the catalog.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from apps.catalog.models import Product
 from apps.core.errors import DependencyDown, RetryLater
 from apps.identity.doctor.checks import examine
-from apps.identity.doctor.expected import Catalogue
+from apps.identity.doctor.expected import Catalog
 from apps.identity.doctor.report import Finding, Report, Severity
 
 PATIENCE_SECONDS = 4.0  # for each answer, while someone waits for the page
@@ -75,10 +75,10 @@ def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
-def current_catalogue() -> Catalogue:
+def current_catalog() -> Catalog:
     """The apps and numeric grants of the products on sale, in one query."""
     rows = list(Product.objects.filter(is_active=True).only("slug", "is_app", "needs_instance", "grants"))
-    return Catalogue(
+    return Catalog(
         apps=frozenset(row.slug for row in rows if row.is_app),
         seats=frozenset(row.slug for row in rows if row.needs_instance),
         grants=frozenset(str(name) for row in rows for name in row.grants),
@@ -88,6 +88,6 @@ def current_catalogue() -> Catalogue:
 def examine_realm(*, patience: float = PATIENCE_SECONDS) -> Examination:
     """Run the checks now; never raises because Keycloak is unavailable."""
     try:
-        return Examination(report=examine(current_catalogue(), patience=patience))
+        return Examination(report=examine(current_catalog(), patience=patience))
     except (DependencyDown, RetryLater) as error:
         return Examination(problem=error.reason)

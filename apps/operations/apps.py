@@ -1,4 +1,4 @@
-"""Work over many subscribers: sweeps, drift, sync runs, the safeguard, and the impact of catalogue changes."""
+"""Work over many subscribers: sweeps, drift, sync runs, the safeguard, and the impact of catalog changes."""
 
 from typing import override
 

@@ -46,15 +46,15 @@ def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
 
 def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
     """The policy's decision for each right now, by profile id. Eleven queries."""
-    catalogue = entitlements_by_product()
+    catalog = entitlements_by_product()
     bare = Facts(now=clock.now(), terms=facts.terms())
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     return {
         pk: decide(
             replace(
                 bare,
-                subscriptions=tuple(facts.subscription_fact(state, catalogue) for state in one.subscriptions),
-                overrides=tuple(facts.override_fact(row, catalogue) for row in one.overrides),
+                subscriptions=tuple(facts.subscription_fact(state, catalog) for state in one.subscriptions),
+                overrides=tuple(facts.override_fact(row, catalog) for row in one.overrides),
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),
             )

@@ -207,10 +207,10 @@ def _moved(state: SubscriptionState, mapped: Mapping[str, int]) -> SubscriptionS
 def _with(
     bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: EntitlementsByProduct
 ) -> Facts:
-    catalogue = dict(given)
-    overrides: tuple[OverrideFact, ...] = tuple(facts.override_fact(row, catalogue) for row in rows)
+    catalog = dict(given)
+    overrides: tuple[OverrideFact, ...] = tuple(facts.override_fact(row, catalog) for row in rows)
     return replace(
-        bare, subscriptions=tuple(facts.subscription_fact(one, catalogue) for one in states), overrides=overrides
+        bare, subscriptions=tuple(facts.subscription_fact(one, catalog) for one in states), overrides=overrides
     )
 
 

@@ -324,7 +324,7 @@ def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_know
     assert world.state(dana).attributes["has_vaultwarden"] == "true"
 
 
-# --- the catalogue ---------------------------------------------------------------------------------------------------------
+# --- the catalog ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_price_archived_at_stripe_is_no_longer_offered(world: World) -> None:

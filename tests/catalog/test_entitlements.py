@@ -70,7 +70,7 @@ def test_so_many_of_an_item_are_as_many_times_it(item: Entitlements, quantity: i
 
 
 @given(entitlements(), st.dictionaries(SLUGS, st.just("one-1")))
-def test_only_names_of_the_catalogue_are_written(item: Entitlements, instances: dict[str, str]) -> None:
+def test_only_names_of_the_catalog_are_written(item: Entitlements, instances: dict[str, str]) -> None:
     written = item.attributes(instances)
     assert written.keys() <= attribute_names(item)
     assert all(written.values())

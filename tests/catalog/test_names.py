@@ -1,4 +1,4 @@
-"""Which attributes are ours: also those that nothing in the catalogue gives any more."""
+"""Which attributes are ours: also those that nothing in the catalog gives any more."""
 
 import pytest
 from django.db import IntegrityError

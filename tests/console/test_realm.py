@@ -144,8 +144,8 @@ def test_a_missing_recipient_is_refused_in_the_dialog(to: str, shop: World, staf
     assert not AuditEntry.objects.filter(subject_kind="realm").exists()
 
 
-def test_what_the_doctor_expects_follows_the_catalogue(shop: World) -> None:
-    found = realm.current_catalogue()
+def test_what_the_doctor_expects_follows_the_catalog(shop: World) -> None:
+    found = realm.current_catalog()
     assert found.apps == found.seats == {"nextcloud", "vaultwarden"}
     assert found.grants == {"storage_gb"}
 

@@ -15,7 +15,7 @@ import requests
 from apps.identity import keycloak as module
 from apps.identity.doctor import expected, reading
 from apps.identity.doctor.checks import diagnose
-from apps.identity.doctor.expected import Catalogue
+from apps.identity.doctor.expected import Catalog
 from apps.identity.doctor.report import Finding, Severity
 from apps.sandbox.run import keycloak_distribution, keycloak_realm
 from tests.contract import servers
@@ -23,7 +23,7 @@ from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import APP, PROJECT
 
 APPS = frozenset({"nextcloud", "vaultwarden"})
-CATALOGUE = Catalogue(apps=APPS, seats=APPS, grants=frozenset({"storage_gb"}))
+CATALOG = Catalog(apps=APPS, seats=APPS, grants=frozenset({"storage_gb"}))
 BAD = (Severity.ERROR, Severity.WARNING)
 SHIM = f'#!/bin/sh\nexec "{sys.executable}" "{PROJECT}/tests/contract/kcadm.py" "$@"\n'
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
@@ -114,7 +114,7 @@ class Clinic:
     # --- the doctor ------------------------------------------------------------------------------------------------------
 
     def findings(self) -> dict[str, Finding]:
-        wanted = expected.from_settings(CATALOGUE)
+        wanted = expected.from_settings(CATALOG)
         return {one.id: one for one in diagnose(reading.read_realm(wanted), wanted)}
 
     def bad(self) -> dict[str, Finding]:

@@ -14,7 +14,7 @@ from apps.identity.doctor.report import Severity
 from apps.sandbox.run import keycloak_distribution
 from tests.contract import clinic as clinics
 from tests.contract import harms
-from tests.contract.clinic import CATALOGUE, Clinic
+from tests.contract.clinic import CATALOG, Clinic
 from tests.contract.conftest import BOTH
 from tests.contract.harms import MORE, WARDS, policy
 from tests.sandbox.keycloak_fixture import free_port
@@ -52,7 +52,7 @@ def test_our_realm_is_healthy(clinic: Clinic) -> None:
 
 
 def test_no_secret_is_kept_or_shown(clinic: Clinic) -> None:
-    wanted = expected.from_settings(CATALOGUE)
+    wanted = expected.from_settings(CATALOG)
     seen = reading.read_realm(wanted)
     assert seen.clients is not None
     secrets = [
@@ -242,7 +242,7 @@ def test_a_missing_client_is_created_by_its_command(clinic: Clinic, settings: An
 def test_an_unavailable_keycloak_raises(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_SERVER_URL = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DependencyDown):
-        checks.examine(CATALOGUE)
+        checks.examine(CATALOG)
 
 
 # --- the test email ----------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_a_test_email_leaves_and_the_finding_says_so(clinic: Clinic) -> None:
         realm_test_email.send_test_email(name, actor="staff:ada")
         assert clinic.server.mail("stranger.stan@")["subject"] == "Update Your Account"
         assert len(clinic.server.inbox("stranger.stan@")) == before + 1
-    assert [one.message for one in checks.examine(CATALOGUE).findings if one.id == "mail.test"] == [
+    assert [one.message for one in checks.examine(CATALOG).findings if one.id == "mail.test"] == [
         "The last test email was sent."
     ]
 
@@ -266,7 +266,7 @@ def test_a_mail_server_that_accepts_nothing_is_an_error(clinic: Clinic) -> None:
             realm_test_email.send_test_email("stranger.stan", actor="staff:ada")
     finally:
         clinic.server.fault("ok")
-    (found,) = checks.examine(CATALOGUE).of(Severity.ERROR)
+    (found,) = checks.examine(CATALOG).of(Severity.ERROR)
     assert found.id == "mail.test"
     assert "Failed to send" in found.message
 
@@ -276,7 +276,7 @@ def test_without_a_mail_server_no_email_leaves(clinic: Clinic) -> None:
     clinic.root("PUT", "", clinic.root("GET", "").json() | {"smtpServer": {}})
     with pytest.raises(RetryLater, match="500 Failed to send execute actions email"):
         realm_test_email.send_test_email("stranger.stan", actor="staff:ada")
-    assert {one.id for one in checks.examine(CATALOGUE).of(Severity.ERROR)} == {"realm.smtpServer", "mail.test"}
+    assert {one.id for one in checks.examine(CATALOG).of(Severity.ERROR)} == {"realm.smtpServer", "mail.test"}
 
 
 def test_nobody_outside_the_realm_is_emailed(clinic: Clinic) -> None:
@@ -285,7 +285,7 @@ def test_nobody_outside_the_realm_is_emailed(clinic: Clinic) -> None:
 
 
 def test_what_is_expected_is_what_the_settings_say(clinic: Clinic) -> None:
-    found = expected.from_settings(CATALOGUE)
+    found = expected.from_settings(CATALOG)
     assert isinstance(found, expected.Expected)
-    assert found.catalogue.attributes[0] == "onboarding_id"
+    assert found.catalog.attributes[0] == "onboarding_id"
     assert not found.is_public

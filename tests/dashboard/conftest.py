@@ -18,7 +18,7 @@ DUE = dt.datetime(2027, 3, 14, 12, 0, tzinfo=dt.UTC)
 
 
 @dataclass
-class Catalogue:
+class Catalog:
     plan: Product
     cloud: Product
     notes: Product
@@ -27,7 +27,7 @@ class Catalogue:
 
 
 @pytest.fixture
-def catalogue(db: None) -> Catalogue:
+def catalog(db: None) -> Catalog:
     cloud = Product.objects.create(
         slug="cloud", name="Cloud", icon="cloud", summary="Your files.", is_app=True, needs_instance=True
     )
@@ -45,7 +45,7 @@ def catalogue(db: None) -> Catalogue:
         hard_cap=3,
         group=Group.objects.create(name="cloud-1"),
     )
-    return Catalogue(plan, cloud, notes, storage, instance)
+    return Catalog(plan, cloud, notes, storage, instance)
 
 
 def person(name: str, **more: Any) -> UserProfile:
@@ -116,11 +116,11 @@ def seat(profile: UserProfile, instance: Instance, state: str = "assigned") -> S
 
 
 @pytest.fixture
-def nora(catalogue: Catalogue) -> UserProfile:
+def nora(catalog: Catalog) -> UserProfile:
     """A subscriber to whom everything has been given."""
     profile = person("nora")
-    subscribe(profile, catalogue.plan, catalogue.storage)
-    seat(profile, catalogue.instance)
+    subscribe(profile, catalog.plan, catalog.storage)
+    seat(profile, catalog.instance)
     return profile
 
 

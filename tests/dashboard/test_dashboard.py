@@ -16,7 +16,7 @@ from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock
 from apps.dashboard import overview
 from apps.instances.models import Instance, Seat
-from tests.dashboard.conftest import DUE, Catalogue, person, seat, subscribe
+from tests.dashboard.conftest import DUE, Catalog, person, seat, subscribe
 
 URL = "/dashboard/"
 
@@ -80,10 +80,10 @@ def test_it_costs_three_queries(client_of_nora: Client, django_assert_num_querie
 
 
 def test_it_costs_no_more_for_somebody_with_much(
-    nora: UserProfile, catalogue: Catalogue, client_of_nora: Client, django_assert_num_queries: Any
+    nora: UserProfile, catalog: Catalog, client_of_nora: Client, django_assert_num_queries: Any
 ) -> None:
     for _ in range(5):
-        subscribe(nora, catalogue.storage, catalogue.notes, catalogue.cloud)
+        subscribe(nora, catalog.storage, catalog.notes, catalog.cloud)
     client_of_nora.get(URL)
     with django_assert_num_queries(3):
         client_of_nora.get(URL)
@@ -101,7 +101,7 @@ def test_it_calls_nobody(client_of_nora: Client, monkeypatch: pytest.MonkeyPatch
     assert client_of_nora.get(URL).status_code == 200
 
 
-def test_another_subscriber_sees_nothing_of_it(nora: UserProfile, catalogue: Catalogue) -> None:
+def test_another_subscriber_sees_nothing_of_it(nora: UserProfile, catalog: Catalog) -> None:
     page = page_of(person("omar"))
     assert "Omar" in page
     for secret in ("Nora", "nora", "Home plan", "Cloud One", "16.50"):
@@ -129,13 +129,13 @@ def test_a_seat_that_is_only_held_opens_nothing(nora: UserProfile) -> None:
     assert status_of(nora)["Cloud"] == "preparing"
 
 
-def test_a_released_seat_is_not_shown(catalogue: Catalogue) -> None:
+def test_a_released_seat_is_not_shown(catalog: Catalog) -> None:
     omar = person("omar")
-    seat(omar, catalogue.instance, "released")
+    seat(omar, catalog.instance, "released")
     assert status_of(omar) == {}
 
 
-def test_a_granted_app_is_shown_while_the_grant_lasts(catalogue: Catalogue) -> None:
+def test_a_granted_app_is_shown_while_the_grant_lasts(catalog: Catalog) -> None:
     omar, now = person("omar"), clock.now()
     day = dt.timedelta(days=1)
     grant = AccessOverride.objects.create(
@@ -147,7 +147,7 @@ def test_a_granted_app_is_shown_while_the_grant_lasts(catalogue: Catalogue) -> N
         starts_at=now - day,
         ends_at=now + day,
     )
-    grant.products.add(catalogue.plan)
+    grant.products.add(catalog.plan)
     assert status_of(omar) == {"Cloud": "preparing", "Notes": "included"}
     AccessOverride.objects.update(ends_at=now - dt.timedelta(hours=1))
     assert status_of(omar) == {}
@@ -219,12 +219,12 @@ def test_somebody_recovering_sees_paused_apps_and_how_to_pay(nora: UserProfile) 
     assert set(status_of(nora).values()) == {"paused"}
 
 
-def test_somebody_recovering_without_a_subscription_is_led_to_a_new_one(catalogue: Catalogue) -> None:
+def test_somebody_recovering_without_a_subscription_is_led_to_a_new_one(catalog: Catalog) -> None:
     omar = person("omar", access_state="recovering")
     assert "Subscribe again" in page_of(omar)
 
 
-def test_somebody_whose_account_is_being_made_is_told_so(catalogue: Catalogue) -> None:
+def test_somebody_whose_account_is_being_made_is_told_so(catalog: Catalog) -> None:
     omar = person("omar", access_state="none", access_sentence="", stripe_customer_id=None, keycloak_id=None)
     page = page_of(omar)
     assert "Your account is being prepared" in page

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apps.identity.doctor.checks import diagnose
-from apps.identity.doctor.expected import Catalogue, Expected
+from apps.identity.doctor.expected import Catalog, Expected
 from apps.identity.doctor.reading import RoleGrant, Snapshot
 from apps.identity.doctor.report import Finding, Severity, group_command, set_command
 from apps.identity.realm_test_email import EmailOutcome
@@ -18,7 +18,7 @@ PROFILE = "org.keycloak.userprofile.UserProfileProvider"
 EXPECTED = Expected(
     realm="frontdesk", site="http://localhost:8000", issuer="https://id.example/realms/frontdesk", web="frontdesk-web",
     sync="frontdesk-sync", doctor="frontdesk-doctor", parent_group="/frontdesk", staff_group="/staff", canary="stan",
-    from_address="no-reply@example.com", catalogue=Catalogue(apps=frozenset({"nextcloud"}), seats=frozenset({"nextcloud"})),
+    from_address="no-reply@example.com", catalog=Catalog(apps=frozenset({"nextcloud"}), seats=frozenset({"nextcloud"})),
 )  # fmt: skip
 PUBLIC = dataclasses.replace(EXPECTED, site="https://frontdesk.example.com")
 

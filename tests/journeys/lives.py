@@ -91,9 +91,9 @@ def truth(world: World, profile: UserProfile) -> State:
 
 
 def _fact(world: World, one: dict[str, Any]) -> SubscriptionFact:
-    catalogue = entitlements_by_product()
+    catalog = entitlements_by_product()
     products = dict(ProductPrice.objects.values_list("stripe_price_id", "product_id"))
-    lines = [catalogue[products[line["price"]["id"]]].times(line["quantity"]) for line in one["items"]["data"]]
+    lines = [catalog[products[line["price"]["id"]]].times(line["quantity"]) for line in one["items"]["data"]]
     ended = one["ended_at"] and dt.datetime.fromtimestamp(one["ended_at"], tz=dt.UTC)
     since = clock.now() - dt.timedelta(days=1) if one["status"] == "past_due" else None
     return SubscriptionFact(

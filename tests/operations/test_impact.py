@@ -1,4 +1,4 @@
-"""What a change of the catalogue would do is counted by the policy itself, at a cost that does not grow with the holders."""
+"""What a change of the catalog would do is counted by the policy itself, at a cost that does not grow with the holders."""
 
 import datetime as dt
 from typing import Any
@@ -85,7 +85,7 @@ def test_nobody_is_asked_about_when_no_product_gives_anything_else(shop: dict[st
             impact.measure_impact(CatalogChange(entitlements_by_product(), entitlements_by_product()))
             == CatalogImpact()
         )
-    assert len(asked) == 4  # the catalogue, twice
+    assert len(asked) == 4  # the catalog, twice
 
 
 def test_those_who_hold_the_plan_lose_the_app_and_its_seat(shop: dict[str, Product]) -> None:

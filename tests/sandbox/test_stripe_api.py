@@ -1,4 +1,4 @@
-"""The API's manners: keys, idempotency, pages, expansion, errors; catalogue, customers and money."""
+"""The API's manners: keys, idempotency, pages, expansion, errors; catalog, customers and money."""
 
 import re
 from typing import Any
@@ -152,7 +152,7 @@ def test_objects_are_expanded_as_asked(shop: Shop) -> None:
         shop.v1.subscriptions.retrieve(made["id"], {"expand": ["nonsense"]})
 
 
-def test_the_catalogue_is_kept(shop: Shop) -> None:
+def test_the_catalog_is_kept(shop: Shop) -> None:
     price = shop.price(900, "year", lookup_key="basic")
     assert shop.v1.prices.list({"lookup_keys": ["basic"]}).data[0].id == price
     with pytest.raises(stripe.InvalidRequestError, match="already uses that lookup key"):

@@ -1,4 +1,4 @@
-"""A small catalogue without anything outside, and visitors who go through the wizard."""
+"""A small catalog without anything outside, and visitors who go through the wizard."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ django-q2's show arguments and offer deletion.
 from apps.console.admin import vendors  # isort: skip  (unregisters what others have registered, before ours come)
 from apps.console.admin import (
     capacity,
-    catalogue,
+    catalog,
     drift,
     events,
     jobs,
@@ -27,7 +27,7 @@ from apps.console.admin import (
 
 __all__ = [
     "capacity",
-    "catalogue",
+    "catalog",
     "drift",
     "events",
     "jobs",

@@ -14,7 +14,7 @@ from apps.identity.admin_client import READ_SECONDS
 from apps.identity.doctor import expected as expectations
 from apps.identity.doctor import reading
 from apps.identity.doctor.client_checks import check_mappers, check_rights, check_web_client
-from apps.identity.doctor.expected import MIN_PASSWORD_LENGTH, Catalogue, Expected, Row
+from apps.identity.doctor.expected import MIN_PASSWORD_LENGTH, Catalog, Expected, Row
 from apps.identity.doctor.reading import Snapshot
 from apps.identity.doctor.report import Finding, Report, Severity, group_command, listed, roles_command, set_command
 from apps.identity.doctor.rules import RULES, check_settings
@@ -24,9 +24,9 @@ SEE_VERSION = "kcadm.sh get serverinfo --fields 'systemInfo(version)'"
 SEND_ONE = "Send one to yourself: in the console, or with manage.py doctor --mail USERNAME."
 
 
-def examine(catalogue: Catalogue, *, patience: float = READ_SECONDS) -> Report:
+def examine(catalog: Catalog, *, patience: float = READ_SECONDS) -> Report:
     """Check the realm; `patience` is in seconds per answer. Raises DependencyDown or RetryLater when it does not answer."""
-    expected = expectations.from_settings(catalogue)
+    expected = expectations.from_settings(catalog)
     snapshot = reading.read_realm(expected, patience=patience)
     snapshot = dataclasses.replace(snapshot, test_email=realm_test_email.last_test_email())
     return Report(at=clock.now(), findings=diagnose(snapshot, expected))
@@ -46,7 +46,7 @@ def check_profile(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
         yield RULES["profile"].skip(fix=snapshot.not_visible)
         return
     declared = {str(row["name"]): row for row in profile.get("attributes", ())}
-    ours = expected.catalogue.attributes
+    ours = expected.catalog.attributes
     yield _check_policy(str(profile.get(expectations.POLICY) or ""), [n for n in ours if n not in declared], expected)
     commands = (_whole_profile(profile, expected),)
     for name in ours:
@@ -86,7 +86,7 @@ def _whole_profile(profile: Row, expected: Expected) -> str:
     whole = []
     for row in profile.get("attributes", ()):
         fixed = dict(row)
-        if row["name"] in expected.catalogue.attributes:
+        if row["name"] in expected.catalog.attributes:
             fixed["permissions"] = expectations.ADMIN_ONLY
         if row["name"] in expectations.OPTIONAL_NAMES:
             fixed.pop("required", None)

@@ -137,7 +137,7 @@ def _same_machine(found: str, wanted: str) -> bool:
 def check_mappers(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     """The mappers of our login client, then of each app that has a client of its own; nothing of what is not visible."""
     wanted = {expected.web: [expectations.STAFF_MAPPER]}
-    wanted |= {app: expected.catalogue.mappers(app) for app in sorted(expected.catalogue.apps)}
+    wanted |= {app: expected.catalog.mappers(app) for app in sorted(expected.catalog.apps)}
     for name, mappers in wanted.items():
         if (client := (snapshot.clients or {}).get(name)) is not None:
             for mapper in mappers:

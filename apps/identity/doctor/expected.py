@@ -1,4 +1,4 @@
-"""What our settings and our catalogue expect of the realm: its clients, rights, scopes, mappers, groups and attributes."""
+"""What our settings and our catalog expect of the realm: its clients, rights, scopes, mappers, groups and attributes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ STAFF_MAPPER = ExpectedMapper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Catalogue:
+class Catalog:
     """What is sold, by the names that accounts carry: `apps`, those of them that have `seats`, and numeric `grants`."""
 
     apps: frozenset[str] = frozenset()
@@ -116,7 +116,7 @@ class Expected:
     staff_group: str
     canary: str
     from_address: str
-    catalogue: Catalogue = field(default_factory=Catalogue)
+    catalog: Catalog = field(default_factory=Catalog)
 
     @property
     def is_public(self) -> bool:
@@ -139,8 +139,8 @@ class Expected:
         return (self.parent_group, self.staff_group, *(f"{self.staff_group}/{role}" for role in ROLES))
 
 
-def from_settings(catalogue: Catalogue) -> Expected:
-    """What our settings and that catalogue expect of the realm."""
+def from_settings(catalog: Catalog) -> Expected:
+    """What our settings and that catalog expect of the realm."""
     return Expected(
         realm=settings.KEYCLOAK_REALM,
         site=settings.BASE_URL,
@@ -152,5 +152,5 @@ def from_settings(catalogue: Catalogue) -> Expected:
         staff_group=settings.KEYCLOAK_STAFF_GROUP,
         canary=settings.KEYCLOAK_CANARY_USERNAME,
         from_address=parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
-        catalogue=catalogue,
+        catalog=catalog,
     )

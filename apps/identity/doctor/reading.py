@@ -131,7 +131,7 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
     sync, doctor = sessions[expected.sync], sessions.get(expected.doctor)
     session = doctor if doctor is not None and not doctor.refusal else sync
     clients = _read_clients(session)
-    wanted = (expected.web, expected.sync, expected.doctor, *expected.catalogue.apps)
+    wanted = (expected.web, expected.sync, expected.doctor, *expected.catalog.apps)
     return Snapshot(
         realm=_read_settings(session, expected.realm) if "view-realm" in session.rights else None,
         profile=session.ask("show the user profile", session.admin.get_realm_users_profile),

@@ -1,4 +1,4 @@
-"""`manage.py demo_prepare`: tables, cache table, and a small catalogue to look around in. Safe to run again.
+"""`manage.py demo_prepare`: tables, cache table, and a small catalog to look around in. Safe to run again.
 
 For rehearsals with test keys only: it creates products and prices at the Stripe that STRIPE_API_HOST names.
 """
@@ -82,7 +82,7 @@ INSTANCES = [
 class Command(BaseCommand):
     """Prepares a database for the demo."""
 
-    help = "Migrate, make the cache table, and create the demo catalogue (test keys only)."
+    help = "Migrate, make the cache table, and create the demo catalog (test keys only)."
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
@@ -141,4 +141,4 @@ def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) ->
         allocation_cap=allocation_cap,
         hard_cap=hard,
     )
-    deployments.create_instance(instance, actor=ACTOR, reason="demo catalogue")
+    deployments.create_instance(instance, actor=ACTOR, reason="demo catalog")

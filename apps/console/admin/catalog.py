@@ -10,9 +10,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 
 from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
-from apps.console.admin.catalogue_forms import PriceForm, ProductForm
-from apps.console.admin.catalogue_preview import PreviewedAdmin, State
-from apps.console.admin.catalogue_unknown import MapPriceDialog, place, rows
+from apps.console.admin.catalog_forms import PriceForm, ProductForm
+from apps.console.admin.catalog_preview import PreviewedAdmin, State
+from apps.console.admin.price_mapping import MapPriceDialog, place, rows
 from apps.console.columns import badge, link_column, state_column
 from apps.console.dialogs import dialog_action
 from apps.core.money import format_money
@@ -133,7 +133,7 @@ class PriceAdmin(PreviewedAdmin):
     }
     search_help_text = "Product or price_…"
     actions_list: ClassVar[Any] = ["map_price"]
-    list_before_template = "console/catalogue_unknown.html"
+    list_before_template = "console/price_mapping.html"
     product_link = link_column("product", "Product")
     interval_label = state_column("interval", "Interval")
 
@@ -157,7 +157,7 @@ class PriceAdmin(PreviewedAdmin):
         return super().changelist_view(request, extra)
 
     @dialog_action(
-        title="Map price to product", permission="change_catalogue", form=MapPriceDialog, icon="add_link",
+        title="Map price to product", permission="change_catalog", form=MapPriceDialog, icon="add_link",
         explain="Choose a price that customers pay at Stripe and the product it belongs to. It is not offered to new customers.",
     )  # fmt: skip
     def map_price(self, _request: HttpRequest, form: MapPriceDialog) -> str:

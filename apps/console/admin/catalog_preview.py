@@ -1,6 +1,6 @@
-"""Saving the catalogue: what it would do to people is shown first, and done only when that was seen.
+"""Saving the catalog: what it would do to people is shown first, and done only when that was seen.
 
-How: the row is saved, the effect is computed from the catalogue as it then is, and unless that was confirmed the
+How: the row is saved, the effect is computed from the catalog as it then is, and unless that was confirmed the
 transaction is rolled back and the preview shown. So the preview and the deed are the same code on the same data.
 Promises: a save that touches nobody needs one step; one that does needs two; one that takes from many needs the slug typed;
 a row or a catalog that has changed in the meantime is shown again; each save is one audit entry; those who hold what changed
@@ -33,10 +33,10 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Before:
-    """The row and the catalogue as they were when saving began."""
+    """The row and the catalog as they were when saving began."""
 
     state: State
-    catalogue: EntitlementsByProduct
+    catalog: EntitlementsByProduct
 
     @property
     def version(self) -> str:
@@ -46,7 +46,7 @@ class Before:
     @property
     def seen(self) -> str:
         """A name for this state of the row and of everything that is given to anybody."""
-        given = {pk: (sorted(one.apps), sorted(one.seats), dict(one.grants)) for pk, one in self.catalogue.items()}
+        given = {pk: (sorted(one.apps), sorted(one.seats), dict(one.grants)) for pk, one in self.catalog.items()}
         return f"{self.version}:{digest(given)}"
 
 
@@ -88,15 +88,15 @@ class PreviewedAdmin(ConsoleAdmin):
     """Base of products and prices: editable by staff who may change the catalog, with the preview in between."""
 
     subject = ""
-    change_form_before_template = "console/catalogue_version.html"
+    change_form_before_template = "console/catalog_version.html"
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(self.has_change_catalogue_permission(request))
+        return bool(self.has_change_catalog_permission(request))
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(self.has_change_catalogue_permission(request))
+        return bool(self.has_change_catalog_permission(request))
 
     @override
     def changeform_view(
@@ -135,7 +135,7 @@ class PreviewedAdmin(ConsoleAdmin):
         row.refresh_from_db()
         after = state_of(row)
         mapped = self.mapped(row, before.state)
-        found = impact.measure_impact(CatalogChange(before.catalogue, entitlements_by_product(), mapped))
+        found = impact.measure_impact(CatalogChange(before.catalog, entitlements_by_product(), mapped))
         problem = problem_of(request.POST, before, found, str(getattr(row, "product", row).slug))
         if problem is not None:
             raise Unconfirmed(form, before, after, found, problem)
@@ -175,7 +175,7 @@ class PreviewedAdmin(ConsoleAdmin):
             "reason": asked.form.cleaned_data["reason"],
             "hidden": [(name, value) for name, values in request.POST.lists() if name not in OURS for value in values],
         }
-        return TemplateResponse(request, "console/catalogue_preview.html", context)
+        return TemplateResponse(request, "console/catalog_preview.html", context)
 
 
 def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> str | None:

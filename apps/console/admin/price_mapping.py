@@ -10,7 +10,7 @@ from apps.billing import prices
 from apps.billing.prices import UnmappedPrice
 from apps.catalog.models import Product, ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
-from apps.console.admin.catalogue_preview import carry_out, people, state_of
+from apps.console.admin.catalog_preview import carry_out, people, state_of
 from apps.console.dialogs import ReasonDialog
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
@@ -29,7 +29,7 @@ def titled(price: UnmappedPrice) -> str:
 class MapPriceDialog(ReasonDialog):
     """Which price, and which product it belongs to."""
 
-    form_before_template = "console/catalogue_unknown.html"
+    form_before_template = "console/price_mapping.html"
     price = forms.ChoiceField(
         widget=UnfoldAdminSelectWidget, help_text="Prices customers pay that are not in the catalog."
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AuditEntry
-from tests.console.catalogue_pages import REASON, page_of, save, shown
+from tests.console.catalog_pages import REASON, page_of, save, shown
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
@@ -192,7 +192,7 @@ def test_a_price_that_cannot_be_is_refused_at_its_field(
 def test_two_who_save_at_the_same_moment_get_a_sentence(
     plan: Product, staff: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apps.console.admin.catalogue import ProductAdmin
+    from apps.console.admin.catalog import ProductAdmin
 
     def beaten(*_args: Any) -> None:
         raise IntegrityError("duplicate key")

@@ -1,4 +1,4 @@
-"""What staff change in the catalogue reaches the people who hold it: in Keycloak, in the seats, and nobody else."""
+"""What staff change in the catalog reaches the people who hold it: in Keycloak, in the seats, and nobody else."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from apps.billing import prices
 from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AuditEntry, Job
-from tests.console.catalogue_pages import REASON, confirm, save
+from tests.console.catalog_pages import REASON, confirm, save
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_an_app_dropped_from_a_plan_is_lost_by_those_who_hold_it_and_comes_back(
     assert {one.pk: town.state(one) for one in (dana, ben, both, carl)} == before
 
 
-def test_a_number_taken_out_of_the_whole_catalogue_leaves_the_accounts(town: World, staff: Staff) -> None:
+def test_a_number_taken_out_of_the_whole_catalog_leaves_the_accounts(town: World, staff: Staff) -> None:
     client = staff("admin")
     dana = town.subscriber("dana")
     personal = Product.objects.get(slug="personal")

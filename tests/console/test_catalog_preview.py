@@ -13,7 +13,7 @@ from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core.models import AuditEntry, Job
-from tests.console.catalogue_pages import REASON, confirm, page_of, save, shown
+from tests.console.catalog_pages import REASON, confirm, page_of, save, shown
 from tests.operations.test_impact import sell
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +172,7 @@ def test_going_back_keeps_what_was_typed_and_saves_nothing(shop: dict[str, Produ
     assert (entries(), looked_at()) == ([], set())
 
 
-def test_only_who_may_change_the_catalogue_sees_a_preview_or_confirms(shop: dict[str, Product], staff: Staff) -> None:
+def test_only_who_may_change_the_catalog_sees_a_preview_or_confirms(shop: dict[str, Product], staff: Staff) -> None:
     admin = staff("admin")
     data = shown(admin, shop["plan"]) | {"includes": []}
     preview = admin.post(page_of(shop["plan"]), data)

@@ -1,4 +1,4 @@
-"""The forms of the catalogue: lists as lines, numbers as rows of a name and an amount, and refusals as sentences at the field.
+"""The forms of the catalog: lists as lines, numbers as rows of a name and an amount, and refusals as sentences at the field.
 
 What SQL would refuse is refused here first, also where the rule spans a field that cannot be edited.
 """
@@ -52,7 +52,7 @@ class GrantsWidget(forms.Widget):
             }
             for index, (one, two) in enumerate(rows[: ROWS + SPARE], start=1)
         ]  # fmt: skip
-        return render_to_string("console/catalogue_grants.html", {"rows": parts})
+        return render_to_string("console/catalog_grants.html", {"rows": parts})
 
     def _part(self, name: str, value: Any, label: str, example: str, attrs: Any) -> Any:
         widget = UnfoldAdminTextInputWidget(attrs={"placeholder": example, "aria-label": label, "autocomplete": "off"})
@@ -104,7 +104,7 @@ def _problem(name: str, amount: str, found: dict[str, int]) -> str:
     return ""
 
 
-class CatalogueForm(forms.ModelForm[Any]):
+class CatalogForm(forms.ModelForm[Any]):
     """A form that asks why; base of both. `_edit` comes from the preview: show it again, save nothing."""
 
     reason = ReasonField()
@@ -117,7 +117,7 @@ class CatalogueForm(forms.ModelForm[Any]):
         return data
 
 
-class ProductForm(CatalogueForm):
+class ProductForm(CatalogForm):
     """A product, with its lists as lines of text."""
 
     features = LinesField(required=False, help_text="One line of the pricing page on each line.")
@@ -170,7 +170,7 @@ class ProductForm(CatalogueForm):
         return value or None
 
 
-class PriceForm(CatalogueForm):
+class PriceForm(CatalogForm):
     """A price. Amounts are whole cents, as in Stripe."""
 
     class Meta:

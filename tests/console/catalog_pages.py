@@ -1,4 +1,4 @@
-"""The catalogue's forms as a browser sends them: what was shown, with changes; and the steps of a save."""
+"""The catalog's forms as a browser sends them: what was shown, with changes; and the steps of a save."""
 
 from typing import Any
 
