@@ -1,7 +1,8 @@
-"""Jobs, schedules, dependencies, heartbeats, the audit trail and rate limits."""
+"""Jobs, schedules, dependencies, heartbeats, the audit trail, attention items and rate limits."""
 
 from typing import Any, ClassVar, override
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -117,6 +118,34 @@ class AuditEntry(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.subject_kind} {self.subject_id}: {self.action}"
+
+
+class AttentionItem(models.Model):
+    """One thing that needs staff. Written only by `core.attention`."""
+
+    cause = models.CharField(max_length=32)
+    key = models.CharField(max_length=200, help_text="Tells two items of one kind apart.")
+    sentence = models.CharField(max_length=1000, help_text="What is wrong, and what to do.")
+    profile_ids = ArrayField(models.BigIntegerField(), default=list, help_text="The subscribers it affects.")
+    times = models.PositiveIntegerField(default=1, help_text="How often it was found.")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolution = models.CharField(max_length=300, blank=True, help_text="Who closed it and why.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["cause", "key"], condition=Q(resolved_at=None), name="attention_one_open_per_cause"
+            )
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["-last_at"], condition=Q(resolved_at=None), name="attention_open")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.cause} {self.key}"
 
 
 class RateLimit(models.Model):

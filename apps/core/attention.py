@@ -1,0 +1,76 @@
+"""Attention items: what only staff can fix, one open item for each cause, whatever found it.
+
+Promises: reporting the same cause again joins the open item (it counts, and adds the subscribers it affects); an item ends
+when what found it says so (`resolve`) or when staff close it with a reason; a cause that returns after that opens a new one.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from django.db import connection, models
+
+from apps.core import clock
+from apps.core.models import AttentionItem
+
+log = structlog.get_logger(__name__)
+
+MAX_PROFILES = 500  # named in one item; the item still counts every report
+
+
+class Cause(models.TextChoices):
+    """What kind of thing needs staff: the stored value, and the heading staff read."""
+
+    PAGE_REFUSED = "page_refused", "A customer's page could not go on"
+    MIRROR_COPY = "mirror_copy", "A Stripe object could not be copied"
+    UNKNOWN_FACT = "unknown_fact", "Stripe sent something we cannot interpret"
+    UNMAPPED_PRICE = "unmapped_price", "A paid price belongs to no product"
+    PRICE_WITHDRAWN = "price_withdrawn", "A price is no longer offered"
+    API_VERSION = "api_version", "Stripe's webhook endpoint speaks another API version"
+    SECOND_SUBSCRIPTION = "second_subscription", "One person pays twice"
+    CUSTOMER_REPLACED = "customer_replaced", "A customer was deleted at Stripe"
+    DISPUTE = "dispute", "A payment is disputed"
+    COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
+    ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
+    DOCTOR = "doctor", "A configuration check failed"
+
+
+REPORT = """
+INSERT INTO core_attentionitem AS item (cause, key, sentence, profile_ids, times, first_at, last_at, resolution)
+VALUES (%(cause)s, %(key)s, %(sentence)s, %(profiles)s, 1, %(now)s, %(now)s, '')
+ON CONFLICT (cause, key) WHERE resolved_at IS NULL DO UPDATE SET
+    sentence = excluded.sentence, times = item.times + 1, last_at = excluded.last_at,
+    profile_ids = CASE WHEN item.profile_ids @> excluded.profile_ids OR cardinality(item.profile_ids) >= %(most)s
+                       THEN item.profile_ids
+                       ELSE (SELECT array_agg(DISTINCT one) FROM unnest(item.profile_ids || excluded.profile_ids) one) END
+RETURNING id, times
+"""
+
+
+def report(cause: Cause, key: str, sentence: str, *, profiles: Iterable[int] = ()) -> int:
+    """Open the item of this cause, or join the open one; returns its id. Part of the caller's transaction.
+
+    `key` tells causes of one kind apart ("sub_123", "invoice copy"); `sentence` says what is wrong and what to do, for
+    staff, without email addresses; `profiles` are the subscribers it affects.
+    """
+    values: dict[str, Any] = {
+        "cause": str(cause), "key": key[:200], "sentence": sentence[:1000], "profiles": sorted(set(profiles)), "now": clock.now(),
+        "most": MAX_PROFILES,
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(REPORT, values)
+        item, times = cursor.fetchone()
+    if times == 1:
+        log.warning("attention_needed", cause=str(cause), key=key[:200], item=item)
+    return int(item)
+
+
+def resolve(cause: Cause, key: str, *, why: str = "It no longer applies.") -> bool:
+    """End the open item of this cause, if there is one: what found it says that all is well again. Returns whether there was."""
+    open_item = AttentionItem.objects.filter(cause=cause, key=key[:200], resolved_at=None)
+    return bool(open_item.update(resolved_at=clock.now(), resolution=why[:300]))
+
+
+def open_items() -> models.QuerySet[AttentionItem]:
+    """What needs staff now, the latest first."""
+    return AttentionItem.objects.filter(resolved_at=None).order_by("-last_at", "-pk")
