@@ -7,18 +7,20 @@ from django.db.models import F, Q
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class AccessOverride(models.Model):
     """A dated staff decision about one subscriber, in force from its start until its end or until staff end it."""
 
-    class Kind(models.TextChoices):
+    class Kind(ToneChoices):
         """What it does; see the table in policy.py."""
 
-        HOLD = "hold", "Hold: no access, whatever is paid"
-        GRANT = "grant", "Grant: access without payment"
-        NO_SUSPEND = "no_suspend", "No suspension while a payment is late"
-        KEEP_SEAT = "keep_seat", "Keep the seat after cancellation"
+        HOLD = "hold", Tone.BAD, "Hold: no access, whatever is paid"
+        GRANT = "grant", Tone.GOOD, "Grant: access without payment"
+        NO_SUSPEND = "no_suspend", Tone.BUSY, "No suspension while a payment is late"
+        KEEP_SEAT = "keep_seat", Tone.BUSY, "Keep the seat after cancellation"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="overrides")
     kind = models.CharField(max_length=10, choices=Kind)

@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
-from apps.core.states import AccessState, SubscriptionStatus
+from apps.core.choices import ToneChoices
+from apps.core.states import AccessState, SubscriptionStatus, Tone
 
 ACCESS_STATES = [(one.value, one.label) for one in AccessState]
 SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus if one != SubscriptionStatus.UNKNOWN]
@@ -95,13 +96,13 @@ class UserProfile(models.Model):
 class Signup(models.Model):
     """One run through the wizard. From `checkout` on it reserves a username; its seats are held as long as it is live."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """`open` gathers answers; `checkout` has a Stripe Checkout session; the others are final."""
 
-        OPEN = "open", "In progress"
-        CHECKOUT = "checkout", "At checkout"
-        PAID = "paid", "Paid"
-        EXPIRED = "expired", "Abandoned"
+        OPEN = "open", Tone.BUSY, "In progress"
+        CHECKOUT = "checkout", Tone.BUSY, "At checkout"
+        PAID = "paid", Tone.GOOD, "Paid"
+        EXPIRED = "expired", Tone.CALM, "Abandoned"
 
     LIVE = (State.CHECKOUT,)
 

@@ -7,17 +7,19 @@ from django.db.models import Q
 
 from apps.accounts.models import SUBSCRIPTION_STATUSES, UserProfile
 from apps.catalog.models import Product
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class InboundEvent(models.Model):
     """One Stripe event in the inbox. The body is kept unchanged, and its data is never applied."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """`received` waits for its job; `handled` is done; `ignored` needs no processing."""
 
-        RECEIVED = "received", "Waiting"
-        HANDLED = "handled", "Handled"
-        IGNORED = "ignored", "Ignored"
+        RECEIVED = "received", Tone.BUSY, "Waiting"
+        HANDLED = "handled", Tone.GOOD, "Handled"
+        IGNORED = "ignored", Tone.CALM, "Ignored"
 
     stripe_event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=80)

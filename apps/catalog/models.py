@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 
 from apps.catalog.entitlements import Entitlements, attribute_names
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use lowercase letters, digits and underscores.")
 
@@ -18,13 +20,13 @@ class Product(models.Model):
     An app (`is_app`) gives `has_<slug>`; one that `needs_instance` also a seat. A plan gives the apps it `includes`.
     """
 
-    class Placement(models.TextChoices):
+    class Placement(ToneChoices):
         """Where the wizard offers it."""
 
-        PLAN = "plan", "Plan"
-        GENERAL = "general", "General add-on"
-        STORAGE = "storage", "Storage add-on"
-        HIDDEN = "hidden", "Not offered"
+        PLAN = "plan", Tone.BUSY, "Plan"
+        GENERAL = "general", Tone.BUSY, "General add-on"
+        STORAGE = "storage", Tone.BUSY, "Storage add-on"
+        HIDDEN = "hidden", Tone.CALM, "Not offered"
 
     slug = models.CharField(max_length=40, unique=True, validators=[SLUG])
     name = models.CharField(max_length=80)

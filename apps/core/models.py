@@ -6,19 +6,22 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
+
 
 class Job(models.Model):
     """One durable piece of work. Written only by `core.jobs`; django-q2 only wakes it up."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """At most one row per kind and key is queued, and at most one per lane is running."""
 
-        QUEUED = "queued", "Waiting"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        SUPERSEDED = "superseded", "Superseded"
-        BLOCKED = "blocked", "Needs attention"
-        DEAD = "dead", "Failed"
+        QUEUED = "queued", Tone.BUSY, "Waiting"
+        RUNNING = "running", Tone.BUSY, "Running"
+        DONE = "done", Tone.GOOD, "Done"
+        SUPERSEDED = "superseded", Tone.CALM, "Superseded"
+        BLOCKED = "blocked", Tone.BAD, "Needs attention"
+        DEAD = "dead", Tone.BAD, "Failed"
 
     kind = models.CharField(max_length=64)
     key = models.CharField(max_length=200)

@@ -8,6 +8,16 @@ from enum import StrEnum
 from typing import override
 
 
+class Tone(StrEnum):
+    """What a state asks of staff, from nothing to act now; the console's badges have a colour for each."""
+
+    CALM = "calm"
+    GOOD = "good"
+    BUSY = "busy"
+    WARN = "warn"
+    BAD = "bad"
+
+
 class AccessState(StrEnum):
     """A subscriber's access; the table in access/policy.py says when it is which."""
 
@@ -23,6 +33,10 @@ class AccessState(StrEnum):
     @property
     def label(self) -> str:
         return LABELS[self]
+
+    @property
+    def tone(self) -> Tone:
+        return TONES.get(self, Tone.CALM)
 
     @property
     def has_access(self) -> bool:
@@ -72,6 +86,15 @@ LABELS = {
 }
 
 
+TONES = {
+    AccessState.ACTIVE: Tone.GOOD,
+    AccessState.GRACE: Tone.WARN,
+    AccessState.SUSPENDED: Tone.BAD,
+    AccessState.RECOVERING: Tone.BUSY,
+    AccessState.ON_HOLD: Tone.BAD,
+}
+
+
 class SubscriptionStatus(StrEnum):
     """Stripe's statuses, docs.stripe.com/api/subscriptions/object. One that is new to us is UNKNOWN: it means nothing."""
 
@@ -93,6 +116,12 @@ class SubscriptionStatus(StrEnum):
     @property
     def label(self) -> str:
         return STATUS_LABELS[self]
+
+    @property
+    def tone(self) -> Tone:
+        if self.ended:
+            return Tone.CALM
+        return Tone.GOOD if self.gives_access else Tone.BAD if self == SubscriptionStatus.UNPAID else Tone.WARN
 
     @property
     def gives_access(self) -> bool:

@@ -10,6 +10,8 @@ from django.db.models import F, Q
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class Instance(models.Model):
@@ -70,13 +72,13 @@ class Instance(models.Model):
 class Seat(models.Model):
     """One subscriber on one instance of one product."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """`reserved` until somebody has paid, `assigned` in use, `retained` while access is withheld, `released` is over."""
 
-        RESERVED = "reserved", "Reserved"
-        ASSIGNED = "assigned", "Assigned"
-        RETAINED = "retained", "Retained"
-        RELEASED = "released", "Released"
+        RESERVED = "reserved", Tone.BUSY, "Reserved"
+        ASSIGNED = "assigned", Tone.GOOD, "Assigned"
+        RETAINED = "retained", Tone.WARN, "Retained"
+        RELEASED = "released", Tone.CALM, "Released"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="seats")
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")

@@ -6,22 +6,24 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import UserProfile
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class Notification(models.Model):
     """One mail. Its key says what it is about, so that asking twice sends once."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """`sending` is written before Mailgun is called: found later, it means that the worker died over it.
 
         `uncertain`: Mailgun may have accepted the mail, but its answer was lost. It is sent once more, then never automatically.
         """
 
-        QUEUED = "queued", "Waiting"
-        SENDING = "sending", "Being sent"
-        SENT = "sent", "Sent"
-        FAILED = "failed", "Not sent"
-        UNCERTAIN = "uncertain", "Unconfirmed"
+        QUEUED = "queued", Tone.BUSY, "Waiting"
+        SENDING = "sending", Tone.BUSY, "Being sent"
+        SENT = "sent", Tone.GOOD, "Sent"
+        FAILED = "failed", Tone.BAD, "Not sent"
+        UNCERTAIN = "uncertain", Tone.WARN, "Unconfirmed"
 
     key = models.CharField(max_length=200)
     template = models.CharField(max_length=64)

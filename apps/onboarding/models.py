@@ -9,6 +9,8 @@ from django.db.models.functions import Lower
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class OneTimeCode(models.Model):
@@ -50,13 +52,13 @@ class OneTimeCode(models.Model):
 class WaitlistEntry(models.Model):
     """One address waiting for one product, or for any when `product` is empty."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """How far the entry has come."""
 
-        WAITING = "waiting", "Waiting"
-        INVITED = "invited", "Invited"
-        SERVED = "served", "Signed up"
-        LEFT = "left", "Left"
+        WAITING = "waiting", Tone.BUSY, "Waiting"
+        INVITED = "invited", Tone.GOOD, "Invited"
+        SERVED = "served", Tone.GOOD, "Signed up"
+        LEFT = "left", Tone.CALM, "Left"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField()

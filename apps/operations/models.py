@@ -7,17 +7,19 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.accounts.models import UserProfile
+from apps.core.choices import ToneChoices
+from apps.core.states import Tone
 
 
 class Drift(models.Model):
     """One difference between Keycloak and what it should say about a subscriber. drift.py has the rule of each kind."""
 
-    class Kind(models.TextChoices):
-        ACCESS = "access", "Wrong entitlements"
-        DISABLED = "disabled", "Disabled in Keycloak"
-        DELETED = "deleted", "Deleted in Keycloak"
-        USERNAME = "username", "Username changed in Keycloak"
-        EMAIL = "email", "Email changed in Keycloak"
+    class Kind(ToneChoices):
+        ACCESS = "access", Tone.WARN, "Wrong entitlements"
+        DISABLED = "disabled", Tone.BAD, "Disabled in Keycloak"
+        DELETED = "deleted", Tone.BAD, "Deleted in Keycloak"
+        USERNAME = "username", Tone.WARN, "Username changed in Keycloak"
+        EMAIL = "email", Tone.WARN, "Email changed in Keycloak"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="drifts")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -73,10 +75,10 @@ class SyncRun(models.Model):
 class SyncResult(models.Model):
     """One subscriber of a run. A failure is not stored here: the job of that subscriber says so while it lasts."""
 
-    class Outcome(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        CHANGED = "changed", "Changed"
-        SAME = "same", "No changes"
+    class Outcome(ToneChoices):
+        WAITING = "waiting", Tone.BUSY, "Waiting"
+        CHANGED = "changed", Tone.GOOD, "Changed"
+        SAME = "same", Tone.CALM, "No changes"
 
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="results")
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="+")
@@ -109,13 +111,13 @@ class SyncResult(models.Model):
 class SafeguardReview(models.Model):
     """A sweep that would take access from too many at once, and what staff decided. Only safeguard.py writes it."""
 
-    class State(models.TextChoices):
+    class State(ToneChoices):
         """See the table in safeguard.py."""
 
-        COLLECTING = "collecting", "Collecting"
-        PENDING = "pending", "Waiting for approval"
-        CONFIRMED = "confirmed", "Approved"
-        OBSOLETE = "obsolete", "No longer needed"
+        COLLECTING = "collecting", Tone.CALM, "Collecting"
+        PENDING = "pending", Tone.BAD, "Waiting for approval"
+        CONFIRMED = "confirmed", Tone.GOOD, "Approved"
+        OBSOLETE = "obsolete", Tone.CALM, "No longer needed"
 
     sweep = models.CharField(max_length=64, help_text="The kind of job that stopped.")
     scope = models.CharField(max_length=64, blank=True, help_text="Which one, of a kind that runs for many things.")
