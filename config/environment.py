@@ -1,4 +1,4 @@
-"""How settings read the environment: text, yes/no, whole numbers, lists and secrets. Nothing else lives here.
+"""How settings read the environment: text, yes/no, whole numbers, lists, secrets and a database's URL. Nothing else lives here.
 
 A secret `NAME` may instead be given as `NAME_FILE`, a path to a file that holds it (Docker and systemd secrets).
 A required value that is missing stops the start with one sentence that names it.
@@ -6,7 +6,9 @@ A required value that is missing stops the start with one sentence that names it
 
 import os
 from pathlib import Path
+from typing import Any
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 YES, NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
@@ -58,3 +60,15 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """A list of words separated by commas or spaces."""
     return os.environ.get(name, default).replace(",", " ").split()
+
+
+def database_url(name: str, url: str) -> dict[str, Any]:
+    """Django's settings for a Postgres URL, with the options of its query (`?sslmode=require`); another one stops the start."""
+    try:
+        found = dict(dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} cannot be read. {error}") from None  # its text never quotes the URL
+    if found.get("ENGINE") != "django.db.backends.postgresql" or not found["NAME"]:
+        raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/name.")
+    parts = {part: str(found[part]) for part in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+    return parts | {"OPTIONS": found.get("OPTIONS", {})}

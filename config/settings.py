@@ -5,12 +5,12 @@ The table of variables is in README.md; .env.example lists them. Cross-checks ar
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
-from config.environment import boolean, integer, secret, text, words
+from config.environment import boolean, database_url, integer, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.core.probes.answer_probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -123,14 +124,7 @@ def _database() -> dict[str, Any]:
     """DATABASE_URL when it is set, else POSTGRES_*; POSTGRES_HOST may be a directory with a socket."""
     url = secret("DATABASE_URL", "")
     if url:
-        parts = urlsplit(url)
-        found = {
-            "NAME": unquote(parts.path.lstrip("/")),
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-            "HOST": unquote(parts.hostname or ""),
-            "PORT": str(parts.port or ""),
-        }
+        found = database_url("DATABASE_URL", url)
     else:
         found = {
             "NAME": text("POSTGRES_DB"),
@@ -143,7 +137,7 @@ def _database() -> dict[str, Any]:
         "ENGINE": "django_prometheus.db.backends.postgresql",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "frontdesk", "connect_timeout": 5},
+        "OPTIONS": {"application_name": "frontdesk", "connect_timeout": 5} | found.get("OPTIONS", {}),
     }
 
 
@@ -164,7 +158,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Lax: the way back from Keycloak is a cross-site GET
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_SSL_REDIRECT = HTTPS and boolean("SECURE_SSL_REDIRECT", default=True)
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"^(health|health/live|metrics)/?$"]  # apps/core/probes.py
 SECURE_HSTS_SECONDS = 63_072_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -95,3 +95,30 @@ def stripe_versions_agree(**_: Any) -> list[CheckMessage]:
         return []
     text = f"The Stripe SDK speaks {spoken}, the settings pin {settings.STRIPE_API_VERSION}."
     return [Warning(text, hint="Upgrade both together, with the fixture tests.", id="frontdesk.W001")]
+
+
+PUBLISHED = "dev-only-"  # how the secrets of the rehearsal's realm file begin, which everybody can read
+
+
+@register(Tags.security, deploy=True)
+def site_is_reachable(**_: Any) -> list[CheckMessage]:
+    """Refuse what answers each request behind a proxy with a redirect to itself, and secrets that are public."""
+    loop = settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXY_COUNT
+    hint = (
+        "Set TRUSTED_PROXY_COUNT to the number of proxies that add to X-Forwarded-For, each of which sets or passes on"
+        " X-Forwarded-Proto. Without any proxy set SECURE_SSL_REDIRECT=false."
+    )
+    said = "BASE_URL is https, but no proxy is trusted to say so: each request is redirected to itself for ever."
+    secrets = ("OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET")
+    return _errors(
+        (loop, said, hint, "E008"),
+        *[
+            (
+                settings.HTTPS and getattr(settings, name).startswith(PUBLISHED),
+                f"{name} is published in the rehearsal's realm file.",
+                "Regenerate the client's secret in Keycloak.",
+                "E009",
+            )
+            for name in secrets
+        ],
+    )

@@ -79,7 +79,7 @@ def test_stack_static_files_whitenoise(client: Client, settings: Any) -> None:
 
 def test_stack_wsgi_server_granian() -> None:
     assert version("granian") >= (2, 7)
-    assert "exec granian --interface wsgi" in (ROOT / "Dockerfile").read_text()
+    assert "exec python -m config.serve --interface wsgi" in (ROOT / "Dockerfile").read_text()
 
 
 def test_stack_email_mailgun_api(settings: Any) -> None:

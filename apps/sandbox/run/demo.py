@@ -292,7 +292,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
 
 
 def _granian(port: int) -> list[str]:
-    words = f"granian --interface wsgi --host 127.0.0.1 --port {port} --http 1 --no-ws --workers 1"
+    words = f"config.serve --interface wsgi --host 127.0.0.1 --port {port} --http 1 --no-ws --workers 1"
     words += " --blocking-threads 4 --backpressure 256 --respawn-failed-workers --workers-kill-timeout 10"
     words += " --log-level warning config.wsgi:application"
     return [sys.executable, "-m", *words.split()]

@@ -82,14 +82,13 @@ INSTANCES = [
 class Command(BaseCommand):
     """Prepares a database for the demo."""
 
-    help = "Migrate, make the cache table, and create the demo catalog (test keys only)."
+    help = "Migrate, and create the demo catalog (test keys only)."
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.STRIPE_LIVE_MODE:
             raise CommandError("This creates products at Stripe; it refuses to do so with a live key.")
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("createcachetable", verbosity=0)
         position = 0
         for offer in [*APPS, *OFFERS]:
             position += 10

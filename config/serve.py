@@ -1,0 +1,32 @@
+"""The web server: granian with its own options (`python -m config.serve --interface wsgi …`), which outlives quick kills.
+
+granian ends with all its workers when one dies twice within 5.5 seconds. Here it goes on, until workers die so often
+that starting them again cannot be the cure.
+"""
+
+import time
+from typing import Any, override
+
+from granian import cli
+from granian.server import Server
+
+DEATHS, SECONDS = 20, 60.0
+
+
+class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two classes, as Python was built
+    """Forgets its workers' deaths, as long as there are fewer than `DEATHS` within `SECONDS`."""
+
+    deaths: tuple[float, ...] = ()
+
+    @override
+    def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
+        super()._respawn_workers(workers, *args, **options)
+        now = time.monotonic()
+        self.deaths = (*(at for at in self.deaths if at > now - SECONDS), *[now] * len(workers))
+        if len(self.deaths) < DEATHS:
+            self.respawned_wrks.clear()
+
+
+if __name__ == "__main__":
+    cli.Server = PatientServer  # type: ignore[attr-defined]  # granian has no other way in
+    cli.entrypoint()  # type: ignore[no-untyped-call]
