@@ -1,11 +1,20 @@
-"""What each type of Stripe event makes us fetch. An event is only a trigger: its ids are used, never its data."""
+"""What each type of Stripe event makes us fetch. An event is only a trigger: its ids are used, never its data.
 
+An account may serve other shops as well: what concerns no subscriber and no product of ours ends as "not ours".
+"""
+
+import json
 from typing import Any
 
-from apps.billing import mirror, prices
+import djstripe.models
+
+from apps.accounts.models import Signup, UserProfile
+from apps.billing import api_version, customers, mirror, prices
 from apps.billing.models import InboundEvent
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
-from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.errors import RetryLater
 from apps.core.models import Job
 
 KIND = "handle_event"
@@ -47,22 +56,15 @@ def register() -> None:
 
 
 def handle_event(event_id: str) -> None:
-    """Fetch what the event points to, then mark it handled. Raises RetryLater for a customer we do not know yet."""
+    """Fetch what the event points to, then mark it handled, or not ours. Raises RetryLater for a customer about to be ours."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)
+    if event.source == "webhook":
+        api_version.note_agreement(event.api_version)
     if _already_covered(event):
         return
-    if event.type.startswith(CATALOG_EVENTS):
-        _refresh_catalog(event)
-    elif event.customer_id:
-        if not mirror.mirror_customer(event.customer_id, session_id=_session_id(event)):
-            raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
-    else:
-        customer = mirror.customer_behind(event.object_id)
-        if not customer:
-            raise NeedsOperator(f"{event.type} {event.stripe_event_id} names no customer.")
-        # This job runs in the event's own lane; the customer is written in the customer's.
-        mirror.mirror_later(customer, reason=event.type)
-    InboundEvent.objects.filter(pk=event.pk).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+    follow = _refresh_catalog if event.type.startswith(CATALOG_EVENTS) else _mirror_customer
+    state = InboundEvent.State.HANDLED if follow(event) else InboundEvent.State.NOT_OURS
+    InboundEvent.objects.filter(pk=event.pk).update(state=state, handled_at=clock.now())
 
 
 def _already_covered(event: InboundEvent) -> bool:
@@ -73,11 +75,70 @@ def _already_covered(event: InboundEvent) -> bool:
     return mine.filter(created_at__lt=event.handled_at).exists()
 
 
-def _refresh_catalog(event: InboundEvent) -> None:
+def _refresh_catalog(event: InboundEvent) -> bool:
+    """Fetch a price or product that we sell or that somebody here pays for; False for any other."""
+    if not _is_in_our_catalog(event):
+        return False
     if event.type.endswith(".deleted"):
         prices.withdraw(event.object_id)
     else:
         prices.refresh(event.object_id)
+    return True
+
+
+def _is_in_our_catalog(event: InboundEvent) -> bool:
+    """Whether we sell or have mirrored this price or product, or it is a price of a product that we sell."""
+    body = json.loads(InboundEvent.objects.values_list("body", flat=True).get(pk=event.pk))
+    ids = [event.object_id, str(body["data"]["object"].get("product"))]
+    kind = djstripe.models.Product if event.type.startswith("product.") else djstripe.models.Price
+    return (
+        Product.objects.filter(stripe_product_id__in=ids).exists()
+        or ProductPrice.objects.filter(stripe_price_id=event.object_id).exists()
+        or kind.objects.filter(id=event.object_id).exists()
+    )
+
+
+def _mirror_customer(event: InboundEvent) -> bool:
+    """Fetch and write the customer that the event is about; False when nobody here has it."""
+    if not event.customer_id:
+        customer = customer_behind(event)
+        if not UserProfile.objects.filter(stripe_customer_id=customer or None).exists():
+            return False
+        # This job runs in the event's own lane; the customer is written in the customer's.
+        mirror.mirror_later(customer, reason=event.type)
+        return True
+    if mirror.mirror_customer(event.customer_id, session_id=_session_id(event)):
+        return True
+    if _is_about_to_be_ours(event):
+        raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
+    return False
+
+
+def _is_about_to_be_ours(event: InboundEvent) -> bool:
+    """Whether we made this customer, or opened this session, and its id is not with the subscriber yet."""
+    if Signup.objects.filter(checkout_session_id=event.object_id).exists():
+        return True
+    same = InboundEvent.objects.filter(customer_id=event.customer_id, state=InboundEvent.State.NOT_OURS)
+    if same.exists():  # Stripe was asked for an earlier event
+        return False
+    owner = customers.find_owner(event.customer_id)
+    return owner is not None and owner.stripe_customer_id is None
+
+
+def customer_behind(event: InboundEvent) -> str:
+    """The customer of an object whose event named none: a charge behind a dispute or a refund; empty when there is none."""
+    expand: Any = {"expand": ["charge"]}
+    try:
+        with calling_stripe() as client:
+            if event.type.startswith("charge.dispute."):
+                charge = client.v1.disputes.retrieve(event.object_id, expand)["charge"]
+            elif event.type.startswith("refund."):
+                charge = client.v1.refunds.retrieve(event.object_id, expand)["charge"]
+            else:
+                return ""
+    except MissingAtStripe:
+        return ""
+    return str(charge["customer"] or "") if charge else ""
 
 
 def _session_id(event: InboundEvent) -> str:

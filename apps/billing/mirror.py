@@ -219,14 +219,3 @@ def _update_profile(profile: UserProfile, now: dt.datetime) -> None:
     profile.subscription_status = best.status if best else ""
     profile.subscription_synced_at = now
     profile.save(update_fields=["stripe_subscription_id", "subscription_status", "subscription_synced_at"])
-
-
-def customer_behind(object_id: str) -> str:
-    """The customer of an object whose event named none: a charge behind a dispute or a refund; empty when unknown."""
-    with calling_stripe() as client:
-        if object_id.startswith(("dp_", "du_")):
-            return str(client.v1.disputes.retrieve(object_id, {"expand": ["charge"]})["charge"]["customer"] or "")
-        if object_id.startswith(("re_", "pyr_")):
-            refund = client.v1.refunds.retrieve(object_id, {"expand": ["charge"]})
-            return str(refund["charge"]["customer"] or "") if refund["charge"] else ""
-    return ""

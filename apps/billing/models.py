@@ -15,11 +15,12 @@ class InboundEvent(models.Model):
     """One Stripe event in the inbox. The body is kept unchanged, and its data is never applied."""
 
     class State(ToneChoices):
-        """`received` waits for its job; `handled` is done; `ignored` needs no processing."""
+        """`received` waits for its job; `handled` is done; `ignored` needs none, or staff said so; `not_ours`: of nobody here."""
 
         RECEIVED = "received", Tone.BUSY, "Waiting"
         HANDLED = "handled", Tone.GOOD, "Handled"
         IGNORED = "ignored", Tone.CALM, "Ignored"
+        NOT_OURS = "not_ours", Tone.CALM, "Not ours"
 
     stripe_event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=80)

@@ -24,6 +24,14 @@ class SpentIdempotencyKey(RetryLater):
         self.before = before
 
 
+class MissingAtStripe(NeedsOperator):
+    """Stripe has no such object; `param` names the parameter that points to it."""
+
+    def __init__(self, reason: str, *, param: str) -> None:
+        super().__init__(reason)
+        self.param = param
+
+
 @functools.cache
 def client() -> stripe.StripeClient:
     """The client of this process, made on first use (after the fork)."""
@@ -57,9 +65,16 @@ def calling_stripe() -> Iterator[stripe.StripeClient]:
         raise SpentIdempotencyKey("Stripe knows this idempotency key from a different request.", before=True) from error
     except stripe.InvalidRequestError as error:
         what = f"{error.code or error.http_status}, parameter {error.param or 'none'}"
-        raise NeedsOperator(f"Stripe refuses the request: {what}.") from error
+        raise _refused(error, f"Stripe refuses the request: {what}.") from error
     except stripe.StripeError as error:
         raise _failed(error) from error
+
+
+def _refused(error: stripe.InvalidRequestError, reason: str) -> WorkError:
+    """What a request that Stripe will never accept means for us."""
+    if error.code == "resource_missing":
+        return MissingAtStripe(reason, param=error.param or "")
+    return NeedsOperator(reason)
 
 
 def _failed(error: stripe.StripeError) -> WorkError:

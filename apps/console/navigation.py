@@ -77,7 +77,7 @@ TABS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("on_hold", "On hold")),
     ),
     ("accounts.Signup", "state__exact", (("", "All"), ("open", "In progress"), ("checkout", "At checkout"), ("paid", "Paid"), ("expired", "Abandoned"))),
-    ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("ignored", "Ignored"))),
+    ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("not_ours", "Not ours"), ("ignored", "Ignored"))),
     ("notifications.Notification", "state__exact", (("", "All"), ("queued", "Waiting"), ("failed", "Not sent"), ("uncertain", "Unconfirmed"))),
     ("instances.Seat", "state__exact", (("", "All"), ("reserved", "Reserved"), ("assigned", "Assigned"), ("retained", "Retained"), ("released", "Released"))),
     ("catalog.Product", "placement__exact", (("", "All"), ("plan", "Plans"), ("general", "General add-ons"), ("storage", "Storage add-ons"), ("hidden", "Not offered"))),

@@ -63,6 +63,7 @@ class AuditAction(models.TextChoices):
     REVOCATION_APPROVED = "revocation_approved", "Revocation approved"
     JOB_RETRIED = "job_retried", "Job retried"
     EVENT_RETRIED = "event_retried", "Event processed again"
+    EVENT_IGNORED = "event_ignored", "Event ignored"
 
 
 def action_label(action: str) -> str:

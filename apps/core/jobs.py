@@ -136,6 +136,14 @@ def retry(job: Job, *, actor: str) -> int:
     return defer(job.kind, job.key, lane=job.lane, reason=f"retried by {actor}")
 
 
+def withdraw(kind: str, key: str | int, *, why: str) -> int:
+    """End the waiting, blocked and dead jobs of a kind and key, because a person decided so; returns how many."""
+    waiting = [Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD]
+    return Job.objects.filter(kind=kind, key=str(key), state__in=waiting).update(
+        state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why
+    )
+
+
 # --- doing it --------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,12 @@ GAUGES: list[tuple[str, str, list[str], str]] = [
         "SELECT count(*) FROM billing_inboundevent WHERE state = 'received'",
     ),
     (
+        "frontdesk_events_not_ours",
+        "Inbound events that concern no subscriber of ours",
+        [],
+        "SELECT count(*) FROM billing_inboundevent WHERE state = 'not_ours'",
+    ),
+    (
         "frontdesk_subscribers",
         "Subscribers by access state",
         ["state"],

@@ -294,20 +294,6 @@ def test_a_subscription_that_is_gone_without_a_trace_is_for_staff_to_judge(world
     assert world.jobs("blocked") == ["mirror_customer: Stripe refuses the request: resource_missing, parameter id."]
 
 
-def test_an_event_of_a_customer_nobody_has_is_tried_and_then_visible(world: World) -> None:
-    """F06."""
-    stranger = world.shop.customer("pm_card_visa")
-    world.shop.subscribe(stranger)
-    events = [one for one in world.new_events() if one["type"] == "customer.subscription.created"]
-    world.post_events(events)
-    world.work()
-    assert [job.attempts for job in Job.objects.filter(state="queued")] == [1]
-    for _ in range(4):
-        world.retry()
-    assert world.jobs("dead") == [f"handle_event: No subscriber has the customer {stranger} yet."]
-    assert InboundEvent.objects.get(stripe_event_id=events[0]["id"]).state == "received"
-
-
 def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_known(
     world: World,
 ) -> None:

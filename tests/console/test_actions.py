@@ -177,6 +177,7 @@ CASES = [
     Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
     Case("realm", "mail", "operator", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
     Case("billing_inboundevent", "retry", "operator", lambda world: world.events[0], subject="event"),
+    Case("billing_inboundevent", "ignore_event", "operator", lambda world: world.events[0], subject="event"),
 ]  # fmt: skip
 IDS = [f"{case.page}-{case.action}" for case in CASES]
 each = pytest.mark.parametrize("case", CASES, ids=IDS)
@@ -297,6 +298,12 @@ def _ignored(_world: World) -> None:
     assert Drift.objects.filter(ignored_until__year=2999).count() == 1
 
 
+def _event_ignored(world: World) -> None:
+    event = InboundEvent.objects.get(pk=world.events[0].pk)
+    assert event.state == "ignored"
+    assert not Job.objects.filter(key=event.stripe_event_id).exclude(state="superseded").exists()
+
+
 def _compared(_world: World) -> None:
     assert Job.objects.filter(kind="compare_keycloak", state="queued").count() == 1
 
@@ -388,6 +395,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "lift": _lifted,
     "fix": _looked_at,
     "ignore": _ignored,
+    "ignore_event": _event_ignored,
     "compare_now": _compared,
     "sync_differing": _run_of(3),
     "sync_selected": _run_of(2),

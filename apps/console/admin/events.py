@@ -19,14 +19,14 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link, pretty, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.core import audit, jobs
+from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 
 
 class EventDialog(ReasonDialog):
-    """Processes an event again."""
+    """Processes an event again, or drops it."""
 
     model = InboundEvent
 
@@ -50,7 +50,7 @@ class EventAdmin(ConsoleAdmin):
         "stripe": "object_id", "price": "object_id", "stripe_product": "object_id", "number": "pk", "text": "type__startswith",
     }  # fmt: skip
     search_help_text = "evt_…, cus_…, the object's id, or a type"
-    actions_detail: ClassVar[Any] = ["retry"]
+    actions_detail: ClassVar[Any] = ["retry", "ignore_event"]
     fields: ClassVar[Any] = (
         ("type", "state_label"),
         ("stripe_event_id", "object_id"),
@@ -122,6 +122,24 @@ class EventAdmin(ConsoleAdmin):
             jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
         forget()
         return f"{event.stripe_event_id} will be processed again."
+
+    @dialog_action(
+        title="Ignore", permission="retry_job", form=EventDialog, icon="notifications_off",
+        explain="Nothing is fetched for this event. Its waiting or failed job is closed, too.",
+    )  # fmt: skip
+    def ignore_event(self, _request: HttpRequest, form: EventDialog) -> str:
+        event, reason = form.target, form.cleaned_data["reason"]
+        waits = InboundEvent.objects.filter(pk=event.pk, state=InboundEvent.State.RECEIVED)
+        ignored = waits.update(state=InboundEvent.State.IGNORED, handled_at=clock.now())
+        closed = jobs.withdraw(events.KIND, event.stripe_event_id, why=f"The event was ignored by {form.actor}.")
+        if not ignored and not closed:
+            raise BadInput("Only an event that is waiting, or whose job failed, can be ignored.")
+        audit.record(
+            subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, actor=form.actor, reason=reason,
+            before={"state": event.state}, after={"event": event.stripe_event_id},
+        )  # fmt: skip
+        forget()
+        return f"{event.stripe_event_id} is ignored."
 
 
 def _job_of(event: InboundEvent) -> Job | None:
