@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "apps.login.sessions.watch",
+    "apps.storefront.refusals.RefusedWork",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

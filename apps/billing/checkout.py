@@ -1,4 +1,4 @@
-"""Stripe Checkout: the customer, the session, and its result. Every call is safe to repeat after a crash."""
+"""Stripe Checkout: the session and its result. Every call is safe to repeat after a crash."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -6,12 +6,10 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.billing.stripe_client import SpentIdempotencyKey, calling_stripe
+from apps.billing.stripe_client import calling_stripe
 from apps.core import clock
-from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.errors import NeedsOperator
 from apps.core.states import SubscriptionStatus
-
-CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,11 @@ class CheckoutSession:
     url: str
     customer_id: str
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether the money has arrived, or none was due; a bank debit is confirmed days later."""
+        return self.payment_status in {"paid", "no_payment_required"}
+
 
 @dataclass(frozen=True)
 class CheckoutPages:
@@ -33,35 +36,6 @@ class CheckoutPages:
     embedded: bool
     success: str = "/onboarding/success/"
     cancel: str = "/onboarding/cancel/"
-
-
-def make_customer(*, onboarding_id: str, email: str, name: str) -> str:
-    """The Stripe customer of one person, made once: the idempotency keys are the person's own. Returns `cus_…`.
-
-    A key that is spent (a 500 that Stripe repeats, or the person's name was changed after a lost answer) is followed by the
-    next one, in the same order for everybody who asks; what the spent one may have made is looked for first. One call
-    spends no more than one: so the library may not repeat it.
-    """
-    params: Any = {"email": email, "name": name, "metadata": {"onboarding_id": onboarding_id}}
-    for number in range(1, CUSTOMER_KEYS + 1):
-        options: Any = {"idempotency_key": f"cust:{onboarding_id}:{number}", "max_network_retries": 0}
-        try:
-            with calling_stripe() as client:
-                return str(client.v1.customers.create(params, options)["id"])
-        except SpentIdempotencyKey as spent:
-            if found := _customer_of(onboarding_id, email):
-                return found
-            if not spent.before:
-                raise
-    raise RetryLater("Stripe cannot make a customer at the moment.")
-
-
-def _customer_of(onboarding_id: str, email: str) -> str:
-    """The customer that a lost answer has created for this person; empty when there is none."""
-    with calling_stripe() as client:
-        listed = client.v1.customers.list({"email": email, "limit": 100}).data
-    mine = [one["id"] for one in listed if (one["metadata"] or {}).get("onboarding_id") == onboarding_id]
-    return str(mine[-1]) if mine else ""
 
 
 def open_session(
@@ -99,11 +73,11 @@ def open_session(
         return _session(client.v1.checkout.sessions.create(params, {"idempotency_key": f"co:{signup_id}:{number}"}))
 
 
-def has_open_subscription(customer_id: str) -> bool:
-    """Whether the customer has an open subscription at Stripe: a second one would be charged as well."""
+def has_running_subscription(customer_id: str) -> bool:
+    """Whether the customer has a paid, running subscription at Stripe: a second one would be charged as well."""
     with calling_stripe() as client:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-        return any(SubscriptionStatus(one["status"]).is_open for one in listed.auto_paging_iter())
+        return any(SubscriptionStatus(one["status"]).pays for one in listed.auto_paging_iter())
 
 
 def fetch_session(session_id: str) -> CheckoutSession:

@@ -1,9 +1,107 @@
-"""The Stripe customer of one person: whose it is."""
+"""The Stripe customer of one person: made once, replaced when it was deleted at Stripe, and found again by what we wrote there.
+
+Promises: nobody gets two customers at once, however often and from however many tabs we are asked; a replaced customer's
+subscriptions stay with the person, so that their history, their seats and their dates are kept.
+"""
+
+from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing import mirror
+from apps.billing.models import Subscription
+from apps.billing.stripe_client import MissingAtStripe, SpentIdempotencyKey, calling_stripe
+from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import RetryLater
+from apps.core.states import SubscriptionStatus, values_where
+
+CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
+PAYING = values_where(SubscriptionStatus, lambda one: one.pays)
+
+
+def ensure_customer(profile: UserProfile) -> str:
+    """The customer who pays for `profile`, before each payment begins: made if there is none, or if it was deleted at Stripe."""
+    known = profile.stripe_customer_id
+    if known is None:
+        profile.stripe_customer_id = _make_customer(profile)
+        profile.save(update_fields=["stripe_customer_id"])
+    elif _is_gone(known):
+        replace_customer(profile)
+    return profile.stripe_customer_id or ""
+
+
+def _is_gone(customer_id: str) -> bool:
+    """Whether the customer was deleted at Stripe. One that Stripe never heard of may be a wrong key, if somebody pays with it."""
+    try:
+        with calling_stripe() as client:
+            return bool(getattr(client.v1.customers.retrieve(customer_id), "deleted", False))
+    except MissingAtStripe:
+        if Subscription.objects.filter(customer_id=customer_id, status__in=PAYING).exists():
+            raise
+        return True
+
+
+def replace_customer(profile: UserProfile) -> None:
+    """Give `profile` a new customer for one that is gone at Stripe: the same person with the same history."""
+    gone = profile.stripe_customer_id or ""
+    made = _make_customer(profile, instead_of=gone)
+    with transaction.atomic():
+        fresh = UserProfile.objects.select_for_update().get(pk=profile.pk)
+        if fresh.stripe_customer_id == gone:
+            _take_over_subscriptions(gone, made)
+            UserProfile.objects.filter(pk=profile.pk).update(stripe_customer_id=made)
+            audit.record(
+                subject=profile.subject,
+                action=AuditAction.CUSTOMER_REPLACED,
+                reason="The customer was deleted at Stripe.",
+                before={"customer": gone},
+                after={"customer": made},
+            )
+            mirror.mirror_later(made, reason="its predecessor was deleted at Stripe")
+    profile.refresh_from_db(fields=["stripe_customer_id"])
+
+
+def _take_over_subscriptions(gone: str, made: str) -> None:
+    """What was paid stays with the person; it ended when the customer was deleted, whether we heard of that or not."""
+    rows = Subscription.objects.filter(customer_id=gone)
+    rows.exclude(status__in=[*PAYING, SubscriptionStatus.CANCELED]).delete()
+    ended = {"status": SubscriptionStatus.CANCELED, "ended_at": clock.now(), "past_due_since": None}
+    rows.filter(status__in=PAYING).update(**ended)
+    rows.update(customer_id=made)
+
+
+def _make_customer(profile: UserProfile, *, instead_of: str = "") -> str:
+    """A customer, made once: the idempotency keys are the person's own, and the predecessor's. Returns `cus_…`.
+
+    A key that is spent (a 500 that Stripe repeats, or the person's name was changed after a lost answer) is followed by the
+    next one, in the same order for everybody who asks; what the spent one may have made is looked for first. One call
+    spends no more than one: so the library may not repeat it.
+    """
+    owner = str(profile.onboarding_id)
+    params: Any = {"email": profile.email, "name": profile.user.get_full_name(), "metadata": {"onboarding_id": owner}}
+    name = f"cust:{owner}:{instead_of}" if instead_of else f"cust:{owner}"
+    for number in range(1, CUSTOMER_KEYS + 1):
+        options: Any = {"idempotency_key": f"{name}:{number}", "max_network_retries": 0}
+        try:
+            with calling_stripe() as client:
+                return str(client.v1.customers.create(params, options)["id"])
+        except SpentIdempotencyKey as spent:
+            if found := _find_made_customer(owner, profile.email):
+                return found
+            if not spent.before:
+                raise
+    raise RetryLater("Stripe cannot make a customer at the moment.")
+
+
+def _find_made_customer(onboarding_id: str, email: str) -> str:
+    """The customer that a lost answer has created for this person; empty when there is none."""
+    with calling_stripe() as client:
+        listed = client.v1.customers.list({"email": email, "limit": 100}).data
+    mine = [one["id"] for one in listed if (one["metadata"] or {}).get("onboarding_id") == onboarding_id]
+    return str(mine[-1]) if mine else ""
 
 
 def find_owner(customer_id: str) -> UserProfile | None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from apps.accounts.models import UserProfile
-from apps.billing.stripe_client import calling_stripe
+from apps.billing import customers
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core.errors import NeedsOperator
 
 FLOWS = frozenset({"", "payment_method_update", "subscription_cancel", "subscription_update"})
@@ -12,10 +13,20 @@ FLOWS = frozenset({"", "payment_method_update", "subscription_cancel", "subscrip
 def open_portal(*, profile: UserProfile, return_url: str, flow: str = "") -> str:
     """A link into the portal for `profile`, optionally straight to one of FLOWS. One call to Stripe.
 
-    Raises NeedsOperator when there is no customer, and the errors of calling_stripe.
+    A customer that was deleted at Stripe is replaced. Raises NeedsOperator when there is none, and the errors of calling_stripe.
     """
     if not profile.stripe_customer_id:
         raise NeedsOperator(f"Subscriber {profile.pk} has no Stripe customer.")
+    try:
+        return _open(profile, return_url, flow)
+    except MissingAtStripe as missing:
+        if missing.param != "customer":
+            raise
+    customers.ensure_customer(profile)
+    return _open(profile, return_url, flow if flow == "payment_method_update" else "")
+
+
+def _open(profile: UserProfile, return_url: str, flow: str) -> str:
     params: dict[str, Any] = {"customer": profile.stripe_customer_id, "return_url": return_url}
     if flow:
         params["flow_data"] = {"type": flow}

@@ -32,6 +32,19 @@ class MissingAtStripe(NeedsOperator):
         self.param = param
 
 
+class MixedCurrencies(NeedsOperator):
+    """Stripe charges one customer in one currency, and this one has had another."""
+
+    def __init__(self) -> None:
+        support = settings.BRAND["support_email"]
+        super().__init__(
+            "Stripe does not charge one customer in two currencies. Offer a price in the currency they paid before, or delete"
+            " the customer at Stripe: the next payment then makes a new one.",
+            told="You've paid us in another currency before, and our payment partner can't charge you in two. You haven't been"
+            f" charged. Please write to {support}, and we'll set you up with a plan that fits.",
+        )
+
+
 @functools.cache
 def client() -> stripe.StripeClient:
     """The client of this process, made on first use (after the fork)."""
@@ -72,6 +85,8 @@ def calling_stripe() -> Iterator[stripe.StripeClient]:
 
 def _refused(error: stripe.InvalidRequestError, reason: str) -> WorkError:
     """What a request that Stripe will never accept means for us."""
+    if "cannot combine currencies" in (error.user_message or "").lower():
+        return MixedCurrencies()
     if error.code == "resource_missing":
         return MissingAtStripe(reason, param=error.param or "")
     return NeedsOperator(reason)

@@ -31,6 +31,7 @@ class AuditAction(models.TextChoices):
     INSTANCE_AVAILABILITY_CHANGED = "instance_availability_changed", "Availability changed"
     # signup, recovery, waitlist
     SIGNED_UP = "signed_up", "Signed up"
+    CUSTOMER_REPLACED = "customer_replaced", "Stripe customer replaced"
     CHECKOUT_PAID = "checkout_paid", "Checkout paid"
     SIGNUP_EXPIRED = "signup_expired", "Signup expired"
     RECOVERY_CODE_REQUESTED = "recovery_code_requested", "Recovery code requested"

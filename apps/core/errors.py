@@ -31,7 +31,11 @@ class DependencyDown(WorkError):
 
 
 class NeedsOperator(WorkError):
-    """Trying again cannot help; staff have to decide or fix something first."""
+    """Trying again cannot help; staff have to decide or fix something first. `told`: what a customer may read about it."""
+
+    def __init__(self, reason: str, *, told: str = "") -> None:
+        super().__init__(reason)
+        self.told = told
 
 
 class BadInput(Exception):

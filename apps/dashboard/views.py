@@ -1,6 +1,5 @@
 """The subscriber's pages and buttons. Everything is fetched through the person who asks; nothing here takes an id."""
 
-import structlog
 from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import messages
@@ -14,14 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import UserProfile
 from apps.billing.portal import open_portal
 from apps.core import audit, limits
-from apps.core.errors import BadInput, WorkError
+from apps.core.errors import BadInput
 from apps.core.requests import read_json
 from apps.dashboard import overview
 from apps.identity.passwords import request_password_email
 from apps.login import error_pages
 from apps.login.sessions import profile_of
-
-log = structlog.get_logger(__name__)
 
 # The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
 PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
@@ -68,9 +65,6 @@ def billing_portal(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(_portal_link(_profile(request), request.POST.get("flow", "")))
     except BadInput as refusal:
         messages.error(request, refusal.message)
-    except WorkError as problem:
-        log.warning("portal_not_opened", reason=problem.reason)
-        messages.error(request, "We can't reach our payment partner right now. Please try again in a few minutes.")
     return redirect("dashboard")
 
 

@@ -22,7 +22,6 @@ from apps.onboarding import waitlist
 CHECK_CHECKOUT = "check_checkout"  # job kind; its key is the signup's id
 SWEEP_SECONDS = 60
 UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
-PAID = frozenset({"paid", "no_payment_required"})
 
 
 def register() -> None:
@@ -92,7 +91,7 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
     for seat in reserved:
         allocation.reserve(profile=profile, product=seat.product, until=clock.now() + UNPAID_RESERVATION)
     waitlist.mark_signed_up(profile)
-    if session.payment_status in PAID:
+    if session.is_paid:
         _end_signup(signup, Signup.State.PAID)
         audit.record(
             subject=profile.subject,

@@ -15,7 +15,7 @@ from django.db import transaction
 from apps.access import facts, lifecycle_emails, reconcile
 from apps.access.policy import Decision, day, decide
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import checkout, mirror, portal, subscriptions
+from apps.billing import checkout, customers, mirror, portal, subscriptions
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -25,6 +25,10 @@ from apps.onboarding import checkout_attempt, checkout_result
 
 SEND_CODE = "send_recovery_code"  # the job that emails a code because staff asked; it works in any browser
 PAGE = "/recovery/"
+RECEIVED = "We've received your payment. Your apps will open in a moment."
+DEBITED = (
+    "Your bank is still confirming your payment, which can take a few days. We'll email you if it doesn't go through."
+)
 
 
 class NextStep(StrEnum):
@@ -162,16 +166,19 @@ def payment_url(profile: UserProfile) -> str:
 def _renewal_url(profile: UserProfile, status: RecoveryStatus) -> str:
     """The open Checkout of this subscriber, or a new one."""
     prices = current_prices(status)
+    customer = customers.ensure_customer(profile)
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).order_by("-created_at").first()
     if signup is not None and signup.checkout_session_id:
         session = checkout.fetch_session(signup.checkout_session_id)
-        if session.status == "open" and session.url:
+        if session.status == "open" and session.url and session.customer_id == customer:
             return session.url
+        if session.status == "open":
+            session = checkout.expire_session(session.id)
         checkout_result.check_checkout_later(signup, reason="its session is no longer open")
         if session.status == "complete":
-            raise BadInput("We've received your payment. Your apps will open in a moment.", code="paid", status=409)
-    if checkout.has_open_subscription(profile.stripe_customer_id or ""):
-        mirror.mirror_later(profile.stripe_customer_id or "", reason="a recovery found a living subscription")
+            raise BadInput(RECEIVED if session.is_paid else DEBITED, code="paid", status=409)
+    if checkout.has_running_subscription(customer):
+        mirror.mirror_later(customer, reason="a recovery found a living subscription")
         raise BadInput("Your subscription is already active. Your apps will open in a moment.", code="paid", status=409)
     busy = BadInput("Your payment is already opening. Please try again in a moment.", code="busy", status=409)
     signup = _start_attempt(profile, status, unfinished=signup, conflict=busy)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import checkout
+from apps.billing import checkout, customers
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
@@ -77,19 +77,11 @@ def _try_to_open_checkout(signup: Signup, *, embedded: bool) -> OpenCheckout:
     if session is None:
         _refuse_taken_in_keycloak(signup)
         profile = reserve_for_checkout(signup, prices, digest)
-        _ensure_customer(profile)
+        customers.ensure_customer(profile)
         session = checkout_attempt.open_session(
             signup, profile, prices=prices, pages=checkout.CheckoutPages(embedded=embedded)
         )
     return OpenCheckout(session.id, session.client_secret, session.url)
-
-
-def _ensure_customer(profile: UserProfile) -> None:
-    if not profile.stripe_customer_id:
-        profile.stripe_customer_id = checkout.make_customer(
-            onboarding_id=str(profile.onboarding_id), email=profile.email, name=profile.user.get_full_name()
-        )
-        profile.save(update_fields=["stripe_customer_id"])
 
 
 def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
@@ -125,6 +117,8 @@ def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession 
     if session.status == "complete":
         checkout_result.check_checkout_later(signup)
         raise AlreadyPaid
+    if session.status == "open" and signup.profile and customers.ensure_customer(signup.profile) != session.customer_id:
+        session = checkout.expire_session(session.id)  # its customer was deleted at Stripe: nobody can pay it
     return session if session.status == "open" else None
 
 

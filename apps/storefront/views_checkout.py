@@ -5,7 +5,6 @@ All are POST with CSRF protection, limited, and refuse unknown fields. Only the 
 
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Q
@@ -22,8 +21,6 @@ from apps.storefront import signup_limits, wizard
 from apps.storefront.account_form import check_username, read_account
 from apps.storefront.basket import Shop
 from apps.storefront.json_views import json_view
-
-log = structlog.get_logger(__name__)
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value
 
@@ -105,10 +102,9 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])
     try:
         return _open_checkout(signup, ui)
-    except WorkError as away:
-        log.warning("checkout_not_opened", signup=str(signup.pk), reason=away.reason)
+    except WorkError:
         signup_limits.forget_checkout(request)
-        raise payment_unavailable() from away
+        raise
 
 
 def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
@@ -130,15 +126,6 @@ def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
         "url": opened.url,
         "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
     }
-
-
-def payment_unavailable() -> BadInput:
-    """The refusal while Stripe is away."""
-    return BadInput(
-        "We can't reach the payment page right now. You haven't been charged; please try again in a minute.",
-        code="payment_away",
-        status=503,
-    )
 
 
 def _current_signup(request: HttpRequest) -> Signup:

@@ -16,16 +16,16 @@ CSRF_SENTENCE = "This page was open too long, or your browser blocks cookies. Pl
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
     """400, for what cannot be understood; `exception` is not shown."""
-    return _error(request, 400)
+    return error_page(request, 400)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500, for our own faults; 503 and when to try again while the database is away, which callers such as Stripe heed."""
     if isinstance(sys.exception(), (OperationalError, InterfaceError)):
-        answer = _error(request, 503)
+        answer = error_page(request, 503)
         answer.headers["Retry-After"] = str(RETRY_SECONDS)
         return answer
-    return _error(request, 500)
+    return error_page(request, 500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes it)
@@ -33,9 +33,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
     if request.content_type == "application/json":
         error = {"message": CSRF_SENTENCE, "field": "", "code": "csrf"}
         return JsonResponse({"error": error}, status=403)
-    return _error(request, 403, sentence=CSRF_SENTENCE)
+    return error_page(request, 403, sentence=CSRF_SENTENCE)
 
 
-def _error(request: HttpRequest, status: int, sentence: str = "") -> HttpResponse:
+def error_page(request: HttpRequest, status: int, sentence: str = "") -> HttpResponse:
+    """The page of `status`, with `sentence` in place of its own."""
     context = {"brand": settings.BRAND, "sentence": sentence}
     return render(request, f"{status}.html", context, status=status)

@@ -5,23 +5,19 @@ Before the code is right, no answer reveals anything; see recovery_session.py fo
 
 from typing import Any
 
-import structlog
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, limits
-from apps.core.errors import BadInput, WorkError
+from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result, codes, recovery
 from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
-from apps.storefront.views_checkout import payment_unavailable
-
-log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 10  # at most one check per payment in this time
 
@@ -90,11 +86,7 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
     profile = _recovering_profile(request)
     if not limits.spend("recovery-checkout", str(profile.pk), limit=10, per=3600):
         raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
-    try:
-        return {"url": recovery.payment_url(profile)}
-    except WorkError as away:
-        log.warning("recovery_checkout_not_opened", profile=profile.pk, reason=away.reason)
-        raise payment_unavailable() from away
+    return {"url": recovery.payment_url(profile)}
 
 
 @json_view()

@@ -10,6 +10,7 @@ import stripe
 
 from apps.accounts.models import Signup
 from apps.billing import checkout
+from apps.billing import customers as billing_customers
 from apps.core import jobs
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
 from apps.core.models import Job
@@ -192,7 +193,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
         """Nothing is that."""
 
     monkeypatch.setattr(checkout_attempt, "SpentIdempotencyKey", Never)
-    monkeypatch.setattr(checkout, "CUSTOMER_KEYS", 1)
+    monkeypatch.setattr(billing_customers, "CUSTOMER_KEYS", 1)
     fault = partial(world.fault, "stripe", "stored_500", path=path, method="POST")
     with pytest.raises(AssertionError, match="it never worked"):
         open_through_faults(world, world.signup("dana"), fault)

@@ -166,3 +166,13 @@ def test_something_bought_once_is_on_the_first_invoice(shop: Shop) -> None:
     done = shop.v1.checkout.sessions.retrieve(session["id"], {"expand": ["invoice"]})
     assert done.invoice.amount_paid == 2400
     assert len(shop.subscription(done.subscription)["items"]["data"]) == 1
+
+
+def test_one_customer_is_not_charged_in_two_currencies(shop: Shop) -> None:
+    customer = shop.customer("pm_card_visa")
+    shop.v1.subscriptions.cancel(shop.subscribe(customer)["id"])
+    euros = shop.price(currency="eur")
+    with pytest.raises(stripe.InvalidRequestError, match="combine currencies"):
+        shop.session(customer=customer, price=euros)
+    with pytest.raises(stripe.InvalidRequestError, match="combine currencies"):
+        shop.subscribe(customer, euros)

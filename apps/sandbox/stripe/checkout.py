@@ -1,7 +1,7 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import catalog, timeline
+from apps.sandbox.stripe import catalog, customers, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
 from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, private, random_text
@@ -36,6 +36,8 @@ def create_session(params: Obj) -> Obj:
     if mode != "subscription":
         raise invalid("The sandbox only offers Checkout in `subscription` mode.", "mode")
     items = _line_items(params)
+    if customer is not None:
+        customers.check_currency(customer, items[0]["currency"])
     session = blank(
         "checkout.session",
         mode=mode,

@@ -72,6 +72,15 @@ def update(customer: Obj, params: Obj) -> None:
         _apply(customer, params)
 
 
+def check_currency(customer: Obj, currency: str) -> None:
+    """Refuse a second currency (docs.stripe.com/billing/customer): we go by the customer's own, which ended subscriptions leave."""
+    if customer["currency"] not in (None, currency):
+        raise invalid(
+            "You cannot combine currencies on a single customer. This customer has an active subscription, subscription"
+            f" schedule, discount, quote, or invoice item with currency {customer['currency']}."
+        )
+
+
 def find_or_deleted(identifier: str) -> Obj:
     """The customer; a deleted one as Stripe shows it."""
     if root()["private"].get(identifier, {}).get("deleted"):

@@ -13,6 +13,7 @@ def create_subscription(params: Obj) -> Obj:
         raise missing_parameter("customer")
     customer = get("customer", params["customer"], "customer")
     specs = _read_specs(params.get("items", []))
+    customers.check_currency(customer, params.get("currency") or specs[0][0]["currency"])
     behaviour = params.get("payment_behavior", "allow_incomplete")
     trial = _trial_end(params)
     chosen = _method(customer, params)

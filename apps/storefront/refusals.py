@@ -1,0 +1,88 @@
+"""What a customer reads when the work behind a page failed, and how staff learn of it: the only place that decides this.
+
+Promises: what passes by itself is told as "try again in a minute"; what only staff can fix never is: it leaves one attention
+item for each cause, with the people it affects, although the request failed.
+"""
+
+import re
+from collections.abc import Callable
+
+import structlog
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from apps.accounts.models import UserProfile
+from apps.core import attention
+from apps.core.attention import Cause
+from apps.core.errors import NeedsOperator, WorkError
+from apps.login.sessions import profile_of
+from apps.storefront import recovery_session, wizard
+from apps.storefront.json_views import RETRY_AFTER
+from apps.storefront.views_errors import error_page
+
+log = structlog.get_logger(__name__)
+
+AWAY = "We can't reach our payment partner right now. You haven't been charged; please try again in a minute."
+NEEDS_STAFF = (
+    "Something on our side has to be fixed before this works. We've been told about it. You haven't been charged, and"
+    " there's nothing you can do differently."
+)
+
+
+class RefusedWork:
+    """Django middleware: answers for the `WorkError` of any view."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The answer for a WorkError: JSON for scripts, the dashboard for its forms, else an error page."""
+        if not isinstance(error, WorkError):
+            return None
+        log.warning("page_refused", view=_view(request), reason=error.reason)
+        if not isinstance(error, NeedsOperator):
+            return _answer(request, AWAY, code="payment_away", status=503)
+        _tell_staff(request, error)
+        return _answer(request, error.told or NEEDS_STAFF, code="needs_staff", status=409)
+
+
+def _tell_staff(request: HttpRequest, error: NeedsOperator) -> None:
+    """One item for each cause: a reason that differs only in its ids is the same cause."""
+    cause = re.sub(r"\b\w*\d\w*\b", "…", error.reason)
+    profile = _affected_profile(request)
+    attention.report(
+        Cause.PAGE_REFUSED,
+        cause,
+        f"{error.reason} A customer could not go on at “{_view(request)}”.",
+        profiles=[profile.pk] if profile else [],
+    )
+
+
+def _affected_profile(request: HttpRequest) -> UserProfile | None:
+    """The subscriber who asks: logged in, recovering, or signing up; None for one who is not known yet."""
+    signup = wizard.find_signup(request)
+    return (
+        profile_of(request.user)
+        or recovery_session.recovering_profile(request)
+        or (signup.profile if signup is not None else None)
+    )
+
+
+def _answer(request: HttpRequest, sentence: str, *, code: str, status: int) -> HttpResponse:
+    if request.content_type == "application/json":
+        error = {"message": sentence, "field": "", "code": code}
+        headers = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
+        return JsonResponse({"error": error}, status=status, headers=headers)
+    if request.method == "POST" and request.path.startswith(reverse("dashboard")):
+        messages.error(request, sentence)
+        return redirect("dashboard")
+    return error_page(request, 503, sentence=sentence)
+
+
+def _view(request: HttpRequest) -> str:
+    return request.resolver_match.view_name if request.resolver_match else ""
