@@ -103,3 +103,45 @@ def test_middleware_leads_somewhere():
     for path in settings.MIDDLEWARE:
         module, _, name = path.rpartition(".")
         assert getattr(importlib.import_module(module), name)
+
+
+# Who may read whose tables: those of the layers below, as import-linter has it for modules.
+LAYERS = (
+    ("core",),
+    ("accounts", "catalog"),
+    ("login",),
+    ("billing", "identity", "instances", "notifications"),
+    ("access",),
+    ("onboarding", "operations"),
+    ("storefront", "dashboard", "console"),
+)
+RANKS = {app: rank for rank, apps in enumerate(LAYERS) for app in apps}
+TABLE = re.compile(rf"\b(?:FROM|JOIN|UPDATE|INTO)\s+({'|'.join(RANKS)})_[a-z]+\b")
+
+
+def statements(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and re.search(r"\b(FROM|UPDATE|INTO)\b", node.value)
+        ):
+            yield node.value
+
+
+def test_no_statement_reaches_over_a_wall():
+    """SQL reads the app's own tables and those of the layers below, never a neighbour's or those above."""
+    over = {
+        f"{path.relative_to(ROOT)}: {table[0]}"
+        for path in FILES
+        if path.relative_to(ROOT).parts[:2] != ("apps", "sandbox") and path.relative_to(ROOT).parts[0] == "apps"
+        for statement in statements(path)
+        for table in TABLE.finditer(statement)
+        if table[1] != path.relative_to(ROOT).parts[1] and RANKS[table[1]] >= RANKS[path.relative_to(ROOT).parts[1]]
+    }
+    assert over == set()
+
+
+def test_no_model_is_reached_by_its_label():
+    """`apps.get_model("app.Model")` would get round the import contracts. Migrations need it; nothing else does."""
+    assert [str(path) for path in FILES if "get_model(" in path.read_text()] == []

@@ -1,23 +1,28 @@
-"""The one ModelAdmin of the console: read-only, bounded, and quick on a table of a million rows.
+"""The one ModelAdmin of the console: read-only, bounded, quick on a table of a million rows, and mostly data.
 
 What keeps it quick: no full count, a count that stops, newest first by the key, joined rows named, filters on columns with
 choices only, and a search that recognizes the term first and then uses one index.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, override
 
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from apps.console import search
+from apps.console.dialogs import find
 
 COUNT_LIMIT = 10_000
+PERMISSIONS = (
+    "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "retry_job",
+    "change_catalog", "change_capacity", "approve_revocations",
+)  # fmt: skip
 
 
 class BoundedPaginator(Paginator[Any]):
@@ -28,9 +33,7 @@ class BoundedPaginator(Paginator[Any]):
     def count(self) -> int:
         """Rows, at most COUNT_LIMIT."""
         rows = self.object_list
-        if isinstance(rows, QuerySet):
-            return int(rows.order_by()[:COUNT_LIMIT].count())
-        return len(rows)
+        return int(rows.order_by()[:COUNT_LIMIT].count()) if isinstance(rows, QuerySet) else len(rows)
 
 
 class ConsoleList(ChangeList):  # type: ignore[misc]
@@ -42,15 +45,6 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         super().get_results(request)
         if not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count
-
-
-def _asks(codename: str) -> Any:
-    """The method Unfold calls for `permissions=["<codename>"]`."""
-
-    def asks(_self: Any, request: HttpRequest, _object_id: str | None = None) -> bool:
-        return bool(request.user.has_perm(f"accounts.{codename}"))
-
-    return asks
 
 
 class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
@@ -66,18 +60,16 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     ordering: ClassVar[Any] = ("-pk",)
     view_on_site = False
     warn_unsaved_form = True
+    changelist_class: ClassVar[type[ChangeList]] = ConsoleList
     # What a term may be (see search.kind_of) and the look-up that finds it here; empty: no search box.
     search_by: ClassVar[Mapping[str, str]] = {}
-
-    has_sync_userprofile_permission = _asks("sync_userprofile")
-    has_mail_userprofile_permission = _asks("mail_userprofile")
-    has_allocate_seat_permission = _asks("allocate_seat")
-    has_override_access_permission = _asks("override_access")
-    has_recover_accounts_permission = _asks("recover_accounts")
-    has_retry_job_permission = _asks("retry_job")
-    has_change_catalog_permission = _asks("change_catalog")
-    has_change_capacity_permission = _asks("change_capacity")
-    has_approve_revocations_permission = _asks("approve_revocations")
+    # A column with choices and those of its values that have a tab above the list.
+    tabs: ClassVar[tuple[str, tuple[Any, ...]] | None] = None
+    # Columns that are read only when a page shows them, and related rows that lists show.
+    deferred: ClassVar[tuple[str, ...]] = ()
+    prefetched: ClassVar[tuple[Any, ...]] = ()
+    # Parts of a row's page that are loaded separately: the last part of the address, and the method(request, row).
+    fragments: ClassVar[Mapping[str, str]] = {}
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -96,8 +88,12 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
 
     @override
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Our list."""
-        return ConsoleList
+        return self.changelist_class
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """The rows without the deferred columns, with the related ones."""
+        return super().get_queryset(request).defer(*self.deferred).prefetch_related(*self.prefetched)  # type: ignore[no-any-return]
 
     @override
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
@@ -114,9 +110,80 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
             return queryset, False
         return search.narrow(queryset, term, self.search_by), False
 
+    def list_context(self, _request: HttpRequest) -> dict[str, Any]:
+        """What the templates around the list need."""
+        return {}
+
+    def page_context(self, _request: HttpRequest, _row: Any) -> dict[str, Any]:
+        """What the templates around a row's page need. Only for those who may see the row."""
+        return {}
+
+    @override
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        extra = self.list_context(request) if self.has_view_permission(request) else {}
+        answer: HttpResponse = super().changelist_view(request, (extra_context or {}) | extra)
+        return answer
+
+    @override
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id) if object_id else None
+        extra = self.page_context(request, row) if row is not None and self.has_view_permission(request, row) else {}
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, (extra_context or {}) | extra)
+        return answer
+
+    @override
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of a page, read once for each request."""
+        read = request.__dict__.setdefault("console_rows", {})
+        key = (self.model, str(object_id), from_field)
+        if key not in read:
+            read[key] = super().get_object(request, str(object_id), from_field)
+        return read[key]
+
+    @override
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Without the actions that would do nothing to this row."""
+        row = self.get_object(request, str(object_id))
+        found = super().get_actions_detail(request, object_id) if row is not None else []
+        return [one for one in found if not self.refusal_of(one.action_name, row)]
+
+    def refusal_of(self, action_name: str, row: Any) -> str:
+        """Why an action cannot be done to this row, as its `refuse` says."""
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        refuse = getattr(getattr(self, action_name.removeprefix(prefix)), "refuse", None)
+        return str(refuse(row)) if refuse else ""
+
+    @override
+    def get_custom_urls(self) -> Any:
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        return tuple(
+            (f"<path:object_id>/{name}/", f"{prefix}_{name.replace('-', '_')}", self._fragment_view(getattr(self, method)))
+            for name, method in self.fragments.items()
+        )  # fmt: skip
+
+    def _fragment_view(self, content: Callable[[HttpRequest, Any], HttpResponse]) -> Any:
+        def view(request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
+            row = find(self.model, object_id)
+            return content(request, row) if self.has_view_permission(request, row) else HttpResponse(status=403)
+
+        return view
+
     def page_of(self, target: Model | None) -> str:
         """The address of a row's page, or of the list."""
-        meta = self.model._meta
-        if target is None:
-            return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
-        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[target.pk])
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        return reverse(f"{name}_changelist") if target is None else reverse(f"{name}_change", args=[target.pk])
+
+
+def _asks(codename: str) -> Any:
+    """The method Unfold calls for `permissions=["<codename>"]`."""
+
+    def asks(_self: Any, request: HttpRequest, _object_id: str | None = None) -> bool:
+        return bool(request.user.has_perm(f"accounts.{codename}"))
+
+    return asks
+
+
+for codename in PERMISSIONS:
+    setattr(ConsoleAdmin, f"has_{codename}_permission", _asks(codename))

@@ -4,7 +4,7 @@ Each factory returns a method for a ModelAdmin; `badge`, `link` and `pretty` ret
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -14,38 +14,28 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-GOOD, BUSY, WARN, BAD, CALM = "good", "busy", "warn", "bad", "calm"
-TONES: Mapping[str, str] = {
-    # access
-    "active": GOOD, "grace": WARN, "suspended": BAD, "recovering": BUSY, "canceled": CALM, "expired": CALM, "on_hold": BAD, "reserved": BUSY,
-    # Stripe
-    "trialing": GOOD, "past_due": WARN, "unpaid": BAD, "incomplete": WARN, "paused": WARN, "paid": GOOD, "open": BUSY,
-    "uncollectible": BAD, "succeeded": GOOD, "failed": BAD, "pending": BUSY, "lost": BAD, "won": GOOD, "needs_response": BAD,
-    # jobs, events, mails
-    "queued": BUSY, "running": BUSY, "done": GOOD, "blocked": BAD, "dead": BAD, "superseded": CALM,
-    "received": BUSY, "handled": GOOD, "ignored": CALM, "sent": GOOD, "uncertain": WARN,
-    # seats, signups, waitlist, overrides
-    "assigned": GOOD, "retained": WARN, "released": CALM, "checkout": BUSY, "waiting": BUSY, "invited": GOOD, "served": GOOD, "left": CALM,
-    "hold": BAD, "grant": GOOD, "no_suspend": BUSY, "keep_seat": BUSY, "ended": CALM, "lifted": CALM,
-    # the realm doctor
-    "error": BAD, "warning": WARN, "skipped": BUSY, "passed": GOOD,
-    # drift, sync runs, the mass guard
-    "changed": GOOD, "same": CALM, "retrying": WARN, "confirmed": GOOD, "obsolete": CALM, "collecting": CALM,
-    "access": WARN, "disabled": BAD, "deleted": BAD, "username": WARN, "email": WARN,
-}  # fmt: skip
+from apps.core.states import AccessState, SubscriptionStatus, Tone
+
 SECRET_WORDS = ("secret", "token", "password")
+STATE_ENUMS: dict[str, Any] = {
+    "access_state": AccessState,
+    "subscription_status": SubscriptionStatus,
+    "status": SubscriptionStatus,
+}  # of the fields whose enum is not named like the field
 Column = Callable[..., Any]
 
 
-def badge(key: str, text: str = "") -> SafeString:
-    """A state as a coloured label; nothing for an empty one."""
-    if not key:
-        return SafeString("–")
-    return format_html(
-        '<span class="fd-badge fd-{}">{}</span>',
-        TONES.get(key, CALM),
-        text or key.replace("_", " "),
-    )
+def badge(text: str, tone: Tone | str = Tone.CALM) -> SafeString:
+    """A short text as a coloured label; nothing for an empty one."""
+    return format_html('<span class="fd-badge fd-{}">{}</span>', str(tone), text) if text else SafeString("–")
+
+
+def state_badge(row: Any, field: str = "state") -> SafeString:
+    """The state of a row in its own words and tone."""
+    value = getattr(row, field)
+    enum: Any = STATE_ENUMS.get(field) or getattr(row, field.capitalize(), ())
+    tone = next((getattr(one, "tone", Tone.CALM) for one in enum if one == value), Tone.CALM)
+    return badge(getattr(row, f"get_{field}_display")(), tone)
 
 
 def when(moment: Any, *, seconds: bool = False) -> str:
@@ -102,11 +92,6 @@ def _blot(value: Any) -> Any:
 # --- methods for ModelAdmins -----------------------------------------------------------------------------------------
 
 
-def seat_badge(seat: Any) -> SafeString:
-    """A seat's state. Held means that somebody is paying: not what it means of a person's access."""
-    return badge(seat.state, seat.get_state_display())
-
-
 def seat_until(seat: Any) -> str:
     """When a seat is released automatically: a reserved one when the payment ends, a retained one at the final date."""
     kept = seat.profile.final_expiry_at if seat.state == "retained" else None
@@ -118,7 +103,7 @@ def state_column(field: str = "state", description: str = "State") -> Column:
 
     @admin.display(description=description, ordering=field)
     def show(_self: Any, row: Any) -> SafeString:
-        return badge(getattr(row, field), getattr(row, f"get_{field}_display")())
+        return state_badge(row, field)
 
     return show
 

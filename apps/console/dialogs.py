@@ -25,7 +25,18 @@ from apps.console.columns import address
 from apps.core import clock
 from apps.core.errors import BadInput, WorkError
 
-REASON_LENGTH = 10
+REASON_LENGTHS = (10, 300)
+
+
+class ReasonField(forms.CharField):
+    """Why something is changed, for the timeline."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": REASON_LENGTHS[1]})
+        words = f"At least {REASON_LENGTHS[0]} characters. It is kept in the timeline."
+        super().__init__(
+            min_length=REASON_LENGTHS[0], max_length=REASON_LENGTHS[1], help_text=words, widget=widget, **kwargs
+        )
 
 
 class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
@@ -36,13 +47,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     target: Any = None
     leads_to: Model | None = None  # whose page is shown afterwards, if not the target's
 
-    reason = forms.CharField(
-        min_length=REASON_LENGTH,
-        max_length=300,
-        help_text="At least ten characters. It is kept in the timeline.",
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": 300}),
-    )
-    field_order: ClassVar[list[str] | None] = None
+    reason = ReasonField()
 
     def __init__(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> None:
         """Load the row; 404 when there is none."""
@@ -56,10 +61,38 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     def prepare(self) -> None:
         """Where a subclass fills in choices and initial values from `target`."""
 
+    def context(self) -> dict[str, Any]:
+        """What its template shows beside `target`, before it asks."""
+        return {}
+
+    @override
+    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+        return {"target": self.target} | self.context()
+
     @property
     def actor(self) -> str:
         """How the timeline names the person who fills in this dialog."""
         return f"staff:{self.request.user.get_username()}"
+
+    @property
+    def why(self) -> dict[str, Any]:
+        """Who and why, as the domain's functions take them."""
+        return {"actor": self.actor, "reason": self.cleaned_data["reason"]}
+
+
+def dialog(
+    model: type[Model] | None = None,
+    template: str = "",
+    context: Callable[[Any], dict[str, Any]] | None = None,
+    **fields: forms.Field,
+) -> type[ReasonDialog]:
+    """A dialog that is only data: the row it is about, what it shows (`console/dialogs/<template>.html`), what it asks."""
+    content: dict[str, Any] = {"model": model, **fields}
+    if template:
+        content["form_before_template"] = f"console/dialogs/{template}.html"
+    if context is not None:
+        content["context"] = lambda self: context(self.target)
+    return type("Dialog", (ReasonDialog,), content)
 
 
 class ConfirmedDialog(ReasonDialog):
@@ -73,8 +106,7 @@ class ConfirmedDialog(ReasonDialog):
 
     def username(self) -> str:
         """What has to be typed."""
-        person = getattr(self.target, "profile", self.target)
-        return str(person.user.get_username())
+        return str(getattr(self.target, "profile", self.target).user.get_username())
 
     @override
     def prepare(self) -> None:
@@ -118,20 +150,25 @@ def find(model: type[Model], object_id: str | None) -> Any:
 Work = Callable[[Any, HttpRequest, Any], str]
 
 
-def dialog_action(
+def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where it is used)
     *,
     title: str,
     permission: str,
-    form: type[ReasonDialog],
+    form: type[ReasonDialog] | None = None,
     icon: str,
     explain: str = "",
     danger: bool = False,
+    refuse: Callable[[Any], str] | None = None,
+    lock: bool = False,
 ) -> Callable[[Work], Any]:
-    """Make `work(admin, request, form) -> sentence` an Unfold action with a dialog.
+    """Make `work(admin, request, form) -> sentence` an Unfold action with a dialog (default: one that asks for a reason).
 
     `permission` is the codename of one of accounts' permissions. `work` runs in one transaction and may raise BadInput or
-    a WorkError, whose sentence is shown in the dialog.
+    a WorkError, whose sentence is shown in the dialog. `refuse(row)` says why this row cannot have it done, or nothing: the
+    button is not shown then, and a dialog sent nevertheless is refused. `lock`: the row is locked meanwhile, so that of two
+    staff who ask the same, the second is refused.
     """
+    form = form or ReasonDialog
     dialog = {"title": title, "description": explain, "form_class": form, "form_submit_text": title}
 
     def decorate(work: Work) -> Any:
@@ -140,8 +177,17 @@ def dialog_action(
             def onward() -> str:
                 return address(filled.leads_to) if filled.leads_to else page.page_of(filled.target)
 
-            return carried_out(filled, dialog, lambda: work(page, request, filled), onward)
+            def guarded_work() -> str:
+                if lock:
+                    rows = type(filled.target)._default_manager.select_for_update(of=("self",))
+                    filled.target = rows.get(pk=filled.target.pk)
+                if refusal := refuse(filled.target) if refuse else "":
+                    raise BadInput(refusal)
+                return work(page, request, filled)
 
+            return carried_out(filled, dialog, guarded_work, onward)
+
+        answer.refuse = refuse  # type: ignore[attr-defined]
         return action(
             description=title,
             permissions=[permission],

@@ -4,84 +4,66 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps.access.models import AccessOverride
+from apps.accounts.models import Signup, UserProfile
+from apps.billing.models import InboundEvent
+from apps.billing.stripe_objects import MIRRORED
+from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
 from apps.console.dashboard import numbers
+from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.instances.models import Instance, Seat, SeatWait
+from apps.notifications.models import Notification
+from apps.onboarding.models import WaitlistEntry
+from apps.operations.models import Drift, SafeguardReview, SyncRun
 
 Item = dict[str, Any]
 
-# label of the model, icon, title (empty: the model's own plural)
-MENU: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+MIRROR_ICONS = {
+    "Customer": "account_circle", "Subscription": "autorenew", "Invoice": "receipt_long", "Charge": "credit_card",
+    "Refund": "undo", "Dispute": "report", "Product": "category", "Price": "payments",
+}  # fmt: skip
+# model, icon, title (empty: the model's own plural)
+MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (
     (
         "Subscribers",
         (
-            ("accounts.UserProfile", "group", ""),
-            ("accounts.Signup", "how_to_reg", ""),
-            ("access.AccessOverride", "gavel", "Overrides"),
-            ("operations.Drift", "difference", "Drift"),
-            ("operations.SyncRun", "sync", "Sync runs"),
-            ("operations.SafeguardReview", "shield_person", "Safeguard"),
-            ("onboarding.WaitlistEntry", "hourglass_top", "Waitlist"),
-            ("notifications.Notification", "mail", "Emails"),
+            (UserProfile, "group", ""),
+            (Signup, "how_to_reg", ""),
+            (AccessOverride, "gavel", "Overrides"),
+            (Drift, "difference", "Drift"),
+            (SyncRun, "sync", "Sync runs"),
+            (SafeguardReview, "shield_person", "Safeguard"),
+            (WaitlistEntry, "hourglass_top", "Waitlist"),
+            (Notification, "mail", "Emails"),
         ),
     ),
-    (
-        "Catalog",
-        (("catalog.Product", "inventory_2", ""), ("catalog.ProductPrice", "sell", "Prices")),
-    ),
+    ("Catalog", ((Product, "inventory_2", ""), (ProductPrice, "sell", "Prices"))),
     (
         "Capacity",
         (
-            ("instances.Instance", "dns", ""),
-            ("instances.Seat", "event_seat", ""),
-            ("instances.SeatWait", "airline_seat_recline_extra", "Waiting for a seat"),
+            (Instance, "dns", ""),
+            (Seat, "event_seat", ""),
+            (SeatWait, "airline_seat_recline_extra", "Waiting for a seat"),
         ),
     ),
-    (
-        "Stripe mirror",
-        (
-            ("djstripe.Customer", "account_circle", ""),
-            ("djstripe.Subscription", "autorenew", ""),
-            ("djstripe.Invoice", "receipt_long", ""),
-            ("djstripe.Charge", "credit_card", ""),
-            ("djstripe.Refund", "undo", ""),
-            ("djstripe.Dispute", "report", ""),
-            ("djstripe.Product", "category", ""),
-            ("djstripe.Price", "payments", ""),
-        ),
-    ),
+    ("Stripe mirror", tuple((model, MIRROR_ICONS[model.__name__], "") for model in MIRRORED)),
     (
         "System",
         (
-            ("billing.InboundEvent", "inbox", "Events"),
-            ("core.AuditEntry", "history", "Audit log"),
-            ("auth.User", "badge", "Staff"),
-            ("auth.Group", "groups", "Staff groups"),
+            (InboundEvent, "inbox", "Events"),
+            (AuditEntry, "history", "Audit log"),
+            (User, "badge", "Staff"),
+            (Group, "groups", "Staff groups"),
         ),
     ),
 )
-# model, parameter, and its values in the order of the tabs; "" stands for all
-TABS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    (
-        "core.Job",
-        "state__exact",
-        (("", "All"), ("queued", "Waiting"), ("blocked", "Needs attention"), ("dead", "Failed"), ("done", "Done")),
-    ),
-    (
-        "accounts.UserProfile",
-        "access_state__exact",
-        (("", "All"), ("active", "Active"), ("grace", "Payment late"), ("suspended", "Suspended"), ("recovering", "Recovering"), ("canceled", "Canceled"), ("expired", "Expired"), ("on_hold", "On hold")),
-    ),
-    ("accounts.Signup", "state__exact", (("", "All"), ("open", "In progress"), ("checkout", "At checkout"), ("paid", "Paid"), ("expired", "Abandoned"))),
-    ("billing.InboundEvent", "state__exact", (("", "All"), ("received", "Waiting"), ("handled", "Handled"), ("not_ours", "Not ours"), ("ignored", "Ignored"))),
-    ("notifications.Notification", "state__exact", (("", "All"), ("queued", "Waiting"), ("failed", "Not sent"), ("uncertain", "Unconfirmed"))),
-    ("instances.Seat", "state__exact", (("", "All"), ("reserved", "Reserved"), ("assigned", "Assigned"), ("retained", "Retained"), ("released", "Released"))),
-    ("catalog.Product", "placement__exact", (("", "All"), ("plan", "Plans"), ("general", "General add-ons"), ("storage", "Storage add-ons"), ("hidden", "Not offered"))),
-)  # fmt: skip
 
 
 def list_url(model: type[Model], **parameters: str) -> str:
@@ -111,15 +93,10 @@ def sidebar(_request: HttpRequest) -> list[Item]:
     """The menu. Its one badge comes from the dashboard's cached numbers."""
     today = [
         {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")},
-        model_item(apps.get_model("core.Job"), "work_history", badge=numbers().stuck),
+        model_item(AttentionItem, "front_hand", badge=numbers().attention_count),
+        model_item(Job, "work_history", badge=numbers().stuck),
     ]
-    groups: list[Item] = [
-        {
-            "title": title,
-            "items": [model_item(apps.get_model(label), icon, name) for label, icon, name in items],
-        }
-        for title, items in MENU
-    ]
+    groups: list[Item] = [{"title": title, "items": [model_item(*one) for one in items]} for title, items in MENU]
     groups[-1]["items"].append(
         {"title": "Realm doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_view}
     )
@@ -127,19 +104,16 @@ def sidebar(_request: HttpRequest) -> list[Item]:
 
 
 def tabs(request: HttpRequest) -> list[Item]:
-    """The saved views of the long lists."""
-    return [_tab_row(request, apps.get_model(label), parameter, values) for label, parameter, values in TABS]
+    """The saved views of the long lists, as their pages declare them."""
+    pages: Any = admin.site._registry.values()
+    return [_tab_row(request, page.model, *page.tabs) for page in pages if page.tabs]
 
 
-def _tab_row(request: HttpRequest, model: type[Model], parameter: str, values: tuple[tuple[str, str], ...]) -> Item:
-    here = request.path == list_url(model)
-    chosen = request.GET.get(parameter, "")
+def _tab_row(request: HttpRequest, model: type[Model], field: str, values: tuple[Any, ...]) -> Item:
+    parameter = f"{field}__exact"
+    chosen = request.GET.get(parameter, "") if request.path == list_url(model) else None
     items = [
-        {
-            "title": title,
-            "link": list_url(model, **({parameter: value} if value else {})),
-            "active": here and chosen == value,
-        }
-        for value, title in values
+        {"title": title, "link": list_url(model, **({parameter: value} if value else {})), "active": chosen == value}
+        for value, title in (("", "All"), *((one.value, one.label) for one in values))
     ]
     return {"models": [model._meta.label_lower], "items": items}

@@ -5,27 +5,35 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from django.apps import apps
+from django.db.models import Model
 from django.urls import reverse
 
-from apps.accounts.models import UserProfile
+from apps.access.models import AccessOverride
+from apps.accounts.models import Signup, UserProfile
+from apps.billing.models import InboundEvent
+from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
-from apps.core.models import AuditEntry
+from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.instances.models import Instance, Seat
+from apps.onboarding.models import WaitlistEntry
+from apps.operations.models import SafeguardReview, SyncRun
 
-SUBJECTS = {
-    "profile": ("accounts.UserProfile", "subscriber"),
-    "instance": ("instances.Instance", "instance"),
-    "product": ("catalog.Product", "product"),
-    "price": ("catalog.ProductPrice", "price"),
-    "job": ("core.Job", "job"),
-    "event": ("billing.InboundEvent", "event"),
-    "seat": ("instances.Seat", "seat"),
-    "signup": ("accounts.Signup", "signup"),
-    "override": ("access.AccessOverride", "override"),
-    "syncrun": ("operations.SyncRun", "sync run"),
-    "safeguardreview": ("operations.SafeguardReview", "safeguard review"),
-    "waitlist": ("onboarding.WaitlistEntry", "waitlist entry"),
-    "realm": ("", "realm"),
+# The kind of subject, the model whose page it has, and the word for it.
+SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
+    "profile": (UserProfile, "subscriber"),
+    "instance": (Instance, "instance"),
+    "product": (Product, "product"),
+    "price": (ProductPrice, "price"),
+    "job": (Job, "job"),
+    "event": (InboundEvent, "event"),
+    "seat": (Seat, "seat"),
+    "signup": (Signup, "signup"),
+    "override": (AccessOverride, "override"),
+    "syncrun": (SyncRun, "sync run"),
+    "safeguardreview": (SafeguardReview, "safeguard review"),
+    "waitlist": (WaitlistEntry, "waitlist entry"),
+    "attention": (AttentionItem, "attention item"),
+    "realm": (None, "realm"),
 }
 LONGEST = 120
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")
@@ -44,11 +52,11 @@ def with_names(entries: Iterable[AuditEntry]) -> list[AuditEntry]:
 
 def subject_of(entry: AuditEntry) -> tuple[str, str]:
     """The name of a line's subject and the address of its page, or an empty address."""
-    label, word = SUBJECTS.get(entry.subject_kind, ("", entry.subject_kind))
+    model, word = SUBJECTS.get(entry.subject_kind, (None, entry.subject_kind))
     text = getattr(entry, "subject_name", "") or f"{word} {entry.subject_id}"
-    if not label:
+    if model is None:
         return text, ""
-    meta = apps.get_model(label)._meta
+    meta = model._meta
     return text, reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[entry.subject_id])
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 from django.db import connection, models
 
-from apps.core import clock
+from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.models import AttentionItem
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,11 @@ class Cause(models.TextChoices):
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     DOCTOR = "doctor", "A configuration check failed"
+
+
+def cause_label(cause: str) -> str:
+    """A stored cause as staff read it."""
+    return Cause(cause).label if cause in Cause.values else cause.replace("_", " ").capitalize()
 
 
 REPORT = """
@@ -69,6 +75,12 @@ def resolve(cause: Cause, key: str, *, why: str = "It no longer applies.") -> bo
     """End the open item of this cause, if there is one: what found it says that all is well again. Returns whether there was."""
     open_item = AttentionItem.objects.filter(cause=cause, key=key[:200], resolved_at=None)
     return bool(open_item.update(resolved_at=clock.now(), resolution=why[:300]))
+
+
+def close(item: AttentionItem, *, actor: str, reason: str) -> None:
+    """Staff end an item by hand."""
+    resolve(Cause(item.cause), item.key, why=f"{actor}: {reason}")
+    audit.record(subject=("attention", item.pk), action=AuditAction.ATTENTION_CLOSED, actor=actor, reason=reason)
 
 
 def open_items() -> models.QuerySet[AttentionItem]:

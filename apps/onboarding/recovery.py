@@ -101,6 +101,15 @@ def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState 
     return NextStep.PAY if last.open_invoice_url else NextStep.PORTAL
 
 
+WINDOW_REFUSALS = {
+    AccessState.ON_HOLD: "The account is on hold. Only staff or the hold's end date can lift it.",
+    AccessState.EXPIRED: "The account has expired. The customer has to sign up again.",
+    AccessState.NONE: "This account has never been paid for.",
+    AccessState.ACTIVE: "The account is open. Logging in is enough.",
+    AccessState.GRACE: "The account is open. Logging in is enough.",
+}
+
+
 @transaction.atomic
 def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime:
     """Let a subscriber in to pay, for RECOVERY_WINDOW_HOURS; returns until when.
@@ -108,15 +117,8 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
     BadInput unless access ended by billing and can still come back.
     """
     state = decide(facts.read_facts(profile)).state
-    refusals = {
-        AccessState.ON_HOLD: "The account is on hold. Only staff or the hold's end date can lift it.",
-        AccessState.EXPIRED: "The account has expired. The customer has to sign up again.",
-        AccessState.NONE: "This account has never been paid for.",
-        AccessState.ACTIVE: "The account is open. Logging in is enough.",
-        AccessState.GRACE: "The account is open. Logging in is enough.",
-    }
-    if state in refusals:
-        raise BadInput(refusals[state], code=f"state_{state}")
+    if state in WINDOW_REFUSALS:
+        raise BadInput(WINDOW_REFUSALS[state], code=f"state_{state}")
     until = clock.now() + dt.timedelta(hours=settings.RECOVERY_WINDOW_HOURS)
     _set_window(profile, until, action=AuditAction.RECOVERY_OPENED, actor=actor, reason=reason)
     jobs.defer(lifecycle_emails.RECOVERY_OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)

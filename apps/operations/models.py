@@ -108,6 +108,13 @@ class SyncResult(models.Model):
         return f"sync result {self.pk}"
 
 
+SWEEP_LABELS = {
+    "reconcile_all": "The nightly sweep",
+    "compare_subscriptions": "The comparison with Stripe",
+    "sync_run": "A sync run",
+}
+
+
 class SafeguardReview(models.Model):
     """A sweep that would take access from too many at once, and what staff decided. Only safeguard.py writes it."""
 
@@ -152,3 +159,7 @@ class SafeguardReview(models.Model):
     @override
     def __str__(self) -> str:
         return f"safeguard review {self.pk}"
+
+    @property
+    def sweep_label(self) -> str:
+        return SWEEP_LABELS.get(self.sweep, self.sweep)

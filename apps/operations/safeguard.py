@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Func, IntegerField, Q, QuerySet
 
 from apps.access import reconcile
 from apps.access.policy import Decision, SeatDecision
@@ -35,11 +35,6 @@ FLOOR, SHARE = 20, 0.05
 HAS_ACCESS = values_where(AccessState, lambda one: one.has_access)
 KEPT_A_SEAT = values_where(AccessState, lambda one: one.awaits_expiry)
 APPROVED_FOR = dt.timedelta(days=1)
-SWEEP_LABELS = {
-    "reconcile_all": "The nightly sweep",
-    "compare_subscriptions": "The comparison with Stripe",
-    "sync_run": "A sync run",
-}
 State = SafeguardReview.State
 
 # --- how many are too many -------------------------------------------------------------------------------------------
@@ -130,15 +125,16 @@ def _close(pending: SafeguardReview | None) -> None:
 # --- what staff see and do -------------------------------------------------------------------------------------------
 
 
-def sweep_label(sweep: str) -> str:
-    """The sweep's name for staff."""
-    return SWEEP_LABELS.get(sweep, sweep)
+def list_reviews() -> QuerySet[SafeguardReview]:
+    """The reviews with `losing`, how many would lose access; who they are is read only where asked for."""
+    rows = SafeguardReview.objects.exclude(state=State.COLLECTING).defer("profile_ids")
+    return rows.annotate(losing=Func("profile_ids", function="cardinality", output_field=IntegerField()))
 
 
 def review_sentence(review: SafeguardReview) -> str:
     """What staff are asked."""
     return (
-        f"{sweep_label(review.sweep)} would take access from {len(review.profile_ids)} of {review.with_access} subscribers;"
+        f"{review.sweep_label} would take access from {len(review.profile_ids)} of {review.with_access} subscribers;"
         f" more than {loss_limit(review.with_access)} at once need an approval. Nobody has lost access yet. Check who they"
         " are under Safeguard and approve it there, or fix the cause: the next sweep then no longer asks."
     )

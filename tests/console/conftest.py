@@ -17,7 +17,7 @@ from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
-from apps.core.models import Job
+from apps.core.models import AttentionItem, Job
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
@@ -200,6 +200,10 @@ def _person(made: World, index: int) -> None:
     )  # fmt: skip
     run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
     SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)
+    AttentionItem.objects.create(
+        cause="dispute", key="dp_1", sentence="A payment is disputed.", profile_ids=[profile.pk], first_at=now, last_at=now,
+        resolved_at=now,
+    )  # fmt: skip
     SafeguardReview.objects.create(
         sweep="reconcile_all", state="obsolete", profile_ids=[profile.pk], with_access=1, opened_at=now, seen_at=now
     )

@@ -16,8 +16,8 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
-from apps.core import clock
-from apps.core.models import AuditEntry, Job
+from apps.core import attention, clock
+from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.operations import sync_runs
@@ -119,7 +119,7 @@ def selection(world: World) -> str:
 
 
 def failed_run(world: World) -> Any:
-    """A run whose one person's look gave up."""
+    """A run whose one person's sync gave up."""
     now, row = clock.now(), world.profiles[0]
     if known := SyncRun.objects.filter(reason="earlier").first():
         return known
@@ -133,7 +133,7 @@ def failed_run(world: World) -> Any:
 
 
 def asked(world: World) -> Any:
-    """The nightly look would shut two out."""
+    """The nightly sweep would shut two out."""
     now, who = clock.now(), [one.pk for one in world.profiles[:2]]
     known = {
         "job_key": "periodic",
@@ -144,6 +144,12 @@ def asked(world: World) -> Any:
         "seen_at": now,
     }
     return SafeguardReview.objects.get_or_create(sweep="reconcile_all", scope="night", defaults=known)[0]
+
+
+def noticed(world: World) -> Any:
+    """Something only staff can fix."""
+    item = attention.report(attention.Cause.DISPUTE, "dp_2", "A payment is disputed.", profiles=[world.profiles[0].pk])
+    return AttentionItem.objects.get(pk=item)
 
 
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
@@ -173,6 +179,7 @@ CASES = [
     Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", "admin", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
     Case("catalog_productprice", "map_price", "admin", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
+    Case("core_attentionitem", "close", "operator", noticed, subject="attention"),
     Case("core_job", "retry_one", "operator", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
     Case("realm", "mail", "operator", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
@@ -408,6 +415,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "open_or_close": _closed,
     "map_price": _looked_at,
     "mail": _mail_asked,
+    "close": lambda _world: not attention.open_items().exists(),
     "retry_one": _queued(1),
     "retry_all": _queued(3),
     "retry": _queued(1),

@@ -101,7 +101,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
 
     client = staff("admin")
     page = client.get(reverse("admin:catalog_productprice_changelist"))
-    (row,) = page.context["unknown"]
+    (row,) = page.context["unmapped"]
     assert (row["id"], row["holders"]) == (price, 2)
     assert "Unmapped Stripe prices" in page.content.decode()
     assert "€7 / month" in row["title"]
@@ -131,7 +131,7 @@ def test_a_price_nobody_placed_is_seen_placed_in_one_dialog_and_gives_access(tow
     assert (entry.action, entry.actor, entry.reason) == ("price_mapped", "staff:admin-ada", REASON)
     assert entry.after["holders"] == 2
     assert prices.unmapped_prices() == []
-    assert client.get(reverse("admin:catalog_productprice_changelist")).context["unknown"] == []
+    assert client.get(reverse("admin:catalog_productprice_changelist")).context["unmapped"] == []
 
 
 def test_lines_kept_without_a_product_are_counted_and_follow_the_price_at_once(town: World, staff: Staff) -> None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.access.models import LastSync
 from apps.accounts.models import UserProfile
 from apps.console import dashboard
-from apps.console.admin import runs as dialogs
+from apps.console.admin import sync_runs as dialogs
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
 from apps.operations import drift, sync_runs

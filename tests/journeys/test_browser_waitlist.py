@@ -84,7 +84,7 @@ def invite(page: Page, stack: Stack, email: str, album: Album) -> None:
     dialog.get_by_label("Reason").fill(REASON)
     album.take(page, "console-invite")
     dialog.get_by_role("button", name="Invite").click()
-    expect(page.get_by_text(re.compile("is invited. The seat is held until"))).to_be_visible()
+    expect(page.get_by_text(re.compile("is invited. The seat is reserved until"))).to_be_visible()
     album.take(page, "console-invited")
 
 

@@ -1,47 +1,36 @@
-"""Every page of the console, one module for each domain. Imported by Django's autodiscovery, after all other apps' admins.
+"""Every page of the console, one module for each. Imported by Django's autodiscovery, after all other apps' admins.
 
-Importing it takes the vendors' own pages off first: dj-stripe's mount a view by which any staff cancel subscriptions, and
-django-q2's show arguments and offer deletion.
+The pages that packages have registered are taken off first: dj-stripe's mount a view by which any staff cancel
+subscriptions, and django-q2's show arguments and offer deletion. What the console shows, it shows through its own classes.
 """
 
-from apps.console.admin import vendors  # isort: skip  (unregisters what others have registered, before ours come)
-from apps.console.admin import (
+from django.contrib import admin
+
+for model in list(admin.site._registry):
+    admin.site.unregister(model)
+
+from apps.console.admin import (  # noqa: E402
+    attention,
     capacity,
     catalog,
     drift,
+    emails,
     events,
     jobs,
-    losses,
-    mails,
     mirror,
     overrides,
     realm,
-    runs,
+    safeguard,
     seats,
     signups,
     staff,
     subscribers,
+    sync_runs,
     timeline,
     waitlist,
 )
 
 __all__ = [
-    "capacity",
-    "catalog",
-    "drift",
-    "events",
-    "jobs",
-    "losses",
-    "mails",
-    "mirror",
-    "overrides",
-    "realm",
-    "runs",
-    "seats",
-    "signups",
-    "staff",
-    "subscribers",
-    "timeline",
-    "vendors",
-    "waitlist",
-]
+    "attention", "capacity", "catalog", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "safeguard",
+    "seats", "signups", "staff", "subscribers", "sync_runs", "timeline", "waitlist",
+]  # fmt: skip

@@ -9,21 +9,14 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RelatedDropdownFilter
-from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldBooleanSwitchWidget,
-)
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
 
 from apps.catalog.models import Product
 from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import (
-    badge,
-    link_column,
-    time_column,
-)
-from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.console.fields import ReasonField
+from apps.console.columns import badge, link_column, time_column
+from apps.console.dialogs import ReasonDialog, ReasonField, dialog_action
+from apps.core.states import Tone
 from apps.instances import deployments
 from apps.instances.capacity import have_room
 from apps.instances.models import Instance
@@ -46,10 +39,9 @@ class CapsDialog(ReasonDialog):
             self.fields[name].initial = getattr(self.target, name)
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The instance as it is, what is free for new subscribers on all of its product's, and who waits."""
+    def context(self) -> dict[str, Any]:
+        """The instance as it is, and what somebody new would meet on all of its product's."""
         return {
-            "instance": self.target,
             "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get()),
             "over": max(0, self.target.allocated_seats - self.target.hard_cap),
             "outlook": outlook(self.target.product),
@@ -96,10 +88,7 @@ class InstanceForm(forms.ModelForm[Any]):
         data = super().clean() or {}
         soft, allocated, hard = (data.get(name) for name in CAPS)
         if None not in (soft, allocated, hard) and not soft < allocated < hard:  # type: ignore[operator]
-            self.add_error(
-                "soft_cap",
-                "The soft cap must be below the allocation cap, and that below the hard cap.",
-            )
+            self.add_error("soft_cap", "The soft cap must be below the allocation cap, and that below the hard cap.")
         return data
 
 
@@ -137,10 +126,7 @@ class InstanceAdmin(ConsoleAdmin):
     list_select_related = ("product",)
     list_after_template = "console/legend.html"
     ordering = ("product__position", "slug")
-    search_by: ClassVar[dict[str, str]] = {
-        "text": "slug__icontains name__icontains",
-        "number": "pk",
-    }
+    search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
     search_help_text = "Name"
     actions_detail: ClassVar[Any] = ["change_caps", "open_or_close"]
     change_form_outer_before_template = "console/instance.html"
@@ -175,8 +161,8 @@ class InstanceAdmin(ConsoleAdmin):
     def open_label(self, row: Instance) -> SafeString:
         """open, closed to new people, or not in use."""
         if not row.is_active:
-            return badge("dead", "not in use")
-        return badge("done", "open") if row.auto_allocate else badge("grace", "closed")
+            return badge("not in use", Tone.BAD)
+        return badge("open", Tone.GOOD) if row.auto_allocate else badge("closed", Tone.WARN)
 
     @admin.display(description="Address")
     def address(self, row: Instance) -> str:
@@ -196,17 +182,8 @@ class InstanceAdmin(ConsoleAdmin):
         return bool(self.has_change_capacity_permission(request))
 
     @override
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
-        """The page, with the bar on top."""
-        row = self.get_object(request, object_id) if object_id else None
-        extra = (extra_context or {}) | ({"bar": Bar.of(row), "row": row} if row else {})
-        return super().changeform_view(request, object_id, form_url, extra)
+    def page_context(self, _request: HttpRequest, row: Any) -> dict[str, Any]:
+        return {"bar": Bar.of(row), "row": row}
 
     @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -217,9 +194,8 @@ class InstanceAdmin(ConsoleAdmin):
     @dialog_action(title="Change caps", permission="change_capacity", form=CapsDialog, icon="tune")
     def change_caps(self, _request: HttpRequest, form: CapsDialog) -> str:
         """Set the three caps. Nobody is removed."""
-        data = form.cleaned_data
-        caps = {name: data[name] for name in CAPS}
-        found = deployments.change_caps(instance=form.target, actor=form.actor, reason=data["reason"], **caps)
+        caps = {name: form.cleaned_data[name] for name in CAPS}
+        found = deployments.change_caps(instance=form.target, **caps, **form.why)
         return " ".join(filter(None, [f"{found} has new caps.", over_words(found), outlook(found.product)]))
 
     @dialog_action(
@@ -230,8 +206,7 @@ class InstanceAdmin(ConsoleAdmin):
         """Choose who may use it."""
         data = form.cleaned_data
         found = deployments.set_availability(
-            instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"],
-            actor=form.actor, reason=data["reason"],
+            instance=form.target, is_active=data["is_active"], auto_allocate=data["auto_allocate"], **form.why
         )  # fmt: skip
         is_open = found.is_active and found.auto_allocate
         return f"{found} is {'open' if is_open else 'closed to new people'}. {outlook(found.product)}"

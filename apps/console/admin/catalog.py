@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
-from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalog_forms import PriceForm, ProductForm
 from apps.console.admin.catalog_preview import PreviewedAdmin, State
-from apps.console.admin.price_mapping import MapPriceDialog, place, rows
-from apps.console.columns import badge, link_column, state_column
+from apps.console.admin.price_mapping import MapPriceDialog, list_unmapped, map_to_product
+from apps.console.columns import link_column, state_column
 from apps.console.dialogs import dialog_action
 from apps.core.money import format_money
 
@@ -25,6 +24,11 @@ class ProductAdmin(PreviewedAdmin):
     list_display = ("name", "placement_label", "gives", "price_list", "parent", "active")
     list_filter = (("placement", ChoicesDropdownFilter), "is_active", "is_app")
     list_select_related = ("parent",)
+    prefetched = (
+        "includes",
+        Prefetch("prices", ProductPrice.objects.filter(is_active=True).order_by("interval"), to_attr="offered"),
+    )
+    tabs = ("placement", tuple(Product.Placement))
     ordering = ("position", "pk")
     search_by: ClassVar[dict[str, str]] = {
         "stripe_product": "stripe_product_id", "text": "name__icontains slug__icontains", "number": "pk",
@@ -32,39 +36,13 @@ class ProductAdmin(PreviewedAdmin):
     search_help_text = "Name or prod_…"
     filter_horizontal = ("includes",)
     fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("name", "slug"),
-                    "summary",
-                    "features",
-                    ("icon", "color"),
-                    ("position", "highlighted"),
-                )
-            },
-        ),
-        (
-            "Where it is offered",
-            {
-                "fields": (
-                    ("placement", "is_active"),
-                    ("parent", "max_quantity"),
-                    "stripe_product_id",
-                )
-            },
-        ),
+        (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),
+        ("Where it is offered", {"fields": (("placement", "is_active"), ("parent", "max_quantity"), "stripe_product_id")}),
         ("What it gives", {"fields": (("is_app", "needs_instance"), "includes", "grants")}),
         ("Why", {"fields": ("reason",)}),
-    )
+    )  # fmt: skip
 
-    @admin.display(description="Offered as", ordering="placement")
-    def placement_label(self, row: Product) -> Any:
-        """Where the wizard offers it."""
-        return badge(
-            "busy" if row.placement != Product.Placement.HIDDEN else "hidden",
-            row.get_placement_display(),
-        )
+    placement_label = state_column("placement", "Offered as")
 
     @admin.display(description="On sale", ordering="is_active", boolean=True)
     def active(self, row: Product) -> bool:
@@ -79,20 +57,8 @@ class ProductAdmin(PreviewedAdmin):
     @admin.display(description="Prices")
     def price_list(self, row: Any) -> str:
         """The prices new customers are offered."""
-        return (
-            ", ".join(f"{format_money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered)
-            or "–"
-        )
-
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With prices and what it includes, in two more queries."""
-        offered = Prefetch(
-            "prices",
-            ProductPrice.objects.filter(is_active=True).order_by("interval"),
-            to_attr="offered",
-        )
-        return super().get_queryset(request).prefetch_related("includes", offered)  # type: ignore[no-any-return]
+        offered = (f"{format_money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered)
+        return ", ".join(offered) or "–"
 
     @override
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -112,19 +78,8 @@ class PriceAdmin(PreviewedAdmin):
 
     subject = "price"
     form = PriceForm
-    list_display = (
-        "price",
-        "product_link",
-        "interval_label",
-        "amount",
-        "stripe_price_id",
-        "active",
-    )
-    list_filter = (
-        ("product", RelatedDropdownFilter),
-        ("interval", ChoicesDropdownFilter),
-        "is_active",
-    )
+    list_display = ("price", "product_link", "interval_label", "amount", "stripe_price_id", "active")
+    list_filter = (("product", RelatedDropdownFilter), ("interval", ChoicesDropdownFilter), "is_active")
     list_select_related = ("product",)
     search_by: ClassVar[dict[str, str]] = {
         "price": "stripe_price_id",
@@ -151,10 +106,9 @@ class PriceAdmin(PreviewedAdmin):
         return row.is_active
 
     @override
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """The list, with what is paid and not known above it."""
-        extra = (extra_context or {}) | {"unknown": rows(prices.unmapped_prices())}
-        return super().changelist_view(request, extra)
+    def list_context(self, _request: HttpRequest) -> dict[str, Any]:
+        """What is paid and not mapped, above the list."""
+        return {"unmapped": list_unmapped()}
 
     @dialog_action(
         title="Map price to product", permission="change_catalog", form=MapPriceDialog, icon="add_link",
@@ -162,16 +116,11 @@ class PriceAdmin(PreviewedAdmin):
     )  # fmt: skip
     def map_price(self, _request: HttpRequest, form: MapPriceDialog) -> str:
         """From now on it gives what the product gives."""
-        return place(form)
+        return map_to_product(form)
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fields: list[Any] = [
-            "product",
-            ("stripe_price_id", "interval"),
-            ("unit_amount", "currency"),
-            "is_active",
-        ]
+        fields = ["product", ("stripe_price_id", "interval"), ("unit_amount", "currency"), "is_active"]
         return [*fields, "reason"] if self.has_change_permission(request, obj) else fields
 
     @override

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.template.loader import render_to_string
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.catalog.models import Product, ProductPrice
-from apps.console.fields import LinesField, ReasonField
+from apps.console.dialogs import ReasonField
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -21,6 +21,30 @@ NOT_OURS = frozenset(
     {"username", "email", "firstname", "lastname", "first_name", "last_name", "locale", "picture", "onboarding_id"}
 )
 Rows = list[tuple[str, str]]
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one on each line."""
+
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 5})
+
+    @override
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(str(line) for line in value) if isinstance(value, list) else value
+
+    @override
+    def clean(self, value: Any) -> Any:
+        lines = [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+        if len(lines) > 20 or any(len(line) > 120 for line in lines):
+            raise forms.ValidationError("At most 20 lines of at most 120 characters.")
+        return lines
+
+    @override
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != (initial or []))
+        except forms.ValidationError:
+            return True
 
 
 class GrantsWidget(forms.Widget):

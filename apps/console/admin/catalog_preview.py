@@ -103,11 +103,9 @@ class PreviewedAdmin(ConsoleAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """The form; or, after a POST that would change what people have, what it would do."""
-        if request.method != "POST":
-            row = self.get_object(request, object_id) if object_id else None
-            extra = (extra_context or {}) | {"version": digest(state_of(row))}
-            return super().changeform_view(request, object_id, form_url, extra)
-        extra = (extra_context or {}) | {"version": request.POST.get("version", "")}
+        row = self.get_object(request, object_id) if object_id and request.method != "POST" else None
+        version = request.POST.get("version", "") if request.method == "POST" else digest(state_of(row))
+        extra = (extra_context or {}) | {"version": version}
         try:
             return super().changeform_view(request, object_id, form_url, extra)
         except Unconfirmed as asked:

@@ -10,13 +10,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from apps.console.admin.runs import SelectActions, losing
+from apps.console.admin.sync_runs import SelectActions, count_losing
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
-from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
+from apps.console.dialogs import LastDayField, ReasonDialog, dialog, dialog_action
+from apps.console.filters import DefaultedFilter
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.states import Tone
 from apps.operations import drift, sync_runs
 from apps.operations.models import Drift, SyncRun
 
@@ -41,16 +43,8 @@ class FixDialog(ReasonDialog):
             del self.fields["write_back"]
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The row and its rule."""
-        return {"drift": self.target, "rule": drift.RULES[self.target.kind]}
-
-
-class IgnoreDialog(ReasonDialog):
-    """Until when it is ignored."""
-
-    model = Drift
-    until = LastDayField(help_text="The last day on which it is ignored.")
+    def context(self) -> dict[str, Any]:
+        return {"rule": drift.RULES[self.target.kind]}
 
 
 class SyncAllDialog(ReasonDialog):
@@ -59,7 +53,7 @@ class SyncAllDialog(ReasonDialog):
     form_before_template = "console/dialogs/drift_all.html"
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+    def context(self) -> dict[str, Any]:
         """The people, the steps as found last, and how many differences are not of this kind."""
         people = differing()
         first = open_drift().filter(kind__in=OF_ACCESS).select_related("profile__user").order_by("pk")
@@ -67,7 +61,7 @@ class SyncAllDialog(ReasonDialog):
             "count": len(people),
             "others": open_drift().exclude(kind__in=OF_ACCESS).count(),
             "first": first[:PLANS],
-        } | losing(people)
+        } | count_losing(people)
 
 
 OF_ACCESS = (Drift.Kind.ACCESS, Drift.Kind.DISABLED)
@@ -78,44 +72,29 @@ def differing() -> list[int]:
     return sorted(set(open_drift().filter(kind__in=OF_ACCESS).values_list("profile_id", flat=True)))
 
 
-class CompareDialog(ReasonDialog):
-    """Asks for a comparison now."""
-
-
 def open_drift() -> QuerySet[Drift]:
     """What is different now, and not ignored."""
     seen = Drift.objects.filter(resolved_at__isnull=True)
     return seen.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()))
 
 
-class OpenDriftFilter(admin.SimpleListFilter):
-    """Different now (what the list begins with), ignored, gone, or all."""
-
-    title = "is"
-    parameter_name = "is"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("now", "Different now"), ("ignored", "Ignored"), ("gone", "Gone"), ("all", "All")]
-
-    @override
-    def choices(self, changelist: Any) -> Any:
-        """Without Django's own "All", since nothing chosen means different now."""
-        for key, label in self.lookup_choices:
-            yield {
-                "selected": (self.value() or "now") == key,
-                "query_string": changelist.get_query_string({self.parameter_name: key}),
-                "display": label,
-            }
+class OpenDriftFilter(DefaultedFilter):
+    options = (("now", "Different now"), ("ignored", "Ignored"), ("resolved", "Resolved"), ("all", "All"))
 
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        chosen = self.value() or "now"
-        if chosen == "gone":
-            return queryset.filter(resolved_at__isnull=False)
-        if chosen == "ignored":
-            return queryset.filter(resolved_at__isnull=True, ignored_until__gt=clock.now())
-        return queryset if chosen == "all" else queryset.filter(pk__in=open_drift())
+        match self.chosen:
+            case "resolved":
+                return queryset.filter(resolved_at__isnull=False)
+            case "ignored":
+                return queryset.filter(resolved_at__isnull=True, ignored_until__gt=clock.now())
+            case "all":
+                return queryset
+        return queryset.filter(pk__in=open_drift())
+
+
+def refuse_resolved(row: Drift) -> str:
+    return "This difference is already resolved." if row.resolved_at else ""
 
 
 @admin.register(Drift)
@@ -136,14 +115,14 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         "rule",
         "keycloak_value",
         "proposal",
-        ("first_seen", "last_seen", "gone"),
+        ("first_seen", "last_seen", "resolved"),
     )
 
     person = person_column()
     kind_label = state_column("kind", "What")
     first_seen = time_column("first_seen_at", "First seen")
     last_seen = time_column("last_seen_at", "Last seen")
-    gone = time_column("resolved_at", "Gone")
+    resolved = time_column("resolved_at", "Resolved")
 
     @admin.display(description="Drift", ordering="pk")
     def what(self, row: Drift) -> str:
@@ -163,51 +142,39 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
 
     @admin.display(description="Status")
     def is_now(self, row: Drift) -> SafeString:
-        """Different, ignored or gone."""
+        """Different, ignored or resolved."""
         if row.resolved_at:
-            return badge("ended", "gone")
+            return badge("Resolved")
         if row.ignored_until and row.ignored_until > clock.now():
-            return badge("ignored", f"ignored until {when(row.ignored_until)}")
-        return badge("grace", "different")
+            return badge(f"Ignored until {when(row.ignored_until)}")
+        return badge("Different", Tone.WARN)
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
-        """With boxes to select by for staff who may sync."""
-        return ("pick", *self.list_display) if self.has_sync_userprofile_permission(request) else self.list_display
+        return self.with_boxes(request, self.list_display)
 
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only open drift can be fixed or ignored."""
-        row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and row.resolved_at is None else []
-
-    @dialog_action(title="Fix", permission="sync_userprofile", form=FixDialog, icon="build")
+    @dialog_action(title="Fix", permission="sync_userprofile", form=FixDialog, icon="build", refuse=refuse_resolved)
     def fix(self, _request: HttpRequest, form: FixDialog) -> str:
         """By the rule of its kind."""
-        data = form.cleaned_data
-        return drift.fix_drift(
-            form.target, actor=form.actor, reason=data["reason"], write_back=bool(data.get("write_back"))
-        )
+        return drift.fix_drift(form.target, write_back=bool(form.cleaned_data.get("write_back")), **form.why)
 
     @dialog_action(
-        title="Ignore until", permission="override_access", form=IgnoreDialog, icon="notifications_paused",
+        title="Ignore until", permission="override_access", icon="notifications_paused", refuse=refuse_resolved,
+        form=dialog(Drift, until=LastDayField(help_text="The last day on which it is ignored.")),
         explain="It is ignored and not listed until then. Billing changes still apply.",
     )  # fmt: skip
-    def ignore(self, _request: HttpRequest, form: IgnoreDialog) -> str:
-        if form.target.resolved_at is not None:
-            raise BadInput("This difference is already resolved.")
+    def ignore(self, _request: HttpRequest, form: ReasonDialog) -> str:
         until = form.cleaned_data["until"]
-        drift.ignore_drift(form.target, until=until, actor=form.actor, reason=form.cleaned_data["reason"])
+        drift.ignore_drift(form.target, until=until, **form.why)
         return f"Ignored until {when(until)}."
 
     @dialog_action(
-        title="Compare now", permission="sync_userprofile", form=CompareDialog, icon="compare_arrows",
+        title="Compare now", permission="sync_userprofile", icon="compare_arrows",
         explain="Compare every subscriber with Keycloak now. Nothing is changed but this list.",
     )  # fmt: skip
-    def compare_now(self, _request: HttpRequest, form: CompareDialog) -> str:
+    def compare_now(self, _request: HttpRequest, form: ReasonDialog) -> str:
         job = jobs.defer(drift.KIND, "asked", reason=f"asked by {form.actor}")
-        reason = form.cleaned_data["reason"]
-        audit.record(subject=("job", job), action=AuditAction.COMPARISON_REQUESTED, actor=form.actor, reason=reason)
+        audit.record(subject=("job", job), action=AuditAction.COMPARISON_REQUESTED, **form.why)
         return "The comparison has started. Reload this page in a while."
 
     @dialog_action(
@@ -219,8 +186,5 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         people = differing()
         if not people:
             raise BadInput("No drift in access.")
-        run = sync_runs.start_sync_run(
-            people, scope=SyncRun.Scope.DIFFERING, actor=form.actor, reason=form.cleaned_data["reason"]
-        )  # fmt: skip
-        form.leads_to = run
+        form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.DIFFERING, **form.why)
         return f"{run.total} will be synced."

@@ -4,7 +4,6 @@ import json
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,35 +15,23 @@ from apps.billing.models import InboundEvent
 from apps.console.admin.jobs import STUCK
 from apps.console.admin.jobs import retry as retry_job
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, link, pretty, state_column, time_column
+from apps.console.columns import link, pretty, state_badge, state_column, time_column
 from apps.console.dashboard import forget
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 
 
-class EventDialog(ReasonDialog):
-    """Processes an event again, or drops it."""
-
-    model = InboundEvent
-
-
 @admin.register(InboundEvent)
 class EventAdmin(ConsoleAdmin):
     """The inbox. The body is shown to operators only; it holds personal data."""
 
-    list_display = (
-        "type",
-        "state_label",
-        "stripe_event_id",
-        "customer_id",
-        "source_label",
-        "received",
-        "handled",
-    )
+    list_display = ("type", "state_label", "stripe_event_id", "customer_id", "source_label", "received", "handled")
     list_filter = (("state", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
+    tabs = ("state", tuple(InboundEvent.State))
+    deferred = ("body",)
     search_by: ClassVar[dict[str, str]] = {
         "event": "stripe_event_id", "customer": "customer_id", "subscription": "object_id", "session": "object_id",
         "stripe": "object_id", "price": "object_id", "stripe_product": "object_id", "number": "pk", "text": "type__startswith",
@@ -71,19 +58,11 @@ class EventAdmin(ConsoleAdmin):
         """With the body for operators."""
         return (*self.fields, "content") if self.has_retry_job_permission(request) else self.fields
 
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("body")  # type: ignore[no-any-return]
-
     @admin.display(description="Subscriber")
     def subscriber(self, row: InboundEvent) -> SafeString:
         """Whose customer it is about."""
-        found = (
-            UserProfile.objects.select_related("user").filter(stripe_customer_id=row.customer_id)
-            if row.customer_id
-            else None
-        )
-        return link(found.first() if found is not None else None)
+        people = UserProfile.objects.select_related("user").filter(stripe_customer_id=row.customer_id)
+        return link(people.first() if row.customer_id else None)
 
     @admin.display(description="Job")
     def job(self, row: InboundEvent) -> SafeString:
@@ -91,7 +70,7 @@ class EventAdmin(ConsoleAdmin):
         found = _job_of(row)
         if found is None:
             return SafeString("–")
-        return format_html("{} {} {}", link(found), badge(found.state, found.get_state_display()), found.last_error)
+        return format_html("{} {} {}", link(found), state_badge(found), found.last_error)
 
     @admin.display(description="Body")
     def content(self, row: InboundEvent) -> SafeString:
@@ -102,21 +81,17 @@ class EventAdmin(ConsoleAdmin):
             return format_html('<pre class="fd-code">{}</pre>', row.body)
 
     @dialog_action(
-        title="Process again", permission="retry_job", form=EventDialog, icon="replay",
+        title="Process again", permission="retry_job", form=dialog(InboundEvent), icon="replay",
         explain="Fetches the current state from Stripe again. Repeating it is safe.",
+        refuse=lambda row: "This event needs no processing." if row.state == InboundEvent.State.IGNORED else "",
     )  # fmt: skip
-    def retry(self, _request: HttpRequest, form: EventDialog) -> str:
+    def retry(self, _request: HttpRequest, form: ReasonDialog) -> str:
         """Its stuck job again, or a new one."""
-        event, reason = form.target, form.cleaned_data["reason"]
-        if event.state == InboundEvent.State.IGNORED:
-            raise BadInput("This event needs no processing.")
-        job = _job_of(event)
-        audit.record(
-            subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, actor=form.actor, reason=reason,
-            after={"event": event.stripe_event_id},
-        )  # fmt: skip
+        event = form.target
+        job, what = _job_of(event), {"event": event.stripe_event_id}
+        audit.record(subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, after=what, **form.why)
         if job is not None and job.state in STUCK:
-            retry_job(job, actor=form.actor, reason=reason)
+            retry_job(job, **form.why)
         else:
             lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
             jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
@@ -124,20 +99,20 @@ class EventAdmin(ConsoleAdmin):
         return f"{event.stripe_event_id} will be processed again."
 
     @dialog_action(
-        title="Ignore", permission="retry_job", form=EventDialog, icon="notifications_off",
+        title="Ignore", permission="retry_job", form=dialog(InboundEvent), icon="notifications_off",
         explain="Nothing is fetched for this event. Its waiting or failed job is closed, too.",
     )  # fmt: skip
-    def ignore_event(self, _request: HttpRequest, form: EventDialog) -> str:
-        event, reason = form.target, form.cleaned_data["reason"]
+    def ignore_event(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        event = form.target
         waits = InboundEvent.objects.filter(pk=event.pk, state=InboundEvent.State.RECEIVED)
         ignored = waits.update(state=InboundEvent.State.IGNORED, handled_at=clock.now())
         closed = jobs.withdraw(events.KIND, event.stripe_event_id, why=f"The event was ignored by {form.actor}.")
         if not ignored and not closed:
             raise BadInput("Only an event that is waiting, or whose job failed, can be ignored.")
+        before, after = {"state": event.state}, {"event": event.stripe_event_id}
         audit.record(
-            subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, actor=form.actor, reason=reason,
-            before={"state": event.state}, after={"event": event.stripe_event_id},
-        )  # fmt: skip
+            subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, before=before, after=after, **form.why
+        )
         forget()
         return f"{event.stripe_event_id} is ignored."
 

@@ -4,7 +4,6 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -14,25 +13,15 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dashboard import forget
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.core.states import Tone
 
 STUCK = (Job.State.BLOCKED, Job.State.DEAD)
 AT_ONCE = 500
-
-
-class RetryDialog(ReasonDialog):
-    """Shows the last error first."""
-
-    model = Job
-    form_before_template = "console/dialogs/job.html"
-
-    @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        return {"job": self.target}
 
 
 class RetryAllDialog(ReasonDialog):
@@ -62,6 +51,8 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
 class JobAdmin(ConsoleAdmin):
     list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
     list_filter = (("state", ChoicesDropdownFilter),)
+    tabs = ("state", (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD, Job.State.DONE))
+    deferred = ("history",)
     search_by: ClassVar[dict[str, str]] = {
         "customer": "key", "subscription": "key", "event": "key", "session": "key", "stripe": "key",
         "uuid": "key", "number": "key pk", "text": "kind__startswith",
@@ -71,16 +62,7 @@ class JobAdmin(ConsoleAdmin):
     actions_detail: ClassVar[Any] = ["retry_one"]
     fieldsets = (
         (None, {"fields": (("work", "key"), ("state_label", "lane"), "reason")}),
-        (
-            "Runs",
-            {
-                "fields": (
-                    ("attempts", "runs"),
-                    ("due", "parked_on"),
-                    ("created", "started", "finished"),
-                )
-            },
-        ),
+        ("Runs", {"fields": (("attempts", "runs"), ("due", "parked_on"), ("created", "started", "finished"))}),
         ("Results", {"fields": ("last_error", "story")}),
     )
 
@@ -110,36 +92,18 @@ class JobAdmin(ConsoleAdmin):
     def story(self, row: Job) -> SafeString:
         """The last runs, the newest first."""
         lines = (
-            (
-                str(run.get("at", ""))[:19].replace("T", " "),
-                badge(*_outcome(run)),
-                run.get("reason", ""),
-            )
+            (str(run.get("at", ""))[:19].replace("T", " "), _outcome_badge(run), run.get("reason", ""))
             for run in reversed(row.history)
         )
-        return format_html(
-            '<ol class="fd-story">{}</ol>',
-            format_html_join("", "<li><time>{}</time>{}<span>{}</span></li>", lines),
-        )
+        items = format_html_join("", "<li><time>{}</time>{}<span>{}</span></li>", lines)
+        return format_html('<ol class="fd-story">{}</ol>', items)
 
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the history in the list."""
-        rows: QuerySet[Any] = super().get_queryset(request)
-        one = request.resolver_match and "object_id" in request.resolver_match.kwargs
-        return rows if one else rows.defer("history")
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only what is stuck can be retried."""
-        row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and row.state in STUCK else []
-
-    @dialog_action(title="Retry", permission="retry_job", form=RetryDialog, icon="replay")
-    def retry_one(self, _request: HttpRequest, form: RetryDialog) -> str:
-        if form.target.state not in STUCK:
-            raise BadInput("Only a failed or blocked job can be retried.")
-        retry(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+    @dialog_action(
+        title="Retry", permission="retry_job", form=dialog(Job, "job"), icon="replay",
+        refuse=lambda row: "" if row.state in STUCK else "Only a failed or blocked job can be retried.",
+    )  # fmt: skip
+    def retry_one(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        retry(form.target, **form.why)
         return f"{form.target} runs again."
 
     @dialog_action(
@@ -155,11 +119,13 @@ class JobAdmin(ConsoleAdmin):
         if not found:
             raise BadInput("Nothing is stuck.")
         for job in found:
-            retry(job, actor=form.actor, reason=form.cleaned_data["reason"])
+            retry(job, **form.why)
         return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
 
 
-def _outcome(run: dict[str, Any]) -> tuple[str, str]:
-    names = {"retry": ("uncertain", "tried"), "parked": ("waiting", "parked")}
+def _outcome_badge(run: dict[str, Any]) -> SafeString:
+    """How a run ended: a job's state, or that it is tried again."""
     outcome = str(run.get("outcome", ""))
-    return names.get(outcome, (outcome, outcome))
+    if outcome in Job.State.values:
+        return badge(Job.State(outcome).label, Job.State(outcome).tone)
+    return {"retry": badge("Tried", Tone.WARN), "parked": badge("Parked", Tone.BUSY)}.get(outcome, badge(outcome))

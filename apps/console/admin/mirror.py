@@ -1,35 +1,32 @@
-"""Stripe's objects as dj-stripe mirrors them, to look at. Reached by label: only billing imports dj-stripe.
+"""Stripe's objects as dj-stripe mirrors them, to look at. Only billing imports dj-stripe.
 
 dj-stripe's own admin classes are not inherited: they mount a view by which any staff cancel subscriptions.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 
-from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from apps.billing.stripe_objects import MIRRORED
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, json_field, time_column
 from apps.core.money import format_money
+from apps.core.states import Tone
 
-SHOWN = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
+STATUS_TONES = {
+    "trialing": Tone.GOOD, "active": Tone.GOOD, "paid": Tone.GOOD, "succeeded": Tone.GOOD, "won": Tone.GOOD, "open": Tone.BUSY,
+    "pending": Tone.BUSY, "past_due": Tone.WARN, "incomplete": Tone.WARN, "paused": Tone.WARN, "unpaid": Tone.BAD,
+    "uncollectible": Tone.BAD, "failed": Tone.BAD, "lost": Tone.BAD, "needs_response": Tone.BAD,
+}  # fmt: skip
 
 
 class MirrorAdmin(ConsoleAdmin):
     """One kind of Stripe object. No method is named like a field of theirs: Django would take the field."""
 
-    list_display: ClassVar[Any] = (
-        "id",
-        "about_text",
-        "state_label",
-        "sum_text",
-        "customer_text",
-        "live",
-        "made",
-    )
+    list_display: ClassVar[Any] = ("id", "about_text", "state_label", "sum_text", "customer_text", "live", "made")
     search_by: ClassVar[dict[str, str]] = dict.fromkeys(
         ("customer", "subscription", "price", "stripe_product", "session", "stripe", "event"), "id"
     )
@@ -40,6 +37,7 @@ class MirrorAdmin(ConsoleAdmin):
     metadata_json = json_field("metadata", "Metadata")
     stripe_json = json_field("stripe_data", "As Stripe has it")
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Only the columns shown; the rest are properties over the JSON."""
         rows: QuerySet[Any] = super().get_queryset(request).only("id", "created", "livemode", "metadata", "stripe_data")
@@ -61,8 +59,8 @@ class MirrorAdmin(ConsoleAdmin):
     def state_label(self, row: Any) -> SafeString:
         """Stripe's status, where it has one."""
         data = row.stripe_data
-        status = data.get("status") or {True: "active", False: "ended"}.get(data.get("active"), "")
-        return badge(str(status))
+        status = str(data.get("status") or {True: "active", False: "ended"}.get(data.get("active"), ""))
+        return badge(status.replace("_", " "), STATUS_TONES.get(status, Tone.CALM))
 
     @admin.display(description="Amount")
     def sum_text(self, row: Any) -> str:
@@ -84,7 +82,6 @@ def _identity(row: Any) -> str:
     return str(row.pk if row.id is None else row.id)
 
 
-for name in SHOWN:
-    model = apps.get_model("djstripe", name)
+for model in MIRRORED:
     setattr(model, "__str__", _identity)  # noqa: B010  (assigned plainly, mypy takes it for a method of the row)
     admin.site.register(model, MirrorAdmin)

@@ -1,40 +1,26 @@
 """Staff's dated decisions about access. Added on the subscriber's page, listed and ended here."""
 
-from typing import Any, ClassVar, override
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.access import overrides
 from apps.access.models import AccessOverride
+from apps.console.admin.subscriber_page import is_active, override_badge
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, person_column, state_column, time_column, when
-from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.console.person import override_status
-from apps.core.errors import BadInput
-
-
-class LiftDialog(ReasonDialog):
-    model = AccessOverride
+from apps.console.columns import person_column, state_column, time_column, when
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 
 
 @admin.register(AccessOverride)
 class OverrideAdmin(ConsoleAdmin):
-    list_display = (
-        "what",
-        "person",
-        "kind_label",
-        "is_now",
-        "product_list",
-        "begins",
-        "ends",
-        "created_by",
-    )
+    list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "created_by")
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
+    prefetched = ("products",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, email or cus_…"
     actions_detail: ClassVar[Any] = ["lift"]
@@ -59,8 +45,7 @@ class OverrideAdmin(ConsoleAdmin):
 
     @admin.display(description="Status")
     def is_now(self, row: AccessOverride) -> SafeString:
-        """`active`, `ended` or `lifted`."""
-        return badge(override_status(row))
+        return override_badge(row)
 
     @admin.display(description="Until", ordering="ends_at")
     def ends(self, row: AccessOverride) -> str:
@@ -71,22 +56,11 @@ class OverrideAdmin(ConsoleAdmin):
     def product_list(self, row: AccessOverride) -> str:
         return ", ".join(product.name for product in row.products.all()) or "–"
 
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).prefetch_related("products")  # type: ignore[no-any-return]
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only an active override can be ended."""
-        row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and override_status(row) == "active" else []
-
     @dialog_action(
-        title="Lift", permission="override_access", form=LiftDialog, icon="lock_open",
+        title="Lift", permission="override_access", form=dialog(AccessOverride), icon="lock_open",
         explain="End this override now. From then on billing and other active overrides decide.",
+        refuse=lambda row: "" if is_active(row) else "It is over already.",
     )  # fmt: skip
-    def lift(self, _request: HttpRequest, form: LiftDialog) -> str:
-        if override_status(form.target) != "active":
-            raise BadInput("It is over already.")
-        overrides.lift(override=form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+    def lift(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        overrides.lift(override=form.target, **form.why)
         return f"The {form.target.kind.replace('_', ' ')} on {form.target.profile} is lifted."

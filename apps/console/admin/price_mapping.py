@@ -3,7 +3,6 @@
 from typing import Any, override
 
 from django import forms
-from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.billing import prices
@@ -39,14 +38,13 @@ class MapPriceDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        self.unknown = {one.id: one for one in prices.unmapped_prices()}
+        self.unmapped = {one.id: one for one in prices.unmapped_prices()}
         field: Any = self.fields["price"]
-        field.choices = [(one.id, f"{titled(one)} · {held(one)}") for one in self.unknown.values()]
+        field.choices = [(one.id, f"{titled(one)} · {held(one)}") for one in self.unmapped.values()]
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """Whether there is anything to place."""
-        return {"nothing": not self.unknown}
+    def context(self) -> dict[str, Any]:
+        return {"nothing": not self.unmapped}
 
 
 def held(price: UnmappedPrice) -> str:
@@ -54,15 +52,15 @@ def held(price: UnmappedPrice) -> str:
     return f"held by {price.holders} {'person' if price.holders == 1 else 'people'}"
 
 
-def rows(unknown: list[UnmappedPrice]) -> list[dict[str, Any]]:
+def list_unmapped() -> list[dict[str, Any]]:
     """What the table above the list shows."""
-    return [{"id": one.id, "title": titled(one), "holders": one.holders} for one in unknown]
+    return [{"id": one.id, "title": titled(one), "holders": one.holders} for one in prices.unmapped_prices()]
 
 
-def place(form: MapPriceDialog) -> str:
+def map_to_product(form: MapPriceDialog) -> str:
     """Make the price ours, not offered to anybody new, and let its holders have what the product gives."""
-    known = form.unknown[form.cleaned_data["price"]]
-    product, reason = form.cleaned_data["product"], form.cleaned_data["reason"]
+    known = form.unmapped[form.cleaned_data["price"]]
+    product = form.cleaned_data["product"]
     if known.interval not in ProductPrice.Interval.values:
         raise BadInput("We do not have this price's data from Stripe yet. Retry the job that it stopped, then map it.")
     given = entitlements_by_product()
@@ -76,8 +74,7 @@ def place(form: MapPriceDialog) -> str:
     )  # fmt: skip
     holders = {"holders": max(known.holders, len(found.holders))}
     audit.record(
-        subject=("price", price.pk), action=AuditAction.PRICE_MAPPED, actor=form.actor, reason=reason,
-        after=state_of(price) | holders,
-    )  # fmt: skip
+        subject=("price", price.pk), action=AuditAction.PRICE_MAPPED, after=state_of(price) | holders, **form.why
+    )
     carry_out(price, found, mapped, actor=form.actor)
     return f"{known.id} is mapped to {product} from now on; {people(holders['holders'])} being synced."

@@ -17,37 +17,17 @@ class SignupAdmin(ConsoleAdmin):
     list_display = ("name", "email", "state_label", "interval", "person", "created", "ended")
     list_filter = (("state", ChoicesDropdownFilter), ("interval", ChoicesDropdownFilter))
     list_select_related = ("profile__user",)
+    tabs = ("state", tuple(Signup.State))
     ordering = ("-created_at",)
     search_by: ClassVar[dict[str, str]] = {
         "uuid": "pk", "session": "checkout_session_id", "email": "email__iexact", "text": "username__iexact",
     }  # fmt: skip
     search_help_text = "Address, username, cs_… or signup id"
     fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "id",
-                    "state_label",
-                    "person",
-                    ("first_name", "last_name"),
-                    ("username", "email"),
-                    "email_proven",
-                )
-            },
-        ),
+        (None, {"fields": ("id", "state_label", "person", ("first_name", "last_name"), ("username", "email"), "email_proven")}),
         ("Order", {"fields": (("interval", "basket_lines"), ("terms_version", "terms_accepted"))}),
-        (
-            "Checkout",
-            {
-                "fields": (
-                    ("checkout_session_id", "checkout_number"),
-                    "checkout_expires",
-                    ("created", "ended"),
-                )
-            },
-        ),
-    )
+        ("Checkout", {"fields": (("checkout_session_id", "checkout_number"), "checkout_expires", ("created", "ended"))}),
+    )  # fmt: skip
 
     state_label = state_column()
     person = person_column()

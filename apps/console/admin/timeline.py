@@ -30,15 +30,13 @@ class TimelineList(ConsoleList):
 class TimelineAdmin(ConsoleAdmin):
     """Lines, the newest first. `q=profile:12` is the timeline of one subscriber."""
 
+    changelist_class = TimelineList
     list_display = ("what", "whom", "difference", "actor", "reason", "moment")
     search_by: ClassVar[dict[str, str]] = {"text": "actor"}
     search_help_text = "profile:12, seat:7, staff:ada, or a username"
     fieldsets = (
         (None, {"fields": (("what", "whom"), ("actor", "moment"), "reason", "difference")}),
-        (
-            "As it is kept",
-            {"fields": (("before_json", "after_json"), "request_id", ("prev_hash", "hash"))},
-        ),
+        ("As it is kept", {"fields": (("before_json", "after_json"), "request_id", ("prev_hash", "hash"))}),
     )
 
     moment = time_column("at", "When")
@@ -57,10 +55,6 @@ class TimelineAdmin(ConsoleAdmin):
     def difference(self, row: AuditEntry) -> SafeString:
         """Before and after of what differs."""
         return changes(row)
-
-    @override
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleList]:
-        return TimelineList
 
     @override
     def get_search_results(

@@ -6,35 +6,28 @@ from typing import Any, ClassVar, override
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from apps.catalog.models import Product
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import link_column, state_column, time_column, when
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import clock
 from apps.instances import capacity
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 
+State = WaitlistEntry.State
 
-class InviteDialog(ReasonDialog):
-    """Says whom, for what, and whether there is room."""
 
-    model = WaitlistEntry
-    form_before_template = "console/dialogs/invite.html"
-
-    @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The entry, how many wait before it, and whether its product has room."""
-        entry = self.target
-        before = Q(created_at__lt=entry.created_at) | Q(created_at=entry.created_at, pk__lt=entry.pk)
-        return {
-            "entry": entry,
-            "before": waiting().filter(before, product=entry.product_id).count(),
-            "room": all(capacity.have_room(needed_seats(entry.product)).values()),
-        }
+def describe_invitation(entry: WaitlistEntry) -> dict[str, Any]:
+    """How many wait longer, and whether the product has room."""
+    before = Q(created_at__lt=entry.created_at) | Q(created_at=entry.created_at, pk__lt=entry.pk)
+    return {
+        "before": waiting().filter(before, product=entry.product_id).count(),
+        "room": all(capacity.have_room(needed_seats(entry.product)).values()),
+    }
 
 
 def waiting() -> QuerySet[Any]:
@@ -43,11 +36,20 @@ def waiting() -> QuerySet[Any]:
     return found
 
 
+def refuse_invitation(entry: WaitlistEntry) -> str:
+    """Can be invited: those who wait with a proven mailbox, and those whose invitation has run out."""
+    if entry.state == State.INVITED and entry.invited_until and entry.invited_until > clock.now():
+        return f"This address is invited until {when(entry.invited_until)}."
+    if entry.state == State.WAITING and not entry.confirmed_at:
+        return "This address has not been confirmed yet."
+    return "" if entry.state in {State.WAITING, State.INVITED} else "This address waits no longer."
+
+
 @admin.register(WaitlistEntry)
 class WaitlistAdmin(ConsoleAdmin):
-    """The line, the longest waiting first; inviting holds the seat."""
+    """The queues, the longest waiting first; inviting reserves the seat."""
 
-    list_display = ("email", "product_link", "state_label", "place", "joined", "confirmed", "invited")
+    list_display = ("email", "product_link", "state_label", "position", "joined", "confirmed", "invited")
     list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter))
     list_select_related = ("product",)
     list_before_template = "console/waitlist.html"
@@ -55,13 +57,7 @@ class WaitlistAdmin(ConsoleAdmin):
     search_by: ClassVar[dict[str, str]] = {"email": "email__iexact", "uuid": "pk"}
     search_help_text = "Address"
     actions_detail: ClassVar[Any] = ["invite"]
-    fields = (
-        "email",
-        "product_link",
-        ("state_label", "place"),
-        ("joined", "confirmed", "invited"),
-        "until",
-    )
+    fields = ("email", "product_link", ("state_label", "position"), ("joined", "confirmed", "invited"), "until")
 
     product_link = link_column("product", "Waits for")
     state_label = state_column()
@@ -71,7 +67,7 @@ class WaitlistAdmin(ConsoleAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With each one's place in its line."""
+        """With each one's position in its queue."""
         before = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
         same = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=Coalesce(OuterRef("product_id"), 0))
         ahead = same.filter(before).order_by().values("state").annotate(count=Count("pk")).values("count")
@@ -80,45 +76,32 @@ class WaitlistAdmin(ConsoleAdmin):
         )
         return rows
 
-    @admin.display(description="Place")
-    def place(self, row: Any) -> str:
+    @admin.display(description="Position")
+    def position(self, row: Any) -> str:
         """1 is next; only who waits with a proven mailbox has one."""
         if row.state != "waiting":
             return "–"
         return str(row.ahead + 1) if row.confirmed_at else "not confirmed"
 
-    @admin.display(description="Held until")
+    @admin.display(description="Reserved until")
     def until(self, row: Any) -> str:
         """The end of the invitation."""
         return when(row.invited_until)
 
     @override
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """With who is next, above the list."""
-        shown = (extra_context or {}) | ({"lines": lines()} if self.has_view_permission(request) else {})
-        answer: HttpResponse = super().changelist_view(request, shown)
-        return answer
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only who waits, or was invited in vain, can be invited."""
-        row = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if row and can_be_invited(row) else []
+    def list_context(self, _request: HttpRequest) -> dict[str, Any]:
+        """Who is next, above the list."""
+        return {"lines": list_queues()}
 
     @dialog_action(
-        title="Invite", permission="allocate_seat", form=InviteDialog, icon="mark_email_read",
-        explain="Holds the seat for this address and mails the invitation.",
+        title="Invite", permission="allocate_seat", form=dialog(WaitlistEntry, "invite", describe_invitation),
+        icon="mark_email_read", refuse=refuse_invitation,
+        explain="Reserves the seat for this address and emails the invitation.",
     )  # fmt: skip
-    def invite(self, _request: HttpRequest, form: InviteDialog) -> str:
-        until = waitlist.invite(form.target.pk, actor=form.actor, reason=form.cleaned_data["reason"])
-        held = f" The seat is held until {when(until)}." if form.target.product else ""
+    def invite(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        until = waitlist.invite(form.target.pk, **form.why)
+        held = f" The seat is reserved until {when(until)}." if form.target.product else ""
         return f"{form.target.email} is invited.{held}"
-
-
-def can_be_invited(entry: Any) -> bool:
-    """Waiting with a proven mailbox, or invited before and too late."""
-    over = entry.state == "invited" and entry.invited_until <= clock.now()
-    return bool(over or (entry.state == "waiting" and entry.confirmed_at))
 
 
 @dataclass(frozen=True)
@@ -131,7 +114,7 @@ class WaitlistQueue:
     room: bool
 
 
-def lines() -> list[WaitlistQueue]:
+def list_queues() -> list[WaitlistQueue]:
     """Every queue with somebody in it, in the order of the catalog; a handful of queries, however long they are."""
     firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
     found = list(firsts.prefetch_related("product__includes"))

@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.console import columns, timeline
-from apps.core import audit_actions
+from apps.core import attention, audit_actions, jobs
 from apps.core.models import AuditEntry
 
 register = template.Library()
@@ -46,14 +46,31 @@ def action_label(action: str) -> str:
 
 
 @register.filter
+def cause_label(cause: str) -> str:
+    """What kind of thing needs staff."""
+    return attention.cause_label(cause)
+
+
+@register.filter
+def kind_label(kind: str) -> str:
+    """A kind of job as staff read it."""
+    return jobs.kind_label(kind)
+
+
+@register.filter
 def words(name: str) -> str:
     """A name from the code as words: seat_moved becomes Seat moved."""
     return name.replace("_", " ").replace(".", ": ").capitalize()
 
 
 @register.simple_tag
-def badge(key: str, text: str = "") -> SafeString:
-    return columns.badge(key, text)
+def badge(text: str, tone: str = "calm") -> SafeString:
+    return columns.badge(text, tone)
+
+
+@register.simple_tag
+def state_badge(row: Any, field: str = "state") -> SafeString:
+    return columns.state_badge(row, field)
 
 
 @register.simple_tag

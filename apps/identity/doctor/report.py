@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apps.core.states import Tone
 from apps.identity.doctor.expected import Row
 
 
@@ -24,6 +25,10 @@ class Severity(enum.StrEnum):
     WARNING = "warning"
     SKIPPED = "skipped"
     PASSED = "passed"
+
+    @property
+    def tone(self) -> Tone:
+        return {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WARN, Severity.PASSED: Tone.GOOD}.get(self, Tone.BUSY)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.console.base import BoundedPaginator
 from apps.core.models import Job
+from apps.core.states import Tone
 from apps.operations import sync_runs
 from apps.operations.models import SafeguardReview, SyncResult, SyncRun
 
@@ -26,11 +27,11 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Row:
-    """One person of a run: the state as a badge's key and words, what was changed or what is wrong, and its job."""
+    """One person of a run: how it went, in words and a tone, what was changed or what is wrong, and its job."""
 
     result: SyncResult
-    state: str
     words: str
+    tone: Tone = Tone.BUSY
     steps: tuple[str, ...] = ()
     note: str = ""
     job: Job | None = None
@@ -55,7 +56,7 @@ class RunPage:
     rows: tuple[Row, ...]
     page: Page[Any]
     here: str
-    loss: SafeguardReview | None
+    review: SafeguardReview | None
     stuck: Job | None  # the run's own job, when it gave up
 
     @property
@@ -69,7 +70,7 @@ class RunPage:
         return int(100 * self.finished / self.run.total)
 
 
-def page(run: SyncRun, asked: Any) -> RunPage:
+def read_page(run: SyncRun, asked: Any) -> RunPage:
     """The page as chosen by `asked` (the request's parameters `show` and `p`); whatever is unknown shows everybody."""
     shown = str(asked.get("show", ""))
     if shown not in dict(SHOWN):
@@ -78,7 +79,7 @@ def page(run: SyncRun, asked: Any) -> RunPage:
     rows = BoundedPaginator(_chosen(run, shown), ROWS).get_page(asked.get("p"))
     results = list(rows.object_list)
     jobs = sync_runs.jobs_of(results)
-    loss = (
+    review = (
         SafeguardReview.objects.filter(sweep=sync_runs.KIND, scope=str(run.pk), state="pending")
         .defer("profile_ids")
         .first()
@@ -94,7 +95,7 @@ def page(run: SyncRun, asked: Any) -> RunPage:
         rows=tuple(_row(one, jobs.get(one.profile_id), found) for one in results),
         page=rows,
         here=f"{reverse('admin:operations_syncrun_progress', args=[run.pk])}?{urlencode({'show': shown, 'p': rows.number})}",
-        loss=loss,
+        review=review,
         stuck=Job.objects.filter(kind=sync_runs.KIND, key=str(run.pk), state="dead").first(),
     )
 
@@ -111,20 +112,21 @@ def _chosen(run: SyncRun, shown: str) -> QuerySet[SyncResult]:
 
 def _row(result: SyncResult, job: Job | None, found: sync_runs.SyncRunProgress) -> Row:
     if result.outcome != SyncResult.Outcome.WAITING:
-        return Row(result, result.outcome, result.get_outcome_display(), tuple(result.steps))
+        outcome = SyncResult.Outcome(result.outcome)
+        return Row(result, outcome.label, outcome.tone, tuple(result.steps))
     if result.generation is None:
         held = result.awaiting_approval and found.awaiting_approval
         note = "Would lose access: waiting for approval." if held else "Not queued yet."
-        return Row(result, "waiting", "Held back" if held else "Waiting", note=note)
+        return Row(result, "Held back" if held else "Waiting", note=note)
     if job is not None and job.state in {Job.State.BLOCKED, Job.State.DEAD}:
-        return Row(result, "failed", "Failed", note=job.last_error, job=job)
+        return Row(result, "Failed", Tone.BAD, note=job.last_error, job=job)
     if job is not None and job.parked_on:
-        return Row(result, "waiting", "Waiting", note=f"{job.parked_on.capitalize()} does not answer.", job=job)
+        return Row(result, "Waiting", note=f"{job.parked_on.capitalize()} does not answer.", job=job)
     if job is not None and job.attempts and job.last_error:
-        return Row(result, "retrying", "Retrying", note=job.last_error, job=job)
-    return Row(result, "waiting", "Waiting", job=job)
+        return Row(result, "Retrying", Tone.WARN, note=job.last_error, job=job)
+    return Row(result, "Waiting", job=job)
 
 
-def plans(people: Collection[Any]) -> list[dict[str, Any]]:
+def list_plans(people: Collection[Any]) -> list[dict[str, Any]]:
     """For console/dialogs/plans.html: each person with the address of the plan, which is loaded separately."""
     return [{"profile": one, "plan": reverse("admin:accounts_userprofile_plan", args=[one.pk])} for one in people]

@@ -15,12 +15,13 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
-from apps.console import runs as pages
+from apps.console.admin import sync_run_page
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
-from apps.console.dialogs import ReasonDialog, dialog_action, find
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
+from apps.core.states import Tone
 from apps.operations import safeguard, sync_runs
 from apps.operations.models import SyncResult, SyncRun
 
@@ -32,7 +33,7 @@ SELECTED = 100  # at once; a page of the list has fifty
 COUNTED = 2000  # of these it takes less than a second to see who would lose access
 
 
-def losing(profile_ids: list[int]) -> dict[str, Any]:
+def count_losing(profile_ids: list[int]) -> dict[str, Any]:
     """How many of them would lose access, and whether somebody would have to confirm that; for the dialogs.
 
     Of very many it is not counted before the run does: a dialog has to open at once.
@@ -58,17 +59,21 @@ class SelectedDialog(ReasonDialog):
         return UserProfile.objects.filter(pk__in=[int(one) for one in named]).select_related("user").order_by("pk")
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
+    def context(self) -> dict[str, Any]:
         """The people, and how many would lose access."""
         try:
             found = list(self.people())
         except BadInput as refusal:
             return {"problem": refusal.message}
-        return {"people": pages.plans(found)} | losing([one.pk for one in found])
+        return {"people": sync_run_page.list_plans(found)} | count_losing([one.pk for one in found])
 
 
 class SelectActions:
     """Boxes to select subscribers by, and the action on those selected: for lists of subscribers, or of what is theirs."""
+
+    def with_boxes(self, request: HttpRequest, columns: Any) -> Any:
+        """The columns, with the boxes in front for staff who may sync."""
+        return ("pick", *columns) if request.user.has_perm("accounts.sync_userprofile") else columns
 
     @admin.display(description=ALL_BOX)
     def pick(self, row: Any) -> SafeString:
@@ -85,25 +90,15 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
-        run = sync_runs.start_sync_run(
-            people, scope=SyncRun.Scope.SELECTED, actor=form.actor, reason=form.cleaned_data["reason"]
-        )
-        form.leads_to = run
+        form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.SELECTED, **form.why)
         return f"{run.total} will be synced."
 
 
-class AgainDialog(ReasonDialog):
-    """Says how many have failed."""
-
-    model = SyncRun
-    form_before_template = "console/dialogs/run_again.html"
-
-    @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        """The number, and a few of the reasons."""
-        found = sync_runs.failed_results(self.target)
-        jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: pages.ROWS]))
-        return {"count": found.count(), "reasons": sorted({job.last_error for job in jobs_by_profile.values()})[:5]}
+def list_failures(run: SyncRun) -> dict[str, Any]:
+    """How many have failed, and a few of the reasons."""
+    found = sync_runs.failed_results(run)
+    jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: sync_run_page.ROWS]))
+    return {"count": found.count(), "reasons": sorted({job.last_error for job in jobs_by_profile.values()})[:5]}
 
 
 @admin.register(SyncRun)
@@ -116,6 +111,7 @@ class SyncRunAdmin(ConsoleAdmin):
     search_help_text = "Number, or who asked"
     actions_detail: ClassVar[Any] = ["run_again"]
     change_form_outer_before_template = "console/run.html"
+    fragments: ClassVar[dict[str, str]] = {"progress": "progress_view"}
     fieldsets = (("Why", {"fields": (("scope_label", "created"), ("actor", "reason"))}),)
 
     scope_label = state_column("scope", "Who")
@@ -128,7 +124,7 @@ class SyncRunAdmin(ConsoleAdmin):
     @admin.display(description="Last synced")
     def how_far(self, row: Any) -> SafeString:
         """How many of how many; the rest waits or has failed."""
-        return badge("done" if not row.open else "running", f"{row.total - row.open} of {row.total}")
+        return badge(f"{row.total - row.open} of {row.total}", Tone.BUSY if row.open else Tone.GOOD)
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -138,44 +134,25 @@ class SyncRunAdmin(ConsoleAdmin):
         counted = Subquery(waiting.annotate(count=Count("pk")).values("count"), output_field=IntegerField())
         return rows.annotate(open=Coalesce(counted, 0))  # type: ignore[no-any-return]
 
-    @override
-    def get_custom_urls(self) -> Any:
-        """What moves, loaded again and again."""
-        return (("<path:object_id>/progress/", "operations_syncrun_progress", self.progress_view),)
+    def progress_view(self, request: HttpRequest, run: SyncRun) -> HttpResponse:
+        """How far it is and how it went with each: what moves, loaded again and again."""
+        return render(request, "console/run_progress.html", self._progress(request, run))
 
-    def progress_view(self, request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
-        """How far it is and how it went with each; a fragment of the run's page."""
-        run = find(SyncRun, object_id)
-        if not self.has_view_permission(request, run):
-            return HttpResponse(status=403)
-        return render(request, "console/run_progress.html", self._shown(request, run))
-
-    def _shown(self, request: HttpRequest, run: SyncRun) -> dict[str, Any]:
-        return {"shown": pages.page(run, request.GET), "may_sync": self.has_sync_userprofile_permission(request)}
+    def _progress(self, request: HttpRequest, run: SyncRun) -> dict[str, Any]:
+        shown = sync_run_page.read_page(run, request.GET)
+        return {"shown": shown, "may_sync": self.has_sync_userprofile_permission(request)}
 
     @override
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """The page, with its progress, its people and its timeline."""
-        run = self.get_object(request, str(object_id)) if object_id else None
-        if run is not None and self.has_view_permission(request, run):
-            lines = AuditEntry.objects.filter(subject_kind="syncrun", subject_id=str(run.pk)).order_by("-id")
-            extra_context = (extra_context or {}) | self._shown(request, run) | {"entries": lines[:20]}
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
-        return answer
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Nothing to do again where nobody has failed."""
-        run = self.get_object(request, str(object_id))
-        return super().get_actions_detail(request, object_id) if run and sync_runs.failed_results(run).exists() else []
+    def page_context(self, request: HttpRequest, row: SyncRun) -> dict[str, Any]:
+        entries = AuditEntry.objects.filter(subject_kind="syncrun", subject_id=str(row.pk)).order_by("-id")
+        return self._progress(request, row) | {"entries": entries[:20]}
 
     @dialog_action(
-        title="Run the failed ones again", permission="sync_userprofile", form=AgainDialog, icon="replay",
+        title="Run the failed ones again", permission="sync_userprofile", form=dialog(SyncRun, "run_again", list_failures),
+        icon="replay", refuse=lambda run: "" if sync_runs.failed_results(run).exists() else "Nobody in this run has failed.",
         explain="Fix the cause first. Subscribers who are synced already are left alone.",
     )  # fmt: skip
-    def run_again(self, _request: HttpRequest, form: AgainDialog) -> str:
+    def run_again(self, _request: HttpRequest, form: ReasonDialog) -> str:
         """From the first attempt of each."""
-        count = sync_runs.retry_failed(form.target, actor=form.actor, reason=form.cleaned_data["reason"])
+        count = sync_runs.retry_failed(form.target, **form.why)
         return f"{count} will be retried."

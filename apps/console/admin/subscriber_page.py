@@ -1,10 +1,9 @@
 """Everything the subscriber's page shows, gathered from all apps: the decision and why, and what there is of each kind.
 
-Promises: no call to anywhere (the plan, which asks Keycloak, is `plan_of` and is loaded separately); each list is short and
-newest first; nothing secret.
+Promises: no call to anywhere (the plan, which asks Keycloak, is `preview_plan` and is loaded separately); each list is short
+and newest first; nothing secret.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +13,17 @@ from django.utils.safestring import SafeString
 
 from apps.access import reconcile
 from apps.access.facts import read_facts
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, LastSync
 from apps.access.policy import Decision, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.catalog.models import Product
-from apps.console.columns import badge, dialog_link, link, seat_badge, seat_until, when
+from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.core import clock, jobs
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
 from apps.core.money import format_money
+from apps.core.states import Tone
 from apps.identity import passwords
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat, SeatWait
@@ -51,12 +51,26 @@ class Page:
 
     profile: UserProfile
     decision: Decision
-    state: SafeString
     agrees: bool
     entitlements: tuple[str, ...]
     tables: tuple[Table, ...]
     timeline: tuple[AuditEntry, ...]
     timeline_url: str
+
+
+@dataclass(frozen=True)
+class LastSyncCard:
+    """`last`: what the last sync, or the tries of the present one, did. `in_progress` and `stopped`: the jobs, if any."""
+
+    profile: UserProfile
+    last: LastSync | None
+    in_progress: Job | None
+    stopped: Job | None
+
+    @property
+    def moving(self) -> bool:
+        """Whether it will change automatically: a sync is requested and has not given up."""
+        return self.in_progress is not None or (self.profile.pending_since is not None and self.stopped is None)
 
 
 @dataclass(frozen=True)
@@ -67,14 +81,22 @@ class MissingSeat:
     has_room: bool
 
 
-def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
-    """Gather it all: about twenty queries, none of them growing with the person. `may` answers for a codename."""
-    decision = decide(read_facts(profile))
+def read_decision(profile: UserProfile) -> Decision:
+    """What the policy decides from our rows; read once for each row object."""
+    if "console_decision" not in profile.__dict__:
+        profile.__dict__["console_decision"] = decide(read_facts(profile))
+    decision: Decision = profile.__dict__["console_decision"]
+    return decision
+
+
+def read_page(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -> Page:
+    """Gather it all: about twenty queries, none of them growing with the person."""
+    decision = read_decision(profile)
     tables = (
         _lines(profile),
-        _seats(profile, may("allocate_seat")),
-        _overrides(profile, may("override_access")),
-        _mails(profile),
+        _seats(profile, may_change_seats),
+        _overrides(profile, may_lift),
+        _emails(profile),
         _events(profile),
         _jobs(profile),
     )
@@ -83,10 +105,6 @@ def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
     return Page(
         profile=profile,
         decision=decision,
-        state=badge(
-            decision.state.value,
-            UserProfile(access_state=decision.state.value).get_access_state_display(),
-        ),
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         tables=tables,
@@ -95,7 +113,15 @@ def page(profile: UserProfile, may: Callable[[str], bool]) -> Page:
     )
 
 
-def plan_of(profile: UserProfile) -> dict[str, Any]:
+def read_last_sync(profile: UserProfile) -> LastSyncCard:
+    """How the last sync went, and whether one is in progress. Three queries."""
+    key = str(profile.pk)
+    in_progress = reconcile.in_progress().filter(key=key).order_by("-pk").first()
+    stopped = None if in_progress else reconcile.failed_or_blocked().filter(key=key).order_by("-pk").first()
+    return LastSyncCard(profile, LastSync.objects.filter(profile=profile).first(), in_progress, stopped)
+
+
+def preview_plan(profile: UserProfile) -> dict[str, Any]:
     """What a sync would change now, for console/dialogs/plan.html; asks Keycloak, and says so when it is away."""
     try:
         preview = reconcile.preview(profile)
@@ -104,9 +130,9 @@ def plan_of(profile: UserProfile) -> dict[str, Any]:
     return {"preview": preview, "steps": [step.sentence for step in preview.steps]}
 
 
-def missing_seats(profile: UserProfile) -> list[MissingSeat]:
+def find_missing_seats(profile: UserProfile) -> list[MissingSeat]:
     """The products this person should have a seat of now and has not."""
-    decision = decide(read_facts(profile))
+    decision = read_decision(profile)
     if decision.seats != SeatDecision.ASSIGNED:
         return []
     taken = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).values("product")
@@ -115,9 +141,9 @@ def missing_seats(profile: UserProfile) -> list[MissingSeat]:
     return [MissingSeat(product, has_room[product.pk]) for product in products]
 
 
-def seat_is_due(seat: Seat) -> str:
-    """Why a seat cannot be given up: the reconciler would give it back. Empty when it can."""
-    decision = decide(read_facts(seat.profile))
+def explain_due_seat(seat: Seat) -> str:
+    """Why a seat cannot be released: the reconciler would assign it again. Empty when it can."""
+    decision = read_decision(seat.profile)
     if decision.seats != SeatDecision.ASSIGNED or seat.product.slug not in decision.entitlements.seats:
         return ""
     return (
@@ -144,7 +170,7 @@ def _lines(profile: UserProfile) -> Table:
             (
                 line_name(row),
                 f"{format_money(row.unit_amount * row.quantity, row.currency)} / {row.interval}",
-                badge(row.subscription.status, row.subscription.get_status_display()),
+                state_badge(row.subscription, "status"),
                 when(row.current_period_end),
                 when(row.subscription.cancel_at or row.subscription.ended_at),
                 row.subscription.stripe_id,
@@ -159,13 +185,13 @@ def _seats(profile: UserProfile, may_change: bool) -> Table:
     rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
     waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
     waiting = [
-        (wait.product.name, "none has room", badge("waiting", "Waiting"), when(wait.since), "–", "–") for wait in waits
+        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), when(wait.since), "–", "–") for wait in waits
     ]
     found = [
         (
             row.product.name,
             link(row.instance),
-            seat_badge(row),
+            state_badge(row),
             when(row.created_at),
             when(row.released_at) if row.released_at else seat_until(row),
             _seat_links(row, may_change and row.state != Seat.State.RELEASED),
@@ -184,7 +210,7 @@ def _seats(profile: UserProfile, may_change: bool) -> Table:
 def _seat_links(seat: Seat, may_change: bool) -> SafeString:
     """What can be done with a seat from the subscriber's page."""
     if not may_change:
-        return link(seat, "look")
+        return link(seat, "open")
     links = (
         dialog_link(
             reverse(f"admin:instances_seat_{name}", args=[seat.pk]), name, f"{name} the seat on {seat.instance}"
@@ -194,11 +220,14 @@ def _seat_links(seat: Seat, may_change: bool) -> SafeString:
     return format_html('<span class="fd-links">{} {}</span>', *links)
 
 
-def override_status(override: AccessOverride) -> str:
-    """`active`, `ended` or `lifted`."""
-    if override.lifted_at:
-        return "lifted"
-    return "ended" if override.ends_at and override.ends_at <= clock.now() else "active"
+def is_active(override: AccessOverride) -> bool:
+    return not override.lifted_at and not (override.ends_at and override.ends_at <= clock.now())
+
+
+def override_badge(override: AccessOverride) -> SafeString:
+    if is_active(override):
+        return badge("Active", Tone.GOOD)
+    return badge("Lifted" if override.lifted_at else "Ended")
 
 
 def _overrides(profile: UserProfile, may_lift: bool) -> Table:
@@ -209,13 +238,13 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
         ("Override", "Status", "Products", "Until", "By", "Why", ""),
         tuple(
             (
-                badge(row.kind, row.get_kind_display()),
-                badge(override_status(row)),
+                state_badge(row, "kind"),
+                override_badge(row),
                 ", ".join(product.name for product in row.products.all()) or "–",
                 when(row.ends_at) if row.ends_at else "no end date",
                 row.created_by,
                 row.reason,
-                _override_links(row, may_lift and override_status(row) == "active"),
+                _override_links(row, may_lift and is_active(row)),
             )
             for row in rows
         ),
@@ -233,7 +262,7 @@ def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
     return format_html('<span class="fd-links">{} {}</span>', lift, link(row, "open"))
 
 
-def _mails(profile: UserProfile) -> Table:
+def _emails(profile: UserProfile) -> Table:
     rows = Notification.objects.filter(profile=profile).defer("context").order_by("-pk")[:ROWS]
     return Table(
         "mails",
@@ -242,7 +271,7 @@ def _mails(profile: UserProfile) -> Table:
         tuple(
             (
                 link(row, row.template.replace("_", " ")),
-                badge(row.state, row.get_state_display()),
+                state_badge(row),
                 row.to,
                 when(row.created_at),
                 when(row.sent_at),
@@ -265,7 +294,7 @@ def _events(profile: UserProfile) -> Table:
         tuple(
             (
                 link(row, row.type),
-                badge(row.state, row.get_state_display()),
+                state_badge(row),
                 row.object_id,
                 when(row.received_at),
                 when(row.handled_at),
@@ -286,7 +315,7 @@ def _jobs(profile: UserProfile) -> Table:
         tuple(
             (
                 link(row, jobs.kind_label(row.kind)),
-                badge(row.state, row.get_state_display()),
+                state_badge(row),
                 row.attempts,
                 row.reason,
                 row.last_error or "–",

@@ -1,17 +1,17 @@
-"""The mass guard: sweeps that stopped because too many would lose access, who they are, and letting one go on."""
+"""The safeguard: sweeps that stopped because too many would lose access, who they are, and letting one go on."""
 
 from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Func, IntegerField, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.models import UserProfile
 from apps.console.base import BoundedPaginator, ConsoleAdmin
-from apps.console.columns import badge, state_column, time_column
+from apps.console.columns import badge, state_badge, state_column, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.operations import bulk_facts, safeguard, stripe_comparison
@@ -20,11 +20,11 @@ from apps.operations.models import SafeguardReview
 ROWS = 50
 
 
-class ConfirmDialog(ReasonDialog):
+class ApproveDialog(ReasonDialog):
     """Says what would happen; how many they are has to be typed."""
 
     model = SafeguardReview
-    form_before_template = "console/dialogs/loss.html"
+    form_before_template = "console/dialogs/approve_revocation.html"
     confirmation = forms.IntegerField(
         label="Type how many lose access to confirm",
         min_value=0,
@@ -33,8 +33,8 @@ class ConfirmDialog(ReasonDialog):
     )
 
     @override
-    def get_before_template_context(self, request: HttpRequest, object_id: str | None = None) -> dict[str, Any]:
-        return {"loss": self.target, "sweep": safeguard.sweep_label(self.target.sweep), "hours": 24}
+    def context(self) -> dict[str, Any]:
+        return {"hours": int(safeguard.APPROVED_FOR.total_seconds() // 3600)}
 
 
 @admin.register(SafeguardReview)
@@ -46,7 +46,7 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "sweep__icontains"}
     search_help_text = "Number, or the sweep's name"
     actions_detail: ClassVar[Any] = ["confirm"]
-    change_form_outer_before_template = "console/loss.html"
+    change_form_outer_before_template = "console/safeguard_review.html"
     fieldsets = (
         ("Review", {"fields": (("what", "state_label"), ("asked", "seen"))}),
         ("Decision", {"fields": (("decided_by", "decided"), ("reason", "until_label"))}),
@@ -61,9 +61,7 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     @admin.display(description="Sweep", ordering="pk")
     def what(self, row: SafeguardReview) -> str:
         """Its name, and which one."""
-        return (
-            f"{safeguard.sweep_label(row.sweep)} (run {row.scope})" if row.scope else safeguard.sweep_label(row.sweep)
-        )
+        return f"{row.sweep_label} (run {row.scope})" if row.scope else row.sweep_label
 
     @admin.display(description="Would lose access")
     def how_many(self, row: Any) -> str:
@@ -72,42 +70,25 @@ class SafeguardReviewAdmin(ConsoleAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without what a walk is still counting; in the list without who they are, who may be very many."""
-        rows: QuerySet[Any] = super().get_queryset(request).exclude(state=SafeguardReview.State.COLLECTING)
-        rows = rows.annotate(losing=Func("profile_ids", function="cardinality", output_field=IntegerField()))
-        one = request.resolver_match and "object_id" in request.resolver_match.kwargs
-        return rows if one else rows.defer("profile_ids")
+        return safeguard.list_reviews().order_by("-pk")
 
     @override
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """The page, with who they are."""
-        row = self.get_object(request, str(object_id)) if object_id else None
-        if row is not None and self.has_view_permission(request, row):
-            extra_context = (extra_context or {}) | shown(row, request.GET.get("p"))
-        answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
-        return answer
-
-    @override
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """Only an open review can be approved."""
-        row = self.get_object(request, str(object_id))
-        asking = row is not None and row.state == SafeguardReview.State.PENDING
-        return super().get_actions_detail(request, object_id) if asking else []
+    def page_context(self, request: HttpRequest, row: SafeguardReview) -> dict[str, Any]:
+        return list_affected(row, request.GET.get("p"))
 
     @dialog_action(
-        title="Approve revocation", permission="approve_revocations", form=ConfirmDialog, icon="gpp_maybe", danger=True,
+        title="Approve revocation", permission="approve_revocations", form=ApproveDialog, icon="gpp_maybe", danger=True,
         explain="Only if this is intended. If not, fix the cause: then the sweep finds nobody and stops asking.",
+        refuse=lambda row: "" if row.state == SafeguardReview.State.PENDING else "This review is no longer open.",
     )  # fmt: skip
-    def confirm(self, _request: HttpRequest, form: ConfirmDialog) -> str:
-        data = form.cleaned_data
-        safeguard.approve(form.target, expected=data["confirmation"], actor=form.actor, reason=data["reason"])
+    def confirm(self, _request: HttpRequest, form: ApproveDialog) -> str:
+        count = form.cleaned_data["confirmation"]
+        safeguard.approve(form.target, expected=count, **form.why)
         forget()
-        return f"{safeguard.sweep_label(form.target.sweep)} continues, and may take access from these {data['confirmation']}."
+        return f"{form.target.sweep_label} continues, and may take access from these {count}."
 
 
-def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:
+def list_affected(row: SafeguardReview, number: Any) -> dict[str, Any]:
     """One page of the people a sweep asked about: what they have, and what our rows say they should have."""
     page = BoundedPaginator(row.profile_ids, ROWS).get_page(number)
     people = UserProfile.objects.filter(pk__in=list(page.object_list))
@@ -115,15 +96,14 @@ def shown(row: SafeguardReview, number: Any) -> dict[str, Any]:
     rows = [
         {
             "profile": one,
-            "has": badge(one.access_state, one.get_access_state_display()),
-            "due": badge(decided[one.pk].state.value, decided[one.pk].state.label),
+            "has": state_badge(one, "access_state"),
+            "due": badge(decided[one.pk].state.label, decided[one.pk].state.tone),
             "why": "; ".join(decided[one.pk].trace),
         }
         for one in people.select_related("user").order_by("pk")
     ]
     return {
-        "loss": row,
-        "sweep": safeguard.sweep_label(row.sweep),
+        "review": row,
         "limit": safeguard.loss_limit(row.with_access),
         "rows": rows,
         "page": page,

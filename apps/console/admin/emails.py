@@ -1,0 +1,29 @@
+"""Emails: what was sent to whom. What an email was filled in with is never shown: it may hold a code."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import person_column, state_column, time_column
+from apps.notifications.models import Notification
+
+State = Notification.State
+
+
+@admin.register(Notification)
+class EmailAdmin(ConsoleAdmin):
+    list_display = ("template", "to", "person", "state_label", "requested", "sent")
+    list_filter = (("state", ChoicesDropdownFilter),)
+    list_select_related = ("profile__user",)
+    tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
+    deferred = ("context",)
+    search_by: ClassVar[dict[str, str]] = {"email": "to__iexact", "people": "profile", "number": "pk"}
+    search_help_text = "Email, username or cus_…"
+    fields = (("template", "state_label"), ("to", "person"), "key", ("requested", "sent"), "provider_id", "error")
+
+    person = person_column()
+    state_label = state_column()
+    requested = time_column("created_at", "Requested")
+    sent = time_column("sent_at", "Sent")
