@@ -306,6 +306,7 @@ JOB_TIMEOUT_SECONDS = 60
 Q_CLUSTER = {
     "name": "frontdesk",
     "orm": "default",
+    "broker_class": "apps.core.cluster.HeartbeatBroker",
     "workers": WORKER_PROCESSES,
     "queue_limit": WORKER_PROCESSES,
     "bulk": 1,

@@ -20,7 +20,7 @@ from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.errors import RetryLater, WorkError
 from apps.core.models import Job
-from apps.core.states import AccessState
+from apps.core.states import AccessState, SubscriptionStatus
 
 KIND = "reconcile"
 FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
@@ -42,7 +42,8 @@ class Preview:
 def register() -> None:
     """Make the job kinds known."""
     jobs.register(KIND, reconcile, label="Sync access", needs=("keycloak",))
-    jobs.register(FIRST_SYNC_KIND, reconcile, label="First sync after checkout", needs=("keycloak",))
+    first = Job.Importance.PERSON_WAITS
+    jobs.register(FIRST_SYNC_KIND, reconcile, label="First sync after checkout", needs=("keycloak",), importance=first)
 
 
 def lane(profile_id: int | str) -> str:
@@ -59,11 +60,17 @@ def enqueue(profile: UserProfile, *, reason: str) -> None:
     )
     # One kind at a time: a job that succeeds supersedes the blocked and dead ones of its own kind.
     kind = FIRST_SYNC_KIND if profile.synced_at is None else KIND
-    jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk))
+    jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk), importance=_importance(kind, profile))
+
+
+def _importance(kind: str, profile: UserProfile) -> Job.Importance | None:
+    """Who has paid and has no access waits for this; None: as usual for the kind."""
+    paid = kind == KIND and SubscriptionStatus(profile.subscription_status).gives_access
+    return Job.Importance.PERSON_WAITS if paid and not AccessState(profile.access_state).has_access else None
 
 
 @transaction.atomic
-def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
+def enqueue_many(profile_ids: Collection[int], *, reason: str, importance: Job.Importance | None = None) -> None:
     """`enqueue` for many subscribers, in at most four statements."""
     # Always in the same order, so that two callers never deadlock.
     rows = UserProfile.objects.select_for_update().filter(pk__in=profile_ids).order_by("pk")
@@ -75,7 +82,7 @@ def enqueue_many(profile_ids: Collection[int], *, reason: str) -> None:
     for kind in KINDS:
         lanes = {str(pk): lane(pk) for pk, at in seen.items() if (at is None) == (kind == FIRST_SYNC_KIND)}
         if lanes:
-            jobs.defer_many(kind, lanes, reason=reason)
+            jobs.defer_many(kind, lanes, reason=reason, importance=importance)
 
 
 def in_progress() -> QuerySet[Job]:

@@ -16,6 +16,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
 from apps.core.errors import RetryLater
 from apps.core.models import Job
+from apps.core.states import SubscriptionStatus
 
 KIND = "handle_event"
 # Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
@@ -48,6 +49,19 @@ def customer_of(subject: dict[str, Any]) -> str:
     if isinstance(found, dict):
         found = found.get("id")
     return found if isinstance(found, str) and found.isascii() and found.isprintable() and len(found) <= 255 else ""
+
+
+def importance_of(event: dict[str, Any]) -> Job.Importance:
+    """What opens access is processed before renewals and other changes. The payload only decides this order."""
+    kind, subject, before = event["type"], event["data"]["object"], event["data"].get("previous_attributes")
+    paid = SubscriptionStatus(subject.get("status")).gives_access
+    opens = (
+        kind.startswith("checkout.session.")
+        or (kind.startswith("invoice.") and subject.get("billing_reason") == "subscription_create")
+        or kind in {"customer.subscription.created", "customer.subscription.resumed"}
+        or (kind == "customer.subscription.updated" and paid and isinstance(before, dict) and "status" in before)
+    )
+    return Job.Importance.PERSON_WAITS if opens else Job.Importance.CHANGE
 
 
 def register() -> None:

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.billing import api_version, events
-from apps.core import clock, jobs
+from apps.core import clock, wake_ups
 from apps.core.errors import BadInput
 
 log = structlog.get_logger(__name__)
@@ -128,8 +128,9 @@ WITH event AS (
         %(state)s, CASE WHEN %(state)s = 'ignored' THEN %(now)s END, %(source)s, %(body)s)
     ON CONFLICT (stripe_event_id) DO NOTHING RETURNING stripe_event_id, state),
 job AS (
-    INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error, history)
-    SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
+    INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
+        history)
+    SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, %(importance)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
     FROM event WHERE state = 'received'
     ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id),
 wake_up AS (INSERT INTO django_q_ormq (key, payload, lock) SELECT %(queue)s, %(wake_up)s, now() FROM job)
@@ -141,7 +142,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
     """Put the event into the inbox with its job and the job's wake-up, in one statement; False if it was there before."""
     subject = event["data"]["object"]
     customer = events.customer_of(subject)
-    queue, wake_up = jobs.wake_up_row()
+    queue, wake_up = wake_ups.wake_up_row()
     values = {
         "kind": events.KIND,
         "id": event["id"],
@@ -157,6 +158,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "body": body,
         "lane": f"customer:{customer or event['id']}"[:270],
         "reason": f"{event['type']} by {source}",
+        "importance": events.importance_of(event),
         "queue": queue,
         "wake_up": wake_up,
     }

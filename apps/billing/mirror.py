@@ -20,6 +20,7 @@ from apps.billing.stripe_client import calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import clock, jobs
 from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.models import Job
 from apps.core.states import SubscriptionStatus, values_where
 
 KIND = "mirror_customer"
@@ -44,9 +45,9 @@ def register() -> None:
     jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
 
 
-def mirror_later(customer_id: str, *, reason: str) -> None:
+def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | None = None) -> None:
     """Queue a fetch of the customer's current state, in its lane."""
-    jobs.defer(KIND, customer_id, reason=reason, lane=f"customer:{customer_id}")
+    jobs.defer(KIND, customer_id, reason=reason, lane=f"customer:{customer_id}", importance=importance)
 
 
 def mirror_or_retry(customer_id: str) -> None:

@@ -41,7 +41,7 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued') AS queued,
        (SELECT count(*) FROM notifications_notification WHERE state = 'uncertain') AS emails_uncertain,
        (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL) AS pending,
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL) AS pending_since,
-       (SELECT extract(epoch FROM clock_timestamp() - at)::float FROM core_heartbeat WHERE name = 'cluster') AS silent_seconds,
+       (SELECT extract(epoch FROM clock_timestamp() - max(at))::float FROM core_heartbeat WHERE name LIKE 'cluster%') AS silent_seconds,
        (SELECT count(*) FROM core_dependency) AS down_count,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count

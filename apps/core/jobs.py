@@ -3,16 +3,16 @@
 Promises:
 1. `defer` writes the one waiting row of a kind and key, and its wake-up, in the caller's transaction; wake-ups coalesce.
 2. Jobs of one lane never run at the same time. A request during a run causes exactly one more run.
-3. An attempt is counted and committed before the work starts, so work that kills its worker ends as dead instead of looping.
-4. A runner holds a database lock while its process lives; `sweep` takes over what a dead one left.
-5. A lost wake-up delays the work until the next sweep, and never loses it. All rules for retries and delays are here.
+3. An attempt is counted and committed before the work starts. A runner that dies gives it back, and its death is counted
+   instead: work that kills its worker four times is dead instead of looping.
+4. A runner holds a database lock from its claim on while its process lives; `sweep` takes over what a dead one left.
+5. The most important due job is claimed first: what a person waits for, then changes, then sweeps.
+6. A lost wake-up delays the work until the next sweep, and never loses it.
 
 Handlers register from their app's `ready()`; they take the key and raise the errors of `core.errors`.
 """
 
 import datetime as dt
-import random
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,46 +21,52 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
-from django_q.conf import Conf
-from django_q.signing import SignedPackage
-from django_q.tasks import async_task
 
 from apps.core import clock, dependencies, heartbeats
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.core.job_outcomes import finish, requeue, retry_later, row_of_this_run
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Job
+from apps.core.wake_ups import wake_up
 
 log = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 4  # the first try and three retries
-FIRST_RETRY_SECONDS = 30
 PARK_SECONDS = 30
 MAX_WAKE_UPS = 50  # left at once; the sweep wakes up the rest
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
-CLAIM_GRACE = dt.timedelta(seconds=5)  # between a claim's commit and its runner's lock
-HISTORY = 10
 
 Handler = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A registered kind: its name for staff, what runs it, the systems it needs, its period (seconds; 0: on request)."""
+    """A registered kind: its name for staff, what runs it, the systems it needs, its period (seconds; 0: on request), its importance."""
 
     name: str
     label: str
     handler: Handler
     needs: tuple[str, ...]
     every: int
+    importance: Job.Importance = Job.Importance.CHANGE
 
 
 KINDS: dict[str, Kind] = {}
 
 
-def register(name: str, handler: Handler, *, label: str = "", needs: tuple[str, ...] = (), every: int = 0) -> None:
-    """Make `name` runnable; `label` is what staff read. `needs`: systems that park it while they are down; `every`: its period in seconds."""
-    KINDS[name] = Kind(name, label or kind_label(name), handler, needs, every)
+def register(
+    name: str,
+    handler: Handler,
+    *,
+    label: str = "",
+    needs: tuple[str, ...] = (),
+    every: int = 0,
+    importance: Job.Importance = Job.Importance.CHANGE,
+) -> None:
+    """Make `name` runnable; `label` is what staff read. `needs`: systems that park it while they are down; `every`: its period in seconds.
+
+    `importance`: of its jobs, unless `defer` says otherwise. Periodic work with a deadline is no sweep.
+    """
+    KINDS[name] = Kind(name, label or kind_label(name), handler, needs, every, importance)
 
 
 def kind_label(name: str) -> str:
@@ -71,28 +77,43 @@ def kind_label(name: str) -> str:
 # --- asking for work -------------------------------------------------------------------------------------------------
 
 DEFER = """
-INSERT INTO core_job (kind, key, lane, state, reason, attempts, runs, not_before, parked_on, created_at, last_error, history)
-SELECT %(kind)s, key, lane, 'queued', %(reason)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
+INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
+    history)
+SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
 FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS asked (key, lane)
 ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
+    importance = LEAST(core_job.importance, excluded.importance),
     not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
                       ELSE LEAST(core_job.not_before, excluded.not_before) END
 RETURNING id, not_before
 """
 
 
-def defer(kind: str, key: str | int, *, reason: str = "", not_before: dt.datetime | None = None, lane: str = "") -> int:
+def defer(
+    kind: str,
+    key: str | int,
+    *,
+    reason: str = "",
+    not_before: dt.datetime | None = None,
+    lane: str = "",
+    importance: Job.Importance | None = None,
+) -> int:
     """Queue `kind` for `key`, to run now or from `not_before` on; returns the id of the queued Job.
 
-    Joins the queued row if there is one (the earlier date wins; a running back-off is kept). Part of the caller's
-    transaction. Jobs of one `lane` (default: kind and key) never run at the same time.
+    Joins the queued row if there is one (the earlier date and the greater importance win; a running back-off is kept).
+    Part of the caller's transaction. Jobs of one `lane` (default: kind and key) never run at the same time.
     """
     lanes = {str(key): lane or f"{kind}:{key}"}
-    return defer_many(kind, lanes, reason=reason, not_before=not_before)[0]
+    return defer_many(kind, lanes, reason=reason, not_before=not_before, importance=importance)[0]
 
 
 def defer_many(
-    kind: str, lanes: Mapping[str, str], *, reason: str = "", not_before: dt.datetime | None = None
+    kind: str,
+    lanes: Mapping[str, str],
+    *,
+    reason: str = "",
+    not_before: dt.datetime | None = None,
+    importance: Job.Importance | None = None,
 ) -> list[int]:
     """`defer` for many keys, each with its lane, in one statement; returns the ids of the queued Jobs."""
     now = clock.now()
@@ -101,6 +122,7 @@ def defer_many(
         "keys": list(lanes),
         "lanes": list(lanes.values()),
         "reason": reason[:300],
+        "importance": usual_importance(kind) if importance is None else importance,
         "not_before": not_before or now,
         "now": now,
     }
@@ -112,23 +134,9 @@ def defer_many(
     return [int(job_id) for job_id, _ in waiting]
 
 
-def wake_up() -> None:
-    """Leave one wake-up with django-q2, in the caller's transaction."""
-    async_task("apps.core.jobs.run_next_due")
-
-
-def wake_up_row() -> tuple[str, str]:
-    """Queue key and payload of one wake-up, for statements that write the row themselves (billing.intake)."""
-    task = {
-        "id": uuid.uuid4().hex,
-        "name": "wake-up",
-        "func": "apps.core.jobs.run_next_due",
-        "args": (),
-        "kwargs": {},
-    }
-    return Conf.CLUSTER_NAME, SignedPackage.dumps(
-        task | {"started": timezone.now(), "ack_failure": Conf.ACK_FAILURES}  # noqa: TID251
-    )
+def usual_importance(kind: str) -> Job.Importance:
+    """What the kind was registered with."""
+    return KINDS[kind].importance if kind in KINDS else Job.Importance.CHANGE
 
 
 def retry(job: Job, *, actor: str) -> int:
@@ -148,7 +156,7 @@ def withdraw(kind: str, key: str | int, *, why: str) -> int:
 
 
 def run_next_due() -> None:
-    """What django-q2 runs for each wake-up: the job that has been due longest, if any."""
+    """What django-q2 runs for each wake-up: the most important job that is due, if any."""
     job = claim()
     if job is not None:
         heartbeats.record_heartbeat()  # a worker busy with a long job is not silent
@@ -171,18 +179,23 @@ WHERE id = (
     SELECT j.id FROM core_job j
     WHERE j.state = 'queued' AND j.not_before <= %(now)s
       AND NOT EXISTS (SELECT 1 FROM core_job r WHERE r.lane = j.lane AND r.state = 'running')
-    ORDER BY j.not_before, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY j.importance, j.not_before, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
 
 
+LOCK = "SELECT pg_advisory_lock(%s, %s)"
+
+
 def claim() -> Job | None:
-    """Take the job that has been due longest: counted, marked running and committed. None when nothing is due."""
+    """Take the most important due job: counted, marked running, locked and committed. None when nothing is due."""
     for _ in range(5):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(CLAIM, {"now": clock.now()})
                 found = cursor.fetchone()
+                if found:  # before the commit: nobody ever sees a running job whose runner lives without its lock
+                    cursor.execute(LOCK, [LockClass.JOB_RUN, lock_key(found[0])])
         except IntegrityError:  # another worker took a job of the same lane between our read and our write
             continue
         return Job.objects.get(pk=found[0]) if found else None
@@ -190,13 +203,15 @@ def claim() -> Job | None:
 
 
 def run(job: Job) -> None:
-    """Run a claimed job under its lock and record how it ended. Never raises the job's own errors."""
+    """Run a claimed job and record how it ended. Never raises the job's own errors."""
     structlog.contextvars.bind_contextvars(request_id=f"job-{job.pk}-{job.runs}")
-    with _hold_lock(job):
-        if not _row_of_this_run(job).exists():  # a sweep gave the job to another runner between our claim and our lock
+    with _releasing_lock(job):
+        if not row_of_this_run(
+            job
+        ).exists():  # the connection was lost since the claim, and a sweep gave the job to another
             return
         if job.kind not in KINDS:
-            _finish(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
+            finish(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
             return
         _run_handler(job)
 
@@ -210,7 +225,7 @@ def _run_handler(job: Job) -> None:
     except DependencyDown as error:
         _park(job, error)
     except NeedsOperator as error:
-        _finish(job, Job.State.BLOCKED, error.reason)
+        finish(job, Job.State.BLOCKED, error.reason)
     except Exception as error:  # a bug in a handler goes to the log and the ledger, never to django-q2
         # The ledger names the kind of error, not its text, which may hold personal data.
         log.exception("job_fault", kind=job.kind, job=job.pk)
@@ -221,7 +236,7 @@ def _run_handler(job: Job) -> None:
         retry_later(job, "The job ran longer than its time allows.")
         raise
     else:
-        _finish(job, Job.State.DONE, "")
+        _succeed(job)
 
 
 def _repair_connection(*, cut: bool) -> None:
@@ -238,10 +253,8 @@ def _repair_connection(*, cut: bool) -> None:
 
 
 @contextmanager
-def _hold_lock(job: Job) -> Iterator[None]:
-    """Hold the database lock that says this runner is alive; it is released with the connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
+def _releasing_lock(job: Job) -> Iterator[None]:
+    """Release the database lock of the claim, which says that this runner is alive; it also ends with the connection."""
     try:
         yield
     finally:
@@ -250,50 +263,13 @@ def _hold_lock(job: Job) -> Iterator[None]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
 
 
-# --- how it ends -----------------------------------------------------------------------------------------------------
-
-
-def backoff(attempts: int) -> dt.timedelta:
-    """The wait after the `attempts`-th try: 30 s, 60 s, 120 s, each up to a fifth shorter or longer."""
-    spread = random.uniform(0.8, 1.2)  # noqa: S311
-    return dt.timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (attempts - 1) * spread)
-
-
-def _history(job: Job, outcome: str, reason: str) -> dict[str, Any]:
-    entry = {"at": clock.now().isoformat(), "outcome": outcome, "reason": reason}
-    return {"last_error": reason, "history": [*job.history, entry][-HISTORY:]}
-
-
-def _row_of_this_run(job: Job) -> Any:
-    """The row, while it still belongs to this run: a sweep may have given it to another."""
-    return Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, runs=job.runs)
-
-
 @transaction.atomic
-def _finish(job: Job, state: Job.State, reason: str) -> None:
-    """Record a final state. It supersedes earlier dead or blocked rows of the same kind and key: staff see one."""
-    ended = _row_of_this_run(job).update(
-        state=state, finished_at=clock.now(), parked_on="", **_history(job, state, reason)
-    )
-    if not ended:
-        return
-    stuck = Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED])
-    stuck.exclude(pk=job.pk).update(state=Job.State.SUPERSEDED)
-    if state == Job.State.DONE:
+def _succeed(job: Job) -> None:
+    """Done; and what it needs answers: the jobs that waited for that are due."""
+    if finish(job, Job.State.DONE, ""):
         due = sum(dependencies.mark_up(name) for name in KINDS[job.kind].needs)
         for _ in range(min(due, MAX_WAKE_UPS)):
             wake_up()
-    else:
-        log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
-    _wake_up_lane(job)
-
-
-def retry_later(job: Job, reason: str, *, after: dt.timedelta | None = None) -> None:
-    """Queue a failed attempt again with back-off; after the last one the job is dead."""
-    if job.attempts >= MAX_ATTEMPTS:
-        _finish(job, Job.State.DEAD, reason)
-    else:
-        _requeue(job, "retry", reason, {"not_before": clock.now() + (after or backoff(job.attempts))})
 
 
 def _park(job: Job, error: DependencyDown) -> None:
@@ -301,7 +277,7 @@ def _park(job: Job, error: DependencyDown) -> None:
     now = clock.now()
     if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever note that it is up again
         dependencies.mark_down(error.dependency, error.reason)
-    _requeue(
+    requeue(
         job,
         "parked",
         error.reason,
@@ -311,29 +287,3 @@ def _park(job: Job, error: DependencyDown) -> None:
             "attempts": job.attempts - 1,
         },
     )
-
-
-@transaction.atomic
-def _requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> None:
-    """Queue it again; if a newer request is already queued, that row takes over the attempts and the delay."""
-    waiting = Job.objects.select_for_update().filter(kind=job.kind, key=job.key, state=Job.State.QUEUED).first()
-    if waiting is None:
-        try:
-            with transaction.atomic():
-                _row_of_this_run(job).update(state=Job.State.QUEUED, **changes, **_history(job, outcome, reason))
-        except IntegrityError:  # a request arrived in between
-            _requeue(job, outcome, reason, changes)
-            return
-    if waiting is not None and _row_of_this_run(job).update(
-        state=Job.State.SUPERSEDED, finished_at=clock.now(), **_history(job, outcome, reason)
-    ):
-        for name, value in ({"attempts": job.attempts} | changes | _history(job, outcome, reason)).items():
-            setattr(waiting, name, value)
-        waiting.save()
-    _wake_up_lane(job)
-
-
-def _wake_up_lane(job: Job) -> None:
-    """Another job of the lane may have been waiting for this run to end."""
-    if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
-        wake_up()

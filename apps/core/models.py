@@ -23,11 +23,19 @@ class Job(models.Model):
         BLOCKED = "blocked", Tone.BAD, "Needs attention"
         DEAD = "dead", Tone.BAD, "Failed"
 
+    class Importance(models.IntegerChoices):
+        """Which of the jobs that are due runs first; within one, the job that has been due longest."""
+
+        PERSON_WAITS = 0, "A person waits for it"  # has paid and has no access yet, or asked for a code
+        CHANGE = 1, "A change"  # renewals and all others
+        SWEEP = 2, "A sweep"  # periodic work over everybody
+
     kind = models.CharField(max_length=64)
     key = models.CharField(max_length=200)
     lane = models.CharField(max_length=270, help_text="Jobs of one lane never run at the same time.")
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=300, blank=True, help_text="Who or what asked for it last.")
+    importance = models.PositiveSmallIntegerField(choices=Importance, db_default=Importance.CHANGE)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Counted before the work starts.")
     runs = models.PositiveIntegerField(default=0, help_text="How often it was started, parked runs included.")
     not_before = models.DateTimeField()
@@ -51,7 +59,7 @@ class Job(models.Model):
             ),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["not_before", "id"], condition=Q(state="queued"), name="job_due"),
+            models.Index(fields=["importance", "not_before", "id"], condition=Q(state="queued"), name="job_due"),
             models.Index(fields=["state", "-id"], name="job_state"),
             models.Index(fields=["kind", "key", "-id"], name="job_kind_key"),
             models.Index(fields=["finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_finished"),
@@ -87,9 +95,9 @@ class Dependency(models.Model):
 
 
 class Heartbeat(models.Model):
-    """The last heartbeat of a process, in the system's own time."""
+    """The last heartbeat of one part of a worker, in the system's own time; written by `core.heartbeats`."""
 
-    name = models.CharField(max_length=32, primary_key=True)
+    name = models.CharField(max_length=120, primary_key=True)
     at = models.DateTimeField()
 
     @override

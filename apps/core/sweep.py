@@ -9,9 +9,10 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from apps.core import clock, jobs
+from apps.core import clock, job_outcomes, jobs
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job, Schedule
+from apps.core.wake_ups import wake_up
 
 
 def sweep() -> None:
@@ -20,19 +21,19 @@ def sweep() -> None:
     start_periodic()
     _hold_back_parked()
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
-    wake_ups = OrmQ.objects.filter(lock__lte=Now()).count()
-    for _ in range(min(due, jobs.MAX_WAKE_UPS) - wake_ups):
-        jobs.wake_up()
+    left = OrmQ.objects.filter(lock__lte=Now()).count()
+    for _ in range(min(due, jobs.MAX_WAKE_UPS) - left):
+        wake_up()
 
 
 def recover() -> int:
     """Queue again the running jobs whose runner's process is gone; returns how many."""
     count = 0
-    for job in Job.objects.filter(state=Job.State.RUNNING, started_at__lt=clock.now() - jobs.CLAIM_GRACE):
+    for job in Job.objects.filter(state=Job.State.RUNNING):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
             if cursor.fetchone()[0]:
-                jobs.retry_later(job, "The worker that ran it died.")
+                job_outcomes.resume_after_death(job)
                 count += 1
     return count
 

@@ -1,9 +1,9 @@
 """The worker under a watchdog: runs django-q2's cluster in a process group of its own and restarts it when it is silent.
 
 django-q2 1.11 stalls for ever when an idle worker process is killed, and a killed parent leaves its children running
-(django-q2 issue 23). So the cluster proves that it is alive by a heartbeat task it has to run, a restart kills the whole
-process group, and each process asks Linux to be killed when its parent dies. Work interrupted by such a death is taken
-over by the sweep, which runs here, in a loop that a stalled cluster cannot stop.
+(django-q2 issue 23). So our cluster has other locks (`core.cluster`), proves that it is alive by a heartbeat task it has to
+run, a restart kills the whole process group, and each process asks Linux to be killed when its parent dies. Work interrupted
+by such a death is taken over within a second, in a loop here that a stalled cluster cannot stop.
 """
 
 import os
@@ -17,8 +17,6 @@ from types import FrameType
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
-from django_q.cluster import Cluster
-from django_q.tasks import async_task
 
 from apps.core import heartbeats, sweep
 from apps.core.process_lifetime import killed_with_parent
@@ -26,9 +24,9 @@ from apps.core.process_lifetime import killed_with_parent
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
-HEARTBEAT_SECONDS = 10.0
+CHECK_SECONDS = 1.0  # for runners that died and for a silent cluster
 # Allowed silence of a cluster without a running job. With one, the time a job may take is added.
-SILENT_SECONDS = 40.0
+SILENT_SECONDS = 20.0
 RESTART_SECONDS = 5.0  # a cluster that fails to start is not restarted more often
 START_SECONDS = 30.0  # added until the first heartbeat after a start
 IDLE_STOP_SECONDS = 10.0  # a stopping cluster that runs no job for this long is stalled
@@ -41,14 +39,14 @@ class Watchdog:
     def __init__(self, *, silent_after: float = SILENT_SECONDS) -> None:
         self.silent_after = silent_after
         self.stopping = False
+        heartbeats.claim_name()
         self.cluster = self._start()
 
     def watch(self) -> None:
         """Loop until told to stop; then let the cluster finish its jobs."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        heartbeat_seconds = min(HEARTBEAT_SECONDS, self.silent_after / 3)
-        every = {self._sweep: SWEEP_SECONDS, self._request_heartbeat: heartbeat_seconds, self._restart_if_silent: 1.0}
+        every = {sweep.recover: CHECK_SECONDS, self._sweep: SWEEP_SECONDS, self._restart_if_silent: CHECK_SECONDS}
         due = dict.fromkeys(every, 0.0)
         while not self.stopping:
             for task, period in every.items():
@@ -57,6 +55,7 @@ class Watchdog:
                     self._run_guarded(task)
             time.sleep(0.2)
         self._end_cluster()
+        self._run_guarded(heartbeats.forget_worker)
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.started = time.monotonic()
@@ -70,7 +69,7 @@ class Watchdog:
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
-    def _run_guarded(self, task: Callable[[], None]) -> None:
+    def _run_guarded(self, task: Callable[[], object]) -> None:
         """Run the task; an unreachable database must not end the watchdog."""
         try:
             close_old_connections()
@@ -82,9 +81,6 @@ class Watchdog:
     def _sweep(self) -> None:
         sweep.sweep()
         heartbeats.record_heartbeat("worker")
-
-    def _request_heartbeat(self) -> None:
-        async_task("apps.core.heartbeats.record_heartbeat")
 
     def _restart_if_silent(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""
@@ -135,9 +131,3 @@ class Watchdog:
         except ProcessLookupError:
             return
         self.cluster.wait()
-
-
-def run_cluster() -> None:
-    """What the watchdog starts: the cluster itself, each of whose processes dies with the one that forked it."""
-    os.register_at_fork(after_in_child=killed_with_parent)
-    Cluster().start()

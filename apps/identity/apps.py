@@ -13,13 +13,20 @@ class IdentityConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs
+        from apps.core.models import Job
         from apps.identity import passwords, realm_test_email, session_checks
 
         every = session_checks.EVERY_SECONDS
         jobs.register(
             session_checks.KIND, session_checks.check_logins, label="Check logins", needs=("keycloak",), every=every
         )
-        jobs.register(passwords.KIND, passwords.send_password_email, label="Send password email", needs=("keycloak",))
+        jobs.register(
+            passwords.KIND,
+            passwords.send_password_email,
+            label="Send password email",
+            needs=("keycloak",),
+            importance=Job.Importance.PERSON_WAITS,
+        )
         jobs.register(
             realm_test_email.KIND, realm_test_email.run_test_email
         )  # ends at once, even while Keycloak is down

@@ -19,6 +19,7 @@ from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
+from apps.core.models import Job
 from apps.notifications import email_templates, encryption, mailgun
 from apps.notifications.models import Notification
 
@@ -54,15 +55,9 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
     They are kept encrypted and wiped once the mail has left, was refused, or `valid_for` is over: then it is not sent.
     """
     email_templates.check_values(template, secret_context)
-    _queue(
-        Notification(
-            key=key,
-            template=template,
-            to=to,
-            encrypted=encryption.encrypt(secret_context),
-            useless_after=clock.now() + valid_for,
-        )
-    )
+    encrypted, useless_after = encryption.encrypt(secret_context), clock.now() + valid_for
+    wanted = Notification(key=key, template=template, to=to, encrypted=encrypted, useless_after=useless_after)
+    _queue(wanted, importance=Job.Importance.PERSON_WAITS)
 
 
 def resend(notification: Notification, *, actor: str) -> None:
@@ -91,7 +86,7 @@ def record_keycloak_email(profile: UserProfile) -> None:
 
 
 @transaction.atomic
-def _queue(wanted: Notification) -> None:
+def _queue(wanted: Notification, *, importance: Job.Importance | None = None) -> None:
     wanted.created_at = clock.now()
     fields = {
         field.attname: getattr(wanted, field.attname)
@@ -100,7 +95,7 @@ def _queue(wanted: Notification) -> None:
     }
     row, new = Notification.objects.get_or_create(key=wanted.key, defaults=fields)
     if new:
-        jobs.defer(KIND, row.pk, reason=wanted.template)
+        jobs.defer(KIND, row.pk, reason=wanted.template, importance=importance)
 
 
 # --- the job -----------------------------------------------------------------------------------------------------------

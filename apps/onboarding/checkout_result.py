@@ -15,6 +15,7 @@ from apps.billing import checkout, mirror
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
+from apps.core.models import Job
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.onboarding import waitlist
@@ -26,7 +27,13 @@ UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
 
 def register() -> None:
     """Register the job kinds and listen to billing."""
-    jobs.register(CHECK_CHECKOUT, apply_checkout_result, label="Check checkout", needs=("stripe",))
+    jobs.register(
+        CHECK_CHECKOUT,
+        apply_checkout_result,
+        label="Check checkout",
+        needs=("stripe",),
+        importance=Job.Importance.PERSON_WAITS,
+    )
     jobs.register("sweep_checkouts", sweep_checkouts, label="Sweep ended checkouts", every=SWEEP_SECONDS)
     mirror.on_session.append(check_changed_session)
 
@@ -99,7 +106,7 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
             actor=audit.CUSTOMER,
             after={"session": session.id},
         )
-    mirror.mirror_later(session.customer_id, reason="checkout completed")
+    mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ import datetime as dt
 
 from apps.accounts.models import Signup
 from apps.core import clock, jobs
+from apps.core.models import Job
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 
 PRUNE_SIGNUPS = "prune_signups"  # job kind
@@ -15,7 +16,9 @@ DAY = 86400
 
 def register() -> None:
     """Register the daily job."""
-    jobs.register(PRUNE_SIGNUPS, prune_signups, label="Prune unpaid signups", every=DAY)
+    jobs.register(
+        PRUNE_SIGNUPS, prune_signups, label="Prune unpaid signups", every=DAY, importance=Job.Importance.SWEEP
+    )
 
 
 def prune_signups(_key: str) -> None:

@@ -55,7 +55,14 @@ class Difference:
 
 def register() -> None:
     """Make the job kinds known."""
-    jobs.register(KIND, compare_slice, label="Compare with Keycloak", needs=("keycloak",), every=QUARTER_HOUR)
+    jobs.register(
+        KIND,
+        compare_slice,
+        label="Compare with Keycloak",
+        needs=("keycloak",),
+        every=QUARTER_HOUR,
+        importance=Job.Importance.SWEEP,
+    )
     jobs.register(WRITE_EMAIL, write_email, label="Write email to Keycloak", needs=("keycloak",))
     recording.on_synced.append(close_repaired)
 

@@ -19,7 +19,14 @@ HOUR = 3600
 
 def register() -> None:
     """Make the periodic job kind known."""
-    jobs.register(KIND, compare_subscriptions, label="Compare with Stripe", needs=("stripe",), every=HOUR)
+    jobs.register(
+        KIND,
+        compare_subscriptions,
+        label="Compare with Stripe",
+        needs=("stripe",),
+        every=HOUR,
+        importance=Job.Importance.SWEEP,
+    )
 
 
 def compare_subscriptions(key: str) -> None:
@@ -46,7 +53,7 @@ def compare_subscriptions(key: str) -> None:
 
 def _mirror(profiles: QuerySet[UserProfile]) -> None:
     for customer in profiles.order_by("pk").values_list("stripe_customer_id", flat=True):
-        mirror.mirror_later(str(customer), reason="differs from Stripe's list")
+        mirror.mirror_later(str(customer), reason="differs from Stripe's list", importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -19,7 +19,9 @@ OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 def register() -> None:
     """Make the sweeps known."""
     jobs.register("sweep_access", sweep_access, label="Sweep for waiting subscribers", every=SWEEP_SECONDS)
-    jobs.register(NIGHTLY, reconcile_all, label="Nightly sync of everyone", every=NIGHTLY_SECONDS)
+    jobs.register(
+        NIGHTLY, reconcile_all, label="Nightly sync of everyone", every=NIGHTLY_SECONDS, importance=Job.Importance.SWEEP
+    )
 
 
 def sweep_access(_key: str) -> None:
@@ -68,7 +70,7 @@ def reconcile_all(key: str) -> None:
 
 def _enqueue(profile_ids: list[int]) -> None:
     for batch in batched(profile_ids, BATCH, strict=False):
-        reconcile.enqueue_many(batch, reason="nightly")
+        reconcile.enqueue_many(batch, reason="nightly", importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride, LastSync
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core.models import Job, RateLimit
+from apps.core.models import AttentionItem, Job, RateLimit
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
@@ -171,6 +171,10 @@ def job(**changes):
     return Job(**{"kind": "reconcile", "key": key, "not_before": NOW, "created_at": NOW} | lane | changes)
 
 
+def attention_item(**changes):
+    return AttentionItem(**{"cause": "doctor", "key": new("key"), "first_at": NOW, "last_at": NOW} | changes)
+
+
 def rate(**changes):
     return RateLimit(**{"name": "code", "subject": new("subject"), "window": 0} | changes)
 
@@ -286,6 +290,7 @@ BROKEN = {
     "job_one_waiting_per_kind_and_key": lambda: twins(job, key="1"),
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
     "job_running_has_start": lambda: [job(state="running")],
+    "attention_one_open_per_cause": lambda: twins(attention_item, key="a"),
     "rate_limit_one_row_per_window": lambda: twins(rate, subject="a"),
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],

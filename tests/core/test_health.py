@@ -51,12 +51,12 @@ def test_no_worker_has_ever_lived(client, db):
 
 @pytest.mark.parametrize("silent", ["worker", "cluster"])
 def test_a_worker_is_ill_when_its_watchdog_or_its_cluster_is_silent(client, worker, silent):
-    age(silent, health.WORKER_SECONDS + 5)
+    age(silent, heartbeats.ALIVE_SECONDS + 5)
     assert ask(client) == (503, WELL | {"worker": "failing"})
 
 
 def test_a_beat_of_a_moment_ago_is_a_sign_of_life(client, worker):
-    age("cluster", health.WORKER_SECONDS - 20)
+    age("cluster", heartbeats.ALIVE_SECONDS - 20)
     assert ask(client) == (200, WELL)
 
 

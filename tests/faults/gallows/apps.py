@@ -1,6 +1,5 @@
 """Lays the traps. Whose job runs is known from its key; GALLOWS is a folder with a file per person that names a step."""
 
-import datetime as dt
 import functools
 import importlib
 import os
@@ -22,10 +21,9 @@ class GallowsConfig(AppConfig):
     name = "tests.faults.gallows"
 
     def ready(self):
-        from apps.core import jobs, worker
+        from apps.core import job_outcomes, jobs, worker
 
-        jobs.FIRST_RETRY_SECONDS = 0.5
-        jobs.CLAIM_GRACE = dt.timedelta(seconds=1)
+        job_outcomes.FIRST_RETRY_SECONDS = 0.5
         worker.SWEEP_SECONDS = 1.0
         worker.IDLE_STOP_SECONDS = 3.0
         for name, (place, attribute, when) in (JOINING | LEAVING).items():

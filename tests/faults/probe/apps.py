@@ -1,6 +1,5 @@
 """Kinds of jobs whose traces are lines of the audit trail, and shorter waits than in production."""
 
-import datetime as dt
 import os
 import signal
 import time
@@ -14,16 +13,19 @@ class ProbeConfig(AppConfig):
     name = "tests.faults.probe"
 
     def ready(self):
-        from apps.core import jobs, worker
+        import django_q.cluster
 
-        jobs.FIRST_RETRY_SECONDS = 0.5
-        jobs.CLAIM_GRACE = dt.timedelta(seconds=1)
+        from apps.core import cluster, job_outcomes, jobs, worker
+
+        job_outcomes.FIRST_RETRY_SECONDS = 0.5
         worker.SWEEP_SECONDS = 1.0
         worker.IDLE_STOP_SECONDS = 3.0
         jobs.register("note", lambda key: trace(key, "noted"))
         jobs.register("sleep", sleep)
         jobs.register("kill_me", kill_me)
         jobs.register("slow", slow)
+        if "PROBE_PLAIN" in os.environ:
+            cluster.SturdySentinel = django_q.cluster.Sentinel
         if "PROBE_UNGUARDED" in os.environ:
             unguard()
 

@@ -4,7 +4,8 @@ from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.core.worker import SILENT_SECONDS, Watchdog, run_cluster
+from apps.core.cluster import run_cluster
+from apps.core.worker import SILENT_SECONDS, Watchdog
 
 
 class Command(BaseCommand):

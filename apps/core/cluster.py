@@ -1,0 +1,86 @@
+"""django-q2's cluster as we run it: it survives killed children, and each cluster proves by itself that it works.
+
+django-q2 1.11 guards its queues in memory by semaphores, which a killed process never gives back: the others then wait
+for ever. Ours are file locks, which the kernel releases. And the part that fetches tasks adds a heartbeat of its own every
+few seconds, which one of its workers has to run: no other cluster on the same database can answer for it.
+"""
+
+import fcntl
+import os
+import tempfile
+import time
+from multiprocessing import Value
+from typing import Any, override
+
+import django_q.cluster
+from django_q.brokers.orm import ORM
+from django_q.worker import worker
+
+from apps.core.process_lifetime import killed_with_parent
+from apps.core.wake_ups import sign_task
+
+HEARTBEAT_SECONDS = 2.0
+
+
+class ProcessLock:
+    """A lock between forked processes that ends with the one that holds it; one process may take it several times."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115  (its lifetime is the lock's)
+        self.depth = 0
+
+    def acquire(self, *_: Any) -> bool:
+        """Wait for it, however long."""
+        if not self.depth:
+            fcntl.lockf(self.file, fcntl.LOCK_EX)
+        self.depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        self.depth -= 1
+        if not self.depth:
+            fcntl.lockf(self.file, fcntl.LOCK_UN)
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class SturdySentinel(django_q.cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
+    """The process that starts the others, with our locks in all that they share."""
+
+    @override
+    def start(self) -> None:
+        for queue in (self.task_queue, self.result_queue):
+            queue._rlock, queue._wlock = ProcessLock(), ProcessLock()
+            queue.size.count = Value("i", 0, lock=ProcessLock())  # type: ignore[call-overload]
+        super().start()
+
+    @override
+    def spawn_worker(self) -> None:
+        timer = Value("f", -1, lock=ProcessLock())  # type: ignore[call-overload]
+        self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
+
+
+class HeartbeatBroker(ORM):  # type: ignore[misc]
+    """django-q2's queue in Postgres; every few seconds the next task is a heartbeat."""
+
+    due = 0.0
+
+    @override
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        if time.monotonic() < self.due:
+            found: list[tuple[int, str]] | None = super().dequeue()
+            return found
+        self.due = time.monotonic() + HEARTBEAT_SECONDS
+        return [(0, sign_task("apps.core.heartbeats.record_heartbeat"))]  # 0: no row to delete
+
+
+def run_cluster() -> None:
+    """What the watchdog starts: the cluster itself, each of whose processes dies with the one that forked it."""
+    os.register_at_fork(after_in_child=killed_with_parent)
+    django_q.cluster.Sentinel = SturdySentinel
+    django_q.cluster.Cluster().start()
