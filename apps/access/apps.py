@@ -9,6 +9,7 @@ class AccessConfig(AppConfig):
     """Registers the job kinds and listens to the apps below."""
 
     name = "apps.access"
+    verbose_name = "Subscribers"
 
     @override
     def ready(self) -> None:

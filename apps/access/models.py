@@ -33,6 +33,7 @@ class AccessOverride(models.Model):
     lifted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "override"
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(condition=~Q(reason=""), name="override_has_a_reason"),
             models.CheckConstraint(condition=Q(kind="hold") | Q(ends_at__isnull=False), name="override_ends"),

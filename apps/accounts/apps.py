@@ -7,3 +7,4 @@ class AccountsConfig(AppConfig):
     """Django's handle on the app."""
 
     name = "apps.accounts"
+    verbose_name = "Subscribers"

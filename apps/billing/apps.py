@@ -9,6 +9,7 @@ class BillingConfig(AppConfig):
     """Registers the job kinds, and keeps Stripe's key out of the database."""
 
     name = "apps.billing"
+    verbose_name = "Stripe"
     spoken_version = ""
 
     @override

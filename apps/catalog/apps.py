@@ -7,3 +7,4 @@ class CatalogConfig(AppConfig):
     """Django's handle on the app."""
 
     name = "apps.catalog"
+    verbose_name = "Catalog"

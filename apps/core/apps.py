@@ -9,6 +9,7 @@ class CoreConfig(AppConfig):
     """Registers the system checks."""
 
     name = "apps.core"
+    verbose_name = "System"
 
     @override
     def ready(self) -> None:

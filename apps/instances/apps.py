@@ -9,6 +9,7 @@ class InstancesConfig(AppConfig):
     """Django's handle on the app; registers its job."""
 
     name = "apps.instances"
+    verbose_name = "Capacity"
 
     @override
     def ready(self) -> None:

@@ -9,6 +9,7 @@ class NotificationsConfig(AppConfig):
     """Django's handle on the app; registers its jobs."""
 
     name = "apps.notifications"
+    verbose_name = "Emails"
 
     @override
     def ready(self) -> None:

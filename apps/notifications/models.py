@@ -48,6 +48,7 @@ class Notification(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "email"
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["key"], name="notification_one_per_key"),
             models.CheckConstraint(

@@ -9,6 +9,7 @@ class OnboardingConfig(AppConfig):
     """Registers the job kinds and listens to billing."""
 
     name = "apps.onboarding"
+    verbose_name = "Signup"
 
     @override
     def ready(self) -> None:

@@ -9,6 +9,7 @@ class OperationsConfig(AppConfig):
     """Registers the job kinds, and listens to the reconciler."""
 
     name = "apps.operations"
+    verbose_name = "Operations"
 
     @override
     def ready(self) -> None:

@@ -31,6 +31,7 @@ class Drift(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "drift"
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
                 fields=["profile", "kind"], condition=Q(resolved_at__isnull=True), name="drift_one_open_per_kind"
