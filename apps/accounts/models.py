@@ -108,8 +108,8 @@ class Signup(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
-    first_name = models.CharField(max_length=64, blank=True)
-    last_name = models.CharField(max_length=64, blank=True)
+    first_name = models.CharField(max_length=120, blank=True)
+    last_name = models.CharField(max_length=120, blank=True)
     username = models.CharField(max_length=30, blank=True)
     email = models.EmailField(blank=True)
     email_proven_at = models.DateTimeField(null=True, blank=True)

@@ -14,12 +14,16 @@ class IdentityConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import jobs
         from apps.core.models import Job
-        from apps.identity import passwords, realm_test_email, session_checks
+        from apps.identity import passwords, realm_test_email, session_checks, user_profile
 
         every = session_checks.EVERY_SECONDS
         jobs.register(
             session_checks.KIND, session_checks.check_logins, label="Check logins", needs=("keycloak",), every=every
         )
+        jobs.register(
+            user_profile.KIND, user_profile.read_user_profile, label="Read the realm's rules for names",
+            needs=("keycloak",), every=user_profile.EVERY_SECONDS,
+        )  # fmt: skip
         jobs.register(
             passwords.KIND,
             passwords.send_password_email,

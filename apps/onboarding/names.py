@@ -1,52 +1,88 @@
 """Checks what visitors type: first and last names, usernames, email addresses. Pure checks; no database.
 
-Each returns the text as stored, or raises BadInput with a message for the field.
+Each returns the text as stored, or raises BadInput with a message for the field. Only accounts that Keycloak accepts can be
+paid for, so every rule of the realm is applied too: callers pass `identity.user_profile.current_rules()`.
 """
 
 import re
 import unicodedata
 
+import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
 from apps.core.errors import BadInput
+from apps.identity.user_profile import SHIPPED, Rules, Violation, find_violation
 from apps.onboarding.reserved_usernames import is_reserved
 
-NAME_LIMIT = 64
+NAME_LIMIT, WORD_LIMIT = 120, 64  # a first and a last name fit into Stripe's 256 characters
+EMAIL_LIMIT = 254
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,28}[a-z0-9]")
-FORBIDDEN = frozenset("<>{}\\")
 JOINERS = "\u200c\u200d"  # needed inside words of some scripts
-ADDRESS = re.compile(r"://|www\.|@|[^\W_]{2,}\.[a-z]{2,}", re.IGNORECASE)
+# What a mail program would turn into a link. A real name with a dot and no space (St.Clair, Ma.Teresa) is none.
+LINK = re.compile(
+    r"://|www\.|@|[^\W_]{2,}\.(?:[a-z]{2}|(?i:com|net|org|info|biz|app|dev|xyz|online|site|shop|store|top|club|live|link"
+    r"|page|web|cloud|email|click))(?![^\W_])"
+)
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a name that starts with one
+KEYCLOAK_FIELDS = {"first_name": "firstName", "last_name": "lastName", "username": "username", "email": "email"}
+CODES = {"required": "required", "long": "too_long", "short": "too_short", "characters": "characters"}
 
 
-def person_name(text: str, *, field: str, required: bool = True) -> str:
-    """A first or last name: at most 64 characters, no control characters, no addresses, no `<>{}`; may appear in emails."""
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+def person_name(text: str, *, field: str, required: bool = True, rules: Rules = SHIPPED) -> str:
+    """A first or last name: at most 120 characters, no control characters, no addresses, nothing the realm refuses."""
+    visible = "".join(one for one in unicodedata.normalize("NFC", text) if not _is_format(one))
+    name = " ".join(visible.split())
     if not name and not required:
-        return ""
+        return _accept(name, field=field, rules=rules)
     if not any(character.isalpha() for character in name):
         raise BadInput("Please enter your name.", field=field, code="required")
     if len(name) > NAME_LIMIT:
         raise BadInput(f"Please use at most {NAME_LIMIT} characters.", field=field, code="too_long")
-    if any(_unprintable(character) for character in name):
+    if max(map(len, name.split())) > WORD_LIMIT:
+        raise BadInput(f"Please use at most {WORD_LIMIT} characters in a word.", field=field, code="too_long")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Cn"} for character in name):
         raise BadInput("Please remove the invisible characters.", field=field, code="characters")
-    if forbidden := sorted(set(name) & FORBIDDEN):
-        raise BadInput(f"Please remove these characters: {' '.join(forbidden)}.", field=field, code="characters")
-    if ADDRESS.search(name) or name.startswith(FORMULA):
+    if LINK.search(name) or name.startswith(FORMULA):
         raise BadInput(
-            "Please enter just a name, without a web address or symbols.",
+            "Please enter just a name, with a space after each dot and without an email or web address.",
             field=field,
             code="characters",
         )
-    return name
+    return _accept(name, field=field, rules=rules)
 
 
-def _unprintable(character: str) -> bool:
-    return unicodedata.category(character)[0] == "C" and character not in JOINERS
+def _is_format(character: str) -> bool:
+    """Marks that nobody sees, such as those for the direction of writing; they come along when a name is pasted."""
+    return unicodedata.category(character) == "Cf" and character not in JOINERS
 
 
-def username(text: str, *, field: str = "username") -> str:
+def _accept(value: str, *, field: str, rules: Rules) -> str:
+    """The value, if the realm accepts it in that field; else BadInput with what to change."""
+    keycloak_field = KEYCLOAK_FIELDS[field]
+    # Keycloak stores usernames and addresses in lower case, and checks what it stores.
+    checked = value.lower() if field in {"username", "email"} else value
+    broken = find_violation(keycloak_field, checked, rules)
+    if broken is not None:
+        raise BadInput(_sentence(broken, field), field=field, code=CODES.get(broken.rule, "format"))
+    return value
+
+
+def _sentence(broken: Violation, field: str) -> str:
+    """What to change, for the person who typed it."""
+    words = field.replace("_", " ").replace("email", "email address")
+    pair = " To name two people, write “and”." if field.endswith("_name") and set(broken.characters) & set("&/") else ""
+    return {
+        "required": f"Please enter your {words}.",
+        "short": f"Please use at least {broken.limit} characters.",
+        "long": f"Please use at most {broken.limit} characters.",
+        "characters": f"Please remove these characters: {' '.join(broken.characters)}.{pair}",
+        "email": f"Please use an email address with at most {broken.limit} characters before the @.",
+        "value": f"We can't make an account with this {words}. Please write it differently.",
+    }[broken.rule]
+
+
+def username(text: str, *, field: str = "username", rules: Rules = SHIPPED) -> str:
     """A username: 3 to 30 of a-z, 0-9, dot, underscore, hyphen, a letter or digit at both ends, not reserved."""
     name = unicodedata.normalize("NFKC", text).strip().lower()
     if not name:
@@ -59,22 +95,49 @@ def username(text: str, *, field: str = "username") -> str:
         )
     if is_reserved(name):
         raise BadInput("This username is reserved. Please choose another.", field=field, code="reserved")
-    return name
+    return _accept(name, field=field, rules=rules)
 
 
-def email(text: str, *, field: str = "email") -> str:
-    """An email address with its domain in lower case; the part before the @ is kept as typed."""
-    address = unicodedata.normalize("NFKC", text).strip()
-    local, _, domain = address.rpartition("@")
-    address = f"{local}@{domain.lower()}"
-    if len(address) > 254 or not address.isascii() or not _well_formed(address):
+def email(text: str, *, field: str = "email", rules: Rules = SHIPPED) -> str:
+    """The address of somebody new, normalized; BadInput also when the realm would not make an account with it."""
+    return _accept(normalize_email(text, field=field), field=field, rules=rules)
+
+
+def normalize_email(text: str, *, field: str = "email") -> str:
+    """An email address with its domain in lower case and ASCII (punycode); the part before the @ is kept as typed.
+
+    All that is stored, compared or sent anywhere is this form; `shown_email` is the way back.
+    """
+    local, _, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
+    address = f"{local}@{_ascii_domain(domain)}"
+    if domain and local and local.isprintable() and not local.isascii():
+        message = "We can't deliver email to an address with letters such as ä before the @. Please use another one."
+        raise BadInput(message, field=field, code="format")
+    if len(address) > EMAIL_LIMIT or '"' in local or not _is_well_formed(address):
         raise BadInput("Please enter an email address like anna@example.com.", field=field, code="format")
     return address
 
 
-def _well_formed(address: str) -> bool:
+def _ascii_domain(domain: str) -> str:
+    """The domain as the mail system writes it; as typed where it is none."""
+    try:
+        return domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return domain
+
+
+def shown_email(address: str) -> str:
+    """A stored address as people write it: müller.de, not xn--mller-kva.de."""
+    local, at, domain = address.rpartition("@")
+    try:
+        return f"{local}{at}{idna.decode(domain) if 'xn--' in domain else domain}"
+    except idna.IDNAError:
+        return address
+
+
+def _is_well_formed(address: str) -> bool:
     try:
         EmailValidator()(address)
     except ValidationError:
         return False
-    return True
+    return address.isascii()

@@ -22,6 +22,7 @@ from apps.catalog.models import Product
 from apps.core import audit, clock, limits
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.identity import user_profile
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.notifications.mail import notify
@@ -44,7 +45,7 @@ def join(*, email: str, slug: str, client: str) -> str:
 
     BadInput for a malformed address, an unknown product, or too many tries.
     """
-    address = names.email(email)
+    address = names.email(email, rules=user_profile.current_rules())
     product = find_product(slug)
     if slug and product is None:
         raise BadInput("That product doesn't exist.", field="product")

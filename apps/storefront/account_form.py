@@ -1,37 +1,84 @@
-"""The account fields of the checkout page: username, last name, terms. Reads our own tables only."""
+"""The account fields of the checkout page: username, last name, terms."""
 
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
 
 from apps.accounts.models import Signup
 from apps.core import clock
-from apps.core.errors import BadInput
+from apps.core.errors import BadInput, WorkError
 from apps.core.requests import text_field
-from apps.onboarding import names
+from apps.identity import user_profile
+from apps.identity.keycloak import client
+from apps.onboarding import names, signup_checkout
+
+log = structlog.get_logger(__name__)
 
 
-def check_username(typed: str, signup: Signup) -> None:
-    """BadInput when the username is malformed, reserved or taken."""
-    name = names.username(typed)
+def read_first_name(typed: str) -> str:
+    """The first name as stored; BadInput when it can't be one."""
+    return names.person_name(typed, field="first_name", rules=user_profile.current_rules())
+
+
+def read_address(typed: str) -> str:
+    """The email address as stored; BadInput when it is none, or no account can have it."""
+    return names.email(typed, rules=user_profile.current_rules())
+
+
+def check_username(typed: str, signup: Signup) -> str:
+    """The username as stored; BadInput when it is malformed, reserved or taken."""
+    name = names.username(typed, rules=user_profile.current_rules())
     users = User.objects.filter(username__iexact=name)
     if signup.profile is not None:
         users = users.exclude(pk=signup.profile.user_id)
     live = Signup.objects.filter(state__in=Signup.LIVE, username__iexact=name).exclude(pk=signup.pk)
     if users.exists() or live.exists():
-        raise BadInput("This username is taken. Please choose another.", field="username", code="taken", status=409)
+        raise username_taken()
+    return name
+
+
+def check_free_at_keycloak(username: str, signup: Signup) -> None:
+    """BadInput when an account that only Keycloak knows has the username. While Keycloak is away, the person goes on."""
+    if signup.profile is not None and signup.profile.keycloak_id is not None:
+        return
+    try:
+        taken = client(patience=signup_checkout.KEYCLOAK_SECONDS).username_taken(username)
+    except WorkError as away:
+        log.warning("username_not_checked_at_keycloak", reason=away.reason)
+        return
+    if taken:
+        raise username_taken()
+
+
+def username_taken() -> BadInput:
+    """The refusal of a username that somebody has."""
+    return BadInput("This username is taken. Please choose another.", field="username", code="taken", status=409)
 
 
 def read_account(signup: Signup, body: dict[str, Any]) -> None:
     """Put the account fields of a request into the signup, unsaved; BadInput for the first that is wrong."""
-    username = names.username(text_field(body, "username", limit=64))
+    rules = user_profile.current_rules()
+    username = names.username(text_field(body, "username", limit=64), rules=rules)
     if signup.profile is None or signup.profile.keycloak_id is None:  # returning subscribers keep their username
         signup.username = username
+        _check_earlier_answers(signup, rules)
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
-    signup.last_name = names.person_name(last_name, field="last_name", required=False)
+    signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
     if body.get("terms") is not True:
         raise BadInput("Please accept the terms to continue.", field="terms", code="required")
     if signup.terms_version != settings.TERMS_VERSION or signup.terms_accepted_at is None:
         signup.terms_version = settings.TERMS_VERSION
         signup.terms_accepted_at = clock.now()
+
+
+def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:
+    """The first name and the address were given earlier: the realm's rules may have changed, and now somebody pays."""
+    try:
+        names.person_name(signup.first_name, field="first_name", rules=rules)
+        names.email(signup.email, rules=rules)
+    except BadInput as refusal:
+        where = "Your first name" if refusal.field == "first_name" else "Your email address"
+        message = f"{where} can't be used for an account. {refusal.message}"
+        raise BadInput(message, field=refusal.field, code=refusal.code, status=409) from refusal

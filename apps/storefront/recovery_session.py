@@ -32,7 +32,7 @@ def register() -> None:
 def parse_address(text: str) -> str:
     """The typed address. A malformed one becomes one that nobody can have, so that it is answered like an unknown one."""
     try:
-        return names.email(text)
+        return names.normalize_email(text)
     except BadInput:
         return f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:32]}@address{UNUSABLE_DOMAIN}"
 
@@ -134,5 +134,5 @@ def read_page(profile: UserProfile) -> RecoveryPage:
 
 def mask_address(address: str) -> str:
     """An address its owner recognises but nobody else can use: d…a@example.com."""
-    local, _, domain = address.rpartition("@")
+    local, _, domain = names.shown_email(address).rpartition("@")
     return f"{local[:1]}…{local[-1:] if len(local) > 2 else ''}@{domain}"

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
 from apps.core.errors import BadInput
-from apps.onboarding import names
 from apps.storefront import basket, wizard
+from apps.storefront.account_form import read_first_name
 from apps.storefront.basket import Shop
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
@@ -26,7 +26,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
     first_name = request.POST.get("first_name", signup.first_name if signup else "")
     if request.method == "POST":
         try:
-            wizard.start_signup(request, first_name=names.person_name(first_name, field="first_name"))
+            wizard.start_signup(request, first_name=read_first_name(first_name))
             return redirect("onboarding-plan")
         except BadInput as refusal:
             problem = refusal

@@ -18,7 +18,7 @@ from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, names, signup_checkout
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import signup_limits, wizard
-from apps.storefront.account_form import check_username, read_account
+from apps.storefront.account_form import check_free_at_keycloak, check_username, read_account, read_address
 from apps.storefront.basket import Shop
 from apps.storefront.json_views import json_view
 
@@ -29,10 +29,10 @@ SIGNUP = OneTimeCode.Purpose.SIGNUP.value
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code. The answer, the work and the number of emails are the same for every address."""
     signup = _current_signup(request)
-    address = names.email(text_field(body, "email", limit=254))
+    address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
     if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
         raise BadInput(
-            f"You've started paying with {signup.email}. Please finish with that email address.",
+            f"You've started paying with {names.shown_email(signup.email)}. Please finish with that email address.",
             field="email",
             code="in_checkout",
             status=409,
@@ -54,7 +54,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code. The session gets a new id, so that nobody else knows it."""
     signup = _current_signup(request)
-    address = names.email(text_field(body, "email", limit=254))
+    address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
     code = "".join(text_field(body, "code", limit=20).split())
     session = request.session.session_key or ""
     codes.check_try_limits(purpose=SIGNUP, session=session, client=client_address(request))
@@ -62,7 +62,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         raise codes.WrongCode
     Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())
     request.session.cycle_key()
-    return {"proven": True, "email": address}
+    return {"proven": True, "email": names.shown_email(address)}
 
 
 @json_view("username", "email")
@@ -70,13 +70,13 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Whether a username is available, once the address is confirmed; of an email only whether it is well formed."""
     answer: dict[str, Any] = {}
     if "email" in body:
-        answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=254))}
+        answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=names.EMAIL_LIMIT))}
     if "username" in body or not answer:
         signup = _confirmed_signup(request)
         typed = text_field(body, "username", limit=64)
         signup_limits.limit_username_checks(request)
         try:
-            check_username(typed, signup)
+            check_free_at_keycloak(check_username(typed, signup), signup)
             answer["username"] = {"available": True, "message": "This username is available."}
         except BadInput as refusal:
             answer["username"] = {"available": False, "message": refusal.message}
@@ -142,9 +142,9 @@ def _confirmed_signup(request: HttpRequest) -> Signup:
     return signup
 
 
-def _is_well_formed(address: str) -> bool:
+def _is_well_formed(typed: str) -> bool:
     try:
-        names.email(address)
+        read_address(typed)
     except BadInput:
         return False
     return True

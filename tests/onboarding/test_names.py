@@ -44,7 +44,7 @@ def test_a_name_that_is_taken_can_stand_in_a_mail_and_a_spreadsheet(text: str) -
         assert refused.message
         assert refused.field == "first_name"
         return
-    assert 1 <= len(name) <= 64
+    assert 1 <= len(name) <= 120
     assert not set(name) & set("<>{}\\@\r\n\t\x00")
     assert "://" not in name
     assert name[0] not in "=+-@"

@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.money import format_money
+from apps.onboarding.names import shown_email
 
 register = template.Library()
 
@@ -34,3 +35,9 @@ def icon(name: str) -> SafeString:
 def money(minor_units: int, currency: str = "eur") -> str:
     """An amount in minor units for people, see `core.money`."""
     return format_money(minor_units, currency)
+
+
+@register.filter
+def address(email: str) -> str:
+    """A stored email address as people write it, see `onboarding.names`."""
+    return shown_email(email)
