@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
 from apps.core.choices import ToneChoices
-from apps.core.states import AccessState, SubscriptionStatus, Tone
+from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
 ACCESS_STATES = [(one.value, one.label) for one in AccessState]
 SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus if one != SubscriptionStatus.UNKNOWN]
@@ -87,6 +87,17 @@ class UserProfile(models.Model):
     def __str__(self) -> str:
         return self.user.username
 
+    @classmethod
+    def customers(cls) -> models.QuerySet["UserProfile"]:
+        """Those who have an account or have paid for one: nobody can sign up with their address again."""
+        pays = values_where(SubscriptionStatus, lambda one: one.pays)
+        return cls.objects.filter(Q(keycloak_id__isnull=False) | Q(subscription_status__in=pays))
+
+    @property
+    def is_customer(self) -> bool:
+        """The same of one: a first payment that is incomplete, failed or was canceled is nobody's account."""
+        return self.keycloak_id is not None or SubscriptionStatus(self.subscription_status).pays
+
     @property
     def subject(self) -> tuple[str, int]:
         """How the audit trail names this person."""
@@ -103,8 +114,10 @@ class Signup(models.Model):
         CHECKOUT = "checkout", Tone.BUSY, "At checkout"
         PAID = "paid", Tone.GOOD, "Paid"
         EXPIRED = "expired", Tone.CALM, "Abandoned"
+        FAILED = "failed", Tone.CALM, "Payment failed"
 
     LIVE = (State.CHECKOUT,)
+    UNPAID = (State.EXPIRED, State.FAILED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)

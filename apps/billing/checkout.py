@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
@@ -22,11 +23,22 @@ class CheckoutSession:
     client_secret: str
     url: str
     customer_id: str
+    subscription_id: str = ""
+    invoice_id: str = ""
 
     @property
     def is_paid(self) -> bool:
         """Whether the money has arrived, or none was due; a bank debit is confirmed days later."""
         return self.payment_status in {"paid", "no_payment_required"}
+
+
+class FirstPayment(StrEnum):
+    """`late`: refused, but the subscription runs and will be collected again."""
+
+    PENDING = "pending"
+    PAID = "paid"
+    REFUSED = "refused"
+    LATE = "late"
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,34 @@ def expire_session(session_id: str) -> CheckoutSession:
         return found
 
 
+def fetch_first_payment(session: CheckoutSession) -> FirstPayment:
+    """What has become of the money of a completed, unpaid session; the session itself says "unpaid" for ever."""
+    with calling_stripe() as client:
+        subscription = client.v1.subscriptions.retrieve(session.subscription_id)
+        status = SubscriptionStatus(subscription["status"])
+        if status.ended:
+            return FirstPayment.REFUSED
+        refused = FirstPayment.LATE if status.pays else FirstPayment.REFUSED
+        invoice = client.v1.invoices.retrieve(session.invoice_id or subscription["latest_invoice"])
+        if invoice["status"] == "paid":
+            return FirstPayment.PAID
+        if invoice["status"] in {"void", "uncollectible"}:
+            return refused
+        expand: Any = {"invoice": invoice["id"], "expand": ["data.payment.payment_intent"]}
+        payments = client.v1.invoice_payments.list(expand).data
+    intents = [one["payment"]["payment_intent"] for one in payments if "payment_intent" in one["payment"]]
+    failed = [bool(intent) and intent["status"] in {"requires_payment_method", "canceled"} for intent in intents]
+    return refused if failed and all(failed) else FirstPayment.PENDING
+
+
+def cancel_incomplete(session: CheckoutSession) -> None:
+    """End the subscription of a first payment that failed, so that nobody pays for what was given back."""
+    with calling_stripe() as client:
+        subscription = client.v1.subscriptions.retrieve(session.subscription_id)
+        if subscription["status"] == SubscriptionStatus.INCOMPLETE:
+            client.v1.subscriptions.cancel(session.subscription_id)
+
+
 def session_expiry() -> dt.datetime:
     """When a session opened now should end. Stripe wants at least 30 minutes, measured on its own clock."""
     return clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES, seconds=60)
@@ -114,4 +154,6 @@ def _session(found: Any) -> CheckoutSession:
         client_secret=(found["client_secret"] if "client_secret" in found else "") or "",
         url=(found["url"] if "url" in found else "") or "",
         customer_id=found["customer"] or "",
+        subscription_id=found["subscription"] or "",
+        invoice_id=found["invoice"] or "",
     )

@@ -34,6 +34,7 @@ class AuditAction(models.TextChoices):
     CUSTOMER_REPLACED = "customer_replaced", "Stripe customer replaced"
     CHECKOUT_PAID = "checkout_paid", "Checkout paid"
     SIGNUP_EXPIRED = "signup_expired", "Signup expired"
+    SIGNUP_FAILED = "signup_failed", "First payment failed"
     RECOVERY_CODE_REQUESTED = "recovery_code_requested", "Recovery code requested"
     RECOVERY_CODE_VERIFIED = "recovery_code_verified", "Recovery code verified"
     RECOVERY_OPENED = "recovery_opened", "Recovery opened"

@@ -154,9 +154,9 @@ class SubscriptionStatus(StrEnum):
         return self.gives_access or self.withholds_access
 
     @property
-    def is_open(self) -> bool:
-        """A second subscription would be charged in addition."""
-        return self.pays or self.owes
+    def was_paid(self) -> bool:
+        """Has paid at least once, whether it runs or has ended."""
+        return self.pays or self == SubscriptionStatus.CANCELED
 
     @property
     def ended(self) -> bool:

@@ -22,6 +22,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "recovery_opened": ("until", "first_name?"),
     "welcome": ("username", "apps?", "first_name?"),  # apps: [{"name": …, "url": …}]
     "subscription_canceled": ("first_name?", "sentence?", "final_date?"),
+    "signup_payment_failed": ("url", "first_name?"),
     "payment_failed": ("first_name?", "sentence?", "invoice_url?"),
     "payment_action_required": ("first_name?", "invoice_url?"),
     "expiry_reminder": ("final_date", "first_name?"),

@@ -1,28 +1,39 @@
 """How a signup's checkout ended: a paid one goes on, any other gives back its username and reserved seats.
 
-Promises: we ask Stripe and trust no event; a paid session never expires a signup; checking again is always safe.
+Promises: we ask Stripe and trust no event; a paid session never expires a signup; checking again is always safe; every wait
+has an end. A debit that the bank refuses days later ends the signup, and the person is told how to try again.
 """
 
 import datetime as dt
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import CharField, Exists, OuterRef, Q
+from django.db.models.functions import Cast
+from django.urls import reverse
 
 from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
+from apps.billing.checkout import FirstPayment
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.models import Job
+from apps.core.states import SubscriptionStatus
 from apps.instances import allocation
 from apps.instances.models import Seat
+from apps.notifications.mail import notify
 from apps.onboarding import waitlist
 
 CHECK_CHECKOUT = "check_checkout"  # job kind; its key is the signup's id
 SWEEP_SECONDS = 60
 UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
+LONGEST_DEBIT = dt.timedelta(days=30)  # no bank takes longer; what is still pending then is given up
+SHORTEST_PAUSE, LONGEST_PAUSE = dt.timedelta(minutes=10), dt.timedelta(days=1)
+FAILED_PAUSE = dt.timedelta(hours=6)  # before a check that failed is tried again by itself
 
 
 def register() -> None:
@@ -46,8 +57,12 @@ def check_changed_session(session_id: str) -> None:
 
 
 def sweep_checkouts(_key: str) -> None:
-    """Every minute: check the signups whose Checkout session has ended."""
-    for signup in Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())[:500]:
+    """Every minute: check the signups whose Checkout session has ended, oldest first, unless a check waits or has just failed."""
+    checks = Job.objects.filter(kind=CHECK_CHECKOUT, key=Cast(OuterRef("pk"), CharField()))
+    waiting = Q(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    failed = Q(state__in=[Job.State.DEAD, Job.State.BLOCKED], finished_at__gt=clock.now() - FAILED_PAUSE)
+    ended = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())
+    for signup in ended.exclude(Exists(checks.filter(waiting | failed))).order_by("checkout_expires_at")[:500]:
         check_checkout_later(signup)
 
 
@@ -69,17 +84,32 @@ def reservation_end(signup: Signup) -> dt.datetime:
 
 
 def apply_checkout_result(signup_id: str) -> None:
-    """Ask Stripe about the session: a paid signup goes on, an ended one expires, an open one is checked at its end."""
+    """Ask Stripe about the session: a paid signup goes on, an ended or refused one ends, any other is checked again later."""
     signup = Signup.objects.select_related("profile__user").get(pk=signup_id)
     if signup.state != Signup.State.CHECKOUT or signup.profile is None:
         return
     session = fetch_or_close_session(signup)
     if session is not None and session.status == "complete":
-        accept_payment(signup, signup.profile, session)
+        apply_payment(signup, signup.profile, session)
     elif session is None or session.status == "expired":
         expire_signup(signup)
     else:
         check_when_checkout_ends(signup)
+
+
+def apply_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
+    """A completed session: its money has arrived, is on its way, or will never arrive."""
+    payment = FirstPayment.PAID if session.is_paid else checkout.fetch_first_payment(session)
+    if payment == FirstPayment.PENDING and clock.now() > _opened_at(signup) + LONGEST_DEBIT:
+        payment = FirstPayment.REFUSED
+    if payment == FirstPayment.PAID:
+        accept_payment(signup, profile, session)
+    elif payment == FirstPayment.PENDING:
+        await_payment(signup, profile, session)
+    else:
+        if payment == FirstPayment.REFUSED:
+            checkout.cancel_incomplete(session)
+        fail_signup(signup, profile, session, tell=payment == FirstPayment.REFUSED)
 
 
 def fetch_or_close_session(signup: Signup) -> checkout.CheckoutSession | None:
@@ -93,33 +123,71 @@ def fetch_or_close_session(signup: Signup) -> checkout.CheckoutSession | None:
 
 @transaction.atomic
 def accept_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
-    """Extend the reservations and mirror the subscription; the signup is paid once the money has arrived."""
-    reserved = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
-    for seat in reserved:
-        allocation.reserve(profile=profile, product=seat.product, until=clock.now() + UNPAID_RESERVATION)
+    """The money has arrived: the signup is paid, and the subscription is mirrored."""
+    _hold_seats(profile, until=clock.now() + UNPAID_RESERVATION)
     waitlist.mark_signed_up(profile)
-    if session.is_paid:
-        _end_signup(signup, Signup.State.PAID)
-        audit.record(
-            subject=profile.subject,
-            action=AuditAction.CHECKOUT_PAID,
-            actor=audit.CUSTOMER,
-            after={"session": session.id},
-        )
+    _end_signup(signup, Signup.State.PAID)
+    audit.record(
+        subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
+    )
     mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
 
 
 @transaction.atomic
+def await_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
+    """The bank will answer in some days: hold the seats until a fixed day, and ask again after a pause that grows."""
+    _hold_seats(profile, until=_opened_at(signup) + UNPAID_RESERVATION)
+    waitlist.mark_signed_up(profile)
+    pause = min(max((clock.now() - _opened_at(signup)) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
+    check_checkout_later(signup, reason="the bank has not answered", not_before=clock.now() + pause)
+    mirror.mirror_later(session.customer_id, reason="checkout completed, not paid yet")
+
+
+def _opened_at(signup: Signup) -> dt.datetime:
+    """About when the session was opened; it does not move however often we ask."""
+    return (signup.checkout_expires_at or signup.created_at) - dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES)
+
+
+def _hold_seats(profile: UserProfile, *, until: dt.datetime) -> None:
+    reserved = Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product")
+    for seat in reserved:
+        allocation.reserve(profile=profile, product=seat.product, until=until)
+
+
+@transaction.atomic
 def expire_signup(signup: Signup) -> None:
-    """Release the seats and the username of an unpaid signup. The profile stays for the next try with this address."""
-    profile = signup.profile
+    """Nobody paid: give back the seats and the username. The profile stays for the next try with this address."""
     _end_signup(signup, Signup.State.EXPIRED)
-    if profile is None or profile.keycloak_id or profile.subscription_status:
+    if signup.profile is not None:
+        _give_back(signup.profile, signup, AuditAction.SIGNUP_EXPIRED)
+
+
+@transaction.atomic
+def fail_signup(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession, *, tell: bool) -> None:
+    """The first payment was refused: give back the seats and the username, and say how to try again."""
+    _end_signup(signup, Signup.State.FAILED)
+    _give_back(profile, signup, AuditAction.SIGNUP_FAILED)
+    if tell:
+        page = "recovery" if profile.is_customer else "onboarding-welcome"
+        notify(
+            key=f"signup_payment_failed:{signup.pk}",
+            template="signup_payment_failed",
+            to=signup.email,
+            profile=profile,
+            context={"first_name": signup.first_name, "url": f"{settings.BASE_URL}{reverse(page)}"},
+        )
+    mirror.mirror_later(session.customer_id, reason="the first payment failed")
+
+
+def _give_back(profile: UserProfile, signup: Signup, action: AuditAction) -> None:
+    """Release what was reserved, unless the person pays already; the username only of somebody who has no account."""
+    if SubscriptionStatus(profile.subscription_status).pays:
         return
     if waitlist.invited_until(profile) is None:
         release_unneeded_reservations(profile, needed=[])
-    User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
-    audit.record(subject=profile.subject, action=AuditAction.SIGNUP_EXPIRED, after={"signup": str(signup.pk)})
+    if not profile.is_customer:
+        User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
+        audit.record(subject=profile.subject, action=action, after={"signup": str(signup.pk)})
 
 
 def _end_signup(signup: Signup, state: Signup.State) -> None:

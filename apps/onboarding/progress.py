@@ -100,7 +100,7 @@ def read_progress(signup: Signup) -> SignupProgress:
         stages.append(stage if done or not reached else _explain_delay(stage, late, waits=waits))
         # The password email does not wait for the apps.
         reached = reached and (done or identity == "apps")
-    return SignupProgress(tuple(stages), ended=signup.state == Signup.State.EXPIRED)
+    return SignupProgress(tuple(stages), ended=signup.state in Signup.UNPAID)
 
 
 def _explain_delay(stage: SignupStage, late: Mapping[str, str], *, waits: bool) -> SignupStage:

@@ -69,7 +69,11 @@ class RecoveryStatus:
 
 def read_status(profile: UserProfile) -> RecoveryStatus:
     """What `profile` can do now, from our own rows."""
-    found = subscriptions.read_subscriptions(profile.stripe_customer_id)
+    found = [
+        one
+        for one in subscriptions.read_subscriptions(profile.stripe_customer_id)
+        if SubscriptionStatus(one.status).was_paid  # a first payment that failed is nobody's last subscription
+    ]
     # Without the open payment: it keeps what there is, it opens nothing.
     decision = decide(replace(facts.read_facts(profile), paying=None))
     last = max(

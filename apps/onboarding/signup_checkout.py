@@ -153,6 +153,7 @@ def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]],
     if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
     _refuse_replaced(signup, fresh)
+    _refuse_second_payment(signup)
     signup.profile = profile = _find_or_create_profile(signup)
     # The same attempt, after a lost answer or in another tab, keeps its number and end, and so its idempotency key.
     signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
@@ -184,12 +185,23 @@ def _refuse_replaced(signup: Signup, fresh: Signup) -> None:
         raise AttemptReplaced
 
 
+def _refuse_second_payment(signup: Signup) -> None:
+    """BadInput while another sign-up with this address is being paid: it may be a debit that the bank has not answered."""
+    if Signup.objects.filter(state=Signup.State.CHECKOUT, email__iexact=signup.email).exclude(pk=signup.pk).exists():
+        raise BadInput(
+            "You've already started a payment with this email address. If it doesn't go through, you can sign up again then.",
+            field="email",
+            code="in_checkout",
+            status=409,
+        )
+
+
 def _find_or_create_profile(signup: Signup) -> UserProfile:
     """The profile of this address if it never paid, else a new one; NameTaken for the address of a customer."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
     if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:
         return profile  # an expired customer, confirmed by email, signs up again under the same name
-    if profile is not None and (profile.keycloak_id or profile.subscription_status):
+    if profile is not None and profile.is_customer:
         raise NameTaken(
             "There's already an account with this email address. Log in instead.",
             field="email",

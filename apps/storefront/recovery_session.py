@@ -39,7 +39,7 @@ def parse_address(text: str) -> str:
 
 def send_code(*, address: str, session: str) -> None:
     """Email a code to `address`, or that there is nothing to recover: the same work either way."""
-    profile = UserProfile.objects.filter(email__iexact=address, keycloak_id__isnull=False).first()
+    profile = UserProfile.customers().filter(email__iexact=address).first()
     _email_code(profile, address=address, session=session)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -38,12 +37,11 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             status=409,
         )
     codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
-    paid = Q(keycloak_id__isnull=False) | ~Q(subscription_status="")  # an unpaid profile may sign up again
     codes.email_code(
         purpose=SIGNUP,
         address=address,
         session=request.session.session_key or "",
-        usable=not UserProfile.objects.filter(paid, email__iexact=address).exists(),
+        usable=not UserProfile.customers().filter(email__iexact=address).exists(),
         template="signup_code",
         refusal_template="already_customer",
     )

@@ -56,7 +56,7 @@ def current_signup(request: HttpRequest) -> Signup | None:
     signup = find_signup(request)
     if signup is None or signup.state == Signup.State.PAID:
         return None
-    if signup.state == Signup.State.EXPIRED:
+    if signup.state in Signup.UNPAID:
         return _create_signup(request, **{name: getattr(signup, name) for name in KEPT_ANSWERS})
     return signup
 

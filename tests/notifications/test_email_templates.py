@@ -24,6 +24,7 @@ VALUES = {
     "until": "5 December 2026",
     "email": "nora@example.com",
     "waiting": "12",
+    "url": "https://frontdesk.example.com/onboarding/",
 }
 NAMES = sorted(email_templates.VALUES)
 

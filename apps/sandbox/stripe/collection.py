@@ -75,6 +75,8 @@ def _follow_failed(invoice: Obj, *, counted: bool) -> None:
             None if first or invoice["collection_method"] != "charge_automatically" else _next_try(invoice)
         )
     emit("invoice.payment_failed", invoice)
+    if first and subscription is not None:
+        subscriptions.schedule(subscription)  # its 23 hours may be over
     if subscription is None or first or subscription["status"] in subscriptions.ENDED:
         return
     timeline.plan("retry", invoice["id"], invoice["next_payment_attempt"])

@@ -137,13 +137,11 @@ def upcoming(subscription: Obj) -> Obj:
 
 
 def expire_incomplete(subscription: Obj) -> None:
-    """An unpaid first invoice: after 23 hours it is over."""
-    if subscription["status"] != "incomplete":
-        return
-    subscriptions.end(subscription, reason=None, status="incomplete_expired")
+    """An unpaid first invoice: after 23 hours it is over, unless a bank is still thinking."""
     invoice = find("invoice", subscription["latest_invoice"])
-    if invoice is not None and invoice["status"] == "open":
-        invoices.close(invoice, "void")
+    intent = invoices.intent_of(invoice) if invoice is not None and invoice["status"] == "open" else None
+    if subscription["status"] == "incomplete" and (intent is None or intent["status"] != "processing"):
+        subscriptions.give_up_first(subscription)
 
 
 def resume_collection(subscription: Obj) -> None:

@@ -120,6 +120,9 @@ def set_status(subscription: Obj, status: str) -> None:
 
 def end(subscription: Obj, *, reason: str | None, status: str = "canceled", comment: Obj | None = None) -> None:
     """End it now. Collection of its invoices stops, as Stripe does by default."""
+    if subscription["status"] == "incomplete" and status == "canceled":
+        give_up_first(subscription)
+        return
     now = timeline.now()
     if status == "incomplete_expired":
         with change(subscription, "customer.subscription.updated"):
@@ -139,6 +142,14 @@ def end(subscription: Obj, *, reason: str | None, status: str = "canceled", comm
             if invoice["auto_advance"] or invoice["next_payment_attempt"]:
                 with change(invoice, "invoice.updated"):
                     invoice |= {"auto_advance": False, "next_payment_attempt": None}
+
+
+def give_up_first(subscription: Obj) -> None:
+    """End one whose first invoice was never paid: by itself after 23 hours, or because somebody cancels it."""
+    end(subscription, reason=None, status="incomplete_expired")
+    invoice = find("invoice", subscription["latest_invoice"])
+    if invoice is not None and invoice["status"] == "open":
+        invoices.close(invoice, "void")
 
 
 def schedule(subscription: Obj) -> None:
