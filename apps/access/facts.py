@@ -14,7 +14,7 @@ from apps.billing import subscriptions
 from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
-from apps.core.states import SubscriptionStatus
+from apps.core.states import AccessState, SubscriptionStatus
 
 # A reservation outlives its Checkout session, so that a late answer still finds it.
 RESERVATION_MARGIN = dt.timedelta(minutes=10)
@@ -40,6 +40,7 @@ def read_facts(profile: UserProfile) -> Facts:
         overrides=tuple(override_fact(row, catalog) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
+        state=AccessState(profile.access_state),
     )
 
 
@@ -63,6 +64,7 @@ def subscription_fact(state: subscriptions.SubscriptionState, catalog: dict[int,
         id=state.id,
         status=SubscriptionStatus(state.status),
         entitlements=total(lines),
+        unmapped=any(line.product_id is None and line.quantity for line in state.lines),
         cancel_at=state.cancel_at,
         ended_at=state.ended_at,
         past_due_since=state.past_due_since,

@@ -139,13 +139,17 @@ Step = (
 def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     """The steps from `observed` to `decision`, in the order to apply them; empty when in sync.
 
-    Closing comes before opening: access that is no longer due ends even if a later step fails.
+    Of a partial decision nothing is taken away: what is not known may have given it. Closing comes before opening: access that is no longer due ends even if a later step fails.
     """
+    if decision.account == Account.AS_IS:
+        return ()
     if decision.account == Account.UNTOUCHED:
         if observed.account is None:
             return ()
         # Only a grant can have created it; the grant has ended, and nothing was ever paid.
         decision = replace(decision, account=Account.DISABLED, seats=SeatDecision.RELEASED)
+    if decision.partial and decision.account == Account.ENABLED:
+        decision, observed = _keeping(decision, observed)
     groups = _wanted_groups(decision, observed)
     closing = (
         *_close_account(decision, observed),
@@ -154,6 +158,20 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     )
     opening = (*_join(groups, observed), *_open_account(decision, observed))
     return (*_create(decision, observed), *closing, *_seats(decision, observed), *opening)
+
+
+def _keeping(decision: Decision, observed: Observed) -> tuple[Decision, Observed]:
+    """A partial decision with the seats and the larger numbers that are there, and nothing to take away."""
+    due = decision.entitlements
+    seats = {app: seat for app, seat in observed.seats.items() if seat.state == "assigned" or app in due.seats}
+    present = observed.account.attributes if observed.account else {}
+    grants = {name: max(amount, _number(present.get(name))) for name, amount in due.grants.items()}
+    kept = replace(due, seats=due.seats | seats.keys(), grants=grants)
+    return replace(decision, entitlements=kept), replace(observed, seats=seats, owned_attributes=frozenset())
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
 
 
 def _create(decision: Decision, observed: Observed) -> tuple[Step, ...]:

@@ -14,11 +14,15 @@ from apps.core.states import AccessState, SubscriptionStatus
 
 
 class Account(StrEnum):
-    """What the Keycloak account should be. `untouched`: none is needed; one left over from a grant is closed."""
+    """What the Keycloak account should be. `untouched`: none is needed; one left over from a grant is closed.
+
+    `as_is`: a fact that decides is not known, so nothing is changed.
+    """
 
     ENABLED = "enabled"
     DISABLED = "disabled"
     UNTOUCHED = "untouched"
+    AS_IS = "as_is"
 
 
 class SeatDecision(StrEnum):
@@ -40,11 +44,12 @@ class Terms:
 
 @dataclass(frozen=True)
 class SubscriptionFact:
-    """One Stripe subscription as last fetched."""
+    """One Stripe subscription as last fetched. `unmapped`: it has lines of which we do not know what they give."""
 
     id: str
     status: SubscriptionStatus
     entitlements: Entitlements = NOTHING
+    unmapped: bool = False
     cancel_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     past_due_since: dt.datetime | None = None
@@ -78,16 +83,21 @@ class Facts:
     overrides: tuple[OverrideFact, ...] = ()
     recovering_until: dt.datetime | None = None
     paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
+    state: AccessState = AccessState.NONE  # as last decided; it stays while a fact that decides is not known
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What should be, why, and until when. `reconcile_at`: when time alone may change it next."""
+    """What should be, why, and until when. `reconcile_at`: when time alone may change it next.
+
+    `partial`: something that is paid is not known, so nothing is taken away that may belong to it.
+    """
 
     state: AccessState
     account: Account
     seats: SeatDecision
     entitlements: Entitlements = NOTHING
+    partial: bool = False
     sentence: str = ""
     trace: tuple[str, ...] = ()
     until: dt.datetime | None = None
@@ -127,6 +137,7 @@ class _View:
             if one.status.withholds_access or (one.status.gives_access and one.money_returned)
         ]
         self.canceled = [one for one in subscriptions if one.status == SubscriptionStatus.CANCELED]
+        self.unknown = [one for one in subscriptions if one.status == SubscriptionStatus.UNKNOWN]
         self.final_expiry = self._final_expiry()
         self.recovering = facts.recovering_until is not None and self.now < facts.recovering_until
 
@@ -150,12 +161,7 @@ class _View:
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
         """The end of grace of a late subscription: by the terms, or by a no-suspend if that is later."""
         since = late.past_due_since or self.now
-        return max(
-            [
-                since + self.facts.terms.grace,
-                *[one.ends_at for one in self.no_suspend if one.ends_at],
-            ]
-        )
+        return max([since + self.facts.terms.grace, *(one.ends_at for one in self.no_suspend if one.ends_at)])
 
     def due(self) -> Entitlements:
         """The sum of everything that gives access now."""
@@ -170,6 +176,7 @@ class _View:
         moments += [one.cancel_at for one in [*self.paid, *self.late]]
         return replace(
             decision,
+            partial=bool(self.unknown) or any(one.unmapped for one in [*self.paid, *self.in_grace]),
             reconcile_at=earliest(self.now, moments),
             final_expiry_at=self.final_expiry if decision.state.has_final_expiry else None,
         )
@@ -258,6 +265,20 @@ def _in_grace(view: _View) -> Decision | None:
     )
 
 
+def _unknown(view: _View) -> Decision | None:
+    """A subscription has a status that we cannot interpret, and nothing else gives access: it stays as it is."""
+    if not view.unknown:
+        return None
+    return Decision(
+        state=view.facts.state,
+        account=Account.AS_IS,
+        seats=SeatDecision.UNTOUCHED,
+        sentence="We are checking your subscription. Nothing changes for you in the meantime.",
+        trace=tuple(f"subscription {one.id} has a status that we do not know" for one in view.unknown),
+        subscription_id=view.unknown[0].id,
+    )
+
+
 def _recovering(view: _View) -> Decision | None:
     """5. A recovery code was verified and its window is open; never past the final expiry."""
     recoverable = view.withheld or (view.canceled and view.final_expiry and view.now < view.final_expiry)
@@ -277,12 +298,11 @@ def _suspended(view: _View) -> Decision | None:
     """6. Past due after grace, unpaid, paused, dispute lost or fully refunded."""
     if not view.withheld:
         return None
-    sentence = "Your subscription isn't paid, so your apps are paused. Your data is safe."
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        sentence=sentence,
+        sentence="Your subscription isn't paid, so your apps are paused. Your data is safe.",
         trace=tuple(f"subscription {one.id} is {one.money_returned or one.status}" for one in view.withheld),
         subscription_id=view.withheld[0].id,
     )
@@ -327,14 +347,4 @@ def _never_paid(_view: _View) -> Decision:
     )
 
 
-ROWS = (
-    _held,
-    _paid,
-    _granted,
-    _in_grace,
-    _recovering,
-    _suspended,
-    _canceled,
-    _expired,
-    _never_paid,
-)
+ROWS = (_held, _paid, _granted, _in_grace, _unknown, _recovering, _suspended, _canceled, _expired, _never_paid)

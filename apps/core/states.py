@@ -96,7 +96,7 @@ TONES = {
 
 
 class SubscriptionStatus(StrEnum):
-    """Stripe's statuses, docs.stripe.com/api/subscriptions/object. One that is new to us is UNKNOWN: it means nothing."""
+    """Stripe's statuses, docs.stripe.com/api/subscriptions/object. One that is new to us is UNKNOWN: access stays as it is."""
 
     INCOMPLETE = "incomplete"
     INCOMPLETE_EXPIRED = "incomplete_expired"

@@ -16,6 +16,7 @@ from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
+from apps.core.states import AccessState
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
     catalog = entitlements_by_product()
     bare = Facts(now=clock.now(), terms=facts.terms())
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
+    decided = dict(people.values_list("pk", "access_state"))
     return {
         pk: decide(
             replace(
@@ -57,6 +59,7 @@ def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
                 overrides=tuple(facts.override_fact(row, catalog) for row in one.overrides),
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),
+                state=AccessState(decided.get(pk, AccessState.NONE)),
             )
         )
         for pk, one in read_many(people).items()

@@ -199,4 +199,4 @@ def _loses(state: str, decision: Decision, seats: set[str]) -> bool:
     """Whether one subscriber who is in `state` by the last sync loses access or a kept seat."""
     if state in KEPT_A_SEAT:
         return bool(seats) and decision.seats == SeatDecision.RELEASED
-    return decision.state not in HAS_ACCESS or bool(seats - decision.entitlements.seats)
+    return decision.state not in HAS_ACCESS or (not decision.partial and bool(seats - decision.entitlements.seats))

@@ -316,7 +316,7 @@ def test_nothing_is_given_without_payment_grace_or_grant(known: Facts) -> None:
     if found.account == Account.ENABLED:
         assert found.state in {*OPEN, AccessState.RECOVERING}
     assert decide(known) == found  # the same facts, the same answer
-    assert len(ROWS) == 9
+    assert len(ROWS) == 10
 
 
 @given(some_facts())
