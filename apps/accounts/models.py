@@ -12,7 +12,7 @@ from apps.core.choices import ToneChoices
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
 ACCESS_STATES = [(one.value, one.label) for one in AccessState]
-SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus if one != SubscriptionStatus.UNKNOWN]
+SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus]
 
 
 class UserProfile(models.Model):
@@ -27,8 +27,8 @@ class UserProfile(models.Model):
     )
     email = models.EmailField(help_text="Where mail goes; proven by a code at signup.")
     keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
-    stripe_customer_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
-    stripe_subscription_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    stripe_customer_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    stripe_subscription_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     subscription_status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES, blank=True)
     subscription_synced_at = models.DateTimeField(null=True, blank=True)
     access_state = models.CharField(max_length=12, choices=ACCESS_STATES, default=AccessState.NONE.value)

@@ -1,6 +1,6 @@
 """The only app that speaks Stripe."""
 
-from typing import Any, override
+from typing import Any, NoReturn, override
 
 from django.apps import AppConfig
 
@@ -16,6 +16,7 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         import stripe
         from djstripe.models import Account, Product
+        from djstripe.models.base import StripeModel
 
         from apps.billing import backfill, events, mirror
         from apps.billing.stripe_client import TIMEOUT
@@ -27,7 +28,13 @@ class BillingConfig(AppConfig):
         def no_features(_self: Any, **_options: Any) -> None:
             """dj-stripe would ask Stripe for a product's features inside its transaction; we do not use them."""
 
+        def nothing_more(_self: Any, **_options: Any) -> NoReturn:
+            """dj-stripe would fetch what an object refers to inside its transaction; it leaves out what Stripe has not."""
+            missing: Any = stripe.InvalidRequestError
+            raise missing("No such object here.", None, code="resource_missing")
+
         self.spoken_version = stripe.api_version
+        StripeModel.api_retrieve = nothing_more
         Account.get_or_retrieve_for_api_key = classmethod(our_account)
         Product._sync_product_features = no_features
         stripe.default_http_client = stripe.RequestsClient(timeout=TIMEOUT)

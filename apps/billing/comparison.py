@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Q
 
 from apps.billing.models import Subscription
+from apps.billing.parsing import identify, parse_subscription
 from apps.billing.stripe_client import calling_stripe
 from apps.core.states import SubscriptionStatus
 
@@ -47,7 +48,7 @@ class Slice:
 def compare_slice(cursor: Cursor) -> Slice:
     """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`."""
     listed, more = _slice(cursor)
-    theirs = {one["id"]: _fingerprint(one) | {"customer": one["customer"]} for one in listed}
+    theirs = {identify(one): _fingerprint(one) | {"customer": identify(one["customer"])} for one in listed}
     ours = _rows(cursor, listed, more)
     differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}
     differing |= {row.customer_id for key, row in ours.items() if key not in theirs and row.status != "canceled"}
@@ -93,25 +94,22 @@ def _loses_access(row: Subscription, theirs: dict[str, Any] | None) -> bool:
     """Whether what Stripe lists gives less than what we have; a payment that is late may be within its grace."""
     if not SubscriptionStatus(row.status).may_give_access:
         return False
-    return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] == row.status)
+    kept = {SubscriptionStatus.UNKNOWN.value, row.status}  # of an unknown status nothing follows: access stays as it is
+    return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] in kept)
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:
     """What must be equal, of a Stripe subscription."""
-    lines = one["items"]["data"]
-    ends = [line["current_period_end"] for line in lines if line["current_period_end"]]
+    facts = parse_subscription(one)
     return {
-        "status": one["status"],
-        "lines": sorted(
-            (line["id"], line["price"]["id"], line["quantity"] if "quantity" in line else 1) for line in lines
-        ),
-        "end": min(ends, default=None),
-        "leaves": bool(one["cancel_at"] or one["cancel_at_period_end"]) and one["status"] != "canceled",
+        "status": facts.status.value,
+        "lines": sorted((line.id, line.price.id, line.quantity) for line in facts.lines),
+        "end": facts.current_period_end,
+        "leaves": facts.leaves_at is not None,
     }
 
 
 def _same(theirs: dict[str, Any], row: Subscription) -> bool:
     lines = sorted((item.stripe_item_id, item.stripe_price_id, item.quantity) for item in row.items.all())
-    end = int(row.current_period_end.timestamp()) if row.current_period_end else None
-    mine = {"status": row.status, "lines": lines, "end": end, "leaves": row.cancel_at is not None}
+    mine = {"status": row.status, "lines": lines, "end": row.current_period_end, "leaves": row.cancel_at is not None}
     return all(theirs[name] == value for name, value in mine.items())

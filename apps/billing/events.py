@@ -95,8 +95,10 @@ def _refresh_catalog(event: InboundEvent) -> bool:
         return False
     if event.type.endswith(".deleted"):
         prices.withdraw(event.object_id)
+    elif event.type.startswith("price."):
+        prices.refresh_price(event.object_id)
     else:
-        prices.refresh(event.object_id)
+        prices.refresh_product(event.object_id)
     return True
 
 

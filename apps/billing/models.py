@@ -66,8 +66,8 @@ class Subscription(models.Model):
         REFUNDED = "refunded", "Fully refunded"
         DISPUTE_LOST = "dispute_lost", "Dispute lost"
 
-    stripe_id = models.CharField(max_length=64, unique=True)
-    customer_id = models.CharField(max_length=64, db_index=True)
+    stripe_id = models.CharField(max_length=255, unique=True)
+    customer_id = models.CharField(max_length=255, db_index=True)
     status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES)
     stripe_created_at = models.DateTimeField()
     current_period_end = models.DateTimeField(null=True, blank=True)
@@ -76,8 +76,8 @@ class Subscription(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     past_due_since = models.DateTimeField(null=True, blank=True, help_text="When the unpaid invoice was due.")
     money_returned = models.CharField(max_length=12, choices=MoneyReturned, blank=True)
-    open_invoice_id = models.CharField(max_length=64, blank=True)
-    open_invoice_url = models.URLField(max_length=500, blank=True)
+    open_invoice_id = models.CharField(max_length=255, blank=True)
+    open_invoice_url = models.TextField(blank=True)
     fetched_at = models.DateTimeField()
 
     class Meta:
@@ -93,13 +93,14 @@ class UserSubscriptionItem(models.Model):
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="items")
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="items")
-    stripe_item_id = models.CharField(max_length=64, unique=True)
-    stripe_price_id = models.CharField(max_length=64)
+    stripe_item_id = models.CharField(max_length=255, unique=True)
+    stripe_price_id = models.CharField(max_length=255)
     product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    quantity = models.PositiveIntegerField(default=1)
-    unit_amount = models.PositiveIntegerField(default=0, help_text="Minor units.")
-    currency = models.CharField(max_length=3)
-    interval = models.CharField(max_length=5)
+    quantity = models.PositiveBigIntegerField(default=1)
+    unit_amount = models.BigIntegerField(null=True, help_text="Minor units; empty when one has no fixed whole amount.")
+    currency = models.CharField(max_length=16, help_text="The subscription's.")
+    interval = models.CharField(max_length=20)
+    interval_count = models.PositiveBigIntegerField(default=1, help_text="3 with month: charged every three months.")
     current_period_end = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,30 +1,31 @@
-"""Stripe's products and prices: mirrored, mapped to our products, and who pays for what.
+"""Stripe's products and prices: what is offered follows Stripe, and who pays for what.
 
-A price that is not mapped to a product (`unmapped_prices`) blocks its customers' jobs: nobody loses access over a gap in
-our table. `map_price` closes the gap for the lines we have, and `retry_blocked_jobs` runs what was blocked.
+A price that belongs to no product (`unmapped_prices`) is an attention item: what else its holders pay for is decided, and
+nothing is taken from them until staff map it (`map_price`).
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import djstripe.models
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from apps.billing import copies
 from apps.billing.models import Subscription, UserSubscriptionItem
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.parsing import PriceFacts, identify, parse_price, plain
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.billing.subscriptions import SubscriptionLine, SubscriptionState
 from apps.catalog.models import Product, ProductPrice
-from apps.core import jobs
-from apps.core.models import Job
+from apps.core import attention
+from apps.core.attention import Cause
 from apps.core.states import SubscriptionStatus, values_where
 
-UNMAPPED = "No product has the Stripe price "  # how mirror.py begins to tell staff; the ids follow
+PAYS = values_where(SubscriptionStatus, lambda one: one.pays)
 ENDED = values_where(SubscriptionStatus, lambda one: one.ended)
+OFFERED_INTERVALS = ("month", "year")
 # The columns of subscriptions.SubscriptionLine and SubscriptionState, in their order.
 LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
 STATE = (
@@ -35,120 +36,162 @@ STATE = (
 
 @dataclass(frozen=True)
 class UnmappedPrice:
-    """A Stripe price that people pay and that no product of ours has; amounts in minor units."""
+    """A Stripe price that people pay and that no product of ours has; amounts in minor units, None: not known."""
 
     id: str
     name: str
-    unit_amount: int
+    unit_amount: int | None
     currency: str
     interval: str
     holders: int
 
 
-def ensure_mirrored(price_id: str) -> None:
-    """Fetch a price and its product into the mirror unless they are there."""
-    if not djstripe.models.Price.objects.filter(id=price_id).exists():
-        refresh(price_id)
+# --- what is offered follows Stripe ----------------------------------------------------------------------------------
 
 
-def refresh(object_id: str) -> None:
-    """Fetch the present price or product and mirror it. A price of ours takes over its amount, and is withdrawn if Stripe's is.
+def refresh_price(price_id: str) -> None:
+    """Fetch the present price: ours takes over its amount, and is withdrawn where it can no longer be offered.
 
-    It is never offered by this: whether to, and which of two, is for staff to say.
+    It is never offered by this: whether to, and which of two, is for staff to say. Then it is copied, with its product.
     """
-    with calling_stripe() as client:
-        if object_id.startswith("price_"):
-            price = client.v1.prices.retrieve(object_id)
-            product = client.v1.products.retrieve(price["product"])
-        else:
-            price, product = None, client.v1.products.retrieve(object_id)
-        if not getattr(product, "deleted", False):
-            _sync(djstripe.models.Product, product)
-    if price is not None and not getattr(price, "deleted", False):
-        with transaction.atomic():
-            _sync(djstripe.models.Price, price)
-            ours = ProductPrice.objects.filter(stripe_price_id=price["id"])
-            ours.update(unit_amount=price["unit_amount"] or 0, currency=price["currency"])
-            if not price["active"]:
-                ours.update(is_active=False)
+    price = _fetch("prices", price_id)
+    if price is None:
+        withdraw(price_id)
+        return
+    facts = parse_price(price)
+    _take_over(price_id, facts)
+    if facts.product_id:
+        refresh_product(facts.product_id)
+    copies.copy_all([price])
+
+
+def refresh_product(product_id: str) -> None:
+    """Fetch the present product and copy it; the prices of one that is archived or deleted are withdrawn."""
+    product = _fetch("products", product_id)
+    if product is None or getattr(product, "deleted", False) or plain(product).get("active") is False:
+        mirrored = djstripe.models.Price.objects.filter(product_id=product_id).values("id")
+        ours = Q(product__stripe_product_id=product_id) | Q(stripe_price_id__in=mirrored)
+        _withdraw(ours, "its product is archived or deleted at Stripe")
+    if product is not None:
+        copies.copy_all([product])
+
+
+def _fetch(collection: str, object_id: str) -> Any:
+    """The present object; None when Stripe has it no more."""
+    try:
+        with calling_stripe() as client:
+            return getattr(client.v1, collection).retrieve(object_id)
+    except MissingAtStripe:
+        return None
 
 
 def withdraw(object_id: str) -> None:
     """A price or product was deleted at Stripe: its prices are no longer offered. Who pays them keeps them."""
-    gone = ProductPrice.objects.filter(stripe_price_id=object_id) | ProductPrice.objects.filter(
-        product__stripe_product_id=object_id
+    _withdraw(Q(stripe_price_id=object_id) | Q(product__stripe_product_id=object_id), "it was deleted at Stripe")
+
+
+@transaction.atomic
+def _take_over(price_id: str, facts: PriceFacts) -> None:
+    """Let our row say what Stripe's price says, and withdraw it if it cannot be offered as it is."""
+    row = ProductPrice.objects.select_for_update().filter(stripe_price_id=price_id).first()
+    if row is None:
+        return
+    obstacle = _obstacle(row, facts)
+    if obstacle:
+        _withdraw(Q(pk=row.pk), obstacle)
+    else:
+        attention.resolve(Cause.PRICE_WITHDRAWN, price_id)
+    ProductPrice.objects.filter(pk=row.pk).update(
+        unit_amount=facts.unit_amount, currency=facts.currency or row.currency, interval=facts.interval or row.interval
     )
-    gone.update(is_active=False)
 
 
-def _sync(model: Any, stripe_object: Any) -> None:
-    model.sync_from_stripe_data(stripe_object, api_key=settings.STRIPE_SECRET_KEY)
+def _obstacle(row: ProductPrice, facts: PriceFacts) -> str:
+    """Why the price cannot be offered, as the end of a sentence; empty when it can."""
+    if facts.obstacle or not facts.active:
+        return facts.obstacle or "it is archived at Stripe"
+    if facts.interval not in OFFERED_INTERVALS:
+        return f"it is charged by the {facts.interval}"
+    others = ProductPrice.objects.filter(
+        product=row.product, interval=facts.interval, currency=facts.currency, is_active=True
+    )
+    return "another price is offered for this period" if others.exclude(pk=row.pk).exists() else ""
 
 
-# --- prices nobody placed --------------------------------------------------------------------------------------------
+def _withdraw(which: Q, why: str) -> None:
+    """Offer these prices to nobody new, and tell staff about each that was offered until now."""
+    for row in ProductPrice.objects.filter(which, is_active=True).select_related("product"):
+        ProductPrice.objects.filter(pk=row.pk).update(is_active=False)
+        sentence = (
+            f"{row} ({row.stripe_price_id}) is no longer offered: {why}. Who pays it keeps it. Offer another price."
+        )
+        attention.report(Cause.PRICE_WITHDRAWN, row.stripe_price_id, sentence)
+
+
+# --- prices that belong to no product --------------------------------------------------------------------------------
+
+
+def unmapped_lines() -> QuerySet[UserSubscriptionItem]:
+    """The lines of running subscriptions whose price belongs to no product of ours."""
+    return UserSubscriptionItem.objects.filter(product=None, subscription__status__in=PAYS)
+
+
+def report_unmapped(profile_id: int) -> None:
+    """Tell staff of the prices this subscriber pays that belong to no product, and end what no longer applies.
+
+    Part of the caller's transaction.
+    """
+    held = set(unmapped_lines().filter(profile=profile_id).values_list("stripe_price_id", flat=True))
+    for price_id in sorted(held):
+        sentence = (
+            f"Subscribers pay the Stripe price {price_id}, which belongs to no product. They keep what they have. "
+            "Map it to a product."
+        )
+        attention.report(Cause.UNMAPPED_PRICE, price_id, sentence, profiles=[profile_id])
+    close_mapped()
+
+
+def close_mapped() -> None:
+    """End the items of prices that nobody pays any more without a product."""
+    reported = set(attention.open_items().filter(cause=Cause.UNMAPPED_PRICE).values_list("key", flat=True))
+    if not reported:
+        return
+    waiting = unmapped_lines().values_list("stripe_price_id", flat=True).distinct()
+    for price_id in reported - {one[:200] for one in waiting}:  # a key is no longer than that
+        attention.resolve(Cause.UNMAPPED_PRICE, price_id, why="It is mapped, or nobody pays it any more.")
 
 
 def unmapped_prices() -> list[UnmappedPrice]:
-    """What people pay that no product of ours has, most held first: lines without a product, and jobs stopped by it."""
+    """What people pay that no product of ours has, most held first."""
     customers: dict[str, set[str]] = defaultdict(set)
-    lines = UserSubscriptionItem.objects.filter(product=None).exclude(subscription__status__in=ENDED)
-    for price_id, customer in lines.values_list("stripe_price_id", "subscription__customer_id"):
+    seen: dict[str, tuple[int | None, str, str]] = {}
+    columns = ("stripe_price_id", "subscription__customer_id", "unit_amount", "currency", "interval")
+    for price_id, customer, *about in unmapped_lines().values_list(*columns):
         customers[price_id].add(customer)
-    for last_error, lane in _blocked_jobs().values_list("last_error", "lane"):
-        for price_id in price_ids_in(last_error):
-            customers[price_id].add(lane.removeprefix("customer:"))
+        seen[price_id] = (about[0], about[1], about[2])
     for known in ProductPrice.objects.filter(stripe_price_id__in=customers).values_list("stripe_price_id", flat=True):
         del customers[known]
-    about = describe_prices(customers)
-    found = [UnmappedPrice(id=one, holders=len(who), **about[one]) for one, who in customers.items()]
+    names = product_names(customers)
+    found = [UnmappedPrice(one, names.get(one, ""), *seen[one], holders=len(who)) for one, who in customers.items()]
     return sorted(found, key=lambda one: (-one.holders, one.id))
 
 
-def price_ids_in(sentence: str) -> list[str]:
-    """The price ids in the sentence by which mirror.py refuses what it cannot place."""
-    return re.findall(r"[\w-]+", sentence.removeprefix(UNMAPPED).partition(". ")[0])
-
-
-def describe_prices(price_ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Name, amount, currency and interval of prices as mirrored; empty values for what was not. At most two queries."""
-    if not price_ids:
-        return {}
-    rows = djstripe.models.Price.objects.filter(id__in=price_ids).values_list("id", "stripe_data")
-    prices = {price_id: data or {} for price_id, data in rows}
-    products = {str(data.get("product", "")) for data in prices.values()}
-    named = djstripe.models.Product.objects.filter(id__in=products).values_list("id", "stripe_data__name")
+def product_names(price_ids: Iterable[str]) -> dict[str, str]:
+    """The name of each price's product at Stripe, as mirrored. At most two queries."""
+    rows = djstripe.models.Price.objects.filter(id__in=list(price_ids)).values_list("id", "stripe_data")
+    products = {price_id: identify((data or {}).get("product")) for price_id, data in rows}
+    named = djstripe.models.Product.objects.filter(id__in=products.values()).values_list("id", "stripe_data__name")
     names = dict(named)
-    return {one: _describe_price(prices.get(one, {}), names) for one in price_ids}
-
-
-def _describe_price(data: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": names.get(str(data.get("product", ""))) or "",
-        "unit_amount": data.get("unit_amount") or 0,
-        "currency": data.get("currency") or "",
-        "interval": (data.get("recurring") or {}).get("interval") or "",
-    }
-
-
-def _blocked_jobs() -> QuerySet[Job]:
-    return Job.objects.filter(state=Job.State.BLOCKED, last_error__startswith=UNMAPPED)
+    return {price_id: str(names.get(product) or "") for price_id, product in products.items()}
 
 
 def map_price(price_id: str, product: Product) -> int:
     """Map all lines of a price to `product`; returns how many changed. Part of the caller's transaction."""
-    lines = UserSubscriptionItem.objects.filter(stripe_price_id=price_id).exclude(product=product)
-    return lines.update(product=product)
-
-
-def retry_blocked_jobs(price_id: str, *, actor: str) -> int:
-    """Run the jobs again that this price had stopped; returns how many. Two statements for each kind of job."""
-    kinds: dict[str, dict[str, str]] = defaultdict(dict)
-    for kind, key, lane, last_error in _blocked_jobs().values_list("kind", "key", "lane", "last_error"):
-        if price_id in price_ids_in(last_error):
-            kinds[kind][key] = lane
-    for kind, lanes in kinds.items():
-        jobs.defer_many(kind, lanes, reason=f"{price_id} was placed by {actor}")
-    return sum(len(lanes) for lanes in kinds.values())
+    changed = (
+        UserSubscriptionItem.objects.filter(stripe_price_id=price_id).exclude(product=product).update(product=product)
+    )
+    close_mapped()
+    return changed
 
 
 # --- who pays for what -----------------------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from apps.billing.models import Subscription
 
 @dataclass(frozen=True)
 class SubscriptionLine:
-    """One line: which product of ours (None: a price we do not know), how many, at which price (minor units)."""
+    """One line: which product of ours (None: a price we do not know), how many, at which price (minor units, None: unknown)."""
 
     product_id: int | None
     price_id: str
     quantity: int
-    unit_amount: int
+    unit_amount: int | None
     currency: str
     interval: str
 

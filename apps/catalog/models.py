@@ -50,7 +50,7 @@ class Product(models.Model):
     needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
     max_quantity = models.PositiveSmallIntegerField(default=1)
-    stripe_product_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    stripe_product_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)
     # Every attribute it has ever given: one that it no longer gives is still ours to remove.
     names_given = models.JSONField(default=list, blank=True, editable=False)
@@ -94,7 +94,7 @@ class ProductPrice(models.Model):
     """A Stripe price a product is sold at. Amounts are in the currency's minor unit (cents)."""
 
     class Interval(models.TextChoices):
-        """Stripe's `recurring.interval`. We offer the first two; the others are only held, by people set up at Stripe."""
+        """Stripe's `recurring.interval`. We offer the first two; the others, and any new one, are only held."""
 
         MONTH = "month", "Monthly"
         YEAR = "year", "Yearly"
@@ -102,10 +102,12 @@ class ProductPrice(models.Model):
         DAY = "day", "Daily"
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="prices")
-    stripe_price_id = models.CharField(max_length=64, unique=True)
-    interval = models.CharField(max_length=5, choices=Interval)
-    unit_amount = models.PositiveIntegerField(help_text="Minor units, e.g. cents.")
-    currency = models.CharField(max_length=3, default="eur")
+    stripe_price_id = models.CharField(max_length=255, unique=True)
+    interval = models.CharField(max_length=20, choices=Interval)
+    unit_amount = models.PositiveBigIntegerField(
+        null=True, help_text="Minor units, e.g. cents. Empty when one has no fixed whole amount."
+    )
+    currency = models.CharField(max_length=16, default="eur")
     is_active = models.BooleanField(default=True, help_text="Offered to new customers; others keep it.")
 
     class Meta:
@@ -116,7 +118,7 @@ class ProductPrice(models.Model):
                 name="price_one_active_per_interval",
             ),
             models.CheckConstraint(
-                condition=Q(interval__in=["month", "year", "week", "day"]), name="price_interval_known"
+                condition=Q(is_active=False) | Q(unit_amount__isnull=False), name="price_offered_has_amount"
             ),
             models.CheckConstraint(
                 condition=Q(is_active=False) | Q(interval__in=["month", "year"]), name="price_offered_by_month_or_year"

@@ -18,8 +18,10 @@ def decimals(currency: str) -> int:
     return 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
 
 
-def format_money(amount: int, currency: str) -> str:
-    """An amount in minor units as people write it: `€1,250.50`, `€9` for a whole amount, `¥500`, `SEK 1`."""
+def format_money(amount: int | None, currency: str) -> str:
+    """An amount in minor units as people write it: `€1,250.50`, `€9` for a whole amount, `¥500`, `SEK 1`; a dash for None."""
+    if amount is None:
+        return "–"
     code, digits = currency.upper(), decimals(currency)
     value = Decimal(amount).scaleb(-digits)
     sign = "¤ " if get_currency_symbol(code, locale="en").isalpha() else "¤"

@@ -16,7 +16,7 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 
 STATEMENT = """
 WITH lines AS (
-    SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.current_period_end,
+    SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
            s.status, s.cancel_at, s.open_invoice_url
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
     WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
@@ -60,22 +60,25 @@ class App:
 
 @dataclass(frozen=True)
 class PaidLine:
-    """One thing that is paid for; `total` in minor units for all of its quantity."""
+    """One thing that is paid for; `total` in minor units for all of its quantity, None: it depends on the use.
+
+    `period`: month, 3 months.
+    """
 
     name: str
     is_plan: bool
     quantity: int
-    total: int
+    total: int | None
     currency: str
-    interval: str
+    period: str
 
 
 @dataclass(frozen=True)
 class Charge:
-    """The next charge: when, and how much in minor units."""
+    """The next charge: when, and how much in minor units (None: it depends on the use)."""
 
     at: dt.datetime
-    amount: int
+    amount: int | None
     currency: str
 
 
@@ -134,10 +137,14 @@ def _line(row: dict[str, Any]) -> PaidLine:
         name=row["name"],
         is_plan=row["placement"] == "plan",
         quantity=row["quantity"],
-        total=row["quantity"] * row["unit_amount"],
+        total=_total(row),
         currency=row["currency"],
-        interval=row["interval"],
+        period=row["interval"] if row["interval_count"] == 1 else f"{row['interval_count']} {row['interval']}s",
     )
+
+
+def _total(row: dict[str, Any]) -> int | None:
+    return None if row["unit_amount"] is None else row["quantity"] * row["unit_amount"]
 
 
 def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
@@ -150,10 +157,11 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     if not due:
         return ()
     first = min(moment for moment, _ in due)
-    amounts: dict[str, int] = {}
+    amounts: dict[str, int | None] = {}
     for moment, row in due:
         if moment.date() == first.date():
-            amounts[row["currency"]] = amounts.get(row["currency"], 0) + row["quantity"] * row["unit_amount"]
+            before, more = amounts.get(row["currency"], 0), _total(row)
+            amounts[row["currency"]] = None if before is None or more is None else before + more
     return tuple(Charge(at=first, amount=amount, currency=currency) for currency, amount in amounts.items())
 
 

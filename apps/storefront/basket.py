@@ -41,9 +41,8 @@ class Offer:
     @property
     def saving(self) -> int:
         """How much a year is cheaper than twelve months, in minor units; never negative."""
-        if self.month is None or self.year is None:
-            return 0
-        return max(0, 12 * self.month.unit_amount - self.year.unit_amount)
+        month, year = (price.unit_amount if price else None for price in (self.month, self.year))
+        return 0 if month is None or year is None else max(0, 12 * month - year)
 
     def fits(self, plan: "Offer | None") -> bool:
         """Whether it can be bought with `plan`: it belongs to it or to none, and is not included in it."""

@@ -1,6 +1,7 @@
 """Stripe's present state in our rows: newest wins, nothing is guessed, and money that went back is seen."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import djstripe.models
@@ -11,7 +12,7 @@ from apps.access.models import AccessOverride
 from apps.billing import mirror
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core import jobs
+from apps.core import attention, jobs
 from apps.core.models import Job
 from tests.world import World
 
@@ -130,7 +131,7 @@ def test_a_line_removed_upstream_vanishes(world: World) -> None:
     assert state.attributes["storage_gb"] == "100"
 
 
-def test_an_unknown_price_blocks_and_leaves_access_as_it_is(world: World) -> None:
+def test_an_unknown_price_takes_nothing_away_and_waits_for_staff(world: World) -> None:
     """F25."""
     dana = world.subscriber("dana")
     before = world.state(dana)
@@ -139,18 +140,19 @@ def test_an_unknown_price_blocks_and_leaves_access_as_it_is(world: World) -> Non
     (line,) = subscription["items"]["data"]
     world.shop.v1.subscriptions.update(subscription["id"], {"items": [{"id": line["id"], "price": unknown}]})
     world.deliver()
-    assert world.state(dana) == before
-    (sentence,) = {job for job in world.jobs("blocked") if "handle_event" in job}
-    assert sentence == f"handle_event: No product has the Stripe price {unknown}. Add it, then retry."
+    assert world.jobs() == []
+    assert world.state(dana) == replace(before, items=((unknown, 1),))
+    (item,) = attention.open_items()
+    assert (item.cause, item.key, item.profile_ids) == ("unmapped_price", unknown, [dana.pk])
 
     ProductPrice.objects.filter(product__slug="plus", interval="month").update(is_active=False)
     plus = Product.objects.get(slug="plus")
     ProductPrice.objects.create(product=plus, stripe_price_id=unknown, interval="month", unit_amount=700)
-    for job in Job.objects.filter(state="blocked"):
-        jobs.retry(job, actor="staff:ada")
+    mirror.mirror_later(dana.stripe_customer_id or "", reason="test")
     world.work()
     assert world.jobs() == []
     assert world.state(dana).attributes["has_vaultwarden"] == "true"
+    assert not attention.open_items().exists()
 
 
 def test_an_unknown_price_on_a_canceled_subscription_harms_nobody(world: World) -> None:

@@ -5,11 +5,10 @@ import threading
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from apps.billing import mirror
+from apps.billing import fact_rows
 from apps.catalog.models import Product, ProductPrice
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FOUND = [{"items": {"data": [{"price": {"id": "price_1"}}]}}]
 
 
 @pytest.fixture
@@ -41,11 +40,11 @@ def move_meanwhile(to: Product) -> bool:
 def test_a_price_stays_where_it_is_until_the_lines_are_written(price: ProductPrice) -> None:
     new = Product.objects.create(slug="new", name="New")
     with transaction.atomic():
-        assert mirror._prices_in(FOUND)["price_1"].product.slug == "old"
+        assert fact_rows.lock_prices(["price_1"])["price_1"].product.slug == "old"
         assert not move_meanwhile(new)
     assert move_meanwhile(new)
     with transaction.atomic():
-        assert mirror._prices_in(FOUND)["price_1"].product.slug == "new"
+        assert fact_rows.lock_prices(["price_1"])["price_1"].product.slug == "new"
 
 
 @pytest.mark.mutant

@@ -285,7 +285,7 @@ BROKEN = {
     "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],
     "product_max_quantity_positive": lambda: [product(max_quantity=0)],
     "price_one_active_per_interval": two_prices,
-    "price_interval_known": lambda: [price(interval="never", is_active=False)],
+    "price_offered_has_amount": lambda: [price(unit_amount=None)],
     "price_offered_by_month_or_year": lambda: [price(interval="week")],
     "job_one_waiting_per_kind_and_key": lambda: twins(job, key="1"),
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),

@@ -188,9 +188,10 @@ class ProductForm(CatalogForm):
         return data
 
     def clean_stripe_product_id(self) -> str | None:
+        """Any text: the owner of the Stripe account may have chosen it. Stripe makes those of prices itself."""
         value = str(self.cleaned_data["stripe_product_id"] or "").strip()
-        if value and not value.startswith("prod_"):
-            raise forms.ValidationError("A Stripe product id begins with prod_.")
+        if value.startswith("price_"):
+            raise forms.ValidationError("This is the id of a price. Enter that of its product.")
         return value or None
 
 
@@ -209,10 +210,10 @@ class PriceForm(CatalogForm):
         return value
 
     def clean_stripe_price_id(self) -> str:
-        """A price id, and nothing that only looks like one."""
+        """Any text: an old plan's id was chosen by the owner of the Stripe account. Products have other ids."""
         value = str(self.cleaned_data["stripe_price_id"]).strip()
-        if not value.startswith("price_"):
-            raise forms.ValidationError("A Stripe price id begins with price_.")
+        if value.startswith("prod_"):
+            raise forms.ValidationError("This is the id of a product. Enter that of one of its prices.")
         return value
 
     @override

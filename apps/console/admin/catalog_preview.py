@@ -143,7 +143,7 @@ class PreviewedAdmin(ConsoleAdmin):
             subject=(self.subject, row.pk), action=AuditAction(f"{self.subject}_{'changed' if change else 'created'}"), actor=actor,
             reason=reason, before=old, after=new | ({"holders": len(found.holders)} if found.holders else {}),
         )  # fmt: skip
-        asked = carry_out(row, found, mapped, actor=actor)
+        asked = carry_out(row, found, mapped)
         if asked:
             messages.info(
                 request, f"{people(asked)} being synced: within minutes everyone has what they are entitled to."
@@ -190,14 +190,12 @@ def problem_of(data: Any, before: Before, found: CatalogImpact, slug: str) -> st
     return None
 
 
-def carry_out(row: Product | ProductPrice, found: CatalogImpact, mapped: Mapping[str, int], *, actor: str) -> int:
+def carry_out(row: Product | ProductPrice, found: CatalogImpact, mapped: Mapping[str, int]) -> int:
     """Everything that follows from a saved row; returns how many subscribers are synced. Part of the caller's transaction."""
-    asked = len(found.holders)
     for price_id in mapped:
         prices.map_price(price_id, Product.objects.get(pk=mapped[price_id]))
-        asked += prices.retry_blocked_jobs(price_id, actor=actor)
     impact.reconcile_holders(found.holders, reason=f"{row} changed")
-    return asked
+    return len(found.holders)
 
 
 def people(number: int) -> str:

@@ -61,8 +61,6 @@ def map_to_product(form: MapPriceDialog) -> str:
     """Make the price ours, not offered to anybody new, and let its holders have what the product gives."""
     known = form.unmapped[form.cleaned_data["price"]]
     product = form.cleaned_data["product"]
-    if known.interval not in ProductPrice.Interval.values:
-        raise BadInput("We do not have this price's data from Stripe yet. Retry the job that it stopped, then map it.")
     given = entitlements_by_product()
     mapped = {known.id: product.pk}
     found = impact.measure_impact(CatalogChange(given, given, mapped))
@@ -76,5 +74,5 @@ def map_to_product(form: MapPriceDialog) -> str:
     audit.record(
         subject=("price", price.pk), action=AuditAction.PRICE_MAPPED, after=state_of(price) | holders, **form.why
     )
-    carry_out(price, found, mapped, actor=form.actor)
+    carry_out(price, found, mapped)
     return f"{known.id} is mapped to {product} from now on; {people(holders['holders'])} being synced."

@@ -158,6 +158,13 @@ def line_name(item: Any) -> str:
     return f"{item.quantity} × {name}" if item.quantity != 1 else str(name)
 
 
+def _price_text(item: UserSubscriptionItem) -> str:
+    """What a line costs per period: €9 / month, – / month where it depends on the use."""
+    total = None if item.unit_amount is None else item.unit_amount * item.quantity
+    count = f"{item.interval_count} " if item.interval_count != 1 else ""
+    return f"{format_money(total, item.currency)} / {count}{item.interval}{'s' if count else ''}"
+
+
 def _lines(profile: UserProfile) -> Table:
     rows = (
         UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
@@ -169,7 +176,7 @@ def _lines(profile: UserProfile) -> Table:
         tuple(
             (
                 line_name(row),
-                f"{format_money(row.unit_amount * row.quantity, row.currency)} / {row.interval}",
+                _price_text(row),
                 state_badge(row.subscription, "status"),
                 when(row.current_period_end),
                 when(row.subscription.cancel_at or row.subscription.ended_at),

@@ -32,7 +32,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.filter
-def money(minor_units: int, currency: str = "eur") -> str:
+def money(minor_units: int | None, currency: str = "eur") -> str:
     """An amount in minor units for people, see `core.money`."""
     return format_money(minor_units, currency)
 

@@ -1,0 +1,110 @@
+"""Copies of Stripe's objects in dj-stripe's mirror, for people to look at. Nothing here decides about access.
+
+Promises: each copy has a savepoint of its own; one that fails leaves an attention item, which ends when a later copy of the
+same object works, and never stops the caller; no copy asks Stripe for anything (billing/apps.py).
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import djstripe.models
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from apps.billing.parsing import identify, listed, plain, text
+from apps.billing.stripe_client import calling_stripe
+from apps.core import attention
+from apps.core.attention import Cause
+from apps.core.errors import NeedsOperator
+
+log = structlog.get_logger(__name__)
+
+MODELS: dict[str, Any] = {
+    model.stripe_class.OBJECT_NAME: model
+    for model in (
+        djstripe.models.Charge,
+        djstripe.models.Customer,
+        djstripe.models.Dispute,
+        djstripe.models.Invoice,
+        djstripe.models.PaymentMethod,
+        djstripe.models.Price,
+        djstripe.models.Product,
+        djstripe.models.Refund,
+        djstripe.models.Subscription,
+    )
+}
+
+
+def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
+    """Copy these Stripe objects, those first that others refer to. What fails is told to staff."""
+    who, failed, done = list(profiles), {}, set[str]()
+    for found in objects:
+        key = f"{text(found['object'])} {identify(found)}"
+        problem = _try(found)
+        if problem:
+            failed[key] = problem
+        else:
+            done.add(key)
+    for key, problem in failed.items():
+        sentence = (
+            f"Stripe's {key} could not be copied for the console ({problem}). Access is decided without the copy."
+        )
+        attention.report(Cause.MIRROR_COPY, key, sentence, profiles=who)
+    still_open = attention.open_items().filter(cause=Cause.MIRROR_COPY, key__in=[key[:200] for key in done])
+    for key in still_open.values_list("key", flat=True):
+        attention.resolve(Cause.MIRROR_COPY, key, why="A later copy worked.")
+
+
+def _try(found: Any) -> str:
+    """Copy one object; the kind of error when that fails. A database that is gone is no fault of the object."""
+    try:
+        with transaction.atomic():
+            _sync(MODELS[found["object"]], found)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.warning("mirror_copy_failed", object=identify(found), error=type(error).__name__, exc_info=True)
+        return type(error).__name__
+    return ""
+
+
+def _sync(model: Any, found: Any) -> None:
+    """Let dj-stripe copy what it can take of the object, and keep the whole of it as Stripe sent it."""
+    whole = json.loads(str(found))
+    part = _digestible(whole)
+    row = model.sync_from_stripe_data(model.stripe_class.construct_from(part, None), api_key=settings.STRIPE_SECRET_KEY)
+    if part != whole:
+        model.objects.filter(pk=row.pk).update(stripe_data=whole)
+
+
+def _digestible(value: Any) -> Any:
+    """Without what dj-stripe 2.11 fails on: discounts in their present shape, and lists it would page through."""
+    if isinstance(value, list):
+        return [_digestible(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _digestible(inner) for name, inner in value.items() if name != "discount"}
+    if found.get("object") == "list":
+        found["has_more"] = False
+    if "discounts" in found:
+        found["discounts"] = []
+    return found
+
+
+def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
+    """Fetch and copy the products of these subscriptions that are not mirrored yet: prices refer to them.
+
+    Raises RetryLater and DependencyDown; a product that Stripe refuses is left to the copies that need it.
+    """
+    prices = [plain(line.get("price")) for one in subscriptions for line in listed(plain(one).get("items"))]
+    wanted = {identify(price.get("product")) for price in prices} - {""}
+    have = djstripe.models.Product.objects.filter(id__in=wanted).values_list("id", flat=True)
+    for product_id in sorted(wanted - set(have)):
+        try:
+            with calling_stripe() as client:
+                product = client.v1.products.retrieve(product_id)
+        except NeedsOperator:
+            continue
+        copy_all([product], profiles=profiles)

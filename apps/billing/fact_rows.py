@@ -1,0 +1,145 @@
+"""The facts that decide about access, written as typed rows: subscriptions, their lines, and the profile's summary.
+
+Promise: what could be parsed is written, whatever else is unknown; a fact that decides and cannot be read leaves an
+attention item. Who must know registers in `on_customer`, which is called inside the writing transaction.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import UserProfile
+from apps.billing import prices
+from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.parsing import LineFacts, SubscriptionFacts
+from apps.billing.payments import PaymentFacts
+from apps.catalog.models import ProductPrice
+from apps.core import attention, clock
+from apps.core.attention import Cause
+from apps.core.states import SubscriptionStatus
+
+# Best first: which subscription represents the subscriber in lists and on pages.
+STATUS_RANK = [
+    "active",
+    "trialing",
+    "past_due",
+    "unpaid",
+    "paused",
+    "canceled",
+    "incomplete",
+    "unknown",
+    "incomplete_expired",
+]
+
+on_customer: list[Callable[[UserProfile], None]] = []
+
+
+@transaction.atomic
+def write_customer(profile: UserProfile, found: list[SubscriptionFacts], sums: dict[str, PaymentFacts | None]) -> None:
+    """In one transaction: our typed rows, the profile's summary, what staff have to know, and the listeners."""
+    now = clock.now()
+    known = lock_prices({line.price.id for one in found for line in one.lines})
+    for one in found:
+        row = _write_subscription(profile, one, sums[one.id], now)
+        _write_items(profile, row, one.lines, known)
+        _report_unknown(profile, one, sums[one.id])
+    stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(
+        stripe_id__in=[one.id for one in found]
+    )
+    # The customer was deleted, and its subscriptions with it.
+    stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
+    prices.report_unmapped(profile.pk)
+    _update_profile(profile, now)
+    for listener in on_customer:
+        listener(profile)
+
+
+def lock_prices(price_ids: Collection[str]) -> dict[str, ProductPrice]:
+    """Our prices among these, by Stripe id; locked, so that none is mapped to another product meanwhile."""
+    rows = ProductPrice.objects.raw(
+        "SELECT * FROM catalog_productprice WHERE stripe_price_id = ANY(%s) ORDER BY id FOR SHARE", [sorted(price_ids)]
+    )
+    return {row.stripe_price_id: row for row in rows}
+
+
+def _write_subscription(
+    profile: UserProfile, one: SubscriptionFacts, sums: PaymentFacts | None, now: dt.datetime
+) -> Subscription:
+    """The typed row. What is not known about the money stays as it was."""
+    known = Subscription.objects.filter(stripe_id=one.id).first()
+    ended = one.ended_at or one.canceled_at or (known.ended_at if known else None) or now
+    since = (sums.due_since if sums else None) or (known.past_due_since if known else None) or now
+    fields: dict[str, Any] = {
+        "customer_id": profile.stripe_customer_id,
+        "status": one.status.value,
+        "stripe_created_at": one.created_at or (known.stripe_created_at if known else now),
+        "current_period_end": one.current_period_end,
+        "trial_end": one.trial_end,
+        "cancel_at": one.leaves_at,
+        "ended_at": ended if one.status == SubscriptionStatus.CANCELED else None,
+        # Always a fixed moment: grace has to end.
+        "past_due_since": since if one.status == SubscriptionStatus.PAST_DUE else None,
+        "fetched_at": now,
+    }
+    if sums is not None:
+        fields |= {
+            "money_returned": sums.returned,
+            "open_invoice_id": sums.open_invoice_id,
+            "open_invoice_url": sums.open_invoice_url,
+        }
+    row, _ = Subscription.objects.update_or_create(stripe_id=one.id, defaults=fields)
+    return row
+
+
+def _write_items(
+    profile: UserProfile, row: Subscription, lines: Collection[LineFacts], known: dict[str, ProductPrice]
+) -> None:
+    """Replace the typed lines; a line of an unknown price is kept without a product."""
+    UserSubscriptionItem.objects.filter(subscription=row).exclude(
+        stripe_item_id__in=[line.id for line in lines]
+    ).delete()
+    for line in lines:
+        ours = known.get(line.price.id)
+        UserSubscriptionItem.objects.update_or_create(
+            stripe_item_id=line.id,
+            defaults={
+                "profile": profile,
+                "subscription": row,
+                "stripe_price_id": line.price.id,
+                "product_id": ours.product_id if ours else None,
+                "quantity": line.quantity,
+                "unit_amount": line.price.unit_amount,
+                "currency": line.price.currency,
+                "interval": line.price.interval,
+                "interval_count": line.price.interval_count,
+                "current_period_end": line.current_period_end,
+            },
+        )
+
+
+def _report_unknown(profile: UserProfile, one: SubscriptionFacts, sums: PaymentFacts | None) -> None:
+    """Tell staff of a fact that decides and that we cannot read; end what was told once all can be read."""
+    problem = "" if sums else "has payments in a form that is new to us"
+    if one.status == SubscriptionStatus.UNKNOWN:
+        problem = f"has the status “{one.stripe_status}”, which is new to us"
+    if problem:
+        sentence = f"Subscription {one.id} {problem}. Access stays as it is. Check it at Stripe, and update Frontdesk."
+        attention.report(Cause.UNKNOWN_FACT, one.id, sentence, profiles=[profile.pk])
+    else:
+        attention.resolve(Cause.UNKNOWN_FACT, one.id)
+
+
+def _update_profile(profile: UserProfile, now: dt.datetime) -> None:
+    """The profile's own columns, from its best subscription."""
+    rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id)
+    best = min(
+        rows,
+        key=lambda row: (STATUS_RANK.index(row.status), -row.stripe_created_at.timestamp()),
+        default=None,
+    )
+    profile.stripe_subscription_id = best.stripe_id if best else None
+    profile.subscription_status = best.status if best else ""
+    profile.subscription_synced_at = now
+    profile.save(update_fields=["stripe_subscription_id", "subscription_status", "subscription_synced_at"])
