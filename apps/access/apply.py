@@ -11,9 +11,11 @@ from apps.access import plan as steps
 from apps.access.plan import Step
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.core import audit
+from apps.core import attention, audit, jobs
+from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
+from apps.identity import user_profile
 from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
@@ -45,23 +47,38 @@ def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> 
 
 def _create(profile: UserProfile, _step: Any) -> None:
     user = profile.user
-    keycloak_id = client().create_user(
-        NewUser(
-            username=user.username,
-            email=profile.email,
-            first_name=user.first_name,
-            last_name=user.last_name,
-            onboarding_id=str(profile.onboarding_id),
-            attributes={},
-        )
+    new = NewUser(
+        username=user.username,
+        email=profile.email,
+        first_name=user.first_name,
+        last_name=user.last_name,
+        onboarding_id=str(profile.onboarding_id),
+        attributes={},
     )
+    try:
+        keycloak_id = client().create_user(new)
+    except NeedsOperator as refusal:
+        _report_refused(profile, refusal)
+        raise
     with transaction.atomic():
         profile.keycloak_id = keycloak_id
         profile.save(update_fields=["keycloak_id"])
         # Login finds the user by Keycloak's subject alone; this row is the link.
         SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
         _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
+        attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account exists.")
         request_password_email(profile, reason="account created")
+
+
+@transaction.atomic
+def _report_refused(profile: UserProfile, refusal: NeedsOperator) -> None:
+    """Only staff can end this; and the realm's rules may have changed since the form applied them."""
+    sentence = (
+        f"{profile.user.get_full_name()} ({profile.user.username}) has no account yet. {refusal.reason} "
+        "Correct the name, username or address on the subscriber's page; the account is then made automatically."
+    )
+    attention.report(Cause.ACCOUNT_REFUSED, str(profile.pk), sentence, profiles=[profile.pk])
+    jobs.defer(user_profile.KIND, "periodic", reason="Keycloak refused an account")
 
 
 def _assign(profile: UserProfile, product: str) -> bool:

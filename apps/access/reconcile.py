@@ -17,7 +17,8 @@ from apps.access.observe import observe
 from apps.access.plan import Step, diff
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
-from apps.core import clock, jobs
+from apps.core import attention, clock, jobs
+from apps.core.attention import Cause
 from apps.core.errors import RetryLater, WorkError
 from apps.core.models import Job
 from apps.core.states import AccessState, SubscriptionStatus
@@ -124,6 +125,8 @@ def reconcile(profile_id: str) -> None:
         recording.record_steps(profile, generation, done)
         raise
     recording.record_done(profile, generation, done)
+    if profile.keycloak_id is None:
+        attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="No account is due any more.")
 
 
 def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step]) -> None:

@@ -8,6 +8,7 @@ class AuditAction(models.TextChoices):
 
     # access
     ACCESS_CHANGED = "access_changed", "Access changed"
+    ACCOUNT_CORRECTED = "account_corrected", "Account corrected"
     ACCOUNT_CREATED = "account_created", "Keycloak account created"
     ACCOUNT_ENABLED = "account_enabled", "Keycloak account enabled"
     ACCOUNT_DISABLED = "account_disabled", "Keycloak account disabled"

@@ -95,9 +95,11 @@ def _message(body: bytes | None) -> str:
         return ""
     if not isinstance(answer, dict):
         return ""
-    if isinstance(answer.get("errors"), list):
-        answer = next((one for one in answer["errors"] if isinstance(one, dict)), {})
-    text = str(answer.get("errorMessage") or answer.get("error") or "")
-    field = str(answer.get("field") or "")
-    answer_text = f"{field}: {text}" if field else text
-    return "" if "@" in answer_text else answer_text[:150]
+    errors = answer["errors"] if isinstance(answer.get("errors"), list) else [answer]
+    texts = (_error_text(one) for one in errors if isinstance(one, dict))
+    return "; ".join(text for text in texts if text and "@" not in text)[:200]
+
+
+def _error_text(error: dict[str, Any]) -> str:
+    text, field = str(error.get("errorMessage") or error.get("error") or ""), str(error.get("field") or "")
+    return f"{field}: {text}" if field else text

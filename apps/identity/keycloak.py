@@ -18,6 +18,7 @@ from apps.identity import api_errors, groups
 from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.protocol import Identity, KeycloakUser, NewUser
 from apps.identity.user_merge import Representation, UserChange, attributes_of, lost_values, merged, unapplied
+from apps.identity.user_profile import explain_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,10 @@ def _client(_process: int, patience: float) -> Identity:
 def forget_clients() -> None:
     """Make the next `client()` a new one, after a change of settings."""
     _client.cache_clear()
+
+
+def _has_mark(user: Representation, new: NewUser) -> bool:
+    return attributes_of(user).get("onboarding_id") == [new.onboarding_id]
 
 
 class Keycloak(Identity):
@@ -64,9 +69,13 @@ class Keycloak(Identity):
             "attributes": {name: [value] for name, value in (dict(new.attributes) | own).items() if value},
         }
         try:
-            found: str = api_errors.write("make an account", lambda: self.admin.create_user(body), expect=(409,))
-        except api_errors.Refusal:
-            return self._adopt(new)
+            found: str = api_errors.write("make an account", lambda: self.admin.create_user(body), expect=(400, 409))
+        except api_errors.Refusal as refusal:
+            if refusal.status == 400:
+                raise NeedsOperator(
+                    f"Keycloak refused to make an account: {explain_refusal(refusal.message)} ({refusal})."
+                ) from refusal
+            found = self._adopt(new)
         # Undeclared attributes can be dropped in silence (201 all the same); without our mark the account is lost to us.
         self._write(found, UserChange(attributes=dict(new.attributes) | own))
         return found
@@ -74,7 +83,7 @@ class Keycloak(Identity):
     def _adopt(self, new: NewUser) -> str:
         """The id of the account an earlier, unanswered create made; never that of anyone else."""
         same_name = self._search("username", new.username)
-        if same_name and attributes_of(same_name).get("onboarding_id") == [new.onboarding_id]:
+        if same_name and (_has_mark(same_name, new) or self._is_half_made(same_name, new)):
             log.info("keycloak_account_adopted", keycloak_id=same_name["id"])
             return str(same_name["id"])
         same_mail = self._search("email", new.email)
@@ -88,6 +97,21 @@ class Keycloak(Identity):
         raise NeedsOperator(
             f"Keycloak has another account with {' and '.join(taken)}; it is not from signup {new.onboarding_id}."
         )
+
+    def _is_half_made(self, user: Representation, new: NewUser) -> bool:
+        """Whether `user` is as we create it but for the mark, which Keycloak drops while attributes are not declared.
+
+        It has the address that this person proved to us as verified, waits for its first password, and has no way to log in.
+        """
+        as_created = (
+            "onboarding_id" not in attributes_of(user)
+            and str(user.get("email") or "").lower() == new.email.lower()
+            and user.get("emailVerified") is True
+            and user.get("requiredActions") == [SET_PASSWORD]
+            and not user.get("federationLink")
+        )
+        doing = f"list the credentials of account {user['id']}"
+        return as_created and not api_errors.read(doing, lambda: self.admin.get_credentials(user["id"]))
 
     @override
     def get_user(self, keycloak_id: str) -> KeycloakUser | None:

@@ -58,6 +58,15 @@ _ASCII = {
 }  # fmt: skip
 
 
+FIELD_WORDS = {"firstName": "first name", "lastName": "last name", "email": "email address"}
+ERROR_WORDS = {
+    "invalid-character": "has characters that the realm does not allow",
+    "invalid-length": "is longer or shorter than the realm allows",
+    "attribute-required": "is required by the realm",
+    "email": "is not one that the realm accepts",
+}
+
+
 @dataclass(frozen=True)
 class Violation:
     """The rule that a value breaks: `required`, `short`, `long`, `characters`, `email`, `local_part` or `value`."""
@@ -102,6 +111,16 @@ def find_violation(attribute: str, value: str, rules: Rules) -> Violation | None
         if found is not None:
             return found
     return None
+
+
+def explain_refusal(message: str) -> str:
+    """Keycloak's answer to an account (`firstName: error-…; email: error-…`) in words for staff."""
+    found = []
+    for part in message.split("; "):
+        field, _, error = part.partition(": ")
+        words = next((words for key, words in ERROR_WORDS.items() if key in error), "is not accepted by the realm")
+        found.append(f"the {FIELD_WORDS.get(field, field)} {words}" if error else part)
+    return "; ".join(dict.fromkeys(found))
 
 
 def _is_required(rule: Any) -> bool:

@@ -57,6 +57,15 @@ def person(world: World) -> Any:
     return world.profiles[0]
 
 
+CORRECTED = {"first_name": "Ann", "last_name": "", "username": "ann.lee", "email": "ann@example.com"}
+
+
+def refused_by_keycloak(world: World) -> Any:
+    """A subscriber who pays and has no account."""
+    UserProfile.objects.filter(pk=world.profiles[0].pk).update(keycloak_id=None)
+    return world.profiles[0]
+
+
 def drifting(world: World) -> Any:
     return Drift.objects.get(profile=world.profiles[0])
 
@@ -156,6 +165,7 @@ SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "
 CASES = [
     Case(SUBSCRIBER, "sync_now", "support", person),
     Case(SUBSCRIBER, "password_mail", "support", person),
+    Case(SUBSCRIBER, "correct_account", "support", refused_by_keycloak, lambda _world: CORRECTED),
     Case(SUBSCRIBER, "assign_seats", "operator", seatless),
     Case(SUBSCRIBER, "hold", "operator", person, hold_data),
     Case(SUBSCRIBER, "grant", "operator", person, grant_data),
@@ -285,6 +295,13 @@ def _mailed(world: World) -> None:
     ).exists()
 
 
+def _corrected(world: World) -> None:
+    profile = UserProfile.objects.select_related("user").get(pk=world.profiles[0].pk)
+    assert (profile.user.first_name, profile.user.username) == ("Ann", "ann.lee")
+    assert profile.email == profile.user.email == "ann@example.com"
+    _looked_at(world)
+
+
 def _override(kind: str) -> Callable[[World], None]:
     def check(world: World) -> None:
         row = AccessOverride.objects.filter(profile=world.profiles[0], kind=kind).latest("pk")
@@ -391,6 +408,7 @@ def _queued(count: int) -> Callable[[World], None]:
 EFFECTS: dict[str, Callable[[World], None]] = {
     "sync_now": _looked_at,
     "password_mail": _mailed,
+    "correct_account": _corrected,
     "assign_seats": lambda world: _looked_at(world, 1),
     "hold": _override("hold"),
     "grant": _override("grant"),

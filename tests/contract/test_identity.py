@@ -95,6 +95,37 @@ class TestCreate:
         with pytest.raises(NeedsOperator, match=what):
             identity.create_user(newcomer(name))
 
+    def test_what_a_lost_create_left_without_our_mark_is_adopted(self, identity: Identity, server: Server) -> None:
+        """The realm dropped our attributes when the account was made, and keeps them now."""
+        name = server.name()
+        half = {"emailVerified": True, "requiredActions": ["UPDATE_PASSWORD"], "attributes": {}}
+        user_id, _ = server.make(username=name, **half)
+        assert identity.create_user(newcomer(name)) == user_id
+        assert server.user(user_id)["attributes"]["onboarding_id"] == [f"signup-of-{name}"]
+
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            {"emailVerified": False, "requiredActions": ["UPDATE_PASSWORD"]},
+            {"emailVerified": True, "requiredActions": []},
+            {"emailVerified": True, "requiredActions": ["UPDATE_PASSWORD"], "email": "ct-else@example.com"},
+            {
+                "emailVerified": True,
+                "requiredActions": ["UPDATE_PASSWORD"],
+                "credentials": [{"type": "password", "value": "correct horse battery"}],
+            },
+        ],
+        ids=["unverified", "in use", "another address", "a password"],
+    )
+    def test_what_could_be_somebody_elses_is_not(
+        self, identity: Identity, server: Server, theirs: dict[str, Any]
+    ) -> None:
+        user_id, name = server.make(**theirs)
+        with pytest.raises(NeedsOperator):
+            identity.create_user(newcomer(name))
+        assert "onboarding_id" not in server.user(user_id).get("attributes", {})
+        server.call("DELETE", f"/users/{user_id}")
+
     def test_a_name_keycloak_does_not_take(self, identity: Identity, server: Server) -> None:
         with pytest.raises(NeedsOperator, match="username-invalid"):
             identity.create_user(newcomer(f"{server.name()}!!"))

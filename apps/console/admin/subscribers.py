@@ -17,6 +17,7 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
+from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin
@@ -63,7 +64,7 @@ def refuse_without_account(profile: UserProfile) -> str:
 
 
 @admin.register(UserProfile)
-class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
+class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "until", "synced")
@@ -85,6 +86,7 @@ class SubscriberAdmin(RecoveryActions, SelectActions, ConsoleAdmin):
         "sync_now",
         "assign_seats",
         "password_mail",
+        "correct_account",
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend"]},
     ]
