@@ -300,6 +300,19 @@ RECOVERY_WINDOW_HOURS = integer("RECOVERY_WINDOW_HOURS", 72, minimum=1)
 FINAL_EXPIRY_DAYS = integer("FINAL_EXPIRY_DAYS", 30, minimum=1)
 WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
+# --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -------------------------
+KEEP_JOBS_DAYS = integer("KEEP_JOBS_DAYS", 30, minimum=1)
+RETENTION = {
+    "jobs": KEEP_JOBS_DAYS,
+    "attention": KEEP_JOBS_DAYS,
+    "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
+    "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
+    "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
+    "unconfirmed_waitlist": 14,
+    "codes": 1,
+    "rate_limits": 2,
+}
+
 # --- Jobs (apps/core/jobs.py; django-q2 executes, our Job row is the truth) -------------------------------------------
 WORKER_PROCESSES = integer("WORKER_PROCESSES", 2, minimum=1)
 JOB_TIMEOUT_SECONDS = 60

@@ -4,12 +4,13 @@ docs.stripe.com/webhooks/process-undelivered-events. Changes without any event: 
 """
 
 import json
+from typing import Any
 
 from django.conf import settings
 
 from apps.billing import events
 from apps.billing.intake import store
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import jobs
 
 KIND = "backfill_events"
@@ -29,10 +30,12 @@ def fetch_undelivered(key: str) -> None:
     """
     after = key if key.startswith("evt_") else ""
     for _ in range(PAGES):
-        with calling_stripe() as client:
-            page = client.v1.events.list(
-                {"delivery_success": False, "limit": PAGE} | ({"starting_after": after} if after else {})  # type: ignore[arg-type]
-            )
+        try:
+            page = _undelivered(after)
+        except MissingAtStripe:  # the event we stopped at has left Stripe's list of 30 days: begin anew
+            if not after:
+                raise
+            page = _undelivered("")
         found = [one.to_dict() for one in page.data]
         for event in reversed(found):  # oldest first
             if event["livemode"] == settings.STRIPE_LIVE_MODE and events.needs_work(event["type"]):
@@ -41,3 +44,10 @@ def fetch_undelivered(key: str) -> None:
             return
         after = str(found[-1]["id"])
     jobs.defer(KIND, after, reason="the next slice")
+
+
+def _undelivered(after: str) -> Any:
+    with calling_stripe() as client:
+        return client.v1.events.list(
+            {"delivery_success": False, "limit": PAGE} | ({"starting_after": after} if after else {})  # type: ignore[arg-type]
+        )

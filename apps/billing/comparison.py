@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from apps.billing.models import Subscription
 from apps.billing.parsing import identify, parse_subscription
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core.states import SubscriptionStatus
 
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
@@ -47,7 +47,13 @@ class Slice:
 
 def compare_slice(cursor: Cursor) -> Slice:
     """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`."""
-    listed, more = _slice(cursor)
+    try:
+        listed, more = _slice(cursor)
+    except MissingAtStripe:  # the subscription we stopped at is gone: begin anew
+        if not cursor.after:
+            raise
+        cursor = Cursor()
+        listed, more = _slice(cursor)
     theirs = {identify(one): _fingerprint(one) | {"customer": identify(one["customer"])} for one in listed}
     ours = _rows(cursor, listed, more)
     differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}

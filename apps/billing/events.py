@@ -3,6 +3,7 @@
 An account may serve other shops as well: what concerns no subscriber and no product of ours ends as "not ours".
 """
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ from apps.billing import api_version, customers, mirror, prices
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import Product, ProductPrice
-from apps.core import clock, jobs
+from apps.core import clock, jobs, retention
 from apps.core.errors import RetryLater
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus
@@ -67,6 +68,12 @@ def importance_of(event: dict[str, Any]) -> Job.Importance:
 def register() -> None:
     """Make the job kind known."""
     jobs.register(KIND, handle_event, label="Process Stripe event", needs=("stripe",))
+    retention.register("events", prune)
+
+
+def prune(before: dt.datetime) -> int:
+    """Delete events that need nothing more, with their bodies."""
+    return retention.delete_in_batches(InboundEvent.objects.filter(handled_at__lt=before))
 
 
 def handle_event(event_id: str) -> None:

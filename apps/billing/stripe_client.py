@@ -1,6 +1,7 @@
 """The only way to Stripe: one client per process with our version, timeouts and host, and what its errors mean for us."""
 
 import functools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater, WorkError
 from apps.core.io_guard import refuse_inside_transaction
 
+RIGHT = re.compile(r"rak_([a-z0-9_]+)_(read|write)\b")
 TIMEOUT = (3, 10)  # seconds to connect, to read
 
 
@@ -30,6 +32,18 @@ class MissingAtStripe(NeedsOperator):
     def __init__(self, reason: str, *, param: str) -> None:
         super().__init__(reason)
         self.param = param
+
+
+class MissingRight(NeedsOperator):
+    """The key is a restricted one without a right that a call needs; Stripe names it as `rak_subscription_read`."""
+
+    def __init__(self, said: str) -> None:
+        found = RIGHT.search(said)
+        self.right = f"{found[1].replace('_', ' ').capitalize()}: {found[2]}" if found else ""
+        missing = f"the right “{self.right}” ({found[0]})" if found else "a right that a call of ours needs"
+        super().__init__(
+            f"The Stripe key lacks {missing}. Add it to the key in Stripe's dashboard, Developers, API keys."
+        )
 
 
 class MixedCurrencies(NeedsOperator):
@@ -72,8 +86,10 @@ def calling_stripe() -> Iterator[stripe.StripeClient]:
         raise DependencyDown("stripe", "Stripe does not answer.") from error
     except stripe.RateLimitError as error:
         raise RetryLater("Stripe asks us to slow down.") from error
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        raise NeedsOperator("Stripe refuses our key; check STRIPE_SECRET_KEY and its rights.") from error
+    except stripe.PermissionError as error:
+        raise MissingRight(error.user_message or "") from error
+    except stripe.AuthenticationError as error:
+        raise NeedsOperator("Stripe refuses our key; check STRIPE_SECRET_KEY.") from error
     except stripe.IdempotencyError as error:
         raise SpentIdempotencyKey("Stripe knows this idempotency key from a different request.", before=True) from error
     except stripe.InvalidRequestError as error:

@@ -6,11 +6,13 @@ from django.apps import AppConfig
 
 
 class CoreConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks and the nightly deletion of old rows."""
 
     name = "apps.core"
     verbose_name = "System"
 
     @override
     def ready(self) -> None:
-        from apps.core import checks  # noqa: F401  (importing it registers them)
+        from apps.core import checks, retention  # noqa: F401  (importing the checks registers them)
+
+        retention.register_own()

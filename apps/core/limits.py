@@ -4,6 +4,7 @@ Subjects (IP addresses, email addresses, sessions) are stored as keyed hashes. C
 live in the cache and are lost with it.
 """
 
+import datetime as dt
 import hashlib
 import hmac
 import time
@@ -38,8 +39,8 @@ def mailbox(address: str) -> str:
     return f"{local.split('+')[0]}@{domain}"
 
 
-def prune(*, older_than: int = 2 * 86400) -> int:
-    """Delete windows that began more than `older_than` seconds ago; returns how many rows went."""
+def prune(*, before: dt.datetime) -> int:
+    """Delete windows that began before this; returns how many rows went. The longest window is a day."""
     with connection.cursor() as cursor:
-        cursor.execute('DELETE FROM core_ratelimit WHERE "window" < %s', [int(time.time()) - older_than])
+        cursor.execute('DELETE FROM core_ratelimit WHERE "window" < %s', [int(before.timestamp())])
         return int(cursor.rowcount)

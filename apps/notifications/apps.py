@@ -13,7 +13,8 @@ class NotificationsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import jobs
+        from apps.core import jobs, retention
         from apps.notifications import mail
 
         jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))
+        retention.register("emails", mail.prune)

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, jobs
+from apps.core import audit, clock, jobs, retention
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
@@ -96,6 +96,13 @@ def _queue(wanted: Notification, *, importance: Job.Importance | None = None) ->
     row, new = Notification.objects.get_or_create(key=wanted.key, defaults=fields)
     if new:
         jobs.defer(KIND, row.pk, reason=wanted.template, importance=importance)
+
+
+def prune(before: dt.datetime) -> int:
+    """Delete old mails that concern no subscriber; of the others only the key stays, so that none is ever sent twice."""
+    old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
+    count = retention.delete_in_batches(old.filter(profile=None))
+    return count + old.exclude(to="").update(to="", context={}, error="", provider_id="")
 
 
 # --- the job -----------------------------------------------------------------------------------------------------------

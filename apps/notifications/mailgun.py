@@ -45,6 +45,7 @@ def send(email: RenderedEmail, *, to: str, tag: str, notification_id: int) -> st
         reply_to=[settings.BRAND["support_email"]],
     )
     message.attach_alternative(email.html, "text/html")
+    refuse_while_away()
     try:
         message.send()
     except AnymailRequestsAPIError as error:
@@ -55,6 +56,21 @@ def send(email: RenderedEmail, *, to: str, tag: str, notification_id: int) -> st
     ) as error:  # an address or header that cannot be written, found before sending
         raise RefusedError(f"The mail could not be written ({type(error).__name__}).") from error
     return str(message.anymail_status.message_id or "")
+
+
+def refuse_while_away() -> None:
+    """Raise DependencyDown when Mailgun does not answer a harmless question: nothing has been sent then, for sure.
+
+    Afterwards a connection that breaks means that the mail may be out. A key that may only send is refused here, which is an
+    answer too.
+    """
+    url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/domains/{settings.MAILGUN_DOMAIN}"
+    try:
+        answer = requests.get(url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
+    except requests.RequestException as error:
+        raise DependencyDown(NAME, "Mailgun could not be reached.") from error
+    if answer.status_code in AWAY:
+        raise DependencyDown(NAME, f"Mailgun is away ({answer.status_code}).")
 
 
 def _translated(error: AnymailRequestsAPIError) -> Exception:

@@ -1,6 +1,11 @@
-"""Usernames nobody may take: roles, mailboxes of RFC 2142, our own words, addresses of services, and their look-alikes."""
+"""Usernames nobody may take: roles, mailboxes of RFC 2142, our own words, addresses of services, their look-alikes, and
+names that hold the operator's brand or claim a role (`support-acme`, `billing.team`)."""
 
 import re
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from django.conf import settings
 
 WORDS = """
 abuse access account accounts accounting activate activation ad adm admin administration administrator admins ads adserver
@@ -30,6 +35,14 @@ vaultwarden verify version video void vpn waitlist web webdisk webhook webhooks 
 worker wpad www xml xmpp you yourself
 """
 RESERVED = frozenset(WORDS.split())
+# Whoever has one of these in the name seems to speak for the operator.
+ROLES = """
+abuse account accounts accounting admin administration administrator admins auth billing compliance customerservice finance
+helpdesk hostmaster invoice invoices legal management manager moderator moderators noreply official operator operators payment
+payments postmaster privacy refund refunds root security service staff superuser support sysadmin system team verification
+webmaster
+"""
+SHORTEST_BRAND = 5  # a shorter one is in too many people's names; it counts only as a word of its own
 # Letters that pass for others at a glance: adm1n, r00t, supp0rt.
 LOOKALIKES = str.maketrans({"0": "o", "1": "l", "i": "l", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g"})
 
@@ -41,8 +54,34 @@ def skeleton(name: str) -> str:
 
 
 SKELETONS = frozenset(map(skeleton, RESERVED))
+ROLE_SKELETONS = frozenset(map(skeleton, ROLES.split()))
 
 
 def is_reserved(name: str) -> bool:
-    """Whether `name` is reserved, looks like a reserved name, or is one with a number behind it."""
-    return skeleton(name) in SKELETONS or name.rstrip("0123456789._-").lower() in RESERVED
+    """Whether `name` is reserved, looks like a reserved name, is one with a number behind it, claims a role, or holds the brand."""
+    whole = skeleton(name)
+    if whole in SKELETONS or name.rstrip("0123456789._-").lower() in RESERVED:
+        return True
+    words = [skeleton(word) for word in re.split(r"[._-]+|(?<=[a-z])(?=[0-9]+$)", name.lower()) if word]
+    return _claims_role(whole, words) or any(
+        brand in words or (len(brand) >= SHORTEST_BRAND and brand in whole) for brand in brands()
+    )
+
+
+def _claims_role(whole: str, words: list[str]) -> bool:
+    """A role as one word of the name, of two words of it, or glued to another reserved word (`supportteam`)."""
+    if ROLE_SKELETONS & {*words, *(first + second for first, second in pairwise(words))}:
+        return True
+    return any(
+        (whole.startswith(role) and whole[len(role) :] in SKELETONS)
+        or (whole.endswith(role) and whole[: -len(role)] in SKELETONS)
+        for role in ROLE_SKELETONS
+    )
+
+
+def brands() -> set[str]:
+    """The operator's name, and the name of the site's and of the mail's domain, as skeletons."""
+    hosts = (urlsplit(settings.BASE_URL).hostname or "", settings.MAILGUN_DOMAIN)
+    labels = [host.split(".")[-2] for host in hosts if host.count(".") >= 1 and not host.replace(".", "").isdigit()]
+    found = {skeleton(re.sub(r"[^a-z0-9]", "", name.lower())) for name in (str(settings.BRAND["name"]), *labels)}
+    return {brand for brand in found if len(brand) >= 2}

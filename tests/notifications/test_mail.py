@@ -157,7 +157,7 @@ def test_after_two_lost_answers_nothing_is_sent_by_itself(mailgun: Standin) -> N
 
 def test_a_slow_answer_counts_as_lost(mailgun: Standin, settings: object) -> None:
     settings.ANYMAIL = settings.ANYMAIL | {"REQUESTS_TIMEOUT": 0.3}
-    mailgun.fault("slow", peer="mailgun", delay_ms=1000, times=1)
+    mailgun.fault("slow", peer="mailgun", delay_ms=1000, times=1, method="POST")
     row = ask()
     jobs.drain()
     row.refresh_from_db()

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
+from apps.core import retention
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.instances.models import Seat
 from apps.notifications.models import Notification
-from apps.onboarding import pruning, waitlist
+from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from tests.storefront.visitor import ACCOUNT, PAGES, SESSION, WAITLIST, Visitor
 from tests.world import World
@@ -114,10 +115,10 @@ def test_unconfirmed_addresses_are_forgotten_after_a_fortnight(world: World) -> 
     join("ann")
     confirmed("bob")
     world.pass_time(days=13)
-    pruning.prune_signups("periodic")
+    retention.prune_all()
     assert WaitlistEntry.objects.count() == 2
     world.pass_time(days=2)
-    pruning.prune_signups("periodic")
+    retention.prune_all()
     assert [one.email for one in WaitlistEntry.objects.all()] == ["bob@example.com"]
 
 

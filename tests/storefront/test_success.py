@@ -6,11 +6,10 @@ import pytest
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product
-from apps.core import clock
+from apps.core import clock, retention
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import SeatWait
 from apps.onboarding.models import OneTimeCode
-from apps.onboarding.pruning import prune_signups
 from tests.storefront.visitor import ACCOUNT, PAGES, RESEND, SESSION, STATE, Visitor
 from tests.world import World
 
@@ -142,7 +141,7 @@ def test_stale_signups_and_codes_are_forgotten(shop: dict[str, Product]) -> None
     long_ago = clock.now() - dt.timedelta(days=31)
     Signup.objects.update(created_at=long_ago)
     OneTimeCode.objects.update(expires_at=long_ago)
-    prune_signups("periodic")
+    retention.prune_all()
     assert list(Signup.objects.all()) == [paid.signup]
     assert not OneTimeCode.objects.exists()
     assert visitor.get(PAGES["plan"]).headers["Location"] == "/onboarding/"

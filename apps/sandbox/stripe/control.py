@@ -10,7 +10,7 @@ silent {"method", "path", "params": {...}}           make an API call whose even
 delete {"kind", "id"}                                remove an object without a trace
 endpoint {"url", "secret"}                           deliver events there instead of to the configured address
 resend {"event"}                                     deliver an event once more
-settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?}
+settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..]}
 state {}                                             counts of objects, waiting deliveries, settings
 """
 

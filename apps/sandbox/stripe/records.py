@@ -34,7 +34,7 @@ IDS = {
 }  # fmt: skip
 EMPTY: Obj = {
     "objects": {}, "private": {}, "events": {}, "deliveries": [], "idempotency": {}, "agenda": {},
-    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600},
+    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600, "missing_rights": []},
 }  # fmt: skip
 
 
