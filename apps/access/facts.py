@@ -1,6 +1,8 @@
 """The facts about one subscriber, read from our own rows: the only code that builds `policy.Facts` from the database."""
 
 import datetime as dt
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +38,7 @@ def read_facts(profile: UserProfile) -> Facts:
     return Facts(
         now=clock.now(),
         terms=terms(),
-        subscriptions=tuple(subscription_fact(state, catalog) for state in states),
+        subscriptions=subscription_facts(states, catalog),
         overrides=tuple(override_fact(row, catalog) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
@@ -57,13 +59,46 @@ def paying_span(signup: Signup) -> Span | None:
     return Span(signup.created_at, signup.checkout_expires_at + RESERVATION_MARGIN)
 
 
-def subscription_fact(state: subscriptions.SubscriptionState, catalog: dict[int, Entitlements]) -> SubscriptionFact:
-    """One subscription, with what its lines give by `catalog` (product id to entitlements)."""
-    lines = [catalog[line.product_id].times(line.quantity) for line in state.lines if line.product_id in catalog]
+def subscription_facts(
+    states: Iterable[subscriptions.SubscriptionState], catalog: dict[int, Entitlements]
+) -> tuple[SubscriptionFact, ...]:
+    """One person's subscriptions, with what their lines give by `catalog` (product id to entitlements).
+
+    Should two run, the second adds apps and other add-ons, but no number that a plan or the same add-on gives already.
+    """
+    found: list[SubscriptionFact] = []
+    counted: set[int] = set()
+    for state in sorted(states, key=_precedence):
+        gives = [
+            (line.product_id, catalog[line.product_id].times(line.quantity))
+            for line in state.lines
+            if line.product_id in catalog
+        ]
+        if counted:
+            gives = [
+                (one, replace(given, grants={}) if given.apps or one in counted else given) for one, given in gives
+            ]
+        if SubscriptionStatus(state.status).may_give_access:
+            counted |= {one for one, _ in gives}
+        found.append(_subscription_fact(state, total(given for _, given in gives)))
+    return tuple(found)
+
+
+def _precedence(state: subscriptions.SubscriptionState) -> tuple[object, ...]:
+    """Which of two that run counts first: the one that surely gives access, then the dearer, then the older."""
+    status = SubscriptionStatus(state.status)
+    late = state.past_due_since.timestamp() if state.past_due_since else 0
+    amount = sum((line.unit_amount or 0) * line.quantity for line in state.lines)
+    ends = state.current_period_end.timestamp() if state.current_period_end else 0
+    sure = status.gives_access and not state.money_returned
+    return not sure, not status.may_give_access, bool(state.money_returned), -late, -amount, ends, state.id
+
+
+def _subscription_fact(state: subscriptions.SubscriptionState, entitlements: Entitlements) -> SubscriptionFact:
     return SubscriptionFact(
         id=state.id,
         status=SubscriptionStatus(state.status),
-        entitlements=total(lines),
+        entitlements=entitlements,
         unmapped=any(line.product_id is None and line.quantity for line in state.lines),
         cancel_at=state.cancel_at,
         ended_at=state.ended_at,

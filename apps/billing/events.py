@@ -10,7 +10,7 @@ from typing import Any
 import djstripe.models
 
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import api_version, customers, mirror, prices
+from apps.billing import api_version, customers, mirror, prices, second_subscription
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import Product, ProductPrice
@@ -134,6 +134,8 @@ def _mirror_customer(event: InboundEvent) -> bool:
         return True
     if _is_about_to_be_ours(event):
         raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
+    if event.type.startswith("customer.subscription."):
+        second_subscription.note_stranger(event)
     return False
 
 

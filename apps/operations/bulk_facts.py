@@ -55,7 +55,7 @@ def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
         pk: decide(
             replace(
                 bare,
-                subscriptions=tuple(facts.subscription_fact(state, catalog) for state in one.subscriptions),
+                subscriptions=facts.subscription_facts(one.subscriptions, catalog),
                 overrides=tuple(facts.override_fact(row, catalog) for row in one.overrides),
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),

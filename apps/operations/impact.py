@@ -209,9 +209,7 @@ def _with(
 ) -> Facts:
     catalog = dict(given)
     overrides: tuple[OverrideFact, ...] = tuple(facts.override_fact(row, catalog) for row in rows)
-    return replace(
-        bare, subscriptions=tuple(facts.subscription_fact(one, catalog) for one in states), overrides=overrides
-    )
+    return replace(bare, subscriptions=facts.subscription_facts(states, catalog), overrides=overrides)
 
 
 def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:

@@ -1,0 +1,111 @@
+"""One person, one subscription: a second one that runs is charged as well, and only staff can give that money back.
+
+Promises: whoever made it and however (another tab, Stripe's dashboard, a payment link, another customer of the same person),
+it is one attention item with the refund that would fix it, until only one runs. What it grants is decided in access/facts.py.
+"""
+
+import json
+from typing import Any
+
+from django.db.models import Q
+
+from apps.accounts.models import UserProfile
+from apps.billing import mirror
+from apps.billing.models import InboundEvent, Subscription
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.catalog.models import ProductPrice
+from apps.core import attention, jobs
+from apps.core.attention import Cause
+from apps.core.money import format_money
+from apps.core.states import SubscriptionStatus, values_where
+
+OWN, STRANGERS = "report_second_subscription", "report_double_customer"  # job kinds: keys are profile and customer ids
+RUNNING = values_where(SubscriptionStatus, lambda one: one.pays)
+
+
+def register() -> None:
+    """Make the job kinds known, and listen to what was mirrored."""
+    jobs.register(OWN, report_second, label="Report second subscription", needs=("stripe",))
+    jobs.register(STRANGERS, report_double_customer, label="Look for a second customer", needs=("stripe",))
+    mirror.on_customer.append(note_mirrored)
+
+
+def note_mirrored(profile: UserProfile) -> None:
+    """Called in the writing transaction: two that run are looked at, one closes the item."""
+    if len(_running(profile)) > 1:
+        jobs.defer(OWN, profile.pk, reason="more than one subscription runs")
+    else:
+        attention.resolve(Cause.SECOND_SUBSCRIPTION, f"profile:{profile.pk}", why="Only one subscription runs now.")
+
+
+def _running(profile: UserProfile) -> list[Subscription]:
+    rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id or "", status__in=RUNNING)
+    return list(rows.order_by("stripe_created_at", "pk"))
+
+
+def report_second(profile_id: str) -> None:
+    """The job: open the item, with the refund of each later subscription."""
+    profile = UserProfile.objects.get(pk=profile_id)
+    running = _running(profile)
+    if len(running) < 2:
+        return
+    first, *later = running
+    fixes = " ".join(_describe_fix(one.stripe_id) for one in later)
+    attention.report(
+        Cause.SECOND_SUBSCRIPTION,
+        f"profile:{profile.pk}",
+        f"{len(later) + 1} subscriptions run for one person, and each is charged; the first is {first.stripe_id}. {fixes}",
+        profiles=[profile.pk],
+    )
+
+
+def note_stranger(event: InboundEvent) -> None:
+    """A customer nobody here has subscribed to something we sell: it may be one of ours under another customer."""
+    body = json.loads(InboundEvent.objects.values_list("body", flat=True).get(pk=event.pk))
+    items = (body["data"]["object"].get("items") or {}).get("data") or []
+    sold = [str((item.get("price") or {}).get("id")) for item in items]
+    if ProductPrice.objects.filter(stripe_price_id__in=sold).exists():
+        jobs.defer(STRANGERS, event.customer_id, reason=event.type, lane=f"customer:{event.customer_id}")
+
+
+def report_double_customer(customer_id: str) -> None:
+    """The job: open the item if this customer has the address of a subscriber of ours, or close it when nothing runs any more."""
+    try:
+        with calling_stripe() as client:
+            customer = client.v1.customers.retrieve(customer_id)
+            listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
+            running = [one["id"] for one in listed.auto_paging_iter() if SubscriptionStatus(one["status"]).pays]
+    except MissingAtStripe:
+        customer, running = None, []
+    gone = customer is None or getattr(customer, "deleted", False)
+    profile = None if gone else _same_person(customer)
+    if profile is None or not running:
+        attention.resolve(Cause.SECOND_SUBSCRIPTION, customer_id, why="Nothing runs for this customer any more.")
+        return
+    fixes = " ".join(_describe_fix(one) for one in running)
+    attention.report(
+        Cause.SECOND_SUBSCRIPTION,
+        customer_id,
+        f"A subscriber also pays as {customer_id}, another customer at Stripe, and gets nothing for it. {fixes}",
+        profiles=[profile.pk],
+    )
+
+
+def _same_person(customer: Any) -> UserProfile | None:
+    """The subscriber with this customer's address."""
+    address = customer["email"] or ""
+    known = UserProfile.customers().exclude(Q(stripe_customer_id=customer["id"]))
+    return known.filter(email__iexact=address).first() if address else None
+
+
+def _describe_fix(subscription_id: str) -> str:
+    """What staff would do at Stripe about one subscription: cancel it and refund its last payment."""
+    with calling_stripe() as client:
+        paid = client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 1}).data
+        payments = client.v1.invoice_payments.list({"invoice": paid[0]["id"], "status": "paid"}).data if paid else []
+    if not payments or not paid[0]["amount_paid"]:
+        return f"Cancel {subscription_id}; nothing was paid for it."
+    payment = payments[0]["payment"]
+    named = next((str(payment[name]) for name in ("payment_intent", "charge") if payment.get(name)), "")
+    amount = format_money(paid[0]["amount_paid"], paid[0]["currency"])
+    return f"Cancel {subscription_id} and refund {amount}, its last payment ({named or paid[0]['id']})."
