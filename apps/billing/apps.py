@@ -18,7 +18,7 @@ class BillingConfig(AppConfig):
         from djstripe.models import Account, Product
         from djstripe.models.base import StripeModel
 
-        from apps.billing import backfill, events, mirror, second_subscription
+        from apps.billing import backfill, events, mirror, price_list, second_subscription
         from apps.billing.stripe_client import TIMEOUT
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
@@ -42,6 +42,7 @@ class BillingConfig(AppConfig):
         mirror.register()
         second_subscription.register()
         backfill.register()
+        price_list.register()
 
 
 def _account_id() -> str:

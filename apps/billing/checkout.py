@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.billing.parsing import plain, text, whole
 from apps.billing.stripe_client import calling_stripe
 from apps.core import clock
 from apps.core.errors import NeedsOperator
@@ -15,7 +16,10 @@ from apps.core.states import SubscriptionStatus
 
 @dataclass(frozen=True)
 class CheckoutSession:
-    """A Checkout session: `client_secret` for the embedded page, `url` for the hosted one; status open|complete|expired."""
+    """A Checkout session: `client_secret` for the embedded page, `url` for the hosted one; status open|complete|expired.
+
+    `subtotal`: what is charged before taxes and discounts, in minor units; None where Stripe does not say.
+    """
 
     id: str
     status: str
@@ -25,6 +29,8 @@ class CheckoutSession:
     customer_id: str
     subscription_id: str = ""
     invoice_id: str = ""
+    subtotal: int | None = None
+    currency: str = ""
 
     @property
     def is_paid(self) -> bool:
@@ -156,4 +162,6 @@ def _session(found: Any) -> CheckoutSession:
         customer_id=found["customer"] or "",
         subscription_id=found["subscription"] or "",
         invoice_id=found["invoice"] or "",
+        subtotal=whole(plain(found).get("amount_subtotal")),
+        currency=text(plain(found).get("currency"), 16).lower(),
     )

@@ -54,7 +54,7 @@ def refresh_price(price_id: str) -> None:
 
     It is never offered by this: whether to, and which of two, is for staff to say. Then it is copied, with its product.
     """
-    price = _fetch("prices", price_id)
+    price = fetch("prices", price_id)
     if price is None:
         withdraw(price_id)
         return
@@ -67,7 +67,7 @@ def refresh_price(price_id: str) -> None:
 
 def refresh_product(product_id: str) -> None:
     """Fetch the present product and copy it; the prices of one that is archived or deleted are withdrawn."""
-    product = _fetch("products", product_id)
+    product = fetch("products", product_id)
     if product is None or getattr(product, "deleted", False) or plain(product).get("active") is False:
         mirrored = djstripe.models.Price.objects.filter(product_id=product_id).values("id")
         ours = Q(product__stripe_product_id=product_id) | Q(stripe_price_id__in=mirrored)
@@ -76,7 +76,7 @@ def refresh_product(product_id: str) -> None:
         copies.copy_all([product])
 
 
-def _fetch(collection: str, object_id: str) -> Any:
+def fetch(collection: str, object_id: str) -> Any:
     """The present object; None when Stripe has it no more."""
     try:
         with calling_stripe() as client:
@@ -106,12 +106,17 @@ def _take_over(price_id: str, facts: PriceFacts) -> None:
     )
 
 
-def _obstacle(row: ProductPrice, facts: PriceFacts) -> str:
-    """Why the price cannot be offered, as the end of a sentence; empty when it can."""
+def explain_unsellable(facts: PriceFacts) -> str:
+    """Why a price cannot be offered to anybody, as the end of a sentence; empty when it can."""
     if facts.obstacle or not facts.active:
         return facts.obstacle or "it is archived at Stripe"
-    if facts.interval not in OFFERED_INTERVALS:
-        return f"it is charged by the {facts.interval}"
+    return "" if facts.interval in OFFERED_INTERVALS else f"it is charged by the {facts.interval}"
+
+
+def _obstacle(row: ProductPrice, facts: PriceFacts) -> str:
+    """Why the price cannot be offered, as the end of a sentence; empty when it can."""
+    if why := explain_unsellable(facts):
+        return why
     others = ProductPrice.objects.filter(
         product=row.product, interval=facts.interval, currency=facts.currency, is_active=True
     )

@@ -4,6 +4,7 @@ The text of each is a sentence for staff: it names ids, never secrets or email a
 """
 
 import datetime as dt
+from typing import Any
 
 
 class WorkError(Exception):
@@ -39,8 +40,10 @@ class NeedsOperator(WorkError):
 
 
 class BadInput(Exception):
-    """A visitor's input was refused. `message` is for the visitor; `field` names the input; `code` is for scripts."""
+    """A visitor's input was refused. `message` is for the visitor; `field` names the input; `code`, `details` are for scripts."""
 
-    def __init__(self, message: str, *, field: str = "", code: str = "invalid", status: int = 400) -> None:
+    def __init__(
+        self, message: str, *, field: str = "", code: str = "invalid", status: int = 400, details: Any = None
+    ) -> None:
         super().__init__(message)
-        self.message, self.field, self.code, self.status = message, field, code, status
+        self.message, self.field, self.code, self.status, self.details = message, field, code, status, details or {}

@@ -74,7 +74,7 @@ def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseB
 
 
 def _error(refusal: BadInput) -> dict[str, Any]:
-    return {"error": {"message": refusal.message, "field": refusal.field, "code": refusal.code}}
+    return {"error": {"message": refusal.message, "field": refusal.field, "code": refusal.code} | refusal.details}
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 `Shop.load` reads all offers in four queries; the rest is arithmetic. A signup stores its basket as slug -> quantity.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
 from apps.core.errors import BadInput
+from apps.core.money import format_money
 from apps.instances import capacity
 
 INTERVALS = ("month", "year")
@@ -77,6 +80,23 @@ class Order:
     def total(self) -> int:
         """The sum in minor units."""
         return sum(line.amount for line in self.lines)
+
+    @property
+    def digest(self) -> str:
+        """A name for exactly this order: its prices, quantities, amounts and currency."""
+        sold = [[line.offer.prices[self.interval].stripe_price_id, line.quantity, line.amount] for line in self.lines]
+        return hashlib.sha256(json.dumps([self.interval, self.currency, sold]).encode()).hexdigest()[:32]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The order for scripts; amounts in minor units, `total` also as people write it."""
+        lines = [
+            {"name": line.offer.product.name, "quantity": line.quantity, "amount": line.amount} for line in self.lines
+        ]
+        return {
+            "digest": self.digest, "interval": self.interval, "currency": self.currency, "lines": lines,
+            "total": self.total, "total_text": format_money(self.total, self.currency),
+        }  # fmt: skip
 
     @property
     def basket(self) -> dict[str, int]:

@@ -15,13 +15,22 @@ from apps.core import clock
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, names, signup_checkout
+from apps.onboarding.checkout_attempt import PriceChanged
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import signup_limits, wizard
 from apps.storefront.account_form import check_free_at_keycloak, check_username, read_account, read_address
-from apps.storefront.basket import Shop
+from apps.storefront.basket import Order, Shop
 from apps.storefront.json_views import json_view
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value
+
+
+class OrderChanged(BadInput):
+    """The order that the page shows is not the one that would be charged; `order`: the one that would, if any."""
+
+    def __init__(self, order: Order | None) -> None:
+        message = "The price or your choice has just changed. Please check your order, then continue."
+        super().__init__(message, code="order_changed", status=409, details={"order": order.summary} if order else {})
 
 
 @json_view("email")
@@ -81,7 +90,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-@json_view("username", "last_name", "terms", "ui")
+@json_view("username", "last_name", "terms", "ui", "order")
 def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Open the payment: `client_secret` for the embedded form, `url` for Stripe's page. Only we set the prices."""
     signup = _confirmed_signup(request)
@@ -93,13 +102,17 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     order = shop.order(signup)
     if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
         raise BadInput("Please choose a plan first.", code="no_plan", status=409)
-    signup.basket = order.basket  # what the page shows is what is charged
+    if text_field(body, "order", required=False) not in {"", order.digest}:
+        raise OrderChanged(order)
+    signup.basket = order.basket
     signup_limits.limit_checkouts(request, signup, ui)
     check_username(signup.username, signup)
     if signup.state == Signup.State.OPEN:
         signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])
     try:
         return _open_checkout(signup, ui)
+    except PriceChanged as changed:
+        raise OrderChanged(Shop.load().order(signup)) from changed
     except WorkError:
         signup_limits.forget_checkout(request)
         raise

@@ -100,7 +100,9 @@
       last_name: byId("last_name").value,
       terms: byId("terms").checked,
       ui,
+      order: page.querySelector("[data-order]").dataset.order,
     });
+    if (answer.error && answer.error.code === "order_changed") await showNewOrder();
     if (answer.error) return showCheckoutError(answer.error);
     if (answer.paid || answer.ui === "hosted") {
       window.location.assign(answer.url);
@@ -114,6 +116,14 @@
       showCheckoutError({ message: "The payment form couldn't open here. Please pay on Stripe's page instead.", field: "" });
       byId("payment").hidden = false;
     }
+  }
+
+  // What would be charged is not what this page shows: show it, so that "Continue" means the new order.
+  async function showNewOrder() {
+    const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("order");
+    if (fresh) byId("order").replaceWith(fresh);
+    else window.location.reload();
   }
 
   async function mount(answer) {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,47 +146,6 @@ def test_a_product_is_neither_its_own_parent_nor_goes_with_what_is_no_plan(plan:
 def test_a_product_of_the_same_slug_is_refused_with_a_sentence(plan: Product, staff: Staff) -> None:
     answer = save(staff("admin"), Product, name="Again", slug="plan", max_quantity="1", position="0", placement="plan")
     assert errors(answer)["slug"] == ["Product with this Slug already exists."]
-
-
-def test_only_one_price_of_a_kind_is_offered_also_when_only_that_is_edited(plan: Product, staff: Staff) -> None:
-    client = staff("admin")
-    old = ProductPrice.objects.create(
-        product=plan, stripe_price_id="price_old", interval="month", unit_amount=400, is_active=False
-    )
-    week = ProductPrice.objects.create(
-        product=plan, stripe_price_id="price_week", interval="week", unit_amount=100, is_active=False
-    )
-    assert "offered at another price" in errors(save(client, old, is_active="on"))["is_active"][0]
-    assert "Only monthly and yearly" in errors(save(client, week, is_active="on"))["is_active"][0]
-    with pytest.raises(IntegrityError), transaction.atomic():
-        ProductPrice.objects.filter(pk=old.pk).update(is_active=True)  # what it would have run into
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "sentence"),
-    [
-        ("currency", "e€r", "A currency has three letters"),
-        ("currency", "", "required"),
-        ("unit_amount", "-1", "greater than or equal to 0"),
-        ("unit_amount", "9" * 20, "less than or equal to"),
-        ("stripe_price_id", "prod_1", "This is the id of a product."),
-        ("stripe_price_id", "price_month", "already exists"),
-        ("interval", "fortnight", "not one of the available choices"),
-        ("product", "0", "not one of the available choices"),
-    ],
-)
-def test_a_price_that_cannot_be_is_refused_at_its_field(
-    field: str, value: str, sentence: str, plan: Product, staff: Staff
-) -> None:
-    data = {
-        "product": plan.pk,
-        "stripe_price_id": "price_new",
-        "interval": "year",
-        "unit_amount": "1",
-        "currency": "EUR",
-    }
-    found = errors(save(staff("admin"), ProductPrice, **data | {field: value}))
-    assert sentence in " ".join(found[field])
 
 
 def test_two_who_save_at_the_same_moment_get_a_sentence(

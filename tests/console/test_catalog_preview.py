@@ -197,18 +197,6 @@ def test_moving_a_price_to_another_product_takes_its_holders_along(shop: dict[st
     assert looked_at() == {"person-0", "person-1", "person-2"}
 
 
-def test_adding_a_price_that_people_pay_already_is_shown_first(shop: dict[str, Product], staff: Staff) -> None:
-    sell(50, (None, "price_old", 1))
-    client = staff("admin")
-    data = {"product": shop["plan"].pk, "stripe_price_id": "price_old", "interval": "year", "unit_amount": 100}
-    preview = save(client, ProductPrice, **data, is_active=None)
-    assert (len(preview.context["found"].holders), preview.context["found"].gain) == (1, 1)
-    assert not ProductPrice.objects.filter(stripe_price_id="price_old").exists()
-    assert confirm(client, preview).status_code == 302
-    assert UserSubscriptionItem.objects.get(stripe_price_id="price_old").product == shop["plan"]
-    assert looked_at() == {"person-50"}
-
-
 def test_whether_a_price_is_offered_touches_nobody(shop: dict[str, Product], staff: Staff) -> None:
     price = ProductPrice.objects.get(stripe_price_id="price_plan")
     assert save(staff("admin"), price, is_active=None).status_code == 302

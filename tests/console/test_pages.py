@@ -401,27 +401,6 @@ def test_products_are_edited_with_a_reason_by_whoever_may(world: World, staff: S
     assert "includes" not in entry.after
 
 
-def test_a_price_can_be_added_and_only_its_offer_changed(world: World, staff: Staff) -> None:
-    client = staff("admin")
-    data = {"product": world.plan.pk, "stripe_price_id": "price_new", "interval": "year", "unit_amount": "9900", "currency": "EUR", "is_active": "on", "reason": "The yearly plan"}  # fmt: skip
-    assert client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "new"}).status_code == 200
-    assert client.post(reverse("admin:catalog_productprice_add"), data).status_code == 302
-    price = ProductPrice.objects.get(stripe_price_id="price_new")
-    assert price.currency == "eur"
-    assert (
-        client.post(reverse("admin:catalog_productprice_add"), data | {"stripe_price_id": "price_two"}).status_code
-        == 200
-    )
-    client.post(
-        reverse("admin:catalog_productprice_change", args=[price.pk]),
-        {"product": world.plan.pk, "unit_amount": "1", "reason": "No longer offered"},
-    )
-    price.refresh_from_db()
-    assert (price.unit_amount, price.is_active) == (9900, False)
-    actions = AuditEntry.objects.filter(subject_kind="price").order_by("id").values_list("action", flat=True)
-    assert list(actions) == ["price_created", "price_changed"]
-
-
 def test_an_instance_is_created_by_its_domain_with_caps_in_order(world: World, staff: Staff) -> None:
     data = {"product": world.cloud.pk, "slug": "cloud-new", "name": "New", "url": "https://new.example.com", "soft_cap": "5",
             "allocation_cap": "5", "hard_cap": "9", "is_active": "on", "auto_allocate": "on", "reason": "The others fill up"}  # fmt: skip

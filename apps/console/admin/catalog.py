@@ -1,20 +1,64 @@
 """What is sold: products and their prices. Edited here, with a reason, and what it does to people is shown first."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Prefetch
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from apps.billing import price_list
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalog_forms import PriceForm, ProductForm
-from apps.console.admin.catalog_preview import PreviewedAdmin, State
+from apps.console.admin.catalog_preview import PreviewedAdmin, State, state_of
 from apps.console.admin.price_mapping import MapPriceDialog, list_unmapped, map_to_product
 from apps.console.columns import link_column, state_column
-from apps.console.dialogs import dialog_action
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core import audit
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import WorkError
 from apps.core.money import format_money
+
+
+def free_slug(name: str) -> str:
+    """A slug made of a name, that no product has yet."""
+    words = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    slug = words[:34] if words[:1].isalpha() else f"product_{words}"[:34].rstrip("_")
+    taken = set(Product.objects.filter(slug__startswith=slug).values_list("slug", flat=True))
+    return next(one for one in (slug, *(f"{slug}_{number}" for number in range(2, 1000))) if one not in taken)
+
+
+class ImportDialog(ReasonDialog):
+    """Which of Stripe's products to take over."""
+
+    products = forms.MultipleChoiceField(
+        label="Products at Stripe",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Each becomes a product that is not on sale yet, with those of its prices that can be offered.",
+    )
+
+    @override
+    def prepare(self) -> None:
+        field: Any = self.fields["products"]
+        try:
+            listed = price_list.list_products()
+        except WorkError as error:
+            listed, field.help_text = [], f"Stripe's products cannot be read now. {error.reason}"
+        known = set(Product.objects.values_list("stripe_product_id", flat=True))
+        self.listed = {one.id: one for one in listed if one.id not in known}
+        field.choices = [
+            (
+                one.id,
+                f"{one.name or one.id}: {'; '.join(map(price_list.describe_price, one.prices)) or 'no active price'}",
+            )
+            for one in self.listed.values()
+        ]
+        if not self.listed and listed:
+            field.help_text = "Every active product of your Stripe account is in the catalog."
 
 
 @admin.register(Product)
@@ -34,6 +78,7 @@ class ProductAdmin(PreviewedAdmin):
         "stripe_product": "stripe_product_id", "text": "name__icontains slug__icontains", "number": "pk",
     }  # fmt: skip
     search_help_text = "Name or prod_…"
+    actions_list: ClassVar[Any] = ["import_products"]
     filter_horizontal = ("includes",)
     fieldsets = (
         (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),
@@ -59,6 +104,20 @@ class ProductAdmin(PreviewedAdmin):
         """The prices new customers are offered."""
         offered = (f"{format_money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered)
         return ", ".join(offered) or "–"
+
+    @dialog_action(
+        title="Import from Stripe", permission="change_catalog", form=ImportDialog, icon="download",
+        explain="Take over products and prices that your Stripe account has already.",
+    )  # fmt: skip
+    def import_products(self, _request: HttpRequest, form: ImportDialog) -> str:
+        last = Product.objects.order_by("-position").values_list("position", flat=True).first() or 0
+        chosen = [form.listed[one] for one in form.cleaned_data["products"]]
+        for number, found in enumerate(chosen, start=1):
+            product = price_list.import_product(found, slug=free_slug(found.name), position=last + 10 * number)
+            audit.record(
+                subject=("product", product.pk), action=AuditAction.PRODUCT_CREATED, after=state_of(product), **form.why
+            )
+        return f"{len(chosen)} imported. Say what each gives, then put it on sale."
 
     @override
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -119,7 +178,24 @@ class PriceAdmin(PreviewedAdmin):
         return map_to_product(form)
 
     @override
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The form is about what Stripe sells, which is asked before the transaction begins."""
+        if self.has_change_catalog_permission(request) and (request.method == "POST" or object_id is None):
+            row = self.get_object(request, object_id) if object_id else None
+            request.__dict__["stripe_prices"] = _ask_stripe(row)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    @override
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        return type("PriceForm", (form,), request.__dict__.get("stripe_prices", {}))
+
+    @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return ["product", "stripe_price", "is_active", "reason"]
         fields = ["product", ("stripe_price_id", "interval"), ("unit_amount", "currency"), "is_active"]
         return [*fields, "reason"] if self.has_change_permission(request, obj) else fields
 
@@ -131,3 +207,13 @@ class PriceAdmin(PreviewedAdmin):
     def mapped(self, row: ProductPrice, before: State) -> Mapping[str, int]:
         """A new price, or one mapped to another product, takes along the lines of those who pay it."""
         return {} if before.get("product") == row.product.slug else {row.stripe_price_id: row.product_id}
+
+
+def _ask_stripe(row: ProductPrice | None) -> dict[str, Any]:
+    """For PriceForm: the price's present facts, or for a new one all prices; or the sentence why there are none now."""
+    try:
+        if row is not None:
+            return {"facts": price_list.fetch_price(row.stripe_price_id)}
+        return {"listed": tuple(price_list.list_products())}
+    except WorkError as error:
+        return {"unlisted": f"Stripe's prices cannot be read now. {error.reason}"}

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.template.loader import render_to_string
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from apps.billing.parsing import PriceFacts
+from apps.billing.price_list import StripeProduct, describe_price, facts_of_price
+from apps.billing.prices import explain_unsellable
 from apps.catalog.models import Product, ProductPrice
 from apps.console.dialogs import ReasonField
 
@@ -196,42 +199,71 @@ class ProductForm(CatalogForm):
 
 
 class PriceForm(CatalogForm):
-    """A price. Amounts are whole cents, as in Stripe."""
+    """Which of Stripe's prices belongs to which product, and whether it is offered. Nothing about the price is typed.
+
+    `listed` are Stripe's products with their prices, `unlisted` why there are none, and `facts` the present facts of the
+    price the form is about: all read by PriceAdmin, outside the transaction.
+    """
+
+    listed: ClassVar[tuple[StripeProduct, ...]] = ()
+    unlisted: ClassVar[str] = ""
+    facts: ClassVar[PriceFacts | None] = None
 
     class Meta:
         model = ProductPrice
-        fields = ("product", "stripe_price_id", "interval", "unit_amount", "currency", "is_active")
+        fields = ("product", "is_active")
 
-    def clean_currency(self) -> str:
-        """Stripe writes currencies in small letters."""
-        value = str(self.cleaned_data["currency"]).lower()
-        if not re.fullmatch(r"[a-z]{3}", value, re.ASCII):
-            raise forms.ValidationError("A currency has three letters, e.g. eur.")
-        return value
+    stripe_price = forms.ChoiceField(label="Stripe price", widget=UnfoldAdminSelectWidget)
 
-    def clean_stripe_price_id(self) -> str:
-        """Any text: an old plan's id was chosen by the owner of the Stripe account. Products have other ids."""
-        value = str(self.cleaned_data["stripe_price_id"]).strip()
-        if value.startswith("prod_"):
-            raise forms.ValidationError("This is the id of a product. Enter that of one of its prices.")
-        return value
+    @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            del self.fields["stripe_price"]
+            return
+        known = set(ProductPrice.objects.values_list("stripe_price_id", flat=True))
+        groups = [
+            (one.name or one.id, [(price.id, describe_price(price)) for price in one.prices if price.id not in known])
+            for one in self.listed
+        ]
+        field: Any = self.fields["stripe_price"]
+        field.choices = [("", "Choose a price"), *(group for group in groups if group[1])]
+        field.help_text = self.unlisted or "The active prices of your Stripe account that are not in the catalog yet."
+
+    def clean_stripe_price(self) -> str:
+        """The price takes over what Stripe says about it."""
+        chosen = str(self.cleaned_data["stripe_price"])
+        facts = next((price for one in self.listed for price in one.prices if price.id == chosen), None)
+        if facts is None or not facts.interval:
+            raise forms.ValidationError(
+                f"This cannot be sold by subscription: {facts.obstacle if facts else 'it is gone'}."
+            )
+        self.instance.stripe_price_id = facts.id
+        for name, value in facts_of_price(facts).items():
+            setattr(self.instance, name, value)
+        return chosen
 
     @override
     def clean(self) -> dict[str, Any]:
-        """One offered price of a product per interval and currency; months and years only. Also where only one is edited."""
+        """What Stripe can charge as it is, and one offered price of a product per interval and currency."""
         data = super().clean()
-        product, interval, currency = (
-            data.get(name) or (getattr(self.instance, name, None) if self.instance.pk else None)
-            for name in ("product", "interval", "currency")
-        )
-        if not data.get("is_active") or product is None:
+        product = data.get("product") or (self.instance.product if self.instance.product_id else None)
+        if not data.get("is_active") or product is None or not self.instance.stripe_price_id:
             return data
-        if interval not in {"month", "year"}:
-            self.add_error("is_active", "Only monthly and yearly prices can be offered.")
+        if why := self._obstacle(data):
+            self.add_error("is_active", f"This price cannot be offered: {why}.")
             return data
-        others = ProductPrice.objects.filter(product=product, interval=interval, currency=currency, is_active=True)
-        if others.exclude(pk=self.instance.pk).exists():
+        same = {"product": product, "interval": self.instance.interval, "currency": self.instance.currency}
+        if ProductPrice.objects.filter(**same, is_active=True).exclude(pk=self.instance.pk).exists():
             self.add_error(
                 "is_active", f"{product} is offered at another price for this interval. Withdraw that one first."
             )
         return data
+
+    def _obstacle(self, data: dict[str, Any]) -> str:
+        """Why Stripe could not charge the price as it is; of one that was offered already, the nightly check finds it."""
+        if self.instance.pk and "is_active" not in self.changed_data:
+            return ""
+        chosen = data.get("stripe_price")
+        facts = next((price for one in self.listed for price in one.prices if price.id == chosen), self.facts)
+        return explain_unsellable(facts) if facts else self.unlisted or "Stripe has it no more"
