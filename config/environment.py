@@ -57,6 +57,17 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
     return int(value)
 
 
+def hours(name: str) -> tuple[int, int]:
+    """A span of hours such as `22-7`, from the first to before the second; empty: none, which is (0, 0)."""
+    value = os.environ.get(name, "").strip()
+    begin, dash, end = value.partition("-")
+    if not value:
+        return 0, 0
+    if dash and begin.isdecimal() and end.isdecimal() and int(begin) < 24 and int(end) < 24:
+        return int(begin), int(end)
+    raise ImproperlyConfigured(f"{name} must be two hours such as 22-7, not {value!r}.")
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A list of words separated by commas or spaces."""
     return os.environ.get(name, default).replace(",", " ").split()

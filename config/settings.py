@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
-from config.environment import boolean, database_url, integer, secret, text, words
+from config.environment import boolean, database_url, hours, integer, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -334,6 +334,11 @@ Q_CLUSTER = {
     "recycle": 500,
     "max_rss": 300_000,
 }
+
+# --- Alerts (apps/core/alerts.py) ---------------------------------------------------------------------------------------
+ALERT_URLS = secret("ALERT_URLS", "").split()
+ALERT_AFTER_MINUTES = integer("ALERT_AFTER_MINUTES", 5)
+ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 
 # --- Metrics and logs -------------------------------------------------------------------------------------------------
 PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")

@@ -17,7 +17,7 @@ from config import environment
 ROOT = Path(__file__).resolve().parents[1]
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {"TAILSCALE_IP", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
-READERS = {"text", "secret", "boolean", "integer", "words"}
+READERS = {"text", "secret", "boolean", "integer", "words", "hours"}
 
 
 def calls() -> dict[str, tuple[str, str | None]]:
@@ -33,7 +33,7 @@ def calls() -> dict[str, tuple[str, str | None]]:
 
 def _default(reader: str, given: list[ast.expr]) -> str | None:
     if not given:
-        return "" if reader == "words" else None
+        return "" if reader in {"words", "hours"} else None
     value = ast.literal_eval(given[0]) if isinstance(given[0], ast.Constant) else "…"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -143,6 +143,9 @@ def test_a_secret_file_that_holds_none_is_named(content, said, monkeypatch, tmp_
         ("FINAL_EXPIRY_DAYS", "0"),
         ("CHECKOUT_SESSION_MINUTES", "29"),
         ("WORKER_PROCESSES", "two"),
+        ("ALERT_QUIET_HOURS", "22"),
+        ("ALERT_QUIET_HOURS", "22-25"),
+        ("ALERT_QUIET_HOURS", "ten-7"),
         ("TRUSTED_PROXY_COUNT", "1.5"),
     ],
 )

@@ -13,6 +13,7 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import checks, retention  # noqa: F401  (importing the checks registers them)
+        from apps.core import alerts, checks, retention  # noqa: F401  (importing the checks registers them)
 
         retention.register_own()
+        alerts.register()

@@ -45,6 +45,10 @@ def secrets_are_sound(**_: Any) -> list[CheckMessage]:
     )
 
 
+def _is_scheme(url: str) -> bool:
+    return bool(re.match(r"[a-z0-9+.]+://.", url))
+
+
 def _signs(secret: str) -> bool:
     return secret.startswith("whsec_") and len(secret) >= 32
 
@@ -112,6 +116,12 @@ def site_is_reachable(**_: Any) -> list[CheckMessage]:
     secrets = ("OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET")
     return _errors(
         (loop, said, hint, "E008"),
+        (
+            not all(map(_is_scheme, settings.ALERT_URLS)),
+            "ALERT_URLS holds something that is no address.",
+            "See appriseit.com.",
+            "E010",
+        ),
         *[
             (
                 settings.HTTPS and getattr(settings, name).startswith(PUBLISHED),

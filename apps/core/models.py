@@ -1,4 +1,4 @@
-"""Jobs, schedules, dependencies, heartbeats, the audit trail, attention items and rate limits."""
+"""Jobs, schedules, dependencies, heartbeats, the audit trail, attention items, sent alerts and rate limits."""
 
 from typing import Any, ClassVar, override
 
@@ -157,6 +157,18 @@ class AttentionItem(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.cause} {self.key}"
+
+
+class AlertSent(models.Model):
+    """When one cause was last told outside the console, and in which state it was. Written only by `core.alerts`."""
+
+    key = models.CharField(max_length=200, primary_key=True)
+    sent_at = models.DateTimeField()
+    digest = models.CharField(max_length=64)
+
+    @override
+    def __str__(self) -> str:
+        return self.key
 
 
 class RateLimit(models.Model):
