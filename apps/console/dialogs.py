@@ -33,7 +33,7 @@ class ReasonField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         widget = UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": REASON_LENGTHS[1]})
-        words = f"At least {REASON_LENGTHS[0]} characters. It is kept in the timeline."
+        words = "At least ten characters. It is kept in the timeline."
         super().__init__(
             min_length=REASON_LENGTHS[0], max_length=REASON_LENGTHS[1], help_text=words, widget=widget, **kwargs
         )
