@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.billing.parsing import plain, text, whole
+from apps.billing.parsing import identify, plain, text, whole
 from apps.billing.stripe_client import calling_stripe
 from apps.core import clock
 from apps.core.errors import NeedsOperator
@@ -153,15 +153,16 @@ def session_expiry() -> dt.datetime:
 
 
 def _session(found: Any) -> CheckoutSession:
+    one = plain(found)
     return CheckoutSession(
-        id=found["id"],
-        status=found["status"] or "",
-        payment_status=found["payment_status"],
-        client_secret=(found["client_secret"] if "client_secret" in found else "") or "",
-        url=(found["url"] if "url" in found else "") or "",
-        customer_id=found["customer"] or "",
-        subscription_id=found["subscription"] or "",
-        invoice_id=found["invoice"] or "",
-        subtotal=whole(plain(found).get("amount_subtotal")),
-        currency=text(plain(found).get("currency"), 16).lower(),
+        id=identify(one),
+        status=text(one.get("status")),
+        payment_status=text(one.get("payment_status")),
+        client_secret=text(one.get("client_secret"), 2000),
+        url=text(one.get("url"), 5000),
+        customer_id=identify(one.get("customer")),
+        subscription_id=identify(one.get("subscription")),
+        invoice_id=identify(one.get("invoice")),
+        subtotal=whole(one.get("amount_subtotal")),
+        currency=text(one.get("currency"), 16).lower(),
     )

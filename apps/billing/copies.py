@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import djstripe.models
+import stripe
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 from apps.billing.parsing import identify, listed, plain, text
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import attention
 from apps.core.attention import Cause
 from apps.core.errors import NeedsOperator
@@ -80,7 +81,7 @@ def _sync(model: Any, found: Any) -> None:
 
 
 def _digestible(value: Any) -> Any:
-    """Without what dj-stripe 2.11 fails on: discounts in their present shape, and lists it would page through."""
+    """Without what dj-stripe 2.11 fails on: discounts in their present shape, null tax rates, lists it would page through."""
     if isinstance(value, list):
         return [_digestible(one) for one in value]
     if not isinstance(value, dict):
@@ -88,15 +89,14 @@ def _digestible(value: Any) -> Any:
     found = {name: _digestible(inner) for name, inner in value.items() if name != "discount"}
     if found.get("object") == "list":
         found["has_more"] = False
-    if "discounts" in found:
-        found["discounts"] = []
-    return found
+    return found | {name: [] for name in ("discounts", "tax_rates", "default_tax_rates") if name in found}
 
 
 def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
     """Fetch and copy the products of these subscriptions that are not mirrored yet: prices refer to them.
 
-    Raises RetryLater and DependencyDown; a product that Stripe refuses is left to the copies that need it.
+    Raises RetryLater and DependencyDown. One that Stripe has no more is noted as deleted; one that it refuses us is left
+    to the copies that need it.
     """
     prices = [plain(line.get("price")) for one in subscriptions for line in listed(plain(one).get("items"))]
     wanted = {identify(price.get("product")) for price in prices} - {""}
@@ -105,6 +105,8 @@ def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[i
         try:
             with calling_stripe() as client:
                 product = client.v1.products.retrieve(product_id)
+        except MissingAtStripe:
+            product = stripe.Product.construct_from({"id": product_id, "object": "product", "deleted": True}, None)
         except NeedsOperator:
             continue
         copy_all([product], profiles=profiles)

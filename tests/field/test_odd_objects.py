@@ -273,10 +273,10 @@ def test_a_metered_line_has_no_quantity_and_counts_once(world: World) -> None:
 def test_the_currency_is_that_of_the_subscription(world: World) -> None:
     """Case 9: lukevella/rallly#2575."""
     dana = world.subscriber("dana")
-    option = {"custom_unit_amount": None, "tax_behavior": "inclusive", "unit_amount": 550, "unit_amount_decimal": "550"}
-    edit(world, "price", world.price("personal"), currency_options={"usd": option})
+    several = world.shop.price(500, currency="eur", currency_options={"usd": {"unit_amount": 550}})
+    ProductPrice.objects.filter(stripe_price_id=world.price("personal")).update(stripe_price_id=several)
     edit(world, "subscription", dana.stripe_subscription_id or "", currency="usd")
-    touch(world, dana)
+    change_line(world, dana, price=at_stripe(world, f"prices/{several}"))
     row = UserSubscriptionItem.objects.get(profile=dana)
     assert (row.unit_amount, row.currency) == (550, "usd")
     client = Client()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.sandbox.stripe import timeline
+from apps.sandbox.stripe import pricing, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, merge_metadata, new
@@ -45,30 +45,31 @@ def create_product(params: Obj) -> Obj:
 
 @route("POST /v1/prices")
 def create_price(params: Obj) -> Obj:
-    """A price of a product, recurring or not, with a fixed amount."""
+    """A price of a product, recurring or not: per unit, in packages, in tiers, by use or as the customer chooses."""
     if "product" not in params and "product_data" not in params:
         raise missing_parameter("product")
-    if "unit_amount" not in params and "unit_amount_decimal" not in params:
+    if not {"unit_amount", "unit_amount_decimal", "custom_unit_amount", "tiers"} & set(params):
         raise invalid("You must specify either `unit_amount` or `unit_amount_decimal` for a price.", "unit_amount")
     product = (
         get("product", params["product"], "product") if "product" in params else create_product(params["product_data"])
     )
-    amount = params["unit_amount"] if "unit_amount" in params else round(float(params["unit_amount_decimal"]))
-    if amount < 0:
-        raise invalid("Invalid non-negative integer", "unit_amount", "parameter_invalid_integer")
     lookup_key = _free_lookup_key(params)
     recurring = _recurring(params.get("recurring"))
     price = new(
         "price",
         currency=params["currency"].lower(),
         product=product["id"],
-        unit_amount=amount,
-        unit_amount_decimal=str(amount),
         lookup_key=lookup_key,
         recurring=recurring,
         type="recurring" if recurring else "one_time",
+        **pricing.units(params),
     )
-    price |= given(params, "active", "nickname", "tax_behavior")
+    price |= given(params, "active", "nickname", "tax_behavior", "billing_scheme", "tiers_mode", "transform_quantity")
+    if "custom_unit_amount" in params:
+        empty = {"maximum": None, "minimum": None, "preset": None}
+        price["custom_unit_amount"] = {name: params["custom_unit_amount"].get(name) for name in empty}
+    pricing.keep_tiers(price, params.get("tiers", []))
+    pricing.keep_options(price, params.get("currency_options", {}))
     add(price)
     merge_metadata(price, params.get("metadata"))
     emit("price.created", price)
@@ -83,9 +84,9 @@ def _recurring(spec: Obj | None) -> Obj | None:
     return {
         "interval": spec["interval"],
         "interval_count": spec.get("interval_count", 1),
-        "meter": None,
+        "meter": spec.get("meter"),
         "trial_period_days": spec.get("trial_period_days"),
-        "usage_type": "licensed",
+        "usage_type": spec.get("usage_type", "licensed"),
     }
 
 

@@ -1,7 +1,7 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import catalog, customers, timeline
+from apps.sandbox.stripe import catalog, customers, pricing, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
 from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, private, random_text
@@ -110,7 +110,7 @@ def _line_item(spec: Obj, name: str) -> Obj:
         words = "This value must be greater than or equal to 1."
         raise invalid(words, f"{name}[quantity]", "parameter_invalid_integer")
     product = find("product", price["product"]) or {}
-    amount = price["unit_amount"] * quantity
+    amount = pricing.amount(price, quantity)
     item = blank("item", price=dict(price), quantity=quantity, description=product.get("name"))
     item |= {"amount_subtotal": amount, "amount_total": amount, "currency": price["currency"]}
     return item | {"discounts": [], "taxes": []}

@@ -6,6 +6,7 @@ close_dispute {"dispute", "status": "won"|"lost"|"warning_closed"|"prevented"}
 refund {"charge", "amount"?, "fail"?}                refund as if from Stripe's dashboard; "fail": the bank then refuses it
 async {"session", "paid": true|false}                the bank's answer to a debit that was processing
 edit {"kind", "id", "fields": {...}}                 change an object with no event at all
+put {"objects": [..]}                                keep these objects exactly so, with no event; nothing happens to them by itself
 silent {"method", "path", "params": {...}}           make an API call whose events are lost before they exist
 delete {"kind", "id"}                                remove an object without a trace
 endpoint {"url", "secret"}                           deliver events there instead of to the configured address
@@ -22,7 +23,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox.stripe import api, checkout_completion, events, refund_api, refunds, subscriptions, webhooks
 from apps.sandbox.stripe.errors import ApiError
-from apps.sandbox.stripe.records import Obj, find, forget, get, private, root
+from apps.sandbox.stripe.records import Obj, add, find, forget, get, private, root
 
 
 def serve(request: HttpRequest, name: str) -> HttpResponse:
@@ -84,6 +85,12 @@ def _edit(options: Obj) -> Obj:
     return about
 
 
+def _put(options: Obj) -> Obj:
+    for made in options["objects"]:
+        add(made)
+    return {"kept": len(options["objects"])}
+
+
 def _silent(options: Obj) -> Obj:
     encoded = urlencode(_pairs(options.get("params", {}), ""))
     with events.silence():
@@ -135,5 +142,5 @@ def _state(_options: Obj) -> Obj:
 
 SWITCHES: dict[str, Callable[[Obj], Obj]] = {
     "payments": _payments, "dispute": _dispute, "close_dispute": _close_dispute, "refund": _refund, "async": _async,
-    "edit": _edit, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "resend": _resend, "settings": _settings, "state": _state,
+    "edit": _edit, "put": _put, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "resend": _resend, "settings": _settings, "state": _state,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from apps.sandbox.stripe import lists
+from apps.sandbox.stripe import lists, pricing
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import IDS, Obj, copied, every, find, private
 
@@ -53,6 +53,8 @@ ON_REQUEST: dict[tuple[str, str], Callable[[Obj], Obj | None]] = {
     ("customer", "sources"): _nothing("sources"),
     ("customer", "tax_ids"): _nothing("tax_ids"),
     ("charge", "refunds"): _refunds,
+    ("price", "currency_options"): pricing.options,
+    ("price", "tiers"): lambda price: private(price["id"]).get("tiers") or None,
 }
 
 

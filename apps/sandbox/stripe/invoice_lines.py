@@ -1,13 +1,13 @@
 """The lines of invoices, and how a product and its rate read on them."""
 
-from apps.sandbox.stripe import periods, timeline
+from apps.sandbox.stripe import periods, pricing, timeline
 from apps.sandbox.stripe.records import Obj, blank, find, new_id
 
 
 def line(item: Obj, *, amount: int, period: tuple[int, int], proration: bool = False, words: str = "") -> Obj:
     """An invoice line of a subscription item; its invoice is filled in when it joins one."""
     price, quantity = item["price"], item["quantity"]
-    made = blank("line_item", amount=amount, subtotal=amount, currency=price["currency"])
+    made = blank("line_item", amount=amount, subtotal=amount, currency=pricing.currency_of(item))
     made |= {"quantity": quantity, "quantity_decimal": str(quantity)}
     made |= {"discountable": not proration, "metadata": dict(item["metadata"])}
     made["description"] = words or f"{quantity} × {name_of(price)} (at {rate_text(price)})"
@@ -37,7 +37,7 @@ def one_time_line(price: Obj, quantity: int, subscription_id: str) -> Obj:
     """A line for something bought once beside a subscription."""
     bought = {"id": None, "price": price, "quantity": quantity, "metadata": {}}
     now = timeline.now()
-    amount = price["unit_amount"] * quantity
+    amount = pricing.amount(price, quantity)
     made = line(bought | {"subscription": subscription_id}, amount=amount, period=(now, now))
     details = {
         "invoice_item": new_ii(),
@@ -65,7 +65,8 @@ def name_of(price: Obj) -> str:
 
 
 def rate_text(price: Obj) -> str:
-    text = periods.money_text(price["unit_amount"], price["currency"])
+    known = price["unit_amount"]
+    text = "as used" if known is None else periods.money_text(known, price["currency"])
     if not price["recurring"]:
         return text
     count = price["recurring"]["interval_count"]

@@ -6,7 +6,7 @@ the period charged at the new one, to the second. A change of interval starts a 
 
 from dataclasses import dataclass, field
 
-from apps.sandbox.stripe import catalog, invoice_lines, periods, subscriptions
+from apps.sandbox.stripe import catalog, invoice_lines, periods, pricing, subscriptions
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import Obj, copied, merge_metadata
 
@@ -122,7 +122,7 @@ def _line(item: Obj, moment: int, *, sign: int) -> Obj:
     price, quantity = item["price"], item["quantity"]
     start, end = item["current_period_start"], item["current_period_end"]
     share = periods.part_left(start, end, moment)
-    amount = sign * round(price["unit_amount"] * quantity * share)
+    amount = sign * round(pricing.amount_of(item) * share)
     name = invoice_lines.name_of(price)
     product = name if quantity == 1 else f"{quantity} × {name}"
     kind = "Unused" if sign < 0 else "Remaining"

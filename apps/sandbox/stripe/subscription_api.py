@@ -1,6 +1,16 @@
 """The addresses of subscriptions and their items."""
 
-from apps.sandbox.stripe import cards, catalog, changes, collection, customers, prorations, subscriptions, timeline
+from apps.sandbox.stripe import (
+    cards,
+    catalog,
+    changes,
+    collection,
+    customers,
+    pricing,
+    prorations,
+    subscriptions,
+    timeline,
+)
 from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
 from apps.sandbox.stripe.records import Obj, every, get, merge_metadata, private
 from apps.sandbox.stripe.routing import route
@@ -21,7 +31,7 @@ def create_subscription(params: Obj) -> Obj:
     if (
         chosen is None
         and not (sent or trial or behaviour == "default_incomplete")
-        and any(price["unit_amount"] for price, _, _ in specs)
+        and any(pricing.amount(price, quantity) for price, quantity, _ in specs)
     ):
         raise invalid(
             "This customer has no attached payment source or default payment method. Please consider adding a default payment method.",
@@ -31,8 +41,15 @@ def create_subscription(params: Obj) -> Obj:
         verdict = cards.outcome(chosen, on_session=not params.get("off_session", False), authenticated=False)
         if verdict not in {"ok", "dispute", "inquiry", "processing"}:
             raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
+    currency = str(params.get("currency", "")).lower()
+    if currency and not all(currency in pricing.options(price) for price, _, _ in specs):
+        raise invalid(f"The price specified does not support the currency {currency}.", "currency")
     subscription = subscriptions.begin(
-        customer=customer, specs=specs, trial_end=trial, anchor=params.get("billing_cycle_anchor")
+        customer=customer,
+        specs=specs,
+        trial_end=trial,
+        anchor=params.get("billing_cycle_anchor"),
+        currency=currency,
     )
     _options(subscription, params)
     collection.start(

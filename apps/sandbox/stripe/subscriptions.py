@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.sandbox.stripe import invoice_lines, invoices, periods, timeline
+from apps.sandbox.stripe import invoice_lines, invoices, periods, pricing, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, private
 
@@ -63,10 +63,16 @@ def method_of(subscription: Obj) -> Obj | None:
 
 
 def begin(
-    *, customer: Obj, specs: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
+    *,
+    customer: Obj,
+    specs: Sequence[tuple[Obj, int, Obj]],
+    trial_end: int | None = None,
+    anchor: int | None = None,
+    currency: str = "",
 ) -> Obj:
     """A new subscription of (price, quantity, metadata) specs, kept, without event or invoice: collection.start does the rest."""
     subscription = add(draft(customer=customer, specs=specs, trial_end=trial_end, anchor=anchor))
+    subscription["currency"] = currency or subscription["currency"]
     if customer["currency"] is None:
         customer["currency"] = subscription["currency"]
     return subscription
@@ -104,7 +110,7 @@ def lines_of(subscription: Obj, items: list[Obj]) -> list[Obj]:
     trial = subscription["status"] == "trialing"
     lines = []
     for item in items:
-        amount = 0 if trial else item["price"]["unit_amount"] * item["quantity"]
+        amount = 0 if trial else pricing.amount_of(item)
         words = f"Trial period for {invoice_lines.name_of(item['price'])}" if trial else ""
         period = (item["current_period_start"], item["current_period_end"])
         lines.append(invoice_lines.line(item, amount=amount, period=period, words=words))
