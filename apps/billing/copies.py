@@ -5,6 +5,7 @@ same object works, and never stops the caller; no copy asks Stripe for anything 
 """
 
 import json
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -65,15 +66,16 @@ def _try(found: Any) -> str:
             _sync(MODELS[found["object"]], found)
     except (OperationalError, InterfaceError):
         raise
-    except Exception as error:
-        log.warning("mirror_copy_failed", object=identify(found), error=type(error).__name__, exc_info=True)
+    except Exception as error:  # noqa: BLE001  (dj-stripe raises anything for a shape it does not expect)
+        where = traceback.extract_tb(error.__traceback__)[-1].name  # its text may name a person
+        log.warning("mirror_copy_failed", object=identify(found), error=type(error).__name__, where=where)
         return type(error).__name__
     return ""
 
 
 def _sync(model: Any, found: Any) -> None:
     """Let dj-stripe copy what it can take of the object, and keep the whole of it as Stripe sent it."""
-    whole = json.loads(str(found))
+    whole = json.loads(str(found).replace("\\u0000", ""))  # which Postgres cannot keep
     part = _digestible(whole)
     row = model.sync_from_stripe_data(model.stripe_class.construct_from(part, None), api_key=settings.STRIPE_SECRET_KEY)
     if part != whole:

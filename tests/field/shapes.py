@@ -86,7 +86,11 @@ class Maker:
             wanted = base == "full" or self.change.inside(path)
             return [self._value(schema["items"], f"{path}.0", base, depth + 1)] if wanted and depth <= DEEPEST else []
         if kind == "integer":
-            is_moment = name.endswith(("_at", "_end", "_start", "_date", "_anchor")) or name in {"created", "end", "start"}
+            is_moment = name.endswith(("_at", "_end", "_start", "_date", "_anchor")) or name in {
+                "created",
+                "end",
+                "start",
+            }
             return self.now + self.chance.randint(-2 * YEAR, YEAR) if is_moment else self.chance.choice(NUMBERS)
         if kind == "number":
             return self.chance.choice((0, 0.5, 12.75))
@@ -142,19 +146,17 @@ def _changes(schema: dict[str, Any], path: str, *, needed: bool, depth: int) -> 
     options, nullable = alternatives(schema)
     if path.rsplit(".", 1)[-1] in NOT_CHANGED or depth > DEEPEST:
         return
-    if not needed:
-        yield Change(path, "absent")
-    if nullable:
-        yield Change(path, "null")
-    if path and (nullable or not needed):
-        yield from (Change(path, how) for how in ("minimal", "full"))
-    if any(len(one.get("enum", ())) > 1 for one in options):
-        yield Change(path, "new")
-    for one in options[:1] if not any(map(is_object, options)) else filter(is_object, options[:1]):
-        if is_object(one):
-            found = resolve(one)
-            for name, inner in found.get("properties", {}).items():
-                below = f"{path}.{name}" if path else name
-                yield from _changes(inner, below, needed=name in found.get("required", ()), depth=depth + 1)
-        elif one.get("type") == "array":
-            yield from _changes(one["items"], f"{path}.0", needed=True, depth=depth + 1)
+    ways = {
+        "absent": not needed,
+        "null": nullable,
+        "minimal": bool(path) and (nullable or not needed),
+        "full": bool(path) and (nullable or not needed),
+        "new": any(len(one.get("enum", ())) > 1 for one in options),
+    }
+    yield from (Change(path, how) for how, exists in ways.items() if exists)
+    inside = resolve(options[0])
+    for name, inner in inside.get("properties", {}).items():
+        below = f"{path}.{name}" if path else name
+        yield from _changes(inner, below, needed=name in inside.get("required", ()), depth=depth + 1)
+    if inside.get("type") == "array":
+        yield from _changes(inside["items"], f"{path}.0", needed=True, depth=depth + 1)

@@ -4,7 +4,6 @@ Each case is one customer with all that belongs to them, at the stand-in: one of
 The reading here shares no code with the application: it looks at the JSON as Stripe would send it.
 """
 
-import datetime as dt
 import itertools
 import random
 from collections.abc import Iterator
@@ -32,13 +31,14 @@ EXPIRY = 30 * DAY
 PAID = 500
 # Where two readings are right: which of Stripe's own links between payment and charge counts when one is missing.
 EITHER = ("payment_intent", "payment", "status", "latest_charge", "is_default")
+NOTHING_ODD = Change()
 KNOWN = {"active", "trialing", "past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired"}
 
 
 class Case:
     """One customer's objects. `odd`: the kind that is changed."""
 
-    def __init__(self, world: World, number: int, odd: str = "", change: Change = Change(), seed: int = 0) -> None:
+    def __init__(self, world: World, number: int, odd: str = "", change: Change = NOTHING_ODD, seed: int = 0) -> None:
         self.chance = random.Random(f"{odd} {change} {number} {seed}")
         self.now = clock.timestamp()
         self.odd, self.change, self.number = odd, change, number
@@ -63,7 +63,7 @@ class Case:
 
     def _made(self, kind: str, **links: Any) -> dict[str, Any]:
         """An object of the kind, odd if it is its turn; `links` are set unless the change is about them."""
-        change = self.change if kind == self.odd else Change()
+        change = self.change if kind == self.odd else NOTHING_ODD
         made: dict[str, Any] = Maker(self.now, self.chance, self.chance.choice(BASES), change).make(kind)
         return made | {name: value for name, value in links.items() if change.path.split(".")[0] != name}
 
@@ -75,13 +75,21 @@ class Case:
         item = self._made("subscription_item")
         item |= {"id": self.id("subscription_item", index), "price": price, "subscription": self.id("subscription")}
         if self.odd == "subscription_item" and self.change.path.startswith("price."):
-            item["price"] = Maker(self.now, self.chance, "full", self.change).make("subscription_item")["price"] | {"id": price["id"]}
+            item["price"] = Maker(self.now, self.chance, "full", self.change).make("subscription_item")["price"] | {
+                "id": price["id"]
+            }
         if "quantity" in item:
             item["quantity"] = self.chance.randint(0, 3)
         return item
 
     def _subscription(self) -> dict[str, Any]:
-        one = self._made("subscription", customer=self.id("customer"), currency="eur", created=self.now - 100 * DAY, pause_collection=None)
+        one = self._made(
+            "subscription",
+            customer=self.id("customer"),
+            currency="eur",
+            created=self.now - 100 * DAY,
+            pause_collection=None,
+        )
         listed = {"object": "list", "data": self.items, "has_more": False, "url": "/v1/subscription_items"}
         return one | {"id": self.id("subscription"), "items": listed}
 
@@ -91,7 +99,11 @@ class Case:
         back = self.chance.choice([0, 0, 200, PAID])
         disputed = not back and self.chance.random() < 0.5
         then = self.now - 2 * DAY
-        parent = {"type": "subscription_details", "quote_details": None, "subscription_details": {"metadata": {}, "subscription": self.id("subscription")}}
+        parent = {
+            "type": "subscription_details",
+            "quote_details": None,
+            "subscription_details": {"metadata": {}, "subscription": self.id("subscription")},
+        }
         line = self._line()
         made = {
             "invoice": self._made(
@@ -112,16 +124,42 @@ class Case:
             ),
         }  # fmt: skip
         if back:
-            made["refund"] = self._made("refund", charge=self.id("charge"), payment_intent=self.id("payment_intent"), amount=back, status="succeeded", created=self.now - DAY)
+            made["refund"] = self._made(
+                "refund",
+                charge=self.id("charge"),
+                payment_intent=self.id("payment_intent"),
+                amount=back,
+                status="succeeded",
+                created=self.now - DAY,
+            )
         if disputed:
-            made["dispute"] = self._made("dispute", charge=self.id("charge"), payment_intent=self.id("payment_intent"), amount=PAID, created=self.now - DAY)
+            made["dispute"] = self._made(
+                "dispute",
+                charge=self.id("charge"),
+                payment_intent=self.id("payment_intent"),
+                amount=PAID,
+                created=self.now - DAY,
+            )
+        paid_by = made["invoice_payment"]["payment"]
+        if isinstance(paid_by.get("payment_intent"), dict):
+            paid_by["payment_intent"] |= {"id": self.id("payment_intent"), "latest_charge": self.id("charge")}
+        elif "payment_intent" in paid_by:
+            paid_by["payment_intent"] = self.id("payment_intent")
         return {kind: one | {"id": self.id(kind)} for kind, one in made.items()}
 
     def _line(self) -> dict[str, Any]:
         line = self._made("line_item", id=self.id("line_item"), amount=PAID, discount_amounts=[])
-        details = {"subscription": self.id("subscription"), "subscription_item": self.items[0]["id"], "proration": False}
+        details = {
+            "subscription": self.id("subscription"),
+            "subscription_item": self.items[0]["id"],
+            "proration": False,
+        }
         line["period"] = {"start": self.now - 3 * DAY, "end": self.now + 27 * DAY}
-        line["parent"] = {"type": "subscription_item_details", "subscription_item_details": details, "invoice_item_details": None}
+        line["parent"] = {
+            "type": "subscription_item_details",
+            "subscription_item_details": details,
+            "invoice_item_details": None,
+        }
         return {"object": "list", "data": [line], "has_more": False, "url": "/v1/lines"}
 
 
@@ -156,7 +194,9 @@ def states(case: Case, before: AccessState) -> set[AccessState]:
 
 def storage(case: Case) -> int:
     """What the known lines give, in GB."""
-    return sum(100 * item.get("quantity", 1) for item in case.items if item["price"]["id"] in list(case.price_ids.values())[:2])
+    return sum(
+        100 * item.get("quantity", 1) for item in case.items if item["price"]["id"] in list(case.price_ids.values())[:2]
+    )
 
 
 def check(case: Case, found: Decision, before: AccessState) -> None:
@@ -215,14 +255,15 @@ def test_every_kind_of_oddness_is_made() -> None:
 
 
 def test_no_odd_object_stops_a_decision(world: World, profile: UserProfile) -> None:
-    run(world, profile, "price", 40)
     assert sum(run(world, profile, kind, 7) for kind in KINDS) >= 500
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("kind", KINDS)
-def test_none_of_thousands_of_odd_objects_stops_a_decision(world: World, profile: UserProfile, kind: str, part: int) -> None:
+def test_none_of_thousands_of_odd_objects_stops_a_decision(
+    world: World, profile: UserProfile, kind: str, part: int
+) -> None:
     """Twenty thousand objects in all: 40 parts of at least 500."""
     every = changes(kind)
     chance, made, number = random.Random(f"{kind} {part}"), 0, 0
@@ -239,5 +280,9 @@ def test_no_odd_checkout_session_stops_its_reading(world: World, base: str) -> N
         made |= {"id": f"cs_case{number}"}
         world.shop.control("put", objects=[made])
         found = checkout.fetch_session(made["id"])
-        assert (found.id, found.status, found.payment_status) == (made["id"], made.get("status") or "", made["payment_status"])
+        assert (found.id, found.status, found.payment_status) == (
+            made["id"],
+            made.get("status") or "",
+            made["payment_status"],
+        )
         assert found.is_paid == (made["payment_status"] in {"paid", "no_payment_required"})
