@@ -1,5 +1,54 @@
-"""Stripe's objects as dj-stripe mirrors them, for pages that list them. Only billing imports dj-stripe."""
+"""Stripe's objects as dj-stripe mirrors them, for pages that show them. Only billing imports dj-stripe."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
 
 from djstripe.models import Charge, Customer, Dispute, Invoice, Price, Product, Refund, Subscription
 
 MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, Product, Price)
+
+
+@dataclass(frozen=True)
+class MoneyObject:
+    """An invoice, charge, refund or dispute: its row, amount in minor units, status and what it says about itself."""
+
+    row: Any
+    kind: str
+    created: dt.datetime
+    amount: int | None
+    currency: str
+    status: str
+    about: str
+
+
+def list_money(customer_id: str, *, limit: int) -> list[MoneyObject]:
+    """What happened to the money of a customer, the latest first; at most `limit` of each kind. Four queries."""
+    of_customer, of_charge = {"customer_id": customer_id}, {"charge__customer_id": customer_id}
+    found: list[MoneyObject] = []
+    for model, lookup, kind, amount in (
+        (Invoice, of_customer, "Invoice", "amount_due"),
+        (Charge, of_customer, "Payment", "amount"),
+        (Refund, of_charge, "Refund", "amount"),
+        (Dispute, of_charge, "Dispute", "amount"),
+    ):
+        rows = model.objects.filter(**lookup).only("id", "created", "stripe_data").order_by("-created", "-id")
+        found += [_money_object(row, kind, amount) for row in rows[:limit]]
+    return sorted(found, key=lambda one: (one.created, one.kind), reverse=True)
+
+
+def _money_object(row: Any, kind: str, amount: str) -> MoneyObject:
+    data = row.stripe_data or {}
+    value = data.get(amount)
+    about = next(
+        (str(data[name]) for name in ("number", "failure_message", "reason", "description") if data.get(name)), ""
+    )
+    return MoneyObject(
+        row=row,
+        kind=kind,
+        created=row.created,
+        amount=value if isinstance(value, int) else None,
+        currency=str(data.get("currency") or ""),
+        status=str(data.get("status") or ""),
+        about=about[:120],
+    )

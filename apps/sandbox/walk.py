@@ -26,10 +26,13 @@ GOOD_CARD = {"card": "4242424242424242", "exp": "12/45", "cvc": "123", "name": "
 class Walk:
     """One customer, one member of staff, and the sandbox that plays the world around them."""
 
-    def __init__(self, site: str, sandbox: str, keycloak: str = "", realm: str = "frontdesk") -> None:
+    def __init__(
+        self, site: str, sandbox: str, keycloak: str = "", realm: str = "frontdesk", first_name: str = "Wanda"
+    ) -> None:
         self.site, self.sandbox = site, sandbox
         self.keycloak_url, self.realm = keycloak or f"{sandbox}/keycloak", realm
-        self.username = f"wanda-{secrets.token_hex(4)}"
+        self.first_name = first_name
+        self.username = f"{first_name.lower()}-{secrets.token_hex(4)}"
         self.email = f"{self.username}@example.org"
         self.customer, self.staff = Browser(site), Browser(site)
         self.world = requests.Session()
@@ -59,7 +62,7 @@ class Walk:
 
     def sign_up(self) -> None:
         """The wizard, the code from the mail, and Stripe's Checkout."""
-        self.customer.submit("/onboarding/", {"first_name": "Wanda"})
+        self.customer.submit("/onboarding/", {"first_name": self.first_name})
         self.customer.submit("/onboarding/plan/", {"interval": "month", "plan": "personal"})
         self.customer.submit("/onboarding/addons/", {"storage_100": "1"})
         page = "/onboarding/checkout/"

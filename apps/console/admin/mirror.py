@@ -23,6 +23,11 @@ STATUS_TONES = {
 }  # fmt: skip
 
 
+def stripe_badge(status: str) -> SafeString:
+    """A status of Stripe's, in its words."""
+    return badge(status.replace("_", " "), STATUS_TONES.get(status, Tone.CALM))
+
+
 class MirrorAdmin(ConsoleAdmin):
     """One kind of Stripe object. No method is named like a field of theirs: Django would take the field."""
 
@@ -60,7 +65,7 @@ class MirrorAdmin(ConsoleAdmin):
         """Stripe's status, where it has one."""
         data = row.stripe_data
         status = str(data.get("status") or {True: "active", False: "ended"}.get(data.get("active"), ""))
-        return badge(status.replace("_", " "), STATUS_TONES.get(status, Tone.CALM))
+        return stripe_badge(status)
 
     @admin.display(description="Amount")
     def sum_text(self, row: Any) -> str:

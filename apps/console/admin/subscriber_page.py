@@ -17,7 +17,9 @@ from apps.access.models import AccessOverride, LastSync
 from apps.access.policy import Decision, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
+from apps.billing.stripe_objects import list_money
 from apps.catalog.models import Product
+from apps.console.admin.mirror import stripe_badge
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.core import clock, jobs
 from apps.core.errors import WorkError
@@ -90,10 +92,11 @@ def read_decision(profile: UserProfile) -> Decision:
 
 
 def read_page(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -> Page:
-    """Gather it all: about twenty queries, none of them growing with the person."""
+    """Gather it all: about twenty-five queries, none of them growing with the person."""
     decision = read_decision(profile)
     tables = (
         _lines(profile),
+        _payments(profile),
         _seats(profile, may_change_seats),
         _overrides(profile, may_lift),
         _emails(profile),
@@ -185,6 +188,27 @@ def _lines(profile: UserProfile) -> Table:
             for row in rows[:ROWS]
         ),
         "No subscription lines: this subscriber pays for nothing.",
+    )
+
+
+def _payments(profile: UserProfile) -> Table:
+    customer = profile.stripe_customer_id
+    found = list_money(customer, limit=ROWS) if customer else []
+    return Table(
+        "payments",
+        "Payments",
+        ("What", "Status", "Amount", "Date", "Details"),
+        tuple(
+            (
+                link(one.row, f"{one.kind} {one.row.id}"),
+                stripe_badge(one.status),
+                format_money(one.amount, one.currency) if one.amount is not None else "–",
+                when(one.created),
+                one.about or "–",
+            )
+            for one in found
+        ),
+        "No invoices, payments, refunds or disputes yet.",
     )
 
 

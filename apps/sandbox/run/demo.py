@@ -25,8 +25,10 @@ from typing import IO
 from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo_keycloak import RealKeycloak
+from apps.sandbox.run.history import write_history
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
+from apps.sandbox.walk_browser import WalkError
 
 ROOT = Path(__file__).resolve().parents[3]
 STARTUP_SECONDS, STOP_SECONDS = 120, 20
@@ -55,8 +57,11 @@ def run(arguments: list[str]) -> int:
         if options.reset:
             demo.reset()
         demo.start()
-        return demo.walk() if options.walk else demo.wait()
-    except (DemoError, PostgresError, KeycloakServerError) as error:
+        if options.walk:
+            return demo.walk()
+        demo.write_history()
+        return demo.wait()
+    except (DemoError, PostgresError, KeycloakServerError, WalkError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -181,6 +186,14 @@ class Demo:
             )
         self._say("A real Keycloak (about a minute; downloaded the first time)")
         self.env |= self.keycloak.start(clock=Path(self.env["CLOCK_OFFSET_FILE"]))
+
+    def write_history(self) -> None:
+        """Give the Stripe account a past, once."""
+        written = self.data / "history"
+        if not written.exists():
+            self._say("A Stripe account with a past: other customers, a discount, a dispute, an invoice by mail")
+            write_history(site=self.site, sandbox=self.sandbox, keycloak=self.env["KEYCLOAK_SERVER_URL"])
+            written.touch()
 
     def wait(self) -> int:
         """Print the addresses, then watch the processes until Ctrl-C; 1 if one of them stopped unexpectedly."""
