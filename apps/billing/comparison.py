@@ -6,15 +6,19 @@ however many subscribe. Who is mirrored because of it, and when, is decided in o
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any
 
+import djstripe.models
 from django.db.models import Q
 
 from apps.billing.models import Subscription
 from apps.billing.parsing import identify, parse_subscription
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
-from apps.core.states import SubscriptionStatus
+from apps.core.states import SubscriptionStatus, values_where
 
+BATCH = 500
+UNSEEN = values_where(SubscriptionStatus, lambda one: one.ended)  # the copies of deleted customers stay as they were
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 
 
@@ -119,3 +123,16 @@ def _same(theirs: dict[str, Any], row: Subscription) -> bool:
     lines = sorted((item.stripe_item_id, item.stripe_price_id, item.quantity) for item in row.items.all())
     mine = {"status": row.status, "lines": lines, "end": row.current_period_end, "leaves": row.cancel_at is not None}
     return all(theirs[name] == value for name, value in mine.items())
+
+
+def find_outdated_copies() -> set[str]:
+    """The customers of running subscriptions whose copy for pages does not say what the facts say. Asks nobody."""
+    outdated: set[str] = set()
+    running = Subscription.objects.exclude(status__in=UNSEEN).prefetch_related("items").order_by("pk")
+    for rows in batched(running.iterator(chunk_size=BATCH), BATCH, strict=False):
+        copies = djstripe.models.Subscription.objects.filter(id__in=[row.stripe_id for row in rows])
+        said = {copy_id: _fingerprint(data) for copy_id, data in copies.values_list("id", "stripe_data")}
+        outdated |= {
+            row.customer_id for row in rows if row.stripe_id not in said or not _same(said[row.stripe_id], row)
+        }
+    return outdated

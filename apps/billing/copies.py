@@ -94,6 +94,15 @@ def _digestible(value: Any) -> Any:
     return found | {name: [] for name in ("discounts", "tax_rates", "default_tax_rates") if name in found}
 
 
+def fetch_payment_methods(customer_id: str) -> list[Any]:
+    """The customer's cards and accounts, to copy. Raises RetryLater and DependencyDown; none when our key may not ask."""
+    try:
+        with calling_stripe() as client:
+            return list(client.v1.payment_methods.list({"customer": customer_id, "limit": 100}).auto_paging_iter())
+    except NeedsOperator:
+        return []
+
+
 def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
     """Fetch and copy the products of these subscriptions that are not mirrored yet: prices refer to them.
 

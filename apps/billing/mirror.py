@@ -13,7 +13,7 @@ import stripe
 import structlog
 
 from apps.accounts.models import UserProfile
-from apps.billing import copies, payments
+from apps.billing import comparison, copies, payments, upcoming
 from apps.billing.fact_rows import on_customer, write_customer
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import LineFacts, SubscriptionFacts, amount_in, identify, parse_subscription, plain
@@ -25,7 +25,8 @@ from apps.core.states import SubscriptionStatus, values_where
 
 log = structlog.get_logger(__name__)
 
-KIND = "mirror_customer"
+KIND, COPY_KIND = "mirror_customer", "compare_copies"
+DAY = 86_400
 
 on_session: list[Callable[[str], None]] = []
 
@@ -33,13 +34,20 @@ __all__ = ["KIND", "mirror_customer", "mirror_later", "on_customer", "on_session
 
 
 def register() -> None:
-    """Make the job kind known."""
+    """Make the job kinds known."""
     jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
+    jobs.register(COPY_KIND, copy_again, label="Compare copies of Stripe", every=DAY)
 
 
 def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | None = None) -> None:
     """Queue a fetch of the customer's current state, in its lane."""
     jobs.defer(KIND, customer_id, reason=reason, lane=f"customer:{customer_id}", importance=importance)
+
+
+def copy_again(_key: str) -> None:
+    """The nightly job: fetch the customers whose copies do not say what the facts say; a killed worker may leave some."""
+    for customer_id in sorted(comparison.find_outdated_copies()):
+        mirror_later(customer_id, reason="the copy differs from the facts")
 
 
 def mirror_or_retry(customer_id: str) -> None:
@@ -67,6 +75,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         for listener in on_session:
             listener(session_id)
     _copy(profile, customer, found, sums)
+    upcoming.refresh_next_charges(facts)
     InboundEvent.objects.filter(pk__in=received).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
     return True
 
@@ -133,4 +142,5 @@ def _copy(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str,
         return
     copies.fetch_missing_products(found, profiles=[profile.pk])
     invoices = [invoice for one in sums.values() if one for invoice in one.invoices]
-    copies.copy_all([customer, *found, *invoices], profiles=[profile.pk])
+    methods = copies.fetch_payment_methods(identify(customer))
+    copies.copy_all([*methods, customer, *found, *invoices], profiles=[profile.pk])

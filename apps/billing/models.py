@@ -78,6 +78,10 @@ class Subscription(models.Model):
     money_returned = models.CharField(max_length=12, choices=MoneyReturned, blank=True)
     open_invoice_id = models.CharField(max_length=255, blank=True)
     open_invoice_url = models.TextField(blank=True)
+    next_charge = models.BigIntegerField(
+        null=True, help_text="What Stripe says the next invoice asks for, in minor units; empty when it does not."
+    )
+    next_charge_currency = models.CharField(max_length=16, blank=True)
     fetched_at = models.DateTimeField()
 
     class Meta:

@@ -4,9 +4,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from djstripe.models import Charge, Customer, Dispute, Invoice, Price, Product, Refund, Subscription
+from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
-MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, Product, Price)
+MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, PaymentMethod, Product, Price)
 
 
 @dataclass(frozen=True)

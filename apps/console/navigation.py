@@ -27,7 +27,7 @@ Item = dict[str, Any]
 
 MIRROR_ICONS = {
     "Customer": "account_circle", "Subscription": "autorenew", "Invoice": "receipt_long", "Charge": "credit_card",
-    "Refund": "undo", "Dispute": "report", "Product": "category", "Price": "payments",
+    "PaymentMethod": "wallet", "Refund": "undo", "Dispute": "report", "Product": "category", "Price": "payments",
 }  # fmt: skip
 # model, icon, title (empty: the model's own plural)
 MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (

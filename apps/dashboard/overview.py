@@ -17,7 +17,7 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
-           s.status, s.cancel_at, s.open_invoice_url
+           s.status, s.cancel_at, s.open_invoice_url, s.id AS subscription, s.next_charge, s.next_charge_currency
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
     WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
 ), given AS (
@@ -148,7 +148,10 @@ def _total(row: dict[str, Any]) -> int | None:
 
 
 def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
-    """What is charged at the nearest moment, one per currency (in practice one); lines that end before it cost nothing."""
+    """What is charged at the nearest moment, one per currency (in practice one); lines that end before it cost nothing.
+
+    Stripe's own sum counts where we have it: discounts, credit and tax are in it.
+    """
     due = [
         (_moment(row["current_period_end"]), row)
         for row in lines
@@ -157,11 +160,14 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     if not due:
         return ()
     first = min(moment for moment, _ in due)
+    soon = [row for moment, row in due if moment.date() == first.date()]
+    told = {row["subscription"]: row for row in soon if row["next_charge"] is not None}
+    sums = [(row["next_charge_currency"], row["next_charge"]) for row in told.values()]
+    sums += [(row["currency"], _total(row)) for row in soon if row["subscription"] not in told]
     amounts: dict[str, int | None] = {}
-    for moment, row in due:
-        if moment.date() == first.date():
-            before, more = amounts.get(row["currency"], 0), _total(row)
-            amounts[row["currency"]] = None if before is None or more is None else before + more
+    for currency, more in sums:
+        before = amounts.get(currency, 0)
+        amounts[currency] = None if before is None or more is None else before + more
     return tuple(Charge(at=first, amount=amount, currency=currency) for currency, amount in amounts.items())
 
 

@@ -30,7 +30,7 @@ FILLERS: dict[str, Callable[[], Any]] = {
     "BigIntegerField": int,
     "IntegerField": int,
 }
-MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")
+MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute", "PaymentMethod")
 
 
 @pytest.fixture

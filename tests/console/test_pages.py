@@ -64,7 +64,7 @@ def test_only_our_own_pages_are_registered_and_no_secret_table_is_among_them() -
         "accounts.UserProfile", "accounts.Signup", "access.AccessOverride", "operations.Drift", "operations.SyncRun", "operations.SafeguardReview", "auth.User", "auth.Group", "billing.InboundEvent",
         "catalog.Product", "catalog.ProductPrice", "core.AttentionItem", "core.AuditEntry", "core.Job", "instances.Instance", "instances.Seat",
         "instances.SeatWait", "notifications.Notification", "onboarding.WaitlistEntry",
-        *(f"djstripe.{name}" for name in ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute")),
+        *(f"djstripe.{name}" for name in ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute", "PaymentMethod")),
     }  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""The mirror in use: what pages read of Stripe's objects is there, says what the facts say, and is what Stripe will charge."""
+
+import random
+from typing import Any
+
+import djstripe.models
+import pytest
+from django.test import Client
+
+from apps.billing import comparison
+from apps.billing.models import Subscription
+from apps.billing.parsing import parse_subscription
+from apps.core import jobs
+from tests.journeys.lives import TURNS, turn
+from tests.world import World
+
+
+def page_of(profile: Any) -> str:
+    client = Client()
+    client.force_login(profile.user)
+    return str(client.get("/dashboard/").content.decode())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_facts_and_mirror_agree_after_any_life(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    dana = world.subscriber("dana")
+    for what in chance.sample(TURNS, len(TURNS)):
+        turn(world, dana, what)
+        world.deliver()
+    for row in Subscription.objects.prefetch_related("items"):
+        copy = parse_subscription(djstripe.models.Subscription.objects.get(id=row.stripe_id).stripe_data)
+        lines = sorted((item.stripe_item_id, item.stripe_price_id, item.quantity) for item in row.items.all())
+        assert (copy.status, copy.leaves_at, copy.customer_id) == (row.status, row.cancel_at, dana.stripe_customer_id)
+        assert sorted((line.id, line.price.id, line.quantity) for line in copy.lines) == lines
+    assert comparison.find_outdated_copies() == set()
+    assert world.jobs() == []
+
+
+def test_a_copy_that_was_lost_is_made_again_at_night(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.subscriber("ben")
+    copy = djstripe.models.Subscription.objects.filter(id=dana.stripe_subscription_id)
+    copy.update(stripe_data=copy.get().stripe_data | {"status": "trialing"})
+    assert comparison.find_outdated_copies() == {dana.stripe_customer_id}
+    jobs.defer("compare_copies", "tonight")
+    world.work()
+    assert copy.get().stripe_data["status"] == "active"
+    assert comparison.find_outdated_copies() == set()
+
+
+def test_payment_methods_are_there(world: World) -> None:
+    dana = world.subscriber("dana")
+    (method,) = djstripe.models.PaymentMethod.objects.filter(stripe_data__customer=dana.stripe_customer_id)
+    assert method.stripe_data["card"]["last4"] == "4242"
+    assert djstripe.models.Customer.objects.get(id=dana.stripe_customer_id).default_payment_method in {None, method}
+
+
+def test_the_next_charge_is_what_stripe_will_charge(world: World) -> None:
+    """Ecosystem B12: coupons, credit and tax are in Stripe's own sum."""
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    assert "€8" in page_of(dana)
+    world.shop.control("edit", kind="customer", id=dana.stripe_customer_id, fields={"balance": -250})
+    world.shop.v1.customers.update(dana.stripe_customer_id or "", {"name": "Dana E."})
+    world.deliver()
+    page = page_of(dana)
+    assert "€5.50" in page
+    world.pass_time(days=32)
+    paid = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "limit": 1}).data[0]
+    assert paid.amount_paid == 550
+
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"cancel_at_period_end": True})
+    world.deliver()
+    assert Subscription.objects.get().next_charge is None
+    assert "You won't be charged again" in page_of(dana)
+
+
+def test_without_a_preview_the_page_adds_up_the_lines(world: World) -> None:
+    dana = world.subscriber("dana")
+    Subscription.objects.update(next_charge=None)
+    assert "€5" in page_of(dana)
