@@ -20,6 +20,7 @@ from apps.core.states import AccessState, SubscriptionStatus
 
 # A reservation outlives its Checkout session, so that a late answer still finds it.
 RESERVATION_MARGIN = dt.timedelta(minutes=10)
+LONGEST_DEBIT = dt.timedelta(days=30)  # no bank takes longer to answer
 
 
 def terms() -> Terms:
@@ -53,10 +54,14 @@ def _paying(profile: UserProfile) -> Span | None:
 
 
 def paying_span(signup: Signup) -> Span | None:
-    """When the Checkout of `signup` can end in a payment; None while it has no end yet."""
+    """When the Checkout of `signup` can end in a payment; None while it has no end yet.
+
+    A signup that is still at the checkout after its session has ended waits for the bank to answer.
+    """
     if signup.checkout_expires_at is None:
         return None
-    return Span(signup.created_at, signup.checkout_expires_at + RESERVATION_MARGIN)
+    ends = signup.checkout_expires_at + RESERVATION_MARGIN
+    return Span(signup.created_at, ends if clock.now() < ends else signup.checkout_expires_at + LONGEST_DEBIT)
 
 
 def subscription_facts(

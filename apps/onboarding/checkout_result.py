@@ -14,7 +14,8 @@ from django.db.models import CharField, Exists, OuterRef, Q
 from django.db.models.functions import Cast
 from django.urls import reverse
 
-from apps.access.facts import RESERVATION_MARGIN
+from apps.access import reconcile
+from apps.access.facts import LONGEST_DEBIT, RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror
 from apps.billing.checkout import FirstPayment
@@ -31,7 +32,6 @@ from apps.onboarding import waitlist
 CHECK_CHECKOUT = "check_checkout"  # job kind; its key is the signup's id
 SWEEP_SECONDS = 60
 UNPAID_RESERVATION = dt.timedelta(days=14)  # bank debits confirm days later
-LONGEST_DEBIT = dt.timedelta(days=30)  # no bank takes longer; what is still pending then is given up
 SHORTEST_PAUSE, LONGEST_PAUSE = dt.timedelta(minutes=10), dt.timedelta(days=1)
 FAILED_PAUSE = dt.timedelta(hours=6)  # before a check that failed is tried again by itself
 
@@ -185,7 +185,9 @@ def _give_back(profile: UserProfile, signup: Signup, action: AuditAction) -> Non
         return
     if waitlist.invited_until(profile) is None:
         release_unneeded_reservations(profile, needed=[])
-    if not profile.is_customer:
+    if profile.is_customer:
+        reconcile.enqueue(profile, reason="its payment did not come")  # what was kept for it may be due for release
+    else:
         User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
         audit.record(subject=profile.subject, action=action, after={"signup": str(signup.pk)})
 

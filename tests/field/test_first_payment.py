@@ -295,6 +295,25 @@ def test_who_comes_back_by_a_debit_is_told_where_to_try_again(world: World, visi
     assert world.jobs() == []
 
 
+def test_what_was_kept_is_not_released_while_the_bank_thinks(world: World, visitor: Visitor) -> None:
+    dana = canceled(world)
+    seats = world.state(dana).seats
+    world.pass_time(days=29)
+    world.sweep()
+    prove(visitor, dana)
+    world.shop.pay({"url": visitor.api(PAY).json()["url"], "client_secret": ""}, card=DEBIT)
+    world.deliver()
+    for _ in range(3):  # past the final expiry, which is after 30 days
+        world.pass_time(days=1)
+        sweep(world)
+        world.sweep()
+        assert world.state(dana).seats == seats
+    refuse(world, Signup.objects.get(profile=dana, state="checkout"))
+    world.deliver()
+    state = world.state(dana)
+    assert (state.access, state.seats) == ("expired", ())
+
+
 def test_a_refused_debit_of_a_subscription_that_runs_is_dunning(world: World) -> None:
     """Some accounts' subscriptions are active while the bank thinks: there is an account, and a late payment."""
     signup = debit(world)

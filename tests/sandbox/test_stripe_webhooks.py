@@ -110,3 +110,10 @@ def test_a_year_of_events_is_delivered_whole(shop: Shop, receiver: Receiver, sec
     receiver.wait(lambda: len(receiver.got) >= expected, seconds=20)
     check_events([json.loads(body) for body, _ in receiver.got])
     assert made["status"] == "active"
+
+
+def test_an_endpoint_may_speak_another_version(shop: Shop, receiver: Receiver, secret: str) -> None:
+    shop.control("endpoint", version="2024-06-20")
+    shop.customer()
+    receiver.wait(lambda: bool(receiver.got))
+    assert json.loads(receiver.got[0][0])["api_version"] == "2024-06-20"

@@ -9,7 +9,7 @@ edit {"kind", "id", "fields": {...}}                 change an object with no ev
 put {"objects": [..]}                                keep these objects exactly so, with no event; nothing happens to them by itself
 silent {"method", "path", "params": {...}}           make an API call whose events are lost before they exist
 delete {"kind", "id"}                                remove an object without a trace
-endpoint {"url", "secret"}                           deliver events there instead of to the configured address
+endpoint {"url"?, "secret"?, "version"?}             deliver events there instead of to the configured address, in that API version
 resend {"event"}                                     deliver an event once more
 settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..]}
 state {}                                             counts of objects, waiting deliveries, settings
@@ -114,7 +114,8 @@ def _delete(options: Obj) -> Obj:
 
 
 def _endpoint(options: Obj) -> Obj:
-    root()["endpoint"] = {"url": str(options["url"]), "secret": str(options["secret"])}
+    known = webhooks.endpoint() or {}
+    root()["endpoint"] = known | {name: str(options[name]) for name in ("url", "secret", "version") if name in options}
     return dict(root()["endpoint"])
 
 

@@ -139,7 +139,7 @@ def _deliver(delivery: Obj) -> None:
             delivery["state"] = "lost"
             return
         _busy.add(delivery["id"])
-        body = json.dumps(event, indent=2).encode()
+        body = json.dumps(event | {"api_version": target.get("version", event["api_version"])}, indent=2).encode()
         header = signature(body, target["secret"], clock.now())
         twice = store.data["webhook_mode"] == "duplicate"
     try:
