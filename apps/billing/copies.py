@@ -19,7 +19,7 @@ from apps.billing.parsing import identify, listed, plain, text
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import attention
 from apps.core.attention import Cause
-from apps.core.errors import NeedsOperator
+from apps.core.errors import WorkError
 
 log = structlog.get_logger(__name__)
 
@@ -95,19 +95,19 @@ def _digestible(value: Any) -> Any:
 
 
 def fetch_payment_methods(customer_id: str) -> list[Any]:
-    """The customer's cards and accounts, to copy. Raises RetryLater and DependencyDown; none when our key may not ask."""
+    """The customer's cards and accounts, to copy; none when our key may not ask, or Stripe is away."""
     try:
         with calling_stripe() as client:
             return list(client.v1.payment_methods.list({"customer": customer_id, "limit": 100}).auto_paging_iter())
-    except NeedsOperator:
+    except WorkError:
         return []
 
 
 def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
     """Fetch and copy the products of these subscriptions that are not mirrored yet: prices refer to them.
 
-    Raises RetryLater and DependencyDown. One that Stripe has no more is noted as deleted; one that it refuses us is left
-    to the copies that need it.
+    One that Stripe has no more is noted as deleted. One that it does not give us now is left out: the copies that need it
+    fail, are shown to staff, and are made again at night.
     """
     prices = [plain(line.get("price")) for one in subscriptions for line in listed(plain(one).get("items"))]
     wanted = {identify(price.get("product")) for price in prices} - {""}
@@ -118,6 +118,6 @@ def fetch_missing_products(subscriptions: Iterable[Any], *, profiles: Iterable[i
                 product = client.v1.products.retrieve(product_id)
         except MissingAtStripe:
             product = stripe.Product.construct_from({"id": product_id, "object": "product", "deleted": True}, None)
-        except NeedsOperator:
+        except WorkError:
             continue
         copy_all([product], profiles=profiles)

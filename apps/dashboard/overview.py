@@ -150,7 +150,7 @@ def _total(row: dict[str, Any]) -> int | None:
 def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     """What is charged at the nearest moment, one per currency (in practice one); lines that end before it cost nothing.
 
-    Stripe's own sum counts where we have it: discounts, credit and tax are in it.
+    Stripe's own sum counts where we have it: discounts, credit and tax are in it. What depends on the use has none yet.
     """
     due = [
         (_moment(row["current_period_end"]), row)
@@ -161,7 +161,12 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
         return ()
     first = min(moment for moment, _ in due)
     soon = [row for moment, row in due if moment.date() == first.date()]
-    told = {row["subscription"]: row for row in soon if row["next_charge"] is not None}
+    unknown = {row["subscription"] for row in soon if row["unit_amount"] is None}
+    told = {
+        row["subscription"]: row
+        for row in soon
+        if row["next_charge"] is not None and row["subscription"] not in unknown
+    }
     sums = [(row["next_charge_currency"], row["next_charge"]) for row in told.values()]
     sums += [(row["currency"], _total(row)) for row in soon if row["subscription"] not in told]
     amounts: dict[str, int | None] = {}

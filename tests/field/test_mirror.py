@@ -10,7 +10,7 @@ from django.test import Client
 from apps.billing import comparison
 from apps.billing.models import Subscription
 from apps.billing.parsing import parse_subscription
-from apps.core import jobs
+from apps.core import attention, jobs
 from tests.journeys.lives import TURNS, turn
 from tests.world import World
 
@@ -79,3 +79,21 @@ def test_without_a_preview_the_page_adds_up_the_lines(world: World) -> None:
     dana = world.subscriber("dana")
     Subscription.objects.update(next_charge=None)
     assert "€5" in page_of(dana)
+
+
+@pytest.mark.parametrize("mode", ["http_500", "http_429"])
+@pytest.mark.parametrize("path", ["/v1/payment_methods", "/v1/invoices/create_preview", "/v1/products"])
+def test_what_pages_show_never_holds_up_what_decides(world: World, path: str, mode: str) -> None:
+    dana = world.subscriber("dana")
+    djstripe.models.Price.objects.all().delete()
+    djstripe.models.Product.objects.all().delete()
+    world.fault("stripe", mode, path=path)
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"cancel_at_period_end": True})
+    world.deliver()
+    assert Subscription.objects.get().cancel_at is not None
+    assert world.jobs() == []
+    world.fault("stripe", "ok")
+    jobs.defer("compare_copies", "tonight")
+    world.work()
+    assert comparison.find_outdated_copies() == set()
+    assert not attention.open_items().exists()
