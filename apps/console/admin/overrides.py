@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.access import overrides
 from apps.access.models import AccessOverride
-from apps.console.admin.subscriber_page import is_active, override_badge
+from apps.console.admin.subscriber_tables import is_active, override_badge
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import person_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action

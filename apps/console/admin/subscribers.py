@@ -19,6 +19,7 @@ from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
+from apps.console.admin.subscriber_tables import line_name
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import state_column, time_column, when
@@ -121,7 +122,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     @admin.display(description="Pays for")
     def plan(self, row: Any) -> str:
         """The products of the subscription's lines."""
-        return ", ".join(subscriber_page.line_name(item) for item in row.items.all()) or "–"
+        return ", ".join(line_name(item) for item in row.items.all()) or "–"
 
     @admin.display(description="Seats")
     def seat_list(self, row: Any) -> str:

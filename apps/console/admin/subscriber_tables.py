@@ -1,0 +1,259 @@
+"""The tables of the subscriber's page: what there is of each kind, newest first, each bounded. Nothing secret."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.access import reconcile
+from apps.access.models import AccessOverride
+from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent, UserSubscriptionItem
+from apps.billing.stripe_objects import list_money
+from apps.console.admin.mirror import stripe_badge
+from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
+from apps.core import clock, jobs
+from apps.core.models import Job
+from apps.core.money import format_money
+from apps.core.states import Tone
+from apps.identity import passwords
+from apps.instances.models import Seat, SeatWait
+from apps.notifications.models import Notification
+from apps.onboarding import recovery
+
+ROWS = 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """One tab of the page: a list of rows with their headings, and where there are more."""
+
+    key: str
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    empty: str
+    more: str = ""
+
+
+def list_tables(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -> tuple[Table, ...]:
+    """All of them, in the order of the tabs."""
+    return (
+        _lines(profile),
+        _payments(profile),
+        _seats(profile, may_change_seats),
+        _overrides(profile, may_lift),
+        _emails(profile),
+        _events(profile),
+        _jobs(profile),
+    )
+
+
+def line_name(item: Any) -> str:
+    """A subscription line in words: 2 × Storage."""
+    name = item.product.name if item.product else item.stripe_price_id
+    return f"{item.quantity} × {name}" if item.quantity != 1 else str(name)
+
+
+def _price_text(item: UserSubscriptionItem) -> str:
+    """What a line costs per period: €9 / month, – / month where it depends on the use."""
+    total = None if item.unit_amount is None else item.unit_amount * item.quantity
+    count = f"{item.interval_count} " if item.interval_count != 1 else ""
+    return f"{format_money(total, item.currency)} / {count}{item.interval}{'s' if count else ''}"
+
+
+def _lines(profile: UserProfile) -> Table:
+    rows = (
+        UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
+    )
+    return Table(
+        "lines",
+        "Subscription",
+        ("Product", "Price", "Status", "Period ends", "Ends", "Subscription"),
+        tuple(
+            (
+                line_name(row),
+                _price_text(row),
+                state_badge(row.subscription, "status"),
+                when(row.current_period_end),
+                when(row.subscription.cancel_at or row.subscription.ended_at),
+                row.subscription.stripe_id,
+            )
+            for row in rows[:ROWS]
+        ),
+        "No subscription lines: this subscriber pays for nothing.",
+    )
+
+
+def _payments(profile: UserProfile) -> Table:
+    customer = profile.stripe_customer_id
+    found = list_money(customer, limit=ROWS) if customer else []
+    return Table(
+        "payments",
+        "Payments",
+        ("What", "Status", "Amount", "Date", "Details"),
+        tuple(
+            (
+                link(one.row, f"{one.kind} {one.row.id}"),
+                stripe_badge(one.status),
+                format_money(one.amount, one.currency) if one.amount is not None else "–",
+                when(one.created),
+                one.about or "–",
+            )
+            for one in found
+        ),
+        "No invoices, payments, refunds or disputes yet.",
+    )
+
+
+def _seats(profile: UserProfile, may_change: bool) -> Table:
+    rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
+    waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
+    waiting = [
+        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), when(wait.since), "–", "–") for wait in waits
+    ]
+    found = [
+        (
+            row.product.name,
+            link(row.instance),
+            state_badge(row),
+            when(row.created_at),
+            when(row.released_at) if row.released_at else seat_until(row),
+            _seat_links(row, may_change and row.state != Seat.State.RELEASED),
+        )
+        for row in rows
+    ]
+    return Table(
+        "seats",
+        "Seats",
+        ("Product", "Instance", "State", "Since", "Until", "Seat"),
+        (*waiting, *found),
+        "No seats yet.",
+    )
+
+
+def _seat_links(seat: Seat, may_change: bool) -> SafeString:
+    """What can be done with a seat from the subscriber's page."""
+    if not may_change:
+        return link(seat, "open")
+    links = (
+        dialog_link(
+            reverse(f"admin:instances_seat_{name}", args=[seat.pk]), name, f"{name} the seat on {seat.instance}"
+        )
+        for name in ("move", "release")
+    )
+    return format_html('<span class="fd-links">{} {}</span>', *links)
+
+
+def is_active(override: AccessOverride) -> bool:
+    return not override.lifted_at and not (override.ends_at and override.ends_at <= clock.now())
+
+
+def override_badge(override: AccessOverride) -> SafeString:
+    if is_active(override):
+        return badge("Active", Tone.GOOD)
+    return badge("Lifted" if override.lifted_at else "Ended")
+
+
+def _overrides(profile: UserProfile, may_lift: bool) -> Table:
+    rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
+    return Table(
+        "overrides",
+        "Overrides",
+        ("Override", "Status", "Products", "Until", "By", "Why", ""),
+        tuple(
+            (
+                state_badge(row, "kind"),
+                override_badge(row),
+                ", ".join(product.name for product in row.products.all()) or "–",
+                when(row.ends_at) if row.ends_at else "no end date",
+                row.created_by,
+                row.reason,
+                _override_links(row, may_lift and is_active(row)),
+            )
+            for row in rows
+        ),
+        "No overrides: billing alone decides.",
+    )
+
+
+def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
+    """An override's page, and the dialog that ends an active one."""
+    if not may_lift:
+        return link(row, "open")
+    lift = dialog_link(
+        reverse("admin:access_accessoverride_lift", args=[row.pk]), "lift", f"lift the {row.kind.replace('_', ' ')}"
+    )
+    return format_html('<span class="fd-links">{} {}</span>', lift, link(row, "open"))
+
+
+def _emails(profile: UserProfile) -> Table:
+    rows = Notification.objects.filter(profile=profile).defer("context").order_by("-pk")[:ROWS]
+    return Table(
+        "mails",
+        "Emails",
+        ("Mail", "State", "To", "Requested", "Sent"),
+        tuple(
+            (
+                link(row, row.template.replace("_", " ")),
+                state_badge(row),
+                row.to,
+                when(row.created_at),
+                when(row.sent_at),
+            )
+            for row in rows
+        ),
+        "No emails.",
+        f"{reverse('admin:notifications_notification_changelist')}?q={profile.user.get_username()}",
+    )
+
+
+def _events(profile: UserProfile) -> Table:
+    customer = profile.stripe_customer_id
+    events = InboundEvent.objects.filter(customer_id=customer) if customer else InboundEvent.objects.none()
+    rows = events.defer("body").order_by("-pk")[:ROWS]
+    return Table(
+        "events",
+        "Events",
+        ("Event", "State", "Object", "Received", "Handled"),
+        tuple(
+            (
+                link(row, row.type),
+                state_badge(row),
+                row.object_id,
+                when(row.received_at),
+                when(row.handled_at),
+            )
+            for row in rows
+        ),
+        "No Stripe events for this customer.",
+        f"{reverse('admin:billing_inboundevent_changelist')}?q={customer}" if customer else "",
+    )
+
+
+def _jobs(profile: UserProfile) -> Table:
+    rows = Job.objects.filter(kind__in=_kinds(), key=str(profile.pk)).order_by("-id")[:ROWS]
+    return Table(
+        "jobs",
+        "Jobs",
+        ("Job", "State", "Tries", "Requested by", "Last error", "Started"),
+        tuple(
+            (
+                link(row, jobs.kind_label(row.kind)),
+                state_badge(row),
+                row.attempts,
+                row.reason,
+                row.last_error or "–",
+                when(row.started_at),
+            )
+            for row in rows
+        ),
+        "No jobs.",
+    )
+
+
+def _kinds() -> tuple[str, ...]:
+    """The kinds of job whose key is a subscriber."""
+    return (*reconcile.KINDS, passwords.KIND, recovery.SEND_CODE)
