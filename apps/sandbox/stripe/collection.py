@@ -4,7 +4,7 @@ Our reading of docs.stripe.com/billing/collection-method and .../revenue-recover
 tried again `retry_days` after the first try; after the last one the subscription goes where `settings["end"]` says.
 """
 
-from apps.sandbox.stripe import invoices, payments, subscriptions, timeline
+from apps.sandbox.stripe import invoices, payments, periods, subscriptions, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, find, get, private, root
 
@@ -61,8 +61,11 @@ def _follow_paid(invoice: Obj) -> None:
     subscription = find("subscription", invoices.subscription_of(invoice))
     if subscription is None or subscription["latest_invoice"] != invoice["id"]:
         return
-    if subscription["status"] in {"incomplete", "past_due", "unpaid"}:
+    if subscription["status"] in {"incomplete", "past_due", "unpaid", "paused"}:
+        resumed = subscription["status"] == "paused"
         subscriptions.set_status(subscription, "active")
+        if resumed:
+            emit("customer.subscription.resumed", subscription)
 
 
 def _follow_failed(invoice: Obj, *, counted: bool) -> None:
@@ -77,7 +80,7 @@ def _follow_failed(invoice: Obj, *, counted: bool) -> None:
     emit("invoice.payment_failed", invoice)
     if first and subscription is not None:
         subscriptions.schedule(subscription)  # its 23 hours may be over
-    if subscription is None or first or subscription["status"] in subscriptions.ENDED:
+    if subscription is None or first or subscription["status"] in {*subscriptions.ENDED, "paused"}:
         return
     timeline.plan("retry", invoice["id"], invoice["next_payment_attempt"])
     if subscription["status"] in {"active", "trialing"}:
@@ -121,6 +124,29 @@ def bill_now(subscription: Obj, *, reason: str, items: list[Obj]) -> None:
     invoices.finalize(invoice)
     if invoice["collection_method"] == "charge_automatically" or not invoice["amount_remaining"]:
         collect(invoice, subscriptions.method_of(subscription))
+
+
+def resume(subscription: Obj, *, restart: bool) -> None:
+    """Bill a paused subscription; what is not paid within 23 hours is voided, and it stays paused."""
+    if restart:
+        subscription["billing_cycle_anchor"] = now = timeline.now()
+        for item in subscriptions.items_of(subscription):
+            end = periods.step(now, item["price"]["recurring"], 1)
+            item |= {"current_period_start": now, "current_period_end": end}
+    bill_now(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
+    if subscription["status"] == "paused":
+        timeline.plan("void", subscription["latest_invoice"], timeline.now() + subscriptions.INCOMPLETE_SECONDS)
+
+
+def pass_due_date(invoice: Obj) -> None:
+    """An invoice sent by mail was not paid in time."""
+    subscription = find("subscription", invoices.subscription_of(invoice))
+    if invoice["status"] != "open":
+        return
+    emit("invoice.overdue", invoice)
+    latest = subscription is not None and subscription["latest_invoice"] == invoice["id"]
+    if subscription is not None and latest and subscription["status"] == "active":
+        subscriptions.set_status(subscription, "past_due")
 
 
 def start(

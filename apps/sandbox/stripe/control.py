@@ -1,10 +1,11 @@
 """Switches for tests and demos: POST JSON to `/stripe/_control/<name>`; answers JSON, 400 with "error" when it cannot.
 
 payments {"customer", "mode": "fail"|"ok"}           every later charge without the customer present fails, or works again
-dispute {"charge", "inquiry"?, "reason"?}            open a dispute
+dispute {"charge", "amount"?, "inquiry"?, "reason"?} open a dispute
 close_dispute {"dispute", "status": "won"|"lost"|"warning_closed"|"prevented"}
 refund {"charge", "amount"?, "fail"?}                refund as if from Stripe's dashboard; "fail": the bank then refuses it
-async {"session", "paid": true|false}                the bank's answer to a debit that was processing
+async {"session"|"invoice", "paid": true|false}      the bank's answer to a debit that was processing
+invoice {"customer", "amount", "currency"}           an invoice that staff made by hand, finalized
 edit {"kind", "id", "fields": {...}}                 change an object with no event at all
 put {"objects": [..]}                                keep these objects exactly so, with no event; nothing happens to them by itself
 silent {"method", "path", "params": {...}}           make an API call whose events are lost before they exist
@@ -21,7 +22,17 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from apps.sandbox.stripe import api, checkout_completion, events, refund_api, refunds, subscriptions, webhooks
+from apps.sandbox.stripe import (
+    api,
+    checkout_completion,
+    collection,
+    events,
+    invoices,
+    refund_api,
+    refunds,
+    subscriptions,
+    webhooks,
+)
 from apps.sandbox.stripe.errors import ApiError
 from apps.sandbox.stripe.records import Obj, add, find, forget, get, private, root
 
@@ -51,7 +62,10 @@ def _payments(options: Obj) -> Obj:
 def _dispute(options: Obj) -> Obj:
     charge = get("charge", options["charge"])
     return refunds.open_dispute(
-        charge, inquiry=bool(options.get("inquiry")), reason=options.get("reason", "fraudulent")
+        charge,
+        inquiry=bool(options.get("inquiry")),
+        reason=options.get("reason", "fraudulent"),
+        amount=options.get("amount"),
     )
 
 
@@ -71,7 +85,16 @@ def _refund(options: Obj) -> Obj:
     return made
 
 
+def _invoice(options: Obj) -> Obj:
+    customer = get("customer", options["customer"])
+    return invoices.manual(customer, amount=int(options["amount"]), currency=str(options["currency"]))
+
+
 def _async(options: Obj) -> Obj:
+    if "invoice" in options:
+        invoice = get("invoice", options["invoice"])
+        collection.finish_processing(invoice, paid=bool(options["paid"]))
+        return invoice
     session = get("checkout.session", options["session"])
     checkout_completion.finish_processing(session, paid=bool(options["paid"]))
     return session
@@ -142,6 +165,6 @@ def _state(_options: Obj) -> Obj:
 
 
 SWITCHES: dict[str, Callable[[Obj], Obj]] = {
-    "payments": _payments, "dispute": _dispute, "close_dispute": _close_dispute, "refund": _refund, "async": _async,
+    "payments": _payments, "dispute": _dispute, "close_dispute": _close_dispute, "refund": _refund, "async": _async, "invoice": _invoice,
     "edit": _edit, "put": _put, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "resend": _resend, "settings": _settings, "state": _state,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Lists of invoices, and paying one."""
 
-from apps.sandbox.stripe import cards, collection, customers, invoices, subscriptions
+from apps.sandbox.stripe import cards, collection, customers, invoices, lists, subscriptions
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import Obj, find, get
 from apps.sandbox.stripe.routing import route
@@ -26,6 +26,35 @@ def pay_invoice(params: Obj, identifier: str) -> Obj:
         collection.paid_outside(invoice)
         return invoice
     pay(invoice, params.get("payment_method"), on_session=not params.get("off_session", True))
+    return invoice
+
+
+@route("GET /v1/invoices/{invoice}/lines")
+def list_lines(params: Obj, identifier: str) -> Obj:
+    """All lines of an invoice, in their order."""
+    lines = get("invoice", identifier)["lines"]
+    found = [{"created": 0} | line for line in reversed(lines["data"])]
+    page = lists.page(found, params, lines["url"])
+    return page | {"data": [{name: line[name] for name in line if name != "created"} for line in page["data"]]}
+
+
+@route("POST /v1/invoices/{invoice}/void")
+def void_invoice(_params: Obj, identifier: str) -> Obj:
+    """Nobody owes it."""
+    return _close(identifier, "void")
+
+
+@route("POST /v1/invoices/{invoice}/mark_uncollectible")
+def write_off_invoice(_params: Obj, identifier: str) -> Obj:
+    """Nobody expects it to be paid any more."""
+    return _close(identifier, "uncollectible")
+
+
+def _close(identifier: str, status: str) -> Obj:
+    invoice = get("invoice", identifier)
+    if invoice["status"] not in {"open", "uncollectible"} or invoice["status"] == status:
+        raise invalid(f"You can only pass in open invoices. This invoice isn't open. (status: {invoice['status']})")
+    invoices.close(invoice, status)
     return invoice
 
 

@@ -53,6 +53,24 @@ def one_time_line(price: Obj, quantity: int, subscription_id: str) -> Obj:
     return made
 
 
+def plain_line(*, amount: int, currency: str) -> Obj:
+    """A line that belongs to no price and no subscription."""
+    now = timeline.now()
+    details = {
+        "invoice_item": new_ii(),
+        "proration": False,
+        "proration_details": {"credited_items": None},
+        "subscription": None,
+    }
+    made = blank("line_item", amount=amount, subtotal=amount, currency=currency, period={"start": now, "end": now})
+    made["parent"] = {
+        "invoice_item_details": details,
+        "subscription_item_details": None,
+        "type": "invoice_item_details",
+    }
+    return made
+
+
 def new_ii() -> str:
     """The id of a pending invoice item, which proration lines carry."""
     return "ii_" + new_id("price")[6:]

@@ -1,6 +1,6 @@
 """Invoices as documents: lines, totals, numbers and states. Taking their money is collection.py's work."""
 
-from apps.sandbox.stripe import payments, timeline
+from apps.sandbox.stripe import invoice_lines, payments, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, private
 
@@ -31,6 +31,17 @@ def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True
     return invoice
 
 
+def manual(customer: Obj, *, amount: int, currency: str) -> Obj:
+    """An invoice that staff made by hand, finalized: one amount, no subscription."""
+    invoice = blank("invoice", customer=customer["id"], currency=currency, billing_reason="manual", parent=None)
+    invoice |= {"customer_email": customer["email"], "customer_name": customer["name"]}
+    invoice |= {"starting_balance": 0, "period_start": timeline.now(), "period_end": timeline.now()}
+    set_lines(invoice, [invoice_lines.plain_line(amount=amount, currency=currency)])
+    emit("invoice.created", add(invoice))
+    finalize(invoice)
+    return invoice
+
+
 def set_lines(invoice: Obj, lines: list[Obj]) -> None:
     """Put the lines on the invoice."""
     for each in lines:
@@ -40,7 +51,7 @@ def set_lines(invoice: Obj, lines: list[Obj]) -> None:
     starts = [
         each["period"]["start"]
         for each in lines
-        if (each["parent"]["subscription_item_details"] or {}).get("proration")
+        if each["parent"] and (each["parent"]["subscription_item_details"] or {}).get("proration")
     ]
     if starts and len(starts) == len(lines):
         invoice["period_start"] = min(starts)
@@ -77,6 +88,8 @@ def finalize(invoice: Obj) -> None:
         "automatically_finalizes_at": None,
     }
     invoice["status_transitions"]["finalized_at"] = timeline.now()
+    if invoice["amount_due"]:
+        timeline.plan("overdue", invoice["id"], invoice["due_date"])
     timeline.plan("finalize", invoice["id"], None)
     if invoice["amount_due"] > 0:
         words = {"subscription_create": "Subscription creation"}.get(invoice["billing_reason"], "Subscription update")

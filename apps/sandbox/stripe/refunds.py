@@ -6,11 +6,11 @@ from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, get
 
 
-def open_dispute(charge: Obj, *, inquiry: bool = False, reason: str = "fraudulent") -> Obj:
-    """The customer's bank takes the money back (or only asks)."""
+def open_dispute(charge: Obj, *, inquiry: bool = False, reason: str = "fraudulent", amount: int | None = None) -> Obj:
+    """The customer's bank takes the money back, all of it or an amount (or only asks)."""
     dispute = blank(
         "dispute",
-        amount=charge["amount"],
+        amount=amount or charge["amount"],
         currency=charge["currency"],
         charge=charge["id"],
         payment_intent=charge["payment_intent"],
@@ -26,7 +26,7 @@ def open_dispute(charge: Obj, *, inquiry: bool = False, reason: str = "fraudulen
     emit("charge.dispute.created", dispute)
     if not inquiry:
         taken = move_money(
-            amount=-charge["amount"], currency=charge["currency"], source=dispute["id"], kind="adjustment"
+            amount=-dispute["amount"], currency=charge["currency"], source=dispute["id"], kind="adjustment"
         )
         dispute["balance_transactions"].append(taken)
         emit("charge.dispute.funds_withdrawn", dispute)

@@ -162,6 +162,17 @@ def finish_processing(session: Obj) -> None:
     checkout_completion.finish_processing(session, paid=True)
 
 
+def pass_due_date(invoice: Obj) -> None:
+    """The due date of an invoice sent by mail."""
+    collection.pass_due_date(invoice)
+
+
+def void_unpaid(invoice: Obj) -> None:
+    """What should have resumed a subscription was not paid."""
+    if invoice["status"] == "open":
+        invoices.close(invoice, "void")
+
+
 def dispute(charge: Obj) -> None:
     """The dispute a test card brings along."""
     refunds.open_dispute(charge, inquiry=private(charge["id"]).pop("dispute", "") == "inquiry")

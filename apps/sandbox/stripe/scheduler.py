@@ -17,6 +17,8 @@ ACTIONS: dict[str, tuple[str, Callable[[Obj], None]]] = {
     "resume": ("subscription", scheduled.resume_collection),
     "finalize": ("invoice", scheduled.finalize),
     "retry": ("invoice", scheduled.retry),
+    "overdue": ("invoice", scheduled.pass_due_date),
+    "void": ("invoice", scheduled.void_unpaid),
     "expire": ("checkout.session", scheduled.expire_session),
     "finish_processing": ("checkout.session", scheduled.finish_processing),
     "dispute": ("charge", scheduled.dispute),

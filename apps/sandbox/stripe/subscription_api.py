@@ -147,6 +147,16 @@ def cancel(subscription: Obj, params: Obj) -> Obj:
     return subscription
 
 
+@route("POST /v1/subscriptions/{subscription}/resume")
+def resume_subscription(params: Obj, identifier: str) -> Obj:
+    """Go on after a trial that ended without a card: billed at once, and active once that is paid."""
+    subscription = get("subscription", identifier)
+    if subscription["status"] != "paused":
+        raise invalid("You can only resume a subscription that is paused.")
+    collection.resume(subscription, restart=params.get("billing_cycle_anchor", "now") == "now")
+    return subscription
+
+
 def _item(identifier: str) -> tuple[Obj, Obj]:
     for subscription in every("subscription"):
         for item in subscriptions.items_of(subscription):
