@@ -68,6 +68,14 @@ def hours(name: str) -> tuple[int, int]:
     raise ImproperlyConfigured(f"{name} must be two hours such as 22-7, not {value!r}.")
 
 
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed words; anything else stops the start."""
+    value = os.environ.get(name, "").strip().lower() or default
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(allowed)}, not {value!r}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A list of words separated by commas or spaces."""
     return os.environ.get(name, default).replace(",", " ").split()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
-from config.environment import boolean, database_url, hours, integer, secret, text, words
+from config.environment import boolean, choice, database_url, hours, integer, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -263,8 +263,7 @@ SOCIALACCOUNT_PROVIDERS = {
 STRIPE_SECRET_KEY = secret("STRIPE_SECRET_KEY")
 STRIPE_PUBLISHABLE_KEY = text("STRIPE_PUBLISHABLE_KEY")
 STRIPE_WEBHOOK_SECRET = secret("STRIPE_WEBHOOK_SECRET")
-# The former signing secret, accepted too while the endpoint's secret is being rotated.
-STRIPE_WEBHOOK_SECRET_PREVIOUS = secret("STRIPE_WEBHOOK_SECRET_PREVIOUS", "")
+STRIPE_WEBHOOK_SECRET_PREVIOUS = secret("STRIPE_WEBHOOK_SECRET_PREVIOUS", "")  # accepted too during a rotation
 STRIPE_API_VERSION = "2026-08-26.dahlia"
 STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
 STRIPE_ALLOW_LIVE = boolean("STRIPE_ALLOW_LIVE", default=False)
@@ -272,8 +271,7 @@ STRIPE_API_HOST = text("STRIPE_API_HOST", "https://api.stripe.com").rstrip("/")
 SILENCED_SYSTEM_CHECKS = ["djstripe.W002"]  # the host above is always set; its default is Stripe's own
 STRIPE_ACCOUNT_ID = text("STRIPE_ACCOUNT_ID", "acct_frontdesk")
 STRIPE_JS_URL = text("STRIPE_JS_URL", "https://js.stripe.com/dahlia/stripe.js")
-# The hosts the checkout page may load, frame and call, see docs.stripe.com/security/guide.
-STRIPE_CSP_HOSTS = words(
+STRIPE_CSP_HOSTS = words(  # what the checkout page may load, frame and call: docs.stripe.com/security/guide
     "STRIPE_CSP_HOSTS",
     "https://js.stripe.com https://checkout.stripe.com https://hooks.stripe.com https://api.stripe.com",
 )
@@ -298,6 +296,8 @@ ANYMAIL = {
 PAYMENT_GRACE_DAYS = integer("PAYMENT_GRACE_DAYS", 0)
 RECOVERY_WINDOW_HOURS = integer("RECOVERY_WINDOW_HOURS", 72, minimum=1)
 FINAL_EXPIRY_DAYS = integer("FINAL_EXPIRY_DAYS", 30, minimum=1)
+PAUSED_COLLECTION = choice("PAUSED_COLLECTION", "keep", ("keep", "close"))
+LOST_DISPUTE = choice("LOST_DISPUTE", "suspend", ("suspend", "flag"))
 WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -------------------------

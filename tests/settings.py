@@ -79,6 +79,8 @@ for name in (
     "RECOVERY_WINDOW_HOURS",
     "WAITLIST_INVITATION_DAYS",
     "FINAL_EXPIRY_DAYS",
+    "PAUSED_COLLECTION",
+    "LOST_DISPUTE",
 ):
     os.environ.pop(name, None)
 for name in [name for name in os.environ if name.endswith("_FILE") and name.removesuffix("_FILE") in os.environ]:

@@ -17,7 +17,7 @@ from config import environment
 ROOT = Path(__file__).resolve().parents[1]
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {"TAILSCALE_IP", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
-READERS = {"text", "secret", "boolean", "integer", "words", "hours"}
+READERS = {"text", "secret", "boolean", "integer", "choice", "words", "hours"}
 
 
 def calls() -> dict[str, tuple[str, str | None]]:
@@ -141,6 +141,8 @@ def test_a_secret_file_that_holds_none_is_named(content, said, monkeypatch, tmp_
         ("STATIC_COLLECTED", "2"),
         ("PAYMENT_GRACE_DAYS", "-1"),
         ("FINAL_EXPIRY_DAYS", "0"),
+        ("PAUSED_COLLECTION", "perhaps"),
+        ("LOST_DISPUTE", "ban"),
         ("CHECKOUT_SESSION_MINUTES", "29"),
         ("WORKER_PROCESSES", "two"),
         ("ALERT_QUIET_HOURS", "22"),

@@ -28,6 +28,8 @@ def terms() -> Terms:
     return Terms(
         grace=dt.timedelta(days=settings.PAYMENT_GRACE_DAYS),
         expiry=dt.timedelta(days=settings.FINAL_EXPIRY_DAYS),
+        paused_closes=settings.PAUSED_COLLECTION == "close",
+        lost_dispute_closes=settings.LOST_DISPUTE == "suspend",
     )
 
 
@@ -109,6 +111,10 @@ def _subscription_fact(state: subscriptions.SubscriptionState, entitlements: Ent
         ended_at=state.ended_at,
         past_due_since=state.past_due_since,
         money_returned=state.money_returned,
+        payment_pending=state.is_payment_pending,
+        dispute_lost_at=state.dispute_lost_at,
+        paused=bool(state.pause),
+        paused_until=state.pause_ends_at,
     )
 
 

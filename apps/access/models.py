@@ -20,23 +20,28 @@ class AccessOverride(models.Model):
         HOLD = "hold", Tone.BAD, "Hold: no access, whatever is paid"
         GRANT = "grant", Tone.GOOD, "Grant: access without payment"
         NO_SUSPEND = "no_suspend", Tone.BUSY, "No suspension while a payment is late"
+        WAIVE_DISPUTE = "waive_dispute", Tone.BUSY, "Waived: access despite a lost dispute"
         KEEP_SEAT = "keep_seat", Tone.BUSY, "Keep the seat after cancellation"
 
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="overrides")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Kind)
     products = models.ManyToManyField(Product, blank=True, related_name="+", help_text="What a grant gives.")
     reason = models.CharField(max_length=500)
     created_by = models.CharField(max_length=150)
     created_at = models.DateTimeField()
     starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty only for a hold: until staff lift it.")
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty for a hold or a waiver: until staff lift it."
+    )
     lifted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "override"
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(condition=~Q(reason=""), name="override_has_a_reason"),
-            models.CheckConstraint(condition=Q(kind="hold") | Q(ends_at__isnull=False), name="override_ends"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["hold", "waive_dispute"]) | Q(ends_at__isnull=False), name="override_ends"
+            ),
             models.CheckConstraint(
                 condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")),
                 name="override_in_order",

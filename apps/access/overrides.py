@@ -1,4 +1,4 @@
-"""Dated staff decisions: hold, grant, no-suspend, keep-seat, and ending them. Each queues a reconcile."""
+"""Dated staff decisions: hold, grant, no-suspend, waiver, keep-seat, and ending them. Each queues a reconcile."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ from django.db import transaction
 from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
+from apps.billing import subscriptions
 from apps.catalog.models import Product
-from apps.core import audit, clock
+from apps.core import attention, audit, clock
+from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 
@@ -43,6 +45,15 @@ def grant(
 def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
     """A late payment does not suspend until `until`."""
     return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def waive_dispute(*, profile: UserProfile, actor: str, reason: str) -> AccessOverride:
+    """What was disputed until now does not suspend, even if it is lost; until staff end it."""
+    for subscription in subscriptions.read_subscriptions(profile.stripe_customer_id):
+        for dispute in subscription.disputes:
+            attention.resolve(Cause.DISPUTE, dispute["id"], why=f"Waived by {actor}.")
+    return _add(profile, AccessOverride.Kind.WAIVE_DISPUTE, until=None, actor=actor, reason=reason)
 
 
 def keep_seat(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:

@@ -9,8 +9,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from apps.access.policy_facts import Facts, OverrideFact, Span, SubscriptionFact, Terms
 from apps.catalog.entitlements import NOTHING, Entitlements, total
 from apps.core.states import AccessState, SubscriptionStatus
+
+__all__ = [
+    "Account",
+    "Decision",
+    "Facts",
+    "OverrideFact",
+    "SeatDecision",
+    "Span",
+    "SubscriptionFact",
+    "Terms",
+    "decide",
+]
 
 
 class Account(StrEnum):
@@ -32,58 +45,6 @@ class SeatDecision(StrEnum):
     RETAINED = "retained"
     RELEASED = "released"
     UNTOUCHED = "untouched"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The operator's terms: grace after a failed payment, and how long seats are kept after a cancellation."""
-
-    grace: dt.timedelta
-    expiry: dt.timedelta
-
-
-@dataclass(frozen=True)
-class SubscriptionFact:
-    """One Stripe subscription as last fetched. `unmapped`: it has lines of which we do not know what they give."""
-
-    id: str
-    status: SubscriptionStatus
-    entitlements: Entitlements = NOTHING
-    unmapped: bool = False
-    cancel_at: dt.datetime | None = None
-    ended_at: dt.datetime | None = None
-    past_due_since: dt.datetime | None = None
-    money_returned: str = ""
-
-
-@dataclass(frozen=True)
-class OverrideFact:
-    """One staff decision that has not been ended; in force from `starts_at` until `ends_at` (None: until ended)."""
-
-    kind: str
-    starts_at: dt.datetime
-    ends_at: dt.datetime | None
-    entitlements: Entitlements = NOTHING
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Span:
-    begins: dt.datetime
-    ends: dt.datetime
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that `decide` may know."""
-
-    now: dt.datetime
-    terms: Terms
-    subscriptions: tuple[SubscriptionFact, ...] = ()
-    overrides: tuple[OverrideFact, ...] = ()
-    recovering_until: dt.datetime | None = None
-    paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
-    state: AccessState = AccessState.NONE  # as last decided; it stays while a fact that decides is not known
 
 
 @dataclass(frozen=True)
@@ -126,15 +87,14 @@ class _View:
         self.grants = self._in_force("grant")
         self.no_suspend = self._in_force("no_suspend")
         subscriptions = sorted(facts.subscriptions, key=lambda one: one.id)
-        self.paid = [one for one in subscriptions if one.status.gives_access and not one.money_returned]
-        self.late = [
-            one for one in subscriptions if one.status == SubscriptionStatus.PAST_DUE and not one.money_returned
-        ]
+        kept = [one for one in subscriptions if one.status.may_give_access and not self.closes(one)]
+        self.paid = [one for one in kept if one.status.gives_access or one.payment_pending]
+        self.late = [one for one in kept if one not in self.paid]
         self.in_grace = [one for one in self.late if self.now < self.grace_until(one)]
         self.withheld = [
             one
             for one in subscriptions
-            if one.status.withholds_access or (one.status.gives_access and one.money_returned)
+            if one.status.withholds_access or (one.status.gives_access and self.closes(one))
         ]
         self.canceled = [one for one in subscriptions if one.status == SubscriptionStatus.CANCELED]
         self.unknown = [one for one in subscriptions if one.status == SubscriptionStatus.UNKNOWN]
@@ -147,6 +107,25 @@ class _View:
             for one in self.facts.overrides
             if one.kind == kind and one.starts_at <= self.now and (one.ends_at is None or self.now < one.ends_at)
         ]
+
+    def closes(self, one: SubscriptionFact) -> str:
+        """Why a subscription that runs gives no access: its money went back, or a pause that closes; empty: it does."""
+        if one.money_returned == "dispute_lost":
+            return "" if self._is_waived(one) else "dispute_lost"
+        if one.money_returned:
+            return one.money_returned
+        return "collection_paused" if self.facts.terms.paused_closes and self.is_paused(one) else ""
+
+    def is_paused(self, one: SubscriptionFact) -> bool:
+        """Whether its payments are not collected now."""
+        return one.paused and (one.paused_until is None or self.now < one.paused_until)
+
+    def _is_waived(self, one: SubscriptionFact) -> bool:
+        """Whether the terms or staff forgive the lost dispute; a waiver covers what was disputed before it."""
+        waivers = [each.starts_at for each in self._in_force("waive_dispute")]
+        newest = one.dispute_lost_at
+        covered = any(newest is None or newest <= start for start in waivers)
+        return covered or bool(self.no_suspend) or not self.facts.terms.lost_dispute_closes
 
     def _final_expiry(self) -> dt.datetime | None:
         """The end of the last subscription plus the terms; later if staff keep the seat or a Checkout is open."""
@@ -174,6 +153,7 @@ class _View:
         moments += [moment for one in self.facts.overrides for moment in (one.starts_at, one.ends_at)]
         moments += [self.grace_until(one) for one in self.late]
         moments += [one.cancel_at for one in [*self.paid, *self.late]]
+        moments += [one.paused_until for one in self.facts.subscriptions]
         return replace(
             decision,
             partial=bool(self.unknown) or any(one.unmapped for one in [*self.paid, *self.in_grace]),
@@ -190,6 +170,13 @@ def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.date
 def day(moment: dt.datetime | None) -> str:
     """A date as people read it: 3 March 2027."""
     return f"{moment.day} {moment:%B %Y}" if moment else "a date that is not known yet"
+
+
+SUSPENDED_SENTENCES = {
+    "refunded": "Your payment was refunded",
+    "dispute_lost": "Your payment was taken back",
+    "collection_paused": "Your subscription is paused",
+}
 
 
 # --- the rows, in order ------------------------------------------------------------------------------------------------
@@ -212,7 +199,7 @@ def _held(view: _View) -> Decision | None:
 
 
 def _paid(view: _View) -> Decision | None:
-    """2. A subscription is trialing or active, and its money was not returned."""
+    """2. A subscription is trialing or active, or its payment is on its way, and its money did not go back."""
     if not view.paid:
         return None
     ends = [one.cancel_at for one in view.paid]
@@ -220,16 +207,26 @@ def _paid(view: _View) -> Decision | None:
     sentence = (
         f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
     )
+    if any(view.is_paused(one) for one in view.paid):
+        sentence += " Payments are paused at the moment."
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
         entitlements=view.due(),
         sentence=sentence,
-        trace=tuple(f"subscription {one.id} is {one.status}" for one in view.paid),
+        trace=tuple(_trace(view, one) for one in view.paid),
         until=until,
         subscription_id=view.paid[0].id,
     )
+
+
+def _trace(view: _View, one: SubscriptionFact) -> str:
+    """Why staff see a subscription give access."""
+    pending = ", a bank debit is on its way" if one.payment_pending else ""
+    paused = ", its collection is paused" if view.is_paused(one) else ""
+    waived = ", a lost dispute is waived" if one.money_returned else ""
+    return f"subscription {one.id} is {one.status}{pending}{paused}{waived}"
 
 
 def _granted(view: _View) -> Decision | None:
@@ -295,15 +292,16 @@ def _recovering(view: _View) -> Decision | None:
 
 
 def _suspended(view: _View) -> Decision | None:
-    """6. Past due after grace, unpaid, paused, dispute lost or fully refunded."""
+    """6. Past due after grace, unpaid, paused, dispute lost or current period refunded."""
     if not view.withheld:
         return None
+    why = SUSPENDED_SENTENCES.get(view.closes(view.withheld[0]), "Your subscription isn't paid")
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        sentence="Your subscription isn't paid, so your apps are paused. Your data is safe.",
-        trace=tuple(f"subscription {one.id} is {one.money_returned or one.status}" for one in view.withheld),
+        sentence=f"{why}, so your apps are paused. Your data is safe.",
+        trace=tuple(f"subscription {one.id} is {view.closes(one) or one.status}" for one in view.withheld),
         subscription_id=view.withheld[0].id,
     )
 

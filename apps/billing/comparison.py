@@ -10,6 +10,7 @@ from itertools import batched
 from typing import Any
 
 import djstripe.models
+from django.conf import settings
 from django.db.models import Q
 
 from apps.billing.models import Subscription
@@ -104,6 +105,8 @@ def _loses_access(row: Subscription, theirs: dict[str, Any] | None) -> bool:
     """Whether what Stripe lists gives less than what we have; a payment that is late may be within its grace."""
     if not SubscriptionStatus(row.status).may_give_access:
         return False
+    if theirs and settings.PAUSED_COLLECTION == "close" and theirs["pause"][0] and not row.pause:
+        return True
     kept = {SubscriptionStatus.UNKNOWN.value, row.status}  # of an unknown status nothing follows: access stays as it is
     return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] in kept)
 
@@ -116,12 +119,22 @@ def _fingerprint(one: Any) -> dict[str, Any]:
         "lines": sorted((line.id, line.price.id, line.quantity) for line in facts.lines),
         "end": facts.current_period_end,
         "leaves": facts.leaves_at is not None,
+        "trial": facts.trial_end,
+        "pause": ("", None) if facts.status.ended else (facts.pause, facts.pause_ends_at),
     }
 
 
 def _same(theirs: dict[str, Any], row: Subscription) -> bool:
     lines = sorted((item.stripe_item_id, item.stripe_price_id, item.quantity) for item in row.items.all())
-    mine = {"status": row.status, "lines": lines, "end": row.current_period_end, "leaves": row.cancel_at is not None}
+    ended = SubscriptionStatus(row.status).ended
+    mine = {
+        "status": row.status,
+        "lines": lines,
+        "end": row.current_period_end,
+        "leaves": row.cancel_at is not None,
+        "trial": row.trial_end,
+        "pause": ("", None) if ended else (row.pause, row.pause_ends_at),
+    }
     return all(theirs[name] == value for name, value in mine.items())
 
 

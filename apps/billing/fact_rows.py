@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing import prices
+from apps.billing import payment_notes, prices
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.parsing import LineFacts, SubscriptionFacts
 from apps.billing.payments import PaymentFacts
@@ -48,8 +48,10 @@ def write_customer(profile: UserProfile, found: list[SubscriptionFacts], sums: d
     stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(
         stripe_id__in=[one.id for one in found]
     )
+    for key in stale.exclude(pause="").values_list("stripe_id", flat=True):
+        attention.resolve(Cause.COLLECTION_PAUSED, key, why="The customer was deleted at Stripe.")
     # The customer was deleted, and its subscriptions with it.
-    stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now)
+    stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now, pause="")
     prices.report_unmapped(profile.pk)
     _update_profile(profile, now)
     for listener in on_customer:
@@ -70,7 +72,6 @@ def _write_subscription(
     """The typed row. What is not known about the money stays as it was."""
     known = Subscription.objects.filter(stripe_id=one.id).first()
     ended = one.ended_at or one.canceled_at or (known.ended_at if known else None) or now
-    since = (sums.due_since if sums else None) or (known.past_due_since if known else None) or now
     fields: dict[str, Any] = {
         "customer_id": profile.stripe_customer_id,
         "status": one.status.value,
@@ -79,18 +80,40 @@ def _write_subscription(
         "trial_end": one.trial_end,
         "cancel_at": one.leaves_at,
         "ended_at": ended if one.status == SubscriptionStatus.CANCELED else None,
-        # Always a fixed moment: grace has to end.
-        "past_due_since": since if one.status == SubscriptionStatus.PAST_DUE else None,
+        "past_due_since": _late_since(known, sums, now) if one.status == SubscriptionStatus.PAST_DUE else None,
+        "pause": one.pause,
+        "pause_ends_at": one.pause_ends_at,
         "fetched_at": now,
     }
     if sums is not None:
-        fields |= {
-            "money_returned": sums.returned,
-            "open_invoice_id": sums.open_invoice_id,
-            "open_invoice_url": sums.open_invoice_url,
-        }
+        fields |= payment_columns(sums)
     row, _ = Subscription.objects.update_or_create(stripe_id=one.id, defaults=fields)
+    payment_notes.record_changes(profile, known, row)
     return row
+
+
+def payment_columns(sums: PaymentFacts) -> dict[str, Any]:
+    """The columns that say what was paid and what is owed."""
+    return {
+        "money_returned": sums.returned,
+        "paid_for_period": sums.paid,
+        "left_of_period": sums.left,
+        "is_payment_pending": sums.is_pending,
+        "open_invoice_id": sums.open_invoice_id,
+        "open_invoice_url": sums.open_invoice_url,
+        "disputes": payment_notes.dispute_rows(sums.disputes),
+        "refunds": dict(sums.refunds),
+    }
+
+
+def _late_since(known: Subscription | None, sums: PaymentFacts | None, now: dt.datetime) -> dt.datetime | None:
+    """Since when the payment is late: always a fixed moment, because grace has to end. None while nothing is late."""
+    if sums and sums.is_pending:
+        return None
+    stored = known.past_due_since if known else None
+    if known and sums and known.open_invoice_id and sums.open_invoice_id not in {"", known.open_invoice_id}:
+        stored = None  # that was about another invoice
+    return (sums.late_since if sums else None) or stored or now
 
 
 def _write_items(

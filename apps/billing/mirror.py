@@ -5,16 +5,19 @@ their customer, so an older answer never overwrites a newer one; whatever can be
 cannot is told to staff. Who must know registers in `fact_rows.on_customer` (in the writing transaction) or `on_session`.
 """
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import stripe
 import structlog
+from django.db.models import Min
 
 from apps.accounts.models import UserProfile
-from apps.billing import comparison, copies, payments, upcoming
+from apps.billing import comparison, copies, paused_trials, payments, upcoming
 from apps.billing.fact_rows import on_customer, write_customer
+from apps.billing.ledger import Ledger, fetch_ledger
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import LineFacts, SubscriptionFacts, amount_in, identify, parse_subscription, plain
 from apps.billing.stripe_client import calling_stripe
@@ -68,13 +71,18 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
     with calling_stripe() as client:
         customer = client.v1.customers.retrieve(customer_id)
         found = _fetch_subscriptions(client, customer_id, customer)
-        sums = {identify(one): _payment_facts(client, one) for one in found}
+        ledger = fetch_ledger(client, customer_id) if found else Ledger()
+        if paused_trials.resume(client, customer, found, ledger):
+            found = _fetch_subscriptions(client, customer_id, customer)
+            ledger = fetch_ledger(client, customer_id)
+        failures = _failures(customer_id)
+        sums = {identify(one): _payment_facts(ledger, one, failures) for one in found}
         facts = [_with_options(client, parse_subscription(one)) for one in found]
     write_customer(profile, facts, sums)
     if session_id:
         for listener in on_session:
             listener(session_id)
-    _copy(profile, customer, found, sums)
+    _copy(profile, customer, found, ledger)
     upcoming.refresh_next_charges(facts)
     InboundEvent.objects.filter(pk__in=received).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
     return True
@@ -112,10 +120,18 @@ def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
     return list(known.exclude(stripe_id__in=[identify(one) for one in found]).values_list("stripe_id", flat=True))
 
 
-def _payment_facts(client: stripe.StripeClient, one: Any) -> payments.PaymentFacts | None:
+def _failures(customer_id: str) -> dict[str, dt.datetime]:
+    """When Stripe first told us of each invoice of the customer that its payment failed."""
+    told = InboundEvent.objects.filter(
+        customer_id=customer_id, type__in=["invoice.payment_failed", "invoice.payment_action_required"]
+    )
+    return dict(told.values_list("object_id").annotate(Min("stripe_created_at")))
+
+
+def _payment_facts(ledger: Ledger, one: Any, failures: dict[str, dt.datetime]) -> payments.PaymentFacts | None:
     """What was paid and what is owed; None when Stripe's answer about it has a form that is new to us."""
     try:
-        return payments.fetch_payment_facts(client, one)
+        return payments.read_payments(ledger, one, now=clock.now(), failures=failures)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         log.exception("payment_facts_unknown", subscription=identify(one))
         return None
@@ -136,11 +152,10 @@ def _with_option(client: stripe.StripeClient, line: LineFacts) -> LineFacts:
     return replace(line, price=replace(line.price, unit_amount=amount_in(price, line.price.currency)))
 
 
-def _copy(profile: UserProfile, customer: Any, found: list[Any], sums: dict[str, payments.PaymentFacts | None]) -> None:
+def _copy(profile: UserProfile, customer: Any, found: list[Any], ledger: Ledger) -> None:
     """Copy what was fetched into dj-stripe's mirror, those first that others refer to."""
     if getattr(customer, "deleted", False):
         return
     copies.fetch_missing_products(found, profiles=[profile.pk])
-    invoices = [invoice for one in sums.values() if one for invoice in one.invoices]
     methods = copies.fetch_payment_methods(identify(customer))
-    copies.copy_all([*methods, customer, *found, *invoices], profiles=[profile.pk])
+    copies.copy_all([*methods, customer, *found, *ledger.objects], profiles=[profile.pk])

@@ -60,7 +60,7 @@ class Subscription(models.Model):
     """The typed copy of one Stripe subscription, as last fetched: the facts the policy reads."""
 
     class MoneyReturned(models.TextChoices):
-        """Whether the last payment went back; empty: no."""
+        """Whether what was paid went back: all of the current period, or by a lost dispute; empty: no."""
 
         NO = "", "No"
         REFUNDED = "refunded", "Fully refunded"
@@ -74,8 +74,23 @@ class Subscription(models.Model):
     trial_end = models.DateTimeField(null=True, blank=True)
     cancel_at = models.DateTimeField(null=True, blank=True, help_text="From cancel_at or cancel_at_period_end.")
     ended_at = models.DateTimeField(null=True, blank=True)
-    past_due_since = models.DateTimeField(null=True, blank=True, help_text="When the unpaid invoice was due.")
+    past_due_since = models.DateTimeField(
+        null=True, blank=True, help_text="When the unpaid invoice was known to be late."
+    )
+    is_payment_pending = models.BooleanField(default=False, help_text="Nothing is late: a bank debit is on its way.")
+    paid_for_period = models.BigIntegerField(null=True, help_text="Minor units; empty: not fetched yet.")
+    left_of_period = models.BigIntegerField(null=True, help_text="Of it, after refunds and lost disputes.")
     money_returned = models.CharField(max_length=12, choices=MoneyReturned, blank=True)
+    disputes = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Open, or lost and not paid again: id, status, amount, currency, at.",
+    )
+    refunds = models.JSONField(default=dict, blank=True, help_text="Refund id to its status.")
+    pause = models.CharField(
+        max_length=40, blank=True, help_text="What Stripe does with invoices while collection is paused."
+    )
+    pause_ends_at = models.DateTimeField(null=True, blank=True)
     open_invoice_id = models.CharField(max_length=255, blank=True)
     open_invoice_url = models.TextField(blank=True)
     next_charge = models.BigIntegerField(

@@ -56,6 +56,8 @@ class SubscriptionFacts:
     canceled_at: dt.datetime | None
     ended_at: dt.datetime | None
     leaves_at_period_end: bool
+    pause: str  # what happens to invoices while their collection is paused; empty: it is not
+    pause_ends_at: dt.datetime | None
     lines: tuple[LineFacts, ...]
 
     @property
@@ -187,6 +189,7 @@ def parse_subscription(found: Any) -> SubscriptionFacts:
     """The facts of a subscription, as far as Stripe's answer says them."""
     one = plain(found)
     currency = text(one.get("currency"), 16).lower()
+    pause = plain(one.get("pause_collection"))
     return SubscriptionFacts(
         id=text(one.get("id")),
         customer_id=identify(one.get("customer")),
@@ -198,6 +201,8 @@ def parse_subscription(found: Any) -> SubscriptionFacts:
         canceled_at=moment(one.get("canceled_at")),
         ended_at=moment(one.get("ended_at")),
         leaves_at_period_end=one.get("cancel_at_period_end") is True,
+        pause=text(pause.get("behavior"), 40) or ("unknown" if pause else ""),
+        pause_ends_at=moment(pause.get("resumes_at")),
         lines=tuple(_line(line, number, one, currency) for number, line in enumerate(listed(one.get("items")))),
     )
 

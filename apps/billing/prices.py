@@ -30,7 +30,7 @@ OFFERED_INTERVALS = ("month", "year")
 LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
 STATE = (
     "stripe_id", "status", "current_period_end", "cancel_at", "ended_at", "past_due_since", "money_returned",
-    "open_invoice_id", "open_invoice_url",
+    "open_invoice_id", "open_invoice_url", "is_payment_pending", "disputes", "pause", "pause_ends_at",
 )  # fmt: skip
 
 

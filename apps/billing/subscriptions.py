@@ -1,8 +1,10 @@
 """A customer's subscriptions for pages and the policy: typed rows as frozen dataclasses, no call to Stripe."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from apps.billing import payment_notes
 from apps.billing.models import Subscription
 
 
@@ -31,7 +33,16 @@ class SubscriptionState:
     money_returned: str
     open_invoice_id: str
     open_invoice_url: str
+    is_payment_pending: bool
+    disputes: list[dict[str, Any]] = field(hash=False)
+    pause: str
+    pause_ends_at: dt.datetime | None
     lines: tuple[SubscriptionLine, ...]
+
+    @property
+    def dispute_lost_at(self) -> dt.datetime | None:
+        """When the newest of the lost disputes was opened."""
+        return payment_notes.lost_at(self.disputes)
 
 
 def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]:
@@ -53,6 +64,10 @@ def _state(row: Subscription) -> SubscriptionState:
         money_returned=row.money_returned,
         open_invoice_id=row.open_invoice_id,
         open_invoice_url=row.open_invoice_url,
+        is_payment_pending=row.is_payment_pending,
+        disputes=row.disputes,
+        pause=row.pause,
+        pause_ends_at=row.pause_ends_at,
         lines=tuple(
             SubscriptionLine(
                 item.product_id,

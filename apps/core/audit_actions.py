@@ -20,6 +20,12 @@ class AuditAction(models.TextChoices):
     OVERRIDE_ENDED = "override_ended", "Override ended"
     SYNC_REQUESTED = "sync_requested", "Sync requested"
     SEATS_REQUESTED = "seats_requested", "Seats requested"
+    # payments
+    DISPUTE_OPENED = "dispute_opened", "Dispute opened"
+    DISPUTE_LOST = "dispute_lost", "Dispute lost"
+    DISPUTE_CLOSED = "dispute_closed", "Dispute closed"
+    COLLECTION_PAUSED = "collection_paused", "Payment collection paused"
+    COLLECTION_RESUMED = "collection_resumed", "Payment collection resumed"
     # seats and instances
     SEAT_RESERVED = "seat_reserved", "Seat reserved"
     SEAT_ASSIGNED = "seat_assigned", "Seat assigned"

@@ -1,4 +1,4 @@
-"""Every hour Stripe's list of subscriptions is compared with our rows, and the customers that differ are mirrored.
+"""Every hour Stripe's lists of subscriptions, refunds and disputes are compared with our rows, and the customers that differ are mirrored.
 
 Each slice is a job of its own that names the next, so a killed slice is simply repeated. A list that would take access from
 many is doubted, not believed: those who would lose are mirrored last, when the whole list was seen, and only if they are few
@@ -8,7 +8,7 @@ or staff have confirmed it (safeguard.py).
 from django.db.models import QuerySet
 
 from apps.accounts.models import UserProfile
-from apps.billing import comparison, mirror
+from apps.billing import comparison, mirror, money_comparison
 from apps.core import jobs
 from apps.core.models import Job
 from apps.operations import safeguard
@@ -40,8 +40,12 @@ def compare_subscriptions(key: str) -> None:
             return
         safeguard.start_collecting(KIND)
     found = comparison.compare_slice(cursor)
-    losing = UserProfile.objects.filter(stripe_customer_id__in=found.losing)
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.differing - found.losing))
+    differ, lose = found.differing, found.losing
+    if not cursor.after:
+        money = money_comparison.compare_money()
+        differ, lose = differ | money.differing, lose | money.losing
+    losing = UserProfile.objects.filter(stripe_customer_id__in=lose)
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ - lose))
     with_access = losing.filter(access_state__in=safeguard.HAS_ACCESS)
     safeguard.collect(KIND, with_access.values_list("pk", flat=True))
     _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))

@@ -1,0 +1,72 @@
+"""All that the policy may know about a subscriber: typed facts. No Django, no I/O."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from apps.catalog.entitlements import NOTHING, Entitlements
+from apps.core.states import AccessState, SubscriptionStatus
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The operator's terms: grace after a failed payment, and how long seats are kept after a cancellation.
+
+    `paused_closes`: no access while payment collection is paused. `lost_dispute_closes`: no access after a lost dispute.
+    """
+
+    grace: dt.timedelta
+    expiry: dt.timedelta
+    paused_closes: bool = False
+    lost_dispute_closes: bool = True
+
+
+@dataclass(frozen=True)
+class SubscriptionFact:
+    """One Stripe subscription as last fetched. `unmapped`: it has lines of which we do not know what they give.
+
+    `payment_pending`: it is past due, and nothing is late: a bank debit is on its way. `dispute_lost_at`: when the newest of
+    its lost disputes was opened. `paused_until`: None while `paused` has no end.
+    """
+
+    id: str
+    status: SubscriptionStatus
+    entitlements: Entitlements = NOTHING
+    unmapped: bool = False
+    cancel_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    past_due_since: dt.datetime | None = None
+    money_returned: str = ""
+    payment_pending: bool = False
+    dispute_lost_at: dt.datetime | None = None
+    paused: bool = False
+    paused_until: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class OverrideFact:
+    """One staff decision that has not been ended; in force from `starts_at` until `ends_at` (None: until ended)."""
+
+    kind: str
+    starts_at: dt.datetime
+    ends_at: dt.datetime | None
+    entitlements: Entitlements = NOTHING
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    begins: dt.datetime
+    ends: dt.datetime
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that `decide` may know."""
+
+    now: dt.datetime
+    terms: Terms
+    subscriptions: tuple[SubscriptionFact, ...] = ()
+    overrides: tuple[OverrideFact, ...] = ()
+    recovering_until: dt.datetime | None = None
+    paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
+    state: AccessState = AccessState.NONE  # as last decided; it stays while a fact that decides is not known

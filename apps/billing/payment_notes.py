@@ -1,0 +1,92 @@
+"""What changed about disputes and pauses since the last fetch, told to the timeline and to staff.
+
+Part of the transaction that writes the facts, so that each change is told once.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from apps.accounts.models import UserProfile
+from apps.billing.ledger import Dispute
+from apps.billing.models import Subscription
+from apps.core import attention, audit
+from apps.core.attention import Cause
+from apps.core.audit_actions import AuditAction
+from apps.core.money import format_money
+from apps.core.states import SubscriptionStatus
+
+
+def dispute_rows(disputes: Iterable[Dispute]) -> list[dict[str, Any]]:
+    """The disputes as `Subscription.disputes` keeps them; `at` in Unix seconds."""
+    return [
+        {
+            "id": one.id,
+            "status": "lost" if one.is_lost else "open",
+            "amount": one.amount,
+            "currency": one.currency,
+            "at": int(one.at.timestamp()),
+        }
+        for one in disputes
+    ]
+
+
+def lost_at(disputes: Iterable[dict[str, Any]]) -> dt.datetime | None:
+    """When the newest of the lost disputes was opened."""
+    moments = [one["at"] for one in disputes if one["status"] == "lost"]
+    return dt.datetime.fromtimestamp(max(moments), tz=dt.UTC) if moments else None
+
+
+def record_changes(profile: UserProfile, before: Subscription | None, after: Subscription) -> None:
+    """Tell what is new of the subscription's disputes, and of a pause of its collection."""
+    old = {one["id"]: one for one in before.disputes} if before else {}
+    new = {one["id"]: one for one in after.disputes}
+    for key, dispute in new.items():
+        if old.get(key, {}).get("status") != dispute["status"]:
+            _tell_of_dispute(profile, after, dispute)
+    for key in old.keys() - new.keys():
+        attention.resolve(Cause.DISPUTE, key, why="It was closed in our favor, or paid again.")
+        _record(profile, AuditAction.DISPUTE_CLOSED, f"Dispute {key} is closed in our favor, or was paid again.")
+    was, is_paused = bool(before and _is_paused(before)), _is_paused(after)
+    if is_paused and (not was or (before and before.pause_ends_at != after.pause_ends_at)):
+        _tell_of_pause(profile, after, is_new=not was)
+    elif was and not is_paused:
+        attention.resolve(
+            Cause.COLLECTION_PAUSED, after.stripe_id, why="Payments are collected again, or it has ended."
+        )
+        _record(profile, AuditAction.COLLECTION_RESUMED, f"The pause of {after.stripe_id} is over.")
+
+
+def _is_paused(row: Subscription) -> bool:
+    return bool(row.pause) and not SubscriptionStatus(row.status).ended
+
+
+def _tell_of_dispute(profile: UserProfile, row: Subscription, dispute: dict[str, Any]) -> None:
+    amount = format_money(dispute["amount"], dispute["currency"])
+    if dispute["status"] == "lost":
+        action = AuditAction.DISPUTE_LOST
+        said = f"Dispute {dispute['id']} over {amount} of {row.stripe_id} is lost."
+        advice = "Let the customer pay the amount again by an invoice, or waive it on the subscriber's page."
+    else:
+        action = AuditAction.DISPUTE_OPENED
+        said = f"A payment of {amount} for {row.stripe_id} is disputed ({dispute['id']})."
+        advice = "Answer it at Stripe before its deadline. Access stays as it is until it is decided."
+    attention.report(Cause.DISPUTE, dispute["id"], f"{said} {advice}", profiles=[profile.pk])
+    _record(profile, action, said)
+
+
+def _tell_of_pause(profile: UserProfile, row: Subscription, *, is_new: bool) -> None:
+    until = f"until {row.pause_ends_at:%d %B %Y}" if row.pause_ends_at else "until somebody resumes it at Stripe"
+    said = f"Stripe collects nothing for {row.stripe_id} {until} ({row.pause})."
+    attention.report(
+        Cause.COLLECTION_PAUSED,
+        row.stripe_id,
+        f"{said} Resume it at Stripe when it should be paid.",
+        profiles=[profile.pk],
+    )
+    if is_new:
+        _record(profile, AuditAction.COLLECTION_PAUSED, said)
+
+
+def _record(profile: UserProfile, action: AuditAction, reason: str) -> None:
+    audit.record(subject=profile.subject, action=action, reason=reason)
