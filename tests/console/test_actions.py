@@ -109,6 +109,14 @@ def canceled(world: World) -> Any:
     return row
 
 
+def disputed(world: World) -> Any:
+    """A subscriber who told their bank that they do not know the charge."""
+    row, now = world.profiles[0], int(clock.now().timestamp())
+    found = [{"id": "dp_1", "status": "needs_response", "amount": 500, "currency": "eur", "at": now}]
+    Subscription.objects.filter(customer_id=row.stripe_customer_id).update(disputes=found)
+    return row
+
+
 def let_in(world: World) -> Any:
     """The same with the way back open."""
     row = canceled(world)
@@ -170,6 +178,7 @@ CASES = [
     Case(SUBSCRIBER, "hold", "operator", person, hold_data),
     Case(SUBSCRIBER, "grant", "operator", person, grant_data),
     Case(SUBSCRIBER, "no_suspend", "operator", person, lambda _world: {"until": "2999-01-01"}),
+    Case(SUBSCRIBER, "waive_dispute", "operator", disputed),
     Case(SUBSCRIBER, "send_code", "support", canceled),
     Case(SUBSCRIBER, "open_window", "support", canceled),
     Case(SUBSCRIBER, "close_window", "support", let_in),
@@ -414,6 +423,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "hold": _override("hold"),
     "grant": _override("grant"),
     "no_suspend": _override("no_suspend"),
+    "waive_dispute": _override("waive_dispute"),
     "send_code": _code_sent,
     "open_window": _window(True),
     "close_window": _window(False),

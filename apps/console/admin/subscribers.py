@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
+from apps.billing.subscriptions import read_subscriptions
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
@@ -64,6 +65,12 @@ def refuse_without_account(profile: UserProfile) -> str:
     return "" if profile.keycloak_id else "There is no Keycloak account yet. Sync first."
 
 
+def refuse_without_dispute(profile: UserProfile) -> str:
+    running = read_subscriptions(profile.stripe_customer_id)
+    disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in running)
+    return "" if disputed else "No payment of this subscriber is disputed."
+
+
 @admin.register(UserProfile)
 class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
@@ -89,7 +96,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         "password_mail",
         "correct_account",
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
-        {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend"]},
+        {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
     ]
     change_form_outer_before_template = "console/subscriber.html"
     fragments: ClassVar[dict[str, str]] = {"plan": "plan_view", "last-sync": "last_sync_view"}
@@ -226,3 +233,12 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         until = form.cleaned_data["until"]
         overrides.no_suspend(profile=form.target, until=until, **form.why)
         return f"{form.target} is not suspended for a late payment until {when(until)}."
+
+    @dialog_action(
+        title="Waive dispute", permission="override_access", form=dialog(UserProfile), icon="handshake",
+        explain="What was disputed until now does not suspend this subscriber, even if it is lost. You can lift the waiver.",
+        refuse=refuse_without_dispute,
+    )  # fmt: skip
+    def waive_dispute(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        overrides.waive_dispute(profile=form.target, **form.why)
+        return f"The disputes of {form.target} are waived."
