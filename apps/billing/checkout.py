@@ -121,22 +121,22 @@ def expire_session(session_id: str) -> CheckoutSession:
 
 def fetch_first_payment(session: CheckoutSession) -> FirstPayment:
     """What has become of the money of a completed, unpaid session; the session itself says "unpaid" for ever."""
+    if not session.subscription_id:
+        return FirstPayment.PENDING
     with calling_stripe() as client:
-        subscription = client.v1.subscriptions.retrieve(session.subscription_id)
-        status = SubscriptionStatus(subscription["status"])
-        if status.ended:
-            return FirstPayment.REFUSED
-        refused = FirstPayment.LATE if status.pays else FirstPayment.REFUSED
-        invoice = client.v1.invoices.retrieve(session.invoice_id or subscription["latest_invoice"])
-        if invoice["status"] == "paid":
-            return FirstPayment.PAID
-        if invoice["status"] in {"void", "uncollectible"}:
-            return refused
-        expand: Any = {"invoice": invoice["id"], "expand": ["data.payment.payment_intent"]}
-        payments = client.v1.invoice_payments.list(expand).data
-    intents = [one["payment"]["payment_intent"] for one in payments if "payment_intent" in one["payment"]]
-    failed = [bool(intent) and intent["status"] in {"requires_payment_method", "canceled"} for intent in intents]
-    return refused if failed and all(failed) else FirstPayment.PENDING
+        subscription = plain(client.v1.subscriptions.retrieve(session.subscription_id))
+        invoice_id = session.invoice_id or identify(subscription.get("latest_invoice"))
+        invoice = plain(client.v1.invoices.retrieve(invoice_id)) if invoice_id else {}
+        expand: Any = {"invoice": invoice_id, "expand": ["data.payment.payment_intent"]}
+        payments = client.v1.invoice_payments.list(expand).data if invoice.get("status") == "open" else []
+    if invoice.get("status") == "paid":
+        return FirstPayment.PAID
+    status = SubscriptionStatus(text(subscription.get("status")))
+    tries = [plain(plain(plain(one).get("payment")).get("payment_intent")).get("status") for one in payments]
+    failed = bool(tries) and set(tries) <= {"requires_payment_method", "canceled"}
+    if not (status.ended or failed or invoice.get("status") in {"void", "uncollectible"}):
+        return FirstPayment.PENDING
+    return FirstPayment.LATE if status.pays else FirstPayment.REFUSED
 
 
 def cancel_incomplete(session: CheckoutSession) -> None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.billing.models import Subscription
+from apps.billing.parsing import plain
 from apps.billing.stripe_client import MissingAtStripe, SpentIdempotencyKey, calling_stripe
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
@@ -100,7 +101,7 @@ def _find_made_customer(onboarding_id: str, email: str) -> str:
     """The customer that a lost answer has created for this person; empty when there is none."""
     with calling_stripe() as client:
         listed = client.v1.customers.list({"email": email, "limit": 100}).data
-    mine = [one["id"] for one in listed if (one["metadata"] or {}).get("onboarding_id") == onboarding_id]
+    mine = [one["id"] for one in listed if plain(plain(one).get("metadata")).get("onboarding_id") == onboarding_id]
     return str(mine[-1]) if mine else ""
 
 
@@ -111,7 +112,7 @@ def find_owner(customer_id: str) -> UserProfile | None:
             customer = client.v1.customers.retrieve(customer_id)
     except MissingAtStripe:
         return None
-    written = None if getattr(customer, "deleted", False) else (customer["metadata"] or {}).get("onboarding_id")
+    written = plain(plain(customer).get("metadata")).get("onboarding_id")
     try:
         return UserProfile.objects.filter(onboarding_id=written).first() if written else None
     except ValidationError:  # another program's metadata of the same name

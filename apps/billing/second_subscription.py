@@ -12,6 +12,7 @@ from django.db.models import Q
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.billing.models import InboundEvent, Subscription
+from apps.billing.parsing import identify, plain, text
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import attention, jobs
@@ -77,8 +78,7 @@ def report_double_customer(customer_id: str) -> None:
             running = [one["id"] for one in listed.auto_paging_iter() if SubscriptionStatus(one["status"]).pays]
     except MissingAtStripe:
         customer, running = None, []
-    gone = customer is None or getattr(customer, "deleted", False)
-    profile = None if gone else _same_person(customer)
+    profile = _same_person(customer_id, plain(customer).get("email"))
     if profile is None or not running:
         attention.resolve(Cause.SECOND_SUBSCRIPTION, customer_id, why="Nothing runs for this customer any more.")
         return
@@ -91,10 +91,9 @@ def report_double_customer(customer_id: str) -> None:
     )
 
 
-def _same_person(customer: Any) -> UserProfile | None:
+def _same_person(customer_id: str, address: Any) -> UserProfile | None:
     """The subscriber with this customer's address."""
-    address = customer["email"] or ""
-    known = UserProfile.customers().exclude(Q(stripe_customer_id=customer["id"]))
+    known = UserProfile.customers().exclude(Q(stripe_customer_id=customer_id))
     return known.filter(email__iexact=address).first() if address else None
 
 
@@ -103,9 +102,10 @@ def _describe_fix(subscription_id: str) -> str:
     with calling_stripe() as client:
         paid = client.v1.invoices.list({"subscription": subscription_id, "status": "paid", "limit": 1}).data
         payments = client.v1.invoice_payments.list({"invoice": paid[0]["id"], "status": "paid"}).data if paid else []
-    if not payments or not paid[0]["amount_paid"]:
+    invoice = plain(paid[0]) if paid else {}
+    if not payments or not invoice.get("amount_paid"):
         return f"Cancel {subscription_id}; nothing was paid for it."
-    payment = payments[0]["payment"]
-    named = next((str(payment[name]) for name in ("payment_intent", "charge") if payment.get(name)), "")
-    amount = format_money(paid[0]["amount_paid"], paid[0]["currency"])
-    return f"Cancel {subscription_id} and refund {amount}, its last payment ({named or paid[0]['id']})."
+    payment = plain(plain(payments[0]).get("payment"))
+    named = identify(payment.get("payment_intent")) or identify(payment.get("charge")) or identify(invoice)
+    amount = format_money(invoice["amount_paid"], text(invoice.get("currency")))
+    return f"Cancel {subscription_id} and refund {amount}, its last payment ({named})."
