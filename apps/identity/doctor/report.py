@@ -7,40 +7,15 @@ Promises: findings hold no secrets; the commands are complete lines for a shell 
 """
 
 import datetime as dt
-import enum
 import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.core.states import Tone
+from apps.core.findings import Finding as Finding
+from apps.core.findings import Severity as Severity
 from apps.identity.doctor.expected import Row
-
-
-class Severity(enum.StrEnum):
-    """How bad a finding is, the worst first; `skipped` when the check could not be made."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    SKIPPED = "skipped"
-    PASSED = "passed"
-
-    @property
-    def tone(self) -> Tone:
-        return {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WARN, Severity.PASSED: Tone.GOOD}.get(self, Tone.BUSY)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One check's answer. `why`, `fix` and `commands` are empty when it passed; `id` never changes its meaning."""
-
-    id: str
-    severity: Severity
-    message: str
-    why: str = ""
-    fix: str = ""
-    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

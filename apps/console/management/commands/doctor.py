@@ -16,6 +16,7 @@ from apps.console.realm import Examination, examine_realm
 from apps.core.errors import DependencyDown, WorkError
 from apps.identity.doctor.report import Finding, Severity
 from apps.identity.realm_test_email import send_test_email
+from apps.operations.doctor import examine_systems
 
 ACTOR = "system:doctor"
 UNAVAILABLE = 2
@@ -29,10 +30,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--mail", metavar="WHO", default="", help="first send this account of the realm a test email"
         )
+        parser.add_argument(
+            "--systems", action="store_true", help="check Stripe, Mailgun and ourselves instead of the realm"
+        )
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["systems"]:
+            self._examine_systems(as_json=options["json"], verbose=options["verbosity"] > 1)
+            return
         sent = not options["mail"] or self._send_email(options["mail"], quiet=options["json"])
         found = examine_realm(patience=10.0)
         if found.report is None:
@@ -42,6 +49,16 @@ class Command(BaseCommand):
         else:
             self._print(found, verbose=options["verbosity"] > 1)
         if found.report.of(Severity.ERROR) or not sent:
+            raise SystemExit(1)
+
+    def _examine_systems(self, *, as_json: bool, verbose: bool) -> None:
+        found = examine_systems()
+        if as_json:
+            self.stdout.write(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        for finding in found if not as_json else ():
+            if verbose or finding.severity != Severity.PASSED:
+                self._print_finding(finding)
+        if any(finding.severity == Severity.ERROR for finding in found):
             raise SystemExit(1)
 
     def _send_email(self, recipient: str, *, quiet: bool) -> bool:
