@@ -100,6 +100,8 @@ def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState 
         return NextStep.SIGN_UP_AGAIN
     if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None or last.money_returned:
         return NextStep.CONTACT
+    if last.pause and SubscriptionStatus(last.status).gives_access:  # only staff resume what they paused
+        return NextStep.CONTACT
     if last.status == "canceled":
         return NextStep.RENEW
     return NextStep.PAY if last.open_invoice_url else NextStep.PORTAL

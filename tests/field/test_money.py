@@ -12,6 +12,7 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.core import clock
 from apps.core.models import AttentionItem, AuditEntry
+from apps.onboarding import recovery
 from tests.world import World
 
 DAY = 86_400
@@ -484,6 +485,7 @@ def test_a_pause_of_collection_can_close_access_until_it_ends(world: World, sett
     world.deliver()
     state = world.state(dana)
     assert (state.access, state.account, state.seats) == ("suspended", False, (("nextcloud", "retained"),))
+    assert recovery.read_status(dana).next_step == recovery.NextStep.CONTACT
     world.skip()
     world.pass_time(days=5, seconds=60)
     world.skip()
