@@ -31,7 +31,9 @@ class Command(BaseCommand):
             "--mail", metavar="WHO", default="", help="first send this account of the realm a test email"
         )
         parser.add_argument(
-            "--systems", action="store_true", help="check Stripe, Mailgun and ourselves instead of the realm"
+            "--systems",
+            action="store_true",
+            help="check Stripe, Mailgun and ourselves alone; their errors then decide the exit code",
         )
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(dataclasses.asdict(found.report), indent=2, default=str))
         else:
             self._print(found, verbose=options["verbosity"] > 1)
+            self._print_systems(examine_systems(), verbose=options["verbosity"] > 1)
         if found.report.of(Severity.ERROR) or not sent:
             raise SystemExit(1)
 
@@ -55,11 +58,16 @@ class Command(BaseCommand):
         found = examine_systems()
         if as_json:
             self.stdout.write(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
-        for finding in found if not as_json else ():
-            if verbose or finding.severity != Severity.PASSED:
-                self._print_finding(finding)
+        else:
+            self._print_systems(found, verbose=verbose)
         if any(finding.severity == Severity.ERROR for finding in found):
             raise SystemExit(1)
+
+    def _print_systems(self, found: tuple[Finding, ...], *, verbose: bool) -> None:
+        self.stdout.write("\nStripe, Mailgun and Frontdesk itself")
+        for finding in found:
+            if verbose or finding.severity != Severity.PASSED:
+                self._print_finding(finding)
 
     def _send_email(self, recipient: str, *, quiet: bool) -> bool:
         """Send it; whether it has left. The report says so too."""
