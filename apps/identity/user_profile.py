@@ -78,17 +78,29 @@ class Violation:
 
 def read_user_profile(_key: str) -> None:
     """The job: keep what the realm declares about the four fields. The doctor's account reads it, else our own."""
-    client_id, secret = settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET
-    if settings.KEYCLOAK_DOCTOR_CLIENT_ID:
-        client_id, secret = settings.KEYCLOAK_DOCTOR_CLIENT_ID, settings.KEYCLOAK_DOCTOR_CLIENT_SECRET
+    accounts = [
+        (settings.KEYCLOAK_DOCTOR_CLIENT_ID, settings.KEYCLOAK_DOCTOR_CLIENT_SECRET),
+        (settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET),
+    ]
+    for client_id, secret in accounts:
+        profile = _read_as(client_id, secret) if client_id else None
+        if profile is not None:
+            declared = {str(row["name"]): row for row in profile["attributes"]}
+            cache.set(_cache_key(), {name: declared.get(name, {}) for name in SHIPPED}, timeout=None)
+            return
+
+
+def _read_as(client_id: str, secret: str) -> dict[str, Any] | None:
+    """The realm's user profile as that account sees it; None when it may not see it."""
     admin = admin_client(client_id, secret)
     try:
-        profile = api_errors.read("show the user profile", admin.get_realm_users_profile, expect=(400, 401, 403))
+        found: dict[str, Any] = api_errors.read(
+            "show the user profile", admin.get_realm_users_profile, expect=(400, 401, 403, 404)
+        )
     except api_errors.Refusal as refusal:
         log.warning("user_profile_not_visible", client=client_id, status=refusal.status)
-        return
-    declared = {str(row["name"]): row for row in profile["attributes"]}
-    cache.set(_cache_key(), {name: declared.get(name, {}) for name in SHIPPED}, timeout=None)
+        return None
+    return found
 
 
 def _cache_key() -> str:
@@ -123,8 +135,13 @@ def explain_refusal(message: str) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
+def is_required(attribute: str) -> bool:
+    """Whether the realm makes no account without it."""
+    return _is_required(current_rules()[attribute].get("required"))
+
+
 def _is_required(rule: Any) -> bool:
-    """Whether accounts made by an administrator need it; what is asked of the person alone, Keycloak asks at the login."""
+    """Of accounts that an administrator makes; what is asked of the person alone, Keycloak asks at the login."""
     if rule is None:
         return False
     roles = rule.get("roles") or ()

@@ -27,8 +27,15 @@ def read_address(typed: str) -> str:
     return names.email(typed, rules=user_profile.current_rules())
 
 
+def has_account(signup: Signup) -> bool:
+    """Whether somebody comes back: their username stays, whatever the rules are now."""
+    return signup.profile is not None and signup.profile.keycloak_id is not None
+
+
 def check_username(typed: str, signup: Signup) -> str:
     """The username as stored; BadInput when it is malformed, reserved or taken."""
+    if has_account(signup):
+        return signup.username
     name = names.username(typed, rules=user_profile.current_rules())
     users = User.objects.filter(username__iexact=name)
     if signup.profile is not None:
@@ -41,7 +48,7 @@ def check_username(typed: str, signup: Signup) -> str:
 
 def check_free_at_keycloak(username: str, signup: Signup) -> None:
     """BadInput when an account that only Keycloak knows has the username. While Keycloak is away, the person goes on."""
-    if signup.profile is not None and signup.profile.keycloak_id is not None:
+    if has_account(signup):
         return
     try:
         taken = client(patience=signup_checkout.KEYCLOAK_SECONDS).username_taken(username)
@@ -60,9 +67,9 @@ def username_taken() -> BadInput:
 def read_account(signup: Signup, body: dict[str, Any]) -> None:
     """Put the account fields of a request into the signup, unsaved; BadInput for the first that is wrong."""
     rules = user_profile.current_rules()
-    username = names.username(text_field(body, "username", limit=64), rules=rules)
-    if signup.profile is None or signup.profile.keycloak_id is None:  # returning subscribers keep their username
-        signup.username = username
+    username = text_field(body, "username", limit=64)
+    if not has_account(signup):
+        signup.username = names.username(username, rules=rules)
         _check_earlier_answers(signup, rules)
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
 from apps.core.errors import BadInput
+from apps.identity import user_profile
 from apps.storefront import basket, wizard
 from apps.storefront.account_form import read_first_name
 from apps.storefront.basket import Shop
@@ -128,6 +129,7 @@ def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     context = {
         "signup": signup,
         "order": shop.order(signup),
+        "last_name_required": user_profile.is_required("lastName"),
         "stripe_js_url": settings.STRIPE_JS_URL if embedded else "",
         "steps": wizard.step_links(wizard.CHECKOUT, wizard.CHECKOUT),
     }

@@ -233,6 +233,34 @@ def signup_with(world: World, email: str) -> Signup:
     return signup
 
 
+def test_the_page_says_when_the_realm_wants_a_last_name(world: World, operators_rules: Any) -> None:
+    assert "(optional)" in Visitor().at_checkout().get(f"{HOME}checkout/").content.decode()
+    operators_rules("lastName", required={})
+    assert "(optional)" not in Visitor().at_checkout().get(f"{HOME}checkout/").content.decode()
+
+
+def test_who_comes_back_keeps_a_username_that_the_rules_no_longer_take(world: World, operators_rules: Any) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.deliver()
+    world.pass_time(days=31)
+    world.deliver()
+    assert world.state(dana).access == "expired"
+    operators_rules("username", validations={"length": {"min": 8}})
+    visitor = Visitor().proven("other@example.com")
+    Signup.objects.filter(pk=visitor.signup.pk).update(profile=dana, username="dana", email=dana.email)
+    assert visitor.api(VALIDATE, username="dana").json()["username"]["available"]
+    pay(world, visitor)
+    assert world.state(dana).access == "active"
+
+
+def test_our_own_account_reads_the_rules_where_the_doctors_may_not(world: World, settings: Any) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID, settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "frontdesk-doctor", "wrong"
+    user_profile.read_user_profile("periodic")
+    assert user_profile.current_rules()["firstName"]["displayName"]
+    cache.clear()
+
+
 # --- a username that only Keycloak knows -------------------------------------------------------------------------------
 
 
