@@ -99,11 +99,13 @@ def test_every_page_of_the_console_but_the_mirrors_own(town: World, dana: UserPr
             continue
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         addresses.append(reverse(f"{name}_changelist"))
+        if model is UserProfile:  # its payments are the mirror's: tests/field/test_mirror_in_use.py
+            continue
         row = model._default_manager.order_by("pk").first()
         addresses += [reverse(f"{name}_change", args=[row.pk])] if row else []
     assert len(addresses) > 20
     pages = same_as_before(town, client, addresses)
-    assert any("dana" in page and "Plus" in page for page in pages)
+    assert any("dana" in page and "Active" in page for page in pages)
 
 
 def test_what_a_page_shows_of_a_subscription_is_the_line_we_have(town: World, dana: UserProfile) -> None:
