@@ -115,7 +115,7 @@ def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, ex
 def test_without_the_mark_on_the_account_a_death_would_leave_it_to_staff(
     world: World, executioner: Executioner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Adoption is by our own id at the account; without it the account we made looks like a stranger's."""
+    """Adoption is by our own id at the account; without it, one that somebody logs in to looks like a stranger's."""
     dana = world.pay(world.signup("dana"))
     world.post_events(world.new_events())
     with executioner.kill(1), pytest.raises(Killed):
@@ -123,6 +123,8 @@ def test_without_the_mark_on_the_account_a_death_would_leave_it_to_staff(
     (made,) = world.users("dana")
     attributes = {name: values for name, values in made["attributes"].items() if name != "onboarding_id"}
     world.admin("PUT", f"/users/{made['id']}", json=made | {"attributes": attributes})
+    password = {"type": "password", "value": "chosen by somebody", "temporary": False}
+    world.admin("PUT", f"/users/{made['id']}/reset-password", json=password)
     world.pass_time(seconds=30)
     sweep.recover()
     world.retry()
