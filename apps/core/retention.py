@@ -40,8 +40,8 @@ def register_own() -> None:
 
 def prune_all(_key: str = "") -> None:
     """The job: each row of the table once."""
-    for name, days in settings.RETENTION.items():
-        count = PRUNES[name](clock.now() - dt.timedelta(days=days))
+    for name, prune in PRUNES.items():
+        count = prune(clock.now() - dt.timedelta(days=settings.RETENTION[name]))
         log.info("pruned", rows=name, count=count)
 
 
