@@ -95,7 +95,7 @@ def has_running_subscription(customer_id: str) -> bool:
     """Whether the customer has a paid, running subscription at Stripe: a second one would be charged as well."""
     with calling_stripe() as client:
         listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-        return any(SubscriptionStatus(one["status"]).pays for one in listed.auto_paging_iter())
+        return any(SubscriptionStatus(one["status"]).may_charge for one in listed.auto_paging_iter())
 
 
 def fetch_session(session_id: str) -> CheckoutSession:

@@ -47,7 +47,7 @@ def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
     copied = _stored(given)
     for found in given:
         key = f"{text(found['object'])} {identify(found)}"
-        problem = "" if copied.get(key) == _whole(found) else _try(found)
+        problem = _try(found, copied.get(key))
         if problem:
             failed[key] = problem
         else:
@@ -76,11 +76,12 @@ def _stored(given: list[Any]) -> dict[str, Any]:
     return dict(rows)
 
 
-def _try(found: Any) -> str:
-    """Copy one object; the kind of error when that fails. A database that is gone is no fault of the object."""
+def _try(found: Any, copied: Any) -> str:
+    """Copy one object that is not `copied` yet; the kind of error when that fails. A database that is gone is no fault of it."""
     try:
-        with transaction.atomic():
-            _sync(MODELS[found["object"]], found)
+        if copied != _whole(found):
+            with transaction.atomic():
+                _sync(MODELS[found["object"]], found)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # noqa: BLE001  (dj-stripe raises anything for a shape it does not expect)
@@ -113,6 +114,18 @@ def _digestible(value: Any) -> Any:
     if found.get("object") == "list":
         found["has_more"] = False
     return found | {name: [] for name in ("discounts", "tax_rates", "default_tax_rates") if name in found}
+
+
+def fetch_subscriptions(subscription_ids: Iterable[str]) -> list[Any]:
+    """Subscriptions that no list names any more, such as those of a deleted customer, as far as Stripe gives them."""
+    found: list[Any] = []
+    for one in subscription_ids:
+        try:
+            with calling_stripe() as client:
+                found.append(client.v1.subscriptions.retrieve(one))
+        except WorkError:
+            continue
+    return found
 
 
 def fetch_payment_methods(customer_id: str) -> list[Any]:

@@ -156,7 +156,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "state": "received" if events.needs_work(event["type"]) else "ignored",
         "source": source,
         "body": body,
-        "lane": f"customer:{customer or event['id']}"[:270],
+        "lane": f"customer:{customer or event['id']}"[:400],
         "reason": f"{event['type']} by {source}",
         "importance": events.importance_of(event),
         "queue": queue,

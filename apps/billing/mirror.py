@@ -155,6 +155,8 @@ def _with_option(client: stripe.StripeClient, line: LineFacts) -> LineFacts:
 def _copy(profile: UserProfile, customer: Any, found: list[Any], ledger: Ledger) -> None:
     """Copy what was fetched into dj-stripe's mirror, those first that others refer to."""
     if getattr(customer, "deleted", False):
+        kept = Subscription.objects.filter(customer_id=profile.stripe_customer_id).values_list("stripe_id", flat=True)
+        copies.copy_all([customer, *copies.fetch_subscriptions(kept)], profiles=[profile.pk])
         return
     copies.fetch_missing_products(found, profiles=[profile.pk])
     methods = copies.fetch_payment_methods(identify(customer))

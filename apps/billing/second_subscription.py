@@ -21,7 +21,7 @@ from apps.core.money import format_money
 from apps.core.states import SubscriptionStatus, values_where
 
 OWN, STRANGERS = "report_second_subscription", "report_double_customer"  # job kinds: keys are profile and customer ids
-RUNNING = values_where(SubscriptionStatus, lambda one: one.pays)
+RUNNING = values_where(SubscriptionStatus, lambda one: one.may_charge)
 
 
 def register() -> None:
@@ -75,7 +75,7 @@ def report_double_customer(customer_id: str) -> None:
         with calling_stripe() as client:
             customer = client.v1.customers.retrieve(customer_id)
             listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-            running = [one["id"] for one in listed.auto_paging_iter() if SubscriptionStatus(one["status"]).pays]
+            running = [one["id"] for one in listed.auto_paging_iter() if SubscriptionStatus(one["status"]).may_charge]
     except MissingAtStripe:
         customer, running = None, []
     profile = _same_person(customer_id, plain(customer).get("email"))

@@ -10,10 +10,12 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from apps.catalog.models import Product
+from apps.core import clock
 from apps.core.errors import DependencyDown, RetryLater
 from apps.identity.doctor.checks import examine
 from apps.identity.doctor.expected import Catalog
 from apps.identity.doctor.report import Finding, Report, Severity
+from apps.operations.doctor import examine_systems
 
 PATIENCE_SECONDS = 4.0  # for each answer, while someone waits for the page
 PERMISSION = "accounts.retry_job"  # operators and administrators, who fix what stopped
@@ -69,6 +71,11 @@ class Examination:
         if problems:
             return f"{' and '.join(problems)}; {_counted(passed, 'check')} passed.{rest}"
         return f"All {passed} {'completed ' if skipped else ''}checks passed.{rest}"
+
+
+def examine_others() -> Examination:
+    """The same for Stripe, Mailgun and Frontdesk itself."""
+    return Examination(report=Report(at=clock.now(), findings=examine_systems()))
 
 
 def _counted(count: int, word: str) -> str:

@@ -31,8 +31,8 @@ class Job(models.Model):
         SWEEP = 2, "A sweep"  # periodic work over everybody
 
     kind = models.CharField(max_length=64)
-    key = models.CharField(max_length=200)
-    lane = models.CharField(max_length=270, help_text="Jobs of one lane never run at the same time.")
+    key = models.CharField(max_length=300)  # Stripe's ids have up to 255 characters
+    lane = models.CharField(max_length=400, help_text="Jobs of one lane never run at the same time.")
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=300, blank=True, help_text="Who or what asked for it last.")
     importance = models.PositiveSmallIntegerField(choices=Importance, db_default=Importance.CHANGE)

@@ -159,6 +159,11 @@ class SubscriptionStatus(StrEnum):
         return self.pays or self == SubscriptionStatus.CANCELED
 
     @property
+    def may_charge(self) -> bool:
+        """Takes money now, or may: beside one in a state that is new to us, no second one is sold."""
+        return self.pays or self == SubscriptionStatus.UNKNOWN
+
+    @property
     def ended(self) -> bool:
         """Nothing will come of it any more."""
         return self in {SubscriptionStatus.CANCELED, SubscriptionStatus.INCOMPLETE_EXPIRED}

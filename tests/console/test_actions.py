@@ -198,6 +198,7 @@ CASES = [
     Case("instances_instance", "change_caps", "admin", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", "admin", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
     Case("catalog_productprice", "map_price", "admin", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
+    Case("core_attentionitem", "send_test_alert", "operator", lambda _world: None, subject="job"),
     Case("core_attentionitem", "close", "operator", noticed, subject="attention"),
     Case("core_job", "retry_one", "operator", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", "operator", lambda _world: None, subject="job"),
@@ -207,6 +208,11 @@ CASES = [
 ]  # fmt: skip
 IDS = [f"{case.page}-{case.action}" for case in CASES]
 each = pytest.mark.parametrize("case", CASES, ids=IDS)
+
+
+@pytest.fixture(autouse=True)
+def _alert_address(settings: Any) -> None:
+    settings.ALERT_URLS = ["json://127.0.0.1:9"]
 
 
 def test_every_action_of_the_console_is_tested_here() -> None:
@@ -444,6 +450,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "open_or_close": _closed,
     "map_price": _looked_at,
     "mail": _mail_asked,
+    "send_test_alert": lambda _world: Job.objects.filter(kind="send_test_alert", state="queued").exists(),
     "close": lambda _world: not attention.open_items().exists(),
     "retry_one": _queued(1),
     "retry_all": _queued(3),

@@ -105,7 +105,7 @@ def test_each_role_sees_all_pages_and_adds_only_what_it_may(role: str, models: l
             assert client.get(pages["delete"]).status_code == 403, pages
 
 
-@pytest.mark.parametrize("name", ["realm", "realm_findings", "realm_mail"])
+@pytest.mark.parametrize("name", ["realm", "realm_findings", "realm_systems", "realm_mail"])
 def test_the_realm_doctor_is_for_operators_and_administrators(name: str, world: World, staff: Staff) -> None:
     address = reverse(f"admin:{name}")
     assert Client().get(address)["Location"].startswith(reverse("admin:login"))

@@ -30,7 +30,7 @@ DAY = 86_400
 EXPIRY = 30 * DAY
 PAID = 500
 # Where two readings are right: which of Stripe's own links between payment and charge counts when one is missing.
-EITHER = ("payment_intent", "payment", "status", "latest_charge", "is_default")
+EITHER = ("payment_intent", "payment", "status", "latest_charge", "is_default", "customer")
 NOTHING_ODD = Change()
 KNOWN = {"active", "trialing", "past_due", "unpaid", "paused", "canceled", "incomplete", "incomplete_expired"}
 

@@ -7,10 +7,11 @@ import djstripe.models
 import pytest
 from django.test import Client
 
-from apps.billing import comparison
+from apps.billing import checkout, comparison, copies, mirror
 from apps.billing.models import Subscription
 from apps.billing.parsing import parse_subscription
 from apps.core import attention, jobs
+from apps.core.models import Job
 from tests.journeys.lives import TURNS, turn
 from tests.world import World
 
@@ -35,6 +36,16 @@ def test_facts_and_mirror_agree_after_any_life(world: World, seed: int) -> None:
         assert sorted((line.id, line.price.id, line.quantity) for line in copy.lines) == lines
     assert comparison.find_outdated_copies() == set()
     assert world.jobs() == []
+
+
+def test_what_belongs_to_a_deleted_customer_is_shown_as_ended(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.customers.delete(dana.stripe_customer_id or "")
+    world.deliver()
+    assert djstripe.models.Customer.objects.get(id=dana.stripe_customer_id).stripe_data["deleted"] is True
+    assert Subscription.objects.get().status == "canceled"
+    assert djstripe.models.Subscription.objects.get().stripe_data["status"] == "canceled"
+    assert (world.jobs(), attention.open_items().exists()) == ([], False)
 
 
 def test_a_copy_that_was_lost_is_made_again_at_night(world: World) -> None:
@@ -97,3 +108,32 @@ def test_what_pages_show_never_holds_up_what_decides(world: World, path: str, mo
     world.work()
     assert comparison.find_outdated_copies() == set()
     assert not attention.open_items().exists()
+
+
+class Unprintable(dict[str, Any]):
+    """An object that no text can be made of."""
+
+    def __str__(self) -> str:
+        raise ValueError("Circular reference detected")
+
+
+def test_an_object_that_cannot_even_be_compared_stops_no_copy(world: World) -> None:
+    dana = world.subscriber("dana")
+    charge = world.shop.v1.charges.retrieve(world.charge(dana))
+    copies.copy_all([Unprintable(object="invoice", id="in_odd"), charge], profiles=[dana.pk])
+    (item,) = attention.open_items()
+    assert (item.cause, item.key, item.profile_ids) == ("mirror_copy", "invoice in_odd", [dana.pk])
+    assert djstripe.models.Charge.objects.filter(id=charge.id).exists()
+
+
+def test_ids_of_any_length_have_jobs(world: World) -> None:
+    long = "cus_" + "x" * 251
+    mirror.mirror_later(long, reason="told")
+    assert jobs.defer(mirror.KIND, long) == Job.objects.get(key=long).pk
+
+
+def test_beside_a_subscription_in_a_new_state_no_second_one_is_sold(world: World) -> None:
+    dana = world.subscriber("dana")
+    subscription = dana.stripe_subscription_id or ""
+    world.shop.control("edit", kind="subscription", id=subscription, fields={"status": "hibernating"})
+    assert checkout.has_running_subscription(dana.stripe_customer_id or "")

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, override
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -14,7 +15,9 @@ from apps.console.columns import badge, link, time_column
 from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter
-from apps.core import attention
+from apps.core import alerts, attention, audit, jobs
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import BadInput
 from apps.core.models import AttentionItem
 from apps.core.states import Tone
 
@@ -36,6 +39,7 @@ class AttentionAdmin(ConsoleAdmin):
     ordering = ("-last_at", "-pk")
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "cause__icontains key__icontains"}
     search_help_text = "Kind, or what it is about"
+    actions_list: ClassVar[Any] = ["send_test_alert"]
     actions_detail: ClassVar[Any] = ["close"]
     fields = (("heading", "status"), "sentence", "people", ("key", "times"), ("first", "last", "ended"), "resolution")
 
@@ -59,6 +63,17 @@ class AttentionAdmin(ConsoleAdmin):
     @admin.display(description="Status")
     def status(self, row: AttentionItem) -> SafeString:
         return badge("Closed") if row.resolved_at else badge("Open", Tone.WARN)
+
+    @dialog_action(
+        title="Send a test alert", permission="retry_job", icon="notifications_active",
+        explain="Sends one message to each address in ALERT_URLS now.",
+    )  # fmt: skip
+    def send_test_alert(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        if not settings.ALERT_URLS:
+            raise BadInput("ALERT_URLS is empty: no alert leaves Frontdesk.")
+        job = jobs.defer(alerts.TEST, form.actor, reason=f"asked by {form.actor}")
+        audit.record(subject=("job", job), action=AuditAction.TEST_ALERT_REQUESTED, **form.why)
+        return "The test alert is on its way."
 
     @dialog_action(
         title="Close", permission="retry_job", form=dialog(AttentionItem), icon="done",

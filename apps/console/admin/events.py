@@ -93,7 +93,7 @@ class EventAdmin(ConsoleAdmin):
         if job is not None and job.state in STUCK:
             retry_job(job, **form.why)
         else:
-            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:270]
+            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:400]
             jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
         forget()
         return f"{event.stripe_event_id} will be processed again."

@@ -1,6 +1,6 @@
-"""The realm doctor's page: what is wrong with the Keycloak realm, why it matters, and how to fix it. It has no model.
+"""The doctor's page: what is wrong with the Keycloak realm, with Stripe, Mailgun and Frontdesk itself, why, and how to fix it.
 
-The page itself does not call Keycloak: it loads the findings as a fragment. Operators and administrators only: what is wrong
+It has no model, and calls nobody itself: it loads the findings as fragments. Operators and administrators only: what is wrong
 with a realm helps those who want to break in.
 """
 
@@ -69,7 +69,15 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_safe
 def findings(request: HttpRequest) -> HttpResponse:
     """The findings now: a fragment of the page, or a page of its own without scripts."""
-    return render(request, "console/realm_findings.html", {"examination": realm.examine_realm()})
+    context = {"examination": realm.examine_realm(), "about": "realm"}
+    return render(request, "console/realm_findings.html", context)
+
+
+@require_safe
+def systems(request: HttpRequest) -> HttpResponse:
+    """The findings about Stripe, Mailgun and Frontdesk itself, in the same way."""
+    context = {"examination": realm.examine_others(), "about": "systems"}
+    return render(request, "console/realm_findings.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "OPTIONS", "POST"])
@@ -90,5 +98,6 @@ def _request(form: TestEmailDialog) -> str:
 ROUTES: tuple[tuple[str, View, str], ...] = (
     ("realm/", guarded(page), "realm"),
     ("realm/findings/", guarded(findings), "realm_findings"),
+    ("realm/systems/", guarded(systems), "realm_systems"),
     ("realm/mail/", guarded(mail), "realm_mail"),
 )
