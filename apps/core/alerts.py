@@ -7,7 +7,7 @@ after which what is still open is told; nothing that has lasted less than `ALERT
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -65,11 +65,15 @@ def send_alerts(_key: str = "") -> None:
     AlertSent.objects.exclude(key__in=found).filter(sent_at__lt=now - AGAIN).delete()
     sent = {row.key: row for row in AlertSent.objects.all()}
     threshold = dt.timedelta(minutes=settings.ALERT_AFTER_MINUTES)
-    for alert in found.values():
-        if alert.since <= now - threshold and _is_due(alert, sent.get(alert.key), now):
-            deliver(alert.title, alert.body)
+    due = [one for one in found.values() if one.since <= now - threshold and _is_due(one, sent.get(one.key), now)]
+    failed: set[str] = set()
+    for alert in due:
+        missed = deliver(alert.title, alert.body)
+        if len(missed) < len(settings.ALERT_URLS):  # who has read it is not told again because another has not
             AlertSent.objects.update_or_create(key=alert.key, defaults={"sent_at": now, "digest": alert.digest})
-    attention.resolve(attention.Cause.ALERT_FAILED, "delivery")
+        failed.update(missed)
+    if due:
+        _refuse_failed(failed)
 
 
 def _is_due(alert: Alert, sent: AlertSent | None, now: dt.datetime) -> bool:
@@ -84,8 +88,8 @@ def is_quiet(now: dt.datetime) -> bool:
     return begin <= now.hour < end if begin <= end else not end <= now.hour < begin
 
 
-def deliver(title: str, body: str) -> None:
-    """Send one message to every address. NeedsOperator, with an attention item, when one does not take it."""
+def deliver(title: str, body: str) -> list[str]:
+    """Send one message to every address; returns those that did not take it, without their secrets: `2 (slack)`."""
     refuse_inside_transaction()
     import apprise  # takes a second, which no other process should spend
 
@@ -95,17 +99,24 @@ def deliver(title: str, body: str) -> None:
         if not channel.add(url) or not channel.notify(title=f"{settings.BRAND['name']}: {title}", body=body):
             failed.append(f"{number} ({url.partition(':')[0]})")
     log.info("alert_sent", title=title, failed=len(failed))
-    if failed:
-        told = f"An alert did not get through to ALERT_URLS {', '.join(failed)}. Check the address and its key."
-        attention.report(attention.Cause.ALERT_FAILED, "delivery", told)
-        raise NeedsOperator(told)
+    return failed
+
+
+def _refuse_failed(failed: Collection[str]) -> None:
+    """NeedsOperator, with an attention item, when an address did not take a message; else the item ends."""
+    if not failed:
+        attention.resolve(attention.Cause.ALERT_FAILED, "delivery")
+        return
+    told = f"An alert did not get through to ALERT_URLS {', '.join(sorted(failed))}. Check the address and its key."
+    attention.report(attention.Cause.ALERT_FAILED, "delivery", told)
+    raise NeedsOperator(told)
 
 
 def send_test(*, actor: str) -> None:
     """Send a test message now, whatever the hour. NeedsOperator when there is no address, or one does not take it."""
     if not settings.ALERT_URLS:
         raise NeedsOperator("ALERT_URLS is empty: no alert leaves Frontdesk.")
-    deliver("Test alert", f"{actor} asked for it. Alerts get through.\n\n{settings.BASE_URL}/admin/")
+    _refuse_failed(deliver("Test alert", f"{actor} asked for it. Alerts get through.\n\n{settings.BASE_URL}/admin/"))
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What only staff can fix leaves the house: through apprise, to a server that is really there."""
+"""What only staff can fix is told outside the console: through apprise, to a server that is really there."""
 
 import datetime as dt
 import json
@@ -187,6 +187,18 @@ def test_one_broken_address_does_not_keep_the_others_from_being_told(chat: Chat,
     with pytest.raises(NeedsOperator, match=r"1 \(json\), 2 \(nonsense\)"):
         alerts.send_alerts()
     assert chat.titles == ["A payment is disputed"]
+    alerts.send_alerts()  # a minute later: who has read it reads it once, and staff still see what fails
+    assert chat.titles == ["A payment is disputed"]
+    assert AttentionItem.objects.filter(cause=Cause.ALERT_FAILED, resolved_at=None).exists()
+
+
+def test_one_message_that_fails_does_not_keep_the_next_from_being_sent(chat: Chat, settings: Any) -> None:
+    settings.ALERT_URLS = ["json://127.0.0.1:9/nobody", chat.url]
+    attention.report(Cause.DISPUTE, "ch_1", "Charge ch_1 is disputed.")
+    attention.report(Cause.API_VERSION, "webhook", "The endpoint speaks another version.")
+    with pytest.raises(NeedsOperator):
+        alerts.send_alerts()
+    assert len(chat.titles) == 2
 
 
 def test_without_an_address_nothing_is_sent_or_kept(chat: Chat, settings: Any) -> None:

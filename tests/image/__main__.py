@@ -84,7 +84,7 @@ def _build(root: Root, began: float) -> Root:
     if root.stage.steps and root.stage.name == "build":
         cache = subprocess.run(["uv", "cache", "dir"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         Path(cache).mkdir(parents=True, exist_ok=True)
-        root.lend(Path(cache), "/root/.cache/uv")
+        root.lend(Path(cache), f"{root.env['HOME']}/.cache/uv")
     for step in root.build():
         said = " ".join(f"{step.word} {step.rest}".split())
         say(f"[{time.monotonic() - began:5.1f} s] {root.stage.name}: {said[:110]}")
