@@ -4,6 +4,8 @@ Promises: an attempt has an idempotency key of its own; a session that another a
 it, so at most one session per signup can be paid.
 """
 
+from typing import Any
+
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Signup, UserProfile
@@ -18,8 +20,12 @@ class AttemptReplaced(Exception):
     """Another request has started a newer attempt of the same signup."""
 
 
-class PriceChanged(Exception):
-    """What was shown is not what would be charged."""
+class PriceChanged(BadInput):
+    """What was shown is not what would be charged. `order`: what would be, for scripts."""
+
+    def __init__(self, order: dict[str, Any] | None = None) -> None:
+        message = "The price or your choice has just changed. Please check your order, then continue."
+        super().__init__(message, code="order_changed", status=409, details={"order": order} if order else {})
 
 
 def number_attempt(signup: Signup) -> None:
@@ -44,7 +50,8 @@ def open_session(
 ) -> checkout.CheckoutSession:
     """Open the attempt's session at Stripe and store its id; AttemptReplaced when a newer attempt was faster.
 
-    PriceChanged when Stripe would charge another sum than we show: nothing can be paid then, and our prices are fetched again.
+    When Stripe would charge another sum than we show, nothing can be paid: our prices are fetched again and PriceChanged is
+    raised, or NeedsOperator if they still differ.
     """
     try:
         session = checkout.open_session(
@@ -62,8 +69,7 @@ def open_session(
     if not _charges_what_was_shown(session, prices):
         checkout.expire_session(session.id)
         Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
-        for price, _ in prices:
-            refresh_price(price.stripe_price_id)
+        _correct_prices(session, prices)
         raise PriceChanged
     if not _store_session(signup, session):
         checkout.expire_session(session.id)
@@ -76,6 +82,24 @@ def _charges_what_was_shown(session: checkout.CheckoutSession, prices: list[tupl
     total = sum((price.unit_amount or 0) * quantity for price, quantity in prices)
     currencies = {price.currency for price, _ in prices}
     return session.subtotal in {None, total} and (not session.currency or currencies == {session.currency})
+
+
+def _correct_prices(session: checkout.CheckoutSession, prices: list[tuple[ProductPrice, int]]) -> None:
+    """Fetch our prices again. NeedsOperator when Stripe would still charge something else: a page could only promise wrongly."""
+    for price, _ in prices:
+        refresh_price(price.stripe_price_id)
+    fresh = ProductPrice.objects.in_bulk([price.pk for price, _ in prices])
+    if any(not fresh[price.pk].is_active for price, _ in prices):
+        return  # withdrawn: the next order is another one
+    shown = [(fresh[price.pk], quantity) for price, quantity in prices]
+    if not _charges_what_was_shown(session, shown):
+        ids = ", ".join(price.stripe_price_id for price, _ in prices)
+        raise NeedsOperator(
+            f"Stripe would charge {session.subtotal} {session.currency} for {ids}, and we show another sum. Check these prices,"
+            " their further currencies and adaptive pricing at Stripe.",
+            told="Our payment partner would charge you another amount than we show, so we've stopped. You haven't been charged,"
+            " and we've been told about it.",
+        )
 
 
 def _store_session(signup: Signup, session: checkout.CheckoutSession) -> bool:

@@ -186,7 +186,7 @@ def _renewal_url(profile: UserProfile, status: RecoveryStatus) -> str:
         if session.status == "complete":
             raise BadInput(RECEIVED if session.is_paid else DEBITED, code="paid", status=409)
     if checkout.has_running_subscription(customer):
-        mirror.mirror_later(customer, reason="a recovery found a living subscription")
+        mirror.mirror_later(customer, reason="a recovery found a running subscription")
         raise BadInput("Your subscription is already active. Your apps will open in a moment.", code="paid", status=409)
     busy = BadInput("Your payment is already opening. Please try again in a moment.", code="busy", status=409)
     signup = _start_attempt(profile, status, unfinished=signup, conflict=busy)

@@ -19,18 +19,10 @@ from apps.onboarding.checkout_attempt import PriceChanged
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import signup_limits, wizard
 from apps.storefront.account_form import check_free_at_keycloak, check_username, read_account, read_address
-from apps.storefront.basket import Order, Shop
+from apps.storefront.basket import Shop
 from apps.storefront.json_views import json_view
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value
-
-
-class OrderChanged(BadInput):
-    """The order that the page shows is not the one that would be charged; `order`: the one that would, if any."""
-
-    def __init__(self, order: Order | None) -> None:
-        message = "The price or your choice has just changed. Please check your order, then continue."
-        super().__init__(message, code="order_changed", status=409, details={"order": order.summary} if order else {})
 
 
 @json_view("email")
@@ -103,7 +95,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
         raise BadInput("Please choose a plan first.", code="no_plan", status=409)
     if text_field(body, "order", required=False) not in {"", order.digest}:
-        raise OrderChanged(order)
+        raise PriceChanged(order.summary)
     signup.basket = order.basket
     signup_limits.limit_checkouts(request, signup, ui)
     check_username(signup.username, signup)
@@ -112,7 +104,9 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     try:
         return _open_checkout(signup, ui)
     except PriceChanged as changed:
-        raise OrderChanged(Shop.load().order(signup)) from changed
+        signup_limits.forget_checkout(request)
+        order = Shop.load().order(signup)
+        raise PriceChanged(order.summary if order else None) from changed
     except WorkError:
         signup_limits.forget_checkout(request)
         raise

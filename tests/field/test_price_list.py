@@ -16,7 +16,9 @@ from apps.billing import price_list
 from apps.catalog.models import Product, ProductPrice
 from apps.core import attention
 from apps.core.models import AuditEntry
+from apps.onboarding import checkout_attempt
 from tests.console.catalog_pages import REASON, confirm, save
+from tests.storefront.test_recovery import PAY, canceled, pay, prove
 from tests.storefront.visitor import ACCOUNT, PAGES, SESSION, Visitor
 from tests.world import World
 
@@ -214,3 +216,31 @@ def test_a_row_that_disagrees_with_stripe_is_corrected_before_anybody_pays(world
     sessions = world.shop.v1.checkout.sessions.list({}).data
     assert {session.status for session in sessions} == {"expired"}
     assert visitor.api(SESSION, **ACCOUNT, order=order_of(visitor).digest).status_code == 200
+
+
+def test_a_sum_that_stays_different_is_for_staff_and_nobody_pays_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adaptive pricing charges another sum than the price itself says: to fetch it again puts nothing right."""
+    monkeypatch.setattr(checkout_attempt, "refresh_price", lambda _price_id: None)
+    ProductPrice.objects.filter(stripe_price_id=world.price("personal")).update(unit_amount=450)
+    visitor = Visitor().proven()
+    answer = visitor.api(SESSION, **ACCOUNT, order=order_of(visitor).digest)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "needs_staff")
+    assert "You haven't been charged" in answer.json()["error"]["message"]
+    (item,) = attention.open_items()
+    assert (item.cause, "Stripe would charge 500 eur" in item.sentence) == ("page_refused", True)
+    assert {one.status for one in world.shop.v1.checkout.sessions.list({}).data} == {"expired"}
+
+
+def test_who_comes_back_is_told_of_a_price_that_was_wrong_here(world: World) -> None:
+    dana = canceled(world)
+    visitor = Visitor()
+    prove(visitor, dana)
+    ProductPrice.objects.filter(stripe_price_id=world.price("personal")).update(unit_amount=100)
+    answer = visitor.api(PAY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "order_changed")
+    assert ProductPrice.objects.get(stripe_price_id=world.price("personal")).unit_amount == 500
+    pay(world, visitor.api(PAY).json()["url"])
+    world.deliver()
+    assert world.state(dana).access == "active"
