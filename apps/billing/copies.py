@@ -1,4 +1,4 @@
-"""Copies of Stripe's objects in dj-stripe's mirror, for people to look at. Nothing here decides about access.
+"""Copies of Stripe's objects in dj-stripe's mirror, for pages. Nothing here decides about access.
 
 Promises: each copy has a savepoint of its own; one that fails leaves an attention item, which ends when a later copy of the
 same object works, and never stops the caller; no copy asks Stripe for anything (billing/apps.py).
@@ -57,9 +57,7 @@ def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
             f"Stripe's {key} could not be copied for the console ({problem}). Access is decided without the copy."
         )
         attention.report(Cause.MIRROR_COPY, key, sentence, profiles=who)
-    still_open = attention.open_items().filter(cause=Cause.MIRROR_COPY, key__in=[key[:200] for key in done])
-    for key in still_open.values_list("key", flat=True):
-        attention.resolve(Cause.MIRROR_COPY, key, why="A later copy worked.")
+    attention.resolve(Cause.MIRROR_COPY, *done, why="A later copy worked.")
 
 
 def _stored(given: list[Any]) -> dict[str, Any]:

@@ -158,12 +158,8 @@ def report_unmapped(profile_id: int) -> None:
 
 def close_mapped() -> None:
     """End the items of prices that nobody pays any more without a product."""
-    reported = set(attention.open_items().filter(cause=Cause.UNMAPPED_PRICE).values_list("key", flat=True))
-    if not reported:
-        return
-    waiting = unmapped_lines().values_list("stripe_price_id", flat=True).distinct()
-    for price_id in reported - {one[:200] for one in waiting}:  # a key is no longer than that
-        attention.resolve(Cause.UNMAPPED_PRICE, price_id, why="It is mapped, or nobody pays it any more.")
+    waiting = unmapped_lines().values("stripe_price_id")
+    attention.resolve_all_but(Cause.UNMAPPED_PRICE, waiting, why="It is mapped, or nobody pays it any more.")
 
 
 def unmapped_prices() -> list[UnmappedPrice]:

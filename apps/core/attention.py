@@ -4,7 +4,7 @@ Promises: reporting the same cause again joins the open item (it counts, and add
 when what found it says so (`resolve`) or when staff close it with a reason; a cause that returns after that opens a new one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from apps.core.models import AttentionItem
 
 log = structlog.get_logger(__name__)
 
+KEY_LENGTH = 300  # the longest id of Stripe's, with its kind
 MAX_PROFILES = 500  # named in one item; the item still counts every report
 
 
@@ -29,12 +30,10 @@ class Cause(models.TextChoices):
     PRICE_WITHDRAWN = "price_withdrawn", "A price is no longer offered"
     API_VERSION = "api_version", "Stripe's webhook endpoint speaks another API version"
     SECOND_SUBSCRIPTION = "second_subscription", "One person pays twice"
-    CUSTOMER_REPLACED = "customer_replaced", "A customer was deleted at Stripe"
     DISPUTE = "dispute", "A payment is disputed"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
-    DOCTOR = "doctor", "A configuration check failed"
 
 
 def cause_label(cause: str) -> str:
@@ -61,21 +60,29 @@ def report(cause: Cause, key: str, sentence: str, *, profiles: Iterable[int] = (
     staff, without email addresses; `profiles` are the subscribers it affects.
     """
     values: dict[str, Any] = {
-        "cause": str(cause), "key": key[:200], "sentence": sentence[:1000], "profiles": sorted(set(profiles)), "now": clock.now(),
+        "cause": str(cause), "key": key[:KEY_LENGTH], "sentence": sentence[:1000], "profiles": sorted(set(profiles)), "now": clock.now(),
         "most": MAX_PROFILES,
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(REPORT, values)
         item, times = cursor.fetchone()
     if times == 1:
-        log.warning("attention_needed", cause=str(cause), key=key[:200], item=item)
+        log.warning("attention_needed", cause=str(cause), key=key[:KEY_LENGTH], item=item)
     return int(item)
 
 
-def resolve(cause: Cause, key: str, *, why: str = "It no longer applies.") -> bool:
-    """End the open item of this cause, if there is one: what found it says that all is well again. Returns whether there was."""
-    open_item = AttentionItem.objects.filter(cause=cause, key=key[:200], resolved_at=None)
-    return bool(open_item.update(resolved_at=clock.now(), resolution=why[:300]))
+def resolve(cause: Cause, *keys: str, why: str = "It no longer applies.") -> bool:
+    """End the open items of these keys: what found them says that all is well again. Returns whether there were any."""
+    return _end(AttentionItem.objects.filter(cause=cause, key__in=[key[:KEY_LENGTH] for key in keys]), why)
+
+
+def resolve_all_but(cause: Cause, keys: Collection[str] | models.QuerySet[Any, Any], *, why: str) -> bool:
+    """End the open items of a cause that are about nothing of `keys` any more."""
+    return _end(AttentionItem.objects.filter(cause=cause).exclude(key__in=keys), why)
+
+
+def _end(items: models.QuerySet[AttentionItem], why: str) -> bool:
+    return bool(items.filter(resolved_at=None).update(resolved_at=clock.now(), resolution=why[:300]))
 
 
 def close(item: AttentionItem, *, actor: str, reason: str) -> None:

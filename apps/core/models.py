@@ -135,7 +135,7 @@ class AttentionItem(models.Model):
     """One thing that needs staff. Written only by `core.attention`."""
 
     cause = models.CharField(max_length=32)
-    key = models.CharField(max_length=200, help_text="Tells two items of one kind apart.")
+    key = models.CharField(max_length=300, help_text="Tells two items of one kind apart.")
     sentence = models.CharField(max_length=1000, help_text="What is wrong, and what to do.")
     profile_ids = ArrayField(models.BigIntegerField(), default=list, help_text="The subscribers it affects.")
     times = models.PositiveIntegerField(default=1, help_text="How often it was found.")

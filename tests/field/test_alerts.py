@@ -111,7 +111,7 @@ def test_what_does_not_change_is_told_once_a_day(chat: Chat, time: Clock) -> Non
     assert len(chat.messages) == 2
 
 
-def test_what_ends_is_told_no_more_and_comes_anew_after_the_hour(chat: Chat, time: Clock) -> None:
+def test_what_ends_is_told_no_more_and_comes_again_after_the_hour(chat: Chat, time: Clock) -> None:
     for minutes, told in ((0, 1), (10, 1), (70, 2)):
         time.move(minutes=minutes)
         attention.report(Cause.DISPUTE, "ch_1", "Charge ch_1 is disputed.")
@@ -147,10 +147,10 @@ def test_quiet_hours_may_go_over_midnight(hours: tuple[int, int], quiet: set[int
 def test_what_is_still_open_after_the_quiet_hours_is_told_then(chat: Chat, time: Clock, settings: Any) -> None:
     settings.ALERT_QUIET_HOURS = (11, 14)
     attention.report(Cause.DISPUTE, "ch_1", "Charge ch_1 is disputed.")
-    attention.report(Cause.DOCTOR, "x", "Something.")
+    attention.report(Cause.API_VERSION, "x", "Something.")
     alerts.send_alerts()
     assert chat.messages == []
-    attention.resolve(Cause.DOCTOR, "x")
+    attention.resolve(Cause.API_VERSION, "x")
     time.move(hours=2)
     alerts.send_alerts()
     assert chat.titles == ["A payment is disputed"]

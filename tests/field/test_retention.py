@@ -104,7 +104,7 @@ def test_mails_that_still_wait_are_kept_however_old(db: None) -> None:
 
 def test_closed_attention_goes_and_open_attention_stays(db: None) -> None:
     for key in ("open", "closed", "fresh"):
-        attention.report(attention.Cause.DOCTOR, key, "Something.")
+        attention.report(attention.Cause.API_VERSION, key, "Something.")
     AttentionItem.objects.filter(key="closed").update(resolved_at=clock.now() - 31 * DAY)
     AttentionItem.objects.filter(key="fresh").update(resolved_at=clock.now())
     retention.prune_all()
