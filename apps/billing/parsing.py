@@ -1,7 +1,7 @@
 """Stripe's JSON as typed facts. Pure: no database, no call.
 
 Promise: nothing that Stripe may send raises here. A field that is absent, null, of another type or new to us becomes None,
-empty or UNKNOWN; whoever writes the facts decides what that means. Ids are text in any form: what an object is follows from
+empty or UNKNOWN; the writer of the facts decides what that means. Ids are text in any form: what an object is follows from
 where it stands, never from the letters of its id (docs.stripe.com/upgrades: ids have up to 255 characters).
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from apps.core.money import describe_period
 from apps.core.states import SubscriptionStatus
 
 ID_LENGTH = 255
@@ -168,7 +169,7 @@ def _obstacle(price: PriceFacts, one: Mapping[str, Any], recurring: Mapping[str,
         (_divides(one), "it is charged for packages, not for each"),
         (price.unit_amount is None, "its amount is not a whole number of the smallest unit"),
         (not price.currency, "it has no currency"),
-        (price.interval_count != 1, f"it is charged every {price.interval_count} {price.interval}s"),
+        (price.interval_count != 1, f"it is charged every {describe_period(price.interval, price.interval_count)}"),
     )
     return next((sentence for applies, sentence in obstacles if applies), "")
 

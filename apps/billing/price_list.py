@@ -3,10 +3,10 @@
 Nothing about a price is typed: staff choose one of Stripe's, and its facts are fetched.
 """
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from apps.billing import prices
@@ -54,7 +54,7 @@ def list_products() -> list[StripeProduct]:
 
 
 def _first(objects: Iterable[Any]) -> list[Mapping[str, Any]]:
-    return [plain(one) for one, _ in zip(objects, range(MOST), strict=False)]
+    return [plain(one) for one in islice(objects, MOST)]
 
 
 def fetch_price(price_id: str) -> PriceFacts | None:
@@ -80,18 +80,18 @@ def import_product(found: StripeProduct, *, slug: str, position: int) -> Product
         slug=slug, name=found.name or slug, summary=found.description, stripe_product_id=found.id, is_active=False,
         position=position, placement=Product.Placement.PLAN,
     )  # fmt: skip
-    offered: set[tuple[str, str]] = set()
-    for facts in found.prices:
-        sellable = not prices.explain_unsellable(facts) and (facts.interval, facts.currency) not in offered
-        if sellable and not ProductPrice.objects.filter(stripe_price_id=facts.id).exists():
-            offered.add((facts.interval, facts.currency))
-            ProductPrice.objects.create(product=product, stripe_price_id=facts.id, **facts_of_price(facts))
+    ids = [one.id for one in found.prices]
+    known = set(ProductPrice.objects.filter(stripe_price_id__in=ids).values_list("stripe_price_id", flat=True))
+    sellable = [one for one in found.prices if one.id not in known and not prices.explain_unsellable(one)]
+    offered = {(one.interval, one.currency): one for one in reversed(sellable)}  # the first of each wins
+    for facts in offered.values():
+        ProductPrice.objects.create(product=product, stripe_price_id=facts.id, **facts_of_price(facts))
     return product
 
 
 def facts_of_price(facts: PriceFacts) -> dict[str, Any]:
     """The columns of ProductPrice that Stripe decides."""
-    return {name: dataclasses.asdict(facts)[name] for name in ("interval", "unit_amount", "currency")}
+    return {"interval": facts.interval, "unit_amount": facts.unit_amount, "currency": facts.currency}
 
 
 def check_offered_prices(_key: str) -> None:

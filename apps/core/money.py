@@ -27,3 +27,8 @@ def format_money(amount: int | None, currency: str) -> str:
     sign = "¤ " if get_currency_symbol(code, locale="en").isalpha() else "¤"
     cents = "" if value == value.to_integral_value() else f".{'0' * digits}"
     return format_currency(value, code, format=f"{sign}#,##0{cents}", locale="en", currency_digits=False)
+
+
+def describe_period(interval: str, count: int = 1) -> str:
+    """How often something is charged: `month`, `3 months`."""
+    return interval if count == 1 else f"{count} {interval}s"

@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.accounts.models import UserProfile
 from apps.core import clock
+from apps.core.money import describe_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 
 # Subscriptions whose lines are shown, and those of them that will charge again.
@@ -62,7 +63,7 @@ class App:
 class PaidLine:
     """One thing that is paid for; `total` in minor units for all of its quantity, None: it depends on the use.
 
-    `period`: month, 3 months.
+    `period`: a month, every 3 months.
     """
 
     name: str
@@ -139,7 +140,7 @@ def _line(row: dict[str, Any]) -> PaidLine:
         quantity=row["quantity"],
         total=_total(row),
         currency=row["currency"],
-        period=row["interval"] if row["interval_count"] == 1 else f"{row['interval_count']} {row['interval']}s",
+        period=f"{'a' if row['interval_count'] == 1 else 'every'} {describe_period(row['interval'], row['interval_count'])}",
     )
 
 

@@ -16,7 +16,7 @@ from apps.console.admin.mirror import stripe_badge
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.core import clock, jobs
 from apps.core.models import Job
-from apps.core.money import format_money
+from apps.core.money import describe_period, format_money
 from apps.core.states import Tone
 from apps.identity import passwords
 from apps.instances.models import Seat, SeatWait
@@ -60,8 +60,7 @@ def line_name(item: Any) -> str:
 def _price_text(item: UserSubscriptionItem) -> str:
     """What a line costs per period: €9 / month, – / month where it depends on the use."""
     total = None if item.unit_amount is None else item.unit_amount * item.quantity
-    count = f"{item.interval_count} " if item.interval_count != 1 else ""
-    return f"{format_money(total, item.currency)} / {count}{item.interval}{'s' if count else ''}"
+    return f"{format_money(total, item.currency)} / {describe_period(item.interval, item.interval_count)}"
 
 
 def _lines(profile: UserProfile) -> Table:
@@ -98,7 +97,7 @@ def _payments(profile: UserProfile) -> Table:
             (
                 link(one.row, f"{one.kind} {one.row.id}"),
                 stripe_badge(one.status),
-                format_money(one.amount, one.currency) if one.amount is not None else "–",
+                format_money(one.amount, one.currency),
                 when(one.created),
                 one.about or "–",
             )
