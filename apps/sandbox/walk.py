@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 
+from apps.sandbox.stripe_account import StripeAccount
 from apps.sandbox.walk_browser import Browser, WalkError
 
 STAFF, STAFF_PASSWORD = "admin.ada", "correct horse battery"
@@ -35,7 +36,7 @@ class Walk:
         self.username = f"{first_name.lower()}-{secrets.token_hex(4)}"
         self.email = f"{self.username}@example.org"
         self.customer, self.staff = Browser(site), Browser(site)
-        self.world = requests.Session()
+        self.world, self.account_at_stripe = requests.Session(), StripeAccount(sandbox)
         self.seats: list[str] = []
 
     def run(self) -> None:
@@ -214,10 +215,7 @@ class Walk:
 
     def stripe(self, path: str, **query: str) -> dict[str, Any]:
         """A GET at Stripe's API."""
-        key = "sk_test_sandbox00000000000000000000"
-        answer = self.world.get(f"{self.sandbox}/stripe/v1/{path}", params=query, auth=(key, ""))
-        answer.raise_for_status()
-        return dict(answer.json())
+        return self.account_at_stripe.get(path, **query)
 
     def subscription(self) -> dict[str, Any]:
         """The customer's subscription at Stripe."""
@@ -260,11 +258,8 @@ class Walk:
 
     def portal_by_staff(self, form: dict[str, str]) -> None:
         """The portal by a link of Stripe's own mail, as for somebody who cannot log in."""
-        key = "sk_test_sandbox00000000000000000000"
         params = {"customer": self.subscription()["customer"], "return_url": f"{self.site}/"}
-        link = self.world.post(f"{self.sandbox}/stripe/v1/billing_portal/sessions", data=params, auth=(key, "")).json()[
-            "url"
-        ]
+        link = self.account_at_stripe.post("billing_portal/sessions", **params)["url"]
         done = self.world.post(link, data=form, allow_redirects=False)
         expect(done.headers.get("X-Sandbox-Outcome") == "done", f"the portal accepts “{form['action']}”")
 

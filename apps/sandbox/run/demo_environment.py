@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from apps.sandbox.stripe_account import KEY
+
 # Variables of another installation would change the demo.
 LEAVE_OUT = ("POSTGRES_", "DATABASE_", "PG", "STRIPE_", "KEYCLOAK_", "OIDC_", "MAILGUN_", "DJANGO_", "SANDBOX_", "PROMETHEUS_",
              "TRUSTED_", "SECURE_", "DEBUG")  # fmt: skip
@@ -31,7 +33,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "KEYCLOAK_ADMIN_CLIENT_SECRET": "dev-only-sync-secret",
         "KEYCLOAK_DOCTOR_CLIENT_ID": "frontdesk-doctor",
         "KEYCLOAK_DOCTOR_CLIENT_SECRET": "dev-only-doctor-secret",
-        "STRIPE_SECRET_KEY": "sk_test_sandbox00000000000000000000",
+        "STRIPE_SECRET_KEY": KEY,
         "STRIPE_PUBLISHABLE_KEY": "pk_test_sandbox00000000000000000000",
         "STRIPE_WEBHOOK_SECRET": "whsec_sandbox_0123456789abcdef0123456789abcdef",
         "STRIPE_API_HOST": f"{sandbox}/stripe",

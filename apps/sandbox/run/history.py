@@ -8,18 +8,15 @@ import contextlib
 import io
 from typing import Any
 
-import requests
-
+from apps.sandbox.stripe_account import StripeAccount
 from apps.sandbox.walk import Walk
 
-KEY = "sk_test_sandbox00000000000000000000"
 CARD = "pm_card_visa"
-MONTH = 30 * 86_400
 
 
 def write_history(*, site: str, sandbox: str, keycloak: str) -> None:
     """All of it; WalkError or an HTTP error when one of the parts does not work."""
-    stripe = Stripe(sandbox)
+    stripe = StripeAccount(sandbox)
     _write_strangers(stripe)
     for name, happen in (("Dora", _discount), ("Disa", _dispute), ("Ines", _invoice_by_mail)):
         customer = Walk(site, sandbox, keycloak, first_name=name)
@@ -29,28 +26,7 @@ def write_history(*, site: str, sandbox: str, keycloak: str) -> None:
         happen(stripe, customer.subscription())
 
 
-class Stripe:
-    """The account, as its owner uses it."""
-
-    def __init__(self, sandbox: str) -> None:
-        self.sandbox, self.session = sandbox, requests.Session()
-        self.session.auth = (KEY, "")
-
-    def post(self, path: str, **form: Any) -> dict[str, Any]:
-        answer = self.session.post(f"{self.sandbox}/stripe/v1/{path}", data=form)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        answer = self.session.get(f"{self.sandbox}/stripe/v1/{path}", params=query)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    def control(self, name: str, **wish: Any) -> None:
-        self.session.post(f"{self.sandbox}/stripe/_control/{name}", json=wish).raise_for_status()
-
-
-def _write_strangers(stripe: Stripe) -> None:
+def _write_strangers(stripe: StripeAccount) -> None:
     """Two customers of another business in the same account."""
     for name, plan in (("Coffee beans", ""), ("Gold membership", "gold-monthly-2016")):
         product = stripe.post("products", name=name)["id"]
@@ -64,14 +40,14 @@ def _write_strangers(stripe: Stripe) -> None:
             _edit_line(stripe, subscription, plan)
 
 
-def _edit_line(stripe: Stripe, subscription: dict[str, Any], plan: str) -> None:
+def _edit_line(stripe: StripeAccount, subscription: dict[str, Any], plan: str) -> None:
     """An old plan stands in the place of the price, by the id its owner gave it."""
     items = subscription["items"]
     items["data"][0]["price"] |= {"id": plan, "nickname": "Gold"}
     stripe.control("edit", kind="subscription", id=subscription["id"], fields={"items": items})
 
 
-def _discount(stripe: Stripe, subscription: dict[str, Any]) -> None:
+def _discount(stripe: StripeAccount, subscription: dict[str, Any]) -> None:
     """A coupon on the customer, in the shape of Stripe's present version."""
     customer = subscription["customer"]
     discount = {
@@ -83,13 +59,13 @@ def _discount(stripe: Stripe, subscription: dict[str, Any]) -> None:
     stripe.post(f"customers/{customer}", **{"metadata[note]": "loyal since 2016"})
 
 
-def _dispute(stripe: Stripe, subscription: dict[str, Any]) -> None:
+def _dispute(stripe: StripeAccount, subscription: dict[str, Any]) -> None:
     """Somebody tells their bank that they do not know the charge."""
     charge = stripe.get("charges", customer=subscription["customer"])["data"][0]
     stripe.control("dispute", charge=charge["id"])
 
 
-def _invoice_by_mail(stripe: Stripe, subscription: dict[str, Any]) -> None:
+def _invoice_by_mail(stripe: StripeAccount, subscription: dict[str, Any]) -> None:
     """From now on this customer gets an invoice and has thirty days to pay it."""
     fields = {"collection_method": "send_invoice", "days_until_due": 30}
     stripe.control("edit", kind="subscription", id=subscription["id"], fields=fields)

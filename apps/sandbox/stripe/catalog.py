@@ -10,7 +10,7 @@ from apps.sandbox.stripe.routing import route
 
 
 def given(params: Obj, *names: str) -> Obj:
-    """Those of `names` that were given; an empty text unsets."""
+    """Those of `names` given; an empty text unsets."""
     return {name: (None if params[name] == "" else params[name]) for name in names if name in params}
 
 

@@ -46,6 +46,6 @@ def _created_fits(thing: Obj, spec: Any) -> bool:
 
 
 def matching(found: list[Obj], params: Obj, *fields: str) -> list[Obj]:
-    """Those whose fields equal the parameters of the same name that were given."""
+    """Those whose fields equal the given parameters of the same name."""
     wanted = {field: params[field] for field in fields if field in params}
     return [thing for thing in found if all(thing.get(field) == value for field, value in wanted.items())]
