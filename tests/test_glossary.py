@@ -89,3 +89,13 @@ def test_texts_for_people_are_plain(pattern: re.Pattern[str]) -> None:
     texts["README.md"] = re.sub(r"`[^`]*`", " ", (ROOT / "README.md").read_text())
     found = {name: sorted({match[0].lower() for match in pattern.finditer(text)}) for name, text in texts.items()}
     assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_comments_and_docstrings_keep_to_the_words_too() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in PYTHON
+        if "sandbox" not in path.parts  # it speaks Keycloak's and Stripe's own words
+        for match in PHRASES.finditer(path.read_text())
+    }
+    assert found == set()

@@ -139,7 +139,8 @@ Step = (
 def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     """The steps from `observed` to `decision`, in the order to apply them; empty when in sync.
 
-    Of a partial decision nothing is taken away: what is not known may have given it. Closing comes before opening: access that is no longer due ends even if a later step fails.
+    Of a partial decision nothing is taken away: what is not known may have given it. Closing comes before opening: access
+    that is no longer due ends even if a later step fails.
     """
     if decision.account == Account.AS_IS:
         return ()

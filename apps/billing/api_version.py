@@ -1,6 +1,6 @@
 """Which version of Stripe's API the webhook endpoint speaks: one attention item while it is of another release than ours.
 
-It does no harm, because no event's data is applied; whoever upgrades the endpoint should still know that we did not follow.
+It does no harm, because no event's data is applied; the person who upgrades the endpoint should still know that we did not follow.
 """
 
 from django.conf import settings

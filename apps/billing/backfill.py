@@ -32,7 +32,7 @@ def fetch_undelivered(key: str) -> None:
     for _ in range(PAGES):
         try:
             page = _undelivered(after)
-        except MissingAtStripe:  # the event we stopped at has left Stripe's list of 30 days: begin anew
+        except MissingAtStripe:  # the event we stopped at has left Stripe's list of 30 days: start over
             if not after:
                 raise
             page = _undelivered("")

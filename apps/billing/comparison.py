@@ -54,7 +54,7 @@ def compare_slice(cursor: Cursor) -> Slice:
     """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`."""
     try:
         listed, more = _slice(cursor)
-    except MissingAtStripe:  # the subscription we stopped at is gone: begin anew
+    except MissingAtStripe:  # the subscription we stopped at is gone: start over
         if not cursor.after:
             raise
         cursor = Cursor()

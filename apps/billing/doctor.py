@@ -37,19 +37,19 @@ def check_stripe() -> Iterator[Finding]:
     )  # fmt: skip
     for name, read in READS.items():
         yield _check_right(name, read)
-    yield from _looked_up(
+    yield from _check_answer(
         "stripe.endpoint", lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint
     )
-    yield from _looked_up(
+    yield from _check_answer(
         "stripe.portal", lambda client: client.v1.billing_portal.configurations.list({"is_default": True}), check_portal
     )
-    yield from _looked_up("stripe.tax", lambda client: client.v1.tax.settings.retrieve(), check_tax)
+    yield from _check_answer("stripe.tax", lambda client: client.v1.tax.settings.retrieve(), check_tax)
     for price in ProductPrice.objects.filter(is_active=True).exclude(stripe_price_id=""):
         yield from _check_price(price.stripe_price_id)
 
 
 def _check_price(price_id: str) -> Iterator[Finding]:
-    return _looked_up(f"stripe.price.{price_id}", lambda client: client.v1.prices.retrieve(price_id), check_price)
+    return _check_answer(f"stripe.price.{price_id}", lambda client: client.v1.prices.retrieve(price_id), check_price)
 
 
 def _check_right(name: str, read: Callable[[stripe.StripeClient], Any]) -> Finding:
@@ -65,15 +65,15 @@ def _check_right(name: str, read: Callable[[stripe.StripeClient], Any]) -> Findi
     return Finding(id=key, severity=Severity.PASSED, message=f"The key may read {name}.")
 
 
-def _looked_up(
+def _check_answer(
     key: str, read: Callable[[stripe.StripeClient], Any], check: Callable[[dict[str, Any]], Iterator[Finding]]
 ) -> Iterator[Finding]:
-    """The findings about what Stripe answers; skipped when it does not let us look."""
+    """The findings about what Stripe answers; skipped when it does not let us read it."""
     try:
         with calling_stripe() as client:
             answer = read(client).to_dict()
     except WorkError as error:
-        yield Finding(id=key, severity=Severity.SKIPPED, message="Stripe did not let us look.", fix=error.reason)
+        yield Finding(id=key, severity=Severity.SKIPPED, message="Stripe did not let us read this.", fix=error.reason)
         return
     yield from check(answer)
 

@@ -49,7 +49,7 @@ class Dispute:
 
     @property
     def is_open(self) -> bool:
-        """Not decided yet. A status that is new to us counts as open: staff look at it, access stays."""
+        """Not decided yet. A status that is new to us counts as open: staff check it, access stays."""
         return self.status not in {"lost", "won", "warning_closed", "prevented"}
 
 

@@ -1,4 +1,4 @@
-"""Brings Stripe's current state of one customer into Postgres: first the facts that decide, then copies to look at.
+"""Brings Stripe's current state of one customer into Postgres: first the facts that decide, then copies for pages.
 
 Promises: everything is fetched again before it is written; no transaction is open over a call; jobs run in the lane of
 their customer, so an older answer never overwrites a newer one; whatever can be read of the answer is written, and what

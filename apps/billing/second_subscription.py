@@ -1,6 +1,6 @@
 """One person, one subscription: a second one that runs is charged as well, and only staff can give that money back.
 
-Promises: whoever made it and however (another tab, Stripe's dashboard, a payment link, another customer of the same person),
+Promises: however it was made (another tab, Stripe's dashboard, a payment link, another customer of the same person),
 it is one attention item with the refund that would fix it, until only one runs. What it grants is decided in access/facts.py.
 """
 
@@ -27,7 +27,7 @@ RUNNING = values_where(SubscriptionStatus, lambda one: one.may_charge)
 def register() -> None:
     """Make the job kinds known, and listen to what was mirrored."""
     jobs.register(OWN, report_second, label="Report second subscription", needs=("stripe",))
-    jobs.register(STRANGERS, report_double_customer, label="Look for a second customer", needs=("stripe",))
+    jobs.register(STRANGERS, report_double_customer, label="Check for a second customer", needs=("stripe",))
     mirror.on_customer.append(note_mirrored)
 
 

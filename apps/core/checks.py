@@ -101,21 +101,31 @@ def stripe_versions_agree(**_: Any) -> list[CheckMessage]:
     return [Warning(text, hint="Upgrade both together, with the fixture tests.", id="frontdesk.W001")]
 
 
-PUBLISHED = "dev-only-"  # how the secrets of the rehearsal's realm file begin, which everybody can read
+# How the secrets of the rehearsal's realm file begin, which everybody can read, and how one begins that nobody has set.
+PUBLISHED = ("dev-only-", "${")
+CLIENT_SECRETS = ("OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET")
+
+
+def redirects_to_itself() -> bool:
+    """Whether each request is answered with a redirect to the same address: nobody is trusted to say that it came by https."""
+    return bool(settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXY_COUNT)
+
+
+def list_published_secrets() -> list[str]:
+    """The names of the client secrets that a realm file shows to everybody."""
+    return [name for name in CLIENT_SECRETS if str(getattr(settings, name)).startswith(PUBLISHED)]
 
 
 @register(Tags.security, deploy=True)
 def site_is_reachable(**_: Any) -> list[CheckMessage]:
     """Refuse what answers each request behind a proxy with a redirect to itself, and secrets that are public."""
-    loop = settings.SECURE_SSL_REDIRECT and not settings.TRUSTED_PROXY_COUNT
     hint = (
         "Set TRUSTED_PROXY_COUNT to the number of proxies that add to X-Forwarded-For, each of which sets or passes on"
         " X-Forwarded-Proto. Without any proxy set SECURE_SSL_REDIRECT=false."
     )
     said = "BASE_URL is https, but no proxy is trusted to say so: each request is redirected to itself for ever."
-    secrets = ("OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET")
     return _errors(
-        (loop, said, hint, "E008"),
+        (redirects_to_itself(), said, hint, "E008"),
         (
             not all(map(_is_scheme, settings.ALERT_URLS)),
             "ALERT_URLS holds something that is no address.",
@@ -124,11 +134,11 @@ def site_is_reachable(**_: Any) -> list[CheckMessage]:
         ),
         *[
             (
-                settings.HTTPS and getattr(settings, name).startswith(PUBLISHED),
-                f"{name} is published in the rehearsal's realm file.",
+                settings.HTTPS,
+                f"{name} is published in a realm file.",
                 "Regenerate the client's secret in Keycloak.",
                 "E009",
             )
-            for name in secrets
+            for name in list_published_secrets()
         ],
     )

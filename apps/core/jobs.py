@@ -206,9 +206,7 @@ def run(job: Job) -> None:
     """Run a claimed job and record how it ended. Never raises the job's own errors."""
     structlog.contextvars.bind_contextvars(request_id=f"job-{job.pk}-{job.runs}")
     with _releasing_lock(job):
-        if not row_of_this_run(
-            job
-        ).exists():  # the connection was lost since the claim, and a sweep gave the job to another
+        if not row_of_this_run(job).exists():  # the connection was lost, and a sweep gave the job to another
             return
         if job.kind not in KINDS:
             finish(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")

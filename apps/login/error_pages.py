@@ -15,7 +15,7 @@ def no_account(request: HttpRequest) -> HttpResponse:
 
 
 def too_weak(request: HttpRequest) -> HttpResponse:
-    """403: a member of staff whose login lacks the second factor this house asks for."""
+    """403: a member of staff whose login lacks the second factor that the operator asks for."""
     return render(request, "account/too_weak.html", status=403)
 
 

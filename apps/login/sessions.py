@@ -1,4 +1,4 @@
-"""Who stays logged in, and for how long. Every session is bounded, and every request looks at the account again.
+"""Who stays logged in, and for how long. Every session is bounded, and every request checks the account again.
 
 Times are the system's: a rehearsal that moves months ahead logs nobody out. `allauth.usersessions` keeps the list of a
 user's sessions; Keycloak's session id and the raw ID token (for logout) lie on the server, never in the browser.

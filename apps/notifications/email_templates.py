@@ -1,4 +1,4 @@
-"""The letters we can write: which values each needs, and how it is turned into subject, text and HTML.
+"""The emails we can write: which values each needs, and how it is turned into subject, text and HTML.
 
 A email `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
 `base_url` and `links` (the pages of ours that mails point to). Values are texts, or lists of dictionaries of texts.

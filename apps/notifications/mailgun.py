@@ -64,13 +64,18 @@ def refuse_while_away() -> None:
     Afterwards a connection that breaks means that the mail may be out. A key that may only send is refused here, which is an
     answer too.
     """
-    url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/domains/{settings.MAILGUN_DOMAIN}"
     try:
-        answer = requests.get(url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
+        answer = ask_about_domain()
     except requests.RequestException as error:
         raise DependencyDown(NAME, "Mailgun could not be reached.") from error
     if answer.status_code in AWAY:
         raise DependencyDown(NAME, f"Mailgun is away ({answer.status_code}).")
+
+
+def ask_about_domain() -> requests.Response:
+    """What Mailgun says about our sending domain. Raises requests.RequestException when it does not answer."""
+    url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/domains/{settings.MAILGUN_DOMAIN}"
+    return requests.get(url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
 
 
 def _translated(error: AnymailRequestsAPIError) -> Exception:

@@ -1,4 +1,4 @@
-"""What ends unused: spent codes, signups that never reached payment, waitlist addresses that were never confirmed."""
+"""What ends unused: spent codes, signups that never reached payment, unconfirmed waitlist addresses."""
 
 import datetime as dt
 
@@ -27,6 +27,6 @@ def prune_signups(before: dt.datetime) -> int:
 
 
 def prune_waitlist(before: dt.datetime) -> int:
-    """Addresses that were never confirmed."""
+    """Unconfirmed addresses."""
     waiting = WaitlistEntry.objects.filter(state=WaitlistEntry.State.WAITING, confirmed_at=None)
     return retention.delete_in_batches(waiting.filter(created_at__lt=before))

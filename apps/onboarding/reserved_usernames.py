@@ -35,7 +35,7 @@ vaultwarden verify version video void vpn waitlist web webdisk webhook webhooks 
 worker wpad www xml xmpp you yourself
 """
 RESERVED = frozenset(WORDS.split())
-# Whoever has one of these in the name seems to speak for the operator.
+# Somebody with one of these in the name seems to speak for the operator.
 ROLES = """
 abuse account accounts accounting admin administration administrator admins auth billing compliance customerservice finance
 helpdesk hostmaster invoice invoices legal management manager moderator moderators noreply official operator operators payment

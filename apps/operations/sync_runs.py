@@ -33,7 +33,7 @@ Outcome = SyncResult.Outcome
 
 @dataclass(frozen=True)
 class SyncRunProgress:
-    """How far a run is. `failed` have stopped for good; `awaiting_approval` wait for the mass guard's question."""
+    """How far a run is. `failed` have stopped for good; `awaiting_approval` wait for the safeguard."""
 
     total: int
     changed: int
@@ -109,7 +109,7 @@ def _find_same_click(people: list[int], scope: SyncRun.Scope, actor: str, reason
 
 @transaction.atomic
 def retry_failed(run: SyncRun, *, actor: str, reason: str) -> int:
-    """Ask once more for those whose look has failed; returns how many. BadInput when there are none."""
+    """Ask once more for those whose sync has failed; returns how many. BadInput when there are none."""
     row = SyncRun.objects.select_for_update().get(pk=run.pk)
     who = list(failed_results(row).values_list("pk", flat=True))
     if not who:
@@ -193,7 +193,7 @@ def read_progress(run: SyncRun) -> SyncRunProgress:
 
 
 def failed_results(run: SyncRun) -> QuerySet[SyncResult]:
-    """Those of the run whose look gave up or needs an operator, and is not being tried again."""
+    """Those of the run whose sync failed or needs an operator, and is not being tried again."""
     asked = run.results.filter(outcome=Outcome.WAITING, generation__isnull=False)
     return asked.filter(profile_id__in=_people(reconcile.failed_or_blocked())).exclude(
         profile_id__in=_people(reconcile.in_progress())

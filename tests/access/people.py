@@ -11,8 +11,8 @@ APP = {"has_nextcloud": "true", "nextcloud_instance": "nextcloud-1", "storage_gb
 GROUP = ("/frontdesk/nextcloud-1",)
 
 
-def look(world: World, profile: UserProfile) -> None:
-    """Somebody asked for a look."""
+def sync_now(world: World, profile: UserProfile) -> None:
+    """Somebody asked for a sync."""
     reconcile.enqueue(profile, reason="test")
     world.work()
 

@@ -8,7 +8,7 @@ from apps.access import apply, overrides
 from apps.accounts.models import UserProfile
 from apps.core import jobs, sweep
 from apps.core.models import Job
-from tests.access.people import Killed, look
+from tests.access.people import Killed, sync_now
 from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World
 
@@ -16,7 +16,7 @@ from tests.world import World
 def test_an_account_deleted_in_keycloak_is_not_made_anew_in_silence(world: World) -> None:
     dana = world.subscriber("dana")
     world.admin("DELETE", f"/users/{dana.keycloak_id}")
-    look(world, dana)
+    sync_now(world, dana)
     (sentence,) = world.jobs("blocked")
     assert (
         sentence

@@ -14,7 +14,7 @@ from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance
 from apps.operations import sweeps
-from tests.access.people import DAY, closed, late, look, open_for
+from tests.access.people import DAY, closed, late, open_for, sync_now
 from tests.world import World
 
 # --- the nine states -------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def test_suspended_has_nothing_but_its_seat_and_paying_brings_all_back(world: Wo
 def test_recovering_opens_the_door_and_nothing_else(world: World) -> None:
     dana = late(world)
     UserProfile.objects.filter(pk=dana.pk).update(recovering_until=clock.now() + dt.timedelta(hours=72))
-    look(world, dana)
+    sync_now(world, dana)
     state = world.state(dana)
     assert (state.access, state.account, closed(state)) == ("recovering", True, True)
     assert state.seats == (("nextcloud", "retained"),)
@@ -173,7 +173,7 @@ def test_never_paid_has_nothing_and_keeps_the_hold_of_a_checkout(world: World) -
     signup.refresh_from_db()
     dana = signup.profile
     assert dana is not None
-    look(world, dana)
+    sync_now(world, dana)
     state = world.state(dana)
     assert (state.access, state.account, state.seats) == ("none", None, (("nextcloud", "reserved"),))
     assert world.users("dana") == []
@@ -205,7 +205,7 @@ def test_looking_again_writes_nothing(world: World) -> None:
     dana = world.subscriber("dana")
     lines = AuditEntry.objects.count()
     for _ in range(3):
-        look(world, dana)
+        sync_now(world, dana)
     assert AuditEntry.objects.count() == lines
     assert len(world.mails(dana)) == 1
 

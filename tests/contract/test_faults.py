@@ -13,7 +13,7 @@ from apps.core.models import Dependency, Job
 from apps.identity import keycloak as client
 from apps.operations import drift
 from apps.operations.models import Drift
-from tests.access.people import look
+from tests.access.people import sync_now
 from tests.contract.proxy import Proxy
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import Browser
@@ -161,7 +161,7 @@ def test_f43_what_was_changed_by_hand_is_put_right(world: World, server: Server)
     assert server.call("PUT", f"/users/{dana.keycloak_id}", json=body).status_code == 204
     group = server.group_id("/frontdesk/nextcloud-1")
     server.call("DELETE", f"/users/{dana.keycloak_id}/groups/{group}")
-    look(world, dana)
+    sync_now(world, dana)
     assert world.state(dana) == before
     assert server.user(dana.keycloak_id)["attributes"]["keycloak_value"] == ["kept"]
 
@@ -169,7 +169,7 @@ def test_f43_what_was_changed_by_hand_is_put_right(world: World, server: Server)
 def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, server: Server) -> None:
     dana = world.subscriber(name(server))
     server.call("DELETE", f"/users/{dana.keycloak_id}")
-    look(world, dana)
+    sync_now(world, dana)
     (sentence,) = world.jobs("blocked")
     assert "Restore it there, or fix the drift here." in sentence
     assert world.users(dana.user.username) == []

@@ -1,7 +1,7 @@
-"""Whatever shape Stripe's objects have, a look at a customer ends, and decides what an independent reading of them says.
+"""Whatever shape Stripe's objects have, mirroring a customer ends, and decides what an independent reading of them says.
 
 Each case is one customer with all that belongs to them, at the stand-in: one of the objects is odd in one way (shapes.py).
-The reading here shares no code with the application: it looks at the JSON as Stripe would send it.
+The reading here shares no code with the application: it reads the JSON as Stripe would send it.
 """
 
 import itertools
@@ -212,8 +212,8 @@ def check(case: Case, found: Decision, before: AccessState) -> None:
 # --- running it --------------------------------------------------------------------------------------------------------
 
 
-def look(world: World, profile: UserProfile, case: Case) -> None:
-    """Let the application look at the customer of this case, and compare."""
+def mirror_and_check(world: World, profile: UserProfile, case: Case) -> None:
+    """Mirror the customer of this case, and compare the decision."""
     before = case.chance.choice([AccessState.ACTIVE, AccessState.SUSPENDED, AccessState.CANCELED, AccessState.NONE])
     UserProfile.objects.filter(pk=profile.pk).update(stripe_customer_id=case.id("customer"), access_state=before)
     profile.refresh_from_db()
@@ -227,7 +227,7 @@ def look(world: World, profile: UserProfile, case: Case) -> None:
 
 @pytest.fixture
 def profile(world: World) -> UserProfile:
-    """Somebody who has had a look already; what they pay for is on sale."""
+    """Somebody who has been synced already; what they pay for is on sale."""
     dana = world.subscriber("dana")
     assert ProductPrice.objects.filter(product=Product.objects.get(slug="storage_100")).exists()
     return dana
@@ -244,7 +244,7 @@ def run(world: World, profile: UserProfile, kind: str, number: int) -> int:
     made = 0
     for index, change in enumerate(picked(kind, number)):
         case = Case(world, index + 1000 * (1 + KINDS.index(kind)), kind, change)
-        look(world, profile, case)
+        mirror_and_check(world, profile, case)
         made += case.count()
     return made
 
@@ -272,7 +272,7 @@ def test_none_of_thousands_of_odd_objects_stops_a_decision(
     chance, made, number = random.Random(f"{kind} {part}"), 0, 0
     while made < 500:
         case = Case(world, number, kind, every[(part + 4 * number) % len(every)], seed=chance.randint(0, 10**6))
-        look(world, profile, case)
+        mirror_and_check(world, profile, case)
         made, number = made + case.count(), number + 1
 
 

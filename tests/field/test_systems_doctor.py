@@ -1,4 +1,4 @@
-"""The doctor for the whole house finds what operators met only when a customer did (ecosystem B3 to B11)."""
+"""The doctor for Stripe, Mailgun and ourselves finds what operators met only when a customer did (ecosystem B3 to B11)."""
 
 from io import StringIO
 from typing import Any
@@ -49,9 +49,9 @@ def test_the_endpoint_is_judged(endpoint: dict[str, Any], wrong: set[str]) -> No
 def test_ourselves(db: None, settings: Any) -> None:
     heartbeats.record_heartbeat("worker")
     heartbeats.record_heartbeat("cluster")
-    assert {one.severity for one in doctor.check_ourselves()} == {Severity.PASSED}
+    assert {one.severity for one in doctor.check_frontdesk()} == {Severity.PASSED}
     settings.HTTPS, settings.SECURE_SSL_REDIRECT, settings.OIDC_RP_CLIENT_SECRET = True, True, "dev-only-web-secret"
-    found = by_id(doctor.check_ourselves())
+    found = by_id(doctor.check_frontdesk())
     assert {key for key, one in found.items() if one.severity == Severity.ERROR} == {"site.proxy", "site.secrets"}
 
 

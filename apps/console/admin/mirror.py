@@ -1,4 +1,4 @@
-"""Stripe's objects as dj-stripe mirrors them, to look at. Only billing imports dj-stripe.
+"""Stripe's objects as dj-stripe mirrors them, to read. Only billing imports dj-stripe.
 
 dj-stripe's own admin classes are not inherited: they mount a view by which any staff cancel subscriptions.
 """

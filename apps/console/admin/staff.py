@@ -1,4 +1,4 @@
-"""Staff and their groups, to look at: both come from Keycloak at each login and are changed there."""
+"""Staff and their groups, to read: both come from Keycloak at each login and are changed there."""
 
 from typing import Any, ClassVar, override
 

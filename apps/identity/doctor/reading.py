@@ -50,7 +50,7 @@ class RoleGrant:
 class Snapshot:
     """The realm at one moment, in Keycloak's own representations. None: not visible to our accounts (`not_visible`: why).
 
-    `rights` are the roles of realm-management in our accounts' own tokens, by client id; `granted` those that were granted
+    `rights` are the roles of realm-management in our accounts' own tokens, by client id; `granted` those granted
     to them directly; `refusals` say why one of them was not let in. `groups` maps the paths we need to ids. `clock_skew` is
     Keycloak's clock minus ours, in seconds. `test_email` is None when none was sent lately.
     """
