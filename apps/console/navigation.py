@@ -98,7 +98,7 @@ def sidebar(_request: HttpRequest) -> list[Item]:
     ]
     groups: list[Item] = [{"title": title, "items": [model_item(*one) for one in items]} for title, items in MENU]
     groups[-1]["items"].append(
-        {"title": "Realm doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_view}
+        {"title": "Doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_view}
     )
     return [{"title": "Today", "items": today}, *groups]
 

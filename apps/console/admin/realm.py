@@ -61,7 +61,7 @@ def guarded(view: View) -> View:
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     about = {"realm": settings.KEYCLOAK_REALM, "server": settings.KEYCLOAK_SERVER_URL}
-    context = admin.site.each_context(request) | {"title": "Realm doctor", "about": about}
+    context = admin.site.each_context(request) | {"title": "Doctor", "about": about}
     request.current_app = admin.site.name
     return render(request, "console/realm.html", context)
 

@@ -1,4 +1,4 @@
-"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, and the log of events.
+"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, the log of events, and the state of a domain.
 
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
 """
@@ -55,6 +55,13 @@ def events(request: HttpRequest, domain: str) -> HttpResponse:
         if mail["source"] == "mailgun" and mail["headers"].get("domain") == domain
     ]
     return JsonResponse({"items": rows, "paging": {}})
+
+
+def domain_state(request: HttpRequest, domain: str) -> HttpResponse:
+    """A sending domain, set up in order: every name is one."""
+    if not _key(request):
+        return HttpResponse("Forbidden", status=401)
+    return JsonResponse({"domain": {"name": domain, "state": "active", "type": "custom", "is_disabled": False}})
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:
@@ -145,6 +152,7 @@ def _queue(domain: str, mail: inbox.Mail) -> HttpResponse:
 
 
 urlpatterns = [
+    path("v3/domains/<str:domain>", domain_state),
     path("v3/<str:domain>/messages", messages),
     path("v3/<str:domain>/messages.mime", messages_mime),
     path("v3/<str:domain>/events", events),
