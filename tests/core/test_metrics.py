@@ -110,22 +110,15 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[str]:
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "shared"),
     }
     (tmp_path / "shared").mkdir()
+    # As the Dockerfile does; granian waits for ever for a worker that does not stop, unless told how long.
+    options = (
+        f"--interface wsgi --host 127.0.0.1 --port {port} --workers 2 --blocking-threads 1 --workers-kill-timeout 5"
+    )
     command = [
         sys.executable,
         "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += [
-        "--workers",
-        "2",
-        "--blocking-threads",
-        "1",
+        "config.serve",
+        *options.split(),
         "--log-level",
         "warning",
         "config.wsgi:application",
@@ -136,7 +129,7 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def wait_until_up(url: str) -> None:
