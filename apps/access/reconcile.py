@@ -5,11 +5,13 @@ subscriber. Runs as the job `reconcile`, one at a time per subscriber, with no t
 """
 
 import datetime as dt
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 
 from apps.access import facts, recording
 from apps.access.apply import apply
@@ -61,29 +63,40 @@ def enqueue(profile: UserProfile, *, reason: str) -> None:
     )
     # One kind at a time: a job that succeeds supersedes the blocked and dead ones of its own kind.
     kind = FIRST_SYNC_KIND if profile.synced_at is None else KIND
-    jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk), importance=_importance(kind, profile))
+    importance = _importance(kind, profile.subscription_status, profile.access_state)
+    jobs.defer(kind, profile.pk, reason=reason, lane=lane(profile.pk), importance=importance)
 
 
-def _importance(kind: str, profile: UserProfile) -> Job.Importance | None:
+def _importance(kind: str, status: str, state: str) -> Job.Importance | None:
     """Who has paid and has no access waits for this; None: as usual for the kind."""
-    paid = kind == KIND and SubscriptionStatus(profile.subscription_status).gives_access
-    return Job.Importance.PERSON_WAITS if paid and not AccessState(profile.access_state).has_access else None
+    paid = kind == KIND and SubscriptionStatus(status).gives_access
+    return Job.Importance.PERSON_WAITS if paid and not AccessState(state).has_access else None
 
 
 @transaction.atomic
-def enqueue_many(profile_ids: Collection[int], *, reason: str, importance: Job.Importance | None = None) -> None:
-    """`enqueue` for many subscribers, in at most four statements."""
+def enqueue_many(profile_ids: Iterable[int], *, reason: str, importance: Job.Importance | None = None) -> None:
+    """`enqueue` for many subscribers, in at most five statements."""
     # Always in the same order, so that two callers never deadlock.
-    rows = UserProfile.objects.select_for_update().filter(pk__in=profile_ids).order_by("pk")
-    seen = dict(rows.values_list("pk", "synced_at"))
-    UserProfile.objects.filter(pk__in=seen).update(
+    rows = UserProfile.objects.select_for_update().filter(pk__in=list(profile_ids)).order_by("pk")
+    asked: dict[tuple[str, Job.Importance | None], dict[str, str]] = defaultdict(dict)
+    for pk, synced_at, status, state in rows.values_list("pk", "synced_at", "subscription_status", "access_state"):
+        kind = FIRST_SYNC_KIND if synced_at is None else KIND
+        urgency = _importance(kind, status, state) if importance is None else importance
+        asked[kind, urgency][str(pk)] = lane(pk)
+    if not asked:
+        return
+    UserProfile.objects.filter(pk__in=[pk for lanes in asked.values() for pk in lanes]).update(
         desired_generation=F("desired_generation") + 1,
         pending_since=facts.first_of(F("pending_since"), clock.now()),
     )
-    for kind in KINDS:
-        lanes = {str(pk): lane(pk) for pk, at in seen.items() if (at is None) == (kind == FIRST_SYNC_KIND)}
-        if lanes:
-            jobs.defer_many(kind, lanes, reason=reason, importance=importance)
+    for (kind, urgency), lanes in asked.items():
+        jobs.defer_many(kind, lanes, reason=reason, importance=urgency)
+
+
+def without_job(people: QuerySet[UserProfile], states: Collection[Job.State]) -> QuerySet[UserProfile]:
+    """Those of `people` who have no reconcile job in one of these states."""
+    theirs = Job.objects.filter(kind__in=KINDS, state__in=states, key=Cast(OuterRef("pk"), CharField()))
+    return people.filter(~Exists(theirs))
 
 
 def in_progress() -> QuerySet[Job]:

@@ -2,6 +2,8 @@
 
 from itertools import batched
 
+from django.db.models import QuerySet
+
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
@@ -13,6 +15,7 @@ SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
 NIGHTLY = "reconcile_all"
 BATCH, SLICE = 1000, 5000
+LOST, WINDOW = 500, 100_000  # people of one minute: queued again, looked for
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
@@ -26,20 +29,27 @@ def register() -> None:
 
 def sweep_access(_key: str) -> None:
     """Every minute: subscribers who wait without a job, and those whose date has come."""
-    now = clock.now()
-    # These wait for staff; only a date that has come wakes them up again.
-    ended = [Job.State.BLOCKED, Job.State.DEAD]
-    waiting = UserProfile.objects.filter(pending_since__isnull=False).exclude(pk__in=_with_job([*OPEN, *ended]))
-    due = UserProfile.objects.filter(access_until__lte=now).exclude(pk__in=_with_job(OPEN))
-    for profile in [*waiting[:500], *due[:500]]:
-        reconcile.enqueue(profile, reason="sweep")
+    waiting = UserProfile.objects.filter(pending_since__isnull=False)
+    due = UserProfile.objects.filter(access_until__lte=clock.now())
+    # A job that ended there waits for staff; only a date that has come wakes it up again.
+    _enqueue_lost(waiting, [*OPEN, Job.State.BLOCKED, Job.State.DEAD])
+    _enqueue_lost(due, OPEN)
 
 
-def _with_job(states: list[Job.State]) -> list[int]:
-    """The profiles that have a reconcile job in one of these states."""
-    kinds = [reconcile.KIND, reconcile.FIRST_SYNC_KIND]
-    found = Job.objects.filter(kind__in=kinds, state__in=states).values_list("key", flat=True)
-    return [int(key) for key in found]
+def _enqueue_lost(people: QuerySet[UserProfile], states: list[Job.State]) -> None:
+    """Queue a reconcile of up to LOST of these people who have no job in one of these states."""
+    lost = reconcile.without_job(_bound(people), states)
+    reconcile.enqueue_many(lost.values_list("pk", flat=True)[:LOST], reason="sweep")
+
+
+def _bound(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:
+    """All of them, or, while there are more than WINDOW, as in the night, those in one range of ids; each minute it is the next."""
+    if people.order_by()[:WINDOW].count() < WINDOW:
+        return people
+    last = UserProfile.objects.order_by("-pk").values_list("pk", flat=True)[:1].get()
+    minute = int(clock.now().timestamp()) // SWEEP_SECONDS
+    start = minute % (last // WINDOW + 1) * WINDOW
+    return people.filter(pk__gte=start, pk__lt=start + WINDOW)
 
 
 def reconcile_all(key: str) -> None:
