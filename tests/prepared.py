@@ -28,7 +28,7 @@ def template() -> str:
     Expects POSTGRES_* in the environment. Raises CalledProcessError when a migration fails.
     """
     name = f"{PREFIX}{_digest()}"
-    lock = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
+    lock = Path(tempfile.gettempdir()) / f"{PREFIX}{os.getuid()}.lock"
     with lock.open("w") as held, connect() as connection:
         fcntl.flock(held, fcntl.LOCK_EX)
         if name not in _databases(connection, PREFIX):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.sandbox.run import postgres
+from apps.sandbox.run import postgres, postgres_idle
 from tests import prepared
 
 
@@ -17,10 +17,10 @@ def _start_postgres() -> str:
     data = Path(__file__).resolve().parents[1] / ".data/test-postgres"
     try:
         try:
-            return postgres.start(data, durable=False)
+            return postgres_idle.start_until_idle(data)
         except postgres.PostgresError:  # without durability a power cut may ruin it; nothing in it is worth keeping
             postgres.stop(data, remove=True)
-            return postgres.start(data, durable=False)
+            return postgres_idle.start_until_idle(data)
     except postgres.PostgresError as error:
         raise pytest.UsageError(f"The tests need Postgres, which did not start. {error}") from error
 

