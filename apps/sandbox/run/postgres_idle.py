@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from apps.sandbox.run import postgres
+from apps.sandbox.run.postgres_programs import PostgresError
 
 IDLE_SECONDS = 300.0
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +61,7 @@ def _stop_if_unused(data: Path, home: Path, users: int) -> bool:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    with contextlib.suppress(postgres.PostgresError):  # nobody is here to read what is wrong
+    with contextlib.suppress(PostgresError):  # nobody is here to read what is wrong
         if data.exists():
             postgres.stop(data)
         elif home != data:  # else the server sees by itself that its files are gone
