@@ -5,6 +5,7 @@ server) waits for the exclusive lock, and stops the server when nobody has come 
 meanwhile, what is left of its databases is deleted too.
 """
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -29,6 +30,7 @@ def start_until_idle(data: Path, *, idle_seconds: float = IDLE_SECONDS) -> str:
     data.mkdir(parents=True, exist_ok=True)
     if data not in _held:
         _held[data] = (data / "users").open("a")
+        atexit.register(_held[data].close)
         fcntl.flock(_held[data], fcntl.LOCK_SH)
     host = postgres.start(data, durable=False)
     home = (data / "elsewhere").resolve() if (data / "elsewhere").exists() else data
