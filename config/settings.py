@@ -301,14 +301,13 @@ LOST_DISPUTE = choice("LOST_DISPUTE", "suspend", ("suspend", "flag"))
 WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -------------------------
-KEEP_JOBS_DAYS = integer("KEEP_JOBS_DAYS", 30, minimum=1)
-RETENTION = {
-    "jobs": KEEP_JOBS_DAYS,
-    "attention": KEEP_JOBS_DAYS,
+RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1)) | {
+    "event_bodies": 14,
     "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
     "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
     "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
     "unconfirmed_waitlist": 14,
+    "operations": 180,  # drift that is gone, sync runs, safeguard reviews
     "codes": 1,
     "rate_limits": 2,
 }

@@ -5,7 +5,7 @@ did what; subscribers, subscriptions and seats, which access is decided from.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -47,10 +47,17 @@ def prune_all(_key: str = "") -> None:
 
 def delete_in_batches(rows: QuerySet[Any]) -> int:
     """Delete these rows, `BATCH` at a time; returns how many."""
-    total = 0
+    return sum(batch.delete()[1].get(rows.model._meta.label, 0) for batch in _batches(rows))
+
+
+def update_in_batches(rows: QuerySet[Any], **values: Any) -> int:
+    """Give these rows such values that they are none of `rows` any more, `BATCH` at a time; returns how many."""
+    return sum(batch.update(**values) for batch in _batches(rows))
+
+
+def _batches(rows: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
     while ids := list(rows.values_list("pk", flat=True)[:BATCH]):
-        total += rows.model._default_manager.filter(pk__in=ids).delete()[1].get(rows.model._meta.label, 0)
-    return total
+        yield rows.model._default_manager.filter(pk__in=ids)
 
 
 def prune_jobs(before: dt.datetime) -> int:

@@ -13,10 +13,12 @@ class OperationsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.operations import drift, gauges, stripe_comparison, sweeps, sync_runs
+        from apps.core import retention
+        from apps.operations import drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
 
         drift.register()
         gauges.register()
         stripe_comparison.register()
         sweeps.register()
         sync_runs.register()
+        retention.register("operations", pruning.prune)

@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import Signup
+from apps.billing import events
 from apps.billing.models import InboundEvent
 from apps.core import attention, audit, clock, jobs, limits, retention
 from apps.core.audit_actions import AuditAction
@@ -18,6 +19,7 @@ from apps.core.models import AttentionItem, AuditEntry, Job, RateLimit
 from apps.notifications import mail
 from apps.notifications.models import Notification
 from apps.onboarding.reserved_usernames import is_reserved
+from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from apps.sandbox.run import realm_file
 from tests.world import ROOT, World
 
@@ -70,6 +72,38 @@ def test_events_go_with_their_bodies_but_not_those_that_wait(db: None) -> None:
     retention.prune_all()
     left = set(InboundEvent.objects.values_list("stripe_event_id", flat=True))
     assert left == {"old-received", "new-handled", "new-ignored", "new-not_ours", "new-received"}
+
+
+def test_bodies_go_before_their_events_and_those_can_still_be_processed(world: World) -> None:
+    """perf.md 7: of 640 KB for each subscriber and year 349 were bodies of events that had been handled."""
+    world.subscriber("dana")
+    waiting, *handled = InboundEvent.objects.order_by("pk").values_list("pk", flat=True)
+    InboundEvent.objects.filter(pk=waiting).update(state="received", handled_at=None)
+    InboundEvent.objects.filter(pk__in=handled).update(handled_at=clock.now() - 15 * DAY)
+    InboundEvent.objects.filter(pk=handled[0]).update(handled_at=clock.now() - 13 * DAY)
+    retention.prune_all()
+    kept = set(InboundEvent.objects.exclude(body="").values_list("pk", flat=True))
+    assert kept == {waiting, handled[0]}
+    assert InboundEvent.objects.count() == 1 + len(handled)
+    for one in InboundEvent.objects.filter(body=""):
+        events.handle_event(one.stripe_event_id)
+
+
+def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> None:
+    dana = world.subscriber("dana")
+    then, now = clock.now() - 181 * DAY, clock.now()
+    for kind, resolved in (("access", then), ("disabled", now), ("deleted", None)):
+        Drift.objects.create(profile=dana, kind=kind, first_seen_at=then, last_seen_at=then, resolved_at=resolved)
+    for outcome, at in (("same", then), ("waiting", then), ("changed", now)):
+        run = SyncRun.objects.create(scope="selected", total=1, actor="staff:ada", reason=outcome, created_at=at)
+        ended = {} if outcome == "waiting" else {"ended_at": at, "generation": 1}
+        SyncResult.objects.create(run=run, profile=dana, outcome=outcome, **ended)
+    for state, sweep in (("pending", "a"), ("collecting", "b"), ("obsolete", "c")):
+        SafeguardReview.objects.create(sweep=sweep, state=state, opened_at=then, seen_at=then)
+    retention.prune_all()
+    assert set(Drift.objects.values_list("kind", flat=True)) == {"disabled", "deleted"}
+    assert set(SyncRun.objects.values_list("reason", flat=True)) == {"waiting", "changed"}
+    assert set(SafeguardReview.objects.values_list("state", flat=True)) == {"pending", "collecting"}
 
 
 def test_old_mails_lose_the_address_and_are_still_never_sent_twice(world: World) -> None:

@@ -75,6 +75,10 @@ class EventAdmin(ConsoleAdmin):
     @admin.display(description="Body")
     def content(self, row: InboundEvent) -> SafeString:
         """As it came, indented, without secrets."""
+        if not row.body:
+            return SafeString(
+                "Deleted. Events are kept longer than their bodies; Stripe still has this one for 30 days."
+            )
         try:
             return pretty(json.loads(row.body))
         except ValueError:

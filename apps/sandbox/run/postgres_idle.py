@@ -37,10 +37,11 @@ def start_until_idle(data: Path, *, idle_seconds: float = IDLE_SECONDS) -> str:
     with (data / "users").open("a") as users, (data / "waiter").open("a") as waiter:  # given: the clone may go
         files = (users.fileno(), waiter.fileno())
         command = [sys.executable, "-m", __name__, str(data), str(home), str(idle_seconds), *map(str, files)]
-        subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=ROOT, start_new_session=True, pass_fds=files,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        process.returncode = 0  # nobody waits for it: Python would warn of that
     return host
 
 
