@@ -7,7 +7,7 @@ from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 
 
 def prune(before: dt.datetime) -> int:
-    """Delete drift that is gone, sync runs that nobody waits for, and reviews that were decided. Returns how many rows."""
+    """Delete drift that is gone, sync runs that nobody waits for, and reviews with a decision. Returns how many rows."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
     open_states = [SafeguardReview.State.COLLECTING, SafeguardReview.State.PENDING]
     return sum(
