@@ -28,6 +28,7 @@ from apps.core.states import AccessState, SubscriptionStatus
 KIND = "reconcile"
 FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
 KINDS = (KIND, FIRST_SYNC_KIND)
+BULK = 20
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -75,13 +76,21 @@ def _importance(kind: str, status: str, state: str) -> Job.Importance | None:
 
 @transaction.atomic
 def enqueue_many(profile_ids: Iterable[int], *, reason: str, importance: Job.Importance | None = None) -> None:
-    """`enqueue` for many subscribers, in at most five statements."""
+    """`enqueue` for many subscribers, in at most six statements.
+
+    `importance`: of those who do not wait for access; by default more than `BULK` wait until nothing else is due.
+    """
+    ids = list(profile_ids)
+    if importance is None and len(ids) > BULK:
+        importance = Job.Importance.SWEEP
     # Always in the same order, so that two callers never deadlock.
-    rows = UserProfile.objects.select_for_update().filter(pk__in=list(profile_ids)).order_by("pk")
+    rows = UserProfile.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     asked: dict[tuple[str, Job.Importance | None], dict[str, str]] = defaultdict(dict)
     for pk, synced_at, status, state in rows.values_list("pk", "synced_at", "subscription_status", "access_state"):
         kind = FIRST_SYNC_KIND if synced_at is None else KIND
-        urgency = _importance(kind, status, state) if importance is None else importance
+        urgency = _importance(kind, status, state)
+        if urgency is None and kind == KIND:
+            urgency = importance
         asked[kind, urgency][str(pk)] = lane(pk)
     if not asked:
         return

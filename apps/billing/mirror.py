@@ -39,7 +39,7 @@ __all__ = ["KIND", "mirror_customer", "mirror_later", "on_customer", "on_session
 def register() -> None:
     """Make the job kinds known."""
     jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
-    jobs.register(COPY_KIND, copy_again, label="Compare copies of Stripe", every=DAY)
+    jobs.register(COPY_KIND, copy_again, label="Compare copies of Stripe", every=DAY, importance=Job.Importance.SWEEP)
 
 
 def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | None = None) -> None:
@@ -50,7 +50,7 @@ def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | 
 def copy_again(_key: str) -> None:
     """The nightly job: fetch the customers whose copies do not say what the facts say; a killed worker may leave some."""
     for customer_id in sorted(comparison.find_outdated_copies()):
-        mirror_later(customer_id, reason="the copy differs from the facts")
+        mirror_later(customer_id, reason="the copy differs from the facts", importance=Job.Importance.SWEEP)
 
 
 def mirror_or_retry(customer_id: str) -> None:

@@ -14,6 +14,7 @@ from apps.billing.parsing import PriceFacts, identify, parse_price, plain, text
 from apps.billing.stripe_client import calling_stripe
 from apps.catalog.models import Product, ProductPrice
 from apps.core import jobs
+from apps.core.models import Job
 from apps.core.money import format_money
 
 KIND = "check_prices"
@@ -33,7 +34,14 @@ class StripeProduct:
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register(KIND, check_offered_prices, label="Check offered prices", needs=("stripe",), every=DAY)
+    jobs.register(
+        KIND,
+        check_offered_prices,
+        label="Check offered prices",
+        needs=("stripe",),
+        every=DAY,
+        importance=Job.Importance.SWEEP,
+    )
 
 
 def list_products() -> list[StripeProduct]:

@@ -9,13 +9,14 @@ import fcntl
 import os
 import tempfile
 import time
-from multiprocessing import Value
+from multiprocessing import RawValue, Value
 from typing import Any, override
 
 import django_q.cluster
 from django_q.brokers.orm import ORM
 from django_q.worker import worker
 
+from apps.core import turns
 from apps.core.process_lifetime import killed_with_parent
 from apps.core.wake_ups import sign_task
 
@@ -57,7 +58,14 @@ class SturdySentinel(django_q.cluster.Sentinel):  # type: ignore[misc]  # django
         for queue in (self.task_queue, self.result_queue):
             queue._rlock, queue._wlock = ProcessLock(), ProcessLock()
             queue.size.count = Value("i", 0, lock=ProcessLock())  # type: ignore[call-overload]
+        self.stopping = RawValue("b", 0)  # no lock that a killed process could keep
+        turns.is_stopping = lambda: bool(self.stopping.value)
         super().start()
+
+    @override
+    def stop(self) -> None:
+        self.stopping.value = 1
+        super().stop()
 
     @override
     def spawn_worker(self) -> None:

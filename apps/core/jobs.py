@@ -6,7 +6,7 @@ Promises:
 3. An attempt is counted and committed before the work starts. A runner that dies gives it back, and its death is counted
    instead: work that kills its worker four times is dead instead of looping.
 4. A runner holds a database lock from its claim on while its process lives; `sweep` takes over what a dead one left.
-5. The most important due job is claimed first: what a person waits for, then changes, then sweeps.
+5. The most important due job is claimed first: who has paid and waits, what a person clicked, events, sweeps.
 6. A lost wake-up delays the work until the next sweep, and never loses it.
 
 Handlers register from their app's `ready()`; they take the key and raise the errors of `core.errors`.
@@ -22,7 +22,7 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
-from apps.core import clock, dependencies, heartbeats
+from apps.core import clock, dependencies
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.job_outcomes import finish, requeue, retry_later, row_of_this_run
 from apps.core.locks import LockClass, lock_key
@@ -32,8 +32,9 @@ from apps.core.wake_ups import wake_up
 log = structlog.get_logger(__name__)
 
 PARK_SECONDS = 30
-MAX_WAKE_UPS = 50  # left at once; the sweep wakes up the rest
+MAX_WAKE_UPS = 8  # left at once, each for one worker; they work until nothing is due
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
+RUN_ID = "job-"  # begins the request id of a run
 
 Handler = Callable[[str], None]
 
@@ -129,14 +130,15 @@ def defer_many(
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
         waiting = cursor.fetchall()
-    for _ in range(min(MAX_WAKE_UPS, sum(due <= now for _, due in waiting))):
-        wake_up()
+    wake_up(min(MAX_WAKE_UPS, sum(due <= now for _, due in waiting)))
     return [int(job_id) for job_id, _ in waiting]
 
 
 def usual_importance(kind: str) -> Job.Importance:
-    """What the kind was registered with."""
-    return KINDS[kind].importance if kind in KINDS else Job.Importance.CHANGE
+    """What the kind was registered with; what is asked for in a web request, a person clicked."""
+    usual = KINDS[kind].importance if kind in KINDS else Job.Importance.CHANGE
+    request_id = str(structlog.contextvars.get_contextvars().get("request_id", f"{RUN_ID}no"))
+    return usual if request_id.startswith(RUN_ID) else min(usual, Job.Importance.CLICKED)
 
 
 def retry(job: Job, *, actor: str) -> int:
@@ -153,14 +155,6 @@ def withdraw(kind: str, key: str | int, *, why: str) -> int:
 
 
 # --- doing it --------------------------------------------------------------------------------------------------------
-
-
-def run_next_due() -> None:
-    """What django-q2 runs for each wake-up: the most important job that is due, if any."""
-    job = claim()
-    if job is not None:
-        heartbeats.record_heartbeat()  # a worker busy with a long job is not silent
-        run(job)
 
 
 def drain(*, limit: int = 1000) -> int:
@@ -204,7 +198,7 @@ def claim() -> Job | None:
 
 def run(job: Job) -> None:
     """Run a claimed job and record how it ended. Never raises the job's own errors."""
-    structlog.contextvars.bind_contextvars(request_id=f"job-{job.pk}-{job.runs}")
+    structlog.contextvars.bind_contextvars(request_id=f"{RUN_ID}{job.pk}-{job.runs}")
     with _releasing_lock(job):
         if not row_of_this_run(job).exists():  # the connection was lost, and a sweep gave the job to another
             return
@@ -266,8 +260,7 @@ def _succeed(job: Job) -> None:
     """Done; and what it needs answers: the jobs that waited for that are due."""
     if finish(job, Job.State.DONE, ""):
         due = sum(dependencies.mark_up(name) for name in KINDS[job.kind].needs)
-        for _ in range(min(due, MAX_WAKE_UPS)):
-            wake_up()
+        wake_up(min(due, MAX_WAKE_UPS))
 
 
 def _park(job: Job, error: DependencyDown) -> None:

@@ -27,8 +27,9 @@ class Job(models.Model):
         """Which of the jobs that are due runs first; within one, the job that has been due longest."""
 
         PERSON_WAITS = 0, "A person waits for it"  # has paid and has no access yet, or asked for a code
-        CHANGE = 1, "A change"  # renewals and all others
-        SWEEP = 2, "A sweep"  # periodic work over everybody
+        CLICKED = 1, "A person asked for it"
+        CHANGE = 2, "A change"  # renewals and all others
+        SWEEP = 3, "A sweep"  # work over everybody, nightly and in bulk
 
     kind = models.CharField(max_length=64)
     key = models.CharField(max_length=300)  # Stripe's ids have up to 255 characters

@@ -22,8 +22,7 @@ def sweep() -> None:
     _hold_back_parked()
     due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
     left = OrmQ.objects.filter(lock__lte=Now()).count()
-    for _ in range(min(due, jobs.MAX_WAKE_UPS) - left):
-        wake_up()
+    wake_up(min(due, jobs.MAX_WAKE_UPS) - left)
 
 
 def recover() -> int:

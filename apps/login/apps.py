@@ -13,6 +13,9 @@ class LoginConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs
+        from apps.core.models import Job
         from apps.login import sessions
 
-        jobs.register("prune_sessions", sessions.prune, label="Prune sessions", every=3600)
+        jobs.register(
+            "prune_sessions", sessions.prune, label="Prune sessions", every=3600, importance=Job.Importance.SWEEP
+        )

@@ -39,7 +39,7 @@ def sweep_access(_key: str) -> None:
 def _enqueue_lost(people: QuerySet[UserProfile], states: list[Job.State]) -> None:
     """Queue a reconcile of up to LOST of these people who have no job in one of these states."""
     lost = reconcile.without_job(_bound(people), states)
-    reconcile.enqueue_many(lost.values_list("pk", flat=True)[:LOST], reason="sweep")
+    reconcile.enqueue_many(lost.values_list("pk", flat=True)[:LOST], reason="sweep", importance=Job.Importance.CHANGE)
 
 
 def _bound(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:

@@ -12,7 +12,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.signing import BadSignature, SignedPackage
 
-from apps.core import clock, job_outcomes, jobs, sweep
+from apps.core import clock, job_outcomes, jobs, sweep, turns
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.locks import LockClass
 from apps.core.models import Dependency, Job, Schedule
@@ -386,7 +386,7 @@ def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
     while Job.objects.filter(state="queued").exists():
         sweep.sweep()
         for _ in OrmQ.objects.all():
-            jobs.run_next_due()
+            turns.take_turn()
         OrmQ.objects.all().delete()
     assert sorted(ran, key=int) == [str(key) for key in range(100)]
 
@@ -472,7 +472,7 @@ def slow():
 
 def start_slow(slow):
     jobs.defer("slow", 1)
-    runner = Runner(jobs.run_next_due)
+    runner = Runner(turns.take_turn)
     assert slow.entered.acquire(timeout=10)
     return runner
 
@@ -495,7 +495,7 @@ def test_jobs_of_one_lane_never_run_at_the_same_time(slow):
 def test_different_lanes_run_at_the_same_time(slow):
     for key in range(3):
         jobs.defer("slow", key)
-    runners = [Runner(jobs.run_next_due) for _ in range(3)]
+    runners = [Runner(turns.take_turn) for _ in range(3)]
     for _ in range(3):
         assert slow.entered.acquire(timeout=10)
     slow.leave.set()
@@ -514,7 +514,7 @@ def test_mutant_without_the_lane_rule_they_overlap(slow, monkeypatch):
     try:
         for key in range(2):
             jobs.defer("slow", key, lane="one")
-        runners = [Runner(jobs.run_next_due) for _ in range(2)]
+        runners = [Runner(turns.take_turn) for _ in range(2)]
         for _ in range(2):
             slow.entered.acquire(timeout=10)
         slow.leave.set()
@@ -624,7 +624,7 @@ def test_mutant_without_the_runners_lock_a_job_runs_twice_at_once(slow, monkeypa
     Job.objects.update(started_at=clock.now() - dt.timedelta(hours=1))
     assert sweep.recover() == 1
     make_due()
-    second = Runner(jobs.run_next_due)
+    second = Runner(turns.take_turn)
     assert slow.entered.acquire(timeout=10)
     slow.leave.set()
     runner.wait()
@@ -675,11 +675,11 @@ def test_mutant_without_the_one_waiting_row_rings_pile_up(ran):
 @pytest.mark.mutant
 def test_mutant_without_the_sweep_a_lost_wake_up_loses_the_work(ran, monkeypatch):
     for module in (jobs, sweep, job_outcomes):
-        monkeypatch.setattr(module, "wake_up", lambda: None)
+        monkeypatch.setattr(module, "wake_up", lambda _count=1: None)
     jobs.defer("note", 1)
     sweep.sweep()
     for _ in OrmQ.objects.all():
-        jobs.run_next_due()
+        turns.take_turn()
     assert ran == []
 
 

@@ -153,6 +153,18 @@ def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
     assert traces("busy-60", "awake").count() == 1
 
 
+def test_a_worker_killed_in_the_midst_of_its_turn_costs_no_other_job_anything(stack):
+    """The killed process had run some jobs of its turn, and would have run more."""
+    jobs.defer_many("slow", {f"{number}-0.1": f"slow:{number}" for number in range(40)})
+    wait_for(lambda: Job.objects.filter(state="done").count() >= 6, seconds=20, what="the midst")
+    running = Job.objects.filter(state="running").first()
+    psutil.Process(pid_of(running.key, "began")).kill()
+    wait_for(all_done, seconds=60, what="all jobs done")
+    assert set(Job.objects.values_list("attempts", flat=True)) == {1}
+    assert list(Job.objects.filter(runs__gt=1).values_list("runs", flat=True)) in ([2], [])
+    assert sum(1 for job in Job.objects.all() if traces(job.key, "ended").exists()) == 40
+
+
 @pytest.mark.long
 def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
     """F51."""

@@ -2,19 +2,58 @@
 
 import datetime as dt
 from typing import Any
+from unittest import mock
 
 import pytest
+import structlog
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.billing import events
 from apps.core import clock, jobs
 from apps.core.models import Job
+from apps.operations import impact
 from tests.world import World
 
 WAITS, CHANGE, SWEEP = Job.Importance.PERSON_WAITS, Job.Importance.CHANGE, Job.Importance.SWEEP
+CLICKED = Job.Importance.CLICKED
+# All others are changes: events, periodic work with a deadline, emails, and what a person may also click.
+NO_CHANGES = {
+    "sync_user_post_checkout": WAITS, "send_keycloak_password_reset_email": WAITS, "check_checkout": WAITS,
+    "reconcile_all": SWEEP, "compare_keycloak": SWEEP, "compare_subscriptions": SWEEP, "prune": SWEEP, "prune_sessions": SWEEP,
+    "compare_copies": SWEEP, "check_prices": SWEEP,
+}  # fmt: skip
+
+
+def test_every_kind_has_its_importance() -> None:
+    """Nightly work and work over everybody comes last; a kind of another importance is listed above."""
+    assert {kind.name: kind.importance for kind in jobs.KINDS.values() if kind.importance != CHANGE} == NO_CHANGES
+
+
+def test_what_is_asked_for_in_a_web_request_was_clicked(notes: list[str]) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="4f3a"):
+        for kind in ("note", "tidy", "first"):
+            jobs.defer(kind, "1")
+        jobs.defer("note", "2", importance=SWEEP)
+    with structlog.contextvars.bound_contextvars(request_id="job-1-1"):
+        jobs.defer("note", "3")
+    found = dict(Job.objects.values_list("id", "importance"))
+    assert list(found.values()) == [CLICKED, CLICKED, WAITS, SWEEP, CHANGE]
+
+
+def test_a_sync_of_many_waits_behind_everything_that_one_person_asked_for(world: World) -> None:
+    payer = world.pay(world.signup("payer"))  # never synced: waits, however many others are in the list
+    world.deliver()
+    people = [world.subscriber(f"holder{n}") for n in range(2)]
+    UserProfile.objects.filter(pk=payer.pk).update(synced_at=None)
+    world.skip()
+    Job.objects.all().delete()
+    with mock.patch.object(reconcile, "BULK", 2):
+        impact.reconcile_holders((payer.pk, *(one.pk for one in people)), reason="a change of the price list")
+    assert sorted(Job.objects.values_list("importance", flat=True)) == [WAITS, SWEEP, SWEEP]
 
 
 @pytest.fixture
