@@ -1,4 +1,4 @@
-"""The Stripe part of the doctor: reads only, and says what is missing before a customer meets it."""
+"""The Stripe part of the doctor: it changes nothing, and says what is missing before a customer meets it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,9 +7,10 @@ import stripe
 from django.conf import settings
 
 from apps.billing.events import CATALOG_EVENTS, CUSTOMER_EVENTS
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import MissingRight, calling_stripe
 from apps.catalog.models import ProductPrice
-from apps.core.errors import WorkError
+from apps.core import clock
+from apps.core.errors import DependencyDown, RetryLater, WorkError
 from apps.core.findings import Finding, Severity, judge
 
 ONE: Any = {"limit": 1}
@@ -25,6 +26,16 @@ READS: dict[str, Callable[[stripe.StripeClient], Any]] = {
     "refunds": lambda client: client.v1.refunds.list(ONE),
     "disputes": lambda client: client.v1.disputes.list(ONE),
 }
+# A right to write is asked for with something that cannot be carried out: 403 without the right, another refusal with it.
+NOBODY = "doctor_asks_about_nobody"
+WRITES: dict[str, Callable[[stripe.StripeClient], Any]] = {
+    "customers": lambda client: client.v1.customers.update(f"cus_{NOBODY}", {}),
+    "checkout sessions": lambda client: client.v1.checkout.sessions.expire(f"cs_{NOBODY}"),
+    "portal sessions": lambda client: client.v1.billing_portal.sessions.create({"customer": f"cus_{NOBODY}"}),
+    "subscriptions": lambda client: client.v1.subscriptions.resume(f"sub_{NOBODY}", {}),
+}
+UNDELIVERED: Any = {"delivery_success": False, "limit": 100}
+LATE_SECONDS, RECENT_SECONDS = 1800, 86_400
 
 
 def check_stripe() -> Iterator[Finding]:
@@ -35,11 +46,24 @@ def check_stripe() -> Iterator[Finding]:
         "A test key serves a public site.", why="Nobody is really charged with a test key.", warn=True,
         fix="Set STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY to live keys, and STRIPE_ALLOW_LIVE=true.",
     )  # fmt: skip
+    try:
+        with calling_stripe() as client:
+            client.v1.customers.list(ONE)
+    except (DependencyDown, RetryLater) as error:  # asking twenty times more would take minutes
+        yield Finding(id="stripe.answer", severity=Severity.SKIPPED, message=error.reason, fix="Try again in a moment.")
+        return
+    except WorkError:
+        pass  # said below, with the right's name
     for name, read in READS.items():
-        yield _check_right(name, read)
+        yield _check_right("read", name, read)
+    for name, write in WRITES.items():
+        yield _check_right("write", name, write)
     yield from _check_answer(
         "stripe.endpoint", lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint
     )
+    now = int(clock.timestamp())
+    recent: Any = UNDELIVERED | {"created": {"gte": now - RECENT_SECONDS, "lte": now - LATE_SECONDS}}
+    yield from _check_answer("stripe.deliveries", lambda client: client.v1.events.list(recent), check_deliveries)
     yield from _check_answer(
         "stripe.portal", lambda client: client.v1.billing_portal.configurations.list({"is_default": True}), check_portal
     )
@@ -52,17 +76,20 @@ def _check_price(price_id: str) -> Iterator[Finding]:
     return _check_answer(f"stripe.price.{price_id}", lambda client: client.v1.prices.retrieve(price_id), check_price)
 
 
-def _check_right(name: str, read: Callable[[stripe.StripeClient], Any]) -> Finding:
-    key = f"stripe.right.{name.replace(' ', '_')}"
+def _check_right(verb: str, name: str, call: Callable[[stripe.StripeClient], Any]) -> Finding:
+    key = f"stripe.right.{name.replace(' ', '_')}" + ("" if verb == "read" else ".write")
+    passed = Finding(id=key, severity=Severity.PASSED, message=f"The key may {verb} {name}.")
     try:
         with calling_stripe() as client:
-            read(client)
+            call(client)
     except WorkError as error:
+        if verb == "write" and not isinstance(error, MissingRight):
+            return passed  # there is no such object
         why = "Without it customers cannot pay, or access no longer follows payment."
         return Finding(
-            id=key, severity=Severity.ERROR, message=f"Stripe does not let us read {name}.", why=why, fix=error.reason
+            id=key, severity=Severity.ERROR, message=f"Stripe does not let us {verb} {name}.", why=why, fix=error.reason
         )
-    return Finding(id=key, severity=Severity.PASSED, message=f"The key may read {name}.")
+    return passed
 
 
 def _check_answer(
@@ -103,6 +130,18 @@ def check_endpoint(answer: dict[str, Any]) -> Iterator[Finding]:
             not missing, "stripe.endpoint.events", "It sends all events we need.", f"It does not send {', '.join(missing)}.",
             why="What it does not send we find by comparison, up to an hour late.", fix="Add these events to the endpoint.",
         )  # fmt: skip
+
+
+def check_deliveries(answer: dict[str, Any]) -> Iterator[Finding]:
+    """Events of the last day that no endpoint has accepted for half an hour."""
+    found = [one for one in answer["data"] if str(one["type"]).startswith((*CUSTOMER_EVENTS, *CATALOG_EVENTS))]
+    more = " or more" if answer.get("has_more") else ""
+    yield judge(
+        not found, "stripe.deliveries", "Stripe delivers its events.",
+        f"{len(found)}{more} events of the last day were not delivered, the latest: {found[0]['id'] if found else ''}.", warn=True,
+        why="They were fetched later by ourselves, so nothing is lost, but access came late.",
+        fix="Stripe's dashboard, Webhooks: the endpoint's page shows what we answered. Often a proxy or a firewall refuses Stripe.",
+    )  # fmt: skip
 
 
 def _sends(enabled: list[str], name: str) -> bool:

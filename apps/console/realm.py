@@ -9,13 +9,11 @@ from functools import cached_property
 from django.conf import settings
 from django.http import HttpRequest
 
-from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.errors import DependencyDown, RetryLater
 from apps.identity.doctor.checks import examine
-from apps.identity.doctor.expected import Catalog
 from apps.identity.doctor.report import Finding, Report, Severity
-from apps.operations.doctor import examine_systems
+from apps.operations.doctor import current_catalog, examine_systems
 
 PATIENCE_SECONDS = 4.0  # for each answer, while someone waits for the page
 PERMISSION = "accounts.retry_job"  # operators and administrators, who fix what stopped
@@ -80,16 +78,6 @@ def examine_others() -> Examination:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word}{'' if count == 1 else 's'}"
-
-
-def current_catalog() -> Catalog:
-    """The apps and numeric grants of the products on sale, in one query."""
-    rows = list(Product.objects.filter(is_active=True).only("slug", "is_app", "needs_instance", "grants"))
-    return Catalog(
-        apps=frozenset(row.slug for row in rows if row.is_app),
-        seats=frozenset(row.slug for row in rows if row.needs_instance),
-        grants=frozenset(str(name) for row in rows for name in row.grants),
-    )
 
 
 def examine_realm(*, patience: float = PATIENCE_SECONDS) -> Examination:

@@ -33,6 +33,7 @@ class Cause(models.TextChoices):
     DISPUTE = "dispute", "A payment is disputed"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
+    DOCTOR = "doctor", "The doctor found an error"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
 
 

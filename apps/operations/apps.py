@@ -14,8 +14,9 @@ class OperationsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import retention
-        from apps.operations import drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
+        from apps.operations import doctor, drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
 
+        doctor.register()
         drift.register()
         gauges.register()
         stripe_comparison.register()

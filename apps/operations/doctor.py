@@ -1,4 +1,7 @@
-"""The doctor for all but the realm, which has its own (`identity.doctor`): Stripe, Mailgun and Frontdesk itself."""
+"""The doctor for all but the realm, which has its own (`identity.doctor`): Stripe, Mailgun and Frontdesk itself.
+
+Each night a job runs both; an error it finds is an attention item until its check passes.
+"""
 
 from collections.abc import Iterator
 
@@ -7,18 +10,64 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
-from apps.core import heartbeats
+from apps.catalog.models import Product
+from apps.core import attention, heartbeats, jobs
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
+from apps.core.models import Job
+from apps.identity.doctor.checks import examine
+from apps.identity.doctor.expected import Catalog, from_settings
+from apps.identity.doctor.published_secrets import check_published_secrets
 from apps.notifications.doctor import check_mailgun
 
 SKEW_SECONDS = 5
+KIND = "run_doctor"
+DAY = 86_400
+PROBE_ADDRESS = "203.0.113.7"  # of no machine (RFC 5737); a balancer asks by an address too
+
+
+def register() -> None:
+    """Make the nightly job known."""
+    jobs.register(
+        KIND, report_errors, label="Run the doctor", every=DAY, needs=("keycloak",), importance=Job.Importance.SWEEP
+    )
+
+
+def report_errors(_key: str = "") -> None:
+    """The job: an attention item for each error, which ends when its check passes or is no longer made.
+
+    Raises DependencyDown or RetryLater when Keycloak does not answer.
+    """
+    found = [*examine(current_catalog()).findings, *examine_systems()]
+    ids = {severity: [one.id for one in found if one.severity == severity] for severity in Severity}
+    for one in found:
+        if one.severity == Severity.ERROR:
+            attention.report(attention.Cause.DOCTOR, one.id, f"{one.message} {one.why} {one.fix}")
+    attention.resolve(attention.Cause.DOCTOR, *ids[Severity.PASSED], *ids[Severity.WARNING], why="Its check passes.")
+    if not ids[Severity.SKIPPED]:
+        attention.resolve_all_but(
+            attention.Cause.DOCTOR, ids[Severity.ERROR], why="There is nothing to check any more."
+        )
 
 
 def examine_systems() -> tuple[Finding, ...]:
     """All findings but those of the realm, the worst first. Never raises because another system is away."""
-    found = [*check_frontdesk(), *check_mailgun(), *check_stripe()]
+    found = [*check_frontdesk(), *check_mailgun(), *_check_published_secrets(), *check_stripe()]
     return tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
+
+
+def _check_published_secrets() -> Iterator[Finding]:
+    return check_published_secrets(from_settings(current_catalog()), warn=not settings.HTTPS)
+
+
+def current_catalog() -> Catalog:
+    """The apps and numeric grants of the products on sale, in one query."""
+    rows = list(Product.objects.filter(is_active=True).only("slug", "is_app", "needs_instance", "grants"))
+    return Catalog(
+        apps=frozenset(row.slug for row in rows if row.is_app),
+        seats=frozenset(row.slug for row in rows if row.needs_instance),
+        grants=frozenset(str(name) for row in rows for name in row.grants),
+    )
 
 
 def check_frontdesk() -> Iterator[Finding]:
@@ -32,6 +81,13 @@ def check_frontdesk() -> Iterator[Finding]:
         not published, "site.secrets", "No secret is one that is published.", f"Published in a realm file: {', '.join(published)}.",
         why="Anyone who reads our repository can act as us in Keycloak.", fix="Regenerate these clients' secrets in Keycloak.",
         warn=not settings.HTTPS,
+    )  # fmt: skip
+    from django.test import Client  # it loads much that no other process needs
+
+    yield judge(
+        Client(headers={"host": PROBE_ADDRESS}).get("/health/live/").status_code == 200, "site.health", "Health answers by address.",
+        "Health does not answer a probe that names an address.", why="Balancers and containers take every web server for dead.",
+        fix="Put apps.core.probes.answer_probes first in MIDDLEWARE.",
     )  # fmt: skip
     yield from _check_database()
     alive, silent = heartbeats.count_alive(), heartbeats.list_silent()

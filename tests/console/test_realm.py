@@ -16,6 +16,7 @@ from django.urls import reverse
 from apps.console import realm
 from apps.core import jobs
 from apps.core.models import AuditEntry
+from apps.operations.doctor import current_catalog
 from tests.console.desk import REASON
 from tests.world import World
 
@@ -145,7 +146,7 @@ def test_a_missing_recipient_is_refused_in_the_dialog(to: str, shop: World, staf
 
 
 def test_what_the_doctor_expects_follows_the_catalog(shop: World) -> None:
-    found = realm.current_catalog()
+    found = current_catalog()
     assert found.apps == found.seats == {"nextcloud", "vaultwarden"}
     assert found.grants == {"storage_gb"}
 

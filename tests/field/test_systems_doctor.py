@@ -7,8 +7,9 @@ import pytest
 from django.core.management import call_command
 
 from apps.billing import doctor as stripe_doctor
-from apps.core import heartbeats
+from apps.core import attention, clock, heartbeats, jobs
 from apps.core.findings import Finding, Severity
+from apps.identity.doctor.report import Report
 from apps.operations import doctor
 from tests.world import World
 
@@ -54,6 +55,106 @@ def test_ourselves(db: None, settings: Any) -> None:
     settings.HTTPS, settings.SECURE_SSL_REDIRECT, settings.OIDC_RP_CLIENT_SECRET = True, True, "dev-only-web-secret"
     found = by_id(doctor.check_frontdesk())
     assert {key for key, one in found.items() if one.severity == Severity.ERROR} == {"site.proxy", "site.secrets"}
+
+
+def severities(findings: Any, start: str) -> dict[str, Severity]:
+    return {one.id: one.severity for one in findings if one.id.startswith(start)}
+
+
+def test_a_set_up_account_passes_every_check(world: World, settings: Any) -> None:
+    """Until now endpoint, portal and tax were skipped in the sandbox: nothing said that the checks work."""
+    world.shop.control("endpoint", url=URL)
+    found = severities(doctor.examine_systems(), "stripe.")
+    assert set(found.values()) == {Severity.PASSED}
+    assert found.keys() >= {
+        "stripe.endpoint.url", "stripe.endpoint.events", "stripe.deliveries", "stripe.portal", "stripe.tax", "stripe.right.customers.write",
+    }  # fmt: skip
+
+
+def test_what_is_not_set_up_at_stripe_is_named(world: World) -> None:
+    world.shop.control("endpoint", url=URL, status="disabled", events=["invoice.paid"], version="2024-06-20")
+    world.shop.control(
+        "settings",
+        portal_saved=False,
+        tax="pending",
+        missing_rights=["subscription_write", "billing_portal_session_write"],
+    )
+    found = severities(doctor.examine_systems(), "stripe.")
+    assert {key for key, one in found.items() if one == Severity.ERROR} == {
+        "stripe.endpoint.state", "stripe.endpoint.events", "stripe.portal", "stripe.right.subscriptions.write",
+        "stripe.right.portal_sessions.write",
+    }  # fmt: skip
+    assert {key for key, one in found.items() if one == Severity.WARNING} == {"stripe.endpoint.version", "stripe.tax"}
+
+
+def test_asking_for_a_right_to_write_changes_nothing(world: World) -> None:
+    world.subscriber("dana")
+    doctor.examine_systems()  # the stand-in saves the portal's configuration when it is first asked for
+    before = world.shop.control("state")
+    doctor.examine_systems()
+    after = world.shop.control("state")
+    assert (after["objects"], after["events"]) == (before["objects"], before["events"])
+
+
+def test_events_that_stripe_could_not_deliver_are_a_warning(world: World) -> None:
+    world.shop.control("endpoint", url=URL)
+    world.shop.webhooks("drop")
+    world.pay(world.signup("dana", personal=1))
+    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.PASSED}
+    world.shop.pass_time(seconds=3600)
+    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.WARNING}
+    world.shop.pass_time(days=2)
+    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.PASSED}
+
+
+def test_when_stripe_is_away_one_check_says_so_and_nobody_waits_for_the_others(db: None, settings: Any) -> None:
+    found = severities(doctor.examine_systems(), "stripe.")
+    assert found == {"stripe.mode": Severity.PASSED, "stripe.answer": Severity.SKIPPED}
+
+
+def test_published_secrets_are_found_by_trying_them(world: World, settings: Any) -> None:
+    """ecosystem B11: the realm file that compose.yml imports has secrets that everybody can read."""
+    [finding] = [one for one in doctor.examine_systems() if one.id == "realm.published_secrets"]
+    assert finding.severity == Severity.WARNING
+    assert "nextcloud" in finding.message
+    settings.HTTPS = True
+    [finding] = [one for one in doctor.examine_systems() if one.id == "realm.published_secrets"]
+    assert finding.severity == Severity.ERROR
+
+
+def items() -> dict[str, str]:
+    return dict(attention.open_items().filter(cause=attention.Cause.DOCTOR).values_list("key", "sentence"))
+
+
+def test_each_error_is_an_attention_item_until_its_check_passes(world: World) -> None:
+    world.shop.control("endpoint", url=URL)
+    heartbeats.record_heartbeat("worker")
+    heartbeats.record_heartbeat("cluster")
+    jobs.defer(doctor.KIND, "")
+    world.work()
+    assert not items()
+    world.shop.control("settings", portal_saved=False, missing_rights=["invoice_read"])
+    jobs.defer(doctor.KIND, "")
+    world.work()
+    assert items().keys() == {"stripe.portal", "stripe.right.invoices"}
+    assert "save it once" in items()["stripe.portal"]
+    world.shop.control("settings", portal_saved=True, missing_rights=["subscription_read"])
+    jobs.defer(doctor.KIND, "")
+    world.work()
+    assert items().keys() == {"stripe.right.subscriptions"}
+
+
+def test_an_item_stays_while_its_check_cannot_be_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("stripe.portal", "stripe.price.gone"):
+        attention.report(attention.Cause.DOCTOR, key, "Something.")
+    skipped = [Finding(id="stripe.answer", severity=Severity.SKIPPED, message="Stripe does not answer.")]
+    monkeypatch.setattr(doctor, "examine_systems", lambda: skipped)
+    doctor.report_errors()
+    assert items().keys() >= {"stripe.portal", "stripe.price.gone"}
+    monkeypatch.setattr(doctor, "examine_systems", list)
+    monkeypatch.setattr(doctor, "examine", lambda _catalog: Report(at=clock.now(), findings=()))
+    doctor.report_errors()
+    assert not items()
 
 
 def test_the_command_prints_findings_and_fails_on_errors(world: World) -> None:

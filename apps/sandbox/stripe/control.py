@@ -10,9 +10,11 @@ edit {"kind", "id", "fields": {...}}                 change an object with no ev
 put {"objects": [..]}                                keep these objects exactly so, with no event; nothing happens to them by itself
 silent {"method", "path", "params": {...}}           make an API call whose events are lost before they exist
 delete {"kind", "id"}                                remove an object without a trace
-endpoint {"url"?, "secret"?, "version"?}             deliver events there instead of to the configured address, in that API version
+endpoint {"url"?, "secret"?, "version"?,              deliver events there instead of to the configured address, in that API version,
+          "status"?: "disabled", "events"?: [..]}      or none, or these types alone
 resend {"event"}                                     deliver an event once more
-settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..]}
+settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..],
+          "portal_saved"?: bool, "tax"?: "active"|"pending"}
 state {}                                             counts of objects, waiting deliveries, settings
 """
 
@@ -138,7 +140,8 @@ def _delete(options: Obj) -> Obj:
 
 def _endpoint(options: Obj) -> Obj:
     known = webhooks.endpoint() or {}
-    root()["endpoint"] = known | {name: str(options[name]) for name in ("url", "secret", "version") if name in options}
+    names = ("url", "secret", "version", "status", "events")
+    root()["endpoint"] = known | {name: options[name] for name in names if name in options}
     return dict(root()["endpoint"])
 
 

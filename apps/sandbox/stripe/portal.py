@@ -4,7 +4,7 @@ from apps.sandbox import settings
 from apps.sandbox.stripe import cards, changes, collection, customers, invoice_api, subscriptions, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, merge_metadata, new
+from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, merge_metadata, new, root
 from apps.sandbox.stripe.routing import route
 
 MOST_PRODUCTS = 10
@@ -13,6 +13,11 @@ FLOWS = ("subscription_cancel", "subscription_update", "subscription_update_conf
 
 def default_configuration() -> Obj:
     """The configuration used when none is named."""
+    if not root()["settings"]["portal_saved"]:
+        raise invalid(
+            "No configuration provided and your test mode default configuration has not been created. Provide a configuration or"
+            " create your default by saving your customer portal settings in test mode."
+        )
     for made in every("billing_portal.configuration"):
         if made["is_default"]:
             return made

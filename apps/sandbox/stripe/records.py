@@ -30,11 +30,11 @@ IDS = {
     "invoice_payment": ("inpay_1", 23), "payment_intent": ("pi_3", 23),
     "charge": ("ch_3", 23), "refund": ("re_3", 23), "dispute": ("du_1", 23), "balance_transaction": ("txn_3", 23),
     "billing_portal.session": ("bps_1", 23), "billing_portal.configuration": ("bpc_1", 23), "event": ("evt_1", 23),
-    "account": ("acct_1", 20),
+    "account": ("acct_1", 20), "webhook_endpoint": ("we_1", 23),
 }  # fmt: skip
 EMPTY: Obj = {
     "objects": {}, "private": {}, "events": {}, "deliveries": [], "idempotency": {}, "agenda": {},
-    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600, "missing_rights": []},
+    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600, "missing_rights": [], "portal_saved": True, "tax": "active"},
 }  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def fill() -> None:
     """Put the empty tables and the account in place where they are missing."""
     for name, value in copied(EMPTY).items():
         root().setdefault(name, value)
+    root()["settings"] = copied(EMPTY["settings"]) | root()["settings"]  # of a store kept from before
     if not every("account"):
         add(copied(SHAPES["account"]) | {"id": ACCOUNT_ID, "created": timeline.now()})
 

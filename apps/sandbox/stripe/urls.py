@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from apps.sandbox.stripe import api, checkout_pages, control, portal_pages, resources
+from apps.sandbox.stripe import (
+    account_setup,  # noqa: F401  (its routes)
+    api,
+    checkout_pages,
+    control,
+    portal_pages,
+    resources,
+)
 
 resources.register()
 

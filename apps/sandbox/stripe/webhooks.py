@@ -44,8 +44,11 @@ def endpoint() -> Obj | None:
 
 
 def enqueue(event: Obj) -> None:
-    """Queue an event for delivery; events.emit calls this."""
-    if endpoint() is None:
+    """Queue an event for delivery; events.emit calls this. An endpoint that is disabled, or did not ask for it, gets none."""
+    target = endpoint()
+    if target is None or target.get("status") == "disabled":
+        return
+    if not {"*", event["type"]} & set(target.get("events", ["*"])):
         return
     event["pending_webhooks"] = 1
     state = "lost" if store.data["webhook_mode"] == "drop" else "waiting"
