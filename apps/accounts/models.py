@@ -76,11 +76,7 @@ class UserProfile(models.Model):
             models.Index(Upper("email"), name="profile_email_upper"),
             models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="profile_pending"),
             models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
-            models.Index(
-                fields=["access_state", "final_expiry_at"],
-                condition=Q(final_expiry_at__isnull=False),
-                name="profile_final_expiry",
-            ),
+            models.Index(fields=["access_state", "final_expiry_at", "-id"], name="profile_leaving"),
         ]
 
     @override
@@ -149,7 +145,10 @@ class Signup(models.Model):
                 name="signup_proven_before_checkout",
             ),
         ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["state", "created_at"], name="signup_state")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["state", "created_at"], name="signup_state"),
+            models.Index(fields=["-created_at", "-id"], name="signup_newest"),
+        ]
 
     @override
     def __str__(self) -> str:

@@ -49,6 +49,8 @@ class InboundEvent(models.Model):
             models.Index(fields=["state", "-id"], name="event_state"),
             models.Index(fields=["customer_id", "-id"], name="event_customer"),
             models.Index(fields=["type", "-id"], name="event_type"),
+            models.Index(fields=["object_id", "-id"], name="event_object"),
+            models.Index(fields=["source", "-id"], name="event_source"),
         ]
 
     @override
@@ -100,7 +102,10 @@ class Subscription(models.Model):
     fetched_at = models.DateTimeField()
 
     class Meta:
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["status", "fetched_at"], name="subscription_status")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["status", "fetched_at"], name="subscription_status"),
+            models.Index(fields=["stripe_created_at"], name="subscription_made"),
+        ]
 
     @override
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ choices only, and a search that recognizes the term first and then uses one inde
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, override
 
+from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -46,6 +47,36 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         if not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count
 
+    @override
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Also an address typed by hand sorts by no column whose heading does not."""
+        offered = field_name in self.sortable_by or field_name not in self.list_display
+        return super().get_ordering_field(field_name) if offered else None
+
+    @override
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        """By a heading, rows of one value come in the order in which the index has them, read forwards or backwards."""
+        found: list[str] = super().get_ordering(request, queryset)
+        index = sorting_index(self.model, found[0]) if "o" in self.params and {*found[1:]} == {"-pk"} else ()
+        if len(index) < 2:
+            return found
+        same = index[0].startswith("-") == index[1].startswith("-")
+        return [found[0], "-pk" if found[0].startswith("-") == same else "pk"]
+
+
+def sorting_index(model: Any, path: str) -> tuple[str, ...]:
+    """The fields of the index that sorting by this one reads, instead of the table; empty: there is none."""
+    *joins, name = path.removeprefix("-").split("__")
+    for join in joins:
+        model = model._meta.get_field(join).related_model
+    if name == "pk" or model._meta.get_field(name).unique or model._meta.get_field(name).db_index:
+        return (name,)
+    for index in model._meta.indexes:
+        first, *more = index.fields or [""]
+        if first.removeprefix("-") == name and not index.condition and (not more or more[0].removeprefix("-") == "id"):
+            return tuple(index.fields)
+    return ()
+
 
 class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     """Base of every page. Subclasses say what is shown; what may be done is Unfold actions with a dialog."""
@@ -63,6 +94,8 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     changelist_class: ClassVar[type[ChangeList]] = ConsoleList
     # What a term may be (see search.kind_of) and the look-up that finds it here; empty: no search box.
     search_by: ClassVar[Mapping[str, str]] = {}
+    # So few rows that any column may be sorted by; else those with an index.
+    few: ClassVar[bool] = False
     # A column with choices and those of its values that have a tab above the list.
     tabs: ClassVar[tuple[str, tuple[Any, ...]] | None] = None
     # Columns that are read only when a page shows them, and related rows that lists show.
@@ -89,6 +122,19 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     @override
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return self.changelist_class
+
+    @override
+    def get_sortable_by(self, request: HttpRequest) -> list[str]:
+        """The columns by which a million rows are sorted as quickly as ten."""
+        shown = self.get_list_display(request)
+        fields = {one: getattr(getattr(self, str(one), None), "admin_order_field", None) or one for one in shown}
+        return [one for one, field in fields.items() if self.few or self._is_sorted(str(field))]
+
+    def _is_sorted(self, path: str) -> bool:
+        try:
+            return bool(sorting_index(self.model, path))
+        except FieldDoesNotExist:  # a column that is computed
+            return False
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

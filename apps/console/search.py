@@ -1,7 +1,9 @@
-"""Search that recognizes the term first: an id, a number, an email or the start of a name, each by one index."""
+"""Search that recognizes the term first: an id, a number, or any part of a name or an address, each by one index."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,8 @@ from apps.accounts.models import UserProfile
 
 LIMIT = 1_001
 PALETTE_LIMIT = 8
+PART = 3
+NAMES = ("username", "first_name", "last_name")
 STRIPE_ID = re.compile(r"^(cus|sub|evt|in|price|prod|ch|re|dp|du|cs|si|acct)_[A-Za-z0-9_]+$")
 KINDS = {
     "cus": "customer",
@@ -48,19 +52,29 @@ def narrow(queryset: QuerySet[Any], term: str, search_by: Mapping[str, str]) -> 
     "people" names the path to the profile and finds every kind of term that names a person.
     """
     kind = kind_of(term)
-    wanted = Q()
-    for lookup in search_by.get(kind, "").split():
-        wanted |= Q(**{lookup: int(term) if kind == "number" else term})
-    if wanted:
-        return queryset.filter(wanted)
-    if PEOPLE in search_by:
+    lookups = search_by.get(kind, "").split()
+    if kind == "email":  # a whole address means the one; its parts are in many
+        whole = _any_of([one.replace("__icontains", "__iexact") for one in lookups], term)
+        if whole and queryset.filter(whole).exists():
+            return queryset.filter(whole)
+    wanted = _any_of([_usable(one, term) for one in lookups], int(term) if kind == "number" else term)
+    if PEOPLE in search_by and (not wanted or kind in ("email", "text")):
         people = list(profiles(term).values_list("pk", flat=True)[:LIMIT])
-        return queryset.filter(**{f"{search_by[PEOPLE]}__in": people})
-    return queryset.none()
+        wanted |= Q(**{f"{search_by[PEOPLE]}__in": people})
+    return queryset.filter(wanted) if wanted else queryset.none()
+
+
+def _any_of(lookups: Iterable[str], value: object) -> Q:
+    return reduce(or_, (Q(**{one: value}) for one in lookups), Q())
+
+
+def _usable(lookup: str, term: str) -> str:
+    """Of one or two characters only the beginning can be looked up: an index of parts knows three and more."""
+    return lookup.replace("__icontains", "__istartswith") if len(term) < PART else lookup
 
 
 def profiles(term: str) -> QuerySet[UserProfile]:
-    """The subscribers a term names: Stripe customer or subscription, Keycloak id, address or the start of a username."""
+    """The subscribers a term names: Stripe customer or subscription, Keycloak id, or any part of a name or address."""
     rows = UserProfile.objects.all()
     match kind_of(term):
         case "customer":
@@ -69,16 +83,25 @@ def profiles(term: str) -> QuerySet[UserProfile]:
             return rows.filter(stripe_subscription_id=term)
         case "uuid":
             return rows.filter(Q(keycloak_id=term) | Q(onboarding_id=term))
-        case "email":
-            return (
-                rows.filter(email__iexact=term)
-                if "." in term.rpartition("@")[2]
-                else rows.filter(email__istartswith=term)
-            )
+        case "email" if rows.filter(email__iexact=term).exists():
+            return rows.filter(email__iexact=term)
         case "number":
             return rows.filter(Q(pk=int(term)))
         case _:
-            return rows.filter(user__username__startswith=term.lower())
+            return rows.filter(pk__in=_with_email(term).union(_with_name(term)))
+
+
+def _with_email(term: str) -> QuerySet[UserProfile, int]:
+    """At most LIMIT: what is asked of two tables cannot be asked of one index, so each answers for itself."""
+    return UserProfile.objects.filter(**{_usable("email__icontains", term): term}).values_list("pk", flat=True)[:LIMIT]
+
+
+def _with_name(term: str) -> QuerySet[UserProfile, int]:
+    """Each word is part of the username or of a name."""
+    rows = UserProfile.objects.all()
+    for word in term.split():
+        rows = rows.filter(_any_of([_usable(f"user__{one}__icontains", term) for one in NAMES], word))
+    return rows.values_list("pk", flat=True)[:LIMIT]
 
 
 def palette(request: HttpRequest, term: str) -> list[SearchResult]:

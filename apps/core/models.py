@@ -127,7 +127,8 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject")
+            models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject"),
+            models.Index(fields=["actor", "-id"], name="audit_actor"),
         ]
 
     @override

@@ -80,9 +80,9 @@ class Seat(models.Model):
         RETAINED = "retained", Tone.WARN, "Retained"
         RELEASED = "released", Tone.CALM, "Released"
 
-    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="seats")
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="seats", db_index=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+")
-    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="seats")
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="seats", db_index=False)
     state = models.CharField(max_length=8, choices=State)
     reserved_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -108,7 +108,9 @@ class Seat(models.Model):
             ),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["instance", "state", "-id"], name="seat_instance"),
+            models.Index(fields=["state", "-id"], name="seat_state"),
+            models.Index(fields=["instance", "-id"], name="seat_of_instance"),
+            models.Index(fields=["profile", "-id"], name="seat_of_profile"),
             models.Index(fields=["reserved_until"], condition=Q(state="reserved"), name="seat_reserved_until"),
         ]
 

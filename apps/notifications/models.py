@@ -28,7 +28,7 @@ class Notification(models.Model):
     key = models.CharField(max_length=200)
     template = models.CharField(max_length=64)
     profile = models.ForeignKey(
-        UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="notifications"
+        UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="notifications", db_index=False
     )
     to = models.EmailField()
     context = models.JSONField(default=dict, blank=True)
@@ -56,7 +56,10 @@ class Notification(models.Model):
                 name="notification_sent_has_time",
             ),
         ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["state", "-id"], name="notification_state")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["state", "-id"], name="notification_state"),
+            models.Index(fields=["profile", "-id"], name="notification_profile"),
+        ]
 
     @override
     def __str__(self) -> str:

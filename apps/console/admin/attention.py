@@ -34,6 +34,7 @@ class OpenFilter(DefaultedFilter):
 
 @admin.register(AttentionItem)
 class AttentionAdmin(ConsoleAdmin):
+    few = True
     list_display = ("heading", "sentence", "affected", "times", "first", "last", "status")
     list_filter = (OpenFilter,)
     ordering = ("-last_at", "-pk")

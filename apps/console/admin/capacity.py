@@ -121,6 +121,7 @@ class InstanceAdmin(ConsoleAdmin):
     """Deployments and how full they are."""
 
     form = InstanceForm
+    few = True
     list_display = ("name", "product_link", "fill", "taken", "open_label", "address")
     list_filter = (("product", RelatedDropdownFilter), "is_active", "auto_allocate")
     list_select_related = ("product",)

@@ -88,6 +88,7 @@ class PreviewedAdmin(ConsoleAdmin):
     """Base of products and prices: editable by staff who may change the catalog, with the preview in between."""
 
     subject = ""
+    few = True
     change_form_before_template = "console/catalog_version.html"
 
     @override

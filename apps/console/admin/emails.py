@@ -19,7 +19,9 @@ class EmailAdmin(ConsoleAdmin):
     list_select_related = ("profile__user",)
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
     deferred = ("context",)
-    search_by: ClassVar[dict[str, str]] = {"email": "to__iexact", "people": "profile", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "email": "to__icontains", "text": "to__icontains", "people": "profile", "number": "pk",
+    }  # fmt: skip
     search_help_text = "Email, username or cus_…"
     fields = (("template", "state_label"), ("to", "person"), "key", ("requested", "sent"), "provider_id", "error")
 

@@ -17,6 +17,7 @@ from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 
 @admin.register(AccessOverride)
 class OverrideAdmin(ConsoleAdmin):
+    few = True
     list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "created_by")
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)

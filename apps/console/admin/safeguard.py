@@ -41,6 +41,7 @@ class ApproveDialog(ReasonDialog):
 class SafeguardReviewAdmin(ConsoleAdmin):
     """What is asked comes first; what was decided stays readable."""
 
+    few = True
     list_display = ("what", "state_label", "how_many", "asked", "seen", "decided_by", "reason")
     list_filter = (("state", ChoicesDropdownFilter),)
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "sweep__icontains"}

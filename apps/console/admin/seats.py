@@ -149,6 +149,7 @@ class SeatAdmin(ConsoleAdmin):
 class SeatWaitAdmin(ConsoleAdmin):
     """Who has paid and has no seat; the longest waiting first."""
 
+    few = True
     list_display = ("wait", "person", "product_link", "waiting")
     list_filter = (("product", RelatedDropdownFilter),)
     list_select_related = ("profile__user", "product")

@@ -20,9 +20,10 @@ class SignupAdmin(ConsoleAdmin):
     tabs = ("state", tuple(Signup.State))
     ordering = ("-created_at",)
     search_by: ClassVar[dict[str, str]] = {
-        "uuid": "pk", "session": "checkout_session_id", "email": "email__iexact", "text": "username__iexact",
+        "uuid": "pk", "session": "checkout_session_id", "email": "email__icontains",
+        "text": "username__icontains email__icontains first_name__icontains last_name__icontains",
     }  # fmt: skip
-    search_help_text = "Address, username, cs_… or signup id"
+    search_help_text = "Any part of a name or address, cs_… or signup id"
     fieldsets = (
         (None, {"fields": ("id", "state_label", "person", ("first_name", "last_name"), ("username", "email"), "email_proven")}),
         ("Order", {"fields": (("interval", "basket_lines"), ("terms_version", "terms_accepted"))}),

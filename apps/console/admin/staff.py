@@ -17,9 +17,13 @@ from apps.console.columns import time_column
 class StaffAdmin(ConsoleAdmin):
     """People who may come in here."""
 
+    few = True
     list_display = ("username", "full_name", "email", "roles", "active", "seen")
     prefetched = ("groups",)
-    search_by: ClassVar[dict[str, str]] = {"text": "username__startswith", "email": "email__iexact", "number": "pk"}
+    search_by: ClassVar[dict[str, str]] = {
+        "text": "username__icontains first_name__icontains last_name__icontains email__icontains",
+        "email": "email__icontains", "number": "pk",
+    }  # fmt: skip
     search_help_text = "Username or address"
     fields = ("username", ("full_name", "email"), "roles", "active", ("seen", "joined"))
 
@@ -50,6 +54,7 @@ class StaffAdmin(ConsoleAdmin):
 class GroupAdmin(ConsoleAdmin):
     """Roles of staff and groups of instances."""
 
+    few = True
     list_display = ("name",)
     ordering = ("name",)
     search_by: ClassVar[dict[str, str]] = {"text": "name__icontains", "number": "pk"}

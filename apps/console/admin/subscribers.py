@@ -88,7 +88,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         "customer": "stripe_customer_id", "subscription": "stripe_subscription_id", "uuid": "keycloak_id onboarding_id",
         "number": "pk", "people": "pk",
     }  # fmt: skip
-    search_help_text = "Username, address, cus_…, sub_… or Keycloak id"
+    search_help_text = "Any part of a name or address, cus_…, sub_… or Keycloak id"
     actions_list: ClassVar[Any] = ["sync_selected"]
     actions_detail: ClassVar[Any] = [
         "sync_now",

@@ -105,6 +105,7 @@ def list_failures(run: SyncRun) -> dict[str, Any]:
 class SyncRunAdmin(ConsoleAdmin):
     """The newest first. The page of one keeps itself up to date as long as something moves."""
 
+    few = True
     list_display = ("what", "scope_label", "how_far", "actor", "reason", "created")
     list_filter = (("scope", ChoicesDropdownFilter),)
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "actor__icontains"}

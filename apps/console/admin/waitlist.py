@@ -49,13 +49,14 @@ def refuse_invitation(entry: WaitlistEntry) -> str:
 class WaitlistAdmin(ConsoleAdmin):
     """The queues, the longest waiting first; inviting reserves the seat."""
 
+    few = True
     list_display = ("email", "product_link", "state_label", "position", "joined", "confirmed", "invited")
     list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter))
     list_select_related = ("product",)
     list_before_template = "console/waitlist.html"
     ordering = ("created_at", "pk")
-    search_by: ClassVar[dict[str, str]] = {"email": "email__iexact", "uuid": "pk"}
-    search_help_text = "Address"
+    search_by: ClassVar[dict[str, str]] = {"email": "email__icontains", "text": "email__icontains", "uuid": "pk"}
+    search_help_text = "Any part of an address"
     actions_detail: ClassVar[Any] = ["invite"]
     fields = ("email", "product_link", ("state_label", "position"), ("joined", "confirmed", "invited"), "until")
 
