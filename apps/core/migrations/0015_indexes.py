@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0013_live_jobs'),
+        ('core', '0014_four_importances'),
     ]
 
     operations = [
