@@ -3,6 +3,7 @@
 Each night a job runs both; an error it finds is an attention item until its check passes.
 """
 
+import contextvars
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -82,10 +83,8 @@ def check_frontdesk() -> Iterator[Finding]:
         why="Anyone who reads our repository can act as us in Keycloak.", fix="Regenerate these clients' secrets in Keycloak.",
         warn=not settings.HTTPS,
     )  # fmt: skip
-    from django.test import Client  # it loads much that no other process needs
-
     yield judge(
-        Client(headers={"host": PROBE_ADDRESS}).get("/health/live/").status_code == 200, "site.health", "Health answers by address.",
+        contextvars.copy_context().run(_answers_probe), "site.health", "Health answers by address.",
         "Health does not answer a probe that names an address.", why="Balancers and containers take every web server for dead.",
         fix="Put apps.core.probes.answer_probes first in MIDDLEWARE.",
     )  # fmt: skip
@@ -99,6 +98,13 @@ def check_frontdesk() -> Iterator[Finding]:
         not silent, "workers.silent", "No worker is silent.", f"Silent: {', '.join(sorted(silent))}.", warn=True,
         why="Its jobs run elsewhere, slower.", fix="Restart it; a worker that is gone for good is forgotten after a day.",
     )  # fmt: skip
+
+
+def _answers_probe() -> bool:
+    """Whether a request for our health that names an address is answered; in a context of its own, as it binds a request id."""
+    from django.test import Client  # it loads much that no other process needs
+
+    return Client(headers={"host": PROBE_ADDRESS}).get("/health/live/").status_code == 200
 
 
 def _check_database() -> Iterator[Finding]:
