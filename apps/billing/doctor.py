@@ -1,20 +1,31 @@
-"""The Stripe part of the doctor: it changes nothing, and says what is missing before a customer meets it."""
+"""The Stripe part of the doctor: changes nothing, and says what is missing before a customer meets it.
 
+A right to write is tried on an object that cannot exist. Stripe checks the key's rights first: 404 to a key that may, 403 to one
+that may not. docs.stripe.com/keys#limit-access
+"""
+
+import datetime as dt
+import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import stripe
 from django.conf import settings
 
-from apps.billing.events import CATALOG_EVENTS, CUSTOMER_EVENTS
-from apps.billing.stripe_client import MissingRight, calling_stripe
+from apps.billing.events import needs_work
+from apps.billing.models import InboundEvent
+from apps.billing.stripe_client import MissingAtStripe, MissingRight, calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import clock
 from apps.core.errors import DependencyDown, RetryLater, WorkError
 from apps.core.findings import Finding, Severity, judge
 
+type Call = Callable[[stripe.StripeClient], Any]
 ONE: Any = {"limit": 1}
-READS: dict[str, Callable[[stripe.StripeClient], Any]] = {
+READS: dict[str, Call] = {
     "subscriptions": lambda client: client.v1.subscriptions.list(ONE),
     "customers": lambda client: client.v1.customers.list(ONE),
     "checkout sessions": lambda client: client.v1.checkout.sessions.list(ONE),
@@ -26,97 +37,138 @@ READS: dict[str, Callable[[stripe.StripeClient], Any]] = {
     "refunds": lambda client: client.v1.refunds.list(ONE),
     "disputes": lambda client: client.v1.disputes.list(ONE),
 }
-# A right to write is asked for with something that cannot be carried out: 403 without the right, another refusal with it.
-NOBODY = "doctor_asks_about_nobody"
-WRITES: dict[str, Callable[[stripe.StripeClient], Any]] = {
-    "customers": lambda client: client.v1.customers.update(f"cus_{NOBODY}", {}),
-    "checkout sessions": lambda client: client.v1.checkout.sessions.expire(f"cs_{NOBODY}"),
-    "portal sessions": lambda client: client.v1.billing_portal.sessions.create({"customer": f"cus_{NOBODY}"}),
-    "subscriptions": lambda client: client.v1.subscriptions.resume(f"sub_{NOBODY}", {}),
+WRITES: dict[str, Call] = {
+    "customers": lambda client: client.v1.customers.update(_nobody("cus_")),
+    "checkout sessions": lambda client: client.v1.checkout.sessions.expire(_nobody("cs_test_")),
+    "portal sessions": lambda client: client.v1.billing_portal.sessions.create({"customer": _nobody("cus_")}),
+    "subscriptions": lambda client: client.v1.subscriptions.resume(_nobody("sub_")),
 }
-UNDELIVERED: Any = {"delivery_success": False, "limit": 100}
-LATE_SECONDS, RECENT_SECONDS = 1800, 86_400
+# Of each family of `events` what changes a customer or a price. docs.stripe.com/api/events/types
+FAMILIES = {
+    "customer.subscription": "created updated deleted paused resumed", "customer": "updated deleted",
+    "checkout.session": "completed async_payment_succeeded async_payment_failed expired",
+    "invoice": "paid payment_failed payment_action_required voided marked_uncollectible finalization_failed",
+    "charge": "refunded", "charge.dispute": "created updated closed funds_withdrawn funds_reinstated",
+    "refund": "created updated failed", "product": "updated deleted", "price": "updated deleted",
+}  # fmt: skip
+NEEDED_EVENTS = [f"{family}.{name}" for family, names in FAMILIES.items() for name in names.split()]
+FLOWS = {
+    "payment_method_update": "pay with another card",
+    "subscription_cancel": "cancel",
+    "subscription_update": "change plans",
+}
+SINCE, PENDING = (
+    dt.timedelta(days=1),
+    dt.timedelta(minutes=15),
+)  # how old a failed delivery is; a younger one may yet succeed
+MOST_EVENTS = 300
+WEBHOOK_PATH = "/onboarding/webhook/"
+DASHBOARD = "Stripe's dashboard, Webhooks"
 
 
 def check_stripe() -> Iterator[Finding]:
-    """The key's mode and rights, the endpoint, the portal, tax, and the prices we offer."""
+    """The key, its mode and rights, the endpoint, the portal, tax, and the prices we offer."""
     live = settings.STRIPE_LIVE_MODE
     yield judge(
         live or not settings.HTTPS, "stripe.mode", f"The key is a {'live' if live else 'test'} key.",
         "A test key serves a public site.", why="Nobody is really charged with a test key.", warn=True,
         fix="Set STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY to live keys, and STRIPE_ALLOW_LIVE=true.",
     )  # fmt: skip
-    try:
-        with calling_stripe() as client:
-            client.v1.customers.list(ONE)
-    except (DependencyDown, RetryLater) as error:  # asking twenty times more would take minutes
-        yield Finding(id="stripe.answer", severity=Severity.SKIPPED, message=error.reason, fix="Try again in a moment.")
+    yield (key := _check_key())
+    if key.severity != Severity.PASSED:  # asking thirty times more would take minutes
         return
-    except WorkError:
-        pass  # said below, with the right's name
-    for name, read in READS.items():
-        yield _check_right("read", name, read)
-    for name, write in WRITES.items():
-        yield _check_right("write", name, write)
-    yield from _check_answer(
-        "stripe.endpoint", lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint
-    )
-    now = int(clock.timestamp())
-    recent: Any = UNDELIVERED | {"created": {"gte": now - RECENT_SECONDS, "lte": now - LATE_SECONDS}}
-    yield from _check_answer("stripe.deliveries", lambda client: client.v1.events.list(recent), check_deliveries)
-    yield from _check_answer(
-        "stripe.portal", lambda client: client.v1.billing_portal.configurations.list({"is_default": True}), check_portal
-    )
-    yield from _check_answer("stripe.tax", lambda client: client.v1.tax.settings.retrieve(), check_tax)
+    for name, call in READS.items():
+        yield _check_right("read", name, call)
+    for name, call in WRITES.items():
+        yield _check_right("write", name, call)
+    default: Any = {"is_default": True, "active": True}
+    asked: dict[str, tuple[Call, Callable[[Any], Iterator[Finding]]]] = {
+        "stripe.endpoint": (lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint),
+        "stripe.deliveries": (_list_undelivered, check_deliveries),
+        "stripe.portal": (lambda client: client.v1.billing_portal.configurations.list(default), check_portal),
+        "stripe.tax": (lambda client: client.v1.tax.settings.retrieve(), check_tax),
+    }
     for price in ProductPrice.objects.filter(is_active=True).exclude(stripe_price_id=""):
-        yield from _check_price(price.stripe_price_id)
+        asked[f"stripe.price.{price.stripe_price_id}"] = (_retrieve_price(price.stripe_price_id), check_price)
+    for id_, (call, check) in asked.items():
+        yield from _check_answer(id_, call, check)
 
 
-def _check_price(price_id: str) -> Iterator[Finding]:
-    return _check_answer(f"stripe.price.{price_id}", lambda client: client.v1.prices.retrieve(price_id), check_price)
+def _nobody(prefix: str) -> str:
+    """An id that no object has."""
+    return f"{prefix}doctor{secrets.token_hex(12)}"
 
 
-def _check_right(verb: str, name: str, call: Callable[[stripe.StripeClient], Any]) -> Finding:
-    key = f"stripe.right.{name.replace(' ', '_')}" + ("" if verb == "read" else ".write")
-    passed = Finding(id=key, severity=Severity.PASSED, message=f"The key may {verb} {name}.")
+def _ask(call: Call) -> Any:
+    with calling_stripe() as client:
+        return call(client)
+
+
+def _check_key() -> Finding:
+    """Whether Stripe takes our key; else there is nothing more to ask."""
+    id_, passed = "stripe.answer", "Stripe takes our key."
     try:
-        with calling_stripe() as client:
-            call(client)
-    except WorkError as error:
-        if verb == "write" and not isinstance(error, MissingRight):
-            return passed  # there is no such object
-        why = "Without it customers cannot pay, or access no longer follows payment."
+        _ask(READS["customers"])
+    except MissingRight:
+        return Finding(id=id_, severity=Severity.PASSED, message=passed)
+    except (DependencyDown, RetryLater) as error:
         return Finding(
-            id=key, severity=Severity.ERROR, message=f"Stripe does not let us {verb} {name}.", why=why, fix=error.reason
+            id=id_,
+            severity=Severity.SKIPPED,
+            message="Stripe could not be asked.",
+            fix=f"{error.reason} Try again later.",
         )
-    return passed
+    except WorkError as error:
+        why = "Nobody can pay, and access no longer follows payment."
+        return Finding(
+            id=id_, severity=Severity.ERROR, message="Stripe does not take our key.", why=why, fix=error.reason
+        )
+    return Finding(id=id_, severity=Severity.PASSED, message=passed)
 
 
-def _check_answer(
-    key: str, read: Callable[[stripe.StripeClient], Any], check: Callable[[dict[str, Any]], Iterator[Finding]]
-) -> Iterator[Finding]:
+def _check_right(verb: str, name: str, call: Call) -> Finding:
+    id_ = f"stripe.right.{name.replace(' ', '_')}" + ("" if verb == "read" else ".write")
+    try:
+        _ask(call)
+    except MissingRight as error:
+        why = "Without it customers cannot pay, or access no longer follows payment."
+        said = f"The key may not {verb} {name}."
+        return Finding(id=id_, severity=Severity.ERROR, message=said, why=why, fix=error.reason)
+    except (DependencyDown, RetryLater) as error:
+        return Finding(
+            id=id_, severity=Severity.SKIPPED, message=f"Not known whether the key may {verb} {name}.", fix=error.reason
+        )
+    except WorkError:  # what does not exist cannot be changed; the right to do so is there
+        pass
+    return Finding(id=id_, severity=Severity.PASSED, message=f"The key may {verb} {name}.")
+
+
+def _check_answer(id_: str, call: Call, check: Callable[[Any], Iterator[Finding]]) -> Iterator[Finding]:
     """The findings about what Stripe answers; skipped when it does not let us read it."""
     try:
-        with calling_stripe() as client:
-            answer = read(client).to_dict()
+        answer = _ask(call)
+    except MissingAtStripe:
+        answer = {"id": id_.rpartition(".")[2], "active": False}
     except WorkError as error:
-        yield Finding(id=key, severity=Severity.SKIPPED, message="Stripe did not let us read this.", fix=error.reason)
+        yield Finding(id=id_, severity=Severity.SKIPPED, message="Stripe did not let us read this.", fix=error.reason)
         return
-    yield from check(answer)
+    yield from check(answer.to_dict() if isinstance(answer, stripe.StripeObject) else answer)
 
 
 def check_endpoint(answer: dict[str, Any]) -> Iterator[Finding]:
     """An enabled endpoint at our address, with our version and all events that we need."""
-    url = f"{settings.BASE_URL}/onboarding/webhook/"
-    found = [one for one in answer["data"] if one["url"] == url]
+    url = f"{settings.BASE_URL}{WEBHOOK_PATH}"
+    found = sorted(
+        (one for one in answer["data"] if _is_ours(one["url"])), key=lambda one: str(one["status"]) != "enabled"
+    )
     yield judge(
         bool(found), "stripe.endpoint.url", f"Stripe sends its events to {url}.", f"No endpoint at Stripe has the address {url}.",
-        why="Payments then reach us a quarter of an hour late.", fix="Stripe's dashboard, Webhooks: add an endpoint with this address.",
+        why="Payments then reach us a quarter of an hour late.", fix=f"{DASHBOARD}: add an endpoint with exactly this address.",
     )  # fmt: skip
     for one in found[:1]:
         yield judge(
             one["status"] == "enabled", "stripe.endpoint.state", "The endpoint is enabled.", "The endpoint is disabled.",
-            why="Stripe disables one that failed for days.", fix="Stripe's dashboard, Webhooks: enable it.",
+            why="Stripe disables one that failed for days.", fix=f"{DASHBOARD}: enable it.",
         )  # fmt: skip
         version = one.get("api_version") or "the account's own version"
         yield judge(
@@ -125,42 +177,81 @@ def check_endpoint(answer: dict[str, Any]) -> Iterator[Finding]:
             why="Events only tell us what to fetch, so nothing is lost, but their payload may name things otherwise.",
             fix=f"Make an endpoint with version {settings.STRIPE_API_VERSION} and delete this one.",
         )  # fmt: skip
-        missing = [name for name in (*CUSTOMER_EVENTS, *CATALOG_EVENTS) if not _sends(one["enabled_events"], name)]
+        missing = (
+            []
+            if "*" in one["enabled_events"]
+            else [name for name in NEEDED_EVENTS if name not in one["enabled_events"]]
+        )
         yield judge(
             not missing, "stripe.endpoint.events", "It sends all events we need.", f"It does not send {', '.join(missing)}.",
-            why="What it does not send we find by comparison, up to an hour late.", fix="Add these events to the endpoint.",
+            why="What it does not send we find by comparison, up to an hour late.", fix=f"{DASHBOARD}: add these events to the endpoint.",
         )  # fmt: skip
+    yield judge(
+        len(found) <= 1, "stripe.endpoint.one", "No other endpoint has our address.", f"{len(found)} endpoints have our address.",
+        warn=True, why="Each signs with a secret of its own, and we take one: the events of the others are refused.",
+        fix=f"{DASHBOARD}: keep the one whose signing secret is STRIPE_WEBHOOK_SECRET.",
+    )  # fmt: skip
+
+
+def _is_ours(url: str) -> bool:
+    """Whether it is our address, also one of our own network, which only the sandbox can reach."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return url == f"{settings.BASE_URL}{WEBHOOK_PATH}" or (
+        parts.path == WEBHOOK_PATH and bool(host) and "." not in host
+    )
+
+
+def _list_undelivered(client: stripe.StripeClient) -> dict[str, Any]:
+    """Events of the last day that an endpoint of the account, whichever it is, has not taken."""
+    now = clock.now()
+    created = {"gte": int((now - SINCE).timestamp()), "lte": int((now - PENDING).timestamp())}
+    wanted: Any = {"delivery_success": False, "limit": 100, "created": created}
+    listed = client.v1.events.list(wanted)
+    return {"data": [{"id": one.id, "type": one.type} for one in islice(listed.auto_paging_iter(), MOST_EVENTS)]}
 
 
 def check_deliveries(answer: dict[str, Any]) -> Iterator[Finding]:
-    """Events of the last day that no endpoint has accepted for half an hour."""
-    found = [one for one in answer["data"] if str(one["type"]).startswith((*CUSTOMER_EVENTS, *CATALOG_EVENTS))]
-    more = " or more" if answer.get("has_more") else ""
+    """Stripe delivers what we need; an event that it has delivered to us failed at somebody else's endpoint."""
+    failed = {one["id"]: one["type"] for one in answer["data"] if needs_work(one["type"])}
+    arrived = InboundEvent.objects.filter(source="webhook", received_at__gte=clock.now() - SINCE)
+    for id_ in arrived.filter(stripe_event_id__in=list(failed)).values_list("stripe_event_id", flat=True):
+        del failed[id_]
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in Counter(failed.values()).most_common(5))
     yield judge(
-        not found, "stripe.deliveries", "Stripe delivers its events.",
-        f"{len(found)}{more} events of the last day were not delivered, the latest: {found[0]['id'] if found else ''}.", warn=True,
-        why="They were fetched later by ourselves, so nothing is lost, but access came late.",
-        fix="Stripe's dashboard, Webhooks: the endpoint's page shows what we answered. Often a proxy or a firewall refuses Stripe.",
+        not failed, "stripe.deliveries", "Stripe delivers its events.", f"Not delivered to us within a day: {kinds}.", warn=arrived.exists(),
+        why="What is not delivered we fetch a quarter of an hour late, and after days of failures Stripe disables the endpoint.",
+        fix=f"{DASHBOARD}, our endpoint, Event deliveries, shows our answers. 400: set STRIPE_WEBHOOK_SECRET to the signing secret of this"
+        " endpoint. 301 or 404: correct its address. No answer: let Stripe through the firewall.",
     )  # fmt: skip
-
-
-def _sends(enabled: list[str], name: str) -> bool:
-    return "*" in enabled or any(one == name or (one.startswith(name) and name.endswith(".")) for one in enabled)
 
 
 def check_portal(answer: dict[str, Any]) -> Iterator[Finding]:
-    """Stripe opens the portal only with a saved configuration."""
+    """Stripe opens the portal only with a saved configuration, and a page of it only if that allows it."""
+    found = [one for one in answer["data"] if one["active"]]
     yield judge(
-        any(one["active"] for one in answer["data"]), "stripe.portal", "The customer portal has a default configuration.",
+        bool(found), "stripe.portal", "The customer portal has a default configuration.",
         "The customer portal has no default configuration.", why="Customers cannot change their card or cancel: Stripe refuses each link.",
         fix="Stripe's dashboard, Settings, Billing, Customer portal: save it once, in this mode.",
     )  # fmt: skip
+    for flow, does in FLOWS.items() if found else ():
+        yield judge(
+            found[0]["features"][flow]["enabled"], f"stripe.portal.{flow}", f"Customers can {does} there.", f"Customers cannot {does} there.",
+            why="Stripe refuses our link to that page.", fix="Stripe's dashboard, Settings, Billing, Customer portal: allow it.",
+            warn=flow != "payment_method_update",
+        )  # fmt: skip
+
+
+def _retrieve_price(price_id: str) -> Call:
+    return lambda client: client.v1.prices.retrieve(price_id)
 
 
 def check_tax(answer: dict[str, Any]) -> Iterator[Finding]:
     """Whether Stripe Tax could compute."""
+    missing = ((answer.get("status_details") or {}).get("pending") or {}).get("missing_fields") or []
+    lacks = f": {', '.join(missing)} is missing" if missing else ""
     yield judge(
-        answer["status"] == "active", "stripe.tax", "Stripe Tax is active.", "Stripe Tax is not set up.", warn=True,
+        answer["status"] == "active", "stripe.tax", "Stripe Tax is active.", f"Stripe Tax is not set up{lacks}.", warn=True,
         why="No tax is computed; that is right only where none is due.", fix="Stripe's dashboard, Tax: finish the setup.",
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ def test_a_missing_right_and_an_unbuyable_price_are_named(world: World) -> None:
     world.shop.control("settings", missing_rights=["invoice_read"])
     found = by_id(doctor.examine_systems())
     assert "“Invoice: read”" in found["stripe.right.invoices"].fix
+    assert found["stripe.right.invoices"].severity == Severity.ERROR
     assert found["stripe.right.customers"].severity == Severity.PASSED
     assert found["mailgun.domain"].severity == Severity.PASSED
     assert any(key.startswith("stripe.price.price_") and one.severity == Severity.PASSED for key, one in found.items())
@@ -94,17 +95,6 @@ def test_asking_for_a_right_to_write_changes_nothing(world: World) -> None:
     doctor.examine_systems()
     after = world.shop.control("state")
     assert (after["objects"], after["events"]) == (before["objects"], before["events"])
-
-
-def test_events_that_stripe_could_not_deliver_are_a_warning(world: World) -> None:
-    world.shop.control("endpoint", url=URL)
-    world.shop.webhooks("drop")
-    world.pay(world.signup("dana", personal=1))
-    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.PASSED}
-    world.shop.pass_time(seconds=3600)
-    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.WARNING}
-    world.shop.pass_time(days=2)
-    assert severities(doctor.examine_systems(), "stripe.deliveries") == {"stripe.deliveries": Severity.PASSED}
 
 
 def test_when_stripe_is_away_one_check_says_so_and_nobody_waits_for_the_others(db: None, settings: Any) -> None:

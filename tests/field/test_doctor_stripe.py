@@ -1,0 +1,164 @@
+"""What an account's owner sets up wrongly at Stripe is found by the doctor, not by a customer (ecosystem B3 to B11)."""
+
+from typing import Any
+
+import pytest
+
+from apps.billing import doctor
+from apps.core.findings import Finding, Severity
+from tests.world import World
+
+URL = "http://localhost:8000/onboarding/webhook/"
+BAD = {Severity.ERROR, Severity.WARNING}
+
+
+def examine() -> dict[str, Finding]:
+    return {one.id: one for one in doctor.check_stripe()}
+
+
+def wrong(found: dict[str, Finding]) -> dict[str, str]:
+    """The checks that failed, each with its severity; all of them say why it matters and what to do."""
+    failed = {id_: one for id_, one in found.items() if one.severity in BAD}
+    assert all(one.why and one.fix for one in failed.values())
+    return {id_: one.severity.value for id_, one in failed.items()}
+
+
+@pytest.fixture
+def desk(world: World) -> World:
+    """An account that is set up in order."""
+    world.shop.control("endpoint", url=URL)
+    world.seen.clear()
+    world.deliver()
+    return world
+
+
+def test_an_account_in_order_passes_every_check(desk: World) -> None:
+    before = desk.shop.control("state")
+    found = examine()
+    assert {one.severity for one in found.values()} == {Severity.PASSED}
+    assert {
+        "stripe.answer",
+        "stripe.right.customers.write",
+        "stripe.endpoint.url",
+        "stripe.deliveries",
+        "stripe.tax",
+    } <= set(found)
+    after = desk.shop.control("state")
+    assert after["events"] == before["events"]  # the writes that were tried have changed nothing
+    left = {kind: count for kind, count in after["objects"].items() if count and kind not in before["objects"]}
+    assert left == {"billing_portal.configuration": 1}  # the default one is made when it is first asked for
+    assert {kind: after["objects"][kind] for kind in before["objects"]} == before["objects"]
+
+
+@pytest.mark.parametrize(
+    ("right", "id_", "named"),
+    [
+        ("customer_write", "stripe.right.customers.write", "“Customer: write”"),
+        ("checkout_session_write", "stripe.right.checkout_sessions.write", "“Checkout session: write”"),
+        ("billing_portal_session_write", "stripe.right.portal_sessions.write", "“Billing portal session: write”"),
+        ("subscription_write", "stripe.right.subscriptions.write", "“Subscription: write”"),
+        ("customer_read", "stripe.right.customers", "“Customer: read”"),
+        ("refund_read", "stripe.right.refunds", "“Refund: read”"),
+    ],
+)
+def test_each_missing_right_is_named(desk: World, right: str, id_: str, named: str) -> None:
+    desk.shop.control("settings", missing_rights=[right])
+    found = examine()
+    assert wrong(found) == {id_: "error"}
+    assert named in found[id_].fix
+
+
+@pytest.mark.parametrize(
+    ("change", "id_", "severity"),
+    [
+        ({"url": ""}, "url", "error"),
+        ({"url": "https://elsewhere.example.com/"}, "url", "error"),
+        ({"url": URL.rstrip("/")}, "url", "error"),  # Stripe follows no redirect
+        ({"status": "disabled"}, "state", "error"),
+        ({"version": "2025-03-31.basil"}, "version", "warning"),
+        ({"events": ["invoice.paid", "customer.subscription.deleted"]}, "events", "error"),
+    ],
+)
+def test_the_endpoint_is_judged_by_what_stripe_says(desk: World, change: Any, id_: str, severity: str) -> None:
+    desk.shop.control("endpoint", **change)
+    found = examine()
+    assert wrong(found) == {f"stripe.endpoint.{id_}": severity}
+    if id_ == "events":
+        assert "customer.subscription.updated" in found["stripe.endpoint.events"].message
+
+
+def test_of_two_endpoints_at_our_address_the_enabled_one_is_judged_and_the_other_told() -> None:
+    """A second one is made for a new API version, and signs with another secret."""
+    one = {"url": URL, "status": "disabled", "api_version": None, "enabled_events": ["*"]}
+    other = one | {"status": "enabled", "api_version": "2026-08-26.dahlia"}
+    found = {each.id: each for each in doctor.check_endpoint({"data": [one, other]})}
+    assert wrong(found) == {"stripe.endpoint.one": "warning"}
+
+
+def test_what_stripe_could_not_deliver_is_told(desk: World) -> None:
+    """The secret was wrong for days, and nobody knew until Stripe disabled the endpoint."""
+    desk.pass_time(days=2)
+    desk.pay(desk.signup())
+    assert wrong(examine()) == {}  # a minute ago: Stripe may be about to deliver
+    desk.pass_time(seconds=1000)
+    found = examine()
+    assert wrong(found) == {"stripe.deliveries": "error"}
+    assert "customer.subscription.created (1)" in found["stripe.deliveries"].message
+    first, *_ = desk.new_events()
+    desk.post_events([first])
+    assert wrong(examine()) == {"stripe.deliveries": "warning"}  # some arrive
+    desk.deliver()
+    assert wrong(examine()) == {}
+
+
+def test_events_that_another_endpoint_misses_or_nobody_needs_are_no_failure_of_ours(desk: World) -> None:
+    desk.subscriber()
+    desk.shop.v1.customers.create({"email": "other@example.com"})  # customer.created: we do not need it
+    desk.pass_time(seconds=1000)
+    assert wrong(examine()) == {}  # the stand-in never delivers by itself here: Stripe says that all are missed
+
+
+@pytest.mark.parametrize(
+    ("switch", "id_", "severity"),
+    [
+        ({"portal_saved": False}, "stripe.portal", "error"),
+        ({"tax": "pending"}, "stripe.tax", "warning"),
+    ],
+)
+def test_settings_that_were_never_saved_are_told(desk: World, switch: Any, id_: str, severity: str) -> None:
+    desk.shop.control("settings", **switch)
+    assert wrong(examine()) == {id_: severity}
+
+
+@pytest.mark.parametrize(
+    ("flow", "severity"),
+    [("payment_method_update", "error"), ("subscription_cancel", "warning"), ("subscription_update", "warning")],
+)
+def test_a_portal_that_does_not_allow_what_we_link_to_is_told(desk: World, flow: str, severity: str) -> None:
+    (made,) = desk.shop.v1.billing_portal.configurations.list({"is_default": True}).data
+    features = made.to_dict()["features"]
+    features[flow]["enabled"] = False
+    desk.shop.control("edit", kind="billing_portal.configuration", id=made.id, fields={"features": features})
+    assert wrong(examine()) == {f"stripe.portal.{flow}": severity}
+
+
+@pytest.mark.parametrize("how", ["archived", "deleted"])
+def test_an_offered_price_that_nobody_can_buy_is_told(desk: World, how: str) -> None:
+    price = desk.price("personal")
+    if how == "archived":
+        desk.shop.v1.prices.update(price, {"active": False})
+    else:
+        desk.shop.control("delete", kind="price", id=price)
+    assert wrong(examine()) == {f"stripe.price.{price}": "error"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "severity"), [("down", Severity.SKIPPED), ("http_503", Severity.SKIPPED), ("http_401", Severity.ERROR)]
+)
+def test_without_an_answer_one_finding_says_so(desk: World, mode: str, severity: Severity) -> None:
+    """No thirty findings that say the same, and no page that waits for thirty calls."""
+    desk.fault("stripe", mode)
+    found = examine()
+    assert list(found) == ["stripe.mode", "stripe.answer"]
+    assert found["stripe.answer"].severity == severity
+    assert found["stripe.answer"].fix
