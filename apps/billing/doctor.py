@@ -36,6 +36,7 @@ READS: dict[str, Call] = {
     "charges": lambda client: client.v1.charges.list(ONE),
     "refunds": lambda client: client.v1.refunds.list(ONE),
     "disputes": lambda client: client.v1.disputes.list(ONE),
+    "credit notes": lambda client: client.v1.credit_notes.list(ONE),
 }
 WRITES: dict[str, Call] = {
     "customers": lambda client: client.v1.customers.update(_nobody("cus_")),

@@ -33,6 +33,7 @@ CUSTOMER_EVENTS = (
     "invoice.marked_uncollectible",
     "invoice.finalization_failed",
     "charge.refunded",
+    "credit_note.",
     "charge.dispute.",
     "refund.",
 )

@@ -1,10 +1,12 @@
 """A customer's invoices, charges and disputes at Stripe: fetched in a handful of calls, and parsed to frozen facts.
 
-Promises: two calls for most customers, one more for each disputed charge; parsing raises for nothing that Stripe may send.
+Promises: two calls for most customers, one more for each disputed charge and for the credit notes of paid invoices; parsing
+raises for nothing that Stripe may send.
 """
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import stripe
@@ -93,7 +95,12 @@ class InvoiceLine:
 
 @dataclass(frozen=True)
 class Invoice:
-    """One invoice. `paid_outside`: paid, but not through Stripe."""
+    """One invoice. `paid_outside`: paid, but not through Stripe; `returned_outside`: went back, but not through Stripe.
+
+    What a credit note takes off before the payment is never paid. Of one after the payment, a refund is a refund of the charge
+    and counts there, once. What it credits to the customer's balance stays with us and pays a later invoice: like a coupon
+    or a credited proration it makes this period cheaper, and takes nobody's access.
+    """
 
     id: str
     subscription_id: str
@@ -107,6 +114,16 @@ class Invoice:
     url: str
     spans: tuple[InvoiceLine, ...]
     charges: tuple[Attempt, ...]
+    returned_outside: tuple[Refund, ...] = ()
+
+    def refunded(self, before: dt.datetime | None = None) -> int:
+        """How much of what was paid went back, disputes aside; with `before`, without what went back after that moment."""
+        outside = sum(one.amount for one in self.returned_outside if not (before and one.at >= before))
+        return min(self.paid, outside + sum(one.refunded(before) for one in self.charges))
+
+    def returned(self, before: dt.datetime | None = None) -> int:
+        """The same with lost disputes."""
+        return min(self.paid, self.refunded(before) + sum(one.lost(before) for one in self.charges))
 
 
 @dataclass(frozen=True)
@@ -131,8 +148,10 @@ def fetch_ledger(client: stripe.StripeClient, customer_id: str) -> Ledger:
     bills = list(invoices.auto_paging_iter())
     lines = {identify(one): _all_lines(client, one) for one in bills}
     parsed = [parse_charge(one, disputes.get(identify(one), [])) for one in found]
+    credited = any(plain(one).get("post_payment_credit_notes_amount") for one in bills)
+    notes = _fetch_credit_notes(client, customer_id) if credited else []
     return Ledger(
-        invoices=tuple(parse_invoice(one, lines[identify(one)], parsed) for one in bills),
+        invoices=tuple(parse_invoice(one, lines[identify(one)], parsed, notes) for one in bills),
         charges=tuple(parsed),
         objects=[*found, *bills, *_refunds_of(found), *[one for few in disputes.values() for one in few]],
     )
@@ -146,6 +165,14 @@ def _all_lines(client: stripe.StripeClient, invoice: Any) -> list[dict[str, Any]
     return [
         plain(one) for one in client.v1.invoices.line_items.list(identify(invoice), {"limit": 100}).auto_paging_iter()
     ]
+
+
+def _fetch_credit_notes(client: stripe.StripeClient, customer_id: str) -> list[Any]:
+    """The customer's credit notes; none when our key may not read them: their refunds count all the same, by the charges."""
+    try:
+        return list(client.v1.credit_notes.list({"customer": customer_id, "limit": 100}).auto_paging_iter())
+    except stripe.PermissionError:  # the doctor reports it
+        return []
 
 
 def _refunds_of(charges: list[Any]) -> list[Any]:
@@ -195,8 +222,10 @@ def parse_dispute(found: Any) -> Dispute:
     )
 
 
-def parse_invoice(found: Any, lines: list[dict[str, Any]], charges: list[Attempt]) -> Invoice:
-    """The facts of an invoice, with the charges that tried to pay it."""
+def parse_invoice(
+    found: Any, lines: list[dict[str, Any]], charges: list[Attempt], notes: Iterable[Any] = ()
+) -> Invoice:
+    """The facts of an invoice, with the charges that tried to pay it and, of its credit notes, what was given back."""
     one = plain(found)
     moments = plain(one.get("status_transitions"))
     finalized = moment(moments.get("finalized_at")) or moment(one.get("created")) or LONG_AGO
@@ -218,7 +247,22 @@ def parse_invoice(found: Any, lines: list[dict[str, Any]], charges: list[Attempt
         url=text(one.get("hosted_invoice_url"), 2000),
         spans=tuple(span for line in lines if (span := _span(line))),
         charges=tuple(each for each in charges if payers & {each.id, each.intent_id}),
+        returned_outside=tuple(
+            _outside(each) for each in notes if identify(plain(each).get("invoice")) == identify(one)
+        ),
     )
+
+
+def _outside(note: Any) -> Refund:
+    """What a credit note gave back without a refund of Stripe's."""
+    one = plain(note)
+    refunds = one.get("refunds")
+    records = [plain(each) for each in refunds] if isinstance(refunds, list) else []
+    amount = (whole(one.get("out_of_band_amount")) or 0) + sum(
+        whole(each.get("amount_refunded")) or 0 for each in records if each.get("type") == "payment_record_refund"
+    )
+    counts = one.get("status") != "void"
+    return replace(parse_refund(one), amount=amount if counts else 0)
 
 
 def _payer(payment: dict[str, Any]) -> str:

@@ -42,20 +42,17 @@ def read_payments(
     status = SubscriptionStatus(str(plain(subscription).get("status")))
     period, until = _period(own, subscription, now)
     paid = sum(one.paid for one in period)
-    refunded = sum(min(one.paid, sum(each.refunded(until) for each in one.charges)) for one in period)
-    returned = sum(
-        min(one.paid, sum(each.refunded(until) + each.lost(until) for each in one.charges)) for one in period
-    )
+    refunded = sum(one.refunded(until) for one in period)
     charges = _charges_of(own)
     disputes = _outstanding(ledger, charges)
-    gone = paid > 0 and refunded >= paid and not _paid_again(ledger, _charges_of(period), refunded)
+    gone = paid > 0 and refunded >= paid and not _paid_again(ledger, period, refunded)
     lost = any(one.is_lost for one in disputes)
     late = _late(own) if status.owes else []
     since = {one.id: _late_since(one, failures) for one in late}
     oldest = min(late, key=lambda one: (since[one.id] is None, since[one.id] or one.finalized_at, one.id), default=None)
     return PaymentFacts(
         paid=paid,
-        left=paid - returned,
+        left=paid - sum(one.returned(until) for one in period),
         returned="refunded" if gone else "dispute_lost" if lost else "",
         late_since=since[oldest.id] if oldest else None,
         open_invoice_id=oldest.id if oldest else "",
@@ -109,9 +106,10 @@ def _outstanding(ledger: Ledger, charges: Collection[Attempt]) -> tuple[Dispute,
     return tuple(one for one in found if one.is_open or one in lost)
 
 
-def _paid_again(ledger: Ledger, charges: Collection[Attempt], amount: int) -> bool:
+def _paid_again(ledger: Ledger, period: list[Invoice], amount: int) -> bool:
     """Whether as much as was refunded was paid after the first of the refunds."""
-    dates = [refund.at for one in charges for refund in one.refunds]
+    refunds = [each for one in _charges_of(period) for each in one.refunds]
+    dates = [each.at for each in (*refunds, *(each for one in period for each in one.returned_outside)) if each.amount]
     return bool(dates) and _paid_since(ledger, min(dates)) >= amount
 
 

@@ -7,6 +7,7 @@ from apps.sandbox.stripe import (
     api,
     checkout_pages,
     control,
+    credit_notes,  # noqa: F401  (its routes)
     portal_pages,
     resources,
 )
