@@ -178,7 +178,7 @@ FIELDS = (
 def test_no_input_is_a_fault(plan: Product, staff: Staff) -> None:
     client = staff("admin")
 
-    @settings(max_examples=80)
+    @settings(max_examples=40)
     @given(st.dictionaries(st.sampled_from(FIELDS), st.lists(ANYTHING, max_size=4), max_size=6))
     def takes(odd: dict[str, list[str]]) -> None:
         answer = client.post(page_of(plan), shown(client, plan) | odd)
