@@ -108,7 +108,6 @@ def start(walked: tuple[Demo, object]) -> Iterator[Callable[[], subprocess.Popen
         process.stdout.close()
 
 
-@pytest.mark.long
 def test_the_walk_passes_and_leaves_nothing_running(
     walked: tuple[Demo, subprocess.CompletedProcess[str]],
 ) -> None:
