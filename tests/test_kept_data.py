@@ -185,6 +185,7 @@ def test_everything_is_found_again(old: Database) -> None:
     states = old.column("SELECT access_state FROM accounts_userprofile ORDER BY id")
     assert states == ["active", "on_hold", "canceled", "suspended"]
     assert old.column("SELECT state FROM instances_seat ORDER BY id") == ["reserved", "retained"]
+    assert old.column("SELECT reserved + 10 * retained + 100 * assigned FROM instances_instance") == [11]
     assert old.column("SELECT reserved_until FROM instances_seat ORDER BY id") == [NOW, None]
     assert old.column("SELECT kind FROM access_accessoverride ORDER BY id") == ["hold", "keep_seat"]
     assert old.column("SELECT generation FROM access_lastsync") == [3]

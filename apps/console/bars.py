@@ -20,7 +20,7 @@ class Bar:
 
     @classmethod
     def of(cls, instance: Any) -> Self:
-        """From whatever has these numbers: an Occupancy, or an Instance with its seats counted."""
+        """From whatever has these numbers: an Occupancy or an Instance."""
         return cls(**{name: getattr(instance, name) for name in cls.__dataclass_fields__})
 
     @property

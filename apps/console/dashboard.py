@@ -24,7 +24,7 @@ from apps.instances.capacity import read_occupancy
 from apps.operations import safeguard
 from apps.operations.models import SafeguardReview
 
-KEPT_SECONDS = 5.0
+KEPT_SECONDS, PEOPLE_KEPT_SECONDS = 5.0, 60.0
 SILENT_SECONDS = 90
 ROOMS = 8  # instances shown of each product, the fullest
 COUNTS = """
@@ -129,10 +129,12 @@ class Numbers:
 
 @dataclass
 class _Kept:
-    """What was read last; each web process keeps its own."""
+    """What was read last; each web process keeps its own. `lock` is held by who reads."""
 
     numbers: Numbers | None = None
     at: float = 0.0
+    people: tuple[People, ...] = ()
+    people_at: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -140,16 +142,26 @@ _kept = _Kept()
 
 
 def numbers() -> Numbers:
-    """The numbers, at most KEPT_SECONDS old."""
-    with _kept.lock:
-        if _kept.numbers is None or time.monotonic() - _kept.at > KEPT_SECONDS:
-            _kept.numbers, _kept.at = read(), time.monotonic()
-        return _kept.numbers
+    """The numbers, at most KEPT_SECONDS old; while one thread reads them, the others get the last ones and wait for nobody."""
+    kept = _kept.numbers
+    if kept is not None and time.monotonic() - _kept.at <= KEPT_SECONDS:
+        return kept
+    free = _kept.lock.acquire(blocking=kept is None)
+    if kept is not None and not free:
+        return kept
+    try:
+        found = _kept.numbers
+        if found is None or found is kept:
+            found = _kept.numbers = read()
+            _kept.at = time.monotonic()
+        return found
+    finally:
+        _kept.lock.release()
 
 
 def forget() -> None:
     """Read again next time: somebody has just changed something here."""
-    _kept.numbers = None
+    _kept.numbers, _kept.people = None, ()
 
 
 def read() -> Numbers:
@@ -173,6 +185,13 @@ def read() -> Numbers:
 
 
 def _people() -> tuple[People, ...]:
+    """Counted once a minute: that reads everybody."""
+    if not _kept.people or time.monotonic() - _kept.people_at > PEOPLE_KEPT_SECONDS:
+        _kept.people, _kept.people_at = _count_people(), time.monotonic()
+    return _kept.people
+
+
+def _count_people() -> tuple[People, ...]:
     counted = dict(UserProfile.objects.order_by().values_list("access_state").annotate(Count("id")))
     total = sum(counted.values()) or 1
     return tuple(

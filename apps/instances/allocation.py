@@ -1,7 +1,7 @@
-"""The only writer of seats, of `Instance.allocated_seats` and of SeatWait.
+"""The only writer of seats, of the counters of an Instance and of SeatWait.
 
 Promises:
-1. A seat row and its instance's counter change together; one live seat per subscriber and product.
+1. A seat row and its instance's counters change in one statement; one live seat per subscriber and product.
 2. New subscribers come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
    subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody.
 3. Contention never looks like "full": a first try skips locked instances, a second one waits for them.
@@ -103,7 +103,7 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
     moved.instance, moved.changed_at = target, clock.now()
     moved.save(update_fields=["instance", "changed_at"])
     with connection.cursor() as cursor:
-        cursor.execute(statements.MOVE, {"old": ids[0], "new": ids[1]})
+        cursor.execute(statements.MOVE, {"old": ids[0], "new": ids[1], "state": moved.state})
     audit.record(
         subject=moved.profile.subject,
         action=AuditAction.SEAT_MOVED,
@@ -224,10 +224,12 @@ def _try_to_take(sql: str, values: dict[str, Any]) -> int | None:
 
 
 def _change_state(seat: Seat, profile: UserProfile, state: Seat.State) -> None:
-    """Change a live seat's state; its instance and the counter stay."""
-    before = {"state": seat.state, "instance": seat.instance.slug}
-    seat.state, seat.reserved_until, seat.changed_at = state, None, clock.now()
-    seat.save(update_fields=["state", "reserved_until", "changed_at"])
+    """Change a live seat's state; its instance stays."""
+    before, now = {"state": seat.state, "instance": seat.instance.slug}, clock.now()
+    values: dict[str, Any] = {"seat": seat.pk, "before": seat.state, "after": state.value, "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(statements.CHANGE, values)
+    seat.state, seat.reserved_until, seat.changed_at = state, None, now
     _record(seat, profile, before=before)
 
 

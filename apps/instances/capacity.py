@@ -3,9 +3,8 @@
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, IntegerField, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
@@ -81,13 +80,7 @@ def products_with_seat(profile: UserProfile | None) -> list[int]:
 
 
 def read_occupancy() -> list[Occupancy]:
-    """Every instance with its occupancy, in the order of the catalog, in one query."""
-    counts = {
-        state.value: Count("seats", filter=Q(seats__state=state.value))
-        for state in (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
-    }
-    # Explicit, because Django drops a model's default order where it groups.
-    instances: Any = Instance.objects.select_related("product").annotate(**counts).order_by("product__position", "slug")
+    """Every instance with its occupancy, in the order of the catalog, in one query that reads no seat."""
     return [
         Occupancy(
             id=instance.pk,
@@ -107,5 +100,24 @@ def read_occupancy() -> list[Occupancy]:
             is_active=instance.is_active,
             auto_allocate=instance.auto_allocate,
         )
-        for instance in instances
+        for instance in Instance.objects.select_related("product")
     ]
+
+
+def find_miscounted() -> list[str]:
+    """The law of the counters: the instances whose counters do not say what their seats say."""
+    live = [Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED]
+    found: dict[tuple[int, str], int] = {
+        (instance, state): count
+        for instance, state, count in Seat.objects.filter(state__in=live)
+        .order_by()
+        .values_list("instance", "state")
+        .annotate(Count("pk"))
+    }
+    wrong = []
+    for instance in Instance.objects.order_by("slug"):
+        seats = {state: found.get((instance.pk, state), 0) for state in live}
+        counted = {state: getattr(instance, state) for state in live}
+        if counted != seats or instance.allocated_seats != sum(seats.values()):
+            wrong.append(instance.slug)
+    return wrong

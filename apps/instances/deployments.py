@@ -20,7 +20,8 @@ def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
     """Save a new instance together with its Django group, which is named like its Keycloak group."""
     _check_caps(instance)
     instance.group, _ = Group.objects.get_or_create(name=instance.keycloak_group)
-    instance.allocated_seats, instance.over_cap_since = 0, None
+    instance.allocated_seats = instance.reserved = instance.assigned = instance.retained = 0
+    instance.over_cap_since = None
     instance.save(force_insert=True)
     _record(instance, AuditAction.INSTANCE_CREATED, actor, reason, {}, _caps(instance) | _availability(instance))
     allocation.offer_later(instance.product_id)

@@ -31,7 +31,11 @@ class Instance(models.Model):
     soft_cap = models.PositiveIntegerField()
     allocation_cap = models.PositiveIntegerField()
     hard_cap = models.PositiveIntegerField()
+    # Its live seats, and those of each state; only allocation.py writes them.
     allocated_seats = models.PositiveIntegerField(default=0, editable=False)
+    reserved = models.PositiveIntegerField(default=0, editable=False)
+    assigned = models.PositiveIntegerField(default=0, editable=False)
+    retained = models.PositiveIntegerField(default=0, editable=False)
     over_cap_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Since a cap was lowered below its seats."
     )

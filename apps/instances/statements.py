@@ -29,16 +29,31 @@ PICK_FROM_RESERVE = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < hard_cap ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
 TAKE = """WITH {pick},
-up AS (UPDATE instances_instance i SET allocated_seats = i.allocated_seats + 1 FROM pick WHERE i.id = pick.id
-       RETURNING i.id),
+up AS (UPDATE instances_instance i SET allocated_seats = i.allocated_seats + 1,
+              reserved = i.reserved + (%(state)s = 'reserved')::int, assigned = i.assigned + (%(state)s = 'assigned')::int
+       FROM pick WHERE i.id = pick.id RETURNING i.id),
 done AS (DELETE FROM instances_seatwait USING up WHERE profile_id = %(profile)s AND product_id = %(product)s)
 INSERT INTO instances_seat (profile_id, product_id, instance_id, state, reserved_until, created_at, changed_at)
 SELECT %(profile)s, %(product)s, id, %(state)s, %(until)s, %(now)s, %(now)s FROM up RETURNING id"""
 COUNT = """UPDATE instances_instance i SET allocated_seats = i.allocated_seats + change.by,
+       reserved = i.reserved + change.by * (change.state = 'reserved')::int,
+       assigned = i.assigned + change.by * (change.state = 'assigned')::int,
+       retained = i.retained + change.by * (change.state = 'retained')::int,
        over_cap_since = CASE WHEN i.allocated_seats + change.by > i.hard_cap THEN i.over_cap_since END
 FROM {change} WHERE i.id = change.id"""
-RELEASE = """WITH change AS (
-    UPDATE instances_seat SET state = 'released', reserved_until = NULL, released_at = %(now)s, changed_at = %(now)s
-    WHERE id = %(seat)s AND state <> 'released' RETURNING instance_id AS id, -1 AS by)
+RELEASE = """WITH was AS (
+    SELECT id, state FROM instances_seat WHERE id = %(seat)s AND state <> 'released' FOR UPDATE),
+change AS (
+    UPDATE instances_seat s SET state = 'released', reserved_until = NULL, released_at = %(now)s, changed_at = %(now)s
+    FROM was WHERE s.id = was.id RETURNING s.instance_id AS id, was.state, -1 AS by)
 """ + COUNT.format(change="change")  # noqa: S608
-MOVE = COUNT.format(change="(VALUES (%(old)s, -1), (%(new)s, 1)) AS change (id, by)")
+MOVE = COUNT.format(change="(VALUES (%(old)s, %(state)s, -1), (%(new)s, %(state)s, 1)) AS change (id, state, by)")
+# Another state on the same instance: `allocated_seats` counts it as before.
+CHANGE = """WITH changed AS (
+    UPDATE instances_seat SET state = %(after)s, reserved_until = NULL, changed_at = %(now)s
+    WHERE id = %(seat)s AND state = %(before)s RETURNING instance_id AS id)
+UPDATE instances_instance i SET
+    reserved = i.reserved + (%(after)s = 'reserved')::int - (%(before)s = 'reserved')::int,
+    assigned = i.assigned + (%(after)s = 'assigned')::int - (%(before)s = 'assigned')::int,
+    retained = i.retained + (%(after)s = 'retained')::int - (%(before)s = 'retained')::int
+FROM changed WHERE i.id = changed.id"""

@@ -19,6 +19,7 @@ from apps.core.models import Job
 from apps.identity.doctor.checks import examine
 from apps.identity.doctor.expected import Catalog, from_settings
 from apps.identity.doctor.published_secrets import check_published_secrets
+from apps.instances.capacity import find_miscounted
 from apps.notifications.doctor import check_mailgun
 
 SKEW_SECONDS = 5
@@ -89,6 +90,11 @@ def check_frontdesk() -> Iterator[Finding]:
         fix="Put apps.core.probes.answer_probes first in MIDDLEWARE.",
     )  # fmt: skip
     yield from _check_database()
+    wrong = find_miscounted()
+    yield judge(
+        not wrong, "seats.counted", "Instances count as many seats as there are.", f"Counted wrongly: {', '.join(wrong)}.",
+        why="People are refused a seat that is free, or get one that is not.", fix="Report it with the timeline of the instance.",
+    )  # fmt: skip
     alive, silent = heartbeats.count_alive(), heartbeats.list_silent()
     yield judge(
         bool(alive), "workers.alive", f"{alive} {'worker is' if alive == 1 else 'workers are'} alive.", "No worker is alive.",

@@ -134,7 +134,8 @@ def _person(made: World, index: int) -> None:
             changed_at=now,
         )
     )
-    Instance.objects.filter(pk=instance.pk).update(allocated_seats=Seat.objects.filter(instance=instance).count())
+    count = Seat.objects.filter(instance=instance).count()
+    Instance.objects.filter(pk=instance.pk).update(allocated_seats=count, assigned=count)
     subscription = Subscription.objects.create(
         stripe_id=f"sub_{index:04d}", customer_id=f"cus_{index:04d}", status="active", stripe_created_at=now,
         current_period_end=now + 30 * DAY, fetched_at=now,

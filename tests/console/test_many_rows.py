@@ -183,3 +183,24 @@ def test_the_end_of_a_keycloak_session_is_found_by_an_index() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     assert "usersession_sid" in UserSession.objects.filter(data__sid="some").explain()
+
+
+def test_the_numbers_read_no_seat_and_count_people_once_a_minute(staff: Staff) -> None:
+    fill(3)
+    dashboard.forget()
+    with CaptureQueriesContext(connection) as first:
+        dashboard.read()
+    with CaptureQueriesContext(connection) as second:
+        dashboard.read()
+    asked = [query["sql"] for query in first]
+    assert not [one for one in asked if '"instances_seat"' in one]
+    assert len(first) - len(second) == 1
+
+
+def test_nobody_waits_for_the_numbers_while_another_reads_them(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(3)
+    last = dashboard.numbers()
+    monkeypatch.setattr(dashboard, "KEPT_SECONDS", -1.0)
+    with dashboard._kept.lock:
+        assert dashboard.numbers() is last
+    assert dashboard.numbers() is not last

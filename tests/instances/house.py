@@ -4,16 +4,15 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, F
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.instances import deployments
+from apps.instances import capacity, deployments
 from apps.instances.models import Instance, Seat
 
 _numbers = itertools.count(1)
@@ -81,15 +80,9 @@ def at_once[T](calls: Iterable[Callable[[], T]], *, clients: int) -> list[T | Ex
     return results
 
 
-def drift() -> list[Any]:
-    """Instances whose counter differs from their live seats (law L8)."""
-    live = Count("seats", filter=~Q(seats__state=Seat.State.RELEASED))
-    return list(
-        Instance.objects.annotate(live=live)
-        .exclude(live=F("allocated_seats"))
-        .order_by()
-        .values_list("slug", "live", "allocated_seats")
-    )
+def drift() -> list[str]:
+    """Instances whose counters differ from their live seats (law L8)."""
+    return capacity.find_miscounted()
 
 
 def over_cap() -> list[str]:

@@ -1,8 +1,10 @@
 """One person at a time: what each verb does to the seat, the counter, the wait and the timeline."""
 
 import datetime as dt
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from apps.core import clock
 from apps.core.errors import BadInput
@@ -345,6 +347,58 @@ def test_the_board_counts_seats_by_state_in_one_query(django_assert_num_queries)
     with django_assert_num_queries(1):
         (row,) = capacity.read_occupancy()
     assert (row.allocated, row.assigned, row.retained, row.reserved, row.over) == (3, 1, 1, 1, 0)
+
+
+def test_each_change_of_a_seat_keeps_the_counters_of_its_states():
+    product, ada = house.app(), house.person()
+    house.instance(product), house.instance(product)
+
+    def counters() -> list[tuple[int, int, int, int]]:
+        return sorted(Instance.objects.values_list("allocated_seats", "reserved", "assigned", "retained"), reverse=True)
+
+    allocation.reserve(profile=ada, product=product, until=in_an_hour())
+    assert counters() == [(1, 1, 0, 0), (0, 0, 0, 0)]
+    seat = allocation.assign(profile=ada, product=product)
+    assert counters() == [(1, 0, 1, 0), (0, 0, 0, 0)]
+    allocation.retain(profile=ada, product=product)
+    assert counters() == [(1, 0, 0, 1), (0, 0, 0, 0)]
+    other = Instance.objects.exclude(pk=seat.instance_id).get()
+    allocation.move(seat=seat, instance=other, actor="staff:ada", reason="test")
+    other.refresh_from_db()
+    assert (other.allocated_seats, other.retained) == (1, 1)
+    assert counters() == [(1, 0, 0, 1), (0, 0, 0, 0)]
+    allocation.assign(profile=ada, product=product)
+    assert counters() == [(1, 0, 1, 0), (0, 0, 0, 0)]
+    allocation.release(profile=ada, product=product)
+    assert counters() == [(0, 0, 0, 0), (0, 0, 0, 0)]
+    assert allocation.release(profile=ada, product=product) is None
+    allocation.reserve(profile=ada, product=product, until=clock.now())
+    allocation.release_expired_reservations()
+    assert counters() == [(0, 0, 0, 0), (0, 0, 0, 0)]
+    assert house.drift() == []
+
+
+@pytest.mark.parametrize("name", ["allocated_seats", "reserved", "assigned", "retained"])
+def test_the_law_finds_an_instance_that_counts_wrongly(name):
+    product, ada = house.app(), house.person()
+    house.instance(product)
+    seat = allocation.assign(profile=ada, product=product)
+    assert capacity.find_miscounted() == []
+    Instance.objects.update(**{name: 5})
+    assert capacity.find_miscounted() == [seat.instance.slug]
+
+
+def test_the_migration_counts_the_seats_that_are_there():
+    product, (ada, bob, eve) = house.app(), house.people(3)
+    house.instance(product)
+    allocation.assign(profile=ada, product=product)
+    allocation.assign(profile=bob, product=product)
+    allocation.retain(profile=bob, product=product)
+    allocation.reserve(profile=eve, product=product, until=in_an_hour())
+    Instance.objects.update(reserved=0, assigned=0, retained=0)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("apps.instances.migrations.0005_counters_by_state").FILL)
+    assert capacity.find_miscounted() == []
 
 
 def test_a_new_instance_has_a_django_group_named_like_its_keycloak_group(settings):

@@ -66,7 +66,9 @@ def sit(profile: UserProfile, product: Product) -> None:
     Seat.objects.create(
         profile=profile, product=product, instance=instance, state="assigned", created_at=now, changed_at=now
     )
-    Instance.objects.filter(pk=instance.pk).update(allocated_seats=instance.allocated_seats + 1)
+    Instance.objects.filter(pk=instance.pk).update(
+        allocated_seats=instance.allocated_seats + 1, assigned=instance.assigned + 1
+    )
 
 
 def dropping(*apps: Product, of: Product, mapped: dict[str, int] | None = None) -> CatalogImpact:

@@ -4,7 +4,6 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -42,7 +41,7 @@ class CapsDialog(ReasonDialog):
     def context(self) -> dict[str, Any]:
         """The instance as it is, and what somebody new would meet on all of its product's."""
         return {
-            "bar": Bar.of(counted(Instance.objects.filter(pk=self.target.pk)).get()),
+            "bar": Bar.of(self.target),
             "over": max(0, self.target.allocated_seats - self.target.hard_cap),
             "outlook": outlook(self.target.product),
         }
@@ -90,14 +89,6 @@ class InstanceForm(forms.ModelForm[Any]):
         if None not in (soft, allocated, hard) and not soft < allocated < hard:  # type: ignore[operator]
             self.add_error("soft_cap", "The soft cap must be below the allocation cap, and that below the hard cap.")
         return data
-
-
-def counted(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Instances with their live seats counted by state, in the same query."""
-    states = ("assigned", "retained", "reserved")
-    counts: dict[str, Any] = {state: Count("seats", filter=Q(seats__state=state)) for state in states}
-    found: QuerySet[Any] = rows.annotate(**counts)
-    return found
 
 
 def outlook(product: Product) -> str:
@@ -173,10 +164,6 @@ class InstanceAdmin(ConsoleAdmin):
     def group_name(self, row: Instance) -> str:
         """The group its people are in."""
         return str(row.group.name)
-
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return counted(super().get_queryset(request))
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
