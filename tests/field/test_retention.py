@@ -89,6 +89,21 @@ def test_bodies_go_before_their_events_and_those_can_still_be_processed(world: W
         events.handle_event(one.stripe_event_id)
 
 
+def test_pruning_events_reads_only_what_it_prunes(db: None) -> None:
+    """Each batch would otherwise read all events again."""
+    for number in range(3000):
+        event(f"e{number}", "handled", 50)
+    InboundEvent.objects.update(body="")
+    event("old", "handled", 91)
+    event("with-a-body", "handled", 20)
+    before = clock.now() - 90 * DAY, clock.now() - 14 * DAY
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE billing_inboundevent")
+    assert "event_handled" in InboundEvent.objects.filter(handled_at__lt=before[0]).values("pk")[:5000].explain()
+    bodies = InboundEvent.objects.filter(handled_at__lt=before[1]).exclude(body="").values("pk")[:5000]
+    assert "event_with_body" in bodies.explain()
+
+
 def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> None:
     dana = world.subscriber("dana")
     then, now = clock.now() - 181 * DAY, clock.now()
