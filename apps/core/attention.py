@@ -34,6 +34,7 @@ class Cause(models.TextChoices):
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     DOCTOR = "doctor", "The doctor found an error"
+    SAFEGUARD = "safeguard", "A sweep waits for an approval"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
 
 

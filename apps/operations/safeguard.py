@@ -11,6 +11,8 @@ which returns who may be reconciled or raises NeedsOperator. Subscribers who los
                --check--> pending             too many: staff are asked
     pending    --approve--> confirmed         valid for a day and for these subscribers
                --check--> obsolete            the cause is gone
+
+A pending review has an attention item, so that staff are told of it wherever they are.
 """
 
 import datetime as dt
@@ -23,7 +25,7 @@ from django.db.models import Func, IntegerField, Q, QuerySet
 from apps.access import reconcile
 from apps.access.policy import Decision, SeatDecision
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, jobs
+from apps.core import attention, audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.states import AccessState, values_where
@@ -110,7 +112,11 @@ def _check(sweep: str, job_key: str, scope: str, losing: Collection[int]) -> tup
     review = pending or SafeguardReview(sweep=sweep, scope=scope, state=State.PENDING, opened_at=now)
     review.profile_ids, review.with_access, review.job_key, review.seen_at = profile_ids, with_access, job_key, now
     review.save()
-    return review_sentence(review), []
+    sentence = review_sentence(review)
+    attention.report(
+        attention.Cause.SAFEGUARD, str(review.pk), sentence, profiles=profile_ids[: attention.MAX_PROFILES]
+    )
+    return sentence, []
 
 
 def _reviews(sweep: str, scope: str) -> QuerySet[SafeguardReview]:
@@ -120,6 +126,7 @@ def _reviews(sweep: str, scope: str) -> QuerySet[SafeguardReview]:
 def _close(pending: SafeguardReview | None) -> None:
     if pending is not None:
         SafeguardReview.objects.filter(pk=pending.pk).update(state=State.OBSOLETE, seen_at=clock.now())
+        attention.resolve(attention.Cause.SAFEGUARD, str(pending.pk), why="The sweep no longer asks.")
 
 
 # --- what staff see and do -------------------------------------------------------------------------------------------
@@ -159,6 +166,7 @@ def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) 
         subject=("safeguardreview", row.pk), action=AuditAction.REVOCATION_APPROVED, actor=actor, reason=reason,
         after={"sweep": row.sweep, "subscribers": len(row.profile_ids), "until": row.until.isoformat()},
     )  # fmt: skip
+    attention.resolve(attention.Cause.SAFEGUARD, str(row.pk), why=f"Approved by {actor}.")
     jobs.defer(row.sweep, row.job_key, reason=f"approved by {actor}")
 
 
