@@ -318,14 +318,14 @@ JOB_TIMEOUT_SECONDS = 60
 Q_CLUSTER = {
     "name": "frontdesk",
     "orm": "default",
-    "broker_class": "apps.core.cluster.HeartbeatBroker",
+    "broker_class": "apps.core.broker.LedgerBroker",
     "workers": WORKER_PROCESSES,
     "queue_limit": WORKER_PROCESSES,
     "bulk": 1,
-    "poll": 0.2,
+    "guard_cycle": 1,
+    "scheduler": False,
     "timeout": JOB_TIMEOUT_SECONDS,
-    # The lock counts from prefetch, so it must outlast the whole prefetched queue; the minute sweep re-wakes earlier.
-    "retry": 300,
+    "retry": 300,  # without effect here, but django-q2 asks for one that is longer than the time-out
     "ack_failures": True,
     "max_attempts": 1,
     "catch_up": False,

@@ -120,7 +120,7 @@ def _word(value: str, limit: int) -> bool:
     return 0 < len(value) <= limit and value.isascii() and value.isprintable()
 
 
-STORE = """
+STORE = f"""
 WITH event AS (
     INSERT INTO billing_inboundevent (stripe_event_id, type, object_id, customer_id, api_version, livemode,
         stripe_created_at, received_at, state, handled_at, source, body)
@@ -132,17 +132,15 @@ job AS (
         history)
     SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, %(importance)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
     FROM event WHERE state = 'received'
-    ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id),
-wake_up AS (INSERT INTO django_q_ormq (key, payload, lock) SELECT %(queue)s, %(wake_up)s, now() FROM job)
-SELECT count(*) FROM event
-"""
+    ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id)
+SELECT count(*), (SELECT min({wake_ups.NOTIFY}::text) FROM job) FROM event
+"""  # noqa: S608
 
 
 def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
     """Put the event into the inbox with its job and the job's wake-up, in one statement; False if it was there before."""
     subject = event["data"]["object"]
     customer = events.customer_of(subject)
-    queue, wake_up = wake_ups.wake_up_row()
     values = {
         "kind": events.KIND,
         "id": event["id"],
@@ -159,8 +157,6 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "lane": f"customer:{customer or event['id']}"[:400],
         "reason": f"{event['type']} by {source}",
         "importance": events.importance_of(event),
-        "queue": queue,
-        "wake_up": wake_up,
     }
     started = time.monotonic()
     with connection.cursor() as cursor:

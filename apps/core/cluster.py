@@ -1,26 +1,21 @@
 """django-q2's cluster as we run it: it survives killed children, and each cluster proves by itself that it works.
 
 django-q2 1.11 guards its queues in memory by semaphores, which a killed process never gives back: the others then wait
-for ever. Ours are file locks, which the kernel releases. And the part that fetches tasks adds a heartbeat of its own every
-few seconds, which one of its workers has to run: no other cluster on the same database can answer for it.
+for ever. Ours are file locks, which the kernel releases. And its broker (`core.broker`) adds a heartbeat every few seconds,
+which one of its workers has to run: no other cluster on the same database can answer for it.
 """
 
 import fcntl
 import os
 import tempfile
-import time
 from multiprocessing import RawValue, Value
 from typing import Any, override
 
 import django_q.cluster
-from django_q.brokers.orm import ORM
 from django_q.worker import worker
 
-from apps.core import turns
+from apps.core import broker, turns
 from apps.core.process_lifetime import killed_with_parent
-from apps.core.wake_ups import sign_task
-
-HEARTBEAT_SECONDS = 2.0
 
 
 class ProcessLock:
@@ -73,22 +68,9 @@ class SturdySentinel(django_q.cluster.Sentinel):  # type: ignore[misc]  # django
         self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
 
 
-class HeartbeatBroker(ORM):  # type: ignore[misc]
-    """django-q2's queue in Postgres; every few seconds the next task is a heartbeat."""
-
-    due = 0.0
-
-    @override
-    def dequeue(self) -> list[tuple[int, str]] | None:
-        if time.monotonic() < self.due:
-            found: list[tuple[int, str]] | None = super().dequeue()
-            return found
-        self.due = time.monotonic() + HEARTBEAT_SECONDS
-        return [(0, sign_task("apps.core.heartbeats.record_heartbeat"))]  # 0: no row to delete
-
-
-def run_cluster() -> None:
+def run_cluster(*, silent_after: float) -> None:
     """What the watchdog starts: the cluster itself, each of whose processes dies with the one that forked it."""
+    broker.heartbeat_seconds = min(broker.heartbeat_seconds, silent_after / 4)
     os.register_at_fork(after_in_child=killed_with_parent)
     django_q.cluster.Sentinel = SturdySentinel
     django_q.cluster.Cluster().start()

@@ -11,6 +11,7 @@ import structlog
 from apps.core import clock
 from apps.core.errors import DependencyDown
 from apps.core.models import Dependency, Job
+from apps.core.wake_ups import wake_up
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +26,13 @@ def mark_down(name: str, reason: str) -> None:
     Dependency.objects.bulk_create([down], ignore_conflicts=True)
 
 
-def mark_up(name: str) -> int:
-    """Note that a system answers. If it was down, every job parked on it becomes due; returns how many."""
-    if not Dependency.objects.filter(name=name).delete()[0]:
-        return 0
-    due = Job.objects.filter(state=Job.State.QUEUED, parked_on=name).update(not_before=clock.now(), parked_on="")
-    log.info("dependency_up", dependency=name, jobs=due)
-    return due
+def mark_up(names: Sequence[str]) -> None:
+    """Note that systems answer. What was parked on one that was down is due."""
+    if names and Dependency.objects.filter(name__in=names).delete()[0]:
+        parked = Job.objects.filter(state=Job.State.QUEUED, parked_on__in=names)
+        due = parked.update(not_before=clock.now(), parked_on="")
+        log.info("dependency_up", dependencies=list(names), jobs=due)
+        wake_up()
 
 
 def refuse_while_down(needs: Sequence[str]) -> None:

@@ -50,7 +50,6 @@ def finish(job: Job, state: Job.State, reason: str) -> bool:
     stuck.exclude(pk=job.pk).update(state=Job.State.SUPERSEDED)
     if state != Job.State.DONE:
         log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
-    _wake_up_lane(job)
     return True
 
 
@@ -97,10 +96,3 @@ def requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> Non
             setattr(waiting, name, value)
         waiting.importance = min(waiting.importance, job.importance)
         waiting.save()
-    _wake_up_lane(job)
-
-
-def _wake_up_lane(job: Job) -> None:
-    """Another job of the lane may have been waiting for this run to end."""
-    if Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, not_before__lte=clock.now()).exists():
-        wake_up()

@@ -1,4 +1,4 @@
-"""The job ledger: durable work by kind and key. The Job row is the truth; django-q2 only wakes it up.
+"""The job ledger: durable work by kind and key. The Job row is the truth; django-q2 only lends its workers.
 
 Promises:
 1. `defer` writes the one waiting row of a kind and key, and its wake-up, in the caller's transaction; wake-ups coalesce.
@@ -7,7 +7,7 @@ Promises:
    instead: work that kills its worker four times is dead instead of looping.
 4. A runner holds a database lock from its claim on while its process lives; `sweep` takes over what a dead one left.
 5. The most important due job is claimed first: who has paid and waits, what a person clicked, events, sweeps.
-6. A lost wake-up delays the work until the next sweep, and never loses it.
+6. A lost wake-up delays the work for a second, and never loses it.
 
 Handlers register from their app's `ready()`; they take the key and raise the errors of `core.errors`.
 """
@@ -27,12 +27,11 @@ from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.job_outcomes import finish, requeue, retry_later, row_of_this_run
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Job
-from apps.core.wake_ups import wake_up
+from apps.core.wake_ups import NOTIFY
 
 log = structlog.get_logger(__name__)
 
 PARK_SECONDS = 30
-MAX_WAKE_UPS = 8  # left at once, each for one worker; they work until nothing is due
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
 RUN_ID = "job-"  # begins the request id of a run
 
@@ -77,17 +76,19 @@ def kind_label(name: str) -> str:
 
 # --- asking for work -------------------------------------------------------------------------------------------------
 
-DEFER = """
-INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
-    history)
-SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
-FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS asked (key, lane)
-ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
-    importance = LEAST(core_job.importance, excluded.importance),
-    not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
-                      ELSE LEAST(core_job.not_before, excluded.not_before) END
-RETURNING id, not_before
-"""
+DEFER = f"""
+WITH asked AS (
+    INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
+        history)
+    SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
+    FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS wanted (key, lane)
+    ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
+        importance = LEAST(core_job.importance, excluded.importance),
+        not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
+                          ELSE LEAST(core_job.not_before, excluded.not_before) END
+    RETURNING id, not_before)
+SELECT id, CASE WHEN not_before <= %(now)s THEN {NOTIFY} END FROM asked
+"""  # noqa: S608
 
 
 def defer(
@@ -129,9 +130,7 @@ def defer_many(
     }
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
-        waiting = cursor.fetchall()
-    wake_up(min(MAX_WAKE_UPS, sum(due <= now for _, due in waiting)))
-    return [int(job_id) for job_id, _ in waiting]
+        return [int(job_id) for job_id, _ in cursor.fetchall()]
 
 
 def usual_importance(kind: str) -> Job.Importance:
@@ -167,18 +166,29 @@ def drain(*, limit: int = 1000) -> int:
     return limit
 
 
-CLAIM = """
+CLAIMABLE = """FROM core_job j
+    WHERE j.state = 'queued' AND j.not_before <= %(now)s
+      AND NOT EXISTS (SELECT 1 FROM core_job r WHERE r.lane = j.lane AND r.state = 'running')"""
+CLAIM = f"""
 UPDATE core_job SET state = 'running', attempts = attempts + 1, runs = runs + 1, started_at = %(now)s, parked_on = ''
 WHERE id = (
-    SELECT j.id FROM core_job j
-    WHERE j.state = 'queued' AND j.not_before <= %(now)s
-      AND NOT EXISTS (SELECT 1 FROM core_job r WHERE r.lane = j.lane AND r.state = 'running')
+    SELECT j.id {CLAIMABLE}
     ORDER BY j.importance, j.not_before, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
-"""
+"""  # noqa: S608
 
 
 LOCK = "SELECT pg_advisory_lock(%s, %s)"
+
+
+DUE = f"SELECT count(*) FROM (SELECT j.id {CLAIMABLE} LIMIT %(limit)s) AS due"  # noqa: S608
+
+
+def count_due(*, limit: int) -> int:
+    """How many jobs could be claimed now, up to `limit`."""
+    with connection.cursor() as cursor:
+        cursor.execute(DUE, {"now": clock.now(), "limit": limit})
+        return int(cursor.fetchone()[0])
 
 
 def claim() -> Job | None:
@@ -259,8 +269,7 @@ def _releasing_lock(job: Job) -> Iterator[None]:
 def _succeed(job: Job) -> None:
     """Done; and what it needs answers: the jobs that waited for that are due."""
     if finish(job, Job.State.DONE, ""):
-        due = sum(dependencies.mark_up(name) for name in KINDS[job.kind].needs)
-        wake_up(min(due, MAX_WAKE_UPS))
+        dependencies.mark_up(KINDS[job.kind].needs)
 
 
 def _park(job: Job, error: DependencyDown) -> None:

@@ -1,4 +1,4 @@
-"""The sweep, run every few seconds by `manage.py worker`: it finds what lost wake-ups and dead runners left behind.
+"""The sweep, run every few seconds by `manage.py worker`: it finds what dead runners left behind and what is due again.
 
 Promises: it may run in several processes at once and be killed anywhere; it only makes jobs due and runs none.
 """
@@ -6,23 +6,17 @@ Promises: it may run in several processes at once and be killed anywhere; it onl
 import datetime as dt
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
-from django_q.models import OrmQ
 
 from apps.core import clock, job_outcomes, jobs
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job, Schedule
-from apps.core.wake_ups import wake_up
 
 
 def sweep() -> None:
-    """Take over from dead runners, queue periodic jobs, and wake up due jobs whose wake-up was lost."""
+    """Take over from dead runners, queue periodic jobs, and let parked ones try again."""
     recover()
     start_periodic()
     _hold_back_parked()
-    due = Job.objects.filter(state=Job.State.QUEUED, not_before__lte=clock.now()).count()
-    left = OrmQ.objects.filter(lock__lte=Now()).count()
-    wake_up(min(due, jobs.MAX_WAKE_UPS) - left)
 
 
 def recover() -> int:

@@ -8,11 +8,16 @@ import signal
 import time
 from collections.abc import Callable
 
+import structlog
+from django.db import DatabaseError, connection
 from django_q.timeout import TimeoutHandler
 
 from apps.core import heartbeats, jobs
-from apps.core.wake_ups import TURN_SECONDS, wake_up
+from apps.core.wake_ups import wake_up
 
+log = structlog.get_logger(__name__)
+
+TURN_SECONDS = 5  # then no other job is begun: the worker may be replaced, or told to stop
 HEARTBEAT_SECONDS = 1.0  # at most one in so much time, however short the jobs are
 
 
@@ -25,6 +30,14 @@ is_stopping: Callable[[], bool] = _never  # a cluster sets it for its workers
 
 def take_turn() -> None:
     """Run due jobs, the most important first; hand over to another wake-up when the turn is over."""
+    try:
+        _work()
+    except DatabaseError as error:  # what was begun is taken over by the sweep
+        log.warning("turn_database", error=type(error).__name__)
+        connection.close()
+
+
+def _work() -> None:
     began, heartbeat_due = time.monotonic(), 0.0
     while not is_stopping():
         if time.monotonic() >= began + TURN_SECONDS:

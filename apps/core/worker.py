@@ -59,8 +59,8 @@ class Watchdog:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.started = time.monotonic()
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "worker", "--cluster"],
+        return subprocess.Popen(  # noqa: S603  (its arguments are ours)
+            [sys.executable, "manage.py", "worker", "--cluster", "--silent-after", str(self.silent_after)],
             cwd=settings.BASE_DIR,
             start_new_session=True,
             preexec_fn=killed_with_parent,  # noqa: PLW1509  (one call into libc; no threads run yet)

@@ -8,9 +8,6 @@ import time
 
 import pytest
 from django.db import connection, transaction
-from django_q.conf import Conf
-from django_q.models import OrmQ
-from django_q.signing import BadSignature, SignedPackage
 
 from apps.core import clock, job_outcomes, jobs, sweep, turns
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
@@ -55,10 +52,6 @@ def only():
     return Job.objects.get()
 
 
-def wake_ups():
-    return OrmQ.objects.count()
-
-
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 
@@ -77,7 +70,7 @@ def test_the_earlier_moment_wins_whatever_the_order(ran):
     jobs.defer("note", 1, not_before=soon)
     jobs.defer("note", 1, not_before=late)
     assert only().not_before == soon
-    assert (jobs.drain(), wake_ups()) == (0, 0)
+    assert jobs.drain() == 0
 
 
 def test_work_for_later_waits_for_its_time(ran):
@@ -96,11 +89,11 @@ def test_a_ring_does_not_shorten_the_wait_after_a_failure():
     assert only().not_before == until > clock.now()
 
 
-def test_a_rollback_takes_the_job_and_its_ring_with_it(ran):
+def test_a_rollback_takes_the_job_with_it(ran):
     with transaction.atomic():
         jobs.defer("note", 1)
         transaction.set_rollback(True)
-    assert (Job.objects.count(), wake_ups()) == (0, 0)
+    assert not Job.objects.exists()
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -353,42 +346,6 @@ def test_a_kind_that_did_not_say_what_it_needs_leaves_no_system_down_for_ever():
 
 
 # --- what a sweep repairs --------------------------------------------------------------------------------------------
-
-
-def test_lost_rings_are_rung_again(ran):
-    for key in range(3):
-        jobs.defer("note", key)
-    OrmQ.objects.all().delete()
-    sweep.sweep()
-    assert wake_ups() == 3
-    sweep.sweep()
-    assert wake_ups() == 3
-
-
-def test_work_that_has_become_due_gets_its_ring_from_the_sweep(ran):
-    jobs.defer("note", 1, not_before=clock.now() + dt.timedelta(hours=1))
-    sweep.sweep()
-    assert wake_ups() == 0
-    make_due()
-    sweep.sweep()
-    assert wake_ups() == 1
-
-
-def test_a_new_secret_key_costs_rings_and_no_work(ran, monkeypatch):
-    """F52: django-q2 throws away what it cannot verify."""
-    for key in range(100):
-        jobs.defer("note", key)
-    monkeypatch.setattr(Conf, "SECRET_KEY", "another-key-than-the-one-before")
-    for ring in OrmQ.objects.all():
-        with pytest.raises(BadSignature):
-            SignedPackage.loads(ring.payload)
-    OrmQ.objects.all().delete()
-    while Job.objects.filter(state="queued").exists():
-        sweep.sweep()
-        for _ in OrmQ.objects.all():
-            turns.take_turn()
-        OrmQ.objects.all().delete()
-    assert sorted(ran, key=int) == [str(key) for key in range(100)]
 
 
 def test_periodic_work_runs_once_after_three_days_without_a_worker(monkeypatch, ran):
@@ -670,17 +627,6 @@ def test_mutant_without_the_one_waiting_row_rings_pile_up(ran):
         Job.objects.create(kind="note", key="1", lane="note:1", not_before=clock.now(), created_at=clock.now())
     jobs.drain()
     assert ran == ["1"] * 3
-
-
-@pytest.mark.mutant
-def test_mutant_without_the_sweep_a_lost_wake_up_loses_the_work(ran, monkeypatch):
-    for module in (jobs, sweep, job_outcomes):
-        monkeypatch.setattr(module, "wake_up", lambda _count=1: None)
-    jobs.defer("note", 1)
-    sweep.sweep()
-    for _ in OrmQ.objects.all():
-        turns.take_turn()
-    assert ran == []
 
 
 @TRANSACTION

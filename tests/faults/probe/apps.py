@@ -25,6 +25,8 @@ class ProbeConfig(AppConfig):
         jobs.register("sleep", sleep)
         jobs.register("kill_me", kill_me)
         jobs.register("slow", slow)
+        jobs.register("nothing", lambda _key: None)
+        jobs.register("tidy", lambda _key: None, importance=jobs.Job.Importance.SWEEP)
         if "PROBE_PLAIN" in os.environ:
             cluster.SturdySentinel = django_q.cluster.Sentinel
         if "PROBE_UNGUARDED" in os.environ:
@@ -59,7 +61,7 @@ def unguard():
     from apps.core import jobs
 
     def claim():
-        waiting = jobs.Job.objects.filter(kind="slow").exclude(state="done").order_by("?")
+        waiting = jobs.Job.objects.filter(kind="slow").exclude(state="done").order_by("id")
         return waiting.first()
 
     jobs.claim = claim

@@ -28,6 +28,6 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         if options["cluster"]:
-            run_cluster()
+            run_cluster(silent_after=options["silent_after"])
         else:
             Watchdog(silent_after=options["silent_after"]).watch()
