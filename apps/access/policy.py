@@ -207,8 +207,9 @@ def _paid(view: _View) -> Decision | None:
     sentence = (
         f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
     )
-    if any(view.is_paused(one) for one in view.paid):
-        sentence += " Payments are paused at the moment."
+    if ends_of_pause := [one.paused_until for one in view.paid if view.is_paused(one)]:
+        last = None if None in ends_of_pause else max(end for end in ends_of_pause if end)
+        sentence += f" Billing is paused until {day(last)}." if last else " Billing is paused for now."
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,

@@ -18,7 +18,8 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
-           s.status, s.cancel_at, s.open_invoice_url, s.id AS subscription, s.next_charge, s.next_charge_currency
+           s.status, s.cancel_at, s.open_invoice_url, s.id AS subscription, s.next_charge, s.next_charge_currency,
+           s.pause <> '' AND coalesce(s.pause_ends_at > %(now)s, true) AS paused, s.pause_ends_at
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
     WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
 ), given AS (
@@ -85,13 +86,18 @@ class Charge:
 
 @dataclass(frozen=True)
 class Overview:
-    """The whole page. `ends_at`: the subscription has been canceled and runs until then."""
+    """The whole page. `ends_at`: the subscription has been canceled and runs until then.
+
+    `is_paused`: nothing is collected for now, or until `paused_until`.
+    """
 
     apps: tuple[App, ...]
     lines: tuple[PaidLine, ...]
     charges: tuple[Charge, ...]
     ends_at: dt.datetime | None
     open_invoice_url: str
+    is_paused: bool
+    paused_until: dt.datetime | None
 
     @property
     def plan(self) -> PaidLine | None:
@@ -106,12 +112,15 @@ def of(profile: UserProfile) -> Overview:
         (found,) = cursor.fetchone()
     usable = AccessState(profile.access_state).has_access
     lines = found["lines"]
+    pauses = [row["pause_ends_at"] for row in lines if row["paused"]]
     return Overview(
         apps=tuple(_app(row, usable=usable) for row in found["apps"]),
         lines=tuple(_line(row) for row in lines),
         charges=_next_charges(lines),
         ends_at=min((_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
         open_invoice_url=next((_web(row["open_invoice_url"]) for row in lines if row["open_invoice_url"]), ""),
+        is_paused=bool(pauses),
+        paused_until=max((_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
     )
 
 
@@ -149,7 +158,9 @@ def _total(row: dict[str, Any]) -> int | None:
 
 
 def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
-    """What is charged at the nearest moment, one per currency (in practice one); lines that end before it cost nothing.
+    """What is charged at the nearest moment, one per currency (in practice one).
+
+    Lines that end before it cost nothing, and nothing is charged while payments are paused.
 
     Stripe's own sum counts where we have it: discounts, credit and tax are in it. What depends on the use has none yet.
     """
@@ -158,6 +169,7 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
         for row in lines
         if SubscriptionStatus(row["status"]).may_give_access and row["current_period_end"] and not row["cancel_at"]
     ]
+    due = [(moment, row) for moment, row in due if not _is_paused_at(moment, row)]
     if not due:
         return ()
     first = min(moment for moment, _ in due)
@@ -175,6 +187,10 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
         before = amounts.get(currency, 0)
         amounts[currency] = None if before is None or more is None else before + more
     return tuple(Charge(at=first, amount=amount, currency=currency) for currency, amount in amounts.items())
+
+
+def _is_paused_at(moment: dt.datetime, row: dict[str, Any]) -> bool:
+    return row["paused"] and (row["pause_ends_at"] is None or moment < _moment(row["pause_ends_at"]))
 
 
 def _moment(text: str) -> dt.datetime:

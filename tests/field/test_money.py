@@ -463,7 +463,7 @@ def test_a_pause_of_collection_is_shown_and_keeps_access(world: World) -> None:
     (item,) = items("collection_paused")
     assert (item.key, item.profile_ids, item.resolved_at) == (dana.stripe_subscription_id, [dana.pk], None)
     assert (world.state(dana).access, row(dana).pause) == ("active", "void")
-    assert dana.access_sentence == "Your subscription is active. Payments are paused at the moment."
+    assert dana.access_sentence == "Your subscription is active. Billing is paused for now."
     world.pass_time(days=65)
     world.deliver()
     assert world.state(dana).access == "active"

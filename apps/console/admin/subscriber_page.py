@@ -4,6 +4,7 @@ Promises: no call to anywhere (the plan, which asks Keycloak, is `preview_plan` 
 and newest first; nothing secret.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +13,29 @@ from django.urls import reverse
 from apps.access import reconcile
 from apps.access.facts import read_facts
 from apps.access.models import LastSync
-from apps.access.policy import Decision, SeatDecision, decide
+from apps.access.policy import Decision, SeatDecision, day, decide
 from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
 from apps.catalog.models import Product
 from apps.console.admin.subscriber_tables import ROWS, Table, list_tables
+from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
+from apps.core.money import format_money
+from apps.core.states import SubscriptionStatus, values_where
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `agrees`: the last sync still matches the decision."""
+    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid."""
 
     profile: UserProfile
     decision: Decision
     agrees: bool
     entitlements: tuple[str, ...]
+    money: tuple[str, ...]
     tables: tuple[Table, ...]
     timeline: tuple[AuditEntry, ...]
     timeline_url: str
@@ -76,10 +82,26 @@ def read_page(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -
         decision=decision,
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
+        money=tuple(describe_money(profile)),
         tables=list_tables(profile, may_change_seats=may_change_seats, may_lift=may_lift),
         timeline=tuple(entries[: ROWS * 2]),
         timeline_url=f"{reverse('admin:core_auditentry_changelist')}?q=profile:{profile.pk}",
     )
+
+
+def describe_money(profile: UserProfile) -> Iterator[str]:
+    """What was paid for the period of each running subscription, and until when a pause lasts. Two queries."""
+    running = values_where(SubscriptionStatus, lambda one: one.pays)
+    rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id or "", status__in=running)
+    for row in rows.order_by("stripe_created_at").prefetch_related("items"):
+        currency = next((one.currency for one in row.items.all()), "")
+        if row.paid_for_period is not None and row.left_of_period is not None and currency:
+            amounts = (row.paid_for_period, row.paid_for_period - row.left_of_period, row.left_of_period)
+            paid, returned, left = (format_money(one, currency) for one in amounts)
+            yield f"Paid for this period: {paid}, returned: {returned}, left: {left}"
+        if row.pause and (row.pause_ends_at is None or row.pause_ends_at > clock.now()):
+            until = f"until {day(row.pause_ends_at)}" if row.pause_ends_at else "until somebody resumes it at Stripe"
+            yield f"Collection is paused {until}"
 
 
 def read_last_sync(profile: UserProfile) -> LastSyncCard:
