@@ -74,8 +74,22 @@ def refuse_while_away() -> None:
 
 def ask_about_domain() -> requests.Response:
     """What Mailgun says about our sending domain. Raises requests.RequestException when it does not answer."""
-    url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/domains/{settings.MAILGUN_DOMAIN}"
-    return requests.get(url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
+    return _call("GET", f"domains/{settings.MAILGUN_DOMAIN}")
+
+
+def ask_about_webhooks() -> requests.Response:
+    """Where Mailgun tells what became of the domain's mails."""
+    return _call("GET", f"domains/{settings.MAILGUN_DOMAIN}/webhooks")
+
+
+def ask_to_send() -> requests.Response:
+    """Ask to send a mail that has no sender, no recipient and no content: 400 from a Mailgun that would send another one."""
+    return _call("POST", f"{settings.MAILGUN_DOMAIN}/messages")
+
+
+def _call(method: str, path: str) -> requests.Response:
+    url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/{path}"
+    return requests.request(method, url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
 
 
 def _translated(error: AnymailRequestsAPIError) -> Exception:

@@ -108,6 +108,16 @@ def _rotate(_options: Options) -> Options:
     return {"kid": tokens.rotate()}
 
 
+def _set_mailgun(options: Options) -> Options:
+    """How every Mailgun domain is set up: `state` ("" for none), `disabled`, `dns` ("valid", "invalid"), `webhooks` {kind: [url]}."""
+    kept: Options = store.data["mailgun"]
+    wrong = [name for name, value in options.items() if name not in kept or type(value) is not type(kept[name])]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not one of {', '.join(kept)}, or of another type.")
+    kept.update(options)
+    return kept
+
+
 def _clear_inbox(_options: Options) -> Options:
     return {"cleared": inbox.clear()}
 
@@ -120,4 +130,5 @@ flush_webhooks = endpoint(post=_flush)
 flush_webhooks.unlocked = True  # type: ignore[attr-defined]
 reset = endpoint(post=_reset)
 rotate_keys = endpoint(post=_rotate)
+the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)
 clear_inbox = endpoint(post=_clear_inbox)

@@ -1,4 +1,6 @@
-"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, the log of events, and the state of a domain.
+"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, the log of events, a domain and its webhooks.
+
+Every name is a domain, set up as `POST /control/mailgun` says; with an empty state there is none.
 
 https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
 """
@@ -15,16 +17,17 @@ from django.urls import path
 
 from apps.sandbox import clock
 from apps.sandbox.mailgun import inbox
+from apps.sandbox.store import store
 
 
 def messages(request: HttpRequest, domain: str) -> HttpResponse:
     """Queue a mail given as form fields. 401 without a key, 400 with Mailgun's sentence when a field is missing."""
-    return _refused(request) or _missing(request.POST) or _queue(domain, _read_mail(request))
+    return _refused(request, domain) or _missing(request.POST) or _queue(domain, _read_mail(request))
 
 
 def messages_mime(request: HttpRequest, domain: str) -> HttpResponse:
     """Queue a mail given as one MIME file."""
-    refused = _refused(request)
+    refused = _refused(request, domain)
     if refused is not None:
         return refused
     if not request.POST.getlist("to"):
@@ -58,17 +61,47 @@ def events(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def domain_state(request: HttpRequest, domain: str) -> HttpResponse:
-    """A sending domain, set up in order: every name is one."""
+    """A sending domain with the DNS records that mail needs."""
+    kept = store.data["mailgun"]
+    names = [
+        ("TXT", domain, kept["dns"]),
+        ("TXT", f"k1._domainkey.{domain}", kept["dns"]),
+        ("CNAME", f"email.{domain}", "unknown"),
+    ]
+    records = [
+        {"record_type": kind, "name": name, "valid": valid, "value": "v", "cached": []} for kind, name, valid in names
+    ]
+    found = {"name": domain, "state": kept["state"], "type": "custom", "is_disabled": kept["disabled"]}
+    return _refused_reading(request, domain) or JsonResponse(
+        {"domain": found, "sending_dns_records": records, "receiving_dns_records": []}
+    )
+
+
+def domain_webhooks(request: HttpRequest, domain: str) -> HttpResponse:
+    """Where Mailgun tells what became of a mail, by the kind of event."""
+    kept = store.data["mailgun"]["webhooks"]
+    return _refused_reading(request, domain) or JsonResponse(
+        {"webhooks": {kind: {"urls": urls} for kind, urls in kept.items()}}
+    )
+
+
+def _refused_reading(request: HttpRequest, domain: str) -> HttpResponse | None:
     if not _key(request):
         return HttpResponse("Forbidden", status=401)
-    return JsonResponse({"domain": {"name": domain, "state": "active", "type": "custom", "is_disabled": False}})
+    return (
+        None if store.data["mailgun"]["state"] else JsonResponse({"message": f"Domain not found: {domain}"}, status=404)
+    )
 
 
-def _refused(request: HttpRequest) -> HttpResponse | None:
+def _refused(request: HttpRequest, domain: str) -> HttpResponse | None:
     if request.method != "POST":
         return JsonResponse({"message": "Method Not Allowed"}, status=405)
-    if not _key(request):
-        return HttpResponse("Forbidden", status=401)
+    return _refused_reading(request, domain) or _refused_sending()
+
+
+def _refused_sending() -> HttpResponse | None:
+    if store.data["mailgun"]["disabled"]:
+        return JsonResponse({"message": "Domain is not allowed to send: the domain is disabled"}, status=403)
     return None
 
 
@@ -153,6 +186,7 @@ def _queue(domain: str, mail: inbox.Mail) -> HttpResponse:
 
 urlpatterns = [
     path("v3/domains/<str:domain>", domain_state),
+    path("v3/domains/<str:domain>/webhooks", domain_webhooks),
     path("v3/<str:domain>/messages", messages),
     path("v3/<str:domain>/messages.mime", messages_mime),
     path("v3/<str:domain>/events", events),
