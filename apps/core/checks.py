@@ -101,9 +101,12 @@ def stripe_versions_agree(**_: Any) -> list[CheckMessage]:
     return [Warning(text, hint="Upgrade both together, with the fixture tests.", id="frontdesk.W001")]
 
 
-# How the secrets of the rehearsal's realm file begin, which everybody can read, and how one begins that nobody has set.
-PUBLISHED = ("dev-only-", "${")
-CLIENT_SECRETS = ("OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET")
+# How the secrets of the rehearsal's realm file and of the demo begin, which everybody can read, and one that nobody has set.
+PUBLISHED = ("dev-only-", "${", "whsec_sandbox_", "metrics-0123456789")
+SECRETS = (
+    "OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "KEYCLOAK_DOCTOR_CLIENT_SECRET", "STRIPE_WEBHOOK_SECRET",
+    "STRIPE_WEBHOOK_SECRET_PREVIOUS", "PROMETHEUS_METRICS_API_KEY",
+)  # fmt: skip
 
 
 def redirects_to_itself() -> bool:
@@ -112,8 +115,8 @@ def redirects_to_itself() -> bool:
 
 
 def list_published_secrets() -> list[str]:
-    """The names of the client secrets that a realm file shows to everybody."""
-    return [name for name in CLIENT_SECRETS if str(getattr(settings, name)).startswith(PUBLISHED)]
+    """The names of the secrets that our repository shows to everybody."""
+    return [name for name in SECRETS if str(getattr(settings, name)).startswith(PUBLISHED)]
 
 
 @register(Tags.security, deploy=True)
@@ -135,8 +138,8 @@ def site_is_reachable(**_: Any) -> list[CheckMessage]:
         *[
             (
                 settings.HTTPS,
-                f"{name} is published in a realm file.",
-                "Regenerate the client's secret in Keycloak.",
+                f"{name} is published in our repository.",
+                "Make a new one where it comes from: in Keycloak, at Stripe, or at random.",
                 "E009",
             )
             for name in list_published_secrets()

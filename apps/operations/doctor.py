@@ -80,8 +80,9 @@ def check_frontdesk() -> Iterator[Finding]:
     )  # fmt: skip
     published = list_published_secrets()
     yield judge(
-        not published, "site.secrets", "No secret is one that is published.", f"Published in a realm file: {', '.join(published)}.",
-        why="Anyone who reads our repository can act as us in Keycloak.", fix="Regenerate these clients' secrets in Keycloak.",
+        not published, "site.secrets", "No secret is one that is published.", f"Published in our repository: {', '.join(published)}.",
+        why="Anyone who reads it can act as us in Keycloak, or as Stripe here.",
+        fix="Make new ones where they come from: in Keycloak, at Stripe, or at random.",
         warn=not settings.HTTPS,
     )  # fmt: skip
     yield judge(

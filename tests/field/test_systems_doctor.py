@@ -4,6 +4,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import requests
 from django.core.management import call_command
 
 from apps.billing import doctor as stripe_doctor
@@ -110,6 +111,51 @@ def test_published_secrets_are_found_by_trying_them(world: World, settings: Any)
     settings.HTTPS = True
     [finding] = [one for one in doctor.examine_systems() if one.id == "realm.published_secrets"]
     assert finding.severity == Severity.ERROR
+
+
+def test_a_secret_that_keycloaks_import_left_unfilled_is_found_by_trying_it(world: World) -> None:
+    """config/keycloak/realm.json without its variables: the secret is `${FRONTDESK_SYNC_SECRET}`, word for word."""
+    form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": "admin"}
+    token = requests.post(
+        f"{world.url}/keycloak/realms/master/protocol/openid-connect/token", data=form, timeout=10
+    ).json()
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    for client in world.standin.call("GET", "/clients", headers=headers).json():
+        own = {"secret": "${FRONTDESK_DOCTOR_SECRET}" if client["clientId"] == "frontdesk-doctor" else "its own"}
+        assert world.standin.call("PUT", f"/clients/{client['id']}", headers=headers, json=own).status_code == 204
+    [finding] = [one for one in doctor.examine_systems() if one.id == "realm.published_secrets"]
+    assert finding.message.endswith(": frontdesk-doctor.")
+
+
+def test_people_of_the_rehearsals_are_found(world: World, settings: Any) -> None:
+    settings.HTTPS = True
+    found = by_id(doctor.examine_systems())["realm.published_people"]
+    assert (found.severity, found.message.rpartition(": ")[2]) == (
+        Severity.ERROR,
+        "admin.ada, support.sam, stranger.stan.",
+    )
+    for name in ("admin.ada", "support.sam"):
+        assert world.admin("DELETE", f"/users/{world.users(name)[0]['id']}").status_code == 204
+    stan = world.users("stranger.stan")[0]
+    assert world.admin("PUT", f"/users/{stan['id']}", json=stan | {"email": "stan@other.example"}).status_code == 204
+    assert by_id(doctor.examine_systems())["realm.published_people"].severity == Severity.PASSED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_WEBHOOK_SECRET", "whsec_sandbox_0123456789abcdef0123456789abcdef"),
+        ("PROMETHEUS_METRICS_API_KEY", "metrics-0123456789abcdef0123456789abcdef"),
+        ("KEYCLOAK_DOCTOR_CLIENT_SECRET", "${FRONTDESK_DOCTOR_SECRET}"),
+    ],
+)
+def test_a_setting_copied_from_the_demo_is_told(db: None, name: str, value: str, settings: Any) -> None:
+    """With the demo's signing secret anybody can tell us that they have paid."""
+    settings.HTTPS = True
+    setattr(settings, name, value)
+    found = by_id(doctor.check_frontdesk())["site.secrets"]
+    assert found.severity == Severity.ERROR
+    assert name in found.message
 
 
 def items() -> dict[str, str]:
