@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line; `manage.py demo` and `manage.py test` prepare their own environment before Django reads settings."""
+"""Django's command line; `manage.py demo`, `bench` and `test` prepare their own environment before Django reads settings."""
 
 import os
 import sys
@@ -14,6 +14,10 @@ def main() -> None:
         from apps.sandbox.run.demo import run
 
         sys.exit(run(sys.argv[2:]))
+    if sys.argv[1:2] == ["seed_bench"]:
+        from apps.sandbox.bench.seed import run as seed
+
+        sys.exit(seed(sys.argv[2:]))
     if sys.argv[1:2] == ["test"]:
         from config.testing import run as test
 

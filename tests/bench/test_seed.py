@@ -1,0 +1,45 @@
+"""seed_bench fills what it says, as the models want it, and never a database with subscribers."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Count, F, Q
+
+from apps.accounts.models import Signup, UserProfile
+from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
+from apps.core.models import AuditEntry, Job
+from apps.instances.models import Instance, Seat
+from apps.notifications.models import Notification
+from apps.sandbox.bench import seed
+from apps.sandbox.bench.rows import INDEXES, execute
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_fills_what_it_says():
+    tables = connection.introspection.table_names()
+    before = {name: {row[0] for row in execute(INDEXES, [name])} for name in tables}
+    seed.fill(600)
+    assert {
+        model.__name__: model.objects.count()
+        for model in (UserProfile, Subscription, UserSubscriptionItem, Seat, InboundEvent, AuditEntry, Notification, Signup)
+    } == {
+        "UserProfile": 600, "Subscription": 600, "UserSubscriptionItem": 900, "Seat": 776, "InboundEvent": 1800,
+        "AuditEntry": 4800, "Notification": 1200, "Signup": 600,
+    }  # fmt: skip
+    assert Job.objects.filter(state="done").count() == 1800
+    assert Job.objects.filter(state="queued").count() == 36
+    assert {name: {row[0] for row in execute(INDEXES, [name])} for name in tables} == before, (
+        "all indexes are there again"
+    )
+    live = Count("seats", filter=~Q(seats__state="released"))
+    assert not Instance.objects.annotate(live=live).exclude(allocated_seats=F("live")).exists()
+    assert not Seat.objects.exclude(product=F("instance__product")).exists()
+    assert not UserProfile.objects.exclude(user__email=F("email")).exists()
+    for model in (UserProfile, Seat, InboundEvent, Job, Instance, Notification):
+        for row in model.objects.all()[:50]:
+            row.clean_fields(exclude=["body", "history", "user", "group"])
+    with pytest.raises(seed.SeedError, match="has subscribers already"):
+        seed.fill(1)
+    UserProfile.objects.create(
+        user=User.objects.create(username="next"), email="next@example.com", created_at=row.created_at
+    )
