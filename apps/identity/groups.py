@@ -4,6 +4,9 @@ Groups are found by path (`subGroups` in Keycloak's lists is incomplete since 23
 """
 
 import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -12,6 +15,7 @@ from keycloak import KeycloakAdmin
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.identity import api_errors
 
+PAGE = 500
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -57,6 +61,30 @@ def find_group(admin: KeycloakAdmin, path: str) -> str | None:
     except api_errors.Refusal:
         return None
     return str(found["id"])
+
+
+def list_below(admin: KeycloakAdmin, path: str) -> dict[str, str]:
+    """The groups directly below the group `path`: path to id; none when it is not there."""
+    parent = find_group(admin, path)
+    if parent is None:
+        return {}
+    rows = _pages(f"list the groups below {path}", lambda query: admin.get_group_children(parent, query))
+    return {str(row["path"]): str(row["id"]) for row in rows}
+
+
+def list_members(admin: KeycloakAdmin, group_id: str) -> frozenset[str]:
+    """The ids of the accounts in a group."""
+    rows = _pages(f"list the members of group {group_id}", lambda query: admin.get_group_members(group_id, query))
+    return frozenset(str(row["id"]) for row in rows)
+
+
+def _pages(doing: str, call: Callable[[dict[str, Any]], Any]) -> Iterator[dict[str, Any]]:
+    for first in count(0, PAGE):
+        query = {"first": first, "max": PAGE, "briefRepresentation": True}
+        rows = api_errors.read(doing, lambda query=query: call(query))  # type: ignore[misc]
+        yield from rows
+        if len(rows) < PAGE:
+            return
 
 
 def _create(admin: KeycloakAdmin, name: str, path: str) -> str:

@@ -7,7 +7,8 @@ One writer per user: callers work under the job of its profile (eight PUTs at on
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import batched
 from typing import override
 
 import structlog
@@ -22,6 +23,7 @@ from apps.identity.user_profile import explain_refusal
 
 log = structlog.get_logger(__name__)
 
+IDS = 90  # in one address, which Keycloak takes up to 4,096 characters of
 SET_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105  (the name of a required action)
 
 
@@ -43,6 +45,20 @@ def forget_clients() -> None:
 
 def _has_mark(user: Representation, new: NewUser) -> bool:
     return attributes_of(user).get("onboarding_id") == [new.onboarding_id]
+
+
+def _as_user(user: Representation, found: frozenset[str]) -> KeycloakUser:
+    return KeycloakUser(
+        id=str(user["id"]),
+        username=str(user.get("username") or ""),
+        email=str(user.get("email") or ""),
+        first_name=str(user.get("firstName") or ""),
+        last_name=str(user.get("lastName") or ""),
+        enabled=bool(user.get("enabled")),
+        email_verified=bool(user.get("emailVerified")),
+        attributes={name: tuple(values) for name, values in attributes_of(user).items()},
+        groups=found,
+    )
 
 
 class Keycloak(Identity):
@@ -118,17 +134,16 @@ class Keycloak(Identity):
         user = self._fetch(keycloak_id)
         if user is None:
             return None
-        return KeycloakUser(
-            id=str(user["id"]),
-            username=str(user.get("username") or ""),
-            email=str(user.get("email") or ""),
-            first_name=str(user.get("firstName") or ""),
-            last_name=str(user.get("lastName") or ""),
-            enabled=bool(user.get("enabled")),
-            email_verified=bool(user.get("emailVerified")),
-            attributes={name: tuple(values) for name, values in attributes_of(user).items()},
-            groups=groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP),
-        )
+        found = groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP)
+        return _as_user(user, found)
+
+    @override
+    def get_users(self, keycloak_ids: Collection[str]) -> dict[str, KeycloakUser]:
+        rows: list[Representation] = []
+        for batch in batched(keycloak_ids, IDS, strict=False):
+            query = {"search": f"id:{' '.join(batch)}", "max": IDS, "briefRepresentation": False}
+            rows += api_errors.read("show accounts", lambda query=query: self.admin.get_users(query))  # type: ignore[misc]
+        return {str(row["id"]): _as_user(row, frozenset()) for row in rows}
 
     @override
     def update_user(
@@ -201,6 +216,14 @@ class Keycloak(Identity):
     @override
     def leave_group(self, keycloak_id: str, path: str) -> None:
         groups.leave_group(self.admin, keycloak_id, path)
+
+    @override
+    def list_groups(self) -> dict[str, str]:
+        return groups.list_below(self.admin, settings.KEYCLOAK_PARENT_GROUP)
+
+    @override
+    def list_members(self, group_id: str) -> frozenset[str]:
+        return groups.list_members(self.admin, group_id)
 
     @override
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ Every verb that calls out raises the errors of `apps.core.errors` and nothing el
 Verbs refuse to run inside a database transaction (`apps.core.io_guard`). Ids are the only thing their messages name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -51,6 +51,15 @@ class Identity(Protocol):
 
     def get_user(self, keycloak_id: str) -> KeycloakUser | None:
         """The account, or None when it was deleted there. Two calls."""
+
+    def get_users(self, keycloak_ids: Collection[str]) -> dict[str, KeycloakUser]:
+        """Those of these accounts that are there, by id, without their groups. One call for each 90 of them."""
+
+    def list_groups(self) -> dict[str, str]:
+        """The groups directly below our parent group: path to id. Two calls, and one for each further 500."""
+
+    def list_members(self, group_id: str) -> frozenset[str]:
+        """The ids of the accounts in a group. One call for each 500."""
 
     def update_user(
         self,

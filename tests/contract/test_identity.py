@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
+from apps.identity import groups
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity, KeycloakUser, NewUser
 from tests.contract.servers import Server
@@ -297,3 +298,34 @@ class TestMail:
             server.fault("ok")
         identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
         assert len(server.inbox(f"{name}@")) == 1
+
+
+class TestMany:
+    """get_users, list_groups and list_members: what a comparison of everybody reads."""
+
+    def test_accounts_by_their_ids_are_what_each_is_alone(self, identity: Identity, server: Server) -> None:
+        ids = [identity.create_user(newcomer(server.name())) for _ in range(3)]
+        identity.update_user(ids[0], enabled=False, attributes={"has_nextcloud": None})
+        found = identity.get_users([*ids, UNKNOWN])
+        assert found == {one: seen(identity, one) for one in ids}
+
+    def test_nobody_is_asked_for(self, identity: Identity) -> None:
+        assert identity.get_users([]) == {}
+
+    def test_more_than_fit_into_one_address(self, identity: Identity, server: Server) -> None:
+        mine = identity.create_user(newcomer(server.name()))
+        strangers = [f"00000000-0000-4000-8000-{number:012}" for number in range(module.IDS)]
+        assert set(identity.get_users([*strangers, mine])) == {mine}
+
+    def test_the_members_of_each_of_our_groups(
+        self, identity: Identity, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(groups, "PAGE", 2)
+        path = f"/frontdesk/many-{server.name().replace('.', '-')}"
+        ids = [identity.create_user(newcomer(server.name())) for _ in range(5)]
+        for one in ids:
+            identity.join_group(one, path)
+        listed = identity.list_groups()
+        assert {path, "/frontdesk/nextcloud-1"} <= set(listed)
+        assert not [one for one in listed if not one.startswith("/frontdesk/")]
+        assert identity.list_members(listed[path]) == frozenset(ids)

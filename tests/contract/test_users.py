@@ -338,6 +338,16 @@ class TestSearch:
         assert self.names(server, search=f"id:{user_id}") == [name]
         server.call("DELETE", f"/users/{user_id}")
 
+    def test_several_ids_at_once_whatever_their_number(self, server: Server) -> None:
+        made = [server.make(attributes={"a": [str(number)]}) for number in range(3)]
+        unknown = "00000000-0000-4000-8000-000000000000"
+        asked = " ".join([made[2][0], unknown, made[0][0], *[unknown] * 87])
+        answer = server.call(
+            "GET", "/users", params={"search": f"id:{asked}", "briefRepresentation": "false", "max": 90}
+        )
+        found = {row["username"]: row["attributes"]["a"] for row in answer.json()}
+        assert found == {made[0][1]: ["0"], made[2][1]: ["2"]}
+
     def test_pages_of_first_and_max(self, server: Server) -> None:
         name = server.name()
         for number in range(3):

@@ -4,6 +4,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
+import requests
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -254,3 +256,86 @@ def test_while_keycloak_is_away_nothing_is_believed(world: World) -> None:
     compare(world)
     assert standing() == {}
     assert Job.objects.get(kind=drift.KIND, state="queued", key="asked").attempts == 0
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def accounts(world: World, count: int) -> list[UserProfile]:
+    """So many more subscribers whose access has ended, with an account each."""
+    made = []
+    for number in range(count):
+        name, now = f"many{number}", clock.now()
+        given = {"username": name, "email": f"{name}@example.com", "emailVerified": True, "enabled": False}
+        address = world.admin("POST", "/users", json=given).headers["Location"]
+        user = User.objects.create(username=name, email=given["email"])
+        made.append(
+            UserProfile.objects.create(
+                user=user, email=given["email"], keycloak_id=address.rpartition("/")[2], synced_at=now, created_at=now
+            )
+        )
+    return made
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that our client asks Keycloak for."""
+    asked: list[str] = []
+    send = requests.Session.send
+
+    def counted(session: requests.Session, request: Any, **given: Any) -> requests.Response:
+        if "/admin/realms/" in request.url:
+            asked.append(f"{request.method} {request.path_url}")
+        return send(session, request, **given)
+
+    monkeypatch.setattr(requests.Session, "send", counted)
+    return asked
+
+
+def test_a_thousand_cost_a_hundredth_of_two_calls_each(world: World, calls: list[str]) -> None:
+    world.subscriber("dana")
+    people = accounts(world, 1000)
+    calls.clear()
+    compare(world)
+    assert len(calls) <= 2 * 1001 / 100, calls
+    assert standing() == {}
+
+    change(world, people[700], email="other@example.com")
+    world.admin("DELETE", f"/users/{people[3].keycloak_id}")
+    calls.clear()
+    compare(world)
+    assert standing() == {"email": "many700", "deleted": "many3"}
+    assert len(calls) <= 2 * 1001 / 100 + 2 * 2
+
+
+def test_a_stranger_in_a_group_of_no_instance_is_found(world: World) -> None:
+    """Also a group that only Keycloak has, and a member whom no seat brought there."""
+    dana = world.subscriber("dana")
+    parent = world.admin("GET", "/group-by-path/frontdesk").json()["id"]
+    world.admin("POST", f"/groups/{parent}/children", json={"name": "made-by-hand"})
+    group = world.admin("GET", "/group-by-path/frontdesk/made-by-hand").json()["id"]
+    world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{group}")
+    compare(world)
+    assert standing() == {"access": "dana"}
+
+
+def test_a_group_that_somebody_deleted_is_missed_by_all_its_members(world: World) -> None:
+    world.subscriber("dana"), world.subscriber("erik")
+    group = world.admin("GET", "/group-by-path/frontdesk/nextcloud-1").json()["id"]
+    world.admin("DELETE", f"/groups/{group}")
+    compare(world)
+    assert {row.profile.user.username for row in Drift.objects.filter(kind="access")} >= {"dana"}
+
+
+def test_a_slice_of_groups_that_takes_too_long_goes_on_where_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [world.subscriber(f"dana{number}") for number in range(3)]
+    for one in people:
+        (group,) = world.admin("GET", f"/users/{one.keycloak_id}/groups").json()
+        world.admin("DELETE", f"/users/{one.keycloak_id}/groups/{group['id']}")
+    monkeypatch.setattr(drift, "SECONDS", 0.0)
+    compare(world)
+    assert Drift.objects.filter(kind="access", resolved_at=None).count() == 3
+    assert AuditEntry.objects.filter(action="drift_found").count() == 3
+    assert not Job.objects.filter(kind=drift.KIND, state="queued").exclude(key="periodic").exists()

@@ -208,8 +208,8 @@ def search(query: dict[str, str]) -> list[Row]:
     text = query.get("search")
     if text is not None:
         if text.startswith("id:"):
-            wanted = text.removeprefix("id:").strip()
-            return [row for row in rows if row["id"] == wanted]
+            wanted = text.removeprefix("id:").split()
+            return [every()[one] for one in wanted if one in every()]
         return [
             row for row in _without_service_accounts(rows) if all(_found(row, word) for word in text.lower().split())
         ]
