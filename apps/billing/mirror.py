@@ -15,7 +15,7 @@ import structlog
 from django.db.models import Min
 
 from apps.accounts.models import UserProfile
-from apps.billing import comparison, copies, paused_trials, payments, upcoming
+from apps.billing import comparison, copies, paused_trials, payment_notes, payments, upcoming
 from apps.billing.fact_rows import on_customer, write_customer
 from apps.billing.ledger import Ledger, fetch_ledger
 from apps.billing.models import InboundEvent, Subscription
@@ -71,7 +71,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
     with calling_stripe() as client:
         customer = client.v1.customers.retrieve(customer_id)
         found = _fetch_subscriptions(client, customer_id, customer)
-        ledger = fetch_ledger(client, customer_id) if found else Ledger()
+        ledger = Ledger() if getattr(customer, "deleted", False) else fetch_ledger(client, customer_id)
         if paused_trials.resume(client, customer, found, ledger):
             found = _fetch_subscriptions(client, customer_id, customer)
             ledger = fetch_ledger(client, customer_id)
@@ -79,6 +79,7 @@ def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
         sums = {identify(one): _payment_facts(ledger, one, failures) for one in found}
         facts = [_with_options(client, parse_subscription(one)) for one in found]
     write_customer(profile, facts, sums)
+    payment_notes.note_other_disputes(profile, ledger, set(sums))
     if session_id:
         for listener in on_session:
             listener(session_id)

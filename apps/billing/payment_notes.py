@@ -4,15 +4,18 @@ Part of the transaction that writes the facts, so that each change is told once.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from django.db import transaction
+
 from apps.accounts.models import UserProfile
-from apps.billing.ledger import Dispute
+from apps.billing.ledger import Dispute, Ledger
 from apps.billing.models import Subscription
 from apps.core import attention, audit
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
+from apps.core.models import AttentionItem
 from apps.core.money import format_money
 from apps.core.states import SubscriptionStatus
 
@@ -55,6 +58,29 @@ def record_changes(profile: UserProfile, before: Subscription | None, after: Sub
             Cause.COLLECTION_PAUSED, after.stripe_id, why="Payments are collected again, or it has ended."
         )
         _record(profile, AuditAction.COLLECTION_RESUMED, f"The pause of {after.stripe_id} is over.")
+
+
+@transaction.atomic
+def note_other_disputes(profile: UserProfile, ledger: Ledger, subscriptions: Collection[str]) -> None:
+    """Tell of disputes of payments for none of these subscriptions, each state once. They take nothing: no access was paid by them."""
+    own = {each.id for one in ledger.invoices if one.subscription_id in subscriptions for each in one.charges}
+    others = [each for one in ledger.charges if one.id not in own for each in one.disputes]
+    told = AttentionItem.objects.filter(cause=Cause.DISPUTE, key__in=[one.id for one in others])
+    sentences = set(told.values_list("sentence", flat=True))
+    for dispute in others:
+        amount = format_money(dispute.amount, dispute.currency)
+        said = f"A payment of {amount} that was for no subscription is disputed ({dispute.id})."
+        sentence, action = f"{said} Answer it at Stripe before its deadline. It changes no access.", "opened"
+        if dispute.is_lost:
+            said = f"Dispute {dispute.id} over {amount} is lost; the payment was for no subscription."
+            sentence, action = f"{said} Let the customer pay again if it is still owed. It changes no access.", "lost"
+        elif not dispute.is_open:
+            if attention.resolve(Cause.DISPUTE, dispute.id, why="It was closed in our favor."):
+                _record(profile, AuditAction.DISPUTE_CLOSED, f"Dispute {dispute.id} is closed in our favor.")
+            continue
+        if sentence not in sentences:
+            attention.report(Cause.DISPUTE, dispute.id, sentence, profiles=[profile.pk])
+            _record(profile, AuditAction(f"dispute_{action}"), said)
 
 
 def _is_paused(row: Subscription) -> bool:

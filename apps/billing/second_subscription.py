@@ -1,5 +1,7 @@
 """One person, one subscription: a second one that runs is charged as well, and only staff can give that money back.
 
+So is one of somebody without an account here who pays one of our prices, by a payment link or a Checkout page of another program.
+
 Promises: however it was made (another tab, Stripe's dashboard, a payment link, another customer of the same person),
 it is one attention item with the refund that would fix it, until only one runs. What it grants is decided in access/facts.py.
 """
@@ -12,7 +14,7 @@ from django.db.models import Q
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.billing.models import InboundEvent, Subscription
-from apps.billing.parsing import identify, plain, text
+from apps.billing.parsing import SubscriptionFacts, identify, parse_subscription, plain, text
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import attention, jobs
@@ -37,6 +39,7 @@ def note_mirrored(profile: UserProfile) -> None:
         jobs.defer(OWN, profile.pk, reason="more than one subscription runs")
     else:
         attention.resolve(Cause.SECOND_SUBSCRIPTION, f"profile:{profile.pk}", why="Only one subscription runs now.")
+    attention.resolve(Cause.PAID_WITHOUT_ACCOUNT, profile.stripe_customer_id or "", why="This is a subscriber now.")
 
 
 def _running(profile: UserProfile) -> list[Subscription]:
@@ -61,7 +64,7 @@ def report_second(profile_id: str) -> None:
 
 
 def note_stranger(event: InboundEvent) -> None:
-    """A customer nobody here has subscribed to something we sell: it may be one of ours under another customer."""
+    """A customer nobody here has subscribed to something we sell: one of ours under another customer, or without an account."""
     body = json.loads(InboundEvent.objects.values_list("body", flat=True).get(pk=event.pk))
     items = (body["data"]["object"].get("items") or {}).get("data") or []
     sold = [str((item.get("price") or {}).get("id")) for item in items]
@@ -70,24 +73,43 @@ def note_stranger(event: InboundEvent) -> None:
 
 
 def report_double_customer(customer_id: str) -> None:
-    """The job: open the item if this customer has the address of a subscriber of ours, or close it when nothing runs any more."""
+    """The job: open the item about this customer's running subscriptions, or close it when nothing runs any more."""
     try:
         with calling_stripe() as client:
             customer = client.v1.customers.retrieve(customer_id)
             listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-            running = [one["id"] for one in listed.auto_paging_iter() if SubscriptionStatus(one["status"]).may_charge]
+            found = [parse_subscription(one) for one in listed.auto_paging_iter()]
     except MissingAtStripe:
-        customer, running = None, []
+        customer, found = None, []
+    running = [one for one in found if one.status.may_charge]
     profile = _same_person(customer_id, plain(customer).get("email"))
-    if profile is None or not running:
-        attention.resolve(Cause.SECOND_SUBSCRIPTION, customer_id, why="Nothing runs for this customer any more.")
-        return
-    fixes = " ".join(_describe_fix(one) for one in running)
-    attention.report(
-        Cause.SECOND_SUBSCRIPTION,
-        customer_id,
-        f"A subscriber also pays as {customer_id}, another customer at Stripe, and gets nothing for it. {fixes}",
-        profiles=[profile.pk],
+    fixes = " ".join(_describe_fix(one.id) for one in running)
+    sentences = {Cause.SECOND_SUBSCRIPTION: "", Cause.PAID_WITHOUT_ACCOUNT: ""}
+    if running and profile:
+        sentences[Cause.SECOND_SUBSCRIPTION] = (
+            f"A subscriber also pays as {customer_id}, another customer at Stripe, and gets nothing for it. {fixes}"
+        )
+    elif offered := _describe_offers(running):
+        sentences[Cause.PAID_WITHOUT_ACCOUNT] = (
+            f"{customer_id} pays for {offered}, without an account here, and gets nothing for it. {fixes}"
+            " Or write to them first, and invite them to sign up here: what they paid at Stripe does not count here."
+        )
+    for cause, sentence in sentences.items():
+        if sentence:
+            attention.report(cause, customer_id, sentence, profiles=[profile.pk] if profile else [])
+        else:
+            attention.resolve(cause, customer_id, why="It no longer runs, or is somebody else's.")
+
+
+def _describe_offers(running: list[SubscriptionFacts]) -> str:
+    """Which of our products these subscriptions pay for, and how much: `Personal (€5 a month)`; empty for none of ours."""
+    lines = [line for one in running for line in one.lines]
+    ours = ProductPrice.objects.filter(stripe_price_id__in=[line.price.id for line in lines])
+    names = dict(ours.values_list("stripe_price_id", "product__name"))
+    return ", ".join(
+        f"{line.quantity} × {names[line.price.id]} ({format_money(line.price.unit_amount, line.price.currency)} a {line.price.interval})"
+        for line in lines
+        if line.price.id in names
     )
 
 
