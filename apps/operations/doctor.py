@@ -4,7 +4,7 @@ Each night a job runs both; an error it finds is an attention item until its che
 """
 
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db import connection
@@ -28,28 +28,45 @@ DAY = 86_400
 PROBE_ADDRESS = "203.0.113.7"  # of no machine (RFC 5737); a balancer asks by an address too
 
 
+# Where the findings of `examine_systems` begin; all others are about the realm.
+SYSTEMS = ("stripe.", "mailgun.", "site.", "database.", "workers.", "seats.", "realm.published_")
+OFTEN_SKIPPED = {
+    "server.version",
+    "mail.test",
+}  # Keycloak shows its version to none of our accounts; nobody has sent a test email
+
+
 def register() -> None:
     """Make the nightly job known."""
-    jobs.register(
-        KIND, report_errors, label="Run the doctor", every=DAY, needs=("keycloak",), importance=Job.Importance.SWEEP
-    )
+    jobs.register(KIND, report_errors, label="Run the doctor", every=DAY, importance=Job.Importance.SWEEP)
 
 
 def report_errors(_key: str = "") -> None:
     """The job: an attention item for each error, which ends when its check passes or is no longer made.
 
-    Raises DependencyDown or RetryLater when Keycloak does not answer.
+    Raises DependencyDown or RetryLater when Keycloak does not answer; what is wrong elsewhere is told even so.
     """
-    found = [*examine(current_catalog()).findings, *examine_systems()]
-    ids = {severity: [one.id for one in found if one.severity == severity] for severity in Severity}
-    for one in found:
-        if one.severity == Severity.ERROR:
-            attention.report(attention.Cause.DOCTOR, one.id, f"{one.message} {one.why} {one.fix}")
-    attention.resolve(attention.Cause.DOCTOR, *ids[Severity.PASSED], *ids[Severity.WARNING], why="Its check passes.")
-    if not ids[Severity.SKIPPED]:
-        attention.resolve_all_but(
-            attention.Cause.DOCTOR, ids[Severity.ERROR], why="There is nothing to check any more."
-        )
+    _report([one for one in examine_systems() if one.id != "workers.alive"], of_realm=False)  # one is: it runs this
+    _report(examine(current_catalog()).findings, of_realm=True)
+
+
+def _report(found: Collection[Finding], *, of_realm: bool) -> None:
+    """Open and end the items of these findings; one stays while its check, or one that it depends on, cannot be made."""
+    errors = {one.id: f"{one.message} {one.why} {one.fix}" for one in found if one.severity == Severity.ERROR}
+    for key, sentence in errors.items():
+        attention.report(attention.Cause.DOCTOR, key, sentence)
+    skipped = {one.id for one in found if one.severity == Severity.SKIPPED}
+    unclear = {_system(key) for key in skipped - OFTEN_SKIPPED}
+    passed = {one.id for one in found} - skipped
+    items = attention.open_items().filter(cause=attention.Cause.DOCTOR).values_list("key", flat=True)
+    mine = {key for key in items if (_system(key) == "") == of_realm} - errors.keys()
+    ended = [key for key in mine if key in passed or _system(key) not in unclear]
+    attention.resolve(attention.Cause.DOCTOR, *ended, why="The doctor no longer finds it.")
+
+
+def _system(key: str) -> str:
+    """What a finding is about; empty for the realm."""
+    return next((start for start in SYSTEMS if key.startswith(start)), "")
 
 
 def examine_systems() -> tuple[Finding, ...]:
