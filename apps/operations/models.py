@@ -112,6 +112,7 @@ class SyncResult(models.Model):
 SWEEP_LABELS = {
     "reconcile_all": "The nightly sweep",
     "compare_subscriptions": "The comparison with Stripe",
+    "compare_recent_changes": "The hourly comparison with Stripe",
     "sync_run": "A sync run",
 }
 

@@ -1,4 +1,6 @@
-"""Every hour Stripe's lists of subscriptions, refunds and disputes are compared with our rows, and the customers that differ are mirrored.
+"""Stripe is compared with our rows, and the customers that differ are mirrored: every hour what changed lately, every night everything.
+
+The hourly run asks for the events of the last hours and for refunds and disputes; the nightly one for all subscriptions, too.
 
 Each slice is a job of its own that names the next, so a killed slice is simply repeated. A list that would take access from
 many is doubted, not believed: those who would lose are mirrored last, when the whole list was seen, and only if they are few
@@ -8,25 +10,54 @@ or staff have confirmed it (safeguard.py).
 from django.db.models import QuerySet
 
 from apps.accounts.models import UserProfile
-from apps.billing import comparison, mirror, money_comparison
+from apps.billing import comparison, mirror, money_comparison, recent_changes
 from apps.core import jobs
 from apps.core.models import Job
 from apps.operations import safeguard
 
 KIND = "compare_subscriptions"
-HOUR = 3600
+RECENT = "compare_recent_changes"
+HOUR, DAY = 3600, 86_400
 
 
 def register() -> None:
-    """Make the periodic job kind known."""
+    """Make the periodic job kinds known."""
+    jobs.register(
+        RECENT,
+        compare_recent_changes,
+        label="Compare recent changes with Stripe",
+        needs=("stripe",),
+        every=HOUR,
+        importance=Job.Importance.SWEEP,
+    )
     jobs.register(
         KIND,
         compare_subscriptions,
         label="Compare with Stripe",
         needs=("stripe",),
-        every=HOUR,
+        every=DAY,
         importance=Job.Importance.SWEEP,
     )
+
+
+def compare_recent_changes(key: str) -> None:
+    """Mirror who changed after we last fetched them, and whose money went back; a long list goes on in a further job.
+
+    A change with an event of its own is nobody's mistake in a list; money that went back without one is held to the limit.
+    """
+    following = key if key.startswith("evt_") else ""
+    found = recent_changes.find_changes(following)
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.customers))
+    if found.following:
+        jobs.defer(RECENT, found.following, reason="the next slice")
+    if following:
+        return
+    money = money_comparison.compare_money()
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=money.differing - money.losing))
+    losing = UserProfile.objects.filter(stripe_customer_id__in=money.losing)
+    _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
+    ids = losing.filter(access_state__in=safeguard.HAS_ACCESS).values_list("pk", flat=True)
+    _mirror(UserProfile.objects.filter(pk__in=safeguard.check(RECENT, job_key=key, losing=list(ids))))
 
 
 def compare_subscriptions(key: str) -> None:
@@ -57,7 +88,7 @@ def compare_subscriptions(key: str) -> None:
 
 def _mirror(profiles: QuerySet[UserProfile]) -> None:
     for customer in profiles.order_by("pk").values_list("stripe_customer_id", flat=True):
-        mirror.mirror_later(str(customer), reason="differs from Stripe's list", importance=Job.Importance.SWEEP)
+        mirror.mirror_later(str(customer), reason="differs from Stripe", importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
-from apps.billing import backfill, comparison
+from apps.billing import backfill, comparison, recent_changes
 from apps.billing.models import InboundEvent, Subscription
 from apps.core import clock, jobs
 from apps.core.errors import BadInput
@@ -298,3 +298,75 @@ def test_while_stripe_is_down_the_sweeps_wait_without_spending_attempts(world: W
     world.fault("stripe", "ok")
     world.retry()
     assert world.state(dana).access == "canceled"
+
+
+# --- each hour -------------------------------------------------------------------------------------------------------
+
+
+def test_an_hour_without_changes_is_three_lists_however_many_subscribe(world: World) -> None:
+    asked = []
+    for count in (1, 4):
+        for number in range(count):
+            world.subscriber(f"dana{count}{number}")
+        world.pass_time(seconds=4 * 3600)
+        world.deliver()
+        world.requests.clear()
+        run(world, "compare_recent_changes")
+        asked.append([(method, path.partition("?")[0]) for method, path, *_ in world.requests])
+    lists = [("GET", f"/v1/{name}") for name in ("events", "refunds", "disputes")]
+    assert asked == [lists, lists]
+    assert not Job.objects.filter(kind="mirror_customer", reason__contains="differs").exists()
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_who_changed_is_mirrored_within_the_hour_though_every_event_was_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(recent_changes, "PAGE", size)
+    monkeypatch.setattr(recent_changes, "PAGES", 1)
+    people = [world.subscriber(name) for name in ("ann", "bob", "cid")]
+    paid = world.pay(world.signup("dee"))
+    world.pass_time(seconds=60)
+    for one in people[:2]:
+        world.shop.v1.subscriptions.cancel(one.stripe_subscription_id or "")
+    world.skip()
+    run(world, "compare_recent_changes")
+    assert [world.state(one).access for one in (*people, paid)] == ["canceled", "canceled", "active", "active"]
+    mirrored = Job.objects.filter(kind="mirror_customer").count()
+    world.pass_time(seconds=60)
+    run(world, "compare_recent_changes")
+    assert Job.objects.filter(kind="mirror_customer").count() == mirrored
+
+
+def test_a_change_of_yesterday_that_the_hourly_run_no_longer_sees_is_found_at_night(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.skip()
+    world.pass_time(seconds=5 * 3600)
+    run(world, "compare_recent_changes")
+    assert world.state(dana).access == "active"
+    run(world, "compare_subscriptions")
+    assert world.state(dana).access == "canceled"
+    assert (jobs.KINDS["compare_recent_changes"].every, jobs.KINDS["compare_subscriptions"].every) == (3600, DAY)
+
+
+def test_money_that_went_back_from_many_waits_for_staff_also_in_the_hourly_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safeguard, "FLOOR", 1)
+    people = [world.subscriber(name) for name in ("ann", "bob", "cid")]
+    for one in people[:2]:
+        (invoice,) = world.shop.v1.invoices.list({"customer": one.stripe_customer_id or ""}).data
+        charge = next(
+            each.id
+            for each in world.shop.v1.charges.list({"customer": one.stripe_customer_id or ""}).data
+            if each.amount == invoice.amount_paid
+        )
+        world.shop.v1.refunds.create({"charge": charge})
+    world.skip()
+    run(world, "compare_recent_changes")
+    assert {world.state(one).access for one in people} == {"active"}
+    (review,) = SafeguardReview.objects.filter(sweep="compare_recent_changes", state="pending")
+    safeguard.approve(review, expected=2, actor="staff:ada", reason="refunded by us")
+    world.work()
+    assert [world.state(one).access for one in people] == ["suspended", "suspended", "active"]

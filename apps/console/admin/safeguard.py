@@ -108,5 +108,5 @@ def list_affected(row: SafeguardReview, number: Any) -> dict[str, Any]:
         "limit": safeguard.loss_limit(row.with_access),
         "rows": rows,
         "page": page,
-        "stripe": row.sweep == stripe_comparison.KIND,
+        "stripe": row.sweep in (stripe_comparison.KIND, stripe_comparison.RECENT),
     }

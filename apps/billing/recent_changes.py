@@ -1,0 +1,69 @@
+"""Stripe's events of the last hours, delivered or not: whose subscription changed after we last fetched it.
+
+Reads only, and only what changed: however many subscribe, an hour without changes is one call. What changed without any
+event, or before that, is found by the nightly comparison of everything (comparison.py).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db.models import Max
+
+from apps.billing.models import Subscription
+from apps.billing.parsing import identify, plain
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.core import clock
+
+LOOK_BACK = dt.timedelta(hours=3)  # two runs may be missed
+PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
+TYPES = tuple(
+    f"customer.subscription.{what}"
+    for what in (
+        "created",
+        "updated",
+        "deleted",
+        "paused",
+        "resumed",
+        "pending_update_applied",
+        "pending_update_expired",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The customers that changed after we fetched them, and the event after which the list goes on; empty: it has ended."""
+
+    customers: frozenset[str]
+    following: str
+
+
+def find_changes(after: str = "") -> Changes:
+    """Up to PAGES pages of the list, from the event `after` on. Raises the errors of `calling_stripe`."""
+    try:
+        latest, following = _read(after)
+    except MissingAtStripe:  # the event we stopped at has left the list: start over
+        if not after:
+            raise
+        latest, following = _read("")
+    rows = Subscription.objects.filter(customer_id__in=latest).order_by().values_list("customer_id")
+    fetched = dict(rows.annotate(at=Max("fetched_at")))
+    changed = {who for who, made in latest.items() if who not in fetched or fetched[who].timestamp() < made}
+    return Changes(frozenset(changed), following)
+
+
+def _read(after: str) -> tuple[dict[str, int], str]:
+    """When each customer of these pages changed last, and where the list goes on."""
+    latest: dict[str, int] = {}
+    since = int((clock.now() - LOOK_BACK).timestamp())
+    with calling_stripe() as client:
+        for _ in range(PAGES):
+            asked = {"types": list(TYPES), "created": {"gte": since}, "limit": PAGE}
+            page = client.v1.events.list(asked | ({"starting_after": after} if after else {}))  # type: ignore[arg-type]
+            for event in page.data:
+                who = identify(plain(plain(event)["data"]["object"]).get("customer"))
+                latest[who] = max(latest.get(who, 0), event.created)
+            if not page.data or not page.has_more:
+                return latest, ""
+            after = page.data[-1].id
+    return latest, after
