@@ -14,7 +14,7 @@ from apps.billing.parsing import identify, plain
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import clock
 
-LOOK_BACK = dt.timedelta(hours=3)  # two runs may be missed
+REACH = dt.timedelta(hours=3)  # two runs may be missed
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 TYPES = tuple(
     f"customer.subscription.{what}"
@@ -55,7 +55,7 @@ def find_changes(after: str = "") -> Changes:
 def _read(after: str) -> tuple[dict[str, int], str]:
     """When each customer of these pages changed last, and where the list goes on."""
     latest: dict[str, int] = {}
-    since = int((clock.now() - LOOK_BACK).timestamp())
+    since = int((clock.now() - REACH).timestamp())
     with calling_stripe() as client:
         for _ in range(PAGES):
             asked = {"types": list(TYPES), "created": {"gte": since}, "limit": PAGE}
