@@ -36,6 +36,8 @@ READS: dict[str, Call] = {
     "charges": lambda client: client.v1.charges.list(ONE),
     "refunds": lambda client: client.v1.refunds.list(ONE),
     "disputes": lambda client: client.v1.disputes.list(ONE),
+    "invoice payments": lambda client: client.v1.invoice_payments.list(ONE),
+    "payment methods": lambda client: client.v1.payment_methods.list(ONE),
     "credit notes": lambda client: client.v1.credit_notes.list(ONE),
 }
 WRITES: dict[str, Call] = {
@@ -50,7 +52,7 @@ FAMILIES = {
     "checkout.session": "completed async_payment_succeeded async_payment_failed expired",
     "invoice": "paid payment_failed payment_action_required voided marked_uncollectible finalization_failed",
     "charge": "refunded", "charge.dispute": "created updated closed funds_withdrawn funds_reinstated",
-    "refund": "created updated failed", "product": "updated deleted", "price": "updated deleted",
+    "refund": "created updated failed", "credit_note": "created updated voided", "product": "updated deleted", "price": "updated deleted",
 }  # fmt: skip
 NEEDED_EVENTS = [f"{family}.{name}" for family, names in FAMILIES.items() for name in names.split()]
 FLOWS = {

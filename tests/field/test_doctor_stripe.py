@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.billing import doctor
+from apps.billing import doctor, events
 from apps.core.findings import Finding, Severity
 from tests.world import World
 
@@ -59,6 +59,7 @@ def test_an_account_in_order_passes_every_check(desk: World) -> None:
         ("subscription_write", "stripe.right.subscriptions.write", "“Subscription: write”"),
         ("customer_read", "stripe.right.customers", "“Customer: read”"),
         ("refund_read", "stripe.right.refunds", "“Refund: read”"),
+        ("payment_method_read", "stripe.right.payment_methods", "“Payment method: read”"),
     ],
 )
 def test_each_missing_right_is_named(desk: World, right: str, id_: str, named: str) -> None:
@@ -85,6 +86,12 @@ def test_the_endpoint_is_judged_by_what_stripe_says(desk: World, change: Any, id
     assert wrong(found) == {f"stripe.endpoint.{id_}": severity}
     if id_ == "events":
         assert "customer.subscription.updated" in found["stripe.endpoint.events"].message
+
+
+def test_each_event_that_we_work_on_is_asked_for() -> None:
+    for start in (*events.CUSTOMER_EVENTS, *events.CATALOG_EVENTS):
+        assert any(name.startswith(start) for name in doctor.NEEDED_EVENTS), start
+    assert [name for name in doctor.NEEDED_EVENTS if not events.needs_work(name)] == []
 
 
 def test_of_two_endpoints_at_our_address_the_enabled_one_is_judged_and_the_other_told() -> None:
