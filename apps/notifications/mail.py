@@ -102,7 +102,8 @@ def prune(before: dt.datetime) -> int:
     """Delete old mails that concern no subscriber; of the others only the key stays, so that none is ever sent twice."""
     old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
     count = retention.delete_in_batches(old.filter(profile=None))
-    return count + old.exclude(to="").update(to="", context={}, error="", provider_id="")
+    named = old.exclude(to="")
+    return count + retention.update_in_batches(named, to="", context={}, error="", provider_id="")
 
 
 # --- the job -----------------------------------------------------------------------------------------------------------
