@@ -23,7 +23,7 @@ def log_in(page: Page, stack: Stack) -> None:
 def open_subscriber(page: Page, stack: Stack, customer: Walk, album: Album) -> None:
     """From the list, by searching."""
     page.goto(f"{stack.site}/admin/accounts/userprofile/")
-    search = page.get_by_placeholder(re.compile("^Username, address"))
+    search = page.get_by_placeholder(re.compile("^Any part of a name"))
     search.fill(customer.username)
     search.press("Enter")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
