@@ -14,6 +14,10 @@ def main() -> None:
         from apps.sandbox.run.demo import run
 
         sys.exit(run(sys.argv[2:]))
+    if sys.argv[1:2] == ["bench"]:
+        from apps.sandbox.bench.command import run as bench
+
+        sys.exit(bench(sys.argv[2:]))
     if sys.argv[1:2] == ["seed_bench"]:
         from apps.sandbox.bench.seed import run as seed
 

@@ -31,8 +31,13 @@ def test_it_fills_what_it_says():
     assert {name: {row[0] for row in execute(INDEXES, [name])} for name in tables} == before, (
         "all indexes are there again"
     )
-    live = Count("seats", filter=~Q(seats__state="released"))
-    assert not Instance.objects.annotate(live=live).exclude(allocated_seats=F("live")).exists()
+    counts = {
+        f"{state}_seats": Count("seats", filter=Q(seats__state=state)) for state in ("reserved", "assigned", "retained")
+    }
+    for instance in Instance.objects.annotate(**counts):
+        found = [getattr(instance, f"{state}_seats") for state in ("reserved", "assigned", "retained")]
+        assert [instance.reserved, instance.assigned, instance.retained] == found
+        assert instance.allocated_seats == sum(found)
     assert not Seat.objects.exclude(product=F("instance__product")).exists()
     assert not UserProfile.objects.exclude(user__email=F("email")).exists()
     for model in (UserProfile, Seat, InboundEvent, Job, Instance, Notification):

@@ -162,8 +162,11 @@ def _seats(rows: int, ids: dict[type[Model], int], products: dict[str, int]) -> 
             state="CASE WHEN mod(n, 100) < 88 THEN 'assigned' ELSE 'retained' END",
         )  # fmt: skip
         before += count
-    execute("""UPDATE instances_instance i SET allocated_seats = found.seats FROM
-        (SELECT instance_id, count(*) AS seats FROM instances_seat GROUP BY 1) found WHERE found.instance_id = i.id""")
+    execute("""UPDATE instances_instance i SET allocated_seats = assigned_now + retained_now, assigned = assigned_now,
+            retained = retained_now
+        FROM (SELECT instance_id, count(*) FILTER (WHERE state = 'assigned') AS assigned_now,
+            count(*) FILTER (WHERE state = 'retained') AS retained_now FROM instances_seat GROUP BY 1) found
+        WHERE found.instance_id = i.id""")
 
 
 def _history(everybody: str, ids: dict[type[Model], int]) -> None:

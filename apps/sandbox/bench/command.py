@@ -1,0 +1,84 @@
+"""`manage.py bench [--path P] [--rows N] [--json] [--check]`: what Frontdesk costs, beside limits. See measure.py for how."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import sys
+from collections.abc import Iterable
+
+from apps.sandbox.bench.goals import Figure, goal_of
+from apps.sandbox.bench.server import throwaway
+from apps.sandbox.run.postgres_programs import PostgresError
+
+PATHS = {  # imported when Django is set up
+    "webhook": "apps.sandbox.bench.path_webhook",
+    "queue": "apps.sandbox.bench.path_queue",
+    "signup": "apps.sandbox.bench.path_signup",
+    "seats": "apps.sandbox.bench.path_seats",
+    "pages": "apps.sandbox.bench.path_pages",
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="manage.py bench", description=__doc__)
+    parser.add_argument("--path", choices=PATHS, action="append", help="only this one; may be given again")
+    parser.add_argument("--rows", type=int, default=100_000, help="subscribers the pages are compared at (100,000)")
+    parser.add_argument("--json", action="store_true", help="figures as JSON instead of a table")
+    parser.add_argument("--check", action="store_true", help="exit code 1 when a goal is missed or cannot be judged")
+    options = parser.parse_args(arguments)
+    figures: list[Figure] = []
+    try:
+        with throwaway():
+            for path in options.path or PATHS:
+                print(f"Measuring {path} …", file=sys.stderr, flush=True)
+                figures += importlib.import_module(PATHS[path]).measure(rows=options.rows)
+    except PostgresError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(as_json(figures) if options.json else as_table(figures))
+    return check(figures) if options.check else 0
+
+
+def check(figures: Iterable[Figure]) -> int:
+    """Name each goal that is not met; 1 if there is one."""
+    failed = 0
+    for figure in figures:
+        goal = goal_of(figure)
+        if goal and (verdict := goal.verdict(figure.value)) != "met":
+            sentence = f"{figure.path}, {figure.name}: {verdict}, {figure.value.median:.3g} and should be {goal.text}"
+            print(f"{sentence} ({goal.reason}).", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def as_table(figures: Iterable[Figure]) -> str:
+    """A table as Markdown has it, readable as it is."""
+    rows = [("path", "figure", "median", "quartiles", "goal", "verdict")]
+    for figure in figures:
+        value, goal = figure.value, goal_of(figure)
+        shown = "too noisy" if value.noisy else f"{_number(value.median)} {figure.unit}".strip()
+        quartiles = "" if value.low == value.high else f"{_number(value.low)} to {_number(value.high)}"
+        rows.append(
+            (figure.path, figure.name, shown, quartiles, *((goal.text, goal.verdict(value)) if goal else ("", "")))
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) or value >= 100 else f"{value:.2f}"
+
+
+def as_json(figures: Iterable[Figure]) -> str:
+    """One object for each figure, with its goal and the verdict."""
+    found = []
+    for figure in figures:
+        goal = goal_of(figure)
+        judged = {"goal": goal.text, "reason": goal.reason, "verdict": goal.verdict(figure.value)} if goal else {}
+        found.append(dataclasses.asdict(figure) | judged)
+    return json.dumps(found, indent=2)

@@ -1,0 +1,72 @@
+"""What the figures have to be, each with its reason; `manage.py bench --check` fails where one is missed.
+
+The limits and the earlier stack were measured once, by hand: the README has the figures.
+"""
+
+from dataclasses import dataclass
+
+from apps.sandbox.bench.measure import Spread
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured thing of one path; `unit` is empty for ratios."""
+
+    path: str
+    name: str
+    value: Spread
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most, or at least, so much."""
+
+    bound: float
+    reason: str
+    at_least: bool = False
+
+    def verdict(self, value: Spread) -> str:
+        """ "met", "missed" or "too noisy": that is never "met"."""
+        if value.noisy:
+            return "too noisy"
+        met = value.median >= self.bound if self.at_least else value.median <= self.bound
+        return "met" if met else "missed"
+
+    @property
+    def text(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.bound:g}"
+
+
+GOALS: dict[tuple[str, str], Goal] = {
+    ("pages", "first page"): Goal(10, "as a list, and the numbers, each read once in five seconds"),
+    ("webhook", "queries"): Goal(1, "one statement stores the event, its job and its wake-up"),
+    ("webhook", "commits"): Goal(1, "one fsync for an event"),
+    ("webhook", "calls"): Goal(0, "Stripe waits for the answer; nothing else may be waited for"),
+    ("webhook", "WAL"): Goal(4500, "the body of 3.7 KB and three rows with their indexes"),
+    ("webhook", "app CPU, ours / bare view"): Goal(
+        2.5, "signature, parsing and one statement on top of the middleware"
+    ),
+    ("signup", "queries"): Goal(120, "one fetch and one reconcile for a burst of events"),
+    ("signup", "commits"): Goal(40, "the same"),
+    ("signup", "Stripe calls"): Goal(6, "the customer's state once"),
+    ("signup", "Keycloak calls"): Goal(9, "the account, its groups and the read-back"),
+    ("queue", "queries of an empty job"): Goal(7, "claim, lock, finish, unlock; the schedule of what follows"),
+    ("queue", "claim at 10,000 due / at 100 due"): Goal(1.5, "the claim walks an index, however many are due"),
+    ("seats", "throughput, ours / earlier way, 50 instances"): Goal(
+        2, "16 clients do not wait for one another", at_least=True
+    ),
+    ("seats", "throughput, ours / earlier way, 4 instances"): Goal(
+        1, "fewer rows than clients: all wait, as before", at_least=True
+    ),
+    ("seats", "throughput, ours / earlier way, 1 instance"): Goal(1, "one row is one line", at_least=True),
+}
+LISTS = Goal(1.2, "a list reads an index and a page of rows, at any size")
+LIST_QUERIES = Goal(5, "session, user, rights, count, rows")
+
+
+def goal_of(figure: Figure) -> Goal | None:
+    """The goal of a figure, if it has one; those of the pages are the same for all lists."""
+    if figure.path == "pages" and (figure.path, figure.name) not in GOALS:
+        return LIST_QUERIES if figure.unit == "queries" else LISTS
+    return GOALS.get((figure.path, figure.name))

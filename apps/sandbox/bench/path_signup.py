@@ -1,0 +1,55 @@
+"""All that one signup costs after its payment: its events and every job that follows, in this process, against the stand-ins."""
+
+import json
+import os
+from typing import Any
+
+import requests
+
+from apps.accounts.models import Signup
+from apps.core import clock, jobs
+from apps.onboarding import signup_checkout
+from apps.sandbox.bench.counters import Counts, counting
+from apps.sandbox.bench.goals import Figure
+from apps.sandbox.bench.measure import spread
+from apps.sandbox.bench.requests_in_process import WEBHOOK, Application, request
+from apps.sandbox.stripe_account import KEY
+from apps.sandbox.walk import GOOD_CARD
+
+BASKET = {"personal": 1, "vaultwarden": 1}
+SIGNUPS = 3
+
+
+def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (a signup does not depend on them)
+    """Median counts of some signups; the first one, which fills caches, is not counted."""
+    application, seen = Application(), set[str]()
+    found = [_sign_up(application, f"bench{number}", seen) for number in range(SIGNUPS + 1)][1:]
+    parts = (("queries", "queries"), ("commits", "commits"), ("Stripe calls", "stripe"), ("Keycloak calls", "keycloak"))
+    return [Figure("signup", name, spread([float(getattr(one, field)) for one in found])) for name, field in parts]
+
+
+def _sign_up(application: Application, name: str, seen: set[str]) -> Counts:
+    """One signup until nothing is left to do; the counts are of the jobs."""
+    now, sandbox = clock.now(), os.environ["SANDBOX_BASE_URL"]
+    signup = Signup.objects.create(
+        first_name="Bench", last_name="Example", username=name, email=f"{name}@example.com", email_proven_at=now, interval="month",
+        basket=BASKET, terms_version="1", terms_accepted_at=now, created_at=now,
+    )  # fmt: skip
+    opened = signup_checkout.open_checkout(signup, ui="embedded")
+    page = f"{sandbox}/stripe/checkout/embedded/{opened.client_secret}"
+    requests.post(page, data=GOOD_CARD, allow_redirects=False, timeout=30).raise_for_status()
+    for event in _new_events(f"{sandbox}/stripe/v1/events", seen):
+        application.answer(request(WEBHOOK, json.dumps(event).encode()))
+    with counting() as counts:
+        jobs.drain()
+    signup.refresh_from_db()
+    if signup.profile is None or signup.profile.access_state != "active":
+        raise LookupError(f"{name} has paid and has no access")
+    return counts
+
+
+def _new_events(url: str, seen: set[str]) -> list[dict[str, Any]]:
+    page = requests.get(url, params={"limit": "100"}, auth=(KEY, ""), timeout=30).json()["data"]
+    fresh = [event for event in page if event["id"] not in seen]
+    seen |= {event["id"] for event in fresh}
+    return fresh[::-1]
