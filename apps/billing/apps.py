@@ -18,7 +18,7 @@ class BillingConfig(AppConfig):
         from djstripe.models import Account, Product
         from djstripe.models.base import StripeModel
 
-        from apps.billing import backfill, events, mirror, price_list, second_subscription
+        from apps.billing import backfill, customers, events, mirror, price_list, second_subscription
         from apps.billing.stripe_client import TIMEOUT
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
@@ -40,6 +40,7 @@ class BillingConfig(AppConfig):
         stripe.default_http_client = stripe.RequestsClient(timeout=TIMEOUT)
         events.register()
         mirror.register()
+        customers.register()
         second_subscription.register()
         backfill.register()
         price_list.register()

@@ -1,7 +1,8 @@
 """The Stripe customer of one person: made once, replaced when it was deleted at Stripe, and found again by what we wrote there.
 
 Promises: nobody gets two customers at once, however often and from however many tabs we are asked; a replaced customer's
-subscriptions stay with the person, so that their history, their seats and their dates are kept.
+subscriptions stay with the person, so that their history, their seats and their dates are kept. A name or address that staff
+correct here is corrected at Stripe too, unless somebody wrote another one there.
 """
 
 from typing import Any
@@ -14,13 +15,56 @@ from apps.billing import mirror
 from apps.billing.models import Subscription
 from apps.billing.parsing import plain
 from apps.billing.stripe_client import MissingAtStripe, SpentIdempotencyKey, calling_stripe
-from apps.core import audit, clock
+from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import RetryLater
+from apps.core.models import AuditEntry
 from apps.core.states import SubscriptionStatus, values_where
 
+UPDATE = "update_customer"
 CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
 PAYING = values_where(SubscriptionStatus, lambda one: one.pays)
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(UPDATE, update_customer, label="Correct name and email at Stripe", needs=("stripe",))
+
+
+def update_customer_later(profile: UserProfile, *, reason: str) -> None:
+    """Queue `update_customer`. The correction's audit entry must be written: it says what Stripe may still have."""
+    if profile.stripe_customer_id:
+        jobs.defer(UPDATE, profile.pk, reason=reason, lane=f"customer:{profile.stripe_customer_id}")
+
+
+def update_customer(profile_id: str) -> None:
+    """The job: Stripe's customer gets the person's present name and address, each only where it has one of before."""
+    profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    customer_id = profile.stripe_customer_id or ""
+    present = {"email": profile.email, "name": profile.user.get_full_name()}
+    earlier = _earlier_details(profile)
+    with calling_stripe() as client:
+        customer = plain(client.v1.customers.retrieve(customer_id))
+        params: Any = {name: value for name, value in present.items() if customer.get(name) in earlier[name] - {value}}
+        if params:
+            client.v1.customers.update(customer_id, params)
+
+
+def _earlier_details(profile: UserProfile) -> dict[str, set[str]]:
+    """Every name and address that the person had here before a correction, by the audit trail."""
+    corrections = AuditEntry.objects.filter(
+        subject_kind=profile.subject[0],
+        subject_id=str(profile.pk),
+        action__in=[AuditAction.ACCOUNT_CORRECTED, AuditAction.DRIFT_FIXED],
+    )
+    user = profile.user
+    had = {"email": profile.email, "first_name": user.first_name, "last_name": user.last_name}
+    found: dict[str, set[str]] = {"email": set(), "name": set()}
+    for before in corrections.order_by("-pk").values_list("before", flat=True):
+        had |= {name: before[name] for name in had if name in before}
+        found["email"].add(had["email"])
+        found["name"].add(f"{had['first_name']} {had['last_name']}".strip())
+    return found
 
 
 def ensure_customer(profile: UserProfile) -> str:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from unfold.dataclasses import SearchResult
 
 from apps.accounts.models import UserProfile
+from apps.core.addresses import spellings
 
 LIMIT = 1_001
 PALETTE_LIMIT = 8
@@ -64,8 +65,10 @@ def narrow(queryset: QuerySet[Any], term: str, search_by: Mapping[str, str]) -> 
     return queryset.filter(wanted) if wanted else queryset.none()
 
 
-def _any_of(lookups: Iterable[str], value: object) -> Q:
-    return reduce(or_, (Q(**{one: value}) for one in lookups), Q())
+def _any_of(lookups: Iterable[str], value: str | int) -> Q:
+    """Any of them with the value; text in both spellings of an international domain."""
+    values = spellings(value) if isinstance(value, str) else [value]
+    return reduce(or_, (Q(**{one: each}) for one in lookups for each in values), Q())
 
 
 def _usable(lookup: str, term: str) -> str:
@@ -83,8 +86,8 @@ def profiles(term: str) -> QuerySet[UserProfile]:
             return rows.filter(stripe_subscription_id=term)
         case "uuid":
             return rows.filter(Q(keycloak_id=term) | Q(onboarding_id=term))
-        case "email" if rows.filter(email__iexact=term).exists():
-            return rows.filter(email__iexact=term)
+        case "email" if (whole := rows.filter(_any_of(["email__iexact"], term))).exists():
+            return whole
         case "number":
             return rows.filter(Q(pk=int(term)))
         case _:
@@ -93,7 +96,9 @@ def profiles(term: str) -> QuerySet[UserProfile]:
 
 def _with_email(term: str) -> QuerySet[UserProfile, int]:
     """At most LIMIT: what is asked of two tables cannot be asked of one index, so each answers for itself."""
-    return UserProfile.objects.filter(**{_usable("email__icontains", term): term}).values_list("pk", flat=True)[:LIMIT]
+    return UserProfile.objects.filter(_any_of([_usable("email__icontains", term)], term)).values_list("pk", flat=True)[
+        :LIMIT
+    ]
 
 
 def _with_name(term: str) -> QuerySet[UserProfile, int]:

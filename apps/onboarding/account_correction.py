@@ -5,6 +5,7 @@ from django.db import transaction
 
 from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
+from apps.billing import customers
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
@@ -42,6 +43,7 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
         before={name: value for name, value in before.items() if value != after[name]},
         after={name: value for name, value in after.items() if value != before[name]},
     )  # fmt: skip
+    customers.update_customer_later(profile, reason=f"account corrected by {actor}")
     reconcile.enqueue(profile, reason=f"account corrected by {actor}")
 
 

@@ -7,10 +7,11 @@ paid for, so every rule of the realm is applied too: callers pass `identity.user
 import re
 import unicodedata
 
-import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
+from apps.core.addresses import ascii_domain
+from apps.core.addresses import shown_email as shown_email
 from apps.core.errors import BadInput
 from apps.identity.user_profile import SHIPPED, Rules, Violation, find_violation
 from apps.onboarding.reserved_usernames import is_reserved
@@ -109,30 +110,13 @@ def normalize_email(text: str, *, field: str = "email") -> str:
     All that is stored, compared or sent anywhere is this form; `shown_email` is the way back.
     """
     local, _, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
-    address = f"{local}@{_ascii_domain(domain)}"
+    address = f"{local}@{ascii_domain(domain)}"
     if domain and local and local.isprintable() and not local.isascii():
         message = "We can't deliver email to an address with letters such as ä before the @. Please use another one."
         raise BadInput(message, field=field, code="format")
     if len(address) > EMAIL_LIMIT or '"' in local or not _is_well_formed(address):
         raise BadInput("Please enter an email address like anna@example.com.", field=field, code="format")
     return address
-
-
-def _ascii_domain(domain: str) -> str:
-    """The domain as the mail system writes it; as typed where it is none."""
-    try:
-        return domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
-        return domain
-
-
-def shown_email(address: str) -> str:
-    """A stored address as people write it: müller.de, not xn--mller-kva.de."""
-    local, at, domain = address.rpartition("@")
-    try:
-        return f"{local}{at}{idna.decode(domain) if 'xn--' in domain else domain}"
-    except idna.IDNAError:
-        return address
 
 
 def _is_well_formed(address: str) -> bool:

@@ -22,7 +22,9 @@ from apps.access.observe import account_of, assume_groups, observed
 from apps.access.plan import Observed, diff
 from apps.access.policy import Account, Decision, decide
 from apps.accounts.models import UserProfile
+from apps.billing import customers
 from apps.core import audit, clock, jobs
+from apps.core.addresses import ascii_email, shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
@@ -181,7 +183,7 @@ def _judge(profile: UserProfile, account: KeycloakUser, decision: Decision, seen
     if account.username.lower() != profile.user.username.lower():
         step = f"Use the username {account.username} here too."
         found.append(Difference(Drift.Kind.USERNAME, (step,), account.username[:255]))
-    if account.email.lower() != profile.email.lower():
+    if ascii_email(account.email).lower() != ascii_email(profile.email).lower():
         found.append(_email_difference(account))
     return found
 
@@ -189,9 +191,10 @@ def _judge(profile: UserProfile, account: KeycloakUser, decision: Decision, seen
 def _email_difference(account: KeycloakUser) -> Difference:
     """`value` is an email that may be taken over, so only a verified one: who reads our emails can get into the account."""
     if account.email and account.email_verified:
-        step, value = f"Use {account.email} here too, or restore our email.", account.email[:255]
+        step = f"Use {shown_email(account.email)} here too, or restore our email."
+        value = ascii_email(account.email)[:255]
     else:
-        step, value = f"Restore our email: {account.email or 'none'} is not verified.", ""
+        step, value = f"Restore our email: {shown_email(account.email) or 'none'} is not verified.", ""
     return Difference(Drift.Kind.EMAIL, (step,), value)
 
 
@@ -236,7 +239,7 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     profile = row.profile
     audit.record(
         subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
-        before={"kind": row.kind}, after={"write_back": write_back},
+        before={"kind": row.kind, "email": profile.email}, after={"write_back": write_back},
     )  # fmt: skip
     if row.kind == Drift.Kind.USERNAME:
         return _take_username(profile, row)
@@ -283,7 +286,8 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
     except IntegrityError as error:
         raise BadInput("Somebody else here has this email. Restore ours, or fix theirs first.") from error
     resolve(profile.pk, row.kind)
-    return f"Emails to {profile} now go to {row.keycloak_value}. Stripe keeps its own email: change it there too."
+    customers.update_customer_later(profile, reason="email taken over from Keycloak")
+    return f"Emails to {profile} now go to {shown_email(row.keycloak_value)}, also Stripe's, unless Stripe has another one."
 
 
 def _queue_write_back(profile: UserProfile, actor: str) -> str:

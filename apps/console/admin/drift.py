@@ -16,6 +16,7 @@ from apps.console.columns import badge, person_column, state_column, time_column
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter
 from apps.core import audit, clock, jobs
+from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import Tone
@@ -113,7 +114,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         "person",
         ("kind_label", "is_now"),
         "rule",
-        "keycloak_value",
+        "value",
         "proposal",
         ("first_seen", "last_seen", "resolved"),
     )
@@ -134,6 +135,10 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         return format_html(
             '<ul class="fd-steps">{}</ul>', format_html_join("", "<li>{}</li>", ((s,) for s in row.steps))
         )
+
+    @admin.display(description="In Keycloak")
+    def value(self, row: Drift) -> str:
+        return shown_email(row.keycloak_value) or "–"
 
     @admin.display(description="The rule")
     def rule(self, row: Drift) -> str:

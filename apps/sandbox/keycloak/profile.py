@@ -7,6 +7,7 @@ from typing import Any
 
 import regex
 
+from apps.core.addresses import ascii_domain
 from apps.sandbox.keycloak import realm
 from apps.sandbox.keycloak.answers import RefusedError
 
@@ -91,7 +92,7 @@ def _ascii(pattern: str) -> str:
 def _email(config: Row, value: str) -> tuple[str, list[Any]] | None:
     local, _, domain = value.rpartition("@")
     too_long = len(local) > int(config.get("max-local-length", 64)) or any(
-        len(label.encode("idna" if not label.isascii() else "ascii", "replace")) > 63 for label in domain.split(".")
+        len(ascii_domain(label)) > 63 for label in domain.split(".")
     )
     if too_long or not LOCAL_PART.fullmatch(local) or not DOMAIN.fullmatch(domain):
         return "error-invalid-email", [value]
