@@ -16,7 +16,7 @@ from django_q.brokers import Broker
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
-from apps.core import heartbeats, jobs, turns
+from apps.core import claims, heartbeats, jobs, turns
 from apps.core.wake_ups import CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class LedgerBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
         """Wait for a notification, a second at most; then a turn for each worker that would find a job."""
         try:
             self._wait()
-            tasks = [turn() for _ in range(jobs.count_due(limit=Conf.WORKERS))]
+            tasks = [turn() for _ in range(claims.count_due(limit=Conf.WORKERS))]
         except (DatabaseError, psycopg.Error) as error:
             log.warning("broker_database", error=type(error).__name__)
             connection.close()

@@ -4,13 +4,15 @@ The rules for retries, delays and deaths are here; what the runner catches is in
 """
 
 import datetime as dt
+import json
 import random
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.core import clock
+from apps.core.claims import BRING_BACK
 from apps.core.models import Job
 from apps.core.wake_ups import wake_up
 
@@ -20,6 +22,24 @@ MAX_ATTEMPTS = 4  # the first try and three retries
 FIRST_RETRY_SECONDS = 30
 HISTORY = 10
 DIED = "died"
+PERIODIC = "periodic"  # the key of periodic jobs: each kind keeps its last one that is done
+
+FENCE = "id = %(id)s AND state = 'running' AND runs = %(runs)s"  # the row of this run: see `row_of_this_run`
+# Two statements in one go and one transaction; the second sees what was set aside while the first waited.
+END = f"""
+WITH ended AS (
+    UPDATE core_job SET state = %(state)s, finished_at = %(now)s, parked_on = '', last_error = %(reason)s,
+        history = %(history)s::jsonb
+    WHERE {FENCE} RETURNING id, kind, key),
+stuck AS (
+    UPDATE core_job s SET state = 'superseded' FROM ended
+    WHERE s.kind = ended.kind AND s.key = ended.key AND s.state IN ('dead', 'blocked') AND s.id <> ended.id),
+earlier AS (
+    DELETE FROM core_job s USING ended
+    WHERE ended.key = %(periodic)s AND %(state)s = 'done'
+      AND s.kind = ended.kind AND s.key = ended.key AND s.state IN ('done', 'superseded') AND s.id <> ended.id)
+SELECT count(*) FROM ended;
+{BRING_BACK}"""  # noqa: S608
 
 
 def backoff(attempts: int) -> dt.timedelta:
@@ -38,16 +58,21 @@ def row_of_this_run(job: Job) -> Any:
     return Job.objects.filter(pk=job.pk, state=Job.State.RUNNING, runs=job.runs)
 
 
-@transaction.atomic
 def finish(job: Job, state: Job.State, reason: str) -> bool:
     """Record a final state; False when the row belongs to another run. Supersedes earlier dead or blocked rows: staff see one."""
-    ended = row_of_this_run(job).update(
-        state=state, finished_at=clock.now(), parked_on="", **_history(job, state, reason)
-    )
-    if not ended:
-        return False
-    stuck = Job.objects.filter(kind=job.kind, key=job.key, state__in=[Job.State.DEAD, Job.State.BLOCKED])
-    stuck.exclude(pk=job.pk).update(state=Job.State.SUPERSEDED)
+    told = _history(job, state, reason)
+    values: dict[str, Any] = {
+        "id": job.pk,
+        "runs": job.runs,
+        "lane": job.lane,
+        "state": state,
+        "now": clock.now(),
+        "reason": reason,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(END, values | {"history": json.dumps(told["history"]), "periodic": PERIODIC})
+        if not cursor.fetchone()[0]:
+            return False
     if state != Job.State.DONE:
         log.warning("job_ended", kind=job.kind, job=job.pk, state=state, reason=reason)
     return True
@@ -96,3 +121,5 @@ def requeue(job: Job, outcome: str, reason: str, changes: dict[str, Any]) -> Non
             setattr(waiting, name, value)
         waiting.importance = min(waiting.importance, job.importance)
         waiting.save()
+    with connection.cursor() as cursor:
+        cursor.execute(BRING_BACK, {"lane": job.lane})

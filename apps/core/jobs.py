@@ -20,9 +20,10 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
 from apps.core import clock, dependencies
+from apps.core.claims import claim as claim
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.job_outcomes import finish, requeue, retry_later, row_of_this_run
 from apps.core.locks import LockClass, lock_key
@@ -166,46 +167,6 @@ def drain(*, limit: int = 1000) -> int:
     return limit
 
 
-CLAIMABLE = """FROM core_job j
-    WHERE j.state = 'queued' AND j.not_before <= %(now)s
-      AND NOT EXISTS (SELECT 1 FROM core_job r WHERE r.lane = j.lane AND r.state = 'running')"""
-CLAIM = f"""
-UPDATE core_job SET state = 'running', attempts = attempts + 1, runs = runs + 1, started_at = %(now)s, parked_on = ''
-WHERE id = (
-    SELECT j.id {CLAIMABLE}
-    ORDER BY j.importance, j.not_before, j.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""  # noqa: S608
-
-
-LOCK = "SELECT pg_advisory_lock(%s, %s)"
-
-
-DUE = f"SELECT count(*) FROM (SELECT j.id {CLAIMABLE} LIMIT %(limit)s) AS due"  # noqa: S608
-
-
-def count_due(*, limit: int) -> int:
-    """How many jobs could be claimed now, up to `limit`."""
-    with connection.cursor() as cursor:
-        cursor.execute(DUE, {"now": clock.now(), "limit": limit})
-        return int(cursor.fetchone()[0])
-
-
-def claim() -> Job | None:
-    """Take the most important due job: counted, marked running, locked and committed. None when nothing is due."""
-    for _ in range(5):
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(CLAIM, {"now": clock.now()})
-                found = cursor.fetchone()
-                if found:  # before the commit: nobody ever sees a running job whose runner lives without its lock
-                    cursor.execute(LOCK, [LockClass.JOB_RUN, lock_key(found[0])])
-        except IntegrityError:  # another worker took a job of the same lane between our read and our write
-            continue
-        return Job.objects.get(pk=found[0]) if found else None
-    return None
-
-
 def run(job: Job) -> None:
     """Run a claimed job and record how it ended. Never raises the job's own errors."""
     structlog.contextvars.bind_contextvars(request_id=f"{RUN_ID}{job.pk}-{job.runs}")
@@ -265,7 +226,6 @@ def _releasing_lock(job: Job) -> Iterator[None]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
 
 
-@transaction.atomic
 def _succeed(job: Job) -> None:
     """Done; and what it needs answers: the jobs that waited for that are due."""
     if finish(job, Job.State.DONE, ""):

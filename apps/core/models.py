@@ -37,6 +37,7 @@ class Job(models.Model):
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     reason = models.CharField(max_length=300, blank=True, help_text="Who or what asked for it last.")
     importance = models.PositiveSmallIntegerField(choices=Importance, db_default=Importance.CHANGE)
+    waits_for_lane = models.BooleanField(db_default=False, help_text="Set aside until a run in its lane ends.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Counted before the work starts.")
     runs = models.PositiveIntegerField(default=0, help_text="How often it was started, parked runs included.")
     not_before = models.DateTimeField()
@@ -60,7 +61,16 @@ class Job(models.Model):
             ),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["importance", "not_before", "id"], condition=Q(state="queued"), name="job_due"),
+            models.Index(
+                fields=["importance", "not_before", "id"],
+                condition=Q(state="queued", waits_for_lane=False),
+                name="job_due",
+            ),
+            models.Index(
+                fields=["lane", "importance", "not_before", "id"],
+                condition=Q(state="queued", waits_for_lane=True),
+                name="job_set_aside",
+            ),
             models.Index(fields=["state", "-id"], name="job_state"),
             models.Index(fields=["kind", "key", "-id"], name="job_kind_key"),
             models.Index(fields=["finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_finished"),

@@ -4,12 +4,13 @@ Promises: it may run in several processes at once and be killed anywhere; it onl
 """
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection, transaction
 
-from apps.core import clock, job_outcomes, jobs
+from apps.core import claims, clock, job_outcomes, jobs
 from apps.core.locks import LockClass, lock_key
-from apps.core.models import Dependency, Job, Schedule
+from apps.core.models import Dependency, Job
 
 
 def sweep() -> None:
@@ -17,6 +18,7 @@ def sweep() -> None:
     recover()
     start_periodic()
     _hold_back_parked()
+    claims.bring_back()
 
 
 def recover() -> int:
@@ -31,17 +33,26 @@ def recover() -> int:
     return count
 
 
+# What is not due is not even locked.
+START_PERIODIC = """
+INSERT INTO core_schedule AS present (kind, next_at)
+SELECT kind, %(now)s + make_interval(secs => every) FROM unnest(%(kinds)s::text[], %(every)s::int[]) AS wanted (kind, every)
+WHERE NOT EXISTS (SELECT FROM core_schedule s WHERE s.kind = wanted.kind AND s.next_at > %(now)s)
+ON CONFLICT (kind) DO UPDATE SET next_at = excluded.next_at WHERE present.next_at <= %(now)s
+RETURNING kind
+"""
+
+
+@transaction.atomic
 def start_periodic() -> None:
     """Queue each periodic kind that is due, once, however many periods were missed."""
-    now = clock.now()
-    for kind in jobs.KINDS.values():
-        if not kind.every:
-            continue
-        upcoming = now + dt.timedelta(seconds=kind.every)
-        with transaction.atomic():
-            _, new = Schedule.objects.get_or_create(kind=kind.name, defaults={"next_at": upcoming})
-            if new or Schedule.objects.filter(pk=kind.name, next_at__lte=now).update(next_at=upcoming):
-                jobs.defer(kind.name, "periodic", reason="schedule")
+    periods = {kind.name: kind.every for kind in jobs.KINDS.values() if kind.every}
+    values: dict[str, Any] = {"now": clock.now(), "kinds": list(periods), "every": list(periods.values())}
+    with connection.cursor() as cursor:
+        cursor.execute(START_PERIODIC, values)
+        due = sorted(name for (name,) in cursor.fetchall())
+    for name in due:
+        jobs.defer(name, job_outcomes.PERIODIC, reason="schedule")
 
 
 def _hold_back_parked() -> None:

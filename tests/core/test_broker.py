@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django_q.conf import Conf
 from django_q.signing import BadSignature, SignedPackage
 
-from apps.core import broker, clock, jobs, turns
+from apps.core import broker, claims, clock, jobs, turns
 from apps.core.models import Job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -179,6 +179,7 @@ def test_mutant_that_does_not_listen_again_waits_for_the_poll(
     jobs.defer("note", 1)
     with pytest.raises(AssertionError, match="not in time"):
         wait_for(lambda: "take_turn" in one.got, seconds=1)
+    one.stop = True
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify('another', '')")
 
@@ -187,7 +188,7 @@ def test_a_job_that_comes_while_it_asks_is_not_slept_over(
     listen: Callable[[], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The notification arrives between the question's snapshot and the next wait."""
-    count_due = jobs.count_due
+    count_due = claims.count_due
     late = iter(["1"])
 
     def count_and_miss(*, limit: int) -> int:
@@ -199,7 +200,7 @@ def test_a_job_that_comes_while_it_asks_is_not_slept_over(
             count_due(limit=limit)  # takes the notification off the wire
         return found
 
-    monkeypatch.setattr(jobs, "count_due", count_and_miss)
+    monkeypatch.setattr(claims, "count_due", count_and_miss)
     one = listen()
     wait_for(lambda: "take_turn" in one.got)
 
@@ -208,9 +209,9 @@ def test_jobs_of_a_busy_lane_start_no_turns(listen: Callable[[], Listener]) -> N
     jobs.defer("note", "1", lane="busy")
     assert jobs.claim() is not None
     jobs.defer_many("note", {str(n): "busy" for n in range(2, 50)})
-    assert jobs.count_due(limit=10) == 0
+    assert claims.count_due(limit=10) == 0
     jobs.defer("note", "free")
-    assert jobs.count_due(limit=10) == 1
+    assert claims.count_due(limit=10) == 1
 
 
 def test_what_it_hands_out_is_signed_and_a_new_secret_key_costs_no_work(

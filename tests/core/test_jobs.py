@@ -9,7 +9,7 @@ import time
 import pytest
 from django.db import connection, transaction
 
-from apps.core import clock, job_outcomes, jobs, sweep, turns
+from apps.core import claims, clock, job_outcomes, jobs, sweep, turns
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.locks import LockClass
 from apps.core.models import Dependency, Job, Schedule
@@ -464,7 +464,7 @@ def test_different_lanes_run_at_the_same_time(slow):
 @TRANSACTION
 @pytest.mark.mutant
 def test_mutant_without_the_lane_rule_they_overlap(slow, monkeypatch):
-    monkeypatch.setattr(jobs, "CLAIM", jobs.CLAIM.replace("r.lane = j.lane", "false"))
+    monkeypatch.setattr(claims, "CLAIM", claims.CLAIM.replace("r.lane = j.lane", "false"))
     (constraint,) = [found for found in Job._meta.constraints if found.name == "job_one_running_per_lane"]
     with connection.schema_editor() as schema:
         schema.remove_constraint(Job, constraint)
@@ -553,7 +553,7 @@ def test_a_runner_that_lost_its_row_does_not_write_over_the_next_one(slow):
 @TRANSACTION
 @pytest.mark.mutant
 def test_mutant_without_the_fence_the_lost_runner_writes_over(slow, monkeypatch):
-    monkeypatch.setattr(job_outcomes, "row_of_this_run", lambda job: Job.objects.filter(pk=job.pk))
+    monkeypatch.setattr(job_outcomes, "END", job_outcomes.END.replace(job_outcomes.FENCE, "id = %(id)s"))
     lost = lose_the_row(slow)
     assert jobs.claim()
     slow.leave.set()
@@ -576,7 +576,7 @@ def test_a_runner_that_lost_its_lock_before_it_began_leaves_the_job_to_the_next(
 @TRANSACTION
 @pytest.mark.mutant
 def test_mutant_without_the_runners_lock_a_job_runs_twice_at_once(slow, monkeypatch):
-    monkeypatch.setattr(jobs, "LOCK", "SELECT %s, %s")
+    monkeypatch.setattr(claims, "CLAIM", claims.CLAIM.replace(claims.LOCK, "NULL"))
     runner = start_slow(slow)
     Job.objects.update(started_at=clock.now() - dt.timedelta(hours=1))
     assert sweep.recover() == 1

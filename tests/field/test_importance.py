@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.billing import events
-from apps.core import clock, jobs
+from apps.core import claims, clock, jobs
 from apps.core.models import Job
 from apps.operations import impact
 from tests.world import World
@@ -108,7 +108,7 @@ def test_the_claim_is_one_statement_over_one_index(notes: list[str]) -> None:
     jobs.defer_many("tidy", {str(n): f"t{n}" for n in range(3000)}, not_before=past)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE core_job")
-        cursor.execute(f"EXPLAIN {jobs.CLAIM}", {"now": clock.now()})
+        cursor.execute(f"EXPLAIN {claims.CLAIM}", {"now": clock.now()})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Scan using job_due" in plan
     assert "Sort" not in plan
