@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from apps.billing import doctor as stripe_doctor
 from apps.catalog.models import ProductPrice
@@ -227,3 +227,13 @@ def test_the_command_prints_findings_and_fails_on_errors(world: World) -> None:
         call_command("doctor", "--systems", stdout=out)
     assert "workers.alive" in out.getvalue()
     assert "Fix: Start `manage.py worker`." in out.getvalue()
+
+
+def test_the_command_tells_of_the_other_systems_while_keycloak_is_away(world: World) -> None:
+    world.shop.control("settings", portal_saved=False)
+    world.fault("keycloak", "http_503")
+    out = StringIO()
+    with pytest.raises(CommandError) as failed:
+        call_command("doctor", stdout=out)
+    assert failed.value.returncode == 2
+    assert "stripe.portal" in out.getvalue()

@@ -45,6 +45,8 @@ class Command(BaseCommand):
         sent = not options["mail"] or self._send_email(options["mail"], quiet=options["json"])
         found = examine_realm(patience=10.0)
         if found.report is None:
+            if not options["json"]:
+                self._print_systems(examine_systems(), verbose=options["verbosity"] > 1)
             raise CommandError(found.problem, returncode=UNAVAILABLE)
         if options["json"]:
             self.stdout.write(json.dumps(dataclasses.asdict(found.report), indent=2, default=str))
