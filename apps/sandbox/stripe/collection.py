@@ -34,6 +34,8 @@ def collect(invoice: Obj, method: Obj | None, *, on_session: bool = False, authe
     elif result == "action":
         invoice["attempted"] = True
         emit("invoice.payment_action_required", invoice)
+    elif result == "processing" and root()["settings"]["debits_open"]:
+        _follow_paid(invoice)
     return result
 
 
@@ -70,7 +72,8 @@ def _follow_paid(invoice: Obj) -> None:
 
 def _follow_failed(invoice: Obj, *, counted: bool) -> None:
     subscription = find("subscription", invoices.subscription_of(invoice))
-    first = invoice["billing_reason"] == "subscription_create"
+    waits = subscription is not None and subscription["status"] in {"incomplete", "incomplete_expired"}
+    first = invoice["billing_reason"] == "subscription_create" and waits
     with change(invoice, "invoice.updated"):
         invoice["attempted"] = True
         invoice["attempt_count"] += 1 if counted else 0

@@ -14,7 +14,8 @@ endpoint {"url"?, "secret"?, "version"?,              deliver events there inste
           "status"?: "disabled", "events"?: [..]}      or none, or these types alone
 resend {"event"}                                     deliver an event once more
 settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..],
-          "portal_saved"?: bool, "tax"?: "active"|"pending"}
+          "portal_saved"?: bool, "tax"?: "active"|"pending",
+          "debits_open"?: bool: a first debit makes the subscription active before the bank has answered}
 state {}                                             counts of objects, waiting deliveries, settings
 """
 
