@@ -17,8 +17,8 @@ def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (the queue does not 
     """Statements of one job, its CPU, and the claim."""
     jobs.register(KIND, lambda _key: None)
     _empty()
+    _defer(COUNT)
     with counting() as counts:
-        _defer(COUNT)
         ran = jobs.drain(limit=COUNT)
     ratios = compare({"few": functools.partial(_claim, FEW), "many": functools.partial(_claim, MANY)}, seconds=0.1)
     _empty()

@@ -1,0 +1,27 @@
+"""What each page, job and chain may cost, exactly: queries, commits, and calls to Stripe, Keycloak and Mailgun.
+
+test_budgets.py measures them. A change that costs more, or less, changes its line here; the failing test prints the new one.
+"""
+
+BUDGETS: dict[str, tuple[int, int, int, int, int]] = {
+    "webhook: one new event": (1, 1, 0, 0, 0),
+    "webhook: an event again": (1, 1, 0, 0, 0),
+    "jobs of a signup": (340, 169, 19, 16, 0),
+    "jobs of a renewal": (127, 60, 6, 4, 0),
+    "job reconcile, no change": (30, 23, 0, 2, 0),
+    "job mirror_customer, no change": (69, 43, 6, 2, 0),
+    "page /onboarding/": (4, 4, 0, 0, 0),
+    "page /recovery/": (0, 0, 0, 0, 0),
+    "page /health/live": (0, 0, 0, 0, 0),
+    "page /dashboard/": (3, 3, 0, 0, 0),
+    "console: first page": (8, 8, 0, 0, 0),
+    "console: subscribers": (13, 13, 0, 0, 0),
+    "console: jobs": (10, 10, 0, 0, 0),
+    "console: events": (10, 10, 0, 0, 0),
+    "console: timeline": (11, 11, 0, 0, 0),
+    "console: seats": (12, 12, 0, 0, 0),
+    "console: instances": (11, 11, 0, 0, 0),
+    "console: emails": (10, 10, 0, 0, 0),
+    "console: signups": (10, 10, 0, 0, 0),
+    "console: one subscriber": (38, 38, 0, 0, 0),
+}
