@@ -11,7 +11,7 @@ from typing import Any, override
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import SESSION_KEY, logout
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import QuerySet
@@ -42,6 +42,10 @@ class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
     @override
     def get_user(self, user_id: int) -> User | None:
         return User.objects.select_related("profile").filter(pk=user_id, is_active=True).first()
+
+    def _get_user_permissions(self, _user: User) -> QuerySet[Permission]:
+        """None, and no query for them: rights come from the groups that Keycloak names."""
+        return Permission.objects.none()
 
 
 def profile_of(user: User | AnonymousUser) -> UserProfile | None:

@@ -15,7 +15,6 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from apps.access import overrides, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
-from apps.billing.subscriptions import read_subscriptions
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
@@ -30,6 +29,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
+from apps.instances.models import Seat
 
 FILTER = "access_state__exact"  # the parameter of the tabs
 # Of those on their way out: the dates to see first, and the order. Who goes next is on top; of the expired, who went last.
@@ -66,8 +66,8 @@ def refuse_without_account(profile: UserProfile) -> str:
 
 
 def refuse_without_dispute(profile: UserProfile) -> str:
-    running = read_subscriptions(profile.stripe_customer_id)
-    disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in running)
+    found = subscriber_page.read_subscription_rows(profile)
+    disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in found)
     return "" if disputed else "No payment of this subscriber is disputed."
 
 
@@ -81,7 +81,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     list_display_links = ("who",)
     prefetched = (
         Prefetch("items", UserSubscriptionItem.objects.select_related("product").order_by("pk")),
-        "seats__instance",
+        Prefetch("seats", Seat.objects.exclude(state=Seat.State.RELEASED).select_related("instance")),
     )
     tabs = ("access_state", tuple(state for state in AccessState if state != AccessState.NONE))
     search_by: ClassVar[dict[str, str]] = {
@@ -134,7 +134,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     @admin.display(description="Seats")
     def seat_list(self, row: Any) -> str:
         """The instances of the live seats."""
-        return ", ".join(seat.instance.slug for seat in row.seats.all() if seat.state != "released") or "–"
+        return ", ".join(seat.instance.slug for seat in row.seats.all()) or "–"
 
     def plan_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
         """What a sync would change now; it asks Keycloak and is therefore loaded separately."""
@@ -147,6 +147,14 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         if not sync.moving:
             answer["HX-Trigger"] = "sync-ended"  # the plan beside it is loaded again
         return answer
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """The page of one subscriber reads lines and seats for its own tables."""
+        rows = super().get_queryset(request)
+        match = request.resolver_match
+        is_list = match is None or str(match.url_name).endswith("_changelist")
+        return rows if is_list else rows.prefetch_related(None).select_related("user")
 
     @override
     def page_context(self, request: HttpRequest, row: UserProfile) -> dict[str, Any]:
