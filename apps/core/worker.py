@@ -46,7 +46,7 @@ class Watchdog:
         """Loop until told to stop; then let the cluster finish its jobs."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        every = {sweep.recover: CHECK_SECONDS, self._sweep: SWEEP_SECONDS, self._restart_if_silent: CHECK_SECONDS}
+        every = {self._check: CHECK_SECONDS, self._sweep: SWEEP_SECONDS}
         due = dict.fromkeys(every, 0.0)
         while not self.stopping:
             for task, period in every.items():
@@ -77,6 +77,10 @@ class Watchdog:
         except DatabaseError as error:
             log.warning("worker_database", error=type(error).__name__)
             connection.close()
+
+    def _check(self) -> None:
+        self._restart_if_silent()
+        sweep.recover()
 
     def _sweep(self) -> None:
         sweep.sweep()
