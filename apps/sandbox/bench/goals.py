@@ -52,7 +52,7 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("signup", "commits"): Goal(40, "the same"),
     ("signup", "Stripe calls"): Goal(6, "the customer's state once"),
     ("signup", "Keycloak calls"): Goal(9, "the account, its groups and the read-back"),
-    ("queue", "queries of an empty job"): Goal(7, "claim, lock, finish, unlock; the schedule of what follows"),
+    ("queue", "queries of an empty job"): Goal(4, "claim with its lock, the job itself, its end, and unlock"),
     ("queue", "claim at 10,000 due / at 100 due"): Goal(1.5, "the claim walks an index, however many are due"),
     ("seats", "throughput, ours / earlier way, 50 instances"): Goal(
         2, "16 clients do not wait for one another", at_least=True
