@@ -18,11 +18,14 @@ from apps.billing.parsing import SubscriptionFacts, identify, parse_subscription
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import ProductPrice
 from apps.core import attention, jobs
+from apps.core.addresses import ascii_email
 from apps.core.attention import Cause
+from apps.core.models import Job
 from apps.core.money import format_money
 from apps.core.states import SubscriptionStatus, values_where
 
 OWN, STRANGERS = "report_second_subscription", "report_double_customer"  # job kinds: keys are profile and customer ids
+RECHECK = "recheck_customers"
 RUNNING = values_where(SubscriptionStatus, lambda one: one.may_charge)
 
 
@@ -30,6 +33,8 @@ def register() -> None:
     """Make the job kinds known, and listen to what was mirrored."""
     jobs.register(OWN, report_second, label="Report second subscription", needs=("stripe",))
     jobs.register(STRANGERS, report_double_customer, label="Check for a second customer", needs=("stripe",))
+    label = "Check customers that are not ours"
+    jobs.register(RECHECK, recheck, label=label, every=3600, importance=Job.Importance.SWEEP)
     mirror.on_customer.append(note_mirrored)
 
 
@@ -65,11 +70,19 @@ def report_second(profile_id: str) -> None:
 
 def note_stranger(event: InboundEvent) -> None:
     """A customer nobody here has subscribed to something we sell: one of ours under another customer, or without an account."""
-    body = json.loads(InboundEvent.objects.values_list("body", flat=True).get(pk=event.pk))
-    items = (body["data"]["object"].get("items") or {}).get("data") or []
-    sold = [str((item.get("price") or {}).get("id")) for item in items]
+    body = InboundEvent.objects.values_list("body", flat=True).get(pk=event.pk)
+    named = plain(json.loads(body)["data"]["object"]) if body else {}  # staff may process an event again after years
+    items = [plain(item) for item in plain(named.get("items")).get("data") or []]
+    sold = [identify(item.get("price")) or identify(item.get("plan")) for item in items]  # older versions name a plan
     if ProductPrice.objects.filter(stripe_price_id__in=sold).exists():
         jobs.defer(STRANGERS, event.customer_id, reason=event.type, lane=f"customer:{event.customer_id}")
+
+
+def recheck(_key: str) -> None:
+    """The hourly job: somebody may have signed up since, and an event about the end may be lost."""
+    about = attention.open_items().filter(cause__in=[Cause.SECOND_SUBSCRIPTION, Cause.PAID_WITHOUT_ACCOUNT])
+    for customer_id in about.exclude(key__startswith="profile:").values_list("key", flat=True):
+        jobs.defer(STRANGERS, customer_id, reason="the hourly check", lane=f"customer:{customer_id}")
 
 
 def report_double_customer(customer_id: str) -> None:
@@ -81,7 +94,8 @@ def report_double_customer(customer_id: str) -> None:
             found = [parse_subscription(one) for one in listed.auto_paging_iter()]
     except MissingAtStripe:
         customer, found = None, []
-    running = [one for one in found if one.status.may_charge]
+    ours = UserProfile.objects.filter(stripe_customer_id=customer_id).exists()
+    running = [] if ours else [one for one in found if one.status.may_charge and _describe_offers([one])]
     profile = _same_person(customer_id, plain(customer).get("email"))
     fixes = " ".join(_describe_fix(one.id) for one in running)
     sentences = {Cause.SECOND_SUBSCRIPTION: "", Cause.PAID_WITHOUT_ACCOUNT: ""}
@@ -116,7 +130,7 @@ def _describe_offers(running: list[SubscriptionFacts]) -> str:
 def _same_person(customer_id: str, address: Any) -> UserProfile | None:
     """The subscriber with this customer's address."""
     known = UserProfile.customers().exclude(Q(stripe_customer_id=customer_id))
-    return known.filter(email__iexact=address).first() if address else None
+    return known.filter(email__iexact=ascii_email(text(address))).first() if address else None
 
 
 def _describe_fix(subscription_id: str) -> str:
