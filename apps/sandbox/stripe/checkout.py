@@ -1,7 +1,7 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import catalog, customers, pricing, timeline
+from apps.sandbox.stripe import catalog, coupons, customers, pricing, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
 from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, private, random_text
@@ -122,9 +122,13 @@ def _price(session: Obj, items: list[Obj], params: Obj) -> None:
         if trial and item["price"]["recurring"]:
             item |= {"amount_subtotal": 0, "amount_total": 0}
         item["amount_discount"] = 0
-    total = sum(item["amount_subtotal"] for item in items)
-    session |= {"currency": items[0]["currency"], "amount_subtotal": total, "amount_total": total}
-    session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
+    total = rest = sum(item["amount_subtotal"] for item in items)
+    given = params.get("discounts") or []
+    for coupon in (get("coupon", spec.get("coupon"), "discounts[0][coupon]") for spec in given):
+        rest -= coupons.reduction(coupon, rest, coupon["amount_off"])
+    session |= {"currency": items[0]["currency"], "amount_subtotal": total, "amount_total": rest}
+    session["discounts"] = [{"coupon": spec["coupon"], "promotion_code": None} for spec in given]
+    session["total_details"] = {"amount_discount": total - rest, "amount_shipping": 0, "amount_tax": 0}
 
 
 def _customer_fields(session: Obj) -> None:

@@ -1,6 +1,6 @@
 """What completing a Checkout Session does: the customer, the card, the subscription or payment, the late answer of a bank."""
 
-from apps.sandbox.stripe import cards, collection, customers, invoice_lines, subscriptions, timeline
+from apps.sandbox.stripe import cards, collection, coupons, customers, invoice_lines, subscriptions, timeline
 from apps.sandbox.stripe.checkout import details, trial_end
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
@@ -80,6 +80,7 @@ def _subscribe(session: Obj, customer: Obj, method: Obj | None, *, authenticated
         for item in notes["line_items"]
         if not item["price"]["recurring"]
     ]
+    coupons.redeem(subscription, session.get("discounts") or [])
     result = collection.start(subscription, method=method, on_session=True, authenticated=authenticated)
     session |= {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}
     if result == "processing":

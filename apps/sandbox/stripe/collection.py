@@ -4,7 +4,7 @@ Our reading of docs.stripe.com/billing/collection-method and .../revenue-recover
 tried again `retry_days` after the first try; after the last one the subscription goes where `settings["end"]` says.
 """
 
-from apps.sandbox.stripe import invoices, payments, periods, subscriptions, timeline
+from apps.sandbox.stripe import coupons, invoices, payments, periods, subscriptions, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, find, get, private, root
 
@@ -118,6 +118,7 @@ def bill(subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] |
     lines = [*waiting, *(extra or []), *subscriptions.lines_of(subscription, items)]
     invoice = invoices.draft(subscription, reason=reason, lines=lines)
     subscription["latest_invoice"] = invoice["id"]
+    coupons.forget_once(subscription)
     return invoice
 
 

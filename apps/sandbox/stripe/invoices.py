@@ -59,10 +59,16 @@ def set_lines(invoice: Obj, lines: list[Obj]) -> None:
 
 def total_up(invoice: Obj) -> None:
     """Totals from the lines, less what the customer's credit pays (balance: negative = credit)."""
-    total = sum(each["amount"] for each in invoice["lines"]["data"])
+    subtotal = sum(each["amount"] for each in invoice["lines"]["data"])
+    off: Obj = {}
+    for each in (one for line in invoice["lines"]["data"] for one in line["discount_amounts"]):
+        off[each["discount"]] = off.get(each["discount"], 0) + each["amount"]
+    invoice["discounts"] = list(off)
+    invoice["total_discount_amounts"] = [{"amount": amount, "discount": name} for name, amount in off.items()]
+    total = subtotal - sum(off.values())
     after = total + invoice["starting_balance"]
     due = max(0, after)
-    invoice |= {"subtotal": total, "subtotal_excluding_tax": total, "total": total, "total_excluding_tax": total}
+    invoice |= {"subtotal": subtotal, "subtotal_excluding_tax": subtotal, "total": total, "total_excluding_tax": total}
     invoice |= {"amount_due": due, "amount_remaining": due - invoice["amount_paid"], "ending_balance": None}
 
 

@@ -5,6 +5,7 @@ from apps.sandbox.stripe import (
     catalog,
     changes,
     collection,
+    coupons,
     customers,
     pricing,
     prorations,
@@ -52,6 +53,7 @@ def create_subscription(params: Obj) -> Obj:
         currency=currency,
     )
     _options(subscription, params)
+    coupons.redeem(subscription, params.get("discounts") or [])
     collection.start(
         subscription,
         method=chosen,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from apps.sandbox.stripe import invoice_lines, invoices, periods, pricing, timeline
+from apps.sandbox.stripe import coupons, invoice_lines, invoices, periods, pricing, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, private
 
@@ -114,6 +114,7 @@ def lines_of(subscription: Obj, items: list[Obj]) -> list[Obj]:
         words = f"Trial period for {invoice_lines.name_of(item['price'])}" if trial else ""
         period = (item["current_period_start"], item["current_period_end"])
         lines.append(invoice_lines.line(item, amount=amount, period=period, words=words))
+    coupons.reduce_lines(subscription, lines)
     return lines
 
 
