@@ -14,6 +14,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.addresses import shown_email
 from apps.core.states import AccessState, SubscriptionStatus, Tone
 
 SECRET_WORDS = ("secret", "token", "password")
@@ -112,6 +113,16 @@ def time_column(field: str, description: str) -> Column:
     @admin.display(description=description, ordering=field)
     def show(_self: Any, row: Any) -> str:
         return when(getattr(row, field))
+
+    return show
+
+
+def email_column(field: str = "email", description: str = "Email") -> Column:
+    """An address as its owner writes it."""
+
+    @admin.display(description=description, ordering=field)
+    def show(_self: Any, row: Any) -> str:
+        return shown_email(getattr(row, field))
 
     return show
 

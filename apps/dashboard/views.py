@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import UserProfile
 from apps.billing.portal import open_portal
 from apps.core import audit, limits
+from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import read_json
 from apps.dashboard import overview
@@ -89,7 +90,7 @@ def _ask_for_mail(profile: UserProfile) -> str:
             "Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409
         )
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the dashboard")
-    return f"We're emailing {profile.email} a link to choose a new password."
+    return f"We're emailing {shown_email(profile.email)} a link to choose a new password."
 
 
 def _portal_link(profile: UserProfile, flow: str) -> str:

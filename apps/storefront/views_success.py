@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from apps.accounts.models import Signup
 from apps.core import audit, limits
+from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result
@@ -56,7 +57,7 @@ def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, An
     if profile.keycloak_id is None:
         raise BadInput("We're still creating your account. Please wait a moment.", code="not_yet", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the success page")
-    return {"sent": True, "message": f"We've sent it to {signup.email}."}
+    return {"sent": True, "message": f"We've sent it to {shown_email(signup.email)}."}
 
 
 def _own_signup(request: HttpRequest) -> Signup | None:

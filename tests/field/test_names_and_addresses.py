@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import requests
 from django.core.cache import cache
+from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import jobs
+from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import RateLimit
 from apps.identity import user_profile
@@ -279,3 +280,21 @@ def test_while_keycloak_is_away_the_person_goes_on(world: World, mode: str) -> N
     world.fault("keycloak", mode)
     assert visitor.api(VALIDATE, username="felix").json()["username"]["available"]
     world.fault("keycloak", "ok")
+
+
+def test_staff_read_an_address_as_its_owner_writes_it(world: World, staff: Any) -> None:
+    """Stored as punycode, shown as typed: on lists, on pages and in dialogs."""
+    jo = world.subscriber("jo")
+    Signup.objects.update(email="jo@xn--mller-kva.de")
+    UserProfile.objects.filter(pk=jo.pk).update(email="jo@xn--mller-kva.de")
+    Notification.objects.create(
+        key="k", template="expired", to="jo@xn--mller-kva.de", state="queued", created_at=clock.now()
+    )
+    WaitlistEntry.objects.create(email="jo@xn--mller-kva.de", created_at=clock.now(), confirmed_at=clock.now())
+    for url in (
+        reverse("admin:accounts_signup_changelist"), reverse("admin:accounts_userprofile_changelist"),
+        reverse("admin:accounts_userprofile_change", args=[jo.pk]), reverse("admin:notifications_notification_changelist"),
+        reverse("admin:onboarding_waitlistentry_changelist"),
+    ):  # fmt: skip
+        shown = staff("admin").get(url).content.decode()
+        assert "@müller.de" in shown, url

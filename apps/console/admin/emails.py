@@ -6,7 +6,7 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import person_column, state_column, time_column
+from apps.console.columns import email_column, person_column, state_column, time_column
 from apps.notifications.models import Notification
 
 State = Notification.State
@@ -14,7 +14,7 @@ State = Notification.State
 
 @admin.register(Notification)
 class EmailAdmin(ConsoleAdmin):
-    list_display = ("template", "to", "person", "state_label", "requested", "sent")
+    list_display = ("template", "address", "person", "state_label", "requested", "sent")
     list_filter = (("state", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
@@ -23,8 +23,9 @@ class EmailAdmin(ConsoleAdmin):
         "email": "to__icontains", "text": "to__icontains", "people": "profile", "number": "pk",
     }  # fmt: skip
     search_help_text = "Email, username or cus_…"
-    fields = (("template", "state_label"), ("to", "person"), "key", ("requested", "sent"), "provider_id", "error")
+    fields = (("template", "state_label"), ("address", "person"), "key", ("requested", "sent"), "provider_id", "error")
 
+    address = email_column("to", "To")
     person = person_column()
     state_label = state_column()
     requested = time_column("created_at", "Requested")

@@ -7,14 +7,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import Signup
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import json_field, person_column, state_column, time_column
+from apps.console.columns import email_column, json_field, person_column, state_column, time_column
 
 
 @admin.register(Signup)
 class SignupAdmin(ConsoleAdmin):
     """Runs through the wizard, the newest first."""
 
-    list_display = ("name", "email", "state_label", "interval", "person", "created", "ended")
+    list_display = ("name", "address", "state_label", "interval", "person", "created", "ended")
     list_filter = (("state", ChoicesDropdownFilter), ("interval", ChoicesDropdownFilter))
     list_select_related = ("profile__user",)
     tabs = ("state", tuple(Signup.State))
@@ -25,11 +25,12 @@ class SignupAdmin(ConsoleAdmin):
     }  # fmt: skip
     search_help_text = "Any part of a name or address, cs_… or signup id"
     fieldsets = (
-        (None, {"fields": ("id", "state_label", "person", ("first_name", "last_name"), ("username", "email"), "email_proven")}),
+        (None, {"fields": ("id", "state_label", "person", ("first_name", "last_name"), ("username", "address"), "email_proven")}),
         ("Order", {"fields": (("interval", "basket_lines"), ("terms_version", "terms_accepted"))}),
         ("Checkout", {"fields": (("checkout_session_id", "checkout_number"), "checkout_expires", ("created", "ended"))}),
     )  # fmt: skip
 
+    address = email_column()
     state_label = state_column()
     person = person_column()
     created = time_column("created_at", "Began")

@@ -25,6 +25,7 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import state_column, time_column, when
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog, dialog_action
 from apps.core import audit
+from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState
@@ -124,7 +125,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     @admin.display(description="Subscriber", ordering="user__username")
     def who(self, row: UserProfile) -> SafeString:
         name = row.user.get_username()
-        return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, row.email)
+        return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
 
     @admin.display(description="Pays for")
     def plan(self, row: Any) -> str:

@@ -11,9 +11,10 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 
 from apps.catalog.models import Product
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import link_column, state_column, time_column, when
+from apps.console.columns import email_column, link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import clock
+from apps.core.addresses import shown_email
 from apps.instances import capacity
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
@@ -50,7 +51,7 @@ class WaitlistAdmin(ConsoleAdmin):
     """The queues, the longest waiting first; inviting reserves the seat."""
 
     few = True
-    list_display = ("email", "product_link", "state_label", "position", "joined", "confirmed", "invited")
+    list_display = ("address", "product_link", "state_label", "position", "joined", "confirmed", "invited")
     list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter))
     list_select_related = ("product",)
     list_before_template = "console/waitlist.html"
@@ -58,8 +59,9 @@ class WaitlistAdmin(ConsoleAdmin):
     search_by: ClassVar[dict[str, str]] = {"email": "email__icontains", "text": "email__icontains", "uuid": "pk"}
     search_help_text = "Any part of an address"
     actions_detail: ClassVar[Any] = ["invite"]
-    fields = ("email", "product_link", ("state_label", "position"), ("joined", "confirmed", "invited"), "until")
+    fields = ("address", "product_link", ("state_label", "position"), ("joined", "confirmed", "invited"), "until")
 
+    address = email_column()
     product_link = link_column("product", "Waits for")
     state_label = state_column()
     joined = time_column("created_at", "Joined")
@@ -102,7 +104,7 @@ class WaitlistAdmin(ConsoleAdmin):
     def invite(self, _request: HttpRequest, form: ReasonDialog) -> str:
         until = waitlist.invite(form.target.pk, **form.why)
         held = f" The seat is reserved until {when(until)}." if form.target.product else ""
-        return f"{form.target.email} is invited.{held}"
+        return f"{shown_email(form.target.email)} is invited.{held}"
 
 
 @dataclass(frozen=True)

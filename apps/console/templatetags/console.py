@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from apps.console import columns, timeline
 from apps.core import attention, audit_actions, jobs
+from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
 
 register = template.Library()
@@ -24,6 +25,12 @@ def when(moment: Any) -> str:
 def when_exactly(moment: Any) -> str:
     """A moment in UTC, to the second."""
     return columns.when(moment, seconds=True)
+
+
+@register.filter
+def address(email: str) -> str:
+    """A stored email address as its owner writes it."""
+    return shown_email(email)
 
 
 @register.filter

@@ -1,7 +1,4 @@
-"""What the figures have to be, each with its reason; `manage.py bench --check` fails where one is missed.
-
-The limits and the earlier stack were measured once, by hand: the README has the figures.
-"""
+"""What the figures have to be, each with its reason; `manage.py bench --check` fails where one is missed."""
 
 from dataclasses import dataclass
 
