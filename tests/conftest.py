@@ -10,6 +10,7 @@ from unittest import mock
 
 import hypothesis
 import pytest
+import structlog
 from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
 
@@ -39,6 +40,7 @@ def pytest_runtest_protocol() -> Generator[None, Any, Any]:
     """For the rate limits no time passes during a test: a minute or an hour that ends in one would count anew."""
     from apps.core import limits
 
+    structlog.contextvars.clear_contextvars()  # what the request of another test has left counts as a person's click
     moment = time.time()
     with mock.patch.object(limits, "time", SimpleNamespace(time=lambda: moment)):
         return (yield)
