@@ -21,7 +21,7 @@ from apps.core import attention, jobs
 from apps.core.addresses import ascii_email
 from apps.core.attention import Cause
 from apps.core.models import Job
-from apps.core.money import format_money
+from apps.core.money import describe_period, format_money
 from apps.core.states import SubscriptionStatus, values_where
 
 OWN, STRANGERS = "report_second_subscription", "report_double_customer"  # job kinds: keys are profile and customer ids
@@ -116,12 +116,12 @@ def report_double_customer(customer_id: str) -> None:
 
 
 def _describe_offers(running: list[SubscriptionFacts]) -> str:
-    """Which of our products these subscriptions pay for, and how much: `Personal (€5 a month)`; empty for none of ours."""
+    """Which of our products these subscriptions pay for, and how much: `1 × Personal (€5 per month)`; empty for none of ours."""
     lines = [line for one in running for line in one.lines]
     ours = ProductPrice.objects.filter(stripe_price_id__in=[line.price.id for line in lines])
     names = dict(ours.values_list("stripe_price_id", "product__name"))
     return ", ".join(
-        f"{line.quantity} × {names[line.price.id]} ({format_money(line.price.unit_amount, line.price.currency)} a {line.price.interval})"
+        f"{line.quantity} × {names[line.price.id]} ({format_money(line.price.unit_amount, line.price.currency)} per {describe_period(line.price.interval, line.price.interval_count)})"
         for line in lines
         if line.price.id in names
     )

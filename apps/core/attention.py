@@ -30,7 +30,7 @@ class Cause(models.TextChoices):
     PRICE_WITHDRAWN = "price_withdrawn", "A price is no longer offered"
     API_VERSION = "api_version", "Stripe's webhook endpoint speaks another API version"
     SECOND_SUBSCRIPTION = "second_subscription", "One person pays twice"
-    PAID_WITHOUT_ACCOUNT = "paid_without_account", "Somebody without an account pays"
+    PAID_WITHOUT_ACCOUNT = "paid_without_account", "Somebody pays without an account"
     DISPUTE = "dispute", "A payment is disputed"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"

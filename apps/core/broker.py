@@ -48,7 +48,7 @@ class LedgerBroker(Broker):  # type: ignore[misc]  # django-q2 has no types
 
     @override
     def enqueue(self, task: str) -> None:
-        raise NotImplementedError("Work is asked for with jobs.defer.")
+        raise RuntimeError("Work is asked for with jobs.defer.")
 
     @override
     def set_stat(self, key: str, value: str, timeout: int) -> None:

@@ -3,8 +3,9 @@
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, F, IntegerField, OuterRef, Subquery, Sum
+from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
@@ -105,19 +106,11 @@ def read_occupancy() -> list[Occupancy]:
 
 
 def find_miscounted() -> list[str]:
-    """The law of the counters: the instances whose counters do not say what their seats say."""
-    live = [Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED]
-    found: dict[tuple[int, str], int] = {
-        (instance, state): count
-        for instance, state, count in Seat.objects.filter(state__in=live)
-        .order_by()
-        .values_list("instance", "state")
-        .annotate(Count("pk"))
-    }
-    wrong = []
-    for instance in Instance.objects.order_by("slug"):
-        seats = {state: found.get((instance.pk, state), 0) for state in live}
-        counted = {state: getattr(instance, state) for state in live}
-        if counted != seats or instance.allocated_seats != sum(seats.values()):
-            wrong.append(instance.slug)
-    return wrong
+    """The law of the counters: the instances whose counters do not say what their seats say. One statement, so one moment."""
+    live = (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
+    counted: dict[str, Any] = {f"seats_{one}": Count("seats", filter=Q(seats__state=one)) for one in live}
+    same = Q(allocated_seats=sum((F(name) for name in counted), start=Value(0)))
+    for one in live:
+        same &= Q(**{one.value: F(f"seats_{one}")})
+    rows = Instance.objects.annotate(**counted).exclude(same).order_by("slug")
+    return list(rows.values_list("slug", flat=True))

@@ -41,7 +41,7 @@ def _check_sending(said: requests.Response) -> Finding:
         )
     problem = "Mailgun refuses our key." if status == 401 else f"Mailgun would not send our emails ({status})."
     return judge(
-        status == READY, id_, "Mailgun takes our emails.", problem, why="Customers get no email.",
+        status == READY, id_, "Mailgun accepts our emails.", problem, why="Customers get no email.",
         fix=f"{CONSOLE}: is the account or the domain disabled? Is MAILGUN_API_KEY a key of it?",
     )  # fmt: skip
 
@@ -109,11 +109,11 @@ def _check_webhooks(answer: dict[str, Any]) -> Iterator[Finding]:
     ]
     ours = sorted({kind for kind, url in hooks if url.hostname == urlsplit(settings.BASE_URL).hostname})
     yield judge(
-        not ours, "mailgun.webhooks", "No webhook of Mailgun's points to us.", f"Mailgun sends {', '.join(ours)} to us.", warn=True,
-        why="Frontdesk does not take them, and Mailgun repeats each for hours.", fix=f"{CONSOLE}, Webhooks: delete those to this site.",
+        not ours, "mailgun.webhooks", "No Mailgun webhook points to us.", f"Mailgun sends {', '.join(ours)} to us.", warn=True,
+        why="Frontdesk doesn't handle them, so Mailgun retries each one for hours.", fix=f"{CONSOLE}, Webhooks: delete those to this site.",
     )  # fmt: skip
     plain = sorted({kind for kind, url in hooks if url.scheme != "https"})
     yield judge(
-        not plain, "mailgun.webhooks.private", "No webhook of Mailgun's is plain http.", f"Mailgun sends {', '.join(plain)} by plain http.",
-        why="Anybody on the way reads our customers' addresses.", fix=f"{CONSOLE}, Webhooks: use https.",
+        not plain, "mailgun.webhooks.private", "Every Mailgun webhook uses https.", f"Mailgun sends {', '.join(plain)} by plain http.",
+        why="Anyone on the network between can read our customers' addresses.", fix=f"{CONSOLE}, Webhooks: use https.",
     )  # fmt: skip

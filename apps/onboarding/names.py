@@ -11,7 +11,6 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
 from apps.core.addresses import ascii_domain
-from apps.core.addresses import shown_email as shown_email
 from apps.core.errors import BadInput
 from apps.identity.user_profile import SHIPPED, Rules, Violation, find_violation
 from apps.onboarding.reserved_usernames import is_reserved
@@ -107,7 +106,7 @@ def email(text: str, *, field: str = "email", rules: Rules = SHIPPED) -> str:
 def normalize_email(text: str, *, field: str = "email") -> str:
     """An email address with its domain in lower case and ASCII (punycode); the part before the @ is kept as typed.
 
-    All that is stored, compared or sent anywhere is this form; `shown_email` is the way back.
+    All that is stored, compared or sent anywhere is this form; `core.addresses.shown_email` is the way back.
     """
     local, _, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
     address = f"{local}@{ascii_domain(domain)}"

@@ -103,14 +103,14 @@ def check_frontdesk() -> Iterator[Finding]:
         warn=not settings.HTTPS,
     )  # fmt: skip
     yield judge(
-        contextvars.copy_context().run(_answers_probe), "site.health", "Health answers by address.",
-        "Health does not answer a probe that names an address.", why="Balancers and containers take every web server for dead.",
+        contextvars.copy_context().run(_answers_probe), "site.health", "Health checks by IP address are answered.",
+        "A health check by IP address is refused.", why="Load balancers and containers would think every web server is down.",
         fix="Put apps.core.probes.answer_probes first in MIDDLEWARE.",
     )  # fmt: skip
     yield from _check_database()
     wrong = find_miscounted()
     yield judge(
-        not wrong, "seats.counted", "Instances count as many seats as there are.", f"Counted wrongly: {', '.join(wrong)}.",
+        not wrong, "seats.counted", "The seat counters of all instances are right.", f"Seat counters are wrong on: {', '.join(wrong)}.",
         why="People are refused a seat that is free, or get one that is not.", fix="Report it with the timeline of the instance.",
     )  # fmt: skip
     alive, silent = heartbeats.count_alive(), heartbeats.list_silent()

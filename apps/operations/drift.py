@@ -239,7 +239,7 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     profile = row.profile
     audit.record(
         subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
-        before={"kind": row.kind, "email": profile.email}, after={"write_back": write_back},
+        before={"kind": row.kind} | ({"email": profile.email} if row.kind == Drift.Kind.EMAIL else {}), after={"write_back": write_back},
     )  # fmt: skip
     if row.kind == Drift.Kind.USERNAME:
         return _take_username(profile, row)
@@ -287,7 +287,7 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
         raise BadInput("Somebody else here has this email. Restore ours, or fix theirs first.") from error
     resolve(profile.pk, row.kind)
     customers.update_customer_later(profile, reason="email taken over from Keycloak")
-    return f"Emails to {profile} now go to {shown_email(row.keycloak_value)}, also Stripe's, unless Stripe has another one."
+    return f"Emails to {profile} now go to {shown_email(row.keycloak_value)}. Stripe gets it too, unless it has a different address."
 
 
 def _queue_write_back(profile: UserProfile, actor: str) -> str:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import audit, jobs
+from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.notifications.mail import UNUSABLE_DOMAIN
@@ -134,5 +135,5 @@ def read_page(profile: UserProfile) -> RecoveryPage:
 
 def mask_address(address: str) -> str:
     """An address its owner recognises but nobody else can use: d…a@example.com."""
-    local, _, domain = names.shown_email(address).rpartition("@")
+    local, _, domain = shown_email(address).rpartition("@")
     return f"{local[:1]}…{local[-1:] if len(local) > 2 else ''}@{domain}"

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock
+from apps.core.addresses import shown_email
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, names, signup_checkout
@@ -32,7 +33,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
     if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
         raise BadInput(
-            f"You've started paying with {names.shown_email(signup.email)}. Please finish with that email address.",
+            f"You've started paying with {shown_email(signup.email)}. Please finish with that email address.",
             field="email",
             code="in_checkout",
             status=409,
@@ -61,7 +62,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         raise codes.WrongCode
     Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())
     request.session.cycle_key()
-    return {"proven": True, "email": names.shown_email(address)}
+    return {"proven": True, "email": shown_email(address)}
 
 
 @json_view("username", "email")

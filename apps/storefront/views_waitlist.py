@@ -11,10 +11,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
 from apps.core import clock
+from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
 from apps.instances import capacity
-from apps.onboarding import names, waitlist
+from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
 from apps.storefront import wizard
 from apps.storefront.json_views import json_view
@@ -51,7 +52,7 @@ def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "joined": True,
-        "message": f"One more step: open the link we've just emailed to {names.shown_email(address)}.",
+        "message": f"One more step: open the link we've just emailed to {shown_email(address)}.",
     }
 
 

@@ -241,5 +241,5 @@ def test_heartbeats_go_the_way_of_all_tasks(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_nothing_is_put_into_a_second_queue() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(RuntimeError):
         broker.LedgerBroker("test").enqueue("task")

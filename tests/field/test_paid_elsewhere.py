@@ -93,7 +93,7 @@ def test_who_pays_one_of_our_prices_without_an_account_is_one_item(world: World)
     bought = buy_elsewhere(world, world.price("personal"), email="stranger@example.com")
     (item,) = items("paid_without_account")
     assert (item.key, item.profile_ids, item.resolved_at) == (bought.customer, [], None)
-    for said in (bought.customer, bought.subscription, "2 × Personal (€5 a month)", "refund €10", "invite"):
+    for said in (bought.customer, bought.subscription, "2 × Personal (€5 per month)", "refund €10", "invite"):
         assert said in item.sentence
     assert "@" not in item.sentence
     ours = InboundEvent.objects.filter(customer_id=bought.customer).exclude(state="ignored")

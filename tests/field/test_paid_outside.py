@@ -30,7 +30,7 @@ def test_a_payment_link_paid_by_somebody_unknown_is_one_item(world: World) -> No
     world.deliver()
     (item,) = open_items()
     assert (item.cause, item.key, item.profile_ids) == ("paid_without_account", session["customer"], [])
-    assert f"{session['customer']} pays for 1 × Plus (€9 a month), without an account here" in item.sentence
+    assert f"{session['customer']} pays for 1 × Plus (€9 per month), without an account here" in item.sentence
     assert f"Cancel {session['subscription']} and refund €9" in item.sentence
     assert "@" not in item.sentence
     states = set(InboundEvent.objects.exclude(state="ignored").values_list("state", flat=True))

@@ -9,6 +9,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.accounts.models import UserProfile
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import attention
+from apps.core.addresses import shown_email
 from apps.onboarding import account_correction, names
 
 
@@ -35,7 +36,7 @@ class CorrectionDialog(ReasonDialog):
     def prepare(self) -> None:
         for name in account_correction.FIELDS:
             self.fields[name].initial = getattr(self.target.user, name)
-        self.fields["email"].initial = names.shown_email(self.target.email)
+        self.fields["email"].initial = shown_email(self.target.email)
 
     @override
     def context(self) -> dict[str, Any]:

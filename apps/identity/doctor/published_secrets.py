@@ -51,12 +51,15 @@ def _check_people(*, warn: bool) -> Finding:
     try:
         found = [name for name in PEOPLE if _is_there(name)]
     except (WorkError, api_errors.Refusal):
-        message, fix = "The people of the rehearsals could not be searched for.", "First let our account in."
+        message, fix = (
+            "The rehearsal accounts could not be searched for.",
+            "Check KEYCLOAK_ADMIN_CLIENT_SECRET, then try again.",
+        )
         return Finding(id=PEOPLE_KEY, severity=Severity.SKIPPED, message=message, fix=fix)
     return judge(
-        not found, PEOPLE_KEY, "Nobody of the rehearsals is in the realm.",
-        f"In the realm are people whose password is published in our repository: {', '.join(found)}.", warn=warn,
-        why="Anyone can log in as they, as an administrator too.", fix="Delete them in Keycloak.",
+        not found, PEOPLE_KEY, "No rehearsal account is in the realm.",
+        f"The realm has accounts whose password is published in our repository: {', '.join(found)}.", warn=warn,
+        why="Anyone can log in with them, even as an administrator.", fix="Delete them in Keycloak.",
     )  # fmt: skip
 
 

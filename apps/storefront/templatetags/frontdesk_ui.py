@@ -5,8 +5,8 @@ from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.core.addresses import shown_email
 from apps.core.money import format_money
-from apps.onboarding.names import shown_email
 
 register = template.Library()
 
@@ -39,5 +39,5 @@ def money(minor_units: int | None, currency: str = "eur") -> str:
 
 @register.filter
 def address(email: str) -> str:
-    """A stored email address as people write it, see `onboarding.names`."""
+    """A stored email address as people write it, see `core.addresses`."""
     return shown_email(email)
