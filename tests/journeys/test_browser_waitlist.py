@@ -29,10 +29,11 @@ def open_instance(page: Page, stack: Stack, name: str, *, to_new_people: bool) -
     page.get_by_role("link", name="Availability").or_(page.get_by_role("button", name="Availability")).first.click()
     dialog = page.locator("#dialog")
     expect(dialog.get_by_role("heading", name="Availability")).to_be_visible()
+    expect(dialog.locator(":focus")).to_have_count(1)  # the page moves it in when the dialog is shown
     dialog.get_by_label("Reason").fill(REASON)
     switch = dialog.get_by_label("Open to new subscribers")
     if switch.is_checked() != to_new_people:
-        switch.press("Space")  # a click would miss it while the dialog still moves
+        switch.press("Space")  # a click may miss it while the dialog still moves
     expect(switch).to_be_checked(checked=to_new_people)
     dialog.get_by_role("button", name="Availability").click()
     said = "is open" if to_new_people else "is closed to new people"
