@@ -11,6 +11,7 @@ import djstripe.models
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import api_version, customers, mirror, prices, second_subscription
+from apps.billing.covered_events import KIND as KIND
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import Product, ProductPrice
@@ -19,7 +20,6 @@ from apps.core.errors import RetryLater
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus
 
-KIND = "handle_event"
 # Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
 CUSTOMER_EVENTS = (
     "customer.subscription.",
@@ -90,7 +90,9 @@ def handle_event(event_id: str) -> None:
         api_version.note_agreement(event.api_version)
     if _already_covered(event):
         return
-    follow = _refresh_catalog if event.type.startswith(CATALOG_EVENTS) else _mirror_customer
+    if event.customer_id and mirror.mirror_customer(event.customer_id, event=event):
+        return
+    follow = _refresh_catalog if event.type.startswith(CATALOG_EVENTS) else _find_customer
     state = InboundEvent.State.HANDLED if follow(event) else InboundEvent.State.NOT_OURS
     InboundEvent.objects.filter(pk=event.pk).update(state=state, handled_at=clock.now())
 
@@ -129,16 +131,14 @@ def _is_in_our_catalog(event: InboundEvent) -> bool:
     )
 
 
-def _mirror_customer(event: InboundEvent) -> bool:
-    """Fetch and write the customer that the event is about; False when nobody here has it."""
+def _find_customer(event: InboundEvent) -> bool:
+    """An event that names none of our customers: fetch the one behind it later; False when nobody here has it."""
     if not event.customer_id:
         customer = customer_behind(event)
         if not UserProfile.objects.filter(stripe_customer_id=customer or None).exists():
             return False
         # This job runs in the event's own lane; the customer is written in the customer's.
         mirror.mirror_later(customer, reason=event.type)
-        return True
-    if mirror.mirror_customer(event.customer_id, session_id=_session_id(event)):
         return True
     if _is_about_to_be_ours(event):
         raise RetryLater(f"No subscriber has the customer {event.customer_id} yet.")
@@ -172,7 +172,3 @@ def customer_behind(event: InboundEvent) -> str:
     except MissingAtStripe:
         return ""
     return str(charge["customer"] or "") if charge else ""
-
-
-def _session_id(event: InboundEvent) -> str:
-    return event.object_id if event.type.startswith("checkout.session.") else ""

@@ -12,10 +12,12 @@ from typing import Any
 
 import stripe
 import structlog
+from django.db import transaction
 from django.db.models import Min
 
 from apps.accounts.models import UserProfile
 from apps.billing import comparison, copies, paused_trials, payment_notes, payments, upcoming
+from apps.billing.covered_events import changed_sessions, find_waiting, mark_covered
 from apps.billing.fact_rows import on_customer, write_customer
 from apps.billing.ledger import Ledger, fetch_ledger
 from apps.billing.models import InboundEvent, Subscription
@@ -59,58 +61,76 @@ def mirror_or_retry(customer_id: str) -> None:
         raise RetryLater(f"No subscriber has the customer {customer_id} yet.")
 
 
-def mirror_customer(customer_id: str, *, session_id: str = "") -> bool:
+def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> bool:
     """Fetch what decides about the customer, write it, then copy what was fetched; False: not ours.
 
-    Raises the errors of calling_stripe.
+    Marks `event` and every waiting event of the customer handled. Raises the errors of calling_stripe.
     """
     profile = UserProfile.objects.filter(stripe_customer_id=customer_id).first()
     if profile is None:
         return False
-    received = _received_before(customer_id)
+    asked_at = clock.now()
+    events = {one.pk: one for one in [*find_waiting(customer_id), *([event] if event else [])]}.values()
     with calling_stripe() as client:
-        customer = client.v1.customers.retrieve(customer_id)
-        found = _fetch_subscriptions(client, customer_id, customer)
+        customer, found = _fetch_customer(client, customer_id)
         ledger = Ledger() if getattr(customer, "deleted", False) else fetch_ledger(client, customer_id)
         if paused_trials.resume(client, customer, found, ledger):
-            found = _fetch_subscriptions(client, customer_id, customer)
+            customer, found = _fetch_customer(client, customer_id)
             ledger = fetch_ledger(client, customer_id)
         failures = _failures(customer_id)
         sums = {identify(one): _payment_facts(ledger, one, failures) for one in found}
         facts = [_with_options(client, parse_subscription(one)) for one in found]
-    write_customer(profile, facts, sums)
+    _write(profile, facts, sums, changed_sessions(events))
     payment_notes.note_other_disputes(profile, ledger, set(sums))
-    if session_id:
-        for listener in on_session:
-            listener(session_id)
     _copy(profile, customer, found, ledger)
     upcoming.refresh_next_charges(facts)
-    InboundEvent.objects.filter(pk__in=received).update(state=InboundEvent.State.HANDLED, handled_at=clock.now())
+    mark_covered(events, asked_at=asked_at)
     return True
 
 
-def _received_before(customer_id: str) -> list[int]:
-    """The waiting events that this fetch covers: what they report happened before we ask Stripe.
+@transaction.atomic
+def _write(
+    profile: UserProfile,
+    facts: list[SubscriptionFacts],
+    sums: dict[str, payments.PaymentFacts | None],
+    sessions: list[str],
+) -> None:
+    """The facts; and first, who waits for these Checkout sessions, because what follows from the facts depends on it."""
+    for session_id in sessions:
+        for listener in on_session:
+            listener(session_id)
+    write_customer(profile, facts, sums)
 
-    Events of a Checkout session are left out: they also trigger the signup.
+
+def _fetch_customer(client: stripe.StripeClient, customer_id: str) -> tuple[Any, list[Any]]:
+    """The customer and all of its subscriptions, each with all of its lines; none of a customer who was deleted.
+
+    Stripe's list shows the customer with each subscription, which spares the call for it.
     """
-    waiting = InboundEvent.objects.filter(customer_id=customer_id, state=InboundEvent.State.RECEIVED)
-    return list(waiting.exclude(type__startswith="checkout.session.").values_list("pk", flat=True))
-
-
-def _fetch_subscriptions(client: stripe.StripeClient, customer_id: str, customer: Any) -> list[Any]:
-    """All subscriptions of the customer, each with all of its lines; none of a customer who was deleted."""
+    found = _list_subscriptions(client, customer_id)
+    shown = [one["customer"] for one in found if plain(plain(one).get("customer"))]
+    customer = shown[0] if shown else client.v1.customers.retrieve(customer_id)
     if getattr(customer, "deleted", False):
-        return []
-    listed = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": 100})
-    found = [one for one in listed.auto_paging_iter() if identify(one)]
+        return customer, []
     # One we know that is not listed is fetched by its id; "No such subscription" is then an error for staff.
     found += [client.v1.subscriptions.retrieve(each) for each in _unlisted(customer_id, found)]
     for one in found:
+        one["customer"] = customer_id
         if plain(plain(one).get("items")).get("has_more"):
             rest = client.v1.subscription_items.list({"subscription": one["id"], "limit": 100})
             one["items"]["data"] = list(rest.auto_paging_iter())
-    return found
+    return customer, found
+
+
+def _list_subscriptions(client: stripe.StripeClient, customer_id: str) -> list[Any]:
+    query: Any = {"customer": customer_id, "status": "all", "limit": 100, "expand": ["data.customer"]}
+    try:
+        listed = client.v1.subscriptions.list(query)
+        return [one for one in listed.auto_paging_iter() if identify(one)]
+    except stripe.InvalidRequestError as error:
+        if error.code != "resource_missing":  # a customer who is gone has no list
+            raise
+        return []
 
 
 def _unlisted(customer_id: str, found: list[Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.billing import payment_notes
 from apps.billing.models import Subscription
+from apps.core.states import SubscriptionStatus, values_where
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]
         return ()
     rows = Subscription.objects.filter(customer_id=customer_id).prefetch_related("items")
     return tuple(_state(row) for row in rows)
+
+
+def is_running(subscription_id: str) -> bool:
+    """Whether it was paid, or in its trial, when it was last fetched."""
+    paid = values_where(SubscriptionStatus, lambda one: one.gives_access)
+    return Subscription.objects.filter(stripe_id=subscription_id, status__in=paid).exists()
 
 
 def _state(row: Subscription) -> SubscriptionState:

@@ -13,7 +13,7 @@ Handlers register from their app's `ready()`; they take the key and raise the er
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -152,6 +152,12 @@ def withdraw(kind: str, key: str | int, *, why: str) -> int:
     return Job.objects.filter(kind=kind, key=str(key), state__in=waiting).update(
         state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why
     )
+
+
+def supersede_queued(kind: str, keys: Collection[str], *, before: dt.datetime, why: str) -> int:
+    """End the queued jobs of these keys from before that moment; returns how many."""
+    queued = Job.objects.filter(kind=kind, key__in=keys, state=Job.State.QUEUED, created_at__lt=before)
+    return queued.update(state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why)
 
 
 # --- doing it --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from django.urls import reverse
 from apps.access import reconcile
 from apps.access.facts import LONGEST_DEBIT, RESERVATION_MARGIN
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import checkout, mirror
+from apps.billing import checkout, mirror, subscriptions
 from apps.billing.checkout import FirstPayment
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
@@ -123,14 +123,17 @@ def fetch_or_close_session(signup: Signup) -> checkout.CheckoutSession | None:
 
 @transaction.atomic
 def accept_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
-    """The money has arrived: the signup is paid, and the subscription is mirrored."""
+    """The money has arrived: the signup is paid, and what Stripe knows of the subscription is fetched, unless we have it."""
     _hold_seats(profile, until=clock.now() + UNPAID_RESERVATION)
     waitlist.mark_signed_up(profile)
     _end_signup(signup, Signup.State.PAID)
     audit.record(
         subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
     )
-    mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
+    if subscriptions.is_running(session.subscription_id):  # the events were here first
+        reconcile.enqueue(profile, reason="checkout completed")
+    else:
+        mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
 
 
 @transaction.atomic

@@ -9,10 +9,11 @@ import pytest
 from django.db.models import F
 
 from apps.access.models import AccessOverride
-from apps.billing import mirror
+from apps.accounts.models import Signup
+from apps.billing import covered_events, mirror
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core import attention, jobs
+from apps.core import attention, clock, jobs
 from apps.core.models import Job
 from tests.world import World
 
@@ -114,6 +115,55 @@ def test_one_look_answers_all_the_events_that_had_come_before_it(world: World) -
     jobs.defer("handle_event", event.stripe_event_id, reason="staff want to look again")
     world.work()
     assert looks(world) == before + 2
+
+
+def test_a_signup_is_fetched_once_however_many_events_tell_of_it(world: World) -> None:
+    world.subscriber("warm")
+    dana, before = world.pay(world.signup("dana")), looks(world)
+    world.deliver()
+    assert looks(world) == before + 1
+    assert (world.state(dana).access, Signup.objects.get(profile=dana).state) == ("active", "paid")
+    ends = Job.objects.filter(kind="handle_event", key__in=InboundEvent.objects.values("stripe_event_id"))
+    assert {"done", "superseded"} == set(
+        ends.filter(lane=f"customer:{dana.stripe_customer_id}").values_list("state", flat=True)
+    )
+
+
+def told_while_we_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Stripe changes after it has answered, and its event comes before the answer is written. Quantity kept at the end."""
+    dana = world.subscriber("dana", personal=1)
+    subscription, late = world.stripe_state(dana)["id"], [True]
+    change(world, subscription, "storage_100", 2)
+    plain = mirror.write_customer
+
+    def write(*arguments: Any) -> None:
+        if late.pop() if late else False:
+            change(world, subscription, "storage_100", 7)
+            world.post_events(world.new_events())
+        plain(*arguments)
+
+    monkeypatch.setattr(mirror, "write_customer", write)
+    world.post_events(world.new_events())
+    world.work()
+    return UserSubscriptionItem.objects.get(profile=dana).quantity
+
+
+def test_an_event_that_comes_while_we_ask_keeps_its_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told_while_we_ask(world, monkeypatch) == 7
+
+
+@pytest.mark.mutant
+def test_an_event_counted_after_the_answer_would_be_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mark_all(events: Any, **_moment: Any) -> None:
+        (customer,) = (
+            InboundEvent.objects.filter(pk__in=[one.pk for one in events])
+            .values_list("customer_id", flat=True)
+            .distinct()
+        )
+        covered_events.mark_covered(covered_events.find_waiting(customer), asked_at=clock.now())
+
+    monkeypatch.setattr(mirror, "mark_covered", mark_all)
+    assert told_while_we_ask(world, monkeypatch) == 2
 
 
 # --- lines ---------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ BEFORE, AFTER = "before", "after"
 
 JOINING: dict[str, tuple[str, str, str]] = {
     "an event was taken": ("kind", "handle_event", BEFORE),
-    "waiting events were counted": ("apps.billing.mirror", "_received_before", AFTER),
+    "waiting events were counted": ("apps.billing.mirror", "find_waiting", AFTER),
     "Stripe has told the money": ("apps.billing.payments", "read_payments", AFTER),
     "dj-stripe has a first row": ("apps.billing.copies", "_sync", AFTER),
     "our subscription is written": ("apps.billing.fact_rows", "_write_subscription", AFTER),
