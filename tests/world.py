@@ -399,10 +399,10 @@ def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pyt
     monkeypatch.setattr(stripe, "api_base", f"{url}/stripe")  # dj-stripe's own calls; there should be none
     _listen(world, monkeypatch)
     stripe_client.client.cache_clear()
-    keycloak.forget_clients()
+    keycloak._client.cache_clear()
     yield world
     stripe_client.client.cache_clear()
-    keycloak.forget_clients()
+    keycloak._client.cache_clear()
 
 
 @pytest.fixture

@@ -127,16 +127,6 @@ def email_column(field: str = "email", description: str = "Email") -> Column:
     return show
 
 
-def person_column(path: str = "profile", description: str = "Subscriber") -> Column:
-    """The subscriber of a row, linked; needs list_select_related on `<path>__user`."""
-
-    @admin.display(description=description)
-    def show(_self: Any, row: Any) -> SafeString:
-        return link(getattr(row, path))
-
-    return show
-
-
 def link_column(field: str, description: str) -> Column:
     """A row that this one points at, linked; needs list_select_related."""
 
@@ -145,6 +135,11 @@ def link_column(field: str, description: str) -> Column:
         return link(getattr(row, field))
 
     return show
+
+
+def person_column() -> Column:
+    """The subscriber of a row, linked; needs list_select_related on `profile__user`."""
+    return link_column("profile", "Subscriber")
 
 
 def json_field(field: str, description: str) -> Column:

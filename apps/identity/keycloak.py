@@ -38,11 +38,6 @@ def _client(_process: int, patience: float) -> Identity:
     return Keycloak(patience=patience)
 
 
-def forget_clients() -> None:
-    """Make the next `client()` a new one, after a change of settings."""
-    _client.cache_clear()
-
-
 def _has_mark(user: Representation, new: NewUser) -> bool:
     return attributes_of(user).get("onboarding_id") == [new.onboarding_id]
 

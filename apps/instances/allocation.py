@@ -164,11 +164,6 @@ def release_expired(_key: str = "") -> None:
     release_expired_reservations()
 
 
-def first_waiting(product: Product) -> int | None:
-    """The profile id of the subscriber who has waited longest for a seat of this product."""
-    return _waiting_line(product.pk).values_list("profile_id", flat=True).first()
-
-
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 

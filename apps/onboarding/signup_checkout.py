@@ -24,6 +24,10 @@ from apps.onboarding import checkout_attempt, checkout_result, waitlist
 from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
+TAKEN = {
+    "username": "This username is taken. Please choose another.",
+    "email": "There's already an account with this email address. Log in instead.",
+}
 MAX_TRIES = 4  # per request, while other tabs of the same signup open sessions
 CHECKOUT_FIELDS = [
     "state", "profile", "checkout_session_id", "checkout_number", "checkout_digest", "checkout_expires_at",
@@ -40,6 +44,9 @@ class ProductFull(Exception):
 
 class NameTaken(BadInput):
     """The username or the email address is taken; `field` says which."""
+
+    def __init__(self, field: str, message: str = "") -> None:
+        super().__init__(message or TAKEN[field], field=field, code="taken", status=409)
 
 
 class AlreadyPaid(Exception):
@@ -135,13 +142,9 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
     if name is None or address is None:
         raise DependencyDown("keycloak", "Keycloak's answers about names cannot be believed at the moment.")
     if name:
-        raise NameTaken("This username is taken. Please choose another.", field="username", code="taken")
+        raise NameTaken("username")
     if address:
-        raise NameTaken(
-            "There's already an account with this email address. Log in instead.",
-            field="email",
-            code="taken",
-        )
+        raise NameTaken("email")
 
 
 @transaction.atomic
@@ -163,9 +166,7 @@ def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]],
     checkout_attempt.save_attempt(
         signup,
         conflict=NameTaken(
-            "Someone else is signing up with this username right now. Please choose another.",
-            field="username",
-            code="taken",
+            "username", "Someone else is signing up with this username right now. Please choose another."
         ),
     )
     until = checkout_result.reservation_end(signup)
@@ -202,11 +203,7 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
     if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:
         return profile  # an expired customer, confirmed by email, signs up again under the same name
     if profile is not None and profile.is_customer:
-        raise NameTaken(
-            "There's already an account with this email address. Log in instead.",
-            field="email",
-            code="taken",
-        )
+        raise NameTaken("email")
     names = {"first_name": signup.first_name, "last_name": signup.last_name, "email": signup.email}
     try:
         with transaction.atomic():
@@ -218,7 +215,7 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
             user.set_unusable_password()
             user.save()
     except IntegrityError as error:
-        raise NameTaken("This username is taken. Please choose another.", field="username", code="taken") from error
+        raise NameTaken("username") from error
     profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
     audit.record(
         subject=profile.subject,

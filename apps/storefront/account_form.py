@@ -42,7 +42,7 @@ def check_username(typed: str, signup: Signup) -> str:
         users = users.exclude(pk=signup.profile.user_id)
     live = Signup.objects.filter(state__in=Signup.LIVE, username__iexact=name).exclude(pk=signup.pk)
     if users.exists() or live.exists():
-        raise username_taken()
+        raise signup_checkout.NameTaken("username")
     return name
 
 
@@ -56,12 +56,7 @@ def check_free_at_keycloak(username: str, signup: Signup) -> None:
         log.warning("username_not_checked_at_keycloak", reason=away.reason)
         return
     if taken:
-        raise username_taken()
-
-
-def username_taken() -> BadInput:
-    """The refusal of a username that somebody has."""
-    return BadInput("This username is taken. Please choose another.", field="username", code="taken", status=409)
+        raise signup_checkout.NameTaken("username")
 
 
 def read_account(signup: Signup, body: dict[str, Any]) -> None:

@@ -122,10 +122,8 @@ def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
     except signup_checkout.ProductFull as full:
         message = f"{full.product.name} just sold out. You haven't been charged."
         raise BadInput(message, field=full.product.slug, code="full", status=409) from full
-    except (signup_checkout.NameTaken, IntegrityError) as taken:
-        message = getattr(taken, "message", "This username is taken. Please choose another.")
-        field = getattr(taken, "field", "username")
-        raise BadInput(message, field=field, code="taken", status=409) from taken
+    except IntegrityError as taken:
+        raise signup_checkout.NameTaken("username") from taken
     return {
         "ui": ui,
         "client_secret": opened.client_secret,

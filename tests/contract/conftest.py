@@ -60,7 +60,7 @@ def identity(server: Server, settings: object) -> Iterator[Identity]:
     """Our own client of it, as made by the first caller of a new process."""
     point_at(server, settings)
     yield module.client()
-    module.forget_clients()
+    module._client.cache_clear()
 
 
 def point_at(server: Server, settings: object) -> None:
@@ -70,7 +70,7 @@ def point_at(server: Server, settings: object) -> None:
     settings.KEYCLOAK_ISSUER = server.issuer
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
     settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
-    module.forget_clients()
+    module._client.cache_clear()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def world(server: Server, proxy: Proxy, settings: Any, monkeypatch: pytest.Monke
     settings.KEYCLOAK_SERVER_URL = proxy.url
     monkeypatch.setattr(stripe, "api_base", f"{server.url}/stripe")
     stripe_client.client.cache_clear()
-    module.forget_clients()
+    module._client.cache_clear()
     made.skip()
     made.open_shop()
     made.skip()
@@ -104,7 +104,7 @@ def world(server: Server, proxy: Proxy, settings: Any, monkeypatch: pytest.Monke
         server.control("reset")  # back to the present
     server.forget_bearers()
     stripe_client.client.cache_clear()
-    module.forget_clients()
+    module._client.cache_clear()
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ def keycloak(standin: Standin, settings: object) -> Iterator[Identity]:
     settings.KEYCLOAK_SERVER_URL = standin.keycloak
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
     settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
-    module.forget_clients()
+    module._client.cache_clear()
     yield module.client()
-    module.forget_clients()
+    module._client.cache_clear()
 
 
 @pytest.fixture

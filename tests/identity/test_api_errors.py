@@ -38,7 +38,7 @@ def test_an_unavailable_keycloak_is_a_dependency_down(
 
 def test_a_refused_connection_is_a_dependency_down(keycloak: Identity, settings: object) -> None:
     settings.KEYCLOAK_SERVER_URL = f"http://127.0.0.1:{free_port()}/keycloak"
-    module.forget_clients()
+    module._client.cache_clear()
     with pytest.raises(DependencyDown, match="could not be reached"):
         module.client().ping()
 
@@ -48,7 +48,7 @@ def test_an_address_that_is_not_keycloak_does_not_look_like_a_deleted_account(
 ) -> None:
     user = keycloak.create_user(nora)
     settings.KEYCLOAK_REALM = "nowhere"
-    module.forget_clients()
+    module._client.cache_clear()
     with pytest.raises((DependencyDown, NeedsOperator, RetryLater)):
         module.client().get_user(user)
 

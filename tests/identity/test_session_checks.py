@@ -20,7 +20,7 @@ __all__ = ["fresh_keys", "keycloak", "nora", "person"]  # the fixtures
 def admin_client(keycloak: Standin, settings: Any) -> None:
     settings.KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
     settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
-    client.forget_clients()
+    client._client.cache_clear()
 
 
 def inside(person: Person) -> bool:

@@ -21,17 +21,12 @@ PRIMITIVES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "number": (r"-?[0-9]{1,15}(\.[0-9]{1,12})?", float),
     "boolean": (r"true|false", lambda text: text == "true"),
 }
-# Addresses Stripe's own command line tool uses and the document does not name.
-UNDOCUMENTED: dict[str, dict[str, Any]] = {
-    "GET /v1/payment_pages/{session}": {"required": [], "params": {"*": "any"}},
-    "POST /v1/payment_pages/{session}/confirm": {"required": [], "params": {"*": "any"}},
-}
 DEEPEST = 12
 
 
 def read(encoded: str, operation: str) -> dict[str, Any]:
     """The parameters of a request to `operation` ("POST /v1/customers"); ApiError 400 for what Stripe refuses."""
-    table = PARAMETERS.get(operation) or UNDOCUMENTED[operation]
+    table = PARAMETERS[operation]
     try:
         pairs = parse_qsl(encoded, keep_blank_values=True, max_num_fields=5000, errors="strict")
     except ValueError as error:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from apps.sandbox.stripe.forms import PARAMETERS, UNDOCUMENTED
+from apps.sandbox.stripe.forms import PARAMETERS
 from apps.sandbox.stripe.records import Obj
 
 Handler = Callable[..., Obj]
@@ -25,7 +25,7 @@ ROUTES: list[Route] = []
 
 def route(operation: str) -> Callable[[Handler], Handler]:
     """Register the function for "METHOD /v1/path/{id}", as Stripe's document writes it."""
-    if operation not in PARAMETERS and operation not in UNDOCUMENTED:
+    if operation not in PARAMETERS:
         raise LookupError(f"{operation} is not in parameters.json.")
     method, path = operation.split(" ")
     pattern = re.compile(re.sub(r"\\\{[^}]+\\\}", "([^/]+)", re.escape(path)))
