@@ -8,9 +8,10 @@ import json
 from typing import Any
 
 import djstripe.models
+import stripe
 
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import api_version, customers, mirror, prices, second_subscription
+from apps.billing import api_version, customers, mirror, payers, prices, second_subscription
 from apps.billing.covered_events import KIND as KIND
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
@@ -32,7 +33,7 @@ CUSTOMER_EVENTS = (
     "invoice.voided",
     "invoice.marked_uncollectible",
     "invoice.finalization_failed",
-    "charge.refunded",
+    "charge.refund",
     "credit_note.",
     "charge.dispute.",
     "refund.",
@@ -159,16 +160,20 @@ def _is_about_to_be_ours(event: InboundEvent) -> bool:
 
 
 def customer_behind(event: InboundEvent) -> str:
-    """The customer of an object whose event named none: a charge behind a dispute or a refund; empty when there is none."""
-    expand: Any = {"expand": ["charge"]}
+    """The customer of a payment whose event named none: of a charge, or behind a dispute or refund; empty when there is none."""
     try:
         with calling_stripe() as client:
-            if event.type.startswith("charge.dispute."):
-                charge = client.v1.disputes.retrieve(event.object_id, expand)["charge"]
-            elif event.type.startswith("refund."):
-                charge = client.v1.refunds.retrieve(event.object_id, expand)["charge"]
-            else:
-                return ""
+            return payers.find_customer(client, _fetch_charge(client, event))
     except MissingAtStripe:
         return ""
-    return str(charge["customer"] or "") if charge else ""
+
+
+def _fetch_charge(client: stripe.StripeClient, event: InboundEvent) -> Any:
+    expand: Any = {"expand": ["charge"]}
+    if event.type == "charge.refunded":
+        return client.v1.charges.retrieve(event.object_id)
+    if event.type.startswith("charge.dispute."):
+        return client.v1.disputes.retrieve(event.object_id, expand)["charge"]
+    if event.type.startswith(("refund.", "charge.refund.")):
+        return client.v1.refunds.retrieve(event.object_id, expand)["charge"]
+    return None

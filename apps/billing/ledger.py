@@ -12,6 +12,7 @@ from typing import Any
 import stripe
 
 from apps.billing.parsing import identify, listed, moment, plain, text, whole
+from apps.billing.payers import fetch_nameless_charges
 
 RENEWALS = (
     "subscription",
@@ -20,7 +21,7 @@ RENEWALS = (
     "subscription_update",
     "subscription_threshold",
 )
-FAILED = ("failed", "canceled")  # refunds that did not happen
+FAILED = ("failed", "canceled", "void")  # refunds and credit notes that did not happen
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -139,13 +140,14 @@ def fetch_ledger(client: stripe.StripeClient, customer_id: str) -> Ledger:
     """Fetch all of a customer's invoices, charges and disputes."""
     charges = client.v1.charges.list({"customer": customer_id, "limit": 100, "expand": ["data.refunds"]})
     invoices = client.v1.invoices.list({"customer": customer_id, "limit": 100, "expand": ["data.payments"]})
+    bills = list(invoices.auto_paging_iter())
     found = list(charges.auto_paging_iter())
+    found += fetch_nameless_charges(client, bills, found)
     disputed = [one for one in found if plain(one).get("disputed")]
     disputes = {
         identify(one): list(client.v1.disputes.list({"charge": identify(one), "limit": 100}).auto_paging_iter())
         for one in disputed
     }
-    bills = list(invoices.auto_paging_iter())
     lines = {identify(one): _all_lines(client, one) for one in bills}
     parsed = [parse_charge(one, disputes.get(identify(one), [])) for one in found]
     credited = any(plain(one).get("post_payment_credit_notes_amount") for one in bills)
@@ -261,8 +263,7 @@ def _outside(note: Any) -> Refund:
     amount = (whole(one.get("out_of_band_amount")) or 0) + sum(
         whole(each.get("amount_refunded")) or 0 for each in records if each.get("type") == "payment_record_refund"
     )
-    counts = one.get("status") != "void"
-    return replace(parse_refund(one), amount=amount if counts else 0)
+    return replace(parse_refund(one), amount=0 if one.get("status") in FAILED else amount)
 
 
 def _payer(payment: dict[str, Any]) -> str:

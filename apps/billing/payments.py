@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.billing.ledger import LONG_AGO, RENEWALS, Attempt, Dispute, Invoice, InvoiceLine, Ledger
+from apps.billing.ledger import LONG_AGO, RENEWALS, Attempt, Dispute, Invoice, InvoiceLine, Ledger, Refund
 from apps.billing.parsing import identify, listed, moment, plain
 from apps.core.states import SubscriptionStatus
 
@@ -59,8 +59,13 @@ def read_payments(
         open_invoice_url=oldest.url if oldest else "",
         is_pending=status == SubscriptionStatus.PAST_DUE and not _known_late(late, failures) and _has_debit(own),
         disputes=disputes,
-        refunds={refund.id: refund.status for charge in charges for refund in charge.refunds},
+        refunds={each.id: each.status for each in _went_back(own, charges)},
     )
+
+
+def _went_back(invoices: list[Invoice], charges: list[Attempt]) -> list[Refund]:
+    outside = [each for one in invoices for each in one.returned_outside]
+    return [*outside, *(each for one in charges for each in one.refunds)]
 
 
 def _charges_of(invoices: list[Invoice]) -> list[Attempt]:
@@ -108,8 +113,7 @@ def _outstanding(ledger: Ledger, charges: Collection[Attempt]) -> tuple[Dispute,
 
 def _paid_again(ledger: Ledger, period: list[Invoice], amount: int) -> bool:
     """Whether as much as was refunded was paid after the first of the refunds."""
-    refunds = [each for one in _charges_of(period) for each in one.refunds]
-    dates = [each.at for each in (*refunds, *(each for one in period for each in one.returned_outside)) if each.amount]
+    dates = [each.at for each in _went_back(period, _charges_of(period)) if each.amount]
     return bool(dates) and _paid_since(ledger, min(dates)) >= amount
 
 

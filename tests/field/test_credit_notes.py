@@ -115,3 +115,22 @@ def test_stripe_refuses_a_credit_note_whose_sums_differ(world: World) -> None:
     dana = world.subscriber("dana")
     with pytest.raises(stripe.InvalidRequestError, match="must equal"):
         credit(world, dana, 500, refund_amount=100)
+
+
+@pytest.mark.parametrize("status", ["issued", "void"])
+def test_a_credit_note_whose_event_was_lost_is_found_within_the_hour(world: World, status: str) -> None:
+    dana = world.subscriber("dana")
+    world.pass_time(seconds=7200)
+    world.sweep()
+    note = world.shop.v1.credit_notes.create({
+        "invoice": invoice_of(world, dana), "amount": 500, "out_of_band_amount": 500,
+    }).id  # fmt: skip
+    world.skip()
+    world.sweep()
+    assert (world.state(dana).access, row(dana).left_of_period) == ("suspended", 0)
+    world.shop.control("edit", kind="credit_note", id=note, fields={"status": status})
+    world.requests.clear()
+    world.sweep()
+    assert world.state(dana).access == ("suspended" if status == "issued" else "active")
+    fetched = [path for _, path, _ in world.requests if path.startswith("/v1/customers")]
+    assert len(fetched) == (status == "void")

@@ -1,0 +1,38 @@
+"""Whose payment is it? Some charges name no customer: their payment, or the invoice that they pay, does."""
+
+from typing import Any
+
+import stripe
+
+from apps.billing.parsing import identify, listed, plain
+
+
+def find_customer(client: stripe.StripeClient, charge: Any) -> str:
+    """The customer of a charge: its own, its payment intent's, or that of the invoice it pays; empty when there is none."""
+    one = plain(charge)
+    intent = identify(one.get("payment_intent"))
+    if (named := identify(one.get("customer"))) or not intent:
+        return named
+    if named := identify(plain(client.v1.payment_intents.retrieve(intent)).get("customer")):
+        return named
+    asked: Any = {"payment": {"type": "payment_intent", "payment_intent": intent}, "expand": ["data.invoice"]}
+    bills = [plain(one.get("invoice")) for one in map(plain, client.v1.invoice_payments.list(asked).data)]
+    return next((named for bill in bills if (named := identify(bill.get("customer")))), "")
+
+
+def fetch_nameless_charges(client: stripe.StripeClient, invoices: list[Any], found: list[Any]) -> list[Any]:
+    """The charges that paid these invoices and are not among `found`, the customer's own."""
+    have = {key for one in map(plain, found) for key in (identify(one), identify(one.get("payment_intent")))}
+    paid = [
+        plain(payment.get("payment"))
+        for invoice in invoices
+        for payment in listed(plain(invoice).get("payments"))
+        if payment.get("status") == "paid"
+    ]
+    charges = {identify(one.get("charge")) for one in paid} - have - {""}
+    intents = {identify(one.get("payment_intent")) for one in paid} - have - {""}
+    expand: Any = {"expand": ["refunds"]}
+    more = [client.v1.charges.retrieve(one, expand) for one in sorted(charges)]
+    for intent in sorted(intents):
+        more += client.v1.charges.list({"payment_intent": intent, "expand": ["data.refunds"]}).data
+    return more
