@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import stripe
 
+from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
@@ -42,3 +44,46 @@ def test_a_checkout_with_a_coupon_of_all_of_it_is_paid(world: World) -> None:
     assert (session["amount_subtotal"], session["amount_total"]) == (500, 0)
     world.shop.pay(session, email="stranger@example.com")
     assert world.shop.v1.checkout.sessions.retrieve(session["id"]).payment_status == "no_payment_required"
+
+
+def by_code(world: World, **coupon: Any) -> str:
+    made = world.shop.v1.coupons.create({"percent_off": 40, "duration": "forever"} | coupon)  # type: ignore[arg-type]
+    wish: Any = {"promotion": {"type": "coupon", "coupon": made.id}, "code": "SPRING40"}
+    return world.shop.v1.promotion_codes.create(wish).id
+
+
+def discounted(world: World, profile: UserProfile, discounts: Any) -> int | None:
+    """What the page says that Stripe charges next, after the subscription got these discounts."""
+    world.shop.v1.subscriptions.update(profile.stripe_subscription_id or "", {"discounts": discounts})
+    world.deliver()
+    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id).next_charge
+
+
+def test_a_promotion_code_on_a_running_subscription_changes_the_next_charge(world: World) -> None:
+    """Sibling of K3: what the page says is what Stripe will charge, from the discount's first moment to its last."""
+    dana = world.subscriber("dana")
+    assert discounted(world, dana, [{"promotion_code": by_code(world)}]) == 300
+    (discount,) = world.stripe_state(dana)["discounts"]
+    more = world.shop.v1.coupons.create({"amount_off": 100, "currency": "eur", "duration": "once"}).id
+    assert discounted(world, dana, [{"discount": discount}, {"coupon": more}]) == 200
+    world.pass_time(days=31, seconds=4000)
+    world.deliver()
+    row = Subscription.objects.get(stripe_id=dana.stripe_subscription_id)
+    assert (row.paid_for_period, row.next_charge) == (200, 300)
+    world.shop.v1.subscriptions.delete_discount(dana.stripe_subscription_id or "")
+    world.deliver()
+    row.refresh_from_db()
+    assert (row.next_charge, world.state(dana).access, world.jobs()) == (500, "active", [])
+
+
+def test_a_checkout_with_a_promotion_code_is_charged_less(world: World) -> None:
+    wish: Any = {"discounts": [{"promotion_code": by_code(world)}]}
+    session = world.shop.session(price=world.price("personal"), **wish)
+    assert (session["amount_subtotal"], session["amount_total"]) == (500, 300)
+
+
+def test_a_promotion_code_that_is_over_is_refused(world: World) -> None:
+    dana, code = world.subscriber("dana"), by_code(world)
+    world.shop.control("edit", kind="promotion_code", id=code, fields={"active": False})
+    with pytest.raises(stripe.InvalidRequestError, match="not active"):
+        discounted(world, dana, [{"promotion_code": code}])

@@ -1,6 +1,6 @@
 """Changing a running subscription: everything its update may carry, with one event and the invoice of the change."""
 
-from apps.sandbox.stripe import collection, customers, invoices, periods, subscriptions, timeline
+from apps.sandbox.stripe import collection, coupons, customers, invoices, periods, subscriptions, timeline
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.prorations import Change, plan_items
@@ -60,6 +60,8 @@ def _plain(subscription: Obj, params: Obj) -> None:
     if "pause_collection" in params:
         pause = params["pause_collection"] or None
         subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
+    if "discounts" in params:
+        coupons.redeem(subscription, params["discounts"] or [])
     subscription["trial_settings"] = params.get("trial_settings", subscription["trial_settings"])
     saved = params.get("payment_settings", {}).get("save_default_payment_method")
     if saved:

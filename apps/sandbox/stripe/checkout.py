@@ -123,11 +123,11 @@ def _price(session: Obj, items: list[Obj], params: Obj) -> None:
             item |= {"amount_subtotal": 0, "amount_total": 0}
         item["amount_discount"] = 0
     total = rest = sum(item["amount_subtotal"] for item in items)
-    given = params.get("discounts") or []
-    for coupon in (get("coupon", spec.get("coupon"), "discounts[0][coupon]") for spec in given):
+    given = [coupons.named(spec) for spec in params.get("discounts") or []]
+    for coupon, _ in given:
         rest -= coupons.reduction(coupon, rest, coupon["amount_off"])
     session |= {"currency": items[0]["currency"], "amount_subtotal": total, "amount_total": rest}
-    session["discounts"] = [{"coupon": spec["coupon"], "promotion_code": None} for spec in given]
+    session["discounts"] = [{"coupon": coupon["id"], "promotion_code": code} for coupon, code in given]
     session["total_details"] = {"amount_discount": total - rest, "amount_shipping": 0, "amount_tax": 0}
 
 

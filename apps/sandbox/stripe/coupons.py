@@ -2,10 +2,12 @@
 
 from apps.sandbox.stripe import periods, timeline
 from apps.sandbox.stripe.errors import invalid
-from apps.sandbox.stripe.records import Obj, add, blank, get, merge_metadata, new
+from apps.sandbox.stripe.events import change, emit
+from apps.sandbox.stripe.records import Obj, add, blank, get, merge_metadata, new, random_text
 from apps.sandbox.stripe.routing import route
 
 FIELDS = ("amount_off", "currency", "duration", "duration_in_months", "name", "percent_off")
+CODE_FIELDS = ("active", "code", "customer", "expires_at", "max_redemptions")
 MONTH = {"interval": "month", "interval_count": 1}
 
 
@@ -26,16 +28,58 @@ def get_coupon(_params: Obj, identifier: str) -> Obj:
     return get("coupon", identifier)
 
 
+@route("POST /v1/promotion_codes")
+def create_promotion_code(params: Obj) -> Obj:
+    """A word that customers type, for a coupon."""
+    code = blank("promotion_code", promotion={"coupon": None} | params["promotion"])
+    get("coupon", code["promotion"]["coupon"], "promotion[coupon]")
+    code |= {name: params[name] for name in CODE_FIELDS if name in params}
+    code["code"] = code["code"] or random_text(8).upper()
+    merge_metadata(code, params.get("metadata"))
+    return add(code)
+
+
+def named(spec: Obj) -> tuple[Obj, str | None]:
+    """The coupon that a discount asks for, and the promotion code it came by."""
+    if not spec.get("promotion_code"):
+        return get("coupon", spec.get("coupon"), "discounts[0][coupon]"), None
+    code = get("promotion_code", spec["promotion_code"], "discounts[0][promotion_code]")
+    if not code["active"] or (code["expires_at"] or timeline.now() + 1) <= timeline.now():
+        raise invalid("This promotion code is expired or not active.", "discounts[0][promotion_code]")
+    return get("coupon", code["promotion"]["coupon"]), str(code["id"])
+
+
 def redeem(subscription: Obj, specs: list[Obj]) -> None:
-    """Put discounts of these coupons on a subscription that begins."""
+    """Make these the subscription's discounts: those it has, named by their ids, and new ones of coupons and codes."""
+    kept = {spec["discount"] for spec in specs if spec.get("discount")}
+    for gone in [one for one in subscription["discounts"] if one not in kept]:
+        emit("customer.discount.deleted", get("discount", gone))
+    subscription["discounts"] = [one for one in subscription["discounts"] if one in kept]
     for spec in specs:
-        coupon = get("coupon", spec.get("coupon"), "discounts[0][coupon]")
-        coupon["times_redeemed"] += 1
-        made = new("discount", customer=subscription["customer"], subscription=subscription["id"])
-        made |= {"start": timeline.now(), "source": {"coupon": coupon["id"], "type": "coupon"}}
-        if coupon["duration"] == "repeating":
-            made["end"] = periods.step(made["start"], MONTH, coupon["duration_in_months"])
-        subscription["discounts"].append(made["id"])
+        if not spec.get("discount"):
+            subscription["discounts"].append(_start(subscription, *named(spec)))
+
+
+def _start(subscription: Obj, coupon: Obj, code: str | None) -> str:
+    coupon["times_redeemed"] += 1
+    made = new("discount", customer=subscription["customer"], subscription=subscription["id"], promotion_code=code)
+    made |= {"start": timeline.now(), "source": {"coupon": coupon["id"], "type": "coupon"}}
+    if coupon["duration"] == "repeating":
+        made["end"] = periods.step(made["start"], MONTH, coupon["duration_in_months"])
+    emit("customer.discount.created", made)
+    return str(made["id"])
+
+
+@route("DELETE /v1/subscriptions/{subscription_exposed_id}/discount")
+def delete_discount(_params: Obj, identifier: str) -> Obj:
+    """Take its discounts off a subscription."""
+    subscription = get("subscription", identifier)
+    if not subscription["discounts"]:
+        raise invalid("No active discount for subscription", code="resource_missing")
+    found = get("discount", subscription["discounts"][0])
+    with change(subscription, "customer.subscription.updated"):
+        redeem(subscription, [])
+    return {name: value for name, value in found.items() if name != "end"} | {"deleted": True}
 
 
 def forget_once(subscription: Obj) -> None:

@@ -31,7 +31,7 @@ IDS = {
     "charge": ("ch_3", 23), "refund": ("re_3", 23), "dispute": ("du_1", 23), "balance_transaction": ("txn_3", 23),
     "billing_portal.session": ("bps_1", 23), "billing_portal.configuration": ("bpc_1", 23), "event": ("evt_1", 23),
     "account": ("acct_1", 20), "webhook_endpoint": ("we_1", 23), "credit_note": ("cn_1", 23),
-    "coupon": ("", 8), "discount": ("di_1", 23),
+    "coupon": ("", 8), "discount": ("di_1", 23), "promotion_code": ("promo_1", 23),
 }  # fmt: skip
 EMPTY: Obj = {
     "objects": {}, "private": {}, "events": {}, "deliveries": [], "idempotency": {}, "agenda": {},

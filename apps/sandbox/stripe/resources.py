@@ -94,6 +94,7 @@ RESOURCES = (
     Resource("charge", "/v1/charges/{charge}", ("customer", "payment_intent")),
     Resource("refund", "/v1/refunds/{refund}", ("charge", "payment_intent")),
     Resource("credit_note", "/v1/credit_notes/{id}", ("customer", "invoice")),
+    Resource("promotion_code", "/v1/promotion_codes/{promotion_code}", ("active", "code", "customer")),
     Resource("dispute", "/v1/disputes/{dispute}", ("charge", "payment_intent")),
     Resource("balance_transaction", "/v1/balance_transactions/{id}", ("source", "type")),
     Resource("event", "/v1/events/{id}", narrow=event_api.matching, rows=kept, find=event_api.find),
