@@ -7,9 +7,10 @@ choices only, and a search that recognizes the term first and then uses one inde
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, override
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import IntegerField, Model, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -37,15 +38,34 @@ class BoundedPaginator(Paginator[Any]):
         return int(rows.order_by()[:COUNT_LIMIT].count()) if isinstance(rows, QuerySet) else len(rows)
 
 
+class CountUpTo(Subquery):
+    """SQL: how many rows a queryset has, counted up to `limit`."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
+    output_field = IntegerField()
+
+    def __init__(self, rows: QuerySet[Any], limit: int) -> None:
+        super().__init__(rows.order_by().values("pk")[:limit])
+
+
 class ConsoleList(ChangeList):  # type: ignore[misc]
-    """A list that says how many rows were found only when something was looked for."""
+    """A list of one query, with no page beyond COUNT_LIMIT rows."""
 
     @override
     def get_results(self, request: HttpRequest) -> None:
-        """The page's rows; without a search or filter, what is counted is all there is."""
-        super().get_results(request)
-        if not self.query and not self.has_active_filters:
-            self.full_result_count = self.result_count
+        """The page's rows and how many there are, in one query; without a search or filter, that is all there is."""
+        start, size = (self.page_num - 1) * self.list_per_page, self.list_per_page
+        if not 0 <= start < COUNT_LIMIT:
+            raise IncorrectLookupParameters
+        found = self.queryset.annotate(console_count=CountUpTo(self.queryset, COUNT_LIMIT))
+        self.result_list = list(found[start : start + size])
+        if start and not self.result_list:
+            raise IncorrectLookupParameters
+        self.result_count = self.result_list[0].console_count if self.result_list else 0
+        self.full_result_count = None if self.query or self.has_active_filters else self.result_count
+        self.paginator = Paginator(range(self.result_count), size)
+        self.multi_page, self.can_show_all = self.result_count > size, False
+        self.show_admin_actions, self.show_full_result_count = True, False
 
     @override
     def get_ordering_field(self, field_name: Any) -> Any:
@@ -83,7 +103,6 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
 
     actions: ClassVar[Any] = ()
     show_full_result_count = False
-    paginator = BoundedPaginator
     list_per_page = 50
     list_max_show_all = 0
     list_fullwidth = True

@@ -1,30 +1,28 @@
-"""The first page: the numbers that answer an operator's questions, read at once and kept for a few seconds.
+"""The first page: the numbers that answer an operator's questions, kept for a few seconds; the menu shows two of them.
 
-Promises: one function reads them, with at most ten queries, each bounded by an index; pages only lay them out.
+Promises: every page reads the counts in one query, the first page the rest in at most nine more, each bounded by an index;
+pages only lay them out.
 """
 
 import datetime as dt
-import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.accounts.models import UserProfile
 from apps.console import timeline
 from apps.console.bars import Bar
 from apps.core import attention, clock
+from apps.core.kept import Kept
 from apps.core.models import AttentionItem, AuditEntry, Dependency, Job
 from apps.core.states import AccessState, Tone
 from apps.instances.capacity import read_occupancy
-from apps.operations import safeguard
+from apps.operations import gauges, safeguard
 from apps.operations.models import SafeguardReview
 
-KEPT_SECONDS, PEOPLE_KEPT_SECONDS = 5.0, 60.0
+KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
 ROOMS = 8  # instances shown of each product, the fullest
 COUNTS = """
@@ -44,7 +42,10 @@ SELECT (SELECT count(*) FROM core_job WHERE state = 'queued') AS queued,
        (SELECT extract(epoch FROM clock_timestamp() - max(at))::float FROM core_heartbeat WHERE name LIKE 'cluster%') AS silent_seconds,
        (SELECT count(*) FROM core_dependency) AS down_count,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
-       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count
+       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
+       (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
+       (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
+        FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
 """
 
 
@@ -78,8 +79,8 @@ class People:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """All that the first page shows."""
+class Counts:
+    """How many of what, and since when; and the names by which lists are filtered."""
 
     at: dt.datetime
     queued: int
@@ -99,13 +100,8 @@ class Numbers:
     down_count: int
     review_count: int
     attention_count: int
-    people: tuple[People, ...] = ()
-    products: tuple[ProductRoom, ...] = ()
-    down: tuple[Dependency, ...] = ()
-    reviews: tuple[SafeguardReview, ...] = ()
-    attention: tuple[AttentionItem, ...] = ()
-    stuck_jobs: tuple[Job, ...] = ()
-    recent: tuple[AuditEntry, ...] = field(default=(), repr=False)
+    products_by_name: list[tuple[int, str]]
+    instances_by_name: list[tuple[int, str]]
 
     @property
     def stuck(self) -> int:
@@ -122,77 +118,61 @@ class Numbers:
         """No worker has given a sign of life for a while, or ever."""
         return self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS
 
+
+@dataclass(frozen=True)
+class Numbers(Counts):
+    """All that the first page shows."""
+
+    people: tuple[People, ...] = ()
+    products: tuple[ProductRoom, ...] = ()
+    down: tuple[Dependency, ...] = ()
+    reviews: tuple[SafeguardReview, ...] = ()
+    attention: tuple[AttentionItem, ...] = ()
+    stuck_jobs: tuple[Job, ...] = ()
+    recent: tuple[AuditEntry, ...] = field(default=(), repr=False)
+
     @property
     def total_people(self) -> int:
         return sum(people.count for people in self.people)
 
 
-@dataclass
-class _Kept:
-    """What was read last; each web process keeps its own. `lock` is held by who reads."""
-
-    numbers: Numbers | None = None
-    at: float = 0.0
-    people: tuple[People, ...] = ()
-    people_at: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_kept = _Kept()
-
-
-def numbers() -> Numbers:
-    """The numbers, at most KEPT_SECONDS old; while one thread reads them, the others get the last ones and wait for nobody."""
-    kept = _kept.numbers
-    if kept is not None and time.monotonic() - _kept.at <= KEPT_SECONDS:
-        return kept
-    free = _kept.lock.acquire(blocking=kept is None)
-    if kept is not None and not free:
-        return kept
-    try:
-        found = _kept.numbers
-        if found is None or found is kept:
-            found = _kept.numbers = read()
-            _kept.at = time.monotonic()
-        return found
-    finally:
-        _kept.lock.release()
-
-
-def forget() -> None:
-    """Read again next time: somebody has just changed something here."""
-    _kept.numbers, _kept.people = None, ()
+def read_counts() -> Counts:
+    """One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS)
+        counted = dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
+    return Counts(at=clock.now(), **counted)
 
 
 def read() -> Numbers:
-    """Read everything: six queries when nothing is wrong, one more for each kind of thing that is."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNTS)
-        counts = dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
+    """Six queries when nothing is wrong, one more for each kind of thing that is; the counts and people are kept ones."""
+    counts = COUNTED.get()
     reviews = safeguard.list_reviews().filter(state=SafeguardReview.State.PENDING).order_by("pk")
     stuck = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).order_by("-id")
     return Numbers(
-        at=clock.now(),
-        **counts,
+        **vars(counts),
         people=_people(),
         products=_products(),
-        down=tuple(Dependency.objects.order_by("down_since") if counts["down_count"] else ()),
-        reviews=tuple(reviews if counts["review_count"] else ()),
-        attention=tuple(attention.open_items()[:6] if counts["attention_count"] else ()),
+        down=tuple(Dependency.objects.order_by("down_since") if counts.down_count else ()),
+        reviews=tuple(reviews if counts.review_count else ()),
+        attention=tuple(attention.open_items()[:6] if counts.attention_count else ()),
         stuck_jobs=tuple(stuck[:6]),
         recent=tuple(timeline.with_names(AuditEntry.objects.order_by("-id")[:8])),
     )
 
 
+COUNTED = Kept(read_counts, seconds=KEPT_SECONDS)
+NUMBERS = Kept(read, seconds=KEPT_SECONDS)
+
+
+def forget() -> None:
+    """Read again next time: somebody has just changed something here."""
+    for kept in (COUNTED, NUMBERS, gauges.PEOPLE):
+        kept.forget()
+
+
 def _people() -> tuple[People, ...]:
-    """Counted once a minute: that reads everybody."""
-    if not _kept.people or time.monotonic() - _kept.people_at > PEOPLE_KEPT_SECONDS:
-        _kept.people, _kept.people_at = _count_people(), time.monotonic()
-    return _kept.people
-
-
-def _count_people() -> tuple[People, ...]:
-    counted = dict(UserProfile.objects.order_by().values_list("access_state").annotate(Count("id")))
+    counted: dict[str, int] = {state: count for state, count in gauges.PEOPLE.get()}  # noqa: C416
     total = sum(counted.values()) or 1
     return tuple(
         People(
@@ -276,5 +256,5 @@ def list_tiles(found: Numbers) -> list[Tile]:
 
 def context(_request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
-    found = numbers()
+    found = NUMBERS.get()
     return given | {"numbers": found, "tiles": list_tiles(found), "title": "Dashboard"}

@@ -16,7 +16,7 @@ from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
-from apps.console.dashboard import numbers
+from apps.console.dashboard import COUNTED
 from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
@@ -90,11 +90,12 @@ def model_item(model: type[Model], icon: str, title: str = "", badge: int = 0) -
 
 
 def sidebar(_request: HttpRequest) -> list[Item]:
-    """The menu. Its one badge comes from the dashboard's cached numbers."""
+    """The menu. Its badges are two of the dashboard's kept counts."""
+    counts = COUNTED.get()
     today = [
         {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")},
-        model_item(AttentionItem, "front_hand", badge=numbers().attention_count),
-        model_item(Job, "work_history", badge=numbers().stuck),
+        model_item(AttentionItem, "front_hand", badge=counts.attention_count),
+        model_item(Job, "work_history", badge=counts.stuck),
     ]
     groups: list[Item] = [{"title": title, "items": [model_item(*one) for one in items]} for title, items in MENU]
     groups[-1]["items"].append(

@@ -23,6 +23,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.sites import UnfoldAdminSite
 
+from apps.console import dashboard
+
 CONTENT_POLICY = {
     "default-src": ["'none'"],
     "script-src": ["'self'", "'unsafe-eval'"],
@@ -59,6 +61,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
                 return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
             answer: Any = inner(request, *args, **kwargs)
+            if request.method == "POST":
+                dashboard.forget()
             return answer  # type: ignore[no-any-return]
 
         guarded.__dict__.update(inner.__dict__)

@@ -4,7 +4,8 @@ Counters of the processes are summed by prometheus-client when PROMETHEUS_MULTIP
 from the database at scrape time, so they do not depend on which process answers. Labels are bounded sets, never ids.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -20,8 +21,10 @@ from apps.core.requests import client_address
 
 SCRAPES_PER_MINUTE = 60
 
-# name, help, labels, statement giving the labels and the value; apps above add theirs from ready()
-GAUGES: list[tuple[str, str, list[str], str]] = [
+Rows = list[tuple[Any, ...]]
+# name, help, labels, what gives the labels and the value: a statement or a function; apps above add theirs from ready()
+Gauge = tuple[str, str, list[str], str | Callable[[], Rows]]
+GAUGES: list[Gauge] = [
     (
         "frontdesk_jobs",
         "Jobs by kind and state, done ones left out",
@@ -43,17 +46,21 @@ GAUGES: list[tuple[str, str, list[str], str]] = [
 ]
 
 
+def read_rows(statement: str) -> Rows:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
 class DatabaseGauges:
-    """A prometheus-client collector of the statements above."""
+    """A prometheus-client collector of the gauges above."""
 
     def collect(self) -> Iterable[Metric]:
-        """One gauge for each statement, read now."""
-        for name, text, labels, statement in GAUGES:
+        """Each of them, read now."""
+        for name, text, labels, source in GAUGES:
             gauge = GaugeMetricFamily(name, text, labels=labels)
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                for row in cursor.fetchall():
-                    gauge.add_metric([str(label) for label in row[:-1]], float(row[-1]))
+            for row in read_rows(source) if isinstance(source, str) else source():
+                gauge.add_metric([str(label) for label in row[:-1]], float(row[-1]))
             yield gauge
 
 

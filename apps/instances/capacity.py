@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, IntegerField, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
@@ -51,7 +51,13 @@ def have_room(products: Collection[Product]) -> dict[int, bool]:
 
 
 def free_seats(product_ids: Collection[int]) -> dict[int, int]:
-    """Seats for new customers by product id, without those owed to subscribers who wait already. One query."""
+    """Seats for new customers by product id. One query."""
+    found = with_free_seats(Product.objects.filter(pk__in=product_ids))
+    return dict(found.values_list("pk", "free"))
+
+
+def with_free_seats(products: QuerySet[Product]) -> QuerySet[Any]:
+    """With `free`: seats for new customers, without those owed to subscribers who wait already."""
     free = (
         Instance.objects.filter(product=OuterRef("pk"), is_active=True, auto_allocate=True)
         .order_by()
@@ -65,11 +71,8 @@ def free_seats(product_ids: Collection[int]) -> dict[int, int]:
         .annotate(owed=Count("pk"))
         .values("owed")
     )
-    found = Product.objects.filter(pk__in=product_ids).annotate(
-        free=Coalesce(Subquery(free, output_field=IntegerField()), 0),
-        owed=Coalesce(Subquery(owed, output_field=IntegerField()), 0),
-    )
-    return {pk: max(0, free - owed) for pk, free, owed in found.values_list("pk", "free", "owed")}
+    there, taken = (Coalesce(Subquery(one, output_field=IntegerField()), 0) for one in (free, owed))
+    return products.annotate(free=Greatest(there - taken, 0))
 
 
 def products_with_seat(profile: UserProfile | None) -> list[int]:

@@ -12,10 +12,11 @@ from allauth.account.auth_backends import AuthenticationBackend
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db.models import Case, OuterRef, QuerySet, Value, When
+from django.db.models.functions import Concat, Now
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.models import UserProfile
@@ -33,7 +34,7 @@ OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
 
 class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
-    """Permissions and users; no passwords. Loads the subscriber with the user, so that pages need no second query."""
+    """Permissions and users; no passwords. Loads the subscriber and the rights with the user, so that pages need no more queries."""
 
     @override
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
@@ -41,11 +42,22 @@ class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
 
     @override
     def get_user(self, user_id: int) -> User | None:
-        return User.objects.select_related("profile").filter(pk=user_id, is_active=True).first()
+        people: QuerySet[Any] = User.objects.select_related("profile").annotate(rights=_rights_of_staff())
+        user = people.filter(pk=user_id, is_active=True).first()
+        if user is not None and user.rights is not None:
+            user._group_perm_cache = set(user.rights)  # where Django keeps them once it has asked
+        return user
 
     def _get_user_permissions(self, _user: User) -> QuerySet[Permission]:
         """None, and no query for them: rights come from the groups that Keycloak names."""
         return Permission.objects.none()
+
+
+def _rights_of_staff() -> Case:
+    """SQL: what a user's groups may do, as `app.codename`; null for those who are no staff."""
+    rights = Permission.objects.filter(group__user=OuterRef("pk")).order_by()
+    names = rights.values_list(Concat("content_type__app_label", Value("."), "codename"))
+    return Case(When(is_staff=True, then=ArraySubquery(names)))
 
 
 def profile_of(user: User | AnonymousUser) -> UserProfile | None:

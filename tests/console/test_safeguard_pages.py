@@ -80,7 +80,7 @@ def test_the_page_of_a_question_costs_the_same_for_many(question: SafeguardRevie
     def cost() -> int:
         client.get(address)
         dashboard.forget()
-        dashboard.numbers()
+        dashboard.NUMBERS.get()
         with CaptureQueriesContext(connection) as asked:
             assert client.get(address).status_code == 200
         return len(asked)

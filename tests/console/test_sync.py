@@ -217,7 +217,7 @@ def test_the_page_of_a_run_costs_the_same_for_a_thousand_as_for_ten(staff: Staff
     def cost(run: SyncRun, address: str) -> int:
         client.get(reverse(address, args=[run.pk]))
         dashboard.forget()
-        dashboard.numbers()
+        dashboard.NUMBERS.get()
         with CaptureQueriesContext(connection) as asked:
             assert client.get(reverse(address, args=[run.pk])).status_code == 200
         return len(asked)

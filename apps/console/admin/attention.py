@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 from apps.accounts.models import UserProfile
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link, time_column
-from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter
 from apps.core import alerts, attention, audit, jobs
@@ -83,5 +82,4 @@ class AttentionAdmin(ConsoleAdmin):
     )  # fmt: skip
     def close(self, _request: HttpRequest, form: ReasonDialog) -> str:
         attention.close(form.target, **form.why)
-        forget()
         return "The item is closed."

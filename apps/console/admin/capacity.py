@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
 
 from apps.catalog.models import Product
@@ -15,6 +14,7 @@ from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link_column, time_column
 from apps.console.dialogs import ReasonDialog, ReasonField, dialog_action
+from apps.console.filters import NameFilter
 from apps.core.states import Tone
 from apps.instances import deployments
 from apps.instances.capacity import have_room
@@ -114,7 +114,7 @@ class InstanceAdmin(ConsoleAdmin):
     form = InstanceForm
     few = True
     list_display = ("name", "product_link", "fill", "taken", "open_label", "address")
-    list_filter = (("product", RelatedDropdownFilter), "is_active", "auto_allocate")
+    list_filter = (("product", NameFilter), "is_active", "auto_allocate")
     list_select_related = ("product",)
     list_after_template = "console/legend.html"
     ordering = ("product__position", "slug")

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Prefetch
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.billing import price_list
@@ -18,6 +19,7 @@ from apps.console.admin.catalog_preview import PreviewedAdmin, State, state_of
 from apps.console.admin.price_mapping import MapPriceDialog, list_unmapped, map_to_product
 from apps.console.columns import link_column, state_column
 from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.filters import NameFilter
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import WorkError
@@ -69,7 +71,6 @@ class ProductAdmin(PreviewedAdmin):
     list_filter = (("placement", ChoicesDropdownFilter), "is_active", "is_app")
     list_select_related = ("parent",)
     prefetched = (
-        "includes",
         Prefetch("prices", ProductPrice.objects.filter(is_active=True).order_by("interval"), to_attr="offered"),
     )
     tabs = ("placement", tuple(Product.Placement))
@@ -89,6 +90,13 @@ class ProductAdmin(PreviewedAdmin):
 
     placement_label = state_column("placement", "Offered as")
 
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With the names of the apps it includes."""
+        rows: Any = super().get_queryset(request)
+        apps = Product.objects.filter(included_in=OuterRef("pk")).order_by("position", "name").values("slug")
+        return rows.annotate(included=ArraySubquery(apps))  # type: ignore[no-any-return]
+
     @admin.display(description="On sale", ordering="is_active", boolean=True)
     def active(self, row: Product) -> bool:
         """Whether it is offered at all."""
@@ -96,7 +104,7 @@ class ProductAdmin(PreviewedAdmin):
 
     @admin.display(description="Gives")
     def gives(self, row: Any) -> str:
-        apps = [app.slug for app in ([row] if row.is_app else []) + list(row.includes.all())]
+        apps = [*([row.slug] if row.is_app else []), *row.included]
         return ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
 
     @admin.display(description="Prices")
@@ -138,7 +146,7 @@ class PriceAdmin(PreviewedAdmin):
     subject = "price"
     form = PriceForm
     list_display = ("price", "product_link", "interval_label", "amount", "stripe_price_id", "active")
-    list_filter = (("product", RelatedDropdownFilter), ("interval", ChoicesDropdownFilter), "is_active")
+    list_filter = (("product", NameFilter), ("interval", ChoicesDropdownFilter), "is_active")
     list_select_related = ("product",)
     search_by: ClassVar[dict[str, str]] = {
         "price": "stripe_price_id",

@@ -16,7 +16,6 @@ from apps.console.admin.jobs import STUCK
 from apps.console.admin.jobs import retry as retry_job
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import link, pretty, state_badge, state_column, time_column
-from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -99,7 +98,6 @@ class EventAdmin(ConsoleAdmin):
         else:
             lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:400]
             jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
-        forget()
         return f"{event.stripe_event_id} will be processed again."
 
     @dialog_action(
@@ -117,7 +115,6 @@ class EventAdmin(ConsoleAdmin):
         audit.record(
             subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, before=before, after=after, **form.why
         )
-        forget()
         return f"{event.stripe_event_id} is ignored."
 
 

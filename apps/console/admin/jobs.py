@@ -12,7 +12,6 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
-from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -44,7 +43,6 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
         before={"state": job.state}, after={"kind": job.kind, "key": job.key},
     )  # fmt: skip
     jobs.retry(job, actor=actor)
-    forget()
 
 
 @admin.register(Job)

@@ -12,7 +12,6 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.accounts.models import UserProfile
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_badge, state_column, time_column
-from apps.console.dashboard import forget
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import SafeguardReview
@@ -85,7 +84,6 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     def confirm(self, _request: HttpRequest, form: ApproveDialog) -> str:
         count = form.cleaned_data["confirmation"]
         safeguard.approve(form.target, expected=count, **form.why)
-        forget()
         return f"{form.target.sweep_label} continues, and may take access from these {count}."
 
 

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.access import reconcile
@@ -14,6 +14,7 @@ from apps.console.admin.subscriber_page import explain_due_seat
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import address, link_column, person_column, seat_until, state_column, time_column
 from apps.console.dialogs import ConfirmedDialog, dialog_action
+from apps.console.filters import NameFilter
 from apps.core.errors import BadInput
 from apps.instances import allocation
 from apps.instances.models import Instance, Seat, SeatWait
@@ -83,8 +84,8 @@ class SeatAdmin(ConsoleAdmin):
     list_display = ("seat", "person", "product_link", "instance_link", "state_label", "until", "changed")
     list_filter = (
         ("state", ChoicesDropdownFilter),
-        ("product", RelatedDropdownFilter),
-        ("instance", RelatedDropdownFilter),
+        ("product", NameFilter),
+        ("instance", NameFilter),
     )
     list_select_related = ("profile__user", "product", "instance")
     tabs = ("state", (State.RESERVED, State.ASSIGNED, State.RETAINED, State.RELEASED))
@@ -151,7 +152,7 @@ class SeatWaitAdmin(ConsoleAdmin):
 
     few = True
     list_display = ("wait", "person", "product_link", "waiting")
-    list_filter = (("product", RelatedDropdownFilter),)
+    list_filter = (("product", NameFilter),)
     list_select_related = ("profile__user", "product")
     ordering = ("since", "pk")
     search_by: ClassVar[dict[str, str]] = {"people": "profile"}

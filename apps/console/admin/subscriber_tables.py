@@ -51,10 +51,10 @@ def list_tables(profile: UserProfile, *, may_change_seats: bool, may_lift: bool)
     )
 
 
-def line_name(item: Any) -> str:
-    """A subscription line in words: 2 × Storage."""
-    name = item.product.name if item.product else item.stripe_price_id
-    return f"{item.quantity} × {name}" if item.quantity != 1 else str(name)
+def line_name(quantity: int, product: str | None, price_id: str) -> str:
+    """A subscription line in words: 2 × Storage; one whose price is no product's has its id."""
+    name = product or price_id
+    return f"{quantity} × {name}" if quantity != 1 else name
 
 
 def _price_text(item: UserSubscriptionItem) -> str:
@@ -73,7 +73,7 @@ def _lines(profile: UserProfile) -> Table:
         ("Product", "Price", "Status", "Period ends", "Ends", "Subscription"),
         tuple(
             (
-                line_name(row),
+                line_name(row.quantity, row.product.name if row.product else None, row.stripe_price_id),
                 _price_text(row),
                 state_badge(row.subscription, "status"),
                 when(row.current_period_end),

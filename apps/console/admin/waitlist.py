@@ -1,18 +1,18 @@
 """Who waits for a product that is full, who is next, and inviting them."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.models import Product
-from apps.console.base import ConsoleAdmin
+from apps.console.base import COUNT_LIMIT, ConsoleAdmin, CountUpTo
 from apps.console.columns import email_column, link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.filters import NameFilter
 from apps.core import clock
 from apps.core.addresses import shown_email
 from apps.instances import capacity
@@ -52,7 +52,7 @@ class WaitlistAdmin(ConsoleAdmin):
 
     few = True
     list_display = ("address", "product_link", "state_label", "position", "joined", "confirmed", "invited")
-    list_filter = (("state", ChoicesDropdownFilter), ("product", RelatedDropdownFilter))
+    list_filter = (("state", ChoicesDropdownFilter), ("product", NameFilter))
     list_select_related = ("product",)
     list_before_template = "console/waitlist.html"
     ordering = ("created_at", "pk")
@@ -107,31 +107,15 @@ class WaitlistAdmin(ConsoleAdmin):
         return f"{shown_email(form.target.email)} is invited.{held}"
 
 
-@dataclass(frozen=True)
-class WaitlistQueue:
-    """A product people wait for: how many, who is next, and whether there is room for one."""
-
-    name: str
-    count: int
-    first: Any
-    room: bool
-
-
-def list_queues() -> list[WaitlistQueue]:
-    """Every queue with somebody in it, in the order of the catalog; a handful of queries, however long they are."""
-    firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id").select_related("product")
-    found = list(firsts.prefetch_related("product__includes"))
-    counts = dict(waiting().order_by().values_list("product").annotate(Count("pk")))
-    rooms = capacity.have_room(list({one.pk: one for entry in found for one in needed_seats(entry.product)}.values()))
-    return [
-        WaitlistQueue(
-            name=entry.product.name if entry.product else "Anything",
-            count=counts[entry.product_id],
-            first=entry,
-            room=all(rooms[one.pk] for one in needed_seats(entry.product)),
-        )
-        for entry in sorted(found, key=lambda entry: entry.product.position if entry.product else 0)
-    ]
+def list_queues() -> QuerySet[Any]:
+    """The first of every line, in the order of the catalog, with `count`, how many wait, and `room`, whether there is one for it."""
+    firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id")
+    same = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=Coalesce(OuterRef("product_id"), 0))
+    needed = Q(pk=OuterRef("product_id")) | Q(included_in=OuterRef("product_id"))
+    full = capacity.with_free_seats(Product.objects.filter(needed, needs_instance=True)).filter(free=0)
+    rows = WaitlistEntry.objects.filter(pk__in=firsts.values("pk")).select_related("product")
+    rows = rows.annotate(count=CountUpTo(same, COUNT_LIMIT), room=~Exists(full))
+    return rows.order_by(F("product__position").asc(nulls_first=True), "product_id")
 
 
 def needed_seats(product: Product | None) -> list[Product]:
