@@ -1,9 +1,11 @@
 """Copies of Stripe's objects in dj-stripe's mirror, for pages. Nothing here decides about access.
 
 Promises: each copy has a savepoint of its own; one that fails leaves an attention item, which ends when a later copy of the
-same object works, and never stops the caller; no copy asks Stripe for anything (billing/apps.py).
+same object works, and never stops the caller; no copy asks Stripe for anything (billing/apps.py). Of what happened to money
+long ago only what pages show and books need is kept (`SHOWN`): Stripe has the rest.
 """
 
+import datetime as dt
 import json
 import traceback
 from collections import defaultdict
@@ -14,11 +16,11 @@ import djstripe.models
 import stripe
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from apps.billing.parsing import identify, listed, plain, text
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
-from apps.core import attention
+from apps.core import attention, clock, retention
 from apps.core.attention import Cause
 from apps.core.errors import WorkError
 
@@ -38,6 +40,16 @@ MODELS: dict[str, Any] = {
         djstripe.models.Subscription,
     )
 }
+MONEY = ("charge", "dispute", "invoice", "refund")
+SHOWN = (
+    "amount", "amount_due", "amount_paid", "amount_refunded", "charge", "currency", "customer", "description", "disputed",
+    "failure_message", "id", "number", "object", "period_end", "period_start", "reason", "refunded", "status", "total",
+    "total_excluding_tax",
+)  # fmt: skip
+PRUNE = """UPDATE {table} SET stripe_data = coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(stripe_data)
+    WHERE key = ANY(%(shown)s) AND value <> 'null'), '{{}}')
+WHERE djstripe_id IN (
+    SELECT djstripe_id FROM {table} WHERE stripe_data ? 'livemode' AND created < %(before)s LIMIT %(batch)s)"""
 
 
 def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
@@ -77,7 +89,7 @@ def _stored(given: list[Any]) -> dict[str, Any]:
 def _try(found: Any, copied: Any) -> str:
     """Copy one object that is not `copied` yet; the kind of error when that fails. A database that is gone is no fault of it."""
     try:
-        if copied != _whole(found):
+        if copied != _kept(_whole(found)):
             with transaction.atomic():
                 _sync(MODELS[found["object"]], found)
     except (OperationalError, InterfaceError):
@@ -93,13 +105,40 @@ def _whole(found: Any) -> Any:
     return json.loads(str(found).replace("\\u0000", ""))  # which Postgres cannot keep
 
 
+def _kept(whole: Any) -> Any:
+    """What the mirror keeps of an object: all of it as Stripe sent it, until it is old."""
+    days = settings.RETENTION["stripe_details"]
+    created = whole.get("created")
+    if whole.get("object") not in MONEY or not isinstance(created, int) or clock.timestamp() - created < days * 86_400:
+        return whole
+    return {name: whole[name] for name in SHOWN if whole.get(name) is not None}
+
+
+def prune(before: dt.datetime) -> int:
+    """Keep only `SHOWN` of what happened to money before then; returns of how many objects."""
+    count = 0
+    for kind in MONEY:
+        statement = PRUNE.format(table=connection.ops.quote_name(MODELS[kind]._meta.db_table))
+        changed = retention.BATCH
+        while changed == retention.BATCH:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, {"shown": list(SHOWN), "before": before, "batch": retention.BATCH})
+                changed = int(cursor.rowcount)
+            count += changed
+    return count
+
+
 def _sync(model: Any, found: Any) -> None:
-    """Let dj-stripe copy what it can take of the object, and keep the whole of it as Stripe sent it."""
+    """Let dj-stripe copy what it can take of the object, and keep the rest of it beside that.
+
+    dj-stripe would store an invoice's lines once more, as rows that nobody reads.
+    """
     whole = _whole(found)
-    part = _digestible(whole)
+    part = {name: value for name, value in _digestible(whole).items() if name != "lines"}
     row = model.sync_from_stripe_data(model.stripe_class.construct_from(part, None), api_key=settings.STRIPE_SECRET_KEY)
-    if part != whole:
-        model.objects.filter(pk=row.pk).update(stripe_data=whole)
+    kept = _kept(whole)
+    if part != kept:
+        model.objects.filter(pk=row.pk).update(stripe_data=kept)
 
 
 def _digestible(value: Any) -> Any:

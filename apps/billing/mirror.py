@@ -23,7 +23,7 @@ from apps.billing.ledger import Ledger, fetch_ledger
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import LineFacts, SubscriptionFacts, amount_in, identify, parse_subscription, plain
 from apps.billing.stripe_client import calling_stripe
-from apps.core import clock, jobs
+from apps.core import clock, jobs, retention
 from apps.core.errors import RetryLater
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus, values_where
@@ -42,6 +42,7 @@ def register() -> None:
     """Make the job kinds known."""
     jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
     jobs.register(COPY_KIND, copy_again, label="Compare copies of Stripe", every=DAY, importance=Job.Importance.SWEEP)
+    retention.register("stripe_details", copies.prune)
 
 
 def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | None = None) -> None:

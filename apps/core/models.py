@@ -73,7 +73,9 @@ class Job(models.Model):
             ),
             models.Index(fields=["state", "-id"], name="job_state"),
             models.Index(fields=["kind", "key", "-id"], name="job_kind_key"),
-            models.Index(fields=["finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_finished"),
+            models.Index(
+                fields=["importance", "finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_ended"
+            ),
             models.Index(
                 fields=["kind", "key"], condition=Q(state__in=["queued", "running", "blocked", "dead"]), name="job_live"
             ),

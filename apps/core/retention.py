@@ -34,6 +34,7 @@ def register_own() -> None:
     """The nightly job, and the rows of core itself."""
     jobs.register(KIND, prune_all, label="Delete old rows", every=DAY, importance=Job.Importance.SWEEP)
     register("jobs", prune_jobs)
+    register("sweep_jobs", prune_sweep_jobs)
     register("attention", prune_attention)
     register("rate_limits", lambda before: limits.prune(before=before - dt.timedelta(seconds=clock.offset_seconds())))
 
@@ -61,10 +62,19 @@ def _batches(rows: QuerySet[Any]) -> Iterator[QuerySet[Any]]:
 
 
 def prune_jobs(before: dt.datetime) -> int:
-    """Jobs that are done; what staff may still have to act on stays."""
-    return delete_in_batches(
-        Job.objects.filter(state__in=[Job.State.DONE, Job.State.SUPERSEDED], finished_at__lt=before)
-    )
+    """Jobs that are done; what staff may still have to act on stays, and sweeps have a row of their own."""
+    others = [one for one in Job.Importance if one != Job.Importance.SWEEP]
+    return sum(delete_in_batches(_ended_jobs(one, before)) for one in others)
+
+
+def prune_sweep_jobs(before: dt.datetime) -> int:
+    """Jobs of sweeps that are done: each subscriber has one a night."""
+    return delete_in_batches(_ended_jobs(Job.Importance.SWEEP, before))
+
+
+def _ended_jobs(importance: Job.Importance, before: dt.datetime) -> QuerySet[Job]:
+    ended = [Job.State.DONE, Job.State.SUPERSEDED]
+    return Job.objects.filter(importance=importance, state__in=ended, finished_at__lt=before)
 
 
 def prune_attention(before: dt.datetime) -> int:

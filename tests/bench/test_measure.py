@@ -42,7 +42,7 @@ def test_postgres_is_measured_apart():
 @pytest.mark.django_db
 def test_where_the_control_fails_it_is_too_noisy(monkeypatch):
     costs = iter(range(1, 10**6))
-    monkeypatch.setattr(measure, "run_slice", lambda _work, _count: Cost(float(next(costs)) ** 3, 1.0, 1.0))
+    monkeypatch.setattr(measure, "run_slice", lambda _work, _count, _meter: Cost(float(next(costs)) ** 3, 1.0, 1.0))
     found = compare({"base": spin(1), "other": spin(1)}, rounds=1)
     assert found["other"]["wall"].noisy
     assert not found["other"]["cpu"].noisy

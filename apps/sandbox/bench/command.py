@@ -17,6 +17,7 @@ PATHS = {  # imported when Django is set up
     "signup": "apps.sandbox.bench.path_signup",
     "seats": "apps.sandbox.bench.path_seats",
     "pages": "apps.sandbox.bench.path_pages",
+    "growth": "apps.sandbox.bench.path_growth",
 }
 
 

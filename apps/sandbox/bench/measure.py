@@ -2,7 +2,7 @@
 
 A ratio is the median over rounds of what one slice cost divided by what the first contestant's slice of the same round cost. The
 first one runs twice in each round: where that control is not 1, the ratio is not believed, and it is tried again, three times in all.
-CPU is our process and, besides, the Postgres backend that serves it (0 where /proc does not tell).
+CPU is our process and, besides, the Postgres backend that serves it (0 where /proc does not tell), or what a meter of the caller's reads.
 """
 
 import statistics
@@ -15,6 +15,7 @@ from django.db import connection
 
 # Asked for n operations it prepares them, and returns what runs them all.
 Work = Callable[[int], Callable[[], object]]
+Meter = Callable[[], tuple[float, float]]  # seconds of CPU so far: the application's and Postgres'
 ROUNDS, SLICE_SECONDS, TRIES = 11, 0.2, 3
 CONTROL, TOLERANCE = "control", 0.1
 
@@ -48,17 +49,22 @@ def spread(values: list[float], *, noisy: bool = False) -> Spread:
     return Spread(median=middle, low=low, high=high, noisy=noisy)
 
 
+def read_own() -> tuple[float, float]:
+    """Of this process and the backend of its connection."""
+    return time.process_time(), postgres_seconds()
+
+
 def compare(
-    works: Mapping[str, Work], *, rounds: int = ROUNDS, seconds: float = SLICE_SECONDS
+    works: Mapping[str, Work], *, rounds: int = ROUNDS, seconds: float = SLICE_SECONDS, meter: Meter = read_own
 ) -> dict[str, dict[str, Spread]]:
     """Of each contestant but the first: the ratios `wall`, `app`, `postgres` and `cpu` to the first, the control among them."""
     base, *_ = works
     contestants = {base: works[base], CONTROL: works[base], **works}
-    counts = {name: _calibrate(work, seconds) for name, work in works.items()}
+    counts = {name: _calibrate(work, seconds, meter) for name, work in works.items()}
     counts[CONTROL] = counts[base]
     found: dict[str, dict[str, Spread]] = {}
     for _ in range(TRIES):
-        costs = _run_rounds(contestants, counts, rounds)
+        costs = _run_rounds(contestants, counts, rounds, meter)
         found = {
             kind: {
                 name: spread([one / first for one, first in _pairs(costs, name, base, kind)])
@@ -88,21 +94,23 @@ def _pairs(costs: dict[str, list[Cost]], name: str, base: str, kind: str) -> lis
     return [(getattr(one, kind), getattr(first, kind)) for one, first in zip(costs[name], costs[base], strict=True)]
 
 
-def _run_rounds(works: Mapping[str, Work], counts: Mapping[str, int], rounds: int) -> dict[str, list[Cost]]:
+def _run_rounds(
+    works: Mapping[str, Work], counts: Mapping[str, int], rounds: int, meter: Meter
+) -> dict[str, list[Cost]]:
     costs: dict[str, list[Cost]] = {name: [] for name in works}
     for number in range(rounds):
         for name in list(works) if number % 2 == 0 else reversed(list(works)):
-            costs[name].append(run_slice(works[name], counts[name]))
+            costs[name].append(run_slice(works[name], counts[name], meter))
     return costs
 
 
-def run_slice(work: Work, count: int) -> Cost:
+def run_slice(work: Work, count: int, meter: Meter = read_own) -> Cost:
     """The cost of one operation, from `count` of them in a row; what they need is prepared before."""
     run = work(count)
-    wall, app, postgres = time.perf_counter(), time.process_time(), postgres_seconds()
+    wall, before = time.perf_counter(), meter()
     run()
-    wall, app = time.perf_counter() - wall, time.process_time() - app
-    return Cost(wall / count, app / count, (postgres_seconds() - postgres) / count)
+    wall, after = time.perf_counter() - wall, meter()
+    return Cost(wall / count, (after[0] - before[0]) / count, (after[1] - before[1]) / count)
 
 
 def repeat[T](action: Callable[[T], object], things: list[T]) -> Callable[[], None]:
@@ -115,10 +123,10 @@ def repeat[T](action: Callable[[T], object], things: list[T]) -> Callable[[], No
     return run
 
 
-def _calibrate(work: Work, seconds: float) -> int:
+def _calibrate(work: Work, seconds: float, meter: Meter) -> int:
     """How many operations fill a slice; warms up, too."""
-    run_slice(work, 3)
-    return max(1, round(seconds / run_slice(work, 10).wall))
+    run_slice(work, 3, meter)
+    return max(1, round(seconds / run_slice(work, 10, meter).wall))
 
 
 def postgres_seconds() -> float:

@@ -23,23 +23,15 @@ SIGNUPS = 3
 def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (a signup does not depend on them)
     """Median counts of some signups; the first one, which fills caches, is not counted."""
     application, seen = Application(), set[str]()
-    found = [_sign_up(application, f"bench{number}", seen) for number in range(SIGNUPS + 1)][1:]
+    found = [sign_up(application, f"bench{number}", seen) for number in range(SIGNUPS + 1)][1:]
     parts = (("queries", "queries"), ("commits", "commits"), ("Stripe calls", "stripe"), ("Keycloak calls", "keycloak"))
     return [Figure("signup", name, spread([float(getattr(one, field)) for one in found])) for name, field in parts]
 
 
-def _sign_up(application: Application, name: str, seen: set[str]) -> Counts:
+def sign_up(application: Application, name: str, seen: set[str]) -> Counts:
     """One signup until nothing is left to do; the counts are of the jobs."""
-    now, sandbox = clock.now(), os.environ["SANDBOX_BASE_URL"]
-    signup = Signup.objects.create(
-        first_name="Bench", last_name="Example", username=name, email=f"{name}@example.com", email_proven_at=now, interval="month",
-        basket=BASKET, terms_version="1", terms_accepted_at=now, created_at=now,
-    )  # fmt: skip
-    opened = signup_checkout.open_checkout(signup, ui="embedded")
-    page = f"{sandbox}/stripe/checkout/embedded/{opened.client_secret}"
-    requests.post(page, data=GOOD_CARD, allow_redirects=False, timeout=30).raise_for_status()
-    for event in _new_events(f"{sandbox}/stripe/v1/events", seen):
-        application.answer(request(WEBHOOK, json.dumps(event).encode()))
+    signup = pay(name)
+    deliver(application, seen)
     with counting() as counts:
         jobs.drain()
     signup.refresh_from_db()
@@ -48,8 +40,36 @@ def _sign_up(application: Application, name: str, seen: set[str]) -> Counts:
     return counts
 
 
+def pay(name: str) -> Signup:
+    """A wizard filled in and its Checkout paid; Stripe has told nothing yet."""
+    now, sandbox = clock.now(), os.environ["SANDBOX_BASE_URL"]
+    signup = Signup.objects.create(
+        first_name="Bench", last_name="Example", username=name, email=f"{name}@example.com", email_proven_at=now, interval="month",
+        basket=BASKET, terms_version="1", terms_accepted_at=now, created_at=now,
+    )  # fmt: skip
+    opened = signup_checkout.open_checkout(signup, ui="embedded")
+    page = f"{sandbox}/stripe/checkout/embedded/{opened.client_secret}"
+    requests.post(page, data=GOOD_CARD, allow_redirects=False, timeout=30).raise_for_status()
+    return signup
+
+
+def deliver(application: Application, seen: set[str]) -> int:
+    """Post the events that are not `seen` yet to the webhook, in their order; how many."""
+    events = _new_events(f"{os.environ['SANDBOX_BASE_URL']}/stripe/v1/events", seen)
+    for event in events:
+        application.answer(request(WEBHOOK, json.dumps(event).encode()))
+    return len(events)
+
+
 def _new_events(url: str, seen: set[str]) -> list[dict[str, Any]]:
-    page = requests.get(url, params={"limit": "100"}, auth=(KEY, ""), timeout=30).json()["data"]
-    fresh = [event for event in page if event["id"] not in seen]
-    seen |= {event["id"] for event in fresh}
-    return fresh[::-1]
+    """All that are not in `seen`, and then are; the oldest first."""
+    found: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"data": [], "has_more": True}
+    while page["has_more"]:
+        after = {"starting_after": page["data"][-1]["id"]} if page["data"] else {}
+        page = requests.get(url, params={"limit": "100"} | after, auth=(KEY, ""), timeout=30).json()
+        fresh = [event for event in page["data"] if event["id"] not in seen]
+        seen |= {event["id"] for event in fresh}
+        found += fresh
+        page["has_more"] &= bool(fresh)
+    return found[::-1]

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 
+from apps.sandbox.bench import processes
 from apps.sandbox.bench.counters import counting
 from apps.sandbox.bench.goals import Figure
 from apps.sandbox.bench.measure import CONTROL, compare, repeat, spread
-from apps.sandbox.bench.requests_in_process import BARE, WEBHOOK, Application, event, request
+from apps.sandbox.bench.requests_in_process import BARE, WEBHOOK, Application, event, request, sign
 
 COUNTED = 20
 
@@ -39,8 +40,29 @@ def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (intake does not dep
     ratios = compare({"bare": partial(post, BARE), "ours": partial(post, WEBHOOK)})
     return [
         *figures,
+        *_behind_granian(),
         Figure("webhook", "app CPU, ours / bare view", ratios["ours"]["app"]),
         Figure("webhook", "app and Postgres CPU, ours / bare view", ratios["ours"]["cpu"]),
         Figure("webhook", "wall, ours / bare view", ratios["ours"]["wall"]),
         Figure("webhook", "app CPU, bare view / itself", ratios[CONTROL]["app"]),
+    ]
+
+
+def _behind_granian() -> list[Figure]:
+    """CPU of the web server's processes, over HTTP; the client's is not counted."""
+    port = processes.free_port()
+    with processes.running(processes.granian(port), ready=processes.accepts(port)) as web:
+        peer, database = processes.Peer(port), processes.postmaster()
+
+        def post(path: str, count: int) -> Callable[[], None]:
+            bodies = [event() for _ in range(count)]
+            return repeat(lambda body: peer.post(path, body, sign(body)), bodies)
+
+        ratios = compare(
+            {"bare": partial(post, BARE), "ours": partial(post, WEBHOOK)},
+            seconds=1.0, meter=lambda: (processes.cpu_of(web.pid), processes.cpu_of(database)),
+        )  # fmt: skip
+    return [
+        Figure("webhook", "granian's CPU, ours / bare view", ratios["ours"]["app"]),
+        Figure("webhook", "granian's CPU, bare view / itself", ratios[CONTROL]["app"]),
     ]

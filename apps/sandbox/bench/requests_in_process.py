@@ -11,6 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
+from apps.core import clock
+
 WEBHOOK, BARE = "/onboarding/webhook/", "/bench/bare/"
 
 
@@ -33,16 +35,21 @@ def event(size: int = 3700) -> bytes:
     return json.dumps(made).encode()
 
 
+def sign(body: bytes) -> str:
+    """The header Stripe-Signature."""
+    stamp = clock.timestamp()
+    digest = hmac.new(settings.STRIPE_WEBHOOK_SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"
+
+
 def request(path: str, body: bytes) -> dict[str, Any]:
     """The WSGI environment of one signed POST."""
-    stamp = int(time.time())
-    digest = hmac.new(settings.STRIPE_WEBHOOK_SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     return {
         "REQUEST_METHOD": "POST", "PATH_INFO": path, "SCRIPT_NAME": "", "QUERY_STRING": "", "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "8000", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "127.0.0.1", "REMOTE_ADDR": "127.0.0.1",
         "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)), "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(body), "wsgi.errors": io.StringIO(), "wsgi.version": (1, 0), "wsgi.run_once": False,
-        "wsgi.multithread": True, "wsgi.multiprocess": True, "HTTP_STRIPE_SIGNATURE": f"t={stamp},v1={digest}",
+        "wsgi.multithread": True, "wsgi.multiprocess": True, "HTTP_STRIPE_SIGNATURE": sign(body),
     }  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""What the database keeps of subscribers who renew each month for a year, after the nightly deletions."""
+
+import os
+
+import requests
+
+from apps.core import jobs, sweep
+from apps.sandbox.bench import path_signup
+from apps.sandbox.bench.goals import Figure
+from apps.sandbox.bench.measure import spread
+from apps.sandbox.bench.requests_in_process import Application
+from apps.sandbox.bench.rows import execute
+
+PEOPLE, MONTHS, NIGHTS, DAY = 16, 12, 35, 86_400
+SIZES = """SELECT relname, pg_total_relation_size(oid) FROM pg_class
+WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+
+
+def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (what one subscriber adds does not depend on them)
+    """Kilobytes of all tables with their indexes, for each subscriber, and of the tables that grew most."""
+    application, seen = Application(), set[str]()
+    for number in range(PEOPLE):
+        path_signup.sign_up(application, f"growth{number}", seen)
+    before = sizes()
+    live_a_year(application, seen)
+    grown = {name: (size - before[name]) / PEOPLE / 1024 for name, size in sizes().items()}
+    largest = sorted(grown, key=lambda name: -grown[name])[:5]
+    return [
+        Figure("growth", "a subscriber's year", spread([sum(grown.values())]), "KB"),
+        *(Figure("growth", f"of it {name}", spread([grown[name]]), "KB") for name in largest),
+    ]
+
+
+def live_a_year(application: Application, seen: set[str]) -> None:
+    """Month by month, and at the end night by night: what is kept for weeks, such as jobs, is all there."""
+    steps = [30 * DAY] * (MONTHS - 1) + [DAY] * NIGHTS
+    for seconds in steps:
+        url = f"{os.environ['SANDBOX_BASE_URL']}/control/clock"
+        requests.post(url, json={"advance_seconds": seconds}, timeout=60).raise_for_status()
+        sweep.sweep()
+        while path_signup.deliver(application, seen) + jobs.drain():
+            pass
+
+
+def sizes() -> dict[str, int]:
+    """Bytes of each table with its indexes, without the room that deleted rows have left."""
+    execute("VACUUM FULL")
+    return {str(name): int(size) for name, size in execute(SIZES)}
