@@ -1,7 +1,7 @@
 """The web server: granian with its own options (`python -m config.serve --interface wsgi …`), which outlives quick kills.
 
 granian ends with all its workers when one dies twice within 5.5 seconds. Here it goes on, until workers die so often
-that starting them again cannot be the cure.
+that starting them again cannot be the cure. The application is loaded once, and its workers are forked from there.
 """
 
 import time
@@ -9,6 +9,8 @@ from typing import Any, override
 
 from granian import cli
 from granian.server import Server
+
+from apps.core.preload import preload
 
 DEATHS, SECONDS = 20, 60.0
 
@@ -28,5 +30,8 @@ class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two cla
 
 
 if __name__ == "__main__":
+    import config.wsgi  # noqa: F401  (before the workers are forked)
+
+    preload()
     cli.Server = PatientServer  # type: ignore[attr-defined]  # granian has no other way in
     cli.entrypoint()  # type: ignore[no-untyped-call]

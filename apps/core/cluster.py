@@ -68,8 +68,10 @@ class SturdySentinel(django_q.cluster.Sentinel):  # type: ignore[misc]  # django
         self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)
 
 
-def run_cluster(*, silent_after: float) -> None:
-    """What the watchdog starts: the cluster itself, each of whose processes dies with the one that forked it."""
+def run_cluster(silent_after: float) -> None:
+    """What the watchdog forks: the cluster, a process group of its own, each of whose processes dies with its parent."""
+    os.setsid()
+    killed_with_parent()
     broker.heartbeat_seconds = min(broker.heartbeat_seconds, silent_after / 4)
     os.register_at_fork(after_in_child=killed_with_parent)
     django_q.cluster.Sentinel = SturdySentinel

@@ -3,15 +3,17 @@
 django-q2 1.11 stalls for ever when an idle worker process is killed, and a killed parent leaves its children running
 (django-q2 issue 23). So our cluster has other locks (`core.cluster`), proves that it is alive by a heartbeat task it has to
 run, a restart kills the whole process group, and each process asks Linux to be killed when its parent dies. Work interrupted
-by such a death is taken over within a second, in a loop here that a stalled cluster cannot stop.
+by such a death is taken over within a second, in a loop here that a stalled cluster cannot stop. The cluster is forked, so
+that it starts at once and shares what is imported.
 """
 
+import contextlib
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from types import FrameType
 
 import structlog
@@ -19,7 +21,8 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
 from apps.core import heartbeats, sweep
-from apps.core.process_lifetime import killed_with_parent
+from apps.core.cluster import run_cluster
+from apps.core.preload import preload
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Watchdog:
         self.silent_after = silent_after
         self.stopping = False
         heartbeats.claim_name()
+        preload()
         self.cluster = self._start()
 
     def watch(self) -> None:
@@ -48,23 +52,23 @@ class Watchdog:
         signal.signal(signal.SIGINT, self._stop)
         every = {self._check: CHECK_SECONDS, self._sweep: SWEEP_SECONDS}
         due = dict.fromkeys(every, 0.0)
-        while not self.stopping:
-            for task, period in every.items():
-                if time.monotonic() >= due[task]:
-                    due[task] = time.monotonic() + period
-                    self._run_guarded(task)
-            time.sleep(0.2)
-        self._end_cluster()
+        try:
+            while not self.stopping:
+                for task, period in every.items():
+                    if time.monotonic() >= due[task]:
+                        due[task] = time.monotonic() + period
+                        self._run_guarded(task)
+                time.sleep(0.2)
+        finally:
+            self._end_cluster()
         self._run_guarded(heartbeats.forget_worker)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> ForkProcess:
         self.started = time.monotonic()
-        return subprocess.Popen(  # noqa: S603  (its arguments are ours)
-            [sys.executable, "manage.py", "worker", "--cluster", "--silent-after", str(self.silent_after)],
-            cwd=settings.BASE_DIR,
-            start_new_session=True,
-            preexec_fn=killed_with_parent,  # noqa: PLW1509  (one call into libc; no threads run yet)
-        )
+        connection.close()  # it belongs to one process
+        cluster = multiprocessing.get_context("fork").Process(target=run_cluster, args=(self.silent_after,))
+        cluster.start()
+        return cluster
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self.stopping = True
@@ -89,9 +93,9 @@ class Watchdog:
     def _restart_if_silent(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""
         age = time.monotonic() - self.started
-        if self.cluster.poll() is not None:
+        if not self.cluster.is_alive():
             if age > RESTART_SECONDS:
-                log.error("cluster_died", code=self.cluster.returncode)
+                log.error("cluster_died", code=self.cluster.exitcode)
                 self._restart()
             return
         silent = heartbeats.seconds_silent()
@@ -111,7 +115,7 @@ class Watchdog:
         """SIGTERM lets running jobs finish; those that take too long are killed, and the next sweep takes them over."""
         self.cluster.terminate()
         told = worked = time.monotonic()
-        while self.cluster.poll() is None:
+        while self.cluster.is_alive():
             now = time.monotonic()
             if self._is_busy():
                 worked = now
@@ -130,8 +134,7 @@ class Watchdog:
 
     def _kill_group(self) -> None:
         """Kill every process of the cluster, including those whose parent is gone."""
-        try:
-            os.killpg(self.cluster.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        self.cluster.wait()
+        if self.cluster.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.cluster.pid, signal.SIGKILL)
+        self.cluster.join()

@@ -37,7 +37,6 @@ class Stack:
             env=environment,
             start_new_session=True,
         )
-        self.watched = "--cluster" not in options
         self.known: set[psutil.Process] = set()
 
     def members(self):
@@ -61,10 +60,9 @@ class Stack:
 
     def stop(self):
         self.members()
-        if self.watched:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
         for process in self.members():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -103,8 +101,8 @@ def has_heartbeat():
 def start():
     stacks = []
 
-    def start(*options, silent_after=SILENT_AFTER, **more):
-        stack = Stack(*options or ("--silent-after", str(silent_after)), **more)
+    def start(*, silent_after=SILENT_AFTER, **more):
+        stack = Stack("--silent-after", str(silent_after), **more)
         stacks.append(stack)
         return stack
 
@@ -188,7 +186,7 @@ def test_killed_idle_workers_are_replaced_and_stall_nothing(stack):
 
 @pytest.mark.mutant
 def test_mutant_with_the_locks_of_django_q2_killed_idle_workers_stall_for_ever(start):
-    cluster = start("--cluster", PROBE_PLAIN="1")
+    cluster = start(silent_after=600, PROBE_PLAIN="1")
     workers = wait_for(cluster.idle_workers, seconds=30, what="idle workers")
     time.sleep(1)
     for worker in workers:
@@ -252,6 +250,14 @@ def test_told_to_stop_it_finishes_the_running_job_and_leaves_nothing_running(sta
     assert traces("last-3", "awake").count() == 1
     assert Job.objects.get().state == "done"
     assert not [process for process in family if alive(process)]
+
+
+def test_the_cluster_is_forked_and_shares_the_memory_of_its_watchdog(stack):
+    """The watchdog was a second copy of everything, and each process of the cluster copied what it had inherited."""
+    watchdog, *others = stack.members()
+    assert len(others) == 6
+    for process in [watchdog, *others]:
+        assert process.memory_full_info().uss < process.memory_info().rss / 2, title(process)
 
 
 def overlaps():

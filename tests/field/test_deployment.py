@@ -178,3 +178,11 @@ def test_the_web_server_survives_quick_kills(web: tuple[subprocess.Popen[bytes],
             if "granian" in " ".join(worker.cmdline()) or "spawn_main" in " ".join(worker.cmdline()):
                 worker.send_signal(signal.SIGKILL)
     _until_it_answers(server, url)
+
+
+@pytest.mark.xdist_group("workers")
+def test_a_web_process_shares_the_memory_of_the_one_that_forks_it(web: tuple[subprocess.Popen[bytes], str]) -> None:
+    """Each had loaded the application for itself."""
+    _until_it_answers(*web)
+    (worker,) = psutil.Process(web[0].pid).children()
+    assert worker.memory_full_info().uss < worker.memory_info().rss / 2

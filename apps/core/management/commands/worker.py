@@ -4,7 +4,6 @@ from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.core.cluster import run_cluster
 from apps.core.worker import SILENT_SECONDS, Watchdog
 
 
@@ -23,11 +22,7 @@ class Command(BaseCommand):
             default=SILENT_SECONDS,
             help="seconds of silence before the cluster is restarted",
         )
-        parser.add_argument("--cluster", action="store_true", help="only the cluster, as the watchdog starts it")
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["cluster"]:
-            run_cluster(silent_after=options["silent_after"])
-        else:
-            Watchdog(silent_after=options["silent_after"]).watch()
+        Watchdog(silent_after=options["silent_after"]).watch()
