@@ -17,6 +17,8 @@ PATHS = {  # imported when Django is set up
     "signup": "apps.sandbox.bench.path_signup",
     "seats": "apps.sandbox.bench.path_seats",
     "pages": "apps.sandbox.bench.path_pages",
+    "dashboard": "apps.sandbox.bench.path_dashboard",
+    "paid": "apps.sandbox.bench.path_paid",
     "growth": "apps.sandbox.bench.path_growth",
 }
 

@@ -50,6 +50,13 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("signup", "Keycloak calls"): Goal(9, "the account, its groups and the read-back"),
     ("queue", "queries of an empty job"): Goal(4, "claim with its lock, the job itself, its end, and unlock"),
     ("queue", "claim at 10,000 due / at 100 due"): Goal(1.5, "the claim walks an index, however many are due"),
+    ("queue", "1,000 empty jobs on two workers"): Goal(8, "8 ms for a job, with its claim and its end"),
+    ("growth", "a subscriber's year"): Goal(60, "twelve invoices and payments, and a week of nightly jobs"),
+    ("paid", "payment to access, alone, p95 / Keycloak's own calls"): Goal(
+        2, "nothing else takes as long as the account"
+    ),
+    ("paid", "payment to access, 50 at once, p95"): Goal(6, "fifty signups on two cores, each at 0.24 s of both"),
+    ("dashboard", "CPU, dashboard / empty page behind login"): Goal(1.3, "one statement, and a page of rows"),
     ("seats", "throughput, ours / earlier way, 50 instances"): Goal(
         2, "16 clients do not wait for one another", at_least=True
     ),

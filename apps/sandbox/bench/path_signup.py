@@ -34,21 +34,31 @@ def sign_up(application: Application, name: str, seen: set[str]) -> Counts:
     deliver(application, seen)
     with counting() as counts:
         jobs.drain()
-    signup.refresh_from_db()
-    if signup.profile is None or signup.profile.access_state != "active":
-        raise LookupError(f"{name} has paid and has no access")
+    refuse_without_access(signup)
     return counts
+
+
+def refuse_without_access(signup: Signup) -> None:
+    """LookupError unless the signup has led to access."""
+    found = Signup.objects.select_related("profile").get(pk=signup.pk)
+    if found.profile is None or found.profile.access_state != "active":
+        raise LookupError(f"{found.username} has paid and has no access")
+
+
+def fill_in(name: str) -> Signup:
+    """A wizard with everything in it."""
+    now = clock.now()
+    return Signup.objects.create(
+        first_name="Bench", last_name="Example", username=name, email=f"{name}@example.com", email_proven_at=now, interval="month",
+        basket=BASKET, terms_version="1", terms_accepted_at=now, created_at=now,
+    )  # fmt: skip
 
 
 def pay(name: str) -> Signup:
     """A wizard filled in and its Checkout paid; Stripe has told nothing yet."""
-    now, sandbox = clock.now(), os.environ["SANDBOX_BASE_URL"]
-    signup = Signup.objects.create(
-        first_name="Bench", last_name="Example", username=name, email=f"{name}@example.com", email_proven_at=now, interval="month",
-        basket=BASKET, terms_version="1", terms_accepted_at=now, created_at=now,
-    )  # fmt: skip
+    signup = fill_in(name)
     opened = signup_checkout.open_checkout(signup, ui="embedded")
-    page = f"{sandbox}/stripe/checkout/embedded/{opened.client_secret}"
+    page = f"{os.environ['SANDBOX_BASE_URL']}/stripe/checkout/embedded/{opened.client_secret}"
     requests.post(page, data=GOOD_CARD, allow_redirects=False, timeout=30).raise_for_status()
     return signup
 

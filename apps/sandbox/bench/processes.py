@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from apps.core.models import Heartbeat
 from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.bench.rows import execute
 from apps.sandbox.run.postgres_programs import PostgresError
@@ -23,14 +24,14 @@ SERVE = "config.serve --interface wsgi --host 127.0.0.1 --http 1 --no-ws --worke
 
 def granian(port: int) -> list[str]:
     """The web server as the image runs it, with one worker and the benchmark's own route."""
-    return [sys.executable, "-m", *SERVE.split(), "--port", str(port), "--log-level", "warning", "apps.sandbox.bench.wsgi:application"]  # fmt: skip
+    return [sys.executable, "-m", *SERVE.split(), "--port", str(port), "--log-level", "warning", "config.wsgi:application"]  # fmt: skip
 
 
 @contextlib.contextmanager
 def running(
     command: list[str], *, ready: Callable[[], bool], extra: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that is ready; it is stopped at the end."""
+    """A process, once it is ready; it is stopped at the end."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(  # noqa: S603  (our own commands)
         command, cwd=settings.BASE_DIR, env=os.environ | (extra or {}), stdin=quiet, stdout=quiet, stderr=quiet,
@@ -66,6 +67,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def worker(count: int = 2) -> Iterator["subprocess.Popen[bytes]"]:
+    """`manage.py worker` with so many processes that run jobs; the first of them has run something."""
+    Heartbeat.objects.all().delete()
+    with running(
+        [sys.executable, "manage.py", "worker"], ready=_has_run, extra={"WORKER_PROCESSES": str(count)}
+    ) as process:
+        yield process
+
+
+def _has_run() -> bool:
+    return Heartbeat.objects.exclude(name="worker").exists()
 
 
 class Peer:

@@ -57,7 +57,6 @@ class Application:
     """The site as granian runs it, with the benchmark's own route."""
 
     def __init__(self) -> None:
-        settings.ROOT_URLCONF = "apps.sandbox.bench.urls"
         self.handler = WSGIHandler()
 
     def answer(self, environ: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import django
+import requests
 from django.core.management import call_command
 
 from apps.core.process_lifetime import stopped_with_parent
@@ -62,24 +63,32 @@ def _set_environment(folder: Path, *, host: str, sandbox: str) -> None:
         "POSTGRES_HOST": host, "POSTGRES_PORT": "5432", "POSTGRES_DB": postgres.NAME, "POSTGRES_USER": postgres.NAME,
         "POSTGRES_PASSWORD": "not-asked-for",
     }  # fmt: skip
-    ours = environment(data=folder, site="http://localhost:8000", sandbox=sandbox, database=database)
+    ours = environment(data=folder, site=f"http://127.0.0.1:{_free_port()}", sandbox=sandbox, database=database)
     for name in [name for name in os.environ if name.startswith(LEAVE_OUT)]:
         del os.environ[name]
-    os.environ.update(ours | {"LOG_LEVEL": "INFO"})
+    os.environ.update(ours | {"LOG_LEVEL": "INFO", "DJANGO_SETTINGS_MODULE": "apps.sandbox.bench.settings"})
 
 
 @contextlib.contextmanager
 def _sandbox(folder: Path, port: int) -> Iterator[None]:
     command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--clock-file", str(folder / "clock")]
-    command += ["--webhook-url", "http://127.0.0.1:9/", "--webhook-secret", os.environ["STRIPE_WEBHOOK_SECRET"]]
+    site = os.environ["SANDBOX_APP_URL"]  # where nothing listens until a path starts the web server
+    command += ["--webhook-url", f"{site}/onboarding/webhook/", "--webhook-secret", os.environ["STRIPE_WEBHOOK_SECRET"]]
     with (folder / "sandbox.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, preexec_fn=stopped_with_parent)  # noqa: S603, PLW1509
     try:
         _wait_for(f"http://127.0.0.1:{port}/control/clock", process)
+        deliver_events("drop")
         yield
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def deliver_events(mode: str) -> None:
+    """`deliver` or `drop` what Stripe has to tell."""
+    address = f"{os.environ['SANDBOX_BASE_URL']}/control/webhooks"
+    requests.post(address, json={"mode": mode}, timeout=30).raise_for_status()
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
