@@ -7,11 +7,9 @@ from apps.billing import customers
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core.errors import NeedsOperator
 
-FLOWS = frozenset({"", "payment_method_update", "subscription_cancel", "subscription_update"})
-
 
 def open_portal(*, profile: UserProfile, return_url: str, flow: str = "") -> str:
-    """A link into the portal for `profile`, optionally straight to one of FLOWS. One call to Stripe.
+    """A link into the portal for `profile`, `flow`: straight to "payment_method_update". One call to Stripe.
 
     A customer that was deleted at Stripe is replaced. Raises NeedsOperator when there is none, and the errors of calling_stripe.
     """
@@ -23,14 +21,12 @@ def open_portal(*, profile: UserProfile, return_url: str, flow: str = "") -> str
         if missing.param != "customer":
             raise
     customers.ensure_customer(profile)
-    return _open(profile, return_url, flow if flow == "payment_method_update" else "")
+    return _open(profile, return_url, flow)
 
 
 def _open(profile: UserProfile, return_url: str, flow: str) -> str:
     params: dict[str, Any] = {"customer": profile.stripe_customer_id, "return_url": return_url}
     if flow:
         params["flow_data"] = {"type": flow}
-        if flow != "payment_method_update":
-            params["flow_data"][flow] = {"subscription": profile.stripe_subscription_id}
     with calling_stripe() as client:
         return str(client.v1.billing_portal.sessions.create(params)["url"])  # type: ignore[arg-type]  # a checked dict

@@ -21,19 +21,19 @@ def call(shop: Shop, method: str, path: str, *, key: str = KEY, **rest: Any) -> 
 )
 def test_a_wrong_key_is_401(shop: Shop, key: str) -> None:
     answer = requests.get(
-        f"{shop.url}/stripe/v1/account", headers={"Authorization": f"Bearer {key}".encode()}, timeout=30
+        f"{shop.url}/stripe/v1/products", headers={"Authorization": f"Bearer {key}".encode()}, timeout=30
     )
     assert answer.status_code == 401
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_a_restricted_key_and_basic_auth_are_taken(shop: Shop) -> None:
-    assert call(shop, "GET", "/v1/account", key="rk_test_" + "b" * 24).json()["id"].startswith("acct_")
-    assert requests.get(f"{shop.url}/stripe/v1/account", auth=(KEY, ""), timeout=30).status_code == 200
+    assert call(shop, "GET", "/v1/products", key="rk_test_" + "b" * 24).status_code == 200
+    assert requests.get(f"{shop.url}/stripe/v1/products", auth=(KEY, ""), timeout=30).status_code == 200
 
 
 def test_an_unknown_version_and_address_are_refused(shop: Shop) -> None:
-    assert call(shop, "GET", "/v1/account", headers={"Stripe-Version": "2020-08-27"}).status_code == 400
+    assert call(shop, "GET", "/v1/products", headers={"Stripe-Version": "2020-08-27"}).status_code == 400
     lost = call(shop, "GET", "/v1/nonsense")
     assert (lost.status_code, lost.json()["error"]["message"][:24]) == (404, "Unrecognized request URL")
 
@@ -73,7 +73,6 @@ def test_what_is_not_there_is_404(shop: Shop) -> None:
         "customers/cus_x",
         "subscriptions/sub_x",
         "prices/price_x",
-        "events/evt_x",
         "charges/ch_x",
         "refunds/re_x",
         "checkout/sessions/cs_x",
@@ -144,8 +143,6 @@ def test_objects_are_expanded_as_asked(shop: Shop) -> None:
     assert found["items"]["data"][0]["price"]["product"]["object"] == "product"
     listed = shop.v1.invoices.list({"expand": ["data.customer", "data.lines", "data.lines.data.discounts"]})
     assert listed.data[0]["customer"]["object"] == "customer"
-    customer = shop.v1.customers.retrieve(made["customer"], {"expand": ["subscriptions", "sources", "default_source"]})
-    assert customer["subscriptions"]["data"][0]["id"] == made["id"]
     charge = shop.v1.charges.list({"expand": ["data.balance_transaction"]}).data[0]
     assert charge["balance_transaction"]["fee"] == 59
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
@@ -153,13 +150,9 @@ def test_objects_are_expanded_as_asked(shop: Shop) -> None:
 
 
 def test_the_catalog_is_kept(shop: Shop) -> None:
-    price = shop.price(900, "year", lookup_key="basic")
-    assert shop.v1.prices.list({"lookup_keys": ["basic"]}).data[0].id == price
-    with pytest.raises(stripe.InvalidRequestError, match="already uses that lookup key"):
-        shop.price(lookup_key="basic")
-    moved = shop.price(lookup_key="basic", transfer_lookup_key=True)
-    assert [each.id for each in shop.v1.prices.list({"lookup_keys": ["basic"]}).data] == [moved]
+    price = shop.price(900, "year")
     product = shop.v1.prices.retrieve(price).product
+    assert [each.id for each in shop.v1.prices.list({"product": product}).data] == [price]
     assert shop.v1.products.retrieve(product).name.startswith("Plan")
     shop.v1.prices.update(price, {"active": False})
     with pytest.raises(stripe.InvalidRequestError, match="inactive"):
@@ -209,7 +202,8 @@ def test_money_goes_back_and_is_disputed(shop: Shop) -> None:
     assert shop.v1.charges.retrieve(fresh.id).disputed
     shop.control("close_dispute", dispute=dispute["id"], status="lost")
     assert shop.v1.disputes.list().data[0].status == "lost"
-    assert shop.v1.balance_transactions.retrieve(shop.v1.refunds.list().data[0].balance_transaction).amount == -600
+    given_back: Any = shop.v1.refunds.list({"expand": ["data.balance_transaction"]}).data[0].balance_transaction
+    assert given_back.amount == -600
     assert [kind for kind in shop.story() if kind.startswith("charge.dispute")] == [
         "charge.dispute.created",
         "charge.dispute.funds_withdrawn",
@@ -224,10 +218,6 @@ def test_a_refund_can_fail_later(shop: Shop) -> None:
     assert shop.v1.refunds.retrieve(made["id"]).status == "failed"
     assert not shop.v1.charges.retrieve(charge.id).refunded
     assert shop.story(made["id"]) == ["refund.created", "refund.updated", "refund.failed"]
-
-
-def test_there_is_one_account(shop: Shop) -> None:
-    assert shop.v1.accounts.retrieve_current().id.startswith("acct_")
 
 
 def test_a_refused_change_changes_nothing(shop: Shop) -> None:

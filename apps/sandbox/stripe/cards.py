@@ -47,8 +47,6 @@ MAGIC = {
     "pm_card_threeDSecure2Required": "4000002760003184", "pm_card_authenticationRequiredOnSetup": "4000002500003155",
     "pm_card_createDispute": "4000000000000259", "pm_card_createDisputeInquiry": "4000000000001976",
     "pm_usBankAccount": "000123456789",
-    "tok_visa": "4242424242424242", "tok_mastercard": "5555555555554444", "tok_chargeCustomerFail": "4000000000000341",
-    "tok_chargeDeclined": "4000000000000002", "tok_bypassPending": "4000000000000077",
 }  # fmt: skip
 MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",

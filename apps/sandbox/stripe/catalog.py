@@ -1,11 +1,9 @@
 """Products and prices."""
 
-from typing import Any
-
 from apps.sandbox.stripe import pricing, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, merge_metadata, new
+from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, new
 from apps.sandbox.stripe.routing import route
 
 
@@ -16,7 +14,7 @@ def given(params: Obj, *names: str) -> Obj:
 
 @route("POST /v1/products")
 def create_product(params: Obj) -> Obj:
-    """A product, with its default price when `default_price_data` is given."""
+    """A product."""
     if "id" in params and find("product", params["id"]):
         raise invalid(f"Product already exists: {params['id']}", "id", "resource_already_exists")
     product = blank("product", updated=timeline.now(), type="service")
@@ -37,29 +35,22 @@ def create_product(params: Obj) -> Obj:
     merge_metadata(product, params.get("metadata"))
     add(product)
     emit("product.created", product)
-    if "default_price_data" in params:
-        price = create_price({**params["default_price_data"], "product": product["id"]})
-        product["default_price"] = price["id"]
     return product
 
 
 @route("POST /v1/prices")
 def create_price(params: Obj) -> Obj:
     """A price of a product, recurring or not: per unit, in packages, in tiers, by use or as the customer chooses."""
-    if "product" not in params and "product_data" not in params:
+    if "product" not in params:
         raise missing_parameter("product")
     if not {"unit_amount", "unit_amount_decimal", "custom_unit_amount", "tiers"} & set(params):
         raise invalid("You must specify either `unit_amount` or `unit_amount_decimal` for a price.", "unit_amount")
-    product = (
-        get("product", params["product"], "product") if "product" in params else create_product(params["product_data"])
-    )
-    lookup_key = _free_lookup_key(params)
+    product = get("product", params["product"], "product")
     recurring = _recurring(params.get("recurring"))
     price = new(
         "price",
         currency=params["currency"].lower(),
         product=product["id"],
-        lookup_key=lookup_key,
         recurring=recurring,
         type="recurring" if recurring else "one_time",
         **pricing.units(params),
@@ -90,47 +81,15 @@ def _recurring(spec: Obj | None) -> Obj | None:
     }
 
 
-def _free_lookup_key(params: Obj) -> str | None:
-    wanted: str | None = params.get("lookup_key") or None
-    holder = next((price for price in every("price") if wanted and price["lookup_key"] == wanted), None)
-    if holder is None:
-        return wanted
-    if not params.get("transfer_lookup_key"):
-        raise invalid(f"A price (`{holder['id']}`) already uses that lookup key.", "lookup_key")
-    with change(holder, "price.updated"):
-        holder["lookup_key"] = None
-    return wanted
-
-
 def update_price(price: Obj, params: Obj) -> None:
     """Change what may change about a price: not its amount."""
-    key = _free_lookup_key(params) if params.get("lookup_key") not in (None, "", price["lookup_key"]) else None
     with change(price, "price.updated"):
-        price.update(given(params, "active", "nickname", "tax_behavior", "lookup_key"))
-        if key:
-            price["lookup_key"] = key
+        price.update(given(params, "active", "nickname", "tax_behavior"))
         merge_metadata(price, params.get("metadata"))
 
 
-def by_ids(found: list[Obj], params: Obj) -> list[Obj]:
-    """Narrow a list of products by `ids`."""
-    return [product for product in found if product["id"] in params.get("ids", [product["id"]])]
-
-
-def matching_prices(found: list[Obj], params: Obj) -> list[Obj]:
-    """Narrow a list of prices by lookup key and interval."""
-    if "lookup_keys" in params:
-        found = [price for price in found if price["lookup_key"] in params["lookup_keys"]]
-    for name, value in params.get("recurring", {}).items():
-        found = [price for price in found if price["recurring"] and price["recurring"].get(name) == value]
-    return found
-
-
 def resolve_price(spec: Obj, param: str) -> Obj:
-    """The price an item names by `price` or describes by `price_data`; ApiError 400 if unknown or inactive."""
-    if "price_data" in spec:
-        data: Any = dict(spec["price_data"])
-        return create_price(data)
+    """The price an item names; ApiError 400 if unknown or inactive."""
     if "price" not in spec:
         raise missing_parameter(f"{param}[price]")
     price = get("price", spec["price"], f"{param}[price]")

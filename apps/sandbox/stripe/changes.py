@@ -29,11 +29,8 @@ def update(subscription: Obj, params: Obj) -> None:
     moment = params.get("proration_date", timeline.now())
     behaviour = params.get("proration_behavior", "create_prorations")
     made = None
-    anchor_now = params.get("billing_cycle_anchor") == "now"
-    if "items" in params or anchor_now:
-        made = plan_items(
-            subscription, params.get("items", []), moment=moment, prorate=behaviour != "none", anchor_now=anchor_now
-        )
+    if "items" in params:
+        made = plan_items(subscription, params["items"], moment=moment, prorate=behaviour != "none")
     invoice = None
     with change(subscription, "customer.subscription.updated"):
         _plain(subscription, params)
@@ -63,9 +60,6 @@ def _plain(subscription: Obj, params: Obj) -> None:
     if "discounts" in params:
         coupons.redeem(subscription, params["discounts"] or [])
     subscription["trial_settings"] = params.get("trial_settings", subscription["trial_settings"])
-    saved = params.get("payment_settings", {}).get("save_default_payment_method")
-    if saved:
-        subscription["payment_settings"]["save_default_payment_method"] = saved
     merge_metadata(subscription, params.get("metadata"))
 
 

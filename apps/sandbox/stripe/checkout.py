@@ -18,8 +18,6 @@ PLAIN = (
     "billing_address_collection",
     "locale",
     "submit_type",
-    "redirect_on_completion",
-    "payment_method_collection",
 )
 
 
@@ -61,16 +59,12 @@ def create_session(params: Obj) -> Obj:
 
 
 def _check_urls(params: Obj, ui_mode: str) -> None:
-    never = params.get("redirect_on_completion") == "never"
     if ui_mode == "hosted_page":
         forbidden, required = {"return_url"}, {"success_url"}
-    elif never:
-        forbidden, required = {"success_url", "cancel_url", "return_url"}, set()
     else:
         forbidden, required = {"success_url", "cancel_url"}, {"return_url"}
     for name in sorted(forbidden & set(params)):
-        mode = f"`ui_mode` is `{ui_mode}`" + (" and it never redirects" if never else "")
-        raise invalid(f"You cannot use `{name}` when {mode}.", name)
+        raise invalid(f"You cannot use `{name}` when `ui_mode` is `{ui_mode}`.", name)
     for name in sorted(required - set(params)):
         raise missing_parameter(name)
     for name in ("success_url", "cancel_url", "return_url"):
@@ -95,9 +89,8 @@ def _line_items(params: Obj) -> list[Obj]:
     if not params.get("line_items"):
         raise missing_parameter("line_items")
     items = [_line_item(spec, f"line_items[{number}]") for number, spec in enumerate(params["line_items"])]
-    if not any(item["price"]["recurring"] for item in items):
-        words = "You must provide at least one recurring price in `subscription` mode when using prices."
-        raise invalid(words, "line_items")
+    if not all(item["price"]["recurring"] for item in items):
+        raise invalid("The sandbox only sells recurring prices.", "line_items")
     if len({item["currency"] for item in items}) > 1:
         raise invalid("All line items must have the same currency.", "line_items")
     return items
@@ -117,10 +110,7 @@ def _line_item(spec: Obj, name: str) -> Obj:
 
 
 def _price(session: Obj, items: list[Obj], params: Obj) -> None:
-    trial = trial_end(params.get("subscription_data", {})) is not None
     for item in items:
-        if trial and item["price"]["recurring"]:
-            item |= {"amount_subtotal": 0, "amount_total": 0}
         item["amount_discount"] = 0
     total = rest = sum(item["amount_subtotal"] for item in items)
     given = [coupons.named(spec) for spec in params.get("discounts") or []]
@@ -132,8 +122,6 @@ def _price(session: Obj, items: list[Obj], params: Obj) -> None:
 
 
 def _customer_fields(session: Obj) -> None:
-    if session["amount_total"] == 0 and session.get("payment_method_collection") == "if_required":
-        session["payment_status"] = "unpaid"
     if session["customer"] is None:
         session["customer_creation"] = "always"
     if session["customer"] or session["customer_email"]:
@@ -152,23 +140,6 @@ def details(email: str | None, name: str | None) -> Obj:
         "tax_exempt": "none",
         "tax_ids": None,
     }
-
-
-def trial_end(data: Obj) -> int | None:
-    """When the trial these subscription_data ask for ends."""
-    if "trial_end" in data:
-        return int(data["trial_end"])
-    if data.get("trial_period_days"):
-        return timeline.now() + int(data["trial_period_days"]) * 86_400
-    return None
-
-
-def by_email(found: list[Obj], params: Obj) -> list[Obj]:
-    """Narrow a list by the customer's email address."""
-    if "customer_details" not in params:
-        return found
-    wanted = params["customer_details"].get("email")
-    return [session for session in found if (session["customer_details"] or {}).get("email") == wanted]
 
 
 @route("POST /v1/checkout/sessions/{session}/expire")

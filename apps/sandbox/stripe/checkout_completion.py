@@ -1,7 +1,7 @@
 """What completing a Checkout Session does: the customer, the card, the subscription or payment, the late answer of a bank."""
 
-from apps.sandbox.stripe import cards, collection, coupons, customers, invoice_lines, subscriptions, timeline
-from apps.sandbox.stripe.checkout import details, trial_end
+from apps.sandbox.stripe import cards, collection, coupons, customers, subscriptions, timeline
+from apps.sandbox.stripe.checkout import details
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, get, merge_metadata, private
@@ -21,13 +21,11 @@ def complete(session: Obj, *, number: str, name: str, email: str, exp: tuple[int
     if session["status"] != "open":
         raise invalid("This Checkout Session is no longer open.")
     free = not session["amount_total"]
-    needs_card = not (free and session.get("payment_method_collection") == "if_required")
-    method = cards.make(number, name=name, email=email, exp=exp) if needs_card or number else None
-    if method is not None and _verdict(method, free=free, authenticated=authenticated) == "authenticate":
+    method = cards.make(number, name=name, email=email, exp=exp)
+    if _verdict(method, free=free, authenticated=authenticated) == "authenticate":
         return "authenticate"
     customer = _customer(session, name=name, email=email)
-    if method is not None:
-        customers.attach(method, customer["id"], authenticated=authenticated)
+    customers.attach(method, customer["id"], authenticated=authenticated)
     session["customer_details"] = details(customer["email"], name or customer["name"])
     session["payment_status"] = "no_payment_required" if free else "paid"
     _subscribe(session, customer, method, authenticated=authenticated)
@@ -64,22 +62,14 @@ def _customer(session: Obj, *, name: str, email: str) -> Obj:
     return owner
 
 
-def _subscribe(session: Obj, customer: Obj, method: Obj | None, *, authenticated: bool) -> None:
+def _subscribe(session: Obj, customer: Obj, method: Obj, *, authenticated: bool) -> None:
     notes = private(session["id"])
     data = notes["subscription_data"]
-    specs: list[tuple[Obj, int, Obj]] = [
-        (item["price"], item["quantity"], {}) for item in notes["line_items"] if item["price"]["recurring"]
-    ]
-    subscription = subscriptions.begin(customer=customer, specs=specs, trial_end=trial_end(data))
+    specs: list[tuple[Obj, int, Obj]] = [(item["price"], item["quantity"], {}) for item in notes["line_items"]]
+    subscription = subscriptions.begin(customer=customer, specs=specs)
     merge_metadata(subscription, data.get("metadata"))
     subscription["description"] = data.get("description")
-    subscription["trial_settings"] = data.get("trial_settings", subscription["trial_settings"])
-    subscription["default_payment_method"] = method["id"] if method else None
-    private(subscription["id"])["waiting_lines"] = [
-        invoice_lines.one_time_line(item["price"], item["quantity"], subscription["id"])
-        for item in notes["line_items"]
-        if not item["price"]["recurring"]
-    ]
+    subscription["default_payment_method"] = method["id"]
     coupons.redeem(subscription, session.get("discounts") or [])
     result = collection.start(subscription, method=method, on_session=True, authenticated=authenticated)
     session |= {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}

@@ -3,7 +3,7 @@
 GET  /stripe/checkout/<cs_…>                        hosted page; a finished session says so
 GET  /stripe/checkout/embedded/<cs_… or secret>     the same inside a frame
 POST to either, a plain form:
-    card   digits of a test card (spaces allowed); empty only where no card is needed
+    card   digits of a test card (spaces allowed)
     exp    "MM/YY"      cvc   3 or 4 digits      name   name on the card
     email  only asked for when the session's customer has none
     bank   "1": pay by bank debit instead of a card (completes unpaid, the bank answers later)
@@ -18,7 +18,7 @@ from pathlib import Path
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox.stripe import cards, checkout, checkout_completion, invoice_lines, periods
+from apps.sandbox.stripe import cards, checkout_completion, invoice_lines, periods
 from apps.sandbox.stripe.errors import ApiError
 from apps.sandbox.stripe.records import Obj, find, private
 
@@ -166,12 +166,10 @@ def _form(request: HttpRequest, session: Obj, *, embedded: bool, error: str = ""
         }
         for item in private(session["id"])["line_items"]
     ]
-    trial = checkout.trial_end(private(session["id"])["subscription_data"])
     owner = find("customer", session["customer"])
     context = {
         "session": session, "items": items, "total": money(session), "embedded": embedded, "error": error,
         "email": owner["email"] if owner else session["customer_email"], "ask_email": not (owner and owner["email"]),
-        "trial": periods.day_text(trial) if trial else "", "cards": card_buttons(), "typed": request.POST,
-        "optional": not session["amount_total"] and session.get("payment_method_collection") == "if_required",
+        "cards": card_buttons(), "typed": request.POST,
     }  # fmt: skip
     return _show(request, "checkout.html", context, "declined" if error else "open")

@@ -122,14 +122,6 @@ def bill(subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] |
     return invoice
 
 
-def bill_now(subscription: Obj, *, reason: str, items: list[Obj]) -> None:
-    """Bill, finalize and, where cards are charged, collect at once."""
-    invoice = bill(subscription, reason=reason, items=items)
-    invoices.finalize(invoice)
-    if invoice["collection_method"] == "charge_automatically" or not invoice["amount_remaining"]:
-        collect(invoice, subscriptions.method_of(subscription))
-
-
 def resume(subscription: Obj, *, restart: bool) -> None:
     """Bill a paused subscription; what is not paid within 23 hours is voided, and it stays paused."""
     if restart:
@@ -137,7 +129,10 @@ def resume(subscription: Obj, *, restart: bool) -> None:
         for item in subscriptions.items_of(subscription):
             end = periods.step(now, item["price"]["recurring"], 1)
             item |= {"current_period_start": now, "current_period_end": end}
-    bill_now(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
+    invoice = bill(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
+    invoices.finalize(invoice)
+    if invoice["collection_method"] == "charge_automatically" or not invoice["amount_remaining"]:
+        collect(invoice, subscriptions.method_of(subscription))
     if subscription["status"] == "paused":
         timeline.plan("void", subscription["latest_invoice"], timeline.now() + subscriptions.INCOMPLETE_SECONDS)
 

@@ -22,12 +22,6 @@ def create_coupon(params: Obj) -> Obj:
     return add(coupon)
 
 
-@route("GET /v1/coupons/{coupon}")
-def get_coupon(_params: Obj, identifier: str) -> Obj:
-    """One coupon."""
-    return get("coupon", identifier)
-
-
 @route("POST /v1/promotion_codes")
 def create_promotion_code(params: Obj) -> Obj:
     """A word that customers type, for a coupon."""

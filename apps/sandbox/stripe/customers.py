@@ -29,8 +29,6 @@ def create_customer(params: Obj) -> Obj:
     emit("customer.created", customer)
     if "payment_method" in params:
         attach(resolve(params["payment_method"]), customer["id"])
-    elif str(params.get("source", "")).startswith("tok_"):
-        attach(resolve(params["source"]), customer["id"])
     return customer
 
 
@@ -38,15 +36,8 @@ def _apply(customer: Obj, params: Obj) -> None:
     for name in PLAIN:
         if name in params:
             customer[name] = params[name] or None
-    for name in ("address", "shipping"):
-        if name in params:
-            parts = params[name] or None
-            whole = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
-            customer[name] = whole | parts if name == "address" and parts else parts
     if "balance" in params:
         customer["balance"] = params["balance"]
-    if "preferred_locales" in params:
-        customer["preferred_locales"] = params["preferred_locales"]
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default is not None:
         customer["invoice_settings"]["default_payment_method"] = _own_method(customer, default) if default else None

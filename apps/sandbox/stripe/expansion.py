@@ -7,12 +7,7 @@ from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import IDS, Obj, copied, every, find, private
 
 DEEPEST = 4
-BY_FIELD = {"account": "account"}
 NEVER = {"id", "object", "url", "client_secret", "client_reference_id", "metadata", "status"}
-
-
-def _line_items(session: Obj) -> Obj:
-    return lists.listing(private(session["id"])["line_items"], f"/v1/checkout/sessions/{session['id']}/line_items")
 
 
 def _payments(invoice: Obj) -> Obj:
@@ -20,38 +15,13 @@ def _payments(invoice: Obj) -> Obj:
     return lists.listing(own, f"/v1/invoice_payments?invoice={invoice['id']}")
 
 
-def _confirmation_secret(invoice: Obj) -> Obj | None:
-    intent = find("payment_intent", private(invoice["id"]).get("payment_intent"))
-    if intent is None or intent["status"] in {"succeeded", "canceled"}:
-        return None
-    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
-
-
-def _subscriptions(customer: Obj) -> Obj:
-    own = [
-        made
-        for made in every("subscription")
-        if made["customer"] == customer["id"] and made["status"] not in {"canceled", "incomplete_expired"}
-    ]
-    return lists.listing(own[::-1], f"/v1/customers/{customer['id']}/subscriptions")
-
-
 def _refunds(charge: Obj) -> Obj:
     own = [made for made in every("refund") if made["charge"] == charge["id"]]
     return lists.listing(own[::-1], f"/v1/charges/{charge['id']}/refunds")
 
 
-def _nothing(path: str) -> Callable[[Obj], Obj]:
-    return lambda owner: lists.listing([], f"/v1/customers/{owner['id']}/{path}")
-
-
 ON_REQUEST: dict[tuple[str, str], Callable[[Obj], Obj | None]] = {
-    ("checkout.session", "line_items"): _line_items,
     ("invoice", "payments"): _payments,
-    ("invoice", "confirmation_secret"): _confirmation_secret,
-    ("customer", "subscriptions"): _subscriptions,
-    ("customer", "sources"): _nothing("sources"),
-    ("customer", "tax_ids"): _nothing("tax_ids"),
     ("charge", "refunds"): _refunds,
     ("price", "currency_options"): pricing.options,
     ("price", "tiers"): lambda price: private(price["id"]).get("tiers") or None,
@@ -83,9 +53,9 @@ def _expand(node: object, steps: list[str], path: str) -> None:
     elif field in NEVER or (field not in node and not _may_be_absent(node)):
         raise invalid(f"This property cannot be expanded ({path}).", "expand")
     elif isinstance(node.get(field), str):
-        node[field] = _looked_up(field, node[field], path)
+        node[field] = _looked_up(node[field], path)
     elif isinstance(node.get(field), list):
-        node[field] = [_looked_up(field, each, path) if isinstance(each, str) else each for each in node[field]]
+        node[field] = [_looked_up(each, path) if isinstance(each, str) else each for each in node[field]]
     _expand(node.get(field), steps[1:], path)
 
 
@@ -93,18 +63,12 @@ def _may_be_absent(node: Obj) -> bool:
     return "object" not in node or node.get("deleted") is True
 
 
-def _looked_up(field: str, identifier: str, path: str) -> Obj:
-    kinds = (
-        [BY_FIELD[field]]
-        if field in BY_FIELD
-        else [kind for kind, (start, _) in IDS.items() if start and identifier.startswith(start)]
-    )
+def _looked_up(identifier: str, path: str) -> Obj:
+    kinds = [kind for kind, (start, _) in IDS.items() if start and identifier.startswith(start)]
     for kind in kinds:
         found = find(kind, identifier)
         if found is not None:
             return copied(found)
-    if kinds == ["customer"]:
-        return {"id": identifier, "object": "customer", "deleted": True}
-    if kinds == ["product"]:
-        return {"id": identifier, "object": "product", "deleted": True}
+    if kinds in (["customer"], ["product"]):
+        return {"id": identifier, "object": kinds[0], "deleted": True}
     raise invalid(f"This property cannot be expanded ({path}).", "expand")

@@ -33,26 +33,6 @@ def line(item: Obj, *, amount: int, period: tuple[int, int], proration: bool = F
     return made
 
 
-def one_time_line(price: Obj, quantity: int, subscription_id: str) -> Obj:
-    """A line for something bought once beside a subscription."""
-    bought = {"id": None, "price": price, "quantity": quantity, "metadata": {}}
-    now = timeline.now()
-    amount = pricing.amount(price, quantity)
-    made = line(bought | {"subscription": subscription_id}, amount=amount, period=(now, now))
-    details = {
-        "invoice_item": new_ii(),
-        "proration": False,
-        "proration_details": {"credited_items": None},
-        "subscription": subscription_id,
-    }
-    made["parent"] = {
-        "invoice_item_details": details,
-        "subscription_item_details": None,
-        "type": "invoice_item_details",
-    }
-    return made
-
-
 def plain_line(*, amount: int, currency: str) -> Obj:
     """A line that belongs to no price and no subscription."""
     now = timeline.now()

@@ -4,10 +4,9 @@ from apps.sandbox import settings
 from apps.sandbox.stripe import cards, changes, collection, customers, invoice_api, subscriptions, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid, missing_parameter
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, merge_metadata, new, root
+from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, new, root
 from apps.sandbox.stripe.routing import route
 
-MOST_PRODUCTS = 10
 FLOWS = ("subscription_cancel", "subscription_update", "subscription_update_confirm")
 
 
@@ -27,115 +26,39 @@ def default_configuration() -> Obj:
     return made
 
 
-def _configure(configuration: Obj, params: Obj) -> None:
-    for name in ("default_return_url", "name"):
-        if name in params:
-            configuration[name] = params[name] or None
-    for name, value in params.get("business_profile", {}).items():
-        configuration["business_profile"][name] = value or None
-    for name, spec in params.get("features", {}).items():
-        feature = configuration["features"][name]
-        for key, value in spec.items():
-            feature[key] = (
-                (feature[key] | value) if isinstance(value, dict) and isinstance(feature.get(key), dict) else value
-            )
-    _check_products(configuration["features"]["subscription_update"])
-    if "active" in params:
-        configuration["active"] = params["active"]
-    merge_metadata(configuration, params.get("metadata"))
-    configuration["updated"] = timeline.now()
-
-
-def _check_products(feature: Obj) -> None:
-    products = feature["products"] or []
-    if len(products) > MOST_PRODUCTS:
-        raise invalid(f"You can specify at most {MOST_PRODUCTS} products.", "features[subscription_update][products]")
-    for product in products:
-        product.setdefault("adjustable_quantity", {"enabled": False, "maximum": None, "minimum": 1})
-        get("product", product["product"], "features[subscription_update][products]")
-        for price in product["prices"]:
-            get("price", price, "features[subscription_update][products][0][prices]")
-
-
-@route("POST /v1/billing_portal/configurations")
-def create_configuration(params: Obj) -> Obj:
-    """A configuration of the portal."""
-    configuration = blank("billing_portal.configuration", updated=timeline.now())
-    _configure(configuration, params)
-    emit("billing_portal.configuration.created", add(configuration))
-    return configuration
-
-
 @route("POST /v1/billing_portal/sessions")
 def create_session(params: Obj) -> Obj:
     """A door into the portal for one customer."""
     if "customer" not in params:
         raise missing_parameter("customer")
     customer = get("customer", params["customer"], "customer")
-    wanted = params.get("configuration")
-    configuration = get("billing_portal.configuration", wanted, "configuration") if wanted else default_configuration()
-    session = blank(
-        "billing_portal.session",
-        customer=customer["id"],
-        configuration=configuration["id"],
-        locale=params.get("locale"),
-    )
+    configuration = default_configuration()
+    session = blank("billing_portal.session", customer=customer["id"], configuration=configuration["id"])
     session["return_url"] = params.get("return_url") or configuration["default_return_url"]
-    session["flow"] = _flow(params["flow_data"], customer) if "flow_data" in params else None
+    session["flow"] = _flow(params["flow_data"]) if "flow_data" in params else None
     session["url"] = f"{settings.BASE_URL}/stripe/portal/{session['id']}"
     emit("billing_portal.session.created", add(session))
     return session
 
 
-def _flow(data: Obj, customer: Obj) -> Obj:
-    kind = data.get("type")
-    if kind is None:
-        raise missing_parameter("flow_data[type]")
-    made: Obj = {"type": kind, **dict.fromkeys(FLOWS)}
-    done = data.get("after_completion", {"type": "portal_homepage"})
-    hosted, redirect = done.get("hosted_confirmation"), done.get("redirect")
-    made["after_completion"] = {
-        "type": done["type"],
-        "hosted_confirmation": {"custom_message": hosted.get("custom_message")} if hosted else None,
-        "redirect": {"return_url": redirect["return_url"]} if redirect else None,
-    }
-    if kind in FLOWS:
-        spec = copied(data.get(kind) or {})
-        if "subscription" not in spec:
-            raise missing_parameter(f"flow_data[{kind}][subscription]")
-        own = get("subscription", spec["subscription"], f"flow_data[{kind}][subscription]")
-        if own["customer"] != customer["id"]:
-            raise invalid("This subscription does not belong to the customer.", f"flow_data[{kind}][subscription]")
-        empty: dict[str, Obj] = {
-            "subscription_cancel": {"retention": None},
-            "subscription_update_confirm": {"discounts": None},
-        }
-        made[kind] = empty.get(kind, {}) | spec
-        for item in made[kind].get("items", []):
-            item.setdefault("price", None)
-    return made
+def _flow(data: Obj) -> Obj:
+    """Straight to the card; nothing of ours links to another page."""
+    if data.get("type") != "payment_method_update":
+        raise invalid("The sandbox only offers the flow `payment_method_update`.", "flow_data[type]")
+    done = {"type": "portal_homepage", "hosted_confirmation": None, "redirect": None}
+    return {"type": data["type"], **dict.fromkeys(FLOWS), "after_completion": done}
 
 
-def choices(configuration: Obj, subscription: Obj) -> list[Obj]:
+def choices(subscription: Obj) -> list[Obj]:
     """The prices this customer may change to."""
-    named = [
-        price
-        for product in configuration["features"]["subscription_update"]["products"] or []
-        for price in product["prices"]
+    currency = subscription["currency"]
+    return [
+        price for price in every("price") if price["active"] and price["recurring"] and price["currency"] == currency
     ]
-    found = [
-        price
-        for price in every("price")
-        if price["active"] and price["recurring"] and price["currency"] == subscription["currency"]
-    ]
-    return [price for price in found if not named or price["id"] in named]
 
 
-def cancel(subscription: Obj, configuration: Obj) -> None:
-    """Cancel as the configuration says: at the period's end (by `cancel_at`, the boolean stays false) or now."""
-    if configuration["features"]["subscription_cancel"]["mode"] == "immediately":
-        subscriptions.end(subscription, reason="cancellation_requested")
-        return
+def cancel(subscription: Obj) -> None:
+    """Cancel at the period's end (by `cancel_at`, the boolean stays false)."""
     ends = subscription["trial_end"] if subscription["status"] == "trialing" else subscriptions.period_end(subscription)
     with change(subscription, "customer.subscription.updated"):
         subscriptions.set_cancel(subscription, at_period_end=False, moment=ends)
@@ -150,12 +73,9 @@ def undo_cancel(subscription: Obj) -> None:
 
 
 def change_plan(subscription: Obj, items: list[Obj], configuration: Obj) -> None:
-    """New prices or quantities, prorated as the configuration says."""
-    feature = configuration["features"]["subscription_update"]
-    spec: Obj = {"items": items, "proration_behavior": feature["proration_behavior"], "off_session": False}
-    if subscription["status"] == "trialing" and feature["trial_update_behavior"] == "end_trial":
-        spec["trial_end"] = "now"
-    changes.update(subscription, spec)
+    """New prices, prorated as the configuration says."""
+    behaviour = configuration["features"]["subscription_update"]["proration_behavior"]
+    changes.update(subscription, {"items": items, "proration_behavior": behaviour, "off_session": False})
 
 
 def save_card(customer: Obj, number: str, *, name: str, exp: tuple[int, int], authenticated: bool) -> str:

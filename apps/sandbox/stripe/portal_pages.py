@@ -2,13 +2,12 @@
 
 GET  /stripe/portal/<bps_…>   plan, next charge, card, invoices; a session with `flow` shows only that step
 POST the same, a plain form; `action` is one of
-    cancel     {subscription}                  at the period's end, or now if the configuration says so
+    cancel     {subscription}                  at the period's end
     undo       {subscription}                  do not cancel after all
     change     {subscription, item, price}     another price for one item
-    confirm    {subscription}                  the change a `subscription_update_confirm` flow proposes
     card       {card, exp, cvc, name, authentication?}   new card; open invoices are paid with it
     pay        {invoice}                       pay an open invoice
-Done: 303 to the page (or the flow's return address) with header X-Sandbox-Outcome: done; refused: 200 with the reason
+Done: 303 to the page with header X-Sandbox-Outcome: done; refused: 200 with the reason
 and X-Sandbox-Outcome: declined; 3-D Secure: 200 and authenticate.
 """
 
@@ -17,7 +16,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox.stripe import cards, checkout_pages, invoice_lines, periods, portal, previews, subscriptions
+from apps.sandbox.stripe import cards, checkout_pages, invoice_lines, periods, portal, subscriptions
 from apps.sandbox.stripe.errors import ApiError, invalid
 from apps.sandbox.stripe.records import Obj, every, find, get
 from apps.sandbox.stripe.scheduled import upcoming
@@ -26,7 +25,6 @@ SAID = {
     "cancel": "Your subscription has been canceled.",
     "undo": "Your subscription will continue.",
     "change": "Your plan has been changed.",
-    "confirm": "Your plan has been changed.",
     "card": "Your new card has been saved.",
     "pay": "Thank you, the invoice is paid.",
 }
@@ -35,9 +33,7 @@ STATUS = {
     "trialing": "Trial",
     "past_due": "Payment overdue",
     "unpaid": "Unpaid",
-    "canceled": "Canceled",
     "incomplete": "Waiting for payment",
-    "incomplete_expired": "Expired",
     "paused": "Paused",
 }
 
@@ -62,16 +58,9 @@ def portal_page(request: HttpRequest, session_id: str) -> HttpResponse:
         return _show(request, session, customer, error=problem.error["message"])
     if result == "authenticate":
         return checkout_pages.ask(request, amount="")
-    away = HttpResponseRedirect(_after(session, action), status=303)
+    away = HttpResponseRedirect(f"/stripe/portal/{session['id']}?said={action}", status=303)
     away["X-Sandbox-Outcome"] = "done"
     return away
-
-
-def _after(session: Obj, action: str) -> str:
-    done = (session["flow"] or {}).get("after_completion") or {}
-    if done.get("type") == "redirect" and done["redirect"]:
-        return str(done["redirect"]["return_url"])
-    return f"/stripe/portal/{session['id']}?said={action}"
 
 
 def _own(customer: Obj, subscription_id: str) -> Obj:
@@ -102,53 +91,38 @@ def _act(request: HttpRequest, session: Obj, customer: Obj, action: str) -> str:
     if action not in SAID:
         raise invalid("This is not something the portal does.")
     subscription = _own(customer, form.get("subscription", ""))
-    _change(session, subscription, configuration, form, action)
+    _change(subscription, configuration, form, action)
     return "done"
 
 
-def _change(session: Obj, subscription: Obj, configuration: Obj, form: Any, action: str) -> None:
+def _change(subscription: Obj, configuration: Obj, form: Any, action: str) -> None:
     features = configuration["features"]
     if action == "cancel":
         if not features["subscription_cancel"]["enabled"]:
             raise invalid("Cancelling is not offered here.")
-        portal.cancel(subscription, configuration)
+        portal.cancel(subscription)
     elif action == "undo":
         portal.undo_cancel(subscription)
-    elif action == "change":
-        allowed = {price["id"] for price in portal.choices(configuration, subscription)}
+    else:
+        allowed = {price["id"] for price in portal.choices(subscription)}
         if not features["subscription_update"]["enabled"] or form.get("price") not in allowed:
             raise invalid("This plan is not offered here.")
         portal.change_plan(subscription, [{"id": form.get("item", ""), "price": form["price"]}], configuration)
-    else:
-        spec = ((session["flow"] or {}).get("subscription_update_confirm") or {}).get("items") or []
-        portal.change_plan(
-            subscription,
-            [{key: value for key, value in item.items() if value is not None} for item in spec],
-            configuration,
-        )
 
 
 def _show(request: HttpRequest, session: Obj, customer: Obj, *, said: str = "", error: str = "") -> HttpResponse:
     configuration = get("billing_portal.configuration", session["configuration"])
     own = [each for each in every("subscription") if each["customer"] == customer["id"]]
     running = [each for each in own if each["status"] not in subscriptions.ENDED]
-    flow = session["flow"] or {}
     context = {
         "session": session, "customer": customer, "said": said, "error": error, "cards": checkout_pages.card_buttons(), "typed": request.POST,
-        "flow": flow.get("type", "") if not said else "", "features": configuration["features"],
-        "subscriptions": [_subscription(each, configuration) for each in running if _in_flow(flow, each)],
-        "ended": [_subscription(each, configuration) for each in own if each["status"] in subscriptions.ENDED][-3:],
+        "flow": bool(session["flow"]) and not said, "features": configuration["features"],
+        "subscriptions": [_subscription(each) for each in running],
         "method": _method(customer, running), "invoices": [_invoice(each) for each in every("invoice") if each["customer"] == customer["id"] and each["status"] != "draft"][::-1],
-        "proposal": _proposal(flow),
     }  # fmt: skip
     response = render(request, "sandbox/stripe/portal.html", context)
     response["X-Sandbox-Outcome"] = "declined" if error else "open"
     return response
-
-
-def _in_flow(flow: Obj, subscription: Obj) -> bool:
-    wanted = (flow.get(flow.get("type", "")) or {}).get("subscription")
-    return wanted in (None, subscription["id"])
 
 
 def _method(customer: Obj, running: list[Obj]) -> str:
@@ -160,23 +134,20 @@ def _method(customer: Obj, running: list[Obj]) -> str:
     return cards.describe(found) if found else "No card saved"
 
 
-def _subscription(subscription: Obj, configuration: Obj) -> Obj:
-    ended = subscription["status"] in subscriptions.ENDED
-    goes_on = (
-        not ended and subscription["cancel_at"] is None and subscription["status"] in {"active", "past_due", "trialing"}
-    )
+def _subscription(subscription: Obj) -> Obj:
+    goes_on = subscription["cancel_at"] is None and subscription["status"] in {"active", "past_due", "trialing"}
     preview = upcoming(subscription) if goes_on else None
     moment = (
         subscription["trial_end"] if subscription["status"] == "trialing" else subscriptions.period_end(subscription)
     )
     options = [
         {"id": price["id"], "text": f"{invoice_lines.name_of(price)}, {invoice_lines.rate_text(price)}"}
-        for price in portal.choices(configuration, subscription)
+        for price in portal.choices(subscription)
     ]
     return {
         "id": subscription["id"], "status": subscription["status"], "status_text": STATUS[subscription["status"]],
         "items": [{"id": item["id"], "name": invoice_lines.name_of(item["price"]), "quantity": item["quantity"], "rate": invoice_lines.rate_text(item["price"]), "price": item["price"]["id"], "options": options} for item in subscriptions.items_of(subscription)],
-        "ends": periods.day_text(subscription["cancel_at"]) if subscription["cancel_at"] and not ended else "",
+        "ends": periods.day_text(subscription["cancel_at"]) if subscription["cancel_at"] else "",
         "next": periods.day_text(moment) if preview else "", "next_amount": periods.money_text(preview["amount_due"], preview["currency"]) if preview else "",
     }  # fmt: skip
 
@@ -190,23 +161,4 @@ def _invoice(invoice: Obj) -> Obj:
         "amount": amount,
         "status": invoice["status"],
         "open": invoice["status"] == "open",
-    }
-
-
-def _proposal(flow: Obj) -> Obj | None:
-    spec = flow.get("subscription_update_confirm")
-    subscription = find("subscription", spec["subscription"]) if spec else None
-    if not spec or subscription is None:
-        return None
-    items = [{key: value for key, value in item.items() if value is not None} for item in spec["items"]]
-    names = [
-        f"{invoice_lines.name_of(price)}, {invoice_lines.rate_text(price)}"
-        for price in (find("price", item.get("price")) for item in items)
-        if price
-    ]
-    preview = previews.preview(subscription["id"], items)
-    return {
-        "subscription": subscription["id"],
-        "names": names,
-        "due": periods.money_text(preview["amount_due"], preview["currency"]),
     }

@@ -22,23 +22,16 @@ class Change:
     restarted: list[Obj] = field(default_factory=list)
 
 
-def plan_items(
-    subscription: Obj, specs: list[Obj], *, moment: int, prorate: bool, anchor_now: bool = False, param: str = "items"
-) -> Change:
+def plan_items(subscription: Obj, specs: list[Obj], *, moment: int, prorate: bool) -> Change:
     """Work out a change without making it. ApiError 400 for items or prices that are not there."""
     before = {item["id"]: item for item in subscriptions.items_of(subscription)}
     after = {key: copied(item) for key, item in before.items()}
     for number, spec in enumerate(specs):
-        _apply_spec(subscription, after, spec, f"{param}[{number}]", moment)
-    _check(list(after.values()), param)
+        _apply_spec(subscription, after, spec, f"items[{number}]", moment)
+    _check(list(after.values()))
     trial = subscription["status"] == "trialing"
-    restarting = {
-        key
-        for key, item in after.items()
-        if not trial and (anchor_now or (key in before and _interval(item) != _interval(before[key])))
-    }
-    if restarting:
-        restarting = set(after)  # the billing date moves for the whole subscription
+    moved = any(key in before and _interval(item) != _interval(before[key]) for key, item in after.items())
+    restarting = set(after) if moved and not trial else set()  # the billing date moves for the whole subscription
     made = Change(items=list(after.values()))
     for key in dict.fromkeys([*before, *after]):
         old, fresh = before.get(key), after.get(key)
@@ -53,13 +46,13 @@ def plan_items(
     return made
 
 
-def _check(items: list[Obj], param: str) -> None:
+def _check(items: list[Obj]) -> None:
     if not items:
-        raise invalid("A subscription must have at least one active plan.", param)
+        raise invalid("A subscription must have at least one active plan.", "items")
     if len(items) > MOST_ITEMS:
-        raise invalid(f"A subscription can have up to {MOST_ITEMS} items.", param)
+        raise invalid(f"A subscription can have up to {MOST_ITEMS} items.", "items")
     if len({item["price"]["id"] for item in items}) < len(items):
-        raise invalid("Cannot add multiple subscription items with the same plan.", param)
+        raise invalid("Cannot add multiple subscription items with the same plan.", "items")
 
 
 def _interval(item: Obj) -> tuple[str, int]:
@@ -72,7 +65,7 @@ def _apply_spec(subscription: Obj, after: dict[str, Obj], spec: Obj, param: str,
     if spec.get("deleted"):
         after.pop(spec.get("id", ""), None)
         return
-    price = catalog.resolve_price(spec, param) if "price" in spec or "price_data" in spec else None
+    price = catalog.resolve_price(spec, param) if "price" in spec else None
     if price is not None and (price["recurring"] is None or price["currency"] != subscription["currency"]):
         raise invalid("The price specified must be recurring and in the subscription's currency.", f"{param}[price]")
     if "id" not in spec:
@@ -111,11 +104,6 @@ def _lines(old: Obj | None, fresh: Obj | None, moment: int, *, restart: bool) ->
     if fresh is not None and not restart:
         lines.append(_line(fresh, moment, sign=1))
     return [line for line in lines if line["amount"] or line["quantity"]]
-
-
-def unused(item: Obj, moment: int) -> Obj:
-    """The credit line for what is left of an item's period."""
-    return _line(item, moment, sign=-1)
 
 
 def _line(item: Obj, moment: int, *, sign: int) -> Obj:

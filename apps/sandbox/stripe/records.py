@@ -30,7 +30,7 @@ IDS = {
     "invoice_payment": ("inpay_1", 23), "payment_intent": ("pi_3", 23),
     "charge": ("ch_3", 23), "refund": ("re_3", 23), "dispute": ("du_1", 23), "balance_transaction": ("txn_3", 23),
     "billing_portal.session": ("bps_1", 23), "billing_portal.configuration": ("bpc_1", 23), "event": ("evt_1", 23),
-    "account": ("acct_1", 20), "webhook_endpoint": ("we_1", 23), "credit_note": ("cn_1", 23),
+    "webhook_endpoint": ("we_1", 23), "credit_note": ("cn_1", 23),
     "coupon": ("", 8), "discount": ("di_1", 23), "promotion_code": ("promo_1", 23),
 }  # fmt: skip
 EMPTY: Obj = {
@@ -55,12 +55,10 @@ def copied[T](value: T) -> T:
 
 
 def fill() -> None:
-    """Put the empty tables and the account in place where they are missing."""
+    """Put the empty tables in place where they are missing."""
     for name, value in copied(EMPTY).items():
         root().setdefault(name, value)
     root()["settings"] = copied(EMPTY["settings"]) | root()["settings"]  # of a store kept from before
-    if not every("account"):
-        add(copied(SHAPES["account"]) | {"id": ACCOUNT_ID, "created": timeline.now()})
 
 
 def random_text(length: int) -> str:

@@ -6,9 +6,18 @@ What only one kind does (being created, paid, ended) is a function with `route` 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from apps.sandbox.stripe import catalog, changes, customers, event_api, invoice_api, lists, subscription_api
-from apps.sandbox.stripe.checkout import by_email
+from apps.sandbox.stripe import (
+    account_setup,
+    catalog,
+    changes,
+    customers,
+    event_api,
+    invoice_api,
+    lists,
+    subscription_api,
+)
 from apps.sandbox.stripe.events import kept
+from apps.sandbox.stripe.forms import PARAMETERS
 from apps.sandbox.stripe.records import Obj, every, get
 from apps.sandbox.stripe.routing import route
 
@@ -57,14 +66,8 @@ def _payment_intent(found: list[Obj], params: Obj) -> list[Obj]:
 
 
 RESOURCES = (
-    Resource("product", "/v1/products/{id}", ("active", "url", "shippable"), catalog.by_ids),
-    Resource(
-        "price",
-        "/v1/prices/{price}",
-        ("active", "product", "currency", "type"),
-        catalog.matching_prices,
-        update=catalog.update_price,
-    ),
+    Resource("product", "/v1/products/{id}", ("active",)),
+    Resource("price", "/v1/prices/{price}", ("active", "product", "currency", "type"), update=catalog.update_price),
     Resource(
         "customer",
         "/v1/customers/{customer}",
@@ -74,12 +77,7 @@ RESOURCES = (
         delete=customers.delete,
     ),
     Resource("payment_method", "/v1/payment_methods/{payment_method}", ("customer", "type")),
-    Resource(
-        "checkout.session",
-        "/v1/checkout/sessions/{session}",
-        ("customer", "status", "subscription", "payment_intent"),
-        by_email,
-    ),
+    Resource("checkout.session", "/v1/checkout/sessions/{session}", ("customer", "status", "subscription")),
     Resource(
         "subscription",
         "/v1/subscriptions/{subscription_exposed_id}",
@@ -90,22 +88,29 @@ RESOURCES = (
     ),
     Resource("invoice", "/v1/invoices/{invoice}", ("customer", "status", "collection_method"), invoice_api.matching),
     Resource("invoice_payment", "/v1/invoice_payments/{invoice_payment}", ("invoice", "status"), _payment_intent),
-    Resource("payment_intent", "/v1/payment_intents/{intent}", ("customer",)),
     Resource("charge", "/v1/charges/{charge}", ("customer", "payment_intent")),
     Resource("refund", "/v1/refunds/{refund}", ("charge", "payment_intent")),
     Resource("credit_note", "/v1/credit_notes/{id}", ("customer", "invoice")),
     Resource("promotion_code", "/v1/promotion_codes/{promotion_code}", ("active", "code", "customer")),
     Resource("dispute", "/v1/disputes/{dispute}", ("charge", "payment_intent")),
-    Resource("balance_transaction", "/v1/balance_transactions/{id}", ("source", "type")),
-    Resource("event", "/v1/events/{id}", narrow=event_api.matching, rows=kept, find=event_api.find),
+    Resource("event", "/v1/events/{id}", narrow=event_api.matching, rows=kept),
+    Resource("webhook_endpoint", "/v1/webhook_endpoints/{webhook_endpoint}", rows=account_setup.endpoints),
+    Resource(
+        "billing_portal.configuration",
+        "/v1/billing_portal/configurations/{configuration}",
+        ("active", "is_default"),
+        rows=account_setup.configurations,
+    ),
 )
 
 
 def register() -> None:
-    """Register the addresses of the whole table."""
+    """Register the addresses of the whole table, as far as parameters.json names them."""
     for resource in RESOURCES:
-        route(f"GET {resource.path}")(resource.retrieve)
-        route(f"GET {resource.collection}")(resource.list_page)
+        if f"GET {resource.path}" in PARAMETERS:
+            route(f"GET {resource.path}")(resource.retrieve)
+        if f"GET {resource.collection}" in PARAMETERS:
+            route(f"GET {resource.collection}")(resource.list_page)
         if resource.update:
             route(f"POST {resource.path}")(resource.on_update(resource.update))
         if resource.delete:

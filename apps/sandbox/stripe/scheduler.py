@@ -26,7 +26,7 @@ ACTIONS: dict[str, tuple[str, Callable[[Obj], None]]] = {
 
 
 def fill() -> None:
-    """Put the account and the empty tables in place where they are missing."""
+    """Put the empty tables in place where they are missing."""
     records.fill()
     timeline.upgrade()
 

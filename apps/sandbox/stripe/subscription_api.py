@@ -1,9 +1,7 @@
 """The addresses of subscriptions and their items."""
 
 from apps.sandbox.stripe import (
-    cards,
     catalog,
-    changes,
     collection,
     coupons,
     customers,
@@ -13,7 +11,7 @@ from apps.sandbox.stripe import (
     timeline,
 )
 from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
-from apps.sandbox.stripe.records import Obj, every, get, merge_metadata, private
+from apps.sandbox.stripe.records import Obj, get, merge_metadata
 from apps.sandbox.stripe.routing import route
 
 
@@ -38,20 +36,10 @@ def create_subscription(params: Obj) -> Obj:
             "This customer has no attached payment source or default payment method. Please consider adding a default payment method.",
             code="resource_missing",
         )
-    if behaviour == "error_if_incomplete" and chosen is not None and not trial:
-        verdict = cards.outcome(chosen, on_session=not params.get("off_session", False), authenticated=False)
-        if verdict not in {"ok", "dispute", "inquiry", "processing"}:
-            raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
     currency = str(params.get("currency", "")).lower()
     if currency and not all(currency in pricing.options(price) for price, _, _ in specs):
         raise invalid(f"The price specified does not support the currency {currency}.", "currency")
-    subscription = subscriptions.begin(
-        customer=customer,
-        specs=specs,
-        trial_end=trial,
-        anchor=params.get("billing_cycle_anchor"),
-        currency=currency,
-    )
+    subscription = subscriptions.begin(customer=customer, specs=specs, trial_end=trial, currency=currency)
     _options(subscription, params)
     coupons.redeem(subscription, params.get("discounts") or [])
     collection.start(
@@ -60,10 +48,6 @@ def create_subscription(params: Obj) -> Obj:
         on_session=not params.get("off_session", False),
         attempt=behaviour != "default_incomplete",
     )
-    if params.get("cancel_at_period_end") or params.get("cancel_at"):
-        changes.update(
-            subscription, {name: params[name] for name in ("cancel_at_period_end", "cancel_at") if name in params}
-        )
     return subscription
 
 
@@ -109,14 +93,11 @@ def _options(subscription: Obj, params: Obj) -> None:
     for name in ("description", "collection_method", "days_until_due", "default_payment_method", "trial_settings"):
         if name in params:
             subscription[name] = params[name] or None
-    saved = params.get("payment_settings", {}).get("save_default_payment_method")
-    if saved:
-        subscription["payment_settings"]["save_default_payment_method"] = saved
     merge_metadata(subscription, params.get("metadata"))
 
 
 def matching(found: list[Obj], params: Obj) -> list[Obj]:
-    """Narrow a list by price and status; canceled ones are listed only when `status` asks for them."""
+    """Narrow a list by status; canceled ones are listed only when `status` asks for them."""
     wanted = params.get("status")
     if wanted == "ended":
         found = [each for each in found if each["status"] in subscriptions.ENDED]
@@ -124,26 +105,13 @@ def matching(found: list[Obj], params: Obj) -> list[Obj]:
         found = [each for each in found if each["status"] not in {"canceled", "incomplete_expired"}]
     elif wanted != "all":
         found = [each for each in found if each["status"] == wanted]
-    if "price" in params:
-        found = [
-            each
-            for each in found
-            if any(item["price"]["id"] == params["price"] for item in subscriptions.items_of(each))
-        ]
     return found
 
 
 def cancel(subscription: Obj, params: Obj) -> Obj:
-    """End the subscription now, perhaps with a final invoice of what is owed."""
-    identifier = subscription["id"]
+    """End the subscription now."""
     if subscription["status"] in subscriptions.ENDED:
-        raise no_such("subscription", identifier)
-    if params.get("prorate"):
-        given_back = [prorations.unused(item, timeline.now()) for item in subscriptions.items_of(subscription)]
-        notes = private(identifier)
-        notes["waiting_lines"] = [*notes.get("waiting_lines", []), *given_back]
-    if params.get("invoice_now") and private(identifier).get("waiting_lines"):
-        collection.bill_now(subscription, reason="subscription_update", items=[])
+        raise no_such("subscription", subscription["id"])
     comment = {name: value or None for name, value in params.get("cancellation_details", {}).items()}
     subscriptions.end(subscription, reason="cancellation_requested", comment=comment)
     return subscription
@@ -157,26 +125,3 @@ def resume_subscription(params: Obj, identifier: str) -> Obj:
         raise invalid("You can only resume a subscription that is paused.")
     collection.resume(subscription, restart=params.get("billing_cycle_anchor", "now") == "now")
     return subscription
-
-
-def _item(identifier: str) -> tuple[Obj, Obj]:
-    for subscription in every("subscription"):
-        for item in subscriptions.items_of(subscription):
-            if item["id"] == identifier:
-                return subscription, item
-    raise no_such("subscription_item", identifier)
-
-
-@route("DELETE /v1/subscription_items/{item}")
-def delete_item(params: Obj, identifier: str) -> Obj:
-    """Take an item off a subscription."""
-    subscription, _ = _item(identifier)
-    _change_items(subscription, {"id": identifier, "deleted": True}, params)
-    return {"id": identifier, "object": "subscription_item", "deleted": True}
-
-
-def _change_items(subscription: Obj, spec: Obj, params: Obj) -> None:
-    options: Obj = {
-        name: params[name] for name in ("proration_behavior", "proration_date", "off_session") if name in params
-    }
-    changes.update(subscription, {"items": [spec], **options})

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.sandbox.stripe import coupons, invoice_lines, invoices, periods, pricing, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import SHAPES, Obj, add, blank, copied, find, get, private
+from apps.sandbox.stripe.records import SHAPES, Obj, blank, copied, find, get, new, private
 
 ENDED = {"canceled", "incomplete_expired"}
 DAY = 86_400
@@ -27,13 +27,9 @@ def plan_of(price: Obj) -> Obj:
     return plan
 
 
-def make_item(
-    *, subscription_id: str, price: Obj, quantity: int, start: int, end: int, metadata: Obj | None = None
-) -> Obj:
-    made = blank(
-        "subscription_item", subscription=subscription_id, price=copied(price), plan=plan_of(price), quantity=quantity
-    )
-    return made | {"current_period_start": start, "current_period_end": end, "metadata": metadata or {}}
+def make_item(*, subscription_id: str, price: Obj, quantity: int, start: int, end: int) -> Obj:
+    made = blank("subscription_item", subscription=subscription_id, price=copied(price), plan=plan_of(price))
+    return made | {"quantity": quantity, "current_period_start": start, "current_period_end": end, "metadata": {}}
 
 
 def set_items(subscription: Obj, items: list[Obj]) -> None:
@@ -63,45 +59,23 @@ def method_of(subscription: Obj) -> Obj | None:
 
 
 def begin(
-    *,
-    customer: Obj,
-    specs: Sequence[tuple[Obj, int, Obj]],
-    trial_end: int | None = None,
-    anchor: int | None = None,
-    currency: str = "",
+    *, customer: Obj, specs: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, currency: str = ""
 ) -> Obj:
     """A new subscription of (price, quantity, metadata) specs, kept, without event or invoice: collection.start does the rest."""
-    subscription = add(draft(customer=customer, specs=specs, trial_end=trial_end, anchor=anchor))
-    subscription["currency"] = currency or subscription["currency"]
-    if customer["currency"] is None:
-        customer["currency"] = subscription["currency"]
-    return subscription
-
-
-def draft(
-    *, customer: Obj, specs: Sequence[tuple[Obj, int, Obj]], trial_end: int | None = None, anchor: int | None = None
-) -> Obj:
-    """A subscription as it would begin, not kept."""
     now = timeline.now()
-    subscription = blank("subscription", customer=customer["id"], currency=specs[0][0]["currency"], start_date=now)
-    subscription |= {"status": "incomplete", "billing_cycle_anchor": anchor or trial_end or now}
+    subscription = new("subscription", customer=customer["id"], currency=currency or specs[0][0]["currency"])
+    subscription |= {"status": "incomplete", "start_date": now, "billing_cycle_anchor": trial_end or now}
     subscription["billing_mode"]["updated_at"] = now
     if trial_end:
         subscription |= {"trial_start": now, "trial_end": trial_end, "status": "trialing"}
     items = []
     for price, quantity, metadata in specs:
-        end = trial_end or anchor or periods.step(now, price["recurring"], 1)
-        items.append(
-            make_item(
-                subscription_id=subscription["id"],
-                price=price,
-                quantity=quantity,
-                start=now,
-                end=end,
-                metadata=metadata,
-            )
-        )
+        end = trial_end or periods.step(now, price["recurring"], 1)
+        item = make_item(subscription_id=subscription["id"], price=price, quantity=quantity, start=now, end=end)
+        items.append(item | {"metadata": metadata})
     set_items(subscription, items)
+    if customer["currency"] is None:
+        customer["currency"] = subscription["currency"]
     return subscription
 
 

@@ -3,12 +3,12 @@
 from django.urls import path
 
 from apps.sandbox.stripe import (
-    account_setup,  # noqa: F401  (its routes)
     api,
     checkout_pages,
     control,
     credit_notes,  # noqa: F401  (its routes)
     portal_pages,
+    previews,  # noqa: F401  (its routes)
     resources,
 )
 

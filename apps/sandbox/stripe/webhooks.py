@@ -67,15 +67,6 @@ def undelivered() -> set[str]:
     return {delivery["event"] for delivery in root()["deliveries"]}
 
 
-def resend(event_id: str) -> int:
-    """Try an event's deliveries again now, also lost and given-up ones; how many there are."""
-    again = [delivery for delivery in root()["deliveries"] if delivery["event"] == event_id]
-    for delivery in again:
-        delivery |= {"state": "waiting", "at": 0, "real": 0.0, "released": True, "first": clock.now()}
-    _wake.set()
-    return len(again)
-
-
 def flush() -> dict[str, int]:
     """Send everything that waits, held or not, and return when each has been answered once (30 s at most)."""
     with store.lock:
