@@ -151,12 +151,6 @@ def list_scopes(_call: Call) -> HttpResponse:
     )
 
 
-def list_default_scopes(_call: Call, client_uuid: str) -> HttpResponse:
-    ids = realm.state()["scopes"]
-    names = _row(client_uuid).get("defaultClientScopes", [])
-    return listing([{"id": ids[name], "name": name} for name in names])
-
-
 def put_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpResponse:
     name, names = _scope(scope_id), _row(client_uuid).setdefault("defaultClientScopes", [])
     if name not in names:
@@ -185,5 +179,4 @@ account = admin(GET=(service_account, SEES))
 mappers = admin(GET=(list_mappers, SEES), POST=(create_mapper, MANAGES))
 mapper = admin(GET=(get_mapper, SEES), PUT=(put_mapper, MANAGES), DELETE=(delete_mapper, MANAGES))
 scopes = admin(GET=(list_scopes, SEES | {"view-realm"}), POST=NO)
-default_scopes = admin(GET=(list_default_scopes, SEES))
 default_scope = admin(PUT=(put_default_scope, MANAGES), DELETE=(delete_default_scope, MANAGES))

@@ -48,11 +48,6 @@ def get_group(call: Call, group_id: str) -> HttpResponse:
     return JsonResponse(groups.as_json(row, brief=False, access=_access(call)))
 
 
-def put_group(call: Call, group_id: str) -> HttpResponse:
-    groups.update(groups.find(group_id), rights.body_object(call))
-    return nothing()
-
-
 def delete_group(_call: Call, group_id: str) -> HttpResponse:
     """DELETE /groups/{id}, with all below it."""
     groups.delete(groups.find(group_id))
@@ -128,11 +123,6 @@ def put_profile(call: Call) -> HttpResponse:
     return JsonResponse(given)
 
 
-def list_events(_call: Call) -> HttpResponse:
-    """GET /events: the sandbox keeps no login events."""
-    return listing([])
-
-
 def logout_all(_call: Call) -> HttpResponse:
     """POST /logout-all: every session ends and every token made before is void, the caller's too."""
     rules = realm.settings_of_realm()
@@ -152,15 +142,6 @@ def unknown(_call: Call, **_parts: str) -> HttpResponse:
     raise failed(404)
 
 
-def list_realms(request: HttpRequest) -> HttpResponse:
-    """GET /admin/realms: the realms the caller has any right in."""
-    try:
-        rights.caller_roles(request)
-    except RefusedError as refusal:
-        return refusal.response()
-    return listing([{"realm": realm.name()}])
-
-
 def server_info(request: HttpRequest) -> HttpResponse:
     """GET /admin/serverinfo: the version is shown to the server's own administrator only."""
     try:
@@ -174,13 +155,12 @@ def server_info(request: HttpRequest) -> HttpResponse:
 
 
 top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.MANAGE))
-group = admin(GET=(get_group, rights.VIEW), PUT=(put_group, rights.MANAGE), DELETE=(delete_group, rights.MANAGE))
+group = admin(GET=(get_group, rights.VIEW), DELETE=(delete_group, rights.MANAGE))
 children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.MANAGE))
 members = admin(GET=(list_members, rights.VIEW))
 by_path = admin(GET=(group_by_path, rights.VIEW))
 the_realm = admin(GET=(get_realm, rights.ANYBODY), PUT=(put_realm, rights.NOBODY), DELETE=(refuse, rights.ANYBODY))
 user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
-events = admin(GET=(list_events, frozenset({"view-events"})), DELETE=(refuse, rights.ANYBODY))
 logout_everyone = admin(POST=(logout_all, rights.MANAGE))
 forbidden = admin(ANY=(refuse, rights.ANYBODY))
 unknown_path = admin(ANY=(unknown, rights.ANYBODY))

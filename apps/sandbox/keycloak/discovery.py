@@ -29,18 +29,6 @@ def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 
 @public
-def about(_request: HttpRequest, _realm_name: str) -> HttpResponse:
-    return JsonResponse(
-        {
-            "realm": realm.name(),
-            "token-service": f"{realm.url()}/protocol/openid-connect",
-            "account-service": f"{realm.url()}/account",
-            "tokens-not-before": realm.settings_of_realm()["notBefore"],
-        }
-    )
-
-
-@public
 def discovery(_request: HttpRequest, _realm_name: str) -> HttpResponse:
     """GET /.well-known/openid-configuration: what the stand-in really does."""
     here = f"{realm.url()}/protocol/openid-connect"

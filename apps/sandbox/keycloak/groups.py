@@ -51,17 +51,6 @@ def create(given: Row, parent: Row | None) -> Row:
     return row
 
 
-def update(group: Row, given: Row) -> None:
-    """Rename a group and replace its attributes when they are sent."""
-    name = _name(given)
-    if name != group["name"]:
-        _check_free(name, group["parentId"])
-    if given.get("attributes") is not None:
-        group["attributes"] = given["attributes"]
-    group["name"] = name
-    _repath(group)
-
-
 def delete(group: Row) -> None:
     """Remove a group and all below it, and everybody's membership in them."""
     for child in children(group["id"]):
@@ -87,13 +76,6 @@ def _check_free(name: str, parent_id: str | None) -> None:
     if any(row["name"] == name for row in children(parent_id)):
         kind = "Sibling" if parent_id else "Top level"
         raise refused(409, f"{kind} group named '{name}' already exists.")
-
-
-def _repath(group: Row) -> None:
-    parent = every().get(group["parentId"] or "")
-    group["path"] = f"{parent['path'] if parent else ''}/{group['name']}"
-    for child in children(group["id"]):
-        _repath(child)
 
 
 def as_json(group: Row, *, brief: bool, count: bool = True, access: Row | None = None, search: str = "") -> Row:

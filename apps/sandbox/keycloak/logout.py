@@ -7,8 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from apps.sandbox.keycloak import oidc, realm, redirects, sessions, tokens
-from apps.sandbox.keycloak.answers import RefusedError, failed, nothing
+from apps.sandbox.keycloak import realm, redirects, sessions, tokens
 from apps.sandbox.keycloak.login import COOKIE
 from apps.sandbox.keycloak.screens import PageError, page, show
 
@@ -17,10 +16,8 @@ Row = dict[str, Any]
 
 @page
 def logout(request: HttpRequest) -> HttpResponse:
-    """GET or POST /protocol/openid-connect/logout; a POST with `refresh_token` is a client logging its user out."""
+    """GET or POST /protocol/openid-connect/logout."""
     params: Row = {**request.GET.dict(), **request.POST.dict()}
-    if request.method == "POST" and "refresh_token" in params:
-        return _by_client(request, params["refresh_token"])
     said = _hint(params)
     client = realm.client(said["azp"] if said else params.get("client_id", ""))
     target = _target(params, client)
@@ -84,16 +81,3 @@ def _out(request: HttpRequest, target: str) -> HttpResponse:
     response = HttpResponseRedirect(target) if target else show(request, "message", {"title": "You are logged out"})
     response.delete_cookie(COOKIE, path=f"/keycloak/realms/{realm.name()}/", samesite="Lax")
     return response
-
-
-def _by_client(request: HttpRequest, refresh_token: str) -> HttpResponse:
-    try:
-        client, said = oidc.client_of(request), tokens.unseal(refresh_token)
-        if said is None or "sid" not in said or said["azp"] != client["clientId"]:
-            raise failed(400, "invalid_grant", "Invalid refresh token")
-    except RefusedError as refusal:
-        return refusal.response()
-    session = sessions.find(said["sid"])
-    if session is not None:
-        sessions.end([session])
-    return nothing()

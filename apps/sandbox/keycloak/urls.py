@@ -23,7 +23,7 @@ CLIENT = r"/clients/(?P<client_uuid>[^/]+)"
 GROUP = r"/groups/(?P<group_id>[^/]+)"
 FORBIDDEN = (
     "roles|roles-by-id|client-scopes|client-templates|components|keys|authentication|identity-provider|push-revocation|"
-    "admin-events|events/config|client-session-stats|partialImport|partial-export|testSMTPConnection|"
+    "admin-events|events|client-session-stats|partialImport|partial-export|testSMTPConnection|"
     "attack-detection|default-groups|credential-registrators|clients-initial-access|client-policies|localization|"
     "users-management-permissions|ldap-server-capabilities|default-default-client-scopes|organizations|workflows"
 )
@@ -64,14 +64,12 @@ urlpatterns = [
     _admin(f"{CLIENT}/service-account-user", admin_clients.account),
     _admin(f"{CLIENT}/protocol-mappers/models", admin_clients.mappers),
     _admin(f"{CLIENT}/protocol-mappers/models/(?P<mapper_id>[^/]+)", admin_clients.mapper),
-    _admin(f"{CLIENT}/default-client-scopes", admin_clients.default_scopes),
     _admin(f"{CLIENT}/default-client-scopes/(?P<scope_id>[^/]+)", admin_clients.default_scope),
     _admin(f"{CLIENT}/roles", admin_roles.client_roles),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)", admin_roles.client_role),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)/groups", admin_roles.client_role_groups),
     _admin("/clients/.+", admin_realm.forbidden),
     _admin("/client-scopes", admin_clients.scopes),
-    _admin("/events", admin_realm.events),
     _admin("/logout-all", admin_realm.logout_everyone),
     _admin("/roles", admin_roles.realm_roles),
     _admin("/roles/(?P<name>[^/]+)", admin_roles.realm_role),
@@ -79,9 +77,7 @@ urlpatterns = [
     _admin("/roles-by-id/(?P<role_id>[^/]+)/composites", admin_roles.role_composites),
     _admin(f"/(?:{FORBIDDEN})(?:/.*)?", admin_realm.forbidden),
     _admin("/.*", admin_realm.unknown_path),
-    re_path(r"^admin/realms/?$", admin_realm.list_realms),
     path("admin/serverinfo", admin_realm.server_info),
-    re_path(r"^realms/(?P<realm_name>[^/]+)/?$", discovery.about),
     path("realms/<str:realm_name>/.well-known/openid-configuration", discovery.discovery),
     path("realms/<str:realm_name>/protocol/openid-connect/auth", login.auth),
     path("realms/<str:realm_name>/protocol/openid-connect/token", oidc.token),

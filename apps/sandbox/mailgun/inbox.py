@@ -27,7 +27,6 @@ class Mail:
     tags: Sequence[str] = ()
     variables: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    attachments: int = 0
 
 
 def deliver(mail: Mail) -> str:
@@ -47,7 +46,6 @@ def deliver(mail: Mail) -> str:
             "tags": list(mail.tags),
             "variables": dict(mail.variables),
             "headers": dict(mail.headers),
-            "attachments": mail.attachments,
             "links": links(mail.text) or links(html.unescape(mail.html)),
         }
     )

@@ -1,4 +1,4 @@
-"""The Mailgun stand-in: `POST /v3/{domain}/messages` and `messages.mime`, the log of events, a domain and its webhooks.
+"""The Mailgun stand-in: `POST /v3/{domain}/messages`, a domain and its webhooks.
 
 Every name is a domain, set up as `POST /control/mailgun` says; with an empty state there is none.
 
@@ -6,10 +6,7 @@ https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messag
 """
 
 import base64
-import email
-import email.policy
 import secrets
-from email.message import EmailMessage
 from email.utils import getaddresses
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
@@ -23,41 +20,6 @@ from apps.sandbox.store import store
 def messages(request: HttpRequest, domain: str) -> HttpResponse:
     """Queue a mail given as form fields. 401 without a key, 400 with Mailgun's sentence when a field is missing."""
     return _refused(request, domain) or _missing(request.POST) or _queue(domain, _read_mail(request))
-
-
-def messages_mime(request: HttpRequest, domain: str) -> HttpResponse:
-    """Queue a mail given as one MIME file."""
-    refused = _refused(request, domain)
-    if refused is not None:
-        return refused
-    if not request.POST.getlist("to"):
-        return _bad("to parameter is missing")
-    upload = request.FILES.get("message")
-    if upload is None:
-        return _bad("message parameter is missing")
-    mime = email.message_from_bytes(upload.read(), policy=email.policy.default)
-    return _queue(domain, _read_mime(mime, request.POST))
-
-
-def events(request: HttpRequest, domain: str) -> HttpResponse:
-    """Mailgun's log, as far as the sandbox has one: a "delivered" row for each mail, newest first."""
-    if not _key(request):
-        return HttpResponse("Forbidden", status=401)
-    rows = [
-        {
-            "event": "delivered",
-            "id": mail["id"],
-            "timestamp": mail["at"],
-            "recipient": mail["to"][0],
-            "recipient-domain": mail["to"][0].rsplit("@", 1)[-1].strip(">"),
-            "tags": mail["tags"],
-            "user-variables": mail["variables"],
-            "message": {"headers": {"subject": mail["subject"], "from": mail["from"]}},
-        }
-        for mail in inbox.newest_first()[:300]
-        if mail["source"] == "mailgun" and mail["headers"].get("domain") == domain
-    ]
-    return JsonResponse({"items": rows, "paging": {}})
 
 
 def domain_state(request: HttpRequest, domain: str) -> HttpResponse:
@@ -153,23 +115,6 @@ def _read_mail(request: HttpRequest) -> inbox.Mail:
         tags=fields.getlist("o:tag"),
         variables=_prefixed(fields, "v:"),
         headers=_prefixed(fields, "h:"),
-        attachments=sum(len(files) for _, files in request.FILES.lists()),
-    )
-
-
-def _read_mime(mime: EmailMessage, fields: QueryDict) -> inbox.Mail:
-    text, page = mime.get_body(("plain",)), mime.get_body(("html",))
-    return inbox.Mail(
-        source="mailgun",
-        sender=str(mime["From"] or ""),
-        to=fields.getlist("to"),
-        subject=str(mime["Subject"] or ""),
-        text=text.get_content() if text else "",
-        html=page.get_content() if page else "",
-        tags=fields.getlist("o:tag"),
-        variables=_prefixed(fields, "v:"),
-        headers={name: str(value) for name, value in mime.items()},
-        attachments=len(list(mime.iter_attachments())),
     )
 
 
@@ -188,6 +133,4 @@ urlpatterns = [
     path("v3/domains/<str:domain>", domain_state),
     path("v3/domains/<str:domain>/webhooks", domain_webhooks),
     path("v3/<str:domain>/messages", messages),
-    path("v3/<str:domain>/messages.mime", messages_mime),
-    path("v3/<str:domain>/events", events),
 ]
