@@ -57,7 +57,7 @@ class Resource:
         return handler
 
     def on_delete(self, delete: Callable[[Obj, Obj], Obj]) -> Callable[[Obj, str], Obj]:
-        return lambda params, identifier: delete(get(self.kind, identifier), params)
+        return lambda params, identifier: delete(self.retrieve({}, identifier), params)
 
 
 def _payment_intent(found: list[Obj], params: Obj) -> list[Obj]:
@@ -86,8 +86,17 @@ RESOURCES = (
         update=changes.update,
         delete=subscription_api.cancel,
     ),
+    Resource(
+        "subscription_item",
+        "/v1/subscription_items/{item}",
+        ("subscription",),
+        rows=subscription_api.every_item,
+        find=subscription_api.find_item,
+        delete=subscription_api.delete_item,
+    ),
     Resource("invoice", "/v1/invoices/{invoice}", ("customer", "status", "collection_method"), invoice_api.matching),
     Resource("invoice_payment", "/v1/invoice_payments/{invoice_payment}", ("invoice", "status"), _payment_intent),
+    Resource("payment_intent", "/v1/payment_intents/{intent}"),
     Resource("charge", "/v1/charges/{charge}", ("customer", "payment_intent")),
     Resource("refund", "/v1/refunds/{refund}", ("charge", "payment_intent")),
     Resource("credit_note", "/v1/credit_notes/{id}", ("customer", "invoice")),

@@ -2,6 +2,7 @@
 
 from apps.sandbox.stripe import (
     catalog,
+    changes,
     collection,
     coupons,
     customers,
@@ -11,7 +12,7 @@ from apps.sandbox.stripe import (
     timeline,
 )
 from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
-from apps.sandbox.stripe.records import Obj, get, merge_metadata
+from apps.sandbox.stripe.records import Obj, every, get, merge_metadata
 from apps.sandbox.stripe.routing import route
 
 
@@ -125,3 +126,24 @@ def resume_subscription(params: Obj, identifier: str) -> Obj:
         raise invalid("You can only resume a subscription that is paused.")
     collection.resume(subscription, restart=params.get("billing_cycle_anchor", "now") == "now")
     return subscription
+
+
+def every_item() -> list[Obj]:
+    """The lines of all subscriptions."""
+    return [item for subscription in every("subscription") for item in subscriptions.items_of(subscription)]
+
+
+def find_item(identifier: str) -> Obj:
+    """One line. Raises ApiError (404)."""
+    for item in every_item():
+        if item["id"] == identifier:
+            return item
+    raise no_such("subscription_item", identifier)
+
+
+def delete_item(item: Obj, params: Obj) -> Obj:
+    """Take a line off its subscription."""
+    wanted: Obj = {name: params[name] for name in ("proration_behavior", "proration_date") if name in params}
+    wanted["items"] = [{"id": item["id"], "deleted": True}]
+    changes.update(get("subscription", item["subscription"]), wanted)
+    return {"id": item["id"], "object": "subscription_item", "deleted": True}
