@@ -112,10 +112,16 @@ class Invoice:
     paid_at: dt.datetime | None
     paid: int
     paid_outside: int
+    currency: str
     url: str
     spans: tuple[InvoiceLine, ...]
     charges: tuple[Attempt, ...]
     returned_outside: tuple[Refund, ...] = ()
+
+    def is_paid_after(self, end: dt.datetime) -> bool:
+        """Whether it was paid after its subscription had ended, for a time that is later than that."""
+        late = bool(self.paid and self.paid_at and self.paid_at > end)
+        return late and any(span.amount > 0 and span.ends > end for span in self.spans)
 
     def refunded(self, before: dt.datetime | None = None) -> int:
         """How much of what was paid went back, disputes aside; with `before`, without what went back after that moment."""
@@ -246,6 +252,7 @@ def parse_invoice(
         paid_at=moment(moments.get("paid_at")),
         paid=max(whole(one.get("amount_paid")) or 0, inside + outside),
         paid_outside=outside,
+        currency=text(one.get("currency"), 16),
         url=text(one.get("hosted_invoice_url"), 2000),
         spans=tuple(span for line in lines if (span := _span(line))),
         charges=tuple(each for each in charges if payers & {each.id, each.intent_id}),

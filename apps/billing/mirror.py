@@ -83,6 +83,7 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
         facts = [_with_options(client, parse_subscription(one)) for one in found]
     _write(profile, facts, sums, changed_sessions(events))
     payment_notes.note_other_disputes(profile, ledger, set(sums))
+    payment_notes.note_late_payments(profile, ledger, facts)
     _copy(profile, customer, found, ledger)
     upcoming.refresh_next_charges(facts)
     mark_covered(events, asked_at=asked_at)

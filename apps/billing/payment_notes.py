@@ -1,4 +1,4 @@
-"""What changed about disputes and pauses since the last fetch, told to the timeline and to staff.
+"""What changed about disputes, pauses and late payments since the last fetch, told to the timeline and to staff.
 
 Part of the transaction that writes the facts, so that each change is told once.
 """
@@ -10,8 +10,9 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing.ledger import Dispute, Ledger
+from apps.billing.ledger import Dispute, Invoice, Ledger
 from apps.billing.models import Subscription
+from apps.billing.parsing import SubscriptionFacts
 from apps.core import attention, audit
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
@@ -81,6 +82,29 @@ def note_other_disputes(profile: UserProfile, ledger: Ledger, subscriptions: Col
         if sentence not in sentences:
             attention.report(Cause.DISPUTE, dispute.id, sentence, profiles=[profile.pk])
             _record(profile, AuditAction(f"dispute_{action}"), said)
+
+
+def note_late_payments(profile: UserProfile, ledger: Ledger, subscriptions: Iterable[SubscriptionFacts]) -> None:
+    """Tell of what was paid for a time after its subscription had ended: at Stripe nothing begins again by it."""
+    ends = {one.id: one.ended_at for one in subscriptions if one.status.ended and one.ended_at}
+    late = [one for one in ledger.invoices if (end := ends.get(one.subscription_id)) and one.is_paid_after(end)]
+    if late:
+        _tell_of_late_payments(profile, late)
+
+
+@transaction.atomic
+def _tell_of_late_payments(profile: UserProfile, late: list[Invoice]) -> None:
+    told = AttentionItem.objects.filter(cause=Cause.PAID_AFTER_END, key__in=[one.id for one in late])
+    known = set(told.values_list("key", flat=True))
+    for one in late:
+        left = one.paid - one.returned()
+        if left <= 0:
+            attention.resolve(Cause.PAID_AFTER_END, one.id, why="It was given back.")
+        elif one.id not in known:
+            amount = format_money(left, one.currency)
+            said = f"{amount} was paid for {one.subscription_id} after it had ended, and gives nothing."
+            advice = f"Refund it at Stripe ({one.id}), or grant access on the subscriber's page for the time it pays for."
+            attention.report(Cause.PAID_AFTER_END, one.id, f"{said} {advice}", profiles=[profile.pk])
 
 
 def _is_paused(row: Subscription) -> bool:

@@ -45,7 +45,8 @@ def read_payments(
     refunded = sum(one.refunded(until) for one in period)
     charges = _charges_of(own)
     disputes = _outstanding(ledger, charges)
-    gone = paid > 0 and refunded >= paid and not _paid_again(ledger, period, refunded)
+    owed = paid if status != SubscriptionStatus.TRIALING else 0  # nothing is due in a trial
+    gone = owed > 0 and refunded >= owed and not _paid_again(ledger, period, refunded)
     lost = any(one.is_lost for one in disputes)
     late = _late(own) if status.owes else []
     since = {one.id: _late_since(one, failures) for one in late}

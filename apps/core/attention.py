@@ -31,6 +31,7 @@ class Cause(models.TextChoices):
     API_VERSION = "api_version", "Stripe's webhook endpoint speaks another API version"
     SECOND_SUBSCRIPTION = "second_subscription", "One person pays twice"
     PAID_WITHOUT_ACCOUNT = "paid_without_account", "Somebody pays without an account"
+    PAID_AFTER_END = "paid_after_end", "A payment came after the subscription had ended"
     DISPUTE = "dispute", "A payment is disputed"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
