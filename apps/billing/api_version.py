@@ -22,6 +22,16 @@ def report_difference(version: str) -> None:
         )
 
 
+def report_thin_events() -> None:
+    """Open the item, or join it, when a thin event came: it has no object, so we learn nothing from it."""
+    attention.report(
+        Cause.API_VERSION,
+        "thin events",
+        "Stripe sends thin events to our webhook, and we can use only snapshot events. Choose “snapshot” as the payload style"
+        " of the event destination, or delete this destination if there is another one.",
+    )
+
+
 def note_agreement(version: str) -> None:
     """Close the item once an event has come in a version of our release."""
     if version and is_ours(version):

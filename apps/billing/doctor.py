@@ -48,6 +48,7 @@ WRITES: dict[str, Call] = {
 # Of each family of `events` what changes a customer or a price. docs.stripe.com/api/events/types
 FAMILIES = {
     "customer.subscription": "created updated deleted paused resumed", "customer": "updated deleted",
+    "customer.discount": "created updated deleted",
     "checkout.session": "completed async_payment_succeeded async_payment_failed expired",
     "invoice": "paid payment_failed payment_action_required voided marked_uncollectible finalization_failed",
     "charge": "refunded", "charge.dispute": "created updated closed funds_withdrawn funds_reinstated",

@@ -24,6 +24,7 @@ from apps.core.states import SubscriptionStatus
 # Their customer's present state is fetched and mirrored. docs.stripe.com/api/events/types
 CUSTOMER_EVENTS = (
     "customer.subscription.",
+    "customer.discount.",
     "customer.updated",
     "customer.deleted",
     "checkout.session.",
@@ -169,11 +170,14 @@ def customer_behind(event: InboundEvent) -> str:
 
 
 def _fetch_charge(client: stripe.StripeClient, event: InboundEvent) -> Any:
-    expand: Any = {"expand": ["charge"]}
+    """What the event is about that knows its payment: a charge, or a dispute or refund without one."""
     if event.type == "charge.refunded":
         return client.v1.charges.retrieve(event.object_id)
+    expand: Any = {"expand": ["charge"]}
     if event.type.startswith("charge.dispute."):
-        return client.v1.disputes.retrieve(event.object_id, expand)["charge"]
+        dispute = client.v1.disputes.retrieve(event.object_id, expand)
+        return dispute["charge"] or dispute
     if event.type.startswith(("refund.", "charge.refund.")):
-        return client.v1.refunds.retrieve(event.object_id, expand)["charge"]
+        refund = client.v1.refunds.retrieve(event.object_id, expand)
+        return refund["charge"] or refund
     return None

@@ -161,3 +161,36 @@ def test_staff_can_ignore_an_event_that_never_works(world: World, staff: Callabl
     event.refresh_from_db()
     assert event.state == "ignored"
     assert world.jobs("blocked", "dead", "queued") == []
+
+
+@pytest.mark.parametrize("livemode", [False, True], ids=["test", "live"])
+@pytest.mark.parametrize("account", ["acct_stranger", ["acct_stranger"]], ids=["named", "a list"])
+def test_what_a_connected_account_does_is_not_ours(world: World, account: Any, livemode: bool) -> None:
+    """stripe/stripe-mirakl-connector#62: answered with 400, Stripe turns the endpoint off."""
+    dana = world.pay(world.signup("dana"))
+    event = world.new_events()[0] | {"account": account, "livemode": livemode, "id": "evt_of_another"}
+    event["type"] = "customer.subscription.deleted"
+    event["data"]["object"] = {"id": "sub_1", "object": "subscription", "customer": dana.stripe_customer_id}
+    assert world.post_events([event]) == [200]
+    stored = InboundEvent.objects.get()
+    assert (stored.state, stored.customer_id, Job.objects.filter(kind="handle_event").count()) == ("not_ours", "", 0)
+    assert not AttentionItem.objects.exists()
+
+
+def test_a_thin_event_is_taken_and_staff_are_told_once(world: World) -> None:
+    body = {
+        "id": "evt_test_65R",
+        "object": "v2.core.event",
+        "type": "v1.invoice.paid",
+        "created": "2026-09-01T10:00:00Z",
+    }
+    assert [world.post(json.dumps(body).encode()).status_code for _ in range(2)] == [200, 200]
+    item = AttentionItem.objects.get()
+    assert (item.cause, item.times, "snapshot" in item.sentence) == ("api_version", 2, True)
+    assert not InboundEvent.objects.exists()
+
+
+def test_an_event_of_the_other_mode_of_our_own_account_is_refused(world: World) -> None:
+    """code-corps/code-corps-api#547: Stripe keeps it until key and secret fit together."""
+    world.pay(world.signup("dana"))
+    assert world.post_events([world.new_events()[0] | {"livemode": True}]) == [400]
