@@ -1,20 +1,27 @@
 """Stripe's events of the last hours, delivered or not: whose subscription changed after we last fetched it.
 
-Reads only, and only what changed: however many subscribe, an hour without changes is one call. What changed without any
-event, or before that, is found by the nightly comparison of everything (comparison.py).
+Reads only, and only what changed: however many subscribe, an hour without changes is one call. A date that we know (a trial,
+pause, period or subscription ends) needs no event. What else changed without any, or before that, is found by the nightly
+comparison of everything (comparison.py).
 """
 
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Max
+from django.db.models import F, Max, Q
 
 from apps.billing.models import Subscription
 from apps.billing.parsing import identify, plain
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import clock
+from apps.core.states import SubscriptionStatus, values_where
 
 REACH = dt.timedelta(hours=3)  # two runs may be missed
+PROMPT, FOLLOWED = (
+    dt.timedelta(minutes=10),
+    dt.timedelta(hours=1),
+)  # how soon Stripe does what is due, and collects for it
+ENDED = values_where(SubscriptionStatus, lambda one: one.ended)
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 TYPES = tuple(
     f"customer.subscription.{what}"
@@ -36,6 +43,17 @@ class Changes:
 
     customers: frozenset[str]
     following: str
+
+
+def find_due() -> frozenset[str]:
+    """The customers of whom a date has come that we know, and whom nobody fetched since. Asks nobody."""
+    now = clock.now()
+    dates = {"trial_end": Q(status="trialing"), "pause_ends_at": Q(), "cancel_at": Q(), "current_period_end": Q()}
+    due = Q()
+    for name, only in dates.items():
+        due |= only & Q(**{f"{name}__lte": now - PROMPT, f"{name}__gt": F("fetched_at") - FOLLOWED})
+    running = Subscription.objects.exclude(status__in=ENDED)
+    return frozenset(running.filter(due).values_list("customer_id", flat=True))
 
 
 def find_changes(after: str = "") -> Changes:

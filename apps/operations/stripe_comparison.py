@@ -1,6 +1,7 @@
 """Stripe is compared with our rows, and the customers that differ are mirrored: every hour what changed lately, every night everything.
 
-The hourly run asks for the events of the last hours and for refunds and disputes; the nightly one for all subscriptions, too.
+The hourly run asks for the events of the last hours, for refunds, credit notes and disputes, and for those of whom a date has
+come that we know; the nightly one for all subscriptions, too.
 
 Each slice is a job of its own that names the next, so a killed slice is simply repeated. A list that would take access from
 many is doubted, not believed: those who would lose are mirrored last, when the whole list was seen, and only if they are few
@@ -47,7 +48,8 @@ def compare_recent_changes(key: str) -> None:
     """
     following = key if key.startswith("evt_") else ""
     found = recent_changes.find_changes(following)
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.customers))
+    due = frozenset[str]() if following else recent_changes.find_due()
+    _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.customers | due))
     if found.following:
         jobs.defer(RECENT, found.following, reason="the next slice")
     if following:

@@ -12,6 +12,7 @@ silent {"method", "path", "params": {...}}           make an API call whose even
 delete {"kind", "id"}                                remove an object without a trace
 endpoint {"url"?, "secret"?, "version"?,              deliver events there instead of to the configured address, in that API version,
           "status"?: "disabled", "events"?: [..]}      or none, or these types alone
+forget_events {}                                     as if Stripe had made none so far: no list has them
 settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..],
           "portal_saved"?: bool, "tax"?: "active"|"pending",
           "debits_open"?: bool: a first debit makes the subscription active before the bank has answered}
@@ -145,6 +146,12 @@ def _endpoint(options: Obj) -> Obj:
     return dict(root()["endpoint"])
 
 
+def _forget_events(_options: Obj) -> Obj:
+    gone = len(root()["events"])
+    root().update(events={}, deliveries=[])
+    return {"gone": gone}
+
+
 def _settings(options: Obj) -> Obj:
     known: Obj = root()["settings"]
     if options.get("end", "cancel") not in {"cancel", "unpaid", "past_due"} or set(options) - set(known):
@@ -165,5 +172,5 @@ def _state(_options: Obj) -> Obj:
 
 SWITCHES: dict[str, Callable[[Obj], Obj]] = {
     "payments": _payments, "dispute": _dispute, "close_dispute": _close_dispute, "refund": _refund, "async": _async, "invoice": _invoice,
-    "edit": _edit, "put": _put, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "settings": _settings, "state": _state,
+    "edit": _edit, "put": _put, "silent": _silent, "delete": _delete, "endpoint": _endpoint, "forget_events": _forget_events, "settings": _settings, "state": _state,
 }  # fmt: skip

@@ -138,3 +138,11 @@ def attach_payment_method(params: Obj, identifier: str) -> Obj:
     if method["customer"] is None:
         attach(method, customer["id"])
     return method
+
+
+@route("POST /v1/payment_methods/{payment_method}/detach")
+def detach_payment_method(_params: Obj, identifier: str) -> Obj:
+    """Take a method from its customer."""
+    method = get("payment_method", identifier, "payment_method")
+    detach(method)
+    return method
