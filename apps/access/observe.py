@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from django.contrib.auth.models import Group, User
 
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat
+from apps.access.policy import Account, Decision
 from apps.accounts.models import UserProfile
 from apps.catalog.entitlements import attribute_names
 from apps.catalog.product_entitlements import all_entitlements
@@ -15,10 +16,10 @@ from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance, Seat
 
 
-def observe(profile: UserProfile) -> Observed:
-    """Read the account from Keycloak and the seats from our rows. NeedsOperator when the account no longer exists in Keycloak."""
+def observe(profile: UserProfile, decision: Decision) -> Observed:
+    """Read the account from Keycloak and the seats from our rows. NeedsOperator when one that should be open is gone in Keycloak."""
     found = account_of(profile)
-    if found is None and profile.keycloak_id:
+    if found is None and profile.keycloak_id and decision.account == Account.ENABLED:
         # Somebody deleted the account in Keycloak. Silently creating a new one could hide that.
         raise NeedsOperator(
             f"Keycloak no longer has the user {profile.keycloak_id}. Restore it there, or fix the drift here."

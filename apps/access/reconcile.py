@@ -122,7 +122,7 @@ def failed_or_blocked() -> QuerySet[Job]:
 def preview(profile: UserProfile) -> Preview:
     """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is unreachable."""
     decision = decide(facts.read_facts(profile))
-    steps = diff(decision, observe(profile))
+    steps = diff(decision, observe(profile, decision))
     return Preview(decision.state, decision.sentence, decision.trace, decision.until, steps)
 
 
@@ -154,10 +154,10 @@ def reconcile(profile_id: str) -> None:
 def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step]) -> None:
     """Apply plans until one is empty, which is the read-back; what was done is added to `done`."""
     for _ in range(ROUNDS):
-        plan = diff(decision, observe(profile))
+        plan = diff(decision, observe(profile, decision))
         if not plan:
             return
         apply(profile, plan, done=done)
-    left = " ".join(step.sentence for step in diff(decision, observe(profile)))
+    left = " ".join(step.sentence for step in diff(decision, observe(profile, decision)))
     if left:
         raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")
