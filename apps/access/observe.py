@@ -16,12 +16,15 @@ from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance, Seat
 
 
+class AccountGone(NeedsOperator):
+    """Somebody deleted the account in Keycloak, and it should be open. Silently creating a new one could hide that."""
+
+
 def observe(profile: UserProfile, decision: Decision) -> Observed:
-    """Read the account from Keycloak and the seats from our rows. NeedsOperator when one that should be open is gone in Keycloak."""
+    """Read the account from Keycloak and the seats from our rows. AccountGone when one that should be open is gone."""
     found = account_of(profile)
     if found is None and profile.keycloak_id and decision.account == Account.ENABLED:
-        # Somebody deleted the account in Keycloak. Silently creating a new one could hide that.
-        raise NeedsOperator(
+        raise AccountGone(
             f"Keycloak no longer has the user {profile.keycloak_id}. Restore it there, or fix the drift here."
         )
     return observed(profile, found)

@@ -15,7 +15,7 @@ from django.db.models.functions import Cast
 
 from apps.access import facts, recording
 from apps.access.apply import apply
-from apps.access.observe import observe
+from apps.access.observe import AccountGone, observe
 from apps.access.plan import Step, diff
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
@@ -143,8 +143,11 @@ def reconcile(profile_id: str) -> None:
     done: list[Step] = []
     try:
         apply_until_synced(profile, decision, done)
-    except WorkError:
+    except WorkError as problem:
         recording.record_steps(profile, generation, done)
+        if isinstance(problem, AccountGone):
+            for listener in recording.on_account_gone:
+                listener(profile)
         raise
     recording.record_done(profile, generation, done)
     if profile.keycloak_id is None:

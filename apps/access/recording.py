@@ -19,6 +19,8 @@ from apps.notifications.models import Notification
 
 # Called in the transaction that records a finished reconcile: profile, its generation, what was changed as sentences.
 on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
+# Called when the account that should be open is gone: staff must have something to fix it with.
+on_account_gone: list[Callable[[UserProfile], None]] = []
 
 REMINDER = dt.timedelta(days=7)
 

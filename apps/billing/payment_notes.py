@@ -103,7 +103,9 @@ def _tell_of_late_payments(profile: UserProfile, late: list[Invoice]) -> None:
         elif one.id not in known:
             amount = format_money(left, one.currency)
             said = f"{amount} was paid for {one.subscription_id} after it had ended, and gives nothing."
-            advice = f"Refund it at Stripe ({one.id}), or grant access on the subscriber's page for the time it pays for."
+            advice = (
+                f"Refund it at Stripe ({one.id}), or grant access on the subscriber's page for the time it pays for."
+            )
             attention.report(Cause.PAID_AFTER_END, one.id, f"{said} {advice}", profiles=[profile.pk])
 
 

@@ -60,6 +60,9 @@ class Difference:
     keycloak_value: str = ""
 
 
+DELETED = Difference(Drift.Kind.DELETED, ("Create a new account.",))
+
+
 def register() -> None:
     """Make the job kinds known."""
     jobs.register(
@@ -72,6 +75,13 @@ def register() -> None:
     )
     jobs.register(WRITE_EMAIL, write_email, label="Write email to Keycloak", needs=("keycloak",))
     recording.on_synced.append(close_repaired)
+    recording.on_account_gone.append(keep_deleted)
+
+
+@transaction.atomic
+def keep_deleted(profile: UserProfile) -> None:
+    """A reconcile found no account where one is due: it waits for staff, who need the row to fix it."""
+    _keep(profile, [DELETED])
 
 
 def close_repaired(profile: UserProfile, _generation: int, _steps: list[str]) -> None:
@@ -169,9 +179,10 @@ def compare_subscriber(profile: UserProfile) -> list[Difference]:
 
 def find_differences(profile: UserProfile, account: KeycloakUser | None) -> list[Difference]:
     """The differences, by the rules; empty when in sync."""
-    if account is None:
-        return [Difference(Drift.Kind.DELETED, ("Create a new account.",))]
-    return _judge(profile, account, decide(facts.read_facts(profile)), observed(profile, account))
+    decision = decide(facts.read_facts(profile))
+    if account is None:  # nobody misses that of somebody who has left
+        return [DELETED] if decision.account == Account.ENABLED else []
+    return _judge(profile, account, decision, observed(profile, account))
 
 
 def _judge(profile: UserProfile, account: KeycloakUser, decision: Decision, seen: Observed) -> list[Difference]:

@@ -3,6 +3,9 @@
 import pytest
 
 from apps.accounts.models import UserProfile
+from apps.core import jobs
+from apps.operations import drift
+from apps.operations.models import Drift
 from tests.world import World
 
 
@@ -61,3 +64,30 @@ def test_an_account_that_is_due_is_for_staff_to_restore(world: World, paid: bool
     dana.refresh_from_db()
     assert dana.access_state == ("active" if paid else "suspended")
     assert len(world.jobs("blocked")) == paid
+
+
+def test_staff_can_fix_what_a_reconcile_found_first(world: World) -> None:
+    """The job said “fix the drift here”, and there was none: the comparison leaves out whose job waits."""
+    dana = world.subscriber("dana")
+    old = dana.keycloak_id
+    delete_account(world, dana)
+    jobs.defer("reconcile_all", "periodic")
+    world.work()
+    assert len(world.jobs("blocked")) == 1
+    drift.fix_drift(Drift.objects.get(profile=dana, kind="deleted", resolved_at=None), actor="staff:ada", reason="test")
+    world.work()
+    assert (world.state(dana).access, world.state(dana).account, dana.keycloak_id != old) == ("active", True, True)
+    assert (world.jobs(), Drift.objects.filter(resolved_at=None).count()) == ([], 0)
+
+
+def test_who_has_left_and_comes_back_gets_a_new_account_from_staff(world: World) -> None:
+    dana = gone(world)
+    jobs.defer("compare_keycloak", "periodic")
+    world.work()
+    assert not Drift.objects.exists()
+    method = world.shop.v1.payment_methods.list({"customer": dana.stripe_customer_id or ""}).data[0].id
+    world.shop.subscribe(dana.stripe_customer_id or "", world.price("personal"), default_payment_method=method)
+    world.deliver()
+    drift.fix_drift(Drift.objects.get(profile=dana, kind="deleted"), actor="staff:ada", reason="test")
+    world.work()
+    assert (world.state(dana).access, world.state(dana).account, world.jobs()) == ("active", True, [])
