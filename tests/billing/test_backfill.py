@@ -303,7 +303,7 @@ def test_while_stripe_is_down_the_sweeps_wait_without_spending_attempts(world: W
 # --- each hour -------------------------------------------------------------------------------------------------------
 
 
-def test_an_hour_without_changes_is_three_lists_however_many_subscribe(world: World) -> None:
+def test_an_hour_without_changes_is_four_lists_however_many_subscribe(world: World) -> None:
     asked = []
     for count in (1, 4):
         for number in range(count):
@@ -313,7 +313,7 @@ def test_an_hour_without_changes_is_three_lists_however_many_subscribe(world: Wo
         world.requests.clear()
         run(world, "compare_recent_changes")
         asked.append([(method, path.partition("?")[0]) for method, path, *_ in world.requests])
-    lists = [("GET", f"/v1/{name}") for name in ("events", "refunds", "disputes")]
+    lists = [("GET", f"/v1/{name}") for name in ("events", "refunds", "disputes", "credit_notes")]
     assert asked == [lists, lists]
     assert not Job.objects.filter(kind="mirror_customer", reason__contains="differs").exists()
 
