@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
 MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, PaymentMethod, Product, Price)
@@ -24,17 +25,21 @@ class MoneyObject:
 
 def list_money(customer_id: str, *, limit: int) -> list[MoneyObject]:
     """What happened to the money of a customer, the latest first; at most `limit` of each kind. Four queries."""
-    of_customer, of_charge = {"customer_id": customer_id}, {"charge__customer_id": customer_id}
     found: list[MoneyObject] = []
-    for model, lookup, kind, amount in (
-        (Invoice, of_customer, "Invoice", "amount_due"),
-        (Charge, of_customer, "Payment", "amount"),
-        (Refund, of_charge, "Refund", "amount"),
-        (Dispute, of_charge, "Dispute", "amount"),
-    ):
-        rows = model.objects.filter(**lookup).only("id", "created", "stripe_data").order_by("-created", "-id")
-        found += [_money_object(row, kind, amount) for row in rows[:limit]]
+    for rows, kind, amount in money_rows(customer_id):
+        latest = rows.only("id", "created", "stripe_data").order_by("-created", "-id")
+        found += [_money_object(row, kind, amount) for row in latest[:limit]]
     return sorted(found, key=lambda one: (one.created, one.kind), reverse=True)
+
+
+def money_rows(customer_id: str) -> list[tuple[QuerySet[Any], str, str]]:
+    """The same as rows of the mirror, each with its kind and where its amount is."""
+    return [
+        (Invoice.objects.filter(customer_id=customer_id), "Invoice", "amount_due"),
+        (Charge.objects.filter(customer_id=customer_id), "Payment", "amount"),
+        (Refund.objects.filter(charge__customer_id=customer_id), "Refund", "amount"),
+        (Dispute.objects.filter(charge__customer_id=customer_id), "Dispute", "amount"),
+    ]
 
 
 def _money_object(row: Any, kind: str, amount: str) -> MoneyObject:

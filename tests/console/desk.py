@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
+from apps.console.admin.subscriber_tables import TABS
 from apps.core.models import AuditEntry
 from tests.world import World
 
@@ -33,8 +34,10 @@ def done(answer: HttpResponse) -> bool:
 
 
 def page_of(client: Client, profile: UserProfile) -> str:
-    """The subscriber's page."""
-    return client.get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
+    """The subscriber's page, with the tables of all its tabs."""
+    page = client.get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
+    rows = reverse("admin:accounts_userprofile_tab", args=[profile.pk])
+    return page + "".join(client.get(rows, {"tab": tab.key}).content.decode() for tab in TABS)
 
 
 def lines(profile: UserProfile, action: str) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from apps.notifications.models import Notification
 from apps.operations import sync_runs
 from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from tests.console.conftest import World
+from tests.console.desk import page_of
 from tests.console.test_pages import fingerprint
 
 pytestmark = pytest.mark.django_db
@@ -548,9 +549,7 @@ def test_a_reason_on_a_page_is_never_markup(world: World, staff: Staff) -> None:
     case, nasty = CASES[0], "<script>alert(1)</script> because"
     staff("support").post(case.address(world), case.filled(world) | {"reason": nasty})
     Product.objects.filter(pk=world.plan.pk).update(name="<b>Plan</b>")
-    text = (
-        staff("support").get(reverse("admin:accounts_userprofile_change", args=[world.profiles[0].pk])).content.decode()
-    )
+    text = page_of(staff("support"), world.profiles[0])
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert(1)" not in text
     assert "<b>Plan" not in text

@@ -17,10 +17,12 @@ from django.urls import reverse
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.console.admin.mirror import MirrorAdmin
+from apps.console.admin.subscriber_tables import TABS
 from apps.core import clock
 from apps.core.models import AuditEntry, Dependency, Job
 from apps.instances.models import Instance
 from tests.console.conftest import World, fill
+from tests.console.desk import page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +193,23 @@ def test_the_page_of_a_subscriber_asks_few_questions(world: World, staff: Staff)
     dashboard.NUMBERS.get()
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
-    assert len(captured) == 27, "\n".join(query["sql"][:120] for query in captured.captured_queries)
+    assert len(captured) == 14, "\n".join(query["sql"][:120] for query in captured.captured_queries)
+
+
+@pytest.mark.parametrize(("key", "title"), [(tab.key, tab.title) for tab in TABS])
+def test_a_tab_of_the_subscribers_page_is_loaded_alone_or_with_the_page(
+    key: str, title: str, world: World, staff: Staff
+) -> None:
+    client, profile = staff("viewer"), world.profiles[0]
+    address = reverse("admin:accounts_userprofile_tab", args=[profile.pk])
+    table = client.get(address, {"tab": key}).content.decode()
+    page = client.get(reverse("admin:accounts_userprofile_change", args=[profile.pk]), {"tab": key}).content.decode()
+    rows = table.count("<tr>") - 1 if "<table" in table else 0
+    count = f' <span class="fd-count">{rows}</span>' if rows else ""
+    assert re.search(rf'aria-selected="true" [^>]*>{title}{count}</a>', page)
+    assert table.strip() in page
+    assert client.get(address, {"tab": "none"}).status_code == 404
+    assert staff("").get(address, {"tab": key}).status_code == 403
 
 
 def _more(made: World, count: int) -> None:
@@ -371,7 +389,7 @@ def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(world: Wor
 
 def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
     profile = world.profiles[0]
-    text = staff("viewer").get(reverse("admin:accounts_userprofile_change", args=[profile.pk])).content.decode()
+    text = page_of(staff("viewer"), profile)
     for part in (
         "person-0",
         "Why",

@@ -81,7 +81,8 @@ def test_facts_and_mirror_agree_and_the_money_is_listed(
     assert any(one.kind == "Refund" for one in listed) == (life.__name__ == "refunded")
     assert any(one.kind == "Dispute" for one in listed) == (life.__name__ == "disputed")
 
-    page = staff("support").get(reverse("admin:accounts_userprofile_change", args=[dana.pk])).content.decode()
+    address = reverse("admin:accounts_userprofile_change", args=[dana.pk])
+    page = staff("support").get(address, {"tab": "payments"}).content.decode()
     assert "Payments" in page
     assert all(one.row.id in page for one in listed)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
 from apps.access import reconcile
@@ -15,9 +16,9 @@ from apps.access.facts import read_facts
 from apps.access.models import LastSync
 from apps.access.policy import Decision, SeatDecision, day, decide
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
+from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.catalog.models import Product
-from apps.console.admin.subscriber_tables import ROWS, Table, list_tables
+from apps.console.admin.subscriber_tables import ROWS, TABS, May, Table, count_rows
 from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
@@ -28,15 +29,26 @@ from apps.instances.models import Seat
 
 
 @dataclass(frozen=True)
+class TabCard:
+    """A tab beside the timeline: how many rows it has, and its table, which is read when the tab opens."""
+
+    key: str
+    title: str
+    count: int
+    table: Table | None
+
+
+@dataclass(frozen=True)
 class Page:
-    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid."""
+    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `opened`: a tab's key."""
 
     profile: UserProfile
     decision: Decision
     agrees: bool
     entitlements: tuple[str, ...]
     money: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tabs: tuple[TabCard, ...]
+    opened: str
     timeline: tuple[AuditEntry, ...]
     timeline_url: str
 
@@ -72,27 +84,33 @@ def read_decision(profile: UserProfile) -> Decision:
     return decision
 
 
-def read_subscription_rows(profile: UserProfile) -> list[Subscription]:
-    """The customer's subscriptions, the oldest first; read once for each row object, in two queries."""
+def read_subscription_rows(profile: UserProfile) -> list[Any]:
+    """The customer's subscriptions with their currency, the oldest first; read once for each row object."""
     if "console_subscriptions" not in profile.__dict__:
         rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id or "").order_by("stripe_created_at")
-        profile.__dict__["console_subscriptions"] = list(rows.prefetch_related("items"))
-    found: list[Subscription] = profile.__dict__["console_subscriptions"]
+        lines = UserSubscriptionItem.objects.filter(subscription=OuterRef("pk")).order_by("pk")
+        profile.__dict__["console_subscriptions"] = list(rows.annotate(currency=Subquery(lines.values("currency")[:1])))
+    found: list[Any] = profile.__dict__["console_subscriptions"]
     return found
 
 
-def read_page(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -> Page:
-    """Gather it all: twenty-four queries, none of them growing with the person."""
+def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
+    """Gather what is shown at once, and the table of the `opened` tab: a dozen queries, none of them growing with the person."""
     decision = read_decision(profile)
     grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
     entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
+    counts = count_rows(profile)
     return Page(
         profile=profile,
         decision=decision,
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),
-        tables=list_tables(profile, may_change_seats=may_change_seats, may_lift=may_lift),
+        tabs=tuple(
+            TabCard(tab.key, tab.title, counts[tab.key], tab.read(profile, may) if tab.key == opened else None)
+            for tab in TABS
+        ),
+        opened=opened if opened in counts else "timeline",
         timeline=tuple(entries[: ROWS * 2]),
         timeline_url=f"{reverse('admin:core_auditentry_changelist')}?q=profile:{profile.pk}",
     )
@@ -102,10 +120,9 @@ def describe_money(profile: UserProfile) -> Iterator[str]:
     """What was paid for the period of each running subscription, and until when a pause lasts."""
     running = values_where(SubscriptionStatus, lambda one: one.pays)
     for row in (one for one in read_subscription_rows(profile) if one.status in running):
-        currency = next((one.currency for one in row.items.all()), "")
-        if row.paid_for_period is not None and row.left_of_period is not None and currency:
+        if row.paid_for_period is not None and row.left_of_period is not None and row.currency:
             amounts = (row.paid_for_period, row.paid_for_period - row.left_of_period, row.left_of_period)
-            paid, returned, left = (format_money(one, currency) for one in amounts)
+            paid, returned, left = (format_money(one, row.currency) for one in amounts)
             yield f"Paid for this period: {paid}, returned: {returned}, left: {left}"
         if row.pause and (row.pause_ends_at is None or row.pause_ends_at > clock.now()):
             until = f"until {day(row.pause_ends_at)}" if row.pause_ends_at else "until somebody resumes it at Stripe"
@@ -113,13 +130,13 @@ def describe_money(profile: UserProfile) -> Iterator[str]:
 
 
 def read_last_sync(profile: UserProfile) -> LastSyncCard:
-    """How the last sync went, and whether one is in progress. Two queries."""
+    """How the last sync went, and whether one is in progress."""
     found = (reconcile.in_progress() | reconcile.failed_or_blocked()).filter(key=str(profile.pk)).order_by("-pk")
     ended = (Job.State.BLOCKED, Job.State.DEAD)
     jobs = list(found)
     in_progress = next((one for one in jobs if one.state not in ended), None)
     stopped = None if in_progress else next(iter(jobs), None)
-    return LastSyncCard(profile, LastSync.objects.filter(profile=profile).first(), in_progress, stopped)
+    return LastSyncCard(profile, getattr(profile, "last_sync", None), in_progress, stopped)
 
 
 def preview_plan(profile: UserProfile) -> dict[str, Any]:

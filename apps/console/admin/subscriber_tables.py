@@ -1,8 +1,12 @@
 """The tables of the subscriber's page: what there is of each kind, newest first, each bounded. Nothing secret."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
+from django.db.models import QuerySet, Value
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -11,8 +15,9 @@ from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
-from apps.billing.stripe_objects import list_money
+from apps.billing.stripe_objects import list_money, money_rows
 from apps.console.admin.mirror import stripe_badge
+from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.core import clock, jobs
 from apps.core.models import Job
@@ -24,31 +29,39 @@ from apps.notifications.models import Notification
 from apps.onboarding import recovery
 
 ROWS = 20
+KINDS = (*reconcile.KINDS, passwords.KIND, recovery.SEND_CODE)  # of job whose key is a subscriber
+
+
+type May = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class Table:
-    """One tab of the page: a list of rows with their headings, and where there are more."""
+    """A list of rows with their headings, and where there are more."""
 
-    key: str
-    title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     empty: str
     more: str = ""
 
 
-def list_tables(profile: UserProfile, *, may_change_seats: bool, may_lift: bool) -> tuple[Table, ...]:
-    """All of them, in the order of the tabs."""
-    return (
-        _lines(profile),
-        _payments(profile),
-        _seats(profile, may_change_seats),
-        _overrides(profile, may_lift),
-        _emails(profile),
-        _events(profile),
-        _jobs(profile),
-    )
+@dataclass(frozen=True)
+class Tab:
+    """One tab of the page: what its rows are, and its table; `may` says which rights the reader has."""
+
+    key: str
+    title: str
+    sources: Callable[[UserProfile], list[QuerySet[Any]]]
+    read: Callable[[UserProfile, May], Table]
+
+
+def count_rows(profile: UserProfile) -> dict[str, int]:
+    """How many rows each tab has, at most ROWS of each kind. One query."""
+    counts: list[Any] = [
+        reduce(add, (CountUpTo(rows, ROWS) for rows in tab.sources(profile)), Value(0)) for tab in TABS
+    ]
+    found = UserProfile.objects.filter(pk=profile.pk).values_list(*counts).get()
+    return dict(zip((tab.key for tab in TABS), found, strict=True))
 
 
 def line_name(quantity: int, product: str | None, price_id: str) -> str:
@@ -63,13 +76,14 @@ def _price_text(item: UserSubscriptionItem) -> str:
     return f"{format_money(total, item.currency)} / {describe_period(item.interval, item.interval_count)}"
 
 
-def _lines(profile: UserProfile) -> Table:
-    rows = (
-        UserSubscriptionItem.objects.filter(profile=profile).select_related("product", "subscription").order_by("-pk")
-    )
+def _lines(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [UserSubscriptionItem.objects.filter(profile=profile)]
+
+
+def _read_lines(profile: UserProfile, _may: May) -> Table:
+    (lines,) = _lines(profile)
+    rows = lines.select_related("product", "subscription").order_by("-pk")
     return Table(
-        "lines",
-        "Subscription",
         ("Product", "Price", "Status", "Period ends", "Ends", "Subscription"),
         tuple(
             (
@@ -86,12 +100,14 @@ def _lines(profile: UserProfile) -> Table:
     )
 
 
-def _payments(profile: UserProfile) -> Table:
+def _payments(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [rows for rows, *_ in money_rows(profile.stripe_customer_id or "")]
+
+
+def _read_payments(profile: UserProfile, _may: May) -> Table:
     customer = profile.stripe_customer_id
     found = list_money(customer, limit=ROWS) if customer else []
     return Table(
-        "payments",
-        "Payments",
         ("What", "Status", "Amount", "Date", "Details"),
         tuple(
             (
@@ -107,11 +123,16 @@ def _payments(profile: UserProfile) -> Table:
     )
 
 
-def _seats(profile: UserProfile, may_change: bool) -> Table:
-    rows = Seat.objects.filter(profile=profile).select_related("product", "instance").order_by("-pk")[:ROWS]
-    waits = SeatWait.objects.filter(profile=profile).select_related("product").order_by("since")[:ROWS]
+def _seats(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [SeatWait.objects.filter(profile=profile), Seat.objects.filter(profile=profile)]
+
+
+def _read_seats(profile: UserProfile, may: May) -> Table:
+    waits, seats = _seats(profile)
+    rows = seats.select_related("product", "instance").order_by("-pk")[:ROWS]
     waiting = [
-        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), when(wait.since), "–", "–") for wait in waits
+        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), when(wait.since), "–", "–")
+        for wait in waits.select_related("product").order_by("since")[:ROWS]
     ]
     found = [
         (
@@ -120,13 +141,11 @@ def _seats(profile: UserProfile, may_change: bool) -> Table:
             state_badge(row),
             when(row.created_at),
             when(row.released_at) if row.released_at else seat_until(row),
-            _seat_links(row, may_change and row.state != Seat.State.RELEASED),
+            _seat_links(row, may("allocate_seat") and row.state != Seat.State.RELEASED),
         )
         for row in rows
     ]
     return Table(
-        "seats",
-        "Seats",
         ("Product", "Instance", "State", "Since", "Until", "Seat"),
         (*waiting, *found),
         "No seats yet.",
@@ -156,11 +175,14 @@ def override_badge(override: AccessOverride) -> SafeString:
     return badge("Lifted" if override.lifted_at else "Ended")
 
 
-def _overrides(profile: UserProfile, may_lift: bool) -> Table:
-    rows = AccessOverride.objects.filter(profile=profile).prefetch_related("products").order_by("-pk")[:ROWS]
+def _overrides(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [AccessOverride.objects.filter(profile=profile)]
+
+
+def _read_overrides(profile: UserProfile, may: May) -> Table:
+    (overrides,) = _overrides(profile)
+    rows = overrides.prefetch_related("products").order_by("-pk")[:ROWS]
     return Table(
-        "overrides",
-        "Overrides",
         ("Override", "Status", "Products", "Until", "By", "Why", ""),
         tuple(
             (
@@ -170,7 +192,7 @@ def _overrides(profile: UserProfile, may_lift: bool) -> Table:
                 when(row.ends_at) if row.ends_at else "no end date",
                 row.created_by,
                 row.reason,
-                _override_links(row, may_lift and is_active(row)),
+                _override_links(row, may("override_access") and is_active(row)),
             )
             for row in rows
         ),
@@ -188,11 +210,14 @@ def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
     return format_html('<span class="fd-links">{} {}</span>', lift, link(row, "open"))
 
 
-def _emails(profile: UserProfile) -> Table:
-    rows = Notification.objects.filter(profile=profile).defer("context").order_by("-pk")[:ROWS]
+def _emails(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [Notification.objects.filter(profile=profile)]
+
+
+def _read_emails(profile: UserProfile, _may: May) -> Table:
+    (emails,) = _emails(profile)
+    rows = emails.defer("context").order_by("-pk")[:ROWS]
     return Table(
-        "mails",
-        "Emails",
         ("Mail", "State", "To", "Requested", "Sent"),
         tuple(
             (
@@ -209,13 +234,15 @@ def _emails(profile: UserProfile) -> Table:
     )
 
 
-def _events(profile: UserProfile) -> Table:
+def _events(profile: UserProfile) -> list[QuerySet[Any]]:
+    customer = profile.stripe_customer_id  # some events have no customer
+    return [InboundEvent.objects.filter(customer_id=customer)] if customer else []
+
+
+def _read_events(profile: UserProfile, _may: May) -> Table:
     customer = profile.stripe_customer_id
-    events = InboundEvent.objects.filter(customer_id=customer) if customer else InboundEvent.objects.none()
-    rows = events.defer("body").order_by("-pk")[:ROWS]
+    rows = [row for events in _events(profile) for row in events.defer("body").order_by("-pk")[:ROWS]]
     return Table(
-        "events",
-        "Events",
         ("Event", "State", "Object", "Received", "Handled"),
         tuple(
             (
@@ -232,11 +259,14 @@ def _events(profile: UserProfile) -> Table:
     )
 
 
-def _jobs(profile: UserProfile) -> Table:
-    rows = Job.objects.filter(kind__in=_kinds(), key=str(profile.pk)).order_by("-id")[:ROWS]
+def _jobs(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [Job.objects.filter(kind__in=KINDS, key=str(profile.pk))]
+
+
+def _read_jobs(profile: UserProfile, _may: May) -> Table:
+    (found,) = _jobs(profile)
+    rows = found.order_by("-id")[:ROWS]
     return Table(
-        "jobs",
-        "Jobs",
         ("Job", "State", "Tries", "Requested by", "Last error", "Started"),
         tuple(
             (
@@ -253,6 +283,12 @@ def _jobs(profile: UserProfile) -> Table:
     )
 
 
-def _kinds() -> tuple[str, ...]:
-    """The kinds of job whose key is a subscriber."""
-    return (*reconcile.KINDS, passwords.KIND, recovery.SEND_CODE)
+TABS = (
+    Tab("lines", "Subscription", _lines, _read_lines),
+    Tab("payments", "Payments", _payments, _read_payments),
+    Tab("seats", "Seats", _seats, _read_seats),
+    Tab("overrides", "Overrides", _overrides, _read_overrides),
+    Tab("mails", "Emails", _emails, _read_emails),
+    Tab("events", "Events", _events, _read_events),
+    Tab("jobs", "Jobs", _jobs, _read_jobs),
+)

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef
 from django.db.models.functions import JSONArray
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,7 +21,7 @@ from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
-from apps.console.admin.subscriber_tables import line_name
+from apps.console.admin.subscriber_tables import TABS, May, line_name
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import state_column, time_column, when
@@ -74,6 +74,11 @@ def refuse_without_dispute(profile: UserProfile) -> str:
     return "" if disputed else "No payment of this subscriber is disputed."
 
 
+def _rights(request: HttpRequest) -> May:
+    """For the tables: whether the reader has one of accounts' permissions."""
+    return lambda codename: request.user.has_perm(f"accounts.{codename}")
+
+
 class SubscriberList(ConsoleList):
     """With what each pays for and where each has a seat."""
 
@@ -117,7 +122,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
     ]
     change_form_outer_before_template = "console/subscriber.html"
-    fragments: ClassVar[dict[str, str]] = {"plan": "plan_view", "last-sync": "last_sync_view"}
+    fragments: ClassVar[dict[str, str]] = {"plan": "plan_view", "last-sync": "last_sync_view", "tab": "tab_view"}
     fieldsets = (
         (
             "Identity",
@@ -168,19 +173,24 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
 
     @override
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("user")
+        """With the last sync for the page of one subscriber."""
+        is_list = str(getattr(request.resolver_match, "url_name", "")).endswith("_changelist")
+        return super().get_queryset(request).select_related("user", *([] if is_list else ["last_sync"]))
 
     @override
     def page_context(self, request: HttpRequest, row: UserProfile) -> dict[str, Any]:
-        may: dict[str, bool] = {
-            codename: request.user.has_perm(f"accounts.{codename}") for codename in ("allocate_seat", "override_access")
-        }
+        opened = request.GET.get("tab", "")
         return {
             "sync": subscriber_page.read_last_sync(row),
-            "person": subscriber_page.read_page(
-                row, may_change_seats=may["allocate_seat"], may_lift=may["override_access"]
-            ),
+            "person": subscriber_page.read_page(row, may=_rights(request), opened=opened),
         }
+
+    def tab_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
+        """The table of a tab, which the page loads when it opens."""
+        tab = next((one for one in TABS if one.key == request.GET.get("tab")), None)
+        if tab is None:
+            raise Http404
+        return render(request, "console/subscriber_table.html", {"table": tab.read(profile, _rights(request))})
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
