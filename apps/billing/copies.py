@@ -1,15 +1,16 @@
 """Copies of Stripe's objects in dj-stripe's mirror, for pages. Nothing here decides about access.
 
-Promises: each copy has a savepoint of its own; one that fails leaves an attention item, which ends when a later copy of the
-same object works, and never stops the caller; no copy asks Stripe for anything (billing/apps.py). Of what happened to money
-long ago only what pages show and books need is kept (`SHOWN`): Stripe has the rest.
+Promises: all are written together, and if that fails, each with a savepoint of its own; one that fails leaves an attention
+item, which ends when a later copy of the same object works, and never stops the caller; no copy asks Stripe for anything
+(billing/apps.py). Of what happened to money long ago only what pages show and books need is kept (`SHOWN`): Stripe has the
+rest.
 """
 
 import datetime as dt
 import json
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import djstripe.models
@@ -17,7 +18,9 @@ import stripe
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Value
 
+from apps.billing.mirror_rows import MODELS, write_rows
 from apps.billing.parsing import identify, listed, plain, text
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import attention, clock, retention
@@ -26,20 +29,6 @@ from apps.core.errors import WorkError
 
 log = structlog.get_logger(__name__)
 
-MODELS: dict[str, Any] = {
-    model.stripe_class.OBJECT_NAME: model
-    for model in (
-        djstripe.models.Charge,
-        djstripe.models.Customer,
-        djstripe.models.Dispute,
-        djstripe.models.Invoice,
-        djstripe.models.PaymentMethod,
-        djstripe.models.Price,
-        djstripe.models.Product,
-        djstripe.models.Refund,
-        djstripe.models.Subscription,
-    )
-}
 MONEY = ("charge", "dispute", "invoice", "refund")
 SHOWN = (
     "amount", "amount_due", "amount_paid", "amount_refunded", "charge", "currency", "customer", "description", "disputed",
@@ -54,40 +43,59 @@ WHERE djstripe_id IN (
 
 def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
     """Copy these Stripe objects, those first that others refer to. What fails is told to staff."""
-    who, failed, done = list(profiles), {}, set[str]()
-    given = list(objects)
-    copied = _stored(given)
-    for found in given:
-        key = f"{text(found['object'])} {identify(found)}"
-        problem = _try(found, copied.get(key))
-        if problem:
-            failed[key] = problem
-        else:
-            done.add(key)
+    who, given = list(profiles), {_key(found): found for found in objects}
+    copied = _stored(given.values())
+    failed = {} if _copy_together(given, copied) else _copy_each(given, copied)
     for key, problem in failed.items():
         sentence = (
             f"Stripe's {key} could not be copied for the console ({problem}). Access is decided without the copy."
         )
         attention.report(Cause.MIRROR_COPY, key, sentence, profiles=who)
-    attention.resolve(Cause.MIRROR_COPY, *done, why="A later copy worked.")
+    attention.resolve(Cause.MIRROR_COPY, *(given.keys() - failed.keys()), why="A later copy worked.")
 
 
-def _stored(given: list[Any]) -> dict[str, Any]:
-    """What the mirror has of these objects: a customer of many years has hundreds, and few of them have changed."""
+def _key(found: Any) -> str:
+    return f"{text(found['object'])} {identify(found)}"
+
+
+def _stored(given: Iterable[Any]) -> dict[str, Any]:
+    """What the mirror has of these objects, in one query: a customer of many years has hundreds, and few have changed."""
     ids = defaultdict[str, list[str]](list)
     for found in given:
         ids[text(found["object"])].append(identify(found))
-    rows = [
-        (f"{kind} {row_id}", data)
+    parts = [
+        MODELS[kind].objects.filter(id__in=wanted).values_list(Value(kind), "id", "stripe_data")
         for kind, wanted in ids.items()
         if kind in MODELS
-        for row_id, data in MODELS[kind].objects.filter(id__in=wanted).values_list("id", "stripe_data")
     ]
-    return dict(rows)
+    rows = parts[0].union(*parts[1:], all=True) if parts else []
+    return {f"{kind} {row_id}": data for kind, row_id, data in rows}
+
+
+def _copy_together(given: Mapping[str, Any], copied: Mapping[str, Any]) -> bool:
+    """Copy all that is not `copied` yet in one go; False, and nothing is written, when one of them has an odd shape."""
+    try:
+        wholes = {key: _whole(found) for key, found in given.items()}
+        changed = [whole for key, whole in wholes.items() if _kept(whole) != copied.get(key)]
+        if changed:
+            with transaction.atomic():
+                write_rows(changed, kept=_kept)
+    except (OperationalError, InterfaceError):  # a database that is gone is no fault of theirs
+        raise
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is found again, and by object, one by one)
+        log.info("mirror_copied_one_by_one", error=type(error).__name__)
+        return False
+    return True
+
+
+def _copy_each(given: Mapping[str, Any], copied: Mapping[str, Any]) -> dict[str, str]:
+    """Copy one by one, each with a savepoint; what failed, with the kind of its error."""
+    tried = {key: _try(found, copied.get(key)) for key, found in given.items()}
+    return {key: problem for key, problem in tried.items() if problem}
 
 
 def _try(found: Any, copied: Any) -> str:
-    """Copy one object that is not `copied` yet; the kind of error when that fails. A database that is gone is no fault of it."""
+    """Copy one object that is not `copied` yet; the kind of error when that fails."""
     try:
         if copied != _kept(_whole(found)):
             with transaction.atomic():
