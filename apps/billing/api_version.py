@@ -35,7 +35,7 @@ def report_thin_events() -> None:
 def note_agreement(version: str) -> None:
     """Close the item once an event has come in a version of our release."""
     if version and is_ours(version):
-        attention.resolve(Cause.API_VERSION, KEY, why=f"The endpoint speaks {version[:40]} now.")
+        attention.resolve_soon(Cause.API_VERSION, KEY, why=f"The endpoint speaks {version[:40]} now.")
 
 
 def is_ours(version: str) -> bool:

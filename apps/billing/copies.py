@@ -51,7 +51,7 @@ def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
             f"Stripe's {key} could not be copied for the console ({problem}). Access is decided without the copy."
         )
         attention.report(Cause.MIRROR_COPY, key, sentence, profiles=who)
-    attention.resolve(Cause.MIRROR_COPY, *(given.keys() - failed.keys()), why="A later copy worked.")
+    attention.resolve_soon(Cause.MIRROR_COPY, *(given.keys() - failed.keys()), why="A later copy worked.")
 
 
 def _key(found: Any) -> str:

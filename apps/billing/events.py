@@ -16,7 +16,7 @@ from apps.billing.covered_events import KIND as KIND
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.catalog.models import Product, ProductPrice
-from apps.core import clock, jobs, retention
+from apps.core import attention, clock, jobs, retention
 from apps.core.errors import RetryLater
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus
@@ -85,6 +85,7 @@ def prune_bodies(before: dt.datetime) -> int:
     return retention.update_in_batches(InboundEvent.objects.filter(handled_at__lt=before).exclude(body=""), body="")
 
 
+@attention.resolving_together()
 def handle_event(event_id: str) -> None:
     """Fetch what the event points to, then mark it handled, or not ours. Raises RetryLater for a customer about to be ours."""
     event = InboundEvent.objects.defer("body").get(stripe_event_id=event_id)

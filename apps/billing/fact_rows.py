@@ -6,9 +6,11 @@ attention item. Who must know registers in `on_customer`, which is called inside
 
 import datetime as dt
 from collections.abc import Callable, Collection
+from copy import copy
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.models import UserProfile
 from apps.billing import payment_notes, prices
@@ -33,29 +35,42 @@ STATUS_RANK = [
     "incomplete_expired",
 ]
 
+ITEM_KEYS = {"id", "stripe_item_id"}
+
 on_customer: list[Callable[[UserProfile], None]] = []
 
 
 @transaction.atomic
 def write_customer(profile: UserProfile, found: list[SubscriptionFacts], sums: dict[str, PaymentFacts | None]) -> None:
     """In one transaction: our typed rows, the profile's summary, what staff have to know, and the listeners."""
-    now = clock.now()
+    now, ids = clock.now(), [one.id for one in found]
     known = lock_prices({line.price.id for one in found for line in one.lines})
+    of_customer = Q(customer_id=profile.stripe_customer_id)
+    rows = {row.stripe_id: row for row in Subscription.objects.filter(of_customer | Q(stripe_id__in=ids))}
     for one in found:
-        row = _write_subscription(profile, one, sums[one.id], now)
-        _write_items(profile, row, one.lines, known)
+        rows[one.id] = _write_subscription(profile, one, sums[one.id], rows.get(one.id), now)
+        _write_items(profile, rows[one.id], one.lines, known)
         _report_unknown(profile, one, sums[one.id])
-    stale = Subscription.objects.filter(customer_id=profile.stripe_customer_id).exclude(
-        stripe_id__in=[one.id for one in found]
-    )
-    for key in stale.exclude(pause="").values_list("stripe_id", flat=True):
-        attention.resolve(Cause.COLLECTION_PAUSED, key, why="The customer was deleted at Stripe.")
-    # The customer was deleted, and its subscriptions with it.
-    stale.exclude(status="canceled").update(status="canceled", ended_at=now, fetched_at=now, pause="")
-    prices.report_unmapped(profile.pk)
-    _update_profile(profile, now)
+    _end_missing([row for key, row in rows.items() if key not in ids], now)
+    prices.report_unmapped(profile.pk, _unmapped(found, known))
+    _update_profile(profile, rows.values(), now)
     for listener in on_customer:
         listener(profile)
+
+
+def _end_missing(rows: Collection[Subscription], now: dt.datetime) -> None:
+    """These are no longer at Stripe: the customer was deleted, and its subscriptions with it."""
+    for row in rows:
+        if row.pause:
+            attention.resolve(Cause.COLLECTION_PAUSED, row.stripe_id, why="The customer was deleted at Stripe.")
+        if row.status != SubscriptionStatus.CANCELED:
+            row.status, row.ended_at, row.fetched_at, row.pause = SubscriptionStatus.CANCELED.value, now, now, ""
+            row.save(update_fields=["status", "ended_at", "fetched_at", "pause"])
+
+
+def _unmapped(found: Collection[SubscriptionFacts], known: Collection[str]) -> set[str]:
+    """The prices of running subscriptions that belong to no product of ours."""
+    return {line.price.id for one in found if one.status.pays for line in one.lines} - set(known)
 
 
 def lock_prices(price_ids: Collection[str]) -> dict[str, ProductPrice]:
@@ -67,10 +82,13 @@ def lock_prices(price_ids: Collection[str]) -> dict[str, ProductPrice]:
 
 
 def _write_subscription(
-    profile: UserProfile, one: SubscriptionFacts, sums: PaymentFacts | None, now: dt.datetime
+    profile: UserProfile,
+    one: SubscriptionFacts,
+    sums: PaymentFacts | None,
+    known: Subscription | None,
+    now: dt.datetime,
 ) -> Subscription:
     """The typed row. What is not known about the money stays as it was."""
-    known = Subscription.objects.filter(stripe_id=one.id).first()
     ended = one.ended_at or one.canceled_at or (known.ended_at if known else None) or now
     fields: dict[str, Any] = {
         "customer_id": profile.stripe_customer_id,
@@ -87,7 +105,10 @@ def _write_subscription(
     }
     if sums is not None:
         fields |= payment_columns(sums)
-    row, _ = Subscription.objects.update_or_create(stripe_id=one.id, defaults=fields)
+    row = copy(known) if known else Subscription(stripe_id=one.id)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    row.save(update_fields=fields.keys() if known else None)
     payment_notes.record_changes(profile, known, row)
     return row
 
@@ -123,23 +144,26 @@ def _write_items(
     UserSubscriptionItem.objects.filter(subscription=row).exclude(
         stripe_item_id__in=[line.id for line in lines]
     ).delete()
-    for line in lines:
-        ours = known.get(line.price.id)
-        UserSubscriptionItem.objects.update_or_create(
+    rows = {
+        line.id: UserSubscriptionItem(
             stripe_item_id=line.id,
-            defaults={
-                "profile": profile,
-                "subscription": row,
-                "stripe_price_id": line.price.id,
-                "product_id": ours.product_id if ours else None,
-                "quantity": line.quantity,
-                "unit_amount": line.price.unit_amount,
-                "currency": line.price.currency,
-                "interval": line.price.interval,
-                "interval_count": line.price.interval_count,
-                "current_period_end": line.current_period_end,
-            },
+            profile=profile,
+            subscription=row,
+            stripe_price_id=line.price.id,
+            product_id=known[line.price.id].product_id if line.price.id in known else None,
+            quantity=line.quantity,
+            unit_amount=line.price.unit_amount,
+            currency=line.price.currency,
+            interval=line.price.interval,
+            interval_count=line.price.interval_count,
+            current_period_end=line.current_period_end,
         )
+        for line in lines
+    }
+    names = [field.name for field in UserSubscriptionItem._meta.concrete_fields if field.name not in ITEM_KEYS]
+    UserSubscriptionItem.objects.bulk_create(
+        rows.values(), update_conflicts=True, unique_fields=["stripe_item_id"], update_fields=names
+    )
 
 
 def _report_unknown(profile: UserProfile, one: SubscriptionFacts, sums: PaymentFacts | None) -> None:
@@ -151,12 +175,11 @@ def _report_unknown(profile: UserProfile, one: SubscriptionFacts, sums: PaymentF
         sentence = f"Subscription {one.id} {problem}. Access stays as it is. Check it at Stripe, and update Frontdesk."
         attention.report(Cause.UNKNOWN_FACT, one.id, sentence, profiles=[profile.pk])
     else:
-        attention.resolve(Cause.UNKNOWN_FACT, one.id)
+        attention.resolve_soon(Cause.UNKNOWN_FACT, one.id)
 
 
-def _update_profile(profile: UserProfile, now: dt.datetime) -> None:
+def _update_profile(profile: UserProfile, rows: Collection[Subscription], now: dt.datetime) -> None:
     """The profile's own columns, from its best subscription."""
-    rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id)
     best = min(
         rows,
         key=lambda row: (STATUS_RANK.index(row.status), -row.stripe_created_at.timestamp()),

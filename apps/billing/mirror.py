@@ -23,7 +23,7 @@ from apps.billing.ledger import Ledger, fetch_ledger
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import LineFacts, SubscriptionFacts, amount_in, identify, parse_subscription, plain
 from apps.billing.stripe_client import calling_stripe
-from apps.core import clock, jobs, retention
+from apps.core import attention, clock, jobs, retention
 from apps.core.errors import RetryLater
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus, values_where
@@ -62,6 +62,7 @@ def mirror_or_retry(customer_id: str) -> None:
         raise RetryLater(f"No subscriber has the customer {customer_id} yet.")
 
 
+@attention.resolving_together()
 def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> bool:
     """Fetch what decides about the customer, write it, then copy what was fetched; False: not ours.
 

@@ -141,13 +141,12 @@ def unmapped_lines() -> QuerySet[UserSubscriptionItem]:
     return UserSubscriptionItem.objects.filter(product=None, subscription__status__in=PAYS)
 
 
-def report_unmapped(profile_id: int) -> None:
+def report_unmapped(profile_id: int, price_ids: Collection[str]) -> None:
     """Tell staff of the prices this subscriber pays that belong to no product, and end what no longer applies.
 
-    Part of the caller's transaction.
+    Part of the caller's transaction, which has written the lines.
     """
-    held = set(unmapped_lines().filter(profile=profile_id).values_list("stripe_price_id", flat=True))
-    for price_id in sorted(held):
+    for price_id in sorted(price_ids):
         sentence = (
             f"Subscribers pay the Stripe price {price_id}, which belongs to no product. They keep what they have. "
             "Map it to a product."

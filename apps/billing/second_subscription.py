@@ -43,8 +43,12 @@ def note_mirrored(profile: UserProfile) -> None:
     if len(_running(profile)) > 1:
         jobs.defer(OWN, profile.pk, reason="more than one subscription runs")
     else:
-        attention.resolve(Cause.SECOND_SUBSCRIPTION, f"profile:{profile.pk}", why="Only one subscription runs now.")
-    attention.resolve(Cause.PAID_WITHOUT_ACCOUNT, profile.stripe_customer_id or "", why="This is a subscriber now.")
+        attention.resolve_soon(
+            Cause.SECOND_SUBSCRIPTION, f"profile:{profile.pk}", why="Only one subscription runs now."
+        )
+    attention.resolve_soon(
+        Cause.PAID_WITHOUT_ACCOUNT, profile.stripe_customer_id or "", why="This is a subscriber now."
+    )
 
 
 def _running(profile: UserProfile) -> list[Subscription]:

@@ -4,7 +4,9 @@ Promises: reporting the same cause again joins the open item (it counts, and add
 when what found it says so (`resolve`) or when staff close it with a reason; a cause that returns after that opens a new one.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -45,6 +47,8 @@ def cause_label(cause: str) -> str:
     return Cause(cause).label if cause in Cause.values else cause.replace("_", " ").capitalize()
 
 
+_fine: ContextVar[list[tuple[str, str, str]] | None] = ContextVar("fine", default=None)
+
 REPORT = """
 INSERT INTO core_attentionitem AS item (cause, key, sentence, profile_ids, times, first_at, last_at, resolution)
 VALUES (%(cause)s, %(key)s, %(sentence)s, %(profiles)s, 1, %(now)s, %(now)s, '')
@@ -67,6 +71,8 @@ def report(cause: Cause, key: str, sentence: str, *, profiles: Iterable[int] = (
         "cause": str(cause), "key": key[:KEY_LENGTH], "sentence": sentence[:1000], "profiles": sorted(set(profiles)), "now": clock.now(),
         "most": MAX_PROFILES,
     }  # fmt: skip
+    if waiting := _fine.get():
+        waiting[:] = [one for one in waiting if one[:2] != (values["cause"], values["key"])]
     with connection.cursor() as cursor:
         cursor.execute(REPORT, values)
         item, times = cursor.fetchone()
@@ -78,6 +84,40 @@ def report(cause: Cause, key: str, sentence: str, *, profiles: Iterable[int] = (
 def resolve(cause: Cause, *keys: str, why: str = "It no longer applies.") -> bool:
     """End the open items of these keys: what found them says that all is well again. Returns whether there were any."""
     return _end(AttentionItem.objects.filter(cause=cause, key__in=[key[:KEY_LENGTH] for key in keys]), why)
+
+
+END_TOGETHER = """
+UPDATE core_attentionitem AS item SET resolved_at = %(now)s, resolution = fine.why
+FROM unnest(%(causes)s::text[], %(keys)s::text[], %(whys)s::text[]) AS fine (cause, key, why)
+WHERE item.resolved_at IS NULL AND item.cause = fine.cause AND item.key = fine.key
+"""
+
+
+def resolve_soon(cause: Cause, *keys: str, why: str = "It no longer applies.") -> None:
+    """`resolve`, inside `resolving_together` with its end: for checks that pass nearly always."""
+    waiting = _fine.get()
+    if waiting is None:
+        resolve(cause, *keys, why=why)
+    else:
+        waiting += [(str(cause), key[:KEY_LENGTH], why[:300]) for key in keys]
+
+
+@contextmanager
+def resolving_together() -> Iterator[None]:
+    """End in one statement what is resolved inside by `resolve_soon`; nothing when the work inside fails."""
+    if _fine.get() is not None:
+        yield
+        return
+    token = _fine.set([])
+    try:
+        yield
+        waiting = _fine.get()
+    finally:
+        _fine.reset(token)
+    if waiting:
+        causes, keys, whys = (list(column) for column in zip(*waiting, strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(END_TOGETHER, {"now": clock.now(), "causes": causes, "keys": keys, "whys": whys})
 
 
 def resolve_all_but(cause: Cause, keys: Collection[str] | models.QuerySet[Any, Any], *, why: str) -> bool:

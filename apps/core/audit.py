@@ -11,18 +11,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection
 
 from apps.core import clock
 from apps.core.audit_actions import AuditAction
-from apps.core.locks import LockClass, lock_all_until_commit, lock_until_commit
+from apps.core.locks import LOCK_TEXTS, LockClass
 from apps.core.models import AuditEntry
 
 SYSTEM = "system"
 CUSTOMER = "customer"
 
 
-@transaction.atomic
+# One execution, two statements: the second sees what was written while the first waited for the chain.
+APPEND = f"""
+{LOCK_TEXTS};
+INSERT INTO core_auditentry (at, subject_kind, subject_id, action, actor, reason, before, after, request_id, prev_hash, hash)
+SELECT %(at)s, %(kind)s, one.id, %(action)s, %(actor)s, %(reason)s, %(before)s::jsonb, %(after)s::jsonb, %(request)s, last.hash,
+    encode(sha256(convert_to('["' || last.hash || one.rest, 'UTF8')), 'hex')
+FROM unnest(%(ids)s::text[], %(rests)s::text[]) AS one (id, rest),
+LATERAL (SELECT COALESCE((SELECT hash FROM core_auditentry WHERE subject_kind = %(kind)s AND subject_id = one.id
+    ORDER BY id DESC LIMIT 1), '') AS hash) AS last
+"""  # noqa: S608
+
+
 def record(
     *,
     subject: tuple[str, str | int],
@@ -31,29 +42,13 @@ def record(
     reason: str = "",
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-) -> AuditEntry:
-    """Append one line about `subject` = (kind, id) and return it. `before` and `after` hold JSON values, no secrets."""
-    kind, identity = subject[0], str(subject[1])
-    lock_until_commit(LockClass.AUDIT_CHAIN, f"{kind}:{identity}")
-    chain = AuditEntry.objects.filter(subject_kind=kind, subject_id=identity).order_by("-id")
-    entry = AuditEntry(
-        at=clock.now(),
-        subject_kind=kind,
-        subject_id=identity,
-        action=action,
-        actor=actor[:150],
-        reason=reason[:500],
-        before=before or {},
-        after=after or {},
-        request_id=str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
-        prev_hash=chain.values_list("hash", flat=True).first() or "",
+) -> None:
+    """Append one line about `subject` = (kind, id). `before` and `after` hold JSON values, no secrets."""
+    record_many(
+        kind=subject[0], ids=[subject[1]], action=action, actor=actor, reason=reason, before=before, after=after
     )
-    entry.hash = digest(entry)
-    entry.save(force_insert=True)
-    return entry
 
 
-@transaction.atomic
 def record_many(
     *,
     kind: str,
@@ -61,40 +56,39 @@ def record_many(
     action: AuditAction,
     actor: str,
     reason: str = "",
+    before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    """`record` the same of many subjects of one kind: three statements. At most 1,000 in one transaction: each is locked."""
-    subjects = [str(one) for one in ids]
-    lock_all_until_commit(LockClass.AUDIT_CHAIN, [f"{kind}:{one}" for one in subjects])
-    chains = AuditEntry.objects.filter(subject_kind=kind, subject_id__in=subjects).order_by("subject_id", "-id")
-    last = dict(chains.distinct("subject_id").values_list("subject_id", "hash"))
-    request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64]
-    entries = [
-        AuditEntry(
-            at=clock.now(), subject_kind=kind, subject_id=one, action=action, actor=actor[:150], reason=reason[:500],
-            before={}, after=after or {}, request_id=request_id, prev_hash=last.get(one, ""),
-        )
-        for one in subjects
-    ]  # fmt: skip
-    for entry in entries:
-        entry.hash = digest(entry)
-    AuditEntry.objects.bulk_create(entries)
+    """`record` the same of many subjects of one kind, in one statement. At most 1,000 in one transaction: each is locked."""
+    now, subjects = clock.now(), list(dict.fromkeys(str(one) for one in ids))
+    actor, reason, before, after = actor[:150], reason[:500], before or {}, after or {}
+    values: dict[str, Any] = {
+        "lock": LockClass.AUDIT_CHAIN,
+        "keys": [f"{kind}:{one}" for one in subjects],
+        "at": now,
+        "kind": kind,
+        "action": str(action),
+        "actor": actor,
+        "reason": reason,
+        "before": json.dumps(before),
+        "after": json.dumps(after),
+        "request": str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
+        "ids": subjects,
+        "rests": [_hashed_text("", now, kind, one, action, actor, reason, before, after)[2:] for one in subjects],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, values)
+
+
+def _hashed_text(prev_hash: str, at: dt.datetime, *rest: Any) -> str:
+    """What is hashed of a line: the JSON list of its predecessor's hash and its own values."""
+    return json.dumps([prev_hash, at.isoformat(), *rest], sort_keys=True, default=str)
 
 
 def digest(entry: AuditEntry) -> str:
     """SHA-256 over the line and its predecessor's hash, in hexadecimal."""
-    line = [
-        entry.prev_hash,
-        entry.at.isoformat(),
-        entry.subject_kind,
-        entry.subject_id,
-        entry.action,
-        entry.actor,
-        entry.reason,
-        entry.before,
-        entry.after,
-    ]
-    return hashlib.sha256(json.dumps(line, sort_keys=True, default=str).encode()).hexdigest()
+    own = (entry.subject_kind, entry.subject_id, entry.action, entry.actor, entry.reason, entry.before, entry.after)
+    return hashlib.sha256(_hashed_text(entry.prev_hash, entry.at, *own).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ WHERE id = (
         {DUE_FIRST} LIMIT {WINDOW}) AS due JOIN core_job j ON j.id = due.id
     WHERE j.state = 'queued' AND {LANE_IS_FREE}
     ORDER BY due.importance, due.not_before, due.id LIMIT 1 FOR UPDATE OF j SKIP LOCKED)
-RETURNING *, {LOCK}
+RETURNING *, {LOCK}, EXISTS (SELECT FROM core_dependency) AS is_anything_down
 """  # noqa: S608
+UNLOCK = f"SELECT pg_advisory_unlock({LockClass.JOB_RUN:d}, (%(id)s %% {2**31})::int)"
 COUNT = f"""
 SELECT count(*) FILTER (WHERE {LANE_IS_FREE}), count(*) FROM ({DUE_FIRST} LIMIT {WINDOW}) AS j
 """  # noqa: S608
@@ -60,6 +61,7 @@ def claim() -> Job | None:
         try:
             while True:
                 for job in Job.objects.raw(CLAIM, {"now": clock.now()}):
+                    job.lock_holder = connection.connection
                     return job
                 if not set_aside():
                     return None

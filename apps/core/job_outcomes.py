@@ -12,7 +12,7 @@ import structlog
 from django.db import IntegrityError, connection, transaction
 
 from apps.core import clock
-from apps.core.claims import BRING_BACK
+from apps.core.claims import BRING_BACK, UNLOCK
 from apps.core.models import Job
 from apps.core.wake_ups import wake_up
 
@@ -69,8 +69,13 @@ def finish(job: Job, state: Job.State, reason: str) -> bool:
         "now": clock.now(),
         "reason": reason,
     }
+    is_ours = job.lock_holder is not None and job.lock_holder is connection.connection
     with connection.cursor() as cursor:
-        cursor.execute(END, values | {"history": json.dumps(told["history"]), "periodic": PERIODIC})
+        cursor.execute(
+            f"{END}; {UNLOCK}" if is_ours else END,
+            values | {"history": json.dumps(told["history"]), "periodic": PERIODIC},
+        )
+        job.lock_holder = None
         if not cursor.fetchone()[0]:
             return False
     if state != Job.State.DONE:

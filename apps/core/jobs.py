@@ -23,10 +23,10 @@ from django.conf import settings
 from django.db import connection
 
 from apps.core import clock, dependencies
+from apps.core.claims import UNLOCK
 from apps.core.claims import claim as claim
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.job_outcomes import finish, requeue, retry_later, row_of_this_run
-from apps.core.locks import LockClass, lock_key
 from apps.core.models import Job
 from apps.core.wake_ups import NOTIFY
 
@@ -177,7 +177,8 @@ def run(job: Job) -> None:
     """Run a claimed job and record how it ended. Never raises the job's own errors."""
     structlog.contextvars.bind_contextvars(request_id=f"{RUN_ID}{job.pk}-{job.runs}")
     with _releasing_lock(job):
-        if not row_of_this_run(job).exists():  # the connection was lost, and a sweep gave the job to another
+        # Without its lock, a sweep may have given the job to another.
+        if not _holds_lock(job) and not row_of_this_run(job).exists():
             return
         if job.kind not in KINDS:
             finish(job, Job.State.BLOCKED, f"No code runs jobs of kind {job.kind}.")
@@ -187,7 +188,8 @@ def run(job: Job) -> None:
 
 def _run_handler(job: Job) -> None:
     try:
-        dependencies.refuse_while_down(KINDS[job.kind].needs)
+        if job.is_anything_down:
+            dependencies.refuse_while_down(KINDS[job.kind].needs)
         KINDS[job.kind].handler(job.key)
     except RetryLater as error:
         retry_later(job, error.reason, after=error.after)
@@ -223,18 +225,24 @@ def _repair_connection(*, cut: bool) -> None:
 
 @contextmanager
 def _releasing_lock(job: Job) -> Iterator[None]:
-    """Release the database lock of the claim, which says that this runner is alive; it also ends with the connection."""
+    """Release the lock of the claim, which says that this runner is alive, unless its end did; it ends with the connection."""
     try:
         yield
     finally:
-        if connection.connection is not None and not connection.connection.closed:
+        if _holds_lock(job):
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockClass.JOB_RUN, lock_key(job.pk)])
+                cursor.execute(UNLOCK, {"id": job.pk})
+
+
+def _holds_lock(job: Job) -> bool:
+    """Whether the connection that claimed the job still lives, and its lock with it."""
+    holder = job.lock_holder
+    return holder is not None and holder is connection.connection and not holder.closed
 
 
 def _succeed(job: Job) -> None:
     """Done; and what it needs answers: the jobs that waited for that are due."""
-    if finish(job, Job.State.DONE, ""):
+    if finish(job, Job.State.DONE, "") and job.is_anything_down:
         dependencies.mark_up(KINDS[job.kind].needs)
 
 

@@ -17,9 +17,9 @@ class LockClass(IntEnum):
 LOCK_NUMBER = "SELECT pg_advisory_xact_lock(%s, %s)"
 LOCK_TEXT = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 LOCK_TEXTS = (
-    "SELECT pg_advisory_xact_lock(%s, hash) FROM"
-    " (SELECT DISTINCT hashtext(one) AS hash FROM unnest(%s::text[]) AS one ORDER BY 1) AS hashes"
-)
+    "SELECT pg_advisory_xact_lock(%(lock)s, hash) FROM"
+    " (SELECT DISTINCT hashtext(one) AS hash FROM unnest(%(keys)s::text[]) AS one ORDER BY 1) AS hashes"
+)  # many keys, always in the same order, so that two callers never wait for each other
 
 
 def lock_key(number: int) -> int:
@@ -34,9 +34,3 @@ def lock_until_commit(lock_class: LockClass, key: int | str) -> None:
             cursor.execute(LOCK_NUMBER, [lock_class, lock_key(key)])
         else:
             cursor.execute(LOCK_TEXT, [lock_class, key])
-
-
-def lock_all_until_commit(lock_class: LockClass, keys: list[str]) -> None:
-    """Lock many keys, always in the same order, so that two callers never wait for each other."""
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_TEXTS, [lock_class, keys])

@@ -50,6 +50,10 @@ class Job(models.Model):
     last_error = models.TextField(blank=True)
     history = models.JSONField(default=list, blank=True, help_text="The last runs: at, outcome, reason.")
 
+    # Set by the claim: the database connection that holds the lock of the run, and whether any system was down.
+    lock_holder: Any = None
+    is_anything_down = True
+
     class Meta:
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(

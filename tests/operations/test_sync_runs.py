@@ -233,13 +233,15 @@ def test_asking_a_thousand_costs_what_asking_ten_does_for_each_slice() -> None:
 @pytest.mark.django_db
 def test_lines_of_many_are_links_of_each_ones_own_chain() -> None:
     one, other = late(2)
-    first = audit.record(subject=one.subject, action="before")
+    audit.record(subject=one.subject, action="before")
+    first = AuditEntry.objects.get(action="before")
     with CaptureQueriesContext(connection) as asked:
         audit.record_many(kind="profile", ids=[one.pk, other.pk], action="both", actor="staff:sam", reason="why not")
-    assert len([query for query in asked if "SAVEPOINT" not in query["sql"]]) == 3
+    assert len(asked) == 1
     lines = {line.subject_id: line for line in AuditEntry.objects.filter(action="both")}
     assert lines[str(one.pk)].prev_hash == first.hash
     assert lines[str(other.pk)].prev_hash == ""
     assert all(line.hash == audit.digest(line) for line in lines.values())
-    again = audit.record(subject=other.subject, action="after")
+    audit.record(subject=other.subject, action="after")
+    again = AuditEntry.objects.get(action="after")
     assert again.prev_hash == lines[str(other.pk)].hash
