@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from apps.access import plan as steps
 from apps.access.plan import Step
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.core import attention, audit, jobs
+from apps.core import attention, audit, clock, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
@@ -20,21 +20,26 @@ from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
 from apps.instances import allocation
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Seat
 from apps.login import sessions
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> None:
     """Apply the steps in order, adding each finished one to `done`, even if a later one fails.
 
-    A product without a free seat does not stop the rest; it raises NeedsOperator at the end.
+    A product without a free seat does not stop the rest; it raises NeedsOperator at the end. An account is made by the plan
+    after the one that assigns seats: only that one knows its attributes and groups.
     """
     full: list[str] = []
+    has_new_seat = False
     for step in plan:
         if isinstance(step, steps.AssignSeat):
             if not _assign(profile, step.product):
                 full.append(step.product)
                 continue
+            has_new_seat = True
+        elif isinstance(step, steps.CreateAccount) and has_new_seat:
+            return
         else:
             STEPS[type(step)](profile, step)
         done.append(step)
@@ -45,7 +50,7 @@ def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> 
         )
 
 
-def _create(profile: UserProfile, _step: Any) -> None:
+def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
     user = profile.user
     new = NewUser(
         username=user.username,
@@ -53,7 +58,7 @@ def _create(profile: UserProfile, _step: Any) -> None:
         first_name=user.first_name,
         last_name=user.last_name,
         onboarding_id=str(profile.onboarding_id),
-        attributes={},
+        attributes=step.attributes,
     )
     try:
         keycloak_id = client().create_user(new)
@@ -64,8 +69,13 @@ def _create(profile: UserProfile, _step: Any) -> None:
         profile.keycloak_id = keycloak_id
         profile.save(update_fields=["keycloak_id"])
         # Login finds the user by Keycloak's subject alone; this row is the link.
-        SocialAccount.objects.update_or_create(provider="keycloak", uid=keycloak_id, defaults={"user": user})
-        _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
+        link = SocialAccount(
+            provider="keycloak", uid=keycloak_id, user=user, date_joined=clock.now(), last_login=clock.now()
+        )
+        SocialAccount.objects.bulk_create(
+            [link], update_conflicts=True, unique_fields=["provider", "uid"], update_fields=["user"]
+        )
+        _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id} | dict(step.attributes))
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account exists.")
         request_password_email(profile, reason="account created")
 
@@ -84,8 +94,8 @@ def _report_refused(profile: UserProfile, refusal: NeedsOperator) -> None:
 def _assign(profile: UserProfile, product: str) -> bool:
     wanted = _product(product)
     # Only subscribers who had a seat of this app before; an upgrade to another app waits like everyone else.
-    had = Seat.objects.filter(profile=profile, product=wanted, state=Seat.State.RELEASED).exists()
-    seat = allocation.assign(profile=profile, product=wanted, returning=had and profile.synced_at is not None)
+    had = Seat.objects.filter(profile=profile, product=wanted, state=Seat.State.RELEASED)
+    seat = allocation.assign(profile=profile, product=wanted, returning=profile.synced_at is not None and had.exists())
     return seat is not None
 
 
@@ -120,9 +130,11 @@ def _leave(profile: UserProfile, step: steps.LeaveGroup) -> None:
 
 
 def _local_groups(profile: UserProfile, step: steps.SetLocalGroups) -> None:
+    wanted = Group.objects.filter(name__in=step.groups, instance__isnull=False)
+    links = User.groups.through
     with transaction.atomic():
-        others = profile.user.groups.exclude(pk__in=Instance.objects.values("group_id"))
-        profile.user.groups.set([*others, *Group.objects.filter(name__in=step.groups)])
+        links.objects.filter(user=profile.user_id, group__instance__isnull=False).exclude(group__in=wanted).delete()
+        links.objects.bulk_create([links(user_id=profile.user_id, group=one) for one in wanted], ignore_conflicts=True)
 
 
 def _end_sessions(profile: UserProfile, _step: Any) -> None:

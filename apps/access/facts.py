@@ -33,9 +33,9 @@ def terms() -> Terms:
     )
 
 
-def read_facts(profile: UserProfile) -> Facts:
-    """Everything `decide` may know about `profile`, as of now. Seven queries, no call."""
-    catalog = entitlements_by_product()
+def read_facts(profile: UserProfile, catalog: dict[int, Entitlements] | None = None) -> Facts:
+    """Everything `decide` may know about `profile`, as of now. Seven queries, two of them for `catalog`; no call."""
+    catalog = entitlements_by_product() if catalog is None else catalog
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
     return Facts(

@@ -4,30 +4,39 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from django.contrib.auth.models import Group, User
+from django.db.models import Value
 
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat
 from apps.access.policy import Account, Decision
 from apps.accounts.models import UserProfile
 from apps.catalog.entitlements import attribute_names
-from apps.catalog.product_entitlements import all_entitlements
+from apps.catalog.product_entitlements import Catalog, read_catalog
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Seat
 
 
 class AccountGone(NeedsOperator):
     """Somebody deleted the account in Keycloak, and it should be open. Silently creating a new one could hide that."""
 
 
-def observe(profile: UserProfile, decision: Decision) -> Observed:
-    """Read the account from Keycloak and the seats from our rows. AccountGone when one that should be open is gone."""
+def observe(profile: UserProfile, decision: Decision, owned: frozenset[str] | None = None) -> Observed:
+    """Read the account from Keycloak and the seats from our rows. AccountGone when one that should be open is gone.
+
+    `owned`: see `owned_attributes`.
+    """
     found = account_of(profile)
     if found is None and profile.keycloak_id and decision.account == Account.ENABLED:
         raise AccountGone(
             f"Keycloak no longer has the user {profile.keycloak_id}. Restore it there, or fix the drift here."
         )
-    return observed(profile, found)
+    return observed(profile, found, owned)
+
+
+def owned_attributes(catalog: Catalog | None = None) -> frozenset[str]:
+    """The names of the attributes that are ours to set and to remove."""
+    return attribute_names((catalog or read_catalog()).everything)
 
 
 def account_of(profile: UserProfile) -> KeycloakUser | None:
@@ -35,13 +44,14 @@ def account_of(profile: UserProfile) -> KeycloakUser | None:
     return client().get_user(profile.keycloak_id) if profile.keycloak_id else None
 
 
-def observed(profile: UserProfile, account: KeycloakUser | None) -> Observed:
+def observed(profile: UserProfile, account: KeycloakUser | None, owned: frozenset[str] | None = None) -> Observed:
     """Everything observed, around an account that was just read."""
+    seats, local_groups = _rows_of(profile)
     return Observed(
         account=_seen(account) if account else None,
-        seats=_seats(profile),
-        local_groups=_local_groups(profile),
-        owned_attributes=attribute_names(all_entitlements()),
+        seats=seats,
+        local_groups=local_groups,
+        owned_attributes=owned_attributes() if owned is None else owned,
     )
 
 
@@ -58,8 +68,17 @@ def _values(account: KeycloakUser) -> dict[str, str]:
     return {name: "##".join(values) for name, values in account.attributes.items()}
 
 
-def _seats(profile: UserProfile) -> dict[str, ObservedSeat]:
-    return _seats_of([profile])[profile.pk]
+def _rows_of(profile: UserProfile) -> tuple[dict[str, ObservedSeat], frozenset[str]]:
+    """The live seats by product, and the Django groups that belong to instances; one query."""
+    live = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED)
+    links = Group.objects.filter(user=profile.user_id, instance__isnull=False)
+    none = Value("")
+    rows = live.values_list("product__slug", "instance__slug", "state", "instance__group__name").union(
+        links.values_list(none, none, none, "name"), all=True
+    )
+    found = list(rows)
+    seats = {product: ObservedSeat(instance, state, group) for product, instance, state, group in found if product}
+    return seats, frozenset(group for product, _instance, _state, group in found if not product)
 
 
 def _seats_of(people: Collection[UserProfile]) -> dict[int, dict[str, ObservedSeat]]:
@@ -72,11 +91,6 @@ def _seats_of(people: Collection[UserProfile]) -> dict[int, dict[str, ObservedSe
     return found
 
 
-def _local_groups(profile: UserProfile) -> frozenset[str]:
-    of_instances = Instance.objects.values("group_id")
-    return frozenset(Group.objects.filter(user=profile.user_id, pk__in=of_instances).values_list("name", flat=True))
-
-
 def assume_groups(people: Collection[UserProfile], accounts: Mapping[str, KeycloakUser]) -> dict[int, Observed]:
     """What is observed of many with an account, by profile id, as if Keycloak had them in the groups they have here.
 
@@ -86,7 +100,7 @@ def assume_groups(people: Collection[UserProfile], accounts: Mapping[str, Keyclo
     links = User.groups.through.objects.filter(user__in=[one.user_id for one in people], group__instance__isnull=False)
     for user_id, name in links.values_list("user_id", "group__name"):
         named[user_id].add(name)
-    seats, owned = _seats_of(people), attribute_names(all_entitlements())
+    seats, owned = _seats_of(people), owned_attributes()
     found = {}
     for profile in people:
         if account := accounts.get(profile.keycloak_id or ""):

@@ -52,6 +52,9 @@ class _SentenceStep:
 
 @dataclass(frozen=True)
 class CreateAccount(_SentenceStep):
+    """Create the account with its attributes, after the seats that these name."""
+
+    attributes: Mapping[str, str] = field(default_factory=dict)
     words: ClassVar[str] = "Create the Keycloak account and email a link to set the password."
 
 
@@ -157,8 +160,8 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
         *_leave(groups, observed),
         *_end_sessions(decision, observed),
     )
-    opening = (*_join(groups, observed), *_open_account(decision, observed))
-    return (*_create(decision, observed), *closing, *_seats(decision, observed), *opening)
+    opening = (*_join(decision, groups, observed), *_open_account(decision, observed))
+    return (*closing, *_seats(decision, observed), *_create(decision, observed), *opening)
 
 
 def _keeping(decision: Decision, observed: Observed) -> tuple[Decision, Observed]:
@@ -176,7 +179,13 @@ def _number(text: str | None) -> int:
 
 
 def _create(decision: Decision, observed: Observed) -> tuple[Step, ...]:
-    return (CreateAccount(),) if observed.account is None and decision.account == Account.ENABLED else ()
+    if not _is_to_be_created(decision, observed):
+        return ()
+    return (CreateAccount(_wanted_attributes(decision, observed)),)
+
+
+def _is_to_be_created(decision: Decision, observed: Observed) -> bool:
+    return observed.account is None and decision.account == Account.ENABLED
 
 
 def _assigned(decision: Decision, observed: Observed) -> dict[str, ObservedSeat]:
@@ -243,8 +252,10 @@ def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _join(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
+def _join(decision: Decision, groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
     present = observed.account.groups if observed.account else groups
+    if _is_to_be_created(decision, observed):
+        present = frozenset()
     steps: list[Step] = [JoinGroup(group) for group in sorted(groups - present)]
     if groups - observed.local_groups:
         steps.append(SetLocalGroups(groups))

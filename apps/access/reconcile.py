@@ -15,10 +15,11 @@ from django.db.models.functions import Cast
 
 from apps.access import facts, recording
 from apps.access.apply import apply
-from apps.access.observe import AccountGone, observe
+from apps.access.observe import AccountGone, observe, owned_attributes
 from apps.access.plan import Step, diff
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
+from apps.catalog.product_entitlements import Catalog, read_catalog
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
 from apps.core.errors import RetryLater, WorkError
@@ -128,21 +129,11 @@ def preview(profile: UserProfile) -> Preview:
 
 def reconcile(profile_id: str) -> None:
     """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps."""
-    profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    profile, decision, catalog = _decide(profile_id)
     generation = profile.desired_generation
-    decision = decide(facts.read_facts(profile))
-    recording.record_decision(profile, decision)
-    if decision.reconcile_at:
-        jobs.defer(
-            KIND,
-            profile.pk,
-            reason="its date has come",
-            not_before=decision.reconcile_at,
-            lane=lane(profile.pk),
-        )
     done: list[Step] = []
     try:
-        apply_until_synced(profile, decision, done)
+        apply_until_synced(profile, decision, done, owned_attributes(catalog))
     except WorkError as problem:
         recording.record_steps(profile, generation, done)
         if isinstance(problem, AccountGone):
@@ -154,13 +145,35 @@ def reconcile(profile_id: str) -> None:
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="No account is due any more.")
 
 
-def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step]) -> None:
-    """Apply plans until one is empty, which is the read-back; what was done is added to `done`."""
+@transaction.atomic
+def _decide(profile_id: str) -> tuple[UserProfile, Decision, Catalog]:
+    """Decide by the present facts, record it, and queue the reconcile of the date at which it changes by itself."""
+    catalog = read_catalog()
+    profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    present = facts.read_facts(profile, catalog.by_product)
+    decision = decide(present)
+    recording.record_decision(profile, decision, is_late=any(one.status.is_late for one in present.subscriptions))
+    if decision.reconcile_at:
+        jobs.defer(
+            KIND,
+            profile.pk,
+            reason="its date has come",
+            not_before=decision.reconcile_at,
+            lane=lane(profile.pk),
+        )
+    return profile, decision, catalog
+
+
+def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step], owned: frozenset[str]) -> None:
+    """Apply plans until one is empty, which is the read-back; what was done is added to `done`.
+
+    `owned`: the names of our attributes.
+    """
     for _ in range(ROUNDS):
-        plan = diff(decision, observe(profile, decision))
+        plan = diff(decision, observe(profile, decision, owned))
         if not plan:
             return
         apply(profile, plan, done=done)
-    left = " ".join(step.sentence for step in diff(decision, observe(profile, decision)))
+    left = " ".join(step.sentence for step in diff(decision, observe(profile, decision, owned)))
     if left:
         raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")

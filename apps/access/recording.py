@@ -26,8 +26,11 @@ REMINDER = dt.timedelta(days=7)
 
 
 @transaction.atomic
-def record_decision(profile: UserProfile, decision: Decision) -> None:
-    """Write the decision to the profile before it is applied. A change of state goes to the timeline and may send an email."""
+def record_decision(profile: UserProfile, decision: Decision, *, is_late: bool) -> None:
+    """Write the decision to the profile before it is applied. A change of state goes to the timeline and may send an email.
+
+    `is_late`: whether the payment of any subscription is.
+    """
     before = AccessState(profile.access_state)
     profile.access_state = decision.state.value
     profile.access_sentence = decision.sentence
@@ -51,7 +54,8 @@ def record_decision(profile: UserProfile, decision: Decision) -> None:
         if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
             jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
     _remind_of_expiry(profile, decision)
-    _tell_of_failed_payments(profile)
+    if is_late:
+        _tell_of_failed_payments(profile)
 
 
 def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
@@ -86,8 +90,13 @@ def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *,
     before = last.steps if last and last.ended_at is None else []
     steps = [*before, *(step.sentence for step in done)]
     if steps or ended:
-        fields = {"generation": generation, "steps": steps, "ended_at": clock.now() if ended else None}
-        LastSync.objects.update_or_create(profile=profile, defaults=fields)
+        sync = LastSync(profile=profile, generation=generation, steps=steps, ended_at=clock.now() if ended else None)
+        LastSync.objects.bulk_create(
+            [sync],
+            update_conflicts=True,
+            unique_fields=["profile"],
+            update_fields=["generation", "steps", "ended_at"],
+        )
     return steps
 
 

@@ -6,16 +6,26 @@ Promise: an event that arrives while we ask keeps its job, because the answer ma
 import datetime as dt
 from collections.abc import Iterable
 
+from django.db import transaction
+from django.db.models import Q
+
 from apps.billing.models import InboundEvent
 from apps.core import clock, jobs
 
+UNPAID = ("invoice.payment_failed", "invoice.payment_action_required")
 KIND = "handle_event"  # the job of each event; its key is Stripe's id of it
 
 
-def find_waiting(customer_id: str) -> list[InboundEvent]:
-    """The events of the customer that wait for a fetch."""
-    waiting = InboundEvent.objects.filter(customer_id=customer_id, state=InboundEvent.State.RECEIVED)
-    return list(waiting.only("stripe_event_id", "type", "object_id"))
+def find_waiting(customer_id: str) -> tuple[list[InboundEvent], dict[str, dt.datetime]]:
+    """The events of the customer that wait for a fetch; and when Stripe first told us of each invoice that it was not paid."""
+    waits, unpaid = Q(state=InboundEvent.State.RECEIVED), Q(type__in=UNPAID)
+    found = InboundEvent.objects.filter(waits | unpaid, customer_id=customer_id).order_by("stripe_created_at")
+    events = list(found.only("stripe_event_id", "type", "object_id", "state", "stripe_created_at"))
+    failures: dict[str, dt.datetime] = {}
+    for one in events:
+        if one.type in UNPAID:
+            failures.setdefault(one.object_id, one.stripe_created_at)
+    return [one for one in events if one.state == InboundEvent.State.RECEIVED], failures
 
 
 def changed_sessions(events: Iterable[InboundEvent]) -> list[str]:
@@ -23,6 +33,7 @@ def changed_sessions(events: Iterable[InboundEvent]) -> list[str]:
     return list(dict.fromkeys(one.object_id for one in events if one.type.startswith("checkout.session.")))
 
 
+@transaction.atomic
 def mark_covered(events: Iterable[InboundEvent], *, asked_at: dt.datetime) -> None:
     """These events are handled, and the jobs that wait for them from before `asked_at` have nothing left to do."""
     found = list(events)

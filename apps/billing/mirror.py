@@ -13,7 +13,6 @@ from typing import Any
 import stripe
 import structlog
 from django.db import transaction
-from django.db.models import Min
 
 from apps.accounts.models import UserProfile
 from apps.billing import comparison, copies, paused_trials, payment_notes, payments, upcoming
@@ -72,22 +71,24 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
     if profile is None:
         return False
     asked_at = clock.now()
-    events = {one.pk: one for one in [*find_waiting(customer_id), *([event] if event else [])]}.values()
+    waiting, failures = find_waiting(customer_id)
+    events = {one.pk: one for one in [*waiting, *([event] if event else [])]}.values()
     with calling_stripe() as client:
         customer, found = _fetch_customer(client, customer_id)
         ledger = Ledger() if getattr(customer, "deleted", False) else fetch_ledger(client, customer_id)
         if paused_trials.resume(client, customer, found, ledger):
             customer, found = _fetch_customer(client, customer_id)
             ledger = fetch_ledger(client, customer_id)
-        failures = _failures(customer_id)
         sums = {identify(one): _payment_facts(ledger, one, failures) for one in found}
         facts = [_with_options(client, parse_subscription(one)) for one in found]
     _write(profile, facts, sums, changed_sessions(events))
     payment_notes.note_other_disputes(profile, ledger, set(sums))
     payment_notes.note_late_payments(profile, ledger, facts)
     _copy(profile, customer, found, ledger)
-    upcoming.refresh_next_charges(facts)
-    mark_covered(events, asked_at=asked_at)
+    charges = upcoming.fetch_next_charges(facts)
+    with transaction.atomic():
+        upcoming.store_next_charges(charges)
+        mark_covered(events, asked_at=asked_at)
     return True
 
 
@@ -142,14 +143,6 @@ def _unlisted(customer_id: str, found: list[Any]) -> list[str]:
         status__in=values_where(SubscriptionStatus, lambda one: one.ended)
     )
     return list(known.exclude(stripe_id__in=[identify(one) for one in found]).values_list("stripe_id", flat=True))
-
-
-def _failures(customer_id: str) -> dict[str, dt.datetime]:
-    """When Stripe first told us of each invoice of the customer that its payment failed."""
-    told = InboundEvent.objects.filter(
-        customer_id=customer_id, type__in=["invoice.payment_failed", "invoice.payment_action_required"]
-    )
-    return dict(told.values_list("object_id").annotate(Min("stripe_created_at")))
 
 
 def _payment_facts(ledger: Ledger, one: Any, failures: dict[str, dt.datetime]) -> payments.PaymentFacts | None:

@@ -8,12 +8,18 @@ from apps.billing.stripe_client import calling_stripe
 from apps.core.errors import WorkError
 
 
-def refresh_next_charges(subscriptions: Iterable[SubscriptionFacts]) -> None:
-    """Ask Stripe for the next invoice of each running subscription, and keep its amount. Never raises for Stripe's sake."""
-    for one in subscriptions:
-        charged = one.status.gives_access and one.leaves_at is None
-        amount, currency = _fetch_amount(one.id) if charged else (None, "")
-        Subscription.objects.filter(stripe_id=one.id).update(next_charge=amount, next_charge_currency=currency)
+def fetch_next_charges(subscriptions: Iterable[SubscriptionFacts]) -> dict[str, tuple[int | None, str]]:
+    """Ask Stripe for the next invoice of each running subscription: amount and currency by id. Never raises for Stripe's sake."""
+    return {
+        one.id: _fetch_amount(one.id) if one.status.gives_access and one.leaves_at is None else (None, "")
+        for one in subscriptions
+    }
+
+
+def store_next_charges(charges: dict[str, tuple[int | None, str]]) -> None:
+    """Keep what Stripe said."""
+    for subscription_id, (amount, currency) in charges.items():
+        Subscription.objects.filter(stripe_id=subscription_id).update(next_charge=amount, next_charge_currency=currency)
 
 
 def _fetch_amount(subscription_id: str) -> tuple[int | None, str]:

@@ -88,7 +88,8 @@ class Keycloak(Identity):
                 ) from refusal
             found = self._adopt(new)
         # Undeclared attributes can be dropped in silence (201 all the same); without our mark the account is lost to us.
-        self._write(found, UserChange(attributes=dict(new.attributes) | own))
+        # The caller reads the others back: the account is theirs even while the realm does not take one of them.
+        self._write(found, UserChange(attributes=own))
         return found
 
     def _adopt(self, new: NewUser) -> str:

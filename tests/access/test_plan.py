@@ -35,8 +35,8 @@ def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0912  (on
     """What the real `apply` does, in memory, on a Keycloak and instances that never fail."""
     account = observed.account
     match step:
-        case plan.CreateAccount():
-            return replace(observed, account=ObservedAccount(True, {}, frozenset()))
+        case plan.CreateAccount(attributes):
+            return replace(observed, account=ObservedAccount(True, attributes, frozenset()))
         case plan.AssignSeat(product):
             seat = observed.seats.get(product) or ObservedSeat(f"{product}-1", "", GROUPS[product])
             return replace(observed, seats={**observed.seats, product: replace(seat, state="assigned")})
@@ -216,7 +216,7 @@ def test_the_first_look_makes_the_account_and_the_seat() -> None:
         frozenset(),
         OWNED,
     )
-    assert kinds(diff(wanted, held)) == ["CreateAccount", "AssignSeat", "AssignSeat"]
+    assert kinds(diff(wanted, held)) == ["AssignSeat", "AssignSeat", "CreateAccount"]
 
 
 @pytest.mark.parametrize(

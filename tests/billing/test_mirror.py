@@ -160,7 +160,7 @@ def test_an_event_counted_after_the_answer_would_be_lost(world: World, monkeypat
             .values_list("customer_id", flat=True)
             .distinct()
         )
-        covered_events.mark_covered(covered_events.find_waiting(customer), asked_at=clock.now())
+        covered_events.mark_covered(covered_events.find_waiting(customer)[0], asked_at=clock.now())
 
     monkeypatch.setattr(mirror, "mark_covered", mark_all)
     assert told_while_we_ask(world, monkeypatch) == 2
