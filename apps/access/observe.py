@@ -10,7 +10,7 @@ from apps.access.plan import Observed, ObservedAccount, ObservedSeat
 from apps.access.policy import Account, Decision
 from apps.accounts.models import UserProfile
 from apps.catalog.entitlements import attribute_names
-from apps.catalog.product_entitlements import Catalog, read_catalog
+from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core.errors import NeedsOperator
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
@@ -34,7 +34,7 @@ def observe(profile: UserProfile, decision: Decision, owned: frozenset[str] | No
     return observed(profile, found, owned)
 
 
-def owned_attributes(catalog: Catalog | None = None) -> frozenset[str]:
+def owned_attributes(catalog: CatalogEntitlements | None = None) -> frozenset[str]:
     """The names of the attributes that are ours to set and to remove."""
     return attribute_names((catalog or read_catalog()).everything)
 

@@ -19,7 +19,7 @@ from apps.access.observe import AccountGone, observe, owned_attributes
 from apps.access.plan import Step, diff
 from apps.access.policy import Decision, decide
 from apps.accounts.models import UserProfile
-from apps.catalog.product_entitlements import Catalog, read_catalog
+from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
 from apps.core.errors import RetryLater, WorkError
@@ -146,7 +146,7 @@ def reconcile(profile_id: str) -> None:
 
 
 @transaction.atomic
-def _decide(profile_id: str) -> tuple[UserProfile, Decision, Catalog]:
+def _decide(profile_id: str) -> tuple[UserProfile, Decision, CatalogEntitlements]:
     """Decide by the present facts, record it, and queue the reconcile of the date at which it changes by itself."""
     catalog = read_catalog()
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)

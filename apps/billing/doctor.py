@@ -36,6 +36,7 @@ READS: dict[str, Call] = {
     "refunds": lambda client: client.v1.refunds.list(ONE),
     "disputes": lambda client: client.v1.disputes.list(ONE),
     "invoice payments": lambda client: client.v1.invoice_payments.list(ONE),
+    "payment intents": lambda client: client.v1.payment_intents.list(ONE),
     "payment methods": lambda client: client.v1.payment_methods.list(ONE),
     "credit notes": lambda client: client.v1.credit_notes.list(ONE),
 }

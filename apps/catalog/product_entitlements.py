@@ -8,14 +8,14 @@ from apps.catalog.models import Product
 
 
 @dataclass(frozen=True)
-class Catalog:
+class CatalogEntitlements:
     """What one of each product gives, by product id, and the sum over all: the names that are ours."""
 
     by_product: dict[int, Entitlements]
     everything: Entitlements
 
 
-def read_catalog() -> Catalog:
+def read_catalog() -> CatalogEntitlements:
     """What each product gives: itself if it is an app, the apps it includes, its numbers.
 
     Inactive products count in the sum, and so does what a product gave before.
@@ -23,7 +23,7 @@ def read_catalog() -> Catalog:
     products = list(Product.objects.prefetch_related("includes"))
     by_product = {product.pk: _entitlements_of(product, product.includes.all()) for product in products}
     given = {str(name): 0 for product in products for name in product.names_given}
-    return Catalog(by_product, total([*by_product.values(), Entitlements(grants=given)]))
+    return CatalogEntitlements(by_product, total([*by_product.values(), Entitlements(grants=given)]))
 
 
 def entitlements_by_product() -> dict[int, Entitlements]:

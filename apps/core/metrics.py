@@ -47,6 +47,7 @@ GAUGES: list[Gauge] = [
 
 
 def read_rows(statement: str) -> Rows:
+    """What the statement answers: the labels of each row, and its number at the end."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
         return list(cursor.fetchall())
