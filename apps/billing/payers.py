@@ -35,8 +35,21 @@ def fetch_nameless_charges(client: stripe.StripeClient, invoices: list[Any], fou
     ]
     charges = {identify(one.get("charge")) for one in paid} - have - {""}
     intents = {identify(one.get("payment_intent")) for one in paid} - have - {""}
+    more = [each for one in sorted(charges) for each in _fetch_charge(client, one)]
+    return [*more, *(each for one in sorted(intents) for each in _list_charges(client, one))]
+
+
+def _fetch_charge(client: stripe.StripeClient, charge_id: str) -> list[Any]:
+    """The charge with its refunds; none when Stripe has it no more, which must not hold up what is known."""
     expand: Any = {"expand": ["refunds"]}
-    more = [client.v1.charges.retrieve(one, expand) for one in sorted(charges)]
-    for intent in sorted(intents):
-        more += client.v1.charges.list({"payment_intent": intent, "expand": ["data.refunds"]}).data
-    return more
+    try:
+        return [client.v1.charges.retrieve(charge_id, expand)]
+    except stripe.InvalidRequestError:
+        return []
+
+
+def _list_charges(client: stripe.StripeClient, intent: str) -> list[Any]:
+    try:
+        return list(client.v1.charges.list({"payment_intent": intent, "expand": ["data.refunds"]}).data)
+    except stripe.InvalidRequestError:
+        return []

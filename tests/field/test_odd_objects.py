@@ -12,7 +12,7 @@ import requests
 from django.test import Client
 
 from apps.accounts.models import UserProfile
-from apps.billing import copies
+from apps.billing import copies, mirror_rows
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core import attention
@@ -333,16 +333,23 @@ def test_a_copy_that_fails_is_shown_and_stops_nothing(world: World, name: str, m
             Subscription.objects.create(stripe_id=found["id"], fetched_at=None)  # breaks the transaction, too
         works(model, found)
 
+    def breaks_together(objects: list[Any], **kept: Any) -> None:
+        mirror_rows.write_rows(objects, **kept)
+        Subscription.objects.create(stripe_id="sub_odd", fetched_at=None)
+
     monkeypatch.setattr(copies, "_sync", breaks)
+    monkeypatch.setattr(copies, "write_rows", breaks_together)
     monkeypatch.setattr(copies, "_stored", lambda _given: {})  # as if each had changed
     touch(world, dana)
     (item,) = attention.open_items()
     assert (item.cause, item.key.split(" ")[0], item.profile_ids) == ("mirror_copy", name, [dana.pk])
     assert world.jobs() == ALL_WELL
     monkeypatch.setattr(copies, "_sync", works)
+    monkeypatch.setattr(copies, "write_rows", mirror_rows.write_rows)
     touch(world, dana)
     assert not attention.open_items().exists()
     monkeypatch.setattr(copies, "_sync", breaks)
+    monkeypatch.setattr(copies, "write_rows", breaks_together)
     check_closed(world, dana)
 
 
