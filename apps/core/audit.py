@@ -44,9 +44,7 @@ def record(
     after: dict[str, Any] | None = None,
 ) -> None:
     """Append one line about `subject` = (kind, id). `before` and `after` hold JSON values, no secrets."""
-    record_many(
-        kind=subject[0], ids=[subject[1]], action=action, actor=actor, reason=reason, before=before, after=after
-    )
+    _append(subject[0], [subject[1]], (str(action), actor[:150], reason[:500], before or {}, after or {}))
 
 
 def record_many(
@@ -56,25 +54,29 @@ def record_many(
     action: AuditAction,
     actor: str,
     reason: str = "",
-    before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
     """`record` the same of many subjects of one kind, in one statement. At most 1,000 in one transaction: each is locked."""
+    _append(kind, ids, (str(action), actor[:150], reason[:500], {}, after or {}))
+
+
+def _append(kind: str, ids: Collection[str | int], said: tuple[str, str, str, dict[str, Any], dict[str, Any]]) -> None:
+    """`said`: action, actor, reason, before and after."""
     now, subjects = clock.now(), list(dict.fromkeys(str(one) for one in ids))
-    actor, reason, before, after = actor[:150], reason[:500], before or {}, after or {}
+    action, actor, reason, before, after = said
     values: dict[str, Any] = {
         "lock": LockClass.AUDIT_CHAIN,
         "keys": [f"{kind}:{one}" for one in subjects],
         "at": now,
         "kind": kind,
-        "action": str(action),
+        "action": action,
         "actor": actor,
         "reason": reason,
         "before": json.dumps(before),
         "after": json.dumps(after),
         "request": str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
         "ids": subjects,
-        "rests": [_hashed_text("", now, kind, one, action, actor, reason, before, after)[2:] for one in subjects],
+        "rests": [_hashed_text("", now, kind, one, *said)[2:] for one in subjects],
     }
     with connection.cursor() as cursor:
         cursor.execute(APPEND, values)
