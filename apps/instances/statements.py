@@ -13,9 +13,12 @@ MY_TURN = f"""(
       AND coalesce((w.since, w.id) < (SELECT mine.since, mine.id FROM instances_seatwait mine
                    WHERE mine.product_id = %(product)s AND mine.profile_id = %(profile)s), true)
 ) < ({FREE})"""  # noqa: S608
-# First: the least allocated, below soft_cap while there is such an instance, without waiting for locks.
+NOBODY_ELSE_WAITS = """NOT EXISTS (
+    SELECT FROM instances_seatwait w WHERE w.product_id = %(product)s AND w.profile_id <> %(profile)s)"""
+# First: the least allocated, below soft_cap while there is such an instance, without waiting for locks. Whose turn it is, is
+# costly to find out: where somebody waits, the second try does.
 PICK_UNLOCKED = f"""pick AS (
-    SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {MY_TURN}
+    SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {NOBODY_ELSE_WAITS}
        AND (allocated_seats < soft_cap OR NOT EXISTS (
             SELECT 1 FROM instances_instance WHERE {OPEN} AND allocated_seats < soft_cap))
     ORDER BY allocated_seats, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608

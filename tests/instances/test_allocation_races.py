@@ -249,7 +249,9 @@ def test_the_freed_seat_goes_to_the_longest_waiting_of_twenty(told):
 
 @pytest.mark.mutant
 def test_mutant_without_the_queue_somebody_overtakes(told, monkeypatch):
-    monkeypatch.setattr(statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace(statements.MY_TURN, "true"))
+    monkeypatch.setattr(
+        statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace(statements.NOBODY_ELSE_WAITS, "true")
+    )
     monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_WAITING.replace(statements.MY_TURN, "true"))
     assert free_one_seat(5) < 5
 

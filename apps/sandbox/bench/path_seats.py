@@ -1,4 +1,8 @@
-"""Seats given to 16 clients at once: our statement, the earlier way, and bare inserts; by pgbench, so that no Python counts."""
+"""Seats given to 16 clients at once: our statement, the earlier way, and two limits; by pgbench, so that no Python counts.
+
+`writes`: the same two rows written by one statement, on an instance taken at random; nothing is chosen and no cap is respected.
+`bare`: one row into a table without indexes and keys.
+"""
 
 import re
 import subprocess
@@ -32,6 +36,11 @@ INSERT INTO instances_seat ({COLUMNS}) VALUES (nextval('bench_person'), :product
 UPDATE instances_instance SET allocated_seats = allocated_seats + 1 WHERE id = :instance;
 COMMIT;
 """  # noqa: S608
+WRITES = f"""\\set number random(1, :instances)
+WITH up AS (UPDATE instances_instance SET allocated_seats = allocated_seats + 1, assigned = assigned + 1
+    WHERE id = :first + :number RETURNING id)
+INSERT INTO instances_seat ({COLUMNS}) SELECT nextval('bench_person'), :product, id, 'assigned', now(), now() FROM up;
+"""  # noqa: S608
 BARE = "INSERT INTO bench_seat VALUES (nextval('bench_person'), :product, 1, 'assigned', now(), now());\n"
 
 
@@ -46,6 +55,7 @@ def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (a thousand people a
             noisy = abs(spread(speeds[CONTROL]).median / spread(speeds["bare"]).median - 1) > TOLERANCE
             for one, other, title in (
                 ("ours", "earlier", "ours / earlier way"),
+                ("ours", "writes", "ours / the same writes alone"),
                 ("ours", "bare", "ours / bare inserts"),
             ):
                 ratios = [mine / its for mine, its in zip(speeds[one], speeds[other], strict=True)]
@@ -67,12 +77,12 @@ def _prepare() -> tuple[int, int]:
 
 
 def _run_rounds(product: int, people: int, instances: int) -> dict[str, list[float]]:
-    scripts = {"bare": BARE, CONTROL: BARE, "earlier": EARLIER, "ours": _our_statement(product)}
+    scripts = {"bare": BARE, CONTROL: BARE, "writes": WRITES, "earlier": EARLIER, "ours": _our_statement(product)}
     speeds: dict[str, list[float]] = {name: [] for name in scripts}
     for number in range(ROUNDS):
         for name in list(scripts) if number % 2 == 0 else reversed(list(scripts)):
             _reset(product, people, instances)
-            speeds[name].append(_run_clients(scripts[name], product))
+            speeds[name].append(_run_clients(scripts[name], product, instances))
     return speeds
 
 
@@ -80,11 +90,11 @@ def _our_statement(product: int) -> str:
     """As allocation.py runs it: without waiting, and, where that finds nothing, with."""
     values = VALUES | {"product": str(product)}
     quick, waiting = (
-        re.sub(r"\s+", " ", statements.TAKE.format(pick=pick) % values)
+        re.sub(r"\s+", " ", statements.TAKE.format(pick=pick) % values).replace("INSERT INTO", ", made AS (INSERT INTO")
         for pick in (statements.PICK_UNLOCKED, statements.PICK_WAITING)
     )
-    counted = "SELECT count(*) AS taken FROM instances_seat WHERE profile_id = :person"
-    return f"SELECT nextval('bench_person') AS person \\gset\n{quick};\n{counted} \\gset\n\\if :taken = 0\n{waiting};\n\\endif\n"
+    counted = ") SELECT count(*) AS taken FROM made \\gset"
+    return f"SELECT nextval('bench_person') AS person \\gset\n{quick}{counted}\n\\if :taken = 0\n{waiting}{counted}\n\\endif\n"
 
 
 def _reset(product: int, people: int, instances: int) -> None:
@@ -101,8 +111,9 @@ def _reset(product: int, people: int, instances: int) -> None:
     execute("VACUUM (ANALYZE) instances_instance, instances_seat")
 
 
-def _run_clients(script: str, product: int) -> float:
+def _run_clients(script: str, product: int, instances: int) -> float:
     """Transactions a second."""
+    first = int(execute("SELECT min(id) FROM instances_instance")[0][0]) - 1
     host = str(connection.settings_dict["HOST"])
     pgbench = program("pgbench", Path(host).parent)
     command = [
@@ -119,7 +130,17 @@ def _run_clients(script: str, product: int) -> float:
         "-t",
         str(EACH),
     ]
-    command += ["-D", f"product={product}", "-f", "-", connection.settings_dict["NAME"]]
+    command += [
+        "-D",
+        f"product={product}",
+        "-D",
+        f"instances={instances}",
+        "-D",
+        f"first={first}",
+        "-f",
+        "-",
+        connection.settings_dict["NAME"],
+    ]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)  # noqa: S603
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     if done.returncode or not found:
