@@ -12,7 +12,7 @@ from typing import Any
 import stripe
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -161,9 +161,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "importance": events.importance_of(event),
     }
     started = time.monotonic()
-    with connection.cursor() as cursor:
-        cursor.execute(STORE, values)
-        new = bool(cursor.fetchone()[0])
+    new = _insert(values)
     log.info(
         "event_stored",
         stripe_event=event["id"],
@@ -178,6 +176,27 @@ def _first_state(event: dict[str, Any]) -> str:
     if not _is_of_our_account(event):
         return "not_ours"
     return "received" if events.needs_work(event["type"]) else "ignored"
+
+
+def _insert(values: dict[str, Any]) -> bool:
+    """Run the statement; once more where its connection has died: what is there already is not stored again.
+
+    So Django need not ask before whether the connection lives, which would be a second way to the database and back.
+    """
+    connection.health_check_done = True  # type: ignore[attr-defined]  # django-stubs lacks it
+    try:
+        return _execute(values)
+    except (InterfaceError, OperationalError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        return _execute(values)
+
+
+def _execute(values: dict[str, Any]) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, values)
+        return bool(cursor.fetchone()[0])
 
 
 def _storable(value: Any) -> str:

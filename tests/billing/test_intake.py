@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import RequestFactory
 
 from apps.billing import intake
@@ -12,6 +13,7 @@ from apps.billing.models import InboundEvent
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.sandbox.bench.rows import execute
 from tests.billing.door import FORMER, PATH, SECRET, WRONG, event, nothing_stored, post, raw, sign
 from tests.database import allow_flush
 from tests.instances.house import at_once
@@ -65,6 +67,21 @@ def test_storing_says_whether_the_event_is_new() -> None:
         made = event(id=f"evt_{kind}", type=kind)
         assert intake.store(made, "{}")
         assert not intake.store(made, "{}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_has_died_loses_no_event() -> None:
+    """A restarted Postgres; nobody asks beforehand whether the connection lives."""
+    assert post(raw(id="evt_before")).status_code == 200
+    (pid,) = execute("SELECT pg_backend_pid()")[0]
+    server = connection.copy()
+    with server.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    server.close()
+    answer = post(raw(id="evt_after"))
+    assert answer.status_code == 200
+    assert execute("SELECT pg_backend_pid()")[0] != (pid,)
+    assert InboundEvent.objects.filter(stripe_event_id="evt_after").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
