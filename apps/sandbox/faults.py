@@ -18,7 +18,7 @@ from apps.sandbox.store import store
 PEERS = ("stripe", "keycloak", "mailgun")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
-STATUS = {"http_401": 401, "http_403": 403, "http_409": 409, "http_429": 429, "http_500": 500, "http_503": 503}
+STATUS = {"http_401": 401, "http_403": 403, "http_429": 429, "http_500": 500, "http_503": 503}
 LONGEST_DELAY_MS = 600_000
 
 
@@ -39,7 +39,6 @@ MODES: dict[str, Mode] = {
     "slow": Mode("the answer comes delay_ms later (30,000 when not given)"),
     "http_401": Mode("answers 401", path=ADMIN),
     "http_403": Mode("answers 403", path=ADMIN),
-    "http_409": Mode("answers 409 to writes", WRITES, ADMIN),
     "http_429": Mode("answers 429"),
     "http_500": Mode("answers 500, nothing done"),
     "http_503": Mode("answers 503, nothing done"),
@@ -198,13 +197,12 @@ def error(*, peer: str, status: int) -> HttpResponse:
     words = {
         401: "Unauthorized",
         403: "Forbidden",
-        409: "Conflict",
         429: "Too Many Requests",
         500: "Internal Server Error",
         503: "Service Unavailable",
     }[status]
     if peer == "stripe":
-        kind = {401: "invalid_request_error", 403: "invalid_request_error", 409: "idempotency_error"}
+        kind = {401: "invalid_request_error", 403: "invalid_request_error"}
         body: dict[str, Any] = {"error": {"type": kind.get(status, "api_error"), "message": f"Sandbox fault: {words}."}}
         if status == 429:
             body["error"] = {
@@ -216,8 +214,6 @@ def error(*, peer: str, status: int) -> HttpResponse:
         body = {"message": words}
     elif status == 500:
         body = {"error": "unknown_error", "error_description": "For more on this error consult the server log."}
-    elif status == 409:
-        body = {"errorMessage": "User exists with same username"}
     else:
         body = {"error": f"HTTP {status} {words}"}
     response = JsonResponse(body, status=status)

@@ -1,6 +1,6 @@
 """Changing a running subscription: everything its update may carry, with one event and the invoice of the change."""
 
-from apps.sandbox.stripe import collection, coupons, customers, invoices, periods, subscriptions, timeline
+from apps.sandbox.stripe import collection, coupons, customers, invoices, subscriptions, timeline
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.prorations import Change, plan_items
@@ -33,7 +33,7 @@ def update(subscription: Obj, params: Obj) -> None:
         made = plan_items(subscription, params["items"], moment=moment, prorate=behaviour != "none")
     invoice = None
     with change(subscription, "customer.subscription.updated"):
-        _plain(subscription, params)
+        set_options(subscription, params)
         _cancellation(subscription, params)
         if made is not None:
             invoice = apply(subscription, made, behaviour=behaviour, moment=moment)
@@ -48,12 +48,15 @@ def update(subscription: Obj, params: Obj) -> None:
             )
 
 
-def _plain(subscription: Obj, params: Obj) -> None:
+def set_options(subscription: Obj, params: Obj) -> None:
+    """What a subscription may be told at its start and later alike."""
     for name in ("description", "collection_method", "days_until_due"):
         if name in params:
             subscription[name] = params[name] or None
     if "default_payment_method" in params:
-        subscription["default_payment_method"] = _own_method(subscription, params["default_payment_method"])
+        wanted = params["default_payment_method"]
+        method = customers.own_method(subscription["customer"], wanted) if wanted else None
+        subscription["default_payment_method"] = method and method["id"]
     if "pause_collection" in params:
         pause = params["pause_collection"] or None
         subscription["pause_collection"] = pause and {"resumes_at": None, **pause}
@@ -61,18 +64,6 @@ def _plain(subscription: Obj, params: Obj) -> None:
         coupons.redeem(subscription, params["discounts"] or [])
     subscription["trial_settings"] = params.get("trial_settings", subscription["trial_settings"])
     merge_metadata(subscription, params.get("metadata"))
-
-
-def _own_method(subscription: Obj, wanted: str) -> str | None:
-    if not wanted:
-        return None
-    method = customers.resolve(wanted, "default_payment_method")
-    if method["customer"] is None:
-        customers.attach(method, subscription["customer"])
-    if method["customer"] != subscription["customer"]:
-        words = "The customer does not have a payment method with that ID."
-        raise invalid(words, "default_payment_method", "resource_missing")
-    return str(method["id"])
 
 
 def _cancellation(subscription: Obj, params: Obj) -> None:
@@ -100,12 +91,8 @@ def _trial(subscription: Obj, spec: int | str) -> Obj | None:
     if spec == "now":
         if subscription["status"] != "trialing":
             return None
-        subscription |= {"status": "active", "trial_end": now, "billing_cycle_anchor": now}
-        for item in subscriptions.items_of(subscription):
-            item |= {
-                "current_period_start": now,
-                "current_period_end": periods.step(now, item["price"]["recurring"], 1),
-            }
+        subscription |= {"status": "active", "trial_end": now}
+        subscriptions.restart(subscription)
         return collection.bill(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
     moment = int(spec)
     if moment <= now:

@@ -4,7 +4,7 @@ Our reading of docs.stripe.com/billing/collection-method and .../revenue-recover
 tried again `retry_days` after the first try; after the last one the subscription goes where `settings["end"]` says.
 """
 
-from apps.sandbox.stripe import coupons, invoices, payments, periods, subscriptions, timeline
+from apps.sandbox.stripe import coupons, invoices, payments, subscriptions, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, find, get, private, root
 
@@ -125,10 +125,7 @@ def bill(subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] |
 def resume(subscription: Obj, *, restart: bool) -> None:
     """Bill a paused subscription; what is not paid within 23 hours is voided, and it stays paused."""
     if restart:
-        subscription["billing_cycle_anchor"] = now = timeline.now()
-        for item in subscriptions.items_of(subscription):
-            end = periods.step(now, item["price"]["recurring"], 1)
-            item |= {"current_period_start": now, "current_period_end": end}
+        subscriptions.restart(subscription)
     invoice = bill(subscription, reason="subscription_update", items=subscriptions.items_of(subscription))
     invoices.finalize(invoice)
     if invoice["collection_method"] == "charge_automatically" or not invoice["amount_remaining"]:

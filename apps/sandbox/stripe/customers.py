@@ -40,22 +40,10 @@ def _apply(customer: Obj, params: Obj) -> None:
         customer["balance"] = params["balance"]
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default is not None:
-        customer["invoice_settings"]["default_payment_method"] = _own_method(customer, default) if default else None
-    merge_metadata(customer, params.get("metadata"))
-
-
-def _own_method(customer: Obj, identifier: str) -> str:
-    param = "invoice_settings[default_payment_method]"
-    method = resolve(identifier, param)
-    if method["customer"] is None and identifier in cards.MAGIC:
-        attach(method, customer["id"])
-    if method["customer"] != customer["id"]:
-        raise invalid(
-            f"The customer does not have a payment method with the ID {identifier}. The payment method must be attached to the customer.",
-            param,
-            "resource_missing",
+        customer["invoice_settings"]["default_payment_method"] = (
+            own_method(customer["id"], default, "invoice_settings[default_payment_method]")["id"] if default else None
         )
-    return str(method["id"])
+    merge_metadata(customer, params.get("metadata"))
 
 
 def update(customer: Obj, params: Obj) -> None:
@@ -101,6 +89,17 @@ def resolve(identifier: str, param: str = "payment_method") -> Obj:
     if identifier in cards.MAGIC:
         return add(cards.make(cards.MAGIC[identifier]))
     return get("payment_method", identifier, param)
+
+
+def own_method(customer_id: str, identifier: str, param: str = "default_payment_method") -> Obj:
+    """A method of this customer; one by a magic name becomes theirs."""
+    method = resolve(identifier, param)
+    if identifier in cards.MAGIC:
+        attach(method, customer_id)
+    if method["customer"] != customer_id:
+        words = f"The customer does not have a payment method with the ID {identifier}. The payment method must be attached to the customer."
+        raise invalid(words, param, "resource_missing")
+    return method
 
 
 def attach(method: Obj, customer_id: str, *, authenticated: bool = True) -> None:

@@ -38,10 +38,7 @@ def plan_items(subscription: Obj, specs: list[Obj], *, moment: int, prorate: boo
         if prorate and not trial:
             made.prorations += _lines(old, fresh, moment, restart=key in restarting)
         if fresh is not None and key in restarting:
-            fresh |= {
-                "current_period_start": moment,
-                "current_period_end": periods.step(moment, fresh["price"]["recurring"], 1),
-            }
+            subscriptions.begin_period(fresh, moment)
             made.restarted.append(fresh)
     return made
 

@@ -89,14 +89,9 @@ def end_trial(subscription: Obj) -> None:
             subscriptions.set_status(subscription, "paused")
             emit("customer.subscription.paused", subscription)
         return
-    now = timeline.now()
     with change(subscription, "customer.subscription.updated"):
-        subscription |= {"status": "active", "billing_cycle_anchor": now}
-        for item in subscriptions.items_of(subscription):
-            item |= {
-                "current_period_start": now,
-                "current_period_end": periods.step(now, item["price"]["recurring"], 1),
-            }
+        subscription["status"] = "active"
+        subscriptions.restart(subscription)
         _draft_renewal(subscription, subscriptions.items_of(subscription))
     subscriptions.schedule(subscription)
 

@@ -4,7 +4,6 @@ from apps.sandbox.stripe import (
     catalog,
     changes,
     collection,
-    coupons,
     customers,
     pricing,
     prorations,
@@ -12,7 +11,7 @@ from apps.sandbox.stripe import (
     timeline,
 )
 from apps.sandbox.stripe.errors import invalid, missing_parameter, no_such
-from apps.sandbox.stripe.records import Obj, every, get, merge_metadata
+from apps.sandbox.stripe.records import Obj, every, get
 from apps.sandbox.stripe.routing import route
 
 
@@ -41,8 +40,7 @@ def create_subscription(params: Obj) -> Obj:
     if currency and not all(currency in pricing.options(price) for price, _, _ in specs):
         raise invalid(f"The price specified does not support the currency {currency}.", "currency")
     subscription = subscriptions.begin(customer=customer, specs=specs, trial_end=trial, currency=currency)
-    _options(subscription, params)
-    coupons.redeem(subscription, params.get("discounts") or [])
+    changes.set_options(subscription, params)
     collection.start(
         subscription,
         method=chosen,
@@ -83,18 +81,10 @@ def _method(customer: Obj, params: Obj) -> Obj | None:
     wanted = params.get("default_payment_method") or customer["invoice_settings"]["default_payment_method"]
     if wanted is None:
         return None
-    method = customers.resolve(wanted, "default_payment_method")
-    if method["customer"] is None:
-        customers.attach(method, customer["id"])
+    method = customers.own_method(customer["id"], wanted)
+    if "default_payment_method" in params:
         params["default_payment_method"] = method["id"]
     return method
-
-
-def _options(subscription: Obj, params: Obj) -> None:
-    for name in ("description", "collection_method", "days_until_due", "default_payment_method", "trial_settings"):
-        if name in params:
-            subscription[name] = params[name] or None
-    merge_metadata(subscription, params.get("metadata"))
 
 
 def matching(found: list[Obj], params: Obj) -> list[Obj]:

@@ -79,6 +79,18 @@ def begin(
     return subscription
 
 
+def begin_period(item: Obj, moment: int) -> None:
+    """Let a whole period of the item begin."""
+    item |= {"current_period_start": moment, "current_period_end": periods.step(moment, item["price"]["recurring"], 1)}
+
+
+def restart(subscription: Obj) -> None:
+    """Bill from now on by today's date: a period of each item begins."""
+    subscription["billing_cycle_anchor"] = timeline.now()
+    for item in items_of(subscription):
+        begin_period(item, timeline.now())
+
+
 def lines_of(subscription: Obj, items: list[Obj]) -> list[Obj]:
     """Invoice lines for the present period of these items; free during a trial."""
     trial = subscription["status"] == "trialing"
