@@ -29,9 +29,14 @@ class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two cla
             self.respawned_wrks.clear()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until told to stop; granian reads the command line."""
     import config.wsgi  # noqa: F401  (before the workers are forked)
 
     preload()
     cli.Server = PatientServer  # type: ignore[attr-defined]  # granian has no other way in
     cli.entrypoint()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,8 @@ def objects(stack: Stack, customer: str) -> list[dict[str, str]]:
 
 
 def web_processes(stack: Stack) -> set[int]:
-    return {one.pid for one in psutil.Process(stack.processes["web"].pid).children(recursive=True)}
+    site = psutil.Process(stack.processes["site"].pid).children(recursive=True)
+    return {one.pid for one in site if "granian" in " ".join(one.cmdline())}
 
 
 def cut_under_load(stack: Stack, load: Load) -> float:

@@ -44,16 +44,16 @@ class Demo:
             stdin=subprocess.DEVNULL,
         )
 
-    def left(self) -> list[str]:
-        """The processes that belong to it: by their command line, folder or environment."""
-        found = []
+    def left(self) -> dict[int, str]:
+        """The processes that belong to it, by their command line, folder or environment: their commands."""
+        found = {}
         for process in psutil.process_iter():
             try:
                 signs = [*process.cmdline(), process.cwd(), *process.environ().values()]
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
             if any(sign.startswith(str(self.data)) for sign in signs):
-                found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
+                found[process.pid] = " ".join(process.cmdline())[:100]
         return found
 
     def inbox(self) -> list[str]:
@@ -116,7 +116,7 @@ def test_the_walk_passes_and_leaves_nothing_running(
     assert "All checks passed. 8 steps" in done.stdout
     for who in ("customer", "Stripe", "Keycloak", "staff"):
         assert f"   {who} " in done.stdout
-    assert demo.left() == []
+    assert demo.left() == {}
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -134,8 +134,19 @@ def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
 
     process.send_signal(end)
     assert process.wait(STOP_SECONDS) == 0
-    assert demo.left() == []
+    assert demo.left() == {}
     assert not list(demo.data.rglob("postmaster.pid"))
+
+
+def test_all_its_processes_together_take_at_most_450_megabytes(
+    walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]]
+) -> None:
+    """As Linux counts shared memory: 720 when each process loaded the application for itself."""
+    demo, _ = walked
+    family = psutil.Process(start().pid)
+    processes = {family, *family.children(recursive=True), *(psutil.Process(pid) for pid in demo.left())}
+    assert len(processes) > 20
+    assert sum(one.memory_full_info().pss for one in processes) < 450 * 1024 * 1024
 
 
 def test_a_second_demo_is_told_what_is_in_its_way(
@@ -193,5 +204,5 @@ def test_it_walks_on_a_real_keycloak_and_leaves_nothing(tmp_path: Path) -> None:
     done = demo.run("--keycloak", "real", "--keycloak-port", str(free_port()), "--walk")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All checks passed." in done.stdout
-    assert demo.left() == []
+    assert demo.left() == {}
     postgres.stop(demo.data / "postgres", remove=True)

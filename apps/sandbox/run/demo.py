@@ -1,7 +1,8 @@
 """`manage.py demo`: the whole of Frontdesk on this machine, with stand-ins for Stripe, Keycloak and Mailgun.
 
-`--keycloak real` uses a real Keycloak instead of its stand-in (demo_keycloak.py). Starts Postgres, the sandbox, the web server and the worker as separate processes in the foreground, and stops them all on
-Ctrl-C. Nothing in here is read by the application; it sees only the environment that `environment` returns.
+`--keycloak real` uses a real Keycloak instead of its stand-in (demo_keycloak.py). Starts the sandbox, Postgres and the site
+(site.py: web server and worker) as processes in the foreground, and stops them all on Ctrl-C. Nothing in here is read by the
+application; it sees only the environment that `environment` returns.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from apps.sandbox.run.postgres_programs import PostgresError
 from apps.sandbox.walk_browser import WalkError
 
 ROOT = Path(__file__).resolve().parents[3]
-STARTUP_SECONDS, STOP_SECONDS = 120, 20
+STARTUP_SECONDS, STOP_SECONDS = 240, 20
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 PASSWORD = "correct horse battery"  # noqa: S105  (of the people in the demo's realm file)
 
@@ -55,6 +56,7 @@ def run(arguments: list[str]) -> int:
         demo.start()
         if options.walk:
             return demo.walk()
+        print(_welcome(demo.site, demo.sandbox, time.monotonic() - demo.began), flush=True)
         demo.write_history()
         return demo.wait()
     except (DemoError, PostgresError, KeycloakServerError, WalkError) as error:
@@ -148,9 +150,8 @@ class Demo:
 
     def start(self) -> None:
         """Start everything in order of dependency, printing each step."""
-        self._say("Postgres")
-        self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox, database=self._postgres())
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
+        self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox)
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
         if self.keycloak is not None:
@@ -162,15 +163,13 @@ class Demo:
             self.env["CLOCK_OFFSET_FILE"],
         ]
         self._launch("sandbox", [sys.executable, "-m", "apps.sandbox", *sandbox])
+        self._say("Postgres")
+        self.env |= self._postgres()
         self._real_keycloak()
-        self._launch("web", _granian(self.port))
         self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
-        self._say("Database tables and demo catalog (slowest the first time)")
-        self._manage("demo_prepare")
-        self._say("Web server and worker")
-        self._launch("worker", [sys.executable, "manage.py", "worker"])
-        self._until("web", lambda: _answers(f"{self.site}/health/live"))
-        self._until("worker", lambda: _answers(f"{self.site}/health/"))
+        self._say("Database tables and demo catalog (slowest the first time), web server and worker")
+        self._launch("site", [sys.executable, "-m", "apps.sandbox.run.site", str(self.port), str(self.data)])
+        self._until("site", lambda: _answers(f"{self.site}/health/"))
 
     def _real_keycloak(self) -> None:
         """Put a real Keycloak in the place of the stand-in, if it was asked for."""
@@ -187,13 +186,12 @@ class Demo:
         """Give the Stripe account a past, once."""
         written = self.data / "history"
         if not written.exists():
-            self._say("A Stripe account with a past: other customers, a discount, a dispute, an invoice by mail")
+            self._say("Now a past for the Stripe account: other customers, a discount, a dispute, an invoice by mail")
             write_history(site=self.site, sandbox=self.sandbox, keycloak=self.env["KEYCLOAK_SERVER_URL"])
             written.touch()
 
     def wait(self) -> int:
-        """Print the addresses, then watch the processes until Ctrl-C; 1 if one of them stopped unexpectedly."""
-        print(_welcome(self.site, self.sandbox, time.monotonic() - self.began), flush=True)
+        """Watch the processes until Ctrl-C; DemoError if one of them stops unexpectedly."""
         while True:
             self._check()
             time.sleep(0.5)
@@ -209,7 +207,7 @@ class Demo:
         if self.lock is None:  # nothing was started
             return
         print("Stopping.", flush=True)
-        _end([self.processes[name] for name in ("web", "worker") if name in self.processes])
+        _end([self.processes[name] for name in ("site",) if name in self.processes])
         if self.keycloak is not None:
             self.keycloak.stop()
         _end([self.processes[name] for name in ("sandbox",) if name in self.processes])
@@ -241,11 +239,6 @@ class Demo:
                 start_new_session=True, preexec_fn=stopped_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
             )  # fmt: skip
 
-    def _manage(self, command: str) -> None:
-        done = subprocess.run([sys.executable, "manage.py", command], cwd=ROOT, env=self.env, check=False)
-        if done.returncode:
-            raise DemoError(f"`manage.py {command}` failed; its output is above.")
-
     def _until(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + STARTUP_SECONDS
         while not ready():
@@ -258,13 +251,6 @@ class Demo:
         for name, process in self.processes.items():
             if process.poll() is not None:
                 raise DemoError(f"The {name} stopped (code {process.returncode}); see {self.data / name}.log.")
-
-
-def _granian(port: int) -> list[str]:
-    words = f"config.serve --interface wsgi --host 127.0.0.1 --port {port} --http 1 --no-ws --workers 1"
-    words += " --blocking-threads 4 --backpressure 256 --respawn-failed-workers --workers-kill-timeout 10"
-    words += " --log-level warning config.wsgi:application"
-    return [sys.executable, "-m", *words.split()]
 
 
 def _refuse_taken_port(option: str, port: int) -> None:

@@ -11,7 +11,7 @@ LEAVE_OUT = ("POSTGRES_", "DATABASE_", "PG", "STRIPE_", "KEYCLOAK_", "OIDC_", "M
              "TRUSTED_", "SECURE_", "DEBUG")  # fmt: skip
 
 
-def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]) -> dict[str, str]:
+def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of every process: the application's variables, pointing to the sandbox as to the real systems."""
     secret = data / "django-secret-key"
     if not secret.exists():
@@ -23,7 +23,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "BASE_URL": site,
         "ALLOWED_HOSTS": "127.0.0.1",
         "CLOCK_OFFSET_FILE": str(data / "clock"),
-        **database,
+        **(database or {}),
         "KEYCLOAK_SERVER_URL": f"{sandbox}/keycloak",
         "KEYCLOAK_REALM": "frontdesk",
         "KEYCLOAK_CANARY_USERNAME": "stranger.stan",
