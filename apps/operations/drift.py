@@ -142,9 +142,7 @@ def find_suspects(people: Collection[UserProfile]) -> list[UserProfile]:
     return [
         one
         for one in people
-        if one.pk in open_
-        or one.pk not in seen
-        or _judge(one, accounts[one.keycloak_id or ""], decided[one.pk], seen[one.pk])
+        if one.pk in open_ or _judge(one, accounts.get(one.keycloak_id or ""), decided[one.pk], seen.get(one.pk))
     ]
 
 
@@ -180,12 +178,14 @@ def compare_subscriber(profile: UserProfile) -> list[Difference]:
 def find_differences(profile: UserProfile, account: KeycloakUser | None) -> list[Difference]:
     """The differences, by the rules; empty when in sync."""
     decision = decide(facts.read_facts(profile))
-    if account is None:  # nobody misses that of somebody who has left
+    return _judge(profile, account, decision, observed(profile, account) if account else None)
+
+
+def _judge(
+    profile: UserProfile, account: KeycloakUser | None, decision: Decision, seen: Observed | None
+) -> list[Difference]:
+    if account is None or seen is None:  # nobody misses the account of somebody who has left
         return [DELETED] if decision.account == Account.ENABLED else []
-    return _judge(profile, account, decision, observed(profile, account))
-
-
-def _judge(profile: UserProfile, account: KeycloakUser, decision: Decision, seen: Observed) -> list[Difference]:
     found: list[Difference] = []
     steps = tuple(step.sentence for step in diff(decision, seen))
     if steps:
