@@ -25,6 +25,12 @@ def member_paths(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> froze
     return frozenset(group["path"] for group in found if group["path"].startswith(f"{below}/"))
 
 
+def own_paths(admin: KeycloakAdmin, keycloak_id: str) -> frozenset[str]:
+    """The paths of an account's groups that are ours; not those which somebody made below ours, or with a name we never give."""
+    found = member_paths(admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP)
+    return frozenset(path for path in found if _name_of_own(path))
+
+
 def join_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
     """Put an account into the group `path`, created when missing. NeedsOperator when the path is not ours."""
     name = _own(path)
@@ -44,12 +50,18 @@ def leave_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:
 
 def _own(path: str) -> str:
     """The last part of a path directly below our parent group; NeedsOperator for every other path."""
-    parent, _, name = path.rpartition("/")
-    if parent != settings.KEYCLOAK_PARENT_GROUP or not NAME.fullmatch(name):
+    name = _name_of_own(path)
+    if not name:
         raise NeedsOperator(
             f"The group {path[:120]} is not directly below {settings.KEYCLOAK_PARENT_GROUP}; it is not ours to change."
         )
     return name
+
+
+def _name_of_own(path: str) -> str:
+    """The last part of a path directly below our parent group; empty for every other path."""
+    parent, _, name = path.rpartition("/")
+    return name if parent == settings.KEYCLOAK_PARENT_GROUP and NAME.fullmatch(name) else ""
 
 
 def find_group(admin: KeycloakAdmin, path: str) -> str | None:

@@ -130,8 +130,7 @@ class Keycloak(Identity):
         user = self._fetch(keycloak_id)
         if user is None:
             return None
-        found = groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP)
-        return _as_user(user, found)
+        return _as_user(user, groups.own_paths(self.admin, keycloak_id))
 
     @override
     def get_users(self, keycloak_ids: Collection[str]) -> dict[str, KeycloakUser]:
