@@ -35,11 +35,11 @@ def changed_sessions(events: Iterable[InboundEvent]) -> list[str]:
 
 @transaction.atomic
 def mark_covered(events: Iterable[InboundEvent], *, asked_at: dt.datetime) -> None:
-    """These events are handled, and the jobs that wait for them from before `asked_at` have nothing left to do."""
+    """These events are handled; their jobs from before `asked_at`, failed ones too, have nothing left to do."""
     found = list(events)
     now = clock.now()
     InboundEvent.objects.filter(pk__in=[one.pk for one in found]).update(
         state=InboundEvent.State.HANDLED, handled_at=now
     )
     why = "The fetch for another event of this customer answered it."
-    jobs.supersede_queued(KIND, [one.stripe_event_id for one in found], before=asked_at, why=why)
+    jobs.supersede_waiting(KIND, [one.stripe_event_id for one in found], before=asked_at, why=why)

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 PARK_SECONDS = 30
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
+WAITING = (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD)
 RUN_ID = "job-"  # begins the request id of a run
 
 Handler = Callable[[str], None]
@@ -148,16 +149,15 @@ def retry(job: Job, *, actor: str) -> int:
 
 def withdraw(kind: str, key: str | int, *, why: str) -> int:
     """End the waiting, blocked and dead jobs of a kind and key, because a person decided so; returns how many."""
-    waiting = [Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD]
-    return Job.objects.filter(kind=kind, key=str(key), state__in=waiting).update(
+    return Job.objects.filter(kind=kind, key=str(key), state__in=WAITING).update(
         state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why
     )
 
 
-def supersede_queued(kind: str, keys: Collection[str], *, before: dt.datetime, why: str) -> int:
-    """End the queued jobs of these keys from before that moment; returns how many."""
-    queued = Job.objects.filter(kind=kind, key__in=keys, state=Job.State.QUEUED, created_at__lt=before)
-    return queued.update(state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why)
+def supersede_waiting(kind: str, keys: Collection[str], *, before: dt.datetime, why: str) -> int:
+    """End the queued, blocked and dead jobs of these keys from before that moment; returns how many."""
+    waiting = Job.objects.filter(kind=kind, key__in=keys, state__in=WAITING, created_at__lt=before)
+    return waiting.update(state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why)
 
 
 # --- doing it --------------------------------------------------------------------------------------------------------

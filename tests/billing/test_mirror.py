@@ -129,6 +129,18 @@ def test_a_signup_is_fetched_once_however_many_events_tell_of_it(world: World) -
     )
 
 
+def test_a_job_that_failed_is_over_once_a_later_fetch_answers_its_event(world: World) -> None:
+    dana = world.subscriber("dana")
+    for quantity in (2, 3):
+        change(world, dana.stripe_subscription_id or "", "storage_100", quantity)
+    world.post_events(world.new_events())
+    first = Job.objects.filter(kind="handle_event", state="queued").earliest("pk")
+    Job.objects.filter(pk=first.pk).update(state="dead", finished_at=clock.now())
+    world.work()
+    first.refresh_from_db()
+    assert (first.state, world.jobs()) == ("superseded", [])
+
+
 def told_while_we_ask(world: World, monkeypatch: pytest.MonkeyPatch) -> int:
     """Stripe changes after it has answered, and its event comes before the answer is written. Quantity kept at the end."""
     dana = world.subscriber("dana", personal=1)
