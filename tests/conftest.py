@@ -10,6 +10,7 @@ from unittest import mock
 
 import hypothesis
 import pytest
+import stripe
 import structlog
 from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
@@ -31,6 +32,9 @@ hypothesis.settings.load_profile("frontdesk")
 
 # python-keycloak makes clients of httpx that nobody uses, each of which reads all of certifi's authorities three times.
 httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ssl_context)
+
+# Stripe's library waits half a second and more before it repeats a call; nothing here gets better by waiting.
+stripe.HTTPClient.INITIAL_DELAY = stripe.HTTPClient.MAX_DELAY = 0.01
 
 LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
 

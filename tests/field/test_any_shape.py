@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-import stripe
 
 from apps.access.facts import read_facts
 from apps.access.policy import Decision, decide
@@ -232,13 +231,6 @@ def at_stripe(world: World, subscription_id: str) -> dict[str, Any]:
     found = requests.get(f"{world.shop.url}/stripe/v1/subscriptions/{subscription_id}", auth=(KEY, ""), timeout=30)
     assert found.status_code == 200, found.text[:500]
     return dict(found.json())
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the stand-in cannot say what an odd price will cost it fails, and Stripe's client tries again: at once, here."""
-    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
-    monkeypatch.setattr(stripe.HTTPClient, "MAX_DELAY", 0)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import stripe
 
 from apps.accounts.models import Signup
 from apps.billing import checkout
@@ -20,13 +19,6 @@ from tests.world import World
 
 ROUNDS = 5
 BASKETS = ({"personal": 1}, {"plus": 1}, {"personal": 1, "storage_100": 2}, {"plus": 1, "storage_100": 1})
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stripe's library repeats a call soon."""
-    for name in ("INITIAL_DELAY", "MAX_DELAY"):
-        monkeypatch.setattr(stripe.HTTPClient, name, 0.01)
 
 
 @pytest.fixture
