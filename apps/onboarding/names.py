@@ -82,28 +82,28 @@ def _sentence(broken: Violation, field: str) -> str:
     }[broken.rule]
 
 
-def username(text: str, *, field: str = "username", rules: Rules = SHIPPED) -> str:
+def username(text: str, *, rules: Rules = SHIPPED) -> str:
     """A username: 3 to 30 of a-z, 0-9, dot, underscore, hyphen, a letter or digit at both ends, not reserved."""
     name = unicodedata.normalize("NFKC", text).strip().lower()
     if not name:
-        raise BadInput("Please choose a username.", field=field, code="required")
+        raise BadInput("Please choose a username.", field="username", code="required")
     if not USERNAME.fullmatch(name):
         raise BadInput(
             "Use 3 to 30 lowercase letters, numbers, dots, hyphens or underscores. Start and end with a letter or number.",
-            field=field,
+            field="username",
             code="format",
         )
     if is_reserved(name):
-        raise BadInput("This username is reserved. Please choose another.", field=field, code="reserved")
-    return _accept(name, field=field, rules=rules)
+        raise BadInput("This username is reserved. Please choose another.", field="username", code="reserved")
+    return _accept(name, field="username", rules=rules)
 
 
-def email(text: str, *, field: str = "email", rules: Rules = SHIPPED) -> str:
+def email(text: str, *, rules: Rules = SHIPPED) -> str:
     """The address of somebody new, normalized; BadInput also when the realm would not make an account with it."""
-    return _accept(normalize_email(text, field=field), field=field, rules=rules)
+    return _accept(normalize_email(text), field="email", rules=rules)
 
 
-def normalize_email(text: str, *, field: str = "email") -> str:
+def normalize_email(text: str) -> str:
     """An email address with its domain in lower case and ASCII (punycode); the part before the @ is kept as typed.
 
     All that is stored, compared or sent anywhere is this form; `core.addresses.shown_email` is the way back.
@@ -112,9 +112,9 @@ def normalize_email(text: str, *, field: str = "email") -> str:
     address = f"{local}@{ascii_domain(domain)}"
     if domain and local and local.isprintable() and not local.isascii():
         message = "We can't deliver email to an address with letters such as ä before the @. Please use another one."
-        raise BadInput(message, field=field, code="format")
+        raise BadInput(message, field="email", code="format")
     if len(address) > EMAIL_LIMIT or '"' in local or not _is_well_formed(address):
-        raise BadInput("Please enter an email address like anna@example.com.", field=field, code="format")
+        raise BadInput("Please enter an email address like anna@example.com.", field="email", code="format")
     return address
 
 

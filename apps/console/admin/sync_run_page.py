@@ -38,7 +38,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Tab:
+class OutcomeTab:
     key: str
     title: str
     url: str
@@ -51,7 +51,7 @@ class RunPage:
 
     run: SyncRun
     progress: sync_runs.SyncRunProgress
-    tabs: tuple[Tab, ...]
+    tabs: tuple[OutcomeTab, ...]
     shown: str
     rows: tuple[Row, ...]
     page: Page[Any]
@@ -90,7 +90,9 @@ def read_page(run: SyncRun, asked: Any) -> RunPage:
     return RunPage(
         run=run,
         progress=found,
-        tabs=tuple(Tab(key, title, f"{address}?{urlencode({'show': key})}", counts[key]) for key, title in SHOWN),
+        tabs=tuple(
+            OutcomeTab(key, title, f"{address}?{urlencode({'show': key})}", counts[key]) for key, title in SHOWN
+        ),
         shown=shown,
         rows=tuple(_row(one, jobs.get(one.profile_id), found) for one in results),
         page=rows,
