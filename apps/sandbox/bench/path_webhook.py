@@ -60,7 +60,7 @@ def _behind_granian() -> list[Figure]:
 
         ratios = compare(
             {"bare": partial(post, BARE), "ours": partial(post, WEBHOOK)},
-            seconds=1.0, meter=lambda: (processes.cpu_of(web.pid), processes.cpu_of(database)),
+            seconds=0.7, meter=lambda: (processes.cpu_of(web.pid), processes.cpu_of(database)),
         )  # fmt: skip
     return [
         Figure("webhook", "granian's CPU, ours / bare view", ratios["ours"]["app"]),

@@ -18,7 +18,6 @@ from apps.sandbox.bench.rows import execute
 from apps.sandbox.run.postgres_programs import PostgresError
 
 START_SECONDS, STOP_SECONDS = 60, 30
-TICK = os.sysconf("SC_CLK_TCK")
 SERVE = "config.serve --interface wsgi --host 127.0.0.1 --http 1 --no-ws --workers 1 --blocking-threads 4 --backpressure 256"
 
 
@@ -104,9 +103,9 @@ def cpu_of(*roots: int) -> float:
     parents, seconds = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            parents[int(entry.name)] = int(fields[1])
-            seconds[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICK
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            threads = [int(one.read_text().split()[0]) for one in (entry / "task").glob("*/schedstat")]
+            seconds[int(entry.name)] = sum(threads) / 1e9
     wanted = set(roots)
     while more := {pid for pid, parent in parents.items() if parent in wanted} - wanted:
         wanted |= more
