@@ -6,6 +6,7 @@ nothing that was kept is released. Paying gives access through the reconciler, l
 """
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -81,16 +82,24 @@ def read_status(profile: UserProfile) -> RecoveryStatus:
         key=lambda one: (SubscriptionStatus(one.status).is_late, one.ended_at or clock.now(), one.id),
         default=None,
     )
-    lines = last.lines if last else ()
-    products = Product.objects.in_bulk([line.product_id for line in lines if line.product_id])
+    lines = [line for line in last.lines if line.quantity] if last else []
     return RecoveryStatus(
         state=decision.state,
         next_step=_choose_next_step(decision, last),
-        items=tuple(FormerItem(products.get(line.product_id or 0), line.quantity) for line in lines),
+        items=_former_items(lines),
         interval=next((line.interval for line in lines), "month"),
         final_at=decision.final_expiry_at,
         invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
     )
+
+
+def _former_items(lines: list[subscriptions.SubscriptionLine]) -> tuple[FormerItem, ...]:
+    """What was paid for, each product once: old subscriptions have it on several lines."""
+    products = Product.objects.in_bulk([line.product_id for line in lines if line.product_id])
+    counted = Counter[int | None]()
+    for line in lines:
+        counted[line.product_id] += line.quantity
+    return tuple(FormerItem(products.get(one or 0), quantity) for one, quantity in counted.items())
 
 
 def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None) -> NextStep:
