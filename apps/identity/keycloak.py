@@ -94,11 +94,15 @@ class Keycloak(Identity):
 
     def _adopt(self, new: NewUser) -> str:
         """The id of the account an earlier, unanswered create made; never that of anyone else."""
-        same_name = self._search("username", new.username)
-        if same_name and (_has_mark(same_name, new) or self._is_half_made(same_name, new)):
-            log.info("keycloak_account_adopted", keycloak_id=same_name["id"])
-            return str(same_name["id"])
-        same_mail = self._search("email", new.email)
+        same_name, same_mail = self._search("username", new.username), self._search("email", new.email)
+        marked = [
+            one for one in (same_name, same_mail) if one and _has_mark(one, new)
+        ]  # a realm may choose the username
+        if not marked and same_name and self._is_half_made(same_name, new):
+            marked = [same_name]
+        if marked:
+            log.info("keycloak_account_adopted", keycloak_id=marked[0]["id"])
+            return str(marked[0]["id"])
         taken = [
             f"the {what} (by account {found['id']})"
             for what, found in (("username", same_name), ("email address", same_mail))
