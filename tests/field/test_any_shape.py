@@ -169,14 +169,15 @@ class Case:
 
 
 def money_is_gone(case: Case) -> bool:
-    """All that was paid was refunded, or its dispute was lost."""
+    """All that was paid was refunded, unless nothing is due now; or its dispute was lost."""
     invoice, charge = case.money["invoice"], case.money["charge"]
     owner = ((invoice.get("parent") or {}).get("subscription_details") or {}).get("subscription")
     owner = owner["id"] if isinstance(owner, dict) else owner
     if owner != case.subscription["id"] or invoice.get("status") != "paid" or not invoice.get("amount_paid"):
         return False
     lost = charge["disputed"] and "dispute" in case.money and case.money["dispute"]["status"] == "lost"
-    return charge["amount_refunded"] >= PAID or bool(lost)
+    in_trial = case.subscription["status"] == "trialing"
+    return bool(lost) or (charge["amount_refunded"] >= PAID and not in_trial)
 
 
 def states(case: Case, before: AccessState) -> set[AccessState]:

@@ -132,5 +132,5 @@ def test_a_credit_note_whose_event_was_lost_is_found_within_the_hour(world: Worl
     world.requests.clear()
     world.sweep()
     assert world.state(dana).access == ("suspended" if status == "issued" else "active")
-    fetched = [path for _, path, _ in world.requests if path.startswith("/v1/customers")]
+    fetched = [path for _, path, _ in world.requests if path.startswith("/v1/payment_methods")]
     assert len(fetched) == (status == "void")

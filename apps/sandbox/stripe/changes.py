@@ -29,8 +29,11 @@ def update(subscription: Obj, params: Obj) -> None:
     moment = params.get("proration_date", timeline.now())
     behaviour = params.get("proration_behavior", "create_prorations")
     made = None
-    if "items" in params:
-        made = plan_items(subscription, params["items"], moment=moment, prorate=behaviour != "none")
+    anchor_now = params.get("billing_cycle_anchor") == "now"
+    if "items" in params or anchor_now:
+        made = plan_items(
+            subscription, params.get("items", []), moment=moment, prorate=behaviour != "none", anchor_now=anchor_now
+        )
     invoice = None
     with change(subscription, "customer.subscription.updated"):
         set_options(subscription, params)

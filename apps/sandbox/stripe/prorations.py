@@ -22,7 +22,7 @@ class Change:
     restarted: list[Obj] = field(default_factory=list)
 
 
-def plan_items(subscription: Obj, specs: list[Obj], *, moment: int, prorate: bool) -> Change:
+def plan_items(subscription: Obj, specs: list[Obj], *, moment: int, prorate: bool, anchor_now: bool = False) -> Change:
     """Work out a change without making it. ApiError 400 for items or prices that are not there."""
     before = {item["id"]: item for item in subscriptions.items_of(subscription)}
     after = {key: copied(item) for key, item in before.items()}
@@ -30,7 +30,8 @@ def plan_items(subscription: Obj, specs: list[Obj], *, moment: int, prorate: boo
         _apply_spec(subscription, after, spec, f"items[{number}]", moment)
     _check(list(after.values()))
     trial = subscription["status"] == "trialing"
-    moved = any(key in before and _interval(item) != _interval(before[key]) for key, item in after.items())
+    changed = any(key in before and _interval(item) != _interval(before[key]) for key, item in after.items())
+    moved = anchor_now or changed
     restarting = set(after) if moved and not trial else set()  # the billing date moves for the whole subscription
     made = Change(items=list(after.values()))
     for key in dict.fromkeys([*before, *after]):
