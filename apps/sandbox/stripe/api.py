@@ -19,7 +19,8 @@ from apps.sandbox import faults
 from apps.sandbox.store import store
 from apps.sandbox.stripe import events, expansion, forms, scheduler, timeline
 from apps.sandbox.stripe.errors import ApiError, invalid
-from apps.sandbox.stripe.records import ACCOUNT_ID, API_VERSION, Obj, random_text, root
+from apps.sandbox.stripe.records import API_VERSION, Obj, random_text, root
+from apps.sandbox.stripe.rights import check_right
 from apps.sandbox.stripe.routing import ROUTES
 
 KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9]{24,}")
@@ -147,16 +148,9 @@ def _execute(method: str, path: str, encoded: str) -> tuple[int, str, bool]:
 
 
 def _check_right(operation: str) -> None:
-    """The key as a restricted one: 403 for each right that the settings name, such as `subscription_read`."""
     method, path = operation.split(" ")
     collection = path.removeprefix("/v1/").split("/{")[0].removesuffix("/search")
-    right = f"{collection.replace('/', '_').removesuffix('s')}_{'read' if method == 'GET' else 'write'}"
-    if right in root()["settings"]["missing_rights"]:
-        raise ApiError(
-            403,
-            "The provided key 'rk_test_*********************0000' does not have the required permissions for this endpoint on"
-            f" account '{ACCOUNT_ID}'. Having the 'rak_{right}' permission would allow this request to continue.",
-        )
+    check_right(f"{collection.replace('/', '_').removesuffix('s')}_{'read' if method == 'GET' else 'write'}")
 
 
 def call(method: str, path: str, encoded: str) -> Obj:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from apps.sandbox.stripe import lists, pricing
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import IDS, Obj, copied, every, find, private
+from apps.sandbox.stripe.rights import check_right
 
 DEEPEST = 4
 NEVER = {"id", "object", "url", "client_secret", "client_reference_id", "metadata", "status"}
@@ -66,6 +67,7 @@ def _may_be_absent(node: Obj) -> bool:
 def _looked_up(identifier: str, path: str) -> Obj:
     kinds = [kind for kind, (start, _) in IDS.items() if start and identifier.startswith(start)]
     for kind in kinds:
+        check_right(f"{kind}_read")
         found = find(kind, identifier)
         if found is not None:
             return copied(found)
