@@ -20,7 +20,8 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from django.db import transaction
-from django.db.models import Func, IntegerField, Q, QuerySet
+from django.db.models import CharField, Exists, Func, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 
 from apps.access import reconcile
 from apps.access.policy import Decision, SeatDecision
@@ -173,31 +174,25 @@ def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) 
 # --- who would lose --------------------------------------------------------------------------------------------------
 
 
-def find_losing(profile_ids: Collection[int]) -> list[int]:
+def find_losing(people: QuerySet[UserProfile] | Collection[int]) -> list[int]:
     """Those who have access by their last sync, or a seat, and would lose it if reconciled now. Fifteen queries, no call.
 
     Not counted: subscribers whose own date has come, or whose reconcile is already queued. A sweep is not the cause there.
     """
-    profiles = UserProfile.objects.filter(pk__in=profile_ids, access_state__in=(*HAS_ACCESS, *KEPT_A_SEAT))
-    profiles = profiles.exclude(access_until__lte=clock.now()).exclude(pk__in=_reconciled_anyway(profile_ids))
+    profiles = UserProfile.objects.filter(pk__in=people, access_state__in=(*HAS_ACCESS, *KEPT_A_SEAT))  # type: ignore[misc]
+    running = reconcile.in_progress().filter(key=Cast(OuterRef("pk"), CharField()))
+    profiles = profiles.exclude(access_until__lte=clock.now()).filter(Q(pending_since=None) | ~Exists(running))
     found = dict(profiles.order_by("pk").values_list("pk", "access_state"))
     if not found:
         return []
-    seats = _seats(found)
-    decided = bulk_facts.decide_many(UserProfile.objects.filter(pk__in=list(found)))
-    return [pk for pk, state in found.items() if _loses(state, decided[pk], seats[pk])]
+    seats, decided = _seats(profiles), bulk_facts.decide_many(profiles)
+    return [pk for pk, state in found.items() if pk in decided and _loses(state, decided[pk], seats[pk])]
 
 
-def _reconciled_anyway(profile_ids: Collection[int]) -> list[int]:
-    waiting = UserProfile.objects.filter(pk__in=profile_ids, pending_since__isnull=False).values_list("pk", flat=True)
-    running = reconcile.in_progress().filter(key__in=[str(pk) for pk in waiting])
-    return [int(key) for key in running.values_list("key", flat=True)]
-
-
-def _seats(profile_ids: Collection[int]) -> dict[int, set[str]]:
+def _seats(people: QuerySet[UserProfile]) -> dict[int, set[str]]:
     """The products each has an assigned or retained seat of."""
     seats: dict[int, set[str]] = defaultdict(set)
-    rows = Seat.objects.filter(profile__in=list(profile_ids), state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
+    rows = Seat.objects.filter(profile__in=people, state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
     for pk, slug in rows.values_list("profile_id", "product__slug"):
         seats[pk].add(slug)
     return seats

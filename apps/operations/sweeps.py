@@ -1,7 +1,5 @@
 """Sweeps: find subscribers that no event, date or job would bring back to the reconciler."""
 
-from itertools import batched
-
 from django.db.models import QuerySet
 
 from apps.access import reconcile
@@ -14,7 +12,7 @@ from apps.operations.models import Drift
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
 NIGHTLY = "reconcile_all"
-BATCH, SLICE = 1000, 5000
+SLICE = 2000  # people of one transaction
 LOST, WINDOW = 500, 100_000  # people of one minute: queued again, looked for
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
@@ -55,7 +53,8 @@ def _bound(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:
 def reconcile_all(key: str) -> None:
     """Once a day: reconcile everyone with an account, to find what no event reported.
 
-    In slices, each a job that names the next, so that its cost stays the same. Subscribers who were never synced are left to
+    In slices, each a job that names the next, so that its cost stays the same; ids of people stay in the database, but for those
+    who would lose access, whom the policy finds. Subscribers who were never synced are left to
     `sweep_access`, and those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only
     if they are not too many: else raises NeedsOperator.
     """
@@ -63,24 +62,24 @@ def reconcile_all(key: str) -> None:
         if _in_progress():
             return
         safeguard.start_collecting(NIGHTLY)
-    people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False).order_by("pk")
+    people = UserProfile.objects.filter(keycloak_id__isnull=False, synced_at__isnull=False)
     people = people.exclude(
         pk__in=Drift.objects.filter(ignored_until__gt=clock.now(), resolved_at=None).values("profile")
-    )
-    after = int(key) if key.isdecimal() else 0
-    found = list(people.filter(pk__gt=after).values_list("pk", flat=True)[:SLICE])
-    losing = safeguard.find_losing(found)
+    ).filter(pk__gt=int(key) if key.isdecimal() else 0)
+    last = people.order_by("pk").values_list("pk", flat=True)[SLICE - 1 : SLICE].first()
+    if last is not None:
+        people = people.filter(pk__lte=last)
+    losing = safeguard.find_losing(people)
     safeguard.collect(NIGHTLY, losing)
-    _enqueue(sorted({*found} - {*losing}))
-    if len(found) == SLICE:
-        jobs.defer(NIGHTLY, found[-1], reason="the next slice")
-    else:
-        _enqueue(safeguard.check(NIGHTLY, job_key=key))
+    _enqueue(people.exclude(pk__in=losing))
+    if last is not None:
+        jobs.defer(NIGHTLY, last, reason="the next slice")
+    elif allowed := safeguard.check(NIGHTLY, job_key=key):
+        _enqueue(UserProfile.objects.filter(pk__in=allowed))
 
 
-def _enqueue(profile_ids: list[int]) -> None:
-    for batch in batched(profile_ids, BATCH, strict=False):
-        reconcile.enqueue_many(batch, reason="nightly", importance=Job.Importance.SWEEP)
+def _enqueue(people: QuerySet[UserProfile]) -> None:
+    reconcile.enqueue_all(people, reason="nightly", importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import tracemalloc
 
 import pytest
@@ -55,6 +56,16 @@ def test_everybody_gets_one_look_in_as_many_statements_for_few_as_for_many():
     )
     first = UserProfile.objects.order_by("pk").first()
     assert (first.desired_generation, first.pending_since is not None) == (3, True)
+
+
+def test_the_night_names_nobody_by_id_and_lets_who_has_paid_go_first():
+    one, two, three = people(3)
+    UserProfile.objects.filter(pk=two.pk).update(subscription_status="active", access_state="suspended")
+    asked = [sql for sql in statements() if "accounts_userprofile" in sql]
+    assert [sql for sql in asked if re.search(r" IN \(\d+[,)]", sql)] == []
+    found = dict(Job.objects.filter(kind="reconcile").values_list("key", "importance"))
+    waits, sweep = Job.Importance.PERSON_WAITS, Job.Importance.SWEEP
+    assert found == {str(one.pk): sweep, str(two.pk): waits, str(three.pk): sweep}
 
 
 def test_who_was_never_looked_at_is_left_to_the_sweep():

@@ -46,7 +46,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Tab:
+class TableTab:
     """One tab of the page: what its rows are, and its table; `may` says which rights the reader has."""
 
     key: str
@@ -284,11 +284,11 @@ def _read_jobs(profile: UserProfile, _may: May) -> Table:
 
 
 TABS = (
-    Tab("lines", "Subscription", _lines, _read_lines),
-    Tab("payments", "Payments", _payments, _read_payments),
-    Tab("seats", "Seats", _seats, _read_seats),
-    Tab("overrides", "Overrides", _overrides, _read_overrides),
-    Tab("mails", "Emails", _emails, _read_emails),
-    Tab("events", "Events", _events, _read_events),
-    Tab("jobs", "Jobs", _jobs, _read_jobs),
+    TableTab("lines", "Subscription", _lines, _read_lines),
+    TableTab("payments", "Payments", _payments, _read_payments),
+    TableTab("seats", "Seats", _seats, _read_seats),
+    TableTab("overrides", "Overrides", _overrides, _read_overrides),
+    TableTab("mails", "Emails", _emails, _read_emails),
+    TableTab("events", "Events", _events, _read_events),
+    TableTab("jobs", "Jobs", _jobs, _read_jobs),
 )
