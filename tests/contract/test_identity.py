@@ -197,17 +197,14 @@ class TestUpdate:
             with pytest.raises(RetryLater, match="has_brandnew"):
                 identity.update_user(user_id, attributes={"has_brandnew": "true"})
             name = server.name()
+            new = NewUser(
+                username=name, email=f"{name}@example.com", first_name="N", last_name="N", onboarding_id=f"of-{name}",
+                attributes={"undeclared": "x"},
+            )  # fmt: skip
+            made = identity.create_user(new)  # the account is theirs; what it lacks, the read-back finds
+            assert seen(identity, made).attributes == {"onboarding_id": (f"of-{name}",)}
             with pytest.raises(RetryLater, match="undeclared"):
-                identity.create_user(
-                    NewUser(
-                        username=name,
-                        email=f"{name}@example.com",
-                        first_name="N",
-                        last_name="N",
-                        onboarding_id=f"of-{name}",
-                        attributes={"undeclared": "x"},
-                    )
-                )
+                identity.update_user(made, attributes={"undeclared": "x"})
         finally:
             server.call("PUT", "/users/profile", json=profile, headers=root)
         identity.update_user(user_id, attributes={"has_brandnew": "true"})
