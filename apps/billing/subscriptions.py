@@ -4,9 +4,11 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Q
+
 from apps.billing import payment_notes
 from apps.billing.models import Subscription
-from apps.core.states import SubscriptionStatus, values_where
+from apps.core.states import SubscriptionStatus
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]
     return tuple(_state(row) for row in rows)
 
 
-def is_running(subscription_id: str) -> bool:
-    """Whether it was paid, or in its trial, when it was last fetched."""
-    paid = values_where(SubscriptionStatus, lambda one: one.gives_access)
-    return Subscription.objects.filter(stripe_id=subscription_id, status__in=paid).exists()
+def is_paid(subscription_id: str) -> bool:
+    """Whether it was paid, or in its trial, when it was last fetched. One that is active before the money has come is not."""
+    running = Subscription.objects.filter(stripe_id=subscription_id)
+    paid = Q(status=SubscriptionStatus.ACTIVE, paid_for_period__gt=0)
+    return running.filter(paid | Q(status=SubscriptionStatus.TRIALING)).exists()
 
 
 def _state(row: Subscription) -> SubscriptionState:

@@ -130,7 +130,7 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
     audit.record(
         subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
     )
-    if subscriptions.is_running(session.subscription_id):  # the events were here first
+    if subscriptions.is_paid(session.subscription_id):  # the events were here first
         reconcile.enqueue(profile, reason="checkout completed")
     else:
         mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)

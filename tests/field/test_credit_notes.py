@@ -6,13 +6,9 @@ import pytest
 import stripe
 
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
+from tests.field.subscriptions import row
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
-
-
-def row(profile: UserProfile) -> Subscription:
-    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
 
 
 def invoice_of(world: World, profile: UserProfile) -> str:

@@ -6,20 +6,11 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
 from apps.core import clock
+from tests.field.subscriptions import change, row
 from tests.world import World
 
 DAY = 86_400
-
-
-def row(profile: UserProfile) -> Subscription:
-    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
-
-
-def change(world: World, profile: UserProfile, **wish: Any) -> None:
-    world.shop.v1.subscriptions.update(profile.stripe_subscription_id or "", wish)  # type: ignore[arg-type]
-    world.deliver()
 
 
 def trial(world: World, profile: UserProfile) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from apps.accounts.models import UserProfile
+from apps.accounts.models import Signup, UserProfile
+from apps.onboarding import checkout_result
+from tests.field.subscriptions import row
 from tests.world import World
 
 DEBIT = "000123456789"
@@ -26,6 +28,16 @@ def test_who_is_active_while_the_bank_thinks_stays_so_when_it_pays(world: World)
     dana = begin(world)
     answer(world, dana, paid=True)
     assert (world.state(dana).access, world.state(dana).subscription) == ("active", "active")
+
+
+def test_the_money_is_fetched_when_the_check_finds_it_and_no_event_told(world: World) -> None:
+    dana = begin(world)
+    assert row(dana).paid_for_period == 0
+    world.shop.control("async", invoice=world.stripe_state(dana)["latest_invoice"], paid=True)
+    world.skip()
+    checkout_result.check_checkout_later(Signup.objects.get(profile=dana))
+    world.work()
+    assert (Signup.objects.get(profile=dana).state, row(dana).paid_for_period) == ("paid", 500)
 
 
 @pytest.mark.parametrize("grace", [0, 7])

@@ -9,17 +9,13 @@ import pytest
 
 from apps.access import overrides
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
 from apps.core import clock
 from apps.core.models import AttentionItem, AuditEntry
 from apps.onboarding import recovery
+from tests.field.subscriptions import row
 from tests.world import World
 
 DAY = 86_400
-
-
-def row(profile: UserProfile) -> Subscription:
-    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
 
 
 def charges(world: World, profile: UserProfile) -> list[str]:

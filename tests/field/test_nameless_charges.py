@@ -5,12 +5,9 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
-from apps.billing.models import InboundEvent, Subscription
+from apps.billing.models import InboundEvent
+from tests.field.subscriptions import row
 from tests.world import World
-
-
-def row(profile: UserProfile) -> Subscription:
-    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
 
 
 def nameless(world: World, profile: UserProfile, *kinds: str) -> str:

@@ -5,21 +5,12 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
 from apps.core import clock
 from apps.core.models import AttentionItem
+from tests.field.subscriptions import change, row
 from tests.world import World
 
 DAY = 86_400
-
-
-def row(profile: UserProfile) -> Subscription:
-    return Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
-
-
-def update(world: World, profile: UserProfile, **wish: Any) -> None:
-    world.shop.v1.subscriptions.update(profile.stripe_subscription_id or "", wish)  # type: ignore[arg-type]
-    world.deliver()
 
 
 def invoices(world: World, profile: UserProfile) -> list[str]:
@@ -49,7 +40,7 @@ def late(world: World, name: str = "dana") -> UserProfile:
 def test_a_payment_refunded_when_a_trial_was_given_instead_locks_nobody_out(world: World) -> None:
     """laravel/cashier-stripe#884: staff extend a trial, also of somebody who has paid; nothing is due in it."""
     dana = world.subscriber("dana")
-    update(world, dana, trial_end=clock.timestamp() + 20 * DAY, proration_behavior="none")
+    change(world, dana, trial_end=clock.timestamp() + 20 * DAY, proration_behavior="none")
     refund(world, charges(world, dana)[0])
     assert (world.state(dana).access, world.state(dana).subscription) == ("active", "trialing")
     world.pass_time(days=21)
@@ -59,7 +50,7 @@ def test_a_payment_refunded_when_a_trial_was_given_instead_locks_nobody_out(worl
 
 def test_a_lost_dispute_suspends_in_a_trial_too(world: World) -> None:
     dana = world.subscriber("dana")
-    update(world, dana, trial_end=clock.timestamp() + 20 * DAY, proration_behavior="none")
+    change(world, dana, trial_end=clock.timestamp() + 20 * DAY, proration_behavior="none")
     made = world.shop.control("dispute", charge=charges(world, dana)[0])
     world.shop.control("close_dispute", dispute=made["id"], status="lost")
     world.deliver()
@@ -73,7 +64,7 @@ def test_a_swapped_line_is_one_subscription_without_a_gap(world: World, behaviou
     (line,) = world.stripe_state(dana)["items"]["data"]
     world.pass_time(days=5)
     items = [{"id": line["id"], "deleted": True}, {"price": world.price("plus")}]
-    update(world, dana, items=items, proration_behavior=behaviour)
+    change(world, dana, items=items, proration_behavior=behaviour)
     assert world.state(dana).items == ((world.price("plus"), 1),)
     assert (world.state(dana).access, row(dana).money_returned) == ("active", "")
     assert world.state(dana).attributes["storage_gb"] == "500"
@@ -158,7 +149,7 @@ def test_an_invoice_paid_after_the_end_is_told_with_its_refund(world: World, tol
 def test_the_end_of_what_was_paid_before_is_no_item(world: World) -> None:
     """A final invoice is for the time before the end; and who cancels has paid for the whole period."""
     dana = world.subscriber("dana")
-    update(world, dana, items=[{"price": world.price("storage_100")}], proration_behavior="create_prorations")
+    change(world, dana, items=[{"price": world.price("storage_100")}], proration_behavior="create_prorations")
     world.pass_time(days=3)
     world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "", {"invoice_now": True, "prorate": True})
     world.deliver()
@@ -188,7 +179,7 @@ def test_a_debit_that_arrives_after_the_end_is_told(world: World) -> None:
     dana = world.subscriber("dana")
     customer = dana.stripe_customer_id or ""
     method = world.shop.v1.payment_methods.attach("pm_usBankAccount", {"customer": customer}).id
-    update(world, dana, default_payment_method=method)
+    change(world, dana, default_payment_method=method)
     world.pass_time(days=32)
     world.deliver()
     world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
@@ -211,7 +202,7 @@ def test_a_zero_invoice_paid_after_the_end_is_nothing(world: World) -> None:
 @pytest.mark.parametrize("card", [True, False], ids=["with a card", "without"])
 def test_a_trial_that_ends(world: World, card: bool) -> None:
     dana = world.subscriber("dana")
-    update(world, dana, trial_end=clock.timestamp() + 5 * DAY, proration_behavior="none")
+    change(world, dana, trial_end=clock.timestamp() + 5 * DAY, proration_behavior="none")
     customer = dana.stripe_customer_id or ""
     if not card:
         for method in world.shop.v1.payment_methods.list({"customer": customer}).data:
@@ -227,7 +218,7 @@ def test_a_trial_that_ends(world: World, card: bool) -> None:
 def test_an_anchor_moved_to_now_begins_a_period_that_is_paid(world: World) -> None:
     dana = world.subscriber("dana")
     world.pass_time(days=10)
-    update(world, dana, billing_cycle_anchor="now", proration_behavior="none")
+    change(world, dana, billing_cycle_anchor="now", proration_behavior="none")
     old, new = charges(world, dana)
     refund(world, old)
     assert (world.state(dana).access, row(dana).left_of_period) == ("active", 500)
@@ -238,8 +229,8 @@ def test_an_anchor_moved_to_now_begins_a_period_that_is_paid(world: World) -> No
 @pytest.mark.parametrize("way", ["cancel_at", "cancel_at_period_end"])
 def test_a_planned_end_and_its_undoing(world: World, way: str) -> None:
     dana = world.subscriber("dana")
-    update(world, dana, **{way: clock.timestamp() + 40 * DAY if way == "cancel_at" else True})
+    change(world, dana, **{way: clock.timestamp() + 40 * DAY if way == "cancel_at" else True})
     assert row(dana).cancel_at is not None
     assert row(dana).next_charge is None or way == "cancel_at"
-    update(world, dana, **{way: "" if way == "cancel_at" else False})
+    change(world, dana, **{way: "" if way == "cancel_at" else False})
     assert (row(dana).cancel_at, row(dana).next_charge, world.state(dana).access) == (None, 500, "active")
