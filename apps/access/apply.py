@@ -11,7 +11,7 @@ from apps.access import plan as steps
 from apps.access.plan import Step
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.core import attention, audit, clock, jobs
+from apps.core import attention, audit, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
@@ -69,11 +69,11 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
         profile.keycloak_id = keycloak_id
         profile.save(update_fields=["keycloak_id"])
         # Login finds the user by Keycloak's subject alone; this row is the link.
-        link = SocialAccount(
-            provider="keycloak", uid=keycloak_id, user=user, date_joined=clock.now(), last_login=clock.now()
-        )
         SocialAccount.objects.bulk_create(
-            [link], update_conflicts=True, unique_fields=["provider", "uid"], update_fields=["user"]
+            [SocialAccount(provider="keycloak", uid=keycloak_id, user=user)],
+            update_conflicts=True,
+            unique_fields=["provider", "uid"],
+            update_fields=["user"],
         )
         _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id} | dict(step.attributes))
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account exists.")

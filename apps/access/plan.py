@@ -253,9 +253,8 @@ def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
 
 
 def _join(decision: Decision, groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:
-    present = observed.account.groups if observed.account else groups
-    if _is_to_be_created(decision, observed):
-        present = frozenset()
+    nowhere = frozenset() if _is_to_be_created(decision, observed) else groups  # else there is nobody to join
+    present = observed.account.groups if observed.account else nowhere
     steps: list[Step] = [JoinGroup(group) for group in sorted(groups - present)]
     if groups - observed.local_groups:
         steps.append(SetLocalGroups(groups))

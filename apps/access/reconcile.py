@@ -75,6 +75,12 @@ def _importance(kind: str, status: str, state: str) -> Job.Importance | None:
     return Job.Importance.PERSON_WAITS if paid and not AccessState(state).has_access else None
 
 
+def _waits_for_access() -> Q:
+    """The same as a condition: has paid and has no access."""
+    paid = Q(subscription_status__in=values_where(SubscriptionStatus, lambda one: one.gives_access))
+    return paid & ~Q(access_state__in=values_where(AccessState, lambda one: one.has_access))
+
+
 @transaction.atomic
 def enqueue_many(profile_ids: Iterable[int], *, reason: str, importance: Job.Importance | None = None) -> None:
     """`enqueue` for many subscribers, in at most six statements.
@@ -113,13 +119,11 @@ def enqueue_all(people: QuerySet[UserProfile], *, reason: str, importance: Job.I
         desired_generation=F("desired_generation") + 1,
         pending_since=facts.first_of(F("pending_since"), clock.now()),
     )
-    paid = Q(subscription_status__in=values_where(SubscriptionStatus, lambda one: one.gives_access))
-    waits = paid & ~Q(access_state__in=values_where(AccessState, lambda one: one.has_access))
     asked = people.order_by().annotate(
         job_key=Cast("pk", CharField()),
         job_lane=Concat(Value(lane("")), Cast("pk", CharField())),
         job_importance=Case(
-            When(waits, then=Value(Job.Importance.PERSON_WAITS.value)), default=Value(importance.value)
+            When(_waits_for_access(), then=Value(Job.Importance.PERSON_WAITS.value)), default=Value(importance.value)
         ),
     )
     jobs.defer_rows(KIND, asked.values_list("job_key", "job_lane", "job_importance"), reason=reason)
@@ -170,8 +174,9 @@ def reconcile(profile_id: str) -> None:
 @transaction.atomic
 def _decide(profile_id: str) -> tuple[UserProfile, Decision, CatalogEntitlements]:
     """Decide by the present facts, record it, and queue the reconcile of the date at which it changes by itself."""
-    catalog = read_catalog()
+    # First what was asked for: whatever changes after this asks again.
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    catalog = read_catalog()
     present = facts.read_facts(profile, catalog.by_product)
     decision = decide(present)
     recording.record_decision(profile, decision, is_late=any(one.status.is_late for one in present.subscriptions))

@@ -41,5 +41,5 @@ def mark_covered(events: Iterable[InboundEvent], *, asked_at: dt.datetime) -> No
     InboundEvent.objects.filter(pk__in=[one.pk for one in found]).update(
         state=InboundEvent.State.HANDLED, handled_at=now
     )
-    why = "The fetch for another event of this customer answered it."
+    why = "A later fetch of this customer answered it."
     jobs.supersede_waiting(KIND, [one.stripe_event_id for one in found], before=asked_at, why=why)

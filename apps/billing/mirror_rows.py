@@ -37,7 +37,8 @@ WRITTEN = {*MODELS.values(), ITEM}
 KEPT = {"djstripe_id", "id", "djstripe_created", "subscriber", "date_purged"}  # of a row that is there
 
 Present = defaultdict[Any, dict[str, int | None]]  # model to id to number of the row
-Batch = dict[Any, dict[str, dict[str, Any]]]  # model to id to object
+Shown = dict[str, Any]  # an object as dj-stripe reads it
+Batch = dict[Any, dict[str, tuple[Shown, dict[str, Any]]]]  # model to id to that, and what is kept of the object
 
 
 def write_rows(objects: Iterable[dict[str, Any]], *, kept: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -46,17 +47,23 @@ def write_rows(objects: Iterable[dict[str, Any]], *, kept: Callable[[dict[str, A
     `kept`: what the mirror keeps of an object.
     """
     batch: Batch = defaultdict(dict)
+
+    def add(model: Any, one: dict[str, Any]) -> None:
+        batch[model][one["id"]] = model._manipulate_stripe_object_hook(dict(one)), kept(one)
+
     for one in objects:
-        batch[MODELS[one["object"]]][one["id"]] = one
-    lines = [line for one in batch[SUBSCRIPTION].values() for line in listed(one.get("items"))]
+        add(MODELS[one["object"]], one)
+    lines = [line for shown, _ in batch[SUBSCRIPTION].values() for line in listed(shown.get("items"))]
     prices = {identify(price): price for line in lines if (price := plain(line.get("price")))}
-    batch[ITEM] = {line["id"]: line for line in lines}
+    for line in lines:
+        add(ITEM, line)
     present = _find_present(batch, prices)
-    batch[PRICE] |= {key: one for key, one in prices.items() if key not in present[PRICE]}
+    for key in prices.keys() - present[PRICE].keys() - batch[PRICE].keys():
+        add(PRICE, prices[key])
     for model, found in batch.items():
         present[model] |= dict.fromkeys(found.keys() - present[model].keys())
     for model in sorted(batch, key=lambda model: model is not PRICE):  # lines name them by the number of their row
-        rows = [_build_row(model, one, kept(one), present) for one in batch[model].values()]
+        rows = [_build_row(model, shown, whole, present) for shown, whole in batch[model].values()]
         _upsert(model, rows)
         present[model] |= {row.id: row.pk for row in rows}
 
@@ -66,10 +73,9 @@ def _upsert(model: Any, rows: list[Any]) -> None:
     model.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=columns)
 
 
-def _build_row(model: Any, data: dict[str, Any], kept: dict[str, Any], present: Present) -> Any:
+def _build_row(model: Any, shown: Shown, kept: dict[str, Any], present: Present) -> Any:
     """The row that dj-stripe makes of the object. A reference to what is not there is empty."""
     row = model(djstripe_owner_account_id=settings.STRIPE_ACCOUNT_ID, stripe_data=kept)
-    shown = model._manipulate_stripe_object_hook(dict(data))
     for field in _own_fields(model):
         if field.is_relation:
             wanted, there = identify(shown.get(field.name)), present[field.related_model]
@@ -96,8 +102,7 @@ def _find_present(batch: Batch, prices: Iterable[str]) -> Present:
     wanted[PRICE] |= set(prices)
     for model, found in batch.items():
         references = [field for field in _own_fields(model) if field.is_relation and field.related_model in WRITTEN]
-        for one in found.values():
-            shown = model._manipulate_stripe_object_hook(dict(one))
+        for shown, _ in found.values():
             for field in references:
                 wanted[field.related_model].add(identify(shown.get(field.name)))
     names = {model._meta.label: model for model in wanted}

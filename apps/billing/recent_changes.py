@@ -17,10 +17,8 @@ from apps.core import clock
 from apps.core.states import SubscriptionStatus, values_where
 
 REACH = dt.timedelta(hours=3)  # two runs may be missed
-PROMPT, FOLLOWED = (
-    dt.timedelta(minutes=10),
-    dt.timedelta(hours=1),
-)  # how soon Stripe does what is due, and collects for it
+PROMPT = dt.timedelta(minutes=10)  # how soon Stripe does what is due
+FOLLOWED = dt.timedelta(hours=1)  # and collects for it
 ENDED = values_where(SubscriptionStatus, lambda one: one.ended)
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 TYPES = tuple(

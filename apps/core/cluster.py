@@ -7,6 +7,7 @@ which one of its workers has to run: no other cluster on the same database can a
 
 import fcntl
 import os
+import signal
 import tempfile
 from multiprocessing import RawValue, Value
 from typing import Any, override
@@ -72,6 +73,8 @@ def run_cluster(silent_after: float) -> None:
     """What the watchdog forks: the cluster, a process group of its own, each of whose processes dies with its parent."""
     os.setsid()
     killed_with_parent()
+    for number in (signal.SIGTERM, signal.SIGINT):  # the watchdog's own answers to them are inherited
+        signal.signal(number, signal.SIG_DFL)
     broker.heartbeat_seconds = min(broker.heartbeat_seconds, silent_after / 4)
     os.register_at_fork(after_in_child=killed_with_parent)
     django_q.cluster.Sentinel = SturdySentinel

@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 
 PARK_SECONDS = 30
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
-WAITING = (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD)
 RUN_ID = "job-"  # begins the request id of a run
 
 Handler = Callable[[str], None]
@@ -165,14 +164,17 @@ def retry(job: Job, *, actor: str) -> int:
 
 def withdraw(kind: str, key: str | int, *, why: str) -> int:
     """End the waiting, blocked and dead jobs of a kind and key, because a person decided so; returns how many."""
-    return Job.objects.filter(kind=kind, key=str(key), state__in=WAITING).update(
-        state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why
-    )
+    return _supersede(Job.objects.filter(kind=kind, key=str(key)), why)
 
 
 def supersede_waiting(kind: str, keys: Collection[str], *, before: dt.datetime, why: str) -> int:
     """End the queued, blocked and dead jobs of these keys from before that moment; returns how many."""
-    waiting = Job.objects.filter(kind=kind, key__in=keys, state__in=WAITING, created_at__lt=before)
+    return _supersede(Job.objects.filter(kind=kind, key__in=keys, created_at__lt=before), why)
+
+
+def _supersede(found: QuerySet[Job], why: str) -> int:
+    """End those of them that have not begun, or that failed."""
+    waiting = found.filter(state__in=[Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD])
     return waiting.update(state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why)
 
 

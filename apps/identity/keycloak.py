@@ -95,9 +95,8 @@ class Keycloak(Identity):
     def _adopt(self, new: NewUser) -> str:
         """The id of the account an earlier, unanswered create made; never that of anyone else."""
         same_name, same_mail = self._search("username", new.username), self._search("email", new.email)
-        marked = [
-            one for one in (same_name, same_mail) if one and _has_mark(one, new)
-        ]  # a realm may choose the username
+        # A realm may choose the username.
+        marked = [one for one in (same_name, same_mail) if one and _has_mark(one, new)]
         if not marked and same_name and self._is_half_made(same_name, new):
             marked = [same_name]
         if marked:

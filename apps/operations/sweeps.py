@@ -53,10 +53,10 @@ def _bound(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:
 def reconcile_all(key: str) -> None:
     """Once a day: reconcile everyone with an account, to find what no event reported.
 
-    In slices, each a job that names the next, so that its cost stays the same; ids of people stay in the database, but for those
-    who would lose access, whom the policy finds. Subscribers who were never synced are left to
-    `sweep_access`, and those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only
-    if they are not too many: else raises NeedsOperator.
+    In slices, each a job that names the next, so that its cost stays the same; ids of people stay in the database, but for
+    those who would lose access, whom the policy finds. Subscribers who were never synced are left to `sweep_access`, and
+    those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only if they are not too
+    many: else raises NeedsOperator.
     """
     if not key.isdecimal():
         if _in_progress():
