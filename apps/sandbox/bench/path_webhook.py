@@ -8,6 +8,7 @@ from apps.sandbox.bench.counters import counting
 from apps.sandbox.bench.goals import Figure
 from apps.sandbox.bench.measure import CONTROL, compare, repeat, spread
 from apps.sandbox.bench.requests_in_process import BARE, WEBHOOK, Application, event, request, sign
+from apps.sandbox.run.servers import free_port
 
 COUNTED = 20
 
@@ -50,7 +51,7 @@ def measure(*, rows: int) -> list[Figure]:  # noqa: ARG001  (intake does not dep
 
 def _behind_granian() -> list[Figure]:
     """CPU of the web server's processes, over HTTP; the client's is not counted."""
-    port = processes.free_port()
+    port = free_port()
     with processes.running(processes.granian(port), ready=processes.accepts(port)) as web:
         peer, database = processes.Peer(port), processes.postmaster()
 

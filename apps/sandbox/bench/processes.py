@@ -16,14 +16,15 @@ from apps.core.models import Heartbeat
 from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.bench.rows import execute
 from apps.sandbox.run.postgres_programs import PostgresError
+from apps.sandbox.run.servers import WEB, WEB_APPLICATION
 
 START_SECONDS, STOP_SECONDS = 60, 30
-SERVE = "config.serve --interface wsgi --host 127.0.0.1 --http 1 --no-ws --workers 1 --blocking-threads 4 --backpressure 256"
 
 
 def granian(port: int) -> list[str]:
     """The web server as the image runs it, with one worker and the benchmark's own route."""
-    return [sys.executable, "-m", *SERVE.split(), "--port", str(port), "--log-level", "warning", "config.wsgi:application"]  # fmt: skip
+    words = f"config.serve {WEB} --port {port} {WEB_APPLICATION}"
+    return [sys.executable, "-m", *words.split()]
 
 
 @contextlib.contextmanager
@@ -60,12 +61,6 @@ def accepts(port: int) -> Callable[[], bool]:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     return ready
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

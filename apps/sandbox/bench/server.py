@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo_environment import LEAVE_OUT, environment
 from apps.sandbox.run.postgres_programs import PostgresError
+from apps.sandbox.run.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60
@@ -33,7 +33,7 @@ def throwaway() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="frontdesk-bench-"))
     try:
         host = postgres.start(folder / "postgres")
-        port = _free_port()
+        port = free_port()
         _set_environment(folder, host=host, sandbox=f"http://127.0.0.1:{port}")
         with _sandbox(folder, port):
             django.setup()
@@ -63,7 +63,7 @@ def _set_environment(folder: Path, *, host: str, sandbox: str) -> None:
         "POSTGRES_HOST": host, "POSTGRES_PORT": "5432", "POSTGRES_DB": postgres.NAME, "POSTGRES_USER": postgres.NAME,
         "POSTGRES_PASSWORD": "not-asked-for",
     }  # fmt: skip
-    ours = environment(data=folder, site=f"http://127.0.0.1:{_free_port()}", sandbox=sandbox, database=database)
+    ours = environment(data=folder, site=f"http://127.0.0.1:{free_port()}", sandbox=sandbox, database=database)
     for name in [name for name in os.environ if name.startswith(LEAVE_OUT)]:
         del os.environ[name]
     os.environ.update(ours | {"LOG_LEVEL": "INFO", "DJANGO_SETTINGS_MODULE": "apps.sandbox.bench.settings"})
@@ -98,9 +98,3 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.05)
     raise PostgresError("The sandbox of the benchmark does not start.")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

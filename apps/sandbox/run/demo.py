@@ -14,8 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -28,6 +26,7 @@ from apps.sandbox.run.demo_keycloak import RealKeycloak
 from apps.sandbox.run.history import write_history
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
+from apps.sandbox.run.servers import answers
 from apps.sandbox.walk_browser import WalkError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -166,10 +165,10 @@ class Demo:
         self._say("Postgres")
         self.env |= self._postgres()
         self._real_keycloak()
-        self._until("sandbox", lambda: _answers(f"{self.sandbox}/control/clock"))
+        self._until("sandbox", lambda: answers(f"{self.sandbox}/control/clock"))
         self._say("Database tables and demo catalog (slowest the first time), web server and worker")
         self._launch("site", [sys.executable, "-m", "apps.sandbox.run.site", str(self.port), str(self.data)])
-        self._until("site", lambda: _answers(f"{self.site}/health/"))
+        self._until("site", lambda: answers(f"{self.site}/health/"))
 
     def _real_keycloak(self) -> None:
         """Put a real Keycloak in the place of the stand-in, if it was asked for."""
@@ -267,14 +266,6 @@ def _refuse_taken_port(option: str, port: int) -> None:
                     raise DemoError(
                         f"Port {port} is in use. Stop that program or choose another with {option}."
                     ) from error
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  (our own addresses)
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -10,12 +10,9 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +20,7 @@ from pathlib import Path
 from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_realm, realm_file
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run.servers import answers, free_port
 
 READY_SECONDS = 300
 STOP_SECONDS = 20
@@ -127,21 +125,13 @@ def _environment(values: Mapping[str, str]) -> dict[str, str]:
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Return when the server says it is ready; KeycloakServerError with the end of its log when it does not."""
     deadline = time.monotonic() + READY_SECONDS
-    while not _answers(url):
+    while not answers(url):
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             what = "ended while starting" if ended else f"was not ready after {READY_SECONDS} s"
             tail = log.read_text(errors="replace")[-3000:]
             raise KeycloakServerError(f"Keycloak {what}. The end of its log:\n{tail}")
         time.sleep(0.2)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  (our own address)
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -153,10 +143,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -19,6 +19,7 @@ import config.wsgi  # noqa: F401  (sets Django up)
 from apps.core.preload import preload
 from apps.core.process_lifetime import stopped_with_parent
 from apps.core.worker import Watchdog
+from apps.sandbox.run.servers import WEB, WEB_APPLICATION
 from config import serve
 
 STOP_SECONDS = 15
@@ -58,9 +59,8 @@ def _run(work: Callable[[], object], log: Path) -> None:
 
 
 def _serve(port: int) -> None:
-    options = f"--interface wsgi --host 127.0.0.1 --port {port} --http 1 --no-ws --workers 1"
-    options += " --blocking-threads 4 --backpressure 256 --respawn-failed-workers --workers-kill-timeout 10"
-    sys.argv[1:] = [*options.split(), "--log-level", "warning", "config.wsgi:application"]
+    options = f"{WEB} --port {port} --respawn-failed-workers --workers-kill-timeout 10 {WEB_APPLICATION}"
+    sys.argv[1:] = options.split()
     serve.main()
 
 
