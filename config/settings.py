@@ -300,19 +300,6 @@ PAUSED_COLLECTION = choice("PAUSED_COLLECTION", "keep", ("keep", "close"))
 LOST_DISPUTE = choice("LOST_DISPUTE", "suspend", ("suspend", "flag"))
 WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
-# --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -------------------------
-RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1)) | {
-    **dict.fromkeys(("event_bodies", "unconfirmed_waitlist"), 14),
-    "sweep_jobs": 7,  # of everybody's nightly sync, and the slices of sweeps
-    "stripe_details": 90,  # of invoices and payments: later only what pages show
-    "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
-    "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
-    "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
-    "operations": 180,  # drift that is gone, sync runs, safeguard reviews
-    "codes": 1,
-    "rate_limits": 2,
-}
-
 # --- Jobs (apps/core/jobs.py; django-q2 executes, our Job row is the truth) -------------------------------------------
 WORKER_PROCESSES = integer("WORKER_PROCESSES", 2, minimum=1)
 JOB_TIMEOUT_SECONDS = 60
@@ -346,5 +333,6 @@ PROMETHEUS_EXPORT_MIGRATIONS = False
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 
-# --- The console's look and menu --------------------------------------------------------------------------------------
-from config.unfold import UNFOLD  # noqa: E402, F401  (a setting by its name; the file holds data only)
+# --- Files of their own: limits and retention; the console's theme and menu ---------------------------------------------
+from config.limits import RETENTION  # noqa: E402, F401  (settings by their names)
+from config.unfold import UNFOLD  # noqa: E402, F401

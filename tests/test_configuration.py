@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCES = (ROOT / "config/limits.py", ROOT / "config/settings.py")
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {"TAILSCALE_IP", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
 READERS = {"text", "secret", "boolean", "integer", "choice", "words", "hours"}
@@ -23,7 +24,7 @@ READERS = {"text", "secret", "boolean", "integer", "choice", "words", "hours"}
 def calls() -> dict[str, tuple[str, str | None]]:
     """What the settings read: variable -> who reads it, and the default as text (None: required)."""
     found: dict[str, tuple[str, str | None]] = {}
-    for node in ast.walk(ast.parse((ROOT / "config/settings.py").read_text())):
+    for node in ast.walk(ast.parse("".join(file.read_text() for file in SOURCES))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS:
             name = ast.literal_eval(node.args[0])
             given = [*node.args[1:], *(word.value for word in node.keywords if word.arg == "default")]
@@ -85,13 +86,14 @@ def test_the_readme_marks_the_secrets():
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str, Any]:
-    """config/settings.py, read anew in the tests' environment with `changes`."""
+    """config/settings.py and what it imports, read again in the tests' environment with `changes`."""
     for name, value in ({"DATABASE_URL": None} | changes).items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    return runpy.run_path(str(ROOT / "config/settings.py"))
+    limits, rest = (runpy.run_path(str(file)) for file in SOURCES)
+    return rest | limits
 
 
 @pytest.mark.parametrize("name", sorted(name for name, (_, default) in calls().items() if default is None))
