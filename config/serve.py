@@ -2,6 +2,7 @@
 
 granian ends with all its workers when one dies twice within 5.5 seconds. Here it goes on, until workers die so often
 that starting them again cannot be the cure. The application is loaded once, and its workers are forked from there.
+`--blocking-threads` says how many requests each of them works on at once; those whose body is slow wait in further threads.
 """
 
 import time
@@ -11,14 +12,22 @@ from granian import cli
 from granian.server import Server
 
 from apps.core.preload import preload
+from apps.core.request_bodies import THREADS, BodiesFirst
 
 DEATHS, SECONDS = 20, 60.0
+SEATS = 4
 
 
 class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two classes, as Python was built
     """Forgets its workers' deaths, as long as there are fewer than `DEATHS` within `SECONDS`."""
 
     deaths: tuple[float, ...] = ()
+
+    def __init__(self, *args: Any, blocking_threads: int | None = None, **options: Any) -> None:
+        import config.wsgi as loaded
+
+        loaded.application = BodiesFirst(loaded.application, seats=blocking_threads or SEATS)  # type: ignore[assignment]
+        super().__init__(*args, blocking_threads=THREADS, **options)
 
     @override
     def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
