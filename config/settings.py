@@ -86,7 +86,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "apps.login.sessions.watch",
     "apps.storefront.refusals.RefusedWork",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "apps.core.metrics.CountRequests",
 ]
 
 TEMPLATES = [
@@ -330,6 +330,7 @@ ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 # --- Metrics and logs -------------------------------------------------------------------------------------------------
 PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")
 PROMETHEUS_EXPORT_MIGRATIONS = False
+PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 
