@@ -152,6 +152,7 @@ MIGRATION_MODULES = {"djstripe": "apps.billing.djstripe_migrations"}
 # --- Cookies, headers, sizes ------------------------------------------------------------------------------------------
 _prefix = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_prefix}frontdesk-sid"
+SESSION_ENGINE = "apps.login.session_store"
 CSRF_FAILURE_VIEW = "apps.storefront.views_errors.csrf_failure"
 CSRF_COOKIE_NAME = f"{_prefix}frontdesk-csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -124,8 +124,10 @@ def leave(request: HttpRequest) -> str:
     """End this browser's session; returns the raw ID token it was begun with, empty when there is none."""
     raw = str(request.session.get(ID_TOKEN, ""))
     _forget(request.session.session_key)
+    had_session = not request.session.is_empty()
     logout(request)
-    request.session[JUST_LEFT] = True
+    if had_session:  # a stranger who posts here leaves no row
+        request.session[JUST_LEFT] = True
     return raw
 
 

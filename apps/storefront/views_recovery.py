@@ -63,11 +63,9 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
     code = "".join(text_field(body, "code", limit=20).split())
-    if not request.session.session_key:
-        request.session.create()
-    codes.check_try_limits(
-        purpose=recovery_session.RECOVERY, session=request.session.session_key or "", client=client_address(request)
-    )
+    visitor = client_address(request)  # only the right code makes a session for a browser without one
+    session = request.session.session_key or visitor
+    codes.check_try_limits(purpose=recovery_session.RECOVERY, session=session, client=visitor)
     profile = recovery_session.confirm_address(request, address=address, code=code)
     if profile is None:
         raise codes.WrongCode

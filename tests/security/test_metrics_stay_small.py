@@ -22,6 +22,8 @@ def test_no_walk_makes_more_than_2000_series(world: World) -> None:
     found = values(client.get("/metrics", headers=TOKEN).text)
     assert 100 < len(found) <= SERIES
     asked = {name: value for name, value in found.items() if "responses_total_by_status_view_method_total{" in name}
-    assert asked['django_http_responses_total_by_status_view_method_total{method="all",status="405",view="stripe-webhook"}']
+    assert asked[
+        'django_http_responses_total_by_status_view_method_total{method="all",status="405",view="stripe-webhook"}'
+    ]
     assert any('view="admin:"' in name for name in asked)
-    assert any('requests_latency_seconds_by_view_method_bucket{' in name and "dashboard" in name for name in found)
+    assert any("requests_latency_seconds_by_view_method_bucket{" in name and "dashboard" in name for name in found)
