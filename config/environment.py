@@ -5,12 +5,14 @@ A required value that is missing stops the start with one sentence that names it
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 YES, NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
@@ -55,6 +57,15 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
     if not value.lstrip("-").isdigit() or int(value) < minimum:
         raise ImproperlyConfigured(f"{name} must be a whole number of at least {minimum}, not {value!r}.")
     return int(value)
+
+
+def rates(name: str, default: str) -> tuple[tuple[int, int], ...]:
+    """Limits such as `1/1m 5/1h`, as (uses, seconds): so many at once, and each comes back after its share of the time."""
+    value = os.environ.get(name, "").strip() or default
+    found = [re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,3})([smhd])", word) for word in value.split()]
+    if not all(found):
+        raise ImproperlyConfigured(f"{name} must be limits such as 1/1m 5/1h, not {value!r}.")
+    return tuple((int(one[1]), int(one[2]) * SECONDS[one[3]]) for one in found if one)
 
 
 def hours(name: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Limits and retention, from the environment: how much a visitor may use, and how long rows are kept. Settings import them."""
 
-from config.environment import integer
+from config.environment import integer, rates
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -----------------------
 RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1)) | {
@@ -13,4 +13,36 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "operations": 180,  # drift that is gone, sync runs, safeguard reviews
     "codes": 1,
     "rate_limits": 2,
+}
+
+# --- Limits: uses of one subject (apps/core/limits.py); what a limit that is reached means, is said where it is spent ---
+# Of a visitor's own address; the addresses of the network around it (IPv4 /24, IPv6 /48) have so many times as much together.
+LIMIT_NETWORK_FACTOR = integer("LIMIT_NETWORK_FACTOR", 10, minimum=1)
+LIMITS = {
+    # Emails that strangers can cause: sign-up and recovery codes, waitlist confirmations. The network that asks for one mailbox
+    # comes before the mailbox, so that a stranger cannot use up what its owner has.
+    "mails_pair": rates("LIMIT_MAILS_PAIR", "5/1h 10/1d"),
+    "mails_mailbox": rates("LIMIT_MAILS_MAILBOX", "15/1h 30/1d"),
+    "mails_visitor": rates("LIMIT_MAILS_VISITOR", "20/1h"),
+    "mails_all": rates("LIMIT_MAILS_ALL", "1000/1h"),
+    "codes_pair": rates("LIMIT_CODES_PAIR", "1/1m"),
+    "code_tries_session": rates("LIMIT_CODE_TRIES_SESSION", "5/1m"),
+    "code_tries_visitor": rates("LIMIT_CODE_TRIES_VISITOR", "10/1m 30/1h"),
+    "staff_code_pair": rates("LIMIT_STAFF_CODE_PAIR", "5/10m"),
+    "staff_code_mailbox": rates("LIMIT_STAFF_CODE_MAILBOX", "50/10m"),
+    "wrong_codes_all": rates("LIMIT_WRONG_CODES_ALL", "300/1h"),
+    "signups_visitor": rates("LIMIT_SIGNUPS_VISITOR", "20/1h"),
+    "signups_all": rates("LIMIT_SIGNUPS_ALL", "200/1h"),
+    "usernames_session": rates("LIMIT_USERNAMES_SESSION", "10/1m"),
+    "usernames_visitor": rates("LIMIT_USERNAMES_VISITOR", "30/1h"),
+    "checkouts_mailbox": rates("LIMIT_CHECKOUTS_MAILBOX", "3/1h"),
+    "checkouts_visitor": rates("LIMIT_CHECKOUTS_VISITOR", "10/1h"),
+    "waitlist_visitor": rates("LIMIT_WAITLIST_VISITOR", "20/1h"),
+    "recovery_checkouts": rates("LIMIT_RECOVERY_CHECKOUTS", "10/1h"),
+    "password_emails": rates("LIMIT_ACCOUNT_EMAILS", "3/1h"),
+    "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
+    "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
+    # Not settings: how often a page may have Stripe asked about one payment, and how often an alarm is told.
+    "payment_checks": ((1, 10),),
+    "alarms": ((1, 300),),
 }

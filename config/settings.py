@@ -204,7 +204,6 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # True in the image, whose build runs collectstatic: hashed, compressed files. A checkout serves them as they lie there.
 STATIC_COLLECTED = boolean("STATIC_COLLECTED", default=False)
-WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded
@@ -337,5 +336,5 @@ LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 
 # --- Files of their own: limits and retention; the console's theme and menu ---------------------------------------------
-from config.limits import RETENTION  # noqa: E402, F401  (settings by their names)
+from config.limits import LIMIT_NETWORK_FACTOR, LIMITS, RETENTION  # noqa: E402, F401  (settings by their names)
 from config.unfold import UNFOLD  # noqa: E402, F401

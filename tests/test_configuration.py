@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (ROOT / "config/limits.py", ROOT / "config/settings.py")
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {"TAILSCALE_IP", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
-READERS = {"text", "secret", "boolean", "integer", "choice", "words", "hours"}
+READERS = {"rates", "text", "secret", "boolean", "integer", "choice", "words", "hours"}
 
 
 def calls() -> dict[str, tuple[str, str | None]]:
@@ -147,6 +147,10 @@ def test_a_secret_file_that_holds_none_is_named(content, said, monkeypatch, tmp_
         ("LOST_DISPUTE", "ban"),
         ("CHECKOUT_SESSION_MINUTES", "29"),
         ("WORKER_PROCESSES", "two"),
+        ("LIMIT_SIGNUPS_ALL", "200"),
+        ("LIMIT_SIGNUPS_ALL", "0/1h"),
+        ("LIMIT_MAILS_PAIR", "5/1h, 10/1d"),
+        ("LIMIT_NETWORK_FACTOR", "0"),
         ("ALERT_QUIET_HOURS", "22"),
         ("ALERT_QUIET_HOURS", "22-25"),
         ("ALERT_QUIET_HOURS", "ten-7"),

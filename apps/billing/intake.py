@@ -20,7 +20,6 @@ from django.views.decorators.http import require_POST
 from apps.billing import api_version, events
 from apps.core import clock, wake_ups
 from apps.core.errors import BadInput
-from apps.core.requests import note_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +42,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
         elif store(event, body.decode()):
             api_version.report_difference(_storable(event.get("api_version")))
     except BadInput as refusal:
-        note_refusal(refusal.code)
+        log.warning("webhook_refused", code=refusal.code)
         return JsonResponse({"error": refusal.message}, status=refusal.status)
     return JsonResponse({"received": True})
 

@@ -13,7 +13,8 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import alerts, checks, retention  # noqa: F401  (importing the checks registers them)
+        from apps.core import alerts, checks, limits, retention  # noqa: F401  (importing the checks registers them)
 
         retention.register_own()
         alerts.register()
+        limits.register()

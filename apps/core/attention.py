@@ -39,6 +39,7 @@ class Cause(models.TextChoices):
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     DOCTOR = "doctor", "The doctor found an error"
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
+    LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
 
 

@@ -193,19 +193,19 @@ class AlertSent(models.Model):
 
 
 class RateLimit(models.Model):
-    """How often one subject did one thing in one window of time. The subject is a keyed hash, never clear text."""
+    """How much one subject has spent of one limit. The subject is a keyed hash, never clear text."""
 
     name = models.CharField(max_length=64)
     subject = models.CharField(max_length=64)
-    window = models.BigIntegerField(help_text="Start of the window in Unix seconds.")
-    used = models.PositiveIntegerField(default=0)
+    per = models.PositiveIntegerField(help_text="Seconds in which all that was spent comes back.")
+    busy_until = models.FloatField(help_text="Unix seconds at which all is back: each use adds its share.")
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(fields=["name", "subject", "window"], name="rate_limit_one_row_per_window")
+            models.UniqueConstraint(fields=["name", "subject", "per"], name="rate_limit_one_row")
         ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["window"], name="rate_limit_window")]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["busy_until"], name="rate_limit_busy_until")]
 
     @override
     def __str__(self) -> str:
-        return f"{self.name} {self.used}"
+        return f"{self.name} {self.per}"

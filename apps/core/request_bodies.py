@@ -21,7 +21,7 @@ from apps.core.requests import HEADERS
 # Two processes with 112 threads each stay below the 256 that compose.yml allows the container.
 WAITING = 96
 THREADS = WAITING + 16
-REFUSED = [("Retry-After", "10"), ("Connection", "close"), *HEADERS.items()]
+REFUSED = [("Retry-After", "10"), ("Connection", "close"), ("Cache-Control", "no-store"), *HEADERS.items()]
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Any]

@@ -1,10 +1,6 @@
-"""What every request gets (id, log context, headers), who is asking, and how JSON APIs read and refuse input.
-
-A request that is refused is logged once, by Django; what `note_refusal` was told stands in that line.
-"""
+"""What every request gets (id, log context, headers), who is asking, and how JSON APIs read and refuse input."""
 
 import functools
-import ipaddress
 import json
 import uuid
 from collections.abc import Callable
@@ -15,19 +11,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from apps.core.errors import BadInput
+from apps.core.networks import visitor_of
 
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
-# On every answer, static files and refusals too; a view or a middleware that says more wins.
 HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=()",
-    "Referrer-Policy": "strict-origin",
-    "Server": "frontdesk",  # else granian names itself
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 
@@ -40,14 +30,11 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         response = get_response(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if not request.path.startswith(settings.STATIC_URL):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return serve
-
-
-def note_refusal(reason: str) -> None:
-    """Have the line about this request say why it was refused."""
-    structlog.contextvars.bind_contextvars(refused=reason)
 
 
 def client_address(request: HttpRequest) -> str:
@@ -57,15 +44,7 @@ def client_address(request: HttpRequest) -> str:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         if len(hops) >= settings.TRUSTED_PROXY_COUNT:
             found = hops[-settings.TRUSTED_PROXY_COUNT]
-    try:
-        address = ipaddress.ip_address(found)
-    except ValueError:
-        return "unknown"
-    if address.version == 6 and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    if address.version == 6:
-        return str(ipaddress.ip_network(f"{address}/64", strict=False))
-    return str(address)
+    return visitor_of(found)
 
 
 def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
@@ -81,7 +60,6 @@ def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseB
         try:
             return JsonResponse(view(request, read_json(request), *args, **kwargs))
         except BadInput as refusal:
-            note_refusal(refusal.code)
             return JsonResponse(_error(refusal), status=refusal.status)
 
     return serve

@@ -24,8 +24,6 @@ from apps.login.sessions import profile_of
 # The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
 PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
 PORTAL_FLOWS = frozenset({"", "payment_method_update"})
-PORTAL_LINKS_PER_HOUR = 30
-HOUR = 3600
 
 
 @require_safe
@@ -99,7 +97,7 @@ def _portal_link(profile: UserProfile, flow: str) -> str:
         raise BadInput("The billing page doesn't offer that.", field="flow")
     if not profile.stripe_customer_id:
         raise BadInput("There is no subscription to manage yet.", status=409)
-    if not limits.spend("billing-portal", str(profile.user_id), limit=PORTAL_LINKS_PER_HOUR, per=HOUR):
+    if not limits.allow(portal_links=str(profile.user_id)):
         raise BadInput("You've opened the billing page too often. Please wait a few minutes.", status=429)
     return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
 

@@ -18,7 +18,6 @@ from apps.core.models import Job
 from apps.identity.keycloak import client
 
 KIND = "send_keycloak_password_reset_email"
-REQUESTS_PER_HOUR = 3
 LIFESPAN_SECONDS = 3 * 86400  # minutes are too short behind slow mail gateways
 RETURN_PATH = "/accounts/welcome/"  # must be among the login client's redirect URIs
 
@@ -33,7 +32,7 @@ def request_password_email(profile: UserProfile, *, reason: str, actor: str = au
     requests do neither, and are not audited.
     """
     if actor != audit.SYSTEM:
-        allowed = limits.spend("password-email", str(profile.pk), limit=REQUESTS_PER_HOUR, per=3600)
+        allowed = limits.allow(password_emails=str(profile.pk))
         if not allowed and actor == audit.CUSTOMER:
             raise BadInput(
                 "You have requested this email several times. Check your spam folder, or try again in an hour.",

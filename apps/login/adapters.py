@@ -18,7 +18,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts import staff
-from apps.core.requests import client_address, note_refusal
+from apps.core.requests import client_address
 from apps.login import error_pages, oidc, reauthentication, sessions
 
 log = structlog.get_logger(__name__)
@@ -103,7 +103,8 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         cancelled = error == AuthError.CANCELLED
         away = isinstance(exception, requests.RequestException)
         if not cancelled:
-            note_refusal(_reason(exception))
+            reason = _reason(exception)
+            log.warning("login_failed", reason=reason)
         raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=cancelled, away=away))
 
 

@@ -39,14 +39,14 @@ def notify(
     to: str,
     profile: UserProfile | None = None,
     context: dict[str, Any] | None = None,
-) -> None:
-    """Ask for one mail. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
+) -> bool:
+    """Ask for one mail; returns whether it is new. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
 
     `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing.
     """
     values = context or {}
     email_templates.check_values(template, values)
-    _queue(Notification(key=key, template=template, to=to, profile=profile, context=values))
+    return _queue(Notification(key=key, template=template, to=to, profile=profile, context=values))
 
 
 def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str, str], valid_for: dt.timedelta) -> None:
@@ -86,7 +86,7 @@ def record_keycloak_email(profile: UserProfile) -> None:
 
 
 @transaction.atomic
-def _queue(wanted: Notification, *, importance: Job.Importance | None = None) -> None:
+def _queue(wanted: Notification, *, importance: Job.Importance | None = None) -> bool:
     wanted.created_at = clock.now()
     fields = {
         field.attname: getattr(wanted, field.attname)
@@ -96,6 +96,7 @@ def _queue(wanted: Notification, *, importance: Job.Importance | None = None) ->
     row, new = Notification.objects.get_or_create(key=wanted.key, defaults=fields)
     if new:
         jobs.defer(KIND, row.pk, reason=wanted.template, importance=importance)
+    return new
 
 
 def prune(before: dt.datetime) -> int:

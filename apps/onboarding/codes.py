@@ -13,23 +13,19 @@ import uuid
 from typing import Any
 
 import argon2
-import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
 from apps.core import clock, limits
 from apps.core.errors import BadInput
+from apps.core.networks import network_of
 from apps.notifications.mail import notify_secret
 from apps.onboarding.models import OneTimeCode
-
-log = structlog.get_logger(__name__)
 
 CODE_LIFETIME = dt.timedelta(minutes=10)
 MINUTES = int(CODE_LIFETIME.total_seconds()) // 60
 MAX_TRIES = 5
 DIGITS = 6
-RESEND_SECONDS = 60
-HOUR, DAY = 3600, 86400
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 # Compared with a guess when there is no code: the same work, never a match.
 UNMATCHABLE_HASH = HASHER.hash(secrets.token_hex(16))
@@ -41,7 +37,7 @@ ON CONFLICT (purpose, subject, session) WHERE used_at IS NULL DO UPDATE SET
     code_hash = excluded.code_hash, tries = 0, created_at = excluded.created_at, expires_at = excluded.expires_at
 """
 COUNT_TRY_STATEMENT = """
-UPDATE onboarding_onetimecode SET tries = tries + 1
+UPDATE onboarding_onetimecode SET tries = tries + %(step)s
 WHERE purpose = %(purpose)s AND subject = %(subject)s AND session = %(session)s AND used_at IS NULL
   AND expires_at > %(now)s AND tries < %(tries)s
 RETURNING id, code_hash
@@ -59,31 +55,28 @@ class WrongCode(BadInput):
         )
 
 
-def check_sending_limits(*, purpose: str, address: str, client: str) -> None:
-    """Limit sending: per mailbox 1 a minute, 5 an hour, 10 a day; per visitor 20 an hour. BadInput beyond."""
+def mail_subjects(*, address: str, client: str) -> dict[str, str]:
+    """Who spends what of `settings.LIMITS` for an email that a visitor causes to an address, whatever its kind."""
     mailbox = limits.mailbox(address)
-    allowed = [
-        limits.spend(f"{purpose}-code-minute", mailbox, limit=1, per=RESEND_SECONDS),
-        limits.spend(f"{purpose}-code-hour", mailbox, limit=5, per=HOUR),
-        limits.spend(f"{purpose}-code-day", mailbox, limit=10, per=DAY),
-        limits.spend(f"{purpose}-code-visitor", client, limit=20, per=HOUR),
-    ]
-    if not all(allowed):
+    pair = f"{mailbox} {network_of(client)}"
+    return {"mails_pair": pair, "mails_mailbox": mailbox, "mails_visitor": client}
+
+
+def check_sending_limits(*, address: str, client: str) -> None:
+    """Limit sending. BadInput beyond."""
+    spent = mail_subjects(address=address, client=client)
+    if not limits.allow(codes_pair=spent["mails_pair"], **spent):
         raise BadInput(
             "We've already sent you a code. Please wait at least a minute before you ask for another.",
             code="too_many",
             status=429,
         )
+    limits.allow_together("mails_all")
 
 
-def check_try_limits(*, purpose: str, session: str, client: str) -> None:
-    """Limit guessing: 5 a minute per session, 10 a minute and 30 an hour per visitor. BadInput beyond."""
-    allowed = [
-        limits.spend(f"{purpose}-try-session", session, limit=5, per=60),
-        limits.spend(f"{purpose}-try-minute", client, limit=10, per=60),
-        limits.spend(f"{purpose}-try-hour", client, limit=30, per=HOUR),
-    ]
-    if not all(allowed):
+def check_try_limits(*, session: str, client: str) -> None:
+    """Limit guessing. BadInput beyond."""
+    if not limits.allow(code_tries_session=session, code_tries_visitor=client):
         raise BadInput(
             "Too many tries. Please wait a minute.",
             code="too_many",
@@ -119,19 +112,21 @@ def email_code(*, purpose: str, address: str, session: str, usable: bool, templa
     )
 
 
-def consume_code(*, purpose: str, address: str, session: str, code: str) -> bool:
-    """True once, for the right code within its lifetime and tries. The work is the same for every answer."""
+def consume_code(*, purpose: str, address: str, session: str, code: str, burns: bool = True) -> bool:
+    """True once, for the right code within its lifetime and tries. The work is the same for every answer.
+
+    `burns` False: tries are not counted here, since anybody may make them; the caller limits them.
+    """
     values = _code_binding(purpose, address, session)
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_TRY_STATEMENT, values | {"now": clock.now(), "tries": MAX_TRIES})
+        cursor.execute(COUNT_TRY_STATEMENT, values | {"now": clock.now(), "tries": MAX_TRIES, "step": int(burns)})
         found = cursor.fetchone()
     identity, stored = found or (0, "")
     right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(values, code))
     live = OneTimeCode.objects.filter(pk=identity, used_at__isnull=True)
     if right and live.update(used_at=clock.now()) == 1:
         return True
-    if not limits.spend(f"{purpose}-code-wrong", "everybody", limit=300, per=HOUR):
-        log.error("many_wrong_codes", purpose=purpose)
+    limits.allow_together("wrong_codes_all")
     return False
 
 

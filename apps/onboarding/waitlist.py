@@ -26,7 +26,7 @@ from apps.identity import user_profile
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.notifications.mail import notify
-from apps.onboarding import names
+from apps.onboarding import codes, names
 from apps.onboarding.models import WaitlistEntry
 
 State = WaitlistEntry.State
@@ -49,19 +49,25 @@ def join(*, email: str, slug: str, client: str) -> str:
     product = find_product(slug)
     if slug and product is None:
         raise BadInput("That product doesn't exist.", field="product")
-    allowed = [
-        limits.spend("waitlist-visitor", client, limit=20, per=3600),
-        limits.spend("waitlist-mailbox", limits.mailbox(address), limit=10, per=86400),
-    ]
-    if not all(allowed):
-        raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
-    _add_entry(address, product)
+    with transaction.atomic():
+        _spend_limits(address, client, emailed=_add_entry(address, product))
     return address
 
 
-@transaction.atomic
-def _add_entry(address: str, product: Product | None) -> None:
-    """Add or restart the entry, and email the confirmation link at most once a day."""
+def _spend_limits(address: str, client: str, *, emailed: bool) -> None:
+    """BadInput beyond. Where no email leaves, none is counted, and the answer is the same."""
+    mail = codes.mail_subjects(address=address, client=client)
+    if not emailed:
+        allowed = limits.would_allow(**mail) and limits.allow(waitlist_visitor=client)
+    else:
+        allowed = limits.allow(waitlist_visitor=client, **mail)
+        limits.allow_together("mails_all")
+    if not allowed:
+        raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
+
+
+def _add_entry(address: str, product: Product | None) -> bool:
+    """Add or restart the entry, and email the confirmation link at most once a day; returns whether one was emailed."""
     now = clock.now()
     entries = WaitlistEntry.objects.filter(product=product, email__iexact=address)
     WaitlistEntry.objects.bulk_create(
@@ -72,13 +78,14 @@ def _add_entry(address: str, product: Product | None) -> None:
         state=State.WAITING, created_at=now, confirmed_at=None, invited_at=None, invited_until=None
     )
     entry = entries.get()
-    if entry.confirmed_at is None:
-        notify(
-            key=f"waitlist_confirm:{entry.pk}:{now:%Y-%m-%d}",
-            template="waitlist_confirm",
-            to=entry.email,
-            context={"confirm_url": entry_link(entry.pk, CONFIRM), "product": product.name if product else ""},
-        )
+    if entry.confirmed_at is not None:
+        return False
+    return notify(
+        key=f"waitlist_confirm:{entry.pk}:{now:%Y-%m-%d}",
+        template="waitlist_confirm",
+        to=entry.email,
+        context={"confirm_url": entry_link(entry.pk, CONFIRM), "product": product.name if product else ""},
+    )
 
 
 def entry_link(entry_id: uuid.UUID, purpose: str) -> str:

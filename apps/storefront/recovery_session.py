@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import audit, jobs
+from apps.core import audit, jobs, limits
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.networks import network_of
+from apps.core.requests import client_address
 from apps.notifications.mail import UNUSABLE_DOMAIN
 from apps.onboarding import codes, names, recovery
 from apps.onboarding.models import OneTimeCode
@@ -22,6 +24,7 @@ from apps.storefront import wizard
 
 RECOVERY = OneTimeCode.Purpose.RECOVERY.value
 ANY_BROWSER = "anywhere"  # the session of a code that staff sent: it works in any browser
+NO_BROWSER = "nowhere"  # of no code
 SESSION_KEY, SECONDS = "recovery", 15 * 60
 
 
@@ -63,10 +66,16 @@ def _email_code(profile: UserProfile | None, *, address: str, session: str) -> N
 
 
 def confirm_address(request: HttpRequest, *, address: str, code: str) -> UserProfile | None:
-    """Use the code; the right one starts this browser's recovery session. None when it is wrong or expired."""
-    session = request.session.session_key or ""
+    """Use the code; the right one starts this browser's recovery session. None when it is wrong or expired.
+
+    A code that staff sent may be tried by anybody, so each network has its own tries.
+    """
+    session, mailbox = request.session.session_key or "", limits.mailbox(address)
+    pair = f"{mailbox} {network_of(client_address(request))}"
+    staff = ANY_BROWSER if limits.allow(staff_code_pair=pair, staff_code_mailbox=mailbox) else NO_BROWSER
     tried = [
-        codes.consume_code(purpose=RECOVERY, address=address, session=one, code=code) for one in (session, ANY_BROWSER)
+        codes.consume_code(purpose=RECOVERY, address=address, session=one, code=code, burns=one == session)
+        for one in (session, staff)
     ]
     profile = UserProfile.objects.select_related("user").filter(email__iexact=address).first()
     if profile is None or not any(tried):

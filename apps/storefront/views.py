@@ -31,9 +31,12 @@ def welcome(request: HttpRequest) -> HttpResponse:
             return redirect("onboarding-plan")
         except BadInput as refusal:
             problem = refusal
+    elif signup is not None and wizard.has_just_confirmed_email(request, signup):
+        return redirect("onboarding-plan")
     shop = Shop.load()
     context = {
         "first_name": first_name,
+        "confirm": signup is not None and wizard.must_confirm_email(request, signup),
         "shop": shop,
         "paid": signup is None and wizard.find_signup(request) is not None,
         "steps": wizard.step_links(wizard.WELCOME, wizard.first_unanswered_step(request, signup, shop)),

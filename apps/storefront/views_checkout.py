@@ -38,7 +38,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             code="in_checkout",
             status=409,
         )
-    codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
+    codes.check_sending_limits(address=address, client=client_address(request))
     codes.email_code(
         purpose=SIGNUP,
         address=address,
@@ -57,7 +57,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
     code = "".join(text_field(body, "code", limit=20).split())
     session = request.session.session_key or ""
-    codes.check_try_limits(purpose=SIGNUP, session=session, client=client_address(request))
+    codes.check_try_limits(session=session, client=client_address(request))
     if not codes.consume_code(purpose=SIGNUP, address=address, session=session, code=code):
         raise codes.WrongCode
     Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())

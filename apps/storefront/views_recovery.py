@@ -19,8 +19,6 @@ from apps.onboarding import checkout_result, codes, recovery
 from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
 
-CHECK_SECONDS = 10  # at most one check per payment in this time
-
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
@@ -51,7 +49,7 @@ def state(request: HttpRequest) -> HttpResponse:
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code, or that there is no account: the answer, its time and its cost are the same."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
-    codes.check_sending_limits(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
+    codes.check_sending_limits(address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
     recovery_session.send_code(address=address, session=request.session.session_key or "")
@@ -65,7 +63,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     code = "".join(text_field(body, "code", limit=20).split())
     visitor = client_address(request)  # only the right code makes a session for a browser without one
     session = request.session.session_key or visitor
-    codes.check_try_limits(purpose=recovery_session.RECOVERY, session=session, client=visitor)
+    codes.check_try_limits(session=session, client=visitor)
     profile = recovery_session.confirm_address(request, address=address, code=code)
     if profile is None:
         raise codes.WrongCode
@@ -82,7 +80,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any]:
     """`url`: where to pay: a Checkout for the former products, the open invoice, or Stripe's portal."""
     profile = _recovering_profile(request)
-    if not limits.spend("recovery-checkout", str(profile.pk), limit=10, per=3600):
+    if not limits.allow(recovery_checkouts=str(profile.pk)):
         raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
     return {"url": recovery.payment_url(profile)}
 
@@ -125,5 +123,5 @@ def _recovering_profile(request: HttpRequest) -> UserProfile:
 def _check_payment(profile: UserProfile) -> None:
     """Check this subscriber's open payment at Stripe, at most every ten seconds."""
     signup = Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).first()
-    if signup is not None and limits.spend("recovery-check", str(signup.pk), limit=1, per=CHECK_SECONDS):
+    if signup is not None and limits.allow(payment_checks=str(signup.pk)):
         checkout_result.check_checkout_later(signup)

@@ -21,8 +21,6 @@ from apps.onboarding.progress import SignupProgress, read_progress
 from apps.storefront import wizard
 from apps.storefront.json_views import json_view
 
-CHECK_SECONDS = 10  # at most one check per signup in this time
-
 
 @require_safe
 def success(request: HttpRequest) -> HttpResponse:
@@ -71,9 +69,7 @@ def _own_signup(request: HttpRequest) -> Signup | None:
 
 def _check_payment(signup: Signup) -> None:
     """Check the Checkout session while the payment is unconfirmed, in case no webhook comes."""
-    if signup.state == Signup.State.CHECKOUT and limits.spend(
-        "signup-check", str(signup.pk), limit=1, per=CHECK_SECONDS
-    ):
+    if signup.state == Signup.State.CHECKOUT and limits.allow(payment_checks=str(signup.pk)):
         checkout_result.check_checkout_later(signup)
 
 

@@ -19,6 +19,7 @@ from apps.storefront.basket import Shop
 
 SESSION_KEY = "signup"
 ADDONS_SEEN = "signup_addons_seen"
+EMAIL_FIRST = "signup_email_first"  # too many sign-ups: this one confirms its address before anything else
 # Copied to a new signup when the old one's Checkout session has expired.
 KEPT_ANSWERS = (
     "first_name", "last_name", "username", "email", "email_proven_at", "interval", "basket", "profile",
@@ -68,15 +69,25 @@ def start_signup(request: HttpRequest, *, first_name: str) -> Signup:
         signup.first_name = first_name
         signup.save(update_fields=["first_name"])
         return signup
-    mine = limits.spend("signup-start", client_address(request), limit=20, per=3600)
-    if not mine or not limits.spend("signup-start-all", "everybody", limit=200, per=3600):
+    if not limits.allow(signups_visitor=client_address(request)):
         raise BadInput(
-            "Too many people are signing up right now. Please try again in an hour.",
+            "Too many people are signing up from your network right now. Please try again in an hour.",
             code="too_many",
             status=429,
         )
     request.session.pop(ADDONS_SEEN, None)
+    request.session[EMAIL_FIRST] = not limits.allow_together("signups_all")
     return _create_signup(request, first_name=first_name)
+
+
+def must_confirm_email(request: HttpRequest, signup: Signup) -> bool:
+    """Whether this sign-up, begun while unusually many were, has to prove a mailbox before it goes on."""
+    return bool(request.session.get(EMAIL_FIRST)) and signup.email_proven_at is None
+
+
+def has_just_confirmed_email(request: HttpRequest, signup: Signup) -> bool:
+    """True once, for a sign-up that had to."""
+    return signup.email_proven_at is not None and bool(request.session.pop(EMAIL_FIRST, False))
 
 
 def _create_signup(request: HttpRequest, **answers: object) -> Signup:
@@ -94,7 +105,7 @@ def continue_with(request: HttpRequest, signup: Signup) -> None:
 
 def first_unanswered_step(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
     """The number of the first step without an answer; the last step when all before it are answered."""
-    if signup is None or not signup.first_name:
+    if signup is None or not signup.first_name or must_confirm_email(request, signup):
         return WELCOME
     if shop.order(signup) is None:
         return PLAN

@@ -176,7 +176,7 @@ def attention_item(**changes):
 
 
 def rate(**changes):
-    return RateLimit(**{"name": "code", "subject": new("subject"), "window": 0} | changes)
+    return RateLimit(**{"name": "code", "subject": new("subject"), "per": 60, "busy_until": 0} | changes)
 
 
 def notification(**changes):
@@ -291,7 +291,7 @@ BROKEN = {
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
     "job_running_has_start": lambda: [job(state="running")],
     "attention_one_open_per_cause": lambda: twins(attention_item, key="a"),
-    "rate_limit_one_row_per_window": lambda: twins(rate, subject="a"),
+    "rate_limit_one_row": lambda: twins(rate, subject="a"),
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
     "seat_one_live_per_profile_and_product": two_seats,

@@ -7,8 +7,8 @@ import time
 import pytest
 from django.db import connection, connections
 
-from apps.core import clock, limits
-from apps.core.models import RateLimit
+from apps.core import attention, clock, limits, networks
+from apps.core.models import AttentionItem, RateLimit
 
 
 @pytest.fixture
@@ -21,26 +21,102 @@ def at(monkeypatch):
     return set_time
 
 
-def spend(subject="ada@example.com", *, name="code", limit=3, per=60):
-    return limits.spend(name, subject, limit=limit, per=per)
+@pytest.fixture(autouse=True)
+def rates(settings):
+    settings.LIMITS = {
+        "code": ((3, 60),), "login": ((1, 60),), "pair": ((1, 60), (3, 3600)), "many": ((25, 3600),), "desk_visitor": ((2, 60),),
+    }  # fmt: skip
+    settings.LIMIT_NETWORK_FACTOR = 3
+
+
+def spend(subject="ada@example.com", *, name="code"):
+    return limits.allow(**{name: subject})
+
+
+def granted(count, **subjects):
+    return [limits.allow(**subjects) for _ in range(count)].count(True)
 
 
 def test_the_limit_is_the_last_that_is_allowed(db, at):
     at(1000)
     assert [spend() for _ in range(5)] == [True, True, True, False, False]
-    assert RateLimit.objects.get().used == 5
 
 
-def test_subjects_names_and_windows_are_counted_apart(db, at):
+def test_subjects_and_names_are_counted_apart_and_what_was_spent_comes_back_evenly(db, at):
     at(1020)
-    assert spend(limit=1)
-    assert spend("bob@example.com", limit=1)
-    assert spend(name="login", limit=1)
-    assert not spend(limit=1)
+    assert granted(9, code="ada@example.com") == 3
+    assert spend("bob@example.com")
+    assert spend(name="login")
+    assert not spend(name="login")
+    at(1039)
+    assert not spend()
+    at(1040)  # a third of the minute, a third of the limit
+    assert granted(9, code="ada@example.com") == 1
     at(1079)
-    assert not spend(limit=1)
+    assert not spend(name="login")
     at(1080)
-    assert spend(limit=1)
+    assert spend(name="login")
+
+
+def test_what_is_refused_spends_nothing_of_any_other_limit(db, at):
+    at(1000)
+    assert granted(50, pair="ada", many="everybody") == 1
+    at(1060)
+    assert granted(50, pair="ada", many="everybody") == 1
+    at(1120)
+    assert granted(50, pair="ada", many="everybody") == 1
+    at(1180)
+    assert granted(50, pair="ada", many="everybody") == 0  # three an hour
+    assert granted(50, many="everybody") == 23
+    at(2400)
+    assert granted(50, pair="ada") == 1
+
+
+def test_to_ask_without_counting_spends_nothing(db, at):
+    at(1000)
+    assert all(limits.would_allow(code="ada") for _ in range(9))
+    assert granted(9, code="ada") == 3
+    assert not limits.would_allow(code="ada")
+
+
+@pytest.mark.parametrize(
+    "network", ["198.51.100.{}", "::ffff:198.51.100.{}", "2001:db8:1:{}::7", "64:ff9b::198.51.100.{}"]
+)
+def test_a_network_has_a_higher_number_of_its_own(db, at, network):
+    at(1000)
+    visitors = [networks.visitor_of(network.format(number)) for number in range(1, 20)]
+    assert sum(granted(2, desk_visitor=visitor) for visitor in visitors) == 6  # 3 times 2
+    assert granted(9, desk_visitor="203.0.113.1") == 2
+
+
+def test_addresses_are_visitors_and_networks():
+    for address, visitor, network in [
+        ("192.0.2.7", "192.0.2.7", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.0/24"),
+        ("64:ff9b::c000:207", "192.0.2.7", "192.0.2.0/24"),
+        ("2002:c000:207::1", "192.0.2.7", "192.0.2.0/24"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "192.0.2.45", "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/64", "fe80::/48"),
+        ("nonsense", "unknown", "unknown"),
+        ("", "unknown", "unknown"),
+    ]:
+        assert (networks.visitor_of(address), networks.network_of(networks.visitor_of(address))) == (visitor, network)
+
+
+def test_a_limit_of_everybody_tells_staff_once_counts_each_and_ends(db, at, settings):
+    settings.LIMITS |= {"mails_all": ((2, 60),), "alarms": ((1, 300),)}
+    at(1000)
+    before = limits.REFUSALS.labels(limit="mails_all")._value.get()
+    assert [limits.allow_together("mails_all") for _ in range(5)] == [True, True, False, False, False]
+    assert limits.REFUSALS.labels(limit="mails_all")._value.get() == before + 3
+    item = AttentionItem.objects.get(cause="limit_reached", key="mails_all")
+    assert item.times == 1
+    limits.end_alarms()
+    assert attention.open_items().count() == 1
+    AttentionItem.objects.update(last_at=clock.now() - limits.QUIET - dt.timedelta(seconds=1))
+    limits.end_alarms()
+    assert attention.open_items().count() == 0
 
 
 def test_spellings_that_mean_the_same_are_one_subject(db, at):
@@ -70,6 +146,9 @@ def test_a_subject_that_no_database_would_store_is_counted_too(db):
         ("\uff21da@example.com", "ada@example.com"),
         ('"a@b"@example.com', '"a@b"@example.com'),
         ("nobody", "@nobody"),
+        ("A.d.A+x@gmail.com", "ada@gmail.com"),
+        ("a.da@googlemail.com", "ada@gmail.com"),
+        ("a.da@example.com", "a.da@example.com"),
     ],
 )
 def test_a_mailbox_is_one_whatever_its_tags(address, mailbox):
@@ -79,11 +158,11 @@ def test_a_mailbox_is_one_whatever_its_tags(address, mailbox):
 @pytest.mark.django_db(transaction=True)
 def test_what_was_counted_outlives_the_connection_and_lives_nowhere_else(at):
     at(1000)
-    assert spend(limit=1)
+    assert spend(name="login")
     connection.close()
-    assert not spend(limit=1)
+    assert not spend(name="login")
     RateLimit.objects.all().delete()
-    assert spend(limit=1)
+    assert spend(name="login")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -94,7 +173,7 @@ def test_many_at_once_get_exactly_what_is_allowed(at):
     def visitor():
         try:
             gate.wait(10)
-            results.extend([spend(limit=25) for _ in range(10)])
+            results.extend([spend(name="many") for _ in range(10)])
         finally:
             connections.close_all()
 
@@ -104,14 +183,11 @@ def test_many_at_once_get_exactly_what_is_allowed(at):
     for thread in threads:
         thread.join(30)
     assert (len(results), results.count(True)) == (80, 25)
-    assert RateLimit.objects.get().used == 80
 
 
-def test_old_windows_are_pruned_and_young_ones_stay(db, monkeypatch):
+def test_what_has_come_back_is_pruned_and_the_rest_stays(db):
     now = time.time()
     for days in (0, 1, 3, 30):
-        monkeypatch.setattr(limits.time, "time", lambda days=days: now - days * 86400)
-        spend()
-    monkeypatch.setattr(limits.time, "time", lambda: now)
+        RateLimit.objects.create(name="code", subject=str(days), per=60, busy_until=now - days * 86400)
     assert limits.prune(before=clock.now() - dt.timedelta(days=2)) == 2
     assert RateLimit.objects.count() == 2

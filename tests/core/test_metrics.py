@@ -54,8 +54,8 @@ def test_with_no_key_configured_there_is_no_such_page(client, settings):
     assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
 
 
-def test_it_is_not_asked_more_often_than_a_scraper_would(client, db, monkeypatch):
-    monkeypatch.setattr(metrics, "SCRAPES_PER_MINUTE", 2)
+def test_it_is_not_asked_more_often_than_a_scraper_would(client, db, settings, monkeypatch):
+    settings.LIMITS = settings.LIMITS | {"scrapes_visitor": ((2, 60),)}
     monkeypatch.setattr(metrics.limits.time, "time", lambda: 1000)
     assert [client.get("/metrics", headers=TOKEN).status_code for _ in range(3)] == [200, 200, 429]
 

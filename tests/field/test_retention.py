@@ -166,8 +166,8 @@ def test_open_signups_and_limits_go_and_paid_signups_stay(db: None) -> None:
         Signup.objects.create(
             state=state, username=name, email=f"{name}@example.com", email_proven_at=then, created_at=then
         )
-    limits.spend("code", "somebody", limit=5, per=60)
-    RateLimit.objects.create(name="code", subject="x", window=int((timezone.now() - 3 * DAY).timestamp()))
+    limits.allow(code_tries_session="somebody")
+    RateLimit.objects.create(name="code", subject="x", per=60, busy_until=(timezone.now() - 3 * DAY).timestamp())
     retention.prune_all()
     assert list(Signup.objects.values_list("username", flat=True)) == ["paid"]
     assert RateLimit.objects.count() == 1

@@ -59,4 +59,5 @@ def visitor() -> Visitor:
 @pytest.fixture
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rate limits count, but never refuse."""
-    monkeypatch.setattr(limits, "spend", lambda *_args, **_kwargs: True)
+    monkeypatch.setattr(limits, "would_allow", lambda **_subjects: True)
+    monkeypatch.setattr(limits, "allow", lambda **_subjects: True)
