@@ -92,9 +92,27 @@ def let_write(clinic: Clinic) -> None:
     clinic.root("POST", place, [clinic.right("manage-clients")])
 
 
-def take_right(clinic: Clinic) -> None:
-    place = f"/users/{clinic.account('frontdesk-sync')}/role-mappings/clients/{clinic.rights()}"
-    clinic.root("DELETE", place, [clinic.right("manage-users")])
+def permissions(clinic: Clinic) -> str:
+    return f"/clients/{clinic.client('admin-permissions')['id']}/authz/resource-server/policy"
+
+
+def lose_permission(name: str) -> Callable[[Clinic], None]:
+    def do(clinic: Clinic) -> None:
+        place = permissions(clinic)
+        (row,) = (row for row in clinic.root("GET", f"{place}?first=0&max=50").json() if row["name"] == name)
+        clinic.root("DELETE", f"{place}/{row['id']}")
+
+    return do
+
+
+def as_before_permissions(clinic: Clinic) -> None:
+    """A realm from before there were any: one role over everybody."""
+    clinic.root("PUT", "", clinic.root("GET", "").json() | {"adminPermissionsEnabled": False})
+    place = permissions(clinic)
+    for row in clinic.root("GET", f"{place}?first=0&max=50").json():
+        clinic.root("DELETE", f"{place}/{row['id']}")
+    holder = f"/users/{clinic.account('frontdesk-sync')}/role-mappings/clients/{clinic.rights()}"
+    clinic.root("POST", holder, [clinic.right("manage-users")])
 
 
 def group_of_admins(clinic: Clinic) -> None:
@@ -105,6 +123,10 @@ def group_of_admins(clinic: Clinic) -> None:
 def everybody_admin(clinic: Clinic) -> None:
     role = clinic.root("GET", f"/roles/default-roles-{clinic.server.realm}").json()
     clinic.root("POST", f"/roles-by-id/{role['id']}/composites", [clinic.right("manage-realm")])
+
+
+def no_pkce(clinic: Clinic) -> None:
+    clinic.change_client("nextcloud", attributes={"pkce.code.challenge.method": ""})
 
 
 def lose_group(path: str) -> Callable[[Clinic], None]:
@@ -145,6 +167,7 @@ WARDS = {
         Harm("rights.role.default-roles-{realm}", everybody_admin),
         Harm("group./staff/viewer", lose_group("/staff/viewer")),
     ],
+    "before permissions": [Harm("sync.staff", as_before_permissions)],
     "ways up": [Harm("sync.rights.extra", make_admin), Harm("rights.group./staff/admin", group_of_admins)],
 }
 # More of the kinds above; their commands are run without Java, in a third of the time.
@@ -181,6 +204,13 @@ MORE = {
         Harm("profile.firstName", profile("firstName", required={"roles": ["user"]})),
         Harm("group./frontdesk", lose_group("/frontdesk")),
     ],
-    "no rights": [Harm("sync.rights.missing", take_right), Harm("group./staff", lose_group("/staff"))],
+    "permissions": [
+        Harm("sync.staff", lose_permission("frontdesk-sync keeps off staff")),
+        Harm("sync.groups", lose_permission("frontdesk-sync leaves other groups alone")),
+        Harm("sync.customers", lose_permission("frontdesk-sync manages customers")),
+        Harm("app.nextcloud.pkce.code.challenge.method", no_pkce),
+    ],
+    "no filling": [Harm("sync.customers", lose_permission("frontdesk-sync fills groups"))],
+    "no groups": [Harm("group./staff", lose_group("/staff"))],
     "dropped": [Harm("sync.scope.roles", lose_rights_scope), Harm("profile.unmanagedAttributePolicy", undeclare)],
 }  # fmt: skip

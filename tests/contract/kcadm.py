@@ -42,7 +42,9 @@ class Kcadm:
         if self.verb.endswith("-roles"):
             self.roles()
         elif self.verb == "get":
-            sys.stdout.write(self.call("GET", self.words[0])["id"])
+            query = f"?{'&'.join(self.options('-q'))}" if "-q" in self.words else ""
+            found = self.call("GET", self.words[0] + query)
+            sys.stdout.write((found[0] if isinstance(found, list) else found)["id"])
         elif self.verb == "create":
             self.call("POST", self.words[0], self.merged({}))
         elif "-n" in self.words:

@@ -79,13 +79,15 @@ def test_what_is_broken_by_hand_is_found_and_fixed_by_its_own_commands(clinic: C
         harm.do(clinic)
     found = clinic.bad()
     assert set(found) == names.union(*(harm.also for harm in done))
-    for one in found.values():
-        assert one.commands
-        assert one.why
-        assert one.fix
-        for command in one.commands:
-            clinic.run(command, by_hand=ward in MORE)
-    assert clinic.bad() == {}
+    for _ in range(2):  # a group made again has none of its permissions, which shows once it is there
+        for one in found.values():
+            assert one.commands
+            assert one.why
+            assert one.fix
+            for command in one.commands:
+                clinic.run(command, by_hand=ward in MORE)
+        found = clinic.bad()
+    assert found == {}
     clinic.spoilt = "realm.smtpServer" in names  # fixed with the address of a mail server that does not exist
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from apps.identity.doctor.checks import diagnose
-from apps.identity.doctor.expected import Catalog, Expected
+from apps.identity.doctor.expected import SYNC_RIGHTS, Catalog, Expected
+from apps.identity.doctor.reach import CHANGES, Reach
 from apps.identity.doctor.reading import RoleGrant, Snapshot
 from apps.identity.doctor.report import Finding, Severity, group_command, set_command
 from apps.identity.realm_test_email import EmailOutcome
@@ -20,7 +21,21 @@ EXPECTED = Expected(
     sync="frontdesk-sync", doctor="frontdesk-doctor", parent_group="/frontdesk", staff_group="/staff", canary="stan",
     from_address="no-reply@example.com", catalog=Catalog(apps=frozenset({"nextcloud"}), seats=frozenset({"nextcloud"})),
 )  # fmt: skip
+NOTHING, FILLS = frozenset[str](), frozenset({"manageMembership"})
 PUBLIC = dataclasses.replace(EXPECTED, site="https://frontdesk.example.com")
+
+
+def reach(**groups: frozenset[str]) -> Reach:
+    """What the sync account may change; `groups` by path without the slash, two underscores for one below."""
+    own = {
+        "/frontdesk": CHANGES,
+        "/frontdesk/a-1": FILLS,
+        "/staff": NOTHING,
+        "/staff/admin": NOTHING,
+        "/other": NOTHING,
+    }
+    found = own | {f"/{name.replace('__', '/')}": may for name, may in groups.items()}
+    return Reach(groups=found, ids={path: f"id-of-{path}" for path in found})
 
 
 def healthy() -> Snapshot:
@@ -35,12 +50,13 @@ def healthy() -> Snapshot:
         clients=rows,
         scopes={"acr": {"id": "scope-acr"}, "basic": {"id": "scope-basic"}},
         rights={
-            "frontdesk-sync": frozenset({"manage-users", "view-users", "query-users", "query-groups"}),
+            "frontdesk-sync": frozenset({"view-users", "query-users", "query-groups"}),
             "frontdesk-doctor": frozenset({"view-realm", "view-users", "view-clients", "view-events", "query-users"}),
         },
         granted={},
         role_grants=(),
         groups=dict.fromkeys(EXPECTED.groups, "some-id"),
+        reach=reach(),
         canary_found=True,
         version="26.7.3",
         clock_skew=0.4,
@@ -116,12 +132,19 @@ ROWS: list[tuple[str, Snapshot, str, str]] = [
         attribute("has_nextcloud", permissions={"edit": ["admin"], "view": ["user"]}), "warning", "can see",
     ),
     ("profile.lastName", attribute("lastName", required={}), "warning", "requires lastName"),
-    ("sync.rights.missing", seen(rights=healthy().rights | {"frontdesk-sync": frozenset({"manage-users"})}), "error", "view-users"),
+    ("sync.rights.missing", seen(rights=healthy().rights | {"frontdesk-sync": frozenset({"query-users"})}), "error", "view-users"),
     ("doctor.rights.missing", seen(rights=healthy().rights | {"frontdesk-doctor": frozenset({"view-users"})}), "error", "view-realm"),
     (
         "sync.rights.extra",
         seen(rights=healthy().rights | {"frontdesk-sync": healthy().rights["frontdesk-sync"] | {"impersonation"}}), "error", "impersonation",
     ),
+    ("sync.staff", seen(rights=healthy().rights | {"frontdesk-sync": SYNC_RIGHTS | {"manage-users"}}), "warning", "every account"),
+    ("sync.staff", seen(reach=reach(staff__admin=FILLS)), "error", "the groups /staff/admin"),
+    ("sync.staff", seen(reach=reach(staff=CHANGES)) , "error", "the groups /staff"),
+    ("sync.groups", seen(reach=reach(other=FILLS)), "warning", "into /other"),
+    ("sync.customers", seen(reach=reach(frontdesk=FILLS)), "error", "/frontdesk"),
+    ("sync.customers", seen(reach=reach(frontdesk__b_2=NOTHING)), "error", "/frontdesk"),
+    ("app.nextcloud.redirectUris", client("nextcloud", redirectUris=["https://a.example/*"]), "warning", "https://a.example/*"),
     ("sync.login", seen(refusals={"frontdesk-sync": "401 unauthorized_client"}), "error", "401"),
     (
         "rights.group./staff", seen(role_grants=(RoleGrant(kind="group", id="g1", name="/staff", roles=frozenset({"realm-admin"})),)),
@@ -200,6 +223,22 @@ def test_a_mapper_in_a_shared_scope_counts_as_the_clients_own() -> None:
         .commands[0]
         .startswith("kcadm.sh update client-scopes/shared/protocol-mappers/models/m ")
     )
+
+
+def test_one_member_of_staff_in_reach_is_an_error() -> None:
+    found = bad(seen(reach=dataclasses.replace(reach(), staff=1)))
+    assert found["sync.staff"].severity is Severity.ERROR
+    assert "1 of their members" in found["sync.staff"].message
+
+
+def test_a_realm_with_one_role_over_everybody_is_led_to_permissions_step_by_step() -> None:
+    held = healthy().rights | {"frontdesk-sync": SYNC_RIGHTS | {"manage-users"}}
+    (found,) = bad(seen(rights=held, policies=frozenset({"is frontdesk-sync"}))).values()
+    assert found.commands[0] == "kcadm.sh update realms/frontdesk -s adminPermissionsEnabled=true"
+    assert found.commands[-1].endswith("--rolename manage-users")
+    assert not [one for one in found.commands if "'name=is frontdesk-sync'" in one]  # there already
+    assert [name for name in ("/staff", "/staff/admin") if f"id-of-{name}" not in found.commands[-3]] == []
+    assert "join_customers" in found.fix
 
 
 def test_rights_that_come_from_elsewhere_have_no_useless_command() -> None:

@@ -13,15 +13,16 @@ from apps.identity import realm_test_email
 from apps.identity.admin_client import READ_SECONDS
 from apps.identity.doctor import expected as expectations
 from apps.identity.doctor import reading
-from apps.identity.doctor.client_checks import check_mappers, check_rights, check_web_client
+from apps.identity.doctor.client_checks import check_apps, check_mappers, check_rights, check_web_client
 from apps.identity.doctor.expected import MIN_PASSWORD_LENGTH, Catalog, Expected, Row
+from apps.identity.doctor.reach import check_reach
 from apps.identity.doctor.reading import Snapshot
 from apps.identity.doctor.report import Finding, Report, Severity, group_command, listed, roles_command, set_command
 from apps.identity.doctor.rules import RULES, check_settings
 
 LENGTH = re.compile(r"\blength\((\d+)\)")
 SEE_VERSION = "kcadm.sh get serverinfo --fields 'systemInfo(version)'"
-SEND_ONE = "Send one to yourself: in the console, or with manage.py doctor --mail USERNAME."
+SEND_ONE = "Send one to a customer's account made for tests: in the console, or with manage.py doctor --mail USERNAME."
 
 
 def examine(catalog: Catalog, *, patience: float = READ_SECONDS) -> Report:
@@ -190,5 +191,5 @@ def _check_test_email(snapshot: Snapshot) -> Finding:
 
 
 CHECKS: tuple[Callable[[Snapshot, Expected], Iterator[Finding]], ...] = (
-    check_rights, check_web_client, check_mappers, check_profile, check_groups, check_realm, check_server,
+    check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_server,
 )  # fmt: skip

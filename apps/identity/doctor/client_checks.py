@@ -134,6 +134,17 @@ def _same_machine(found: str, wanted: str) -> bool:
     return same and {one.hostname, other.hostname} <= {"localhost", "127.0.0.1"}
 
 
+def check_apps(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
+    """The clients of the apps: whole redirect URIs, and PKCE."""
+    for name in sorted(expected.catalog.apps):
+        client = (snapshot.clients or {}).get(name)
+        if client is None:
+            continue
+        wild = [url for url in client.get("redirectUris") or () if "*" in url]
+        yield RULES["apps.redirectUris"].outcome(not wild, client=name, found=", ".join(wild))
+        yield from check_settings("app", client, f"clients/{client['id']}", expected.realm, client=name)
+
+
 def check_mappers(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     """The mappers of our login client, then of each app that has a client of its own; nothing of what is not visible."""
     wanted = {expected.web: [expectations.STAFF_MAPPER]}

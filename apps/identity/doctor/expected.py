@@ -20,14 +20,17 @@ MAX_SKEW_SECONDS = 30
 MIN_PASSWORD_LENGTH = 12
 
 ADMIN_CLIENT = "realm-management"  # the client whose roles are the rights over a realm
-SYNC_RIGHTS = frozenset({"manage-users", "view-users", "query-users", "query-groups"})
+PERMISSIONS_CLIENT = "admin-permissions"  # the client that holds the realm's fine-grained permissions
+MANAGES_ALL = "manage-users"  # goes past all of them (seen on 26.7.3); view-users does not
+SYNC_RIGHTS = frozenset({"view-users", "query-users", "query-groups"})
 DOCTOR_RIGHTS = frozenset({"view-realm", "view-users", "view-clients"})
 # Rights that only read; view-users brings the queries with it. Our accounts may have them without harm.
 HARMLESS = frozenset({"query-users", "query-groups", "query-clients", "query-realms", "view-users"})
 READ_ONLY = HARMLESS | DOCTOR_RIGHTS | {
     "view-events", "view-identity-providers", "view-authorization", "view-organizations", "query-organizations",
 }  # fmt: skip
-RIGHTS = {"sync": (SYNC_RIGHTS, HARMLESS), "doctor": (DOCTOR_RIGHTS, READ_ONLY)}  # what each needs, and may also have
+# What each needs, and may also have; that sync still manages everybody is a finding of its own.
+RIGHTS = {"sync": (SYNC_RIGHTS, HARMLESS | {MANAGES_ALL}), "doctor": (DOCTOR_RIGHTS, READ_ONLY)}
 
 # The default scopes of our clients, with what each adds to a token.
 WEB_SCOPES = {

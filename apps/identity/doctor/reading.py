@@ -18,7 +18,8 @@ from apps.core import clock
 from apps.core.errors import DependencyDown
 from apps.identity import api_errors
 from apps.identity.admin_client import READ_SECONDS, admin_client
-from apps.identity.doctor.expected import ADMIN_CLIENT, Expected, Row
+from apps.identity.doctor.expected import ADMIN_CLIENT, PERMISSIONS_CLIENT, Expected, Row
+from apps.identity.doctor.reach import Reach, read_reach
 from apps.identity.groups import find_group
 from apps.identity.realm_test_email import EmailOutcome
 from apps.login.oidc import TIMEOUT_SECONDS
@@ -51,7 +52,8 @@ class Snapshot:
     """The realm at one moment, in Keycloak's own representations. None: not visible to our accounts (`not_visible`: why).
 
     `rights` are the roles of realm-management in our accounts' own tokens, by client id; `granted` those granted
-    to them directly; `refusals` say why one of them was not let in. `groups` maps the paths we need to ids. `clock_skew` is
+    to them directly; `refusals` say why one of them was not let in. `groups` maps the paths we need to ids; `policies` are the names
+    of the realm's policies and permissions. `clock_skew` is
     Keycloak's clock minus ours, in seconds. `test_email` is None when none was sent lately.
     """
 
@@ -64,6 +66,8 @@ class Snapshot:
     granted: Mapping[str, frozenset[str]] | None = None
     role_grants: tuple[RoleGrant, ...] | None = None
     groups: Mapping[str, str | None] | None = None
+    reach: Reach | None = None
+    policies: frozenset[str] = frozenset()
     canary_found: bool | None = None
     version: str = ""
     clock_skew: float = 0.0
@@ -142,6 +146,8 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
         granted=None if clients is None else _read_granted(session, clients, sessions),
         role_grants=None if clients is None else _read_role_grants(session, str(clients[ADMIN_CLIENT]["id"])),
         groups=_read_groups(session, expected.groups) if session.rights & SHOW_GROUPS else None,
+        reach=None if sync.refusal else read_reach(sync, expected),
+        policies=_read_policies(session, (clients or {}).get(PERMISSIONS_CLIENT)),
         canary_found=None if not expected.canary or sync.refusal else _find_canary(sync, expected.canary),
         version=_read_version(session),
         clock_skew=session.skew,
@@ -235,6 +241,16 @@ def _read_role(session: AdminSession, role: Row, key: str) -> RoleGrant | None:
     default = name == f"default-roles-{settings.KEYCLOAK_REALM.lower()}"
     groups = [] if default else session.ask(doing, lambda: session.admin.get_realm_role_groups(name))
     return RoleGrant(kind="role", id=str(role["id"]), name=name, roles=brought) if default or groups else None
+
+
+def _read_policies(session: AdminSession, client: Row | None) -> frozenset[str]:
+    """The names of the realm's policies and permissions, once it has any."""
+    if client is None:
+        return frozenset()
+    admin, key, doing = session.admin, str(client["id"]), "list the permissions"
+    lists = (admin.get_client_authz_policies, admin.get_client_authz_permissions)
+    rows = [row for call in lists for row in session.ask(doing, lambda call=call: call(key)) or ()]  # type: ignore[misc]
+    return frozenset(str(row["name"]) for row in rows)
 
 
 def _read_groups(session: AdminSession, paths: Iterable[str]) -> dict[str, str | None]:

@@ -150,6 +150,15 @@ TABLE = (
          ok="Keycloak reports logouts to this site.", problem="Keycloak reports logouts to {found}, not to {wanted}.",
          why="Someone who is logged out at Keycloak stays logged in here.{unless}",
          fix="The client's Logout settings: set the back-channel logout URL to {wanted}."),
+    # --- the clients of the apps
+    Rule("apps.redirectUris", WARNING, id="app.{client}.redirectUris",
+         ok="{client}: logins lead back to whole addresses.", problem="{client}: logins may lead back to {found}.",
+         why="A code can be sent to every page below that address.", fix=f"Clients, {{client}}, {ACCESS}: name the whole address."),
+    Rule("app.pkce.code.challenge.method", WARNING, id="app.{client}.pkce.code.challenge.method", wanted="S256",
+         where="Clients, {client}, Advanced",
+         ok="{client}: PKCE with S256 is required.",
+         problem="{client}: PKCE with S256 is not required (the method is {found}).",
+         why="A stolen code could be used by the thief. First make sure that the app uses PKCE."),
     # --- what tokens carry
     Rule("scope", id="{prefix}.scope.{scope}",
          ok="Tokens for {client} say {adds}.", problem="The client {client} lacks the default scope {scope}, which adds {adds}.",
@@ -203,6 +212,20 @@ TABLE = (
          problem="The account of {client} has more rights than it needs: {rights}.",
          why="Anyone who finds its secret has these rights over everyone.",
          fix=f"{SERVICE_ROLES}: unassign the unnecessary rights.{{elsewhere}}"),
+    Rule("sync.manages_all", WARNING, id="sync.staff",
+         problem="The account of {client} manages every account in the realm, staff too ({right}).",
+         why="Anyone who finds its secret can make anybody an administrator of the console.",
+         fix="Run manage.py join_customers, which puts all customers into {parent}; then the commands below permit {client} "
+             "its members only."),
+    Rule("sync.staff", ok="{client} cannot change staff.", problem="{client} can change staff: {what}.",
+         why="Anyone who finds its secret can make themselves an administrator of the console.",
+         fix="Permissions: refuse {client} these groups. Members of staff must be in no group that it manages alone."),
+    Rule("sync.groups", WARNING, ok="{client} fills no groups but ours.", problem="{client} can put customers into {groups}.",
+         why="What those groups grant elsewhere can be had by anyone who finds its secret.",
+         fix="Permissions: refuse {client} these groups, and those below them."),
+    Rule("sync.customers", ok="{client} manages the members of {parent}.",
+         problem="{client} may not do all it needs with the members of {parent} and the groups below.",
+         why="Access can be neither granted nor revoked.", fix="Permissions: permit {client} these groups."),
     Rule("service.fullScopeAllowed", id="{account}.client.fullScopeAllowed", wanted=True, where=OWN_SCOPE,
          ok="{client}: its token carries its rights.",
          problem="{client}: its token carries none of its rights (full scope is off).",
@@ -254,7 +277,7 @@ TABLE = (
          why="New customers get no link to set their password.",
          fix="Realm settings, Email: fix the server, its login or its encryption; then send another."),
     Rule("mail.nobody", id="mail.test",
-         skipped="The last test email had no recipient: the realm has no account with that username or address."),
+         skipped="The last test email had no recipient: the realm has no account of that name that we may email."),
 )  # fmt: skip
 RULES = {rule.key: rule for rule in TABLE}
 
