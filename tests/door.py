@@ -21,8 +21,9 @@ import jwt
 import requests
 
 from tests.contract.servers import DISABLED, REFUSED, Server
-from tests.sandbox.keycloak_fixture import PASSWORD, Browser, query_of
+from tests.sandbox.keycloak_fixture import NEXTCLOUD_CALLBACK, PASSWORD, Browser, query_of
 
+CALLBACKS = {"nextcloud": NEXTCLOUD_CALLBACK, "vaultwarden": "/identity/connect/oidc-signin"}
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -31,6 +32,7 @@ class Door:
 
     def __init__(self, keycloak: Server, slug: str) -> None:
         self.keycloak, self.slug, self.url = keycloak, slug, keycloak.told.url(slug)
+        self.callback = f"{self.url}{CALLBACKS[slug]}"
         self.sessions: dict[str, dict[str, Any]] = {}
         self.started: dict[str, tuple[str, str]] = {}
         self.logouts = 0
@@ -51,7 +53,7 @@ class Door:
         if answer.status_code == 200:
             assert any(words in answer.text for words in (REFUSED, DISABLED)), answer.text
             return None
-        assert answer.headers["Location"].startswith(f"{self.url}/callback?"), answer.headers["Location"]
+        assert answer.headers["Location"].startswith(f"{self.callback}?"), answer.headers["Location"]
         answer = browser("GET", answer.headers["Location"])
         assert answer.status_code in {302, 403}, answer.status_code
         return str(answer.headers["Location"].strip("/")) if answer.status_code == 302 else None
@@ -77,7 +79,7 @@ class Door:
         self.started[state] = (nonce, verifier)
         digest = hashlib.sha256(verifier.encode()).digest()
         query = {
-            "client_id": self.slug, "redirect_uri": f"{self.url}/callback", "response_type": "code", "scope": "openid",
+            "client_id": self.slug, "redirect_uri": self.callback, "response_type": "code", "scope": "openid",
             "state": state, "nonce": nonce, "code_challenge_method": "S256",
             "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
         }  # fmt: skip
@@ -88,7 +90,7 @@ class Door:
         nonce, verifier = self.started.pop(query["state"])
         given = self.keycloak.token(
             self.slug, grant_type="authorization_code", code=query["code"], code_verifier=verifier,
-            redirect_uri=f"{self.url}/callback",
+            redirect_uri=self.callback,
         )  # fmt: skip
         said = self.believe(given.json()["id_token"])
         if said["nonce"] != nonce or said.get(f"has_{self.slug}") is not True:
@@ -126,7 +128,7 @@ def door(keycloak: Server, slug: str) -> Iterator[Door]:
         def do_GET(self) -> None:
             session = SimpleCookie(self.headers.get("Cookie", "")).get(f"{slug}-session")
             known = product.sessions.get(session.value) if session else None
-            if self.path.startswith("/callback"):
+            if self.path.startswith(CALLBACKS[slug]):
                 admitted = product.admit(query_of(self.path))
                 cookie = {"Set-Cookie": f"{slug}-session={admitted[0]}; Path=/; HttpOnly"} if admitted else {}
                 self.answer(302 if admitted else 403, {"Location": f"/{admitted[1]}/"} | cookie if admitted else {})

@@ -316,8 +316,13 @@ class World:
         return dict(self.admin("GET", f"/users/{profile.keycloak_id}").json()) | {}
 
     def groups(self, profile: UserProfile) -> list[str]:
-        """The paths of all Keycloak groups of the person."""
-        return sorted(group["path"] for group in self.admin("GET", f"/users/{profile.keycloak_id}/groups").json())
+        """The paths of all Keycloak groups of the person, but for the one that every customer is in."""
+        return sorted(group["path"] for group in self.memberships(profile))
+
+    def memberships(self, profile: UserProfile) -> list[dict[str, Any]]:
+        """These groups themselves."""
+        rows = self.admin("GET", f"/users/{profile.keycloak_id}/groups").json()
+        return [group for group in rows if group["path"] != "/frontdesk"]
 
     def users(self, name: str) -> list[dict[str, Any]]:
         """Keycloak users whose name or address contains `name`."""
@@ -331,7 +336,7 @@ class World:
             answer = self.standin.call(method, path, headers=headers, **rest)
             if answer.status_code != 401:
                 break
-            self._token = self.standin.token().json()["access_token"]
+            self._token = self.standin.root()["Authorization"].removeprefix("Bearer ")
         return answer
 
     def mails(self, profile: UserProfile | str = "") -> list[str]:

@@ -30,6 +30,10 @@ class Refusal(Exception):
         self.status, self.message = status, message
 
 
+class RightMissing(DependencyDown):
+    """Keycloak refuses (403): our account has lost a right, or this account or group is out of its reach."""
+
+
 class AnswerLost(DependencyDown):
     """The connection broke after the request may have been read: it may or may not have been executed."""
 
@@ -78,7 +82,7 @@ def _translated(doing: str, status: int, message: str) -> WorkError:
     if status == 403:
         # Not the job's fault and nothing it can fix: it waits, without spending attempts, until the right is back.
         log.error("keycloak_right_missing", doing=doing)
-        return DependencyDown(DEPENDENCY, f"A right is missing for our Keycloak account to {doing} (403).")
+        return RightMissing(DEPENDENCY, f"A right is missing for our Keycloak account to {doing} (403).")
     if status == 401:  # the library has already logged in again
         log.error("keycloak_login_refused", doing=doing)
         return RetryLater(f"Keycloak refused our own login when asked to {doing} (401).")

@@ -75,6 +75,14 @@ def find_group(admin: KeycloakAdmin, path: str) -> str | None:
     return str(found["id"])
 
 
+def find_parent(admin: KeycloakAdmin) -> str:
+    """The id of our parent group. NeedsOperator when it is not there."""
+    parent = find_group(admin, settings.KEYCLOAK_PARENT_GROUP)
+    if parent is None:
+        raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; create it there.")
+    return parent
+
+
 def list_below(admin: KeycloakAdmin, path: str) -> dict[str, str]:
     """The groups directly below the group `path`: path to id; none when it is not there."""
     parent = find_group(admin, path)
@@ -101,9 +109,7 @@ def _pages(doing: str, call: Callable[[dict[str, Any]], Any]) -> Iterator[dict[s
 
 def _create(admin: KeycloakAdmin, name: str, path: str) -> str:
     """Create the group below our parent; two workers may do so at once. Returns its id."""
-    parent = find_group(admin, settings.KEYCLOAK_PARENT_GROUP)
-    if parent is None:
-        raise NeedsOperator(f"Keycloak has no group {settings.KEYCLOAK_PARENT_GROUP}; create it there.")
+    parent = find_parent(admin)
     api_errors.write(
         f"create the group {path}", lambda: admin.create_group({"name": name}, parent=parent, skip_exists=True)
     )

@@ -18,6 +18,7 @@ from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import api_errors, groups
 from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.protocol import Identity, KeycloakUser, NewUser
+from apps.identity.reach import within_reach
 from apps.identity.user_merge import Representation, UserChange, attributes_of, lost_values, merged, unapplied
 from apps.identity.user_profile import explain_refusal
 
@@ -78,9 +79,13 @@ class Keycloak(Identity):
             "emailVerified": True,  # the address was proven to us by a code
             "requiredActions": [SET_PASSWORD],
             "attributes": {name: [value] for name, value in (dict(new.attributes) | own).items() if value},
+            "groups": [settings.KEYCLOAK_PARENT_GROUP],  # with fine-grained permissions we manage its members only
         }
         try:
             found: str = api_errors.write("make an account", lambda: self.admin.create_user(body), expect=(400, 409))
+        except (api_errors.RightMissing, RetryLater):  # what Keycloak says of a group that is not there: 403, or 500
+            groups.find_parent(self.admin)
+            raise
         except api_errors.Refusal as refusal:
             if refusal.status == 400:
                 raise NeedsOperator(
@@ -176,10 +181,10 @@ class Keycloak(Identity):
             raise RetryLater(f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written.")
 
     def _put(self, keycloak_id: str, body: Representation) -> None:
+        doing = f"change account {keycloak_id}"
         try:
-            api_errors.write(
-                f"change account {keycloak_id}", lambda: self.admin.update_user(keycloak_id, body), expect=(409,)
-            )
+            with within_reach(self.admin, keycloak_id):
+                api_errors.write(doing, lambda: self.admin.update_user(keycloak_id, body), expect=(409,))
         except api_errors.Refusal as refusal:
             raise NeedsOperator(
                 f"Another Keycloak account has the username or email address meant for {keycloak_id} ({refusal})."
@@ -209,11 +214,13 @@ class Keycloak(Identity):
 
     @override
     def join_group(self, keycloak_id: str, path: str) -> None:
-        groups.join_group(self.admin, keycloak_id, path)
+        with within_reach(self.admin, keycloak_id, group=path):
+            groups.join_group(self.admin, keycloak_id, path)
 
     @override
     def leave_group(self, keycloak_id: str, path: str) -> None:
-        groups.leave_group(self.admin, keycloak_id, path)
+        with within_reach(self.admin, keycloak_id, group=path):
+            groups.leave_group(self.admin, keycloak_id, path)
 
     @override
     def list_groups(self) -> dict[str, str]:
@@ -232,7 +239,8 @@ class Keycloak(Identity):
     @override
     def end_sessions(self, keycloak_id: str) -> None:
         doing = f"end the sessions of account {keycloak_id}"
-        api_errors.write(doing, lambda: self.admin.user_logout(keycloak_id))
+        with within_reach(self.admin, keycloak_id):
+            api_errors.write(doing, lambda: self.admin.user_logout(keycloak_id))
         # The logout leaves offline tokens; they go with the consent of the client that holds them.
         for consent in api_errors.read(doing, lambda: self.admin.user_consents(keycloak_id)):
             if consent.get("additionalGrants"):
@@ -260,20 +268,16 @@ class Keycloak(Identity):
 
     @override
     def send_password_email(self, keycloak_id: str, *, lifespan_seconds: int, redirect_uri: str) -> None:
+        target = {"client_id": settings.OIDC_RP_CLIENT_ID, "redirect_uri": redirect_uri}
         try:
-            api_errors.write(
-                f"email account {keycloak_id} its password link",
-                lambda: self.admin.send_update_account(
-                    keycloak_id,
-                    [SET_PASSWORD],
-                    client_id=settings.OIDC_RP_CLIENT_ID,
-                    lifespan=lifespan_seconds,
-                    redirect_uri=redirect_uri,
-                ),
-            )
-        except (
-            api_errors.AnswerLost
-        ) as error:  # Keycloak's mail server may be slow: spend an attempt, do not retry forever
+            with within_reach(self.admin, keycloak_id):
+                api_errors.write(
+                    f"email account {keycloak_id} its password link",
+                    lambda: self.admin.send_update_account(
+                        keycloak_id, [SET_PASSWORD], lifespan=lifespan_seconds, **target
+                    ),
+                )
+        except api_errors.AnswerLost as error:  # the mail server may be slow: spend an attempt, do not retry forever
             raise RetryLater(error.reason) from error
 
     # --- availability --------------------------------------------------------------------------------------------------

@@ -43,7 +43,9 @@ class Identity(Protocol):
     """The verbs. One implementation: `apps.identity.keycloak`."""
 
     def create_user(self, new: NewUser) -> str:
-        """Create an enabled account that must set a password; returns its id. Its attributes are for the caller to read back.
+        """Create an enabled account in our parent group that must set a password; returns its id.
+
+        Its attributes are for the caller to read back.
 
         Safe to repeat: an account that carries our `onboarding_id` under this username is adopted, another's never is
         (NeedsOperator names whether the username, the email address or both are taken).

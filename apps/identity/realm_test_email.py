@@ -16,6 +16,7 @@ from apps.core.errors import NeedsOperator, WorkError
 from apps.core.models import AuditEntry
 from apps.identity import api_errors
 from apps.identity.admin_client import admin_client
+from apps.identity.reach import OutOfReach, within_reach
 
 KIND = "send_realm_test_email"
 REQUESTED, SENT = AuditAction.TEST_EMAIL_REQUESTED, AuditAction.TEST_EMAIL_SENT
@@ -25,7 +26,7 @@ LIFESPAN_SECONDS = 900
 
 
 class NoSuchAccount(NeedsOperator):
-    """The realm has no account with that username or address; this says nothing about its mail server."""
+    """No account with that username or address, or none that we may email; this says nothing about its mail server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,16 @@ def _send(recipient: str) -> None:
     if not found:
         raise NoSuchAccount("The realm has no account with that username or address; Keycloak emails nobody else.")
     key = found[0]["id"]
-    api_errors.write(
-        f"send account {key} a test email",
-        lambda: admin.send_update_account(key, ["VERIFY_EMAIL"], lifespan=LIFESPAN_SECONDS),
-    )
+    try:
+        with within_reach(admin, key):
+            api_errors.write(
+                f"send account {key} a test email",
+                lambda: admin.send_update_account(key, ["VERIFY_EMAIL"], lifespan=LIFESPAN_SECONDS),
+            )
+    except OutOfReach as error:
+        raise NoSuchAccount(
+            f"Our Keycloak account may email members of {settings.KEYCLOAK_PARENT_GROUP} only; name one of them."
+        ) from error
 
 
 @transaction.atomic

@@ -34,7 +34,7 @@ def test_what_was_changed_by_hand_is_put_right_at_night(world: World) -> None:
     stored = world.account(dana)
     wrong = stored["attributes"] | {"storage_gb": ["9000"], "has_vaultwarden": ["true"]}
     world.admin("PUT", f"/users/{dana.keycloak_id}", json=stored | {"attributes": wrong, "enabled": False})
-    group = next(one for one in world.admin("GET", f"/users/{dana.keycloak_id}/groups").json())
+    (group,) = world.memberships(dana)
     world.admin("DELETE", f"/users/{dana.keycloak_id}/groups/{group['id']}")
     dana.user.groups.clear()
     assert world.state(dana) != before

@@ -19,7 +19,16 @@ import pytest
 import requests
 
 from apps.sandbox.run import keycloak_server
-from tests.sandbox.keycloak_fixture import APP, PASSWORD, PROJECT, Browser, Standin, claims, free_port
+from tests.sandbox.keycloak_fixture import (
+    APP,
+    NEXTCLOUD_CALLBACK,
+    PASSWORD,
+    PROJECT,
+    Browser,
+    Standin,
+    claims,
+    free_port,
+)
 
 START_SECONDS = 90
 REFUSED = "Invalid username or password."  # what the login page says, word for word
@@ -88,29 +97,21 @@ class Server(Standin):
     def __init__(self, sandbox: str, told: Told, clock: Path) -> None:
         super().__init__(sandbox)
         self.told, self.clock = told, clock
-        self.login = ("admin", "admin")
         self._bearers: dict[str, tuple[float, dict[str, str]]] = {}
 
     @property
     @override
     def nextcloud(self) -> dict[str, str]:
-        return {"client_id": "nextcloud", "redirect_uri": f"{self.told.url('nextcloud')}/callback"}
+        return {"client_id": "nextcloud", "redirect_uri": f"{self.told.url('nextcloud')}{NEXTCLOUD_CALLBACK}"}
 
     @override
-    def bearer(self, client: str = "frontdesk-sync") -> dict[str, str]:
+    def bearer(self, client: str = "") -> dict[str, str]:
         """A token of the client, taken anew every half minute: these are many short calls."""
         since, headers = self._bearers.get(client, (-60.0, {}))
         if time.monotonic() - since > 30:
             headers = super().bearer(client)
             self._bearers[client] = (time.monotonic(), headers)
         return headers
-
-    def root(self) -> dict[str, str]:
-        """The header of the server's own administrator, for what an operator does by hand."""
-        username, password = self.login
-        form = {"grant_type": "password", "client_id": "admin-cli", "username": username, "password": password}
-        url = f"{self.keycloak}/realms/master/protocol/openid-connect/token"
-        return {"Authorization": f"Bearer {requests.post(url, data=form, timeout=20).json()['access_token']}"}
 
     def forget_bearers(self) -> None:
         self._bearers.clear()

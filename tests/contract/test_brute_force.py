@@ -9,7 +9,7 @@ WRONG_PASSWORDS = 6  # one more than the realm file's failureFactor
 
 def locked(server: Server) -> tuple[str, str]:
     """Somebody who typed wrong passwords until the server closed its ears; id and name."""
-    user_id, name = server.make()
+    user_id, name = server.make(groups=["/frontdesk"])
     server.set_password(user_id)
     browser = Browser()
     _, page = server.start_login(browser)

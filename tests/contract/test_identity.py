@@ -32,6 +32,11 @@ def seen(identity: Identity, user_id: str) -> KeycloakUser:
     return found
 
 
+def customer(server: Server, **more: Any) -> tuple[str, str]:
+    """A person in the group that our account manages: id and name."""
+    return server.make(**{"groups": ["/frontdesk"]} | more)
+
+
 class TestCreate:
     """create_user, and the adoption of what an unanswered create left."""
 
@@ -82,7 +87,7 @@ class TestCreate:
     def test_twenty_accounts_of_others_are_twenty_times_not_adopted(self, identity: Identity, server: Server) -> None:
         """F38: the name is taken by somebody who is not from this signup, or from none."""
         for number in range(20):
-            _, name = server.make(attributes={"onboarding_id": ["another"]} if number % 2 else {})
+            _, name = customer(server, attributes={"onboarding_id": ["another"]} if number % 2 else {})
             before = server.call("GET", "/users", params={"username": name, "exact": "true"}).json()
             with pytest.raises(NeedsOperator, match=r"the username .* and the email address"):
                 identity.create_user(newcomer(name))
@@ -92,7 +97,9 @@ class TestCreate:
     def test_anothers_account_is_never_adopted(self, identity: Identity, server: Server, what: str) -> None:
         name, other = server.name(), server.name()
         email = {"email": f"{name}@example.com"} if what == "email" else {}
-        server.make(username=name if what == "username" else other, attributes={"onboarding_id": ["another"]}, **email)
+        customer(
+            server, username=name if what == "username" else other, attributes={"onboarding_id": ["another"]}, **email
+        )
         with pytest.raises(NeedsOperator, match=what):
             identity.create_user(newcomer(name))
 
@@ -100,7 +107,7 @@ class TestCreate:
         """The realm dropped our attributes when the account was made, and keeps them now."""
         name = server.name()
         half = {"emailVerified": True, "requiredActions": ["UPDATE_PASSWORD"], "attributes": {}}
-        user_id, _ = server.make(username=name, **half)
+        user_id, _ = customer(server, username=name, **half)
         assert identity.create_user(newcomer(name)) == user_id
         assert server.user(user_id)["attributes"]["onboarding_id"] == [f"signup-of-{name}"]
 
@@ -121,7 +128,7 @@ class TestCreate:
     def test_what_could_be_somebody_elses_is_not(
         self, identity: Identity, server: Server, theirs: dict[str, Any]
     ) -> None:
-        user_id, name = server.make(**theirs)
+        user_id, name = customer(server, **theirs)
         with pytest.raises(NeedsOperator):
             identity.create_user(newcomer(name))
         assert "onboarding_id" not in server.user(user_id).get("attributes", {})
@@ -139,7 +146,7 @@ class TestRead:
         assert identity.get_user(UNKNOWN) is None
 
     def test_only_groups_below_ours_are_seen(self, identity: Identity, server: Server) -> None:
-        user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/newsletter", "/staff/support"])
+        user_id, _ = customer(server, groups=["/frontdesk/nextcloud-1", "/newsletter", "/staff/support"])
         assert seen(identity, user_id).groups == {"/frontdesk/nextcloud-1"}
 
     def test_the_groups_of_nobody(self, identity: Identity) -> None:
@@ -147,7 +154,7 @@ class TestRead:
             identity.staff_groups(UNKNOWN)
 
     def test_staff_groups(self, identity: Identity, server: Server) -> None:
-        user_id, _ = server.make(groups=["/frontdesk/nextcloud-1", "/staff/support", "/staff/admin"])
+        user_id, _ = customer(server, groups=["/frontdesk/nextcloud-1", "/staff/support", "/staff/admin"])
         assert identity.staff_groups(user_id) == {"/staff/support", "/staff/admin"}
 
 
@@ -155,11 +162,12 @@ class TestUpdate:
     """update_user."""
 
     def test_what_is_named_and_nothing_else(self, identity: Identity, server: Server) -> None:
-        user_id, name = server.make(
+        user_id, name = customer(
+            server,
             firstName="Stan",
             lastName="Stranger",
             attributes={"favourite_colour": ["green", "blue"], "has_vaultwarden": ["true"]},
-            groups=["/newsletter"],
+            groups=["/frontdesk", "/newsletter"],
             requiredActions=["CONFIGURE_TOTP"],
         )
         identity.update_user(user_id, enabled=False, attributes={"has_nextcloud": "true", "has_vaultwarden": None})
@@ -168,17 +176,20 @@ class TestUpdate:
         assert (user["enabled"], user["email"]) == (False, f"{name}@example.com")
         assert (user["firstName"], user["lastName"]) == ("Stan", "Stranger")
         assert user["requiredActions"] == ["CONFIGURE_TOTP"]
-        assert [row["path"] for row in server.call("GET", f"/users/{user_id}/groups").json()] == ["/newsletter"]
+        assert [row["path"] for row in server.call("GET", f"/users/{user_id}/groups").json()] == [
+            "/frontdesk",
+            "/newsletter",
+        ]
 
     def test_names_and_address(self, identity: Identity, server: Server) -> None:
-        user_id, name = server.make(emailVerified=False)
+        user_id, name = customer(server, emailVerified=False)
         identity.update_user(user_id, email=f"New-{name}@Example.com", first_name="Ann", last_name="Other")
         user = seen(identity, user_id)
         assert (user.email, user.email_verified) == (f"new-{name}@example.com", True)
         assert (user.first_name, user.last_name) == ("Ann", "Other")
 
     def test_a_taken_address(self, identity: Identity, server: Server) -> None:
-        user_id, name = server.make()
+        user_id, name = customer(server)
         with pytest.raises(NeedsOperator, match="Another Keycloak account"):
             identity.update_user(user_id, email="support.sam@example.com")
         assert seen(identity, user_id).email == f"{name}@example.com"
@@ -191,7 +202,7 @@ class TestUpdate:
         """F39: a 204, and nothing stored."""
         profile, root = server.call("GET", "/users/profile").json(), server.root()
         strict = {name: value for name, value in profile.items() if name != "unmanagedAttributePolicy"}
-        user_id, _ = server.make(attributes={"has_nextcloud": ["true"]})
+        user_id, _ = customer(server, attributes={"has_nextcloud": ["true"]})
         server.call("PUT", "/users/profile", json=strict, headers=root)
         try:
             with pytest.raises(RetryLater, match="has_brandnew"):
@@ -211,7 +222,7 @@ class TestUpdate:
         assert seen(identity, user_id).attributes == {"has_nextcloud": ("true",), "has_brandnew": ("true",)}
 
     def test_values_that_parallel_writers_doubled_are_put_right(self, identity: Identity, server: Server) -> None:
-        user_id, _ = server.make(attributes={"undeclared": ["1", "2"]})
+        user_id, _ = customer(server, attributes={"undeclared": ["1", "2"]})
         identity.update_user(user_id, attributes={"undeclared": "3"})
         assert seen(identity, user_id).attributes == {"undeclared": ("3",)}
 
@@ -220,7 +231,7 @@ class TestGroups:
     """join_group, leave_group."""
 
     def test_joining_and_leaving_made_when_missing(self, identity: Identity, server: Server) -> None:
-        user_id, fresh = server.make()[0], f"/frontdesk/{server.name()}_1.x"
+        user_id, fresh = customer(server)[0], f"/frontdesk/{server.name()}_1.x"
         for path in ("/frontdesk/nextcloud-1", fresh):
             identity.join_group(user_id, path)
             identity.join_group(user_id, path)
@@ -232,19 +243,19 @@ class TestGroups:
 
     @pytest.mark.parametrize("path", ["/staff/admin", "/newsletter", "/frontdesk", "/frontdesk/../staff/admin"])
     def test_groups_that_are_not_ours(self, identity: Identity, server: Server, path: str) -> None:
-        user_id, _ = server.make()
+        user_id, _ = customer(server)
         with pytest.raises(NeedsOperator, match="not ours"):
             identity.join_group(user_id, path)
         with pytest.raises(NeedsOperator, match="not ours"):
             identity.leave_group(user_id, path)
-        assert server.call("GET", f"/users/{user_id}/groups").json() == []
+        assert [row["path"] for row in server.call("GET", f"/users/{user_id}/groups").json()] == ["/frontdesk"]
 
 
 class TestSessions:
     """session_count, end_sessions."""
 
     def test_all_sessions_end_offline_ones_too_and_clients_are_told(self, identity: Identity, server: Server) -> None:
-        user_id, name = server.make()
+        user_id, name = customer(server)
         server.set_password(user_id)
         browser = Browser()
         server.log_in(browser, name)
@@ -269,24 +280,24 @@ class TestMail:
     """send_password_email."""
 
     def test_it_returns_when_the_mail_has_left(self, identity: Identity, server: Server) -> None:
-        user_id, name = server.make(requiredActions=["UPDATE_PASSWORD"])
+        user_id, name = customer(server, requiredActions=["UPDATE_PASSWORD"])
         identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
         (mail,) = server.inbox(f"{name}@")
         assert "1 hour" in mail["text"]
 
     def test_a_disabled_account(self, identity: Identity, server: Server) -> None:
-        user_id, _ = server.make(enabled=False)
+        user_id, _ = customer(server, enabled=False)
         with pytest.raises(NeedsOperator, match="disabled"):
             identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
     def test_an_account_without_an_address_or_gone(self, identity: Identity, server: Server) -> None:
-        for user_id in (server.make(email="")[0], UNKNOWN):
+        for user_id in (customer(server, email="")[0], UNKNOWN):
             with pytest.raises(NeedsOperator):
                 identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
     def test_a_broken_mail_server_is_worth_another_try(self, identity: Identity, server: Server) -> None:
         """F45: the account stays, nothing is said to be sent."""
-        user_id, name = server.make()
+        user_id, name = customer(server)
         server.fault("mail_fails")
         try:
             with pytest.raises(RetryLater):

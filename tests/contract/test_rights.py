@@ -8,6 +8,7 @@ import pytest
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import Browser
 
+SYNC = "frontdesk-sync"
 UNAUTHORIZED = {"error": "HTTP 401 Unauthorized"}
 FORBIDDEN = {"error": "HTTP 403 Forbidden"}
 
@@ -47,7 +48,7 @@ def test_without_a_good_token_nothing_is_answered(server: Server, headers: dict[
     ],
 )
 def test_the_service_account_may_not_leave_its_field(server: Server, method: str, path: str) -> None:
-    answer = server.call(method, path.format(user=server.make()[0]), json={})
+    answer = server.call(method, path.format(user=server.make()[0]), json={}, client=SYNC)
     assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
 
 
@@ -57,20 +58,12 @@ def test_the_service_account_makes_nobody_an_administrator(server: Server) -> No
     client = found[0]["id"] if found else str(uuid.uuid4())
     role = server.call("GET", f"/clients/{client}/roles/realm-admin", **doctor).json() | {"name": "realm-admin"}
     path = f"/users/{server.make()[0]}/role-mappings/clients/{client}"
-    answer = server.call("POST", path, json=[role])
+    answer = server.call("POST", path, json=[role], client=SYNC)
     assert (answer.status_code, answer.json()) == (403, FORBIDDEN)
 
 
-def test_the_service_account_may_give_a_plain_role_of_the_realm(server: Server) -> None:
-    path = f"/users/{server.make()[0]}/role-mappings/realm"
-    role = server.call("GET", "/roles/offline_access", client="frontdesk-doctor").json()
-    assert server.call("POST", path, json=[role]).status_code == 204
-    unknown = server.call("POST", path, json=[{"name": "nope"}])
-    assert (unknown.status_code, unknown.json()) == (404, {"error": "Role not found"})
-
-
 def test_the_realm_shows_the_service_account_a_few_public_fields(server: Server) -> None:
-    answer = server.call("GET", "")
+    answer = server.call("GET", "", client=SYNC)
     assert (answer.status_code, answer.json()["realm"]) == (200, server.realm)
     assert answer.json().keys() == {
         "realm",
@@ -134,10 +127,10 @@ def test_a_service_account_gets_no_refresh_token(server: Server) -> None:
 
 def test_logout_all_voids_our_own_token_until_we_ask_for_another(server: Server) -> None:
     server.forget_bearers()
-    old = server.bearer()
+    old = server.bearer(SYNC)
     time.sleep(1.1)  # tokens of the same second stay good
-    assert server.call("POST", "/logout-all", headers=old).status_code == 200
+    assert server.call("POST", "/logout-all").status_code == 200
     answer = server.call("GET", "/users", headers=old)
     assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
     server.forget_bearers()
-    assert server.call("GET", "/users", params={"max": 1}).status_code == 200
+    assert server.call("GET", "/users", params={"max": 1}, client=SYNC).status_code == 200

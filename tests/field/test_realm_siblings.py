@@ -9,7 +9,7 @@ from tests.world import World
 
 
 def group_of(world: World, profile: UserProfile) -> dict[str, Any]:
-    return next(one for one in world.admin("GET", f"/users/{profile.keycloak_id}/groups").json())
+    return world.memberships(profile)[0]
 
 
 def join(world: World, profile: UserProfile, parent: str, name: str) -> str:

@@ -154,29 +154,31 @@ def test_a_conflict_while_searches_are_empty_adopts_nobody(keycloak: Identity, s
 
 
 def test_disabling_and_ending_sessions_leaves_none_and_no_offline_token(keycloak: Identity, standin: Standin) -> None:
-    sam = standin.call("GET", "/users?username=support.sam&exact=true").json()[0]["id"]
-    standin.log_in(Browser())
-    offline = standin.log_in(Browser(), scope="openid offline_access")
-    assert keycloak.session_count(sam) >= 1
-    keycloak.update_user(sam, enabled=False)
-    assert keycloak.session_count(sam) >= 1  # Keycloak's own rule: disabling ends nothing
-    keycloak.end_sessions(sam)
-    assert keycloak.session_count(sam) == 0
-    keycloak.update_user(sam, enabled=True)
+    nina = standin.new_user("nina", groups=["/frontdesk"])
+    standin.set_password(nina)
+    standin.log_in(Browser(), "nina")
+    offline = standin.log_in(Browser(), "nina", scope="openid offline_access")
+    assert keycloak.session_count(nina) >= 1
+    keycloak.update_user(nina, enabled=False)
+    assert keycloak.session_count(nina) >= 1  # Keycloak's own rule: disabling ends nothing
+    keycloak.end_sessions(nina)
+    assert keycloak.session_count(nina) == 0
+    keycloak.update_user(nina, enabled=True)
     again = standin.token("frontdesk-web", grant_type="refresh_token", refresh_token=offline["refresh_token"])
     assert again.status_code == 400
 
 
 def test_a_logout_that_fails_is_tried_later_and_then_works(keycloak: Identity, standin: Standin) -> None:
-    sam = standin.call("GET", "/users?username=support.sam&exact=true").json()[0]["id"]
-    standin.log_in(Browser())
+    nina = standin.new_user("nina", groups=["/frontdesk"])
+    standin.set_password(nina)
+    standin.log_in(Browser(), "nina")
     standin.fault("logout_fails")
     with pytest.raises(RetryLater):
-        keycloak.end_sessions(sam)
-    assert keycloak.session_count(sam) == 1
+        keycloak.end_sessions(nina)
+    assert keycloak.session_count(nina) == 1
     standin.fault("ok")
-    keycloak.end_sessions(sam)
-    assert keycloak.session_count(sam) == 0
+    keycloak.end_sessions(nina)
+    assert keycloak.session_count(nina) == 0
 
 
 # --- the client and its guard ------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_other_access_is_listed_and_mended(world: World, what: str) -> None:
     dana, before = world.subscriber("dana"), None
     before = world.state(dana)
     attributes = world.account(dana)["attributes"]
-    group = world.admin("GET", f"/users/{dana.keycloak_id}/groups").json()[0]
+    group = world.memberships(dana)[0]
     if what == "attribute":
         change(world, dana, attributes={name: value for name, value in attributes.items() if name != "has_nextcloud"})
     elif what == "foreign value":
@@ -333,7 +333,7 @@ def test_a_slice_of_groups_that_takes_too_long_goes_on_where_it_was(
 ) -> None:
     people = [world.subscriber(f"dana{number}") for number in range(3)]
     for one in people:
-        (group,) = world.admin("GET", f"/users/{one.keycloak_id}/groups").json()
+        (group,) = world.memberships(one)
         world.admin("DELETE", f"/users/{one.keycloak_id}/groups/{group['id']}")
     monkeypatch.setattr(drift, "SECONDS", 0.0)
     compare(world)

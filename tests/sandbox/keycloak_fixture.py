@@ -23,6 +23,7 @@ from keycloak import KeycloakAdmin
 PROJECT = Path(__file__).resolve().parents[2]
 APP = "http://localhost:8000"
 CALLBACK = f"{APP}/accounts/oidc/keycloak/login/callback/"
+NEXTCLOUD_CALLBACK = "/apps/user_oidc/code"
 PASSWORD = "correct horse battery"
 
 
@@ -48,6 +49,7 @@ class Standin:
 
     def __init__(self, url: str, product_port: int = 0) -> None:
         self.url = url
+        self.login = ("admin", "admin")
         self.product_port = product_port
         self.at(f"{url}/keycloak", "frontdesk")
 
@@ -88,11 +90,19 @@ class Standin:
         given = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
         return requests.post(f"{self.oidc}/token", data=given | form, timeout=10)
 
-    def bearer(self, client: str = "frontdesk-sync") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(client).json()['access_token']}"}
+    def bearer(self, client: str = "") -> dict[str, str]:
+        """The header of a service account; without a `client`, of the server's own administrator."""
+        return {"Authorization": f"Bearer {self.token(client).json()['access_token']}"} if client else self.root()
 
-    def call(self, method: str, path: str, *, client: str = "frontdesk-sync", **rest: Any) -> requests.Response:
-        """One call of the Admin API, past python-keycloak."""
+    def root(self) -> dict[str, str]:
+        """The header of the server's own administrator, for what an operator does by hand."""
+        username, password = self.login
+        form = {"grant_type": "password", "client_id": "admin-cli", "username": username, "password": password}
+        url = f"{self.keycloak}/realms/master/protocol/openid-connect/token"
+        return {"Authorization": f"Bearer {requests.post(url, data=form, timeout=20).json()['access_token']}"}
+
+    def call(self, method: str, path: str, *, client: str = "", **rest: Any) -> requests.Response:
+        """One call of the Admin API, past python-keycloak; by the server's own administrator unless a client is named."""
         if "headers" not in rest:
             rest["headers"] = self.bearer(client)
         return requests.request(method, f"{self.admin_url}{path}", timeout=10, **rest)
@@ -106,7 +116,7 @@ class Standin:
     @property
     def nextcloud(self) -> dict[str, str]:
         """What a login of the product `nextcloud` asks with."""
-        return {"client_id": "nextcloud", "redirect_uri": f"http://127.0.0.1:{self.product_port}/callback"}
+        return {"client_id": "nextcloud", "redirect_uri": f"http://127.0.0.1:{self.product_port}{NEXTCLOUD_CALLBACK}"}
 
     def user(self, user_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.call("GET", f"/users/{user_id}").json()

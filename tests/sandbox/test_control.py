@@ -78,9 +78,9 @@ class TestFaults:
         admin.get_users({"max": 1})
         standin.fault("lost_answer", times=1)
         with pytest.raises(KeycloakConnectionError):
-            admin.create_user({"username": "nora.new"})
+            admin.create_user({"username": "nora.new", "groups": ["/frontdesk"]})
         with pytest.raises(KeycloakError) as caught:
-            admin.create_user({"username": "nora.new"})
+            admin.create_user({"username": "nora.new", "groups": ["/frontdesk"]})
         assert caught.value.response_code == 409
 
     def test_500_after_commit_has_done_its_work(self, standin: Standin) -> None:

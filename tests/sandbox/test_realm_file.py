@@ -18,8 +18,8 @@ PROFILE: dict[str, Any] = json.loads(
 )
 PRODUCTS = ("nextcloud", "vaultwarden")
 RIGHTS = {
-    "frontdesk-sync": {"manage-users", "view-users", "query-users", "query-groups"},
-    "frontdesk-doctor": {"view-users", "view-realm", "view-clients", "view-events"},
+    "frontdesk-sync": {"view-users", "query-users", "query-groups"},
+    "frontdesk-doctor": {"view-users", "view-realm", "view-clients"},
 }
 
 

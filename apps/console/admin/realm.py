@@ -5,7 +5,7 @@ with a realm helps those who want to break in.
 """
 
 from collections.abc import Callable
-from typing import Any, override
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -30,21 +30,17 @@ TEST_EMAIL: dict[str, Any] = {
 
 
 class TestEmailDialog(ReasonDialog):
-    """Who gets the test email: best yourself."""
+    """Who gets the test email: a customer, or an account made for that."""
 
     to = forms.CharField(
         label="To",
         max_length=150,
-        help_text="Your username or email address in Keycloak, or that of a test account. The email is titled “Update Your "
-        "Account”; ignoring its link changes nothing.",
+        help_text="The username or email address of a customer's account in Keycloak, such as one made for tests; our "
+        "account may not email staff. The email is titled “Update Your Account”; ignoring its link changes nothing.",
         widget=UnfoldAdminTextInputWidget(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
     )
-
-    @override
-    def prepare(self) -> None:
-        self.fields["to"].initial = self.request.user.email or self.request.user.get_username()
 
 
 def guarded(view: View) -> View:

@@ -3,27 +3,18 @@
 https://www.keycloak.org/docs-api/latest/rest-api/index.html
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import groups, realm, rights, sessions, users
+from apps.sandbox.keycloak import groups, permissions, realm, rights, sessions, users
 from apps.sandbox.keycloak.answers import RefusedError, created, failed, nothing
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
 Row = dict[str, Any]
-
-
-def _access(call: Call) -> Row:
-    manages = call.may(rights.MANAGE)
-    return {
-        "view": True,
-        "viewMembers": call.may(rights.VIEW),
-        "manageMembers": manages,
-        "manage": manages,
-        "manageMembership": manages,
-    }
 
 
 def list_groups(call: Call) -> HttpResponse:
@@ -34,9 +25,25 @@ def list_groups(call: Call) -> HttpResponse:
     return listing([groups.as_json(row, brief=brief, access=_access(call), search=text) for row in rows])
 
 
+def _access(call: Call) -> Callable[[Row], Row]:
+    return functools.partial(permissions.access_to_group, call)
+
+
 def create_group(call: Call) -> HttpResponse:
     """POST /groups: at the top; the answer has no body."""
-    return created(_address(groups.create(rights.body_object(call), parent=None)))
+    permissions.require_group(call, None)
+    return created(_address(_put_below(call, None)))
+
+
+def _put_below(call: Call, parent: Row | None) -> Row:
+    """A new group below `parent`, or one that is there, moved with all below it."""
+    given = rights.body_object(call)
+    if not given.get("id"):
+        return groups.create(given, parent=parent)
+    moved = groups.find(given["id"])
+    permissions.require_group(call, moved)
+    groups.change(moved, moved["name"], parent)
+    return moved
 
 
 def _address(group: Row) -> str:
@@ -48,8 +55,17 @@ def get_group(call: Call, group_id: str) -> HttpResponse:
     return JsonResponse(groups.as_json(row, brief=False, access=_access(call)))
 
 
-def delete_group(_call: Call, group_id: str) -> HttpResponse:
+def put_group(call: Call, group_id: str) -> HttpResponse:
+    """PUT /groups/{id}: its name."""
+    row = groups.find(group_id)
+    permissions.require_group(call, row)
+    groups.change(row, groups.name_in(rights.body_object(call)), groups.every().get(row["parentId"] or ""))
+    return nothing()
+
+
+def delete_group(call: Call, group_id: str) -> HttpResponse:
     """DELETE /groups/{id}, with all below it."""
+    permissions.require_group(call, groups.find(group_id))
     groups.delete(groups.find(group_id))
     return nothing()
 
@@ -65,7 +81,9 @@ def list_children(call: Call, group_id: str) -> HttpResponse:
 
 def create_child(call: Call, group_id: str) -> HttpResponse:
     """POST /groups/{id}/children: the answer has the group as its body."""
-    row = groups.create(rights.body_object(call), parent=groups.find(group_id))
+    parent = groups.find(group_id)
+    permissions.require_group(call, parent)
+    row = _put_below(call, parent)
     shown = groups.as_json(row, brief=False, count=False, access=_access(call))
     return created(_address(row), shown)
 
@@ -145,7 +163,7 @@ def unknown(_call: Call, **_parts: str) -> HttpResponse:
 def server_info(request: HttpRequest) -> HttpResponse:
     """GET /admin/serverinfo: the version is shown to the server's own administrator only."""
     try:
-        roles = rights.caller_roles(request)
+        _, roles = rights.caller_of(request)
     except RefusedError as refusal:
         return refusal.response()
     shown: Row = {"profileInfo": {"name": "default"}, "features": [], "enums": {}, "themes": {}}
@@ -154,9 +172,9 @@ def server_info(request: HttpRequest) -> HttpResponse:
     return JsonResponse(shown)
 
 
-top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.MANAGE))
-group = admin(GET=(get_group, rights.VIEW), DELETE=(delete_group, rights.MANAGE))
-children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.MANAGE))
+top_groups = admin(GET=(list_groups, rights.GROUPS), POST=(create_group, rights.GROUPS))
+group = admin(GET=(get_group, rights.VIEW), PUT=(put_group, rights.VIEW), DELETE=(delete_group, rights.VIEW))
+children = admin(GET=(list_children, rights.VIEW), POST=(create_child, rights.VIEW))
 members = admin(GET=(list_members, rights.VIEW))
 by_path = admin(GET=(group_by_path, rights.VIEW))
 the_realm = admin(GET=(get_realm, rights.ANYBODY), PUT=(put_realm, rights.NOBODY), DELETE=(refuse, rights.ANYBODY))

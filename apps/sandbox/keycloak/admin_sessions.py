@@ -6,7 +6,7 @@ from django.http import HttpResponse
 
 from apps.sandbox import clock
 from apps.sandbox.keycloak import realm, rights, sessions
-from apps.sandbox.keycloak.admin_users import user_or_refuse
+from apps.sandbox.keycloak.admin_users import managed_user, user_or_refuse
 from apps.sandbox.keycloak.answers import failed, nothing, unknown_error
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 def logout_user(call: Call, user_id: str) -> HttpResponse:
     """POST /users/{id}/logout: every session ends, tokens made before are void, clients are told."""
-    user = user_or_refuse(call, user_id)
+    user = managed_user(call, user_id)
     if call.fault == "logout_fails":
         raise unknown_error()
     user["notBefore"] = clock.now()
@@ -49,7 +49,7 @@ def list_consents(call: Call, user_id: str) -> HttpResponse:
 
 def delete_consent(call: Call, user_id: str, client_id: str) -> HttpResponse:
     """DELETE /users/{id}/consents/{client}: ends the client's offline sessions."""
-    user = user_or_refuse(call, user_id)
+    user = managed_user(call, user_id)
     if realm.client(client_id) is None:
         raise failed(404, "Client not found")
     held = _offline_of(user["id"], client_id)
@@ -67,7 +67,7 @@ def _offline_of(user_id: str, client_id: str = "") -> list[Row]:
     return [row for row in rows if row["user"] == user_id and (not client_id or client_id in row["clients"])]
 
 
-logout = admin(POST=(logout_user, rights.MANAGE))
+logout = admin(POST=(logout_user, rights.QUERY))
 user_sessions = admin(GET=(list_sessions, rights.VIEW))
 consents = admin(GET=(list_consents, rights.VIEW))
-consent = admin(DELETE=(delete_consent, rights.MANAGE))
+consent = admin(DELETE=(delete_consent, rights.QUERY))

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse, JsonResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import actions, groups, passwords, realm, redirects, rights, users
+from apps.sandbox.keycloak import actions, groups, passwords, permissions, realm, redirects, rights, users
 from apps.sandbox.keycloak.answers import created, failed, nothing, refused
 from apps.sandbox.keycloak.rights import Call, admin, listing
 
@@ -28,12 +28,14 @@ def list_users(call: Call) -> HttpResponse:
     """GET /users. Who may look but not view sees an empty list, as in a real realm."""
     found = users.search(call.query) if call.may(rights.VIEW) else []
     brief = call.flag("briefRepresentation", default=False)
-    access = {"manage": call.may(rights.MANAGE)}
-    return listing([users.as_json(row, brief=brief, access=access) for row in call.page(found)])
+    return listing(
+        [users.as_json(row, brief=brief, access={"manage": permissions.on_user(call, row)}) for row in call.page(found)]
+    )
 
 
 def create_user(call: Call) -> HttpResponse:
     given = rights.body_object(call)
+    permissions.require_creation(call, given.get("groups") or [])
     if call.fault == "drop_attributes":
         given["attributes"] = {}
     user = users.create(given)
@@ -43,20 +45,19 @@ def create_user(call: Call) -> HttpResponse:
 
 
 def get_user(call: Call, user_id: str) -> HttpResponse:
-    manages = call.may(rights.MANAGE)
-    access = {
-        "manageGroupMembership": manages,
-        "resetPassword": manages,
-        "view": True,
-        "mapRoles": manages,
-        "impersonate": False,
-        "manage": manages,
-    }
-    return JsonResponse(users.as_json(user_or_refuse(call, user_id), access=access))
+    user = user_or_refuse(call, user_id)
+    return JsonResponse(users.as_json(user, access=permissions.access_to_user(call, user)))
+
+
+def managed_user(call: Call, user_id: str) -> Row:
+    """The user, if the caller may change it. Raises RefusedError (403, 404)."""
+    user = user_or_refuse(call, user_id)
+    permissions.require_user(call, user)
+    return user
 
 
 def put_user(call: Call, user_id: str) -> HttpResponse:
-    user = user_or_refuse(call, user_id)
+    user = managed_user(call, user_id)
     if call.body() is None:
         raise refused(400, "Could not update user!")
     given = rights.body_object(call)
@@ -84,12 +85,12 @@ def _spoil(user: Row, before: Row, fault: str) -> None:
 
 def delete_user(call: Call, user_id: str) -> HttpResponse:
     """DELETE /users/{id}: sessions end, nobody is told."""
-    users.delete(user_or_refuse(call, user_id))
+    users.delete(managed_user(call, user_id))
     return nothing()
 
 
 def reset_password(call: Call, user_id: str) -> HttpResponse:
-    set_password(user_or_refuse(call, user_id), rights.body_object(call))
+    set_password(managed_user(call, user_id), rights.body_object(call))
     return nothing()
 
 
@@ -142,13 +143,12 @@ def leave_group(call: Call, user_id: str, group_id: str) -> HttpResponse:
 
 def _user_and_group(call: Call, user_id: str, group_id: str) -> Row:
     user = user_or_refuse(call, user_id)
-    if group_id not in groups.every():
-        raise failed(404, "Group not found")
+    permissions.require_membership(call, user, group_id)
     return user
 
 
 def execute_actions_email(call: Call, user_id: str) -> HttpResponse:
-    user, wanted = user_or_refuse(call, user_id), rights.body_list(call)
+    user, wanted = managed_user(call, user_id), rights.body_list(call)
     rules = realm.settings_of_realm()
     lifespan = call.number("lifespan", default=rules["actionTokenGeneratedByAdminLifespan"])
     client_id, redirect_uri = _mail_target(call, user)
@@ -167,7 +167,7 @@ def execute_actions_email(call: Call, user_id: str) -> HttpResponse:
 
 
 def send_verify_email(call: Call, user_id: str) -> HttpResponse:
-    user = user_or_refuse(call, user_id)
+    user = managed_user(call, user_id)
     rules = realm.settings_of_realm()
     lifespan = call.number("lifespan", default=rules["actionTokenGeneratedByAdminLifespan"])
     client_id, redirect_uri = _mail_target(call, user)
@@ -205,11 +205,11 @@ def _mail_target(call: Call, user: Row) -> tuple[str, str]:
     return client_id, redirect_uri
 
 
-all_users = admin(GET=(list_users, rights.QUERY), POST=(create_user, rights.MANAGE))
-user = admin(GET=(get_user, rights.QUERY), PUT=(put_user, rights.MANAGE), DELETE=(delete_user, rights.MANAGE))
-password = admin(PUT=(reset_password, rights.MANAGE))
-credentials = admin(GET=(list_credentials, rights.MANAGE))
+all_users = admin(GET=(list_users, rights.QUERY), POST=(create_user, rights.QUERY))
+user = admin(GET=(get_user, rights.QUERY), PUT=(put_user, rights.QUERY), DELETE=(delete_user, rights.QUERY))
+password = admin(PUT=(reset_password, rights.QUERY))
+credentials = admin(GET=(list_credentials, rights.VIEW))
 memberships = admin(GET=(list_groups, rights.VIEW))
-membership = admin(PUT=(join_group, rights.MANAGE), DELETE=(leave_group, rights.MANAGE))
-action_mail = admin(PUT=(execute_actions_email, rights.MANAGE))
-verify_mail = admin(PUT=(send_verify_email, rights.MANAGE))
+membership = admin(PUT=(join_group, rights.QUERY), DELETE=(leave_group, rights.QUERY))
+action_mail = admin(PUT=(execute_actions_email, rights.QUERY))
+verify_mail = admin(PUT=(send_verify_email, rights.QUERY))

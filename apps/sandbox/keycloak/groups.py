@@ -1,6 +1,7 @@
 """The realm's groups: a tree of names, found by id or by path, shown as Keycloak's Admin API shows them."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from apps.sandbox.keycloak import realm
@@ -37,7 +38,7 @@ def children(parent_id: str | None) -> list[Row]:
 
 def create(given: Row, parent: Row | None) -> Row:
     """Make a group under `parent` (None: at the top). Raises RefusedError: 400 without a name, 409 when it is there."""
-    name = _name(given)
+    name = name_in(given)
     _check_free(name, parent["id"] if parent else None)
     path = f"{parent['path'] if parent else ''}/{name}"
     row: Row = {
@@ -49,6 +50,16 @@ def create(given: Row, parent: Row | None) -> Row:
     }
     every()[row["id"]] = row
     return row
+
+
+def change(group: Row, name: str, parent: Row | None) -> None:
+    """Rename a group, or move it under another `parent`. Raises RefusedError (409) when that name is there."""
+    if (name, parent["id"] if parent else None) != (group["name"], group["parentId"]):
+        _check_free(name, parent["id"] if parent else None)
+    group |= {"name": name, "parentId": parent["id"] if parent else None}
+    group["path"] = f"{parent['path'] if parent else ''}/{name}"
+    for child in children(group["id"]):
+        change(child, child["name"], group)
 
 
 def delete(group: Row) -> None:
@@ -65,7 +76,8 @@ def _new_id(path: str) -> str:
     return fixed if fixed not in every() else str(uuid.uuid4())
 
 
-def _name(given: Row) -> str:
+def name_in(given: Row) -> str:
+    """The name of a group's representation. Raises RefusedError (400)."""
     name = given.get("name")
     if not isinstance(name, str) or not name.strip():
         raise refused(400, "Group name is missing")
@@ -78,7 +90,9 @@ def _check_free(name: str, parent_id: str | None) -> None:
         raise refused(409, f"{kind} group named '{name}' already exists.")
 
 
-def as_json(group: Row, *, brief: bool, count: bool = True, access: Row | None = None, search: str = "") -> Row:
+def as_json(
+    group: Row, *, brief: bool, count: bool = True, access: Callable[[Row], Row] | None = None, search: str = ""
+) -> Row:
     """Keycloak's representation. `search`: also show those below whose name contains it."""
     shown: Row = {"id": group["id"], "name": group["name"], "path": group["path"]}
     if group["parentId"]:
@@ -94,7 +108,7 @@ def as_json(group: Row, *, brief: bool, count: bool = True, access: Row | None =
     if not brief:
         shown |= {"attributes": group["attributes"], "realmRoles": [], "clientRoles": group.get("clientRoles", {})}
     if access is not None:
-        shown["access"] = access
+        shown["access"] = access(group)
     return shown
 
 

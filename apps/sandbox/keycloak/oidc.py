@@ -57,7 +57,8 @@ def client_of(request: HttpRequest) -> Row:
     words = "Invalid client or Invalid client credentials"
     if client is None or not client["enabled"]:
         raise failed(401, "invalid_client", words)
-    if not hmac.compare_digest(secret.encode(), str(client["secret"]).encode()):
+    own = str(client.get("secret") or "")
+    if not own or not hmac.compare_digest(secret.encode(), own.encode()):
         raise failed(401, "unauthorized_client", words)
     return client
 

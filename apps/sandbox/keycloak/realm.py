@@ -119,7 +119,7 @@ def _client(row: Row, realm_name: str) -> Row:
 def _add_group(groups: dict[str, Row], given: Row, realm_name: str, parent: Row | None) -> None:
     path = f"{parent['path'] if parent else ''}/{given['name']}"
     row = {
-        "id": fixed_id(realm_name, "group", path),
+        "id": given.get("id") or fixed_id(realm_name, "group", path),
         "name": given["name"],
         "path": path,
         "parentId": parent["id"] if parent else None,

@@ -27,6 +27,7 @@ class Call:
 
     request: HttpRequest
     roles: frozenset[str]
+    caller: str = ""  # the username of the account
 
     def may(self, any_of: frozenset[str]) -> bool:
         """Whether the caller has one of these roles (or none is needed)."""
@@ -79,11 +80,11 @@ def admin(**by_method: tuple[Handler, frozenset[str]]) -> Handler:
 
     def view(request: HttpRequest, realm_name: str, **parts: str) -> HttpResponse:
         try:
-            held = caller_roles(request)
+            caller, held = caller_of(request)
             if realm_name != realm.name():
                 raise failed(404, "Realm not found.")
             handler, needed = _chosen(by_method, request.method or "GET")
-            call = Call(request, held)
+            call = Call(request, held, caller)
             if not call.may(needed):
                 raise failed(403)
             return handler(call, **parts)
@@ -100,21 +101,21 @@ def _chosen(by_method: dict[str, tuple[Handler, frozenset[str]]], method: str) -
     return found
 
 
-def caller_roles(request: HttpRequest) -> frozenset[str]:
-    """The realm-management roles behind the request's bearer token. Raises RefusedError (401, or 403 without any)."""
+def caller_of(request: HttpRequest) -> tuple[str, frozenset[str]]:
+    """The account behind the request's bearer token, and its roles. Raises RefusedError (401, or 403 without any)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     claims = tokens.read(token.strip()) if scheme.lower() == "bearer" else None
     if claims is None or claims.get("typ") != "Bearer" or not tokens.live(claims):
         raise failed(401)
     if claims.get("master"):
-        return ALL
+        return "", ALL
     user = users.find(claims["sub"])
     if user is None or not user["enabled"] or claims["era"] != tokens.era(user):
         raise failed(401)
     found = roles.of_account(user, realm.client(claims["azp"]) or {})
     if not found:
         raise failed(403)
-    return found
+    return user["username"], found
 
 
 ALL = frozenset(roles.RIGHTS)

@@ -14,6 +14,7 @@ from apps.sandbox.keycloak import (
     login,
     logout,
     oidc,
+    permissions,
 )
 from apps.sandbox.keycloak.rights import Handler
 
@@ -68,6 +69,11 @@ urlpatterns = [
     _admin(f"{CLIENT}/roles", admin_roles.client_roles),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)", admin_roles.client_role),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)/groups", admin_roles.client_role_groups),
+    _admin(f"{CLIENT}/authz/resource-server/policy", permissions.all_policies),
+    _admin(f"{CLIENT}/authz/resource-server/policy/user", permissions.user_policies),
+    _admin(f"{CLIENT}/authz/resource-server/policy/(?P<policy_id>[^/]+)", permissions.policy),
+    _admin(f"{CLIENT}/authz/resource-server/permission", permissions.permission_list),
+    _admin(f"{CLIENT}/authz/resource-server/permission/scope", permissions.scope_permissions),
     _admin("/clients/.+", admin_realm.forbidden),
     _admin("/client-scopes", admin_clients.scopes),
     _admin("/logout-all", admin_realm.logout_everyone),
