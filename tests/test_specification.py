@@ -111,7 +111,7 @@ def test_variable_optional(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["TAILSCALE_IP"])
 def test_variable_of_compose(name: str) -> None:
     services = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]
-    for ours in ("web", "sandbox"):
+    for ours in ("proxy", "sandbox"):
         assert all(port.startswith(f"${{{name}:-127.0.0.1}}:") for port in services[ours]["ports"])
 
 

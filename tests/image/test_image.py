@@ -91,7 +91,7 @@ def test_it_is_looked_after():
 
 def test_only_pages_are_reachable_and_only_where_the_operator_says():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"web", "keycloak", "sandbox"}
+    assert set(published) == {"proxy", "keycloak", "sandbox"}
     assert published.pop("keycloak") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
     assert all(port.startswith("${TAILSCALE_IP:-127.0.0.1}:") for ports in published.values() for port in ports)
     assert SERVICES["postgres"]["networks"] == ["inner"]
@@ -142,9 +142,9 @@ def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
 @pytest.mark.parametrize("profile", [(), ("--profile", "sandbox")])
 def test_the_client_understands_compose(client: list[str], profile: tuple[str, ...], tmp_path: Path) -> None:
     found = config(client, tmp_path, *profile)["services"]
-    expected = {"web", "worker", "migrate", "postgres", "keycloak"} | ({"sandbox"} if profile else set())
+    expected = {"proxy", "web", "worker", "migrate", "postgres", "keycloak"} | ({"sandbox"} if profile else set())
     assert set(found) >= expected  # Debian's client lists services of other profiles too
-    assert "100.64.0.7" in str(found["web"]["ports"])  # TAILSCALE_IP
+    assert "100.64.0.7" in str(found["proxy"]["ports"])  # TAILSCALE_IP
     assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"
     assert found["web"]["environment"]["BASE_URL"] == "https://frontdesk.example.com"  # of .env
 

@@ -158,7 +158,7 @@ def test_command_runserver(db: None) -> None:
 def test_service_skylantix_dash_is_web() -> None:
     web = compose()["web"]
     assert (web["build"], web["image"]) == (".", "frontdesk")
-    assert web["ports"] == ["${TAILSCALE_IP:-127.0.0.1}:8000:8000"]
+    assert compose()["proxy"]["ports"] == ["${TAILSCALE_IP:-127.0.0.1}:8000:8000"]  # before it
     assert "command" not in web  # the image's own: granian with several processes
     assert "--workers 2" in (ROOT / "Dockerfile").read_text()
 
