@@ -1,10 +1,10 @@
-"""Makes the worker able to run the benchmark's job."""
+"""Makes the worker able to run the benchmark's jobs."""
 
 from typing import override
 
 from django.apps import AppConfig
 
-NOTHING = "bench_nothing"
+NOTHING, STARTED = "bench_nothing", "bench_started"
 
 
 class BenchConfig(AppConfig):
@@ -15,5 +15,7 @@ class BenchConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs
+        from apps.sandbox.bench.earlier import tell_start
 
         jobs.register(NOTHING, lambda _key: None)
+        jobs.register(STARTED, tell_start)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterable
 
+from apps.sandbox.bench import earlier
 from apps.sandbox.bench.goals import Figure, goal_of
 from apps.sandbox.bench.server import throwaway
 from apps.sandbox.run.postgres_programs import PostgresError
@@ -20,6 +21,7 @@ PATHS = {  # imported when Django is set up
     "dashboard": "apps.sandbox.bench.path_dashboard",
     "paid": "apps.sandbox.bench.path_paid",
     "growth": "apps.sandbox.bench.path_growth",
+    "earlier": "apps.sandbox.bench.path_earlier",
 }
 
 
@@ -33,8 +35,9 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     figures: list[Figure] = []
     try:
+        paths = choose(options.path)
         with throwaway():
-            for path in options.path or PATHS:
+            for path in paths:
                 print(f"Measuring {path} …", file=sys.stderr, flush=True)
                 figures += importlib.import_module(PATHS[path]).measure(rows=options.rows)
     except PostgresError as error:
@@ -42,6 +45,16 @@ def run(arguments: list[str]) -> int:
         return 1
     print(as_json(figures) if options.json else as_table(figures))
     return check(figures) if options.check else 0
+
+
+def choose(asked: list[str] | None) -> list[str]:
+    """The paths to measure; all but the earlier stack, with a note, where that is not installed."""
+    sentence = earlier.missing()
+    if sentence and "earlier" in (asked or ()):
+        raise PostgresError(sentence)
+    if sentence and not asked:
+        print(f"Not measured: {sentence}", file=sys.stderr)
+    return asked or [path for path in PATHS if path != "earlier" or not sentence]
 
 
 def check(figures: Iterable[Figure]) -> int:
