@@ -46,3 +46,6 @@ LIMITS = {
     "payment_checks": ((1, 10),),
     "alarms": ((1, 300),),
 }
+
+# Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
+SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=64)

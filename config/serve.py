@@ -12,7 +12,7 @@ from granian import cli
 from granian.server import Server
 
 from apps.core.preload import preload
-from apps.core.request_bodies import THREADS, BodiesFirst
+from apps.core.request_bodies import BodiesFirst
 
 DEATHS, SECONDS = 20, 60.0
 SEATS = 4
@@ -26,8 +26,9 @@ class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two cla
     def __init__(self, *args: Any, blocking_threads: int | None = None, **options: Any) -> None:
         import config.wsgi as loaded
 
-        loaded.application = BodiesFirst(loaded.application, seats=blocking_threads or SEATS)  # type: ignore[assignment]
-        super().__init__(*args, blocking_threads=THREADS, **options)
+        front = BodiesFirst(loaded.application, seats=blocking_threads or SEATS)
+        loaded.application = front  # type: ignore[assignment]
+        super().__init__(*args, blocking_threads=front.threads, **options)
 
     @override
     def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 granian has no time-out for bodies (its issue 728), so who sends slowly holds a thread. Here that thread is a cheap one: it
 has no database connection, and `seats` others go on working. Answers are handed over whole, so who reads slowly holds none.
-Beyond `WAITING` unfinished bodies a process refuses further ones at once, and still answers whatever has no body.
+Beyond SLOW_BODIES unfinished ones a process refuses further ones at once, and still answers whatever has no body.
 """
 
 import contextlib
@@ -18,9 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.core.requests import HEADERS
 
-# Two processes with 112 threads each stay below the 256 that compose.yml allows the container.
-WAITING = 96
-THREADS = WAITING + 16
+FURTHER_THREADS = 12  # for requests without a body, while all others wait for theirs
 REFUSED = [("Retry-After", "10"), ("Connection", "close"), ("Cache-Control", "no-store"), *HEADERS.items()]
 
 Start = Callable[..., Any]
@@ -35,7 +33,8 @@ class BodiesFirst:
 
     def __init__(self, application: Application, *, seats: int) -> None:
         self.application = application
-        self.waiting = threading.BoundedSemaphore(WAITING)
+        self.threads = seats + settings.SLOW_BODIES + FURTHER_THREADS
+        self.waiting = threading.BoundedSemaphore(settings.SLOW_BODIES)
         self.seats: queue.LifoQueue[BaseDatabaseWrapper] = queue.LifoQueue()
         for _ in range(seats):
             connection = connections.create_connection("default")

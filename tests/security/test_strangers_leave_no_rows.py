@@ -7,7 +7,6 @@ from django.test import Client
 
 from apps.accounts.models import Signup
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
-from tests.security.addresses import all_addresses
 from tests.world import World
 
 LOGIN = "/accounts/oidc/keycloak/login/"
@@ -15,14 +14,6 @@ LOGIN = "/accounts/oidc/keycloak/login/"
 
 def post_json(client: Client, path: str, **body: str) -> int:
     return client.post(path, json.dumps(body), content_type="application/json").status_code
-
-
-def test_no_address_makes_a_session_for_a_stranger(world: World) -> None:
-    for address in all_addresses():
-        for send in (Client().get, Client().post):
-            send(address)
-    assert not Session.objects.exists()
-    assert not Signup.objects.exists()
 
 
 def test_strangers_make_no_more_rows_than_a_limit(world: World) -> None:
