@@ -43,6 +43,34 @@ def test_what_was_changed_by_hand_is_put_right_at_night(world: World) -> None:
     assert world.state(dana) == before
 
 
+def test_an_account_out_of_our_reach_stops_its_own_job_and_nobody_elses(world: World) -> None:
+    """An administrator took it out of the group whose members we manage; once it is back, the same job goes on."""
+    dana, eve = world.subscriber("dana"), world.subscriber("eve")
+    (ours,) = (one["id"] for one in world.admin("GET", "/groups").json() if one["path"] == "/frontdesk")
+    world.admin("DELETE", f"/users/{dana.keycloak_id}/groups/{ours}")
+    for profile in (dana, eve):
+        world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
+        world.deliver()
+    (sentence,) = world.jobs("blocked")
+    assert f"may not change account {dana.keycloak_id}" in sentence
+    assert "add it to /frontdesk" in sentence
+    assert (world.state(dana).account, world.state(eve).account) == (True, False)
+    world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{ours}")
+    sync_now(world, dana)
+    assert (world.state(dana).account, world.jobs("blocked")) == (False, [])
+
+
+def test_a_member_of_staff_who_subscribes_too_is_for_staff_to_change(world: World) -> None:
+    dana = world.subscriber("dana")
+    staff = world.admin("GET", "/group-by-path/staff/viewer").json()["id"]
+    world.admin("PUT", f"/users/{dana.keycloak_id}/groups/{staff}")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    world.deliver()
+    (sentence,) = world.jobs("blocked")
+    assert "who are in no staff group" in sentence
+    assert world.state(dana).account is True
+
+
 def test_what_is_not_ours_stays(world: World) -> None:
     dana = world.subscriber("dana")
     stored = world.account(dana)

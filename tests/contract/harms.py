@@ -168,7 +168,10 @@ WARDS = {
         Harm("group./staff/viewer", lose_group("/staff/viewer")),
     ],
     "before permissions": [Harm("sync.staff", as_before_permissions)],
-    "ways up": [Harm("sync.rights.extra", make_admin), Harm("rights.group./staff/admin", group_of_admins)],
+    "ways up": [
+        Harm("sync.rights.extra", make_admin, frozenset({"sync.staff"})),
+        Harm("rights.group./staff/admin", group_of_admins),
+    ],
 }
 # More of the kinds above; their commands are run without Java, in a third of the time.
 MORE = {

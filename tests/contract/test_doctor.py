@@ -8,9 +8,10 @@ import pytest
 import requests
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
-from apps.identity import realm_test_email
+from apps.identity import keycloak, reach, realm_test_email
 from apps.identity.doctor import checks, expected, reading
 from apps.identity.doctor.report import Severity
+from apps.identity.protocol import NewUser
 from apps.sandbox.run import keycloak_distribution
 from tests.contract import clinic as clinics
 from tests.contract import harms
@@ -19,6 +20,7 @@ from tests.contract.conftest import BOTH
 from tests.contract.harms import MORE, WARDS, policy
 from tests.sandbox.keycloak_fixture import free_port
 
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 pytestmark = pytest.mark.django_db
 
 
@@ -93,6 +95,34 @@ def test_what_is_broken_by_hand_is_found_and_fixed_by_its_own_commands(clinic: C
 
 def test_more_than_fifteen_are_fixed_by_keycloaks_own_kcadm() -> None:
     assert sum(len(harms) for harms in WARDS.values()) > 15
+
+
+@pytest.mark.spoils
+def test_a_realm_from_before_works_on_and_moves_without_losing_a_customer(clinic: Clinic) -> None:
+    harms.as_before_permissions(clinic)
+    clinic.server.forget_bearers()
+    old, staff = clinic.server.make()[0], clinic.server.make(groups=["/staff/viewer"])[0]
+    identity = keycloak.client()
+    identity.update_user(old, attributes={"has_nextcloud": "true"})
+    identity.join_group(old, "/frontdesk/nextcloud-1")
+    name = clinic.server.name()
+    new = identity.create_user(
+        NewUser(username=name, email=f"{name}@example.com", first_name="", last_name="", onboarding_id=name)
+    )
+    (warning,) = clinic.bad().values()
+    assert (warning.id, warning.severity) == ("sync.staff", Severity.WARNING)
+    assert reach.join_parent_group([old, UNKNOWN, new]) == [UNKNOWN]
+    for command in warning.commands:
+        clinic.run(command, by_hand=True)
+    assert clinic.bad() == {}
+    keycloak._client.cache_clear()
+    for person in (old, new):
+        keycloak.client().update_user(person, enabled=False)
+        keycloak.client().end_sessions(person)
+        keycloak.client().join_group(person, f"/frontdesk/{clinic.server.name()}")
+    with pytest.raises(reach.OutOfReach, match="may not change"):
+        keycloak.client().update_user(staff, enabled=False)
+    assert clinic.server.user(staff)["enabled"] is True
 
 
 # --- what it reads -----------------------------------------------------------------------------------------------------
