@@ -49,3 +49,8 @@ LIMITS = {
 
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
 SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=64)
+
+# --- Staff (apps/console/fresh_logins.py) -----------------------------------------------------------------------------
+STAFF_FRESH_MINUTES = integer("STAFF_FRESH_MINUTES", 5, minimum=2)  # the login before a dangerous action
+STAFF_CHECK_SECONDS = integer("STAFF_CHECK_SECONDS", 60)  # how old the last word from Keycloak may be when staff act
+STAFF_UNCHECKED_MINUTES = integer("STAFF_UNCHECKED_MINUTES", 15)  # the same while Keycloak does not answer

@@ -336,5 +336,5 @@ LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 
 # --- Files of their own: limits and retention; the console's theme and menu ---------------------------------------------
-from config.limits import LIMIT_NETWORK_FACTOR, LIMITS, RETENTION, SLOW_BODIES  # noqa: E402, F401  (settings by their names)
+from config.limits import *  # noqa: E402, F403  (settings by their names)
 from config.unfold import UNFOLD  # noqa: E402, F401

@@ -1,6 +1,6 @@
 """Dialogs: how staff say what they want done, and why. An action is one call into the domain, wrapped by `dialog_action`.
 
-Promises: a GET only shows the dialog; a POST needs the permission, the CSRF token and a reason; a refusal of the domain is
+Promises: a GET only shows the dialog; a POST needs the permission, a fresh login, the CSRF token and a reason; a refusal of the domain is
 shown in the dialog and nothing is changed; after success the page is reloaded with one sentence about what was done.
 """
 
@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -22,6 +22,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.console.columns import address
+from apps.console.fresh_logins import done, fill_in, refuse_stale
 from apps.core import clock
 from apps.core.errors import BadInput, WorkError
 
@@ -57,6 +58,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
         self.prepare()
         last = [name for name in ("reason", "confirmation") if name in self.fields]
         self.order_fields([*(name for name in self.fields if name not in last), *last])
+        fill_in(self, request)
 
     def prepare(self) -> None:
         """Where a subclass fills in choices and initial values from `target`."""
@@ -160,13 +162,14 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     danger: bool = False,
     refuse: Callable[[Any], str] | None = None,
     lock: bool = False,
+    fresh: bool = True,
 ) -> Callable[[Work], Any]:
     """Make `work(admin, request, form) -> sentence` an Unfold action with a dialog (default: one that asks for a reason).
 
     `permission` is the codename of one of accounts' permissions. `work` runs in one transaction and may raise BadInput or
     a WorkError, whose sentence is shown in the dialog. `refuse(row)` says why this row cannot have it done, or nothing: the
     button is not shown then, and a dialog sent nevertheless is refused. `lock`: the row is locked meanwhile, so that of two
-    staff who ask the same, the second is refused.
+    staff who ask the same, the second is refused. `fresh`: it needs a fresh login; False for what takes and gives nothing.
     """
     form = form or ReasonDialog
     dialog = {"title": title, "description": explain, "form_class": form, "form_submit_text": title}
@@ -185,9 +188,10 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
                     raise BadInput(refusal)
                 return work(page, request, filled)
 
-            return carried_out(filled, dialog, guarded_work, onward)
+            stale = refuse_stale(request, title=title) if fresh else None
+            return stale or carried_out(filled, dialog, guarded_work, onward)
 
-        answer.refuse = refuse  # type: ignore[attr-defined]
+        answer.refuse, answer.fresh = refuse, fresh  # type: ignore[attr-defined]
         return action(
             description=title,
             permissions=[permission],
@@ -219,10 +223,3 @@ def carried_out(
         return shown(form, dialog)
     messages.success(form.request, sentence)
     return done(form.request, page())
-
-
-def done(request: HttpRequest, url: str) -> HttpResponse:
-    """Load `url` again: by htmx's header, or as a plain redirect where scripts are off."""
-    if request.headers.get("HX-Request"):
-        return HttpResponse(headers={"HX-Redirect": url})
-    return HttpResponseRedirect(url, headers={"HX-Redirect": url})

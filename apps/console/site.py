@@ -9,6 +9,7 @@ from typing import Any, override
 
 from csp.decorators import csp_replace
 from django.conf import settings
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup, DisallowedModelAdminToField
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
@@ -23,7 +24,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.sites import UnfoldAdminSite
 
-from apps.console import dashboard
+from apps.console import dashboard, fresh_logins
 
 CONTENT_POLICY = {
     "default-src": ["'none'"],
@@ -60,7 +61,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
                 return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
-            answer: Any = inner(request, *args, **kwargs)
+            acts = request.method not in ("GET", "HEAD", "OPTIONS") and self.has_permission(request)
+            if acts and (refused := fresh_logins.refuse_unchecked(request)):
+                return refused
+            try:
+                answer: Any = inner(request, *args, **kwargs)
+            except (DisallowedModelAdminLookup, DisallowedModelAdminToField):
+                return HttpResponseBadRequest("This list has no such filter.")
             if request.method == "POST":
                 dashboard.forget()
             return answer  # type: ignore[no-any-return]
@@ -99,6 +106,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     @override
     def password_change_done(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """See `password_change`."""
+        raise Http404
+
+    @override
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """No form here completes; the view would search every table that another points at."""
         raise Http404
 
     @override

@@ -59,6 +59,7 @@ class AuditAction(models.TextChoices):
     # staff and operations
     TEST_ALERT_REQUESTED = "test_alert_requested", "Test alert requested"
     ATTENTION_CLOSED = "attention_closed", "Attention item closed"
+    ACTION_REFUSED = "action_refused", "Action refused"
     STAFF_ROLES_CHANGED = "staff_roles_changed", "Staff roles changed"
     PRODUCT_CREATED = "product_created", "Product created"
     PRODUCT_CHANGED = "product_changed", "Product changed"

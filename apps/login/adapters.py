@@ -34,7 +34,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     @override
     def post_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **details)
-        sessions.begin(request, details["signal_kwargs"]["sociallogin"].verified)
+        sociallogin = details["signal_kwargs"]["sociallogin"]
+        sessions.begin(request, sociallogin.verified)
+        if sociallogin.kept:
+            request.session[reauthentication.KEPT] = sociallogin.kept
         return response
 
     @override
@@ -69,6 +72,8 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
                 self._turn_away(request, sociallogin)
             _admit(sociallogin)
         user = sociallogin.user
+        # allauth begins a new session; what the same person had typed in the old one goes along.
+        sociallogin.kept = request.session.get(reauthentication.KEPT) if request.user == user else None
         staff.refresh(user, said=sociallogin.account.extra_data["id_token"], roles=roles)
         profile = sessions.profile_of(user)
         if profile is None and not roles:

@@ -1,6 +1,6 @@
 """How lately and how strongly somebody proved to be themselves: fresh logins for what is dangerous, second factors for staff.
 
-Promises: fresh is a login whose password was typed at most five minutes ago, told by the ID token's `auth_time`, never by
+Promises: fresh is a login whose password was typed at most STAFF_FRESH_MINUTES ago, told by the ID token's `auth_time`, never by
 when our session began; Keycloak keeps `acr` for a whole session, so `acr` proves strength, not freshness.
 Times in the session are the system's, see sessions.py; the token's are the domain's.
 """
@@ -15,23 +15,29 @@ from django.http import HttpRequest
 
 from apps.core import clock
 
-FRESH_SECONDS = 300
 ASK_AGAIN_SECONDS = 60  # a login asked for is not answered by one that is about to grow stale
 FRESH_UNTIL = "oidc_fresh_until"
+KEPT = "console_kept"  # what was typed before the login was asked for
 FRESH, STRONG = "fresh", "strong"  # what a login can be asked for
 
 
 def note(request: HttpRequest, claims: dict[str, Any]) -> None:
     """Keep in a session that has just begun how long its login counts as fresh; without `auth_time`, not at all."""
     typed = claims.get("auth_time")
-    known = isinstance(typed, int | float) and not isinstance(typed, bool)
-    age = max(0, int(clock.timestamp() - typed)) if known else FRESH_SECONDS  # type: ignore[operator]
-    request.session[FRESH_UNTIL] = int(time.time()) + FRESH_SECONDS - age
+    request.session[FRESH_UNTIL] = 0
+    if isinstance(typed, int | float) and not isinstance(typed, bool):
+        age = max(0, int(clock.timestamp() - typed))
+        request.session[FRESH_UNTIL] = int(time.time()) + settings.STAFF_FRESH_MINUTES * 60 - age
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Whether the person typed the password at most five minutes ago."""
+    """Whether the person typed the password a few minutes ago at most."""
     return bool(time.time() < request.session.get(FRESH_UNTIL, 0))
+
+
+def is_undated(request: HttpRequest) -> bool:
+    """Whether Keycloak did not say when the password was typed: logging in again does not help."""
+    return bool(request.session.get(FRESH_UNTIL) == 0)
 
 
 def login_url(target: str, wish: str = FRESH) -> str:

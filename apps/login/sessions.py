@@ -29,6 +29,7 @@ IDLE_SECONDS, STAFF_IDLE_SECONDS = 30 * 60, 15 * 60
 TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
 TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one write
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
+CHECKED = "oidc_checked"  # when Keycloak was asked last about a member of staff who acts
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
@@ -74,7 +75,7 @@ def is_shut_out(user: User | AnonymousUser) -> bool:
 
 def begin(request: HttpRequest, token: IdToken) -> None:
     """Note in a session that has just been made what its end will need."""
-    request.session[STARTED] = request.session[SEEN] = int(time.time())
+    request.session[STARTED] = request.session[SEEN] = request.session[CHECKED] = int(time.time())
     request.session[ID_TOKEN] = token.raw
     reauthentication.note(request, token.claims)
     UserSession.objects.filter(session_key=request.session.session_key).update(data={"sid": token.sid})

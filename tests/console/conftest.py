@@ -1,12 +1,14 @@
 """A filled database for the console's pages, and staff of each role."""
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
@@ -19,6 +21,7 @@ from apps.console import dashboard
 from apps.core import audit, clock
 from apps.core.models import AttentionItem, Job
 from apps.instances.models import Instance, Seat, SeatWait
+from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
 from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from tests.world import World
@@ -61,10 +64,18 @@ def staff(db: None) -> Callable[[str], Client]:
             user.groups.set([Group.objects.get(name=role)])
         client = Client(enforce_csrf_checks=csrf)
         client.force_login(user)
+        log_in_freshly(client)
         return client
 
     assert set(ROLES) == {"viewer", "support", "operator", "admin"}
     return login
+
+
+def log_in_freshly(client: Client, *, minutes: int = 0) -> None:
+    """As if the password had been typed at Keycloak so many minutes ago."""
+    session, then = client.session, time.time() - 60 * minutes
+    session[sessions.CHECKED], session[reauthentication.FRESH_UNTIL] = then, then + 60 * settings.STAFF_FRESH_MINUTES
+    session.save()
 
 
 @dataclass

@@ -91,6 +91,6 @@ def test_while_keycloak_is_unavailable_nobody_is_logged_out(
 
 def test_only_recently_active_accounts_are_checked(person: Person, nora: UserProfile, monkeypatch: Any) -> None:
     person.log_in("nora")
-    assert [account.user for account in session_checks.recent_logins()] == [nora.user]
+    assert [account.user for account in session_checks.logins_in_use()] == [nora.user]
     monkeypatch.setattr(session_checks, "RECENT", -session_checks.RECENT)
-    assert session_checks.recent_logins() == []
+    assert session_checks.logins_in_use() == []

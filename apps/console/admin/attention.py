@@ -65,7 +65,7 @@ class AttentionAdmin(ConsoleAdmin):
         return badge("Closed") if row.resolved_at else badge("Open", Tone.WARN)
 
     @dialog_action(
-        title="Send a test alert", permission="retry_job", icon="notifications_active",
+        title="Send a test alert", permission="retry_job", fresh=False, icon="notifications_active",
         explain="Sends one message to each address in ALERT_URLS now.",
     )  # fmt: skip
     def send_test_alert(self, _request: HttpRequest, form: ReasonDialog) -> str:
@@ -76,7 +76,7 @@ class AttentionAdmin(ConsoleAdmin):
         return "The test alert is on its way."
 
     @dialog_action(
-        title="Close", permission="retry_job", form=dialog(AttentionItem), icon="done",
+        title="Close", permission="retry_job", form=dialog(AttentionItem), fresh=False, icon="done",
         explain="Close it once it is dealt with. If it is found again, a new item opens.",
         refuse=lambda row: "It is closed already." if row.resolved_at else "", lock=True,
     )  # fmt: skip

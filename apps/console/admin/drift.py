@@ -174,7 +174,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         return f"Ignored until {when(until)}."
 
     @dialog_action(
-        title="Compare now", permission="sync_userprofile", icon="compare_arrows",
+        title="Compare now", permission="sync_userprofile", fresh=False, icon="compare_arrows",
         explain="Compare every subscriber with Keycloak now. Nothing is changed but this list.",
     )  # fmt: skip
     def compare_now(self, _request: HttpRequest, form: ReasonDialog) -> str:

@@ -84,7 +84,7 @@ class EventAdmin(ConsoleAdmin):
             return format_html('<pre class="fd-code">{}</pre>', row.body)
 
     @dialog_action(
-        title="Process again", permission="retry_job", form=dialog(InboundEvent), icon="replay",
+        title="Process again", permission="retry_job", form=dialog(InboundEvent), fresh=False, icon="replay",
         explain="Fetches the current state from Stripe again. Repeating it is safe.",
         refuse=lambda row: "This event needs no processing." if row.state == InboundEvent.State.IGNORED else "",
     )  # fmt: skip

@@ -97,7 +97,7 @@ class JobAdmin(ConsoleAdmin):
         return format_html('<ol class="fd-story">{}</ol>', items)
 
     @dialog_action(
-        title="Retry", permission="retry_job", form=dialog(Job, "job"), icon="replay",
+        title="Retry", permission="retry_job", form=dialog(Job, "job"), fresh=False, icon="replay",
         refuse=lambda row: "" if row.state in STUCK else "Only a failed or blocked job can be retried.",
     )  # fmt: skip
     def retry_one(self, _request: HttpRequest, form: ReasonDialog) -> str:

@@ -205,7 +205,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         return ORDERS.get(request.GET.get(FILTER, ""), super().get_ordering(request))
 
     @dialog_action(
-        title="Sync now", permission="sync_userprofile", icon="sync",
+        title="Sync now", permission="sync_userprofile", fresh=False, icon="sync",
         form=dialog(UserProfile, "plan", subscriber_page.preview_plan),
         explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
@@ -215,7 +215,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         return f"{form.target} will be synced now."
 
     @dialog_action(
-        title="Assign seats", permission="allocate_seat", icon="event_seat",
+        title="Assign seats", permission="allocate_seat", fresh=False, icon="event_seat",
         form=dialog(UserProfile, "seats", lambda row: {"missing": subscriber_page.find_missing_seats(row)}),
         explain="Give every product this subscriber pays for a seat, where there is room.",
     )  # fmt: skip
@@ -231,7 +231,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
 
     @dialog_action(
         title="Send password email", permission="mail_userprofile", form=dialog(UserProfile, "password"),
-        icon="forward_to_inbox", refuse=refuse_without_account,
+        fresh=False, icon="forward_to_inbox", refuse=refuse_without_account,
     )  # fmt: skip
     def password_mail(self, _request: HttpRequest, form: ReasonDialog) -> str:
         """Ask Keycloak to send its set-your-password email."""
