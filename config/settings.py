@@ -204,6 +204,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # True in the image, whose build runs collectstatic: hashed, compressed files. A checkout serves them as they lie there.
 STATIC_COLLECTED = boolean("STATIC_COLLECTED", default=False)
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded

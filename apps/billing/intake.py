@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from apps.billing import api_version, events
 from apps.core import clock, wake_ups
 from apps.core.errors import BadInput
+from apps.core.requests import note_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
         elif store(event, body.decode()):
             api_version.report_difference(_storable(event.get("api_version")))
     except BadInput as refusal:
-        log.warning("webhook_refused", code=refusal.code)
+        note_refusal(refusal.code)
         return JsonResponse({"error": refusal.message}, status=refusal.status)
     return JsonResponse({"received": True})
 

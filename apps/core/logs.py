@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, UTC, with the request or job id; nothing secret and nothing personal.
+"""Logs: one JSON object a line, UTC, with the request or job id and who asks, by number; nothing secret and nothing personal.
 
 `scrub` is the last guard, over finished lines: mail addresses become a keyed hash and a domain, keys and tokens become
 stars. The first guard is not to log such things at all.
@@ -6,10 +6,11 @@ stars. The first guard is not to log such things at all.
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, override
 
 import structlog
 
@@ -41,6 +42,18 @@ def _hashed(found: re.Match[str]) -> str:
     return f"{hmac.new(key, found.group(0).lower().encode(), hashlib.sha256).hexdigest()[:12]}@{found.group(1)}"
 
 
+class ShortRefusals(logging.Filter):
+    """A request that Django refuses is one short line: its traceback tells nothing, and a visitor could fill the disk with it."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        request, status = getattr(record, "request", None), getattr(record, "status_code", 0)
+        if request is not None and 400 <= status < 500:
+            record.msg, record.args = "%s %s %s", (status, str(request.method)[:10], request.path[:100])
+            record.exc_info = record.exc_text = None
+        return True
+
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -68,7 +81,8 @@ def logging_settings(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": formatter},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "filters": {"short": {"()": ShortRefusals}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["short"]}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": dict.fromkeys(["django.server", "django-q", "stripe", "djstripe", "httpx", "urllib3"], quiet),
     }

@@ -21,6 +21,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from apps.core import limits
 from apps.core.requests import client_address
 
+FORWARDED = {"X-Forwarded-For", "X-Forwarded-Proto"}  # a proxy brought the request: it came from outside, in clear
+
 Rows = list[tuple[Any, ...]]
 # name, help, labels, what gives the labels and the value: a statement or a function; apps above add theirs from ready()
 Gauge = tuple[str, str, list[str], str | Callable[[], Rows]]
@@ -83,9 +85,11 @@ class CountRequests(PrometheusAfterMiddleware):  # type: ignore[misc]  # django-
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The exposition, for requests with `Authorization: Bearer <PROMETHEUS_METRICS_API_KEY>`; 401, 404 or 429 otherwise."""
+    """The exposition, for requests with `Authorization: Bearer <PROMETHEUS_METRICS_API_KEY>`; else 401, 403, 404 or 429."""
     if not settings.PROMETHEUS_METRICS_API_KEY:
         return HttpResponse(status=404)
+    if settings.HTTPS and not request.is_secure() and request.headers.keys() & FORWARDED:
+        return HttpResponse("Ask over https, or inside the private network.\n", status=403)
     if not constant_time_compare(
         request.headers.get("Authorization", ""), f"Bearer {settings.PROMETHEUS_METRICS_API_KEY}"
     ):

@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from apps.core.requests import HEADERS
 
 FURTHER_THREADS = 12  # for requests without a body, while all others wait for theirs
-REFUSED = [("Retry-After", "10"), ("Connection", "close"), ("Cache-Control", "no-store"), *HEADERS.items()]
+REFUSED = [("Retry-After", "10"), ("Connection", "close"), *HEADERS.items()]
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Any]

@@ -18,7 +18,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts import staff
-from apps.core.requests import client_address
+from apps.core.requests import client_address, note_refusal
 from apps.login import error_pages, oidc, reauthentication, sessions
 
 log = structlog.get_logger(__name__)
@@ -108,8 +108,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         cancelled = error == AuthError.CANCELLED
         away = isinstance(exception, requests.RequestException)
         if not cancelled:
-            reason = _reason(exception)
-            log.warning("login_failed", reason=reason)
+            note_refusal(_reason(exception))
         raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=cancelled, away=away))
 
 

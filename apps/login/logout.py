@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.core.requests import note_refusal
 from apps.login import oidc, sessions
 from apps.login.models import UsedLogoutToken
 from apps.login.provider import PROVIDER
@@ -41,9 +42,7 @@ def backchannel(request: HttpRequest) -> HttpResponse:
     try:
         ended = _end(oidc.logout_token(request.POST.get("logout_token", "")))
     except (oidc.TokenError, requests.RequestException) as error:
-        log.warning(
-            "backchannel_refused", reason=str(error) if isinstance(error, oidc.TokenError) else "keys not available"
-        )
+        note_refusal(str(error) if isinstance(error, oidc.TokenError) else "keys not available")
         return HttpResponse(status=400, headers={"Cache-Control": "no-store"})
     log.info("backchannel_logout", sessions=ended)
     return HttpResponse(headers={"Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, override
 
+import structlog
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import SESSION_KEY, logout
@@ -87,6 +88,7 @@ def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Http
     def serve(request: HttpRequest) -> HttpResponse:
         if SESSION_KEY not in request.session or not request.user.is_authenticated:
             return get_response(request)
+        structlog.contextvars.bind_contextvars(user=request.user.pk, staff=request.user.is_staff)
         if is_shut_out(request.user):
             profile = request.user.profile
             end_sessions(request.user)

@@ -7,7 +7,8 @@ import logging.config
 
 import pytest
 import structlog
-from django.test import RequestFactory
+from django.contrib.auth.models import User
+from django.test import Client, RequestFactory
 
 from apps.core import logs, requests
 
@@ -140,3 +141,66 @@ def test_libraries_that_talk_too_much_are_kept_quiet(lines):
     for name in ("stripe", "httpx", "urllib3", "django-q"):
         logging.getLogger(name).info("POST https://api.stripe.com/v1/customers email=ada@example.com")
     assert lines() == []
+
+
+REFUSALS = {
+    "a bad host": (400, lambda ask: ask.get("/dashboard/", headers={"Host": "evil.example" * 100})),
+    "a bad host at the webhook": (400, lambda ask: ask.post("/onboarding/webhook/", headers={"Host": "evil@x"})),
+    "no token of ours": (403, lambda ask: ask.post("/onboarding/", {"first_name": "Ada"})),
+    "no page": (404, lambda ask: ask.get("/nowhere/" + "x" * 5000)),
+    "a bad link": (404, lambda ask: ask.get("/onboarding/waitlist/confirm/a:b:c/")),
+    "a wrong method": (405, lambda ask: ask.get("/onboarding/webhook/")),
+    "an unsigned event": (400, lambda ask: ask.post("/onboarding/webhook/", "{}", content_type="application/json")),
+    "too much for the webhook": (413, lambda ask: ask.post("/onboarding/webhook/", b"x" * 300_000, content_type="x/y")),
+    "too many fields": (400, lambda ask: ask.post("/oidc/backchannel-logout/", {str(n): "" for n in range(300)})),
+    "too large a form": (400, lambda ask: ask.post("/oidc/backchannel-logout/", {"a": "b" * 300_000})),
+    "a forged logout": (400, lambda ask: ask.post("/oidc/backchannel-logout/", {"logout_token": "x"})),
+    "a login of nobody": (401, lambda ask: ask.get("/accounts/oidc/keycloak/login/callback/?code=1&state=2")),
+    "no token for metrics": (401, lambda ask: ask.get("/metrics")),
+}
+
+
+def test_a_refused_request_is_one_short_line_without_a_traceback(lines, db):
+    """M7 of the security review: 1,777 tracebacks in 10,000 requests."""
+    for name, (status, send) in REFUSALS.items():
+        before = len(lines())
+        assert send(Client(enforce_csrf_checks=True)).status_code in {status, 413 if status == 400 else status}, name
+        (line,) = lines()[before:]
+        assert "exception" not in line, name
+        assert len(json.dumps(line)) < 400, name
+        assert line["event"].split()[0].isdigit(), name
+        assert line["request_id"], name
+
+
+def test_too_many_requests_are_one_line_each(lines, client, db):
+    for _ in range(40):
+        client.post("/recovery/verify-code/", '{"email": "a@b.example", "code": "1"}', content_type="application/json")
+    seen = lines()
+    assert len(seen) == 40
+    assert seen[-1]["event"] == "429 POST /recovery/verify-code/"
+    assert seen[-1]["refused"] == "too_many"
+    assert not any("exception" in line for line in seen)
+
+
+def test_an_error_of_ours_keeps_its_traceback(lines, client, monkeypatch):
+    def broken(*_args, **_options):
+        raise LookupError("of ours")
+
+    monkeypatch.setattr("apps.storefront.views.render", broken)
+    client.raise_request_exception = False
+    assert client.get("/onboarding/cancel/").status_code == 500
+    assert "LookupError: of ours" in lines()[-1]["exception"]
+
+
+def test_a_line_says_who_asked_by_number(lines, client, db):
+    """L9: staff or customer, never an address."""
+    for name, staff in (("ada@example.com", False), ("sam@example.com", True)):
+        user = User.objects.create(username=name, email=name, is_staff=staff)
+        client.force_login(user)
+        client.get("/nowhere/")
+        line = lines()[-1]
+        assert (line["user"], line["staff"]) == (user.pk, staff)
+        assert "example.com" not in json.dumps(line)
+    client.logout()
+    client.get("/nowhere/")
+    assert "user" not in lines()[-1]
