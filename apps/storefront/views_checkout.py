@@ -38,7 +38,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             code="in_checkout",
             status=409,
         )
-    codes.check_sending_limits(address=address, client=client_address(request))
+    codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
     codes.email_code(
         purpose=SIGNUP,
         address=address,

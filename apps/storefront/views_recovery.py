@@ -49,7 +49,7 @@ def state(request: HttpRequest) -> HttpResponse:
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code, or that there is no account: the answer, its time and its cost are the same."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
-    codes.check_sending_limits(address=address, client=client_address(request))
+    codes.check_sending_limits(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
     recovery_session.send_code(address=address, session=request.session.session_key or "")
