@@ -3,6 +3,7 @@
 A role taken away in Keycloak is gone here at the next login; disabling the account there ends it at once.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
@@ -14,15 +15,24 @@ from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 
+confirm_groups: list[Callable[[str], frozenset[str]]] = []  # each tells the paths of the staff groups of a subject
 TAKEN_SUFFIX = 8  # letters of the subject that set apart a username somebody else already has
 
 
 def roles_of(claims: dict[str, Any]) -> frozenset[str]:
-    """The staff roles a token's `groups` claim names: `/staff/admin` is `admin`; anything else counts for nothing."""
+    """The staff roles a token's `groups` claim names: `/staff/admin` is `admin`; anything else counts for nothing.
+
+    A claim is a path, and a group may be given a name with slashes in it that looks like one: those who log in (`sub`) have a
+    role only if `confirm_groups` finds the group itself. Raises WorkError while that cannot be asked.
+    """
     groups = claims.get("groups")
     if not isinstance(groups, list):
         return frozenset()
-    return frozenset(role for role in ROLES if f"{settings.KEYCLOAK_STAFF_GROUP}/{role}" in groups)
+    found = frozenset(role for role in ROLES if f"{settings.KEYCLOAK_STAFF_GROUP}/{role}" in groups)
+    if found and claims.get("sub"):
+        for confirm in confirm_groups:
+            found &= roles_of({"groups": list(confirm(str(claims["sub"])))})
+    return found
 
 
 @transaction.atomic

@@ -12,10 +12,12 @@ class IdentityConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from apps.accounts import staff
         from apps.core import jobs
         from apps.core.models import Job
         from apps.identity import passwords, realm_test_email, session_checks, user_profile
 
+        staff.confirm_groups.append(session_checks.confirmed_groups)
         every = session_checks.EVERY_SECONDS
         jobs.register(
             session_checks.KIND, session_checks.check_logins, label="Check logins", needs=("keycloak",), every=every

@@ -5,6 +5,7 @@ Groups are found by path (`subGroups` in Keycloak's lists is incomplete since 23
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -19,16 +20,40 @@ PAGE = 500
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def member_paths(admin: KeycloakAdmin, keycloak_id: str, *, below: str) -> frozenset[str]:
-    """The paths of an account's groups below the group `below`."""
+def staff_paths(admin: KeycloakAdmin, keycloak_id: str) -> frozenset[str]:
+    """The paths of an account's groups directly below the staff group, by their ids: a path alone proves nothing.
+
+    A group may be called `staff/admin`, and its path is then that of another one (seen on 26.7.3).
+    """
     found = api_errors.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
-    return frozenset(group["path"] for group in found if group["path"].startswith(f"{below}/"))
+    above = f"{settings.KEYCLOAK_STAFF_GROUP}/"
+    claimed = [row for row in found if row["path"].removeprefix(above) == row["name"]]
+    if not claimed:
+        return frozenset()
+    key = _genuine(admin, settings.KEYCLOAK_STAFF_GROUP)
+    return frozenset(row["path"] for row in claimed if key and row.get("parentId") == key)
+
+
+def _genuine(admin: KeycloakAdmin, path: str) -> str | None:
+    """The id of the group that has this path by each name above it; None when another one bears a slash in its name."""
+    key: str | None = None
+    names = path.strip("/").split("/")
+    for depth, name in enumerate(names, 1):
+        find = partial(admin.get_group_by_path, quote("/".join(names[:depth])))
+        try:
+            row = api_errors.read(f"find the group {path}", find, expect=(404,))
+        except api_errors.Refusal:
+            return None
+        if row["name"] != name or row.get("parentId") != key:
+            return None
+        key = str(row["id"])
+    return key
 
 
 def own_paths(admin: KeycloakAdmin, keycloak_id: str) -> frozenset[str]:
     """The paths of an account's groups that are ours; not those which somebody made below ours, or with a name we never give."""
-    found = member_paths(admin, keycloak_id, below=settings.KEYCLOAK_PARENT_GROUP)
-    return frozenset(path for path in found if _name_of_own(path))
+    found = api_errors.read(f"list the groups of account {keycloak_id}", lambda: admin.get_user_groups(keycloak_id))
+    return frozenset(group["path"] for group in found if _name_of_own(group["path"]))
 
 
 def join_group(admin: KeycloakAdmin, keycloak_id: str, path: str) -> None:

@@ -232,7 +232,7 @@ class Keycloak(Identity):
 
     @override
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:
-        return groups.member_paths(self.admin, keycloak_id, below=settings.KEYCLOAK_STAFF_GROUP)
+        return groups.staff_paths(self.admin, keycloak_id)
 
     # --- sessions and passwords ----------------------------------------------------------------------------------------
 

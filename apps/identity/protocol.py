@@ -86,7 +86,7 @@ class Identity(Protocol):
         """Take the account out of the group `path`; no error when it was not in it. Groups that are not ours are refused."""
 
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:
-        """The paths of the account's groups below KEYCLOAK_STAFF_GROUP. They are read here, never written."""
+        """The paths of the account's groups directly below KEYCLOAK_STAFF_GROUP, proven by their ids. Read here, never written."""
 
     def end_sessions(self, keycloak_id: str) -> None:
         """End every session and offline token, and make sure: RetryLater when a session is still there afterwards."""

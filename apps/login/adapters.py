@@ -18,6 +18,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts import staff
+from apps.core.errors import WorkError
 from apps.core.requests import client_address, note_refusal
 from apps.login import error_pages, oidc, reauthentication, sessions
 
@@ -64,7 +65,11 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     @override
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Find or admit the user, take over names and roles, and turn away who has no business here."""
-        roles = staff.roles_of(sociallogin.verified.claims)
+        try:
+            roles = staff.roles_of(sociallogin.verified.claims)
+        except WorkError as error:
+            log.warning("login_staff_not_confirmed", subject=sociallogin.verified.subject, reason=error.reason)
+            raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=False, away=True)) from error
         if roles and not reauthentication.is_strong(sociallogin.verified.claims):
             self._ask_for_more(request, sociallogin)
         if not sociallogin.is_existing:

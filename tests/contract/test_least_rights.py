@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from apps.identity.protocol import Identity
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import PASSWORD
 
@@ -149,6 +150,21 @@ def test_an_instance_group_cannot_be_named_into_the_path_of_staff(stage: Stage) 
         answer = stage.server.call("PUT", f"/groups/{stage.ids['frontdesk']}", json={"name": name}, client=SYNC)
         assert answer.status_code == 409
     assert stage.server.group_id(CUSTOMERS) == stage.ids["frontdesk"]
+
+
+def test_a_group_named_like_the_path_of_staff_makes_nobody_staff(stage: Stage, identity: Identity) -> None:
+    """A slash in a name passes, and tokens then say a path that is another group's: roles are read from the groups themselves."""
+    customer, colleague, path = stage.ids["customer"], stage.ids["colleague"], f"/groups/{stage.ids['frontdesk']}"
+    assert stage.server.call("PUT", path, json={"name": "staff/admin"}, client=SYNC).status_code == 204
+    try:
+        assert stage.paths("customer") == {ADMINS}
+        assert (identity.staff_groups(customer), identity.staff_groups(colleague)) == (frozenset(), {ADMINS})
+    finally:
+        assert stage.server.call("PUT", path, json={"name": "frontdesk"}).status_code == 204
+    child = stage.server.call("POST", f"{path}/children", json={"name": "staff/admin"}, client=SYNC).json()["id"]
+    assert stage.sync("PUT", f"/users/{customer}/groups/{child}") == 204
+    assert identity.staff_groups(customer) == frozenset()
+    assert stage.server.call("DELETE", f"/groups/{child}").status_code == 204
 
 
 def test_customers_are_its_own(stage: Stage) -> None:

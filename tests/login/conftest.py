@@ -12,6 +12,7 @@ from django.test import Client
 
 from apps.accounts.models import UserProfile
 from apps.core import clock
+from apps.identity import keycloak as identity
 from apps.login import oidc
 from tests.sandbox.keycloak_fixture import PASSWORD, Browser, Standin
 
@@ -80,6 +81,8 @@ def log_in_at(server: Standin, settings: Any) -> None:
     """Have Frontdesk send people to this Keycloak."""
     settings.KEYCLOAK_ISSUER = server.issuer
     settings.OIDC_RP_CLIENT_SECRET = "dev-only-web-secret"
+    settings.KEYCLOAK_ADMIN_CLIENT_ID, settings.KEYCLOAK_ADMIN_CLIENT_SECRET = "frontdesk-sync", "dev-only-sync-secret"
+    identity._client.cache_clear()
     providers = settings.SOCIALACCOUNT_PROVIDERS
     app = providers["openid_connect"]["APPS"][0] | {"secret": "dev-only-web-secret"}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": providers["openid_connect"] | {"APPS": [app]}}

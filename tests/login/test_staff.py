@@ -27,6 +27,28 @@ def test_an_unknown_subject_with_a_role_becomes_staff_without_a_profile(person: 
     assert person.user_id == str(ada.pk)
 
 
+def test_a_group_whose_name_looks_like_the_path_of_staff_makes_nobody_staff(person: Person, keycloak: Standin) -> None:
+    """Seen on 26.7.3: a group may be called `staff/admin`, and the token says its path. Our own account may rename its group."""
+    dan = keycloak.new_user("dan", groups=["/frontdesk"])
+    keycloak.set_password(dan)
+    ours = keycloak.call("GET", "/group-by-path/frontdesk").json()["id"]
+    renamed = keycloak.call("PUT", f"/groups/{ours}", json={"name": "staff/admin"}, client="frontdesk-sync")
+    assert renamed.status_code == 204
+    assert person.log_in("dan").status_code == 403
+    assert not User.objects.exists()
+    person = Person(keycloak)
+    assert person.log_in("admin.ada").status_code == 302
+    assert user_named("admin.ada").is_staff
+
+
+def test_staff_whom_keycloak_cannot_confirm_come_back_later(person: Person, keycloak: Standin) -> None:
+    keycloak.fault("http_503", path="/users/")
+    assert person.log_in("admin.ada").status_code == 503
+    assert not User.objects.exists()
+    keycloak.fault("ok")
+    assert Person(keycloak).log_in("admin.ada").status_code == 302
+
+
 def test_a_second_login_finds_the_same_member_of_staff(person: Person, keycloak: Standin) -> None:
     person.log_in("support.sam")
     Person(keycloak).log_in("support.sam")
