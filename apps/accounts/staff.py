@@ -35,6 +35,17 @@ def roles_of(claims: dict[str, Any]) -> frozenset[str]:
     return found
 
 
+def record_login(user: Any, subject: str, *, acr: object, refused: str = "") -> None:
+    """In the audit log: who of staff came in, how strongly proven, or why they did not; without a user by Keycloak's id."""
+    audit.record(
+        subject=("user", user.pk) if user.pk else ("account", subject[:64]),
+        action=AuditAction.STAFF_LOGIN_REFUSED if refused else AuditAction.STAFF_LOGGED_IN,
+        actor=f"staff:{user.get_username() or subject}",
+        reason=refused,
+        after={"acr": str(acr)[:40]} if acr is not None else {},
+    )
+
+
 @transaction.atomic
 def admit(account: SocialAccount) -> User:
     """Make the user of a member of staff who is here for the first time; no UserProfile, no password.

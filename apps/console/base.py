@@ -19,6 +19,8 @@ from unfold.views import ChangeList
 
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
+from apps.core import audit
+from apps.core.audit_actions import AuditAction
 
 COUNT_LIMIT = 10_000
 PERMISSIONS = (
@@ -122,6 +124,8 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     prefetched: ClassVar[tuple[Any, ...]] = ()
     # Parts of a row's page that are loaded separately: the last part of the address, and the method(request, row).
     fragments: ClassVar[Mapping[str, str]] = {}
+    # What the audit log calls a row that holds personal data and belongs to no subscriber.
+    personal: ClassVar[str] = ""
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -211,7 +215,10 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
         saves = self.has_change_permission(request, row) if object_id else self.has_add_permission(request)
         if saves and request.method == "POST" and (refused := fresh_logins.refuse_stale(request)):
             return refused
-        extra = self.page_context(request, row) if row is not None and self.has_view_permission(request, row) else {}
+        extra = {}
+        if row is not None and self.has_view_permission(request, row):
+            extra = self.page_context(request, row)
+            self.record_view(request, row)
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, (extra_context or {}) | extra)
         return answer
 
@@ -253,9 +260,20 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     def _fragment_view(self, content: Callable[[HttpRequest, Any], HttpResponse]) -> Any:
         def view(request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
             row = find(self.model, object_id)
-            return content(request, row) if self.has_view_permission(request, row) else HttpResponse(status=403)
+            if not self.has_view_permission(request, row):
+                return HttpResponse(status=403)
+            self.record_view(request, row)
+            return content(request, row)
 
         return view
+
+    def record_view(self, request: HttpRequest, row: Any) -> None:
+        """Whose personal data somebody has read: one line for each of staff, person and hour."""
+        profile = getattr(row, "profile_id", None)
+        subject = ("profile", profile) if profile else (self.personal, row.pk)
+        if subject[0]:
+            actor = f"staff:{request.user.get_username()}"
+            audit.record_hourly(subject=subject, action=AuditAction.PERSON_VIEWED, actor=actor)
 
     def page_of(self, target: Model | None) -> str:
         """The address of a row's page, or of the list."""

@@ -15,6 +15,7 @@ from django.urls import reverse
 from apps.console import timeline
 from apps.console.bars import Bar
 from apps.core import attention, clock
+from apps.core.audit_actions import AuditAction
 from apps.core.kept import Kept
 from apps.core.models import AttentionItem, AuditEntry, Dependency, Job
 from apps.core.states import AccessState, Tone
@@ -24,6 +25,7 @@ from apps.operations.models import SafeguardReview
 
 KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
+QUIET = (AuditAction.PERSON_VIEWED, AuditAction.STAFF_LOGGED_IN)  # too often to be news
 ROOMS = 8  # instances shown of each product, the fullest
 COUNTS = """
 SELECT (SELECT count(*) FROM core_job WHERE state = 'queued') AS queued,
@@ -157,7 +159,7 @@ def read() -> Numbers:
         reviews=tuple(reviews if counts.review_count else ()),
         attention=tuple(attention.open_items()[:6] if counts.attention_count else ()),
         stuck_jobs=tuple(stuck[:6]),
-        recent=tuple(timeline.with_names(AuditEntry.objects.order_by("-id")[:8])),
+        recent=tuple(timeline.with_names(AuditEntry.objects.exclude(action__in=QUIET).order_by("-id")[:8])),
     )
 
 

@@ -69,7 +69,7 @@ def refuse_stale(request: HttpRequest, *, title: str = "") -> HttpResponse | Non
 
 def record_refusal(request: HttpRequest, why: str) -> None:
     user: Any = request.user
-    audit.record(
+    audit.record_hourly(
         subject=("user", user.pk), action=AuditAction.ACTION_REFUSED, actor=f"staff:{user.get_username()}", reason=why,
         after={"address": request.path[:200]},
     )  # fmt: skip

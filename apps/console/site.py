@@ -66,6 +66,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
                 return refused
             try:
                 answer: Any = inner(request, *args, **kwargs)
+            except PermissionDenied:
+                if acts:
+                    fresh_logins.record_refusal(request, "no right to do it")
+                raise
             except (DisallowedModelAdminLookup, DisallowedModelAdminToField):
                 return HttpResponseBadRequest("This list has no such filter.")
             if request.method == "POST":

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.urls import reverse
 
@@ -34,6 +35,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "waitlist": (WaitlistEntry, "waitlist entry"),
     "attention": (AttentionItem, "attention item"),
     "realm": (None, "realm"),
+    "user": (User, "staff"),
 }
 LONGEST = 120
 MOMENT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$")

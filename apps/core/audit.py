@@ -47,6 +47,23 @@ def record(
     _append(subject[0], [subject[1]], (str(action), actor[:150], reason[:500], before or {}, after or {}))
 
 
+def record_hourly(
+    *,
+    subject: tuple[str, str | int],
+    action: AuditAction,
+    actor: str,
+    reason: str = "",
+    after: dict[str, Any] | None = None,
+) -> None:
+    """`record`, unless the same actor has a line of the last hour that says the same: for what may happen at each click."""
+    kind, identity = subject[0], str(subject[1])[:64]
+    same = AuditEntry.objects.filter(
+        subject_kind=kind, subject_id=identity, actor=actor[:150], action=action, reason=reason
+    )
+    if not same.filter(at__gt=clock.now() - dt.timedelta(hours=1), after=after or {}).exists():
+        record(subject=(kind, identity), action=action, actor=actor, reason=reason, after=after)
+
+
 def record_many(
     *,
     kind: str,

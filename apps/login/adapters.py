@@ -37,6 +37,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         response: HttpResponse = super().post_login(request, user, **details)
         sociallogin = details["signal_kwargs"]["sociallogin"]
         sessions.begin(request, sociallogin.verified)
+        if user.is_staff:
+            _record_login(sociallogin)
         if sociallogin.kept:
             request.session[reauthentication.KEPT] = sociallogin.kept
         return response
@@ -65,6 +67,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     @override
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         """Find or admit the user, take over names and roles, and turn away who has no business here."""
+        sociallogin.was_staff = sociallogin.is_existing and sociallogin.user.is_staff
         try:
             roles = staff.roles_of(sociallogin.verified.claims)
         except WorkError as error:
@@ -84,6 +87,8 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if profile is None and not roles:
             self._turn_away(request, sociallogin)
         if sessions.is_shut_out(user):
+            if roles:
+                _record_login(sociallogin, refused="the account is closed")
             raise ImmediateHttpResponse(error_pages.closed(request, profile))
 
     def _ask_for_more(self, request: HttpRequest, sociallogin: Any) -> None:
@@ -92,13 +97,15 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             target = str(sociallogin.state.get("next") or reverse("admin:index"))
             raise ImmediateHttpResponse(redirect(reauthentication.login_url(target, reauthentication.STRONG)))
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
-        log.warning("login_too_weak", subject=sociallogin.verified.subject)
+        _record_login(sociallogin, refused="no second factor")
         raise ImmediateHttpResponse(error_pages.too_weak(request))
 
     def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
         """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
         log.info("login_unknown_subject", subject=sociallogin.verified.subject)
+        if sociallogin.was_staff:
+            _record_login(sociallogin, refused="no staff role anymore")
         raise ImmediateHttpResponse(error_pages.no_account(request))
 
     @override
@@ -115,6 +122,11 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if not cancelled:
             note_refusal(_reason(exception))
         raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=cancelled, away=away))
+
+
+def _record_login(sociallogin: Any, *, refused: str = "") -> None:
+    verified = sociallogin.verified
+    staff.record_login(sociallogin.user, verified.subject, acr=verified.claims.get("acr"), refused=refused)
 
 
 def _admit(sociallogin: Any) -> None:

@@ -171,6 +171,53 @@ def test_a_login_that_does_not_say_when_is_no_fresh_one_and_says_so(ada: Person,
     assert "scope “basic”" in ada.here.get("/admin/").content.decode()
 
 
+# --- what is written down ------------------------------------------------------------------------------------------------
+
+
+def lines(action: str) -> list[tuple[str, str, str, str]]:
+    found = AuditEntry.objects.filter(action=action).order_by("id")
+    return list(found.values_list("subject_kind", "subject_id", "actor", "reason"))
+
+
+def test_logins_of_staff_are_written_down_and_those_that_are_refused(
+    ada: Person, keycloak: Standin, settings: Any
+) -> None:
+    known = User.objects.get(username="admin.ada")
+    assert lines("staff_logged_in") == [("user", str(known.pk), "staff:admin.ada", "")]
+    settings.STAFF_REQUIRED_ACR = "2"
+    again = Person(keycloak)
+    weak = again.log_in("admin.ada")
+    assert again.log_in("admin.ada", str(weak["Location"])).status_code == 403
+    assert lines("staff_login_refused") == [("user", str(known.pk), "staff:admin.ada", "no second factor")]
+
+
+def test_an_action_without_the_right_is_written_down_once_an_hour(world: World, staff: Staff) -> None:
+    client, viewer = staff("viewer"), User.objects.get(username="viewer-ada")
+    for _ in range(3):
+        assert send(client, world.jobs[0], "retry_one").status_code == 403
+    assert lines("action_refused") == [("user", str(viewer.pk), "staff:viewer-ada", "no right to do it")]
+
+
+def test_looking_at_personal_data_is_one_line_for_each_of_staff_person_and_hour(world: World, staff: Staff) -> None:
+    first, second = world.profiles[:2]
+    for client in (staff("viewer"), staff("support")):
+        for address in (
+            reverse("admin:accounts_userprofile_change", args=[first.pk]),
+            reverse("admin:accounts_userprofile_tab", args=[first.pk]) + "?tab=timeline",
+            reverse("admin:instances_seat_change", args=[world.seats[0].pk]),
+            reverse("admin:accounts_userprofile_change", args=[second.pk]),
+            reverse("admin:billing_inboundevent_change", args=[world.events[0].pk]),
+            reverse("admin:core_job_change", args=[world.jobs[0].pk]),
+            reverse("admin:accounts_userprofile_changelist"),
+        ):
+            client.get(address)
+    seen = [("profile", str(first.pk)), ("profile", str(second.pk)), ("event", str(world.events[0].pk))]
+    wanted = [(*one, f"staff:{role}-ada", "") for role in ("viewer", "support") for one in seen]
+    assert lines("person_viewed") == wanted
+    assert "Personal data viewed" not in staff("viewer").get("/admin/").content.decode()
+    assert "Personal data viewed" in staff("viewer").get(reverse("admin:core_auditentry_changelist")).content.decode()
+
+
 # --- accounts that changed at Keycloak --------------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ LONGER_LISTS = dict.fromkeys(  # those with related rows in a column or above th
     ("catalog.product", "catalog.productprice", "access.accessoverride", "auth.user", "accounts.userprofile", "core.auditentry",
      "onboarding.waitlistentry"), 4,
 )  # fmt: skip
+VIEWS = {"core_auditentry": " WHERE action <> 'person_viewed'"}  # looking at personal data is written down
 FILTERS = 4  # of one list; the others differ by a value only
 EDITORS = {Product: "admin", ProductPrice: "admin", Instance: "admin"}
 
@@ -169,7 +170,9 @@ def fingerprint() -> dict[str, str]:
         names = [row[0] for row in cursor.fetchall() if row[0] not in {"django_session", "cache"}]
         sums = {}
         for name in names:
-            cursor.execute(f"SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM \"{name}\" t")
+            cursor.execute(
+                f"SELECT coalesce(md5(string_agg(t::text, ',' ORDER BY t::text)), '') FROM \"{name}\" t{VIEWS.get(name, '')}"
+            )
             sums[name] = cursor.fetchone()[0]
     return sums
 
@@ -193,7 +196,7 @@ def test_the_page_of_a_subscriber_asks_few_questions(world: World, staff: Staff)
     dashboard.NUMBERS.get()
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
-    assert len(captured) == 14, "\n".join(query["sql"][:120] for query in captured.captured_queries)
+    assert len(captured) == 15, "\n".join(query["sql"][:120] for query in captured.captured_queries)
 
 
 @pytest.mark.parametrize(("key", "title"), [(tab.key, tab.title) for tab in TABS])

@@ -31,6 +31,7 @@ class EventAdmin(ConsoleAdmin):
     list_filter = (("state", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
     tabs = ("state", tuple(InboundEvent.State))
     deferred = ("body",)
+    personal = "event"
     search_by: ClassVar[dict[str, str]] = {
         "event": "stripe_event_id", "customer": "customer_id", "subscription": "object_id", "session": "object_id",
         "stripe": "object_id", "price": "object_id", "stripe_product": "object_id", "number": "pk", "text": "type__startswith",

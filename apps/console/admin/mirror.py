@@ -36,6 +36,7 @@ class MirrorAdmin(ConsoleAdmin):
         ("customer", "subscription", "price", "stripe_product", "session", "stripe", "event"), "id"
     )
     search_help_text = "The whole id, e.g. cus_…"
+    personal = "stripe"
     fields: ClassVar[Any] = ("id", ("made", "live"), "metadata_json", "stripe_json")
 
     made = time_column("created", "Made at Stripe")

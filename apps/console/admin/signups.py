@@ -17,6 +17,7 @@ class SignupAdmin(ConsoleAdmin):
     list_display = ("name", "address", "state_label", "interval", "person", "created", "ended")
     list_filter = (("state", ChoicesDropdownFilter), ("interval", ChoicesDropdownFilter))
     list_select_related = ("profile__user",)
+    personal = "signup"
     tabs = ("state", tuple(Signup.State))
     ordering = ("-created_at",)
     search_by: ClassVar[dict[str, str]] = {

@@ -20,6 +20,7 @@ from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.catalog.models import Product
 from apps.console.admin.subscriber_tables import ROWS, TABS, May, Table, count_rows
 from apps.core import clock
+from apps.core.audit_actions import AuditAction
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
 from apps.core.money import format_money
@@ -99,6 +100,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
     decision = read_decision(profile)
     grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
     entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
+    entries = entries.exclude(action=AuditAction.PERSON_VIEWED)
     counts = count_rows(profile)
     return Page(
         profile=profile,

@@ -105,6 +105,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     list_display = ("who", "state", "subscription", "plan", "seat_list", "until", "synced")
     list_filter = (("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter))
     changelist_class = SubscriberList
+    personal = "profile"
     list_display_links = ("who",)
     tabs = ("access_state", tuple(state for state in AccessState if state != AccessState.NONE))
     search_by: ClassVar[dict[str, str]] = {

@@ -56,6 +56,7 @@ class WaitlistAdmin(ConsoleAdmin):
     list_select_related = ("product",)
     list_before_template = "console/waitlist.html"
     ordering = ("created_at", "pk")
+    personal = "waitlist"
     search_by: ClassVar[dict[str, str]] = {"email": "email__icontains", "text": "email__icontains", "uuid": "pk"}
     search_help_text = "Any part of an address"
     actions_detail: ClassVar[Any] = ["invite"]
