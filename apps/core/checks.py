@@ -101,6 +101,16 @@ def stripe_versions_agree(**_: Any) -> list[CheckMessage]:
     return [Warning(text, hint="Upgrade both together, with the fixture tests.", id="frontdesk.W001")]
 
 
+@register(Tags.security)
+def staff_have_a_second_factor(**_: Any) -> list[CheckMessage]:
+    """Warn when a password alone opens the console of a public site. Keycloak's levels 0 and 1 are single sign-on and a password."""
+    if not settings.HTTPS or settings.STAFF_REQUIRED_ACR not in ("", "0", "1"):
+        return []
+    text = "Staff log in with a password alone: STAFF_REQUIRED_ACR asks for no second factor."
+    hint = "Give the realm's browser flow a condition Level of Authentication 2 with a second factor, and set it to 2."
+    return [Warning(text, hint=hint, id="frontdesk.W002")]
+
+
 # How the secrets of the rehearsal's realm file and of the demo begin, which everybody can read, and one that nobody has set.
 PUBLISHED = ("dev-only-", "${", "whsec_sandbox_", "metrics-0123456789")
 SECRETS = (

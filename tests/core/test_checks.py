@@ -109,3 +109,12 @@ def test_a_stripe_version_that_differs_from_the_sdks_is_a_warning(sound):
     (message,) = checks.stripe_versions_agree()
     assert message.id == "frontdesk.W001"
     assert "2020-01-01.acacia" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("https", "needed", "warned"),
+    [(True, "", True), (True, "1", True), (True, "2", False), (True, "gold", False), (False, "", False)],
+)
+def test_a_public_site_whose_staff_need_no_second_factor_is_a_warning(sound, https, needed, warned):
+    sound.HTTPS, sound.STAFF_REQUIRED_ACR = https, needed
+    assert [one.id for one in checks.staff_have_a_second_factor()] == ["frontdesk.W002"] * warned
