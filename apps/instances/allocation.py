@@ -4,7 +4,8 @@ Promises:
 1. A seat row and its instance's counters change in one statement; one live seat per subscriber and product.
 2. New subscribers come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
    subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody.
-3. Contention never looks like "full": a first try skips locked instances, a second one waits for them.
+3. Contention never looks like "full": a first try skips locked instances, a second one waits for the best of them, a third
+   one for all.
 4. No deadlocks: the subscriber's lock comes first, then instances in the order of their ids, then the audit entry. Callers
    that change several products in one transaction do so in the order of product ids and write audit entries afterwards.
 5. Subscribers who have paid and wait come before everyone else; a freed seat goes to the one who has waited longest.
@@ -195,11 +196,8 @@ def _allocate(
         "now": clock.now(),
         "waits": WAITING_STATES,
     }
-    for pick in (
-        [statements.PICK_UNLOCKED, statements.PICK_WAITING, statements.PICK_FROM_RESERVE]
-        if returning
-        else [statements.PICK_UNLOCKED, statements.PICK_WAITING]
-    ):
+    picks = [statements.PICK_UNLOCKED, statements.PICK_NEXT, statements.PICK_WAITING]
+    for pick in [*picks, statements.PICK_FROM_RESERVE] if returning else picks:
         seat_id = _try_to_take(statements.TAKE.format(pick=pick), values)
         if seat_id:
             seat = Seat.objects.select_related("instance").get(pk=seat_id)

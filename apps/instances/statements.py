@@ -1,6 +1,6 @@
 """The SQL of allocation.py: which instance a subscriber gets, and counters that change together with the seats.
 
-`PICK_UNLOCKED`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` assigns it. `FOR UPDATE` gives the newest
+`PICK_UNLOCKED`, `PICK_NEXT`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` assigns it. `FOR UPDATE` gives the newest
 version of a row and tests the condition on it again, so what is picked has room for as long as the lock is held.
 """
 
@@ -16,13 +16,21 @@ MY_TURN = f"""(
 NOBODY_ELSE_WAITS = """NOT EXISTS (
     SELECT FROM instances_seatwait w WHERE w.product_id = %(product)s AND w.profile_id <> %(profile)s)"""
 # First: the least allocated, below soft_cap while there is such an instance, without waiting for locks. Whose turn it is, is
-# costly to find out: where somebody waits, the second try does.
+# costly to find out: where somebody waits, the third try does.
 PICK_UNLOCKED = f"""pick AS (
     SELECT id FROM instances_instance WHERE {OPEN} AND allocated_seats < allocation_cap AND {NOBODY_ELSE_WAITS}
        AND (allocated_seats < soft_cap OR NOT EXISTS (
             SELECT 1 FROM instances_instance WHERE {OPEN} AND allocated_seats < soft_cap))
     ORDER BY allocated_seats, id LIMIT 1 FOR UPDATE SKIP LOCKED)"""  # noqa: S608
-# Second: lock all candidates in the order of their ids, then choose by what they hold by then.
+# Second: wait for the one that was best when we asked. One lock, so no deadlock; if it has filled up meanwhile, nothing is picked.
+PICK_NEXT = f"""best AS MATERIALIZED (
+    SELECT id, allocated_seats >= soft_cap AS above FROM instances_instance
+    WHERE {OPEN} AND allocated_seats < allocation_cap AND {NOBODY_ELSE_WAITS}
+    ORDER BY allocated_seats >= soft_cap, allocated_seats, id LIMIT 1),
+pick AS (
+    SELECT i.id FROM instances_instance i JOIN best ON best.id = i.id
+    WHERE {OPEN} AND allocated_seats < allocation_cap AND (allocated_seats < soft_cap OR above) FOR UPDATE OF i)"""  # noqa: S608
+# Third: lock all candidates in the order of their ids, then choose by what they hold by then.
 CHOICE = "pick AS (SELECT id FROM locked ORDER BY allocated_seats >= soft_cap, allocated_seats, id LIMIT 1)"
 PICK_WAITING = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance

@@ -71,6 +71,18 @@ def test_mutant_without_row_locks_more_seats_are_given_than_there_are(monkeypatc
 
 
 @pytest.mark.mutant
+def test_mutant_waiting_without_a_second_check_goes_over_the_cap(monkeypatch):
+    unchecked = statements.PICK_NEXT.replace(
+        "allocated_seats < allocation_cap AND (allocated_seats < soft_cap OR above)", "true"
+    )
+    monkeypatch.setattr(statements, "PICK_NEXT", unchecked)
+    product = house_of(1, 12)
+    granted, _ = ask(product, house.people(64), clients=32)
+    assert granted > 12
+    assert house.over_cap()
+
+
+@pytest.mark.mutant
 def test_mutant_a_counter_written_from_memory_drifts(monkeypatch):
     remembered = statements.TAKE.replace("i.allocated_seats + 1", "pick.allocated_seats + 1")
     monkeypatch.setattr(statements, "TAKE", remembered)

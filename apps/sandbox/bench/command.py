@@ -1,4 +1,4 @@
-"""`manage.py bench [--path P] [--rows N] [--json] [--check]`: what Frontdesk costs, beside limits. See measure.py for how."""
+"""`manage.py bench [--path P] [--rows N] [--keycloak real] [--json] [--check]`: what Frontdesk costs, beside limits. See measure.py for how."""
 
 import argparse
 import dataclasses
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from apps.sandbox.bench import earlier
 from apps.sandbox.bench.goals import Figure, goal_of
 from apps.sandbox.bench.server import throwaway
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
 
 PATHS = {  # imported when Django is set up
@@ -30,17 +31,20 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="manage.py bench", description=__doc__)
     parser.add_argument("--path", choices=PATHS, action="append", help="only this one; may be given again")
     parser.add_argument("--rows", type=int, default=100_000, help="subscribers the pages are compared at (100,000)")
+    parser.add_argument(
+        "--keycloak", choices=["sandbox", "real"], default="sandbox", help="the stand-in, or a real one"
+    )
     parser.add_argument("--json", action="store_true", help="figures as JSON instead of a table")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a goal is missed or cannot be judged")
     options = parser.parse_args(arguments)
     figures: list[Figure] = []
     try:
         paths = choose(options.path)
-        with throwaway():
+        with throwaway(real_keycloak=options.keycloak == "real"):
             for path in paths:
                 print(f"Measuring {path} …", file=sys.stderr, flush=True)
                 figures += importlib.import_module(PATHS[path]).measure(rows=options.rows)
-    except PostgresError as error:
+    except (PostgresError, KeycloakServerError) as error:
         print(error, file=sys.stderr)
         return 1
     print(as_json(figures) if options.json else as_table(figures))

@@ -87,14 +87,14 @@ def _run_rounds(product: int, people: int, instances: int) -> dict[str, list[flo
 
 
 def _our_statement(product: int) -> str:
-    """As allocation.py runs it: without waiting, and, where that finds nothing, with."""
+    """As allocation.py runs it: each pick only where the one before has found nothing."""
     values = VALUES | {"product": str(product)}
-    quick, waiting = (
-        re.sub(r"\s+", " ", statements.TAKE.format(pick=pick) % values).replace("INSERT INTO", ", made AS (INSERT INTO")
-        for pick in (statements.PICK_UNLOCKED, statements.PICK_WAITING)
-    )
-    counted = ") SELECT count(*) AS taken FROM made \\gset"
-    return f"SELECT nextval('bench_person') AS person \\gset\n{quick}{counted}\n\\if :taken = 0\n{waiting}{counted}\n\\endif\n"
+    script = "SELECT nextval('bench_person') AS person \\gset\n\\set taken 0\n"
+    for pick in (statements.PICK_UNLOCKED, statements.PICK_NEXT, statements.PICK_WAITING):
+        take = re.sub(r"\s+", " ", statements.TAKE.format(pick=pick) % values)
+        taken = take.replace("INSERT INTO", ", made AS (INSERT INTO") + ") SELECT count(*) AS taken FROM made"  # noqa: S608
+        script += f"\\if :taken = 0\n{taken} \\gset\n\\endif\n"
+    return script
 
 
 def _reset(product: int, people: int, instances: int) -> None:

@@ -20,6 +20,8 @@ from django.core.management import call_command
 from apps.core.process_lifetime import stopped_with_parent
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo_environment import LEAVE_OUT, environment
+from apps.sandbox.run.demo_keycloak import RealKeycloak
+from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
 from apps.sandbox.run.servers import free_port
 
@@ -28,14 +30,18 @@ START_SECONDS = 60
 
 
 @contextlib.contextmanager
-def throwaway() -> Iterator[Path]:
-    """Start both, set Django up and make the tables and the demo's catalog; removes everything at the end."""
+def throwaway(*, real_keycloak: bool = False) -> Iterator[Path]:
+    """Start both, set Django up and make the tables and the demo's catalog; removes everything at the end.
+
+    `real_keycloak`: a server of its own takes the place of the stand-in; KeycloakServerError where it cannot run.
+    """
     folder = Path(tempfile.mkdtemp(prefix="frontdesk-bench-"))
     try:
         host = postgres.start(folder / "postgres")
         port = free_port()
         _set_environment(folder, host=host, sandbox=f"http://127.0.0.1:{port}")
-        with _sandbox(folder, port):
+        keycloak = RealKeycloak(folder=folder / "keycloak", port=free_port(), site=os.environ["BASE_URL"])
+        with _sandbox(folder, port, mail=keycloak.mail_port), _started(keycloak, folder, wanted=real_keycloak):
             django.setup()
             _discard_logs()
             call_command("demo_prepare", verbosity=0)
@@ -70,8 +76,9 @@ def _set_environment(folder: Path, *, host: str, sandbox: str) -> None:
 
 
 @contextlib.contextmanager
-def _sandbox(folder: Path, port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--clock-file", str(folder / "clock")]
+def _sandbox(folder: Path, port: int, *, mail: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "apps.sandbox", "--port", str(port), "--smtp-port", str(mail)]
+    command += ["--clock-file", str(folder / "clock")]
     site = os.environ["SANDBOX_APP_URL"]  # where nothing listens until a path starts the web server
     command += ["--webhook-url", f"{site}/onboarding/webhook/", "--webhook-secret", os.environ["STRIPE_WEBHOOK_SECRET"]]
     with (folder / "sandbox.log").open("wb") as log:
@@ -83,6 +90,18 @@ def _sandbox(folder: Path, port: int) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def _started(keycloak: RealKeycloak, folder: Path, *, wanted: bool) -> Iterator[None]:
+    if wanted and (reason := keycloak.missing()):
+        raise KeycloakServerError(reason)
+    try:
+        if wanted:
+            os.environ.update(keycloak.start(clock=folder / "clock"))
+        yield
+    finally:
+        keycloak.stop()
 
 
 def deliver_events(mode: str) -> None:
