@@ -22,12 +22,13 @@ READABLE_APPS = (
 # Rows that hold secrets or nothing a person could use.
 NEVER_SHOWN = ("view_apikey", "view_webhookendpoint", "view_usedlogouttoken", "view_ratelimit")
 
+ADMIN = "admin"
 # Role to what it adds: "app.codename". The accounts.* ones are declared at UserProfile.
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": ("auth.view_user", "auth.view_group"),
     "support": ("accounts.sync_userprofile", "accounts.mail_userprofile", "accounts.recover_accounts"),
     "operator": ("accounts.allocate_seat", "accounts.override_access", "accounts.retry_job"),
-    "admin": (
+    ADMIN: (
         "accounts.change_catalog",
         "accounts.change_capacity",
         "accounts.approve_revocations",

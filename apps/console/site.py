@@ -81,9 +81,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are about no model (Unfold asks for them)."""
-        from apps.console.admin import realm  # the pages need the site; the site needs them when its addresses are read
+        from apps.console.admin import (  # the pages need the site; it needs them when addresses are read
+            realm,
+            staff_sessions,
+        )
 
-        return [path(place, self.admin_view(view), name=name) for place, view, name in realm.ROUTES]
+        routes = (*realm.ROUTES, *staff_sessions.ROUTES)
+        return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 
     @override
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

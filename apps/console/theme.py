@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.urls import reverse
 
 # How much of the brand's colour is left when it is mixed with white (50-500) or with black (700-950); 600 is the brand.
 TINTS = {"50": 6, "100": 12, "200": 24, "300": 40, "400": 56, "500": 74}
@@ -19,8 +20,11 @@ def environment(_request: HttpRequest) -> list[str]:
 
 
 def account_links(_request: HttpRequest) -> list[dict[str, str]]:
-    """What the person at the desk may do with their own account: Keycloak keeps it."""
-    return [{"title": "Your Keycloak account", "link": f"{settings.KEYCLOAK_ISSUER}/account/"}]
+    """What the person at the desk may do with their own account, which Keycloak keeps."""
+    return [
+        {"title": "Your sessions", "link": reverse("admin:sessions")},
+        {"title": "Your Keycloak account", "link": f"{settings.KEYCLOAK_ISSUER}/account/"},
+    ]
 
 
 def stylesheet(_request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ Times are the system's: a rehearsal that moves months ahead logs nobody out. `al
 user's sessions; Keycloak's session id and the raw ID token (for logout) lie on the server, never in the browser.
 """
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from typing import Any, override
@@ -11,12 +12,13 @@ from typing import Any, override
 import structlog
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY, logout
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import Case, OuterRef, QuerySet, Value, When
+from django.db.models import Case, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Concat, Now
 from django.http import HttpRequest, HttpResponse
 
@@ -32,6 +34,7 @@ TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one wri
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
 CHECKED = "oidc_checked"  # when Keycloak was asked last about a member of staff who acts
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
+LISTED = 200  # sessions on one page
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
 
@@ -134,6 +137,17 @@ def leave(request: HttpRequest) -> str:
     return raw
 
 
+def list_live(users: QuerySet[User]) -> list[UserSession]:
+    """The sessions of these users that would still be let in, the last used first, each with `seen_at`, its last visit."""
+    seen = Session.objects.filter(session_key=OuterRef("session_key")).values("expire_date")
+    rows = UserSession.objects.filter(user__in=users).select_related("user").annotate(expires=Subquery(seen))
+    since = Now() + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE - STAFF_IDLE_SECONDS)
+    found = list(rows.filter(expires__gte=since).order_by("-expires", "-pk")[:LISTED])
+    for one in found:
+        one.seen_at = one.expires - dt.timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    return found
+
+
 @transaction.atomic
 def end_sessions(user: User, *, sid: str = "") -> int:
     """End a user's sessions, or only those of the Keycloak session `sid`; returns how many were on the list.
@@ -147,16 +161,18 @@ def end_sessions(user: User, *, sid: str = "") -> int:
         fresh = User(pk=user.pk)
         fresh.set_unusable_password()
         User.objects.filter(pk=user.pk).update(password=fresh.password)
-    return _end(listed)
+    return end_listed(listed)
 
 
 @transaction.atomic
 def end_keycloak_session(sid: str) -> int:
     """End the sessions of one Keycloak session, of any user; returns how many."""
-    return _end(UserSession.objects.filter(data__sid=sid))
+    return end_listed(UserSession.objects.filter(data__sid=sid))
 
 
-def _end(listed: QuerySet[Any]) -> int:
+@transaction.atomic
+def end_listed(listed: QuerySet[Any]) -> int:
+    """End the sessions of these lines of the list; returns how many."""
     keys = list(listed.values_list("session_key", flat=True))
     Session.objects.filter(session_key__in=keys).delete()
     UserSession.objects.filter(session_key__in=keys).delete()

@@ -1,0 +1,78 @@
+"""Who of staff is logged in, and where: everybody sees and ends their own sessions, administrators those of all staff.
+
+Promises: a session that is ended is out with its next request; each is one line in the audit log.
+"""
+
+from collections.abc import Callable
+
+from allauth.usersessions.models import UserSession
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.roles import ADMIN
+from apps.core import audit
+from apps.core.audit_actions import AuditAction
+from apps.login import sessions
+
+View = Callable[..., HttpResponse]
+MANY = "all"  # in the address, instead of a number: all of one's own but this one
+
+
+def may_end_others(request: HttpRequest) -> bool:
+    return request.user.groups.filter(name=ADMIN).exists()
+
+
+def _in_reach(request: HttpRequest) -> QuerySet[User]:
+    staff = User.objects.filter(is_staff=True)
+    return staff if may_end_others(request) else staff.filter(username=request.user.get_username())
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    rows = sessions.list_live(_in_reach(request))
+    own = [row for row in rows if row.user_id == request.user.pk]
+    context = admin.site.each_context(request) | {
+        "title": "Sessions",
+        "parts": [("Your sessions", own), ("Other staff", [row for row in rows if row not in own])],
+        "current": request.session.session_key,
+        "others": may_end_others(request),
+    }
+    request.current_app = admin.site.name
+    return render(request, "console/sessions.html", context)
+
+
+@require_POST
+def end(request: HttpRequest, which: str) -> HttpResponse:
+    """End one session, or all of one's own but this one."""
+    listed = UserSession.objects.filter(user__in=_in_reach(request)).exclude(session_key=request.session.session_key)
+    if which == MANY:
+        listed = listed.filter(user_id=request.user.pk)
+    elif which.isascii() and which.isdigit() and len(which) < 10:
+        listed = listed.filter(pk=int(which))
+    else:
+        raise Http404
+    with transaction.atomic():
+        users = set(listed.values_list("user_id", flat=True))
+        ended = sessions.end_listed(listed)
+        for user in users:
+            audit.record(
+                subject=("user", user), action=AuditAction.SESSIONS_ENDED, actor=f"staff:{request.user.get_username()}",
+                reason="Ended in the console", after={"sessions": ended},
+            )  # fmt: skip
+    if ended:
+        messages.success(request, "The session is ended." if ended == 1 else f"{ended} sessions are ended.")
+    else:
+        messages.info(request, "There was nothing to end: it is over already.")
+    return HttpResponseRedirect(reverse("admin:sessions"))
+
+
+ROUTES: tuple[tuple[str, View, str], ...] = (
+    ("sessions/", page, "sessions"),
+    ("sessions/<str:which>/end/", end, "sessions_end"),
+)
