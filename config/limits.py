@@ -48,7 +48,7 @@ LIMITS = {
 }
 
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
-SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=64)
+SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)
 
 # --- Staff (apps/console/fresh_logins.py) -----------------------------------------------------------------------------
 STAFF_FRESH_MINUTES = integer("STAFF_FRESH_MINUTES", 5, minimum=2)  # the login before a dangerous action

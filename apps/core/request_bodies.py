@@ -2,13 +2,15 @@
 
 granian has no time-out for bodies (its issue 728), so who sends slowly holds a thread. Here that thread is a cheap one: it
 has no database connection, and `seats` others go on working. Answers are handed over whole, so who reads slowly holds none.
-Beyond SLOW_BODIES unfinished ones a process refuses further ones at once, and still answers whatever has no body.
+Beyond SLOW_BODIES unfinished ones a process refuses further ones at once, and still answers whatever has no body. One visitor
+alone never has all of them.
 """
 
 import contextlib
 import io
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from apps.core.networks import visitor_of
 from apps.core.requests import HEADERS
 
 FURTHER_THREADS = 12  # for requests without a body, while all others wait for theirs
@@ -34,7 +37,8 @@ class BodiesFirst:
     def __init__(self, application: Application, *, seats: int) -> None:
         self.application = application
         self.threads = seats + settings.SLOW_BODIES + FURTHER_THREADS
-        self.waiting = threading.BoundedSemaphore(settings.SLOW_BODIES)
+        self.waiting: Counter[str] = Counter()  # by visitor
+        self.lock = threading.Lock()
         self.seats: queue.LifoQueue[BaseDatabaseWrapper] = queue.LifoQueue()
         for _ in range(seats):
             connection = connections.create_connection("default")
@@ -62,13 +66,24 @@ class BodiesFirst:
         size = int(length) if length.isdecimal() and len(length) <= 12 else 0
         body = b""
         if 0 < size <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            if not self.waiting.acquire(blocking=False):
+            visitor = visitor_of(environ["REMOTE_ADDR"])
+            if not self._admit(visitor):
                 return "503 Service Unavailable"
             try:
                 body = bytes(environ["wsgi.input"].read(size))
             finally:
-                self.waiting.release()
+                with self.lock:
+                    self.waiting -= Counter((visitor,))
             if len(body) < size:
                 return "400 Bad Request"
         environ["wsgi.input"] = io.BytesIO(body)
         return ""
+
+    def _admit(self, visitor: str) -> bool:
+        """Count one more unfinished body, unless there are too many, of this visitor or of all."""
+        with self.lock:
+            admitted = (
+                self.waiting[visitor] < settings.SLOW_BODIES * 5 // 6 and self.waiting.total() < settings.SLOW_BODIES
+            )
+            self.waiting[visitor] += admitted
+            return admitted

@@ -61,9 +61,11 @@ def answers(port: int, path: str = "/health/live") -> bool:
     return False
 
 
-def begin(port: int, path: str, *, headers: str = "Content-Length: 1000", sent: bytes = b"{") -> socket.socket:
+def begin(
+    port: int, path: str, *, headers: str = "Content-Length: 1000", sent: bytes = b"{", address: str = "127.0.0.1"
+) -> socket.socket:
     """A connection that sends its request's head and a little of its body, and then nothing."""
-    made = socket.create_connection(("127.0.0.1", port), timeout=30)
+    made = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(address, 0))
     made.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n".encode() + sent)
     return made
 
@@ -88,11 +90,11 @@ def holding(connections: list[socket.socket]) -> Iterator[list[socket.socket]]:
             one.close()
 
 
-def slow_phone(port: int, path: str, body: dict[str, str]) -> tuple[int, bytes]:
+def slow_phone(port: int, path: str, body: dict[str, str], *, address: str = "127.0.0.1") -> tuple[int, bytes]:
     """An honest visitor on a bad line: the body comes in small parts over a second."""
     text = json.dumps(body).encode()
     headers = f"Content-Length: {len(text)}\r\nContent-Type: application/json\r\nConnection: close"
-    phone = begin(port, path, headers=headers, sent=b"")
+    phone = begin(port, path, headers=headers, sent=b"", address=address)
     for at in range(0, len(text), 8):
         time.sleep(0.05)
         phone.sendall(text[at : at + 8])
