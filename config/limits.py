@@ -1,6 +1,6 @@
 """Limits and retention, from the environment: how much a visitor may use, and how long rows are kept. Settings import them."""
 
-from config.environment import integer, rates
+from config.environment import integer, rates, words
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -----------------------
 RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1)) | {
@@ -54,3 +54,17 @@ SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)
 STAFF_FRESH_MINUTES = integer("STAFF_FRESH_MINUTES", 5, minimum=2)  # the login before a dangerous action
 STAFF_CHECK_SECONDS = integer("STAFF_CHECK_SECONDS", 60)  # how old the last word from Keycloak may be when staff act
 STAFF_UNCHECKED_MINUTES = integer("STAFF_UNCHECKED_MINUTES", 15)  # the same while Keycloak does not answer
+
+# --- Seats that are reserved and not paid (apps/onboarding/unpaid_seats.py) -------------------------------------------
+SEATS_UNPAID_SHARE = integer("SEATS_UNPAID_SHARE", 50, minimum=1)  # per cent of the seats that are not paid for
+SEATS_UNPAID_PER_NETWORK = integer("SEATS_UNPAID_PER_NETWORK", 5, minimum=1)
+SEATS_UNPAID_PER_DOMAIN = integer("SEATS_UNPAID_PER_DOMAIN", 10, minimum=1)
+MAILBOX_PROVIDERS = frozenset(
+    words(
+        "MAILBOX_PROVIDERS",
+        "gmail.com googlemail.com outlook.com hotmail.com live.com icloud.com me.com yahoo.com aol.com proton.me gmx.de gmx.net"
+        " web.de t-online.de freenet.de posteo.de mailbox.org",
+    )
+)
+CHECKOUT_ABANDONED_MINUTES = integer("CHECKOUT_ABANDONED_MINUTES", 10, minimum=1)
+CHECKOUT_RUSH = integer("CHECKOUT_RUSH", 5, minimum=1)

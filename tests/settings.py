@@ -64,6 +64,7 @@ os.environ |= {
     "MAILGUN_WAITLIST_ADDRESS": "waitlist@example.com",
     "MAILGUN_API_URL": "http://127.0.0.1:9/mailgun/v3",
     "PROMETHEUS_METRICS_API_KEY": "test-metrics-key",
+    "MAILBOX_PROVIDERS": "gmail.com example.com",  # nearly everybody in the tests has an address there
     "TRUSTED_PROXY_COUNT": "0",
     "LOG_LEVEL": "WARNING",
     # Playwright keeps an event loop in the thread of the tests, which Django's ORM would take for asynchronous code.

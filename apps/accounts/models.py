@@ -131,6 +131,9 @@ class Signup(models.Model):
     checkout_number = models.PositiveSmallIntegerField(default=0, help_text="How many sessions it has opened.")
     checkout_digest = models.CharField(max_length=64, blank=True, help_text="What the open session sells, to whom.")
     checkout_expires_at = models.DateTimeField(null=True, blank=True)
+    network = models.CharField(
+        max_length=64, blank=True, help_text="Keyed hash of the network that opened the payment."
+    )
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -148,6 +151,7 @@ class Signup(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["state", "created_at"], name="signup_state"),
             models.Index(fields=["-created_at", "-id"], name="signup_newest"),
+            models.Index(fields=["checkout_expires_at"], name="signup_checkout_ends"),
         ]
 
     @override

@@ -47,6 +47,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT count(*) FROM core_dependency) AS down_count,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
+       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL AND cause = 'limit_reached') AS limits_reached,
+       (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
        (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
        (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
         FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
@@ -104,6 +106,8 @@ class Counts:
     down_count: int
     review_count: int
     attention_count: int
+    limits_reached: int
+    held: int
     products_by_name: list[tuple[int, str]]
     instances_by_name: list[tuple[int, str]]
 
@@ -241,6 +245,14 @@ def list_tiles(found: Numbers) -> list[Tile]:
         Tile(
             title="Waiting for a seat", icon="airline_seat_recline_extra", count=found.waits, model="instances_seatwait",
             words="Paid, no seat", since=found.waits_since,
+        ),
+        Tile(
+            title="Held, not paid", icon="hourglass_top", count=found.held, model="instances_seat",
+            query="state__exact=reserved", words="Seats of payments and invitations", alarm=Tone.CALM,
+        ),
+        Tile(
+            title="Limits reached", icon="speed", count=found.limits_reached, model="core_attentionitem", alarm=Tone.WARN,
+            words="Unusually many of something",
         ),
         Tile(
             title="Emails not delivered", icon="unsubscribe", count=found.emails_failed + found.emails_uncertain,

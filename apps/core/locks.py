@@ -11,6 +11,7 @@ class LockClass(IntEnum):
     JOB_RUN = 7011  # by job: a runner is alive
     AUDIT_CHAIN = 7012  # by subject: one writer per hash chain
     SEATS_OF_SUBSCRIBER = 7013  # by profile: one change of a subscriber's seats at a time
+    UNPAID_SEATS = 7015  # one reservation for a payment at a time, so that bounds of all of them hold
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
 
 

@@ -118,6 +118,17 @@ def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
 
 
 @transaction.atomic
+def release_reservation(seat: Seat, *, reason: str) -> bool:
+    """Release a seat if it is still only reserved until the same moment; returns whether it was."""
+    _lock_seats_of(seat.profile_id)
+    same = Seat.objects.filter(pk=seat.pk, state=Seat.State.RESERVED, reserved_until=seat.reserved_until)
+    found = same.select_related("instance", "profile").first()
+    if found is not None:
+        _release(found, found.profile, reason=reason)
+    return found is not None
+
+
+@transaction.atomic
 def release_by_staff(*, seat: Seat, actor: str, reason: str) -> Seat:
     """Release this seat for staff; BadInput if it was released already. It is offered to who has waited longest."""
     _lock_seats_of(seat.profile_id)

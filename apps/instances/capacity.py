@@ -5,11 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core import clock
 from apps.instances.allocation import WAITING_STATES
 from apps.instances.models import Instance, Seat, SeatWait
 
@@ -36,6 +38,12 @@ class Occupancy:
     auto_allocate: bool
 
 
+def unpaid_reservations() -> QuerySet[Seat]:
+    """Seats held for an open payment; invitations and debits that a bank has not answered are held for longer."""
+    longest = clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES + 15)
+    return Seat.objects.filter(state=Seat.State.RESERVED, reserved_until__lte=longest)
+
+
 def has_room(product: Product) -> bool:
     """Whether a new customer would get a seat now. True for a product that needs none."""
     return have_room([product])[product.pk]
@@ -46,7 +54,20 @@ def have_room(products: Collection[Product]) -> dict[int, bool]:
     needing = [product.pk for product in products if product.needs_instance]
     answer = dict.fromkeys((product.pk for product in products), True)
     if needing:
-        answer |= {pk: free > 0 for pk, free in free_seats(needing).items()}
+        abandoned = clock.now() + dt.timedelta(
+            minutes=settings.CHECKOUT_SESSION_MINUTES + 10 - settings.CHECKOUT_ABANDONED_MINUTES
+        )
+        unpaid = (
+            unpaid_reservations().filter(product=OuterRef("pk"), instance__is_active=True).order_by().values("product")
+        )
+        held = unpaid.annotate(count=Count("pk")).values("count")
+        over = unpaid.filter(reserved_until__lte=abandoned).annotate(count=Count("pk")).values("count")
+        found = with_free_seats(Product.objects.filter(pk__in=needing)).annotate(
+            held=Coalesce(Subquery(held), 0), over=Coalesce(Subquery(over), 0)
+        )
+        for pk, free, held_count, over_count in found.values_list("pk", "free", "held", "over"):
+            # An unpaid payment ends when somebody else needs its seat: see onboarding/unpaid_seats.py.
+            answer[pk] = free > 0 or over_count > 0 or held_count >= settings.CHECKOUT_RUSH
     return answer
 
 

@@ -62,8 +62,8 @@ def mail_subjects(*, address: str, client: str) -> dict[str, str]:
     return {"mails_pair": pair, "mails_mailbox": mailbox, "mails_visitor": client}
 
 
-def check_sending_limits(*, purpose: str = "", address: str, client: str) -> None:
-    """Limit sending. BadInput beyond. Who has just signed up need not wait for a recovery code, and the other way round."""
+def check_sending_limits(*, purpose: str, address: str, client: str) -> None:
+    """Limit sending. BadInput beyond. Who has just signed up need not wait for a recovery code."""
     spent = mail_subjects(address=address, client=client)
     if not limits.allow(codes_pair=f"{purpose} {spent['mails_pair']}", **spent):
         raise BadInput(

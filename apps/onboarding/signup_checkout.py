@@ -6,6 +6,7 @@ crash at any point leaves only reservations that expire automatically (checkout_
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -17,10 +18,11 @@ from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, DependencyDown, RetryLater
+from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
-from apps.instances import allocation
-from apps.onboarding import checkout_attempt, checkout_result, waitlist
+from apps.instances import allocation, capacity
+from apps.onboarding import checkout_attempt, checkout_result, unpaid_seats, waitlist
 from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
@@ -69,21 +71,27 @@ def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
     "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an unconfirmed address),
     and the errors of billing when Stripe is away.
     """
+    freed: set[int] = set()  # products of which this request has made another one's seat free
     for _ in range(MAX_TRIES):
         try:
-            return _try_to_open_checkout(signup, embedded=ui == "embedded")
+            return _try_to_open_checkout(signup, embedded=ui == "embedded", freed=freed)
         except AttemptReplaced:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
+        except ProductFull as full:
+            signup.refresh_from_db(fields=CHECKOUT_FIELDS)
+            if not unpaid_seats.make_room(full.product, signup=signup):
+                raise
+            freed.add(full.product.pk)
     raise BadInput("You've opened the payment in another tab. Please continue there.", code="elsewhere", status=409)
 
 
-def _try_to_open_checkout(signup: Signup, *, embedded: bool) -> OpenCheckout:
+def _try_to_open_checkout(signup: Signup, *, embedded: bool, freed: Collection[int]) -> OpenCheckout:
     prices = basket_prices(signup)
     digest = _checkout_digest(signup, prices, embedded=embedded)
     session = _find_open_session(signup, digest)
     if session is None:
         _refuse_taken_in_keycloak(signup)
-        profile = reserve_for_checkout(signup, prices, digest)
+        profile = reserve_for_checkout(signup, prices, digest, freed=freed)
         customers.ensure_customer(profile)
         session = checkout_attempt.open_session(
             signup, profile, prices=prices, pages=checkout.CheckoutPages(embedded=embedded)
@@ -148,10 +156,13 @@ def _refuse_taken_in_keycloak(signup: Signup) -> None:
 
 
 @transaction.atomic
-def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str) -> UserProfile:
+def reserve_for_checkout(
+    signup: Signup, prices: list[tuple[ProductPrice, int]], digest: str, *, freed: Collection[int] = ()
+) -> UserProfile:
     """Reserve the username, the address and the seats for the life of the session, all or nothing; returns the profile."""
     if signup.email_proven_at is None:
         raise BadInput("Please confirm your email address first.", field="email", code="unproven")
+    lock_until_commit(LockClass.UNPAID_SEATS, 0)
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
     if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
@@ -172,8 +183,12 @@ def reserve_for_checkout(signup: Signup, prices: list[tuple[ProductPrice, int]],
     until = checkout_result.reservation_end(signup)
     needed = Product.seats_of([price.product_id for price, _ in prices])
     reserved_until = max(until, waitlist.invited_until(profile) or until)
+    seated = capacity.products_with_seat(profile)
+    if any(product.pk not in seated for product in needed):
+        unpaid_seats.refuse_crowds(signup)
     for product in needed:
-        if allocation.reserve(profile=profile, product=product, until=reserved_until) is None:
+        used = product.pk not in {*seated, *freed} and unpaid_seats.is_share_used(product, signup=signup)
+        if used or allocation.reserve(profile=profile, product=product, until=reserved_until) is None:
             raise ProductFull(product)
     checkout_result.release_unneeded_reservations(profile, needed=needed)
     checkout_result.check_when_checkout_ends(signup)

@@ -50,6 +50,13 @@ GAUGES: list[metrics.Gauge] = [
         "SELECT slug, allocated_seats FROM instances_instance WHERE is_active",
     ),
     (
+        "frontdesk_seats_by_state",
+        "Live seats by instance and state; reserved ones are held and not paid",
+        ["instance", "state"],
+        "SELECT slug, state, count FROM instances_instance, LATERAL (VALUES ('reserved', reserved), ('assigned', assigned),"
+        " ('retained', retained)) AS live (state, count) WHERE is_active",
+    ),
+    (
         "frontdesk_seat_cap",
         "Allocation cap by instance",
         ["instance"],

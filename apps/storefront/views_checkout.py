@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import clock
+from apps.core import clock, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput, WorkError
+from apps.core.networks import network_of
 from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, names, signup_checkout
 from apps.onboarding.checkout_attempt import PriceChanged
@@ -99,6 +100,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         raise PriceChanged(order.summary)
     signup.basket = order.basket
     signup_limits.limit_checkouts(request, signup, ui)
+    signup.network = limits.subject_hash(network_of(client_address(request)))
     check_username(signup.username, signup)
     if signup.state == Signup.State.OPEN:
         signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])

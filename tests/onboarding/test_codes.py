@@ -116,7 +116,7 @@ def test_sending_and_trying_are_limited_per_mailbox_session_and_visitor(
     monkeypatch.setattr(limits.time, "time", lambda: 3600 * 500_000 + 1.0)
 
     def send(address: str = "dana@example.com", client: str = "192.0.2.1") -> None:
-        codes.check_sending_limits(address=address, client=client)
+        codes.check_sending_limits(purpose="signup", address=address, client=client)
 
     assert refused_after(send) == 1
     assert refused_after(lambda: send("DANA+spam@EXAMPLE.com", "192.0.2.9")) == 0  # of the same network
@@ -137,7 +137,7 @@ def test_a_mailbox_gets_so_many_mails_from_everywhere_and_they_come_back_evenly(
     numbers = iter(range(250))
 
     def send_from_anywhere() -> None:
-        codes.check_sending_limits(address="dana@example.com", client=f"192.0.{next(numbers)}.1")
+        codes.check_sending_limits(purpose="signup", address="dana@example.com", client=f"192.0.{next(numbers)}.1")
 
     monkeypatch.setattr(limits.time, "time", lambda: 86400.0 * 20_000)
     assert refused_after(send_from_anywhere) == 15

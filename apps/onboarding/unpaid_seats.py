@@ -1,0 +1,137 @@
+"""Seats that are reserved and not paid: how many there may be, and whose Checkout ends when somebody else needs the seat.
+
+Promises: a reservation that money may still arrive for is never taken (Stripe closes its Checkout first, or says that it is
+paid); reservations with a longer end (an invitation, a debit the bank has not answered) are not touched. While few payments are
+open, nobody loses a reservation before it is abandoned. In a rush the newest goes first, and first of all those whose network or
+mail domain holds several: somebody who came before the attack keeps the seat.
+"""
+
+import datetime as dt
+from collections import Counter
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Greatest
+
+from apps.access.facts import RESERVATION_MARGIN
+from apps.accounts.models import Signup
+from apps.billing import checkout
+from apps.billing.stripe_client import MissingAtStripe
+from apps.catalog.models import Product
+from apps.core import attention, clock
+from apps.core.errors import BadInput
+from apps.instances import allocation, capacity
+from apps.instances.models import Instance, Seat
+from apps.onboarding import checkout_result
+
+MAX_CLOSED = 5  # Checkouts that one request tries to end
+SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"}  # as in example.co.uk
+
+
+def refuse_crowds(signup: Signup) -> None:
+    """BadInput while too many payments are open from this signup's network, or with its mail domain."""
+    open_ones = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__gt=clock.now()).exclude(
+        pk=signup.pk
+    )
+    domain = mail_domain(signup.email)
+    same_domain = Q(email__iendswith=f"@{domain}") | Q(email__iendswith=f".{domain}")
+    crowded = {
+        "your network": signup.network != ""
+        and open_ones.filter(network=signup.network).count() >= settings.SEATS_UNPAID_PER_NETWORK,
+        f"addresses at {domain}": domain not in settings.MAILBOX_PROVIDERS
+        and open_ones.filter(same_domain).count() >= settings.SEATS_UNPAID_PER_DOMAIN,
+    }
+    for what, applies in crowded.items():
+        if applies:
+            told = f"Many payments are open from {what} right now. Please try again in half an hour."
+            raise BadInput(told, code="too_many", status=429)
+
+
+def mail_domain(address: str) -> str:
+    """The domain that somebody bought: subdomains cost nothing."""
+    labels = address.rpartition("@")[2].lower().strip(".").split(".")
+    deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in SECOND_LEVEL
+    return ".".join(labels[-3 if deep else -2 :])
+
+
+def is_share_used(product: Product, *, signup: Signup) -> bool:
+    """Whether, in a rush, unpaid reservations hold as many seats of the product as they may."""
+    if not _is_rush(signup):
+        return False
+    held = capacity.unpaid_reservations().filter(product=product).count()
+    instances = Instance.objects.filter(product=product, is_active=True, auto_allocate=True)
+    free = instances.aggregate(free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0)))["free"] or 0
+    return held >= max(1, (free + held) * settings.SEATS_UNPAID_SHARE // 100)
+
+
+def _is_rush(signup: Signup) -> bool:
+    begun = Signup.objects.filter(checkout_expires_at__gt=_ends_when_abandoned()).exclude(pk=signup.pk)
+    return begun[: settings.CHECKOUT_RUSH].count() >= settings.CHECKOUT_RUSH
+
+
+def _ends_when_abandoned() -> dt.datetime:
+    """A Checkout that ends before this has been open for longer than people need to pay."""
+    return checkout.session_expiry() - dt.timedelta(minutes=settings.CHECKOUT_ABANDONED_MINUTES)
+
+
+def make_room(product: Product, *, signup: Signup) -> bool:
+    """End one unpaid Checkout that holds a seat of the product; False when there is none that may be ended."""
+    rush = _is_rush(signup)
+    for seat in _rank_unpaid(product, signup, rush=rush)[:MAX_CLOSED]:
+        if _end_reservation(seat):
+            if rush:
+                told = f"Many unpaid payments hold seats of {product.name}. The newest of them are ended when others need a seat."
+                attention.report(attention.Cause.LIMIT_REACHED, f"seats:{product.slug}", told)
+            return True
+    return False
+
+
+def _rank_unpaid(product: Product, signup: Signup, *, rush: bool) -> list[Seat]:
+    """The seats whose Checkout may end now, the first to go first."""
+    held = capacity.unpaid_reservations().filter(product=product).exclude(profile=signup.profile_id)
+    seats = list(held.select_related("profile"))
+    live = Signup.objects.filter(state=Signup.State.CHECKOUT, profile__in=[seat.profile_id for seat in seats])
+    signups = {one.profile_id: one for one in live}
+    networks = Counter(one.network for one in signups.values() if one.network)
+    domains = Counter(mail_domain(seat.profile.email) for seat in seats)
+    for provider in settings.MAILBOX_PROVIDERS:
+        del domains[provider]
+
+    def rank(seat: Seat) -> tuple[int, bool, int]:
+        one = signups.get(seat.profile_id)
+        crowd = max(networks[one.network] if one else 0, domains[mail_domain(seat.profile.email)], 1)
+        return crowd, _is_abandoned(seat, one), seat.pk
+
+    ranked = sorted(((rank(seat), seat) for seat in seats), key=lambda pair: pair[0], reverse=True)
+    return [seat for (_, abandoned, _), seat in ranked if rush or abandoned]
+
+
+def _is_abandoned(seat: Seat, signup: Signup | None) -> bool:
+    ends = signup.checkout_expires_at if signup else None
+    return (ends or (seat.reserved_until or clock.now()) - RESERVATION_MARGIN) < _ends_when_abandoned()
+
+
+def _open_signups(seat: Seat) -> QuerySet[Signup]:
+    return Signup.objects.filter(profile=seat.profile_id, state=Signup.State.CHECKOUT)
+
+
+def _end_reservation(seat: Seat) -> bool:
+    """Close the Checkout at Stripe, then give back what it reserved. False when it has been paid, or goes on elsewhere."""
+    signup = _open_signups(seat).first()
+    if signup is None:
+        return allocation.release_reservation(seat, reason="somebody else needed the seat")
+    if signup.checkout_session_id:
+        try:
+            session = checkout.expire_session(signup.checkout_session_id)
+        except MissingAtStripe:  # nobody can pay it
+            session = None
+        if session is not None and session.status != "expired":
+            checkout_result.check_checkout_later(signup)
+            return False
+    with transaction.atomic():
+        same = _open_signups(seat).filter(pk=signup.pk, checkout_session_id=signup.checkout_session_id)
+        fresh = same.select_for_update().first()
+        if fresh is not None:
+            checkout_result.expire_signup(fresh)
+    return fresh is not None

@@ -1,0 +1,151 @@
+"""Unpaid payments held all seats (H4): now they hold a share, end when others need the seat, and are bounded by who opens them."""
+
+import itertools
+
+import pytest
+from django.contrib.auth.models import User
+
+from apps.accounts.models import Signup, UserProfile
+from apps.billing import checkout
+from apps.catalog.models import Product
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.core.metrics import read_rows
+from apps.core.models import AttentionItem
+from apps.instances import capacity
+from apps.instances.models import Instance, Seat
+from apps.onboarding import checkout_result, signup_checkout, unpaid_seats
+from apps.operations import gauges
+from tests.world import World
+
+numbers = itertools.count(1)
+
+
+def stranger(world: World, *, network: str = "", domain: str = "") -> Signup:
+    """Somebody with a network and a mail domain of their own, unless told otherwise."""
+    number = next(numbers)
+    signup = world.signup(f"stranger{number}")
+    signup.network, signup.email = network or f"network {number}", f"x{number}@{domain or f'domain{number}.example'}"
+    signup.save()
+    return signup
+
+
+def open_one(signup: Signup) -> signup_checkout.OpenCheckout:
+    return signup_checkout.open_checkout(signup, ui="embedded")
+
+
+def held() -> int:
+    return Seat.objects.filter(state="reserved", product__slug="nextcloud").count()
+
+
+def thousand_held(product: Product) -> None:
+    """A thousand unpaid payments, begun just now, by 500 networks; no Checkout can be found at Stripe."""
+    now, instance = clock.now(), Instance.objects.filter(product=product).first()
+    users = User.objects.bulk_create(User(username=f"u{number}") for number in range(1000))
+    profiles = UserProfile.objects.bulk_create(
+        UserProfile(user=user, email=f"{user.username}@d{user.username}.example", created_at=now) for user in users
+    )
+    ends = checkout.session_expiry()
+    Signup.objects.bulk_create(
+        Signup(
+            state="checkout", profile=one, username=one.user.username, email=one.email, email_proven_at=now, created_at=now,
+            network=f"network {number % 500}", checkout_expires_at=ends, checkout_session_id=f"cs_{number}" if number % 2 else None,
+        )
+        for number, one in enumerate(profiles)
+    )  # fmt: skip
+    until = ends + checkout_result.RESERVATION_MARGIN
+    Seat.objects.bulk_create(
+        Seat(
+            profile=one, product=product, instance=instance, state="reserved", reserved_until=until, created_at=now,
+            changed_at=now,
+        )
+        for one in profiles
+    )  # fmt: skip
+    Instance.objects.filter(pk=instance.pk).update(allocated_seats=1000, reserved=1000)  # type: ignore[union-attr]
+
+
+def test_with_a_thousand_hostile_payments_open_an_honest_visitor_gets_a_seat(world: World) -> None:
+    cloud = world.only_room_for(1000).product
+    thousand_held(cloud)
+    assert capacity.has_room(cloud)  # the plan is offered
+    dana = world.subscriber("dana")
+    assert world.state(dana).access == "active"
+    assert world.state(dana).seats[0] == ("nextcloud", "assigned")
+    assert capacity.find_miscounted() == []
+    assert AttentionItem.objects.filter(cause="limit_reached", key="seats:nextcloud").exists()
+
+
+def test_a_rush_holds_half_and_spares_who_came_before_and_who_has_paid(world: World) -> None:
+    world.only_room_for(11)
+    paid = world.subscriber("paula")
+    early = world.signup("emil")
+    first = open_one(early)
+    for _ in range(25):
+        open_one(stranger(world))
+        assert held() <= 9
+    assert held() <= 5
+    late = world.signup("lena")
+    open_one(late)
+    assert Seat.objects.get(profile=late.profile, product__slug="nextcloud").state == "reserved"
+    assert checkout.fetch_session(first.session_id).status == "open"
+    world.shop.pay({"url": "", "client_secret": first.client_secret})
+    world.deliver()
+    early.refresh_from_db()
+    assert early.profile
+    assert world.state(early.profile).access == world.state(paid).access == "active"
+    assert capacity.find_miscounted() == []
+    (statement,) = (source for name, _, _, source in gauges.GAUGES if name == "frontdesk_seats_by_state")
+    told = {(slug, state): count for slug, state, count in read_rows(str(statement))}
+    assert told["nextcloud-1", "reserved"] == held() > 0
+
+
+def test_a_few_at_once_lose_nothing_until_a_payment_is_abandoned(world: World) -> None:
+    world.only_room_for(1)
+    first = world.signup("anna")
+    opened = open_one(first)
+    second = world.signup("bert")
+    with pytest.raises(signup_checkout.ProductFull):
+        open_one(second)
+    assert checkout.fetch_session(opened.session_id).status == "open"
+    world.pass_time(seconds=11 * 60)
+    assert capacity.has_room(Product.objects.get(slug="nextcloud"))
+    open_one(second)
+    assert checkout.fetch_session(opened.session_id).status == "expired"
+    first.refresh_from_db()
+    assert (first.state, held()) == ("expired", 1)
+
+
+def test_what_stripe_took_money_for_keeps_its_seat(world: World) -> None:
+    """Paid, and no event has come: the last seat is not taken, however late it is."""
+    world.only_room_for(1)
+    anna = world.signup("anna")
+    profile = world.pay(anna)
+    world.pass_time(seconds=20 * 60)
+    for _ in range(6):
+        with pytest.raises(signup_checkout.ProductFull):
+            open_one(stranger(world))
+    world.deliver()
+    assert world.state(profile).seats[0] == ("nextcloud", "assigned")
+
+
+def test_one_network_and_one_domain_hold_few_seats_and_their_neighbours_any(world: World) -> None:
+    for wish, most in (({"network": "one"}, 5), ({"domain": "catchall.example"}, 10)):
+        for _ in range(most):
+            open_one(stranger(world, **wish))
+        with pytest.raises(BadInput, match="Many payments are open from"):
+            open_one(stranger(world, **wish))
+    with pytest.raises(BadInput, match="catchall"):
+        open_one(stranger(world, domain="a.b.catchall.example"))
+    for _ in range(12):
+        open_one(stranger(world, domain="gmail.com"))
+    open_one(stranger(world, domain="neighbour.example"))
+
+
+def test_a_mail_domain_is_what_somebody_bought() -> None:
+    domains = {
+        "a@example.com": "example.com",
+        "a@b.c.example.com": "example.com",
+        "a@x.example.co.uk": "example.co.uk",
+        "a@EXAMPLE.de.": "example.de",
+    }
+    assert {address: unpaid_seats.mail_domain(address) for address in domains} == domains
