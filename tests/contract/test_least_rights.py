@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from apps.identity.protocol import Identity
+from apps.core.errors import NeedsOperator
+from apps.identity.protocol import Identity, NewUser
+from apps.identity.reach import OutOfReach
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import PASSWORD
 
@@ -165,6 +167,29 @@ def test_a_group_named_like_the_path_of_staff_makes_nobody_staff(stage: Stage, i
     assert stage.sync("PUT", f"/users/{customer}/groups/{child}") == 204
     assert identity.staff_groups(customer) == frozenset()
     assert stage.server.call("DELETE", f"/groups/{child}").status_code == 204
+
+
+def test_an_instance_group_that_is_refused_to_us_is_named(stage: Stage, identity: Identity) -> None:
+    name, authz = stage.server.name(), f"/clients/{stage.ids['admin-permissions']}/authz/resource-server"
+    made = stage.server.call("POST", f"/groups/{stage.ids['frontdesk']}/children", json={"name": name}).json()["id"]
+    refusal = {"name": name, "resourceType": "Groups", "resources": [made], "policies": [f"is not {SYNC}"]}
+    given = stage.server.call("POST", f"{authz}/permission/scope", json=refusal | {"scopes": ["manage-membership"]})
+    assert given.status_code == 201
+    with pytest.raises(OutOfReach, match=f"who is in {CUSTOMERS}/{name}"):
+        identity.join_group(stage.ids["customer"], f"{CUSTOMERS}/{name}")
+    assert stage.paths("customer") == {CUSTOMERS}
+    assert stage.server.call("DELETE", f"{authz}/policy/{given.json()['id']}").status_code == 204
+    identity.join_group(stage.ids["customer"], f"{CUSTOMERS}/{name}")
+    assert stage.server.call("DELETE", f"/groups/{made}").status_code == 204
+
+
+def test_without_the_customers_group_no_account_is_made(stage: Stage, identity: Identity, settings: Any) -> None:
+    settings.KEYCLOAK_PARENT_GROUP, name = "/nowhere", stage.server.name()
+    with pytest.raises(NeedsOperator, match="no group /nowhere"):
+        identity.create_user(
+            NewUser(username=name, email=f"{name}@example.com", first_name="", last_name="", onboarding_id=name)
+        )
+    assert identity.username_taken(name) is False
 
 
 def test_customers_are_its_own(stage: Stage) -> None:
