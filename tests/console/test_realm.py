@@ -203,3 +203,22 @@ def test_the_command_reports_an_email_that_did_not_leave(shop: World) -> None:
     assert "mail.test: The last test email could not be sent" in text
     shop.fault("keycloak", "down")
     assert command("--mail", "stranger.stan")[0] == 2
+
+
+def test_customers_of_an_older_realm_join_the_group_that_is_managed(shop: World) -> None:
+    """While our account still has manage-users; without it, those outside are named."""
+    dana, eve = shop.subscriber("dana"), shop.subscriber("eve")
+    (ours,) = (row["id"] for row in shop.admin("GET", "/groups").json() if row["path"] == "/frontdesk")
+    shop.admin("DELETE", f"/users/{dana.keycloak_id}/groups/{ours}")
+    out = StringIO()
+    with pytest.raises(CommandError, match=f"refused: {dana.keycloak_id}"):
+        call_command("join_customers", stdout=out)
+    (account,) = shop.admin("GET", "/users?username=service-account-frontdesk-sync").json()
+    (management,) = shop.admin("GET", "/clients?clientId=realm-management").json()
+    right = shop.admin("GET", f"/clients/{management['id']}/roles/manage-users").json()
+    shop.admin("POST", f"/users/{account['id']}/role-mappings/clients/{management['id']}", json=[right])
+    call_command("join_customers", stdout=out)
+    assert out.getvalue().split("\n")[:2] == ["In the group: 1 of 2.", "In the group: 2 of 2."]
+    for profile in (dana, eve):
+        paths = [row["path"] for row in shop.admin("GET", f"/users/{profile.keycloak_id}/groups").json()]
+        assert (paths[0], len(paths)) == ("/frontdesk", 2)

@@ -90,7 +90,8 @@ def test_what_is_broken_by_hand_is_found_and_fixed_by_its_own_commands(clinic: C
                 clinic.run(command, by_hand=ward in MORE)
         found = clinic.bad()
     assert found == {}
-    clinic.spoilt = "realm.smtpServer" in names  # fixed with the address of a mail server that does not exist
+    # The mail server it was given does not exist; groups have other ids, and permissions other names.
+    clinic.spoilt = any(name.startswith(("realm.smtpServer", "sync.", "group.")) for name in names)
 
 
 def test_more_than_fifteen_are_fixed_by_keycloaks_own_kcadm() -> None:

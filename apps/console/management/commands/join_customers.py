@@ -22,6 +22,6 @@ class Command(BaseCommand):
             refused = reach.join_parent_group([one.keycloak_id or "" for one in people.only("keycloak_id")])
         except WorkError as error:
             raise CommandError(error.reason) from error
-        self.stdout.write(f"{people.count() - len(refused)} accounts are in the group.")
+        self.stdout.write(f"In the group: {people.count() - len(refused)} of {people.count()}.")
         if refused:
             raise CommandError(f"These are not, as Keycloak refused: {', '.join(refused)}.")
