@@ -40,8 +40,8 @@ def throwaway(*, real_keycloak: bool = False) -> Iterator[Path]:
         host = postgres.start(folder / "postgres")
         port = free_port()
         _set_environment(folder, host=host, sandbox=f"http://127.0.0.1:{port}")
-        keycloak = RealKeycloak(folder=folder / "keycloak", port=free_port(), site=os.environ["BASE_URL"])
-        with _sandbox(folder, port, mail=keycloak.mail_port), _started(keycloak, folder, wanted=real_keycloak):
+        mail = free_port() if real_keycloak else 0
+        with _sandbox(folder, port, mail=mail), _keycloak(folder, mail) if real_keycloak else contextlib.nullcontext():
             django.setup()
             _discard_logs()
             call_command("demo_prepare", verbosity=0)
@@ -93,15 +93,15 @@ def _sandbox(folder: Path, port: int, *, mail: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(keycloak: RealKeycloak, folder: Path, *, wanted: bool) -> Iterator[None]:
-    if wanted and (reason := keycloak.missing()):
+def _keycloak(folder: Path, mail: int) -> Iterator[None]:
+    server = RealKeycloak(folder=folder / "keycloak", port=free_port(), site=os.environ["BASE_URL"], mail_port=mail)
+    if reason := server.missing():
         raise KeycloakServerError(reason)
     try:
-        if wanted:
-            os.environ.update(keycloak.start(clock=folder / "clock"))
+        os.environ.update(server.start(clock=folder / "clock"))
         yield
     finally:
-        keycloak.stop()
+        server.stop()
 
 
 def deliver_events(mode: str) -> None:

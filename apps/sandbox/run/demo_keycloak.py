@@ -11,10 +11,10 @@ from apps.sandbox.run import keycloak_clock, keycloak_server
 
 
 class RealKeycloak:
-    """A real Keycloak on `port`, its mails taken on the next one; what it keeps is in `folder`."""
+    """A real Keycloak on `port`, its mails taken on the next one or on `mail_port`; what it keeps is in `folder`."""
 
-    def __init__(self, *, folder: Path, port: int, site: str) -> None:
-        self.folder, self.port, self.mail_port = folder, port, port + 1
+    def __init__(self, *, folder: Path, port: int, site: str, mail_port: int = 0) -> None:
+        self.folder, self.port, self.mail_port = folder, port, mail_port or port + 1
         self.values = {
             "FRONTDESK_URL": site,
             "FRONTDESK_BACKCHANNEL_URL": site,
