@@ -1,6 +1,7 @@
 """Unpaid payments held all seats (H4): now they hold a share, end when others need the seat, and are bounded by who opens them."""
 
 import itertools
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,6 +17,7 @@ from apps.instances import capacity
 from apps.instances.models import Instance, Seat
 from apps.onboarding import checkout_result, signup_checkout, unpaid_seats
 from apps.operations import gauges
+from tests.instances import house
 from tests.world import World
 
 numbers = itertools.count(1)
@@ -139,6 +141,31 @@ def test_one_network_and_one_domain_hold_few_seats_and_their_neighbours_any(worl
     for _ in range(12):
         open_one(stranger(world, domain="gmail.com"))
     open_one(stranger(world, domain="neighbour.example"))
+
+
+def many_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Twelve payments from one network begun in the same moment."""
+    monkeypatch.setattr(signup_checkout, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
+    world.only_room_for(90)
+    signups = [stranger(world, network="one") for _ in range(12)]
+    return list(house.at_once([partial(open_one, one) for one in signups], clients=12))
+
+
+def test_twelve_at_once_from_one_network_hold_five_seats(
+    transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = many_at_once(world, monkeypatch)
+    assert sum(isinstance(one, BadInput) for one in answers) == 7, answers
+    assert held() == 5
+
+
+@pytest.mark.mutant
+def test_mutant_without_the_lock_they_hold_more(
+    transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signup_checkout, "lock_until_commit", lambda *_key: None)
+    many_at_once(world, monkeypatch)
+    assert held() > 5
 
 
 def test_a_mail_domain_is_what_somebody_bought() -> None:
