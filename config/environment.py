@@ -82,7 +82,7 @@ def hours(name: str) -> tuple[int, int]:
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     """One of the allowed words; anything else stops the start."""
     value = os.environ.get(name, "").strip().lower() or default
-    if value not in allowed:
+    if value not in (default, *allowed):
         raise ImproperlyConfigured(f"{name} must be {' or '.join(allowed)}, not {value!r}.")
     return value
 

@@ -4,13 +4,13 @@ The table of variables is in README.md; .env.example lists them. Cross-checks ar
 """
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
-from config.environment import boolean, choice, database_url, hours, integer, secret, text, words
+from config.database import database
+from config.environment import boolean, choice, hours, integer, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -119,30 +119,7 @@ BRAND = {
 TERMS_VERSION = text("TERMS_VERSION", "1")
 
 # --- Database ---------------------------------------------------------------------------------------------------------
-
-
-def _database() -> dict[str, Any]:
-    """DATABASE_URL when it is set, else POSTGRES_*; POSTGRES_HOST may be a directory with a socket."""
-    url = secret("DATABASE_URL", "")
-    if url:
-        found = database_url("DATABASE_URL", url)
-    else:
-        found = {
-            "NAME": text("POSTGRES_DB"),
-            "USER": text("POSTGRES_USER"),
-            "PASSWORD": secret("POSTGRES_PASSWORD"),
-            "HOST": text("POSTGRES_HOST"),
-            "PORT": text("POSTGRES_PORT", "5432"),
-        }
-    return found | {
-        "ENGINE": "django_prometheus.db.backends.postgresql",
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "frontdesk", "connect_timeout": 5} | found.get("OPTIONS", {}),
-    }
-
-
-DATABASES = {"default": _database()}
+DATABASES = {"default": database()}
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
 }

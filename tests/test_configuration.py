@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = (ROOT / "config/limits.py", ROOT / "config/settings.py")
+SOURCES = (ROOT / "config/limits.py", ROOT / "config/database.py", ROOT / "config/settings.py")
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {"TAILSCALE_IP", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
 READERS = {"rates", "text", "secret", "boolean", "integer", "choice", "words", "hours"}
@@ -96,7 +96,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    limits, rest = (runpy.run_path(str(file)) for file in SOURCES)
+    limits, _database, rest = (runpy.run_path(str(file)) for file in SOURCES)
     return rest | limits
 
 
@@ -114,7 +114,7 @@ def test_every_secret_may_come_from_a_file(name, monkeypatch, tmp_path):
     monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(f"{name}_FILE", str(file))
     assert environment.secret(name) == "from-a-file"
-    source = (ROOT / "config/settings.py").read_text()
+    source = "".join(file.read_text() for file in SOURCES)
     assert f'secret("{name}"' in source
 
 
@@ -181,6 +181,17 @@ def test_a_database_may_be_given_as_one_url(monkeypatch):
     assert [database[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")] == [
         "desk", "dora", "p@ss", "db.example.com", "5433",
     ]  # fmt: skip
+
+
+def test_tls_of_the_database_is_set_and_what_is_not_set_is_left_to_libpq(monkeypatch):
+    options = settings(monkeypatch, POSTGRES_SSLMODE="verify-full", POSTGRES_SSLROOTCERT="/ca.pem")["DATABASES"][
+        "default"
+    ]["OPTIONS"]
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", "/ca.pem")
+    none = settings(monkeypatch, POSTGRES_SSLMODE="", POSTGRES_SSLROOTCERT=None)["DATABASES"]["default"]["OPTIONS"]
+    assert not {"sslmode", "sslrootcert"} & set(none)
+    with pytest.raises(ImproperlyConfigured, match=r"^POSTGRES_SSLMODE must be disable or allow or .* not 'yes'"):
+        settings(monkeypatch, POSTGRES_SSLMODE="yes")
 
 
 # --- as a person meets it ------------------------------------------------------------------------------------------------

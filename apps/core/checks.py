@@ -1,11 +1,14 @@
 """System checks: mistakes that show before the first request. Ids `frontdesk.E…` stop `check --deploy`."""
 
+import os
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  (Django's own name)
+
+from apps.core.networks import is_near
 
 KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}\Z")
 RANDOM = "Use at least {} random characters."
@@ -86,7 +89,25 @@ def _is_private(url: str) -> bool:
     """Encrypted on the way, or not leaving this machine (or its container network, whose names have no dot)."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return parts.scheme == "https" or host in {"127.0.0.1", "::1"} or "." not in host
+    return parts.scheme == "https" or is_near(host)
+
+
+DATABASE_TLS = "Set POSTGRES_SSLMODE=verify-full (or ?sslmode=verify-full in DATABASE_URL) and POSTGRES_SSLROOTCERT."
+
+
+@register(Tags.security, deploy=True)
+def database_is_reached_in_private(**_: Any) -> list[CheckMessage]:
+    """All customer data travels to the database: libpq's own default gives in when it hears "no TLS", from anybody."""
+    database = settings.DATABASES["default"]
+    options = database.get("OPTIONS", {})
+    hosts = str(database.get("HOST") or options.get("host", "")).split(",")
+    mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
+    if all(map(is_near, hosts)) or mode in {"verify-ca", "verify-full"}:
+        return []
+    if mode == "require":
+        text = "The connection to the database is encrypted, but nobody checks who answers it."
+        return [Warning(text, hint=DATABASE_TLS, id="frontdesk.W003")]
+    return [Error("The connection to the database may be plain text.", hint=DATABASE_TLS, id="frontdesk.E011")]
 
 
 @register(Tags.compatibility)

@@ -26,6 +26,14 @@ def network_of(visitor: str) -> str:
     return str(ipaddress.ip_network(f"{found.ip}/{24 if found.version == 4 else 48}", strict=False))
 
 
+def is_near(host: str) -> bool:
+    """Whether what is sent to this host or socket leaves neither this machine nor its container network, whose names have no dot."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host or host.startswith(("/", "@"))
+
+
 def _carried_ipv4(address: IPv6Address) -> IPv4Address | None:
     """The IPv4 address inside a mapped, NAT64, 6to4 or Teredo address."""
     if address in NAT64:

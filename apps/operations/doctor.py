@@ -16,6 +16,7 @@ from apps.core import attention, heartbeats, jobs
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
 from apps.core.models import Job
+from apps.core.networks import is_near
 from apps.identity.doctor.checks import examine
 from apps.identity.doctor.expected import Catalog, from_settings
 from apps.identity.doctor.published_secrets import check_published_secrets
@@ -139,10 +140,9 @@ def _check_database() -> Iterator[Finding]:
         )
         encrypted, cached, database_now = cursor.fetchone()
     host = str(connection.settings_dict["HOST"])
-    near = not host or host.startswith("/") or host in {"127.0.0.1", "::1"} or "." not in host
     yield judge(
-        encrypted or near, "database.tls", "The connection to the database is private.", "The connection to the database is plain text.",
-        why="Anybody on the network between them can read all customer data.", fix="Use DATABASE_URL with ?sslmode=verify-full.",
+        encrypted or is_near(host), "database.tls", "The connection to the database is private.", "The connection to the database is plain text.",
+        why="Anybody on the network between them can read all customer data.", fix="Set POSTGRES_SSLMODE=verify-full.",
     )  # fmt: skip
     yield judge(
         cached, "database.cache", "The cache table is there.", "The cache table is missing.",

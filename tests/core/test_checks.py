@@ -67,6 +67,7 @@ def test_a_live_key_is_fine_where_it_is_allowed(sound):
         ("KEYCLOAK_SERVER_URL", "http://id.example.com", "E007"),
         ("STRIPE_API_HOST", "http://api.stripe.com", "E007"),
         ("STRIPE_API_HOST", "http://203.0.113.9/stripe", "E007"),
+        ("STRIPE_API_HOST", "http://[2001:db8::9]/stripe", "E007"),
     ],
 )
 def test_what_cannot_be_right_is_an_error(sound, name, value, error):
@@ -118,3 +119,31 @@ def test_a_stripe_version_that_differs_from_the_sdks_is_a_warning(sound):
 def test_a_public_site_whose_staff_need_no_second_factor_is_a_warning(sound, https, needed, warned):
     sound.HTTPS, sound.STAFF_REQUIRED_ACR = https, needed
     assert [one.id for one in checks.staff_have_a_second_factor()] == ["frontdesk.W002"] * warned
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "said"),
+    [
+        ("db.example.net", {}, ["E011"]),
+        ("203.0.113.9", {"sslmode": "prefer"}, ["E011"]),
+        ("2001:db8::9", {"sslmode": "allow"}, ["E011"]),
+        ("/run/postgres,db.example.net", {"sslmode": "disable"}, ["E011"]),
+        ("", {"host": "db.example.net"}, ["E011"]),
+        ("db.example.net", {"sslmode": "require"}, ["W003"]),
+        ("db.example.net", {"sslmode": "verify-full"}, []),
+        ("db.example.net", {"sslmode": "verify-ca"}, []),
+        *[
+            (near, {}, [])
+            for near in ("", "/run/postgres", "/srv/db.example", "127.0.0.1", "127.0.0.2", "::1", "postgres")
+        ],
+    ],
+)
+def test_a_database_on_another_machine_is_reached_in_private(sound, monkeypatch, host, options, said):
+    monkeypatch.setitem(sound.DATABASES, "default", {"HOST": host, "OPTIONS": options})
+    assert [one.id for one in checks.database_is_reached_in_private()] == [f"frontdesk.{one}" for one in said]
+
+
+def test_libpqs_own_variable_counts_too(sound, monkeypatch):
+    monkeypatch.setitem(sound.DATABASES, "default", {"HOST": "db.example.net"})
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    assert checks.database_is_reached_in_private() == []
