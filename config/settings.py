@@ -120,6 +120,9 @@ TERMS_VERSION = text("TERMS_VERSION", "1")
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
+# The role of web and worker, where `migrate` runs as another one, which owns the tables (apps/core/rights.py).
+POSTGRES_APP_USER = text("POSTGRES_APP_USER", "")
+POSTGRES_APP_PASSWORD = secret("POSTGRES_APP_PASSWORD", "")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
 }

@@ -3,6 +3,7 @@
 from typing import override
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate  # noqa: TID251  (what follows `migrate`, no change of a model)
 
 
 class CoreConfig(AppConfig):
@@ -13,8 +14,9 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import alerts, checks, limits, retention  # noqa: F401  (importing the checks registers them)
+        from apps.core import alerts, checks, limits, retention, rights  # noqa: F401  (importing the checks registers them)
 
         retention.register_own()
         alerts.register()
         limits.register()
+        post_migrate.connect(rights.grant_after_migrate, sender=self)

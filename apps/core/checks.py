@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -176,3 +177,13 @@ def site_is_reachable(**_: Any) -> list[CheckMessage]:
             for name in list_published_secrets()
         ],
     )
+
+
+@register(Tags.database, deploy=True)
+def role_has_least_rights(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """`check --deploy --database default`, as web and worker: what an SQL injection could do beyond reading and writing rows."""
+    from apps.core import rights
+
+    excess = rights.list_excess() if databases else []
+    hint = "Run migrate as the owner with POSTGRES_APP_USER set, and web and worker as that role."
+    return [Warning(f"The database's role {', '.join(excess)}.", hint=hint, id="frontdesk.W004")] if excess else []

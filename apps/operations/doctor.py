@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
-from apps.core import attention, heartbeats, jobs
+from apps.core import attention, heartbeats, jobs, rights
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
 from apps.core.models import Job
@@ -144,6 +144,12 @@ def _check_database() -> Iterator[Finding]:
         encrypted or is_near(host), "database.tls", "The connection to the database is private.", "The connection to the database is plain text.",
         why="Anybody on the network between them can read all customer data.", fix="Set POSTGRES_SSLMODE=verify-full.",
     )  # fmt: skip
+    if settings.HTTPS:  # a rehearsal has one role
+        excess = rights.list_excess()
+        yield judge(
+            not excess, "database.rights", "Our role has the rights it needs.", f"Our role {', '.join(excess)}.", warn=True,
+            why="A hole in our SQL would reach the server, the tables and the audit trail's past.", fix="Set POSTGRES_APP_USER.",
+        )  # fmt: skip
     yield judge(
         cached, "database.cache", "The cache table is there.", "The cache table is missing.",
         why="Searching the console fails.", fix="manage.py migrate",
