@@ -17,7 +17,7 @@ PAGES = {
     "first page": "/admin/",
     "subscribers": "/admin/accounts/userprofile/",
     "subscribers, active": "/admin/accounts/userprofile/?access_state__exact=active",
-    "subscribers, search": "/admin/accounts/userprofile/?q=dana.abel1081%40",  # one of them at every size
+    "subscribers, search": "/admin/accounts/userprofile/?q=dana.abel1081",  # one of them at every size
     "jobs": "/admin/core/job/",
     "events": "/admin/billing/inboundevent/",
     "timeline": "/admin/core/auditentry/",
