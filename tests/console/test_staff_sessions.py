@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from apps.console.columns import name_browser
 from apps.core.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -83,3 +84,19 @@ def test_it_is_for_staff_changes_nothing_by_get_and_needs_the_token(staff: Staff
     assert client.post(ends).status_code == 403
     assert client.get(ends).status_code == 405
     assert address in client.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605.1 Version/18.0 Safari/605.1", "Safari on macOS"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) FxiOS/130.0 Mobile Safari/605.1", "Firefox on iPhone"),
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("curl/8.5.0", "Another browser"),
+        ("", "Another browser"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_named_in_a_few_words(user_agent, name):
+    assert name_browser(user_agent) == name

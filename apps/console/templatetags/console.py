@@ -28,6 +28,12 @@ def when_exactly(moment: Any) -> str:
 
 
 @register.filter
+def browser(user_agent: str) -> str:
+    """What a user agent is, in a few words."""
+    return columns.name_browser(user_agent)
+
+
+@register.filter
 def address(email: str) -> str:
     """A stored email address as its owner writes it."""
     return shown_email(email)
