@@ -1,6 +1,29 @@
-"""The two spellings of an email address with an international domain: punycode, as stored and sent, and as people write it."""
+"""Email addresses: which ones mail can reach, and the two spellings of an international domain: punycode, as stored and sent,
+and as people write it.
+"""
+
+import re
+from email.errors import MessageError
+from email.headerregistry import Address
 
 import idna
+
+LIMIT, LOCAL_LIMIT = 254, 64  # RFC 5321
+LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+# At least two labels, and a last one that is no number: mail to a bare host or to [127.0.0.1] reaches nobody.
+DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])")
+
+
+def can_be_mailed(address: str) -> bool:
+    """Whether an address in its stored form is one that the mail library writes and a mail server takes."""
+    local, _, domain = address.rpartition("@")
+    if len(address) > LIMIT or len(local) > LOCAL_LIMIT or not (LOCAL.fullmatch(local) and DOMAIN.fullmatch(domain)):
+        return False
+    try:
+        idna.decode(domain)
+        return Address(addr_spec=address).addr_spec == address
+    except (UnicodeError, MessageError, ValueError, IndexError):
+        return False
 
 
 def ascii_domain(domain: str) -> str:

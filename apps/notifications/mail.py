@@ -4,7 +4,8 @@ Promises:
 1. `notify` with a key that exists does nothing. Mailgun has no idempotency key; the row is the only guard against doubles.
 2. The row says `sending` before Mailgun is called. A run that finds this, or loses the answer, counts a lost answer; the mail
    is sent once more, and after the second lost answer only by a person (`resend`).
-3. What Mailgun refuses for good is `failed`, with its words; what it cannot take now stays queued.
+3. What Mailgun refuses for good is `failed`, with its words, and an operator's work unless a stranger typed the address;
+   what it cannot take now stays queued.
 4. One-time codes lie encrypted in the row (`notify_secret`), until they are sent or given up.
 """
 
@@ -29,6 +30,8 @@ KIND = "send_notification"
 KEYCLOAK_TEMPLATE = "keycloak_set_password"  # Keycloak writes and sends this one; we only record it
 MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
+# Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
+TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
 
 
@@ -151,6 +154,8 @@ def _hand_over(row: Notification, email: email_templates.RenderedEmail) -> None:
         provider_id = mailgun.send(email, to=row.to, tag=row.template, notification_id=row.pk)
     except mailgun.RefusedError as refused:
         _write_state(row, state=Notification.State.FAILED, error=str(refused))
+        if isinstance(refused, mailgun.AddressRefusedError) and row.template in TO_TYPED_ADDRESSES:
+            return
         raise NeedsOperator(f"Mailgun refuses mail {row.pk}: {refused}") from refused
     except mailgun.AnswerLostError as lost:
         _note_lost_answer(row, "Mailgun's answer was lost.")

@@ -4,10 +4,13 @@ What matters is whether Mailgun may have accepted the mail: a refused connection
 that broke while we waited says maybe. https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
 """
 
+import re
+
 import requests
 import structlog
-from anymail.exceptions import AnymailError, AnymailRequestsAPIError
+from anymail.exceptions import AnymailError, AnymailInvalidAddress, AnymailRequestsAPIError
 from anymail.message import AnymailMessage
+from anymail.utils import parse_single_address
 from django.conf import settings
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import NewConnectionError
@@ -20,10 +23,15 @@ log = structlog.get_logger(__name__)
 
 NAME = "mailgun"
 AWAY = (502, 503, 504)
+RECIPIENT = re.compile(r"\bto\b\W{1,3}parameter|\brecipient", re.IGNORECASE)  # what Mailgun's 400 is about
 
 
 class RefusedError(Exception):
     """Mailgun will not take this mail, now or later. The text is Mailgun's, without addresses."""
+
+
+class AddressRefusedError(RefusedError):
+    """Nobody can be written to at this address: it is no address, or none for Mailgun."""
 
 
 class AnswerLostError(Exception):
@@ -36,6 +44,10 @@ def send(email: RenderedEmail, *, to: str, tag: str, notification_id: int) -> st
     Raises RefusedError, AnswerLostError, and of `core.errors` DependencyDown and RetryLater, both with the mail not taken.
     """
     refuse_inside_transaction()
+    try:
+        parse_single_address(to)
+    except AnymailInvalidAddress as error:
+        raise AddressRefusedError("This is not an address that mail can be sent to.") from error
     message = AnymailMessage(
         subject=email.subject,
         body=email.text,
@@ -108,7 +120,9 @@ def _translated(error: AnymailRequestsAPIError) -> Exception:
         return DependencyDown(NAME, f"Mailgun is away ({status}).")
     if status == 429 or status >= 500:
         return RetryLater(f"Mailgun could not take the mail ({status}).")
-    return RefusedError(f"{status} {_words(error.response)}".strip())
+    words = _words(error.response)
+    kind = AddressRefusedError if status == 400 and RECIPIENT.search(words) else RefusedError
+    return kind(f"{status} {words}".strip())
 
 
 def _broken(error: AnymailRequestsAPIError) -> Exception:

@@ -11,12 +11,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import clock, limits
+from apps.core import addresses, clock, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput, WorkError
 from apps.core.networks import network_of
 from apps.core.requests import client_address, text_field
-from apps.onboarding import codes, names, signup_checkout
+from apps.onboarding import codes, signup_checkout
 from apps.onboarding.checkout_attempt import PriceChanged
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import signup_limits, wizard
@@ -31,7 +31,7 @@ SIGNUP = OneTimeCode.Purpose.SIGNUP.value
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code. The answer, the work and the number of emails are the same for every address."""
     signup = _current_signup(request)
-    address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
+    address = read_address(text_field(body, "email", limit=addresses.LIMIT))
     if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
         raise BadInput(
             f"You've started paying with {shown_email(signup.email)}. Please finish with that email address.",
@@ -55,7 +55,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code. The session gets a new id, so that nobody else knows it."""
     signup = _current_signup(request)
-    address = read_address(text_field(body, "email", limit=names.EMAIL_LIMIT))
+    address = read_address(text_field(body, "email", limit=addresses.LIMIT))
     code = "".join(text_field(body, "code", limit=20).split())
     session = request.session.session_key or ""
     codes.check_try_limits(session=session, client=client_address(request))
@@ -71,7 +71,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Whether a username is available, once the address is confirmed; of an email only whether it is well formed."""
     answer: dict[str, Any] = {}
     if "email" in body:
-        answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=names.EMAIL_LIMIT))}
+        answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=addresses.LIMIT))}
     if "username" in body or not answer:
         signup = _confirmed_signup(request)
         typed = text_field(body, "username", limit=64)

@@ -80,6 +80,20 @@ def test_a_refused_mail_is_failed_with_mailguns_words_and_needs_an_operator(
     assert AuditEntry.objects.get(action="email_resent").actor == "staff:ada"
 
 
+@pytest.mark.parametrize("to", ["a@[127.0.0.1", "a b@example.com", "a@example.com, b@example.com", TO])
+def test_an_address_that_a_stranger_typed_and_nobody_has_is_no_work_for_an_operator(mailgun: Standin, to: str) -> None:
+    if to == TO:
+        mailgun.fault("refuse", peer="mailgun")
+    values = {"confirm_url": "https://example.com/confirm"}
+    mail.notify(key="confirm:1", template="waitlist_confirm", to=to, context=values)
+    mail.notify(key="note:1", template="waitlist_note", to=to, context={"email": to})  # the house's own address
+    jobs.drain()
+    assert list(Notification.objects.values_list("state", flat=True)) == ["failed", "failed"]
+    assert sorted(Job.objects.values_list("state", flat=True)) == ["blocked", "done"]
+    mailgun.fault("ok", peer="mailgun")
+    assert mailgun.inbox() == []
+
+
 @pytest.mark.parametrize("fault", ["http_500", "http_429"])
 def test_a_fault_of_mailgun_is_tried_again(mailgun: Standin, fault: str) -> None:
     mailgun.fault(fault, peer="mailgun")

@@ -4,6 +4,7 @@ import string
 import unicodedata
 
 import pytest
+from anymail.utils import parse_single_address
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,62 @@ from apps.onboarding import names, reserved_usernames
 )
 def test_real_names_are_taken_as_they_are(name: str) -> None:
     assert names.person_name(name, field="first_name") == unicodedata.normalize("NFC", name)
+
+
+HONEST = [
+    "Mr. Lee",
+    "J.de Vries",
+    "Louis 14",
+    "Martin Luther King Jr.",
+    "Gal·la",
+    "Ana 1990",
+    "الأمير د",
+    "李 小龙",
+    "Zoë",
+    "Jean d.A.",
+]
+TO_A_READER_A_LINK = [
+    "evil．com", "evil。com", "evil․com", "evil｡com", "evil﹒com", "evil۔com", "evil\u200c.com", "ｅｖｉｌ．ｃｏｍ", "see x.com",
+    "EVIL.COM", "evil.zip", "WWW.evil", "http:evil", "xn--evl-jma", "t.me", "win at evil dot com", "a＠b", "mailto:anna", "яндекс.рф",
+]  # fmt: skip
+PHONES = [
+    "Call +49 900 123456 to get money back",
+    "Phone 0900-1234",
+    "Tel ٠٩٠٠١٢٣",
+    "Tel ０９００１２",
+    "Dial 1 1 8 3 3",
+    "①②③④⑤ Anna",
+]
+
+
+@pytest.mark.parametrize("field", ["first_name", "last_name"])
+def test_links_and_phone_numbers_are_no_names_however_written_and_real_names_stay(field: str) -> None:
+    assert [name for name in HONEST if names.person_name(name, field=field) != name] == []
+    for name in TO_A_READER_A_LINK + PHONES:
+        with pytest.raises(BadInput) as refused:
+            names.person_name(name, field=field)
+        assert refused.value.field == field, name
+    assert names.person_name("Ｄana ﬁnn", field=field) == "Dana finn"
+
+
+UNREACHABLE = [
+    "a@[127.0.0.1]", "a@[IPv6:::1]", "a@127.0.0.1", "a@localhost", "a@com", "a@b.c", "a@b.123", "a@b..com", "a@.com", "a@b.com.", "a@-b.com",
+    "a@b_c.com", "a@xn--.com", "a@xn--zzzzzzzz99999.com", ".a@b.com", "a.@b.com", "a..b@b.com", '"a b"@b.com', "=?utf-8?q?a?=@b.com",
+    "a" * 65 + "@b.com", "a@" + "b" * 64 + ".com", "a@" + "b." * 130 + "com", "a@b.com, c@d.com", "a@b.com\r\nBcc: c@d.com", "<a@b.com>", "a b@c.com",
+]  # fmt: skip
+REACHABLE = [
+    "dana@example.com", "d.a-n_a+tag@mail.example.co.uk", "o'neill@example.org", "a@b.co", "1@1.de", "a@3com.net", "a@xn--mller-kva.de",
+    "a" * 64 + "@example.com", "a@" + "b" * 63 + ".photography", "user@example.xn--p1ai", "a{b}%c@example.com",
+]  # fmt: skip
+
+
+def test_an_address_is_one_that_mail_can_be_written_to() -> None:
+    assert [address for address in REACHABLE if names.email(address) != address] == []
+    assert [parse_single_address(names.email(address)).addr_spec for address in REACHABLE] == REACHABLE
+    assert names.email("Anna@MÜLLER。de") == "Anna@xn--mller-kva.de"
+    for address in UNREACHABLE:
+        with pytest.raises(BadInput):
+            names.normalize_email(address)
 
 
 @settings(max_examples=600)
@@ -75,7 +132,7 @@ def test_an_address_that_is_taken_holds_one_line_of_plain_characters(text: str) 
     assert address.isascii()
     assert len(address) <= 254
     assert not set(address) & set("\r\n\x00<> ")
-    assert address.count("@") >= 1
+    assert parse_single_address(address).addr_spec == address
 
 
 def test_at_least_200_names_are_reserved_and_each_is_refused() -> None:

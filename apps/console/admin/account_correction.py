@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.models import UserProfile
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.core import attention
+from apps.core import addresses, attention
 from apps.core.addresses import shown_email
 from apps.onboarding import account_correction, names
 
@@ -28,7 +28,7 @@ class CorrectionDialog(ReasonDialog):
     username = _text("Username", 30)
     email = _text(
         "Email address",
-        names.EMAIL_LIMIT,
+        addresses.LIMIT,
         help_text="The link to set the password goes here, and nobody asks for a code: be sure that it is theirs.",
     )
 
