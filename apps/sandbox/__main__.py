@@ -9,12 +9,12 @@ from types import FrameType
 
 def main() -> None:
     """Read the arguments into the environment, then serve until SIGTERM or Ctrl-C, saving the state at the end."""
-    parser = argparse.ArgumentParser(prog="python -m apps.sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m apps.sandbox", description=__doc__, fromfile_prefix_chars="@")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--data", default="", help="folder the state is kept in between runs")
     parser.add_argument("--webhook-url", default="", help="where Stripe's events are delivered")
-    parser.add_argument("--webhook-secret", default="")
+    parser.add_argument("--webhook-secret", default="", help="the secret, or @ and the file that holds it")
     parser.add_argument("--smtp-port", type=int, default=0, help="take mails by SMTP here too (of a real Keycloak)")
     parser.add_argument("--clock-file", default="", help="file the clock's offset is written to")
     arguments = parser.parse_args()

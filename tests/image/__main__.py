@@ -96,6 +96,10 @@ def serve(root: Root, socket: Path, began: float) -> None:
     services: dict[str, Any] = yaml.safe_load((SOURCE / "compose.yml").read_text())["services"]
     machine.alone(services["web"].get("sysctls", {}))
     root.lend(socket, "/run/postgres/.s.PGSQL.5432")
+    root.lend(SOURCE / "apps/sandbox", "/app/apps/sandbox")
+    signing = root.path.parent / "STRIPE_WEBHOOK_SECRET"
+    signing.write_text(ENVIRONMENT["STRIPE_WEBHOOK_SECRET"])
+    root.lend(signing, "/run/secrets/STRIPE_WEBHOOK_SECRET")
     read_only = bool(services["web"].get("read_only"))
     if read_only:
         root.freeze(tmpfs=services["web"]["tmpfs"])

@@ -38,6 +38,7 @@ def test_it_runs_as_nobody_in_particular():
 
 
 def test_its_root_cannot_be_written_and_its_memory_for_files_is_small():
+    assert {name for name, service in SERVICES.items() if not service.get("read_only")} == {"keycloak"}  # builds itself
     for service in OURS.values():
         assert service["read_only"] is True
         assert service["tmpfs"] == ["/tmp:size=64m"]
@@ -46,7 +47,7 @@ def test_its_root_cannot_be_written_and_its_memory_for_files_is_small():
 def test_it_has_no_capability_and_can_gain_none():
     for name, service in SERVICES.items():
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service.get("cap_drop") == ["ALL"] or name == "postgres"  # whose image begins as root, to give itself up
+        assert service["cap_drop"] == ["ALL"], name
         assert not service.keys() & {"privileged", "cap_add", "pid", "ipc", "devices", "network_mode"}, name
 
 
@@ -71,9 +72,57 @@ def test_no_secret_is_in_a_layer_or_in_compose():
     given = {
         name: str(value) for service in SERVICES.values() for name, value in service.get("environment", {}).items()
     }
-    secrets = {name: value for name, value in given.items() if re.search("SECRET|PASSWORD|KEY|TOKEN", name)}
-    assert all(re.fullmatch(r"\$\{\w+(:-|:\?[^}]*)\}", value) for value in secrets.values()), secrets
+    secrets = {name: value for name, value in given.items() if re.search("(SECRET|PASSWORD|KEY|TOKEN)(_FILE)?$", name)}
+    assert all(value.startswith("/run/secrets/") for value in secrets.values()), secrets
     assert ".env" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_each_service_has_its_own_secrets_and_no_other():
+    of = {name: set(service.get("secrets", [])) for name, service in SERVICES.items()}
+    for name, service in SERVICES.items():
+        said = str(service)  # in the environment, or in the command
+        assert set(re.findall(r"/run/secrets/(\w+)", said)) == of[name], name
+    assert {name for name, files in of.items() if "POSTGRES_PASSWORD" in files} == {
+        "postgres",
+        "migrate",
+    }  # the owner's
+    assert {name for name, files in of.items() if "KEYCLOAK_ADMIN_PASSWORD" in files} == {"keycloak"}
+    assert (of["sandbox"], of["proxy"]) == ({"STRIPE_WEBHOOK_SECRET"}, set())
+    assert {name for name, service in SERVICES.items() if service.get("env_file")} == {"migrate", "web", "worker"}
+    assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in set().union(*of.values())}
+    for rules in (".dockerignore", ".gitignore"):
+        assert "secrets" in [line.strip("/") for line in (ROOT / rules).read_text().splitlines()]
+
+
+def test_keycloak_starts_with_what_its_files_hold(tmp_path: Path) -> None:
+    """The entrypoint of compose.yml in a real bash, with a program that shows its environment for kc.sh."""
+    *words, script, name = SERVICES["keycloak"]["entrypoint"]
+    script = script.replace("$$", "$").replace("/opt/keycloak/bin/kc.sh", "env -- sh -c 'env; echo \"$*\"' --")
+    for secret in SERVICES["keycloak"]["secrets"]:
+        (tmp_path / secret).write_text(f"of $HOME; {secret}\n")
+    (tmp_path / "KEYCLOAK_ADMIN_PASSWORD").write_text("")
+    given = {
+        key: value.replace("/run/secrets", str(tmp_path)) for key, value in SERVICES["keycloak"]["environment"].items()
+    }
+    done = subprocess.run(
+        [*words, script.replace("/run/secrets", str(tmp_path)), name, *SERVICES["keycloak"]["command"]],
+        env={"PATH": os.environ["PATH"], **given}, capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert "FRONTDESK_WEB_SECRET=of $HOME; OIDC_RP_CLIENT_SECRET" in said
+    assert "FRONTDESK_DOCTOR_SECRET=of $HOME; KEYCLOAK_DOCTOR_CLIENT_SECRET" in said
+    assert "KC_BOOTSTRAP_ADMIN_PASSWORD=" in said
+    assert said[-1].startswith("start-dev --import-realm")
+
+
+def test_the_product_needs_no_sandbox():
+    """The image does not hold it, and only manage.py's commands for a developer import it."""
+    asked = [
+        f"{path.relative_to(ROOT)}" for folder in ("apps", "config") for path in (ROOT / folder).rglob("*.py")
+        if "sandbox" not in path.parts and re.search(r"^\s*(from|import) apps\.sandbox", path.read_text(), re.MULTILINE)
+    ]  # fmt: skip
+    assert asked == []
+    assert SERVICES["sandbox"]["volumes"] == ["./apps/sandbox:/app/apps/sandbox:ro"]
 
 
 def test_migrate_is_a_service_of_its_own():
@@ -94,7 +143,13 @@ def test_only_pages_are_reachable_and_only_where_the_operator_says():
     assert set(published) == {"proxy", "keycloak", "sandbox"}
     assert published.pop("keycloak") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
     assert all(port.startswith("${TAILSCALE_IP:-127.0.0.1}:") for ports in published.values() for port in ports)
-    assert SERVICES["postgres"]["networks"] == ["inner"]
+    assert SERVICES["postgres"]["networks"] == SERVICES["migrate"]["networks"] == ["inner"]
+    assert {name for name, service in SERVICES.items() if "inner" in service["networks"]} == {
+        "postgres",
+        "migrate",
+        "web",
+        "worker",
+    }
     assert COMPOSE["networks"]["inner"] == {"internal": True}
 
 
@@ -201,6 +256,7 @@ def test_a_file_without_a_base_is_refused(text):
     [
         (".git", True), (".env", True), (".env.example", False), ("apps/core/__pycache__", True), ("apps/core", False),
         (".mypy_cache", True), ("tests", True), ("apps/tests", False), ("manage.py", False), (".data", True),
+        ("apps/sandbox", True), ("secrets", True),
     ],
 )  # fmt: skip
 def test_what_the_image_is_not_given(path, out):
