@@ -10,6 +10,10 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
     "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
     "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
+    "abandoned_signups": integer("KEEP_ABANDONED_SIGNUPS_DAYS", 30, minimum=2),
+    "left_waitlist": 1,
+    "ended_waitlist": integer("KEEP_WAITLIST_DAYS", 30, minimum=1),
+    "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
     "operations": 180,  # drift that is gone, sync runs, safeguard reviews
     "codes": 1,
     "rate_limits": 2,

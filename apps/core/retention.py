@@ -42,8 +42,13 @@ def register_own() -> None:
 def prune_all(_key: str = "") -> None:
     """The job: each row of the table once."""
     for name, prune in PRUNES.items():
-        count = prune(clock.now() - dt.timedelta(days=settings.RETENTION[name]))
+        count = prune(limit_of(name))
         log.info("pruned", rows=name, count=count)
+
+
+def limit_of(name: str) -> dt.datetime:
+    """The moment before which rows of this name are too old."""
+    return clock.now() - dt.timedelta(days=settings.RETENTION[name])
 
 
 def delete_in_batches(rows: QuerySet[Any]) -> int:

@@ -18,3 +18,4 @@ class NotificationsConfig(AppConfig):
 
         jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))
         retention.register("emails", mail.prune)
+        retention.register("email_contents", mail.prune_contents)

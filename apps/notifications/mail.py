@@ -110,6 +110,12 @@ def prune(before: dt.datetime) -> int:
     return count + retention.update_in_batches(named, to="", context={}, error="", provider_id="")
 
 
+def prune_contents(before: dt.datetime) -> int:
+    """Empty what sent mails were filled in with: names and links. Of failed ones staff may still need it."""
+    sent = Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before)
+    return retention.update_in_batches(sent.exclude(context={}), context={})
+
+
 # --- the job -----------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ class OnboardingConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.onboarding import checkout_result, pruning
+        from apps.onboarding import checkout_result, forgetting, pruning
 
         checkout_result.register()
+        forgetting.register()
         pruning.register()

@@ -2,8 +2,12 @@
 
 import datetime as dt
 
+from django.db.models import QuerySet
+
 from apps.accounts.models import Signup
 from apps.core import retention
+from apps.notifications.models import Notification
+from apps.onboarding import forgetting
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 
 
@@ -11,7 +15,10 @@ def register() -> None:
     """Name the rows of the retention table that are ours."""
     retention.register("codes", prune_codes)
     retention.register("unpaid_signups", prune_signups)
+    retention.register("abandoned_signups", forgetting.forget_later)
     retention.register("unconfirmed_waitlist", prune_waitlist)
+    retention.register("left_waitlist", prune_left)
+    retention.register("ended_waitlist", prune_ended)
 
 
 def prune_codes(before: dt.datetime) -> int:
@@ -20,9 +27,9 @@ def prune_codes(before: dt.datetime) -> int:
 
 
 def prune_signups(before: dt.datetime) -> int:
-    """Open signups that never reached the payment."""
+    """Signups that belong to no profile and have ended or never reached the payment."""
     return retention.delete_in_batches(
-        Signup.objects.filter(state=Signup.State.OPEN, profile=None, created_at__lt=before)
+        Signup.objects.filter(state__in=[Signup.State.OPEN, *Signup.UNPAID], profile=None, created_at__lt=before)
     )
 
 
@@ -30,3 +37,21 @@ def prune_waitlist(before: dt.datetime) -> int:
     """Unconfirmed addresses."""
     waiting = WaitlistEntry.objects.filter(state=WaitlistEntry.State.WAITING, confirmed_at=None)
     return retention.delete_in_batches(waiting.filter(created_at__lt=before))
+
+
+def prune_left(before: dt.datetime) -> int:
+    """Addresses that left the list, with the mails about it: nobody writes to them anymore."""
+    return _forget_entries(WaitlistEntry.objects.filter(state=WaitlistEntry.State.LEFT, created_at__lt=before))
+
+
+def prune_ended(before: dt.datetime) -> int:
+    """Used and expired invitations."""
+    ended = [WaitlistEntry.State.SERVED, WaitlistEntry.State.INVITED]
+    return _forget_entries(WaitlistEntry.objects.filter(state__in=ended, invited_until__lt=before))
+
+
+def _forget_entries(entries: QuerySet[WaitlistEntry]) -> int:
+    for one in entries.values_list("pk", flat=True):
+        for template in ("waitlist_confirm", "waitlist_note", "waitlist_invited"):
+            Notification.objects.filter(key__startswith=f"{template}:{one}:").delete()
+    return retention.delete_in_batches(entries)

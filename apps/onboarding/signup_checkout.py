@@ -233,9 +233,6 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
         raise NameTaken("username") from error
     profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
     audit.record(
-        subject=profile.subject,
-        action=AuditAction.SIGNED_UP,
-        actor=audit.CUSTOMER,
-        after={"username": signup.username},
+        subject=profile.subject, action=AuditAction.SIGNED_UP, actor=audit.CUSTOMER, after={"signup": str(signup.pk)}
     )
     return profile

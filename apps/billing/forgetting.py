@@ -1,0 +1,38 @@
+"""Forget a customer: at Stripe when nothing was ever paid, and in our copies. What was invoiced stays at Stripe, as law wants."""
+
+from apps.billing.checkout import has_running_subscription
+from apps.billing.mirror_rows import MODELS
+from apps.billing.models import InboundEvent, Subscription
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+
+NEVER_OWED = ("draft", "void")  # what becomes of the invoice of a first payment that was given up
+
+
+def delete_unpaid_customer(customer_id: str) -> bool:
+    """Delete the customer at Stripe, and our copies; False, and all is kept, when there is an invoice or a subscription."""
+    try:
+        with calling_stripe() as client:
+            customer = client.v1.customers.retrieve(customer_id)
+        if not getattr(customer, "deleted", False):
+            if has_running_subscription(customer_id) or has_invoices(customer_id):
+                return False
+            with calling_stripe() as client:
+                client.v1.customers.delete(customer_id)
+    except MissingAtStripe:
+        pass
+    forget_copies(customer_id)
+    Subscription.objects.filter(customer_id=customer_id).delete()
+    return True
+
+
+def has_invoices(customer_id: str) -> bool:
+    """Whether this customer was ever asked for money in an invoice that still counts."""
+    with calling_stripe() as client:
+        found = client.v1.invoices.list({"customer": customer_id, "limit": 100})
+        return any(one.status not in NEVER_OWED for one in found.auto_paging_iter())
+
+
+def forget_copies(customer_id: str) -> None:
+    """Remove dj-stripe's copies of all that belongs to the customer, and the bodies of its events."""
+    MODELS["customer"].objects.filter(id=customer_id).delete()
+    InboundEvent.objects.filter(customer_id=customer_id).exclude(state="received").update(body="")

@@ -1,0 +1,75 @@
+"""Forget people who began to sign up and never became customers: their rows, mails and username here, their customer at Stripe.
+
+Promises: who ever paid, who is paying now and who holds an invitation stays; Stripe is asked first, and a person who returns
+while it is asked is found again before anything goes.
+"""
+
+import datetime as dt
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from apps.access import reconcile
+from apps.accounts.models import Signup, UserProfile
+from apps.billing.forgetting import delete_unpaid_customer
+from apps.core import clock, jobs, retention
+from apps.core.models import Job
+from apps.core.states import AccessState, SubscriptionStatus
+from apps.instances.models import Seat
+from apps.notifications.models import Notification
+from apps.onboarding.models import WaitlistEntry
+
+KIND = "forget_signup"
+NEVER_PAID = ("", SubscriptionStatus.INCOMPLETE_EXPIRED)
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(
+        KIND, forget_signup, label="Forget an abandoned signup", needs=("stripe",), importance=Job.Importance.SWEEP
+    )
+
+
+def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
+    """Who never had an account or a subscription, and has done nothing since `before`."""
+    now = clock.now()
+    busy = Q(created_at__gte=before) | Q(ended_at__gte=before) | Q(state__in=[*Signup.LIVE, Signup.State.PAID])
+    seats = Seat.objects.exclude(state=Seat.State.RELEASED)
+    invited = WaitlistEntry.objects.filter(invited_until__gt=now, state=WaitlistEntry.State.INVITED)
+    return (
+        UserProfile.objects.filter(
+            keycloak_id=None, subscription_status__in=NEVER_PAID, access_state=AccessState.NONE, created_at__lt=before,
+            items=None, overrides=None, user__is_staff=False,
+        )
+        .exclude(pk__in=Signup.objects.filter(busy, profile__isnull=False).values("profile"))
+        .exclude(pk__in=seats.values("profile"))
+        .exclude(pk__in=invited.filter(profile__isnull=False).values("profile"))
+    )  # fmt: skip
+
+
+def forget_later(before: dt.datetime) -> int:
+    """Queue a job for each of them; returns of how many."""
+    found = abandoned(before).order_by("pk").values_list("pk", flat=True)[: retention.BATCH]
+    for one in found:
+        jobs.defer(KIND, one, reason="abandoned", lane=reconcile.lane(one))
+    return len(found)
+
+
+def forget_signup(key: str) -> None:
+    """The job: forget the profile `key`, unless it was paid for at Stripe or is in use again."""
+    before = retention.limit_of("abandoned_signups")
+    profile = abandoned(before).filter(pk=key).first()
+    if profile is None:
+        return
+    if profile.stripe_customer_id and not delete_unpaid_customer(profile.stripe_customer_id):
+        return
+    with transaction.atomic():
+        locked = UserProfile.objects.select_for_update().filter(pk=key).first()
+        if locked is not None and abandoned(before).filter(pk=key).exists():
+            _delete(locked)
+
+
+def _delete(profile: UserProfile) -> None:
+    Notification.objects.filter(Q(profile=profile) | Q(to__iexact=profile.email)).delete()
+    profile.signups.all().delete()
+    profile.user.delete()
