@@ -109,6 +109,9 @@ def _wait(opened: list[tuple[Signup, str]]) -> list[float]:
         payments = [pool.submit(pay, page) for _, page in opened]
         deadline = time.perf_counter() + PATIENCE_SECONDS
         while len(active) < len(ids):
+            for paid in payments:
+                if paid.done():
+                    paid.result()  # raises where the payment itself has failed
             for one in _with_access(ids):
                 active.setdefault(one, time.perf_counter())
             if time.perf_counter() > deadline:
