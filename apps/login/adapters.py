@@ -93,12 +93,13 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
 
     def _ask_for_more(self, request: HttpRequest, sociallogin: Any) -> None:
         """Staff whose login is too weak: once more, with the second factor; who comes back without it is told so."""
+        target = str(sociallogin.state.get("next") or reverse("admin:index"))
+        again = reauthentication.login_url(target, reauthentication.STRONG)
         if sociallogin.wish != reauthentication.STRONG:
-            target = str(sociallogin.state.get("next") or reverse("admin:index"))
-            raise ImmediateHttpResponse(redirect(reauthentication.login_url(target, reauthentication.STRONG)))
+            raise ImmediateHttpResponse(redirect(again))
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
         _record_login(sociallogin, refused="no second factor")
-        raise ImmediateHttpResponse(error_pages.too_weak(request))
+        raise ImmediateHttpResponse(error_pages.too_weak(request, again=again))
 
     def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
         """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""

@@ -14,9 +14,9 @@ def no_account(request: HttpRequest) -> HttpResponse:
     return render(request, "account/no_account.html", status=403)
 
 
-def too_weak(request: HttpRequest) -> HttpResponse:
-    """403: a member of staff whose login lacks the second factor that the operator asks for."""
-    return render(request, "account/too_weak.html", status=403)
+def too_weak(request: HttpRequest, *, again: str) -> HttpResponse:
+    """403: a member of staff whose login lacks the second factor that the operator asks for; `again` asks for it once more."""
+    return render(request, "account/too_weak.html", {"again": again}, status=403)
 
 
 def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:

@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -18,10 +19,10 @@ from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 SECONDS = 60
 
 
-def make(url: str, login: tuple[str, str], values: Mapping[str, str]) -> str:
-    """Make the realm with `values` in its placeholders; returns its name. Raises KeycloakServerError."""
+def make(url: str, login: tuple[str, str], values: Mapping[str, str], *, file: Path = realm_file.PATH) -> str:
+    """Make the realm of `file` with `values` in its placeholders; returns its name. Raises KeycloakServerError."""
     name = f"frontdesk-{secrets.token_hex(4)}"
-    realm = _with_new_ids(realm_file.filled(realm_file.read(), values)) | {"realm": name}
+    realm = _with_new_ids(realm_file.filled(realm_file.read(file), values)) | {"realm": name}
     realm["components"] = realm.get("components", {}) | {"org.keycloak.keys.KeyProvider": _keys()}
     _call("POST", f"{url}/admin/realms", _token(url, login), realm)
     return name

@@ -1,0 +1,160 @@
+"""The realm of production on a real Keycloak: a password for customers, a second factor for staff (config/keycloak/realm.json)."""
+
+import hashlib
+import hmac
+import html
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from apps.core.models import AuditEntry
+from apps.sandbox.run import keycloak_realm
+from tests.contract import conftest, servers
+from tests.contract.servers import Server
+from tests.login.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
+from tests.sandbox.keycloak_fixture import PROJECT, action
+
+__all__ = ["fresh_keys"]  # a fixture
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("keycloak")]
+CONSOLE = "/admin/"
+STEP = 30  # seconds of a one-time code
+
+
+@pytest.fixture(scope="module")
+def production(keycloak_process: Server) -> Iterator[Server]:
+    """A realm of the production file, beside the rehearsal's."""
+    shared = keycloak_process
+    given = servers.values(shared.told, 25) | {"SMTP_HOST": "127.0.0.1", "SMTP_FROM": "mail@example.com"}
+    given |= {"SMTP_USER": "mail", "SMTP_PASSWORD": "secret"}
+    given |= {f"FRONTDESK_{name.upper()}_SECRET": f"dev-only-{name}-secret" for name in ("web", "sync", "doctor")}
+    file = Path(PROJECT) / "config/keycloak/realm.json"
+    realm = keycloak_realm.make(shared.keycloak, shared.login, given, file=file)
+    server = Server(shared.url, shared.told, shared.clock)
+    server.login = shared.login
+    server.at(shared.keycloak, realm)
+    yield server
+    keycloak_realm.remove(shared.keycloak, shared.login, realm)
+
+
+@pytest.fixture
+def site(production: Server, settings: Any) -> Server:
+    """Our settings for it, as on a site with https."""
+    conftest.point_at(production, settings)
+    log_in_at(production, settings)
+    settings.STAFF_REQUIRED_ACR = "2"
+    return production
+
+
+def account(server: Server, **more: Any) -> tuple[str, str]:
+    user_id, name = server.make(firstName="Nora", lastName="New", **more)
+    server.set_password(user_id)
+    return user_id, name
+
+
+def one_time_code(secret: str, *, later: int = 0) -> str:
+    """RFC 6238, as an authenticator app does it; `later` counts steps, as Keycloak takes no code twice."""
+    counter = int(time.time()) // STEP + later
+    digest = hmac.digest(secret.encode(), counter.to_bytes(8, "big"), hashlib.sha1)
+    offset = digest[-1] & 15
+    return f"{(int.from_bytes(digest[offset : offset + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def set_up(server: Server, person: Person, page: requests.Response) -> tuple[str, str]:
+    """Set an authenticator app up on Keycloak's page; its secret, and the address we are sent back to."""
+    found = re.search(r'name="totpSecret" value="([^"]+)"', page.text)
+    assert found, page.text
+    secret = html.unescape(found[1])
+    form = {"totpSecret": secret, "totp": one_time_code(secret), "userLabel": "phone"}
+    answer = server.follow(person.there, person.there("POST", action(page), data=form))
+    assert answer.status_code == 302, answer.text
+    return secret, answer.headers["Location"]
+
+
+def type_password(server: Server, person: Person, address: str, name: str) -> requests.Response:
+    """Keycloak's answer to the password: the next page, or the way back."""
+    page = server.follow(person.there, person.there("GET", address))
+    return server.follow(person.there, server.fill_in(person.there, page, name))
+
+
+def type_code(server: Server, person: Person, page: requests.Response, secret: str) -> requests.Response:
+    assert 'name="otp"' in page.text, page.text
+    return server.follow(person.there, person.there("POST", action(page), data={"otp": one_time_code(secret, later=1)}))
+
+
+def acr_of_last_login() -> str:
+    return str(AuditEntry.objects.filter(after__has_key="acr").latest("at").after["acr"])
+
+
+def test_a_customer_types_a_password_and_no_code(site: Server) -> None:
+    user_id, name = account(site)
+    subscriber(user_id, name)
+    person = Person(site)
+    back = type_password(site, person, person.to_keycloak(), name)
+    assert back.status_code == 302
+    assert person.here.get(local(back.headers["Location"]))["Location"] == "/dashboard/"
+    assert person.here.get("/dashboard/").status_code == 200
+    again = Person(site)
+    again.there = person.there
+    assert again.there("GET", again.to_keycloak()).status_code == 302  # single sign-on
+
+
+def test_staff_set_a_second_factor_up_and_are_asked_for_it_once(site: Server) -> None:
+    name = account(site, groups=["/staff/support"])[1]
+    first = Person(site)
+    page = type_password(site, first, first.to_keycloak(f"{LOGIN}?next={CONSOLE}"), name)
+    secret, back = set_up(site, first, page)
+    assert first.here.get(local(back))["Location"] == CONSOLE
+    assert first.here.get(CONSOLE).status_code == 200
+    assert acr_of_last_login() == "2"
+    second = Person(site)
+    page = type_password(site, second, second.to_keycloak(f"{LOGIN}?next={CONSOLE}"), name)
+    answer = type_code(site, second, page, secret)
+    assert answer.status_code == 302, answer.text
+    assert second.here.get(local(answer.headers["Location"]))["Location"] == CONSOLE
+    third = Person(site)  # the same browser, a new session of ours: Keycloak still knows the second factor
+    third.there = second.there
+    answer = third.there("GET", third.to_keycloak(f"{LOGIN}?next={CONSOLE}"))
+    assert answer.status_code == 302, answer.text
+
+
+def test_staff_at_the_customers_door_are_sent_for_the_second_factor(site: Server) -> None:
+    name = account(site, groups=["/staff/support"])[1]
+    person = Person(site)
+    back = type_password(site, person, person.to_keycloak(), name)
+    weak = person.here.get(local(back.headers["Location"]))
+    assert person.user_id is None
+    page = type_password(site, person, person.to_keycloak(str(weak["Location"])), name)
+    _, back_again = set_up(site, person, page)
+    assert person.here.get(local(back_again)).status_code == 302
+    assert person.here.get(CONSOLE).status_code == 200
+
+
+def test_a_customers_own_second_factor_is_asked_for(site: Server) -> None:
+    user_id, name = account(site, requiredActions=["CONFIGURE_TOTP"])
+    subscriber(user_id, name)
+    person, thief = Person(site), Person(site)
+    secret, _ = set_up(site, person, type_password(site, person, person.to_keycloak(), name))
+    page = type_password(site, thief, thief.to_keycloak(), name)
+    assert page.status_code == 200
+    answer = type_code(site, thief, page, secret)
+    assert answer.status_code == 302
+
+
+def test_a_realm_that_cannot_ask_is_told_of(site: Server) -> None:
+    realm = site.call("GET", "").json()
+    site.call("PUT", "", json=realm | {"browserFlow": "browser"})  # as every realm has it at first
+    try:
+        person, name = Person(site), account(site, groups=["/staff/support"])[1]
+        back = type_password(site, person, person.to_keycloak(f"{LOGIN}?next={CONSOLE}"), name)
+        weak = person.here.get(local(back.headers["Location"]))
+        back = type_password(site, person, person.to_keycloak(str(weak["Location"])), name)
+        told = person.here.get(local(back.headers["Location"]))
+        assert (told.status_code, person.user_id) == (403, None)
+        assert f'href="{html.escape(str(weak["Location"]))}"' in told.content.decode()
+    finally:
+        site.call("PUT", "", json=realm)
