@@ -1,4 +1,4 @@
-"""One-time codes that confirm an address: six digits, ten minutes, five tries, one use, one browser session.
+"""One-time codes that confirm an address: ten minutes, five tries, one use, one browser session.
 
 Promises: one statement counts a try before anything is compared, so parallel guesses cannot share one; a code matches only
 the purpose, address and session it was made for; the database holds a slow keyed hash, never the code. Callers check the
@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+import unicodedata
 import uuid
 from typing import Any
 
@@ -26,6 +27,11 @@ CODE_LIFETIME = dt.timedelta(minutes=10)
 MINUTES = int(CODE_LIFETIME.total_seconds()) // 60
 MAX_TRIES = 5
 DIGITS = 6
+# Crockford's: no letter that looks like another sign. Eight of them are 40 bits: a recovery code alone opens somebody's account,
+# so that the limits on guesses are no part of its strength. At signup six digits do: they open an account that holds nothing
+# yet, in the browser that asked for them, with five tries a code.
+ALPHABET, CODE_LENGTH = "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 8
+FOLDED = str.maketrans("OIL", "011")
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 # Compared with a guess when there is no code: the same work, never a match.
 UNMATCHABLE_HASH = HASHER.hash(secrets.token_hex(16))
@@ -89,14 +95,31 @@ def issue_code(*, purpose: str, address: str, session: str, usable: bool = True)
 
     With `usable` False the code never matches; everything else, including the time taken, is the same.
     """
-    code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+    code = _new_code(purpose)
     values = _code_binding(purpose, address, session)
-    hashed = HASHER.hash(_keyed_hash(values, code))
+    hashed = HASHER.hash(_keyed_hash(values, fold_code(code)))
     now = clock.now()
     values |= {"code_hash": hashed if usable else "", "now": now, "expires": now + CODE_LIFETIME}
     with connection.cursor() as cursor:
         cursor.execute(ISSUE_STATEMENT, values)
     return code
+
+
+def _new_code(purpose: str) -> str:
+    if purpose == OneTimeCode.Purpose.RECOVERY:
+        text = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+        return f"{text[:4]}-{text[4:]}"
+    return f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+
+
+def fold_code(typed: str) -> str:
+    """A code as people type or paste it: any case and width, O for 0, I or L for 1, with spaces, dashes and what nobody sees."""
+    plain = unicodedata.normalize("NFKC", typed)
+    return (
+        "".join(one for one in plain if unicodedata.category(one) not in {"Zs", "Pd", "Cf", "Cc"})
+        .upper()
+        .translate(FOLDED)
+    )
 
 
 @transaction.atomic
@@ -122,7 +145,7 @@ def consume_code(*, purpose: str, address: str, session: str, code: str, burns: 
         cursor.execute(COUNT_TRY_STATEMENT, values | {"now": clock.now(), "tries": MAX_TRIES, "step": int(burns)})
         found = cursor.fetchone()
     identity, stored = found or (0, "")
-    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(values, code))
+    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(values, fold_code(code)))
     live = OneTimeCode.objects.filter(pk=identity, used_at__isnull=True)
     if right and live.update(used_at=clock.now()) == 1:
         return True

@@ -166,7 +166,7 @@ def _set_window(
 
 
 def payment_url(profile: UserProfile) -> str:
-    """Where to pay: the open invoice, Stripe's portal, or a Checkout for the former products.
+    """Where to pay: the open invoice, Stripe's page for a new card, or a Checkout for the former products.
 
     BadInput when there is nothing to pay, and the errors of billing when Stripe is away.
     """
@@ -174,7 +174,7 @@ def payment_url(profile: UserProfile) -> str:
     if status.next_step == NextStep.PAY:
         return status.invoice_url
     if status.next_step == NextStep.PORTAL:
-        return portal.open_portal(profile=profile, return_url=f"{settings.BASE_URL}{PAGE}")
+        return portal.open_payment_method(profile=profile, return_url=f"{settings.BASE_URL}{PAGE}")
     if status.next_step != NextStep.RENEW:
         raise BadInput("There's nothing to pay here.", code=f"next_step_{status.next_step}", status=409)
     return _renewal_url(profile, status)

@@ -149,7 +149,7 @@ class Walk:
         """Recovery: the same customer pays for the same products, and gets the same seats."""
         page = "/recovery/"
         self.customer.call(page, f"{page}send-code/", {"email": self.email})
-        code = re.findall(r"\b\d{6}\b", self.mail("recovery code")["text"])[0]
+        code = re.findall(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b", self.mail("recovery code")["text"])[0]
         said = self.customer.call(page, f"{page}verify-code/", {"email": self.email, "code": code})
         expect(said["next_step"] == "renew", "the next step is to subscribe again")
         self.until(

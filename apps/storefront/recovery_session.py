@@ -42,9 +42,9 @@ def parse_address(text: str) -> str:
 
 
 def send_code(*, address: str, session: str) -> None:
-    """Email a code to `address`, or that there is nothing to recover: the same work either way."""
+    """Email a code to the account's own address, or that there is nothing to recover: the same work either way."""
     profile = UserProfile.customers().filter(email__iexact=address).first()
-    _email_code(profile, address=address, session=session)
+    _email_code(profile, address=profile.email if profile else address, session=session)
 
 
 def send_code_for_staff(key: str) -> None:

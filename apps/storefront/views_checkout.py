@@ -40,11 +40,12 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             status=409,
         )
     codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
+    customer = UserProfile.customers().filter(email__iexact=address).first()
     codes.email_code(
         purpose=SIGNUP,
-        address=address,
+        address=customer.email if customer else address,  # what is about an account goes to its own address
         session=request.session.session_key or "",
-        usable=not UserProfile.customers().filter(email__iexact=address).exists(),
+        usable=customer is None,
         template="signup_code",
         refusal_template="already_customer",
     )
@@ -56,7 +57,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code. The session gets a new id, so that nobody else knows it."""
     signup = _current_signup(request)
     address = read_address(text_field(body, "email", limit=addresses.LIMIT))
-    code = "".join(text_field(body, "code", limit=20).split())
+    code = text_field(body, "code", limit=40)
     session = request.session.session_key or ""
     codes.check_try_limits(session=session, client=client_address(request))
     if not codes.consume_code(purpose=SIGNUP, address=address, session=session, code=code):

@@ -60,7 +60,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
     address = recovery_session.parse_address(text_field(body, "email", limit=254))
-    code = "".join(text_field(body, "code", limit=20).split())
+    code = text_field(body, "code", limit=40)
     visitor = client_address(request)  # only the right code makes a session for a browser without one
     session = request.session.session_key or visitor
     codes.check_try_limits(session=session, client=visitor)

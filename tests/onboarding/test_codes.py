@@ -31,6 +31,29 @@ def test_a_code_works_once(db: None) -> None:
     assert not codes.consume_code(**HERE, code=code)
 
 
+def test_a_recovery_code_has_40_bits_and_is_taken_as_people_type_it(db: None) -> None:
+    binding = HERE | {"purpose": "recovery"}
+    issued = [codes.issue_code(**binding) for _ in range(8)]
+    assert all(re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", code) for code in issued)
+    assert len(set(issued)) == len(issued)
+    assert 2 ** (codes.CODE_LENGTH * 5) == len(codes.ALPHABET) ** codes.CODE_LENGTH >= 2**40
+    typed = [
+        "O1IL-abcd",
+        "o1il abcd",
+        " 0111 ABCD\n",
+        "0111–abcd",
+        "oiliABCD",
+        "０１１１ＡＢＣＤ",
+        "0 1 1 1 - A B C D",
+        "\u200b0111ABCD",
+    ]
+    assert {codes.fold_code(one) for one in typed} == {"0111ABCD"}
+    assert {codes.fold_code(one) for one in ("123456", "123 456", " 123-456 ")} == {"123456"}
+    code = issued[-1]
+    assert not any(codes.consume_code(**binding, code=guess) for guess in ("", "-", code[:-1], code + "0"))
+    assert codes.consume_code(**binding, code=code.lower().replace("-", " ").replace("0", "o").replace("1", "l"))
+
+
 def test_neither_the_code_nor_the_address_is_in_the_database(db: None) -> None:
     code = codes.issue_code(**HERE)
     row = OneTimeCode.objects.values().get()

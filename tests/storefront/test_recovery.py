@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+import requests
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -19,6 +20,8 @@ from apps.core.models import AuditEntry, Job
 from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
+from apps.sandbox.walk import GOOD_CARD
+from tests.field.test_money import paused_trial
 from tests.storefront.visitor import Visitor, wrong
 from tests.world import World
 
@@ -145,6 +148,36 @@ def test_who_owes_is_led_to_the_open_invoice(world: World, visitor: Visitor) -> 
     assert not Signup.objects.filter(state="checkout").exists()
 
 
+def test_a_code_opens_the_page_for_a_card_and_never_the_portal(world: World, visitor: Visitor) -> None:
+    dana = paused_trial(world)
+    assert prove(visitor, dana)["next_step"] == "portal"
+    url = visitor.api(PAY).json()["url"]
+    for page in (url, f"{url}?said=card"):
+        text = requests.get(page, timeout=20).text
+        assert "Save the new card" in text
+        assert "Invoices" not in text
+        assert "Current plan" not in text
+    refused = requests.post(url, data={"action": "cancel", "subscription": dana.stripe_subscription_id}, timeout=20)
+    assert refused.headers["X-Sandbox-Outcome"] == "declined"
+    done = requests.post(url, data={"action": "card", **GOOD_CARD}, allow_redirects=False, timeout=20)
+    assert done.headers["Location"].endswith(PAGE)
+    world.deliver()
+    assert world.state(dana).access == "active"
+
+
+def test_the_code_goes_to_the_stored_address_and_is_not_in_the_subject(world: World, visitor: Visitor) -> None:
+    dana = canceled(world)
+    assert visitor.api(SEND, email=dana.email.upper()).status_code == 200
+    typed, right = Visitor().at_checkout(), code()
+    assert typed.api("/onboarding/checkout/send-code/", email=dana.email.upper()).status_code == 200
+    assert not Notification.objects.exclude(to=dana.email).exists()
+    world.work()
+    inbox = world.standin.inbox(dana.email)
+    assert sum(right in mail["text"] for mail in inbox) == 1
+    assert not any(right in mail["subject"] for mail in inbox)
+    assert visitor.api(VERIFY, email=dana.email.upper(), code=right.lower()).status_code == 200
+
+
 def test_the_window_closes_by_itself(world: World, visitor: Visitor, settings: Any) -> None:
     dana = canceled(world)
     prove(visitor, dana)
@@ -260,7 +293,7 @@ def test_a_code_that_staff_had_sent_works_in_any_browser(world: World, visitor: 
     jobs.defer("send_recovery_code", dana.pk)
     world.work()
     (mail,) = [mail for mail in world.standin.inbox(dana.email) if "code" in mail["subject"].lower()][:1]
-    digits = next(word for word in mail["text"].split() if word.isdigit() and len(word) == 6)
+    digits = next(word for word in mail["text"].split() if word.isupper() and len(word) == 9 and "-" in word)
     assert visitor.api(VERIFY, email=dana.email, code=digits).status_code == 200
     assert error(Visitor().api(VERIFY, email=dana.email, code=digits)) == (400, "wrong_code")  # one use
 

@@ -45,7 +45,10 @@ def _flow(data: Obj) -> Obj:
     """Straight to the card; nothing of ours links to another page."""
     if data.get("type") != "payment_method_update":
         raise invalid("The sandbox only offers the flow `payment_method_update`.", "flow_data[type]")
-    done = {"type": "portal_homepage", "hosted_confirmation": None, "redirect": None}
+    after = data.get("after_completion") or {"type": "portal_homepage"}
+    if after["type"] == "redirect" and not (after.get("redirect") or {}).get("return_url"):
+        raise missing_parameter("flow_data[after_completion][redirect][return_url]")
+    done = {"hosted_confirmation": None, "redirect": None} | after
     return {"type": data["type"], **dict.fromkeys(FLOWS), "after_completion": done}
 
 

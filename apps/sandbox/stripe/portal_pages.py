@@ -53,14 +53,22 @@ def portal_page(request: HttpRequest, session_id: str) -> HttpResponse:
         return _show(request, session, customer, said=SAID.get(request.GET.get("said", ""), ""))
     action = request.POST.get("action", "")
     try:
+        if _back(session) and action != "card":
+            raise invalid("This page only takes a new card.")
         result = _act(request, session, customer, action)
     except ApiError as problem:
         return _show(request, session, customer, error=problem.error["message"])
     if result == "authenticate":
         return checkout_pages.ask(request, amount="")
-    away = HttpResponseRedirect(f"/stripe/portal/{session['id']}?said={action}", status=303)
+    away = HttpResponseRedirect(_back(session) or f"/stripe/portal/{session['id']}?said={action}", status=303)
     away["X-Sandbox-Outcome"] = "done"
     return away
+
+
+def _back(session: Obj) -> str:
+    """Where a session leads once its one step is done, if not to the portal."""
+    redirect = (session["flow"] or {}).get("after_completion", {}).get("redirect") or {}
+    return str(redirect.get("return_url", ""))
 
 
 def _own(customer: Obj, subscription_id: str) -> Obj:
@@ -116,7 +124,7 @@ def _show(request: HttpRequest, session: Obj, customer: Obj, *, said: str = "", 
     running = [each for each in own if each["status"] not in subscriptions.ENDED]
     context = {
         "session": session, "customer": customer, "said": said, "error": error, "cards": checkout_pages.card_buttons(), "typed": request.POST,
-        "flow": bool(session["flow"]) and not said, "features": configuration["features"],
+        "flow": bool(session["flow"]) and (bool(_back(session)) or not said), "features": configuration["features"],
         "subscriptions": [_subscription(each) for each in running],
         "method": _method(customer, running), "invoices": [_invoice(each) for each in every("invoice") if each["customer"] == customer["id"] and each["status"] != "draft"][::-1],
     }  # fmt: skip
