@@ -313,6 +313,9 @@ ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")
 PROMETHEUS_EXPORT_MIGRATIONS = False
 PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))
+# Where the audit trail's daily anchor goes beside the log, and what signs it; empty: nowhere, and the key above.
+AUDIT_ANCHOR_FILE = text("AUDIT_ANCHOR_FILE", "")
+AUDIT_ANCHOR_KEY = secret("AUDIT_ANCHOR_KEY", "")
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 

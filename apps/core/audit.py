@@ -130,7 +130,7 @@ class ChainCheck:
 
 
 def check_chains() -> ChainCheck:
-    """Compute every hash again, chain by chain. Entries cut off the end of a chain leave no trace in it."""
+    """Compute every hash again, chain by chain. Entries cut off the end of a chain show by an anchor alone."""
     found, subject, last = ChainCheck(), "", ""
     for entry in AuditEntry.objects.order_by("subject_kind", "subject_id", "id").iterator(chunk_size=2_000):
         name = f"{entry.subject_kind} {entry.subject_id}"

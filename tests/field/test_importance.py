@@ -23,7 +23,7 @@ CLICKED = Job.Importance.CLICKED
 # All others are changes: events, periodic work with a deadline, emails, and what a person may also click.
 NO_CHANGES = {
     "sync_user_post_checkout": WAITS, "send_keycloak_password_reset_email": WAITS, "check_checkout": WAITS,
-    "reconcile_all": SWEEP, "compare_keycloak": SWEEP, "compare_subscriptions": SWEEP, "compare_recent_changes": SWEEP, "run_doctor": SWEEP, "prune": SWEEP, "prune_sessions": SWEEP,
+    "reconcile_all": SWEEP, "compare_keycloak": SWEEP, "compare_subscriptions": SWEEP, "compare_recent_changes": SWEEP, "run_doctor": SWEEP, "prune": SWEEP, "anchor_audit": SWEEP, "prune_sessions": SWEEP,
     "recheck_customers": SWEEP, "compare_copies": SWEEP, "check_prices": SWEEP,
 }  # fmt: skip
 

@@ -1,14 +1,22 @@
 """`manage.py verify_audit`: are the chains of the audit trail whole? Exit code 1 when an entry was altered or removed."""
 
+from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.core import audit_anchor
 from apps.core.audit import check_chains
 
 
 class Command(BaseCommand):
     help = "Compute the hash of every audit entry again, and name each that was altered or whose predecessor is gone."
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--anchor", type=Path, help="a log or a file with anchors, which show entries cut off the end"
+        )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
@@ -18,5 +26,17 @@ class Command(BaseCommand):
                 f"{break_.subject}: entry {break_.entry_id} of {break_.at:%Y-%m-%d %H:%M} UTC {break_.problem}."
             )
         self.stdout.write(f"{found.entries} entries in {found.chains} chains, {len(found.breaks)} broken.")
-        if found.breaks:
+        gaps = self._find_gaps(options["anchor"])
+        if gaps:
+            self.stderr.write("\n".join(gaps))
+        if found.breaks or gaps:
             raise SystemExit(1)
+
+    def _find_gaps(self, file: Path | None) -> list[str]:
+        if not file:
+            return []
+        try:
+            with file.open(errors="replace") as lines:
+                return audit_anchor.find_gaps(lines)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
