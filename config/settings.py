@@ -280,6 +280,7 @@ RECOVERY_WINDOW_HOURS = integer("RECOVERY_WINDOW_HOURS", 72, minimum=1)
 FINAL_EXPIRY_DAYS = integer("FINAL_EXPIRY_DAYS", 30, minimum=1)
 PAUSED_COLLECTION = choice("PAUSED_COLLECTION", "keep", ("keep", "close"))
 LOST_DISPUTE = choice("LOST_DISPUTE", "suspend", ("suspend", "flag"))
+WAITLIST_CONFIRM_DAYS = integer("WAITLIST_CONFIRM_DAYS", 7, minimum=1)
 WAITLIST_INVITATION_DAYS = integer("WAITLIST_INVITATION_DAYS", 3, minimum=1)
 
 # --- Jobs (apps/core/jobs.py; django-q2 executes, our Job row is the truth) -------------------------------------------

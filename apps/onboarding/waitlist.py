@@ -3,7 +3,8 @@
 Promises: only a confirmed address counts, and only a click on the linked page confirms it (mail scanners follow links); the
 position is that of joining, however late it is confirmed; leaving and rejoining starts at the back; no answer tells whether an
 address was on the list. An entry becomes invited in one transaction with its reserved seats, so no seat is given away twice.
-Links carry the entry's id, signed for one purpose.
+Links carry the entry's id and when they were made, signed for one purpose. A link to confirm ends after some days; one of an
+earlier round, before the address left and joined again or was invited again, does nothing.
 """
 
 import datetime as dt
@@ -90,17 +91,26 @@ def _add_entry(address: str, product: Product | None) -> bool:
 
 def entry_link(entry_id: uuid.UUID, purpose: str) -> str:
     """The URL of an entry's page for one purpose, signed for it."""
-    token = signing.Signer(salt=SALT + purpose).sign(str(entry_id))
+    token = signing.Signer(salt=SALT + purpose).sign(f"{entry_id}.{int(clock.now().timestamp())}")
     return f"{settings.BASE_URL}{reverse(f'onboarding-waitlist-{purpose}', args=[token])}"
 
 
 def find_entry(token: str, purpose: str) -> WaitlistEntry | None:
-    """The entry a link is about; None when the link is forged, meant for another purpose, or its entry is gone."""
+    """The entry a link is about; None when the link is forged, too old, of another purpose, or its entry is gone."""
     try:
-        entry_id = uuid.UUID(signing.Signer(salt=SALT + purpose).unsign(token))
+        entry_id, _, made = signing.Signer(salt=SALT + purpose).unsign(token).partition(".")
+        found = WaitlistEntry.objects.select_related("product", "profile").filter(pk=uuid.UUID(entry_id)).first()
     except (signing.BadSignature, ValueError):
         return None
-    return WaitlistEntry.objects.select_related("product", "profile").filter(pk=entry_id).first()
+    # A link of before this rule has no time: it still leaves the list, or opens the invitation while that lasts.
+    return found if found is None or _is_of_this_round(found, purpose, int(made or 0)) else None
+
+
+def _is_of_this_round(entry: WaitlistEntry, purpose: str, made: int) -> bool:
+    if purpose == CONFIRM:
+        end = made + dt.timedelta(days=settings.WAITLIST_CONFIRM_DAYS).total_seconds()
+        return int(entry.created_at.timestamp()) <= made and clock.now().timestamp() < end
+    return purpose == LEAVE or not made or entry.invited_at is None or int(entry.invited_at.timestamp()) <= made
 
 
 @transaction.atomic

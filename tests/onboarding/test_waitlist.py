@@ -75,6 +75,26 @@ def test_the_place_is_taken_by_a_click_on_the_page_of_the_mail(world: World) -> 
     assert world.mails(entry.email) == ["Confirm your place on the Frontdesk waitlist"]
 
 
+def test_a_link_ends_after_some_days_and_with_its_round(world: World, settings: Any) -> None:
+    entry = join()
+    url = path_of(mailed("waitlist_confirm", entry.email)["confirm_url"])
+    leave = path_of(waitlist.entry_link(entry.pk, "leave"))
+    world.pass_time(seconds=settings.WAITLIST_CONFIRM_DAYS * 86400 + 1)
+    late = Visitor().post(url)
+    assert late.status_code == 404
+    assert "Join the waitlist" in text(late)
+    join()
+    second = path_of(mailed("waitlist_confirm", entry.email)["confirm_url"])
+    assert Visitor().post(second).status_code == 302
+    Visitor().post(leave)
+    world.pass_time(seconds=86400)
+    join()
+    assert Visitor().post(second).status_code == 404  # of the round before
+    entry.refresh_from_db()
+    assert (entry.state, entry.confirmed_at) == ("waiting", None)
+    assert Visitor().post(path_of(mailed("waitlist_confirm", entry.email)["confirm_url"])).status_code == 302
+
+
 def test_the_place_is_that_of_joining_however_late_it_was_confirmed(world: World) -> None:
     ann = join("ann")
     world.pass_time(seconds=60)
