@@ -13,6 +13,9 @@ import pytest
 import requests
 
 from apps.core.models import AuditEntry
+from apps.identity.doctor import expected, reading
+from apps.identity.doctor.checks import diagnose
+from apps.identity.doctor.expected import Catalog
 from apps.sandbox.run import keycloak_realm
 from tests.contract import conftest, servers
 from tests.contract.servers import Server
@@ -46,6 +49,8 @@ def site(production: Server, settings: Any) -> Server:
     """Our settings for it, as on a site with https."""
     conftest.point_at(production, settings)
     log_in_at(production, settings)
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor"
+    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
     settings.STAFF_REQUIRED_ACR = "2"
     return production
 
@@ -145,10 +150,18 @@ def test_a_customers_own_second_factor_is_asked_for(site: Server) -> None:
     assert answer.status_code == 302
 
 
+def doctor_on_staff() -> str:
+    wanted = expected.from_settings(Catalog())
+    found = {one.id: one for one in diagnose(reading.read_realm(wanted), wanted)}
+    return found["realm.staff_acr"].severity.value
+
+
 def test_a_realm_that_cannot_ask_is_told_of(site: Server) -> None:
     realm = site.call("GET", "").json()
+    assert doctor_on_staff() == "passed"
     site.call("PUT", "", json=realm | {"browserFlow": "browser"})  # as every realm has it at first
     try:
+        assert doctor_on_staff() == "error"
         person, name = Person(site), account(site, groups=["/staff/support"])[1]
         back = type_password(site, person, person.to_keycloak(f"{LOGIN}?next={CONSOLE}"), name)
         weak = person.here.get(local(back.headers["Location"]))

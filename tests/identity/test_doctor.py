@@ -191,6 +191,29 @@ def test_what_is_allowed_is_no_finding(snapshot: Snapshot) -> None:
     assert bad(snapshot) == {}
 
 
+def test_a_realm_that_cannot_ask_staff_for_the_second_factor_locks_them_out() -> None:
+    two, both = dataclasses.replace(EXPECTED, staff_acr="2"), frozenset({"1", "2"})
+    gold = dataclasses.replace(EXPECTED, staff_acr="gold")
+    names, none = {"attributes": {"acr.loa.map": '{"silver":1,"gold":2}'}}, {"attributes": {"acr.loa.map": "{}"}}
+    for levels, wanted, changed, severity in (
+        (both, EXPECTED, {}, None),
+        (both, two, {}, "passed"),
+        (frozenset(), two, {}, "error"),
+        (frozenset({"1", "3"}), two, {}, "error"),
+        (None, two, {}, "skipped"),
+        (frozenset(), dataclasses.replace(EXPECTED, staff_acr="1"), {}, "passed"),
+        (both, gold, {}, "error"),
+        (both, gold, none, "error"),
+        (both, gold, {"attributes": {"acr.loa.map": "[gold"}}, "error"),
+        (both, gold, names, "passed"),
+        (frozenset({"1"}), gold, names, "error"),
+    ):
+        snapshot = dataclasses.replace(realm(**changed), levels=levels, not_visible="Give it the right view-realm.")
+        found = {one.id: one for one in diagnose(snapshot, wanted)}.get("realm.staff_acr")
+        assert (found and found.severity.value) == severity, (levels, wanted.staff_acr, changed)
+        assert found is None or severity == "passed" or found.fix
+
+
 def test_a_public_site_demands_https_of_keycloak() -> None:
     found = bad(realm(sslRequired="NONE"), PUBLIC)
     assert found["realm.sslRequired"].severity is Severity.ERROR

@@ -19,6 +19,7 @@ from apps.identity.doctor.reach import check_reach
 from apps.identity.doctor.reading import Snapshot
 from apps.identity.doctor.report import Finding, Report, Severity, group_command, listed, roles_command, set_command
 from apps.identity.doctor.rules import RULES, check_settings
+from apps.identity.doctor.second_factor import check_second_factor
 
 LENGTH = re.compile(r"\blength\((\d+)\)")
 SEE_VERSION = "kcadm.sh get serverinfo --fields 'systemInfo(version)'"
@@ -191,5 +192,6 @@ def _check_test_email(snapshot: Snapshot) -> Finding:
 
 
 CHECKS: tuple[Callable[[Snapshot, Expected], Iterator[Finding]], ...] = (
-    check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_server,
+    check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_second_factor,
+    check_server,
 )  # fmt: skip

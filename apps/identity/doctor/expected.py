@@ -119,6 +119,7 @@ class Expected:
     staff_group: str
     canary: str
     from_address: str
+    staff_acr: str = ""
     catalog: Catalog = field(default_factory=Catalog)
 
     @property
@@ -155,5 +156,6 @@ def from_settings(catalog: Catalog) -> Expected:
         staff_group=settings.KEYCLOAK_STAFF_GROUP,
         canary=settings.KEYCLOAK_CANARY_USERNAME,
         from_address=parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
+        staff_acr=settings.STAFF_REQUIRED_ACR,
         catalog=catalog,
     )

@@ -20,6 +20,7 @@ from apps.identity import api_errors
 from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.doctor.expected import ADMIN_CLIENT, PERMISSIONS_CLIENT, Expected, Row
 from apps.identity.doctor.reach import Reach, read_reach
+from apps.identity.doctor.second_factor import read_levels
 from apps.identity.groups import find_group
 from apps.identity.realm_test_email import EmailOutcome
 from apps.login.oidc import TIMEOUT_SECONDS
@@ -32,7 +33,7 @@ CLIENT_FIELDS = (
 )  # fmt: skip
 ATTRIBUTES = (
     "pkce.code.challenge.method", "backchannel.logout.url", "backchannel.logout.session.required",
-    "post.logout.redirect.uris", "id.token.signed.response.alg",
+    "post.logout.redirect.uris", "id.token.signed.response.alg", "acr.loa.map",
 )  # fmt: skip
 MAPPER_FIELDS, SMTP_FIELDS = ("id", "name", "protocolMapper", "config"), ("host", "port", "from")
 
@@ -67,6 +68,7 @@ class Snapshot:
     role_grants: tuple[RoleGrant, ...] | None = None
     groups: Mapping[str, str | None] | None = None
     reach: Reach | None = None
+    levels: frozenset[str] | None = None
     policies: frozenset[str] = frozenset()
     canary_found: bool | None = None
     version: str = ""
@@ -136,8 +138,9 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
     session = doctor if doctor is not None and not doctor.refusal else sync
     clients = _read_clients(session)
     wanted = (expected.web, expected.sync, expected.doctor, *expected.catalog.apps)
+    realm = _read_settings(session, expected.realm) if "view-realm" in session.rights else None
     return Snapshot(
-        realm=_read_settings(session, expected.realm) if "view-realm" in session.rights else None,
+        realm=realm,
         profile=session.ask("show the user profile", session.admin.get_realm_users_profile),
         clients=None if clients is None else _only(wanted, clients),
         scopes=_read_scopes(session),
@@ -147,6 +150,7 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
         role_grants=None if clients is None else _read_role_grants(session, str(clients[ADMIN_CLIENT]["id"])),
         groups=_read_groups(session, expected.groups) if session.rights & SHOW_GROUPS else None,
         reach=None if sync.refusal else read_reach(sync, expected),
+        levels=read_levels(session, realm) if expected.staff_acr else None,
         policies=_read_policies(session, (clients or {}).get(PERMISSIONS_CLIENT)),
         canary_found=None if not expected.canary or sync.refusal else _find_canary(sync, expected.canary),
         version=_read_version(session),

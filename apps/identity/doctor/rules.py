@@ -168,6 +168,14 @@ TABLE = (
          ok="Tokens for {client} carry {claim}.", problem="Tokens for {client} do not carry {claim}."),
     Rule("mapper.wrong", id="mapper.{client}.{claim}", why="{why}", fix=ADD_MAPPER,
          problem="The mapper {mapper} of {client} does not fill {claim} correctly: {differences}."),
+    # --- the second factor of staff
+    Rule("realm.staff_acr", ok="The browser flow {flow} can give the acr {acr} that staff need.",
+         skipped="Whether the realm can ask staff for a second factor is not visible.",
+         problem="The browser flow {flow} cannot give the acr {acr} of STAFF_REQUIRED_ACR: it has no condition "
+                 "“Level of Authentication” with the level {level}.",
+         why="No member of staff can log in.",
+         fix="Authentication, Flows: add the level, as the README says under “A second factor for staff”. Until then "
+             "STAFF_REQUIRED_ACR=none lets staff in with a password alone."),
     # --- the user profile
     Rule("profile", skipped="The user profile is not visible."),
     Rule("profile.kept", id="profile.unmanagedAttributePolicy",
