@@ -18,7 +18,7 @@ class BillingConfig(AppConfig):
         from djstripe.models import Account, Product
         from djstripe.models.base import StripeModel
 
-        from apps.billing import backfill, customers, events, mirror, price_list, second_subscription
+        from apps.billing import backfill, customers, events, forgetting, mirror, price_list, second_subscription
         from apps.billing.stripe_client import TIMEOUT
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
@@ -41,6 +41,7 @@ class BillingConfig(AppConfig):
         events.register()
         mirror.register()
         customers.register()
+        forgetting.register()
         second_subscription.register()
         backfill.register()
         price_list.register()

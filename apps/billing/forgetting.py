@@ -1,11 +1,35 @@
 """Forget a customer: at Stripe when nothing was ever paid, and in our copies. What was invoiced stays at Stripe, as law wants."""
 
+from typing import Any
+
+from django.db.models import QuerySet
+
 from apps.billing.checkout import has_running_subscription
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.core import jobs
 
+FORGET = "forget_customer"
+OF_NOBODY = ("dispute", "price", "product", "refund")  # what they are about is in the charges, or concerns nobody
 NEVER_OWED = ("draft", "void")  # what becomes of the invoice of a first payment that was given up
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(FORGET, forget_customer, label="Forget a customer", needs=("stripe",))
+
+
+def forget_customer(customer_id: str) -> None:
+    """The job: delete the customer at Stripe if nothing was ever invoiced; our copies go in any case."""
+    if not delete_unpaid_customer(customer_id):
+        forget_copies(customer_id)
+
+
+def list_copies(customer_id: str | None) -> list[QuerySet[Any]]:
+    """dj-stripe's rows of this customer, by kind."""
+    kinds = {kind: "id" if kind == "customer" else "customer__id" for kind in MODELS if kind not in OF_NOBODY}
+    return [MODELS[kind].objects.filter(**{path: customer_id}) for kind, path in kinds.items()]
 
 
 def delete_unpaid_customer(customer_id: str) -> bool:
@@ -34,5 +58,6 @@ def has_invoices(customer_id: str) -> bool:
 
 def forget_copies(customer_id: str) -> None:
     """Remove dj-stripe's copies of all that belongs to the customer, and the bodies of its events."""
-    MODELS["customer"].objects.filter(id=customer_id).delete()
+    for rows in reversed(list_copies(customer_id)):
+        rows.delete()
     InboundEvent.objects.filter(customer_id=customer_id).exclude(state="received").update(body="")

@@ -237,6 +237,11 @@ class Keycloak(Identity):
     # --- sessions and passwords ----------------------------------------------------------------------------------------
 
     @override
+    def delete_user(self, keycloak_id: str) -> None:
+        with within_reach(self.admin, keycloak_id):
+            api_errors.write(f"delete account {keycloak_id}", lambda: self.admin.delete_user(keycloak_id))
+
+    @override
     def end_sessions(self, keycloak_id: str) -> None:
         doing = f"end the sessions of account {keycloak_id}"
         with within_reach(self.admin, keycloak_id):

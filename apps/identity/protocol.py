@@ -88,6 +88,9 @@ class Identity(Protocol):
     def staff_groups(self, keycloak_id: str) -> frozenset[str]:
         """The paths of the account's groups directly below KEYCLOAK_STAFF_GROUP, proven by their ids. Read here, never written."""
 
+    def delete_user(self, keycloak_id: str) -> None:
+        """Delete the account for good."""
+
     def end_sessions(self, keycloak_id: str) -> None:
         """End every session and offline token, and make sure: RetryLater when a session is still there afterwards."""
 

@@ -2,9 +2,10 @@
 
 import datetime as dt
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from apps.accounts.models import Signup
+from apps.accounts.erasers import ERASERS
+from apps.accounts.models import Signup, UserProfile
 from apps.core import retention
 from apps.notifications.models import Notification
 from apps.onboarding import forgetting
@@ -19,6 +20,7 @@ def register() -> None:
     retention.register("unconfirmed_waitlist", prune_waitlist)
     retention.register("left_waitlist", prune_left)
     retention.register("ended_waitlist", prune_ended)
+    ERASERS["waitlist entries"] = erase_entries
 
 
 def prune_codes(before: dt.datetime) -> int:
@@ -48,6 +50,11 @@ def prune_ended(before: dt.datetime) -> int:
     """Used and expired invitations."""
     ended = [WaitlistEntry.State.SERVED, WaitlistEntry.State.INVITED]
     return _forget_entries(WaitlistEntry.objects.filter(state__in=ended, invited_until__lt=before))
+
+
+def erase_entries(profile: UserProfile) -> int:
+    """All entries of one person."""
+    return _forget_entries(WaitlistEntry.objects.filter(Q(profile=profile) | Q(email__iexact=profile.email)))
 
 
 def _forget_entries(entries: QuerySet[WaitlistEntry]) -> int:

@@ -1,0 +1,167 @@
+"""Export and erase one person (GDPR, articles 15, 17 and 20).
+
+Promises: erasing is refused while the person pays, opens a payment, or is on hold (which keeps the facts of a dispute); it is
+done once, and its receipt is a line of the audit trail that names ids only. The subscriber's row stays, without a name, so
+that the ids of the trail, of seats and of invoices still mean something. What was invoiced stays at Stripe, as law wants.
+"""
+
+import uuid
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import models, transaction
+from django.db.models import Q
+
+from apps.access.models import AccessOverride
+from apps.accounts.erasers import ERASERS
+from apps.accounts.models import Signup, UserProfile
+from apps.billing.forgetting import FORGET, list_copies
+from apps.billing.models import InboundEvent, Subscription
+from apps.core import audit, jobs
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import BadInput
+from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.core.states import SubscriptionStatus
+from apps.identity import erasure
+from apps.instances import allocation
+from apps.instances.models import Seat
+from apps.login import sessions
+from apps.notifications.models import Notification
+from apps.operations.models import Drift, SyncResult
+
+SECRET = {"password", "encrypted", "session_key"}
+KEPT = {
+    "subscriber": "without name and address, so that ids keep their meaning",
+    "audit trail": "holds ids and proves who did what",
+    "invoices": "at Stripe, as long as tax law wants them",
+    "finished jobs and closed attention items": "until their retention ends",
+}
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+def find_person(text: str) -> UserProfile | None:
+    """The subscriber of an id or an address."""
+    by = Q(pk=int(text)) if text.isdecimal() else Q(email__iexact=text)
+    return UserProfile.objects.select_related("user").filter(by).first()
+
+
+def export(profile: UserProfile) -> dict[str, list[dict[str, Any]]]:
+    """Every row about the person, by table; values are texts, numbers, lists or None."""
+    customer = profile.stripe_customer_id or None
+    found: list[models.QuerySet[Any]] = [
+        User.objects.filter(pk=profile.user_id),
+        UserProfile.objects.filter(pk=profile.pk),
+        AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)),
+        AttentionItem.objects.filter(profile_ids__contains=[profile.pk]),
+        Job.objects.filter(lane=f"profile:{profile.pk}"),
+        Subscription.objects.filter(customer_id=customer),
+        InboundEvent.objects.filter(customer_id=customer),
+        *_rows_that_point_to(profile),
+        *list_copies(customer),
+    ]
+    return {rows.model._meta.label: [_plain(row) for row in rows] for rows in found}
+
+
+def _rows_that_point_to(profile: UserProfile) -> list[models.QuerySet[Any]]:
+    """Of every other model with a key to the person, or with an address column."""
+    found = []
+    others = [one for one in apps.get_models() if one not in {User, UserProfile} and one._meta.app_label != "djstripe"]
+    for model in others:
+        mine, has_any = Q(), False
+        for one in model._meta.concrete_fields:
+            if one.related_model in {User, UserProfile}:
+                wanted = Q(**{one.name: profile if one.related_model is UserProfile else profile.user})
+            elif isinstance(one, models.EmailField):
+                wanted = Q(**{f"{one.name}__iexact": profile.email})
+            else:
+                continue
+            mine, has_any = mine | wanted, True
+        if has_any:
+            found.append(model._default_manager.filter(mine))
+    return found
+
+
+def _plain(row: models.Model) -> dict[str, Any]:
+    values = {one.attname: one.value_from_object(row) for one in row._meta.concrete_fields if one.name not in SECRET}
+    simple = (str, int, float, bool, list, dict, type(None))
+    return {name: value if isinstance(value, simple) else str(value) for name, value in values.items()}
+
+
+# --- erase -----------------------------------------------------------------------------------------------------------
+
+
+def find_receipt(profile: UserProfile) -> AuditEntry | None:
+    """The line that says that the person was erased; None before that."""
+    mine = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    return mine.filter(action=AuditAction.PERSON_ERASED).first()
+
+
+def refuse_erasing(profile: UserProfile) -> str:
+    """Why the person cannot be erased now; empty when they can."""
+    if SubscriptionStatus(profile.subscription_status).may_charge:
+        return "A subscription is running. Cancel it at Stripe first."
+    if profile.signups.filter(state__in=Signup.LIVE).exists():
+        return "A payment is open. Wait until it has ended."
+    if profile.user.is_staff:
+        return "This is somebody of staff. Remove their roles in Keycloak first."
+    holds = AccessOverride.objects.filter(profile=profile, kind=AccessOverride.Kind.HOLD, lifted_at=None)
+    return "The subscriber is on hold. End the hold first." if holds.exists() else ""
+
+
+@transaction.atomic
+def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
+    """Erase the person everywhere; returns the receipt, the same one when asked again. BadInput while it is refused."""
+    profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
+    if done := find_receipt(profile):
+        return done
+    if refusal := refuse_erasing(profile):
+        raise BadInput(refusal)
+    for seat in Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED).select_related("product"):
+        allocation.release(profile=profile, product=seat.product)
+    erased = _erase_rows(profile)
+    if profile.keycloak_id:
+        jobs.defer(erasure.KIND, profile.keycloak_id, reason=f"erased by {actor}")
+    if profile.stripe_customer_id:
+        jobs.defer(FORGET, profile.stripe_customer_id, reason=f"erased by {actor}")
+    systems = {"keycloak": profile.keycloak_id, "stripe": profile.stripe_customer_id}
+    _make_nameless(profile)
+    audit.record(
+        subject=profile.subject, action=AuditAction.PERSON_ERASED, actor=actor, reason=reason,
+        after={"erased": erased, "systems": systems, "kept": KEPT},
+    )  # fmt: skip
+    receipt = find_receipt(profile)
+    assert receipt is not None  # noqa: S101  (written above)
+    return receipt
+
+
+def _erase_rows(profile: UserProfile) -> dict[str, int]:
+    """Delete or empty what other tables know of the person; how many rows of each."""
+    others = {name: delete(profile) for name, delete in ERASERS.items()}
+    mails = Notification.objects.filter(Q(profile=profile) | Q(to__iexact=profile.email))
+    strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
+    return others | {
+        "emails": mails.delete()[0],
+        "signups": strangers.delete()[0]
+        + profile.signups.update(first_name="", last_name="", username="", email=""),  # terms and dates stay as proof
+        "drift": Drift.objects.filter(profile=profile).delete()[0],
+        "sync results": SyncResult.objects.filter(profile=profile).update(steps=[]),
+        "login accounts": SocialAccount.objects.filter(user=profile.user_id).delete()[0]
+        + EmailAddress.objects.filter(user=profile.user_id).delete()[0],
+    }
+
+
+def _make_nameless(profile: UserProfile) -> None:
+    nobody = f"erased-{profile.pk}"
+    sessions.end_sessions(profile.user)
+    profile.user.groups.clear()
+    User.objects.filter(pk=profile.user_id).update(
+        username=nobody, first_name="", last_name="", email="", is_active=False
+    )
+    UserProfile.objects.filter(pk=profile.pk).update(
+        email=f"{nobody}@erased.invalid", keycloak_id=None, stripe_customer_id=None, onboarding_id=uuid.uuid4()
+    )  # a new id: the one at Stripe would make the customer theirs again

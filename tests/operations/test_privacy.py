@@ -1,0 +1,109 @@
+"""One person is exported whole, and erased everywhere with a receipt."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection, models
+
+from apps.access import overrides
+from apps.accounts.models import UserProfile
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.core.models import Job
+from apps.instances.models import Seat
+from apps.operations import privacy
+from tests.world import World
+
+BY = {"actor": "staff:ada", "reason": "asked by letter"}
+NOT_EXPORTED = {
+    "admin.LogEntry": "written by nobody: the audit trail has it",
+    "djstripe.Customer": "its local user is never set; the copy itself is exported by its id",
+}
+
+
+def columns_with(text: str) -> set[str]:
+    """Every table and column that holds this text; the audit trail and jobs are judged by themselves."""
+    found = set()
+    with connection.cursor() as cursor:
+        for model in apps.get_models(include_auto_created=True):
+            table = model._meta.db_table
+            if table in {"core_auditentry", "core_job", "django_session"} or not model._meta.managed:
+                continue
+            for one in model._meta.local_concrete_fields:
+                cursor.execute(f'SELECT count(*) FROM "{table}" WHERE "{one.column}"::text ILIKE %s', [f"%{text}%"])
+                if cursor.fetchone()[0]:
+                    found.add(f"{table}.{one.column}")
+    return found
+
+
+def leave(world: World, profile: UserProfile) -> None:
+    """The subscription ends at Stripe."""
+    profile.refresh_from_db()
+    world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
+    world.deliver()
+
+
+def test_an_export_holds_every_table_that_points_to_a_person(world: World) -> None:
+    dana, other = world.subscriber("dana"), world.subscriber("other")
+    out = StringIO()
+    call_command("export_person", "Dana@example.com", stdout=out)
+    found = json.loads(out.getvalue())
+    wanted = {
+        model._meta.label
+        for model in apps.get_models()
+        for one in model._meta.concrete_fields
+        if one.related_model in {User, UserProfile} or isinstance(one, models.EmailField)
+    }
+    assert {one for one in wanted if not one.startswith("djstripe.")} - found.keys() - NOT_EXPORTED.keys() == set()
+    for label in ("auth.User", "accounts.UserProfile", "accounts.Signup", "notifications.Notification", "core.AuditEntry",
+                  "instances.Seat", "billing.UserSubscriptionItem", "billing.Subscription", "djstripe.Customer", "djstripe.Invoice"):  # fmt: skip
+        assert found[label], label
+    assert "other@example.com" not in out.getvalue()
+    assert "password" not in found["auth.User"][0]
+    with pytest.raises(CommandError):
+        call_command("export_person", "nobody@example.com")
+    assert privacy.find_person(str(other.pk)) == other
+    assert privacy.find_person("dana@example.com") == dana
+
+
+def test_who_pays_or_is_on_hold_is_not_erased(world: World) -> None:
+    dana = world.subscriber("dana")
+    with pytest.raises(BadInput, match="subscription"):
+        privacy.erase(dana, **BY)
+    leave(world, dana)
+    hold = overrides.hold(profile=dana, **BY)
+    with pytest.raises(BadInput, match="hold"):
+        privacy.erase(dana, **BY)
+    overrides.lift(override=hold, **BY)
+    assert privacy.refuse_erasing(UserProfile.objects.get(pk=dana.pk)) == ""
+    back = world.signup("back")
+    assert User.objects.get(pk=dana.user_id).username == "dana"
+    assert back.email == "back@example.com"
+
+
+def test_an_erased_person_is_in_no_table_and_not_in_keycloak(world: World) -> None:
+    """security 5: no erasure, in console or command."""
+    gone, other = world.subscriber("quentin"), world.subscriber("other")
+    customer, account = gone.stripe_customer_id or "", gone.keycloak_id or ""
+    leave(world, gone)
+    assert columns_with("quentin@example.com")
+    out = StringIO()
+    call_command("erase_person", str(gone.pk), "--actor", "staff:ada", "--reason", "asked", stdout=out)
+    assert "quentin" not in out.getvalue()
+    world.deliver()
+    world.pass_time(days=2)
+    world.deliver()
+    assert columns_with("quentin") == set()
+    assert world.admin("GET", f"/users/{account}").status_code == 404
+    assert world.admin("GET", f"/users/{other.keycloak_id}").status_code == 200
+    assert not getattr(world.shop.v1.customers.retrieve(customer), "deleted", False), "its invoices are kept"
+    assert not Seat.objects.filter(profile=gone).exclude(state="released").exists()
+    assert not Job.objects.filter(state__in=["blocked", "dead"]).exists()
+    first = json.loads(out.getvalue())
+    again = privacy.erase(gone, **BY)
+    assert (again.pk, again.at < clock.now()) == (first["receipt"], True)
+    assert world.subscriber("quentin").pk != gone.pk, "the name and the address are free again"
