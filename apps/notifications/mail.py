@@ -32,6 +32,7 @@ MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 # Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
 TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
+LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: not kept once the mail has left
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
 
 
@@ -186,6 +187,7 @@ def _write_state(row: Notification, *, state: Notification.State, error: str = "
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:
         row.sent_at, row.provider_id = clock.now(), provider_id[:255]
+        row.context = {name: value for name, value in row.context.items() if name not in LINKS}
     if state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS:
         row.encrypted = ""
-    row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted"])
+    row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted", "context"])

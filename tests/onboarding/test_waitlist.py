@@ -73,6 +73,7 @@ def test_the_place_is_taken_by_a_click_on_the_page_of_the_mail(world: World) -> 
     assert entry.confirmed_at == first
     world.work()
     assert world.mails(entry.email) == ["Confirm your place on the Frontdesk waitlist"]
+    assert mailed("waitlist_confirm", entry.email) == {"product": "Personal"}  # the link is not kept
 
 
 def test_a_link_ends_after_some_days_and_with_its_round(world: World, settings: Any) -> None:
@@ -264,7 +265,7 @@ def test_a_payment_that_was_not_made_does_not_cost_the_invitation(world: World) 
     assert dana.signup.state == "expired"
     assert Seat.objects.get().state == "reserved"
     again = Visitor()
-    again.post(path_of(mailed("waitlist_invited", entry.email)["invite_url"]))
+    again.post(path_of(waitlist.entry_link(entry.pk, "invitation")))
     again.welcome()
     assert again.plan().status_code == 302
 
