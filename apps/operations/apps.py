@@ -23,3 +23,4 @@ class OperationsConfig(AppConfig):
         sweeps.register()
         sync_runs.register()
         retention.register("operations", pruning.prune)
+        retention.register("expired_customers", pruning.erase_expired)

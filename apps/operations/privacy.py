@@ -32,6 +32,7 @@ from apps.login import sessions
 from apps.notifications.models import Notification
 from apps.operations.models import Drift, SyncResult
 
+NOBODY = "@erased.invalid"
 SECRET = {"password", "encrypted", "session_key"}
 KEPT = {
     "subscriber": "without name and address, so that ids keep their meaning",
@@ -163,5 +164,5 @@ def _make_nameless(profile: UserProfile) -> None:
         username=nobody, first_name="", last_name="", email="", is_active=False
     )
     UserProfile.objects.filter(pk=profile.pk).update(
-        email=f"{nobody}@erased.invalid", keycloak_id=None, stripe_customer_id=None, onboarding_id=uuid.uuid4()
+        email=f"{nobody}{NOBODY}", keycloak_id=None, stripe_customer_id=None, onboarding_id=uuid.uuid4()
     )  # a new id: the one at Stripe would make the customer theirs again

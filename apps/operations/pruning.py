@@ -2,7 +2,10 @@
 
 import datetime as dt
 
-from apps.core import retention
+from apps.accounts.models import UserProfile
+from apps.core import audit, retention
+from apps.core.states import AccessState
+from apps.operations import privacy
 from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 
 
@@ -20,3 +23,13 @@ def prune(before: dt.datetime) -> int:
             ),
         )
     )
+
+
+def erase_expired(before: dt.datetime) -> int:
+    """Erase who lost everything for good before then and has not returned; returns how many."""
+    gone = UserProfile.objects.filter(access_state=AccessState.EXPIRED, final_expiry_at__lt=before)
+    named = gone.exclude(email__endswith=privacy.NOBODY).select_related("user")
+    found = [one for one in named.order_by("pk")[: retention.BATCH] if not privacy.refuse_erasing(one)]
+    for one in found:
+        privacy.erase(one, actor=audit.SYSTEM, reason="The retention of expired customers is over.")
+    return len(found)

@@ -1,5 +1,6 @@
 """One person is exported whole, and erased everywhere with a receipt."""
 
+import datetime as dt
 import json
 from io import StringIO
 
@@ -11,7 +12,7 @@ from django.db import connection, models
 
 from apps.access import overrides
 from apps.accounts.models import UserProfile
-from apps.core import clock
+from apps.core import clock, retention
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.instances.models import Seat
@@ -107,3 +108,21 @@ def test_an_erased_person_is_in_no_table_and_not_in_keycloak(world: World) -> No
     again = privacy.erase(gone, **BY)
     assert (again.pk, again.at < clock.now()) == (first["receipt"], True)
     assert world.subscriber("quentin").pk != gone.pk, "the name and the address are free again"
+
+
+def test_expired_customers_are_erased_after_a_year_and_nobody_else(world: World) -> None:
+    gone, stays = world.subscriber("quentin"), world.subscriber("other")
+    leave(world, gone)
+    world.pass_time(days=200)
+    world.deliver()
+    world.sweep()
+    retention.prune_all()
+    gone.refresh_from_db()
+    assert (gone.access_state, gone.email) == ("expired", "quentin@example.com")
+    UserProfile.objects.update(final_expiry_at=clock.now() - dt.timedelta(days=366))
+    retention.prune_all()
+    retention.prune_all()
+    world.work()
+    gone.refresh_from_db()
+    stays.refresh_from_db()
+    assert (gone.email, stays.email) == (f"erased-{gone.pk}@erased.invalid", "other@example.com")
