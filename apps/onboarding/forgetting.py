@@ -70,6 +70,6 @@ def forget_signup(key: str) -> None:
 
 
 def _delete(profile: UserProfile) -> None:
-    Notification.objects.filter(Q(profile=profile) | Q(to__iexact=profile.email)).delete()
+    Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email)).delete()
     profile.signups.all().delete()
     profile.user.delete()
