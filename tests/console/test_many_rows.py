@@ -50,9 +50,9 @@ INSERT INTO notifications_notification (key, template, profile_id, "to", context
 SELECT 'mail:' || n, 'welcome', 1000000 + n, 'user' || n || '@example' || n % 97 || '.org', '{{}}', '', 0, 'sent', '', '', now(), now()
     FROM generate_series({start}, {end}) n;
 INSERT INTO accounts_signup (id, state, first_name, last_name, username, email, interval, basket, terms_version, checkout_number,
-    checkout_digest, created_at)
+    checkout_digest, network, created_at)
 SELECT gen_random_uuid(), CASE WHEN n % 3 = 0 THEN 'paid' ELSE 'expired' END, 'First' || n % 97, 'Last' || n, 'user' || n,
-    'user' || n || '@example' || n % 97 || '.org', CASE WHEN n % 9 = 0 THEN 'year' ELSE 'month' END, '{{}}', '', 1, '',
+    'user' || n || '@example' || n % 97 || '.org', CASE WHEN n % 9 = 0 THEN 'year' ELSE 'month' END, '{{}}', '', 1, '', '',
     now() - n * interval '1 second' FROM generate_series({start}, {end}) n;
 INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, finished_at,
     last_error, history)

@@ -185,6 +185,7 @@ def test_killed_idle_workers_are_replaced_and_stall_nothing(stack):
 
 
 @pytest.mark.mutant
+@pytest.mark.long
 def test_mutant_with_the_locks_of_django_q2_killed_idle_workers_stall_for_ever(start):
     cluster = start(silent_after=600, PROBE_PLAIN="1")
     workers = wait_for(cluster.idle_workers, seconds=30, what="idle workers")

@@ -1,6 +1,7 @@
 """What a database keeps: an idle system adds no row for ever, and a subscriber's year stays small."""
 
 import djstripe.models
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -39,6 +40,7 @@ def pass_night(world: World, days: int = 1) -> None:
     world.deliver()
 
 
+@pytest.mark.long
 def test_nobody_adds_nothing(world: World) -> None:
     """perf.md 7: without any subscriber 2.2 million rows of jobs a year."""
     pass_night(world)
@@ -52,6 +54,7 @@ def test_nobody_adds_nothing(world: World) -> None:
     assert grown == {}
 
 
+@pytest.mark.long
 def test_a_year_of_a_subscriber_stays_small(world: World) -> None:
     """perf.md 7: 640 KB, of which bodies of events, nightly jobs, and what dj-stripe copies of each invoice."""
     world.subscriber("dana", personal=1, vaultwarden=1)

@@ -275,7 +275,7 @@ def test_a_username_that_only_keycloak_knows_is_taken_before_the_person_goes_on(
     assert visitor.api(VALIDATE, username="felicia").json()["username"]["available"]
 
 
-@pytest.mark.parametrize("mode", ["down", "slow"])
+@pytest.mark.parametrize("mode", ["down", pytest.param("slow", marks=pytest.mark.long)])
 def test_while_keycloak_is_away_the_person_goes_on(world: World, mode: str) -> None:
     visitor = Visitor().proven()
     world.fault("keycloak", mode)

@@ -175,6 +175,7 @@ def test_a_path_that_no_socket_can_have_gets_a_short_private_one(place: Path, na
     assert not Path(host).exists()
 
 
+@pytest.mark.long
 def test_a_clone_that_the_server_cannot_reach_gets_a_place_of_its_own(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_first_start_that_was_killed_is_done_again(place: Path) -> None:
     assert Path(host) != half
 
 
+@pytest.mark.long
 def test_what_cannot_work_says_so_in_a_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "file").write_text("")
     with pytest.raises(postgres.PostgresError, match="cannot use"):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import selectors
 import socket
 import subprocess
 import sys
@@ -79,6 +80,14 @@ def answer_of(made: socket.socket) -> tuple[int, bytes]:
         while more := made.recv(65536):
             found += more
     return int(found.split(b" ", 2)[1]), found
+
+
+def answered(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those on which something has arrived."""
+    with selectors.DefaultSelector() as waiting:
+        for one in connections:
+            waiting.register(one, selectors.EVENT_READ, one)
+        return [key.data for key, _ in waiting.select(0)]
 
 
 @contextlib.contextmanager
