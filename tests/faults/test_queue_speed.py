@@ -67,9 +67,10 @@ def test_who_has_paid_is_next_behind_ten_thousand_sweeps(stack):
     wait_for(lambda: Job.objects.filter(state="done").count() > 50, seconds=30, what="sweeps that run")
     for number in range(10):
         payer = jobs.defer("nothing", f"payer-{number}", importance=Job.Importance.PERSON_WAITS)
+        asked = clock.now()  # it is committed: a slow machine may take its time before
         wait_for(lambda: Job.objects.get(pk=payer).state == "done", seconds=10, what="the payer's job")  # noqa: B023
         job = Job.objects.get(pk=payer)
-        before = Job.objects.filter(kind="tidy", started_at__gt=job.created_at, started_at__lt=job.started_at)
+        before = Job.objects.filter(kind="tidy", started_at__gt=asked, started_at__lt=job.started_at)
         assert before.count() <= PROCESSES + 1
     assert Job.objects.filter(kind="tidy", state="queued").exists()
     Job.objects.filter(state="queued").delete()
