@@ -63,9 +63,12 @@ def rates(name: str, default: str) -> tuple[tuple[int, int], ...]:
     """Limits such as `1/1m 5/1h`, as (uses, seconds): so many at once, and each comes back after its share of the time."""
     value = os.environ.get(name, "").strip() or default
     found = [re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,3})([smhd])", word) for word in value.split()]
-    if not all(found):
-        raise ImproperlyConfigured(f"{name} must be limits such as 1/1m 5/1h, not {value!r}.")
-    return tuple((int(one[1]), int(one[2]) * SECONDS[one[3]]) for one in found if one)
+    limits = tuple((int(one[1]), int(one[2]) * SECONDS[one[3]]) for one in found if one)
+    if len({seconds for _, seconds in limits}) < len(
+        found
+    ):  # one statement spends all of them, each in a row of its own
+        raise ImproperlyConfigured(f"{name} must be limits such as 1/1m 5/1h, each of another time, not {value!r}.")
+    return limits
 
 
 def hours(name: str) -> tuple[int, int]:

@@ -209,7 +209,8 @@ KEYCLOAK_DOCTOR_CLIENT_SECRET = secret("KEYCLOAK_DOCTOR_CLIENT_SECRET", "")
 KEYCLOAK_PARENT_GROUP = text("KEYCLOAK_PARENT_GROUP", "/frontdesk").rstrip("/")
 KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")
 # How strong a login of staff must be (the ID token's `acr`); none: as Keycloak's own rules say, as in a demo without https.
-STAFF_REQUIRED_ACR = text("STAFF_REQUIRED_ACR", "2" if HTTPS else "none").removeprefix("none")
+_acr = text("STAFF_REQUIRED_ACR", "2" if HTTPS else "none")
+STAFF_REQUIRED_ACR = "" if _acr == "none" else _acr
 # A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
 KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
 

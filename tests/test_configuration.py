@@ -154,6 +154,7 @@ def test_a_secret_file_that_holds_none_is_named(content, said, monkeypatch, tmp_
         ("LIMIT_SIGNUPS_ALL", "200"),
         ("LIMIT_SIGNUPS_ALL", "0/1h"),
         ("LIMIT_MAILS_PAIR", "5/1h, 10/1d"),
+        ("LIMIT_MAILS_PAIR", "5/1h 9/60m"),
         ("LIMIT_NETWORK_FACTOR", "0"),
         ("ALERT_QUIET_HOURS", "22"),
         ("ALERT_QUIET_HOURS", "22-25"),

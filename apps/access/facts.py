@@ -17,9 +17,8 @@ from apps.catalog.entitlements import Entitlements, total
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 from apps.core.states import AccessState, SubscriptionStatus
+from apps.instances.capacity import RESERVATION_MARGIN
 
-# A reservation outlives its Checkout session, so that a late answer still finds it.
-RESERVATION_MARGIN = dt.timedelta(minutes=10)
 LONGEST_DEBIT = dt.timedelta(days=30)  # no bank takes longer to answer
 
 

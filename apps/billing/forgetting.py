@@ -60,4 +60,4 @@ def forget_copies(customer_id: str) -> None:
     """Remove dj-stripe's copies of all that belongs to the customer, and the bodies of its events."""
     for rows in reversed(list_copies(customer_id)):
         rows.delete()
-    InboundEvent.objects.filter(customer_id=customer_id).exclude(state="received").update(body="")
+    InboundEvent.objects.filter(customer_id=customer_id).exclude(state=InboundEvent.State.RECEIVED).update(body="")

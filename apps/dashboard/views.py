@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
-from apps.billing.portal import open_portal
+from apps.billing.portal import CARD, open_portal
 from apps.core import audit, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
@@ -23,7 +23,7 @@ from apps.login.sessions import profile_of
 
 # The browser checks form-action along a form's redirects, and this one ends at Stripe's portal.
 PORTAL_HOSTS = ["https://billing.stripe.com", *settings.STRIPE_CSP_HOSTS]
-PORTAL_FLOWS = frozenset({"", "payment_method_update"})
+PORTAL_FLOWS = frozenset({"", CARD})
 
 
 @require_safe

@@ -15,6 +15,9 @@ from apps.core import clock
 from apps.instances.allocation import WAITING_STATES
 from apps.instances.models import Instance, Seat, SeatWait
 
+# A reservation outlives its Checkout session, so that a late answer still finds it.
+RESERVATION_MARGIN = dt.timedelta(minutes=10)
+
 
 @dataclass(frozen=True)
 class Occupancy:
@@ -40,8 +43,17 @@ class Occupancy:
 
 def unpaid_reservations() -> QuerySet[Seat]:
     """Seats held for an open payment; invitations and debits that a bank has not answered are held for longer."""
-    longest = clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES + 15)
+    longest = _end_of_session() + RESERVATION_MARGIN + dt.timedelta(minutes=5)  # Stripe's clock is not ours
     return Seat.objects.filter(state=Seat.State.RESERVED, reserved_until__lte=longest)
+
+
+def end_when_abandoned() -> dt.datetime:
+    """A Checkout that ends before this has been open for longer than people need to pay."""
+    return _end_of_session() - dt.timedelta(minutes=settings.CHECKOUT_ABANDONED_MINUTES)
+
+
+def _end_of_session() -> dt.datetime:
+    return clock.now() + dt.timedelta(minutes=settings.CHECKOUT_SESSION_MINUTES)
 
 
 def has_room(product: Product) -> bool:
@@ -54,14 +66,15 @@ def have_room(products: Collection[Product]) -> dict[int, bool]:
     needing = [product.pk for product in products if product.needs_instance]
     answer = dict.fromkeys((product.pk for product in products), True)
     if needing:
-        abandoned = clock.now() + dt.timedelta(
-            minutes=settings.CHECKOUT_SESSION_MINUTES + 10 - settings.CHECKOUT_ABANDONED_MINUTES
-        )
         unpaid = (
             unpaid_reservations().filter(product=OuterRef("pk"), instance__is_active=True).order_by().values("product")
         )
         held = unpaid.annotate(count=Count("pk")).values("count")
-        over = unpaid.filter(reserved_until__lte=abandoned).annotate(count=Count("pk")).values("count")
+        over = (
+            unpaid.filter(reserved_until__lte=end_when_abandoned() + RESERVATION_MARGIN)
+            .annotate(count=Count("pk"))
+            .values("count")
+        )
         found = with_free_seats(Product.objects.filter(pk__in=needing)).annotate(
             held=Coalesce(Subquery(held), 0), over=Coalesce(Subquery(over), 0)
         )

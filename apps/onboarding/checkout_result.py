@@ -15,7 +15,7 @@ from django.db.models.functions import Cast
 from django.urls import reverse
 
 from apps.access import reconcile
-from apps.access.facts import LONGEST_DEBIT, RESERVATION_MARGIN
+from apps.access.facts import LONGEST_DEBIT
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror, subscriptions
 from apps.billing.checkout import FirstPayment
@@ -25,6 +25,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.models import Job
 from apps.core.states import SubscriptionStatus
 from apps.instances import allocation
+from apps.instances.capacity import RESERVATION_MARGIN
 from apps.instances.models import Seat
 from apps.notifications.mail import notify
 from apps.onboarding import waitlist

@@ -48,10 +48,9 @@ def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
 
 
 def forget_later(before: dt.datetime) -> int:
-    """Queue a job for each of them; returns of how many."""
+    """Queue a job for each of them; returns how many."""
     found = abandoned(before).order_by("pk").values_list("pk", flat=True)[: retention.BATCH]
-    for one in found:
-        jobs.defer(KIND, one, reason="abandoned", lane=reconcile.lane(one))
+    jobs.defer_many(KIND, {str(one): reconcile.lane(one) for one in found}, reason="abandoned")
     return len(found)
 
 

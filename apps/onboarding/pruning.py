@@ -1,6 +1,8 @@
 """What ends unused: spent codes, signups that never reached payment, unconfirmed waitlist addresses."""
 
 import datetime as dt
+from functools import reduce
+from operator import or_
 
 from django.db.models import Q, QuerySet
 
@@ -10,6 +12,12 @@ from apps.core import retention
 from apps.notifications.models import Notification
 from apps.onboarding import forgetting
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
+
+EMAILS = (
+    "waitlist_confirm",
+    "waitlist_note",
+    "waitlist_invited",
+)  # about an entry; their keys begin with them and its id
 
 
 def register() -> None:
@@ -59,6 +67,6 @@ def erase_entries(profile: UserProfile) -> int:
 
 def _forget_entries(entries: QuerySet[WaitlistEntry]) -> int:
     for one in entries.values_list("pk", flat=True):
-        for template in ("waitlist_confirm", "waitlist_note", "waitlist_invited"):
-            Notification.objects.filter(key__startswith=f"{template}:{one}:").delete()
+        keys = [Q(key__startswith=f"{template}:{one}:") for template in EMAILS]
+        Notification.objects.filter(reduce(or_, keys)).delete()
     return retention.delete_in_batches(entries)

@@ -6,15 +6,12 @@ open, nobody loses a reservation before it is abandoned. In a rush the newest go
 mail domain holds several: somebody who came before the attack keeps the seat.
 """
 
-import datetime as dt
 from collections import Counter
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Greatest
+from django.db.models import Q, QuerySet
 
-from apps.access.facts import RESERVATION_MARGIN
 from apps.accounts.models import Signup
 from apps.billing import checkout
 from apps.billing.stripe_client import MissingAtStripe
@@ -22,7 +19,7 @@ from apps.catalog.models import Product
 from apps.core import attention, clock
 from apps.core.errors import BadInput
 from apps.instances import allocation, capacity
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Seat
 from apps.onboarding import checkout_result
 
 MAX_CLOSED = 5  # Checkouts that one request tries to end
@@ -60,19 +57,13 @@ def is_share_used(product: Product, *, signup: Signup) -> bool:
     if not _is_rush(signup):
         return False
     held = capacity.unpaid_reservations().filter(product=product).count()
-    instances = Instance.objects.filter(product=product, is_active=True, auto_allocate=True)
-    free = instances.aggregate(free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0)))["free"] or 0
+    free = capacity.free_seats([product.pk])[product.pk]
     return held >= max(1, (free + held) * settings.SEATS_UNPAID_SHARE // 100)
 
 
 def _is_rush(signup: Signup) -> bool:
-    begun = Signup.objects.filter(checkout_expires_at__gt=_ends_when_abandoned()).exclude(pk=signup.pk)
+    begun = Signup.objects.filter(checkout_expires_at__gt=capacity.end_when_abandoned()).exclude(pk=signup.pk)
     return begun[: settings.CHECKOUT_RUSH].count() >= settings.CHECKOUT_RUSH
-
-
-def _ends_when_abandoned() -> dt.datetime:
-    """A Checkout that ends before this has been open for longer than people need to pay."""
-    return checkout.session_expiry() - dt.timedelta(minutes=settings.CHECKOUT_ABANDONED_MINUTES)
 
 
 def make_room(product: Product, *, signup: Signup) -> bool:
@@ -109,7 +100,7 @@ def _rank_unpaid(product: Product, signup: Signup, *, rush: bool) -> list[Seat]:
 
 def _is_abandoned(seat: Seat, signup: Signup | None) -> bool:
     ends = signup.checkout_expires_at if signup else None
-    return (ends or (seat.reserved_until or clock.now()) - RESERVATION_MARGIN) < _ends_when_abandoned()
+    return (ends or (seat.reserved_until or clock.now()) - capacity.RESERVATION_MARGIN) < capacity.end_when_abandoned()
 
 
 def _open_signups(seat: Seat) -> QuerySet[Signup]:

@@ -58,13 +58,14 @@ def join(*, email: str, slug: str, client: str) -> str:
 def _spend_limits(address: str, client: str, *, emailed: bool) -> None:
     """BadInput beyond. Where no email leaves, none is counted, and the answer is the same."""
     mail = codes.mail_subjects(address=address, client=client)
-    if not emailed:
-        allowed = limits.would_allow(**mail) and limits.allow(waitlist_visitor=client)
-    else:
+    if emailed:
         allowed = limits.allow(waitlist_visitor=client, **mail)
-        limits.allow_together("mails_all")
+    else:
+        allowed = limits.would_allow(**mail) and limits.allow(waitlist_visitor=client)
     if not allowed:
         raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
+    if emailed:
+        limits.allow_together("mails_all")
 
 
 def _add_entry(address: str, product: Product | None) -> bool:

@@ -143,7 +143,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
 def _erase_rows(profile: UserProfile) -> dict[str, int]:
     """Delete or empty what other tables know of the person; how many rows of each."""
     others = {name: delete(profile) for name, delete in ERASERS.items()}
-    mails = Notification.objects.filter(Q(profile=profile) | Q(to__iexact=profile.email))
+    mails = Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email))
     strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
     return others | {
         "emails": mails.delete()[0],

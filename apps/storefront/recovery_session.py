@@ -15,7 +15,6 @@ from apps.core import audit, jobs, limits
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.core.networks import network_of
 from apps.core.requests import client_address
 from apps.notifications.mail import UNUSABLE_DOMAIN
 from apps.onboarding import codes, names, recovery
@@ -70,9 +69,12 @@ def confirm_address(request: HttpRequest, *, address: str, code: str) -> UserPro
 
     A code that staff sent may be tried by anybody, so each network has its own tries.
     """
-    session, mailbox = request.session.session_key or "", limits.mailbox(address)
-    pair = f"{mailbox} {network_of(client_address(request))}"
-    staff = ANY_BROWSER if limits.allow(staff_code_pair=pair, staff_code_mailbox=mailbox) else NO_BROWSER
+    session, who = (
+        request.session.session_key or "",
+        codes.mail_subjects(address=address, client=client_address(request)),
+    )
+    allowed = limits.allow(staff_code_pair=who["mails_pair"], staff_code_mailbox=who["mails_mailbox"])
+    staff = ANY_BROWSER if allowed else NO_BROWSER
     tried = [
         codes.consume_code(purpose=RECOVERY, address=address, session=one, code=code, burns=one == session)
         for one in (session, staff)

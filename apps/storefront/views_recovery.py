@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import audit, limits
+from apps.core import addresses, audit, limits
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
@@ -48,7 +48,7 @@ def state(request: HttpRequest) -> HttpResponse:
 @json_view("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code, or that there is no account: the answer, its time and its cost are the same."""
-    address = recovery_session.parse_address(text_field(body, "email", limit=254))
+    address = recovery_session.parse_address(text_field(body, "email", limit=addresses.LIMIT))
     codes.check_sending_limits(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
     if not request.session.session_key:
         request.session.create()
@@ -59,7 +59,7 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 @json_view("email", "code")
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
-    address = recovery_session.parse_address(text_field(body, "email", limit=254))
+    address = recovery_session.parse_address(text_field(body, "email", limit=addresses.LIMIT))
     code = text_field(body, "code", limit=40)
     visitor = client_address(request)  # only the right code makes a session for a browser without one
     session = request.session.session_key or visitor

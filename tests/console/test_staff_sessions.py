@@ -47,7 +47,7 @@ def test_each_sees_and_ends_their_own_and_no_other(staff: Staff) -> None:
     assert end(here, "x").status_code == 404
     assert (is_in(ada), is_in(here), is_in(there), "_auth_user_id" in customer.session) == (True, True, True, True)
     assert end(here, other.pk)["Location"] == reverse("admin:sessions")
-    assert "The session is ended." in page(here)
+    assert "The session has ended." in page(here)
     assert (is_in(here), is_in(there)) == (True, False)
     entry = AuditEntry.objects.get(action="sessions_ended")
     assert (entry.subject_kind, entry.actor, entry.after) == ("user", "staff:support-ada", {"sessions": 1})

@@ -16,6 +16,7 @@ from apps.core import clock, retention
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.instances.models import Seat
+from apps.notifications.models import Notification
 from apps.operations import privacy
 from tests.world import World
 
@@ -119,6 +120,10 @@ def test_expired_customers_are_erased_after_a_year_and_nobody_else(world: World)
     retention.prune_all()
     gone.refresh_from_db()
     assert (gone.access_state, gone.email) == ("expired", "quentin@example.com")
+    theirs = Notification.objects.filter(profile=stays).order_by("pk")[:1].get()
+    Notification.objects.filter(pk=theirs.pk).update(
+        to=gone.email, created_at=clock.now()
+    )  # was another's address once
     UserProfile.objects.update(final_expiry_at=clock.now() - dt.timedelta(days=366))
     retention.prune_all()
     retention.prune_all()
@@ -126,3 +131,4 @@ def test_expired_customers_are_erased_after_a_year_and_nobody_else(world: World)
     gone.refresh_from_db()
     stays.refresh_from_db()
     assert (gone.email, stays.email) == (f"erased-{gone.pk}@erased.invalid", "other@example.com")
+    assert Notification.objects.filter(pk=theirs.pk).exists()

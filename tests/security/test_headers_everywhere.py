@@ -1,4 +1,4 @@
-"""The headers that every answer carries, whoever gives it: a view, a refusal, an error, a static file, the server itself."""
+"""The headers that every answer carries, no matter what gives it: a view, a refusal, an error, a static file, the server itself."""
 
 import io
 from collections.abc import Mapping

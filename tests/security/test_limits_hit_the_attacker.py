@@ -5,7 +5,7 @@ import pytest
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
 from apps.core import limits
-from apps.core.models import AttentionItem
+from apps.core.models import AttentionItem, RateLimit
 from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import codes
@@ -100,6 +100,7 @@ def test_all_kinds_of_mail_to_a_mailbox_have_one_bound(shop: dict[str, Product],
         visitor.welcome()
         visitor.api(SEND, email=address)
     assert Notification.objects.count() == 15  # in an hour, from everywhere
+    assert RateLimit.objects.get(name="mails_all").busy_until - clock[0] <= 15 * 3.6, "what was refused was not counted"
     clock[0] += 20 * 60
     honest = at("198.51.100.4").at_checkout()
     assert honest.api(SEND, email="annax@gmail.com").status_code == 200

@@ -66,9 +66,9 @@ def end(request: HttpRequest, which: str) -> HttpResponse:
                 reason="Ended in the console", after={"sessions": ended},
             )  # fmt: skip
     if ended:
-        messages.success(request, "The session is ended." if ended == 1 else f"{ended} sessions are ended.")
+        messages.success(request, "The session has ended." if ended == 1 else f"{ended} sessions have ended.")
     else:
-        messages.info(request, "There was nothing to end: it is over already.")
+        messages.info(request, "That session was over already.")
     return HttpResponseRedirect(reverse("admin:sessions"))
 
 
