@@ -84,7 +84,7 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
 def _report_refused(profile: UserProfile, refusal: NeedsOperator) -> None:
     """Only staff can end this; and the realm's rules may have changed since the form applied them."""
     sentence = (
-        f"{profile.user.get_full_name()} ({profile.user.username}) has no account yet. {refusal.reason} "
+        f"Subscriber {profile.pk} has no account yet. {refusal.reason} "
         "Correct the name, username or address on the subscriber's page; the account is then made automatically."
     )
     attention.report(Cause.ACCOUNT_REFUSED, str(profile.pk), sentence, profiles=[profile.pk])

@@ -42,29 +42,33 @@ def update_customer(profile_id: str) -> None:
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
     customer_id = profile.stripe_customer_id or ""
     present = {"email": profile.email, "name": profile.user.get_full_name()}
-    earlier = _earlier_details(profile)
+    earlier = _earlier_fingerprints(profile)
     with calling_stripe() as client:
         customer = plain(client.v1.customers.retrieve(customer_id))
-        params: Any = {name: value for name, value in present.items() if customer.get(name) in earlier[name] - {value}}
+        params: Any = {
+            name: value
+            for name, value in present.items()
+            if customer.get(name) != value and audit.fingerprint(customer.get(name) or "") in earlier
+        }
         if params:
             client.v1.customers.update(customer_id, params)
 
 
-def _earlier_details(profile: UserProfile) -> dict[str, set[str]]:
-    """Every name and address that the person had here before a correction, by the audit trail."""
+def fingerprints(profile: UserProfile) -> dict[str, str]:
+    """What the entry of a correction keeps of the name and the address before it: enough to find them at Stripe."""
+    had = {"email": profile.email, "name": profile.user.get_full_name()}
+    return {f"{name}{audit.FINGERPRINT}": audit.fingerprint(value) for name, value in had.items()}
+
+
+def _earlier_fingerprints(profile: UserProfile) -> set[str]:
+    """Of every name and address that the person had here before a correction, by the audit trail."""
     corrections = AuditEntry.objects.filter(
         subject_kind=profile.subject[0],
         subject_id=str(profile.pk),
         action__in=[AuditAction.ACCOUNT_CORRECTED, AuditAction.DRIFT_FIXED],
     )
-    user = profile.user
-    had = {"email": profile.email, "first_name": user.first_name, "last_name": user.last_name}
-    found: dict[str, set[str]] = {"email": set(), "name": set()}
-    for before in corrections.order_by("-pk").values_list("before", flat=True):
-        had |= {name: before[name] for name in had if name in before}
-        found["email"].add(had["email"])
-        found["name"].add(f"{had['first_name']} {had['last_name']}".strip())
-    return found
+    names = fingerprints(profile).keys()
+    return {before[name] for before in corrections.values_list("before", flat=True) for name in names & before.keys()}
 
 
 def ensure_customer(profile: UserProfile) -> str:

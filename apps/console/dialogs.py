@@ -34,7 +34,9 @@ class ReasonField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         widget = UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": REASON_LENGTHS[1]})
-        words = "At least ten characters. It is kept in the timeline."
+        words = (
+            "At least ten characters. It stays in the timeline for ever, so it names no customers: use numbers and ids."
+        )
         super().__init__(
             min_length=REASON_LENGTHS[0], max_length=REASON_LENGTHS[1], help_text=words, widget=widget, **kwargs
         )

@@ -14,6 +14,7 @@ from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
+from apps.core import audit
 from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
@@ -64,7 +65,7 @@ def subject_of(entry: AuditEntry) -> tuple[str, str]:
 
 def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
     """(name, before, after) of every value that differs."""
-    names = sorted(entry.before.keys() | entry.after.keys())
+    names = sorted(name for name in entry.before.keys() | entry.after.keys() if not name.endswith(audit.FINGERPRINT))
     pairs = [(name, entry.before.get(name), entry.after.get(name)) for name in names]
     return [(name.replace("_", " "), _text(old), _text(new)) for name, old, new in pairs if old != new]
 

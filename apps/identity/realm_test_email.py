@@ -6,6 +6,7 @@ account may request: Keycloak's own test of its mail server needs manage-realm (
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -80,14 +81,15 @@ def _send(recipient: str) -> None:
 
 
 @transaction.atomic
-def _record(action: AuditAction, *, actor: str, reason: str = "", after: dict[str, str] | None = None) -> None:
+def _record(action: AuditAction, *, actor: str, reason: str = "", after: dict[str, Any] | None = None) -> None:
     audit.record(subject=("realm", settings.KEYCLOAK_REALM), action=action, actor=actor, reason=reason, after=after)
 
 
 def request_test_email(recipient: str, *, actor: str, reason: str) -> int:
     """Request a test email to that account, in the caller's transaction; returns the Job's id."""
-    _record(REQUESTED, actor=actor, reason=reason, after={"to": recipient})
-    return jobs.defer(KIND, recipient, reason=f"requested by {actor}")
+    job = jobs.defer(KIND, recipient, reason=f"requested by {actor}")
+    _record(REQUESTED, actor=actor, reason=reason, after={"job": job})  # which says to whom, until its retention ends
+    return job
 
 
 def run_test_email(key: str) -> None:

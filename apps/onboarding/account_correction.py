@@ -32,7 +32,7 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
     user = profile.user
     after = _check(answers, own_username=user.username)
     _refuse_taken(profile, after)
-    before = {name: getattr(user, name) for name in FIELDS}
+    before, had = {name: getattr(user, name) for name in FIELDS}, customers.fingerprints(profile)
     if after == before:
         raise BadInput("Nothing has been changed.", field="first_name")
     User.objects.filter(pk=user.pk).update(**after)
@@ -40,8 +40,7 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
     profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after)
     audit.record(
         subject=profile.subject, action=AuditAction.ACCOUNT_CORRECTED, actor=actor, reason=reason,
-        before={name: value for name, value in before.items() if value != after[name]},
-        after={name: value for name, value in after.items() if value != before[name]},
+        before=had, after={"fields": [name for name in FIELDS if before[name] != after[name]]},
     )  # fmt: skip
     customers.update_customer_later(profile, reason=f"account corrected by {actor}")
     reconcile.enqueue(profile, reason=f"account corrected by {actor}")

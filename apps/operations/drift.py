@@ -217,10 +217,9 @@ def _keep(profile: UserProfile, found: list[Difference]) -> None:
         row = current.pop(one.kind, None)
         if row is None:
             row = Drift(profile=profile, kind=one.kind, first_seen_at=now)
+            steps = {} if one.kind.is_personal else {"steps": list(one.steps)}
             audit.record(
-                subject=profile.subject,
-                action=AuditAction.DRIFT_FOUND,
-                after={"kind": one.kind.value, "steps": list(one.steps)},
+                subject=profile.subject, action=AuditAction.DRIFT_FOUND, after={"kind": one.kind.value} | steps
             )
         row.steps, row.keycloak_value, row.last_seen_at = list(one.steps), one.keycloak_value, now
         row.save()
@@ -248,9 +247,10 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     if row.resolved_at is not None:
         raise BadInput("This difference is already resolved.")
     profile = row.profile
+    had = customers.fingerprints(profile) if row.kind == Drift.Kind.EMAIL else {}
     audit.record(
         subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
-        before={"kind": row.kind} | ({"email": profile.email} if row.kind == Drift.Kind.EMAIL else {}), after={"write_back": write_back},
+        before={"kind": row.kind} | had, after={"write_back": write_back},
     )  # fmt: skip
     if row.kind == Drift.Kind.USERNAME:
         return _take_username(profile, row)

@@ -21,6 +21,11 @@ class Drift(models.Model):
         USERNAME = "username", Tone.WARN, "Username changed in Keycloak"
         EMAIL = "email", Tone.WARN, "Email changed in Keycloak"
 
+        @property
+        def is_personal(self) -> bool:
+            """Whether its steps name the person."""
+            return self in {Drift.Kind.USERNAME, Drift.Kind.EMAIL}
+
     profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="drifts")
     kind = models.CharField(max_length=10, choices=Kind)
     keycloak_value = models.CharField(max_length=255, blank=True, help_text="The username or email in Keycloak.")

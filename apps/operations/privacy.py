@@ -15,12 +15,12 @@ from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Q
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, LastSync
 from apps.accounts.erasers import ERASERS
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.forgetting import FORGET, list_copies
 from apps.billing.models import InboundEvent, Subscription
-from apps.core import audit, jobs
+from apps.core import attention, audit, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem, AuditEntry, Job
@@ -33,10 +33,11 @@ from apps.notifications.models import Notification
 from apps.operations.models import Drift, SyncResult
 
 NOBODY = "@erased.invalid"
+NO_REASON = "Erased with the person."  # staff may have named them
 SECRET = {"password", "encrypted", "session_key"}
 KEPT = {
     "subscriber": "without name and address, so that ids keep their meaning",
-    "audit trail": "holds ids and proves who did what",
+    "audit trail": "holds ids, proves who did what, and keeps the reasons that staff typed",
     "invoices": "at Stripe, as long as tax law wants them",
     "finished jobs and closed attention items": "until their retention ends",
 }
@@ -143,6 +144,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
 def _erase_rows(profile: UserProfile) -> dict[str, int]:
     """Delete or empty what other tables know of the person; how many rows of each."""
     others = {name: delete(profile) for name, delete in ERASERS.items()}
+    attention.resolve(attention.Cause.ACCOUNT_REFUSED, str(profile.pk), why="The person was erased.")
     mails = Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email))
     strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
     return others | {
@@ -150,7 +152,9 @@ def _erase_rows(profile: UserProfile) -> dict[str, int]:
         "signups": strangers.delete()[0]
         + profile.signups.update(first_name="", last_name="", username="", email=""),  # terms and dates stay as proof
         "drift": Drift.objects.filter(profile=profile).delete()[0],
-        "sync results": SyncResult.objects.filter(profile=profile).update(steps=[]),
+        "sync results": SyncResult.objects.filter(profile=profile).update(steps=[])
+        + LastSync.objects.filter(profile=profile).update(steps=[]),
+        "reasons of overrides": AccessOverride.objects.filter(profile=profile).update(reason=NO_REASON),
         "login accounts": SocialAccount.objects.filter(user=profile.user_id).delete()[0]
         + EmailAddress.objects.filter(user=profile.user_id).delete()[0],
     }

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ProgrammingError, connection, transaction
 
-from apps.core import audit, checks, retention, rights
+from apps.core import audit, audit_chains, checks, retention, rights
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
 from tests.world import World
@@ -63,7 +63,7 @@ def test_a_customer_signs_up_pays_and_is_swept_with_the_rights_of_the_applicatio
     retention.prune_all()
     assert world.state(dana).access == "active"
     assert AuditEntry.objects.exists()
-    assert audit.check_chains().breaks == []
+    assert audit_chains.check_chains().breaks == []
     assert checks.role_has_least_rights(databases=["default"]) == []
 
 

@@ -6,7 +6,7 @@ from typing import Any, override
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import audit_anchor
-from apps.core.audit import check_chains
+from apps.core.audit_chains import check_chains
 
 
 class Command(BaseCommand):
@@ -25,7 +25,8 @@ class Command(BaseCommand):
             self.stderr.write(
                 f"{break_.subject}: entry {break_.entry_id} of {break_.at:%Y-%m-%d %H:%M} UTC {break_.problem}."
             )
-        self.stdout.write(f"{found.entries} entries in {found.chains} chains, {len(found.breaks)} broken.")
+        told = f"; names were removed from {found.without_names}" if found.without_names else ""
+        self.stdout.write(f"{found.entries} entries in {found.chains} chains, {len(found.breaks)} broken{told}.")
         gaps = self._find_gaps(options["anchor"])
         if gaps:
             self.stderr.write("\n".join(gaps))
