@@ -263,7 +263,7 @@ DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
 
 # --- Mail -------------------------------------------------------------------------------------------------------------
-EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
+EMAIL_BACKEND = "apps.notifications.mailgun.DirectBackend"
 MAILGUN_API_KEY = secret("MAILGUN_API_KEY")
 MAILGUN_DOMAIN = text("MAILGUN_DOMAIN", "example.com")
 MAILGUN_WAITLIST_ADDRESS = text("MAILGUN_WAITLIST_ADDRESS", "")

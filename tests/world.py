@@ -430,7 +430,9 @@ def point_at(settings: Any, url: str, clock_file: Path) -> None:
     settings.STRIPE_WEBHOOK_SECRET = SECRET
     settings.ANYMAIL = settings.ANYMAIL | {"MAILGUN_API_URL": f"{url}/mailgun/v3"}
     settings.WHITENOISE_AUTOREFRESH = True  # else it warns of the folder that only collectstatic makes
-    settings.EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"  # the test runner puts the memory one in its place
+    settings.EMAIL_BACKEND = (
+        "apps.notifications.mailgun.DirectBackend"  # the test runner puts the memory one in its place
+    )
 
 
 def _listen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

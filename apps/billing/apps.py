@@ -19,7 +19,7 @@ class BillingConfig(AppConfig):
         from djstripe.models.base import StripeModel
 
         from apps.billing import backfill, customers, events, forgetting, mirror, price_list, second_subscription
-        from apps.billing.stripe_client import TIMEOUT
+        from apps.billing.stripe_client import http_client
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
             """dj-stripe would store the key in clear and ask Stripe whose it is; there is one account, ours."""
@@ -37,7 +37,7 @@ class BillingConfig(AppConfig):
         StripeModel.api_retrieve = nothing_more
         Account.get_or_retrieve_for_api_key = classmethod(our_account)
         Product._sync_product_features = no_features
-        stripe.default_http_client = stripe.RequestsClient(timeout=TIMEOUT)
+        stripe.default_http_client = http_client()
         events.register()
         mirror.register()
         customers.register()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import requests
 import stripe
 from django.conf import settings
 
@@ -59,6 +60,13 @@ class MixedCurrencies(NeedsOperator):
         )
 
 
+def http_client() -> stripe.RequestsClient:
+    """How Stripe is reached: every call ends in time, and none follows a redirect, with which the key would go along."""
+    session = requests.Session()
+    session.max_redirects = 0
+    return stripe.RequestsClient(timeout=TIMEOUT, session=session)
+
+
 @functools.cache
 def client() -> stripe.StripeClient:
     """The client of this process, made on first use (after the fork)."""
@@ -66,7 +74,7 @@ def client() -> stripe.StripeClient:
         settings.STRIPE_SECRET_KEY,
         stripe_version=settings.STRIPE_API_VERSION,
         base_addresses={"api": settings.STRIPE_API_HOST},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT),
+        http_client=http_client(),
         max_network_retries=2,
     )
 

@@ -95,7 +95,7 @@ def deliver(title: str, body: str) -> list[str]:
 
     failed = []
     for number, url in enumerate(settings.ALERT_URLS, start=1):
-        channel = apprise.Apprise()
+        channel = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
         if not channel.add(url) or not channel.notify(title=f"{settings.BRAND['name']}: {title}", body=body):
             failed.append(f"{number} ({url.partition(':')[0]})")
     log.info("alert_sent", title=title, failed=len(failed))

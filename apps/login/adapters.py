@@ -61,6 +61,12 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     """Who a verified login is."""
 
     @override
+    def get_requests_session(self) -> requests.Session:
+        session: requests.Session = super().get_requests_session()
+        session.max_redirects = 0  # the code or the token would go along
+        return session
+
+    @override
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         return False
 

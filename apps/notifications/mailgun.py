@@ -5,9 +5,11 @@ that broke while we waited says maybe. https://documentation.mailgun.com/docs/ma
 """
 
 import re
+from typing import override
 
 import requests
 import structlog
+from anymail.backends.mailgun import EmailBackend
 from anymail.exceptions import AnymailError, AnymailInvalidAddress, AnymailRequestsAPIError
 from anymail.message import AnymailMessage
 from anymail.utils import parse_single_address
@@ -24,6 +26,16 @@ log = structlog.get_logger(__name__)
 NAME = "mailgun"
 AWAY = (502, 503, 504)
 RECIPIENT = re.compile(r"\bto\b\W{1,3}parameter|\brecipient", re.IGNORECASE)  # what Mailgun's 400 is about
+
+
+class DirectBackend(EmailBackend):  # type: ignore[misc]  # anymail has no types
+    """anymail's, which follows no redirect: the key and the mail would go along. EMAIL_BACKEND names it."""
+
+    @override
+    def create_session(self) -> requests.Session:
+        session: requests.Session = super().create_session()
+        session.max_redirects = 0
+        return session
 
 
 class RefusedError(Exception):
@@ -80,7 +92,7 @@ def refuse_while_away() -> None:
         answer = ask_about_domain()
     except requests.RequestException as error:
         raise DependencyDown(NAME, "Mailgun could not be reached.") from error
-    if answer.status_code in AWAY:
+    if answer.status_code in AWAY or answer.is_redirect:
         raise DependencyDown(NAME, f"Mailgun is away ({answer.status_code}).")
 
 
@@ -101,7 +113,7 @@ def ask_to_send() -> requests.Response:
 
 def _call(method: str, path: str) -> requests.Response:
     url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/{path}"
-    return requests.request(method, url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10))
+    return requests.request(method, url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10), allow_redirects=False)
 
 
 def _translated(error: AnymailRequestsAPIError) -> Exception:

@@ -15,4 +15,4 @@ KEYCLOAK_ADMIN_CLIENT_ID = "frontdesk-sync"
 KEYCLOAK_ADMIN_CLIENT_SECRET = "dev-only-sync-secret"
 STRIPE_API_HOST = f"{_sandbox}/stripe"
 ANYMAIL = ANYMAIL | {"MAILGUN_API_URL": f"{_sandbox}/mailgun/v3"}
-EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
+EMAIL_BACKEND = "apps.notifications.mailgun.DirectBackend"

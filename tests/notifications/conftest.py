@@ -7,7 +7,7 @@ from tests.sandbox.keycloak_fixture import Standin
 
 @pytest.fixture
 def mailgun(standin: Standin, settings: object) -> Standin:
-    settings.EMAIL_BACKEND = "anymail.backends.mailgun.EmailBackend"
+    settings.EMAIL_BACKEND = "apps.notifications.mailgun.DirectBackend"
     settings.ANYMAIL = settings.ANYMAIL | {
         "MAILGUN_API_URL": f"{standin.url}/mailgun/v3",
         "REQUESTS_TIMEOUT": 2,

@@ -85,7 +85,7 @@ def test_stack_wsgi_server_granian() -> None:
 def test_stack_email_mailgun_api(settings: Any) -> None:
     from config.settings import EMAIL_BACKEND
 
-    assert EMAIL_BACKEND == "anymail.backends.mailgun.EmailBackend"
+    assert EMAIL_BACKEND == "apps.notifications.mailgun.DirectBackend"
     assert settings.ANYMAIL["MAILGUN_SENDER_DOMAIN"] == settings.MAILGUN_DOMAIN
 
 
