@@ -113,6 +113,7 @@ class Signup(models.Model):
         FAILED = "failed", Tone.CALM, "Payment failed"
 
     LIVE = (State.CHECKOUT,)
+    UNFINISHED = (State.OPEN, State.CHECKOUT)
     UNPAID = (State.EXPIRED, State.FAILED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

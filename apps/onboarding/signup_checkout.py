@@ -164,7 +164,7 @@ def reserve_for_checkout(
         raise BadInput("Please confirm your email address first.", field="email", code="unproven")
     lock_until_commit(LockClass.UNPAID_SEATS, 0)
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
-    if fresh.state not in {Signup.State.OPEN, Signup.State.CHECKOUT}:
+    if fresh.state not in Signup.UNFINISHED:
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
     _refuse_replaced(signup, fresh)
     _refuse_second_payment(signup)

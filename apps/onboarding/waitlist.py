@@ -3,12 +3,13 @@
 Promises: only a confirmed address counts, and only a click on the linked page confirms it (mail scanners follow links); the
 position is that of joining, however late it is confirmed; leaving and rejoining starts at the back; no answer tells whether an
 address was on the list. An entry becomes invited in one transaction with its reserved seats, so no seat is given away twice.
-Links carry the entry's id and when they were made, signed for one purpose. A link to confirm ends after some days; one of an
+An invitation has one sign-up at a time. Links carry the entry's id and when they were made, signed for one purpose. A link to confirm ends after some days; one of an
 earlier round, before the address left and joined again or was invited again, does nothing.
 """
 
 import datetime as dt
 import uuid
+from enum import Enum, auto
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -96,15 +97,24 @@ def entry_link(entry_id: uuid.UUID, purpose: str) -> str:
     return f"{settings.BASE_URL}{reverse(f'onboarding-waitlist-{purpose}', args=[token])}"
 
 
-def find_entry(token: str, purpose: str) -> WaitlistEntry | None:
-    """The entry a link is about; None when the link is forged, too old, of another purpose, or its entry is gone."""
+class Link(Enum):
+    """What has become of a link."""
+
+    VALID = auto()
+    EXPIRED = auto()  # too old, of an earlier round, or its entry is gone
+    FORGED = auto()  # not made by us for this purpose, or cut off
+
+
+def read_link(token: str, purpose: str) -> tuple[Link, WaitlistEntry | None]:
+    """What has become of a link, and the entry it is about, if there is one."""
     try:
         entry_id, _, made = signing.Signer(salt=SALT + purpose).unsign(token).partition(".")
         found = WaitlistEntry.objects.select_related("product", "profile").filter(pk=uuid.UUID(entry_id)).first()
     except (signing.BadSignature, ValueError):
-        return None
+        return Link.FORGED, None
     # A link of before this rule has no time: it still leaves the list, or opens the invitation while that lasts.
-    return found if found is None or _is_of_this_round(found, purpose, int(made or 0)) else None
+    valid = found is not None and _is_of_this_round(found, purpose, int(made or 0))
+    return Link.VALID if valid else Link.EXPIRED, found
 
 
 def _is_of_this_round(entry: WaitlistEntry, purpose: str, made: int) -> bool:
@@ -219,6 +229,22 @@ def leave(entry_id: uuid.UUID) -> None:
         for seat in Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product"):
             allocation.release(profile=profile, product=seat.product)
     audit.record(subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_LEFT, actor=audit.CUSTOMER)
+
+
+@transaction.atomic
+def invited_signup(entry: WaitlistEntry) -> Signup:
+    """The sign-up of an invited person: the one they have begun, in whichever browser, or a new one, saved.
+
+    Two clicks at once wait for each other, so that one invitation never runs two wizards.
+    """
+    WaitlistEntry.objects.select_for_update(of=("self",)).get(pk=entry.pk)
+    begun = Signup.objects.filter(
+        profile=entry.profile, email__iexact=entry.email, email_proven_at__isnull=False, state__in=Signup.UNFINISHED
+    )
+    now = clock.now()
+    return begun.order_by("-created_at").first() or Signup.objects.create(
+        profile=entry.profile, email=entry.email, email_proven_at=now, created_at=now
+    )
 
 
 def invited_until(profile: UserProfile) -> dt.datetime | None:

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.accounts.models import Signup
 from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.addresses import shown_email
@@ -17,6 +16,7 @@ from apps.core.requests import client_address, text_field
 from apps.instances import capacity
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
+from apps.onboarding.waitlist import Link
 from apps.storefront import wizard
 from apps.storefront.json_views import json_view
 
@@ -70,16 +70,21 @@ EntryView = Callable[[HttpRequest, WaitlistEntry], HttpResponse]
 
 
 def _linked(purpose: str) -> Callable[[EntryView], Callable[[HttpRequest, str], HttpResponse]]:
-    """A page behind a link of that purpose: GET shows what a click would do, POST does it. A bad link gets 404."""
+    """A page behind a link of that purpose: GET shows what a click would do, POST does it.
+
+    A link that has expired gets 410 and what to do now, one that we did not make 404.
+    """
 
     def decorate(view: EntryView) -> Callable[[HttpRequest, str], HttpResponse]:
         @require_http_methods(["GET", "HEAD", "POST"])
         @wraps(view)
         def serve(request: HttpRequest, token: str) -> HttpResponse:
-            entry = waitlist.find_entry(_storable(token), purpose)
-            if entry is None:
+            link, entry = waitlist.read_link(_storable(token), purpose)
+            if entry is not None and link == Link.VALID:
+                return view(request, entry)
+            if link == Link.FORGED:
                 return _entry_page(request, "unknown", None, status=404)
-            return view(request, entry)
+            return _entry_page(request, f"expired_{purpose}", entry, status=410)
 
         return serve
 
@@ -126,14 +131,12 @@ def leave(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
 def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
     """From the invitation: into the wizard, with the address confirmed and the seat reserved."""
     if entry.state != State.INVITED or entry.invited_until is None or entry.invited_until <= clock.now():
-        return _entry_page(request, "left" if entry.state == State.LEFT else "over", entry, status=410)
+        ended = {State.LEFT: "left", State.SERVED: "used"}.get(State(entry.state), "over")
+        return _entry_page(request, ended, entry, status=410)
     if entry.profile is not None and entry.profile.keycloak_id:
         return _entry_page(request, "customer", entry)
     if request.method == "POST":
-        wizard.continue_with(
-            request,
-            Signup(profile=entry.profile, email=entry.email, email_proven_at=clock.now(), created_at=clock.now()),
-        )
+        wizard.continue_with(request, waitlist.invited_signup(entry))
         return redirect("onboarding-welcome")
     return _entry_page(request, "invited", entry)
 

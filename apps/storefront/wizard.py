@@ -97,8 +97,9 @@ def _create_signup(request: HttpRequest, **answers: object) -> Signup:
 
 
 def continue_with(request: HttpRequest, signup: Signup) -> None:
-    """Save a prepared signup and let this browser continue with it."""
-    signup.save()
+    """Let this browser continue with a prepared signup, which is saved unless it was."""
+    if signup._state.adding:
+        signup.save()
     request.session.pop(ADDONS_SEEN, None)
     request.session[SESSION_KEY] = str(signup.pk)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from apps.accounts.models import UserProfile
+from apps.accounts.models import Signup, UserProfile
 from apps.core import retention
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
@@ -82,15 +82,16 @@ def test_a_link_ends_after_some_days_and_with_its_round(world: World, settings: 
     leave = path_of(waitlist.entry_link(entry.pk, "leave"))
     world.pass_time(seconds=settings.WAITLIST_CONFIRM_DAYS * 86400 + 1)
     late = Visitor().post(url)
-    assert late.status_code == 404
-    assert "Join the waitlist" in text(late)
+    assert late.status_code == 410
+    assert "This link has expired" in text(late)
+    assert "/onboarding/waitlist/?product=personal" in text(late)
     join()
     second = path_of(mailed("waitlist_confirm", entry.email)["confirm_url"])
     assert Visitor().post(second).status_code == 302
     Visitor().post(leave)
     world.pass_time(seconds=86400)
     join()
-    assert Visitor().post(second).status_code == 404  # of the round before
+    assert Visitor().post(second).status_code == 410  # of the round before
     entry.refresh_from_db()
     assert (entry.state, entry.confirmed_at) == ("waiting", None)
     assert Visitor().post(path_of(mailed("waitlist_confirm", entry.email)["confirm_url"])).status_code == 302
@@ -193,7 +194,9 @@ def test_a_link_that_is_none_gets_a_page(world: World, purpose: str) -> None:
     before = WaitlistEntry.objects.values().get()
     assert before["state"] == "waiting"
     entry.delete()
-    assert Visitor().get(gone).status_code == 404
+    page = Visitor().get(gone)
+    assert page.status_code == 410
+    assert "/onboarding/waitlist/" in text(page)
 
 
 # --- the invitation ----------------------------------------------------------------------------------------------------
@@ -233,7 +236,40 @@ def test_the_invited_get_the_seat_that_is_held_for_them(world: World) -> None:
     assert Seat.objects.get().state == "assigned"
     entry.refresh_from_db()
     assert entry.state == "served"
-    assert Visitor().get(url).status_code == 410
+    used = Visitor().get(url)
+    assert used.status_code == 410
+    assert "used this invitation" in text(used)
+    assert 'href="/dashboard/"' in text(used)
+
+
+def test_an_invitation_continues_the_signup_that_was_begun_with_it(world: World) -> None:
+    """In another browser too, and whatever happened in between; a second one would fight over the same seat."""
+    entry = confirmed()
+    url = invited(world, entry)
+    phone, laptop = Visitor(), Visitor()
+    phone.post(url)
+    phone.welcome("Dana")
+    phone.plan("personal", "year")
+    laptop.post(url)
+    assert (laptop.signup.pk, laptop.signup.first_name, laptop.signup.interval) == (phone.signup.pk, "Dana", "year")
+    laptop.addons()
+    assert laptop.api(SESSION, **ACCOUNT).status_code == 200
+    phone.post(url)
+    assert (phone.signup.pk, phone.signup.state) == (laptop.signup.pk, "checkout")
+    assert Signup.objects.filter(profile__email=entry.email).count() == 1
+    stranger = Visitor().at_checkout()
+    assert stranger.signup.pk != phone.signup.pk
+
+
+def test_an_older_invitation_says_that_there_is_a_newer_one(world: World, settings: Any) -> None:
+    entry = confirmed()
+    first = invited(world, entry)
+    world.pass_time(days=settings.WAITLIST_INVITATION_DAYS, seconds=61)
+    waitlist.invite(entry.pk, **BY)
+    for answer in (Visitor().get(first), Visitor().post(first)):
+        assert answer.status_code == 410
+        assert "a newer one" in text(answer)
+    assert not Signup.objects.exists()
 
 
 def test_an_invitation_that_is_not_used_gives_the_seat_back(world: World, settings: Any) -> None:

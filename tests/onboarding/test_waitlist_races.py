@@ -1,9 +1,14 @@
-"""Two members of staff with one free seat between them: one invitation, one seat; without the lock of the seat there would be two."""
+"""Two members of staff with one free seat between them: one invitation, one seat; without the lock of the seat there would be two.
+
+And an invitation that is opened in many browsers at once: one sign-up.
+"""
 
 from functools import partial
 
 import pytest
+from django.db.models import QuerySet
 
+from apps.accounts.models import Signup
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.instances.models import Seat
@@ -35,3 +40,23 @@ def test_the_last_seat_is_given_away_once() -> None:
     assert WaitlistEntry.objects.filter(state="invited").count() == 1
     assert Seat.objects.filter(state="reserved").count() == 1
     assert Notification.objects.filter(template="waitlist_invited").count() == 1
+
+
+def opened_at_once(number: int) -> int:
+    """How many sign-ups eight clicks on one invitation begin."""
+    entry = WaitlistEntry.objects.create(
+        email=f"x{number}@example.com", created_at=clock.now(), confirmed_at=clock.now()
+    )
+    waitlist.invite(entry.pk, actor="staff:ada", reason="there is room")
+    house.at_once([partial(waitlist.invited_signup, entry)] * 8, clients=8)
+    return Signup.objects.filter(email=entry.email).count()
+
+
+def test_an_invitation_that_is_clicked_many_times_begins_one_signup() -> None:
+    assert [opened_at_once(number) for number in range(5)] == [1] * 5
+
+
+@pytest.mark.mutant
+def test_mutant_without_the_lock_it_begins_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_options: rows)
+    assert max(opened_at_once(number) for number in range(20)) > 1
