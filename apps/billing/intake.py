@@ -18,9 +18,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.billing import api_version, events
-from apps.core import clock, wake_ups
+from apps.core import clock, security_events, wake_ups
 from apps.core.errors import BadInput
 from apps.core.requests import note_refusal
+from apps.core.security_events import SecurityEvent
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,8 @@ def webhook(request: HttpRequest) -> HttpResponse:
             api_version.report_difference(_storable(event.get("api_version")))
     except BadInput as refusal:
         note_refusal(refusal.code)
+        if refusal.code in ("signature", "stale"):
+            security_events.note(SecurityEvent.SIGNATURE_REFUSED, sender="stripe")
         return JsonResponse({"error": refusal.message}, status=refusal.status)
     return JsonResponse({"received": True})
 

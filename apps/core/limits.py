@@ -17,9 +17,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from prometheus_client import Counter
 
-from apps.core import attention, clock, jobs
+from apps.core import attention, clock, jobs, security_events
 from apps.core.models import AttentionItem
 from apps.core.networks import network_of
+from apps.core.security_events import SecurityEvent
 
 END_KIND, END_SECONDS = "end_limit_alarms", 600
 QUIET = dt.timedelta(hours=1)  # without another refusal, the alarm ends
@@ -31,6 +32,7 @@ TOLD = {
     "wrong_codes_all": "Unusually many wrong codes are being tried. Somebody may be guessing.",
     "mails_all": "Unusually many codes and confirmations are being emailed. Somebody may be using our forms to send mail.",
 }
+SILENT = {"alarms", "payment_checks"}  # how often we do something ourselves; nobody is refused
 # In the order of their keys, so that two requests never wait for each other.
 SPEND = """
 INSERT INTO core_ratelimit AS spent (name, subject, per, busy_until)
@@ -102,6 +104,8 @@ def _spend(uses: list[Use], *, count: bool) -> bool:
             transaction.set_rollback(True)
     for name in refused:
         REFUSALS.labels(limit=name).inc()
+    if told := sorted(refused - TOLD.keys() - SILENT):
+        security_events.note(SecurityEvent.LIMIT_REACHED, limit=told[0])
     return not refused
 
 

@@ -14,6 +14,8 @@ from typing import Any, override
 
 import structlog
 
+from apps.core import security_events
+
 ADDRESS = re.compile(r"[\w.+-]+@([\w-]+\.[\w.-]+)")
 SECRET = re.compile(
     r"\b(?:sk|rk|whsec|key)[_-][A-Za-z0-9_]{8,}|Bearer\s+\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|t=\d+,v1=[0-9a-f]+"
@@ -49,9 +51,19 @@ class ShortRefusals(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         request, status = getattr(record, "request", None), getattr(record, "status_code", 0)
         if request is not None and 400 <= status < 500:
-            record.msg, record.args = "%s %s %s", (status, str(request.method)[:10], request.path[:100])
+            asked = f"{status} {str(request.method)[:10]} {request.path[:100]}"
+            found = security_events.noted()
+            record.msg, record.args = "%s", (found["event"] if found else asked,)
+            if found:
+                record.security_event = found | {"answer": asked}
             record.exc_info = record.exc_text = None
         return True
+
+
+def add_security_event(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: the line about a refused request says what was noted of it."""
+    line.update(getattr(line.get("_record"), "security_event", {}))
+    return line
 
 
 SHARED: list[Any] = [
@@ -75,7 +87,7 @@ def logging_settings(level: str) -> dict[str, Any]:
     formatter = {
         "()": "structlog.stdlib.ProcessorFormatter",
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
-        "foreign_pre_chain": SHARED,
+        "foreign_pre_chain": [add_security_event, *SHARED],
     }
     return {
         "version": 1,

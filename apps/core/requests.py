@@ -1,6 +1,7 @@
 """What every request gets (id, log context, headers), who is asking, and how JSON APIs read and refuse input.
 
-A request that is refused is logged once, by Django; what `note_refusal` was told stands in that line.
+A request that is refused is logged once, by Django; what `note_refusal` was told stands in that line. A security event is that
+line too, or one of its own where the request was not refused.
 """
 
 import functools
@@ -13,8 +14,11 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from apps.core import security_events
 from apps.core.errors import BadInput
 from apps.core.networks import visitor_of
+
+log = structlog.get_logger(__name__)
 
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
@@ -37,7 +41,11 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
     def serve(request: HttpRequest) -> HttpResponse:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex)
+        security_events.forget()
         response = get_response(request)
+        found = security_events.noted()
+        if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
+            log.warning(**found)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

@@ -18,8 +18,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts import staff
+from apps.core import security_events
 from apps.core.errors import WorkError
-from apps.core.requests import client_address, note_refusal
+from apps.core.requests import client_address
+from apps.core.security_events import SecurityEvent
 from apps.login import error_pages, oidc, reauthentication, sessions
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         response: HttpResponse = super().post_login(request, user, **details)
         sociallogin = details["signal_kwargs"]["sociallogin"]
         sessions.begin(request, sociallogin.verified)
+        log.info(SecurityEvent.LOGIN_SUCCEEDED, user=user.pk, staff=user.is_staff)
         if user.is_staff:
             _record_login(sociallogin)
         if sociallogin.kept:
@@ -77,7 +80,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         try:
             roles = staff.roles_of(sociallogin.verified.claims)
         except WorkError as error:
-            log.warning("login_staff_not_confirmed", subject=sociallogin.verified.subject, reason=error.reason)
+            _refuse_login(sociallogin, f"staff groups not confirmed: {error.reason}", audited=False)
             raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=False, away=True)) from error
         if roles and not reauthentication.is_strong(sociallogin.verified.claims):
             self._ask_for_more(request, sociallogin)
@@ -93,8 +96,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if profile is None and not roles:
             self._turn_away(request, sociallogin)
         if sessions.is_shut_out(user):
-            if roles:
-                _record_login(sociallogin, refused="the account is closed")
+            _refuse_login(sociallogin, "the account is closed", audited=bool(roles))
             raise ImmediateHttpResponse(error_pages.closed(request, profile))
 
     def _ask_for_more(self, request: HttpRequest, sociallogin: Any) -> None:
@@ -104,15 +106,14 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         if sociallogin.wish != reauthentication.STRONG:
             raise ImmediateHttpResponse(redirect(again))
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
-        _record_login(sociallogin, refused="no second factor")
+        _refuse_login(sociallogin, "no second factor", audited=True)
         raise ImmediateHttpResponse(error_pages.too_weak(request, again=again))
 
     def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
         """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
-        log.info("login_unknown_subject", subject=sociallogin.verified.subject)
-        if sociallogin.was_staff:
-            _record_login(sociallogin, refused="no staff role anymore")
+        reason = "no staff role anymore" if sociallogin.was_staff else "nobody we know"
+        _refuse_login(sociallogin, reason, audited=sociallogin.was_staff)
         raise ImmediateHttpResponse(error_pages.no_account(request))
 
     @override
@@ -127,8 +128,16 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         cancelled = error == AuthError.CANCELLED
         away = isinstance(exception, requests.RequestException)
         if not cancelled:
-            note_refusal(_reason(exception))
+            security_events.note(SecurityEvent.LOGIN_REFUSED, reason=_reason(exception))
         raise ImmediateHttpResponse(error_pages.login_failed(request, cancelled=cancelled, away=away))
+
+
+def _refuse_login(sociallogin: Any, reason: str, *, audited: bool) -> None:
+    """In the log, and in the audit log too for those who are or were staff (`audited`)."""
+    who = {"user": sociallogin.user.pk} if sociallogin.is_existing else {"subject": sociallogin.verified.subject}
+    security_events.note(SecurityEvent.LOGIN_REFUSED, reason=reason, **who)
+    if audited:
+        _record_login(sociallogin, refused=reason)
 
 
 def _record_login(sociallogin: Any, *, refused: str = "") -> None:

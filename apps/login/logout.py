@@ -14,7 +14,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.core import security_events
 from apps.core.requests import note_refusal
+from apps.core.security_events import SecurityEvent
 from apps.login import oidc, sessions
 from apps.login.models import UsedLogoutToken
 from apps.login.provider import PROVIDER
@@ -43,6 +45,7 @@ def backchannel(request: HttpRequest) -> HttpResponse:
         ended = _end(oidc.logout_token(request.POST.get("logout_token", "")))
     except (oidc.TokenError, requests.RequestException) as error:
         note_refusal(str(error) if isinstance(error, oidc.TokenError) else "keys not available")
+        security_events.note(SecurityEvent.SIGNATURE_REFUSED, sender="keycloak")
         return HttpResponse(status=400, headers={"Cache-Control": "no-store"})
     log.info("backchannel_logout", sessions=ended)
     return HttpResponse(headers={"Cache-Control": "no-store"})

@@ -17,9 +17,10 @@ import argon2
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.core import clock, limits
+from apps.core import clock, limits, security_events
 from apps.core.errors import BadInput
 from apps.core.networks import network_of
+from apps.core.security_events import SecurityEvent
 from apps.notifications.mail import notify_secret
 from apps.onboarding.models import OneTimeCode
 
@@ -151,6 +152,14 @@ def consume_code(*, purpose: str, address: str, session: str, code: str, burns: 
         return True
     limits.allow_together("wrong_codes_all")
     return False
+
+
+def refuse(*, purpose: str, address: str, session: str) -> WrongCode:
+    """The refusal of a typed code, which goes to the log as wrong, or as expired; one query, whichever it is."""
+    binding = _code_binding(purpose, address, session)
+    expired = OneTimeCode.objects.filter(**binding, used_at=None, tries__lt=MAX_TRIES, expires_at__lte=clock.now())
+    security_events.note(SecurityEvent.CODE_EXPIRED if expired.exists() else SecurityEvent.CODE_WRONG, purpose=purpose)
+    return WrongCode()
 
 
 def _matches(stored: str, guess: str) -> bool:

@@ -61,7 +61,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     session = request.session.session_key or ""
     codes.check_try_limits(session=session, client=client_address(request))
     if not codes.consume_code(purpose=SIGNUP, address=address, session=session, code=code):
-        raise codes.WrongCode
+        raise codes.refuse(purpose=SIGNUP, address=address, session=session)
     Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())
     request.session.cycle_key()
     return {"proven": True, "email": shown_email(address)}

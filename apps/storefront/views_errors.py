@@ -10,6 +10,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from apps.core import security_events
+from apps.core.security_events import SecurityEvent
+
 RETRY_SECONDS = 10
 CSRF_SENTENCE = "This page was open too long, or your browser blocks cookies. Please reload it and try again."
 
@@ -30,6 +33,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes it)
     """403 for a form without a valid token; JSON for scripts. `reason` is for developers and not shown."""
+    security_events.note(SecurityEvent.CSRF_REFUSED)
     if request.content_type == "application/json":
         error = {"message": CSRF_SENTENCE, "field": "", "code": "csrf"}
         return JsonResponse({"error": error}, status=403)

@@ -66,7 +66,7 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     codes.check_try_limits(session=session, client=visitor)
     profile = recovery_session.confirm_address(request, address=address, code=code)
     if profile is None:
-        raise codes.WrongCode
+        raise codes.refuse(purpose=recovery_session.RECOVERY, address=address, session=session)
     status = recovery.read_status(profile)
     return {
         "proven": True,

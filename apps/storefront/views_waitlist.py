@@ -9,10 +9,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.catalog.models import Product
-from apps.core import clock
+from apps.core import clock, security_events
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
+from apps.core.security_events import SecurityEvent
 from apps.instances import capacity
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
@@ -82,6 +83,7 @@ def _linked(purpose: str) -> Callable[[EntryView], Callable[[HttpRequest, str], 
             link, entry = waitlist.read_link(_storable(token), purpose)
             if entry is not None and link == Link.VALID:
                 return view(request, entry)
+            security_events.note(SecurityEvent.LINK_REFUSED, link=purpose, reason=link.name.lower())
             if link == Link.FORGED:
                 return _entry_page(request, "unknown", None, status=404)
             return _entry_page(request, f"expired_{purpose}", entry, status=410)
