@@ -114,6 +114,11 @@ def _subscription_fact(state: subscriptions.SubscriptionState, entitlements: Ent
         dispute_lost_at=state.dispute_lost_at,
         paused=bool(state.pause),
         paused_until=state.pause_ends_at,
+        trial_end=state.trial_end,
+        current_period_end=state.current_period_end,
+        next_attempt_at=state.next_attempt_at,
+        attempts_made=state.attempts_made,
+        payment_due_at=state.payment_due_at,
     )
 
 

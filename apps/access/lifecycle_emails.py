@@ -10,9 +10,10 @@ from functools import partial
 
 from django.utils.formats import date_format
 
+from apps.access.forecast import next_attempt
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
-from apps.core import jobs
+from apps.core import clock, jobs
 from apps.core.states import AccessState
 from apps.notifications.mail import notify
 
@@ -54,7 +55,12 @@ def _cancellation(profile: UserProfile, _subscription_id: str) -> Values:
 
 def _failed_payment(profile: UserProfile, invoice_id: str) -> Values:
     url = subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id)
-    return {"sentence": profile.access_sentence, "invoice_url": url}
+    attempt = next_attempt(profile.forecast, now=clock.now())
+    return {
+        "sentence": profile.access_sentence,
+        "invoice_url": url,
+        "next_attempt": format_day(attempt.at) if attempt else "",
+    }
 
 
 def _recovery(_profile: UserProfile, window_end: str) -> Values:

@@ -1,7 +1,7 @@
 """What a subscriber should have: one pure function over facts. No Django, no I/O.
 
 `decide` is the table of states; the first match wins. Everything else in Frontdesk only asks it or applies its answer.
-It also says why (a sentence for the subscriber, a trace for staff) and when time alone may change the answer.
+It also says why (a reason for the subscriber, a trace for staff) and when time alone may change the answer.
 """
 
 import datetime as dt
@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from apps.access.policy_facts import Facts, OverrideFact, Span, SubscriptionFact, Terms
 from apps.catalog.entitlements import NOTHING, Entitlements, total
+from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 
 __all__ = [
@@ -51,19 +52,21 @@ class SeatDecision(StrEnum):
 class Decision:
     """What should be, why, and until when. `reconcile_at`: when time alone may change it next.
 
-    `partial`: something that is paid is not known, so nothing is taken away that may belong to it.
+    `partial`: something that is paid is not known, so nothing is taken away that may belong to it. `grace_ends`: of each late
+    subscription that is still within its grace, when that is over.
     """
 
     state: AccessState
     account: Account
     seats: SeatDecision
+    reason: Reason
     entitlements: Entitlements = NOTHING
     partial: bool = False
-    sentence: str = ""
     trace: tuple[str, ...] = ()
     until: dt.datetime | None = None
     reconcile_at: dt.datetime | None = None
     final_expiry_at: dt.datetime | None = None
+    grace_ends: tuple[tuple[str, dt.datetime], ...] = ()
     subscription_id: str = ""
 
 
@@ -159,6 +162,7 @@ class _View:
             partial=bool(self.unknown) or any(one.unmapped for one in [*self.paid, *self.in_grace]),
             reconcile_at=earliest(self.now, moments),
             final_expiry_at=self.final_expiry if decision.state.has_final_expiry else None,
+            grace_ends=tuple((one.id, self.grace_until(one)) for one in self.in_grace),
         )
 
 
@@ -167,15 +171,10 @@ def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.date
     return min((moment for moment in moments if moment is not None and moment > now), default=None)
 
 
-def day(moment: dt.datetime | None) -> str:
-    """A date as people read it: 3 March 2027."""
-    return f"{moment.day} {moment:%B %Y}" if moment else "a date that is not known yet"
-
-
-SUSPENDED_SENTENCES = {
-    "refunded": "Your payment was refunded",
-    "dispute_lost": "Your payment was taken back",
-    "collection_paused": "Your subscription is paused",
+CLOSED = {
+    "refunded": ReasonCode.REFUNDED,
+    "dispute_lost": ReasonCode.DISPUTE_LOST,
+    "collection_paused": ReasonCode.COLLECTION_PAUSED,
 }
 
 
@@ -192,7 +191,7 @@ def _held(view: _View) -> Decision | None:
         state=AccessState.ON_HOLD,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        sentence="Your account is on hold. Please contact support.",
+        reason=Reason(ReasonCode.ON_HOLD, until),
         trace=tuple(f"hold in force: {one.reason}" for one in view.holds),
         until=until,
     )
@@ -204,18 +203,14 @@ def _paid(view: _View) -> Decision | None:
         return None
     ends = [one.cancel_at for one in view.paid]
     until = None if None in ends else max(end for end in ends if end)
-    sentence = (
-        f"Your subscription is active until {day(until)}, then it ends." if until else "Your subscription is active."
-    )
-    if ends_of_pause := [one.paused_until for one in view.paid if view.is_paused(one)]:
-        last = None if None in ends_of_pause else max(end for end in ends_of_pause if end)
-        sentence += f" Billing is paused until {day(last)}." if last else " Billing is paused for now."
+    paused = [one.paused_until for one in view.paid if view.is_paused(one)]
+    resumes = None if None in paused else max((end for end in paused if end), default=None)
     return Decision(
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
+        reason=Reason(ReasonCode.PAID, until, bool(paused), resumes),
         entitlements=view.due(),
-        sentence=sentence,
         trace=tuple(_trace(view, one) for one in view.paid),
         until=until,
         subscription_id=view.paid[0].id,
@@ -239,8 +234,8 @@ def _granted(view: _View) -> Decision | None:
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
+        reason=Reason(ReasonCode.GRANTED, until),
         entitlements=view.due(),
-        sentence=f"You have access until {day(until)}.",
         trace=tuple(f"grant in force: {one.reason}" for one in view.grants),
         until=until,
     )
@@ -255,8 +250,8 @@ def _in_grace(view: _View) -> Decision | None:
         state=AccessState.GRACE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
+        reason=Reason(ReasonCode.PAYMENT_LATE, until),
         entitlements=view.due(),
-        sentence=f"Your last payment failed. You keep access until {day(until)}. Please update your payment details.",
         trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
         until=until,
         subscription_id=view.in_grace[0].id,
@@ -271,7 +266,7 @@ def _unknown(view: _View) -> Decision | None:
         state=view.facts.state,
         account=Account.AS_IS,
         seats=SeatDecision.UNTOUCHED,
-        sentence="We are checking your subscription. Nothing changes for you in the meantime.",
+        reason=Reason(ReasonCode.UNKNOWN_STATUS),
         trace=tuple(f"subscription {one.id} has a status that we do not know" for one in view.unknown),
         subscription_id=view.unknown[0].id,
     )
@@ -282,13 +277,14 @@ def _recovering(view: _View) -> Decision | None:
     recoverable = view.withheld or (view.canceled and view.final_expiry and view.now < view.final_expiry)
     if not (view.recovering and recoverable):
         return None
+    until = earliest(view.now, [view.facts.recovering_until, view.final_expiry])
     return Decision(
         state=AccessState.RECOVERING,
         account=Account.ENABLED,
         seats=SeatDecision.RETAINED,
-        sentence="Your apps are paused until the subscription is paid.",
+        reason=Reason(ReasonCode.RECOVERING, until),
         trace=("the recovery window is open",),
-        until=earliest(view.now, [view.facts.recovering_until, view.final_expiry]),
+        until=until,
     )
 
 
@@ -296,14 +292,15 @@ def _suspended(view: _View) -> Decision | None:
     """6. Past due after grace, unpaid, paused, dispute lost or current period refunded."""
     if not view.withheld:
         return None
-    why = SUSPENDED_SENTENCES.get(view.closes(view.withheld[0]), "Your subscription isn't paid")
+    first = view.withheld[0]
+    stopped = ReasonCode.SUBSCRIPTION_PAUSED if first.status == SubscriptionStatus.PAUSED else ReasonCode.UNPAID
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        sentence=f"{why}, so your apps are paused. Your data is safe.",
+        reason=Reason(CLOSED.get(view.closes(first), stopped), paused_until=first.paused_until),
         trace=tuple(f"subscription {one.id} is {view.closes(one) or one.status}" for one in view.withheld),
-        subscription_id=view.withheld[0].id,
+        subscription_id=first.id,
     )
 
 
@@ -316,7 +313,7 @@ def _canceled(view: _View) -> Decision | None:
         state=AccessState.CANCELED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        sentence=f"Your subscription has ended. You can come back until {day(view.final_expiry)}.",
+        reason=Reason(ReasonCode.CANCELED, view.final_expiry),
         trace=tuple(f"subscription {one.id} is canceled" for one in view.canceled),
         until=view.final_expiry,
         subscription_id=latest.id,
@@ -331,7 +328,7 @@ def _expired(view: _View) -> Decision | None:
         state=AccessState.EXPIRED,
         account=Account.DISABLED,
         seats=SeatDecision.RELEASED,
-        sentence=f"Your subscription ended, and we kept your space until {day(view.final_expiry)}. You can sign up again.",
+        reason=Reason(ReasonCode.EXPIRED, view.final_expiry),
         trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
     )
 
@@ -341,7 +338,7 @@ def _never_paid(_view: _View) -> Decision:
         state=AccessState.NONE,
         account=Account.UNTOUCHED,
         seats=SeatDecision.UNTOUCHED,
-        sentence="There is no paid subscription yet.",
+        reason=Reason(ReasonCode.NEVER_PAID),
         trace=("no subscription has ever been paid",),
     )
 

@@ -12,12 +12,14 @@ class Terms:
     """The operator's terms: grace after a failed payment, and how long seats are kept after a cancellation.
 
     `paused_closes`: no access while payment collection is paused. `lost_dispute_closes`: no access after a lost dispute.
+    `payment_attempts`: how often Stripe tries to collect a payment, as the account is set up; None when the operator doesn't say.
     """
 
     grace: dt.timedelta
     expiry: dt.timedelta
     paused_closes: bool = False
     lost_dispute_closes: bool = True
+    payment_attempts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class SubscriptionFact:
     """One Stripe subscription as last fetched. `unmapped`: it has lines of which we do not know what they give.
 
     `payment_pending`: it is past due, and nothing is late: a bank debit is on its way. `dispute_lost_at`: when the newest of
-    its lost disputes was opened. `paused_until`: None while `paused` has no end.
+    its lost disputes was opened. `paused_until`: None while `paused` has no end. Only for what happens next, never for the
+    decision: `trial_end`, `current_period_end`, and of the open invoice `next_attempt_at`, `attempts_made`, `payment_due_at`.
     """
 
     id: str
@@ -40,6 +43,16 @@ class SubscriptionFact:
     dispute_lost_at: dt.datetime | None = None
     paused: bool = False
     paused_until: dt.datetime | None = None
+    trial_end: dt.datetime | None = None
+    current_period_end: dt.datetime | None = None
+    next_attempt_at: dt.datetime | None = None
+    attempts_made: int = 0
+    payment_due_at: dt.datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """It runs, or may: Stripe goes on with it by itself."""
+        return self.status.may_charge
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def preview(profile: UserProfile) -> Preview:
     """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is unreachable."""
     decision = decide(facts.read_facts(profile))
     steps = diff(decision, observe(profile, decision))
-    return Preview(decision.state, decision.sentence, decision.trace, decision.until, steps)
+    return Preview(decision.state, decision.reason.sentence, decision.trace, decision.until, steps)
 
 
 def reconcile(profile_id: str) -> None:
@@ -179,7 +179,7 @@ def _decide(profile_id: str) -> tuple[UserProfile, Decision, CatalogEntitlements
     catalog = read_catalog()
     present = facts.read_facts(profile, catalog.by_product)
     decision = decide(present)
-    recording.record_decision(profile, decision, is_late=any(one.status.is_late for one in present.subscriptions))
+    recording.record_decision(profile, present, decision)
     if decision.reconcile_at:
         jobs.defer(
             KIND,

@@ -7,9 +7,10 @@ from django.db import transaction
 from django.db.models import Case, F, Value, When
 
 from apps.access import lifecycle_emails
+from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
-from apps.access.policy import Decision
+from apps.access.policy import Decision, Facts
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
 from apps.core import audit, clock, jobs
@@ -23,20 +24,24 @@ on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
 on_account_gone: list[Callable[[UserProfile], None]] = []
 
 REMINDER = dt.timedelta(days=7)
+DECIDED = ["access_state", "access_reason", "access_until", "final_expiry_at", "forecast", "next_change_at"]
 
 
 @transaction.atomic
-def record_decision(profile: UserProfile, decision: Decision, *, is_late: bool) -> None:
-    """Write the decision to the profile before it is applied. A change of state goes to the timeline and may send an email.
+def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> None:
+    """Write the decision, and what happens next, to the profile before it is applied.
 
-    `is_late`: whether the payment of any subscription is.
+    A change of state goes to the timeline and may send an email.
     """
     before = AccessState(profile.access_state)
     profile.access_state = decision.state.value
-    profile.access_sentence = decision.sentence
+    profile.access_reason = decision.reason.as_json()
     profile.access_until = decision.until
     profile.final_expiry_at = decision.final_expiry_at
-    profile.save(update_fields=["access_state", "access_sentence", "access_until", "final_expiry_at"])
+    ahead = forecast(facts)
+    profile.forecast = [one.as_json() for one in ahead]
+    profile.next_change_at = ahead[0].at if ahead else None
+    profile.save(update_fields=DECIDED)
     if before != decision.state:
         audit.record(
             subject=profile.subject,
@@ -54,7 +59,7 @@ def record_decision(profile: UserProfile, decision: Decision, *, is_late: bool) 
         if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
             jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
     _remind_of_expiry(profile, decision)
-    if is_late:
+    if any(one.status.is_late for one in facts.subscriptions):
         _tell_of_failed_payments(profile)
 
 

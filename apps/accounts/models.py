@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
 from apps.core.choices import ToneChoices
+from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
 ACCESS_STATES = [(one.value, one.label) for one in AccessState]
@@ -18,7 +19,7 @@ SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus]
 class UserProfile(models.Model):
     """A subscriber: a Django user plus Keycloak id, Stripe customer, subscription status and access state.
 
-    `subscription_*` is written by billing.mirror, `access_*` and the generations by access.reconcile, nobody else.
+    `subscription_*` is written by billing.mirror, `access_*`, the forecast and the generations by access.reconcile, nobody else.
     """
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="profile")
@@ -32,7 +33,7 @@ class UserProfile(models.Model):
     subscription_status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES, blank=True)
     subscription_synced_at = models.DateTimeField(null=True, blank=True)
     access_state = models.CharField(max_length=12, choices=ACCESS_STATES, default=AccessState.NONE.value)
-    access_sentence = models.CharField(max_length=300, blank=True, help_text="Why, in the subscriber's words.")
+    access_reason = models.JSONField(default=dict, blank=True, help_text="Why: a code with its dates, core/reasons.py.")
     access_until = models.DateTimeField(null=True, blank=True, help_text="When the state changes automatically.")
     recovering_until = models.DateTimeField(
         null=True, blank=True, help_text="A recovery code was verified; open until."
@@ -40,6 +41,10 @@ class UserProfile(models.Model):
     final_expiry_at = models.DateTimeField(
         null=True, blank=True, help_text="Seat and entitlements are removed for good."
     )
+    forecast = models.JSONField(
+        default=list, blank=True, help_text="What happens next, soonest first: access/forecast.py."
+    )
+    next_change_at = models.DateTimeField(null=True, blank=True, help_text="The first date of the forecast.")
     desired_generation = models.PositiveIntegerField(default=0, help_text="Counts the requested reconciles.")
     observed_generation = models.PositiveIntegerField(default=0, help_text="The last reconcile that finished.")
     pending_since = models.DateTimeField(
@@ -77,6 +82,7 @@ class UserProfile(models.Model):
             models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="profile_pending"),
             models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
             models.Index(fields=["access_state", "final_expiry_at", "-id"], name="profile_leaving"),
+            models.Index(fields=["next_change_at", "-id"], name="profile_next_change"),
         ]
 
     @override
@@ -93,6 +99,12 @@ class UserProfile(models.Model):
     def is_customer(self) -> bool:
         """The same of one: a first payment that is incomplete, failed or was canceled is nobody's account."""
         return self.keycloak_id is not None or SubscriptionStatus(self.subscription_status).pays
+
+    @property
+    def access_sentence(self) -> str:
+        """Why access is as it is, in the subscriber's words; empty before the first sync."""
+        reason = Reason.from_json(self.access_reason)
+        return reason.sentence if reason else ""
 
     @property
     def subject(self) -> tuple[str, int]:

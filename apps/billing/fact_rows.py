@@ -124,6 +124,9 @@ def payment_columns(sums: PaymentFacts) -> dict[str, Any]:
         "open_invoice_url": sums.open_invoice_url,
         "disputes": payment_notes.dispute_rows(sums.disputes),
         "refunds": dict(sums.refunds),
+        "next_attempt_at": sums.next_attempt_at,
+        "attempts_made": sums.attempts_made,
+        "payment_due_at": sums.due_at,
     }
 
 

@@ -117,6 +117,8 @@ class Invoice:
     spans: tuple[InvoiceLine, ...]
     charges: tuple[Attempt, ...]
     returned_outside: tuple[Refund, ...] = ()
+    next_attempt_at: dt.datetime | None = None
+    attempts_made: int = 0
 
     def is_paid_after(self, end: dt.datetime) -> bool:
         """Whether it was paid after its subscription had ended, for a time that is later than that."""
@@ -259,6 +261,8 @@ def parse_invoice(
         returned_outside=tuple(
             _outside(each) for each in notes if identify(plain(each).get("invoice")) == identify(one)
         ),
+        next_attempt_at=moment(one.get("next_payment_attempt")),
+        attempts_made=max(0, whole(one.get("attempt_count")) or 0),
     )
 
 

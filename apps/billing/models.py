@@ -100,6 +100,11 @@ class Subscription(models.Model):
     pause_ends_at = models.DateTimeField(null=True, blank=True)
     open_invoice_id = models.CharField(max_length=255, blank=True)
     open_invoice_url = models.TextField(blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, help_text="When Stripe tries again to collect it.")
+    attempts_made = models.PositiveBigIntegerField(default=0, help_text="How often Stripe has tried to collect it.")
+    payment_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="Until when an invoice sent by email is to be paid."
+    )
     next_charge = models.BigIntegerField(
         null=True, help_text="What Stripe says the next invoice asks for, in minor units; empty when it does not."
     )

@@ -21,6 +21,7 @@ class PaymentFacts:
 
     `late_since`: since when the oldest open invoice is known to be late; None while nothing is late, and while that is not
     known. `is_pending`: nothing is late, and a bank debit is on its way. `disputes`: open, or lost and not paid again.
+    Of what is open: `next_attempt_at` and `attempts_made` of the oldest late invoice, `due_at` of the first that is still to be paid.
     """
 
     paid: int = 0
@@ -32,6 +33,9 @@ class PaymentFacts:
     is_pending: bool = False
     disputes: tuple[Dispute, ...] = ()
     refunds: Mapping[str, str] = field(default_factory=dict)
+    next_attempt_at: dt.datetime | None = None
+    attempts_made: int = 0
+    due_at: dt.datetime | None = None
 
 
 def read_payments(
@@ -61,6 +65,12 @@ def read_payments(
         is_pending=status == SubscriptionStatus.PAST_DUE and not _known_late(late, failures) and _has_debit(own),
         disputes=disputes,
         refunds={each.id: each.status for each in _went_back(own, charges)},
+        next_attempt_at=oldest.next_attempt_at if oldest else None,
+        attempts_made=oldest.attempts_made if oldest else 0,
+        due_at=min(
+            (one.late_from for one in own if one.status == "open" and one.late_from and one.late_from > now),
+            default=None,
+        ),
     )
 
 

@@ -30,12 +30,16 @@ class SubscriptionState:
     id: str
     status: str
     current_period_end: dt.datetime | None
+    trial_end: dt.datetime | None
     cancel_at: dt.datetime | None
     ended_at: dt.datetime | None
     past_due_since: dt.datetime | None
     money_returned: str
     open_invoice_id: str
     open_invoice_url: str
+    next_attempt_at: dt.datetime | None
+    attempts_made: int
+    payment_due_at: dt.datetime | None
     is_payment_pending: bool
     disputes: list[dict[str, Any]] = field(hash=False)
     pause: str
@@ -68,12 +72,16 @@ def _state(row: Subscription) -> SubscriptionState:
         id=row.stripe_id,
         status=row.status,
         current_period_end=row.current_period_end,
+        trial_end=row.trial_end,
         cancel_at=row.cancel_at,
         ended_at=row.ended_at,
         past_due_since=row.past_due_since,
         money_returned=row.money_returned,
         open_invoice_id=row.open_invoice_id,
         open_invoice_url=row.open_invoice_url,
+        next_attempt_at=row.next_attempt_at,
+        attempts_made=row.attempts_made,
+        payment_due_at=row.payment_due_at,
         is_payment_pending=row.is_payment_pending,
         disputes=row.disputes,
         pause=row.pause,

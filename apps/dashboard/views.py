@@ -10,9 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.access import forecast
 from apps.accounts.models import UserProfile
 from apps.billing.portal import CARD, open_portal
-from apps.core import audit, limits
+from apps.core import audit, clock, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import read_json
@@ -34,7 +35,12 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     profile = profile_of(request.user)
     if profile is None:
         return redirect("admin:index") if request.user.is_staff else error_pages.no_account(request)
-    return render(request, "dashboard/overview.html", {"profile": profile, "overview": overview.of(profile)})
+    context = {
+        "profile": profile,
+        "overview": overview.of(profile),
+        "upcoming": forecast.read_stored(profile.forecast, now=clock.now()),
+    }
+    return render(request, "dashboard/overview.html", context)
 
 
 @require_POST

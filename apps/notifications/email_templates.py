@@ -23,7 +23,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "welcome": ("username", "apps?", "first_name?"),  # apps: [{"name": …, "url": …}]
     "subscription_canceled": ("first_name?", "sentence?", "final_date?"),
     "signup_payment_failed": ("url", "first_name?"),
-    "payment_failed": ("first_name?", "sentence?", "invoice_url?"),
+    "payment_failed": ("first_name?", "sentence?", "invoice_url?", "next_attempt?"),
     "payment_action_required": ("first_name?", "invoice_url?"),
     "expiry_reminder": ("final_date", "first_name?"),
     "expired": ("first_name?",),

@@ -11,6 +11,7 @@ from apps.access import plan
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat, Step, diff
 from apps.access.policy import Account, Decision, SeatDecision
 from apps.catalog.entitlements import NOTHING, Entitlements, attribute_names
+from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState
 
 APPS = ("nextcloud", "vaultwarden")
@@ -28,7 +29,7 @@ def decision(state: AccessState, entitled: Entitlements = NOTHING) -> Decision:
     seats |= {AccessState.EXPIRED: SeatDecision.RELEASED, AccessState.NONE: SeatDecision.UNTOUCHED}
     wish = seats.get(state, SeatDecision.RETAINED)
     given = entitled if wish == SeatDecision.ASSIGNED else NOTHING
-    return Decision(state, accounts.get(state, Account.DISABLED), wish, given)
+    return Decision(state, accounts.get(state, Account.DISABLED), wish, Reason(ReasonCode.PAID), given)
 
 
 def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0912  (one line for each kind of step)

@@ -211,8 +211,8 @@ def test_it_says_until_when(known: Facts, until: dt.datetime | None) -> None:
 
 
 def test_the_sentence_names_the_day() -> None:
-    assert "until 2 March 2027" in decide(facts(subscription(cancel_at=NOW + DAY))).sentence
-    assert "until 30 March 2027" in decide(facts(GONE)).sentence
+    assert "until 2 March 2027" in decide(facts(subscription(cancel_at=NOW + DAY))).reason.sentence
+    assert "until 30 March 2027" in decide(facts(GONE)).reason.sentence
 
 
 # --- what holds for all facts ------------------------------------------------------------------------------------------

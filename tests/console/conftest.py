@@ -131,7 +131,7 @@ def _person(made: World, index: int) -> None:
     profile = UserProfile.objects.create(
         user=user, email=user.email, keycloak_id=f"00000000-0000-4000-8000-{index:012d}", stripe_customer_id=f"cus_{index:04d}",
         stripe_subscription_id=f"sub_{index:04d}", subscription_status="active", access_state="active", created_at=now,
-        synced_at=now, access_sentence="Paid until further notice.",
+        synced_at=now, access_reason={"code": "paid"},
     )  # fmt: skip
     made.profiles.append(profile)
     instance = made.instances[index % len(made.instances)]

@@ -29,11 +29,11 @@ INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_na
 SELECT 1000000 + n, '!', false, 'user' || n, 'First' || n % 97, 'Last' || n, '', false, true, now()
     FROM generate_series({start}, {end}) n;
 INSERT INTO accounts_userprofile (id, user_id, onboarding_id, email, keycloak_id, stripe_customer_id, stripe_subscription_id,
-    subscription_status, access_state, access_sentence, desired_generation, observed_generation, synced_at, access_until,
+    subscription_status, access_state, access_reason, forecast, desired_generation, observed_generation, synced_at, access_until,
     final_expiry_at, created_at)
 SELECT 1000000 + n, 1000000 + n, gen_random_uuid(), 'user' || n || '@example' || n % 97 || '.org', gen_random_uuid(), 'cus_M' || n,
     'sub_M' || n, CASE WHEN n % 5 = 0 THEN 'canceled' ELSE 'active' END,
-    (ARRAY['canceled', 'expired', 'active', 'suspended', 'active'])[n % 5 + 1], '', 1, 1, now(), now() + n * interval '1 second',
+    (ARRAY['canceled', 'expired', 'active', 'suspended', 'active'])[n % 5 + 1], '{{}}', '[]', 1, 1, now(), now() + n * interval '1 second',
     CASE WHEN n % 5 < 2 THEN now() + n * interval '1 minute' END, now() FROM generate_series({start}, {end}) n;
 INSERT INTO instances_seat (profile_id, product_id, instance_id, state, created_at, changed_at, released_at)
 SELECT 1000000 + n, {product}, {instance} + n % 3, CASE WHEN n % 4 = 0 THEN 'released' ELSE 'assigned' END, now(), now(),

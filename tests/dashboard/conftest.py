@@ -61,7 +61,7 @@ def person(name: str, **more: Any) -> UserProfile:
                 "keycloak_id": f"kc-{name}",
                 "stripe_customer_id": f"cus_{name}",
                 "access_state": "active",
-                "access_sentence": "Your subscription is active.",
+                "access_reason": {"code": "paid"},
                 "created_at": clock.now(),
             }
             | more

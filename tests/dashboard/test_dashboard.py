@@ -202,7 +202,7 @@ def test_a_line_of_a_product_we_do_not_know_is_shown_too(nora: UserProfile) -> N
 
 
 def test_a_late_payment_says_what_to_do(nora: UserProfile) -> None:
-    UserProfile.objects.update(access_state="grace", access_sentence="Your last payment failed.")
+    UserProfile.objects.update(access_state="grace", access_reason={"code": "payment_late", "until": DUE.isoformat()})
     Subscription.objects.update(open_invoice_url="https://invoice.example.com/1")
     page = page_of(nora)
     for words in ("Your last payment failed.", "Pay the open invoice", "Update payment details", "Open"):
@@ -211,10 +211,15 @@ def test_a_late_payment_says_what_to_do(nora: UserProfile) -> None:
 
 
 def test_somebody_recovering_sees_paused_apps_and_how_to_pay(nora: UserProfile) -> None:
-    UserProfile.objects.update(access_state="recovering", access_sentence="Pay to open them.", access_until=DUE)
+    UserProfile.objects.update(access_state="recovering", access_reason={"code": "recovering"}, access_until=DUE)
     Seat.objects.update(state="retained")
     page = page_of(nora)
-    for words in ("Pay to open them.", "Update payment details", "Paused", "This stays open until 14 March 2027"):
+    for words in (
+        "Your apps are paused until the subscription is paid.",
+        "Update payment details",
+        "Paused",
+        "This stays open until 14 March 2027",
+    ):
         assert words in page
     assert set(status_of(nora).values()) == {"paused"}
 
@@ -225,7 +230,7 @@ def test_somebody_recovering_without_a_subscription_is_led_to_a_new_one(catalog:
 
 
 def test_somebody_whose_account_is_being_made_is_told_so(catalog: Catalog) -> None:
-    omar = person("omar", access_state="none", access_sentence="", stripe_customer_id=None, keycloak_id=None)
+    omar = person("omar", access_state="none", access_reason={}, stripe_customer_id=None, keycloak_id=None)
     page = page_of(omar)
     assert "Your account is being prepared" in page
     assert "Manage subscription" not in page

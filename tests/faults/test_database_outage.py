@@ -41,8 +41,8 @@ def somebody_who_pays(stack: Stack) -> str:
         "WITH made AS (INSERT INTO auth_user (username, password, first_name, last_name, email, is_superuser, is_staff,"
         " is_active, date_joined) VALUES (%s, '!', 'Dana', 'Example', %s, false, false, true, now()) RETURNING id, email)"
         " INSERT INTO accounts_userprofile (user_id, email, onboarding_id, stripe_customer_id, subscription_status,"
-        " access_state, access_sentence, desired_generation, observed_generation, created_at)"
-        " SELECT id, email, %s, %s, '', 'none', '', 0, 0, now() FROM made RETURNING id",
+        " access_state, access_reason, forecast, desired_generation, observed_generation, created_at)"
+        " SELECT id, email, %s, %s, '', 'none', '{}', '[]', 0, 0, now() FROM made RETURNING id",
         name, f"{name}@example.com", onboarding, customer,
     )  # fmt: skip
     return customer

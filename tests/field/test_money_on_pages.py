@@ -7,10 +7,10 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
-from apps.access.policy import day
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.core import clock
+from apps.core.reasons import day
 from tests.console import desk
 from tests.world import World
 

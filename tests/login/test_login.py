@@ -224,10 +224,10 @@ def test_new_keys_at_keycloak_are_fetched_when_an_unknown_id_comes(
 def test_an_account_that_may_not_be_used_gets_its_sentence_instead_of_a_session(
     state: str, person: Person, nora: UserProfile
 ) -> None:
-    UserProfile.objects.filter(pk=nora.pk).update(access_state=state, access_sentence="Here is why.")
+    UserProfile.objects.filter(pk=nora.pk).update(access_state=state, access_reason={"code": "refunded"})
     answer = person.log_in("nora")
     assert answer.status_code == 403
-    assert b"Here is why." in answer.content
+    assert b"Your payment was refunded" in answer.content
     assert person.user_id is None
 
 

@@ -106,10 +106,10 @@ def test_a_running_session_ends_when_the_account_may_not_be_used(
 ) -> None:
     client.force_login(nora.user)
     assert client.get("/dashboard/").status_code == 200
-    UserProfile.objects.filter(pk=nora.pk).update(access_state=state, access_sentence="Because of this.")
+    UserProfile.objects.filter(pk=nora.pk).update(access_state=state, access_reason={"code": "refunded"})
     answer = client.get("/dashboard/")
     assert answer.status_code == (200 if kept else 403)
-    assert b"Because of this." in answer.content
+    assert b"Your payment was refunded" in answer.content
     assert still_in(client) is kept
 
 

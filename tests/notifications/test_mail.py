@@ -286,7 +286,7 @@ def profile() -> UserProfile:
         email=TO,
         stripe_customer_id="cus_1",
         created_at=clock.now(),
-        access_sentence="You ended your subscription.",
+        access_reason={"code": "on_hold"},
         final_expiry_at=dt.datetime(2026, 12, 3, 23, 30, tzinfo=dt.UTC),
     )
 
@@ -296,7 +296,7 @@ def test_the_end_of_a_subscription_is_told_once_with_the_final_day(mailgun: Stan
         jobs.defer("notify_subscription_canceled", f"{profile.pk}:sub_1")
         jobs.drain()
     (sent,) = mailgun.inbox()
-    assert "You ended your subscription." in sent["text"]
+    assert "Your account is on hold." in sent["text"]
     assert "until 3 December 2026" in sent["text"]
     assert Notification.objects.get().key == f"subscription_canceled:{profile.pk}:sub_1"
     assert Notification.objects.get().profile == profile

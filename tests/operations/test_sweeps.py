@@ -86,8 +86,8 @@ def crowd(count):
             " is_active, date_joined) SELECT '!', false, 'crowd-' || n, '', '', '', false, true, now()"
             " FROM generate_series(%(from)s, %(from)s + %(count)s - 1) n RETURNING id, username),"
             " asked AS (INSERT INTO accounts_userprofile (user_id, onboarding_id, email, keycloak_id, subscription_status,"
-            " access_state, access_sentence, access_until, desired_generation, observed_generation, pending_since, synced_at,"
-            " created_at) SELECT id, gen_random_uuid(), username || '@example.org', 'kc-' || id, 'active', 'active', '',"
+            " access_state, access_reason, forecast, access_until, desired_generation, observed_generation, pending_since, synced_at,"
+            " created_at) SELECT id, gen_random_uuid(), username || '@example.org', 'kc-' || id, 'active', 'active', '{}', '[]',"
             " now() - interval '1 hour', 2, 1, now(), now(), now() FROM named RETURNING id)"
             " INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at,"
             " last_error, history) SELECT 'reconcile', id, 'profile:' || id, 'queued', '', 2, 0, 0, now(), '', now(), '', '[]' FROM asked",

@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from apps.access import reconcile
 from apps.access.facts import read_facts
+from apps.access.forecast import Upcoming, forecast
 from apps.access.models import LastSync
-from apps.access.policy import Decision, SeatDecision, day, decide
+from apps.access.policy import Decision, Facts, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.catalog.models import Product
@@ -24,6 +25,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import WorkError
 from apps.core.models import AuditEntry, Job
 from apps.core.money import format_money
+from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus, values_where
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat
@@ -45,6 +47,7 @@ class Page:
 
     profile: UserProfile
     decision: Decision
+    upcoming: tuple[Upcoming, ...]
     agrees: bool
     entitlements: tuple[str, ...]
     money: tuple[str, ...]
@@ -78,11 +81,16 @@ class MissingSeat:
 
 
 def read_decision(profile: UserProfile) -> Decision:
-    """What the policy decides from our rows; read once for each row object."""
-    if "console_decision" not in profile.__dict__:
-        profile.__dict__["console_decision"] = decide(read_facts(profile))
-    decision: Decision = profile.__dict__["console_decision"]
-    return decision
+    """What the policy decides from our rows."""
+    return decide(_facts(profile))
+
+
+def _facts(profile: UserProfile) -> Facts:
+    """What the policy may know; read once for each row object."""
+    if "console_facts" not in profile.__dict__:
+        profile.__dict__["console_facts"] = read_facts(profile)
+    found: Facts = profile.__dict__["console_facts"]
+    return found
 
 
 def read_subscription_rows(profile: UserProfile) -> list[Any]:
@@ -105,6 +113,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
     return Page(
         profile=profile,
         decision=decision,
+        upcoming=forecast(_facts(profile)),
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),

@@ -15,6 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.access import overrides, reconcile
+from apps.access.forecast import Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product
@@ -102,7 +103,7 @@ class SubscriberList(ConsoleList):
 class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
-    list_display = ("who", "state", "subscription", "plan", "seat_list", "until", "synced")
+    list_display = ("who", "state", "subscription", "plan", "seat_list", "next_change", "synced")
     list_filter = (("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter))
     changelist_class = SubscriberList
     personal = "profile"
@@ -149,6 +150,12 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
     def who(self, row: UserProfile) -> SafeString:
         name = row.user.get_username()
         return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
+
+    @admin.display(description="Next", ordering="next_change_at")
+    def next_change(self, row: UserProfile) -> str:
+        """What changes by itself first, and when."""
+        first = next((one for stored in row.forecast[:1] if (one := Upcoming.from_json(stored))), None)
+        return f"{when(first.at)}: {first.label}" if first else "–"
 
     @admin.display(description="Pays for")
     def plan(self, row: Any) -> str:
