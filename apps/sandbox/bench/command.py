@@ -13,7 +13,8 @@ from apps.sandbox.bench.server import throwaway
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
 
-PATHS = {  # imported when Django is set up
+PATHS = {  # imported when Django is set up; growth first: every customer of the stand-in lives its year
+    "growth": "apps.sandbox.bench.path_growth",
     "webhook": "apps.sandbox.bench.path_webhook",
     "queue": "apps.sandbox.bench.path_queue",
     "signup": "apps.sandbox.bench.path_signup",
@@ -21,7 +22,6 @@ PATHS = {  # imported when Django is set up
     "pages": "apps.sandbox.bench.path_pages",
     "dashboard": "apps.sandbox.bench.path_dashboard",
     "paid": "apps.sandbox.bench.path_paid",
-    "growth": "apps.sandbox.bench.path_growth",
     "earlier": "apps.sandbox.bench.path_earlier",
 }
 
