@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST
 
 from apps.billing import api_version, events
 from apps.core import clock, security_events, wake_ups
+from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
 from apps.core.requests import note_refusal
 from apps.core.security_events import SecurityEvent
@@ -31,6 +32,7 @@ THIN = "v2.core.event"
 FIELDS = {"id": str, "type": str, "created": int, "livemode": bool, "data": dict}
 
 
+@for_programs
 @csrf_exempt
 @require_POST
 def webhook(request: HttpRequest) -> HttpResponse:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
+from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
 from apps.core.requests import json_api
 
@@ -33,6 +34,6 @@ def json_view(*fields: str) -> Callable[[JsonView], Callable[..., HttpResponseBa
                 response.headers["Retry-After"] = RETRY_AFTER[response.status_code]
             return response
 
-        return serve
+        return for_programs(serve)
 
     return decorate

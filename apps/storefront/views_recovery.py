@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import addresses, audit, limits
+from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
 from apps.core.requests import client_address, text_field
 from apps.core.states import AccessState
@@ -32,6 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "storefront/recovery_account.html", context)
 
 
+@for_programs
 @require_safe
 def state(request: HttpRequest) -> HttpResponse:
     """Whether the account is open again; the page asks after a payment."""

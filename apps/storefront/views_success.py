@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.addresses import shown_email
+from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result
@@ -34,6 +35,7 @@ def success(request: HttpRequest) -> HttpResponse:
     return _private(render(request, "storefront/success.html", context))
 
 
+@for_programs
 @require_safe
 def success_state(request: HttpRequest) -> HttpResponse:
     """The same as JSON; the page asks every second or two."""
