@@ -140,8 +140,10 @@ def test_it_is_looked_after():
 
 def test_only_pages_are_reachable_and_only_where_the_operator_says():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"proxy", "keycloak", "sandbox"}
+    assert set(published) == {"proxy", "proxy-tls", "keycloak", "sandbox"}
     assert published.pop("keycloak") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
+    assert published.pop("proxy-tls") == ["${PUBLIC_IP:-0.0.0.0}:443:8443", "${PUBLIC_IP:-0.0.0.0}:80:8080"]
+    assert SERVICES["proxy-tls"]["profiles"] == ["tls"]
     assert all(port.startswith("${TAILSCALE_IP:-127.0.0.1}:") for ports in published.values() for port in ports)
     assert SERVICES["postgres"]["networks"] == SERVICES["migrate"]["networks"] == ["inner"]
     assert {name for name, service in SERVICES.items() if "inner" in service["networks"]} == {
@@ -194,10 +196,12 @@ def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "sandbox")])
+@pytest.mark.parametrize("profile", [(), ("--profile", "sandbox"), ("--profile", "tls")])
 def test_the_client_understands_compose(client: list[str], profile: tuple[str, ...], tmp_path: Path) -> None:
     found = config(client, tmp_path, *profile)["services"]
-    expected = {"proxy", "web", "worker", "migrate", "postgres", "keycloak"} | ({"sandbox"} if profile else set())
+    expected = {"proxy", "web", "worker", "migrate", "postgres", "keycloak"} | set(
+        {"--profile sandbox": ["sandbox"], "--profile tls": ["proxy-tls"]}.get(" ".join(profile), [])
+    )
     assert set(found) >= expected  # Debian's client lists services of other profiles too
     assert "100.64.0.7" in str(found["proxy"]["ports"])  # TAILSCALE_IP
     assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"

@@ -191,4 +191,4 @@ def test_service_keycloak_with_our_realm() -> None:
 
 def test_service_sandbox_is_a_profile() -> None:
     assert compose()["sandbox"]["profiles"] == ["sandbox"]
-    assert [name for name, service in compose().items() if "profiles" in service] == ["sandbox"]
+    assert [name for name, service in compose().items() if "profiles" in service] == ["proxy-tls", "sandbox"]
