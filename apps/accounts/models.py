@@ -112,6 +112,29 @@ class UserProfile(models.Model):
         return "profile", self.pk
 
 
+class ErasureAttempt(models.Model):
+    """When forgetting a person was last tried, after their retention, and why it was refused. Written by erasure_attempts.py."""
+
+    profile = models.OneToOneField(
+        UserProfile, primary_key=True, on_delete=models.CASCADE, related_name="erasure_attempt"
+    )
+    tried_at = models.DateTimeField()
+    refused_at = models.DateTimeField(null=True, blank=True)
+    refusal = models.CharField(max_length=300, blank=True, help_text="Why they are kept, without names.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                condition=Q(refused_at__isnull=True, refusal="") | (Q(refused_at__isnull=False) & ~Q(refusal="")),
+                name="erasure_refused_for_a_reason",
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"erasure of {self.profile_id}"
+
+
 class Signup(models.Model):
     """One run through the wizard. From `checkout` on it reserves a username; its seats are held as long as it is live."""
 

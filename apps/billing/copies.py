@@ -39,6 +39,7 @@ PRUNE = """UPDATE {table} SET stripe_data = coalesce((SELECT jsonb_object_agg(ke
     WHERE key = ANY(%(shown)s) AND value <> 'null'), '{{}}')
 WHERE djstripe_id IN (
     SELECT djstripe_id FROM {table} WHERE stripe_data ? 'livemode' AND created < %(before)s LIMIT %(batch)s)"""
+OVERDUE = "SELECT count(*) FROM {table} WHERE created < %(before)s AND stripe_data - %(shown)s::text[] <> '{{}}'"
 
 
 def copy_all(objects: Iterable[Any], *, profiles: Iterable[int] = ()) -> None:
@@ -133,6 +134,17 @@ def prune(before: dt.datetime) -> int:
                 cursor.execute(statement, {"shown": list(SHOWN), "before": before, "batch": retention.BATCH})
                 changed = int(cursor.rowcount)
             count += changed
+    return count
+
+
+def count_overdue(before: dt.datetime) -> int:
+    """How many objects about money from before then hold more than `SHOWN`."""
+    count = 0
+    for kind in MONEY:
+        statement = OVERDUE.format(table=connection.ops.quote_name(MODELS[kind]._meta.db_table))
+        with connection.cursor() as cursor:
+            cursor.execute(statement, {"shown": list(SHOWN), "before": before})
+            count += int(cursor.fetchone()[0])
     return count
 
 

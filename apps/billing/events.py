@@ -9,6 +9,7 @@ from typing import Any
 
 import djstripe.models
 import stripe
+from django.db.models import QuerySet
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import api_version, customers, mirror, payers, prices, second_subscription
@@ -71,18 +72,28 @@ def importance_of(event: dict[str, Any]) -> Job.Importance:
 def register() -> None:
     """Make the job kind known."""
     jobs.register(KIND, handle_event, label="Process Stripe event", needs=("stripe",))
-    retention.register("events", prune)
-    retention.register("event_bodies", prune_bodies)
+    retention.register("events", prune, handled_events)
+    retention.register("event_bodies", prune_bodies, handled_bodies)
 
 
 def prune(before: dt.datetime) -> int:
     """Delete events that need nothing more."""
-    return retention.delete_in_batches(InboundEvent.objects.filter(handled_at__lt=before))
+    return retention.delete_in_batches(handled_events(before))
+
+
+def handled_events(before: dt.datetime) -> QuerySet[InboundEvent]:
+    """Events that need nothing more since then."""
+    return InboundEvent.objects.filter(handled_at__lt=before)
 
 
 def prune_bodies(before: dt.datetime) -> int:
     """Empty the bodies of events that need nothing more: personal data, and most of what the inbox weighs."""
-    return retention.update_in_batches(InboundEvent.objects.filter(handled_at__lt=before).exclude(body=""), body="")
+    return retention.update_in_batches(handled_bodies(before), body="")
+
+
+def handled_bodies(before: dt.datetime) -> QuerySet[InboundEvent]:
+    """Those of them that still have a body."""
+    return handled_events(before).exclude(body="")
 
 
 @attention.resolving_together()

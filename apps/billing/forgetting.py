@@ -1,5 +1,6 @@
 """Forget a customer: at Stripe when nothing was ever paid, and in our copies. What was invoiced stays at Stripe, as law wants."""
 
+import contextlib
 from typing import Any
 
 from django.db.models import QuerySet
@@ -33,20 +34,28 @@ def list_copies(customer_id: str | None) -> list[QuerySet[Any]]:
 
 
 def delete_unpaid_customer(customer_id: str) -> bool:
-    """Delete the customer at Stripe, and our copies; False, and all is kept, when there is an invoice or a subscription."""
-    try:
-        with calling_stripe() as client:
-            customer = client.v1.customers.retrieve(customer_id)
-        if not getattr(customer, "deleted", False):
-            if has_running_subscription(customer_id) or has_invoices(customer_id):
-                return False
-            with calling_stripe() as client:
-                client.v1.customers.delete(customer_id)
-    except MissingAtStripe:
-        pass
+    """Delete the customer at Stripe, and our copies; False, and all is kept, when there is an invoice or a subscription.
+
+    Nobody may be able to pay as this customer any more: their profile is gone, or names another.
+    """
+    if is_billed(customer_id):
+        return False
+    with contextlib.suppress(MissingAtStripe), calling_stripe() as client:
+        client.v1.customers.delete(customer_id)
     forget_copies(customer_id)
     Subscription.objects.filter(customer_id=customer_id).delete()
     return True
+
+
+def is_billed(customer_id: str) -> bool:
+    """Whether Stripe has an invoice that counts, or a subscription, of this customer."""
+    try:
+        with calling_stripe() as client:
+            customer = client.v1.customers.retrieve(customer_id)
+        is_there = not getattr(customer, "deleted", False)
+        return is_there and (has_running_subscription(customer_id) or has_invoices(customer_id))
+    except MissingAtStripe:
+        return False
 
 
 def has_invoices(customer_id: str) -> bool:

@@ -41,7 +41,7 @@ def register() -> None:
     """Make the job kinds known."""
     jobs.register(KIND, mirror_or_retry, label="Refresh from Stripe", needs=("stripe",))
     jobs.register(COPY_KIND, copy_again, label="Compare copies of Stripe", every=DAY, importance=Job.Importance.SWEEP)
-    retention.register("stripe_details", copies.prune)
+    retention.register("stripe_details", copies.prune, copies.count_overdue)
 
 
 def mirror_later(customer_id: str, *, reason: str, importance: Job.Importance | None = None) -> None:

@@ -14,9 +14,10 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import alerts, audit_anchor, checks, limits, retention, rights  # noqa: F401  (importing the checks registers them)
+        from apps.core import alerts, audit_anchor, checks, limits, retention, retention_check, rights  # noqa: F401  (importing the checks registers them)
 
         retention.register_own()
+        retention_check.register()
         alerts.register()
         audit_anchor.register()
         limits.register()

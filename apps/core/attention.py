@@ -41,6 +41,8 @@ class Cause(models.TextChoices):
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
+    RETENTION = "retention", "Data is older than it may be"
+    AUDIT = "audit", "The audit trail was altered"
 
 
 def cause_label(cause: str) -> str:

@@ -192,6 +192,19 @@ class AlertSent(models.Model):
         return self.key
 
 
+class RetentionCheck(models.Model):
+    """What the last check of one row of the retention table found. Written only by `core.retention_check`."""
+
+    rule = models.CharField(max_length=64, primary_key=True)
+    overdue = models.PositiveBigIntegerField(help_text="Rows that are older than they may be.")
+    since = models.DateTimeField(null=True, blank=True, help_text="When the first check in a row found any.")
+    checked_at = models.DateTimeField()
+
+    @override
+    def __str__(self) -> str:
+        return self.rule
+
+
 class RateLimit(models.Model):
     """How much one subject has spent of one limit. The subject is a keyed hash, never clear text."""
 

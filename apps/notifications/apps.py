@@ -17,5 +17,5 @@ class NotificationsConfig(AppConfig):
         from apps.notifications import mail
 
         jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))
-        retention.register("emails", mail.prune)
-        retention.register("email_contents", mail.prune_contents)
+        retention.register("emails", mail.prune, mail.overdue)
+        retention.register("email_contents", mail.prune_contents, mail.sent_contents)

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q, QuerySet
 
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs, retention
@@ -111,10 +111,20 @@ def prune(before: dt.datetime) -> int:
     return count + retention.update_in_batches(named, to="", context={}, error="", provider_id="")
 
 
+def overdue(before: dt.datetime) -> QuerySet[Notification]:
+    """Mails of before then that are final and still say to whom or what, or concern no subscriber."""
+    empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="")
+    return Notification.objects.filter(state__in=FINAL, created_at__lt=before).exclude(empty)
+
+
 def prune_contents(before: dt.datetime) -> int:
     """Empty what sent mails were filled in with: names and links. Of failed ones staff may still need it."""
-    sent = Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before)
-    return retention.update_in_batches(sent.exclude(context={}), context={})
+    return retention.update_in_batches(sent_contents(before), context={})
+
+
+def sent_contents(before: dt.datetime) -> QuerySet[Notification]:
+    """Sent mails of before then that still hold what they were filled in with."""
+    return Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before).exclude(context={})
 
 
 # --- the job -----------------------------------------------------------------------------------------------------------

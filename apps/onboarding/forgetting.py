@@ -1,7 +1,8 @@
 """Forget people who began to sign up and never became customers: their rows, mails and username here, their customer at Stripe.
 
-Promises: who ever paid, who is paying now and who holds an invitation stays; Stripe is asked first, and a person who returns
-while it is asked is found again before anything goes.
+Promises: who ever paid, who is paying now and who holds an invitation stays. Stripe is asked first, which changes nothing; a person
+who returns meanwhile is found again, under the lock that a new payment takes too, before anything goes. The customer at Stripe
+goes last, when no page can open a payment for it any more.
 """
 
 import datetime as dt
@@ -10,8 +11,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from apps.access import reconcile
+from apps.accounts import erasure_attempts
 from apps.accounts.models import Signup, UserProfile
-from apps.billing.forgetting import delete_unpaid_customer
+from apps.billing.forgetting import FORGET, is_billed
 from apps.core import clock, jobs, retention
 from apps.core.models import Job
 from apps.core.states import AccessState, SubscriptionStatus
@@ -48,8 +50,8 @@ def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
 
 
 def forget_later(before: dt.datetime) -> int:
-    """Queue a job for each of them; returns how many."""
-    found = abandoned(before).order_by("pk").values_list("pk", flat=True)[: retention.BATCH]
+    """Queue a job for each of a batch of them; returns how many."""
+    found = erasure_attempts.choose(abandoned(before), limit=retention.BATCH)
     jobs.defer_many(KIND, {str(one): reconcile.lane(one) for one in found}, reason="abandoned")
     return len(found)
 
@@ -60,12 +62,21 @@ def forget_signup(key: str) -> None:
     profile = abandoned(before).filter(pk=key).first()
     if profile is None:
         return
-    if profile.stripe_customer_id and not delete_unpaid_customer(profile.stripe_customer_id):
+    customer = profile.stripe_customer_id
+    if customer and is_billed(customer):
+        erasure_attempts.note_refusal(profile, "Stripe has an invoice or a running subscription.")
         return
     with transaction.atomic():
-        locked = UserProfile.objects.select_for_update().filter(pk=key).first()
+        locked = UserProfile.objects.select_for_update().filter(pk=key, stripe_customer_id=customer).first()
         if locked is not None and abandoned(before).filter(pk=key).exists():
             _delete(locked)
+            if customer:
+                jobs.defer(FORGET, customer, reason="abandoned")
+
+
+def overdue(before: dt.datetime) -> QuerySet[UserProfile]:
+    """Who should be forgotten and was not lately refused for a reason."""
+    return erasure_attempts.not_kept(abandoned(before))
 
 
 def _delete(profile: UserProfile) -> None:

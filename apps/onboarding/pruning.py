@@ -22,42 +22,66 @@ EMAILS = (
 
 def register() -> None:
     """Name the rows of the retention table that are ours."""
-    retention.register("codes", prune_codes)
-    retention.register("unpaid_signups", prune_signups)
-    retention.register("abandoned_signups", forgetting.forget_later)
-    retention.register("unconfirmed_waitlist", prune_waitlist)
-    retention.register("left_waitlist", prune_left)
-    retention.register("ended_waitlist", prune_ended)
+    retention.register("codes", prune_codes, ended_codes)
+    retention.register("unpaid_signups", prune_signups, of_nobody)
+    retention.register("abandoned_signups", forgetting.forget_later, forgetting.overdue)
+    retention.register("unconfirmed_waitlist", prune_waitlist, unconfirmed)
+    retention.register("left_waitlist", prune_left, left)
+    retention.register("ended_waitlist", prune_ended, ended)
     ERASERS["waitlist entries"] = erase_entries
 
 
 def prune_codes(before: dt.datetime) -> int:
     """Codes that have ended."""
-    return retention.delete_in_batches(OneTimeCode.objects.filter(expires_at__lt=before))
+    return retention.delete_in_batches(ended_codes(before))
+
+
+def ended_codes(before: dt.datetime) -> QuerySet[OneTimeCode]:
+    """Codes that ended before then."""
+    return OneTimeCode.objects.filter(expires_at__lt=before)
 
 
 def prune_signups(before: dt.datetime) -> int:
     """Signups that belong to no profile and have ended or never reached the payment."""
-    return retention.delete_in_batches(
-        Signup.objects.filter(state__in=[Signup.State.OPEN, *Signup.UNPAID], profile=None, created_at__lt=before)
-    )
+    return retention.delete_in_batches(of_nobody(before).filter(state__in=[Signup.State.OPEN, *Signup.UNPAID]))
+
+
+def of_nobody(before: dt.datetime) -> QuerySet[Signup]:
+    """Signups of before then that belong to no profile and were not paid, whatever state they are in."""
+    return Signup.objects.filter(profile=None, created_at__lt=before).exclude(state=Signup.State.PAID)
 
 
 def prune_waitlist(before: dt.datetime) -> int:
     """Unconfirmed addresses."""
+    return retention.delete_in_batches(unconfirmed(before))
+
+
+def unconfirmed(before: dt.datetime) -> QuerySet[WaitlistEntry]:
+    """Addresses that joined before then and were never confirmed."""
     waiting = WaitlistEntry.objects.filter(state=WaitlistEntry.State.WAITING, confirmed_at=None)
-    return retention.delete_in_batches(waiting.filter(created_at__lt=before))
+    return waiting.filter(created_at__lt=before)
 
 
 def prune_left(before: dt.datetime) -> int:
     """Addresses that left the list, with the mails about it: nobody writes to them anymore."""
-    return _forget_entries(WaitlistEntry.objects.filter(state=WaitlistEntry.State.LEFT, created_at__lt=before))
+    return _forget_entries(left(before))
+
+
+def left(before: dt.datetime) -> QuerySet[WaitlistEntry]:
+    """Addresses that joined before then and left."""
+    return WaitlistEntry.objects.filter(state=WaitlistEntry.State.LEFT, created_at__lt=before)
 
 
 def prune_ended(before: dt.datetime) -> int:
     """Used and expired invitations."""
-    ended = [WaitlistEntry.State.SERVED, WaitlistEntry.State.INVITED]
-    return _forget_entries(WaitlistEntry.objects.filter(state__in=ended, invited_until__lt=before))
+    return _forget_entries(ended(before))
+
+
+def ended(before: dt.datetime) -> QuerySet[WaitlistEntry]:
+    """Invitations used or over before then; one of an odd form by when its address joined."""
+    states = [WaitlistEntry.State.SERVED, WaitlistEntry.State.INVITED]
+    found = WaitlistEntry.objects.filter(state__in=states)
+    return found.filter(Q(invited_until__lt=before) | Q(invited_until=None, created_at__lt=before))
 
 
 def erase_entries(profile: UserProfile) -> int:

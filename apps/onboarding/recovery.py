@@ -228,6 +228,9 @@ def _start_attempt(
     profile: UserProfile, status: RecoveryStatus, *, unfinished: Signup | None, conflict: BadInput
 ) -> Signup:
     """The signup behind the Checkout, with a new attempt. While it is open, nothing that was kept is released."""
+    # The lock of an erasure: who is erased meanwhile has another customer, or none.
+    if not UserProfile.objects.select_for_update().filter(pk=profile.pk, stripe_customer_id=profile.stripe_customer_id):
+        raise conflict
     signup = None
     if unfinished is not None:
         checking_out = Signup.objects.select_for_update().filter(state=Signup.State.CHECKOUT)

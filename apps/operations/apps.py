@@ -13,7 +13,6 @@ class OperationsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import retention
         from apps.operations import doctor, drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
 
         doctor.register()
@@ -22,5 +21,4 @@ class OperationsConfig(AppConfig):
         stripe_comparison.register()
         sweeps.register()
         sync_runs.register()
-        retention.register("operations", pruning.prune)
-        retention.register("expired_customers", pruning.erase_expired)
+        pruning.register()

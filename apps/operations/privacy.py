@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from apps.access.models import AccessOverride, LastSync
 from apps.accounts.erasers import ERASERS
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.forgetting import FORGET, list_copies
 from apps.billing.models import InboundEvent, Subscription
 from apps.core import attention, audit, jobs
@@ -154,6 +154,7 @@ def _erase_rows(profile: UserProfile) -> dict[str, int]:
         "drift": Drift.objects.filter(profile=profile).delete()[0],
         "sync results": SyncResult.objects.filter(profile=profile).update(steps=[])
         + LastSync.objects.filter(profile=profile).update(steps=[]),
+        "attempts to erase": ErasureAttempt.objects.filter(profile=profile).delete()[0],
         "reasons of overrides": AccessOverride.objects.filter(profile=profile).update(reason=NO_REASON),
         "login accounts": SocialAccount.objects.filter(user=profile.user_id).delete()[0]
         + EmailAddress.objects.filter(user=profile.user_id).delete()[0],

@@ -1,39 +1,70 @@
 """What operations leave behind goes after a while: the timeline keeps what was done and by whom."""
 
-import contextlib
 import datetime as dt
+from typing import Any
 
+from django.db.models import QuerySet
+
+from apps.access import reconcile
+from apps.accounts import erasure_attempts
 from apps.accounts.models import UserProfile
-from apps.core import audit, retention
+from apps.core import audit, jobs, retention
 from apps.core.errors import BadInput
+from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.operations import privacy
 from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 
+KIND = "erase_expired_customer"
+
+
+def register() -> None:
+    """Our rows of the retention table, and the job for one person."""
+    retention.register("operations", prune, lambda before: sum(rows.count() for rows in ended(before)))
+    retention.register("expired_customers", erase_later, overdue)
+    jobs.register(KIND, erase_expired, label="Erase an expired customer", importance=Job.Importance.SWEEP)
+
 
 def prune(before: dt.datetime) -> int:
     """Delete drift that is gone, sync runs that nobody waits for, and reviews with a decision. Returns how many rows."""
+    return sum(map(retention.delete_in_batches, ended(before)))
+
+
+def ended(before: dt.datetime) -> list[QuerySet[Any]]:
+    """The drift, sync runs and reviews of before then that nobody waits for."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
     open_states = [SafeguardReview.State.COLLECTING, SafeguardReview.State.PENDING]
-    return sum(
-        map(
-            retention.delete_in_batches,
-            (
-                Drift.objects.filter(resolved_at__lt=before),
-                SyncRun.objects.filter(created_at__lt=before).exclude(pk__in=waiting),
-                SafeguardReview.objects.filter(seen_at__lt=before).exclude(state__in=open_states),
-            ),
-        )
-    )
+    return [
+        Drift.objects.filter(resolved_at__lt=before),
+        SyncRun.objects.filter(created_at__lt=before).exclude(pk__in=waiting),
+        SafeguardReview.objects.filter(seen_at__lt=before).exclude(state__in=open_states),
+    ]
 
 
-def erase_expired(before: dt.datetime) -> int:
-    """Erase who lost everything for good before then and has not returned; returns how many."""
+def expired(before: dt.datetime) -> QuerySet[UserProfile]:
+    """Who lost everything for good before then, has not returned, and is not erased."""
     gone = UserProfile.objects.filter(access_state=AccessState.EXPIRED, final_expiry_at__lt=before)
-    named = gone.exclude(email__endswith=privacy.NOBODY)
-    count = 0
-    for one in named.order_by("pk")[: retention.BATCH]:
-        with contextlib.suppress(BadInput):  # on hold, or about to pay
-            privacy.erase(one, actor=audit.SYSTEM, reason="The retention of expired customers is over.")
-            count += 1
-    return count
+    return gone.exclude(email__endswith=privacy.NOBODY)
+
+
+def erase_later(before: dt.datetime) -> int:
+    """Queue a job for each of a batch of them; returns how many."""
+    found = erasure_attempts.choose(expired(before), limit=retention.BATCH)
+    jobs.defer_many(KIND, {str(one): reconcile.lane(one) for one in found}, reason="retention is over")
+    return len(found)
+
+
+def erase_expired(key: str) -> None:
+    """The job: erase the profile `key`, unless they returned; who is on hold, of staff or about to pay is refused and noted."""
+    profile = expired(retention.limit_of("expired_customers")).filter(pk=key).first()
+    if profile is None:
+        return
+    try:
+        privacy.erase(profile, actor=audit.SYSTEM, reason="The retention of expired customers is over.")
+    except BadInput as refusal:
+        erasure_attempts.note_refusal(profile, refusal.message)
+
+
+def overdue(before: dt.datetime) -> QuerySet[UserProfile]:
+    """Who should be erased and was not lately refused for a reason."""
+    return erasure_attempts.not_kept(expired(before))

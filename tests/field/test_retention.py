@@ -27,7 +27,7 @@ DAY = dt.timedelta(days=1)
 
 
 def test_every_row_of_the_table_has_its_deletion_and_each_deletion_its_row(settings: Any) -> None:
-    assert retention.PRUNES.keys() == settings.RETENTION.keys()
+    assert retention.RULES.keys() == settings.RETENTION.keys()
     assert jobs.KINDS[retention.KIND].every == 86_400
 
 
