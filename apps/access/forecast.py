@@ -104,7 +104,7 @@ SENTENCES = {
     Change.OVERRIDE_BEGINS: "",
     Change.RECOVERY_CLOSES: "If you haven't paid by then, your account closes again. Your data is safe.",
     Change.CHECKOUT_ENDS: "Your open checkout ends.",
-    Change.FINAL_EXPIRY: "If you haven't come back by then, we delete your data.",
+    Change.FINAL_EXPIRY: "If you haven't come back by then, we remove your space and settings for good.",
 }
 
 LABELS = {
