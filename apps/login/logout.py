@@ -1,5 +1,7 @@
-"""Out, both ways: the person leaves here and is taken to Keycloak's logout, or Keycloak says that a session has ended.
+"""Out, both ways: the person leaves here and we end Keycloak's session too, or Keycloak says that a session has ended.
 
+Promises: the session here is over whatever Keycloak answers; the ID token, which names the person, goes from server to server in
+a body and is never part of an address; what the browser keeps of our pages is cleared.
 https://openid.net/specs/openid-connect-rpinitiated-1_0.html and https://openid.net/specs/openid-connect-backchannel-1_0.html
 """
 
@@ -15,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.core import security_events
+from apps.core.io_guard import refuse_inside_transaction
 from apps.core.requests import note_refusal
 from apps.core.security_events import SecurityEvent
 from apps.login import oidc, sessions
@@ -23,18 +26,54 @@ from apps.login.provider import PROVIDER
 
 log = structlog.get_logger(__name__)
 
+TIMEOUT_SECONDS = (3, 10)  # to connect, to answer: somebody waits for the page
+
 
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
-    """End the session here, then at Keycloak, then back to the front page."""
+    """End the session here and at Keycloak, and show the front page; where Keycloak does not, the person is asked there."""
     had_session = request.user.is_authenticated or sessions.ID_TOKEN in request.session
+    user = request.user.pk
     hint = sessions.leave(request)
     if not had_session:
         return HttpResponseRedirect("/")
+    log.info("logout", user=user)
+    return cleared(HttpResponseRedirect("/" if end_at_keycloak(hint) else _question_url()))
+
+
+def cleared(response: HttpResponse) -> HttpResponse:
+    """Have the browser forget what it keeps of our pages.
+
+    Not by "cookies": that takes those of the whole registrable domain, the hosted products' and Keycloak's own included.
+    Ours are the session's, which has just been replaced, and the CSRF token's.
+    """
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    response.delete_cookie(settings.CSRF_COOKIE_NAME, samesite="Lax")
+    return response
+
+
+def end_at_keycloak(hint: str) -> bool:
+    """End the Keycloak session in which the ID token `hint` was made; whether Keycloak says that it has ended."""
+    if not hint:
+        return False
+    refuse_inside_transaction()
+    url, home = oidc.endpoints()["end_session_endpoint"], f"{settings.BASE_URL}/"
+    form = {"client_id": settings.OIDC_RP_CLIENT_ID, "id_token_hint": hint, "post_logout_redirect_uri": home}
+    try:
+        answer = requests.post(url, data=form, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        log.warning("keycloak_logout_failed", error=type(error).__name__)
+        return False
+    ended = answer.status_code in (302, 303) and answer.headers.get("Location") == home
+    if not ended:
+        log.warning("keycloak_logout_refused", status=answer.status_code)
+    return ended
+
+
+def _question_url() -> str:
+    """Keycloak's logout, which asks the person, as it is told nothing about them."""
     wish = {"client_id": settings.OIDC_RP_CLIENT_ID, "post_logout_redirect_uri": f"{settings.BASE_URL}/"}
-    if hint:
-        wish["id_token_hint"] = hint
-    return HttpResponseRedirect(f"{oidc.endpoints()['end_session_endpoint']}?{urlencode(wish)}")
+    return f"{oidc.endpoints()['end_session_endpoint']}?{urlencode(wish)}"
 
 
 @csrf_exempt

@@ -12,10 +12,10 @@ from django.test import Client
 
 from apps.accounts.models import UserProfile
 from apps.core import sweep
-from apps.login import reauthentication
+from apps.login import reauthentication, sessions
 from tests.contract.servers import Server
 from tests.login.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
-from tests.sandbox.keycloak_fixture import APP
+from tests.sandbox.keycloak_fixture import APP, action
 from tests.world import World
 
 __all__ = ["fresh_keys"]  # a fixture
@@ -117,13 +117,29 @@ class TestLogout:
         self, server: Server, person: Person, nora: UserProfile
     ) -> None:
         person.log_in(name(nora))
-        wish = person.here.post("/logout/")["Location"]
-        assert "id_token_hint" in parse_qs(urlsplit(wish).query)
-        back = person.there("GET", wish)
-        assert (back.status_code, back.headers["Location"]) == (302, f"{APP}/")
+        other = Person(server)
+        other.log_in(name(nora))
+        kept = UserSession.objects.get(session_key=other.here.session.session_key).data["sid"]
+        assert person.here.post("/logout/")["Location"] == "/"
         assert person.user_id is None
+        assert [row["id"] for row in server.sessions(str(nora.keycloak_id))] == [kept]
+        other.here.post("/logout/")
         assert server.sessions(str(nora.keycloak_id)) == []
         assert person.there("GET", person.to_keycloak()).status_code == 200  # the form
+
+    def test_a_token_that_keycloak_no_longer_takes_leads_to_its_question(
+        self, server: Server, person: Person, nora: UserProfile
+    ) -> None:
+        person.log_in(name(nora))
+        session = person.here.session
+        session[sessions.ID_TOKEN] = "x.y.z"
+        session.save()
+        page = person.there("GET", person.here.post("/logout/")["Location"])
+        assert "Do you want to log out?" in page.text
+        assert person.user_id is None
+        done = server.follow(person.there, person.there("POST", action(page), data=server.hidden(page)))
+        assert done.headers["Location"] == f"{APP}/"
+        assert server.sessions(str(nora.keycloak_id)) == []
 
     def test_what_keycloak_tells_ends_the_session_it_names_and_works_once(
         self, server: Server, person: Person, nora: UserProfile
@@ -132,7 +148,7 @@ class TestLogout:
         other = Person(server)
         person.log_in(name(nora))
         other.log_in(name(nora))
-        person.there("GET", person.here.post("/logout/")["Location"])
+        assert person.here.post("/logout/")["Location"] == "/"
         (call,) = server.told.of(str(nora.keycloak_id), count=1)
         person.log_in(name(nora))
         assert Client().post(BACKCHANNEL, {"logout_token": call[1]}).status_code == 200

@@ -303,6 +303,37 @@ class TestLogout:
         assert "You are logged out" in done.text
         assert server.sessions(person[0]) == []
 
+    def test_another_server_ends_it_by_a_post_with_the_hint_and_without_a_cookie(
+        self, server: Server, person: tuple[str, str]
+    ) -> None:
+        """What our logout does: of two browsers the one of the hint is out, its clients are told, and once more is no error."""
+        browser, other = Browser(), Browser()
+        hint, kept = (server.log_in(one, person[1])["id_token"] for one in (browser, other))
+        form = {"client_id": "frontdesk-web", "id_token_hint": hint, "post_logout_redirect_uri": f"{APP}/"}
+        for _ in range(2):
+            answer = requests.post(f"{server.oidc}/logout", data=form, timeout=10, allow_redirects=False)
+            assert (answer.status_code, answer.headers["Location"]) == (302, f"{APP}/")
+            assert [row["id"] for row in server.sessions(person[0])] == [claims(kept)["sid"]]
+        assert [client for client, _, _ in server.told.of(person[0], count=1)] == ["web"]
+        assert server.start_login(browser)[1].status_code == 200  # the form
+        assert server.start_login(other)[1].status_code == 302
+
+    @pytest.mark.parametrize("wrong", ["hint", "client", "address", "kind of token"])
+    def test_a_post_with_something_wrong_ends_nothing(
+        self, wrong: str, server: Server, person: tuple[str, str]
+    ) -> None:
+        given = server.log_in(Browser(), person[1])
+        form = {"client_id": "frontdesk-web", "id_token_hint": given["id_token"], "post_logout_redirect_uri": f"{APP}/"}
+        form |= {
+            "hint": {"id_token_hint": "x.y.z"},
+            "client": {"client_id": "nextcloud"},
+            "address": {"post_logout_redirect_uri": "http://evil.example/"},
+            "kind of token": {"id_token_hint": given["access_token"]},
+        }[wrong]
+        answer = requests.post(f"{server.oidc}/logout", data=form, timeout=10, allow_redirects=False)
+        assert answer.status_code == 400
+        assert len(server.sessions(person[0])) == 1
+
     @pytest.mark.parametrize(
         "query",
         [

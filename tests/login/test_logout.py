@@ -14,22 +14,71 @@ from apps.login import oidc, sessions
 from apps.login.models import UsedLogoutToken
 from tests.login.conftest import Person, subscriber
 from tests.login.forger import SUBJECT, Forger, In, forging
-from tests.sandbox.keycloak_fixture import Standin
+from tests.sandbox.keycloak_fixture import Standin, action
 
 URL = "/oidc/backchannel-logout/"
 
 
-def test_logging_out_ends_both_sessions_and_comes_back(person: Person, nora: UserProfile) -> None:
+def sessions_at(keycloak: Standin, profile: UserProfile) -> int:
+    return len(keycloak.call("GET", f"/users/{profile.keycloak_id}/sessions").json())
+
+
+def test_logging_out_ends_both_sessions_and_comes_back(person: Person, nora: UserProfile, keycloak: Standin) -> None:
     person.log_in("nora")
     answer = person.here.post("/logout/")
-    sent = urlsplit(answer["Location"])
-    wish = parse_qs(sent.query)
-    assert wish["post_logout_redirect_uri"] == ["http://localhost:8000/"]
+    assert (answer.status_code, answer["Location"]) == (302, "/")  # nothing about the person in an address
     assert person.user_id is None
     assert not UserSession.objects.exists()
-    back = person.there("GET", answer["Location"])
-    assert (back.status_code, back.headers["Location"]) == (302, "http://localhost:8000/")  # without a question
+    assert sessions_at(keycloak, nora) == 0
+    assert b"You are logged out" in person.here.get("/").content
     assert person.there("GET", person.to_keycloak()).status_code == 200  # the form: Keycloak has forgotten us
+
+
+def test_the_browser_is_told_to_forget_and_keeps_what_it_needs_for_the_goodbye(
+    person: Person, nora: UserProfile, keycloak: Standin
+) -> None:
+    person.log_in("nora")
+    person.here.get("/dashboard/")
+    assert "frontdesk-csrf" in person.here.cookies
+    answer = person.here.post("/logout/")
+    assert answer["Clear-Site-Data"] == '"cache", "storage"'
+    assert answer.cookies["frontdesk-csrf"]["max-age"] == 0
+    assert person.here.session.get("_auth_user_id") is None
+    assert "Clear-Site-Data" not in Client().post("/logout/")
+
+
+@pytest.mark.parametrize("trouble", ["http_503", "down", "a token Keycloak no longer takes"])
+def test_where_keycloak_does_not_end_it_the_person_is_asked_there_without_being_named(
+    trouble: str, person: Person, nora: UserProfile, keycloak: Standin
+) -> None:
+    person.log_in("nora")
+    if trouble in ("http_503", "down"):
+        keycloak.fault(trouble)
+    else:
+        session = person.here.session
+        session[sessions.ID_TOKEN] = "x.y.z"
+        session.save()
+    asked = person.here.post("/logout/")["Location"]
+    assert person.user_id is None
+    assert not UserSession.objects.exists()
+    assert asked.startswith(f"{keycloak.issuer}/protocol/openid-connect/logout?")
+    assert sorted(parse_qs(urlsplit(asked).query)) == ["client_id", "post_logout_redirect_uri"]
+    keycloak.fault("ok")
+    assert sessions_at(keycloak, nora) == 1
+    page = person.there("GET", asked)
+    assert "Do you want to log out?" in page.text
+    assert person.there("POST", action(page)).headers["Location"] == "http://localhost:8000/"
+    assert sessions_at(keycloak, nora) == 0
+    assert b"You are logged out" in person.here.get("/").content
+
+
+def test_a_keycloak_that_is_away_holds_nobody_here(person: Person, nora: UserProfile, settings: Any) -> None:
+    person.log_in("nora")
+    settings.KEYCLOAK_ISSUER = "http://127.0.0.1:9/realms/x"
+    assert person.here.post("/logout/")["Location"].startswith(
+        "http://127.0.0.1:9/realms/x/protocol/openid-connect/logout?"
+    )
+    assert person.user_id is None
 
 
 def test_logging_out_is_never_a_link(person: Person, nora: UserProfile) -> None:
