@@ -150,18 +150,3 @@ def json_field(field: str, description: str) -> Column:
         return pretty(getattr(row, field))
 
     return show
-
-
-# The first that a user agent names: Edge and Opera name Chrome too, and all of them Safari. Considered: ua-parser, hundreds of
-# patterns for two words.
-BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "FxiOS": "Firefox", "Chrome": "Chrome", "CriOS": "Chrome",
-            "Safari": "Safari"}  # fmt: skip
-SYSTEMS = {"Windows": "Windows", "Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Mac OS": "macOS", "CrOS": "ChromeOS",
-           "Linux": "Linux"}  # fmt: skip
-
-
-def name_browser(user_agent: str) -> str:
-    """Firefox on Windows, as far as the browser says."""
-    browser = next((name for mark, name in BROWSERS.items() if mark in user_agent), "Another browser")
-    system = next((name for mark, name in SYSTEMS.items() if mark in user_agent), "")
-    return f"{browser} on {system}" if system else browser

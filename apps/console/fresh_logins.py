@@ -45,8 +45,11 @@ def refuse_unchecked(request: HttpRequest) -> HttpResponse | None:
     return _tell(request, UNCERTAIN) if rights == Rights.UNCERTAIN else None
 
 
-def refuse_stale(request: HttpRequest, *, title: str = "") -> HttpResponse | None:
-    """Before what is dangerous: to Keycloak's login with those whose last one is too old. `title`: of the dialog."""
+def refuse_stale(request: HttpRequest, *, title: str = "", back: str = "") -> HttpResponse | None:
+    """Before what is dangerous: to Keycloak's login with those whose last one is too old.
+
+    `title`: of the dialog; `back`: the page of a button without one.
+    """
     if request.__dict__.get("console_rights") == Rights.UNCHECKED:
         return _tell(request, UNCERTAIN)
     if reauthentication.is_fresh(request):
@@ -55,6 +58,9 @@ def refuse_stale(request: HttpRequest, *, title: str = "") -> HttpResponse | Non
     if reauthentication.is_undated(request):
         return _tell(request, UNDATED)
     record_refusal(request, "no fresh login")
+    if back:
+        messages.info(request, "Nothing has been done yet. Now that you have logged in again, choose once more.")
+        return done(request, reauthentication.login_url(back))
     page = _page_below(request) if title else request.get_full_path()
     _keep(request)
     if title:

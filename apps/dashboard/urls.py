@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from apps.dashboard import views
+from apps.dashboard import views, views_sessions
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("reset-password/", views.reset_password, name="reset-password"),
     path("billing/", views.billing_portal, name="billing-portal"),
+    path("sessions/", views_sessions.page, name="own-sessions"),
+    path("sessions/end/", views_sessions.end, name="own-sessions-end"),
+    path("sessions/end-all/", views_sessions.end_all, name="own-sessions-end-all"),
 ]

@@ -15,7 +15,7 @@ class IdentityConfig(AppConfig):
         from apps.accounts import staff
         from apps.core import jobs
         from apps.core.models import Job
-        from apps.identity import erasure, passwords, realm_test_email, session_checks, user_profile
+        from apps.identity import erasure, logout_everywhere, passwords, realm_test_email, session_checks, user_profile
 
         staff.confirm_groups.append(session_checks.confirmed_groups)
         every = session_checks.EVERY_SECONDS
@@ -25,6 +25,10 @@ class IdentityConfig(AppConfig):
         jobs.register(
             user_profile.KIND, user_profile.read_user_profile, label="Read the realm's rules for names",
             needs=("keycloak",), every=user_profile.EVERY_SECONDS,
+        )  # fmt: skip
+        jobs.register(
+            logout_everywhere.KIND, logout_everywhere.end_keycloak_sessions, label="End Keycloak sessions",
+            needs=("keycloak",),
         )  # fmt: skip
         jobs.register(erasure.KIND, erasure.delete_account, label="Delete account", needs=("keycloak",))
         jobs.register(

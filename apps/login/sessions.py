@@ -27,6 +27,7 @@ from apps.core.states import AccessState
 from apps.login import error_pages, reauthentication
 from apps.login.models import UsedLogoutToken
 from apps.login.oidc import IdToken
+from apps.login.session_store import SessionStore
 
 IDLE_SECONDS, STAFF_IDLE_SECONDS = 30 * 60, 15 * 60
 TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
@@ -137,15 +138,29 @@ def leave(request: HttpRequest) -> str:
     return raw
 
 
-def list_live(users: QuerySet[User]) -> list[UserSession]:
-    """The sessions of these users that would still be let in, the last used first, each with `seen_at`, its last visit."""
+def list_live(users: QuerySet[User], *, idle: int = STAFF_IDLE_SECONDS) -> list[UserSession]:
+    """The sessions of these users that would still be let in, the last used first, each with `seen_at`, its last visit.
+
+    `idle`: after how many seconds without a visit a session of theirs is over.
+    """
     seen = Session.objects.filter(session_key=OuterRef("session_key")).values("expire_date")
     rows = UserSession.objects.filter(user__in=users).select_related("user").annotate(expires=Subquery(seen))
-    since = Now() + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE - STAFF_IDLE_SECONDS)
+    since = Now() + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE - idle)
     found = list(rows.filter(expires__gte=since).order_by("-expires", "-pk")[:LISTED])
     for one in found:
         one.seen_at = one.expires - dt.timedelta(seconds=settings.SESSION_COOKIE_AGE)
     return found
+
+
+def list_own(user: User) -> list[UserSession]:
+    """`list_live` of one person."""
+    own: Any = User.objects.filter(pk=user.pk)
+    return list_live(own, idle=STAFF_IDLE_SECONDS if user.is_staff else IDLE_SECONDS)
+
+
+def find_id_token(session_key: str) -> str:
+    """The raw ID token with which a session was begun; empty when the session is over or has none."""
+    return str(SessionStore(session_key).load().get(ID_TOKEN, ""))
 
 
 @transaction.atomic

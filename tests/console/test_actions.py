@@ -176,6 +176,7 @@ CASES = [
     Case(SUBSCRIBER, "password_mail", "support", person),
     Case(SUBSCRIBER, "correct_account", "support", refused_by_keycloak, lambda _world: CORRECTED),
     Case(SUBSCRIBER, "assign_seats", "operator", seatless),
+    Case(SUBSCRIBER, "end_sessions", "operator", person),
     Case(SUBSCRIBER, "hold", "operator", person, hold_data),
     Case(SUBSCRIBER, "grant", "operator", person, grant_data),
     Case(SUBSCRIBER, "no_suspend", "operator", person, lambda _world: {"until": "2999-01-01"}),
@@ -423,7 +424,13 @@ def _queued(count: int) -> Callable[[World], None]:
     return check
 
 
+def _logged_out(world: World) -> None:
+    key = str(world.profiles[0].user_id)
+    assert Job.objects.filter(kind="end_keycloak_sessions", key=key, state="queued").count() == 1
+
+
 EFFECTS: dict[str, Callable[[World], None]] = {
+    "end_sessions": _logged_out,
     "sync_now": _looked_at,
     "password_mail": _mailed,
     "correct_account": _corrected,

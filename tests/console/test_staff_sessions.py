@@ -1,7 +1,9 @@
 """Staff see and end their own sessions; administrators those of all staff; nobody a subscriber's, and nobody's by guessing."""
 
+import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.usersessions.models import UserSession
@@ -9,12 +11,29 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from apps.console.columns import name_browser
-from apps.core.models import AuditEntry
+from apps.accounts.models import UserProfile
+from apps.core.models import AuditEntry, Job
+from apps.identity import logout_everywhere
+from apps.login import sessions
+from apps.login.browsers import name_browser
+from tests.console.conftest import log_in_freshly
+from tests.console.desk import REASON, done, page_of, send
+from tests.login.conftest import Person, fresh_keys, keycloak, person, subscriber
+from tests.sandbox.keycloak_fixture import Standin
+
+__all__ = ["fresh_keys", "keycloak", "person"]  # the fixtures
 
 pytestmark = pytest.mark.django_db
 
 Staff = Callable[..., Client]
+
+
+@pytest.fixture
+def nora(keycloak: Standin) -> UserProfile:
+    """A subscriber whose account is within our reach, as onboarding makes them."""
+    keycloak_id = keycloak.new_user("nora", firstName="Nora", lastName="Nyberg", groups=["/frontdesk"])
+    keycloak.set_password(keycloak_id)
+    return subscriber(keycloak_id)
 
 
 def listed(client: Client, browser: str, ip: str = "192.0.2.1") -> UserSession:
@@ -73,6 +92,55 @@ def test_an_administrator_ends_somebody_elses(staff: Staff) -> None:
     assert end(ada, subscribers.pk).status_code == 302
     assert (is_in(support), "_auth_user_id" in customer.session) == (False, True)
     assert AuditEntry.objects.get(action="sessions_ended").actor == "staff:admin-ada"
+
+
+@pytest.mark.parametrize("which", ["one", "all"])
+def test_with_an_old_login_nobodys_session_ends(which: str, staff: Staff) -> None:
+    """So a borrowed console cannot put all staff out."""
+    ada, support = staff("admin"), staff("support")
+    listed(ada, "Safari of ada")
+    theirs = listed(support, "Chrome there")
+    own = staff("admin")
+    listed(own, "Ada's other")
+    log_in_freshly(ada, minutes=6)
+    session = ada.session
+    session[sessions.CHECKED] = time.time()
+    session.save()
+    answer = end(ada, theirs.pk if which == "one" else "all")
+    asked = urlsplit(answer["Location"])
+    assert (asked.path, parse_qs(asked.query)["next"]) == (
+        "/accounts/oidc/keycloak/login/",
+        [reverse("admin:sessions")],
+    )
+    assert (is_in(support), is_in(own)) == (True, True)
+    assert not AuditEntry.objects.filter(action="sessions_ended").exists()
+    assert AuditEntry.objects.get(action="action_refused").reason == "no fresh login"
+    assert "Nothing has been done yet" in page(ada)
+
+
+def test_staff_end_all_sessions_of_a_subscriber_here_and_at_keycloak(
+    staff: Staff, keycloak: Standin, person: Person, nora: UserProfile
+) -> None:
+    assert person.log_in("nora").status_code == 302
+    there = Person(keycloak)
+    there.log_in("nora")
+    answer = send(staff("operator"), nora, "end_sessions")
+    assert done(answer)
+    assert (person.here.get("/dashboard/").status_code, there.here.get("/dashboard/").status_code) == (302, 302)
+    entry = AuditEntry.objects.get(action="sessions_ended")
+    assert (entry.subject_kind, entry.subject_id, entry.actor) == ("profile", str(nora.pk), "staff:operator-ada")
+    assert (entry.reason, entry.after) == (REASON, {"sessions": 2})
+    logout_everywhere.end_keycloak_sessions(Job.objects.get(kind=logout_everywhere.KIND).key)
+    assert keycloak.call("GET", f"/users/{nora.keycloak_id}/sessions").json() == []
+    assert person.log_in("nora").status_code == 302  # to keep somebody out there is the hold
+
+
+def test_a_subscriber_who_is_staff_is_out_of_reach_there(staff: Staff, nora: UserProfile) -> None:
+    User.objects.filter(pk=nora.user_id).update(is_staff=True)
+    client = staff("operator")
+    assert "End sessions" not in page_of(client, nora)
+    assert not done(send(client, nora, "end_sessions"))
+    assert not Job.objects.filter(kind=logout_everywhere.KIND).exists()
 
 
 def test_it_is_for_staff_changes_nothing_by_get_and_needs_the_token(staff: Staff) -> None:

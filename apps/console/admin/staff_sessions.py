@@ -1,6 +1,7 @@
 """Who of staff is logged in, and where: everybody sees and ends their own sessions, administrators those of all staff.
 
-Promises: a session that is ended is out with its next request; each is one line in the audit log.
+Promises: a session that is ended is out with its next request, and at Keycloak too where it is ended by itself; each is one line
+in the audit log. Ending takes a fresh login, so that a borrowed browser cannot lock its owner, or all staff, out.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.roles import ADMIN
+from apps.console.fresh_logins import refuse_stale
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
-from apps.login import sessions
+from apps.login import logout, sessions
 
 View = Callable[..., HttpResponse]
 MANY = "all"  # in the address, instead of a number: all of one's own but this one
@@ -50,6 +52,8 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def end(request: HttpRequest, which: str) -> HttpResponse:
     """End one session, or all of one's own but this one."""
+    if stale := refuse_stale(request, back=reverse("admin:sessions")):
+        return stale
     listed = UserSession.objects.filter(user__in=_in_reach(request)).exclude(session_key=request.session.session_key)
     if which == MANY:
         listed = listed.filter(user_id=request.user.pk)
@@ -57,6 +61,7 @@ def end(request: HttpRequest, which: str) -> HttpResponse:
         listed = listed.filter(pk=int(which))
     else:
         raise Http404
+    hints = [] if which == MANY else [sessions.find_id_token(one.session_key) for one in listed]
     with transaction.atomic():
         users = set(listed.values_list("user_id", flat=True))
         ended = sessions.end_listed(listed)
@@ -65,6 +70,8 @@ def end(request: HttpRequest, which: str) -> HttpResponse:
                 subject=("user", user), action=AuditAction.SESSIONS_ENDED, actor=f"staff:{request.user.get_username()}",
                 reason="Ended in the console", after={"sessions": ended},
             )  # fmt: skip
+    for hint in hints:
+        logout.end_at_keycloak(hint)
     if ended:
         messages.success(request, "The session has ended." if ended == 1 else f"{ended} sessions have ended.")
     else:

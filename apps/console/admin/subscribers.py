@@ -32,6 +32,7 @@ from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState
+from apps.identity.logout_everywhere import log_out_everywhere
 from apps.identity.passwords import request_password_email
 from apps.instances.models import Seat
 
@@ -73,6 +74,14 @@ def refuse_without_dispute(profile: UserProfile) -> str:
     found = subscriber_page.read_subscription_rows(profile)
     disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in found)
     return "" if disputed else "No payment of this subscriber is disputed."
+
+
+def refuse_staff(profile: UserProfile) -> str:
+    return (
+        "This subscriber is staff: an administrator ends their sessions on the Sessions page."
+        if profile.user.is_staff
+        else ""
+    )
 
 
 def _rights(request: HttpRequest) -> May:
@@ -120,6 +129,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         "assign_seats",
         "password_mail",
         "correct_account",
+        "end_sessions",
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
     ]
@@ -245,6 +255,15 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         """Ask Keycloak to send its set-your-password email."""
         request_password_email(form.target, **form.why)
         return f"Keycloak will send {form.target} a mail to set a password."
+
+    @dialog_action(
+        title="End sessions", permission="override_access", form=dialog(UserProfile), icon="logout", refuse=refuse_staff,
+        explain="Log this subscriber out everywhere: here, at Keycloak and in the apps. They can log in again at once. To keep them out, use a hold.",
+    )  # fmt: skip
+    def end_sessions(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        profile = form.target
+        log_out_everywhere(profile.user, subject=profile.subject, **form.why)
+        return f"{profile} has been logged out here, and at Keycloak in a moment."
 
     @dialog_action(
         title="Hold", permission="override_access", form=HoldDialog, icon="block", danger=True,

@@ -11,6 +11,7 @@ from apps.console import columns, timeline
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
+from apps.login.browsers import name_browser
 
 register = template.Library()
 
@@ -30,7 +31,7 @@ def when_exactly(moment: Any) -> str:
 @register.filter
 def browser(user_agent: str) -> str:
     """What a user agent is, in a few words."""
-    return columns.name_browser(user_agent)
+    return name_browser(user_agent)
 
 
 @register.filter

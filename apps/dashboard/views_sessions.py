@@ -1,0 +1,113 @@
+"""Where a subscriber is logged in, and how to end that: one browser's session, or all of them here and at Keycloak.
+
+Promises: nobody sees or ends another person's session; ending takes a login of the last minutes, so that a borrowed browser
+cannot lock its owner out; each end is one line in the audit log.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.models import UserProfile
+from apps.core import audit
+from apps.core.audit_actions import AuditAction
+from apps.identity.logout_everywhere import log_out_everywhere
+from apps.login import error_pages, logout, reauthentication, sessions
+from apps.login.browsers import name_browser
+
+REASON = "on the sessions page"
+OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
+
+
+def own(view: OwnView) -> Callable[[HttpRequest], HttpResponse]:
+    """A view of a subscriber about themselves; staff who are none have the console's page."""
+
+    @login_required
+    @wraps(view)
+    def serve(request: HttpRequest) -> HttpResponse:
+        profile = sessions.profile_of(request.user)
+        if profile is not None:
+            return view(request, profile)
+        return redirect("admin:sessions") if request.user.is_staff else error_pages.no_account(request)
+
+    return serve
+
+
+def fresh(view: OwnView) -> OwnView:
+    """Only after a login of the last minutes: others log in and come back to the page, where nothing has happened yet."""
+
+    @wraps(view)
+    def serve(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+        if reauthentication.is_fresh(request):
+            return view(request, profile)
+        if reauthentication.is_undated(request):
+            messages.error(request, "We can't tell when you logged in, so nothing was ended. Please get in touch.")
+            return redirect("own-sessions")
+        messages.info(request, "Nothing has been ended yet. Now that you've logged in again, please choose once more.")
+        return redirect(reauthentication.login_url(reverse("own-sessions")))
+
+    return serve
+
+
+@require_safe
+@own
+def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """The browsers in which the subscriber is logged in, the one that asks first."""
+    current = request.session.session_key
+    rows = sessions.list_own(profile.user)
+    for row in rows:
+        row.browser, row.is_current = name_browser(row.user_agent), row.session_key == current
+    rows.sort(key=lambda row: not row.is_current)
+    return render(request, "dashboard/sessions.html", {"profile": profile, "rows": rows})
+
+
+@require_POST
+@own
+@fresh
+def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """End one other session, here and at Keycloak."""
+    number = request.POST.get("session", "")
+    known = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+    listed = UserSession.objects.filter(user_id=profile.user_id, pk=known)
+    listed = listed.exclude(session_key=request.session.session_key)
+    row = listed.first()
+    if row is None:
+        messages.info(request, "That session was over already.")
+        return redirect("own-sessions")
+    hint = sessions.find_id_token(row.session_key)
+    with transaction.atomic():
+        ended = sessions.end_listed(listed)
+        audit.record(
+            subject=profile.subject, action=AuditAction.SESSIONS_ENDED, actor=audit.CUSTOMER, reason=REASON,
+            after={"sessions": ended},
+        )  # fmt: skip
+    if not hint or logout.end_at_keycloak(hint):
+        messages.success(request, f"{name_browser(row.user_agent)} is logged out.")
+    else:
+        messages.warning(
+            request,
+            f"{name_browser(row.user_agent)} is logged out here, but our login service didn't answer, so it may get in again"
+            " without a password. To be sure, log out everywhere.",
+        )
+    return redirect("own-sessions")
+
+
+@require_POST
+@own
+@fresh
+def end_all(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """Log out everywhere, this browser included."""
+    hint = str(request.session.get(sessions.ID_TOKEN, ""))
+    log_out_everywhere(profile.user, subject=profile.subject, actor=audit.CUSTOMER, reason=REASON)
+    sessions.leave(request)
+    logout.end_at_keycloak(hint)  # the job does so too; this is for a browser that goes on at once
+    messages.success(request, "You've been logged out everywhere: in this browser, in all others, and in your apps.")
+    return logout.cleared(redirect("home"))
