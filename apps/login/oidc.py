@@ -1,7 +1,8 @@
 """What a token of our Keycloak must be before a word of it is believed.
 
 Promises: signed by a key the issuer publishes, with an algorithm of our choosing, never the token's; made by our issuer,
-for our client, at a time that fits the domain's clock; an ID token answers the very login that asked (nonce).
+for our client, at a time that fits the domain's clock; an ID token answers the very login that asked (nonce); a token
+of one type is never taken for one of the other.
 The endpoints are Keycloak's fixed ones below the configured issuer, so nothing that is fetched can lead elsewhere.
 https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
 """
@@ -27,6 +28,8 @@ KEYS_SECONDS = 600
 FORCED_FETCH_SECONDS = 5  # unknown key ids are cheap to invent; each may not cost a call
 TIMEOUT_SECONDS = 5
 MAX_TOKEN_LENGTH = 16 * 1024
+# What a token's header must call it: a logout token is named, an ID token may go without.
+ID_TYPES, LOGOUT_TYPES = ("jwt", ""), ("logout+jwt",)
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # PyJWT checks the signature only: its clock is the system's, ours may be a rehearsal's.
 SIGNATURE_ONLY = {
@@ -116,7 +119,7 @@ KEYS = Keys()
 
 def id_token(raw: object, *, nonce: str) -> IdToken:
     """The ID token `raw`, verified, as the answer to the login that sent `nonce`. Raises TokenError."""
-    claims = _signed(raw)
+    claims = _signed(raw, types=ID_TYPES)
     _check_origin(claims)
     _check_times(claims)
     subject, sid = claims.get("sub"), claims.get("sid", "")
@@ -135,7 +138,7 @@ def logout_token(raw: object) -> LogoutToken:
 
     https://openid.net/specs/openid-connect-backchannel-1_0.html#Validation
     """
-    claims = _signed(raw)
+    claims = _signed(raw, types=LOGOUT_TYPES)
     _check_origin(claims)
     _check_times(claims, exp_required=False)
     if abs(clock.timestamp() - claims["iat"]) > LOGOUT_LEEWAY_SECONDS:
@@ -157,8 +160,8 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
 
 
-def _signed(raw: object) -> dict[str, Any]:
-    """The claims of a token whose signature is good."""
+def _signed(raw: object, *, types: tuple[str, ...]) -> dict[str, Any]:
+    """The claims of a token whose signature is good and whose header names one of the types."""
     if not isinstance(raw, str) or not 0 < len(raw) <= MAX_TOKEN_LENGTH:
         raise TokenError("no token")
     try:
@@ -166,6 +169,8 @@ def _signed(raw: object) -> dict[str, Any]:
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS or not isinstance(kid, str) or "crit" in header:
             raise TokenError("signed in a way we do not accept")
+        if _type(header) not in types:
+            raise TokenError("another type of token: typ")
         key = KEYS.find(kid)
         if key.algorithm_name != algorithm:
             raise TokenError("the algorithm is not the key's")
@@ -178,6 +183,11 @@ def _signed(raw: object) -> dict[str, Any]:
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise TokenError(f"not a correctly signed token: {type(error).__name__}") from error
     return claims
+
+
+def _type(header: dict[str, Any]) -> str:
+    """The type a header names, without the prefix that may be left out (RFC 7515, 4.1.9)."""
+    return str(header.get("typ", "")).lower().removeprefix("application/")
 
 
 def _check_origin(claims: dict[str, Any]) -> None:

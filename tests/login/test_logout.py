@@ -140,7 +140,7 @@ def tell(forger: Forger, *, sign: dict[str, Any] | None = None, **changes: Any) 
         "auth_time": None,
         "events": {oidc.LOGOUT_EVENT: {}},
     } | changes
-    token = forger.sign(forger.claims(**said), **(sign or {}))
+    token = forger.sign(forger.claims(**said), **({"typ": "logout+jwt"} | (sign or {})))
     return Client(enforce_csrf_checks=True).post(URL, {"logout_token": token})
 
 
@@ -164,6 +164,13 @@ def test_without_a_person_it_ends_the_session(forger: Forger) -> None:
     one, two = logged_in(nora, sid="s1"), logged_in(nora, sid="s2")
     assert tell(forger, sub=None).status_code == 200
     assert (is_in(one), is_in(two)) == (False, True)
+
+
+@pytest.mark.parametrize("typ", ["logout+jwt", "application/logout+jwt", "LOGOUT+JWT"])
+def test_the_type_of_a_logout_token_has_several_spellings(typ: str, forger: Forger) -> None:
+    client = logged_in(subscriber(SUBJECT), sid="s1")
+    assert tell(forger, sign={"typ": typ}).status_code == 200
+    assert not is_in(client)
 
 
 def test_a_person_we_do_not_know_is_no_error(forger: Forger) -> None:
@@ -201,6 +208,10 @@ BAD: dict[str, dict[str, Any]] = {
     "another key": {"sign": {"kid": "stranger"}},
     "another algorithm": {"sign": {"alg": "RS512"}},
     "a secret": {"sign": {"alg": "HS256", "key": "x" * 40}},
+    "typ of an ID token": {"sign": {"typ": "JWT"}},
+    "typ of an access token": {"sign": {"typ": "at+jwt"}},
+    "typ missing": {"sign": {"typ": None}},
+    "typ not text": {"sign": {"typ": 5}},
 }
 
 

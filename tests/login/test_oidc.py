@@ -93,6 +93,9 @@ FORGED: dict[str, Callable[[Forger, str], Any]] = {
     "key carried in the header": signed(kid="mine", key=rsa_key("mine"), jwk=jwk("mine", "RS256")),
     "key address in the header": signed(kid="mine", key=rsa_key("mine"), jku="http://127.0.0.1:9/certs"),
     "critical header": signed(crit=["exp"]),
+    "typ of a logout token": signed(typ="logout+jwt"),
+    "typ of an access token": signed(typ="at+jwt"),
+    "typ not text": signed(typ=5),
     "changed after signing": lambda forger, nonce: tampered(
         forger.sign(forger.claims(nonce=nonce, sub="somebody")), sub=SUBJECT
     ),
