@@ -12,12 +12,16 @@ from apps.billing import stripe_client
 from apps.core import clock
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity
+from apps.sandbox.run import keycloak_realm
 from tests import world as worlds
 from tests.contract import counting, servers
 from tests.contract.proxy import Proxy
 from tests.contract.servers import Server
+from tests.login.conftest import log_in_at
+from tests.sandbox.keycloak_fixture import PROJECT
 from tests.world import World
 
+PRODUCTION = PROJECT / "config/keycloak/realm.json"
 BOTH = [pytest.param("standin"), pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak"))]
 
 
@@ -105,6 +109,34 @@ def world(server: Server, proxy: Proxy, settings: Any, monkeypatch: pytest.Monke
     server.forget_bearers()
     stripe_client.client.cache_clear()
     module._client.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def production(keycloak_process: Server) -> Iterator[Server]:
+    """A realm of the production file on the real server, beside the rehearsal's; its emails go into the sandbox."""
+    shared = keycloak_process
+    smtp = shared.call("GET", "").json()["smtpServer"]
+    given = servers.values(shared.told, int(smtp["port"])) | {"SMTP_HOST": smtp["host"], "SMTP_FROM": smtp["from"]}
+    given |= {"SMTP_USER": "mail", "SMTP_PASSWORD": "secret"}
+    given |= {f"FRONTDESK_{name.upper()}_SECRET": f"dev-only-{name}-secret" for name in ("web", "sync", "doctor")}
+    realm = keycloak_realm.make(shared.keycloak, shared.login, given, file=PRODUCTION)
+    server = Server(shared.url, shared.told, shared.clock)
+    server.login = shared.login
+    server.at(shared.keycloak, realm)
+    server.call("PUT", "", json=server.call("GET", "").json() | {"smtpServer": smtp})  # the sandbox speaks no TLS
+    yield server
+    keycloak_realm.remove(shared.keycloak, shared.login, realm)
+
+
+@pytest.fixture
+def site(production: Server, settings: Any) -> Server:
+    """Our settings for it, as on a site with https."""
+    point_at(production, settings)
+    log_in_at(production, settings)
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor"
+    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
+    settings.STAFF_REQUIRED_ACR = "2"
+    return production
 
 
 @pytest.fixture

@@ -41,6 +41,12 @@ def lose_rights_scope(clinic: Clinic) -> None:
     clinic.root("DELETE", f"/clients/{clinic.client('frontdesk-sync')['id']}/default-client-scopes/{scopes['roles']}")
 
 
+def allow_offline(clinic: Clinic) -> None:
+    scopes = {row["name"]: row["id"] for row in clinic.root("GET", "/client-scopes").json()}
+    web = clinic.client("frontdesk-web")["id"]
+    clinic.root("PUT", f"/clients/{web}/optional-client-scopes/{scopes['offline_access']}")
+
+
 def mapper(clinic: Clinic, client: str, name: str) -> tuple[str, dict[str, Any]]:
     place = f"/clients/{clinic.client(client)['id']}/protocol-mappers/models"
     row = next(row for row in clinic.root("GET", place).json() if row["name"] == name)
@@ -133,7 +139,7 @@ def lose_group(path: str) -> Callable[[Clinic], None]:
     return lambda clinic: clinic.root("DELETE", f"/groups/{clinic.group(path)}") and None
 
 
-DAY = 86_400
+DAY, DENIES = 86_400, "passwordBlacklist(password-deny-list.txt)"
 # Harms of one ward do not get in each other's way: all are done, all are found, and all commands are run one after another.
 WARDS = {
     "settings": [
@@ -145,7 +151,7 @@ WARDS = {
             loginWithEmailAllowed=False,
         ),
         realm("accessTokenLifespan", accessTokenLifespan=3600),
-        realm("passwordPolicy", passwordPolicy="notUsername(undefined) and length(6)"),
+        realm("passwordPolicy", passwordPolicy=f"notUsername(undefined) and length(6) and {DENIES}"),
         realm("smtpServer", smtpServer={}),
     ],
     "login": [
@@ -177,6 +183,7 @@ WARDS = {
 MORE = {
     "more settings": [
         realm("bruteForceProtected", bruteForceProtected=False),
+        realm("password_deny_list", passwordPolicy="length(12) and notUsername(undefined)"),
         realm("eventsEnabled", eventsEnabled=False),
         realm("registrationEmailAsUsername", registrationEmailAsUsername=True),
         realm("editUsernameAllowed", editUsernameAllowed=True),
@@ -192,6 +199,7 @@ MORE = {
     ],
     "more of login": [
         web("directAccessGrantsEnabled", directAccessGrantsEnabled=True),
+        Harm("web.offline_access", allow_offline),
         web("backchannel.logout.url", attributes={"backchannel.logout.url": "https://other.example/logout"}),
         web("enabled", enabled=False),
         web("publicClient", publicClient=True),

@@ -47,6 +47,8 @@ class Kcadm:
             sys.stdout.write((found[0] if isinstance(found, list) else found)["id"])
         elif self.verb == "create":
             self.call("POST", self.words[0], self.merged({}))
+        elif self.verb == "delete":
+            self.call("DELETE", self.words[0])
         elif "-n" in self.words:
             self.call("PUT", self.words[0], json.loads(self.option("-b")))
         else:

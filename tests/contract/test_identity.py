@@ -260,7 +260,7 @@ class TestSessions:
         browser = Browser()
         server.log_in(browser, name)
         server.log_in(browser, name, **server.nextcloud)
-        server.log_in(Browser(), name, scope="openid offline_access")
+        server.log_in(Browser(), name, scope="openid offline_access", **server.nextcloud)
         server.log_in(Browser(), name)
         assert identity.session_count(user_id) >= 2
         identity.end_sessions(user_id)

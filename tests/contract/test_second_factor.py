@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import html
+import os
 import re
+import shlex
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,43 +18,14 @@ from apps.core.models import AuditEntry
 from apps.identity.doctor import expected, reading
 from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import Catalog
-from apps.sandbox.run import keycloak_realm
-from tests.contract import conftest, servers
 from tests.contract.servers import Server
-from tests.login.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
+from tests.login.conftest import LOGIN, Person, fresh_keys, local, subscriber
 from tests.sandbox.keycloak_fixture import PROJECT, action
 
 __all__ = ["fresh_keys"]  # a fixture
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("keycloak")]
 CONSOLE = "/admin/"
 STEP = 30  # seconds of a one-time code
-
-
-@pytest.fixture(scope="module")
-def production(keycloak_process: Server) -> Iterator[Server]:
-    """A realm of the production file, beside the rehearsal's."""
-    shared = keycloak_process
-    given = servers.values(shared.told, 25) | {"SMTP_HOST": "127.0.0.1", "SMTP_FROM": "mail@example.com"}
-    given |= {"SMTP_USER": "mail", "SMTP_PASSWORD": "secret"}
-    given |= {f"FRONTDESK_{name.upper()}_SECRET": f"dev-only-{name}-secret" for name in ("web", "sync", "doctor")}
-    file = Path(PROJECT) / "config/keycloak/realm.json"
-    realm = keycloak_realm.make(shared.keycloak, shared.login, given, file=file)
-    server = Server(shared.url, shared.told, shared.clock)
-    server.login = shared.login
-    server.at(shared.keycloak, realm)
-    yield server
-    keycloak_realm.remove(shared.keycloak, shared.login, realm)
-
-
-@pytest.fixture
-def site(production: Server, settings: Any) -> Server:
-    """Our settings for it, as on a site with https."""
-    conftest.point_at(production, settings)
-    log_in_at(production, settings)
-    settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor"
-    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
-    settings.STAFF_REQUIRED_ACR = "2"
-    return production
 
 
 def account(server: Server, **more: Any) -> tuple[str, str]:
@@ -150,18 +123,18 @@ def test_a_customers_own_second_factor_is_asked_for(site: Server) -> None:
     assert answer.status_code == 302
 
 
-def doctor_on_staff() -> str:
+def doctor_says(name: str = "realm.staff_acr") -> str:
     wanted = expected.from_settings(Catalog())
     found = {one.id: one for one in diagnose(reading.read_realm(wanted), wanted)}
-    return found["realm.staff_acr"].severity.value
+    return found[name].severity.value
 
 
 def test_a_realm_that_cannot_ask_is_told_of(site: Server) -> None:
     realm = site.call("GET", "").json()
-    assert doctor_on_staff() == "passed"
+    assert doctor_says() == "passed"
     site.call("PUT", "", json=realm | {"browserFlow": "browser"})  # as every realm has it at first
     try:
-        assert doctor_on_staff() == "error"
+        assert doctor_says() == "error"
         person, name = Person(site), account(site, groups=["/staff/support"])[1]
         back = type_password(site, person, person.to_keycloak(f"{LOGIN}?next={CONSOLE}"), name)
         weak = person.here.get(local(back.headers["Location"]))
@@ -171,3 +144,54 @@ def test_a_realm_that_cannot_ask_is_told_of(site: Server) -> None:
         assert f'href="{html.escape(str(weak["Location"]))}"' in told.content.decode()
     finally:
         site.call("PUT", "", json=realm)
+
+
+def test_a_flow_bound_to_our_client_itself_is_the_one_that_counts(site: Server) -> None:
+    (web,) = site.call("GET", "/clients?clientId=frontdesk-web").json()
+    flows = {row["alias"]: row["id"] for row in site.call("GET", "/authentication/flows").json()}
+
+    def bind(flow: str) -> None:
+        row = web | {"authenticationFlowBindingOverrides": {"browser": flow}}
+        assert site.call("PUT", f"/clients/{web['id']}", json=row).status_code == 204
+
+    try:
+        bind(flows["browser"])
+        assert doctor_says() == "error"
+        bind(flows["browser with levels"])
+        assert doctor_says() == "passed"
+    finally:
+        bind("")
+    assert doctor_says() == "passed"
+
+
+def test_a_flow_that_replaces_the_second_factor_is_told_of(site: Server) -> None:
+    realm = site.call("GET", "").json()
+    assert doctor_says("realm.reset_second_factor") == "passed"
+    site.call("PUT", "", json=realm | {"resetCredentialsFlow": "reset credentials"})
+    try:
+        assert doctor_says("realm.reset_second_factor") == "warning"
+    finally:
+        site.call("PUT", "", json=realm)
+
+
+def test_a_realm_as_keycloak_makes_it_lets_people_change_their_address_without_a_fresh_login(
+    site: Server, settings: Any
+) -> None:
+    settings.BASE_URL = "https://frontdesk.example.com"
+    assert doctor_says("realm.fresh_logins") == "passed"
+    place = "/authentication/required-actions/UPDATE_EMAIL"
+    row = site.call("GET", place).json()
+    site.call("PUT", place, json=row | {"enabled": False, "config": {}})
+    wanted = expected.from_settings(Catalog())
+    (found,) = (one for one in diagnose(reading.read_realm(wanted), wanted) if one.id == "realm.fresh_logins")
+    assert found.severity.value == "warning"
+    (command,) = found.commands
+    kcadm(site, command)
+    assert doctor_says("realm.fresh_logins") == "passed"
+
+
+def kcadm(server: Server, command: str) -> None:
+    """Run a line of a finding as an operator does, by the few verbs of tests/contract/kcadm.py."""
+    program = [sys.executable, f"{PROJECT}/tests/contract/kcadm.py", *shlex.split(command)[1:]]
+    given = {"KCADM_SERVER": server.keycloak, "KCADM_LOGIN": " ".join(server.login)}
+    subprocess.run(program, env=os.environ | given, check=True, timeout=60)

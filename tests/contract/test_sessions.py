@@ -29,7 +29,7 @@ class Person:
 
     def offline(self) -> str:
         """An offline token of another browser of theirs."""
-        given = self.server.log_in(Browser(), self.name, scope="openid offline_access")
+        given = self.server.log_in(Browser(), self.name, scope="openid offline_access", **self.server.nextcloud)
         assert claims(given["refresh_token"])["typ"] == "Offline"
         return str(given["refresh_token"])
 
@@ -41,7 +41,7 @@ class Person:
         assert (answer.status_code, answer.text) == (204, "")
 
     def refresh(self, token: str) -> tuple[int, str]:
-        answer = self.server.token("frontdesk-web", grant_type="refresh_token", refresh_token=token)
+        answer = self.server.token(claims(token)["azp"], grant_type="refresh_token", refresh_token=token)
         return answer.status_code, str(answer.json().get("error_description", ""))
 
     def introspect(self, token: str) -> dict[str, Any]:
@@ -208,9 +208,9 @@ class TestOffline:
     def test_an_offline_token_shows_as_a_consent_and_ends_with_it(self, server: Server, person: Person) -> None:
         offline = person.offline()
         (consent,) = server.call("GET", f"/users/{person.id}/consents").json()
-        assert consent["clientId"] == "frontdesk-web"
+        assert consent["clientId"] == "nextcloud"
         assert [grant["key"] for grant in consent["additionalGrants"]] == ["Offline Token"]
-        path = f"/users/{person.id}/consents/frontdesk-web"
+        path = f"/users/{person.id}/consents/nextcloud"
         assert server.call("DELETE", path).status_code == 204
         assert person.refresh(offline)[0] == 400
         again = server.call("DELETE", path)

@@ -384,6 +384,17 @@ class TestPassword:
             {"error": "invalidPasswordMinLengthMessage", "error_description": "Invalid password: minimum length 12."},
         )
 
+    @pytest.mark.parametrize("password", ["qwerty123456", "QWERTY123456", "Frontdesk2026", "Fr0n7d35k-admin!"])
+    def test_one_that_everybody_would_guess(self, server: Server, password: str) -> None:
+        answer = self.put(server, server.make()[0], type="password", value=password)
+        assert (answer.status_code, answer.json()) == (
+            400,
+            {
+                "error": "invalidPasswordBlacklistedMessage",
+                "error_description": "Invalid password: password is not allowed.",
+            },
+        )
+
     def test_none(self, server: Server) -> None:
         answer = self.put(server, server.make()[0], type="password")
         assert (answer.status_code, answer.json()) == (400, {"error": "No password provided"})

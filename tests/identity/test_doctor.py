@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from apps.identity.doctor import fresh_logins
 from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import SYNC_RIGHTS, Catalog, Expected
 from apps.identity.doctor.reach import CHANGES, Reach
 from apps.identity.doctor.reading import RoleGrant, Snapshot
 from apps.identity.doctor.report import Finding, Severity, group_command, set_command
+from apps.identity.doctor.second_factor import LoginFlows
 from apps.identity.realm_test_email import EmailOutcome
 from apps.sandbox.run import realm_file
 
@@ -104,15 +106,17 @@ def test_the_realm_file_is_healthy() -> None:
     assert len(diagnose(healthy(), EXPECTED)) > 60
 
 
+DENIES = "passwordBlacklist(own.txt)"
 ROWS: list[tuple[str, Snapshot, str, str]] = [
     ("realm.registrationAllowed", realm(registrationAllowed=True), "error", "Anyone can create an account"),
     ("realm.accessTokenLifespan", realm(accessTokenLifespan=301), "error", "is 301;"),
     ("realm.accessTokenLifespan", realm(accessTokenLifespan=0), "error", "is 0;"),
     ("realm.accessTokenLifespan", realm(accessTokenLifespan=None), "error", "is not set;"),
     ("realm.ssoSessionMaxLifespan", realm(ssoSessionMaxLifespan=86_401), "warning", "is 86401;"),
-    ("realm.passwordPolicy", realm(passwordPolicy="length(11)"), "error", "is 11;"),
-    ("realm.passwordPolicy", realm(passwordPolicy=None), "error", "is not set;"),
-    ("realm.passwordPolicy", realm(passwordPolicy="maxLength(64)"), "error", "is not set;"),
+    ("realm.passwordPolicy", realm(passwordPolicy=f"length(11) and {DENIES}"), "error", "is 11;"),
+    ("realm.passwordPolicy", realm(passwordPolicy=DENIES), "error", "is not set;"),
+    ("realm.passwordPolicy", realm(passwordPolicy=f"maxLength(64) and {DENIES}"), "error", "is not set;"),
+    ("realm.password_deny_list", realm(passwordPolicy="length(12) and notUsername"), "warning", "are accepted"),
     ("realm.smtpServer", realm(smtpServer={}), "error", "no host and no from"),
     ("realm.smtpServer", realm(smtpServer={"host": "smtp.example.com"}), "error", "no from is set"),
     ("realm.defaultSignatureAlgorithm", realm(defaultSignatureAlgorithm="HS256"), "error", "HS256"),
@@ -121,6 +125,7 @@ ROWS: list[tuple[str, Snapshot, str, str]] = [
     ("web.publicClient", client("frontdesk-web", publicClient=True), "error", "no secret"),
     ("web.scope.acr", client("frontdesk-web", defaultClientScopes=["basic", "profile", "email"]), "error", "acr"),
     ("web.scope.email", client("frontdesk-web", defaultClientScopes=["basic", "profile", "acr"]), "error", "the default scope email"),
+    ("web.offline_access", client("frontdesk-web", optionalClientScopes=["offline_access"]), "warning", "offline tokens"),
     ("mapper.nextcloud.has_nextcloud", client("nextcloud", protocolMappers=(healthy().clients or {})["nextcloud"]["protocolMappers"][2:]), "error", "do not carry has_nextcloud"),
     ("profile.unmanagedAttributePolicy", policy("ENABLED"), "error", "People can change"),
     ("profile.unmanagedAttributePolicy", policy(None, without="has_nextcloud"), "error", "drops has_nextcloud"),
@@ -179,7 +184,7 @@ def test_one_thing_wrong_is_one_finding(name: str, snapshot: Snapshot, severity:
 
 FINE = [
     seen(version="26.8.0"), seen(version="27.0"), seen(clock_skew=30.0), policy(None), policy("ADMIN_VIEW"),
-    realm(passwordPolicy="notUsername and length(20)"), realm(sslRequired="none"), realm(smtpServer={"host": "h", "from": "f@x"}),
+    realm(passwordPolicy=f"notUsername and length(20) and {DENIES}"), realm(sslRequired="none"), realm(smtpServer={"host": "h", "from": "f@x"}),
     client("frontdesk-web", attributes={**(healthy().clients or {})["frontdesk-web"]["attributes"],
                                         "backchannel.logout.url": "http://localhost:8000/oidc/backchannel-logout/"}),
     seen(clients={name: row for name, row in (healthy().clients or {}).items() if name != "nextcloud"}),
@@ -208,10 +213,58 @@ def test_a_realm_that_cannot_ask_staff_for_the_second_factor_locks_them_out() ->
         (both, gold, names, "passed"),
         (frozenset({"1"}), gold, names, "error"),
     ):
-        snapshot = dataclasses.replace(realm(**changed), levels=levels, not_visible="Give it the right view-realm.")
+        flows = None if levels is None else LoginFlows(browser="browser", levels=levels)
+        snapshot = dataclasses.replace(realm(**changed), flows=flows, not_visible="Give it the right view-realm.")
         found = {one.id: one for one in diagnose(snapshot, wanted)}.get("realm.staff_acr")
         assert (found and found.severity.value) == severity, (levels, wanted.staff_acr, changed)
         assert found is None or severity == "passed" or found.fix
+
+
+@pytest.mark.parametrize(
+    ("steps", "changed", "severity"),
+    [
+        ({"reset-password", "auth-otp-form"}, {}, "passed"),
+        ({"reset-password"}, {}, "warning"),
+        ({"reset-password", "reset-otp"}, {}, "warning"),
+        ({"auth-otp-form", "reset-otp"}, {}, "warning"),
+        ({"reset-password", "reset-otp"}, {"resetPasswordAllowed": False}, "passed"),
+    ],
+)
+def test_a_forgotten_password_must_not_lead_around_the_second_factor(
+    steps: set[str], changed: dict[str, Any], severity: str
+) -> None:
+    flows = LoginFlows(browser="browser", levels=frozenset("12"), reset="own", reset_steps=frozenset(steps))
+    snapshot = dataclasses.replace(realm(**changed), flows=flows)
+    wanted = dataclasses.replace(EXPECTED, staff_acr="2")
+    found = {one.id: one.severity.value for one in diagnose(snapshot, wanted)}
+    assert found["realm.reset_second_factor"] == severity
+    assert "realm.reset_second_factor" not in {one.id for one in diagnose(snapshot, EXPECTED)}
+
+
+def action(*, enabled: bool = True, **config: str) -> dict[str, Any]:
+    return {"enabled": enabled, "config": config}
+
+
+@pytest.mark.parametrize(
+    ("changed", "severity", "part"),
+    [
+        ({}, "passed", ""),
+        ({"UPDATE_EMAIL": action(max_auth_age="300")}, "passed", ""),
+        ({"UPDATE_EMAIL": action(enabled=False)}, "warning", "change their email address without"),
+        (
+            {"UPDATE_EMAIL": None, "UPDATE_PASSWORD": action(max_auth_age="600")},
+            "warning",
+            "their password and their email",
+        ),
+        ({"CONFIGURE_TOTP": action(max_auth_age="-1")}, "warning", "their second factor"),
+    ],
+)
+def test_what_a_login_hangs_on_needs_a_fresh_login(changed: dict[str, Any], severity: str, part: str) -> None:
+    actions = {name: action() for name in fresh_logins.CHANGES} | changed
+    there = {name: row for name, row in actions.items() if row is not None}
+    found = {one.id: one for one in diagnose(seen(actions=there), PUBLIC)}["realm.fresh_logins"]
+    assert (found.severity.value, part in found.message) == (severity, True)
+    assert len(found.commands) == (0 if severity == "passed" else len(changed))
 
 
 def test_a_public_site_demands_https_of_keycloak() -> None:

@@ -89,8 +89,9 @@ def test_the_rules_of_the_realm() -> None:
     assert (FILE["actionTokenGeneratedByAdminLifespan"], FILE["actionTokenGeneratedByUserLifespan"]) == (259_200, 900)
     assert (FILE["eventsEnabled"], FILE["adminEventsEnabled"]) == (True, True)
     assert FILE["smtpServer"]["host"]
-    named = {"clientScopes", "requiredActions", "authenticationFlows"}
+    named = {"clientScopes", "authenticationFlows"}
     assert not named & FILE.keys()  # naming them would replace Keycloak's own
+    assert FILE["requiredActions"] == realm_file.read(ROOT / "config/keycloak/realm.json")["requiredActions"]
 
 
 def test_no_group_maps_a_role_and_no_person_has_one() -> None:
@@ -103,7 +104,12 @@ def test_no_group_maps_a_role_and_no_person_has_one() -> None:
 
 def test_compose_imports_it_into_the_version_the_tests_run_on() -> None:
     keycloak = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]["keycloak"]
-    assert keycloak["volumes"] == [f"./{realm_file.PATH.relative_to(ROOT)}:/opt/keycloak/data/import/realm.json:ro"]
+    at, list_of = "/opt/keycloak/data", realm_file.DENY_LIST.name
+    assert keycloak["volumes"] == [
+        f"./{realm_file.PATH.relative_to(ROOT)}:{at}/import/realm.json:ro",
+        f"./{realm_file.DENY_LIST.relative_to(ROOT)}:{at}/password-blacklists/{list_of}:ro",
+    ]
+    assert f"passwordBlacklist({list_of})" in FILE["passwordPolicy"]  # without the file Keycloak does not start
     assert "--import-realm" in keycloak["command"]
     assert keycloak["image"].endswith(f":{keycloak_distribution.VERSION}")
     names = set(realm_file.PLACEHOLDER.findall(json.dumps(FILE)))

@@ -14,14 +14,15 @@ from apps.identity.admin_client import READ_SECONDS
 from apps.identity.doctor import expected as expectations
 from apps.identity.doctor import reading
 from apps.identity.doctor.client_checks import check_apps, check_mappers, check_rights, check_web_client
-from apps.identity.doctor.expected import MIN_PASSWORD_LENGTH, Catalog, Expected, Row
+from apps.identity.doctor.expected import DENY_LIST_FILE, MIN_PASSWORD_LENGTH, Catalog, Expected, Row
+from apps.identity.doctor.fresh_logins import check_fresh_logins
 from apps.identity.doctor.reach import check_reach
 from apps.identity.doctor.reading import Snapshot
 from apps.identity.doctor.report import Finding, Report, Severity, group_command, listed, roles_command, set_command
 from apps.identity.doctor.rules import RULES, check_settings
 from apps.identity.doctor.second_factor import check_second_factor
 
-LENGTH = re.compile(r"\blength\((\d+)\)")
+LENGTH, DENY_LIST = re.compile(r"\blength\((\d+)\)"), re.compile(r"\bpasswordBlacklist\(([^)]+)\)")
 SEE_VERSION = "kcadm.sh get serverinfo --fields 'systemInfo(version)'"
 SEND_ONE = "Send one to a customer's account made for tests: in the console, or with manage.py doctor --mail USERNAME."
 
@@ -121,7 +122,7 @@ def check_realm(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
         yield RULES["realm"].skip(fix=snapshot.not_visible)
         return
     yield from check_settings("realm", row, resource, expected.realm)
-    yield _check_password_policy(str(row.get("passwordPolicy") or ""), resource, expected.realm)
+    yield from _check_password_policy(str(row.get("passwordPolicy") or ""), resource, expected.realm)
     yield RULES["realm.sslRequired"].outcome(
         not expected.is_public or str(row.get("sslRequired") or "").lower() in {"external", "all"},
         site=expected.site, commands=(set_command(resource, expected.realm, {"sslRequired": "external"}),),
@@ -137,14 +138,21 @@ def check_realm(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _check_password_policy(policy: str, resource: str, realm: str) -> Finding:
+def _check_password_policy(policy: str, resource: str, realm: str) -> Iterator[Finding]:
     """Keycloak keeps the policy as one text: `length(12) and notUsername(undefined)`."""
+
+    def command(*parts: str) -> tuple[str, ...]:
+        return (set_command(resource, realm, {"passwordPolicy": " and ".join(part for part in parts if part)}),)
+
     found, wanted = LENGTH.search(policy), f"length({MIN_PASSWORD_LENGTH})"
-    fixed = LENGTH.sub(wanted, policy) if found else " and ".join(part for part in (wanted, policy) if part)
-    return RULES["realm.passwordPolicy"].outcome(
+    yield RULES["realm.passwordPolicy"].outcome(
         found is not None and int(found[1]) >= MIN_PASSWORD_LENGTH, length=found[1] if found else "not set",
-        commands=(set_command(resource, realm, {"passwordPolicy": fixed}),),
+        commands=command(LENGTH.sub(wanted, policy)) if found else command(wanted, policy),
     )  # fmt: skip
+    denied = DENY_LIST.search(policy)
+    yield RULES["realm.password_deny_list"].outcome(
+        denied is not None, file=denied and denied[1], commands=command(policy, f"passwordBlacklist({DENY_LIST_FILE})")
+    )
 
 
 def check_server(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
@@ -193,5 +201,5 @@ def _check_test_email(snapshot: Snapshot) -> Finding:
 
 CHECKS: tuple[Callable[[Snapshot, Expected], Iterator[Finding]], ...] = (
     check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_second_factor,
-    check_server,
+    check_fresh_logins, check_server,
 )  # fmt: skip

@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 from apps.identity.doctor import expected as expectations
 from apps.identity.doctor.expected import MAPPER_PATH, Expected, ExpectedMapper, Row
 from apps.identity.doctor.reading import Snapshot
-from apps.identity.doctor.report import Finding, Severity, add_command, listed, roles_command, set_command
+from apps.identity.doctor.report import (
+    Finding,
+    Severity,
+    add_command,
+    delete_command,
+    listed,
+    roles_command,
+    set_command,
+)
 from apps.identity.doctor.rules import RULES, check_settings, settings_of
 
 
@@ -84,6 +92,17 @@ def check_web_client(snapshot: Snapshot, expected: Expected) -> Iterator[Finding
     yield from check_settings("web", client, f"clients/{client['id']}", expected.realm)
     yield from _addresses(client, expected)
     yield from _scopes(client, expectations.WEB_SCOPES, snapshot, expected.realm, prefix="web")
+    offline = [
+        kind for kind in ("optional", "default") if expectations.OFFLINE in (client.get(f"{kind}ClientScopes") or ())
+    ]
+    scope = (snapshot.scopes or {}).get(expectations.OFFLINE)
+    yield RULES["web.offline_access"].outcome(
+        not offline, client=expected.web,
+        commands=tuple(
+            delete_command(f"clients/{client['id']}/{kind}-client-scopes/{scope['id']}", expected.realm)
+            for kind in offline if scope
+        ),
+    )  # fmt: skip
 
 
 def _create_web_client(expected: Expected) -> str:
@@ -93,6 +112,8 @@ def _create_web_client(expected: Expected) -> str:
         "redirectUris": expected.redirect_uris,
         'attributes."post.logout.redirect.uris"': f"{expected.site}/",
         'attributes."backchannel.logout.url"': expected.logout_url,
+        "defaultClientScopes": list(expectations.WEB_SCOPES),
+        "optionalClientScopes": [],
     } | {rule.field: rule.wanted for rule in settings_of("web")}
     return set_command("clients", expected.realm, values, verb="create")
 

@@ -18,6 +18,7 @@ DOCTOR_CLIENT = "frontdesk-doctor"  # as the realm file names it
 OLDEST_VERSION = (26, 7, 2)  # CVE-2026-18963: an account could be taken over through the reset email
 MAX_SKEW_SECONDS = 30
 MIN_PASSWORD_LENGTH = 12
+DENY_LIST_FILE = "password-deny-list.txt"  # in config/keycloak, and in data/password-blacklists of Keycloak's folder
 
 ADMIN_CLIENT = "realm-management"  # the client whose roles are the rights over a realm
 PERMISSIONS_CLIENT = "admin-permissions"  # the client that holds the realm's fine-grained permissions
@@ -40,6 +41,7 @@ WEB_SCOPES = {
     "email": "the address",
 }
 SERVICE_SCOPES = {"roles": "its rights"}
+OFFLINE = "offline_access"  # a scope that we never ask for
 
 POLICY, ADMIN_EDIT = "unmanagedAttributePolicy", "ADMIN_EDIT"
 ADMIN_ONLY = {"view": ["admin"], "edit": ["admin"]}

@@ -19,8 +19,9 @@ from apps.core.errors import DependencyDown
 from apps.identity import api_errors
 from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.doctor.expected import ADMIN_CLIENT, PERMISSIONS_CLIENT, Expected, Row
+from apps.identity.doctor.fresh_logins import read_actions
 from apps.identity.doctor.reach import Reach, read_reach
-from apps.identity.doctor.second_factor import read_levels
+from apps.identity.doctor.second_factor import OVERRIDES, LoginFlows, read_flows
 from apps.identity.groups import find_group
 from apps.identity.realm_test_email import EmailOutcome
 from apps.login.oidc import TIMEOUT_SECONDS
@@ -30,6 +31,7 @@ REFUSED = (400, 401, 403, 404)
 CLIENT_FIELDS = (
     "id", "clientId", "enabled", "publicClient", "standardFlowEnabled", "implicitFlowEnabled", "directAccessGrantsEnabled",
     "serviceAccountsEnabled", "fullScopeAllowed", "frontchannelLogout", "redirectUris", "defaultClientScopes",
+    "optionalClientScopes", OVERRIDES,
 )  # fmt: skip
 ATTRIBUTES = (
     "pkce.code.challenge.method", "backchannel.logout.url", "backchannel.logout.session.required",
@@ -68,7 +70,8 @@ class Snapshot:
     role_grants: tuple[RoleGrant, ...] | None = None
     groups: Mapping[str, str | None] | None = None
     reach: Reach | None = None
-    levels: frozenset[str] | None = None
+    flows: LoginFlows | None = None
+    actions: Mapping[str, Row] | None = None
     policies: frozenset[str] = frozenset()
     canary_found: bool | None = None
     version: str = ""
@@ -150,7 +153,8 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
         role_grants=None if clients is None else _read_role_grants(session, str(clients[ADMIN_CLIENT]["id"])),
         groups=_read_groups(session, expected.groups) if session.rights & SHOW_GROUPS else None,
         reach=None if sync.refusal else read_reach(sync, expected),
-        levels=read_levels(session, realm) if expected.staff_acr else None,
+        flows=read_flows(session, realm, (clients or {}).get(expected.web)) if expected.staff_acr else None,
+        actions=read_actions(session) if expected.is_public else None,
         policies=_read_policies(session, (clients or {}).get(PERMISSIONS_CLIENT)),
         canary_found=None if not expected.canary or sync.refusal else _find_canary(sync, expected.canary),
         version=_read_version(session),

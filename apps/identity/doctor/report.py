@@ -118,6 +118,11 @@ def add_command(resource: str, realm: str) -> str:
     return shlex.join(["kcadm.sh", "update", resource, "-r", realm, "-n", "-b", "{}"])
 
 
+def delete_command(resource: str, realm: str) -> str:
+    """Remove one thing from a list of a resource."""
+    return shlex.join(["kcadm.sh", "delete", resource, "-r", realm])
+
+
 def roles_command(change: str, realm: str, holder: tuple[str, str], names: frozenset[str]) -> str:
     """Grant (`add`) or revoke (`remove`) roles of realm-management; `holder` is kcadm's option and its value."""
     words = ["kcadm.sh", f"{change}-roles", "-r", realm, *holder, "--cclientid", "realm-management"]

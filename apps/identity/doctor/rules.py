@@ -6,7 +6,7 @@ A row with `where` is a setting, compared as it stands: `checks` needs no code f
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from apps.identity.doctor.expected import MAX_SKEW_SECONDS, MIN_PASSWORD_LENGTH, OLDEST_VERSION, Row
+from apps.identity.doctor.expected import DENY_LIST_FILE, MAX_SKEW_SECONDS, MIN_PASSWORD_LENGTH, OLDEST_VERSION, Row
 from apps.identity.doctor.report import Finding, Rule, Severity, set_command
 from apps.login.oidc import ALGORITHMS
 
@@ -92,6 +92,11 @@ TABLE = (
          problem=f"The minimum length of passwords is {{length}}; it must be at least {MIN_PASSWORD_LENGTH} characters.",
          why="Short passwords are easy to guess.",
          fix=f"Authentication, Policies: set the minimum length to {MIN_PASSWORD_LENGTH}."),
+    Rule("realm.password_deny_list", WARNING,
+         ok="Common and leaked passwords are refused, by the list {file}.", problem="Common and leaked passwords are accepted.",
+         why="Lists of leaked passwords are tried against every login page, the most common first.",
+         fix=f"Put config/keycloak/{DENY_LIST_FILE} into data/password-blacklists of Keycloak's folder; then Authentication, "
+             f"Policies: add Password blacklist with the value {DENY_LIST_FILE}. Without that file no login works."),
     Rule("realm.sslRequired",
          ok="HTTPS is required where {site} needs it.",
          problem="Keycloak accepts plain HTTP from anywhere, and this site is public.",
@@ -150,6 +155,10 @@ TABLE = (
          ok="Keycloak reports logouts to this site.", problem="Keycloak reports logouts to {found}, not to {wanted}.",
          why="Someone who is logged out at Keycloak stays logged in here.{unless}",
          fix="The client's Logout settings: set the back-channel logout URL to {wanted}."),
+    Rule("web.offline_access", WARNING,
+         ok="Nobody can stay logged in here without a session.", problem="The client {client} may ask for offline tokens.",
+         why="Anyone who gets hold of such a token has access for as long as the account exists; we never ask for one.",
+         fix="Clients, {client}, Client scopes: remove offline_access."),
     # --- the clients of the apps
     Rule("apps.redirectUris", WARNING, id="app.{client}.redirectUris",
          ok="{client}: logins lead back to whole addresses.", problem="{client}: logins may lead back to {found}.",
@@ -176,6 +185,17 @@ TABLE = (
          why="No member of staff can log in.",
          fix="Authentication, Flows: add the level, as the README says under “A second factor for staff”. Until then "
              "STAFF_REQUIRED_ACR=none lets staff in with a password alone."),
+    Rule("realm.fresh_logins", WARNING, skipped="Whether people need a fresh login to change their account is not visible.",
+         ok="People change their password, email address and second factor only after a fresh login.",
+         problem="People can change {what} without a fresh login.",
+         why="Anyone at a browser left open can take the account over for good.",
+         fix="Authentication, Required actions: switch on {actions}, with a maximum age of authentication of 0."),
+    Rule("realm.reset_second_factor", WARNING,
+         ok="A forgotten password is reset with the second factor, if there is one.",
+         problem="A forgotten password is reset without the second factor: the flow {flow} asks for none, or replaces it.",
+         why="Anyone who reads somebody's emails can get in, with a new password and a second factor of their own.",
+         fix="Authentication, Flows: as the README says under “A second factor for staff”; or Realm settings, Login: turn "
+             "Forgot password off."),
     # --- the user profile
     Rule("profile", skipped="The user profile is not visible."),
     Rule("profile.kept", id="profile.unmanagedAttributePolicy",

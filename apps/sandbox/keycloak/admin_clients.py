@@ -1,4 +1,4 @@
-"""The Admin API of clients: their settings, what their mappers put into tokens, and their default scopes.
+"""The Admin API of clients: their settings, what their mappers put into tokens, and their scopes.
 
 https://www.keycloak.org/docs-api/latest/rest-api/index.html#_clients
 """
@@ -15,6 +15,7 @@ from apps.sandbox.keycloak.rights import Call, admin, listing
 Row = dict[str, Any]
 SEES = frozenset({"view-clients", "manage-clients"})
 MANAGES = frozenset({"manage-clients"})
+SCOPES = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
 MAPPER = ("name", "protocol", "protocolMapper", "config")
 
 
@@ -38,6 +39,7 @@ def create_client(call: Call) -> HttpResponse:
         "implicitFlowEnabled": False, "directAccessGrantsEnabled": False, "serviceAccountsEnabled": False,
         "frontchannelLogout": False, "fullScopeAllowed": True, "redirectUris": [], "attributes": {}, "protocolMappers": [],
         "secret": uuid.uuid4().hex, "defaultClientScopes": ["web-origins", "acr", "profile", "roles", "basic", "email"],
+        "optionalClientScopes": ["address", "phone", "offline_access", "organization", "microprofile-jwt"],
     } | given | {"attributes": _texts(given.get("attributes") or {})}  # fmt: skip
     return created(f"{_address()}/{known[name]['id']}")
 
@@ -53,7 +55,7 @@ def get_client(_call: Call, client_uuid: str) -> HttpResponse:
 def put_client(call: Call, client_uuid: str) -> HttpResponse:
     """PUT /clients/{uuid}: what is not sent stays, attributes one by one; mappers and scopes have addresses of their own."""
     row, given = _row(client_uuid), rights.body_object(call)
-    kept = {name: row[name] for name in ("id", "clientId", "protocolMappers", "defaultClientScopes") if name in row}
+    kept = {name: row[name] for name in ("id", "clientId", "protocolMappers", *SCOPES.values()) if name in row}
     row |= given | {"attributes": row["attributes"] | _texts(given.get("attributes") or {})} | kept
     return nothing()
 
@@ -151,15 +153,15 @@ def list_scopes(_call: Call) -> HttpResponse:
     )
 
 
-def put_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpResponse:
-    name, names = _scope(scope_id), _row(client_uuid).setdefault("defaultClientScopes", [])
+def put_scope(_call: Call, client_uuid: str, kind: str, scope_id: str) -> HttpResponse:
+    name, names = _scope(scope_id), _row(client_uuid).setdefault(SCOPES[kind], [])
     if name not in names:
         names.append(name)
     return nothing()
 
 
-def delete_default_scope(_call: Call, client_uuid: str, scope_id: str) -> HttpResponse:
-    name, names = _scope(scope_id), _row(client_uuid).setdefault("defaultClientScopes", [])
+def delete_scope(_call: Call, client_uuid: str, kind: str, scope_id: str) -> HttpResponse:
+    name, names = _scope(scope_id), _row(client_uuid).setdefault(SCOPES[kind], [])
     if name in names:
         names.remove(name)
     return nothing()
@@ -179,4 +181,4 @@ account = admin(GET=(service_account, SEES))
 mappers = admin(GET=(list_mappers, SEES), POST=(create_mapper, MANAGES))
 mapper = admin(GET=(get_mapper, SEES), PUT=(put_mapper, MANAGES), DELETE=(delete_mapper, MANAGES))
 scopes = admin(GET=(list_scopes, SEES | {"view-realm"}), POST=NO)
-default_scope = admin(PUT=(put_default_scope, MANAGES), DELETE=(delete_default_scope, MANAGES))
+client_scope = admin(PUT=(put_scope, MANAGES), DELETE=(delete_scope, MANAGES))

@@ -1,5 +1,6 @@
 """Passwords of the realm's people: hashed, checked, and held to the realm's policy in Keycloak's words."""
 
+import functools
 import hashlib
 import hmac
 import re
@@ -7,6 +8,7 @@ import secrets
 from collections.abc import Callable
 
 from apps.sandbox.keycloak.answers import RefusedError, failed
+from apps.sandbox.run import realm_file
 
 # Few on purpose: the sandbox's passwords protect nothing, and its tests log in often.
 ROUNDS = 5_000
@@ -36,6 +38,7 @@ def complaint(password: str, *, policy: str, user: dict[str, object]) -> Refused
         "notUsername": lambda _: password.lower() == str(user["username"]).lower(),
         "notEmail": lambda _: password.lower() == str(user["email"]).lower(),
         "passwordHistory": lambda value: _used(password, user["passwords"], int(value)),
+        "passwordBlacklist": lambda value: password.lower() in _denied(value),
     }
     for rule, value in rules.items():
         if rule in checks and checks[rule](value):
@@ -52,7 +55,14 @@ SENTENCES = {
         "invalidPasswordHistoryMessage",
         "Invalid password: must not be equal to any of last {} passwords.",
     ),
+    "passwordBlacklist": ("invalidPasswordBlacklistedMessage", "Invalid password: password is not allowed."),
 }
+
+
+@functools.cache
+def _denied(file: str) -> frozenset[str]:
+    """The passwords of a list in `config/keycloak`, where a real server has `data/password-blacklists`."""
+    return frozenset(realm_file.DENY_LIST.with_name(file).read_text().splitlines())
 
 
 def _used(password: str, kept: object, last: int) -> bool:

@@ -65,7 +65,7 @@ urlpatterns = [
     _admin(f"{CLIENT}/service-account-user", admin_clients.account),
     _admin(f"{CLIENT}/protocol-mappers/models", admin_clients.mappers),
     _admin(f"{CLIENT}/protocol-mappers/models/(?P<mapper_id>[^/]+)", admin_clients.mapper),
-    _admin(f"{CLIENT}/default-client-scopes/(?P<scope_id>[^/]+)", admin_clients.default_scope),
+    _admin(f"{CLIENT}/(?P<kind>default|optional)-client-scopes/(?P<scope_id>[^/]+)", admin_clients.client_scope),
     _admin(f"{CLIENT}/roles", admin_roles.client_roles),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)", admin_roles.client_role),
     _admin(f"{CLIENT}/roles/(?P<name>[^/]+)/groups", admin_roles.client_role_groups),

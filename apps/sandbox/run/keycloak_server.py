@@ -92,6 +92,8 @@ def _home(folder: Path, distribution: Path) -> Path:
     for name in ("lib", "conf", "themes", "providers", "version.txt"):
         (home / name).symlink_to(distribution / name)
     shutil.copy(realm_file.PATH, home / "data" / "import")
+    (home / "data" / "password-blacklists").mkdir()
+    shutil.copy(realm_file.DENY_LIST, home / "data" / "password-blacklists")
     return home
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 PATH = Path(__file__).resolve().parent / "keycloak" / "realm.json"
+DENY_LIST = (
+    Path(__file__).resolve().parents[3] / "config" / "keycloak" / "password-deny-list.txt"
+)  # its policy names it
 PLACEHOLDER = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::(?P<default>[^}]*))?\}")
 
 
