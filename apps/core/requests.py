@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
 from apps.core import security_events
 from apps.core.errors import BadInput
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
+RETRY_AFTER = {429: "60", 503: "30"}  # seconds, on each refusal that asks to wait
 # On every answer, static files and refusals too; a view or a middleware that says more wins.
 HEADERS = {
     "Cache-Control": "no-store",
@@ -46,6 +47,7 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         found = security_events.noted()
         if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
             log.warning(**found)
+        _say_methods(response)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -68,31 +70,56 @@ def client_address(request: HttpRequest) -> str:
     return visitor_of(found)
 
 
-def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
-    """A POST-only JSON view: `view(request, body, …)` gets a checked dict and returns one.
+def refuse(refusal: BadInput) -> JsonResponse:
+    """The answer of a JSON API to what it refuses: `{"error": {"message", "field", "code"}}`, with its status."""
+    error = {"message": refusal.message, "field": refusal.field, "code": refusal.code} | refusal.details
+    wait = {"Retry-After": RETRY_AFTER[refusal.status]} if refusal.status in RETRY_AFTER else {}
+    return JsonResponse({"error": error}, status=refusal.status, headers=wait)
 
-    Refusals (`BadInput`) become `{"error": {"message", "field", "code"}}` with their 4xx status.
-    """
+
+def _say_methods(response: HttpResponse) -> None:
+    """Django's own 405 says nothing: have it name the methods."""
+    if isinstance(response, HttpResponseNotAllowed) and not response.content:
+        response.content = refuse(_wrong_method(response.headers["Allow"])).content
+        response.headers["Content-Type"] = "application/json"
+
+
+def _wrong_method(allowed: str) -> BadInput:
+    return BadInput(f"Use {' or '.join(allowed.split(', '))}.", code="method", status=405)
+
+
+def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
+    """A POST-only JSON view: `view(request, body, …)` gets a checked dict and returns one. `refuse` answers for its BadInput."""
 
     @functools.wraps(view)
     def serve(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
-            return JsonResponse(_error(BadInput("Use POST.", code="method")), status=405, headers={"Allow": "POST"})
+            answer = refuse(_wrong_method("POST"))
+            answer.headers["Allow"] = "POST"
+            return answer
         try:
             return JsonResponse(view(request, read_json(request), *args, **kwargs))
         except BadInput as refusal:
             note_refusal(refusal.code)
-            return JsonResponse(_error(refusal), status=refusal.status)
+            return refuse(refusal)
 
     return serve
 
 
-def _error(refusal: BadInput) -> dict[str, Any]:
-    return {"error": {"message": refusal.message, "field": refusal.field, "code": refusal.code} | refusal.details}
+def speaks_json(request: HttpRequest) -> bool:
+    """Whether who asks is a script, by what it sends or where to (clear_text.py marks those views)."""
+    return request.content_type == "application/json" or hasattr(
+        getattr(request.resolver_match, "func", None), "for_programs"
+    )
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:
-    """The body as a JSON object; BadInput when it is too large, no JSON object, ambiguous, too deep or holds a NUL."""
+    """The body as a JSON object; BadInput when it is too large, no JSON object, ambiguous, too deep or holds a NUL.
+
+    Of another kind it is not looked at: a form with files cannot be read twice, and the CSRF check has read it.
+    """
+    if request.content_type != "application/json":
+        raise BadInput("The request must be application/json.", code="json_type", status=415)
     said = request.headers.get("Content-Length") or "0"
     if said.isdecimal() and int(said[:20]) > MAX_JSON_BYTES:
         raise BadInput("That is too much data.", code="too_large", status=413)

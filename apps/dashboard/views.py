@@ -1,5 +1,8 @@
 """The subscriber's pages and buttons. Everything is fetched through the person who asks; nothing here takes an id."""
 
+from collections.abc import Callable
+from functools import wraps
+
 from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import messages
@@ -16,7 +19,7 @@ from apps.billing.portal import CARD, open_portal
 from apps.core import audit, clock, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
-from apps.core.requests import read_json
+from apps.core.requests import read_json, refuse
 from apps.dashboard import overview
 from apps.identity.passwords import request_password_email
 from apps.login import error_pages
@@ -43,8 +46,23 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/overview.html", context)
 
 
+def _for_subscribers(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """A button of the dashboard. Whose login has ended comes back to the dashboard by a new one, since the button's own address
+    shows nothing; a script gets 401."""
+
+    @wraps(view)
+    def serve(request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request)
+        if _is_form(request):
+            return redirect("dashboard")
+        return refuse(BadInput("Your login has ended. Please log in again.", code="no_login", status=401))
+
+    return serve
+
+
 @require_POST
-@login_required
+@_for_subscribers
 def reset_password(request: HttpRequest) -> HttpResponse:
     """Ask for Keycloak's mail to set a new password. A form gets the page back, a script `{"message"}` or `{"error"}`."""
     try:
@@ -54,8 +72,7 @@ def reset_password(request: HttpRequest) -> HttpResponse:
         if _is_form(request):
             messages.error(request, refusal.message)
             return redirect("dashboard")
-        error = {"message": refusal.message, "field": refusal.field, "code": refusal.code}
-        return JsonResponse({"error": error}, status=refusal.status)
+        return refuse(refusal)
     if _is_form(request):
         messages.success(request, message)
         return redirect("dashboard")
@@ -63,7 +80,7 @@ def reset_password(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@_for_subscribers
 def billing_portal(request: HttpRequest) -> HttpResponse:
     """To Stripe's portal; back to the dashboard with a sentence when it cannot be opened."""
     try:

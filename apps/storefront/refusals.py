@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 import structlog
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
 from apps.core import attention
 from apps.core.attention import Cause
-from apps.core.errors import NeedsOperator, WorkError
+from apps.core.errors import BadInput, NeedsOperator, WorkError
+from apps.core.requests import refuse, speaks_json
 from apps.login.sessions import profile_of
 from apps.storefront import recovery_session, wizard
-from apps.storefront.json_views import RETRY_AFTER
 from apps.storefront.views_errors import error_page
 
 log = structlog.get_logger(__name__)
@@ -74,10 +74,8 @@ def _affected_profile(request: HttpRequest) -> UserProfile | None:
 
 
 def _answer(request: HttpRequest, sentence: str, *, code: str, status: int) -> HttpResponse:
-    if request.content_type == "application/json":
-        error = {"message": sentence, "field": "", "code": code}
-        headers = {"Retry-After": RETRY_AFTER[status]} if status in RETRY_AFTER else {}
-        return JsonResponse({"error": error}, status=status, headers=headers)
+    if speaks_json(request):
+        return refuse(BadInput(sentence, code=code, status=status))
     if request.method == "POST" and request.path.startswith(reverse("dashboard")):
         messages.error(request, sentence)
         return redirect("dashboard")

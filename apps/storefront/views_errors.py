@@ -7,10 +7,12 @@ import sys
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.core import security_events
+from apps.core.errors import BadInput
+from apps.core.requests import refuse, speaks_json
 from apps.core.security_events import SecurityEvent
 
 RETRY_SECONDS = 10
@@ -19,6 +21,8 @@ CSRF_SENTENCE = "This page was open too long, or your browser blocks cookies. Pl
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
     """400, for what cannot be understood; `exception` is not shown."""
+    if speaks_json(request):
+        return refuse(BadInput("The request cannot be understood.", code="request"))
     return error_page(request, 400)
 
 
@@ -34,9 +38,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes it)
     """403 for a form without a valid token; JSON for scripts. `reason` is for developers and not shown."""
     security_events.note(SecurityEvent.CSRF_REFUSED)
-    if request.content_type == "application/json":
-        error = {"message": CSRF_SENTENCE, "field": "", "code": "csrf"}
-        return JsonResponse({"error": error}, status=403)
+    if speaks_json(request):
+        return refuse(BadInput(CSRF_SENTENCE, code="csrf", status=403))
     return error_page(request, 403, sentence=CSRF_SENTENCE)
 
 

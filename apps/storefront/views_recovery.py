@@ -13,12 +13,14 @@ from apps.accounts.models import Signup, UserProfile
 from apps.core import addresses, audit, limits
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
-from apps.core.requests import client_address, text_field
+from apps.core.requests import client_address, refuse, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result, codes, recovery
 from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
+
+ENDED = "Your session has ended. Please ask for a new code."
 
 
 @require_safe
@@ -39,8 +41,7 @@ def state(request: HttpRequest) -> HttpResponse:
     """Whether the account is open again; the page asks after a payment."""
     profile = recovery_session.recovering_profile(request)
     if profile is None:
-        error = {"message": "Your session has ended. Please ask for a new code.", "field": "", "code": "no_recovery"}
-        return JsonResponse({"error": error}, status=404)
+        return refuse(BadInput(ENDED, code="no_recovery", status=404))
     _check_payment(profile)
     synced = profile.observed_generation >= profile.desired_generation
     active = AccessState(profile.access_state).has_access
@@ -118,7 +119,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 def _recovering_profile(request: HttpRequest) -> UserProfile:
     profile = recovery_session.recovering_profile(request)
     if profile is None:
-        raise BadInput("Your session has ended. Please ask for a new code.", code="no_recovery", status=403)
+        raise BadInput(ENDED, code="no_recovery", status=403)
     return profile
 
 

@@ -16,6 +16,7 @@ from apps.core import audit, limits
 from apps.core.addresses import shown_email
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
+from apps.core.requests import refuse
 from apps.identity.passwords import request_password_email
 from apps.onboarding import checkout_result
 from apps.onboarding.progress import SignupProgress, read_progress
@@ -41,8 +42,7 @@ def success_state(request: HttpRequest) -> HttpResponse:
     """The same as JSON; the page asks every second or two."""
     signup = _own_signup(request)
     if signup is None:
-        error = {"message": "There's no sign-up in this browser.", "field": "", "code": "no_signup"}
-        return JsonResponse({"error": error}, status=404)
+        return refuse(BadInput("There's no sign-up in this browser.", code="no_signup", status=404))
     _check_payment(signup)
     return _private(JsonResponse(_json(read_progress(signup))))
 

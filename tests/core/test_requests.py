@@ -13,7 +13,7 @@ factory = RequestFactory()
 
 
 def body(raw, **headers):
-    return factory.post("/", raw, content_type="application/json", headers=headers)
+    return factory.post("/", raw, content_type="application/json", CONTENT_TYPE="application/json", headers=headers)
 
 
 def refusal(raw, **headers):
@@ -130,6 +130,21 @@ def test_an_api_answers_json_or_says_in_json_what_is_wrong():
     assert json.loads(answer.content) == {"error": {"message": "No.", "field": "secret", "code": "no"}}
     answer = echo(body("nonsense"))
     assert (answer.status_code, json.loads(answer.content)["error"]["code"]) == (400, "json")
+
+
+def test_a_form_sent_to_an_api_is_refused_after_its_csrf_check_too():
+    """Django has read a form of several parts by then, and nobody can read it again."""
+    for kind in ("multipart/form-data; boundary=x", "multipart/form-data", "text/plain", ""):
+        answer = echo(factory.post("/", b"{}", content_type=kind))
+        assert (answer.status_code, json.loads(answer.content)["error"]["code"]) == (415, "json_type"), kind
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/onboarding/webhook/", "/logout/", "/dashboard/billing/"])
+def test_a_method_that_is_not_taken_is_told_which_are(path, client, db):
+    answer = client.delete(path)
+    assert answer.status_code == 405
+    message = answer.json()["error"]["message"]
+    assert message == f"Use {' or '.join(answer.headers['Allow'].split(', '))}."
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "head"])

@@ -68,8 +68,12 @@ def test_an_account_that_is_being_made_gets_no_mail_yet(db: None, client: Client
 
 
 @pytest.mark.parametrize("path", [PASSWORD, BILLING])
-def test_a_visitor_is_taken_to_login(path: str, client: Client, db: None) -> None:
-    assert client.post(path)["Location"].startswith("/accounts/oidc/keycloak/login/")
+def test_whose_login_has_ended_comes_back_to_the_dashboard(path: str, client: Client, db: None) -> None:
+    answer = client.post(path, headers=FORM, follow=False)
+    assert (answer.status_code, answer["Location"]) == (302, "/dashboard/")  # a page, unlike the button's own address
+    assert client.get("/dashboard/")["Location"].startswith("/accounts/oidc/keycloak/login/")
+    answer = client.post(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "no_login")
     assert mails() == []
 
 

@@ -68,9 +68,9 @@ class Visitor:
         return Signup.objects.get(pk=self.client.session["signup"])
 
 
-def code_mailed() -> str:
+def code_mailed(template: str = "signup_code") -> str:
     """The code in the newest mail."""
-    newest = Notification.objects.filter(template="signup_code").latest("pk")
+    newest = Notification.objects.filter(template=template).latest("pk")
     return encryption.decrypt(newest.encrypted)["code"]
 
 

@@ -1,0 +1,83 @@
+"""Ten thousands of bad inputs, made from config/openapi.json: each answer is as the document says, and no refusal changes anything."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+
+from tests.security.api_document import Sender, Spoil, browsers_at_every_step, load
+from tests.test_json_apis import quick_codes
+from tests.world import World
+
+__all__ = ["quick_codes"]
+
+SPOILS = st.one_of(
+    st.builds(Spoil, st.sampled_from(["cut", "byte", "twice", "long"]), st.integers(0, 100_000)),
+    st.builds(
+        Spoil, st.just("type"), st.just(0),
+        st.sampled_from(["", "text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "a/b; c=\"",
+                         "application/json; charset=utf-16", "application/xml"]),
+    ),
+    st.builds(Spoil, st.just("query"), st.just(0), st.text(max_size=300)),
+)  # fmt: skip
+
+
+@pytest.fixture
+def sender(world: World, quick_codes: None, settings: Any) -> Iterator[Sender]:
+    """The application in the world of a few customers; its limits are there, and far away."""
+    settings.LIMITS = dict.fromkeys(settings.LIMITS, ((1000000, 1),))
+    made = Sender(browsers_at_every_step(world))
+    for signal in (
+        request_started,
+        request_finished,
+    ):  # they would close the connection, and with it the test's transaction
+        signal.disconnect(close_old_connections)
+    yield made
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize("number", [400, pytest.param(50_000, marks=[pytest.mark.long, pytest.mark.timeout(1500)])])
+def test_each_answer_is_as_the_document_says_and_a_refusal_changes_nothing(sender: Sender, number: int) -> None:
+    began, schema = time.monotonic(), load()
+    operations = [one.ok() for one in schema.get_all_operations()]
+    taking = [one for one in operations if one.body or one.query]
+    for operation in operations:
+        share = number // len(taking) if operation in taking else number // 100  # the others have little to get wrong
+        while share > 0 and (done := _run(sender, operation, share)):
+            share -= done
+    _report(sender, time.monotonic() - began)
+    assert sender.count >= number * 0.9
+
+
+def _run(sender: Sender, operation: Any, number: int) -> int:
+    before = sender.count
+    cases = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
+    people = st.sampled_from(sorted(sender.browsers.cookies))
+
+    @hypothesis.settings(
+        max_examples=number, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @hypothesis.given(st.one_of(*cases), people, st.none() | SPOILS)
+    def send(case: Any, who: str, spoil: Spoil | None) -> None:
+        sender.send(case, who, spoil=spoil)
+
+    send()
+    return sender.count - before
+
+
+def _report(sender: Sender, seconds: float) -> None:
+    statuses = Counter[int]()
+    for (_, status), count in sender.statuses.items():
+        statuses[status] += count
+    print(f"{sender.count} inputs, {sender.refused} refused, in {seconds:.0f} s: {dict(statuses)}")  # noqa: T201
+    print(json.dumps({f"{label} {status}": count for (label, status), count in sorted(sender.statuses.items())}))  # noqa: T201
