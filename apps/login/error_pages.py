@@ -26,6 +26,11 @@ def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:
     return render(request, "account/closed.html", {"state": state, "sentence": sentence}, status=403)
 
 
+def ask_first(request: HttpRequest) -> HttpResponse:
+    """200: another site led here by itself. The same address is behind a button."""
+    return render(request, "account/ask_first.html", {"again": request.get_full_path()})
+
+
 def home(request: HttpRequest) -> HttpResponse:
     """The front door: to the dashboard, which asks for a login; a goodbye for who has just logged out."""
     if request.session.pop("just_left", False) and not request.user.is_authenticated:

@@ -1,6 +1,6 @@
 """Login by Keycloak: allauth's code flow with PKCE and state, plus what it leaves out.
 
-Ours: a nonce in each login, the ID token verified whole (oidc.py), the same subject in userinfo, an exact redirect
+Ours: a login begins by an act of the person, not by another site alone; a nonce in each login, the ID token verified whole (oidc.py), the same subject in userinfo, an exact redirect
 address from BASE_URL, targets inside this site only. Parameters of the visitor never reach Keycloak or the process.
 """
 
@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_safe
 
-from apps.login import oidc, reauthentication
+from apps.login import error_pages, oidc, reauthentication
 
 PROVIDER = "keycloak"
 # What is kept of a person's claims with the SocialAccount; the rest is read once and forgotten.
@@ -89,6 +89,8 @@ class CallbackView(OAuth2CallbackView):  # type: ignore[misc]
 @require_safe
 def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
     """To Keycloak's login page; `next` names a page of this site to come back to, `as` a fresh or a strong login."""
+    if _is_unasked(request):
+        return error_pages.ask_first(request)
     provider = VerifyingAdapter(request, provider_id).get_provider()
     nonce = secrets.token_urlsafe(24)
     target = local_path(request.GET.get(REDIRECT_FIELD_NAME, ""))
@@ -102,6 +104,15 @@ def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
         wish=wish if wish in (reauthentication.FRESH, reauthentication.STRONG) else "",
     )
     return response
+
+
+def _is_unasked(request: HttpRequest) -> bool:
+    """Whether another site leads the browser here without a click: with single sign-on a session would begin unseen.
+
+    Browsers say so since 2023 (Fetch Metadata), to https and localhost; of others nothing is known.
+    """
+    elsewhere = request.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")
+    return elsewhere and request.headers.get("Sec-Fetch-User") != "?1"
 
 
 @require_GET

@@ -49,6 +49,16 @@ def test_a_subscriber_ends_another_browser_and_then_all_and_the_browser_forgets(
     assert "frontdesk-csrf" not in kept
     phone.goto(f"{stack.site}/dashboard/")
     expect(LoginPage(phone).title).to_be_visible()
+    LoginPage(phone).sign_in(customer.username, PASSWORD)
+    expect(phone.get_by_role("heading", name="Your apps")).to_be_visible()
+    phone.context.clear_cookies(name="frontdesk-sid")  # Keycloak still knows them
+    phone.goto(f"data:text/html,<script>location='{stack.site}/dashboard/'</script>")
+    expect(phone.get_by_role("heading", name="Log in to Frontdesk?")).to_be_visible()
+    album.take(phone, "ask-first")
+    assert "frontdesk-sid" not in {one["name"] for one in phone.context.cookies()}
+    phone.get_by_role("link", name="Log in").click()
+    expect(phone.get_by_role("heading", name="Your apps")).to_be_visible()
+    album.take(phone, "dashboard")
     phone.goto(f"{stack.site}/onboarding/")
     phone.get_by_label("What's your first name?").fill("Ada")
     phone.get_by_role("button", name="Choose a plan").click()

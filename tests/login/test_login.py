@@ -8,6 +8,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils.html import escape
 
 from apps.accounts.models import UserProfile
 from apps.login.provider import local_path
@@ -129,6 +130,32 @@ def test_an_unknown_subject_is_told_so_and_nothing_is_created(person: Person) ->
     assert not User.objects.exists()
     assert not SocialAccount.objects.exists()
     assert person.user_id is None
+
+
+@pytest.mark.parametrize(
+    ("site", "user", "begins"),
+    [
+        ("cross-site", "", False),
+        ("same-site", "", False),
+        ("cross-site", "?1", True),  # a click on a link, as in a web mail
+        ("none", "?1", True),
+        ("same-origin", "", True),
+        ("", "", True),  # a browser that does not tell
+    ],
+)
+def test_another_site_alone_begins_no_login(
+    site: str, user: str, begins: bool, person: Person, nora: UserProfile
+) -> None:
+    """ASVS 7.6.2: with single sign-on a session would begin unseen."""
+    headers = {name: said for name, said in (("Sec-Fetch-Site", site), ("Sec-Fetch-User", user)) if said}
+    address = f"{LOGIN}?next=/dashboard/&as=fresh"
+    answer = person.here.get(address, headers=headers)
+    assert answer.status_code == (302 if begins else 200)
+    if not begins:
+        assert not person.here.cookies
+        assert f'href="{escape(address)}"' in answer.content.decode()
+        assert person.here.head(address, headers=headers).status_code == 200
+        assert person.log_in("nora", address)["Location"] == "/dashboard/"
 
 
 def test_an_unknown_subject_can_log_out_at_keycloak(person: Person) -> None:
