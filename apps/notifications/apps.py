@@ -18,4 +18,4 @@ class NotificationsConfig(AppConfig):
 
         jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))
         retention.register("emails", mail.prune, mail.overdue)
-        retention.register("email_contents", mail.prune_contents, mail.sent_contents)
+        retention.register("email_contents", mail.prune_contents, mail.count_contents)

@@ -1,4 +1,4 @@
-"""Encryption for the few values that must reach a mail but must not lie readable in the database: one-time codes.
+"""Encryption for the few values that must reach a mail but must not lie readable in the database: one-time codes and links.
 
 Fernet (AES-128-CBC with HMAC-SHA-256, cryptography.io/en/latest/fernet) under a key derived from SECRET_KEY. A copy of the
 database alone cannot open them. When SECRET_KEY changes, what waits encrypted can no longer be sent; people ask for a new code.

@@ -6,7 +6,8 @@ Promises:
    is sent once more, and after the second lost answer only by a person (`resend`).
 3. What Mailgun refuses for good is `failed`, with its words, and an operator's work unless a stranger typed the address;
    what it cannot take now stays queued.
-4. One-time codes lie encrypted in the row (`notify_secret`), until they are sent or given up.
+4. One-time codes (`notify_secret`) and links that are a right to act lie encrypted in the row, until they are sent or given up. A
+   link of a mail that failed is kept so, for staff to send it again, until the retention of contents is over.
 """
 
 import datetime as dt
@@ -32,7 +33,11 @@ MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 # Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
 TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
-LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: not kept once the mail has left
+LINKS = {
+    "confirm_url",
+    "invite_url",
+    "leave_url",
+}  # each is a right to act: never readable, not kept once the mail has left
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
 
 
@@ -50,7 +55,12 @@ def notify(
     """
     values = context or {}
     email_templates.check_values(template, values)
-    return _queue(Notification(key=key, template=template, to=to, profile=profile, context=values))
+    links = {name: str(value) for name, value in values.items() if name in LINKS}
+    readable = {name: value for name, value in values.items() if name not in LINKS}
+    encrypted = encryption.encrypt(links) if links else ""
+    return _queue(
+        Notification(key=key, template=template, to=to, profile=profile, context=readable, encrypted=encrypted)
+    )
 
 
 def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str, str], valid_for: dt.timedelta) -> None:
@@ -65,7 +75,9 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
 
 
 def resend(notification: Notification, *, actor: str) -> None:
-    """Send a failed or uncertain mail once more, because a person decided so. A mail with a code cannot be: it is wiped."""
+    """Send a failed or uncertain mail once more, because a person decided so. One whose code or link is wiped cannot be."""
+    if _needs_link(notification) and not notification.encrypted:
+        return
     with transaction.atomic():
         again = Notification.objects.filter(
             pk=notification.pk,
@@ -108,7 +120,7 @@ def prune(before: dt.datetime) -> int:
     old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
     count = retention.delete_in_batches(old.filter(profile=None))
     named = old.exclude(to="")
-    return count + retention.update_in_batches(named, to="", context={}, error="", provider_id="")
+    return count + retention.update_in_batches(named, to="", context={}, encrypted="", error="", provider_id="")
 
 
 def overdue(before: dt.datetime) -> QuerySet[Notification]:
@@ -118,13 +130,25 @@ def overdue(before: dt.datetime) -> QuerySet[Notification]:
 
 
 def prune_contents(before: dt.datetime) -> int:
-    """Empty what sent mails were filled in with: names and links. Of failed ones staff may still need it."""
-    return retention.update_in_batches(sent_contents(before), context={})
+    """Empty what sent mails were filled in with, and wipe the links of failed ones, whose other values staff may still need."""
+    wiped = retention.update_in_batches(old_links(before), encrypted="")
+    return wiped + retention.update_in_batches(sent_contents(before), context={})
 
 
 def sent_contents(before: dt.datetime) -> QuerySet[Notification]:
     """Sent mails of before then that still hold what they were filled in with."""
     return Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before).exclude(context={})
+
+
+def old_links(before: dt.datetime) -> QuerySet[Notification]:
+    """Mails of before then that failed, or may have been sent, and still hold a link."""
+    given_up = [*FINAL, Notification.State.UNCERTAIN]
+    return Notification.objects.filter(state__in=given_up, created_at__lt=before).exclude(encrypted="")
+
+
+def count_contents(before: dt.datetime) -> int:
+    """How many of both there are."""
+    return sent_contents(before).count() + old_links(before).count()
 
 
 # --- the job -----------------------------------------------------------------------------------------------------------
@@ -159,7 +183,7 @@ def _render(row: Notification) -> email_templates.RenderedEmail:
         try:
             values = values | encryption.decrypt(row.encrypted)
         except encryption.DecryptionError as error:
-            reason = "Its code cannot be read any more: SECRET_KEY was changed."
+            reason = "Its code or link cannot be read any more: SECRET_KEY was changed."
             _write_state(row, state=Notification.State.FAILED, error=reason)
             raise NeedsOperator(f"Mail {row.pk} was not sent. {reason}") from error
     return email_templates.render_email(row.template, values)
@@ -185,7 +209,7 @@ def _hand_over(row: Notification, email: email_templates.RenderedEmail) -> None:
 
 
 def _note_lost_answer(row: Notification, why: str) -> None:
-    """Count it: the mail may be out. After the last one a code is wiped, since nothing will send it automatically."""
+    """Count it: the mail may be out. After the last one a code is wiped, since nothing sends it automatically."""
     Notification.objects.filter(pk=row.pk).update(lost_answers=F("lost_answers") + 1)
     row.refresh_from_db(fields=["lost_answers"])
     log.warning("mail_answer_lost", notification=row.pk, count=row.lost_answers)
@@ -193,11 +217,15 @@ def _note_lost_answer(row: Notification, why: str) -> None:
 
 
 def _write_state(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
-    """Write how far the mail has come; final states wipe what was encrypted."""
+    """Write how far the mail has come; a final state wipes a code, and one that was sent its links."""
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:
         row.sent_at, row.provider_id = clock.now(), provider_id[:255]
-        row.context = {name: value for name, value in row.context.items() if name not in LINKS}
-    if state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS:
+    is_given_up = state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS
+    if state == Notification.State.SENT or (is_given_up and not _needs_link(row)):
         row.encrypted = ""
-    row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted", "context"])
+    row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted"])
+
+
+def _needs_link(row: Notification) -> bool:
+    return not LINKS.isdisjoint(email_templates.VALUES.get(row.template, ()))

@@ -3,14 +3,16 @@
 import datetime as dt
 import threading
 import time
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import UserProfile
-from apps.core import clock, jobs
+from apps.core import clock, jobs, retention
 from apps.core.models import AuditEntry, Dependency, Job
 from apps.notifications import mail
 from apps.notifications.models import Notification
@@ -19,6 +21,7 @@ from tests.sandbox.keycloak_fixture import Standin, free_port
 
 pytestmark = pytest.mark.django_db
 TO = "nora@example.com"
+hide_links = import_module("apps.notifications.migrations.0007_encrypt_links").hide_links
 
 
 def ask(key: str = "expired:1") -> Notification:
@@ -359,3 +362,70 @@ def test_sixteen_threads_that_ask_for_one_key_send_one_mail(mailgun: Standin) ->
     assert failures == []
     assert Notification.objects.get().state == "sent"
     assert len(mailgun.inbox()) == 1
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+LINK = "https://frontdesk.example.com/onboarding/waitlist/confirm/the-right-to-act"
+
+
+def ask_for_link() -> Notification:
+    values = {"confirm_url": LINK, "product": "Cloud"}
+    mail.notify(key="confirm:1", template="waitlist_confirm", to=TO, context=values)
+    return Notification.objects.get()
+
+
+def is_readable() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM notifications_notification AS one WHERE one::text LIKE '%right-to-act%'")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_link_reaches_the_mail_and_never_lies_readable_in_the_database(mailgun: Standin) -> None:
+    """Whoever read the table while a mail waited, or after it failed, could act as its recipient."""
+    mailgun.fault("http_500", peer="mailgun")
+    row = ask_for_link()
+    assert row.context == {"product": "Cloud"}
+    jobs.drain()
+    assert not is_readable()
+    mailgun.fault("refuse", peer="mailgun")
+    run_due()
+    row.refresh_from_db()
+    assert row.state == "failed"
+    assert not is_readable()
+    mailgun.fault("ok", peer="mailgun")
+    mail.resend(row, actor="staff:ada")
+    run_due()
+    row.refresh_from_db()
+    assert LINK in mailgun.inbox()[0]["text"]
+    assert (row.state, row.encrypted) == ("sent", "")
+
+
+def test_the_link_of_a_mail_that_failed_goes_with_its_contents_and_is_not_sent_again(mailgun: Standin) -> None:
+    mailgun.fault("refuse", peer="mailgun")
+    row = ask_for_link()
+    jobs.drain()
+    Notification.objects.update(created_at=clock.now() - dt.timedelta(days=31))
+    retention.prune_all()
+    row.refresh_from_db()
+    assert (row.state, row.encrypted) == ("failed", "")
+    mailgun.fault("ok", peer="mailgun")
+    mail.resend(row, actor="staff:ada")
+    run_due()
+    assert mailgun.inbox() == []
+
+
+def test_links_of_before_are_hidden_by_a_migration(mailgun: Standin) -> None:
+    row = ask_for_link()
+    readable = {"context": {"confirm_url": LINK, "product": "Cloud"}, "encrypted": ""}
+    Notification.objects.update(**readable)
+    sent = {"key": "2", "template": "waitlist_confirm", "to": TO, "state": "sent", "sent_at": clock.now()}
+    Notification.objects.create(created_at=clock.now(), **sent, **readable)
+    assert is_readable()
+    hide_links(apps, None)
+    assert not is_readable()
+    jobs.drain()
+    assert LINK in mailgun.inbox()[0]["text"]
+    assert not Notification.objects.exclude(encrypted="").exists()
+    row.refresh_from_db()
+    assert (row.state, row.context) == ("sent", {"product": "Cloud"})

@@ -9,6 +9,7 @@ from apps.core import retention
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.instances.models import Seat
+from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
@@ -33,8 +34,8 @@ def path_of(url: str) -> str:
 
 
 def mailed(template: str, to: str) -> dict[str, Any]:
-    found: dict[str, Any] = Notification.objects.filter(template=template, to=to).latest("pk").context
-    return found
+    found = Notification.objects.filter(template=template, to=to).latest("pk")
+    return found.context | (encryption.decrypt(found.encrypted) if found.encrypted else {})
 
 
 def confirmed(name: str = "dana", product: str = "personal") -> WaitlistEntry:
