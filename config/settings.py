@@ -18,6 +18,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- The site ---------------------------------------------------------------------------------------------------------
 SECRET_KEY = secret("DJANGO_SECRET_KEY")
+SECRET_KEY_FALLBACKS = secret("DJANGO_SECRET_KEY_PREVIOUS", "").split()  # what they made is still read
 DEBUG = boolean("DEBUG", default=False)
 BASE_URL = text("BASE_URL", "http://localhost:8000").rstrip("/")
 _site = urlsplit(BASE_URL)
@@ -319,6 +320,7 @@ PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))
 # Where the audit trail's daily anchor goes beside the log, and what signs it; empty: nowhere, and the key above.
 AUDIT_ANCHOR_FILE = text("AUDIT_ANCHOR_FILE", "")
 AUDIT_ANCHOR_KEY = secret("AUDIT_ANCHOR_KEY", "")
+AUDIT_ANCHOR_KEY_PREVIOUS = secret("AUDIT_ANCHOR_KEY_PREVIOUS", "").split()
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 

@@ -79,7 +79,12 @@ def _digests(wanted: set[int]) -> dict[int, tuple[int, str]]:
 
 
 def _signer() -> signing.Signer:
-    return signing.Signer(key=settings.AUDIT_ANCHOR_KEY or settings.SECRET_KEY, sep=" ", salt="frontdesk.audit-anchor")
+    """Signs with the present key, and takes the former ones too: those of the site only where it has signed for the anchors."""
+    key: str = settings.AUDIT_ANCHOR_KEY
+    former: list[str | bytes] = [*settings.AUDIT_ANCHOR_KEY_PREVIOUS]
+    if not key:
+        key, former = settings.SECRET_KEY, [*settings.SECRET_KEY_FALLBACKS, *former]
+    return signing.Signer(key=key, fallback_keys=former, sep=" ", salt="frontdesk.audit-anchor")
 
 
 def _is_ours(line: str) -> bool:

@@ -28,6 +28,12 @@ def secrets_are_sound(**_: Any) -> list[CheckMessage]:
     return _errors(
         (len(settings.SECRET_KEY) < 50, "DJANGO_SECRET_KEY is too short.", RANDOM.format(50), "E001"),
         (
+            any(len(key) < 50 for key in settings.SECRET_KEY_FALLBACKS),
+            "DJANGO_SECRET_KEY_PREVIOUS holds something that is no key.",
+            "Separate several keys by spaces.",
+            "E001",
+        ),
+        (
             not KEY.match(settings.STRIPE_SECRET_KEY),
             "STRIPE_SECRET_KEY is not a secret key.",
             "It starts with sk_ or rk_.",

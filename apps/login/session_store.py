@@ -6,6 +6,8 @@ So a stranger who asks for the login page a thousand times leaves no row. SESSIO
 from typing import Any, override
 
 from allauth.socialaccount.internal.statekit import STATE_TTL, STATES_SESSION_KEY
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.sessions.backends import db
 from django.core import signing
 
@@ -37,6 +39,14 @@ class SessionStore(db.SessionStore):
         if signed and not must_create:
             self._session_key = None  # it is more than a login now, and gets a row
         super().save(must_create)
+
+    @override
+    def cycle_key(self) -> None:
+        """Django gives a session begun under a former SECRET_KEY a new name; it stays on the list by which Keycloak ends it."""
+        before, has_user = self.session_key, HASH_SESSION_KEY in self
+        super().cycle_key()
+        if has_user:
+            UserSession.objects.filter(session_key=before).update(session_key=self.session_key)
 
     @override
     def exists(self, session_key: str) -> bool:

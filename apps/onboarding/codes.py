@@ -45,9 +45,9 @@ ON CONFLICT (purpose, subject, session) WHERE used_at IS NULL DO UPDATE SET
 """
 COUNT_TRY_STATEMENT = """
 UPDATE onboarding_onetimecode SET tries = tries + %(step)s
-WHERE purpose = %(purpose)s AND subject = %(subject)s AND session = %(session)s AND used_at IS NULL
+WHERE purpose = %(purpose)s AND subject = ANY(%(subjects)s) AND session = ANY(%(sessions)s) AND used_at IS NULL
   AND expires_at > %(now)s AND tries < %(tries)s
-RETURNING id, code_hash
+RETURNING id, code_hash, subject
 """
 
 
@@ -97,6 +97,8 @@ def issue_code(*, purpose: str, address: str, session: str, usable: bool = True)
     With `usable` False the code never matches; everything else, including the time taken, is the same.
     """
     code = _new_code(purpose)
+    for former in settings.SECRET_KEY_FALLBACKS:  # the statement replaces a code of the present key only
+        OneTimeCode.objects.filter(**_code_binding(purpose, address, session, key=former), used_at=None).delete()
     values = _code_binding(purpose, address, session)
     hashed = HASHER.hash(_keyed_hash(values, fold_code(code)))
     now = clock.now()
@@ -141,12 +143,16 @@ def consume_code(*, purpose: str, address: str, session: str, code: str, burns: 
 
     `burns` False: tries are not counted here, since anybody may make them; the caller limits them.
     """
-    values = _code_binding(purpose, address, session)
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    bound = {key: _code_binding(purpose, address, session, key=key) for key in keys}
+    values: dict[str, Any] = {"purpose": purpose, "now": clock.now(), "tries": MAX_TRIES, "step": int(burns)}
+    either = {f"{name}s": [one[name] for one in bound.values()] for name in ("subject", "session")}
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_TRY_STATEMENT, values | {"now": clock.now(), "tries": MAX_TRIES, "step": int(burns)})
+        cursor.execute(COUNT_TRY_STATEMENT, values | either)
         found = cursor.fetchone()
-    identity, stored = found or (0, "")
-    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(values, fold_code(code)))
+    identity, stored, subject = found or (0, "", "")
+    key = next((key for key, one in bound.items() if one["subject"] == subject), keys[0])
+    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(bound[key], fold_code(code), key=key))
     live = OneTimeCode.objects.filter(pk=identity, used_at__isnull=True)
     if right and live.update(used_at=clock.now()) == 1:
         return True
@@ -169,17 +175,17 @@ def _matches(stored: str, guess: str) -> bool:
         return False
 
 
-def _code_binding(purpose: str, address: str, session: str) -> dict[str, Any]:
-    """What a code is bound to, as keyed hashes, so that a leaked table names nobody."""
+def _code_binding(purpose: str, address: str, session: str, *, key: str = "") -> dict[str, Any]:
+    """What a code is bound to, as hashes under this key or the present one, so that a leaked table names nobody."""
     return {
         "purpose": purpose,
-        "subject": limits.subject_hash(address),
-        "session": limits.subject_hash(f"session:{session}"),
+        "subject": limits.subject_hash(address, key=key),
+        "session": limits.subject_hash(f"session:{session}", key=key),
     }
 
 
-def _keyed_hash(values: dict[str, Any], code: str) -> str:
+def _keyed_hash(values: dict[str, Any], code: str, *, key: str = "") -> str:
     """The code and everything it is bound to, hashed with a pepper that is not in the database."""
-    pepper = hashlib.sha256(b"one-time-codes:" + settings.SECRET_KEY.encode()).digest()
+    pepper = hashlib.sha256(b"one-time-codes:" + (key or settings.SECRET_KEY).encode()).digest()
     bound = f"{values['purpose']}:{values['subject']}:{values['session']}:{code}"
     return hmac.new(pepper, bound.encode(), hashlib.sha256).hexdigest()
