@@ -1,17 +1,24 @@
 """The real server itself: what is missing is said, half of it is never used, two start at once, nothing is left."""
 
+import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
+import yaml
 
 from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_server, realm_file
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
+from tests.sandbox.keycloak_fixture import free_port
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +96,80 @@ def test_placeholders_are_filled_as_keycloak_fills_them() -> None:
     assert realm_file.filled({"a": [text, 1, None]}, {"A": "1"}) == {"a": ["1/http://h:1/${C}/1", 1, None]}
 
 
+@pytest.fixture
+def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A Keycloak as compose.yml runs it: its entrypoint, command, files and secrets; its address, and its log."""
+    if reason := keycloak_distribution.missing():
+        pytest.skip(reason)
+    service = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]["keycloak"]
+    there, home, held, log = (
+        keycloak_distribution.installed(),
+        tmp_path / "home",
+        tmp_path / "secrets",
+        tmp_path / "log",
+    )
+    shutil.copytree(
+        there, home, symlinks=True, ignore=lambda folder, names: set(names) & {"lib"} if folder == str(there) else set()
+    )
+    (home / "lib").mkdir()
+    for part in (there / "lib").iterdir():  # all but what a start builds is large, and only read
+        shutil.copytree(part, home / "lib" / part.name) if part.name == "quarkus" else (
+            home / "lib" / part.name
+        ).symlink_to(part)
+    for volume in service["volumes"]:
+        source, target, _ = volume.split(":")
+        place = home / target.removeprefix("/opt/keycloak/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / source, place)
+    held.mkdir()
+    for name in service["secrets"]:
+        (held / name).write_text("" if name == "KEYCLOAK_ADMIN_PASSWORD" else f"secret-of-{name}")
+    port, management = free_port(), free_port()
+    url = f"http://127.0.0.1:{port}"
+    moved = {"/opt/keycloak": str(home), "/run/secrets": str(held), "$$": "$", "0.0.0.0": "127.0.0.1"}
+
+    def here(text: str) -> str:
+        for old, new in moved.items():
+            text = text.replace(old, new)
+        return text
+
+    given = {name: here(value) for name, value in service["environment"].items() if "${" not in value}
+    given |= {"KC_HTTP_PORT": str(port), "KC_HTTP_MANAGEMENT_PORT": str(management), "KC_HOSTNAME": url}
+    passed = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "HOME") if name in os.environ}
+    command = [here(word) for word in (*service["entrypoint"], *service["command"])]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=passed | given, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield url, log
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.long
+def test_compose_runs_it_for_production(composed: tuple[str, Path]) -> None:
+    url, log = composed
+    discovery = f"{url}/realms/frontdesk/.well-known/openid-configuration"
+
+    def answers() -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(discovery, timeout=10).status_code == 200
+        return False
+
+    until(answers, "the realm is there", seconds=180)
+    said = log.read_text()
+    assert "Profile prod activated" in said
+    assert "development mode" not in said
+    for answer in (
+        requests.get(f"{url}/realms/nope", timeout=10),
+        requests.get(f"{url}/admin/realms/frontdesk", timeout=10),
+        requests.post(f"{url}/realms/frontdesk/protocol/openid-connect/token", data=b"\xff" * 99, timeout=10),
+        requests.get(f"{url}/realms/frontdesk/protocol/openid-connect/auth?client_id=%00", timeout=10),
+    ):
+        assert answer.status_code >= 400
+        assert not re.search(r"Exception|\bat (org|io|java)\.|26\.7\.3", answer.text), answer.text
+
+
 def processes(sign: str) -> list[str]:
     """The names of those whose command line has `sign` in it."""
     found = []
@@ -123,8 +204,8 @@ def test_whoever_started_it_may_be_killed_while_it_starts_and_nothing_is_left(tm
     until(lambda: not processes(home), "nothing is left")
 
 
-def until(true: object, what: str) -> None:
-    deadline = time.monotonic() + 40
+def until(true: object, what: str, *, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline, what
         time.sleep(0.1)

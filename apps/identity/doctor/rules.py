@@ -96,7 +96,7 @@ TABLE = (
          ok="Common and leaked passwords are refused, by the list {file}.", problem="Common and leaked passwords are accepted.",
          why="Lists of leaked passwords are tried against every login page, the most common first.",
          fix=f"Put config/keycloak/{DENY_LIST_FILE} into data/password-blacklists of Keycloak's folder; then Authentication, "
-             f"Policies: add Password blacklist with the value {DENY_LIST_FILE}. Without that file no login works."),
+             f"Policies: add Password blacklist with the value {DENY_LIST_FILE}. Keep the file: without it Keycloak does not start."),
     Rule("realm.sslRequired",
          ok="HTTPS is required where {site} needs it.",
          problem="Keycloak accepts plain HTTP from anywhere, and this site is public.",
