@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.billing.checkout import has_running_subscription
 from apps.billing.mirror_rows import MODELS
@@ -27,10 +27,15 @@ def forget_customer(customer_id: str) -> None:
         forget_copies(customer_id)
 
 
-def list_copies(customer_id: str | None) -> list[QuerySet[Any]]:
-    """dj-stripe's rows of this customer, by kind."""
-    kinds = {kind: "id" if kind == "customer" else "customer__id" for kind in MODELS if kind not in OF_NOBODY}
-    return [MODELS[kind].objects.filter(**{path: customer_id}) for kind, path in kinds.items()]
+def list_copies(customer_id: str) -> list[QuerySet[Any]]:
+    """dj-stripe's rows of this customer, by kind; the customer's own comes last, since others lose their owner with it."""
+    method, rest = MODELS["payment_method"], MODELS.keys() - {"payment_method", "customer", *OF_NOBODY}
+    unowned = Q(customer=None, stripe_data__customer=customer_id)  # copied before the customer was
+    return [
+        method.objects.filter(Q(customer__id=customer_id) | unowned),
+        *(MODELS[kind].objects.filter(customer__id=customer_id) for kind in sorted(rest)),
+        MODELS["customer"].objects.filter(id=customer_id),
+    ]
 
 
 def delete_unpaid_customer(customer_id: str) -> bool:
@@ -67,6 +72,6 @@ def has_invoices(customer_id: str) -> bool:
 
 def forget_copies(customer_id: str) -> None:
     """Remove dj-stripe's copies of all that belongs to the customer, and the bodies of its events."""
-    for rows in reversed(list_copies(customer_id)):
+    for rows in list_copies(customer_id):
         rows.delete()
     InboundEvent.objects.filter(customer_id=customer_id).exclude(state=InboundEvent.State.RECEIVED).update(body="")

@@ -54,18 +54,18 @@ def find_person(text: str) -> UserProfile | None:
 
 def export(profile: UserProfile) -> dict[str, list[dict[str, Any]]]:
     """Every row about the person, by table; values are texts, numbers, lists or None."""
-    customer = profile.stripe_customer_id or None
+    customer = profile.stripe_customer_id
     found: list[models.QuerySet[Any]] = [
         User.objects.filter(pk=profile.user_id),
         UserProfile.objects.filter(pk=profile.pk),
         AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)),
         AttentionItem.objects.filter(profile_ids__contains=[profile.pk]),
         Job.objects.filter(lane=f"profile:{profile.pk}"),
-        Subscription.objects.filter(customer_id=customer),
-        InboundEvent.objects.filter(customer_id=customer),
         *_rows_that_point_to(profile),
-        *list_copies(customer),
     ]
+    if customer:
+        found += [Subscription.objects.filter(customer_id=customer), InboundEvent.objects.filter(customer_id=customer)]
+        found += list_copies(customer)
     return {rows.model._meta.label: [_plain(row) for row in rows] for rows in found}
 
 

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, models
+from djstripe.models import Charge, PaymentMethod
 
 from apps.access import overrides
 from apps.accounts.models import UserProfile
@@ -70,6 +71,23 @@ def test_an_export_holds_every_table_that_points_to_a_person(world: World) -> No
         call_command("export_person", "nobody@example.com")
     assert privacy.find_person(str(other.pk)) == other
     assert privacy.find_person("dana@example.com") == dana
+
+
+def test_cards_go_with_their_customer_and_nobody_else_is_given_those_that_have_none(world: World) -> None:
+    """dj-stripe's rows lose their owner with the customer, and a card that came first never had one."""
+    gone, other = world.subscriber("quentin"), world.subscriber("other")
+    leave(world, gone)
+    cards = PaymentMethod.objects.filter(stripe_data__customer=gone.stripe_customer_id)
+    cards.update(customer=None)
+    assert [one["id"] for one in privacy.export(gone)["djstripe.PaymentMethod"]] == [one.id for one in cards]
+    stranger = UserProfile.objects.create(
+        user=User.objects.create(username="new"), email="new@example.com", created_at=clock.now()
+    )
+    assert not {name for name, rows in privacy.export(stranger).items() if rows and name.startswith("djstripe.")}
+    privacy.erase(gone, **BY)
+    world.deliver()
+    assert list(PaymentMethod.objects.values_list("customer_id", flat=True)) == [other.stripe_customer_id]
+    assert list(Charge.objects.values_list("customer_id", flat=True)) == [other.stripe_customer_id]
 
 
 def test_who_pays_or_is_on_hold_is_not_erased(world: World) -> None:
