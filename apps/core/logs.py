@@ -16,7 +16,9 @@ import structlog
 
 from apps.core import security_events
 
-ADDRESS = re.compile(r"[\w.+-]+@([\w-]+\.[\w.-]+)")
+ADDRESS = re.compile(r"[\w.+-]+(?:@|%40)([\w-]+\.[\w.-]+)")
+# Postgres repeats the values of a row that it refuses: names, numbers, whatever was typed.
+ROW = re.compile(r"\b(DETAIL|CONTEXT): .*?(?=\n\n|\n[A-Z]+: |\Z)", re.DOTALL)
 SECRET = re.compile(
     r"\b(?:sk|rk|whsec|key)[_-][A-Za-z0-9_]{8,}|Bearer\s+\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|t=\d+,v1=[0-9a-f]+"
     r"|\bcs_\w+_secret_\w+"
@@ -30,7 +32,7 @@ def scrub(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMa
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return SECRET.sub("***", ADDRESS.sub(_hashed, value))
+        return SECRET.sub("***", ADDRESS.sub(_hashed, ROW.sub(r"\1: ***", value)))
     if isinstance(value, dict):
         return {_clean(name): _clean(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -45,19 +47,33 @@ def _hashed(found: re.Match[str]) -> str:
 
 
 class ShortRefusals(logging.Filter):
-    """A request that Django refuses is one short line: its traceback tells nothing, and a visitor could fill the disk with it."""
+    """A request that Django refuses is one short line: its traceback tells nothing, and a visitor could fill the disk with it.
+
+    No line about a request holds the right that a link to it is.
+    """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         request, status = getattr(record, "request", None), getattr(record, "status_code", 0)
-        if request is not None and 400 <= status < 500:
-            asked = f"{status} {str(request.method)[:10]} {request.path[:100]}"
+        if request is None or status < 400:
+            return True
+        path = _path_of(request)
+        if status < 500:
+            asked = f"{status} {str(request.method)[:10]} {path}"
             found = security_events.noted()
             record.msg, record.args = "%s", (found["event"] if found else asked,)
             if found:
                 record.security_event = found | {"answer": asked}
             record.exc_info = record.exc_text = None
+        elif isinstance(record.args, tuple):
+            record.args = tuple(path if one == request.path else one for one in record.args)
         return True
+
+
+def _path_of(request: Any) -> str:
+    """The path, or the route of one that ends with a token."""
+    found = getattr(request, "resolver_match", None)
+    return f"/{found.route}" if found and "token" in found.kwargs else str(request.path[:100])
 
 
 def add_security_event(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import logging.config
+import re
 
 import pytest
 import structlog
@@ -89,6 +90,46 @@ def test_structlog_and_plain_logging_write_the_same_kind_of_line(lines):
     assert "ada@" not in ours["to"]
     assert (theirs["event"], theirs["level"]) == ("call with *** failed", "warning")
     assert ours["timestamp"].endswith("Z")
+
+
+def test_what_postgres_says_of_a_refused_row_is_not_logged(lines, db):
+    """It repeats the values: the username that is taken, or the whole row."""
+    from django.db import IntegrityError, transaction
+
+    User.objects.create(username="quill.zanz", last_name="Zanzibarow")
+    for refused in ({"username": "quill.zanz"}, {"username": "other", "last_name": "Zanzibarow", "is_staff": None}):
+        try:
+            with transaction.atomic():
+                User.objects.create(**refused)
+        except IntegrityError:
+            structlog.get_logger("apps.test").exception("it_failed")
+            logging.getLogger("somebody.else").exception("it failed")
+    seen = lines()
+    assert len(seen) == 4
+    for line in seen:
+        assert "IntegrityError" in line["exception"]
+        assert "DETAIL: ***" in line["exception"]
+        assert not re.search("quill|zanz", json.dumps(line), re.IGNORECASE)
+
+
+def test_an_address_in_a_query_becomes_a_hash_too():
+    line = scrub(event="url: /users?email=ada.b%40example.com&max=2")
+    assert "ada.b" not in line["event"]
+    assert line["event"].endswith("@example.com&max=2")
+
+
+def test_no_line_about_a_request_holds_a_link_that_is_a_right(lines, client, db, monkeypatch):
+    link = f"/onboarding/waitlist/confirm/{'a' * 30}:signature/"
+    client.get(link)
+    client.delete(link)
+    monkeypatch.setattr("apps.storefront.views_waitlist._storable", None)
+    client.raise_request_exception = False
+    assert client.get(link).status_code == 500
+    seen = lines()
+    assert len(seen) == 3
+    for line in seen:
+        assert "signature/" not in json.dumps(line)
+        assert "/onboarding/waitlist/confirm/<str:token>/" in json.dumps(line)
 
 
 def test_an_exception_is_one_line_and_clean(lines):
