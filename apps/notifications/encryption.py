@@ -2,12 +2,12 @@
 
 Fernet (AES-128-CBC with HMAC-SHA-256, cryptography.io/en/latest/fernet) under a key derived from SECRET_KEY. A copy of the
 database alone cannot open them. What was made under a former key or in a former format can be read while that is listed.
-Nothing has to be encrypted again: it is wiped when the mail has left or is too late, after minutes.
+A code is wiped after minutes; the link of a failed mail is kept for weeks, and `manage.py renew_encryption` encrypts it again.
 """
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from typing import Protocol
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -50,10 +50,23 @@ def encrypt(values: dict[str, str]) -> str:
 
 def decrypt(encrypted: str) -> dict[str, str]:
     """The texts again. Raises DecryptionError."""
+    return _decrypt(encrypted, FORMATS, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+def is_current(encrypted: str) -> bool:
+    """Whether it is of the present key and format, so that no former one is needed to read it."""
+    try:
+        _decrypt(encrypted, [next(iter(FORMATS))], (settings.SECRET_KEY,))
+    except DecryptionError:
+        return False
+    return True
+
+
+def _decrypt(encrypted: str, formats: Container[str], keys: Iterable[str]) -> dict[str, str]:
     name, _, token = encrypted.rpartition(":")
-    if (name or UNNAMED) not in FORMATS:
+    if (name or UNNAMED) not in formats:
         raise DecryptionError
-    for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+    for key in keys:
         try:
             found: dict[str, str] = json.loads(FORMATS[name or UNNAMED](key).decrypt(token.encode()))
         except InvalidToken:

@@ -151,6 +151,23 @@ def count_contents(before: dt.datetime) -> int:
     return sent_contents(before).count() + old_links(before).count()
 
 
+def renew_encryption() -> tuple[int, int]:
+    """Encrypt again, under the present key, what waits or is kept encrypted; how many there were, and how many cannot be read."""
+    renewed = unreadable = 0
+    rows = Notification.objects.exclude(encrypted="").values_list("pk", "encrypted")
+    for pk, encrypted in rows.iterator(chunk_size=1_000):
+        if encryption.is_current(encrypted):
+            continue
+        try:
+            again = encryption.encrypt(encryption.decrypt(encrypted))
+        except encryption.DecryptionError:
+            unreadable += 1
+            continue
+        # What has been sent or wiped meanwhile stays so.
+        renewed += Notification.objects.filter(pk=pk, encrypted=encrypted).update(encrypted=again)
+    return renewed, unreadable
+
+
 # --- the job -----------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ What concerns logins is in tests/login/test_key_rotation.py.
 import base64
 import re
 import secrets
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from django.core.management import call_command
 from django.test import Client
 
 from apps.core import audit, audit_anchor, checks, jobs
 from apps.core.audit_actions import AuditAction
 from apps.notifications import encryption
+from apps.notifications.mail import notify, renew_encryption
 from apps.notifications.models import Notification
 from apps.onboarding import codes, waitlist
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
@@ -132,13 +135,22 @@ def test_the_algorithm_is_exchanged_while_mails_wait(settings: Any, monkeypatch:
             encryption.decrypt(forged)
 
 
-def test_nothing_encrypted_lives_longer_than_its_mail(world: World, settings: Any) -> None:
-    """So the former key can go after a day, and nothing has to be encrypted again."""
-    Visitor().at_checkout().api(SEND, email=EMAIL)
-    row = Notification.objects.get()
-    assert (row.useless_after - row.created_at).total_seconds() <= 86_400
-    world.work()
-    assert list(Notification.objects.values_list("encrypted", flat=True)) == [""]
+def test_what_is_kept_is_encrypted_again_and_then_the_former_key_can_go(db: None, settings: Any) -> None:
+    """The link of a failed mail, which staff may send again, beside one that was encrypted under a key that nobody has."""
+    values = {"confirm_url": "https://frontdesk.example.com/confirm/1", "product": "Cloud"}
+    notify(key="confirm:1", template="waitlist_confirm", to=EMAIL, context=values)
+    kept = Notification.objects.get()
+    Notification.objects.update(state=Notification.State.FAILED)
+    rotate(settings, SECOND)
+    assert renew_encryption() == (1, 0)
+    assert renew_encryption() == (0, 0)
+    rotate(settings, SECOND, former=False)
+    before, kept.encrypted = kept.encrypted, Notification.objects.get().encrypted
+    assert encryption.decrypt(kept.encrypted) == {"confirm_url": values["confirm_url"]}
+    Notification.objects.update(encrypted=before)
+    with pytest.raises(SystemExit):
+        call_command("renew_encryption", stdout=StringIO(), stderr=StringIO())
+    assert Notification.objects.get().encrypted == before
 
 
 def test_a_former_key_that_is_none_is_refused(settings: Any) -> None:
