@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
 from apps.core import attention, heartbeats, jobs, rights
+from apps.core.certificate import check_certificate
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
 from apps.core.models import Job
@@ -108,6 +109,8 @@ def check_frontdesk() -> Iterator[Finding]:
         "A health check by IP address is refused.", why="Load balancers and containers would think every web server is down.",
         fix="Put apps.core.probes.answer_probes first in MIDDLEWARE.",
     )  # fmt: skip
+    if settings.HTTPS:
+        yield check_certificate()
     yield from _check_database()
     wrong = find_miscounted()
     yield judge(

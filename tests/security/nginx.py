@@ -22,6 +22,10 @@ from cryptography.x509.oid import NameOID
 from apps.sandbox.run.servers import free_port
 from tests.security import site
 
+USAGE = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, key_encipherment=True, content_commitment=False, data_encipherment=False,
+    key_agreement=False, crl_sign=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 FOLDER = site.ROOT / "config/proxy"
 
 
@@ -102,7 +106,11 @@ def make_certificate(folder: Path, *, days: float = 30, name: str = "localhost")
     made = (
         x509.CertificateBuilder().subject_name(title).issuer_name(title).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(days=90))
-        .not_valid_after(now + dt.timedelta(days=days)).add_extension(names, critical=False).sign(key, hashes.SHA256())
+        .not_valid_after(now + dt.timedelta(days=days)).add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(USAGE, critical=True).sign(key, hashes.SHA256())
     )  # fmt: skip
     plain = serialization.NoEncryption()
     form = serialization.PrivateFormat.PKCS8
