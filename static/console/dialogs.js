@@ -6,6 +6,7 @@
     const MENU_BUTTON = "li[x-ref] > a:not([href])";
     const MORE = "a[x-on\\:click='showActions = !showActions']"; // on a small screen it shows the actions
     const MENU = "nav[x-show='actionDropdownOpen']";
+    const STEPS = new Map([["ArrowDown", 1], ["ArrowUp", -1]]);
     const FIELD = "input:not([type=hidden]), select, textarea";
     let opener = null; // where the focus goes when the dialog closes
     let button = null; // whose menu was opened last
@@ -146,10 +147,10 @@
             return;
         }
         const items = [...menu.querySelectorAll("a")];
-        const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        const step = STEPS.get(event.key);
         if (step) {
             event.preventDefault();
-            items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
+            items.at((items.indexOf(document.activeElement) + step + items.length) % items.length).focus();
         } else if (event.key === "Escape" || event.key === "Tab") {
             event.preventDefault();
             setMenu(false);

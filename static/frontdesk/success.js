@@ -4,7 +4,7 @@
 (() => {
   const page = document.getElementById("progress");
   if (!page) return;
-  const words = { waiting: "waiting", busy: "in progress", done: "done", delayed: "delayed" };
+  const words = new Map([["waiting", "waiting"], ["busy", "in progress"], ["done", "done"], ["delayed", "delayed"]]);
   const form = document.getElementById("resend");
   const { byId, post, busy, poll } = window.frontdeskForms(form);
 
@@ -12,9 +12,9 @@
     const changed = [];
     for (const stage of state.stages) {
       const row = page.querySelector(`[data-stage="${CSS.escape(stage.id)}"]`);
-      if (row.className !== stage.state) changed.push(`${stage.title}: ${words[stage.state]}.`);
+      if (row.className !== stage.state) changed.push(`${stage.title}: ${words.get(stage.state)}.`);
       row.className = stage.state;
-      row.querySelector("[data-word]").textContent = ` (${words[stage.state]})`;
+      row.querySelector("[data-word]").textContent = ` (${words.get(stage.state)})`;
       row.querySelector(".note").textContent = stage.note;
     }
     if (changed.length) page.querySelector("[data-announce]").textContent = changed.join(" ");
