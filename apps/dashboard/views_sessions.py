@@ -106,7 +106,7 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 def end_all(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Log out everywhere, this browser included."""
     hint = str(request.session.get(sessions.ID_TOKEN, ""))
-    log_out_everywhere(profile.user, subject=profile.subject, actor=audit.CUSTOMER, reason=REASON)
+    log_out_everywhere(profile, actor=audit.CUSTOMER, reason=REASON)
     sessions.leave(request)
     logout.end_at_keycloak(hint)  # the job does so too; this is for a browser that goes on at once
     messages.success(request, "You've been logged out everywhere: in this browser, in all others, and in your apps.")

@@ -425,7 +425,7 @@ def _queued(count: int) -> Callable[[World], None]:
 
 
 def _logged_out(world: World) -> None:
-    key = str(world.profiles[0].user_id)
+    key = str(world.profiles[0].pk)
     assert Job.objects.filter(kind="end_keycloak_sessions", key=key, state="queued").count() == 1
 
 

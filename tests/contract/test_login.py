@@ -318,6 +318,20 @@ class TestLogout:
         assert server.start_login(browser)[1].status_code == 200  # the form
         assert server.start_login(other)[1].status_code == 302
 
+    @pytest.mark.parametrize("account", ["disabled", "deleted"])
+    def test_so_it_does_for_an_account_that_is_closed(
+        self, account: str, server: Server, person: tuple[str, str]
+    ) -> None:
+        hint = server.log_in(Browser(), person[1])["id_token"]
+        if account == "disabled":
+            server.call("PUT", f"/users/{person[0]}", json={"enabled": False})
+        else:
+            server.call("DELETE", f"/users/{person[0]}")
+        form = {"client_id": "frontdesk-web", "id_token_hint": hint, "post_logout_redirect_uri": f"{APP}/"}
+        answer = requests.post(f"{server.oidc}/logout", data=form, timeout=10, allow_redirects=False)
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"{APP}/")
+        assert account == "deleted" or server.sessions(person[0]) == []
+
     @pytest.mark.parametrize("wrong", ["hint", "client", "address", "kind of token"])
     def test_a_post_with_something_wrong_ends_nothing(
         self, wrong: str, server: Server, person: tuple[str, str]

@@ -181,7 +181,7 @@ def test_an_outage_of_keycloak_keeps_nobody_in(nora: UserProfile, log_in: Any, k
 
 def test_the_job_is_content_with_an_account_that_is_gone(nora: UserProfile, keycloak: Standin) -> None:
     keycloak.call("DELETE", f"/users/{nora.keycloak_id}")
-    logout_everywhere.end_keycloak_sessions(str(nora.user_id))
+    logout_everywhere.end_keycloak_sessions(str(nora.pk))
     logout_everywhere.end_keycloak_sessions("999999")
 
 

@@ -23,13 +23,18 @@ from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.core.money import describe_period, format_money
 from apps.core.states import Tone
-from apps.identity import passwords
+from apps.identity import logout_everywhere, passwords
 from apps.instances.models import Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 
 ROWS = 20
-KINDS = (*reconcile.KINDS, passwords.KIND, recovery.SEND_CODE)  # of job whose key is a subscriber
+KINDS = (
+    *reconcile.KINDS,
+    passwords.KIND,
+    logout_everywhere.KIND,
+    recovery.SEND_CODE,
+)  # of job whose key is a subscriber
 
 
 type May = Callable[[str], bool]

@@ -261,9 +261,8 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         explain="Log this subscriber out everywhere: here, at Keycloak and in the apps. They can log in again at once. To keep them out, use a hold.",
     )  # fmt: skip
     def end_sessions(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        profile = form.target
-        log_out_everywhere(profile.user, subject=profile.subject, **form.why)
-        return f"{profile} has been logged out here, and at Keycloak in a moment."
+        log_out_everywhere(form.target, **form.why)
+        return f"{form.target} has been logged out here, and at Keycloak in a moment."
 
     @dialog_action(
         title="Hold", permission="override_access", form=HoldDialog, icon="block", danger=True,
