@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
 RETRY_AFTER = {429: "60", 503: "30"}  # seconds, on each refusal that asks to wait
+SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing
+# No page and no API here has another method. All others are refused at once: Django's admin would answer them like a GET.
+METHODS = (*SAFE, "POST")
 # On every answer, static files and refusals too; a view or a middleware that says more wins.
 HEADERS = {
     "Cache-Control": "no-store",
@@ -37,13 +40,13 @@ HEADERS = {
 
 
 def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Django middleware: binds a request id to the logs, adds the headers every answer carries, forbids caching."""
+    """Django middleware: binds a request id to the logs, adds the headers every answer carries, forbids caching, refuses unused methods."""
 
     def serve(request: HttpRequest) -> HttpResponse:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex)
         security_events.forget()
-        response = get_response(request)
+        response = get_response(request) if request.method in METHODS else HttpResponseNotAllowed(METHODS)
         found = security_events.noted()
         if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
             log.warning(**found)

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from apps.accounts.models import Signup
 from apps.core import clock, limits
 from apps.core.errors import BadInput
-from apps.core.requests import client_address
+from apps.core.requests import SAFE, client_address
 from apps.storefront.basket import Shop
 
 SESSION_KEY = "signup"
@@ -53,12 +53,13 @@ def find_signup(request: HttpRequest) -> Signup | None:
 
 
 def current_signup(request: HttpRequest) -> Signup | None:
-    """The signup that can still be edited or paid; an expired one continues as a new one with the same answers."""
+    """The signup that can still be edited or paid. An expired one continues as a new one with the same answers, saved by a POST."""
     signup = find_signup(request)
     if signup is None or signup.state == Signup.State.PAID:
         return None
     if signup.state in Signup.UNPAID:
-        return _create_signup(request, **{name: getattr(signup, name) for name in KEPT_ANSWERS})
+        again = Signup(created_at=clock.now(), **{name: getattr(signup, name) for name in KEPT_ANSWERS})
+        return again if request.method in SAFE else _save_signup(request, again)
     return signup
 
 
@@ -77,7 +78,7 @@ def start_signup(request: HttpRequest, *, first_name: str) -> Signup:
         )
     request.session.pop(ADDONS_SEEN, None)
     request.session[EMAIL_FIRST] = not limits.allow_together("signups_all")
-    return _create_signup(request, first_name=first_name)
+    return _save_signup(request, Signup(created_at=clock.now(), first_name=first_name))
 
 
 def must_confirm_email(request: HttpRequest, signup: Signup) -> bool:
@@ -90,18 +91,17 @@ def has_just_confirmed_email(request: HttpRequest, signup: Signup) -> bool:
     return signup.email_proven_at is not None and bool(request.session.pop(EMAIL_FIRST, False))
 
 
-def _create_signup(request: HttpRequest, **answers: object) -> Signup:
-    signup = Signup.objects.create(created_at=clock.now(), **answers)
+def _save_signup(request: HttpRequest, signup: Signup) -> Signup:
+    if signup._state.adding:
+        signup.save()
     request.session[SESSION_KEY] = str(signup.pk)
     return signup
 
 
 def continue_with(request: HttpRequest, signup: Signup) -> None:
     """Let this browser continue with a prepared signup, which is saved unless it was."""
-    if signup._state.adding:
-        signup.save()
     request.session.pop(ADDONS_SEEN, None)
-    request.session[SESSION_KEY] = str(signup.pk)
+    _save_signup(request, signup)
 
 
 def first_unanswered_step(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
