@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, override
 
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import IntegerField, Model, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +19,7 @@ from unfold.views import ChangeList
 
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
+from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 
@@ -202,10 +203,30 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
         return {}
 
     @override
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """For those who may see it. Django's looks for the row first, and so tells all staff whether there is one."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        answer: HttpResponse = super().history_view(request, object_id, extra_context)
+        return answer
+
+    @override
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         extra = self.list_context(request) if self.has_view_permission(request) else {}
         answer: HttpResponse = super().changelist_view(request, (extra_context or {}) | extra)
         return answer
+
+    @override
+    @takes_posts
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return self.changeform_view(request, None, form_url, extra_context)
+
+    @override
+    @takes_posts
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return self.changeform_view(request, object_id, form_url, extra_context)
 
     @override
     def changeform_view(
@@ -259,9 +280,9 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
 
     def _fragment_view(self, content: Callable[[HttpRequest, Any], HttpResponse]) -> Any:
         def view(request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
             row = find(self.model, object_id)
-            if not self.has_view_permission(request, row):
-                return HttpResponse(status=403)
             self.record_view(request, row)
             return content(request, row)
 

@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.console.columns import address
 from apps.console.fresh_logins import done, fill_in, refuse_stale
+from apps.console.site import takes_posts
 from apps.core import clock
 from apps.core.errors import BadInput, WorkError
 
@@ -201,7 +202,7 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
             icon=icon,
             attrs=dict(form.opener),
             variant=ActionVariant.DANGER if danger else ActionVariant.DEFAULT,
-        )(answer)
+        )(takes_posts(answer))
 
     return decorate
 

@@ -1,7 +1,8 @@
 """The rules of every console page: who may see it, how one logs in and out, and which scripts may run.
 
-Promises: only staff get in, and only through Keycloak; a signed-in subscriber gets 403, not a login that loops; pages
-allow what Unfold needs (Alpine evaluates attributes) and nothing from elsewhere; hostile query strings get 400 or 404.
+Promises: only staff get in, and only through Keycloak; a signed-in subscriber gets 403, not a login that loops; a page takes
+a POST only where it says so; pages allow what Unfold needs (Alpine evaluates attributes) and nothing from elsewhere; hostile
+query strings get 400 or 404.
 """
 
 from collections.abc import Callable
@@ -18,13 +19,17 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBadRequest,
+    HttpResponseNotAllowed,
     HttpResponseRedirect,
 )
 from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_safe
 from unfold.sites import UnfoldAdminSite
 
 from apps.console import dashboard, fresh_logins
+from apps.core.requests import SAFE
 
 CONTENT_POLICY = {
     "default-src": ["'none'"],
@@ -39,6 +44,17 @@ CONTENT_POLICY = {
     "object-src": ["'none'"],
 }
 View = Callable[..., HttpResponse]
+
+
+def takes_posts[V: View](view: V) -> V:
+    """Mark a view of the console that changes something. To all others a POST is refused: Django's would answer it like a GET."""
+    view.takes_posts = True  # type: ignore[attr-defined]
+    return view
+
+
+def refuse_post(view: View, request: HttpRequest) -> HttpResponse | None:
+    """What staff get who post where nothing is posted, or whose account may have ended."""
+    return fresh_logins.refuse_unchecked(request) if hasattr(view, "takes_posts") else HttpResponseNotAllowed(SAFE)
 
 
 class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
@@ -61,8 +77,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
                 return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
-            acts = request.method not in ("GET", "HEAD", "OPTIONS") and self.has_permission(request)
-            if acts and (refused := fresh_logins.refuse_unchecked(request)):
+            acts = request.method not in SAFE and self.has_permission(request)
+            if acts and (refused := refuse_post(view, request)):
                 return refused
             try:
                 answer: Any = inner(request, *args, **kwargs)
@@ -90,6 +106,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 
     @override
+    @method_decorator(require_safe)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send a visitor to Keycloak and staff to where they wanted to go."""
         target = request.GET.get("next", "")
@@ -100,6 +117,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return redirect_to_login(target, settings.LOGIN_URL)
 
     @override
+    @takes_posts
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Hand the POST on to the one logout, which also ends the Keycloak session."""
         if request.method != "POST":

@@ -3,6 +3,7 @@
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
 
 from apps.accounts.models import UserProfile
 
@@ -31,6 +32,7 @@ def ask_first(request: HttpRequest) -> HttpResponse:
     return render(request, "account/ask_first.html", {"again": request.get_full_path()})
 
 
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """The front door: to the dashboard, which asks for a login; a goodbye for who has just logged out."""
     if request.session.pop("just_left", False) and not request.user.is_authenticated:

@@ -6,11 +6,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, re_path
 from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from apps.login import logout, provider
 
 
+@require_safe
 def to_login(request: HttpRequest) -> HttpResponse:
     """allauth's own login page: there is only one way in."""
     target = provider.local_path(request.GET.get(REDIRECT_FIELD_NAME, ""))
@@ -32,6 +34,6 @@ urlpatterns = [
     ),
     path("accounts/login/", to_login, name="account_login"),
     # Where Keycloak's page leads back to once a password is set; the dashboard asks for the login.
-    path("accounts/welcome/", RedirectView.as_view(pattern_name="dashboard"), name="welcome"),
+    path("accounts/welcome/", require_safe(RedirectView.as_view(pattern_name="dashboard")), name="welcome"),
     re_path(r"^accounts/.*$", shut),
 ]

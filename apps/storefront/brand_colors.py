@@ -8,6 +8,7 @@ import re
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from apps.catalog.models import Product
 
@@ -23,6 +24,7 @@ FALLBACK = "#2f5d50"
 MIN_CONTRAST = 4.5
 
 
+@require_safe
 def brand_css(_request: HttpRequest) -> HttpResponse:
     """`brand.css`: variables for the brand colour and one class `tint-<slug>` per coloured product."""
     chosen = str(settings.BRAND["color"])

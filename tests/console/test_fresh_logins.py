@@ -21,10 +21,10 @@ from apps.instances.models import Instance
 from apps.login import reauthentication, sessions
 from tests.console.conftest import World, log_in_freshly
 from tests.console.desk import REASON, dialog, send
-from tests.console.test_actions import CASES
-from tests.console.test_pages import fingerprint
 from tests.login.conftest import Person, fresh_keys, keycloak, local, person
+from tests.rows import writes
 from tests.sandbox.keycloak_fixture import Standin
+from tests.security.url_table import WITHOUT_FRESH_LOGIN
 
 __all__ = ["fresh_keys", "keycloak", "person"]  # the fixtures
 
@@ -32,18 +32,12 @@ pytestmark = pytest.mark.django_db
 
 Staff = Callable[..., Client]
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/admin/core/job/?q=1"}
-# They give and take nothing, and may be repeated: a login of the day is enough.
-WITHOUT = {
-    ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"),
-    ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
-    ("core_job", "retry_one"), ("billing_inboundevent", "retry"),
-}  # fmt: skip
 
 
-def rows() -> dict[str, str]:
-    """All that an action may change but the line of its refusal."""
+def rows() -> dict[str, int]:
+    """All that an action may write but the line of its refusal, and what follows Keycloak."""
     aside = ("auth_", "usersessions", "core_auditentry")
-    return {name: value for name, value in fingerprint().items() if not name.startswith(aside)}
+    return {name: count for name, count in writes().items() if not name.startswith(aside)}
 
 
 def refusals() -> list[tuple[str, str]]:
@@ -62,29 +56,7 @@ def test_every_action_but_these_asks_for_a_fresh_login() -> None:
         for name in action_names(page)
         if not getattr(page, name).__wrapped__.fresh
     }
-    assert found == WITHOUT
-
-
-def test_with_an_old_login_no_dangerous_action_is_done_and_the_refusal_is_written_down(
-    world: World, staff: Staff
-) -> None:
-    client = staff("admin")
-    dangerous = [case for case in CASES if (case.page, case.action) not in WITHOUT and case.page != "realm"]
-    dangerous.sort(key=lambda case: case.action != "map_price")  # it needs the prices as they are at first
-    for number, case in enumerate(dangerous, start=1):
-        address, data = case.address(world), case.filled(world)
-        log_in_freshly(client, minutes=6)
-        session = client.session
-        session[sessions.CHECKED] = time.time()
-        session.save()
-        before = rows()
-        answer = client.post(address, data, headers=HTMX)
-        assert asks_for_login(answer), (case, answer.content[:500])
-        assert rows() == before, case
-        assert refusals() == [("staff:admin-ada", "no fresh login")] * number
-        entry = AuditEntry.objects.filter(action="action_refused").latest("id")
-        assert (entry.subject_kind, entry.after) == ("user", {"address": address.partition("?")[0]})
-    assert len(dangerous) > 20
+    assert found == {(page, name) for page, name in WITHOUT_FRESH_LOGIN if page != "realm"}
 
 
 def test_the_forms_of_catalog_and_capacity_ask_too_and_keep_what_was_typed(world: World, staff: Staff) -> None:

@@ -77,19 +77,6 @@ def test_whose_login_has_ended_comes_back_to_the_dashboard(path: str, client: Cl
     assert mails() == []
 
 
-@pytest.mark.parametrize("path", [PASSWORD, BILLING])
-def test_nothing_happens_by_a_link(path: str, client_of_nora: Client) -> None:
-    assert client_of_nora.get(path).status_code == 405
-
-
-@pytest.mark.parametrize("path", [PASSWORD, BILLING])
-def test_another_site_cannot_press_the_button(path: str, nora: UserProfile) -> None:
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(nora.user)
-    assert client.post(path).status_code == 403
-    assert mails() == []
-
-
 def test_staff_have_no_mail_and_no_subscription_here(db: None, client: Client) -> None:
     client.force_login(User.objects.create(username="sam", is_staff=True))
     assert client.post(PASSWORD).status_code == 403

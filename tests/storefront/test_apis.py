@@ -224,14 +224,6 @@ def test_no_payment_before_the_mailbox_is_proven_or_the_plan_is_chosen(
     assert error(visitor.api(SESSION, **ACCOUNT))[:2] == (409, "no_plan")
 
 
-def test_without_a_token_nothing_is_done(shop: dict[str, Product]) -> None:
-    client = Client(enforce_csrf_checks=True)
-    for url in (SEND, VERIFY, VALIDATE, SESSION):
-        assert client.post(url, {}, content_type="application/json").status_code == 403
-    assert client.post("/onboarding/", {"first_name": "Dana"}).status_code == 403
-    assert not Signup.objects.exists()
-
-
 def test_only_post_is_answered(shop: dict[str, Product], visitor: Visitor) -> None:
     for url in (SEND, VERIFY, VALIDATE, SESSION):
         answer = visitor.get(url)

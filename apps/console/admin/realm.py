@@ -4,6 +4,7 @@ It has no model, and calls nobody itself: it loads the findings as fragments. Op
 with a realm helps those who want to break in.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.console import realm
 from apps.console.dialogs import ReasonDialog, carried_out, shown
+from apps.console.site import takes_posts
 from apps.identity.realm_test_email import request_test_email
 
 View = Callable[..., HttpResponse]
@@ -46,6 +48,7 @@ class TestEmailDialog(ReasonDialog):
 def guarded(view: View) -> View:
     """403 for staff who may not see the realm's problems."""
 
+    @functools.wraps(view)
     def answer(request: HttpRequest) -> HttpResponse:
         if not realm.may_view(request):
             raise PermissionDenied
@@ -76,7 +79,7 @@ def systems(request: HttpRequest) -> HttpResponse:
     return render(request, "console/realm_findings.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "OPTIONS", "POST"])
+@takes_posts
 def mail(request: HttpRequest) -> HttpResponse:
     """The dialog; a POST requests the email, which a job has Keycloak send."""
     form = TestEmailDialog(request, data=request.POST or None)

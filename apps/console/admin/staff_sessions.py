@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.roles import ADMIN
 from apps.console.fresh_logins import refuse_stale
+from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.login import logout, sessions
@@ -49,6 +50,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "console/sessions.html", context)
 
 
+@takes_posts
 @require_POST
 def end(request: HttpRequest, which: str) -> HttpResponse:
     """End one session, or all of one's own but this one."""
