@@ -17,7 +17,15 @@ from config import environment
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (ROOT / "config/limits.py", ROOT / "config/database.py", ROOT / "config/settings.py")
 # Read by compose.yml, or by a library directly.
-ELSEWHERE = {"TAILSCALE_IP", "PUBLIC_IP", "TLS_FOLDER", "KEYCLOAK_ADMIN_PASSWORD", "PROMETHEUS_MULTIPROC_DIR"}
+ELSEWHERE = {
+    "TAILSCALE_IP",
+    "PUBLIC_IP",
+    "TLS_FOLDER",
+    "LOG_SERVER",
+    "LOG_SERVER_CA",
+    "KEYCLOAK_ADMIN_PASSWORD",
+    "PROMETHEUS_MULTIPROC_DIR",
+}
 READERS = {"rates", "text", "secret", "boolean", "integer", "choice", "words", "hours"}
 
 

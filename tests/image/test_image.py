@@ -53,7 +53,7 @@ def test_it_has_no_capability_and_can_gain_none():
 
 def test_processes_and_memory_are_bounded():
     for name, service in SERVICES.items():
-        assert service["pids_limit"] <= (256 if name != "keycloak" else 512)  # Java's threads count
+        assert service["pids_limit"] <= (512 if name in {"keycloak", "web"} else 256)  # threads count
         assert service["mem_limit"]
 
 
@@ -185,16 +185,17 @@ def client() -> list[str]:
     pytest.skip("Neither `docker compose` nor `docker-compose` is here to read compose.yml.")
 
 
-def config(client: list[str], folder: Path, *options: str) -> dict[str, Any]:
+def config(client: list[str], folder: Path, *options: str, **environment: str) -> dict[str, Any]:
     """compose.yml as the client understands it, with .env.example filled in as .env."""
-    shutil.copy(ROOT / "compose.yml", folder)
+    for name in ("compose.yml", "compose.logs.yml"):
+        shutil.copy(ROOT / name, folder)
     example = (ROOT / ".env.example").read_text()
     filled = re.sub(r"^(\w+_(?:PASSWORD|SECRET))=$", r"\1=x", example, flags=re.MULTILINE)
     filled = filled.replace("=127.0.0.1\n", "=100.64.0.7\n")
     (folder / ".env").write_text(filled)
     done = subprocess.run(
         [*client, *options, "config"], cwd=folder, capture_output=True, text=True, check=False, timeout=60,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},  # what the tests set is not what an operator has
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)} | environment,  # what the tests set is not what an operator has
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = yaml.safe_load(done.stdout)
@@ -211,6 +212,30 @@ def test_the_client_understands_compose(client: list[str], profile: tuple[str, .
     assert "100.64.0.7" in str(found["proxy"]["ports"])  # TAILSCALE_IP
     assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"
     assert found["web"]["environment"]["BASE_URL"] == "https://frontdesk.example.com"  # of .env
+
+
+def test_logs_of_all_services_leave_the_machine_encrypted(client: list[str], tmp_path: Path) -> None:
+    """With the second file; whatever it says, no service waits for the log server."""
+    files = ("-f", "compose.yml", "-f", "compose.logs.yml", "--profile", "tls")
+    found = config(client, tmp_path, *files, LOG_SERVER="logs.example.com:6514")["services"]
+    said = {name: service.get("logging", {}) for name, service in found.items() if name != "sandbox"}
+    assert set(said) == set(SERVICES) - {"sandbox"}
+    for name, logging in said.items():
+        assert logging["driver"] == "syslog", name
+        assert (
+            logging["options"].items()
+            >= {
+                "syslog-address": "tcp+tls://logs.example.com:6514",
+                "syslog-tls-ca-cert": "/etc/ssl/certs/ca-certificates.crt",
+                "mode": "non-blocking",
+            }.items()
+        )
+    assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"  # all else is as it was
+
+
+def test_without_a_log_server_the_client_says_so(client: list[str], tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"LOG_SERVER.*is not set"):
+        config(client, tmp_path, "-f", "compose.yml", "-f", "compose.logs.yml")
 
 
 # --- reading a Dockerfile ------------------------------------------------------------------------------------------------
