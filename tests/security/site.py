@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import requests
 from django.db import connection
 
@@ -60,6 +61,13 @@ def answers(port: int, path: str = "/health/live") -> bool:
     with contextlib.suppress(requests.RequestException):
         return requests.get(f"http://127.0.0.1:{port}{path}", timeout=PROMPT).status_code == 200
     return False
+
+
+def count_threads(port: int) -> int:
+    """Of all processes of the server, as a container's `pids_limit` counts them."""
+    listening = [one.pid for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.laddr.port == port]
+    session = {os.getsid(pid) for pid in listening if pid}
+    return sum(one.num_threads() for one in psutil.process_iter() if os.getsid(one.pid) in session)
 
 
 def begin(

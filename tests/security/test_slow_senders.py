@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 from django.db import connection
 
 from apps.billing.models import InboundEvent
@@ -13,6 +14,7 @@ from tests.billing.door import raw, sign
 from tests.security import site
 
 pytestmark = pytest.mark.xdist_group("slow senders")
+COMPOSE = yaml.safe_load((site.ROOT / "compose.yml").read_text())["services"]
 SECRET = "whsec_" + "a" * 40
 DOORS = [
     ("/onboarding/webhook/", "Content-Length: 1000"),
@@ -61,6 +63,8 @@ def test_64_slow_senders_stop_nobody(port: int) -> None:
 def test_beyond_what_waits_only_further_bodies_are_refused(port: int) -> None:
     """400 slow senders at one address: others get through, and the same address does where it sends no body, or later."""
     with site.holding([site.begin(port, "/onboarding/webhook/") for _ in range(400)]) as held:
+        # Two processes, and a third while one of them is replaced.
+        assert site.count_threads(port) * 3 / 2 < COMPOSE["web"]["pids_limit"] * 0.8
         phone = site.slow_phone(port, "/recovery/send-code/", {"email": "not an address"}, address="127.0.0.2")
         assert phone[0] in {400, 403}
         assert {ask(port, path) for path in ("/health/live", "/onboarding/") * 4} == {200}
