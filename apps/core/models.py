@@ -152,6 +152,18 @@ class AuditEntry(models.Model):
         return f"{self.subject_kind} {self.subject_id}: {self.action}"
 
 
+class AuditAnchor(models.Model):
+    """A signed line over the audit trail up to one entry: at the end of each block, and each day. Written by `core.audit_anchor`."""
+
+    last = models.BigIntegerField(primary_key=True, help_text="The number of the last entry it covers.")
+    line = models.CharField(max_length=400)
+    checked_at = models.DateTimeField(help_text="When the entries of its block were last compared with it.")
+
+    @override
+    def __str__(self) -> str:
+        return f"audit anchor {self.last}"
+
+
 class AttentionItem(models.Model):
     """One thing that needs staff. Written only by `core.attention`."""
 

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             )
         told = f"; names were removed from {found.without_names}" if found.without_names else ""
         self.stdout.write(f"{found.entries} entries in {found.chains} chains, {len(found.breaks)} broken{told}.")
-        gaps = self._find_gaps(options["anchor"])
+        gaps = [*audit_anchor.find_own_gaps(), *self._find_gaps(options["anchor"])]
         if gaps:
             self.stderr.write("\n".join(gaps))
         if found.breaks or gaps:
