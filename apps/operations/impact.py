@@ -27,6 +27,11 @@ from apps.instances.models import Seat
 from apps.operations import bulk_facts, safeguard
 
 BATCH = 1000
+# What names a subscription, or says only what happens next: no decision depends on it.
+UNREAD: dict[str, Any] = {
+    "id": "", "current_period_end": None, "trial_end": None, "open_invoice_id": "", "open_invoice_url": "",
+    "next_attempt_at": None, "attempts_made": 0, "payment_due_at": None,
+}  # fmt: skip
 EntitlementsByProduct = Mapping[int, Entitlements]
 Pair = tuple[Entitlements, Entitlements]
 
@@ -193,7 +198,7 @@ def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pa
 
 def _nameless(state: SubscriptionState) -> SubscriptionState:
     """A subscription without what names it or only pages read; equal for people who pay for the same in the same way."""
-    return replace(state, id="", current_period_end=None, open_invoice_id="", open_invoice_url="")
+    return replace(state, **UNREAD)
 
 
 def _moved(state: SubscriptionState, mapped: Mapping[str, int]) -> SubscriptionState:
