@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
 from apps.access.models import AccessOverride
-from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms
+from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact
+from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import subscriptions
 from apps.catalog.entitlements import Entitlements, total
@@ -22,25 +22,20 @@ from apps.instances.capacity import RESERVATION_MARGIN
 LONGEST_DEBIT = dt.timedelta(days=30)  # no bank takes longer to answer
 
 
-def terms() -> Terms:
-    """The operator's terms, from settings."""
-    return Terms(
-        grace=dt.timedelta(days=settings.PAYMENT_GRACE_DAYS),
-        expiry=dt.timedelta(days=settings.FINAL_EXPIRY_DAYS),
-        paused_closes=settings.PAUSED_COLLECTION == "close",
-        lost_dispute_closes=settings.LOST_DISPUTE == "suspend",
-    )
-
-
-def read_facts(profile: UserProfile, catalog: dict[int, Entitlements] | None = None) -> Facts:
-    """Everything `decide` may know about `profile`, as of now. Seven queries, two of them for `catalog`; no call."""
+def read_facts(
+    profile: UserProfile,
+    catalog: dict[int, Entitlements] | None = None,
+    states: Iterable[subscriptions.SubscriptionState] | None = None,
+) -> Facts:
+    """Everything `decide` may know about `profile`, as of now. Eight queries, two for `catalog` and two for `states`; no call."""
     catalog = entitlements_by_product() if catalog is None else catalog
-    states = subscriptions.read_subscriptions(profile.stripe_customer_id)
+    book = read_terms(profile.pk)
+    states = subscriptions.read_subscriptions(profile.stripe_customer_id) if states is None else states
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
     return Facts(
         now=clock.now(),
-        terms=terms(),
-        subscriptions=subscription_facts(states, catalog),
+        terms=book.for_subscriber(profile.pk),
+        subscriptions=subscription_facts(states, catalog, book, profile.pk),
         overrides=tuple(override_fact(row, catalog) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
@@ -66,9 +61,12 @@ def paying_span(signup: Signup) -> Span | None:
 
 
 def subscription_facts(
-    states: Iterable[subscriptions.SubscriptionState], catalog: dict[int, Entitlements]
+    states: Iterable[subscriptions.SubscriptionState],
+    catalog: dict[int, Entitlements],
+    book: TermsBook,
+    profile_id: int | None = None,
 ) -> tuple[SubscriptionFact, ...]:
-    """One person's subscriptions, with what their lines give by `catalog` (product id to entitlements).
+    """One person's subscriptions, with what their lines give by `catalog` (product id to entitlements) and their terms by `book`.
 
     Should two run, the second adds apps and other add-ons, but no number that a plan or the same add-on gives already.
     """
@@ -86,7 +84,8 @@ def subscription_facts(
             ]
         if SubscriptionStatus(state.status).may_give_access:
             counted |= {one for one, _ in gives}
-        found.append(_subscription_fact(state, total(given for _, given in gives)))
+        terms = book.for_subscription([line.product_id for line in state.lines], profile_id)
+        found.append(replace(_subscription_fact(state, total(given for _, given in gives)), terms=terms))
     return tuple(found)
 
 

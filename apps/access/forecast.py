@@ -181,7 +181,7 @@ def _changes(facts: Facts, decision: Decision) -> Iterator[Upcoming]:
     for one in facts.subscriptions:
         if one.next_attempt_at and one.status.owes:
             made = one.attempts_made or 0
-            last = facts.terms.payment_attempts
+            last = (one.terms or facts.terms).payment_attempts
             of = max(last, made + 1) if last else None
             yield Upcoming(one.next_attempt_at, Change.PAYMENT_ATTEMPT, decision.state, one.id, made + 1, of)
 

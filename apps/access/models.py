@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, override
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
@@ -54,6 +55,73 @@ class AccessOverride(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.kind} on {self.profile_id}"
+
+
+class TermsChange(models.Model):
+    """A change of the operator's terms: for everybody, for a product, or for one subscriber. Rows are only added.
+
+    What is empty is inherited; access/terms.py reads it.
+    """
+
+    class PausedCollection(models.TextChoices):
+        """What happens while Stripe collects no payments of a subscription."""
+
+        KEEP = "keep", "Keep access"
+        CLOSE = "close", "Close access"
+
+    class LostDispute(models.TextChoices):
+        """What happens after a lost dispute of any payment of a subscription."""
+
+        SUSPEND = "suspend", "Suspend"
+        FLAG = "flag", "Only tell staff"
+
+    VALUES = ("grace_days", "recovery_hours", "expiry_days", "paused_collection", "lost_dispute", "payment_attempts")
+
+    product = models.ForeignKey(
+        Product,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="Empty: not for a product.",
+    )
+    profile = models.ForeignKey(
+        UserProfile, null=True, blank=True, on_delete=models.CASCADE, related_name="+", verbose_name="subscriber",
+        help_text="Empty: not for one subscriber.",
+    )  # fmt: skip
+    grace_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MaxValueValidator(365)], help_text="Days of access after a failed payment."
+    )
+    recovery_hours = models.PositiveSmallIntegerField(
+        "recovery window (hours)", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(24 * 90)],
+        help_text="How long a verified recovery code opens the dashboard.",
+    )  # fmt: skip
+    expiry_days = models.PositiveSmallIntegerField(
+        "final expiry (days)", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Days for which the seats of somebody who canceled are kept.",
+    )  # fmt: skip
+    paused_collection = models.CharField(max_length=8, blank=True, choices=PausedCollection)
+    lost_dispute = models.CharField(max_length=8, blank=True, choices=LostDispute)
+    payment_attempts = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(30)],
+        help_text="How often Stripe tries to collect a payment, as set in your Stripe account. For texts only.",
+    )  # fmt: skip
+    reason = models.CharField(max_length=500)
+    changed_by = models.CharField(max_length=150)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "change of terms"
+        verbose_name_plural = "terms"
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(condition=~Q(reason=""), name="terms_have_a_reason"),
+            models.CheckConstraint(condition=Q(product=None) | Q(profile=None), name="terms_of_one_scope"),
+        ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["product", "profile", "-id"], name="terms_in_force")]
+
+    @override
+    def __str__(self) -> str:
+        return f"terms {self.pk}" if self.pk else "new terms"
 
 
 class LastSync(models.Model):

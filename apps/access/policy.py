@@ -117,7 +117,10 @@ class _View:
             return "" if self._is_waived(one) else "dispute_lost"
         if one.money_returned:
             return one.money_returned
-        return "collection_paused" if self.facts.terms.paused_closes and self.is_paused(one) else ""
+        return "collection_paused" if self.terms_of(one).paused_closes and self.is_paused(one) else ""
+
+    def terms_of(self, one: SubscriptionFact) -> Terms:
+        return one.terms or self.facts.terms
 
     def is_paused(self, one: SubscriptionFact) -> bool:
         """Whether its payments are not collected now."""
@@ -128,22 +131,22 @@ class _View:
         waivers = [each.starts_at for each in self._in_force("waive_dispute")]
         newest = one.dispute_lost_at
         covered = any(newest is None or newest <= start for start in waivers)
-        return covered or bool(self.no_suspend) or not self.facts.terms.lost_dispute_closes
+        return covered or bool(self.no_suspend) or not self.terms_of(one).lost_dispute_closes
 
     def _final_expiry(self) -> dt.datetime | None:
         """The end of the last subscription plus the terms; later if staff keep the seat or a Checkout is open."""
-        ends = [one.ended_at for one in self.canceled if one.ended_at]
+        ends = [one.ended_at + self.terms_of(one).expiry for one in self.canceled if one.ended_at]
         if not ends:
             return None
         kept = [one.ends_at for one in self._in_force("keep_seat") if one.ends_at]
-        expiry = max([max(ends) + self.facts.terms.expiry, *kept])
+        expiry = max([*ends, *kept])
         paying = self.facts.paying
         return max(expiry, paying.ends) if paying and paying.begins < expiry else expiry
 
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
         """The end of grace of a late subscription: by the terms, or by a no-suspend if that is later."""
         since = late.past_due_since or self.now
-        return max([since + self.facts.terms.grace, *(one.ends_at for one in self.no_suspend if one.ends_at)])
+        return max([since + self.terms_of(late).grace, *(one.ends_at for one in self.no_suspend if one.ends_at)])
 
     def due(self) -> Entitlements:
         """The sum of everything that gives access now."""

@@ -9,7 +9,7 @@ from apps.core.states import AccessState, SubscriptionStatus
 
 @dataclass(frozen=True)
 class Terms:
-    """The operator's terms: grace after a failed payment, and how long seats are kept after a cancellation.
+    """The operator's terms: grace after a failed payment, how long seats are kept after a cancellation, the recovery window.
 
     `paused_closes`: no access while payment collection is paused. `lost_dispute_closes`: no access after a lost dispute.
     `payment_attempts`: how often Stripe tries to collect a payment, as the account is set up; None when the operator doesn't say.
@@ -17,6 +17,7 @@ class Terms:
 
     grace: dt.timedelta
     expiry: dt.timedelta
+    recovery: dt.timedelta = dt.timedelta(hours=72)
     paused_closes: bool = False
     lost_dispute_closes: bool = True
     payment_attempts: int | None = None
@@ -29,6 +30,7 @@ class SubscriptionFact:
     `payment_pending`: it is past due, and nothing is late: a bank debit is on its way. `dispute_lost_at`: when the newest of
     its lost disputes was opened. `paused_until`: None while `paused` has no end. Only for what happens next, never for the
     decision: `trial_end`, `current_period_end`, and of the open invoice `next_attempt_at`, `attempts_made`, `payment_due_at`.
+    `terms`: its own, where what it pays for has some; else those of `Facts`.
     """
 
     id: str
@@ -48,6 +50,7 @@ class SubscriptionFact:
     next_attempt_at: dt.datetime | None = None
     attempts_made: int = 0
     payment_due_at: dt.datetime | None = None
+    terms: Terms | None = None
 
     @property
     def is_live(self) -> bool:

@@ -10,7 +10,6 @@ from itertools import batched
 from typing import Any
 
 import djstripe.models
-from django.conf import settings
 from django.db.models import Q
 
 from apps.billing.models import Subscription
@@ -50,8 +49,11 @@ class Slice:
     following: Cursor | None
 
 
-def compare_slice(cursor: Cursor) -> Slice:
-    """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`."""
+def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
+    """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`.
+
+    `pause_may_close`: a paused collection closes access for some, so one that we do not know of counts as a loss.
+    """
     try:
         listed, more = _slice(cursor)
     except MissingAtStripe:  # the subscription we stopped at is gone: start over
@@ -63,7 +65,9 @@ def compare_slice(cursor: Cursor) -> Slice:
     ours = _rows(cursor, listed, more)
     differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}
     differing |= {row.customer_id for key, row in ours.items() if key not in theirs and row.status != "canceled"}
-    losing = {row.customer_id for row in ours.values() if _loses_access(row, theirs.get(row.stripe_id))}
+    losing = {
+        row.customer_id for row in ours.values() if _loses_access(row, theirs.get(row.stripe_id), pause_may_close)
+    }
     following = Cursor(listed[-1]["id"], listed[-1]["created"]) if more else None
     return Slice(frozenset(differing), frozenset(losing), following)
 
@@ -101,11 +105,11 @@ def _moment(seconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-def _loses_access(row: Subscription, theirs: dict[str, Any] | None) -> bool:
+def _loses_access(row: Subscription, theirs: dict[str, Any] | None, pause_may_close: bool) -> bool:
     """Whether what Stripe lists gives less than what we have; a payment that is late may be within its grace."""
     if not SubscriptionStatus(row.status).may_give_access:
         return False
-    if theirs and settings.PAUSED_COLLECTION == "close" and theirs["pause"][0] and not row.pause:
+    if theirs and pause_may_close and theirs["pause"][0] and not row.pause:
         return True
     kept = {SubscriptionStatus.UNKNOWN.value, row.status}  # of an unknown status nothing follows: access stays as it is
     return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] in kept)

@@ -25,7 +25,7 @@ class SubscriptionLine:
 
 @dataclass(frozen=True)
 class SubscriptionState:
-    """One subscription as last fetched."""
+    """One subscription as last fetched. `paid_for_period`, `left_of_period`: minor units, None: not fetched yet."""
 
     id: str
     status: str
@@ -34,6 +34,8 @@ class SubscriptionState:
     cancel_at: dt.datetime | None
     ended_at: dt.datetime | None
     past_due_since: dt.datetime | None
+    paid_for_period: int | None
+    left_of_period: int | None
     money_returned: str
     open_invoice_id: str
     open_invoice_url: str
@@ -47,16 +49,21 @@ class SubscriptionState:
     lines: tuple[SubscriptionLine, ...]
 
     @property
+    def currency(self) -> str:
+        """That of its lines; empty when it has none."""
+        return self.lines[0].currency if self.lines else ""
+
+    @property
     def dispute_lost_at(self) -> dt.datetime | None:
         """When the newest of the lost disputes was opened."""
         return payment_notes.lost_at(self.disputes)
 
 
 def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]:
-    """All subscriptions of a customer, canceled ones included; two queries."""
+    """All subscriptions of a customer, canceled ones included, the oldest first; two queries."""
     if not customer_id:
         return ()
-    rows = Subscription.objects.filter(customer_id=customer_id).prefetch_related("items")
+    rows = Subscription.objects.filter(customer_id=customer_id).order_by("stripe_created_at").prefetch_related("items")
     return tuple(_state(row) for row in rows)
 
 
@@ -76,6 +83,8 @@ def _state(row: Subscription) -> SubscriptionState:
         cancel_at=row.cancel_at,
         ended_at=row.ended_at,
         past_due_since=row.past_due_since,
+        paid_for_period=row.paid_for_period,
+        left_of_period=row.left_of_period,
         money_returned=row.money_returned,
         open_invoice_id=row.open_invoice_id,
         open_invoice_url=row.open_invoice_url,

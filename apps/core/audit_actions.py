@@ -57,6 +57,7 @@ class AuditAction(models.TextChoices):
     TEST_EMAIL_FAILED = "test_email_failed", "Test email failed"
     TEST_EMAIL_NO_RECIPIENT = "test_email_no_recipient", "Test email without recipient"
     # staff and operations
+    TERMS_CHANGED = "terms_changed", "Terms changed"
     NAMES_REMOVED = "names_removed", "Names removed from old entries"
     TEST_ALERT_REQUESTED = "test_alert_requested", "Test alert requested"
     ATTENTION_CLOSED = "attention_closed", "Attention item closed"

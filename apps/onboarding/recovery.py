@@ -128,14 +128,15 @@ WINDOW_REFUSALS = {
 
 @transaction.atomic
 def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime:
-    """Let a subscriber in to pay, for RECOVERY_WINDOW_HOURS; returns until when.
+    """Let a subscriber in to pay, for as long as the terms say; returns until when.
 
     BadInput unless access ended by billing and can still come back.
     """
-    state = decide(facts.read_facts(profile)).state
+    present = facts.read_facts(profile)
+    state = decide(present).state
     if state in WINDOW_REFUSALS:
         raise BadInput(WINDOW_REFUSALS[state], code=f"state_{state}")
-    until = clock.now() + dt.timedelta(hours=settings.RECOVERY_WINDOW_HOURS)
+    until = clock.now() + present.terms.recovery
     _set_window(profile, until, action=AuditAction.RECOVERY_OPENED, actor=actor, reason=reason)
     jobs.defer(lifecycle_emails.RECOVERY_OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)
     return until

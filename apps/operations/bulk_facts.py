@@ -4,13 +4,14 @@ The number of queries does not depend on how many subscribers there are; no call
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
 from apps.access import facts
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision, Facts, Span, decide
+from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
@@ -45,17 +46,18 @@ def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
     }
 
 
-def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
-    """The policy's decision for each right now, by profile id. Eleven queries."""
-    catalog = entitlements_by_product()
-    bare = Facts(now=clock.now(), terms=facts.terms())
+def decide_many(people: QuerySet[UserProfile], book: TermsBook | None = None) -> dict[int, Decision]:
+    """The policy's decision for each right now, by profile id; with `book`, by other terms. Twelve queries."""
+    catalog, book = entitlements_by_product(), book or read_terms()
+    now = clock.now()
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     decided = dict(people.values_list("pk", "access_state"))
     return {
         pk: decide(
-            replace(
-                bare,
-                subscriptions=facts.subscription_facts(one.subscriptions, catalog),
+            Facts(
+                now=now,
+                terms=book.for_subscriber(pk),
+                subscriptions=facts.subscription_facts(one.subscriptions, catalog, book, pk),
                 overrides=tuple(facts.override_fact(row, catalog) for row in one.overrides),
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),

@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from apps.access import facts, reconcile
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
+from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import UserProfile
 from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
@@ -30,7 +31,7 @@ BATCH = 1000
 # What names a subscription, or says only what happens next: no decision depends on it.
 UNREAD: dict[str, Any] = {
     "id": "", "current_period_end": None, "trial_end": None, "open_invoice_id": "", "open_invoice_url": "",
-    "next_attempt_at": None, "attempts_made": 0, "payment_due_at": None,
+    "next_attempt_at": None, "attempts_made": 0, "payment_due_at": None, "paid_for_period": None, "left_of_period": None,
 }  # fmt: skip
 EntitlementsByProduct = Mapping[int, Entitlements]
 Pair = tuple[Entitlements, Entitlements]
@@ -182,15 +183,16 @@ def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
 
 def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pair]:
     """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
-    bare = Facts(now=clock.now(), terms=facts.terms())
+    book, now = read_terms(), clock.now()
     decided: dict[Any, Pair] = {}
     found: dict[int, Pair] = {}
     for pk, one in bulk_facts.read_many(people).items():
         mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
-        alike = (tuple(mine), pk if mine_too else None)
+        alike = (tuple(mine), pk if mine_too or pk in book.people else None)
+        bare = Facts(now=now, terms=book.for_subscriber(pk))
         if alike not in decided:
-            before = _with(bare, mine, mine_too, change.before)
-            after = _with(bare, [_moved(state, change.mapped) for state in mine], mine_too, change.after)
+            before = _with(bare, mine, mine_too, change.before, book, pk)
+            after = _with(bare, [_moved(state, change.mapped) for state in mine], mine_too, change.after, book, pk)
             decided[alike] = (decide(before).entitlements, decide(after).entitlements)
         found[pk] = decided[alike]
     return found
@@ -210,11 +212,16 @@ def _moved(state: SubscriptionState, mapped: Mapping[str, int]) -> SubscriptionS
 
 
 def _with(
-    bare: Facts, states: list[SubscriptionState], rows: tuple[AccessOverride, ...], given: EntitlementsByProduct
+    bare: Facts,
+    states: list[SubscriptionState],
+    rows: tuple[AccessOverride, ...],
+    given: EntitlementsByProduct,
+    book: TermsBook,
+    pk: int,
 ) -> Facts:
     catalog = dict(given)
     overrides: tuple[OverrideFact, ...] = tuple(facts.override_fact(row, catalog) for row in rows)
-    return replace(bare, subscriptions=facts.subscription_facts(states, catalog), overrides=overrides)
+    return replace(bare, subscriptions=facts.subscription_facts(states, catalog, book, pk), overrides=overrides)
 
 
 def _seats(people: QuerySet[UserProfile]) -> frozenset[tuple[int, str]]:

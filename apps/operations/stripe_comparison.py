@@ -10,6 +10,7 @@ or staff have confirmed it (safeguard.py).
 
 from django.db.models import QuerySet
 
+from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
 from apps.billing import comparison, mirror, money_comparison, recent_changes
 from apps.core import jobs
@@ -72,7 +73,7 @@ def compare_subscriptions(key: str) -> None:
         if _in_progress():
             return
         safeguard.start_collecting(KIND)
-    found = comparison.compare_slice(cursor)
+    found = comparison.compare_slice(cursor, pause_may_close=read_terms().pause_may_close)
     differ, lose = found.differing, found.losing
     if not cursor.after:
         money = money_comparison.compare_money()

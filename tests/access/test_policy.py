@@ -130,7 +130,7 @@ OPEN_WINDOW = {"recovering_until": NOW + HOUR}
 def test_it_follows_the_table(known: Facts, expected: object) -> None:
     found = decide(known)
     assert outcome(found) == expected
-    assert found.sentence
+    assert found.reason.sentence
     assert found.trace
 
 

@@ -75,7 +75,9 @@ def test_backfill_begins_anew_when_the_event_it_stopped_at_is_gone(world: World)
 
 def test_the_comparison_begins_anew_when_the_subscription_it_stopped_at_is_gone(world: World) -> None:
     world.subscriber("dana")
-    found = comparison.compare_slice(comparison.Cursor("sub_gone000000000000000000", 1_900_000_000))
+    found = comparison.compare_slice(
+        comparison.Cursor("sub_gone000000000000000000", 1_900_000_000), pause_may_close=False
+    )
     assert (found.differing, found.following) == (frozenset(), None)
 
 

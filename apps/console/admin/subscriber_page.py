@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
 from django.urls import reverse
 
 from apps.access import reconcile
@@ -17,7 +16,7 @@ from apps.access.forecast import Upcoming, forecast
 from apps.access.models import LastSync
 from apps.access.policy import Decision, Facts, SeatDecision, decide
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.subscriptions import SubscriptionState, read_subscriptions
 from apps.catalog.models import Product
 from apps.console.admin.subscriber_tables import ROWS, TABS, May, Table, count_rows
 from apps.core import clock
@@ -88,18 +87,16 @@ def read_decision(profile: UserProfile) -> Decision:
 def _facts(profile: UserProfile) -> Facts:
     """What the policy may know; read once for each row object."""
     if "console_facts" not in profile.__dict__:
-        profile.__dict__["console_facts"] = read_facts(profile)
+        profile.__dict__["console_facts"] = read_facts(profile, states=read_states(profile))
     found: Facts = profile.__dict__["console_facts"]
     return found
 
 
-def read_subscription_rows(profile: UserProfile) -> list[Any]:
-    """The customer's subscriptions with their currency, the oldest first; read once for each row object."""
-    if "console_subscriptions" not in profile.__dict__:
-        rows = Subscription.objects.filter(customer_id=profile.stripe_customer_id or "").order_by("stripe_created_at")
-        lines = UserSubscriptionItem.objects.filter(subscription=OuterRef("pk")).order_by("pk")
-        profile.__dict__["console_subscriptions"] = list(rows.annotate(currency=Subquery(lines.values("currency")[:1])))
-    found: list[Any] = profile.__dict__["console_subscriptions"]
+def read_states(profile: UserProfile) -> tuple[SubscriptionState, ...]:
+    """The customer's subscriptions, the oldest first; read once for each row object."""
+    if "console_states" not in profile.__dict__:
+        profile.__dict__["console_states"] = read_subscriptions(profile.stripe_customer_id)
+    found: tuple[SubscriptionState, ...] = profile.__dict__["console_states"]
     return found
 
 
@@ -130,7 +127,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
 def describe_money(profile: UserProfile) -> Iterator[str]:
     """What was paid for the period of each running subscription, and until when a pause lasts."""
     running = values_where(SubscriptionStatus, lambda one: one.pays)
-    for row in (one for one in read_subscription_rows(profile) if one.status in running):
+    for row in (one for one in read_states(profile) if one.status in running):
         if row.paid_for_period is not None and row.left_of_period is not None and row.currency:
             amounts = (row.paid_for_period, row.paid_for_period - row.left_of_period, row.left_of_period)
             paid, returned, left = (format_money(one, row.currency) for one in amounts)

@@ -7,10 +7,10 @@ only what would do nothing: twice the same is once.
 import datetime as dt
 from typing import Any, ClassVar, override
 
-from django.conf import settings
 from django.http import HttpRequest
 
 from apps.access import overrides
+from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
 from apps.console.admin.subscriber_page import read_decision
 from apps.console.columns import when
@@ -37,7 +37,7 @@ class RecoveryDialog(ReasonDialog):
         return {
             "decision": read_decision(self.target),
             "window": window_of(self.target),
-            "hours": settings.RECOVERY_WINDOW_HOURS,
+            "hours": int(read_terms(self.target.pk).for_subscriber(self.target.pk).recovery.total_seconds()) // 3600,
             "words": self.words,
         }
 

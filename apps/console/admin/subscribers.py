@@ -71,7 +71,7 @@ def refuse_without_account(profile: UserProfile) -> str:
 
 
 def refuse_without_dispute(profile: UserProfile) -> str:
-    found = subscriber_page.read_subscription_rows(profile)
+    found = subscriber_page.read_states(profile)
     disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in found)
     return "" if disputed else "No payment of this subscriber is disputed."
 
