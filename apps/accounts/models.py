@@ -65,6 +65,7 @@ class UserProfile(models.Model):
             ("retry_job", "Can retry jobs"),
             ("change_catalog", "Can change what is sold"),
             ("change_capacity", "Can change instances and their caps"),
+            ("change_terms", "Can change the terms: grace, recovery window, final expiry"),
             ("approve_revocations", "Can approve what the safeguard stopped"),
         ]
         constraints: ClassVar[list[Any]] = [

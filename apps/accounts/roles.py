@@ -31,6 +31,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     ADMIN: (
         "accounts.change_catalog",
         "accounts.change_capacity",
+        "accounts.change_terms",
         "accounts.approve_revocations",
         "catalog.add_product",
         "catalog.change_product",

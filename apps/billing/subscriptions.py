@@ -4,11 +4,11 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.billing import payment_notes
 from apps.billing.models import Subscription
-from apps.core.states import SubscriptionStatus
+from apps.core.states import SubscriptionStatus, values_where
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,18 @@ def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]
         return ()
     rows = Subscription.objects.filter(customer_id=customer_id).order_by("stripe_created_at").prefetch_related("items")
     return tuple(_state(row) for row in rows)
+
+
+def customers_under_terms(product_id: int | None = None) -> QuerySet[Any, Any]:
+    """The customers about whom the operator's terms decide, as a subquery: a subscription is late, paused, disputed or over.
+
+    With `product_id` only those of subscriptions to that product.
+    """
+    decides = values_where(SubscriptionStatus, lambda one: (one.pays and not one.gives_access) or one.ended)
+    rows = Subscription.objects.filter(Q(status__in=decides) | ~Q(pause="") | ~Q(money_returned="") | ~Q(disputes=[]))
+    if product_id is not None:
+        rows = rows.filter(items__product=product_id)
+    return rows.values("customer_id")
 
 
 def is_paid(subscription_id: str) -> bool:

@@ -26,7 +26,7 @@ from apps.core.audit_actions import AuditAction
 COUNT_LIMIT = 10_000
 PERMISSIONS = (
     "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "retry_job",
-    "change_catalog", "change_capacity", "approve_revocations",
+    "change_catalog", "change_capacity", "change_terms", "approve_revocations",
 )  # fmt: skip
 
 

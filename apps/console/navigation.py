@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, TermsChange
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
@@ -40,6 +40,7 @@ MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (
             (Drift, "difference", ""),
             (SyncRun, "sync", "Sync runs"),
             (SafeguardReview, "shield_person", "Safeguard"),
+            (TermsChange, "policy", "Terms"),
             (WaitlistEntry, "hourglass_top", "Waitlist"),
             (Notification, "mail", ""),
         ),

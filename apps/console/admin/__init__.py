@@ -26,11 +26,12 @@ from apps.console.admin import (  # noqa: E402
     staff,
     subscribers,
     sync_runs,
+    terms,
     timeline,
     waitlist,
 )
 
 __all__ = [
     "attention", "capacity", "catalog", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "safeguard",
-    "seats", "signups", "staff", "subscribers", "sync_runs", "timeline", "waitlist",
+    "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip
