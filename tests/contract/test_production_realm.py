@@ -222,6 +222,29 @@ def test_a_mailbox_alone_does_not_get_around_a_second_factor(production: Server)
     assert 'name="otp"' in production.follow(browser, page).text
 
 
+def test_the_link_of_our_own_password_email_leaves_the_second_factor_as_it_is(production: Server) -> None:
+    """What the dashboard and staff have Keycloak send (apps/identity/passwords.py)."""
+    user_id, name, _ = with_second_factor(production)
+    answer = production.call("PUT", f"/users/{user_id}/execute-actions-email", json=["UPDATE_PASSWORD"])
+    assert answer.status_code == 204, answer.text
+    browser = Browser()
+    page = production.follow(browser, browser("GET", production.mail(f"{name}@")["links"][0]))
+    page = production.follow(browser, browser("GET", production.onward(page)))
+    choose(production, browser, page, "an unusual donkey")
+    assert factors(production, user_id) == ["phone"]
+    page = production.fill_in(browser, production.start_login(browser)[1], name, "an unusual donkey")
+    assert 'name="otp"' in production.follow(browser, page).text
+
+
+def test_a_mailbox_is_enough_for_those_without_a_second_factor(production: Server) -> None:
+    name = account(production)[1]
+    browser = Browser()
+    page = production.follow(browser, browser("GET", reset_link(production, name)))
+    assert 'name="otp"' not in page.text
+    choose(production, browser, page, "an unusual donkey")
+    production.log_in(Browser(), name, password="an unusual donkey")
+
+
 def test_keycloaks_own_flow_gives_a_thief_of_the_mailbox_a_second_factor(production: Server) -> None:
     """Why ours replaces it: this is what an operator's realm does until then."""
     realm = production.call("GET", "").json()

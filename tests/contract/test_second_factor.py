@@ -164,6 +164,17 @@ def test_a_flow_bound_to_our_client_itself_is_the_one_that_counts(site: Server) 
     assert doctor_says() == "passed"
 
 
+def test_a_level_that_is_switched_off_does_not_count(site: Server) -> None:
+    place = "/authentication/flows/browser%20with%20levels/executions"
+    (row,) = (row for row in site.call("GET", place).json() if row["displayName"] == "level 2")
+    site.call("PUT", place, json=row | {"requirement": "DISABLED"})
+    try:
+        assert doctor_says() == "error"
+    finally:
+        site.call("PUT", place, json=row)
+    assert doctor_says() == "passed"
+
+
 def test_a_flow_that_replaces_the_second_factor_is_told_of(site: Server) -> None:
     realm = site.call("GET", "").json()
     assert doctor_says("realm.reset_second_factor") == "passed"
