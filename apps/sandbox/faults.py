@@ -18,7 +18,7 @@ from apps.sandbox.store import store
 PEERS = ("stripe", "keycloak", "mailgun")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
-STATUS = {"http_401": 401, "http_403": 403, "http_429": 429, "http_500": 500, "http_503": 503}
+STATUS = {"http_400": 400, "http_401": 401, "http_403": 403, "http_429": 429, "http_500": 500, "http_503": 503}
 LONGEST_DELAY_MS = 600_000
 
 
@@ -37,6 +37,7 @@ USER = r"^/keycloak/admin/realms/[^/]+/users/[^/]+/?$"
 MODES: dict[str, Mode] = {
     "down": Mode("the connection is cut before anything is done"),
     "slow": Mode("the answer comes delay_ms later (30,000 when not given)"),
+    "http_400": Mode("answers 400", path=ADMIN),
     "http_401": Mode("answers 401", path=ADMIN),
     "http_403": Mode("answers 403", path=ADMIN),
     "http_429": Mode("answers 429"),
@@ -81,7 +82,7 @@ def switch(options: dict[str, Any]) -> dict[str, Any]:
     """Set or clear (mode "ok") one peer's fault. ValueError with a sentence when the options are not understood.
 
     Keys: peer, mode; every (each n-th request touched, default 1), delay_ms, times (touch so many, then clear),
-    path (only paths that contain it), method.
+    path (only paths that contain it), method, says (a text that the error repeats, as real ones repeat what they were sent).
     """
     peer, name = options.get("peer"), options.get("mode")
     if peer not in PEERS:
@@ -96,6 +97,7 @@ def switch(options: dict[str, Any]) -> dict[str, Any]:
         "times": _whole(options, "times", default=0, low=0, high=1_000_000),
         "path": _text(options, "path"),
         "method": _text(options, "method").upper(),
+        "says": _text(options, "says"),
         "seen": 0,
         "hit": 0,
     }
@@ -163,9 +165,9 @@ def before(request: HttpRequest, fault: dict[str, Any] | None) -> HttpResponse |
     if name == "down":
         return _cut(request)
     if name in STATUS:
-        return error(peer=fault["peer"], status=STATUS[name])
+        return error(peer=fault["peer"], status=STATUS[name], says=fault["says"])
     if name == "refuse":
-        return JsonResponse({"message": "to parameter is not a valid address."}, status=400)
+        return JsonResponse({"message": f"to parameter is not a valid address. {fault['says']}".strip()}, status=400)
     return None
 
 
@@ -192,9 +194,10 @@ def _emptied(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def error(*, peer: str, status: int) -> HttpResponse:
-    """An error answer in the shape the peer itself uses for it."""
+def error(*, peer: str, status: int, says: str = "") -> HttpResponse:
+    """An error answer in the shape the peer itself uses for it; `says` is repeated in it."""
     words = {
+        400: "Bad Request",
         401: "Unauthorized",
         403: "Forbidden",
         429: "Too Many Requests",
@@ -202,8 +205,9 @@ def error(*, peer: str, status: int) -> HttpResponse:
         503: "Service Unavailable",
     }[status]
     if peer == "stripe":
-        kind = {401: "invalid_request_error", 403: "invalid_request_error"}
-        body: dict[str, Any] = {"error": {"type": kind.get(status, "api_error"), "message": f"Sandbox fault: {words}."}}
+        kind = dict.fromkeys((400, 401, 403), "invalid_request_error")
+        message = f"Sandbox fault: {words}. {says}".strip()
+        body: dict[str, Any] = {"error": {"type": kind.get(status, "api_error"), "message": message}}
         if status == 429:
             body["error"] = {
                 "type": "invalid_request_error",
@@ -211,9 +215,11 @@ def error(*, peer: str, status: int) -> HttpResponse:
                 "message": "Too many requests hit the API too quickly.",
             }
     elif peer == "mailgun":
-        body = {"message": words}
+        body = {"message": f"{words} {says}".strip()}
     elif status == 500:
         body = {"error": "unknown_error", "error_description": "For more on this error consult the server log."}
+    elif says:
+        body = {"errorMessage": says}
     else:
         body = {"error": f"HTTP {status} {words}"}
     response = JsonResponse(body, status=status)
