@@ -135,8 +135,12 @@ def test_staff_end_all_sessions_of_a_subscriber_here_and_at_keycloak(
     assert person.log_in("nora").status_code == 302  # to keep somebody out there is the hold
 
 
-def test_a_subscriber_who_is_staff_is_out_of_reach_there(staff: Staff, nora: UserProfile) -> None:
-    User.objects.filter(pk=nora.user_id).update(is_staff=True)
+@pytest.mark.parametrize("why", ["is staff", "is closed"])
+def test_a_subscriber_who_is_staff_or_closed_is_out_of_reach_there(why: str, staff: Staff, nora: UserProfile) -> None:
+    if why == "is staff":
+        User.objects.filter(pk=nora.user_id).update(is_staff=True)
+    else:
+        UserProfile.objects.filter(pk=nora.pk).update(access_state="suspended")
     client = staff("operator")
     assert "End sessions" not in page_of(client, nora)
     assert not done(send(client, nora, "end_sessions"))

@@ -76,12 +76,11 @@ def refuse_without_dispute(profile: UserProfile) -> str:
     return "" if disputed else "No payment of this subscriber is disputed."
 
 
-def refuse_staff(profile: UserProfile) -> str:
-    return (
-        "This subscriber is staff: an administrator ends their sessions on the Sessions page."
-        if profile.user.is_staff
-        else ""
-    )
+def refuse_ending(profile: UserProfile) -> str:
+    if profile.user.is_staff:
+        return "This subscriber is staff: an administrator ends their sessions on the Sessions page."
+    closed = AccessState(profile.access_state).is_closed
+    return "The account is closed, so nobody is logged in with it." if closed else ""
 
 
 def _rights(request: HttpRequest) -> May:
@@ -257,7 +256,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         return f"Keycloak will send {form.target} a mail to set a password."
 
     @dialog_action(
-        title="End sessions", permission="override_access", form=dialog(UserProfile), icon="logout", refuse=refuse_staff,
+        title="End sessions", permission="override_access", form=dialog(UserProfile), icon="logout", refuse=refuse_ending,
         explain="Log this subscriber out everywhere: here, at Keycloak and in the apps. They can log in again at once. To keep them out, use a hold.",
     )  # fmt: skip
     def end_sessions(self, _request: HttpRequest, form: ReasonDialog) -> str:
