@@ -187,6 +187,8 @@ def reserve_for_checkout(
     if any(product.pk not in seated for product in needed):
         unpaid_seats.refuse_crowds(signup)
     for product in needed:
+        if product.pk not in seated:
+            unpaid_seats.refuse_debits(product, signup=signup)
         used = product.pk not in {*seated, *freed} and unpaid_seats.is_share_used(product, signup=signup)
         if used or allocation.reserve(profile=profile, product=product, until=reserved_until) is None:
             raise ProductFull(product)

@@ -1,7 +1,8 @@
 """Seats that are reserved and not paid: how many there may be, and whose Checkout ends when somebody else needs the seat.
 
 Promises: a reservation that money may still arrive for is never taken (Stripe closes its Checkout first, or says that it is
-paid); reservations with a longer end (an invitation, a debit the bank has not answered) are not touched. While few payments are
+paid); reservations with a longer end (an invitation, a debit the bank has not answered) are not touched, but who has many such
+debits gets no more while they hold the share. While few payments are
 open, nobody loses a reservation before it is abandoned. In a rush the newest goes first, and first of all those whose network or
 mail domain holds several: somebody who came before the attack keeps the seat.
 """
@@ -28,21 +29,41 @@ SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"}  # as
 
 def refuse_crowds(signup: Signup) -> None:
     """BadInput while too many payments are open from this signup's network, or with its mail domain."""
-    open_ones = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__gt=clock.now()).exclude(
-        pk=signup.pk
-    )
+    if what := _crowd_of(signup, Signup.objects.filter(checkout_expires_at__gt=clock.now())):
+        told = f"Many payments are open from {what} right now. Please try again in half an hour."
+        raise BadInput(told, code="too_many", status=429)
+
+
+def refuse_debits(product: Product, *, signup: Signup) -> None:
+    """BadInput for a network or mail domain with many debits that no bank has answered, while such debits hold the share of the product.
+
+    An invented account number costs nothing, and the bank takes days to say so. While there is room, nobody is refused: a
+    network may be that of thousands of people.
+    """
+    waiting = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())
+    seats = Seat.objects.filter(product=product, profile__in=waiting.values("profile"))
+    held = seats.exclude(state=Seat.State.RELEASED).count()
+    if not held or held < _share_of(product, held):
+        return
+    if what := _crowd_of(signup, waiting):
+        told = (
+            f"Several payments from {what} still wait for the bank, and there is little room left. Please try again in a few"
+            " days, or write to us."
+        )
+        raise BadInput(told, code="too_many", status=429)
+
+
+def _crowd_of(signup: Signup, among: QuerySet[Signup]) -> str:
+    """Whose unfinished payments are as many as there may be: the signup's network or its mail domain; empty for neither."""
+    others = among.filter(state=Signup.State.CHECKOUT).exclude(pk=signup.pk)
+    if signup.network and others.filter(network=signup.network).count() >= settings.SEATS_UNPAID_PER_NETWORK:
+        return "your network"
     domain = mail_domain(signup.email)
+    if domain in settings.MAILBOX_PROVIDERS:
+        return ""
     same_domain = Q(email__iendswith=f"@{domain}") | Q(email__iendswith=f".{domain}")
-    crowded = {
-        "your network": signup.network != ""
-        and open_ones.filter(network=signup.network).count() >= settings.SEATS_UNPAID_PER_NETWORK,
-        f"addresses at {domain}": domain not in settings.MAILBOX_PROVIDERS
-        and open_ones.filter(same_domain).count() >= settings.SEATS_UNPAID_PER_DOMAIN,
-    }
-    for what, applies in crowded.items():
-        if applies:
-            told = f"Many payments are open from {what} right now. Please try again in half an hour."
-            raise BadInput(told, code="too_many", status=429)
+    crowded = others.filter(same_domain).count() >= settings.SEATS_UNPAID_PER_DOMAIN
+    return f"addresses at {domain}" if crowded else ""
 
 
 def mail_domain(address: str) -> str:
@@ -57,8 +78,13 @@ def is_share_used(product: Product, *, signup: Signup) -> bool:
     if not _is_rush(signup):
         return False
     held = capacity.unpaid_reservations().filter(product=product).count()
+    return held >= _share_of(product, held)
+
+
+def _share_of(product: Product, held: int) -> int:
+    """How many seats of the product may be held unpaid, when so many are."""
     free = capacity.free_seats([product.pk])[product.pk]
-    return held >= max(1, (free + held) * settings.SEATS_UNPAID_SHARE // 100)
+    return max(1, (free + held) * settings.SEATS_UNPAID_SHARE // 100)
 
 
 def _is_rush(signup: Signup) -> bool:

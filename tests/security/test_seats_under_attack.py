@@ -143,6 +143,42 @@ def test_one_network_and_one_domain_hold_few_seats_and_their_neighbours_any(worl
     open_one(stranger(world, domain="neighbour.example"))
 
 
+def pay_by_invented_debit(world: World, refusals: list[str]) -> None:
+    """One more of the same network."""
+    try:
+        world.pay(stranger(world, network="one"), card="000123456789")
+    except BadInput as refused:
+        refusals.append(refused.message)
+
+
+@pytest.mark.parametrize("opens_at_once", [False, True], ids=["reserved", "active at once"])
+def test_invented_bank_accounts_of_one_network_hold_a_share_while_room_is_short(
+    world: World, opens_at_once: bool
+) -> None:
+    """An invented IBAN held a seat for days, and each freed the way for the next five."""
+    world.shop.control("settings", debits_open=opens_at_once)
+    world.only_room_for(12)
+    refusals: list[str] = []
+    for _ in range(6):
+        for _ in range(3):
+            pay_by_invented_debit(world, refusals)
+        world.deliver()
+        world.pass_time(seconds=35 * 60)
+        world.deliver()
+    assert all("still wait for the bank" in one for one in refusals)
+    assert Seat.objects.filter(product__slug="nextcloud").exclude(state="released").count() == 6, "half of the seats"
+    other = stranger(world, network="two")
+    assert world.pay(other).pk, "a neighbour still pays"
+
+
+def test_where_there_is_room_a_network_of_many_people_pays_by_debit(world: World) -> None:
+    for _ in range(8):
+        assert world.pay(stranger(world, network="one"), card="000123456789")
+        world.deliver()
+        world.pass_time(seconds=35 * 60)
+        world.deliver()
+
+
 def many_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Twelve payments from one network begun in the same moment."""
     monkeypatch.setattr(signup_checkout, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
