@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from apps.core.models import AuditEntry
-from apps.identity.doctor import expected, reading
+from apps.identity.doctor import expected, reading, registration
 from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import Catalog
 from tests.contract.servers import Server
@@ -199,6 +199,25 @@ def test_a_realm_as_keycloak_makes_it_lets_people_change_their_address_without_a
     (command,) = found.commands
     kcadm(site, command)
     assert doctor_says("realm.fresh_logins") == "passed"
+
+
+def test_a_realm_that_takes_clients_of_strangers_is_told_of(site: Server, settings: Any) -> None:
+    settings.BASE_URL = "https://frontdesk.example.com"
+    kind, thief = registration.KIND, {"redirect_uris": ["https://thief.example/"]}
+
+    def register() -> int:
+        return requests.post(f"{site.issuer}/clients-registrations/openid-connect", json=thief, timeout=10).status_code
+
+    assert (doctor_says("realm.client_registration"), register()) == ("passed", 403)
+    for row in site.call("GET", "/components", params={"type": kind}).json():
+        if (row["subType"], row["providerId"]) == ("anonymous", registration.POLICY):
+            site.call("DELETE", f"/components/{row['id']}")
+    assert register() == 201
+    wanted = expected.from_settings(Catalog())
+    found = {one.id: one for one in diagnose(reading.read_realm(wanted), wanted)}["realm.client_registration"]
+    assert found.severity.value == "error"
+    kcadm(site, found.commands[0])
+    assert (doctor_says("realm.client_registration"), register()) == ("passed", 403)
 
 
 def kcadm(server: Server, command: str) -> None:

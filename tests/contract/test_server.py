@@ -135,6 +135,7 @@ def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        shutil.rmtree(home)  # 170 MB
 
 
 @pytest.mark.long

@@ -267,6 +267,27 @@ def test_what_a_login_hangs_on_needs_a_fresh_login(changed: dict[str, Any], seve
     assert len(found.commands) == (0 if severity == "passed" else len(changed))
 
 
+HOSTS = {
+    "id": "c1",
+    "providerId": "trusted-hosts",
+    "config": {"host-sending-registration-request-must-match": ["true"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("policies", "severity", "part"),
+    [
+        ((HOSTS,), "passed", ""),
+        (({"providerId": "max-clients"},), "error", "create components"),
+        ((HOSTS | {"config": {"trusted-hosts": ["a.example"]}},), "error", "update components/c1"),
+        (None, "skipped", ""),
+    ],
+)
+def test_strangers_register_no_clients(policies: Any, severity: str, part: str) -> None:
+    found = {one.id: one for one in diagnose(seen(strangers=policies), PUBLIC)}["realm.client_registration"]
+    assert (found.severity.value, part in " ".join(found.commands)) == (severity, True)
+
+
 def test_a_public_site_demands_https_of_keycloak() -> None:
     found = bad(realm(sslRequired="NONE"), PUBLIC)
     assert found["realm.sslRequired"].severity is Severity.ERROR

@@ -190,6 +190,11 @@ TABLE = (
          problem="People can change {what} without a fresh login.",
          why="Anyone at a browser left open can take the account over for good.",
          fix="Authentication, Required actions: switch on {actions}, with a maximum age of authentication of 0."),
+    Rule("realm.client_registration", skipped="Whether strangers can register clients is not visible.",
+         ok="Nobody registers a client without a token.", problem="Anyone can register a client without a token.",
+         why="Such a client gets the logins of people who follow its link, under your name and on your login page.",
+         fix="Clients, Client registration, Anonymous access policies: add Trusted Hosts, with “Host sending client registration "
+             "request must match” on."),
     Rule("realm.reset_second_factor", WARNING,
          ok="A forgotten password is reset with the second factor, if there is one.",
          problem="A forgotten password is reset without the second factor: the flow {flow} asks for none, or replaces it.",
