@@ -11,6 +11,7 @@ from typing import Any, override
 from granian import cli
 from granian.server import Server
 
+from apps.core.egress import restrict_calls
 from apps.core.preload import preload
 from apps.core.request_bodies import BodiesFirst
 
@@ -44,6 +45,7 @@ def main() -> None:
     import config.wsgi  # noqa: F401  (before the workers are forked)
 
     preload()
+    restrict_calls()
     cli.Server = PatientServer  # type: ignore[attr-defined]  # granian has no other way in
     cli.entrypoint()  # type: ignore[no-untyped-call]
 

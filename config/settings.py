@@ -25,6 +25,8 @@ _site = urlsplit(BASE_URL)
 HTTPS = _site.scheme == "https"
 ALLOWED_HOSTS = [_site.hostname or "localhost", *words("ALLOWED_HOSTS")]
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
+# Web and worker call no host but those of Keycloak, Stripe and Mailgun, and these (apps/core/egress.py).
+OUTBOUND_HOSTS = words("OUTBOUND_HOSTS")
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

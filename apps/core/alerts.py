@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 from django.db.models import Q
 
-from apps.core import attention, clock, heartbeats, jobs
+from apps.core import attention, clock, egress, heartbeats, jobs
 from apps.core.errors import NeedsOperator
 from apps.core.io_guard import refuse_inside_transaction
 from apps.core.models import AlertSent, Dependency, Job
@@ -96,7 +96,9 @@ def deliver(title: str, body: str) -> list[str]:
     failed = []
     for number, url in enumerate(settings.ALERT_URLS, start=1):
         channel = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
-        if not channel.add(url) or not channel.notify(title=f"{settings.BRAND['name']}: {title}", body=body):
+        with egress.lifted():
+            told = channel.add(url) and channel.notify(title=f"{settings.BRAND['name']}: {title}", body=body)
+        if not told:
             failed.append(f"{number} ({url.partition(':')[0]})")
     log.info("alert_sent", title=title, failed=len(failed))
     return failed

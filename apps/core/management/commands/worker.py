@@ -4,6 +4,7 @@ from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from apps.core.egress import restrict_calls
 from apps.core.worker import SILENT_SECONDS, Watchdog
 
 
@@ -25,4 +26,5 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
+        restrict_calls()
         Watchdog(silent_after=options["silent_after"]).watch()
