@@ -9,7 +9,7 @@ from functools import wraps
 
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -28,11 +28,15 @@ OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
 
 
 def own(view: OwnView) -> Callable[[HttpRequest], HttpResponse]:
-    """A view of a subscriber about themselves; staff who are none have the console's page."""
+    """A view of a subscriber about themselves; staff who are none have the console's page.
 
-    @login_required
+    A new login leads to the page, never to a button's own address, which shows nothing.
+    """
+
     @wraps(view)
     def serve(request: HttpRequest) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(reverse("own-sessions"))
         profile = sessions.profile_of(request.user)
         if profile is not None:
             return view(request, profile)

@@ -221,7 +221,8 @@ def test_a_keycloak_that_does_not_date_its_logins_is_no_loop(nora: UserProfile, 
 def test_it_is_for_subscribers_changes_nothing_by_get_and_needs_the_token(
     nora: UserProfile, log_in: Any, client: Client
 ) -> None:
-    assert client.get(URL)["Location"].startswith("/accounts/oidc/keycloak/login/")
+    for asked in (client.get(URL), client.post(END), client.post(END_ALL)):  # a button's address shows nothing
+        assert parse_qs(urlsplit(asked["Location"]).query)["next"] == [URL]
     laptop = log_in()
     for url in (END, END_ALL):
         assert laptop.here.get(url).status_code == 405
