@@ -138,8 +138,3 @@ def subject_of(product: Product | None, profile: UserProfile | None) -> tuple[st
     if profile is not None:
         return profile.subject
     return ("product", product.pk) if product is not None else ("terms", "general")
-
-
-def count_own() -> int:
-    """How many subscribers have terms of their own."""
-    return TermsChange.objects.exclude(profile=None).values("profile").distinct().count()

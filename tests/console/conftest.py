@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, TermsChange
 from apps.accounts.models import Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
@@ -210,6 +210,9 @@ def _person(made: World, index: int) -> None:
         key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
         state="failed", created_at=now,
     )  # fmt: skip
+    TermsChange.objects.create(
+        profile=profile, grace_days=3, reason="a friend of the house", changed_by="staff:bob", changed_at=now
+    )
     run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
     SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)
     AttentionItem.objects.create(

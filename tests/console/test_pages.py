@@ -26,7 +26,7 @@ Staff = Callable[..., Client]
 LIST_QUERIES = 3  # session, user with rights, rows with their count; each few seconds one more: the menu's counts
 LONGER_LISTS = dict.fromkeys(  # those with related rows in a column or above the list
     ("catalog.product", "catalog.productprice", "access.accessoverride", "auth.user", "accounts.userprofile", "core.auditentry",
-     "onboarding.waitlistentry"), 4,
+     "access.termschange", "onboarding.waitlistentry"), 4,
 )  # fmt: skip
 
 

@@ -113,7 +113,7 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessoverride": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab", "auth.group": "", "auth.user": "",
+    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "",
     "core.job": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -121,7 +121,7 @@ MODELS = {
     "onboarding.waitlistentry": "", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
-ADDED = ADDED_AND_EDITED | {"instances.instance": "admin"}
+ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
 
 # Every action and its least role. It is done by a POST alone, with a reason; see test_an_action_needs_a_reason_a_fresh_login_….
 ACTIONS = {

@@ -65,6 +65,8 @@ class TermsAdmin(ConsoleAdmin):
     few = True
     list_display = ("what", "scope", "changed", "changed_by", "said")
     list_select_related = ("product", "profile__user")
+    search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
+    search_help_text = "Username, email or cus_…"
     list_before_template = "console/terms.html"
     fieldsets: ClassVar[Any] = (
         ("For whom", {"fields": ("product",), "description": "Leave it empty for the general terms."}),
@@ -134,7 +136,7 @@ class TermsAdmin(ConsoleAdmin):
             (names[pk], describe_terms(Terms(**(vars(book.general) | dict(values)))))
             for pk, values in book.products.items()
         ]
-        return {"in_force": rows, "subscribers": terms.count_own()}
+        return {"in_force": rows}
 
     @override
     def changeform_view(
