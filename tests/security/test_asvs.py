@@ -11,7 +11,7 @@ SECTIONS = {
     6: (3, 12, 4, 4, 5, 3, 0, 4), 7: (3, 4, 2, 5, 2, 2), 8: (2, 3, 1, 1), 9: (3, 4), 10: (2, 2, 4, 11, 5, 2, 3),
     11: (2, 3, 3, 4, 1, 1), 12: (3, 2, 4), 13: (1, 5, 2, 5), 14: (2, 4, 3), 15: (3, 3, 7), 16: (1, 5, 4, 3, 3), 17: (1, 4, 2),
 }  # fmt: skip
-REACHED = 0.96  # of what applies; raise it with each row that is met
+REACHED = 0.97  # of what applies; raise it with each row that is met
 
 
 def test_every_requirement_has_a_verdict_and_what_is_met_has_its_proof() -> None:

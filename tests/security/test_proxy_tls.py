@@ -94,14 +94,34 @@ def test_versions_and_ciphers_are_those_of_today(alone: nginx.Proxy) -> None:
         assert (made.version(), made.cipher()[0]) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
 
-def test_it_speaks_http_2(alone: nginx.Proxy) -> None:
-    with handshake(alone.ports[8443], version=ssl.TLSVersion.TLSv1_3, protocols=("h2", "http/1.1")) as made:
+def test_it_speaks_http_2(proxy: nginx.Proxy) -> None:
+    """By hand, frame by frame (RFC 9113): what is offered, and a page that is found by the name in `:authority`."""
+    asked = b"\x82\x87" + b"".join(
+        bytes((name, len(text))) + text for name, text in ((4, PAGE.encode()), (1, b"localhost"))
+    )
+    with handshake(proxy.ports[8443], version=ssl.TLSVersion.TLSv1_3, protocols=("h2", "http/1.1")) as made:
         assert made.selected_alpn_protocol() == "h2"
-        made.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))  # and empty SETTINGS
-        length, kind = struct.unpack(">xHB", made.recv(9)[:4])
-        assert kind == 4
-        settings = dict(struct.iter_unpack(">HI", made.recv(length)))
-        assert settings[3] == 32  # streams at once
+        made.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) + frame(1, asked, flags=5, stream=1))
+        found = dict(read_frames(made, until=1))
+    offered = dict(struct.iter_unpack(">HI", found[4]))
+    assert offered[3] == 32  # streams at once
+    assert found[1].startswith(b"\x88")  # :status 200
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def read_frames(made: ssl.SSLSocket, *, until: int) -> Iterator[tuple[int, bytes]]:
+    """The kinds and payloads of the frames that come, up to the first of this kind; answers only, no acknowledgements."""
+    with made.makefile("rb") as stream:
+        kind = -1
+        while kind != until:
+            head = stream.read(9)
+            length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+            payload = stream.read(length)
+            if not (kind == 4 and flags & 1):
+                yield kind, payload
 
 
 def test_pages_are_answered_with_their_headers_and_plain_http_leads_there(proxy: nginx.Proxy, authority: Path) -> None:
