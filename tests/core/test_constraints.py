@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
 from apps.access.models import AccessOverride, LastSync
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, Job, RateLimit
@@ -280,6 +280,7 @@ BROKEN = {
         signup(email="a@example.com"),
         signup(email="A@example.com"),
     ],
+    "erasure_refused_for_a_reason": lambda: [ErasureAttempt(profile=stored(profile()), tried_at=NOW, refused_at=NOW)],
     "signup_proven_before_checkout": lambda: [signup(email_proven_at=None)],
     "event_handled_has_time": lambda: [event(state="handled")],
     "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],
