@@ -13,7 +13,10 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
 
+from apps.core import heartbeats
+from apps.core.errors import BadInput
 from tests.security.api_document import Sender, Spoil, browsers_at_every_step, load
 from tests.test_json_apis import quick_codes
 from tests.world import World
@@ -81,3 +84,21 @@ def _report(sender: Sender, seconds: float) -> None:
         statuses[status] += count
     print(f"{sender.count} inputs, {sender.refused} refused, in {seconds:.0f} s: {dict(statuses)}")  # noqa: T201
     print(json.dumps({f"{label} {status}": count for (label, status), count in sorted(sender.statuses.items())}))  # noqa: T201
+
+
+@pytest.mark.parametrize("fault", ["writes", "tells", "breaks"])
+def test_a_refusal_that_writes_tells_or_breaks_is_seen(
+    sender: Sender, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_text: str) -> None:
+        if fault == "writes":
+            heartbeats.record_heartbeat("made up")
+        if fault == "breaks":
+            raise LookupError("of ours")
+        raise BadInput("KeyError: 'email' is missing." if fault == "tells" else "That is no address.")
+
+    case = load()["/recovery/send-code/"]["post"].Case(body={"email": "a@b.example"}, media_type="application/json")
+    sender.send(case, "stranger")
+    monkeypatch.setattr("apps.storefront.recovery_session.parse_address", refuse)
+    with pytest.raises((AssertionError, FailureGroup)):
+        sender.send(case, "stranger")
