@@ -16,6 +16,7 @@ from pathlib import Path
 from django.core.management import call_command
 
 import config.wsgi  # noqa: F401  (sets Django up)
+from apps.core.egress import restrict_calls
 from apps.core.preload import preload
 from apps.core.process_lifetime import stopped_with_parent
 from apps.core.worker import Watchdog
@@ -32,6 +33,7 @@ def main(port: int, folder: Path) -> int:
     if prepared.exitcode:
         return 1
     preload()
+    restrict_calls()  # as both commands do
     stopped: list[int] = []
     parts = [
         _fork(lambda: _serve(port), folder / "web.log"),
