@@ -35,9 +35,7 @@ class ReasonField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         widget = UnfoldAdminTextareaWidget(attrs={"rows": 2, "maxlength": REASON_LENGTHS[1]})
-        words = (
-            "At least ten characters. It stays in the timeline for ever, so it names no customers: use numbers and ids."
-        )
+        words = "At least ten characters. It stays in the timeline for ever: name no customers, use numbers and ids."
         super().__init__(
             min_length=REASON_LENGTHS[0], max_length=REASON_LENGTHS[1], help_text=words, widget=widget, **kwargs
         )

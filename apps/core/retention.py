@@ -37,6 +37,7 @@ class RetentionRule:
 
 
 RULES: dict[str, RetentionRule] = {}
+WORK = {KIND}  # the kinds of jobs that delete; apps add those that forget one person
 
 
 def register(name: str, prune: Prune, overdue: Overdue) -> None:

@@ -13,8 +13,9 @@ from django.db import transaction
 from apps.core import attention, clock, jobs, metrics, retention
 from apps.core.models import Job, RetentionCheck
 
-KIND = "check_retention"
+KIND, LATER = "check_retention", "later"
 DAY = 86_400
+HOUR = dt.timedelta(hours=1)
 ALLOWANCE = dt.timedelta(days=2)  # a night, and a deletion that was late
 
 
@@ -55,10 +56,21 @@ def _count(name: str) -> int:
     return found if isinstance(found, int) else found.count()
 
 
-def check(_key: str = "") -> None:
-    """The job: keep what was found, and open or end the attention item of each rule."""
+def check(key: str = "") -> None:
+    """The job: keep what was found, and open or end the attention item of each rule. Where a deletion is due, it goes first.
+
+    An hour later it is counted in any case: a deletion that does not come is what this is for.
+    """
+    if key != LATER and _is_deletion_due():
+        jobs.defer(KIND, LATER, reason="the deletion goes first", not_before=clock.now() + HOUR)
+        return
     for one in find_overdue():
         _keep(one)
+
+
+def _is_deletion_due() -> bool:
+    unfinished = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], not_before__lte=clock.now())
+    return unfinished.filter(kind__in=retention.WORK).exists()
 
 
 @transaction.atomic

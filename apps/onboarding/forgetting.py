@@ -27,6 +27,7 @@ NEVER_PAID = ("", SubscriptionStatus.INCOMPLETE_EXPIRED)
 
 def register() -> None:
     """Make the job kind known."""
+    retention.WORK.add(KIND)
     jobs.register(
         KIND, forget_signup, label="Forget an abandoned signup", needs=("stripe",), importance=Job.Importance.SWEEP
     )

@@ -22,6 +22,7 @@ def register() -> None:
     """Our rows of the retention table, and the job for one person."""
     retention.register("operations", prune, lambda before: sum(rows.count() for rows in ended(before)))
     retention.register("expired_customers", erase_later, overdue)
+    retention.WORK.add(KIND)
     jobs.register(KIND, erase_expired, label="Erase an expired customer", importance=Job.Importance.SWEEP)
 
 

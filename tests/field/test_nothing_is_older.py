@@ -196,6 +196,29 @@ def test_the_item_says_since_when_and_the_command_fails(db: None) -> None:
     call_command("check_retention", stdout=StringIO())
 
 
+def test_after_days_without_a_worker_the_deletion_goes_first(db: None) -> None:
+    """Both are due at once then: nobody is told of what is deleted in the same minute."""
+    email(800)
+    person("gone")
+    jobs.defer(retention_check.KIND, "periodic")
+    jobs.defer(retention.KIND, "periodic")
+    jobs.drain()
+    Job.objects.filter(kind=retention_check.KIND, state="queued").update(not_before=clock.now())
+    jobs.drain()
+    assert RetentionCheck.objects.get(pk="emails").overdue == 0
+    assert not items().exists()
+
+
+def test_a_deletion_that_does_not_come_is_told_after_an_hour(db: None) -> None:
+    email(800)
+    jobs.defer(retention.KIND, "periodic")
+    retention_check.check("periodic")
+    later = Job.objects.get(kind=retention_check.KIND)
+    assert (later.not_before > clock.now() + dt.timedelta(minutes=50), items().exists()) == (True, False)
+    retention_check.check(later.key)
+    assert items().exists()
+
+
 def test_one_rule_that_fails_keeps_none_of_the_others(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_before: dt.datetime) -> int:
         raise RuntimeError
