@@ -35,7 +35,7 @@ def test_no_list_asks_more_of_the_database_for_fifty_rows_than_for_five(staff: S
     made = fill(5)
     few = {model: queries(client, model) for model in admin.site._registry}
     _more(made, 45)
-    many = {model: queries(client, model) for model in admin.site._registry}
+    many = {model: queries(client, model, warm=True) for model in admin.site._registry}
     assert many == few
     found = {f"{model._meta.app_label}.{model._meta.model_name}": count for model, count in many.items()}
     assert {name: count for name, count in found.items() if count > LIST_QUERIES} == LONGER_LISTS
@@ -79,9 +79,11 @@ def _more(made: World, count: int) -> None:
             conftest._bare(name, f"{name.lower()}_{index}", {"id": f"{name}_{index}"})
 
 
-def queries(client: Client, model: Any) -> int:
+def queries(client: Client, model: Any, *, warm: bool = False) -> int:
+    """Of the second visit, or of the first where the page was visited before."""
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    client.get(address)
+    if not warm:
+        client.get(address)
     dashboard.forget()
     dashboard.NUMBERS.get()
     with CaptureQueriesContext(connection) as captured:

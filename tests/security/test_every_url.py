@@ -29,6 +29,7 @@ from tests.security.url_table import GET_ALONE, NO_TOKEN, PEOPLE, SHUT, STAFF, A
 __all__ = ["staff"]  # the fixture
 
 TABLE = table()
+SAME_ROWS = {"o", "_facets"}  # in a link to a list: in another order, with counts
 UNUSED = ("PUT", "PATCH", "DELETE", "TRACE", "BREW")
 ALL = pytest.param(True, marks=pytest.mark.long)
 
@@ -59,12 +60,14 @@ def test_every_address_is_in_the_table_and_every_line_has_an_address() -> None:
 
 
 def some(answers: dict[str, str], *, thorough: bool) -> Iterable[str]:
-    """Everybody; or one, at random, of all who get the same answer, but each of staff who is refused."""
+    """Everybody; or one, at random, of all who get the same answer, but each of staff who lacks a role for it."""
     if thorough:
         return PEOPLE
+    some_may = {answers[person] for person in STAFF} != {"403"}
     alike: dict[tuple[str, str], list[str]] = {}
     for person, answer in answers.items():
-        alike.setdefault((answer, person if person in STAFF and answer == "403" else ""), []).append(person)
+        alone = some_may and answer == "403" and person in STAFF
+        alike.setdefault((answer, person if alone else ""), []).append(person)
     return [random.choice(people) for people in alike.values()]
 
 
@@ -114,7 +117,7 @@ def faults_of_a_page(town: Town, person: str, answer: HttpResponse) -> Iterator[
         if (right := expected(route).get[person]) != "200":
             yield f"the link {link} leads to {right}"
         shape = (route, *sorted({name for name, _ in parse_qsl(asked)}))  # one link of a kind is followed
-        if asked and shape not in town.followed:
+        if asked and not {*shape} & SAME_ROWS and shape not in town.followed:
             town.followed.add(shape)
             if (status := town.ask(person, "GET", link).status_code) != 200:
                 yield f"the link {link} leads to {status}"
@@ -124,7 +127,7 @@ def faults_of_a_page(town: Town, person: str, answer: HttpResponse) -> Iterator[
 def test_reading_shows_what_the_table_says_and_changes_nothing(thorough: bool, town: Town) -> None:
     """Links of the console's pages lead somewhere, too."""
     assert list(wrong_readings(town, everything(), thorough=thorough)) == []
-    assert len(town.followed) > 30
+    assert len(town.followed) > 25
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -224,8 +227,10 @@ def shown(answer: Any, *ids: str) -> tuple[int, str, str]:
     return answer.status_code, place, text
 
 
-def test_what_is_anothers_looks_like_what_is_not_there(town: Town) -> None:
+@pytest.mark.parametrize("thorough", [False, ALL])
+def test_what_is_anothers_looks_like_what_is_not_there(thorough: bool, town: Town) -> None:
     """To visitors, subscribers, and staff without a role: no address tells whether there is such a row."""
+    people = ("visitor", "other", "roleless")
     pairs = [
         (town.address(route), town.address_of_nothing(route))
         for route in routes()
@@ -242,7 +247,7 @@ def test_what_is_anothers_looks_like_what_is_not_there(town: Town) -> None:
         )
         pairs += [(f"{place}{token}/", f"{place}x/") for token in others]
     for real, made_up in pairs:
-        for person in ("visitor", "other", "roleless"):
+        for person in people if thorough else random.sample(people, 1):
             ids = {*re.split("[/=]", real)} ^ {*re.split("[/=]", made_up)}
             answers = [shown(town.ask(person, "GET", one), *ids) for one in (real, made_up)]
             assert answers[0] == answers[1], (person, real, made_up)

@@ -148,6 +148,9 @@ class Town:
             self.checked = time.time()
             for person in PEOPLE[1:]:
                 log_in_freshly(self.browsers[person])
+                session = self.browsers[person].session
+                session[sessions.STARTED] = session[sessions.SEEN] = int(time.time())
+                session.save()
         return undone()
 
     def rest(self, person: str, *, minutes: int, checked: bool = True) -> None:
