@@ -1,6 +1,7 @@
 """Ten thousands of bad inputs, made from config/openapi.json: each answer is as the document says, and no refusal changes anything."""
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -39,12 +40,14 @@ def sender(world: World, quick_codes: None, settings: Any) -> Iterator[Sender]:
     """The application in the world of a few customers; its limits are there, and far away."""
     settings.LIMITS = dict.fromkeys(settings.LIMITS, ((1000000, 1),))
     made = Sender(browsers_at_every_step(world))
+    logging.disable(logging.CRITICAL)  # a line for each refusal, which pytest would keep
     for signal in (
         request_started,
         request_finished,
-    ):  # they would close the connection, and with it the test's transaction
+    ):  # at them Django closes the connection, the test's transaction with it
         signal.disconnect(close_old_connections)
     yield made
+    logging.disable(logging.NOTSET)
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
