@@ -71,9 +71,14 @@ class ShortRefusals(logging.Filter):
 
 
 def _path_of(request: Any) -> str:
-    """The path, or the route of one that ends with a token."""
-    found = getattr(request, "resolver_match", None)
-    return f"/{found.route}" if found and "token" in found.kwargs else str(request.path[:100])
+    """The path, or the route of one that ends with a token; a request may have been refused before its route was found."""
+    from django.urls import Resolver404, resolve  # the settings import this module, and routes need them
+
+    try:
+        found = getattr(request, "resolver_match", None) or resolve(request.path_info)
+    except Resolver404:
+        return str(request.path[:100])
+    return f"/{found.route}" if "token" in found.kwargs else str(request.path[:100])
 
 
 def add_security_event(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
