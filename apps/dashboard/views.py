@@ -54,7 +54,7 @@ def _for_subscribers(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
     def serve(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return view(request)
-        if _is_form(request):
+        if not _is_script(request):
             return redirect("dashboard")
         return refuse(BadInput("Your login has ended. Please log in again.", code="no_login", status=401))
 
@@ -123,6 +123,11 @@ def _portal_link(profile: UserProfile, flow: str) -> str:
     if not limits.allow(portal_links=str(profile.user_id)):
         raise BadInput("You've opened the billing page too often. Please wait a few minutes.", status=429)
     return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
+
+
+def _is_script(request: HttpRequest) -> bool:
+    """Whether the asker says that it speaks JSON."""
+    return request.content_type == "application/json" or "application/json" in request.headers.get("Accept", "")
 
 
 def _is_form(request: HttpRequest) -> bool:

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride, LastSync
+from apps.access.models import AccessOverride, LastSync, TermsChange
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -204,6 +204,11 @@ def last_sync(**changes):
     return LastSync(**{"profile": changes.pop("profile", None) or stored(profile()), "generation": 1} | changes)
 
 
+def terms_change(**changes):
+    values = {"grace_days": 3, "reason": "because", "changed_by": "staff:ada", "changed_at": NOW}
+    return TermsChange(**values | changes)
+
+
 def sync_run(**changes):
     return SyncRun(
         **{"scope": "selected", "total": 1, "actor": "staff:ada", "reason": "because", "created_at": NOW} | changes
@@ -241,7 +246,7 @@ def stored(row):
 
 
 BUILDERS = [
-    profile, signup, product, price, instance, seat, wait, event, subscription, item, override,
+    profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change,
     job, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
 ]  # fmt: skip
 
@@ -313,6 +318,8 @@ BROKEN = {
     "override_has_a_reason": lambda: [override(reason="")],
     "override_ends": lambda: [override(ends_at=None)],
     "override_in_order": lambda: [override(ends_at=NOW)],
+    "terms_have_a_reason": lambda: [terms_change(reason="")],
+    "terms_of_one_scope": lambda: [terms_change(profile=stored(profile()), product=stored(product()))],
     "sync_run_has_a_reason": lambda: [sync_run(reason="")],
     "sync_run_of_somebody": lambda: [sync_run(total=0)],
     "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),

@@ -72,7 +72,7 @@ def test_whose_login_has_ended_comes_back_to_the_dashboard(path: str, client: Cl
     answer = client.post(path, headers=FORM, follow=False)
     assert (answer.status_code, answer["Location"]) == (302, "/dashboard/")  # a page, unlike the button's own address
     assert client.get("/dashboard/")["Location"].startswith("/accounts/oidc/keycloak/login/")
-    answer = client.post(path)
+    answer = client.post(path, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "no_login")
     assert mails() == []
 

@@ -17,6 +17,7 @@ VALUES = {
     "sentence": "The last payment was sent back.",
     "final_date": "3 December 2026",
     "invoice_url": "https://invoice.example.com/i/1?x=1&y=2",
+    "next_attempt": "7 December 2026",
     "confirm_url": "https://frontdesk.example.com/confirm/abc",
     "invite_url": "https://frontdesk.example.com/invite/abc",
     "leave_url": "https://frontdesk.example.com/leave/abc",

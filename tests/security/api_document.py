@@ -150,7 +150,7 @@ class Sender:
             "wsgi.multithread": True, "wsgi.multiprocess": True, "wsgi.run_once": False, "CONTENT_LENGTH": str(len(body)),
         }  # fmt: skip
         headers = CaseInsensitiveDict(prepared.headers)
-        headers.update({"Host": "localhost", "Cookie": self.browsers.cookies[who]})
+        headers.update({"Host": "localhost", "Accept": "application/json", "Cookie": self.browsers.cookies[who]})
         if who != "nobody":
             headers["X-CSRFToken"] = TOKEN
             headers["Authorization"] = f"Bearer {settings.PROMETHEUS_METRICS_API_KEY}"

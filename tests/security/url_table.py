@@ -69,7 +69,7 @@ SITE = {
     # --- subscribers: each sees and does what is their own
     "dashboard/": (">login 200 200 >admin:index", NO),
     "dashboard/reset-password/": (NO, "401 200! 200! 403"),
-    "dashboard/billing/": (NO, "401 >dashboard >dashboard >dashboard"),  # Stripe, which would be next, is not there
+    "dashboard/billing/": (NO, ">dashboard"),  # Stripe, which would be next, is not there
     "dashboard/sessions/": (">login 200 200 >admin:sessions", NO),
     "dashboard/sessions/end/": (NO, ">login >own-sessions! >own-sessions >admin:sessions"),  # one of the owner's
     "dashboard/sessions/end-all/": (NO, ">login >home! >home! >admin:sessions"),
