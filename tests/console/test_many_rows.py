@@ -115,6 +115,7 @@ def pages_read(client: Client, address: str) -> int:
     return total
 
 
+@pytest.mark.long
 def test_five_times_the_rows_are_read_with_the_same_pages(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "COUNT_LIMIT", COUNTED)
     client, made = staff("admin"), fill(3)

@@ -79,8 +79,8 @@ def test_a_claim_reads_no_jobs_of_the_future() -> None:
     jobs.defer_many("note", {f"dated-{n}": f"d{n}" for n in range(20_000)}, not_before=later)
     jobs.defer("tidy", "due")
     claim, question, _ = cost_of_claims()
-    assert claim < 100
-    assert question < 100
+    assert claim < 200  # some 30, and more where others have worked on the server
+    assert question < 200
 
 
 def test_the_free_lane_behind_a_thousand_jobs_of_a_busy_one_is_found(ran: list[str]) -> None:

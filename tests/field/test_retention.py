@@ -304,6 +304,7 @@ def test_in_all_else_the_production_realm_is_the_one_the_tests_run_on() -> None:
     own |= {
         "attributes",
         "browserFlow",
+        "resetCredentialsFlow",
         "authenticationFlows",
         "authenticatorConfig",
     }  # tests/contract/test_second_factor.py

@@ -6,7 +6,8 @@
         page = visit(width=1440)
         page.goto(f"{stack.site}/onboarding/")
 
-With `pytestmark = [pytest.mark.browser, BOTH]` a test runs twice: on the stand-in, and on a stack whose Keycloak is real.
+With `pytestmark = [pytest.mark.browser, BOTH]` a test runs twice: on the stand-in, and, as a long test, on a stack whose Keycloak
+is real.
 Web, worker and sandbox are real processes on free ports; the database is one of its own on the tests' server.
 """
 
@@ -39,7 +40,7 @@ BOTH = pytest.mark.parametrize(
     "stack",
     [
         pytest.param("standin", marks=pytest.mark.xdist_group("stack")),
-        pytest.param("keycloak", marks=pytest.mark.xdist_group("keycloak")),
+        pytest.param("keycloak", marks=[pytest.mark.xdist_group("keycloak"), pytest.mark.long]),
     ],
     indirect=True,
 )

@@ -65,6 +65,7 @@ def open_dialog(page: Page) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.long
 def test_selected_subscribers_are_synced_and_the_bar_survives_a_reload(
     stack: Stack, visit: Visit, album: Album, customers: list[Walk]
 ) -> None:

@@ -133,7 +133,9 @@ def test_what_was_committed_survives_a_killed_server(place: Path) -> None:
     assert ask(host, "SELECT count(*) FROM kept") == 1000
 
 
-@pytest.mark.parametrize("owner", [AS_SERVER, {}], ids=["the server's account", "our account"])
+@pytest.mark.parametrize(
+    "owner", [pytest.param(AS_SERVER, marks=pytest.mark.long), {}], ids=["the server's account", "our account"]
+)
 def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, owner: dict[str, object]) -> None:
     host = postgres.start(place / "data", durable=False)
     stale = {file: (Path(host) / file).read_text() for file in ("postmaster.pid", ".s.PGSQL.5432.lock")}

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,11 @@ def running(log: Path, **environment: str) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(60)
+        try:
+            server.wait(5)
+        except subprocess.TimeoutExpired:  # it waits half a minute for connections that nobody closes
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(60)
 
 
 def wait_until(true: object, what: str, *, seconds: int = 60) -> None:
