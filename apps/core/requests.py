@@ -170,13 +170,12 @@ def _encodable(value: str) -> bool:
 
 
 def text_field(body: dict[str, Any], name: str, *, limit: int = 200, required: bool = True) -> str:
-    """The text `name` of a JSON body, stripped; BadInput names the field when it is missing, no text or too long."""
+    """The text `name` of a JSON body, stripped; BadInput names the field when it is missing, no text or, as it was sent, too long."""
     value = body.get(name, "")
     if not isinstance(value, str):
         raise BadInput(f"“{name}” must be text.", field=name)
-    value = value.strip()
-    if required and not value:
+    if required and not value.strip():
         raise BadInput("Please fill this in.", field=name, code="required")
     if len(value) > limit:
         raise BadInput(f"Please use at most {limit} characters.", field=name, code="too_long")
-    return value
+    return value.strip()

@@ -56,21 +56,22 @@ def _count(name: str) -> int:
     return found if isinstance(found, int) else found.count()
 
 
-def check(key: str = "") -> None:
-    """The job: keep what was found, and open or end the attention item of each rule. Where a deletion is due, it goes first.
+def check(_key: str = "") -> None:
+    """The job: keep what was found, and open or end the attention item of each rule. A deletion of the last hour goes first.
 
-    An hour later it is counted in any case: a deletion that does not come is what this is for.
+    One that was asked for earlier and does not come is what this is for.
     """
-    if key != LATER and _is_deletion_due():
+    if _is_deletion_near():
         jobs.defer(KIND, LATER, reason="the deletion goes first", not_before=clock.now() + HOUR)
         return
     for one in find_overdue():
         _keep(one)
 
 
-def _is_deletion_due() -> bool:
-    unfinished = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], not_before__lte=clock.now())
-    return unfinished.filter(kind__in=retention.WORK).exists()
+def _is_deletion_near() -> bool:
+    now = clock.now()
+    unfinished = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], not_before__lte=now)
+    return unfinished.filter(kind__in=retention.WORK, created_at__gt=now - HOUR).exists()
 
 
 @transaction.atomic

@@ -17,6 +17,7 @@ YEARLY = {
     "core_job": 12,
     "billing_inboundevent": 20,
     "djstripe_price": 2,
+    "core_retentioncheck": len(retention.RULES),  # one row for each, from the first check on
 }
 BYTES = 60 * 1024
 PER_INDEX = 24  # bytes of an entry; most say the same as others, and are stored once

@@ -215,6 +215,7 @@ def test_a_deletion_that_does_not_come_is_told_after_an_hour(db: None) -> None:
     retention_check.check("periodic")
     later = Job.objects.get(kind=retention_check.KIND)
     assert (later.not_before > clock.now() + dt.timedelta(minutes=50), items().exists()) == (True, False)
+    Job.objects.filter(kind=retention.KIND).update(created_at=clock.now() - dt.timedelta(minutes=61))
     retention_check.check(later.key)
     assert items().exists()
 
