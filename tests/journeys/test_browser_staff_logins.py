@@ -42,6 +42,7 @@ def test_a_dangerous_action_leads_through_the_login_back_to_the_same_dialog(
     customer.until("Keycloak has closed the account", lambda: not customer.account()["enabled"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
 def test_staff_end_another_session_of_theirs_by_keyboard(
     width: int, dark: bool, stack: Stack, visit: Visit, album: Album

@@ -92,6 +92,7 @@ def invite(page: Page, stack: Stack, email: str, album: Album) -> None:
     album.take(page, "console-invited")
 
 
+@pytest.mark.long
 def test_from_the_waitlist_to_the_dashboard(stack: Stack, visit: Visit, album: Album, staff: Page) -> None:
     page, (username, email) = visit(width=390, height=844, dark=True), person("wanda")
     join(page, stack, email, album)

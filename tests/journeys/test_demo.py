@@ -125,7 +125,7 @@ def test_the_walk_passes_and_leaves_nothing_running(
     assert demo.left() == {}
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]], end: signal.Signals
 ) -> None:

@@ -117,6 +117,7 @@ def test_data_is_kept_over_stop_and_start(place: Path) -> None:
     assert min(times) < 0.5  # the best of three: the machine may be busy
 
 
+@pytest.mark.long
 def test_removing_deletes_the_data(place: Path) -> None:
     write(postgres.start(place / "data", durable=False), "CREATE TABLE gone AS SELECT 1")
     postgres.stop(place / "data", remove=True)
@@ -125,6 +126,7 @@ def test_removing_deletes_the_data(place: Path) -> None:
     assert ask(host, "SELECT to_regclass('gone')") is None
 
 
+@pytest.mark.long
 def test_what_was_committed_survives_a_killed_server(place: Path) -> None:
     host = postgres.start(place / "data")
     write(host, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS number")
@@ -133,9 +135,8 @@ def test_what_was_committed_survives_a_killed_server(place: Path) -> None:
     assert ask(host, "SELECT count(*) FROM kept") == 1000
 
 
-@pytest.mark.parametrize(
-    "owner", [pytest.param(AS_SERVER, marks=pytest.mark.long), {}], ids=["the server's account", "our account"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("owner", [AS_SERVER, {}], ids=["the server's account", "our account"])
 def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, owner: dict[str, object]) -> None:
     host = postgres.start(place / "data", durable=False)
     stale = {file: (Path(host) / file).read_text() for file in ("postmaster.pid", ".s.PGSQL.5432.lock")}
@@ -218,6 +219,7 @@ def test_a_server_that_has_died_is_stopped_without_a_word(place: Path) -> None:
     assert ask(postgres.start(place / "data"), "SELECT number FROM kept") == 7
 
 
+@pytest.mark.long
 def test_data_deleted_under_a_running_server_is_a_fresh_start(place: Path) -> None:
     write(postgres.start(place / "data", durable=False), "CREATE TABLE gone AS SELECT 1")
     shutil.rmtree(place / "data")
