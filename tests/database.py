@@ -1,8 +1,21 @@
 """What the test database needs beyond the migrations, and how tests with real transactions leave it empty."""
 
+from typing import Any
+
 from django.db import connection
+from django.db.backends.postgresql.creation import DatabaseCreation
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")  # what migrations have written
+
+
+def _drop(creation: DatabaseCreation, test_database_name: str, _verbosity: int) -> None:
+    """Also while a server that a test has killed, or a thread that it has left, still holds a session."""
+    name: Any = creation.connection.ops.quote_name(test_database_name)
+    with creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+DatabaseCreation._destroy_test_db = _drop  # type: ignore[method-assign]
 
 
 def allow_flush() -> None:
