@@ -9,7 +9,7 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce
 
 from apps.access.models import AccessOverride
-from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact
+from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms
 from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import subscriptions
@@ -85,7 +85,7 @@ def subscription_facts(
         if SubscriptionStatus(state.status).may_give_access:
             counted |= {one for one, _ in gives}
         terms = book.for_subscription([line.product_id for line in state.lines], profile_id)
-        found.append(replace(_subscription_fact(state, total(given for _, given in gives)), terms=terms))
+        found.append(_subscription_fact(state, total(given for _, given in gives), terms))
     return tuple(found)
 
 
@@ -99,7 +99,9 @@ def _precedence(state: subscriptions.SubscriptionState) -> tuple[object, ...]:
     return not sure, not status.may_give_access, bool(state.money_returned), -late, -amount, ends, state.id
 
 
-def _subscription_fact(state: subscriptions.SubscriptionState, entitlements: Entitlements) -> SubscriptionFact:
+def _subscription_fact(
+    state: subscriptions.SubscriptionState, entitlements: Entitlements, terms: Terms | None
+) -> SubscriptionFact:
     return SubscriptionFact(
         id=state.id,
         status=SubscriptionStatus(state.status),
@@ -118,6 +120,7 @@ def _subscription_fact(state: subscriptions.SubscriptionState, entitlements: Ent
         next_attempt_at=state.next_attempt_at,
         attempts_made=state.attempts_made,
         payment_due_at=state.payment_due_at,
+        terms=terms,
     )
 
 

@@ -72,7 +72,7 @@ class Upcoming:
             return "Your subscription ends." + (" Your apps close, and your data is kept." if self.is_loss else "")
         if self.change == Change.OVERRIDE_ENDS:
             return self._override_ends()
-        return SENTENCES[self.change] + self._attempt()
+        return SENTENCES[self.change].format(attempt=self._attempt())
 
     @property
     def label(self) -> str:
@@ -95,10 +95,10 @@ class Upcoming:
 
 SENTENCES = {
     Change.PAYMENT_DUE: "Your invoice is due.",
-    Change.PAYMENT_ATTEMPT: "We try to collect the open payment again.",
+    Change.PAYMENT_ATTEMPT: "We try to collect the open payment again{attempt}.",
     Change.TRIAL_ENDS: "Your trial ends, and your first payment is due.",
     Change.RENEWS: "Your subscription renews, and the next payment is due.",
-    Change.PERIOD_ENDS: "A new billing period begins. Nothing is charged for it as things are.",
+    Change.PERIOD_ENDS: "A new billing period begins. As things stand, you aren't charged for it.",
     Change.BILLING_RESUMES: "Billing starts again.",
     Change.GRACE_ENDS: "If you haven't paid by then, your apps are paused. Your data is safe.",
     Change.OVERRIDE_BEGINS: "",
@@ -180,10 +180,9 @@ def _changes(facts: Facts, decision: Decision) -> Iterator[Upcoming]:
             yield Upcoming(moment, change, decision.state, about)
     for one in facts.subscriptions:
         if one.next_attempt_at and one.status.owes:
-            made = one.attempts_made or 0
-            last = (one.terms or facts.terms).payment_attempts
-            of = max(last, made + 1) if last else None
-            yield Upcoming(one.next_attempt_at, Change.PAYMENT_ATTEMPT, decision.state, one.id, made + 1, of)
+            attempt, last = one.attempts_made + 1, (one.terms or facts.terms).payment_attempts
+            of = max(last, attempt) if last else None
+            yield Upcoming(one.next_attempt_at, Change.PAYMENT_ATTEMPT, decision.state, one.id, attempt, of)
 
 
 def _moments(facts: Facts, decision: Decision) -> Iterator[tuple[dt.datetime | None, Change, str]]:

@@ -86,3 +86,8 @@ class Facts:
     recovering_until: dt.datetime | None = None
     paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
     state: AccessState = AccessState.NONE  # as last decided; it stays while a fact that decides is not known
+
+    @property
+    def recovery_window(self) -> dt.timedelta:
+        """For how long a verified code lets this person in to pay: the longest of what counts for their subscriptions."""
+        return max(((one.terms or self.terms).recovery for one in self.subscriptions), default=self.terms.recovery)

@@ -87,7 +87,7 @@ def first_terms() -> Terms:
 
 
 def read_terms(profile_id: int | None = None) -> TermsBook:
-    """The terms in force; with `profile_id`, of all subscribers' own only that one's. One query."""
+    """The terms in force; with `profile_id`, of all subscribers' own only that one's (0: nobody's). One query."""
     rows = TermsChange.objects.order_by("product_id", "profile_id", "-pk").distinct("product_id", "profile_id")
     if profile_id is not None:
         rows = rows.filter(Q(profile=None) | Q(profile=profile_id))

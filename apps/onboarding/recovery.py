@@ -136,7 +136,7 @@ def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime
     state = decide(present).state
     if state in WINDOW_REFUSALS:
         raise BadInput(WINDOW_REFUSALS[state], code=f"state_{state}")
-    until = clock.now() + present.terms.recovery
+    until = clock.now() + present.recovery_window
     _set_window(profile, until, action=AuditAction.RECOVERY_OPENED, actor=actor, reason=reason)
     jobs.defer(lifecycle_emails.RECOVERY_OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)
     return until

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Q
 
-from apps.access.models import AccessOverride, LastSync
+from apps.access.models import AccessOverride, LastSync, TermsChange
 from apps.accounts.erasers import ERASERS
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.forgetting import FORGET, list_copies
@@ -155,7 +155,8 @@ def _erase_rows(profile: UserProfile) -> dict[str, int]:
         "sync results": SyncResult.objects.filter(profile=profile).update(steps=[])
         + LastSync.objects.filter(profile=profile).update(steps=[]),
         "attempts to erase": ErasureAttempt.objects.filter(profile=profile).delete()[0],
-        "reasons of overrides": AccessOverride.objects.filter(profile=profile).update(reason=NO_REASON),
+        "reasons of overrides and terms": AccessOverride.objects.filter(profile=profile).update(reason=NO_REASON)
+        + TermsChange.objects.filter(profile=profile).update(reason=NO_REASON),
         "login accounts": SocialAccount.objects.filter(user=profile.user_id).delete()[0]
         + EmailAddress.objects.filter(user=profile.user_id).delete()[0],
     }

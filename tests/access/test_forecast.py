@@ -121,7 +121,7 @@ def test_each_change_has_its_date_and_what_follows(known: Facts, expected: list[
 
 
 def test_it_says_which_attempt_is_next_and_of_how_many() -> None:
-    assert forecast(facts(LATE))[0].sentence == "We try to collect the open payment again. (attempt 3)"
+    assert forecast(facts(LATE))[0].sentence == "We try to collect the open payment again (attempt 3)."
     told = forecast(facts(LATE, terms=replace(TERMS, payment_attempts=4)))[0]
     assert told.label == "Next payment attempt (attempt 3 of 4)"
 

@@ -13,6 +13,7 @@ from apps.access.policy_facts import Terms
 from apps.access.terms import TermsBook, kindest, read_terms
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core import clock
 from apps.core.models import AuditEntry
 from apps.onboarding import recovery
 from tests.world import World
@@ -114,6 +115,15 @@ def test_the_recovery_window_and_the_final_expiry_follow_the_terms_of_the_subscr
     gone = dana.final_expiry_at - 90 * DAY
     opened = recovery.open_window(dana, **WHY)
     assert abs(opened - gone - dt.timedelta(hours=5)) < dt.timedelta(minutes=5)
+
+
+def test_the_recovery_window_is_the_products_too(world: World) -> None:
+    dana = world.subscriber("dana")
+    change(product=Product.objects.get(slug="personal"), recovery_hours=7)
+    world.shop.v1.subscriptions.cancel(str(dana.stripe_subscription_id))
+    world.deliver()
+    opened = recovery.open_window(dana, **WHY)
+    assert abs(opened - clock.now() - dt.timedelta(hours=7)) < dt.timedelta(minutes=5)
 
 
 def test_each_change_is_in_the_audit_of_whom_it_is_about(world: World) -> None:

@@ -8,8 +8,8 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from apps.access import overrides
-from apps.access.models import LastSync
+from apps.access import overrides, terms
+from apps.access.models import LastSync, TermsChange
 from apps.accounts.models import UserProfile
 from apps.core import audit, audit_anchor, audit_chains, jobs
 from apps.core.audit_actions import AuditAction
@@ -80,15 +80,18 @@ def test_nothing_that_staff_do_leaves_a_name_or_an_address_in_the_trail(world: W
     assert audit_chains.check_chains().breaks == []
 
 
-def test_the_reasons_of_overrides_and_the_steps_go_with_the_person(world: World) -> None:
+def test_the_reasons_of_overrides_and_terms_and_the_steps_go_with_the_person(world: World) -> None:
     quentin = world.subscriber("quentin")
     leave(world, quentin)
     hold = overrides.hold(profile=quentin, actor="staff:ada", reason="Quentin Lee asked on the phone")
     overrides.lift(override=hold, actor="staff:ada", reason="he asked again")
+    terms.save_change(TermsChange(profile=quentin, grace_days=5), actor="staff:ada", reason="Quentin Lee is patient")
     world.deliver()
     privacy.erase(UserProfile.objects.get(pk=quentin.pk), actor="staff:ada", reason="asked by letter")
     world.deliver()
-    assert {one for one in columns_with("quentin") if "override" in one or "lastsync" in one} == set()
+    assert {
+        one for one in columns_with("quentin") if any(name in one for name in ("override", "terms", "lastsync"))
+    } == set()
     assert LastSync.objects.get(profile=quentin).steps == []
 
 

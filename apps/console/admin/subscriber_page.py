@@ -81,10 +81,10 @@ class MissingSeat:
 
 def read_decision(profile: UserProfile) -> Decision:
     """What the policy decides from our rows."""
-    return decide(_facts(profile))
+    return decide(read_facts_once(profile))
 
 
-def _facts(profile: UserProfile) -> Facts:
+def read_facts_once(profile: UserProfile) -> Facts:
     """What the policy may know; read once for each row object."""
     if "console_facts" not in profile.__dict__:
         profile.__dict__["console_facts"] = read_facts(profile, states=read_states(profile))
@@ -110,7 +110,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
     return Page(
         profile=profile,
         decision=decision,
-        upcoming=forecast(_facts(profile)),
+        upcoming=forecast(read_facts_once(profile)),
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),

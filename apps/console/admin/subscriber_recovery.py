@@ -10,9 +10,8 @@ from typing import Any, ClassVar, override
 from django.http import HttpRequest
 
 from apps.access import overrides
-from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
-from apps.console.admin.subscriber_page import read_decision
+from apps.console.admin.subscriber_page import read_decision, read_facts_once
 from apps.console.columns import when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
@@ -37,7 +36,7 @@ class RecoveryDialog(ReasonDialog):
         return {
             "decision": read_decision(self.target),
             "window": window_of(self.target),
-            "hours": int(read_terms(self.target.pk).for_subscriber(self.target.pk).recovery.total_seconds()) // 3600,
+            "hours": int(read_facts_once(self.target).recovery_window.total_seconds()) // 3600,
             "words": self.words,
         }
 
