@@ -20,7 +20,7 @@ from apps.console.dialogs import ReasonField
 from apps.operations import impact
 from apps.operations.terms_impact import TermsImpact, measure_terms_impact
 
-OURS = ("csrfmiddlewaretoken", "seen", "typed", "_confirm", "_edit")  # fields of the preview itself
+OURS = ("csrfmiddlewaretoken", "seen", "typed", "_confirm")  # fields of the preview itself
 NAMED = 50  # people that the preview lists of each group
 WORD = "terms"  # to be typed where many lose something
 
