@@ -110,10 +110,9 @@ def json_api(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseB
 
 
 def speaks_json(request: HttpRequest) -> bool:
-    """Whether who asks is a script, by what it sends or where to (clear_text.py marks those views)."""
-    return request.content_type == "application/json" or hasattr(
-        getattr(request.resolver_match, "func", None), "for_programs"
-    )
+    """Whether who asks is a script, by what it sends, wants or asks (clear_text.py marks the views that scripts ask)."""
+    says_so = request.content_type == "application/json" or "application/json" in request.headers.get("Accept", "")
+    return says_so or hasattr(getattr(request.resolver_match, "func", None), "for_programs")
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:

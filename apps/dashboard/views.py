@@ -19,7 +19,7 @@ from apps.billing.portal import CARD, open_portal
 from apps.core import audit, clock, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
-from apps.core.requests import read_json, refuse
+from apps.core.requests import read_json, refuse, speaks_json
 from apps.dashboard import overview
 from apps.identity.passwords import request_password_email
 from apps.login import error_pages
@@ -54,7 +54,7 @@ def _for_subscribers(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
     def serve(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return view(request)
-        if not _is_script(request):
+        if not speaks_json(request):
             return redirect("dashboard")
         return refuse(BadInput("Your login has ended. Please log in again.", code="no_login", status=401))
 
@@ -123,11 +123,6 @@ def _portal_link(profile: UserProfile, flow: str) -> str:
     if not limits.allow(portal_links=str(profile.user_id)):
         raise BadInput("You've opened the billing page too often. Please wait a few minutes.", status=429)
     return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
-
-
-def _is_script(request: HttpRequest) -> bool:
-    """Whether the asker says that it speaks JSON."""
-    return request.content_type == "application/json" or "application/json" in request.headers.get("Accept", "")
 
 
 def _is_form(request: HttpRequest) -> bool:

@@ -1,7 +1,7 @@
 """Login by Keycloak: allauth's code flow with PKCE and state, plus what it leaves out.
 
-Ours: a login begins by an act of the person, not by another site alone; a nonce in each login, the ID token verified whole (oidc.py), the same subject in userinfo, an exact redirect
-address from BASE_URL, targets inside this site only. Parameters of the visitor never reach Keycloak or the process.
+Ours: a login begins by an act of the person, not by another site alone; a nonce in each login, the ID token verified whole
+(oidc.py), the same subject in userinfo, an exact redirect address from BASE_URL, targets inside this site only. Parameters of the visitor never reach Keycloak or the process.
 """
 
 import secrets

@@ -3,8 +3,8 @@
 Promises: only a confirmed address counts, and only a click on the linked page confirms it (mail scanners follow links); the
 position is that of joining, however late it is confirmed; leaving and rejoining starts at the back; no answer tells whether an
 address was on the list. An entry becomes invited in one transaction with its reserved seats, so no seat is given away twice.
-An invitation has one sign-up at a time. Links carry the entry's id and when they were made, signed for one purpose. A link to confirm ends after some days; one of an
-earlier round, before the address left and joined again or was invited again, does nothing.
+An invitation has one sign-up at a time. Links carry the entry's id and when they were made, signed for one purpose. A link to
+confirm ends after some days; one of an earlier round, before the address left and joined again or was invited again, does nothing.
 """
 
 import datetime as dt
