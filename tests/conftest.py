@@ -36,6 +36,7 @@ httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ss
 # Stripe's library waits half a second and more before it repeats a call; nothing here gets better by waiting.
 stripe.HTTPClient.INITIAL_DELAY = stripe.HTTPClient.MAX_DELAY = 0.01
 
+MAX_PARAMETER_NAME = 200  # characters
 LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
 
 
@@ -69,6 +70,16 @@ def _fail_if_skipped_under_ci(report: pytest.TestReport | pytest.CollectReport) 
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"Under CI nothing may be skipped: {reason}"
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name for a long value: the name of the running test is in the environment of all that it starts.
+
+    Linux starts no program with a longer string than 128 KiB there.
+    """
+    if isinstance(val, str | bytes) and len(val) > MAX_PARAMETER_NAME:
+        return f"{val[:20]!r} and {len(val) - 20:,} more"
+    return None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -145,3 +145,8 @@ def test_no_statement_reaches_over_a_wall():
 def test_no_model_is_reached_by_its_label():
     """`apps.get_model("app.Model")` would get round the import contracts. Migrations need it; nothing else does."""
     assert [str(path) for path in FILES if "get_model(" in path.read_text()] == []
+
+
+def test_no_test_has_an_endless_name(request):
+    """The name of the running test is in the environment of all that it starts: beyond 128 KiB, Linux starts nothing."""
+    assert [item.nodeid[:200] for item in request.session.items if len(item.nodeid) > 1_000] == []
