@@ -1,0 +1,196 @@
+"""Laws: statements about stored data that hold at any moment, whatever happened before, each with a check of all of it.
+
+An app registers its laws from its `ready()`. A check reads sets, never one person after another, and writes nothing; where a law
+allows for time, it finds only what is older than that, so work in progress breaks no law. One that cannot be checked now is
+`unknown`, with the reason, and never `ok`. core/law_checks.py checks them all on schedule and keeps what was found.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from django.db import connection, models, transaction
+from django.db.models import QuerySet
+
+from apps.core import clock
+
+log = structlog.get_logger(__name__)
+
+MOST = 100  # violations that are named; all are counted
+LONGEST_SECONDS = 45  # of one statement; a job has a minute
+FIVE_MINUTES, HOUR, DAY = 300, 3600, 86_400
+
+
+class LawSeverity(models.TextChoices):
+    """What a violation asks of staff."""
+
+    URGENT = "urgent", "Urgent"
+    IMPORTANT = "important", "Important"
+    NOTICE = "notice", "Notice"
+
+
+class Source(models.TextChoices):
+    """What a law is checked against."""
+
+    DATABASE = "database", "Database"
+    STRIPE = "stripe", "Stripe"
+    KEYCLOAK = "keycloak", "Keycloak"
+    LOGS = "logs", "Logs"
+
+
+class LawState(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+
+
+class Unknown(Exception):
+    """A law that cannot be checked now; the text says why, as a sentence for staff."""
+
+
+@dataclass(frozen=True)
+class LawViolation:
+    """One thing that breaks a law. `words`: a plain sentence without personal data."""
+
+    subject_kind: str
+    subject_id: str
+    subscriber_id: int | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How many were looked at, the first violations, and how many there are."""
+
+    looked_at: int
+    violations: Sequence[LawViolation] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is checked: everything, or what concerns one subscriber; as of one moment."""
+
+    moment: dt.datetime = field(default_factory=clock.now)
+    subscriber_id: int | None = None
+
+    def before(self, seconds: float) -> dt.datetime:
+        """The moment that many seconds ago."""
+        return self.moment - dt.timedelta(seconds=seconds)
+
+    def narrow[Row: models.Model](self, rows: QuerySet[Row], to_subscriber: str = "pk") -> QuerySet[Row]:
+        """These rows, or only those of the one subscriber; `to_subscriber`: the field that holds the id."""
+        return rows if self.subscriber_id is None else rows.filter(**{to_subscriber: self.subscriber_id})
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law, in words and as a check. `sentence`: what always holds; `allowance_seconds`: how late it may become true."""
+
+    number: str
+    title: str
+    sentence: str
+    severity: LawSeverity
+    check: Callable[[Scope], Checked]
+    allowance_seconds: int = 0
+    source: Source = Source.DATABASE
+    period_seconds: int = FIVE_MINUTES
+
+
+@dataclass(frozen=True)
+class LawResult:
+    """What one check found. `reason`: why it is unknown; `failed`: because the check itself broke."""
+
+    law: Law
+    state: LawState
+    checked: Checked
+    seconds: float
+    reason: str = ""
+    failed: bool = False
+
+
+_laws: dict[str, Law] = {}
+
+
+def register(*laws: Law) -> None:
+    """Add laws; a number stands for one law."""
+    for law in laws:
+        if _laws.get(law.number, law) is not law:
+            raise ValueError(f"Law {law.number} is registered twice.")
+        _laws[law.number] = law
+
+
+def all_laws() -> list[Law]:
+    """Every law, in the order of the numbers."""
+    return sorted(_laws.values(), key=lambda law: int(law.number[1:]))
+
+
+def run(numbers: Collection[str] = (), scope: Scope | None = None) -> list[LawResult]:
+    """Check these laws (none named: all), each by itself: one whose check fails is unknown, and stops no other."""
+    scope = scope or Scope()
+    return [run_one(law, scope) for law in all_laws() if not numbers or law.number in numbers]
+
+
+def run_one(law: Law, scope: Scope) -> LawResult:
+    """Check one law."""
+    started, state, checked, reason, failed = time.monotonic(), LawState.UNKNOWN, Checked(0), "", False
+    try:
+        with _reading(law):
+            checked = law.check(scope)
+        state = LawState.VIOLATED if checked.total else LawState.OK
+    except Unknown as why:
+        reason = str(why)
+    except Exception as error:
+        log.exception("law_check_failed", law=law.number)
+        reason, failed = f"The check failed with {type(error).__name__}; the log has the trace.", True
+    return LawResult(law, state, checked, time.monotonic() - started, reason, failed)
+
+
+@contextmanager
+def _reading(law: Law) -> Iterator[None]:
+    """What a check of the database runs in: it can write nothing, and a statement that takes too long is given up."""
+    if law.source != Source.DATABASE:
+        yield  # it may call; no transaction is open over that
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_SECONDS}s'")
+        yield
+
+
+def judge(
+    looked_at: QuerySet[Any, Any] | int,
+    broken: QuerySet[Any, Any],
+    *,
+    kind: str,
+    words: Callable[[Any], str],
+    subscriber: Callable[[Any], int | None] = lambda _row: None,
+) -> Checked:
+    """`Checked` from a query of what is looked at and one of what breaks the law; reads at most `MOST` rows of that.
+
+    `words` and `subscriber` get a row of `broken`: the sentence about it, and the id of the subscriber it concerns.
+    """
+    rows = list(broken[: MOST + 1])
+    total = broken.count() if len(rows) > MOST else len(rows)
+    found = [LawViolation(kind, str(row.pk), subscriber(row), words(row)) for row in rows[:MOST]]
+    return Checked(looked_at if isinstance(looked_at, int) else looked_at.count(), found, total)
+
+
+def judge_sql(
+    looked_at: QuerySet[Any, Any] | int, statement: str, values: dict[str, Any], *, kind: str, words: Callable[..., str]
+) -> Checked:
+    """The same from a SELECT without ORDER BY whose columns are: the id, the subscriber's id or NULL, and what `words` gets."""
+    numbered = f"SELECT count(*) OVER (), broken.* FROM ({statement}) AS broken ORDER BY 2 LIMIT {MOST}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(numbered, values)
+        rows = list(cursor.fetchall())
+    found = [LawViolation(kind, str(one), subscriber, words(*rest)) for _, one, subscriber, *rest in rows]
+    return Checked(looked_at if isinstance(looked_at, int) else looked_at.count(), found, rows[0][0] if rows else 0)
