@@ -16,6 +16,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
     "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
     "operations": 180,  # drift that is gone, sync runs, safeguard reviews
+    "law_checks": 365,
     "codes": 1,
     "rate_limits": 2,
 }

@@ -14,11 +14,12 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import alerts, audit_anchor, checks, limits, retention, retention_check, rights  # noqa: F401  (importing the checks registers them)
+        from apps.core import alerts, audit_anchor, checks, law_checks, limits, retention, retention_check, rights  # noqa: F401  (importing the checks registers them)
 
         retention.register_own()
         retention_check.register()
         alerts.register()
         audit_anchor.register()
+        law_checks.register()
         limits.register()
         post_migrate.connect(rights.grant_after_migrate, sender=self)

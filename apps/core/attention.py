@@ -43,6 +43,7 @@ class Cause(models.TextChoices):
     ALERT_FAILED = "alert_failed", "An alert did not get through"
     RETENTION = "retention", "Data is older than it may be"
     AUDIT = "audit", "The audit trail was altered"
+    LAW = "law", "A law is violated"
 
 
 def cause_label(cause: str) -> str:

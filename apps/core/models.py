@@ -217,6 +217,38 @@ class RetentionCheck(models.Model):
         return self.rule
 
 
+class LawCheck(models.Model):
+    """How a law was from one check to another. A check that finds something else begins a new row. Written only by `core.law_checks`."""
+
+    class State(ToneChoices):
+        OK = "ok", Tone.GOOD, "Holds"
+        VIOLATED = "violated", Tone.BAD, "Violated"
+        UNKNOWN = "unknown", Tone.WARN, "Not checked"
+
+    law = models.CharField(max_length=8)
+    state = models.CharField(max_length=8, choices=State)
+    first_at = models.DateTimeField(help_text="When a check first found this.")
+    checked_at = models.DateTimeField(help_text="When a check last found this.")
+    looked_at = models.PositiveBigIntegerField(help_text="How many rows the last check looked at.")
+    total = models.PositiveBigIntegerField(help_text="How many violations.")
+    violations = models.JSONField(
+        default=list, blank=True, help_text="The first of them: kind, id, subscriber, sentence."
+    )
+    reason = models.CharField(max_length=300, blank=True, help_text="Why it could not be checked.")
+    seconds = models.FloatField(help_text="How long the last check took.")
+
+    class Meta:
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["law", "-id"], name="law_check_newest"),
+            models.Index(fields=["law", "-id"], condition=Q(state="violated"), name="law_check_violated"),
+            models.Index(fields=["checked_at"], name="law_check_age"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.law} {self.state}"
+
+
 class RateLimit(models.Model):
     """How much one subject has spent of one limit. The subject is a keyed hash, never clear text."""
 

@@ -18,7 +18,7 @@ from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
-from apps.core.models import AttentionItem, Job, RateLimit, RetentionCheck
+from apps.core.models import AttentionItem, Job, LawCheck, RateLimit, RetentionCheck
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations import privacy
@@ -87,6 +87,13 @@ def drift() -> None:
     Drift.objects.create(profile=dana, kind="email", first_seen_at=then, last_seen_at=then, resolved_at=then)
 
 
+def law_checks() -> None:
+    for state in ("violated", "ok"):
+        LawCheck.objects.create(
+            law="L1", state=state, first_at=clock.now() - OLD, checked_at=clock.now() - OLD, looked_at=1, total=0, seconds=0.1
+        )  # fmt: skip
+
+
 BREAK: dict[str, Callable[[], Any]] = {
     "jobs": lambda: job(Job.Importance.CHANGE),
     "sweep_jobs": lambda: job(Job.Importance.SWEEP),
@@ -102,6 +109,7 @@ BREAK: dict[str, Callable[[], Any]] = {
     "unconfirmed_waitlist": lambda: entry("waiting"),
     "left_waitlist": lambda: entry("left"),
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
+    "law_checks": law_checks,
     "operations": drift,
     "expired_customers": lambda: expired("gone"),
 }
