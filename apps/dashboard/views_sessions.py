@@ -65,7 +65,7 @@ def fresh(view: OwnView) -> OwnView:
 @own
 def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """The browsers in which the subscriber is logged in, the one that asks first."""
-    current = request.session.session_key
+    current = sessions.current_key(request)
     rows = sessions.list_own(profile.user)
     for row in rows:
         row.browser, row.is_current = name_browser(row.user_agent), row.session_key == current
@@ -81,7 +81,7 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     number = request.POST.get("session", "")
     known = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
     listed = UserSession.objects.filter(user_id=profile.user_id, pk=known)
-    listed = listed.exclude(session_key=request.session.session_key)
+    listed = listed.exclude(session_key=sessions.current_key(request))
     row = listed.first()
     if row is None:
         messages.info(request, "That session was over already.")

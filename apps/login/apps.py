@@ -12,10 +12,15 @@ class LoginConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from allauth.account.signals import user_logged_in
+        from allauth.usersessions.signals import on_user_logged_in
+
         from apps.core import jobs
         from apps.core.models import Job
         from apps.login import sessions
 
+        # It would write the key of the browser's cookie into the list; sessions.begin() writes the row's.
+        user_logged_in.disconnect(on_user_logged_in)
         jobs.register(
             "prune_sessions", sessions.prune, label="Prune sessions", every=3600, importance=Job.Importance.SWEEP
         )

@@ -1,6 +1,6 @@
 """Who stays logged in, and for how long. Every session is bounded, and every request checks the account again.
 
-Times are the system's: a rehearsal that moves months ahead logs nobody out. `allauth.usersessions` keeps the list of a
+Times are the system's: a rehearsal that moves months ahead logs nobody out. The table of `allauth.usersessions` is the list of a
 user's sessions; Keycloak's session id and the raw ID token (for logout) lie on the server, never in the browser.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, override
 
 import structlog
+from allauth.account.adapter import get_adapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -27,7 +28,7 @@ from apps.core.states import AccessState
 from apps.login import error_pages, reauthentication
 from apps.login.models import UsedLogoutToken
 from apps.login.oidc import IdToken
-from apps.login.session_store import SessionStore
+from apps.login.session_store import read_row, row_key
 
 IDLE_SECONDS, STAFF_IDLE_SECONDS = 30 * 60, 15 * 60
 TOTAL_SECONDS, STAFF_TOTAL_SECONDS = 12 * 3600, 8 * 3600
@@ -35,6 +36,7 @@ TOUCH_SECONDS = 60  # how exactly the last visit is known; each touch is one wri
 STARTED, SEEN, ID_TOKEN = "oidc_started", "oidc_seen", "oidc_id_token"
 CHECKED = "oidc_checked"  # when Keycloak was asked last about a member of staff who acts
 JUST_LEFT = "just_left"  # so that the front page says goodbye once, instead of asking for a login
+LONGEST_USER_AGENT = 200  # as wide as the list's column
 LISTED = 200  # sessions on one page
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
@@ -83,7 +85,18 @@ def begin(request: HttpRequest, token: IdToken) -> None:
     request.session[STARTED] = request.session[SEEN] = request.session[CHECKED] = int(time.time())
     request.session[ID_TOKEN] = token.raw
     reauthentication.note(request, token.claims)
-    UserSession.objects.filter(session_key=request.session.session_key).update(data={"sid": token.sid})
+    UserSession.objects.create(
+        session_key=current_key(request),
+        user=request.user,
+        ip=get_adapter().get_client_ip(request),
+        user_agent=request.headers.get("user-agent", "")[:LONGEST_USER_AGENT],
+        data={"sid": token.sid},
+    )
+
+
+def current_key(request: HttpRequest) -> str:
+    """Under which key the session of this request is in the database and on the list."""
+    return row_key(request.session.session_key or "")
 
 
 def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -102,7 +115,7 @@ def watch(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Http
                 get_response(request) if request.path.startswith(OPEN_TO_ALL) else error_pages.closed(request, profile)
             )
         if _is_over(request):
-            _forget(request.session.session_key)
+            _forget(request)
             logout(request)
         return get_response(request)
 
@@ -123,14 +136,14 @@ def _is_over(request: HttpRequest) -> bool:
     return False
 
 
-def _forget(session_key: str | None) -> None:
-    UserSession.objects.filter(session_key=session_key).delete()
+def _forget(request: HttpRequest) -> None:
+    UserSession.objects.filter(session_key=current_key(request)).delete()
 
 
 def leave(request: HttpRequest) -> str:
     """End this browser's session; returns the raw ID token it was begun with, empty when there is none."""
     raw = str(request.session.get(ID_TOKEN, ""))
-    _forget(request.session.session_key)
+    _forget(request)
     had_session = not request.session.is_empty()
     logout(request)
     if had_session:  # a stranger who posts here leaves no row
@@ -158,9 +171,9 @@ def list_own(user: User) -> list[UserSession]:
     return list_live(own, idle=STAFF_IDLE_SECONDS if user.is_staff else IDLE_SECONDS)
 
 
-def find_id_token(session_key: str) -> str:
-    """The raw ID token with which a session was begun; empty when the session is over or has none."""
-    return str(SessionStore(session_key).load().get(ID_TOKEN, ""))
+def find_id_token(key: str) -> str:
+    """The raw ID token with which the session of the row `key` was begun; empty when it is over or has none."""
+    return str((read_row(key) or {}).get(ID_TOKEN, ""))
 
 
 @transaction.atomic

@@ -18,11 +18,11 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, jobs, retention
+from apps.core import audit, clock, encryption, jobs, retention
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
-from apps.notifications import email_templates, encryption, mailgun
+from apps.notifications import email_templates, mailgun
 from apps.notifications.models import Notification
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,7 @@ from apps.core.models import AuditEntry, Job
 from apps.identity import logout_everywhere
 from apps.login import sessions
 from apps.login.browsers import name_browser
+from apps.login.session_store import row_key
 from tests.console.conftest import log_in_freshly
 from tests.console.desk import REASON, done, page_of, send
 from tests.login.conftest import Person, fresh_keys, keycloak, person, subscriber
@@ -38,7 +39,7 @@ def nora(keycloak: Standin) -> UserProfile:
 
 def listed(client: Client, browser: str, ip: str = "192.0.2.1") -> UserSession:
     """The line of a browser that has logged in."""
-    user, key = User.objects.get(pk=client.session["_auth_user_id"]), client.session.session_key
+    user, key = User.objects.get(pk=client.session["_auth_user_id"]), row_key(client.session.session_key or "")
     return UserSession.objects.create(user=user, session_key=key, ip=ip, user_agent=browser)
 
 

@@ -16,6 +16,7 @@ from apps.accounts.models import UserProfile
 from apps.core.models import AuditEntry, Job
 from apps.identity import logout_everywhere
 from apps.login import reauthentication, sessions
+from apps.login.session_store import row_key
 from tests.login.conftest import Person, fresh_keys, keycloak, local, person, subscriber
 from tests.sandbox.keycloak_fixture import Standin
 
@@ -48,7 +49,7 @@ def log_in(keycloak: Standin) -> Callable[..., Person]:
 
 
 def listed(one: Person) -> UserSession:
-    return UserSession.objects.get(session_key=one.here.session.session_key)
+    return UserSession.objects.get(session_key=row_key(one.here.session.session_key or ""))
 
 
 def inside(one: Person) -> bool:
@@ -101,7 +102,7 @@ def test_the_page_lists_ones_own_browsers_and_marks_this_one(nora: UserProfile, 
 def test_a_session_that_rested_too_long_is_not_listed(nora: UserProfile, log_in: Any) -> None:
     laptop, phone = log_in(), log_in(browser=PHONE)
 
-    row = Session.objects.get(pk=phone.here.session.session_key)
+    row = Session.objects.get(pk=row_key(phone.here.session.session_key or ""))
     row.expire_date -= dt.timedelta(minutes=20)  # staff would be out
     row.save()
     assert "Chrome on Android" in laptop.here.get(URL).content.decode()
@@ -249,5 +250,5 @@ def test_what_is_shown_of_a_session_is_what_was_stored_already(nora: UserProfile
     assert sorted(field.name for field in UserSession._meta.fields) == [
         "created_at", "data", "id", "ip", "last_seen_at", "session_key", "user", "user_agent",
     ]  # fmt: skip
-    assert sessions.find_id_token(laptop.here.session.session_key or "").startswith("eyJ")
+    assert sessions.find_id_token(row_key(laptop.here.session.session_key or "")).startswith("eyJ")
     assert sessions.find_id_token("nothing") == ""

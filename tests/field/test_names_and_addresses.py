@@ -10,12 +10,11 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import clock, jobs
+from apps.core import clock, encryption, jobs
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.models import RateLimit
 from apps.identity import user_profile
-from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import names
 from apps.onboarding.models import OneTimeCode, WaitlistEntry

@@ -12,6 +12,7 @@ from django.utils.html import escape
 
 from apps.accounts.models import UserProfile
 from apps.login.provider import local_path
+from apps.login.session_store import row_key
 from tests.login.conftest import LOGIN, PASSWORD, Person, local
 from tests.sandbox.keycloak_fixture import Standin
 
@@ -329,5 +330,5 @@ def test_there_is_no_login_by_password(client: Client, db: None) -> None:
 def test_the_session_is_on_the_list_with_keycloaks_id(person: Person, nora: UserProfile) -> None:
     person.log_in("nora")
     listed = UserSession.objects.get(user=nora.user)
-    assert listed.session_key == person.here.session.session_key
+    assert listed.session_key == row_key(person.here.session.session_key or "")
     assert listed.data["sid"]

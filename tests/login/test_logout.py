@@ -12,6 +12,7 @@ from django.test import Client
 from apps.accounts.models import UserProfile
 from apps.login import oidc, sessions
 from apps.login.models import UsedLogoutToken
+from apps.login.session_store import row_key
 from tests.login.conftest import Person, subscriber
 from tests.login.forger import SUBJECT, Forger, In, forging
 from tests.sandbox.keycloak_fixture import Standin, action
@@ -120,7 +121,11 @@ def logged_in(profile: UserProfile, *, sid: str) -> Client:
     client = Client()
     client.force_login(profile.user)
     UserSession.objects.create(
-        user=profile.user, session_key=client.session.session_key, ip="127.0.0.1", user_agent="test", data={"sid": sid}
+        user=profile.user,
+        session_key=row_key(client.session.session_key or ""),
+        ip="127.0.0.1",
+        user_agent="test",
+        data={"sid": sid},
     )
     return client
 

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from apps.accounts.models import UserProfile
+from apps.core import encryption
 from apps.login import sessions
+from apps.login.session_store import read_row
 from tests.login.conftest import subscriber
 
 MINUTE, HOUR = 60, 3600
@@ -159,3 +162,27 @@ def test_visitors_cost_nothing(client: Client, db: None, django_assert_num_queri
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(client: Client, db: None) -> None:
     cookie = client.get("/accounts/oidc/keycloak/login/").cookies["frontdesk-sid"]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+
+
+def test_a_copy_of_the_database_lets_nobody_in(client: Client, nora: UserProfile, settings: Any) -> None:
+    """Neither what a row is called nor what it holds is of use to who reads it."""
+    client.force_login(nora.user)
+    session = client.session
+    session["note"] = "a word of hers"
+    session.save()
+    (row,) = Session.objects.all()
+    thief = Client()
+    for stolen in (row.session_key, row.session_data):
+        thief.cookies[settings.SESSION_COOKIE_NAME] = stolen
+        assert thief.get("/dashboard/").status_code == 302
+    assert client.get("/dashboard/").status_code == 200
+    assert session.session_key not in (row.session_key, row.session_data)
+    assert "a word of hers" not in row.session_data
+    assert (read_row(row.session_key) or {})["note"] == "a word of hers"
+
+
+def test_what_a_session_keeps_is_no_code_of_a_mail(client: Client, nora: UserProfile) -> None:
+    """Each purpose has a key of its own: what is written for one is never taken for the other."""
+    client.force_login(nora.user)
+    with pytest.raises(encryption.DecryptionError):
+        encryption.decrypt(Session.objects.get().session_data)

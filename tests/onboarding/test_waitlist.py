@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import retention
+from apps.core import encryption, retention
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.instances.models import Seat
-from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry

@@ -4,6 +4,7 @@ What concerns logins is in tests/login/test_key_rotation.py.
 """
 
 import base64
+import hashlib
 import re
 import secrets
 from io import StringIO
@@ -17,9 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from django.core.management import call_command
 from django.test import Client
 
-from apps.core import audit, audit_anchor, checks, jobs
+from apps.core import audit, audit_anchor, checks, encryption, jobs
 from apps.core.audit_actions import AuditAction
-from apps.notifications import encryption
 from apps.notifications.mail import notify, renew_encryption
 from apps.notifications.models import Notification
 from apps.onboarding import codes, waitlist
@@ -106,8 +106,8 @@ def test_an_anchor_is_believed_under_its_former_key(db: None, settings: Any, tmp
 class ChaCha:
     """Another algorithm, as a later release may bring."""
 
-    def __init__(self, key: str) -> None:
-        self.cipher = ChaCha20Poly1305(key.encode()[:32])
+    def __init__(self, key: str, purpose: str) -> None:
+        self.cipher = ChaCha20Poly1305(hashlib.sha256(f"{purpose} {key}".encode()).digest())
 
     def encrypt(self, data: bytes) -> bytes:
         nonce = secrets.token_bytes(12)

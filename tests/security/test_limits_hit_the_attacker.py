@@ -4,9 +4,8 @@ import pytest
 
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
-from apps.core import limits
+from apps.core import encryption, limits
 from apps.core.models import AttentionItem, RateLimit
-from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import codes
 from apps.storefront import recovery_session

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
+from apps.core import encryption
 from apps.instances.models import Seat
-from apps.notifications import encryption
 from apps.notifications.models import Notification
 from tests.specification.people import body
 from tests.storefront.visitor import Visitor

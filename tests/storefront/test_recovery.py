@@ -14,10 +14,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.access import overrides
 from apps.accounts.models import Signup, UserProfile
-from apps.core import clock, jobs
+from apps.core import clock, encryption, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
-from apps.notifications import encryption
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 from apps.sandbox.walk import GOOD_CARD

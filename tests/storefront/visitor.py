@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.accounts.models import Signup
-from apps.notifications import encryption
+from apps.core import encryption
 from apps.notifications.models import Notification
 
 HOME = "/onboarding/"

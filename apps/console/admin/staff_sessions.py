@@ -43,7 +43,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = admin.site.each_context(request) | {
         "title": "Sessions",
         "parts": [("Your sessions", own), ("Other staff", [row for row in rows if row not in own])],
-        "current": request.session.session_key,
+        "current": sessions.current_key(request),
         "others": may_end_others(request),
     }
     request.current_app = admin.site.name
@@ -56,7 +56,7 @@ def end(request: HttpRequest, which: str) -> HttpResponse:
     """End one session, or all of one's own but this one."""
     if stale := refuse_stale(request, back=reverse("admin:sessions")):
         return stale
-    listed = UserSession.objects.filter(user__in=_in_reach(request)).exclude(session_key=request.session.session_key)
+    listed = UserSession.objects.filter(user__in=_in_reach(request)).exclude(session_key=sessions.current_key(request))
     if which == MANY:
         listed = listed.filter(user_id=request.user.pk)
     elif which.isascii() and which.isdigit() and len(which) < 10:

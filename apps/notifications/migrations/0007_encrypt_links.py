@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import migrations
 
-from apps.notifications import encryption
+from apps.core import encryption
 
 LINKS = ("confirm_url", "invite_url", "leave_url")
 
