@@ -6,7 +6,7 @@ from django.urls import include, path
 from apps.billing.intake import webhook
 from apps.core.health import health, live
 from apps.core.metrics import metrics
-from apps.login.error_pages import home
+from apps.login.logout import home
 
 handler400 = "apps.storefront.views_errors.bad_request"
 handler500 = "apps.storefront.views_errors.server_error"
