@@ -33,7 +33,7 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
 
     A change of state goes to the timeline and may send an email.
     """
-    before = AccessState(profile.access_state)
+    before, why_before = AccessState(profile.access_state), profile.access_reason
     profile.access_state = decision.state.value
     profile.access_reason = decision.reason.as_json()
     profile.access_until = decision.until
@@ -47,8 +47,8 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
             subject=profile.subject,
             action=AuditAction.ACCESS_CHANGED,
             reason="; ".join(decision.trace),
-            before={"state": before.value},
-            after={"state": decision.state.value},
+            before={"state": before.value, "why": why_before},
+            after={"state": decision.state.value, "why": profile.access_reason},
         )
         if decision.state == AccessState.CANCELED and before.is_told_of_cancellation:
             jobs.defer(

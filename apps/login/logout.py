@@ -12,6 +12,7 @@ import requests
 import structlog
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -22,7 +23,7 @@ from apps.core import security_events
 from apps.core.io_guard import refuse_inside_transaction
 from apps.core.requests import note_refusal
 from apps.core.security_events import SecurityEvent
-from apps.login import oidc, sessions
+from apps.login import login_records, oidc, sessions
 from apps.login.models import UsedLogoutToken
 from apps.login.provider import PROVIDER
 
@@ -43,11 +44,14 @@ class LogoutAnswer(enum.Enum):
 def logout(request: HttpRequest) -> HttpResponse:
     """End the session here and at Keycloak, and show the front page; where Keycloak refuses, the person is asked there."""
     had_session = request.user.is_authenticated or sessions.ID_TOKEN in request.session
-    user = request.user.pk
-    hint = sessions.leave(request)
+    user = request.user
+    with transaction.atomic():
+        hint = sessions.leave(request)
+        if isinstance(user, User):
+            login_records.record_logout(user)
     if not had_session:
         return HttpResponseRedirect("/")
-    log.info("logout", user=user)
+    log.info("logout", user=user.pk)
     answer = end_at_keycloak(hint)
     if answer is LogoutAnswer.AWAY:
         request.session[sessions.JUST_LEFT] = answer.value
@@ -119,6 +123,16 @@ def _end(token: oidc.LogoutToken) -> int:
     if not UsedLogoutToken.use(token.jti):
         raise oidc.TokenError("used before: jti")
     if not token.subject:
-        return sessions.end_keycloak_session(token.sid)
-    account = SocialAccount.objects.filter(provider=PROVIDER, uid=token.subject).select_related("user").first()
-    return sessions.end_sessions(account.user, sid=token.sid) if account else 0
+        return _end_and_record(sessions.users_of_keycloak_session(token.sid), token.sid)
+    accounts = SocialAccount.objects.filter(provider=PROVIDER, uid=token.subject).select_related("user__profile")
+    return _end_and_record([account.user for account in accounts], token.sid)
+
+
+def _end_and_record(users: list[User], sid: str) -> int:
+    total = 0
+    for user in users:
+        ended = sessions.end_sessions(user, sid=sid)
+        if ended:
+            login_records.record_logout(user, reason=login_records.BY_KEYCLOAK)
+        total += ended
+    return total

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps.accounts.models import UserProfile
+from apps.core.models import AuditEntry
 from apps.login import oidc, sessions
 from apps.login.models import UsedLogoutToken
 from apps.login.session_store import row_key
@@ -183,6 +184,18 @@ def test_without_a_person_it_ends_the_session(forger: Forger) -> None:
     one, two = logged_in(nora, sid="s1"), logged_in(nora, sid="s2")
     assert tell(forger, sub=None).status_code == 200
     assert (is_in(one), is_in(two)) == (False, True)
+
+
+@pytest.mark.parametrize("changes", [{}, {"sid": None}, {"sub": None}])
+def test_keycloaks_word_is_one_line_of_the_audit_trail(changes: dict[str, Any], forger: Forger) -> None:
+    nora, other = subscriber(SUBJECT), subscriber("another-subject", "omar")
+    logged_in(nora, sid="s1")
+    logged_in(other, sid="s9")
+    for number in range(2):
+        assert tell(forger, jti=f"j{number}", **changes).status_code == 200
+    entry = AuditEntry.objects.get(action="logged_out")
+    assert (entry.subject_kind, entry.subject_id, entry.actor) == ("profile", str(nora.pk), "system")
+    assert entry.reason == "Keycloak ended the session"
 
 
 @pytest.mark.parametrize("typ", ["logout+jwt", "application/logout+jwt", "LOGOUT+JWT"])
