@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from apps.access import lifecycle_emails
+from apps.access import lifecycle_emails, unwarned
 from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
@@ -59,6 +59,8 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
         if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
             jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
     _remind_of_expiry(profile, decision)
+    if profile.email_problem:
+        unwarned.report(profile)
     if any(one.status.is_late for one in facts.subscriptions):
         _tell_of_failed_payments(profile)
 

@@ -153,6 +153,8 @@ class Demo:
         self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox)
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
+        sandbox += ["--mailgun-webhook-url", f"{self.site}/mailgun/webhook/"]
+        sandbox += ["--mailgun-signing-key", self.env["MAILGUN_WEBHOOK_SIGNING_KEY"]]
         if self.keycloak is not None:
             sandbox += ["--smtp-port", str(self.keycloak.mail_port)]
         sandbox += [
