@@ -17,7 +17,8 @@ RUN STATIC_COLLECTED=true DJANGO_SECRET_KEY=build POSTGRES_DB=x POSTGRES_USER=x 
 
 FROM python:3.13-slim-trixie
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
-    && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk
+    && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk \
+    && mkdir /marker && chown 10001:10001 /marker
 WORKDIR /app
 COPY --from=build /app /app
 # MALLOC_MMAP_THRESHOLD_: else glibc keeps the 19 MB that hashing a code takes, once for each thread that ever did it.

@@ -269,8 +269,6 @@ CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
 # --- Mail -------------------------------------------------------------------------------------------------------------
 EMAIL_BACKEND = "apps.notifications.mailgun.DirectBackend"
 MAILGUN_API_KEY = secret("MAILGUN_API_KEY")
-# Signs what Mailgun tells of our mails (apps/notifications/tracking.py); empty: it is not listened to.
-MAILGUN_WEBHOOK_SIGNING_KEY = secret("MAILGUN_WEBHOOK_SIGNING_KEY", "")
 MAILGUN_DOMAIN = text("MAILGUN_DOMAIN", "example.com")
 MAILGUN_WAITLIST_ADDRESS = text("MAILGUN_WAITLIST_ADDRESS", "")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"{BRAND['name']} <no-reply@{MAILGUN_DOMAIN}>")
@@ -325,6 +323,8 @@ PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))
 AUDIT_ANCHOR_FILE = text("AUDIT_ANCHOR_FILE", "")
 AUDIT_ANCHOR_KEY = secret("AUDIT_ANCHOR_KEY", "")
 AUDIT_ANCHOR_KEY_PREVIOUS = secret("AUDIT_ANCHOR_KEY_PREVIOUS", "").split()
+# A file on a disk that no backup of the database brings back, which shows that one was restored; empty: nobody notices.
+RESTORE_MARKER_FILE = text("RESTORE_MARKER_FILE", "")
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOGGING = logging_settings(LOG_LEVEL)
 

@@ -13,9 +13,8 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import lifecycle_emails, reconcile, triggers, unwarned
+        from apps.access import lifecycle_emails, reconcile, triggers
 
         lifecycle_emails.register()
-        unwarned.register()
         reconcile.register()
         triggers.register()

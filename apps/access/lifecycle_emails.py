@@ -14,6 +14,7 @@ from apps.access.forecast import next_attempt
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
 from apps.core import clock, jobs
+from apps.core.dependencies import RESTORED
 from apps.core.states import AccessState
 from apps.notifications.mail import notify
 
@@ -30,7 +31,7 @@ def register() -> None:
     """Make the job kinds known."""
     for kind, (template, values_of) in EMAILS.items():
         handler = partial(send_lifecycle_email, template=template, values_of=values_of)
-        jobs.register(kind, handler, label=f"Email: {template.replace('_', ' ')}")
+        jobs.register(kind, handler, label=f"Email: {template.replace('_', ' ')}", needs=(RESTORED,))
 
 
 def send_lifecycle_email(key: str, *, template: str, values_of: Callable[[UserProfile, str], Values | None]) -> None:

@@ -82,11 +82,10 @@ class ReleaseSeat(_SentenceStep):
 
 @dataclass(frozen=True)
 class UpdateAccount:
-    """One write of the account: `enabled` (None: unchanged) and attributes (None removes); `was`: these attributes before."""
+    """One write of the account: `enabled` (None: unchanged) and attributes (None removes)."""
 
     enabled: bool | None
     attributes: Mapping[str, str | None]
-    was: Mapping[str, str | None] = field(default_factory=dict, compare=False)
 
     @property
     def sentence(self) -> str:
@@ -230,8 +229,7 @@ def _close_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     disable = account.enabled and decision.account == Account.DISABLED
     if not gone and not disable:
         return ()
-    was = {name: account.attributes.get(name) for name in sorted(gone)}
-    return (UpdateAccount(False if disable else None, dict.fromkeys(was), was),)
+    return (UpdateAccount(False if disable else None, dict.fromkeys(sorted(gone))),)
 
 
 def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
@@ -243,8 +241,7 @@ def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     changes = {name: value for name, value in wanted if account.attributes.get(name) != value}
     if not changes and account.enabled:
         return ()
-    was = {name: account.attributes.get(name) for name in changes}
-    return (UpdateAccount(None if account.enabled else True, changes, was),)
+    return (UpdateAccount(None if account.enabled else True, changes),)
 
 
 def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:

@@ -22,6 +22,7 @@ from apps.accounts.models import UserProfile
 from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
+from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater, WorkError
 from apps.core.models import Job
 from apps.core.states import AccessState, SubscriptionStatus, values_where
@@ -46,9 +47,10 @@ class Preview:
 
 def register() -> None:
     """Make the job kinds known."""
-    jobs.register(KIND, reconcile, label="Sync access", needs=("keycloak",))
+    needs = ("keycloak", RESTORED)
+    jobs.register(KIND, reconcile, label="Sync access", needs=needs)
     first = Job.Importance.PERSON_WAITS
-    jobs.register(FIRST_SYNC_KIND, reconcile, label="First sync after checkout", needs=("keycloak",), importance=first)
+    jobs.register(FIRST_SYNC_KIND, reconcile, label="First sync after checkout", needs=needs, importance=first)
 
 
 def lane(profile_id: int | str) -> str:

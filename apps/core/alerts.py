@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 from django.db.models import Q
 
-from apps.core import attention, clock, egress, heartbeats, jobs
+from apps.core import attention, clock, dependencies, egress, heartbeats, jobs
 from apps.core.errors import NeedsOperator
 from apps.core.io_guard import refuse_inside_transaction
 from apps.core.models import AlertSent, Dependency, Job
@@ -150,7 +150,8 @@ def _stuck_jobs() -> Iterable[Alert]:
 def _systems_down() -> Iterable[Alert]:
     for down in Dependency.objects.all():
         since = f"Since {down.down_since:%Y-%m-%d %H:%M} UTC: {down.reason}"
-        yield Alert(f"down:{down.name}", f"{down.name.capitalize()} is down", (since,), down.down_since, "down")
+        title = "Access is paused" if down.name == dependencies.RESTORED else f"{down.name.capitalize()} is down"
+        yield Alert(f"down:{down.name}", title, (since,), down.down_since, "down")
 
 
 def _silent_workers() -> Iterable[Alert]:

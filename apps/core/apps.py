@@ -14,7 +14,17 @@ class CoreConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.core import alerts, audit_anchor, checks, law_checks, limits, retention, retention_check, rights  # noqa: F401  (importing the checks registers them)
+        from apps.core import (
+            alerts,
+            audit_anchor,
+            checks,  # noqa: F401  (importing the checks registers them)
+            law_checks,
+            limits,
+            restore_marker,
+            retention,
+            retention_check,
+            rights,
+        )
 
         retention.register_own()
         retention_check.register()
@@ -22,4 +32,5 @@ class CoreConfig(AppConfig):
         audit_anchor.register()
         law_checks.register()
         limits.register()
+        restore_marker.register()
         post_migrate.connect(rights.grant_after_migrate, sender=self)

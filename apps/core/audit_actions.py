@@ -46,12 +46,8 @@ class AuditAction(models.TextChoices):
     RECOVERY_CODE_VERIFIED = "recovery_code_verified", "Recovery code verified"
     RECOVERY_OPENED = "recovery_opened", "Recovery opened"
     RECOVERY_CLOSED = "recovery_closed", "Recovery closed"
-    WAITLIST_CONFIRMED = "waitlist_confirmed", "Joined the waitlist"
     WAITLIST_INVITED = "waitlist_invited", "Invited from the waitlist"
     WAITLIST_LEFT = "waitlist_left", "Left the waitlist"
-    # logins
-    LOGGED_IN = "logged_in", "Logged in"
-    LOGGED_OUT = "logged_out", "Logged out"
     # email
     PASSWORD_EMAIL_REQUESTED = "password_email_requested", "Password email requested"
     PASSWORD_EMAIL_SENT = "password_email_sent", "Password email sent"
@@ -82,6 +78,9 @@ class AuditAction(models.TextChoices):
     COMPARISON_REQUESTED = "comparison_requested", "Comparison requested"
     SYNC_RUN_STARTED = "sync_run_started", "Sync run started"
     SYNC_RUN_RETRIED = "sync_run_retried", "Sync run retried"
+    RESTORE_NOTICED = "restore_noticed", "Restored database noticed"
+    RESTORE_FINISHED = "restore_finished", "Check after a restore finished"
+    SUBSCRIBER_FOUND = "subscriber_found", "Found again after a restore"
     REVOCATION_APPROVED = "revocation_approved", "Revocation approved"
     JOB_RETRIED = "job_retried", "Job retried"
     EVENT_RETRIED = "event_retried", "Event processed again"

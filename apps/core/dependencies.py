@@ -1,6 +1,7 @@
 """Systems we call that are down: the jobs that need one are parked, and one at a time may probe it.
 
-Promise: a system is down from the first DependencyDown until a job that needs it succeeds.
+Promise: a system is down from the first DependencyDown until a job that needs it succeeds. What a person has paused stays so
+until a person resumes it: nothing probes it, and no success ends it.
 """
 
 import datetime as dt
@@ -16,6 +17,8 @@ from apps.core.wake_ups import wake_up
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 15  # how often one job may try a system that is down
+RESTORED = "restored"  # needed by the kinds that give or take access: paused while a restored database is checked
+NEVER = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 
 def mark_down(name: str, reason: str) -> None:
@@ -28,11 +31,32 @@ def mark_down(name: str, reason: str) -> None:
 
 def mark_up(names: Sequence[str]) -> None:
     """Note that systems answer. What was parked on one that was down is due."""
-    if names and Dependency.objects.filter(name__in=names).delete()[0]:
-        parked = Job.objects.filter(state=Job.State.QUEUED, parked_on__in=names)
-        due = parked.update(not_before=clock.now(), parked_on="")
-        log.info("dependency_up", dependencies=list(names), jobs=due)
-        wake_up()
+    if names and Dependency.objects.filter(name__in=names, probe_at__lt=NEVER).delete()[0]:
+        _release(names)
+
+
+def pause(name: str, reason: str) -> None:
+    """Park the jobs that need it until `resume`. Part of the caller's transaction."""
+    paused = Dependency(name=name, down_since=clock.now(), probe_at=NEVER, reason=reason[:300])
+    Dependency.objects.bulk_create([paused], ignore_conflicts=True)
+
+
+def resume(name: str) -> None:
+    """End `pause`: what was parked is due."""
+    Dependency.objects.filter(pk=name).delete()
+    _release([name])
+
+
+def is_paused(name: str) -> bool:
+    """Whether it is paused now."""
+    return Dependency.objects.filter(pk=name, probe_at=NEVER).exists()
+
+
+def _release(names: Sequence[str]) -> None:
+    parked = Job.objects.filter(state=Job.State.QUEUED, parked_on__in=names)
+    due = parked.update(not_before=clock.now(), parked_on="")
+    log.info("dependency_up", dependencies=list(names), jobs=due)
+    wake_up()
 
 
 def refuse_while_down(needs: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
-"""Jobs, schedules, dependencies, heartbeats, the audit trail, attention items, sent alerts and rate limits."""
+"""Jobs, schedules, dependencies, heartbeats, restores, the audit trail, attention items, sent alerts and rate limits."""
 
+import uuid
 from typing import Any, ClassVar, override
 
 from django.contrib.postgres.fields import ArrayField
@@ -123,6 +124,67 @@ class Heartbeat(models.Model):
     @override
     def __str__(self) -> str:
         return self.name
+
+
+class RestoreMarker(models.Model):
+    """The one row that a file outside the database is compared with. Written only by `core.restore_marker`."""
+
+    database = models.UUIDField(primary_key=True, default=uuid.uuid4, help_text="Tells this database from others.")
+    count = models.PositiveBigIntegerField(default=0, help_text="Goes up each minute; the file never has more.")
+    at = models.DateTimeField(help_text="When it went up last.")
+
+    @override
+    def __str__(self) -> str:
+        return f"restore marker {self.database}"
+
+
+class RestoreCheck(models.Model):
+    """What is checked after the database was restored. Begun and finished by `core.restores`, advanced by operations."""
+
+    class Step(models.TextChoices):
+        """In this order; each is done before the next begins."""
+
+        CUSTOMERS = "customers", "Reading Stripe's customers"
+        ACCOUNTS = "accounts", "Reading Keycloak's accounts"
+        MIRRORING = "mirroring", "Refreshing everybody from Stripe"
+        ERASURES = "erasures", "Erasing again who was erased"
+        SUBSCRIBERS = "subscribers", "Comparing each subscriber with Keycloak"
+        READY = "ready", "Done; staff decide"
+
+    noticed_at = models.DateTimeField()
+    evidence = models.CharField(max_length=500, help_text="What shows that the database was restored.")
+    lost_from = models.DateTimeField(null=True, blank=True, help_text="When the backup was made, to a minute.")
+    lost_until = models.DateTimeField(null=True, blank=True, help_text="The last minute that the marker knew.")
+    lost_entries = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="How many lines of the audit trail are gone."
+    )
+    step = models.CharField(max_length=12, choices=Step, default=Step.CUSTOMERS)
+    cursor = models.CharField(max_length=255, blank=True, help_text="How far the step is.")
+    counts = models.JSONField(default=dict, blank=True, help_text="What was seen and done, by name.")
+    strangers = models.JSONField(
+        default=dict, blank=True, help_text="Customers who pay and are nobody here: our mark to their id."
+    )
+    finished_at = models.DateTimeField(null=True, blank=True)
+    finished_by = models.CharField(max_length=150, blank=True)
+    reason = models.CharField(max_length=300, blank=True, help_text="Why staff finished it.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["finished_at"],
+                condition=Q(finished_at=None),
+                nulls_distinct=False,
+                name="restore_check_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(finished_at=None) | (~Q(finished_by="") & ~Q(reason="")),
+                name="restore_check_finished_by_somebody",
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"restore check {self.pk}"
 
 
 class AuditEntry(models.Model):

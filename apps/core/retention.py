@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.core import clock, jobs, limits
+from apps.core.dependencies import RESTORED
 from apps.core.models import AttentionItem, Job, RateLimit
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,9 @@ def register(name: str, prune: Prune, overdue: Overdue) -> None:
 
 def register_own() -> None:
     """The nightly job, and the rows of core itself."""
-    jobs.register(KIND, prune_all, label="Delete old rows", every=DAY, importance=Job.Importance.SWEEP)
+    jobs.register(
+        KIND, prune_all, label="Delete old rows", needs=(RESTORED,), every=DAY, importance=Job.Importance.SWEEP
+    )
     register("jobs", prune_jobs, ended_jobs)
     register("sweep_jobs", prune_sweep_jobs, ended_sweep_jobs)
     register("attention", prune_attention, closed_attention)

@@ -8,13 +8,14 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from apps.core import claims, clock, job_outcomes, jobs
+from apps.core import claims, clock, job_outcomes, jobs, restore_marker
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job
 
 
 def sweep() -> None:
-    """Take over from dead runners, queue periodic jobs, and let parked ones try again."""
+    """Notice a restored database, take over from dead runners, queue periodic jobs, and let parked ones try again."""
+    restore_marker.check()  # before anything of an older database becomes due
     recover()
     start_periodic()
     _hold_back_parked()

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from apps.core import heartbeats, sweep
+from apps.core import heartbeats, restore_marker, sweep
 from apps.core.cluster import run_cluster
 from apps.core.preload import preload
 
@@ -43,6 +43,7 @@ class Watchdog:
         self.silent_after = silent_after
         self.stopping = False
         heartbeats.claim_name()
+        restore_marker.check()  # before the first job runs
         preload()
         self.cluster = self._start()
 

@@ -227,6 +227,10 @@ class Keycloak(Identity):
         return groups.list_below(self.admin, settings.KEYCLOAK_PARENT_GROUP)
 
     @override
+    def list_customers(self) -> frozenset[str]:
+        return groups.list_members(self.admin, groups.find_parent(self.admin))
+
+    @override
     def list_members(self, group_id: str) -> frozenset[str]:
         return groups.list_members(self.admin, group_id)
 

@@ -60,6 +60,9 @@ class Identity(Protocol):
     def list_groups(self) -> dict[str, str]:
         """The groups directly below our parent group: path to id. Two calls, and one for each further 500."""
 
+    def list_customers(self) -> frozenset[str]:
+        """The ids of the accounts in our parent group: each that we have made. NeedsOperator when it is not there."""
+
     def list_members(self, group_id: str) -> frozenset[str]:
         """The ids of the accounts in a group. One call for each 500."""
 

@@ -35,7 +35,6 @@ UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
 LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
-NOT_TOLD: dict[str, Any] = {"delivery": "", "delivery_at": None, "delivery_reason": ""}
 
 
 def notify(
@@ -81,7 +80,7 @@ def resend(notification: Notification, *, actor: str) -> None:
             state__in=[Notification.State.FAILED, Notification.State.UNCERTAIN],
             useless_after=None,
         )
-        if again.update(state=Notification.State.QUEUED, lost_answers=0, error="", provider_id="", **NOT_TOLD):
+        if again.update(state=Notification.State.QUEUED, lost_answers=0, error=""):
             jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
             audit.record(subject=("notification", notification.pk), action=AuditAction.EMAIL_RESENT, actor=actor)
 
@@ -112,19 +111,29 @@ def _queue(wanted: Notification, *, importance: Job.Importance | None = None) ->
     return new
 
 
+@transaction.atomic
+def doubt_queued(before: dt.datetime) -> int:
+    """Mails that a restored database says are still to be sent may have been sent: staff decide; returns how many."""
+    rows = Notification.objects.filter(
+        state__in=[Notification.State.QUEUED, Notification.State.SENDING], created_at__lt=before
+    )
+    ids = list(rows.values_list("pk", flat=True))
+    why = "The database was restored; it may have been sent before. Mailgun's log knows."
+    jobs.supersede_waiting(KIND, [str(one) for one in ids], before=before, why=why)
+    return Notification.objects.filter(pk__in=ids).update(state=Notification.State.UNCERTAIN, error=why)
+
+
 def prune(before: dt.datetime) -> int:
     """Delete old mails that concern no subscriber; of the others only the key stays, so that none is ever sent twice."""
     old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
     count = retention.delete_in_batches(old.filter(profile=None))
     named = old.exclude(to="")
-    return count + retention.update_in_batches(
-        named, to="", context={}, encrypted="", error="", provider_id="", delivery_reason=""
-    )
+    return count + retention.update_in_batches(named, to="", context={}, encrypted="", error="", provider_id="")
 
 
 def overdue(before: dt.datetime) -> QuerySet[Notification]:
     """Mails of before then that are final and still say to whom or what, or concern no subscriber."""
-    empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="", delivery_reason="")
+    empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="")
     return Notification.objects.filter(state__in=FINAL, created_at__lt=before).exclude(empty)
 
 
@@ -174,9 +183,6 @@ def send_notification(key: str) -> None:
     """The job: send the Notification with id `key`. One runs at a time for each, so a row that says `sending` is a trace."""
     row = Notification.objects.filter(pk=key).first()
     if row is None or row.state in FINAL:
-        return
-    if row.delivery:  # its answer was lost, and Mailgun has told since what became of it
-        _write_state(row, state=Notification.State.SENT, provider_id=row.provider_id)
         return
     if row.state == Notification.State.SENDING:  # its worker died between the call and its record
         _note_lost_answer(row, "The worker died while the mail was being sent.")

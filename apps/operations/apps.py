@@ -13,8 +13,9 @@ class OperationsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.operations import doctor, drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
+        from apps.operations import after_restore, doctor, drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
 
+        after_restore.register()
         doctor.register()
         drift.register()
         gauges.register()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
-from apps.core import attention, heartbeats, jobs, rights
+from apps.core import attention, heartbeats, jobs, restore_marker, rights
 from apps.core.certificate import check_certificate
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
@@ -112,6 +112,11 @@ def check_frontdesk() -> Iterator[Finding]:
     if settings.HTTPS:
         yield check_certificate()
     yield from _check_database()
+    yield judge(
+        restore_marker.is_written(), "site.restores", "A restored database would be noticed.", "A restored database would not be noticed.", warn=True,
+        why="After a backup is put back, people who signed up since pay and are unknown here, and others get or lose access wrongly.",
+        fix="Set RESTORE_MARKER_FILE to a file on a disk that no backup of the database brings back, and start the worker.",
+    )  # fmt: skip
     wrong = find_miscounted()
     yield judge(
         not wrong, "seats.counted", "The seat counters of all instances are right.", f"Seat counters are wrong on: {', '.join(wrong)}.",

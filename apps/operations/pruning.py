@@ -9,6 +9,7 @@ from apps.access import reconcile
 from apps.accounts import erasure_attempts
 from apps.accounts.models import UserProfile
 from apps.core import audit, jobs, retention
+from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
@@ -23,7 +24,8 @@ def register() -> None:
     retention.register("operations", prune, lambda before: sum(rows.count() for rows in ended(before)))
     retention.register("expired_customers", erase_later, overdue)
     retention.WORK.add(KIND)
-    jobs.register(KIND, erase_expired, label="Erase an expired customer", importance=Job.Importance.SWEEP)
+    label = "Erase an expired customer"
+    jobs.register(KIND, erase_expired, label=label, needs=(RESTORED,), importance=Job.Importance.SWEEP)
 
 
 def prune(before: dt.datetime) -> int:

@@ -2,7 +2,6 @@
 
 from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import realm
-from apps.sandbox.mailgun import tracking
 from apps.sandbox.store import store
 from apps.sandbox.stripe import scheduler, webhooks
 
@@ -13,7 +12,6 @@ def start() -> None:
         store.open(settings.DATA_DIR)
     fill()
     webhooks.start()
-    tracking.start()
 
 
 def fill() -> None:

@@ -18,14 +18,7 @@ EMPTY: dict[str, Any] = {
     "stripe": {},
     "keycloak": {},
     "mails": [],
-    "mailgun": {
-        "state": "active",
-        "disabled": False,
-        "dns": "valid",
-        "webhooks": {},
-        "tracking": "on",
-        "addresses": {},
-    },
+    "mailgun": {"state": "active", "disabled": False, "dns": "valid", "webhooks": {}},
 }
 SAVE_EVERY_SECONDS = 0.5
 

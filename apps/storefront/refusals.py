@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.core import attention
+from apps.core import attention, restores
 from apps.core.attention import Cause
 from apps.core.errors import BadInput, NeedsOperator, WorkError
 from apps.core.requests import refuse, speaks_json
@@ -31,13 +31,25 @@ NEEDS_STAFF = (
 )
 
 
+CHECKING = (
+    "We're checking our records after maintenance. Signing up, paying and recovering an account are closed until that's done."
+    " Nothing you've paid for is lost, and there's nothing you need to do. Please come back later."
+)
+CLOSED = ("/onboarding/", "/recovery/")
+OPEN = ("/onboarding/webhook/", "/onboarding/brand.css")  # Stripe's events are kept meanwhile
+
+
 class RefusedWork:
-    """Django middleware: answers for the `WorkError` of any view."""
+    """Django middleware: closes the public pages after a restore, and answers for the `WorkError` of any view."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(CLOSED) and request.path_info not in OPEN and restores.is_closed():
+            answer = _answer(request, CHECKING, code="checking", status=503)
+            answer.headers["Retry-After"] = "600"
+            return answer
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride, LastSync, TermsChange
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core.models import AttentionItem, Job, RateLimit
+from apps.core.models import AttentionItem, Job, RateLimit, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
@@ -175,6 +175,11 @@ def attention_item(**changes):
     return AttentionItem(**{"cause": "doctor", "key": new("key"), "first_at": NOW, "last_at": NOW} | changes)
 
 
+def restore_check(**changes):
+    done = {"finished_at": NOW, "finished_by": "staff:ada", "reason": "checked"}
+    return RestoreCheck(**{"noticed_at": NOW, "evidence": "An older one."} | done | changes)
+
+
 def rate(**changes):
     return RateLimit(**{"name": "code", "subject": new("subject"), "per": 60, "busy_until": 0} | changes)
 
@@ -247,7 +252,7 @@ def stored(row):
 
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change,
-    job, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
+    job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -279,7 +284,6 @@ BROKEN = {
     ],
     "profile_keycloak_id_null_or_known": lambda: [profile(keycloak_id="")],
     "profile_customer_null_or_known": lambda: [profile(stripe_customer_id="")],
-    "profile_email_problem_has_time": lambda: [profile(email_problem="bounced")],
     "profile_access_state_known": lambda: [profile(access_state="vip")],
     "signup_one_live_per_username": lambda: [signup(username="ada"), signup(username="ADA")],
     "signup_one_live_per_email": lambda: [
@@ -298,6 +302,8 @@ BROKEN = {
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
     "job_running_has_start": lambda: [job(state="running")],
     "attention_one_open_per_cause": lambda: twins(attention_item, key="a"),
+    "restore_check_one_open": lambda: twins(restore_check, finished_at=None),
+    "restore_check_finished_by_somebody": lambda: [restore_check(finished_by="")],
     "rate_limit_one_row": lambda: twins(rate, subject="a"),
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
@@ -306,7 +312,6 @@ BROKEN = {
     "seat_released_has_time": lambda: [seat(state="released")],
     "seat_wait_one_per_profile_and_product": two_waits,
     "notification_one_per_key": lambda: twins(notification, key="same"),
-    "notification_delivery_has_time": lambda: [notification(delivery="bounced")],
     "notification_sent_has_time": lambda: [notification(state="sent")],
     "code_one_live_per_purpose": lambda: twins(code, subject="a"),
     "code_tries_bounded": lambda: [code(tries=6)],

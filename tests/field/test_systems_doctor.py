@@ -1,6 +1,7 @@
 """The doctor for Stripe, Mailgun and ourselves finds what operators met only when a customer did (ecosystem B3 to B11)."""
 
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from apps.billing import doctor as stripe_doctor
 from apps.catalog.models import ProductPrice
-from apps.core import attention, clock, heartbeats, jobs
+from apps.core import attention, clock, heartbeats, jobs, restore_marker
 from apps.core.findings import Finding, Severity
 from apps.identity.doctor.report import Report
 from apps.operations import doctor
@@ -51,7 +52,9 @@ def test_the_endpoint_is_judged(endpoint: dict[str, Any], wrong: set[str]) -> No
     assert {one.id.rpartition(".")[2] for one in found if one.severity != Severity.PASSED} == wrong
 
 
-def test_ourselves(db: None, settings: Any) -> None:
+def test_ourselves(db: None, settings: Any, tmp_path: Path) -> None:
+    settings.RESTORE_MARKER_FILE = str(tmp_path / "marker")
+    restore_marker.advance()
     heartbeats.record_heartbeat("worker")
     heartbeats.record_heartbeat("cluster")
     assert {one.severity for one in doctor.check_frontdesk()} == {Severity.PASSED}

@@ -151,10 +151,9 @@ class Demo:
         """Start everything in order of dependency, printing each step."""
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
         self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox)
+        self.env["RESTORE_MARKER_FILE"] = str(self.data / "restore-marker")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
-        sandbox += ["--mailgun-webhook-url", f"{self.site}/mailgun/webhook/"]
-        sandbox += ["--mailgun-signing-key", self.env["MAILGUN_WEBHOOK_SIGNING_KEY"]]
         if self.keycloak is not None:
             sandbox += ["--smtp-port", str(self.keycloak.mail_port)]
         sandbox += [

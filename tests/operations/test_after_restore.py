@@ -1,0 +1,234 @@
+"""The drill: a copy of the database is kept, an hour goes on, and the copy is put back, in a real Postgres."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from apps.access import overrides, reconcile
+from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
+from apps.core import attention, clock, dependencies, restore_marker, restores
+from apps.core.errors import BadInput
+from apps.core.models import AttentionItem, AuditEntry, RestoreCheck
+from apps.instances import allocation
+from apps.instances.models import Instance, Seat
+from apps.operations import after_restore, privacy
+from tests.world import World
+
+BACKUP = "test_backup_of_the_drill"
+HOUR = 3600
+ASKED: dict[str, Any] = {"actor": "staff:ada", "reason": "asked by the customer"}
+
+
+@pytest.fixture
+def marker(settings: Any, tmp_path: Path) -> Path:
+    """A marker file, as on a volume of its own."""
+    settings.RESTORE_MARKER_FILE = str(tmp_path / "marker")
+    restores._paused.forget()
+    return tmp_path / "marker"
+
+
+def copy_database(source: str, target: str) -> None:
+    connection.close()
+    with connection.creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {target} TEMPLATE {source}")
+
+
+@pytest.fixture
+def backup() -> Iterator[Callable[[], None]]:
+    """Call it to keep a copy of the database; call what it returns to put the copy back."""
+    name = str(connection.settings_dict["NAME"])
+
+    def keep() -> Callable[[], None]:
+        copy_database(name, BACKUP)
+        return lambda: copy_database(BACKUP, name)
+
+    yield keep  # type: ignore[misc]
+    with connection.creation._nodb_cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {BACKUP} WITH (FORCE)")
+
+
+def minute() -> None:
+    restore_marker.advance()
+
+
+def find_out(world: World) -> RestoreCheck:
+    """What the worker does after the restore, until the check is ready."""
+    restore_marker.check()
+    for _ in range(10):
+        world.work()
+        after_restore.check_after_restore()
+        check = restores.open_check()
+        assert check is not None
+        if check.step == RestoreCheck.Step.READY:
+            return check
+    raise AssertionError(after_restore.describe(check))
+
+
+def listed() -> dict[str, str]:
+    rows = AttentionItem.objects.filter(cause="restored", resolved_at=None).exclude(key=restores.DATABASE)
+    return dict(rows.values_list("key", "sentence"))
+
+
+def subscription(world: World, profile: UserProfile) -> str:
+    return str(world.stripe_state(profile)["id"])
+
+
+def live_an_hour(world: World, who: dict[str, UserProfile]) -> None:
+    """Seven of the eight kinds of change; the eighth is a new customer."""
+    shop = world.shop.v1
+    shop.subscriptions.cancel(subscription(world, who["cancels"]))
+    shop.refunds.create({"charge": world.charge(who["refunded"])})
+    item = world.stripe_state(who["upgrades"])["items"]["data"][0]["id"]
+    new_plan: Any = {"items": [{"id": item, "price": world.price("plus")}], "proration_behavior": "none"}
+    shop.subscriptions.update(subscription(world, who["upgrades"]), new_plan)
+    world.deliver()
+    overrides.hold(profile=who["held"], **ASKED)
+    later = clock.now() + dt.timedelta(days=30)
+    shop.subscriptions.cancel(subscription(world, who["granted"]))
+    world.deliver()
+    overrides.grant(
+        profile=who["granted"], products=[Product.objects.get(slug="plus")], until=later, **ASKED
+    )  # of whom billing alone would take everything
+    seat = Seat.objects.get(profile=who["moved"], product__slug="nextcloud")
+    allocation.move(seat=seat, instance=other_instance(seat), **ASKED)
+    reconcile.enqueue(who["moved"], reason="moved")
+    shop.subscriptions.cancel(subscription(world, who["erased"]))
+    world.deliver()
+    privacy.erase(who["erased"], **ASKED)
+    world.work()
+
+
+def other_instance(seat: Seat) -> Instance:
+    return Instance.objects.filter(product=seat.product).exclude(pk=seat.instance_id).get()
+
+
+def seats_of(profile: UserProfile) -> dict[str, str]:
+    live = Seat.objects.filter(profile=profile).exclude(state="released")
+    return dict(live.values_list("product__slug", "instance__slug"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
+    world: World, marker: Path, backup: Any
+) -> None:
+    names = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")
+    who = {name: world.subscriber(name) for name in names}
+    minute()
+    put_back = backup()
+    newcomer = world.subscriber("newcomer", plus=1)
+    live_an_hour(world, who)
+    world.pass_time(seconds=HOUR)
+    minute()
+    minute()
+    lost = AuditEntry.objects.count()
+    before = {name: world.state(profile) for name, profile in who.items() if name != "erased"}
+    seats = {name: seats_of(who[name]) for name in ("upgrades", "moved")} | {"new": seats_of(newcomer)}
+    customers = {name: who[name].stripe_customer_id for name in names}
+    mails = world.mails()
+    put_back()
+
+    check = find_out(world)
+    assert check.lost_entries == lost - AuditEntry.objects.filter(pk__lte=lost, at__lt=check.noticed_at).count()
+    # While it is open, nobody's access was changed in Keycloak, and nobody got a mail.
+    assert {name: world.state(who[name]).account for name in before} == {
+        name: state.account for name, state in before.items()
+    }
+    assert world.mails() == mails
+    found = listed()
+    assert f"subscriber:{who['held'].pk}" in found
+    assert f"subscriber:{who['granted'].pk}" in found
+    assert len(found) == 2, found
+    with pytest.raises(BadInput, match="2 items"):
+        restores.finish(actor="staff:ada", reason="checked")
+
+    # Staff do what the list says, then finish.
+    overrides.hold(profile=who["held"], **ASKED)
+    overrides.grant(
+        profile=who["granted"], products=[Product.objects.get(slug="plus")],
+        until=clock.now() + dt.timedelta(days=30), **ASKED,
+    )  # fmt: skip
+    for item in AttentionItem.objects.filter(resolved_at=None).exclude(key=restores.DATABASE):
+        attention.close(item, actor="staff:ada", reason="added again")
+    restores.finish(actor="staff:ada", reason="checked")
+    world.deliver()
+
+    after = {name: world.state(who[name]) for name in before}
+    assert after == before
+    newcomer = UserProfile.objects.get(user__username="newcomer")
+    assert world.state(newcomer).access == "active"
+    assert {"upgrades": seats_of(who["upgrades"]), "moved": seats_of(who["moved"]), "new": seats_of(newcomer)} == seats
+    erased = UserProfile.objects.select_related("user").get(pk=who["erased"].pk)
+    assert (erased.keycloak_id, erased.stripe_customer_id, erased.user.first_name) == (None, None, "")
+    assert not world.users("erased@example.com")
+    assert customers["erased"]
+    assert world.mails() == mails
+    assert world.jobs() == []
+    assert not dependencies.is_paused(dependencies.RESTORED)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_drives_it_and_can_be_killed_at_every_slice(
+    world: World, marker: Path, backup: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dana, old = world.subscriber("dana"), world.subscriber("old")
+    minute()
+    put_back = backup()
+    world.subscriber("newcomer")
+    overrides.hold(profile=dana, **ASKED)
+    world.work()
+    minute()
+    put_back()
+
+    call_command("after_restore", status=True)
+    assert "Reading Stripe's customers" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="not done yet"):
+        call_command("after_restore", finish=True, actor="staff:ada", reason="too early")
+    monkeypatch.setattr(after_restore, "SLICE", 1)
+    saved = after_restore._save
+
+    def save_and_die(check: RestoreCheck) -> None:
+        saved(check)
+        raise KeyboardInterrupt
+
+    deaths = 0
+    with mock.patch.object(after_restore, "_save", save_and_die):
+        while restores.open_check().step != "ready":  # type: ignore[union-attr]
+            try:
+                after_restore.check_after_restore()
+                world.work()
+            except KeyboardInterrupt:
+                deaths += 1
+    assert deaths >= 7  # five steps, and the slices of three people
+    call_command("after_restore")
+    said = capsys.readouterr().out
+    assert f"Subscriber {dana.pk}: Keycloak has the account disabled" in said
+    assert "subscribers found: 1" in said
+    with pytest.raises(CommandError, match="1 items"):
+        call_command("after_restore", finish=True, actor="staff:ada", reason="checked")
+    call_command("after_restore", finish=True, actor="staff:ada", reason="checked", accept=1)
+    world.deliver()
+    assert UserProfile.objects.filter(user__username="newcomer", access_state="active").count() == 1
+    assert world.state(old).access == "active"
+    assert AuditEntry.objects.filter(action="restore_finished", actor="staff:ada").count() == 1
+    call_command("after_restore", status=True)
+    assert "No restored database" in capsys.readouterr().out
+
+
+def test_a_check_is_started_by_hand_where_nothing_noticed(db: None, marker: Path, settings: Any) -> None:
+    with pytest.raises(CommandError, match="Say who"):
+        call_command("after_restore", start=True)
+    settings.RESTORE_MARKER_FILE = ""
+    with pytest.raises(CommandError, match="RESTORE_MARKER_FILE"):
+        call_command("after_restore", start=True, **ASKED)
+    settings.RESTORE_MARKER_FILE = str(marker)
+    restores.begin(ASKED["reason"], actor=ASKED["actor"])
+    entry = AuditEntry.objects.get(action="restore_noticed")
+    assert (entry.actor, entry.reason) == (ASKED["actor"], ASKED["reason"])
