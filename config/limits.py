@@ -48,9 +48,11 @@ LIMITS = {
     "password_emails": rates("LIMIT_ACCOUNT_EMAILS", "3/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
     "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
+    "refused_events_visitor": rates("LIMIT_REFUSED_EVENTS_VISITOR", "60/1m"),
     # Not settings: how often a page may have Stripe asked about one payment, and how often an alarm is told.
     "payment_checks": ((1, 10),),
     "alarms": ((1, 300),),
+    "event_tokens": ((1, 2 * 86_400),),  # of Mailgun's signatures: each counts once
 }
 
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.

@@ -269,6 +269,8 @@ CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
 # --- Mail -------------------------------------------------------------------------------------------------------------
 EMAIL_BACKEND = "apps.notifications.mailgun.DirectBackend"
 MAILGUN_API_KEY = secret("MAILGUN_API_KEY")
+# Signs what Mailgun tells of our mails (apps/notifications/tracking.py); empty: it is not listened to.
+MAILGUN_WEBHOOK_SIGNING_KEY = secret("MAILGUN_WEBHOOK_SIGNING_KEY", "")
 MAILGUN_DOMAIN = text("MAILGUN_DOMAIN", "example.com")
 MAILGUN_WAITLIST_ADDRESS = text("MAILGUN_WAITLIST_ADDRESS", "")
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = text("DEFAULT_FROM_EMAIL", f"{BRAND['name']} <no-reply@{MAILGUN_DOMAIN}>")

@@ -6,13 +6,15 @@ from django.urls import include, path
 from apps.billing.intake import webhook
 from apps.core.health import health, live
 from apps.core.metrics import metrics
-from apps.login.error_pages import home
+from apps.login.logout import home
+from apps.notifications import tracking
 
 handler400 = "apps.storefront.views_errors.bad_request"
 handler500 = "apps.storefront.views_errors.server_error"
 
 urlpatterns = [
     path("onboarding/webhook/", webhook, name="stripe-webhook"),
+    path("mailgun/webhook/", tracking.webhook, name="mailgun-webhook"),
     path("onboarding/", include("apps.storefront.urls")),
     path("recovery/", include("apps.storefront.urls_recovery")),
     path("dashboard/", include("apps.dashboard.urls")),

@@ -429,6 +429,7 @@ def point_at(settings: Any, url: str, clock_file: Path) -> None:
     settings.STRIPE_API_HOST = f"{url}/stripe"
     settings.STRIPE_WEBHOOK_SECRET = SECRET
     settings.ANYMAIL = settings.ANYMAIL | {"MAILGUN_API_URL": f"{url}/mailgun/v3"}
+    settings.MAILGUN_WEBHOOK_SIGNING_KEY = "signing-key-of-the-sandbox"
     settings.WHITENOISE_AUTOREFRESH = True  # else it warns of the folder that only collectstatic makes
     settings.EMAIL_BACKEND = (
         "apps.notifications.mailgun.DirectBackend"  # the test runner puts the memory one in its place

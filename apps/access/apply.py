@@ -114,9 +114,10 @@ def _product(slug: str) -> Product:
 def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
     client().update_user(_id(profile), enabled=step.enabled, attributes=step.attributes)
     if step.enabled is not None:
-        _record(profile, AuditAction.ACCOUNT_ENABLED if step.enabled else AuditAction.ACCOUNT_DISABLED)
+        action = AuditAction.ACCOUNT_ENABLED if step.enabled else AuditAction.ACCOUNT_DISABLED
+        _record(profile, action, before={"enabled": not step.enabled}, after={"enabled": step.enabled})
     if step.attributes:
-        _record(profile, AuditAction.ATTRIBUTES_WRITTEN, after=dict(step.attributes))
+        _record(profile, AuditAction.ATTRIBUTES_WRITTEN, before=dict(step.was), after=dict(step.attributes))
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:

@@ -13,8 +13,9 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import lifecycle_emails, reconcile, triggers
+        from apps.access import lifecycle_emails, reconcile, triggers, unwarned
 
         lifecycle_emails.register()
+        unwarned.register()
         reconcile.register()
         triggers.register()

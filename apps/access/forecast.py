@@ -223,9 +223,14 @@ def _is_before(first: dt.datetime | None, second: dt.datetime | None) -> bool:
 
 
 def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime) -> tuple[Upcoming, ...]:
-    """A stored forecast, without what has passed since it was made and what only staff need to know."""
+    """A stored forecast for the subscriber, without what has passed since it was made."""
     found = (Upcoming.from_json(one) for one in stored)
-    return tuple(one for one in found if one and one.at > now and one.sentence)
+    return told(one for one in found if one and one.at > now)
+
+
+def told(changes: Iterable[Upcoming]) -> tuple[Upcoming, ...]:
+    """Those that the subscriber is told; the others only staff need to know."""
+    return tuple(one for one in changes if one.sentence)
 
 
 def next_attempt(stored: list[dict[str, Any]], *, now: dt.datetime) -> Upcoming | None:

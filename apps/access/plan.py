@@ -82,10 +82,11 @@ class ReleaseSeat(_SentenceStep):
 
 @dataclass(frozen=True)
 class UpdateAccount:
-    """One write of the account: `enabled` (None: unchanged) and attributes (None removes)."""
+    """One write of the account: `enabled` (None: unchanged) and attributes (None removes); `was`: these attributes before."""
 
     enabled: bool | None
     attributes: Mapping[str, str | None]
+    was: Mapping[str, str | None] = field(default_factory=dict, compare=False)
 
     @property
     def sentence(self) -> str:
@@ -229,7 +230,8 @@ def _close_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     disable = account.enabled and decision.account == Account.DISABLED
     if not gone and not disable:
         return ()
-    return (UpdateAccount(False if disable else None, dict.fromkeys(sorted(gone))),)
+    was = {name: account.attributes.get(name) for name in sorted(gone)}
+    return (UpdateAccount(False if disable else None, dict.fromkeys(was), was),)
 
 
 def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
@@ -241,7 +243,8 @@ def _open_account(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     changes = {name: value for name, value in wanted if account.attributes.get(name) != value}
     if not changes and account.enabled:
         return ()
-    return (UpdateAccount(None if account.enabled else True, changes),)
+    was = {name: account.attributes.get(name) for name in changes}
+    return (UpdateAccount(None if account.enabled else True, changes, was),)
 
 
 def _leave(groups: frozenset[str], observed: Observed) -> tuple[Step, ...]:

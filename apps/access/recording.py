@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from apps.access import lifecycle_emails
+from apps.access import lifecycle_emails, unwarned
 from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
@@ -33,7 +33,7 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
 
     A change of state goes to the timeline and may send an email.
     """
-    before = AccessState(profile.access_state)
+    before, why_before = AccessState(profile.access_state), profile.access_reason
     profile.access_state = decision.state.value
     profile.access_reason = decision.reason.as_json()
     profile.access_until = decision.until
@@ -47,8 +47,8 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
             subject=profile.subject,
             action=AuditAction.ACCESS_CHANGED,
             reason="; ".join(decision.trace),
-            before={"state": before.value},
-            after={"state": decision.state.value},
+            before={"state": before.value, "why": why_before},
+            after={"state": decision.state.value, "why": profile.access_reason},
         )
         if decision.state == AccessState.CANCELED and before.is_told_of_cancellation:
             jobs.defer(
@@ -59,6 +59,8 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
         if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
             jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
     _remind_of_expiry(profile, decision)
+    if profile.email_problem:
+        unwarned.report(profile)
     if any(one.status.is_late for one in facts.subscriptions):
         _tell_of_failed_payments(profile)
 

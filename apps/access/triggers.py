@@ -1,6 +1,6 @@
 """Who has to be reconciled when something changed in another app: the only place where a change is mapped to a subscriber."""
 
-from apps.access import reconcile
+from apps.access import reconcile, unwarned
 from apps.accounts.models import UserProfile
 from apps.instances import allocation
 
@@ -9,8 +9,9 @@ def register() -> None:
     """Listen to billing, identity and instances."""
     from apps.billing import mirror
     from apps.identity import passwords
-    from apps.notifications import mail
+    from apps.notifications import delivery, mail
 
+    delivery.on_unreachable.append(unwarned.report)
     passwords.on_sent.append(mail.record_keycloak_email)
     mirror.on_customer.append(customer_changed)
     allocation.on_freed.append(seat_freed)

@@ -22,11 +22,20 @@ class UserProfile(models.Model):
     `subscription_*` is written by billing.mirror, `access_*`, the forecast and the generations by access.reconcile, nobody else.
     """
 
+    class EmailProblem(ToneChoices):
+        """Why emails do not arrive; written by notifications/delivery.py. Empty: they do, or nothing is known."""
+
+        BOUNCED = "bounced", Tone.BAD, "Emails bounce"
+        FAILED = "failed", Tone.BAD, "Mailgun refuses emails to it"
+        COMPLAINED = "complained", Tone.BAD, "Emails are marked as spam"
+
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="profile")
     onboarding_id = models.UUIDField(
         default=uuid.uuid4, unique=True, editable=False, help_text="Kept at the Keycloak user; proves that it is ours."
     )
     email = models.EmailField(help_text="Where mail goes; proven by a code at signup.")
+    email_problem = models.CharField(max_length=10, choices=EmailProblem, blank=True, default="", db_default="")
+    email_problem_at = models.DateTimeField(null=True, blank=True)
     keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
     stripe_customer_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_subscription_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
@@ -73,6 +82,11 @@ class UserProfile(models.Model):
             models.CheckConstraint(condition=~Q(keycloak_id=""), name="profile_keycloak_id_null_or_known"),
             models.CheckConstraint(condition=~Q(stripe_customer_id=""), name="profile_customer_null_or_known"),
             models.CheckConstraint(
+                condition=Q(email_problem="", email_problem_at__isnull=True)
+                | ~Q(email_problem="") & Q(email_problem_at__isnull=False),
+                name="profile_email_problem_has_time",
+            ),
+            models.CheckConstraint(
                 condition=Q(access_state__in=[state.value for state in AccessState]), name="profile_access_state_known"
             ),
         ]
@@ -84,6 +98,7 @@ class UserProfile(models.Model):
             models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
             models.Index(fields=["access_state", "final_expiry_at", "-id"], name="profile_leaving"),
             models.Index(fields=["next_change_at", "-id"], name="profile_next_change"),
+            models.Index(fields=["id"], condition=~Q(email_problem=""), name="profile_unreachable"),
         ]
 
     @override

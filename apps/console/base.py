@@ -282,7 +282,7 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
         def view(request: HttpRequest, object_id: str, **_given: Any) -> HttpResponse:
             if not self.has_view_permission(request):
                 raise PermissionDenied
-            row = find(self.model, object_id)
+            row = find(self.get_queryset(request), object_id)
             self.record_view(request, row)
             return content(request, row)
 

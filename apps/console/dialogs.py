@@ -13,7 +13,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from unfold.decorators import action
@@ -142,10 +142,10 @@ class LastDayField(forms.DateField):
         return end
 
 
-def find(model: type[Model], object_id: str | None) -> Any:
-    """The row of `model` with that id; 404 when there is none, or the id is none."""
+def find(rows: type[Model] | QuerySet[Any], object_id: str | None) -> Any:
+    """The row of a model, or of some of its rows, with that id; 404 when there is none, or the id is none."""
     try:
-        return model._default_manager.get(pk=object_id)
+        return (rows if isinstance(rows, QuerySet) else rows._default_manager).get(pk=object_id)
     except (ObjectDoesNotExist, ValueError, ValidationError) as error:
         raise Http404 from error
 

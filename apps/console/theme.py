@@ -42,6 +42,11 @@ def copy_script(_request: HttpRequest) -> str:
     return static("console/copy.js")
 
 
+def times_script(_request: HttpRequest) -> str:
+    """What shows moments in the reader's own time zone."""
+    return static("console/local_times.js")
+
+
 def icon(_request: HttpRequest) -> str:
     """The picture in the browser's tab: that of the whole site."""
     return static("frontdesk/icon.svg")

@@ -16,6 +16,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
 from apps.core import audit
 from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import SafeguardReview, SyncRun
@@ -73,6 +74,8 @@ def differences(entry: AuditEntry) -> list[tuple[str, str, str]]:
 def _text(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "–"
+    if isinstance(value, dict) and (reason := Reason.from_json(value)):
+        return reason.sentence
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -37,6 +37,8 @@ class Cause(models.TextChoices):
     DISPUTE = "dispute", "A payment is disputed"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
+    UNREACHABLE = "unreachable", "A subscriber's emails do not arrive"
+    UNWARNED_LOSS = "unwarned_loss", "Access ends, and our warnings did not arrive"
     DOCTOR = "doctor", "The doctor found an error"
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"

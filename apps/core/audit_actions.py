@@ -46,8 +46,12 @@ class AuditAction(models.TextChoices):
     RECOVERY_CODE_VERIFIED = "recovery_code_verified", "Recovery code verified"
     RECOVERY_OPENED = "recovery_opened", "Recovery opened"
     RECOVERY_CLOSED = "recovery_closed", "Recovery closed"
+    WAITLIST_CONFIRMED = "waitlist_confirmed", "Joined the waitlist"
     WAITLIST_INVITED = "waitlist_invited", "Invited from the waitlist"
     WAITLIST_LEFT = "waitlist_left", "Left the waitlist"
+    # logins
+    LOGGED_IN = "logged_in", "Logged in"
+    LOGGED_OUT = "logged_out", "Logged out"
     # email
     PASSWORD_EMAIL_REQUESTED = "password_email_requested", "Password email requested"
     PASSWORD_EMAIL_SENT = "password_email_sent", "Password email sent"

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import QuerySet
+
 from apps.core.audit import digest
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
@@ -75,10 +77,12 @@ def _join(parts: Iterable[dict[str, str]]) -> dict[str, str]:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def check_chains() -> ChainCheck:
-    """Compute every hash again, chain by chain. Entries cut off the end of a chain show by an anchor alone."""
+def check_chains(entries: QuerySet[AuditEntry] | None = None) -> ChainCheck:
+    """Compute every hash again, chain by chain; `entries`: whole chains, else all. Entries cut off the end of a chain show by an
+    anchor alone.
+    """
     found, chain, last = ChainCheck(), ("", ""), ""
-    for entry in _by_chain():
+    for entry in _by_chain(AuditEntry.objects.all() if entries is None else entries):
         if (entry.subject_kind, entry.subject_id) != chain:
             found.chains, chain, last = found.chains + 1, (entry.subject_kind, entry.subject_id), ""
         found.add(entry, last)
@@ -86,5 +90,10 @@ def check_chains() -> ChainCheck:
     return found
 
 
-def _by_chain() -> Iterator[Any]:
-    return AuditEntry.objects.order_by("subject_kind", "subject_id", "id").iterator(chunk_size=2_000)
+def chain_of(kind: str, identity: str | int) -> QuerySet[AuditEntry]:
+    """The entries about one subject."""
+    return AuditEntry.objects.filter(subject_kind=kind, subject_id=str(identity))
+
+
+def _by_chain(entries: QuerySet[AuditEntry]) -> Iterator[Any]:
+    return entries.order_by("subject_kind", "subject_id", "id").iterator(chunk_size=2_000)

@@ -32,7 +32,7 @@ TOLD = {
     "wrong_codes_all": "Unusually many wrong codes are being tried. Somebody may be guessing.",
     "mails_all": "Unusually many codes and confirmations are being emailed. Somebody may be using our forms to send mail.",
 }
-SILENT = {"alarms", "payment_checks"}  # how often we do something ourselves; nobody is refused
+SILENT = {"alarms", "payment_checks", "event_tokens"}  # how often we do something ourselves; nobody is refused
 # In the order of their keys, so that two requests never wait for each other.
 SPEND = """
 INSERT INTO core_ratelimit AS spent (name, subject, per, busy_until)

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
+MAX_EVENT_BYTES = 256 * 1024  # of what Stripe and Mailgun post
 RETRY_AFTER = {429: "60", 503: "30"}  # seconds, on each refusal that asks to wait
 SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing
 # No page and no API here has another method. All others are refused at once: Django's admin would answer them like a GET.
@@ -71,6 +72,22 @@ def client_address(request: HttpRequest) -> str:
         if len(hops) >= settings.TRUSTED_PROXY_COUNT:
             found = hops[-settings.TRUSTED_PROXY_COUNT]
     return visitor_of(found)
+
+
+def read_event_body(request: HttpRequest) -> bytes:
+    """The raw body of a webhook; BadInput (413) when it says it is, or turns out, larger than MAX_EVENT_BYTES."""
+    length = request.headers.get("Content-Length") or "0"
+    if not is_number(length) or int(length) > MAX_EVENT_BYTES:
+        raise BadInput("The body is too large.", code="too_large", status=413)
+    body = request.read(MAX_EVENT_BYTES + 1)
+    if len(body) > MAX_EVENT_BYTES:
+        raise BadInput("The body is too large.", code="too_large", status=413)
+    return body
+
+
+def is_number(value: str) -> bool:
+    """Whether `int` will take it: not superscripts, not so many digits that Python refuses."""
+    return value.isascii() and value.isdigit() and len(value) <= 12
 
 
 def refuse(refusal: BadInput) -> JsonResponse:

@@ -93,7 +93,7 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
             subject=profile.subject, action=AuditAction.SESSIONS_ENDED, actor=audit.CUSTOMER, reason=REASON,
             after={"sessions": ended},
         )  # fmt: skip
-    if not hint or logout.end_at_keycloak(hint):
+    if not hint or logout.end_at_keycloak(hint) is logout.LogoutAnswer.ENDED:
         messages.success(request, f"{name_browser(row.user_agent)} is logged out.")
     else:
         messages.warning(

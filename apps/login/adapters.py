@@ -13,7 +13,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.providers.base import AuthError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,7 +23,7 @@ from apps.core import security_events
 from apps.core.errors import WorkError
 from apps.core.requests import client_address
 from apps.core.security_events import SecurityEvent
-from apps.login import error_pages, oidc, reauthentication, sessions
+from apps.login import error_pages, login_records, oidc, reauthentication, sessions
 
 log = structlog.get_logger(__name__)
 STATE_BYTES = 24
@@ -40,10 +40,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def post_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **details)
         sociallogin = details["signal_kwargs"]["sociallogin"]
-        sessions.begin(request, sociallogin.verified)
+        with transaction.atomic():
+            sessions.begin(request, sociallogin.verified)
+            login_records.record_login(user, sociallogin.verified)
         log.info(SecurityEvent.LOGIN_SUCCEEDED, user=user.pk, staff=user.is_staff)
-        if user.is_staff:
-            _record_login(sociallogin)
         if sociallogin.kept:
             request.session[reauthentication.KEPT] = sociallogin.kept
         return response
@@ -144,12 +144,8 @@ def _refuse_login(sociallogin: Any, reason: str, *, audited: bool) -> None:
     who = {"user": sociallogin.user.pk} if sociallogin.is_existing else {"subject": sociallogin.verified.subject}
     security_events.note(SecurityEvent.LOGIN_REFUSED, reason=reason, **who)
     if audited:
-        _record_login(sociallogin, refused=reason)
-
-
-def _record_login(sociallogin: Any, *, refused: str = "") -> None:
-    verified = sociallogin.verified
-    staff.record_login(sociallogin.user, verified.subject, acr=verified.claims.get("acr"), refused=refused)
+        verified = sociallogin.verified
+        staff.record_login(sociallogin.user, verified.subject, acr=verified.claims.get("acr"), refused=reason)
 
 
 def _admit(sociallogin: Any) -> None:

@@ -2,8 +2,7 @@
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import render
 
 from apps.accounts.models import UserProfile
 
@@ -30,14 +29,6 @@ def closed(request: HttpRequest, profile: UserProfile | None) -> HttpResponse:
 def ask_first(request: HttpRequest) -> HttpResponse:
     """200: another site led here by itself. The same address is behind a button."""
     return render(request, "account/ask_first.html", {"again": request.get_full_path()})
-
-
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    """The front door: to the dashboard, which asks for a login; a goodbye for who has just logged out."""
-    if request.session.pop("just_left", False) and not request.user.is_authenticated:
-        return render(request, "account/logged_out.html")
-    return redirect("dashboard")
 
 
 def login_failed(request: HttpRequest, *, cancelled: bool, away: bool) -> HttpResponse:

@@ -192,10 +192,10 @@ def end_sessions(user: User, *, sid: str = "") -> int:
     return end_listed(listed)
 
 
-@transaction.atomic
-def end_keycloak_session(sid: str) -> int:
-    """End the sessions of one Keycloak session, of any user; returns how many."""
-    return end_listed(UserSession.objects.filter(data__sid=sid))
+def users_of_keycloak_session(sid: str) -> list[User]:
+    """Who is logged in here by one Keycloak session."""
+    users: QuerySet[User] = User.objects.filter(pk__in=UserSession.objects.filter(data__sid=sid).values("user_id"))
+    return list(users.select_related("profile"))
 
 
 @transaction.atomic

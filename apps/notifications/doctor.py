@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
+from django.urls import reverse
 
 from apps.core.findings import Finding, Severity, judge
 from apps.notifications import mailgun
 
 READY = 400  # Mailgun's answer to an email without fields
 CONSOLE = "Mailgun, Sending"
+TOLD = ("delivered", "temporary_fail", "permanent_fail", "complained")  # the webhooks we need
 
 
 def check_mailgun() -> Iterator[Finding]:
@@ -101,16 +103,21 @@ def _proves_sender(record: dict[str, Any]) -> bool:
 
 
 def _check_webhooks(answer: dict[str, Any]) -> Iterator[Finding]:
-    """We take no webhooks of Mailgun's, and those of others get our customers' addresses."""
+    """Whether we are told what became of mails; Mailgun's other webhooks get our customers' addresses."""
     hooks = [
         (str(kind), urlsplit(str(url)))
         for kind, one in (answer.get("webhooks") or {}).items()
         for url in one.get("urls") or ([one["url"]] if one.get("url") else [])
     ]
-    ours = sorted({kind for kind, url in hooks if url.hostname == urlsplit(settings.BASE_URL).hostname})
+    ours = urlsplit(f"{settings.BASE_URL}{reverse('mailgun-webhook')}")
+    told = {kind for kind, url in hooks if (url.hostname, url.path) == (ours.hostname, ours.path)}
+    missing = ", ".join(kind for kind in TOLD if kind not in told)
+    key = settings.MAILGUN_WEBHOOK_SIGNING_KEY
     yield judge(
-        not ours, "mailgun.webhooks", "No Mailgun webhook points to us.", f"Mailgun sends {', '.join(ours)} to us.", warn=True,
-        why="Frontdesk doesn't handle them, so Mailgun retries each one for hours.", fix=f"{CONSOLE}, Webhooks: delete those to this site.",
+        bool(key) and not missing, "mailgun.webhooks", "Mailgun tells us what became of emails.",
+        f"Mailgun does not tell us of {missing}." if key else "MAILGUN_WEBHOOK_SIGNING_KEY is empty: we don't hear what became of emails.",
+        warn=True, why="Nobody hears that a customer's emails bounce, until the customer has lost access unwarned.",
+        fix=f"{CONSOLE}, Webhooks: add {ours.geturl()} for {', '.join(TOLD)}, and set MAILGUN_WEBHOOK_SIGNING_KEY to the HTTP webhook signing key.",
     )  # fmt: skip
     plain = sorted({kind for kind, url in hooks if url.scheme != "https"})
     yield judge(

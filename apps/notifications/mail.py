@@ -35,6 +35,7 @@ UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
 LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
+NOT_TOLD: dict[str, Any] = {"delivery": "", "delivery_at": None, "delivery_reason": ""}
 
 
 def notify(
@@ -80,7 +81,7 @@ def resend(notification: Notification, *, actor: str) -> None:
             state__in=[Notification.State.FAILED, Notification.State.UNCERTAIN],
             useless_after=None,
         )
-        if again.update(state=Notification.State.QUEUED, lost_answers=0, error=""):
+        if again.update(state=Notification.State.QUEUED, lost_answers=0, error="", provider_id="", **NOT_TOLD):
             jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
             audit.record(subject=("notification", notification.pk), action=AuditAction.EMAIL_RESENT, actor=actor)
 
@@ -128,12 +129,14 @@ def prune(before: dt.datetime) -> int:
     old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
     count = retention.delete_in_batches(old.filter(profile=None))
     named = old.exclude(to="")
-    return count + retention.update_in_batches(named, to="", context={}, encrypted="", error="", provider_id="")
+    return count + retention.update_in_batches(
+        named, to="", context={}, encrypted="", error="", provider_id="", delivery_reason=""
+    )
 
 
 def overdue(before: dt.datetime) -> QuerySet[Notification]:
     """Mails of before then that are final and still say to whom or what, or concern no subscriber."""
-    empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="")
+    empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="", delivery_reason="")
     return Notification.objects.filter(state__in=FINAL, created_at__lt=before).exclude(empty)
 
 
@@ -183,6 +186,9 @@ def send_notification(key: str) -> None:
     """The job: send the Notification with id `key`. One runs at a time for each, so a row that says `sending` is a trace."""
     row = Notification.objects.filter(pk=key).first()
     if row is None or row.state in FINAL:
+        return
+    if row.delivery:  # its answer was lost, and Mailgun has told since what became of it
+        _write_state(row, state=Notification.State.SENT, provider_id=row.provider_id)
         return
     if row.state == Notification.State.SENDING:  # its worker died between the call and its record
         _note_lost_answer(row, "The worker died while the mail was being sent.")

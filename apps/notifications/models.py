@@ -25,6 +25,15 @@ class Notification(models.Model):
         FAILED = "failed", Tone.BAD, "Not sent"
         UNCERTAIN = "uncertain", Tone.WARN, "Unconfirmed"
 
+    class Delivery(ToneChoices):
+        """What became of it after it was sent, as Mailgun tells: delivery.py. Empty: nothing was told."""
+
+        DELAYED = "delayed", Tone.WARN, "Delayed"
+        DELIVERED = "delivered", Tone.GOOD, "Delivered"
+        BOUNCED = "bounced", Tone.BAD, "Bounced"
+        FAILED = "failed", Tone.BAD, "Refused by Mailgun"
+        COMPLAINED = "complained", Tone.BAD, "Marked as spam"
+
     key = models.CharField(max_length=200)
     template = models.CharField(max_length=64)
     profile = models.ForeignKey(
@@ -44,6 +53,11 @@ class Notification(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     provider_id = models.CharField(max_length=255, blank=True)
     error = models.CharField(max_length=300, blank=True)
+    delivery = models.CharField(max_length=10, choices=Delivery, blank=True, default="", db_default="")
+    delivery_at = models.DateTimeField(null=True, blank=True)
+    delivery_reason = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="In the words of the other mail server."
+    )
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -54,6 +68,10 @@ class Notification(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="sent") | Q(sent_at__isnull=False),
                 name="notification_sent_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(delivery="", delivery_at__isnull=True) | ~Q(delivery="") & Q(delivery_at__isnull=False),
+                name="notification_delivery_has_time",
             ),
         ]
         indexes: ClassVar[list[Any]] = [

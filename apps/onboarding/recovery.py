@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.access import facts, lifecycle_emails, reconcile
+from apps.access.forecast import Upcoming, forecast, told
 from apps.access.policy import Decision, decide
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, customers, mirror, portal, subscriptions
@@ -44,6 +45,9 @@ class NextStep(StrEnum):
     SIGN_UP_AGAIN = "sign_up_again"
 
 
+PAYING = {NextStep.RENEW, NextStep.PAY, NextStep.PORTAL}
+
+
 @dataclass(frozen=True)
 class FormerItem:
     """One line of the last subscription: its product (None: no longer mapped) and quantity."""
@@ -54,7 +58,10 @@ class FormerItem:
 
 @dataclass(frozen=True)
 class RecoveryStatus:
-    """The account's state and next step. `final_at`: when seats and entitlements go; `invoice_url`: the open invoice."""
+    """The account's state and next step.
+
+    `final_at`: when seats and entitlements go; `invoice_url`: the open invoice; `upcoming`: what happens if nobody pays.
+    """
 
     state: AccessState
     next_step: NextStep
@@ -62,6 +69,7 @@ class RecoveryStatus:
     interval: str
     final_at: dt.datetime | None
     invoice_url: str = ""
+    upcoming: tuple[Upcoming, ...] = ()
 
     @property
     def final_day(self) -> str:
@@ -77,20 +85,23 @@ def read_status(profile: UserProfile) -> RecoveryStatus:
         if SubscriptionStatus(one.status).was_paid  # a first payment that failed is nobody's last subscription
     ]
     # Without the open payment: it keeps what there is, it opens nothing.
-    decision = decide(replace(facts.read_facts(profile), paying=None))
+    present = replace(facts.read_facts(profile), paying=None)
+    decision = decide(present)
     last = max(
         found,
         key=lambda one: (SubscriptionStatus(one.status).is_late, one.ended_at or clock.now(), one.id),
         default=None,
     )
     lines = [line for line in last.lines if line.quantity] if last else []
+    next_step = _choose_next_step(decision, last)
     return RecoveryStatus(
         state=decision.state,
-        next_step=_choose_next_step(decision, last),
+        next_step=next_step,
         items=_former_items(lines),
         interval=next((line.interval for line in lines), "month"),
         final_at=decision.final_expiry_at,
         invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
+        upcoming=told(forecast(present)) if next_step in PAYING else (),
     )
 
 

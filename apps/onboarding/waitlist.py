@@ -131,6 +131,10 @@ def confirm(entry: WaitlistEntry) -> None:
     waiting = WaitlistEntry.objects.filter(pk=entry.pk, state=State.WAITING, confirmed_at=None)
     if not waiting.update(confirmed_at=now):
         return
+    product = entry.product.slug if entry.product else ""
+    audit.record(
+        subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_CONFIRMED, actor=audit.CUSTOMER, after={"product": product}
+    )  # fmt: skip
     if settings.MAILGUN_WAITLIST_ADDRESS:
         notify(
             key=f"waitlist_note:{entry.pk}:{int(entry.created_at.timestamp())}",

@@ -144,7 +144,8 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
 def _erase_rows(profile: UserProfile) -> dict[str, int]:
     """Delete or empty what other tables know of the person; how many rows of each."""
     others = {name: delete(profile) for name, delete in ERASERS.items()}
-    attention.resolve(attention.Cause.ACCOUNT_REFUSED, str(profile.pk), why="The person was erased.")
+    for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):
+        attention.resolve(cause, str(profile.pk), why="The person was erased.")
     mails = Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email))
     strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
     return others | {
@@ -170,5 +171,10 @@ def _make_nameless(profile: UserProfile) -> None:
         username=nobody, first_name="", last_name="", email="", is_active=False
     )
     UserProfile.objects.filter(pk=profile.pk).update(
-        email=f"{nobody}{NOBODY}", keycloak_id=None, stripe_customer_id=None, onboarding_id=uuid.uuid4()
+        email=f"{nobody}{NOBODY}",
+        keycloak_id=None,
+        stripe_customer_id=None,
+        onboarding_id=uuid.uuid4(),
+        email_problem="",
+        email_problem_at=None,
     )  # a new id: the one at Stripe would make the customer theirs again

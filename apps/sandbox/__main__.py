@@ -15,6 +15,8 @@ def main() -> None:
     parser.add_argument("--data", default="", help="folder the state is kept in between runs")
     parser.add_argument("--webhook-url", default="", help="where Stripe's events are delivered")
     parser.add_argument("--webhook-secret", default="", help="the secret, or @ and the file that holds it")
+    parser.add_argument("--mailgun-webhook-url", default="", help="where Mailgun tells what became of mails")
+    parser.add_argument("--mailgun-signing-key", default="", help="what signs it, or @ and the file that holds it")
     parser.add_argument("--smtp-port", type=int, default=0, help="take mails by SMTP here too (of a real Keycloak)")
     parser.add_argument("--clock-file", default="", help="file the clock's offset is written to")
     arguments = parser.parse_args()
@@ -22,6 +24,9 @@ def main() -> None:
     os.environ["SANDBOX_DATA_DIR"] = arguments.data
     os.environ["SANDBOX_WEBHOOK_URL"] = arguments.webhook_url
     os.environ["SANDBOX_WEBHOOK_SECRET"] = arguments.webhook_secret
+    os.environ["SANDBOX_MAILGUN_WEBHOOK_URL"] = arguments.mailgun_webhook_url
+    if arguments.mailgun_signing_key:
+        os.environ["SANDBOX_MAILGUN_SIGNING_KEY"] = arguments.mailgun_signing_key
     os.environ["SANDBOX_CLOCK_FILE"] = arguments.clock_file
     os.environ.setdefault("SANDBOX_BASE_URL", f"http://127.0.0.1:{arguments.port}")
     serve(arguments.host, arguments.port, smtp_port=arguments.smtp_port)

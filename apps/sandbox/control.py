@@ -109,7 +109,8 @@ def _rotate(_options: Options) -> Options:
 
 
 def _set_mailgun(options: Options) -> Options:
-    """How every Mailgun domain is set up: `state` ("" for none), `disabled`, `dns` ("valid", "invalid"), `webhooks` {kind: [url]}."""
+    """How every Mailgun domain is set up: `state` ("" for none), `disabled`, `dns` ("valid", "invalid"), `webhooks` {kind: [url]}, and
+    what becomes of mails: `tracking` and `addresses`, see mailgun/tracking.py."""
     kept: Options = store.data["mailgun"]
     wrong = [name for name, value in options.items() if name not in kept or type(value) is not type(kept[name])]
     if wrong:

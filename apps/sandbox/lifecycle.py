@@ -2,6 +2,7 @@
 
 from apps.sandbox import clock, settings
 from apps.sandbox.keycloak import realm
+from apps.sandbox.mailgun import tracking
 from apps.sandbox.store import store
 from apps.sandbox.stripe import scheduler, webhooks
 
@@ -12,6 +13,7 @@ def start() -> None:
         store.open(settings.DATA_DIR)
     fill()
     webhooks.start()
+    tracking.start()
 
 
 def fill() -> None:

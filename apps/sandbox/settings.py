@@ -35,6 +35,9 @@ BASE_URL = os.environ.get("SANDBOX_BASE_URL", "http://127.0.0.1:8001")
 # Where Stripe's webhooks go when no endpoint has been created through the API, and what signs them.
 WEBHOOK_URL = os.environ.get("SANDBOX_WEBHOOK_URL", "")
 WEBHOOK_SECRET = os.environ.get("SANDBOX_WEBHOOK_SECRET", "")
+# Where Mailgun tells what became of mails, and what signs it; empty: nowhere but where `POST /control/mailgun` says.
+MAILGUN_WEBHOOK_URL = os.environ.get("SANDBOX_MAILGUN_WEBHOOK_URL", "")
+MAILGUN_SIGNING_KEY = os.environ.get("SANDBOX_MAILGUN_SIGNING_KEY", "signing-key-of-the-sandbox")
 # Where Frontdesk itself is served, without a slash at the end; the login client accepts it as a redirect target.
 APP_URL = os.environ.get("SANDBOX_APP_URL", "http://localhost:8000").rstrip("/")
 # A file the clock's offset in seconds is written to, so that the application can follow the clock; empty: none.

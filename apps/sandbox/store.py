@@ -18,7 +18,14 @@ EMPTY: dict[str, Any] = {
     "stripe": {},
     "keycloak": {},
     "mails": [],
-    "mailgun": {"state": "active", "disabled": False, "dns": "valid", "webhooks": {}},
+    "mailgun": {
+        "state": "active",
+        "disabled": False,
+        "dns": "valid",
+        "webhooks": {},
+        "tracking": "on",
+        "addresses": {},
+    },
 }
 SAVE_EVERY_SECONDS = 0.5
 

@@ -13,6 +13,7 @@ from apps.billing.models import InboundEvent
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.core.requests import MAX_EVENT_BYTES, read_event_body
 from apps.sandbox.bench.rows import execute
 from tests.billing.door import FORMER, PATH, SECRET, WRONG, event, nothing_stored, post, raw, sign
 from tests.database import allow_flush
@@ -142,8 +143,8 @@ def test_a_stamp_that_is_off_by_more_is_refused(late: int, monkeypatch: pytest.M
 @pytest.mark.django_db
 def test_a_body_of_256_kib_is_good_and_one_byte_more_is_not() -> None:
     empty = len(raw(padding=""))
-    full = raw(padding="x" * (intake.MAX_BYTES - empty))
-    assert len(full) == intake.MAX_BYTES
+    full = raw(padding="x" * (MAX_EVENT_BYTES - empty))
+    assert len(full) == MAX_EVENT_BYTES
     assert post(full + b" ").status_code == 413
     assert nothing_stored()
     assert post(full).status_code == 200
@@ -153,7 +154,7 @@ def test_a_body_of_256_kib_is_good_and_one_byte_more_is_not() -> None:
 def test_a_length_that_cannot_be_right_is_refused_before_reading(length: str) -> None:
     request = RequestFactory().post(PATH, raw(), content_type="application/json", CONTENT_LENGTH=length)
     with pytest.raises(BadInput) as caught:
-        intake.read_body(request)
+        read_event_body(request)
     assert caught.value.status == 413
 
 

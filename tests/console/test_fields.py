@@ -46,7 +46,7 @@ FILTERS = {
         "state__exact", "state__isnull", "product__id__exact", "product__isnull", "instance__id__exact", "instance__isnull",
     },
     "instances.seatwait": {"product__id__exact", "product__isnull"},
-    "notifications.notification": {"state__exact", "state__isnull"},
+    "notifications.notification": {"state__exact", "state__isnull", "delivery__exact", "delivery__isnull"},
     "onboarding.waitlistentry": {"state__exact", "state__isnull", "product__id__exact", "product__isnull"},
     "operations.drift": {"kind__exact", "kind__isnull"},
     "operations.safeguardreview": {"state__exact", "state__isnull"},

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import structlog
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 from apps.core import audit
@@ -138,3 +139,21 @@ def test_writers_at_the_same_time_keep_one_chain(flushable):
     assert len(lines) == 30
     assert verify(lines)
     assert len({line.prev_hash for line in lines}) == 30
+
+
+def test_the_command_checks_the_chain_of_one_subscriber(db, capsys):
+    for subject in (ADA, BOB):
+        audit.record(subject=subject, action="test")
+        audit.record(subject=subject, action="test")
+    with connection.cursor() as cursor:  # as the owner of the table could
+        cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER USER")
+        cursor.execute("UPDATE core_auditentry SET reason = 'forged' WHERE id = %s", [chain(BOB)[0].pk])
+    call_command("verify_audit", subscriber=1)
+    assert capsys.readouterr().out == "2 entries in 1 chains, 0 broken.\n"
+    with pytest.raises(SystemExit):
+        call_command("verify_audit", subscriber=2)
+    said = capsys.readouterr()
+    assert "profile 2: entry" in said.err
+    assert said.err.count("was altered") == 1
+    with pytest.raises(CommandError, match="no entry about subscriber 3"):
+        call_command("verify_audit", subscriber=3)

@@ -284,6 +284,7 @@ BROKEN = {
     ],
     "profile_keycloak_id_null_or_known": lambda: [profile(keycloak_id="")],
     "profile_customer_null_or_known": lambda: [profile(stripe_customer_id="")],
+    "profile_email_problem_has_time": lambda: [profile(email_problem="bounced")],
     "profile_access_state_known": lambda: [profile(access_state="vip")],
     "signup_one_live_per_username": lambda: [signup(username="ada"), signup(username="ADA")],
     "signup_one_live_per_email": lambda: [
@@ -312,6 +313,7 @@ BROKEN = {
     "seat_released_has_time": lambda: [seat(state="released")],
     "seat_wait_one_per_profile_and_product": two_waits,
     "notification_one_per_key": lambda: twins(notification, key="same"),
+    "notification_delivery_has_time": lambda: [notification(delivery="bounced")],
     "notification_sent_has_time": lambda: [notification(state="sent")],
     "code_one_live_per_purpose": lambda: twins(code, subject="a"),
     "code_tries_bounded": lambda: [code(tries=6)],

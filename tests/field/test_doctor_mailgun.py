@@ -21,11 +21,18 @@ def wrong(found: dict[str, Finding]) -> dict[str, str]:
     return {id_: one.severity.value for id_, one in failed.items()}
 
 
+OURS = {
+    kind: ["https://localhost:8000/mailgun/webhook/"]
+    for kind in ("delivered", "temporary_fail", "permanent_fail", "complained")
+}
+
+
 def set_up(world: World, **wish: Any) -> None:
     assert world.standin.control("mailgun", **wish).status_code == 200
 
 
 def test_a_domain_in_order_passes_every_check_and_nothing_is_sent(empty_world: World) -> None:
+    set_up(empty_world, webhooks=OURS)
     found = examine()
     assert {one.severity for one in found.values()} == {Severity.PASSED}
     assert found.keys() >= {"mailgun.sending", "mailgun.domain", "mailgun.dns", "mailgun.sender", "mailgun.webhooks"}
@@ -43,7 +50,7 @@ def test_a_domain_in_order_passes_every_check_and_nothing_is_sent(empty_world: W
     ],
 )
 def test_a_domain_that_is_not_ready_is_named(empty_world: World, wish: Any, ids: dict[str, str], said: str) -> None:
-    set_up(empty_world, **wish)
+    set_up(empty_world, **{"webhooks": OURS} | wish)
     found = examine()
     assert wrong(found) == ids
     assert said in " ".join(found[id_].message for id_ in ids)
@@ -63,19 +70,24 @@ def test_of_a_domain_that_is_not_known_the_other_region_is_named(host: str, othe
 @pytest.mark.parametrize(
     ("webhooks", "ids"),
     [
-        ({"delivered": ["https://crm.example.com/hook"]}, {}),
-        ({"permanent_fail": ["https://crm.example.com/", "http://localhost:8000/mailgun/"]},
-         {"mailgun.webhooks": "warning", "mailgun.webhooks.private": "error"}),
-        ({"complained": ["https://localhost:8000/onboarding/webhook/"]}, {"mailgun.webhooks": "warning"}),
-        ({"delivered": ["http://crm.example.com/hook"]}, {"mailgun.webhooks.private": "error"}),
-        ({"delivered": []}, {}),
+        (OURS | {"delivered": ["https://crm.example.com/hook", *OURS["delivered"]]}, {}),
+        (OURS | {"opened": ["http://crm.example.com/hook"]}, {"mailgun.webhooks.private": "error"}),
+        (OURS | {"complained": []}, {"mailgun.webhooks": "warning"}),
+        (OURS | {"permanent_fail": ["https://localhost:8000/onboarding/webhook/"]}, {"mailgun.webhooks": "warning"}),
+        ({}, {"mailgun.webhooks": "warning"}),
     ],
 )  # fmt: skip
-def test_webhooks_that_we_do_not_take_or_that_tell_everybody_are_named(
+def test_webhooks_that_are_missing_or_that_tell_everybody_are_named(
     empty_world: World, webhooks: dict[str, list[str]], ids: dict[str, str]
 ) -> None:
     set_up(empty_world, webhooks=webhooks)
     assert wrong(examine()) == ids
+
+
+def test_without_the_signing_key_nothing_is_heard(empty_world: World, settings: Any) -> None:
+    set_up(empty_world, webhooks=OURS)
+    settings.MAILGUN_WEBHOOK_SIGNING_KEY = ""
+    assert wrong(examine()) == {"mailgun.webhooks": "warning"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +103,7 @@ def test_webhooks_that_we_do_not_take_or_that_tell_everybody_are_named(
 def test_a_sender_of_another_domain_is_told(
     empty_world: World, sender: str, ids: dict[str, str], settings: Any
 ) -> None:
+    set_up(empty_world, webhooks=OURS)
     settings.MAILGUN_DOMAIN, settings.DEFAULT_FROM_EMAIL = "mail.example.com", sender
     assert wrong(examine()) == ids
 

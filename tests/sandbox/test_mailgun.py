@@ -1,5 +1,8 @@
 """The Mailgun stand-in, spoken to by anymail's own backend and by hand."""
 
+import hashlib
+import hmac
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ from anymail.exceptions import AnymailAPIError, AnymailRequestsAPIError
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from tests.sandbox.keycloak_fixture import Standin
+from tests.sandbox.stripe_fixture import Receiver
 
 DOMAIN = "mg.example.com"
 GOOD = {"from": "Desk <desk@example.com>", "to": "nora@example.com", "subject": "Hi", "text": "Yo"}
@@ -97,3 +101,38 @@ def test_a_provider_that_is_down_cuts_the_line(standin: Standin) -> None:
     with pytest.raises(requests.ConnectionError):
         post(standin, GOOD)
     assert standin.inbox() == []
+
+
+# --- what becomes of mails --------------------------------------------------------------------------------------------
+
+
+def outcomes(standin: Standin, to: str) -> list[str]:
+    """What the log says became of one new mail, in the words of its events."""
+    assert post(standin, GOOD | {"to": to, "v:notification": "7"}).status_code == 200
+    url = f"{standin.url}/mailgun/v3/{DOMAIN}/events"
+    items = requests.get(url, auth=("api", "k"), timeout=10).json()["items"]
+    assert [one["user-variables"] for one in items if one["recipient"] == to][:1] == [{"notification": "7"}]
+    return [" ".join([one["event"], one.get("severity", "")]).strip() for one in items if one["recipient"] == to]
+
+
+def test_the_address_says_what_becomes_of_a_mail(standin: Standin) -> None:
+    assert outcomes(standin, "nora@example.com") == ["delivered"]
+    assert outcomes(standin, "bounce@example.com") == ["failed permanent"]
+    assert outcomes(standin, "full@example.com") == ["failed temporary", "delivered"]
+    assert outcomes(standin, "spam@example.com") == ["delivered", "complained"]
+    assert standin.control("mailgun", addresses={"later@example.com": "bounce"}).status_code == 200
+    assert outcomes(standin, "later@example.com") == ["failed permanent"]
+
+
+def test_rude_events_come_doubled_and_after_a_delay_and_are_signed(standin: Standin, receiver: Receiver) -> None:
+    kinds = ("delivered", "temporary_fail", "permanent_fail", "complained")
+    standin.control("mailgun", tracking="rude", webhooks={kind: [receiver.url] for kind in kinds})
+    assert outcomes(standin, "spam@example.com") == ["failed temporary", "delivered", "complained"]
+    receiver.wait(lambda: len(receiver.got) == 9)
+    bodies = [json.loads(body) for body, _ in receiver.got]
+    tokens = [body["signature"]["token"] for body in bodies]
+    assert (len(tokens), len(set(tokens))) == (9, 6)
+    for body in bodies:
+        signed = body["signature"]
+        message = f"{signed['timestamp']}{signed['token']}".encode()
+        assert signed["signature"] == hmac.new(b"signing-key-of-the-sandbox", message, hashlib.sha256).hexdigest()

@@ -78,6 +78,7 @@ EVENTS: dict[str, tuple[str, int, dict[str, Any], Callable[[], int]]] = {
         "csrf_refused", 403, {}, lambda: ask(enforce_csrf_checks=True).post("/onboarding/", {"email": WHO}).status_code,
     ),
     "a forged event of Stripe": ("signature_refused", 400, {"sender": "stripe"}, lambda: signed_by_nobody("/onboarding/webhook/")),
+    "a forged event of Mailgun": ("signature_refused", 400, {"sender": "mailgun"}, lambda: signed_by_nobody("/mailgun/webhook/")),
     "a forged logout token": (
         "signature_refused", 400, {"sender": "keycloak"}, lambda: signed_by_nobody("/oidc/backchannel-logout/"),
     ),

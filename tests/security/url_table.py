@@ -51,6 +51,7 @@ SITE = {
     "onboarding/success/resend-password/": (NO, "403 200! 403 403"),
     "onboarding/brand.css": ("200", NO),
     "onboarding/webhook/": (NO, "400"),
+    "mailgun/webhook/": (NO, "400"),
     # --- the waitlist: anyone who has the link from the email
     "onboarding/waitlist/": ("200", NO),
     "onboarding/waitlist/submit/": (NO, "200!"),
@@ -87,7 +88,7 @@ SITE = {
 GET_ALONE = {"accounts/oidc/<provider_id>/login/callback/"}  # and not HEAD
 SHUT = "accounts/"  # what else allauth has there gets the answers of accounts/.*
 # Where a POST without the token is not answered by 403: what is signed otherwise, and what is answered before anything is asked.
-NO_TOKEN = {"onboarding/webhook/": "400", "oidc/backchannel-logout/": "400"} | dict.fromkeys(
+NO_TOKEN = {"onboarding/webhook/": "400", "mailgun/webhook/": "400", "oidc/backchannel-logout/": "400"} | dict.fromkeys(
     ("health/", "health/live", "metrics", "static/admin/css/base.css"), NO
 )
 
@@ -113,7 +114,7 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab", "auth.group": "", "auth.user": "",
+    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "",
     "core.job": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",

@@ -103,7 +103,7 @@ def test_while_the_database_is_away_callers_are_told_when_to_come_back(
         def fail(*_arguments: Any) -> None:
             raise error
 
-        monkeypatch.setattr(intake, "read_body", fail)
+        monkeypatch.setattr(intake, "read_event_body", fail)
         answer = Client(raise_request_exception=False).post("/onboarding/webhook/", b"{}", "application/json")
         return answer.status_code, answer.headers.get("Retry-After")
 

@@ -1,8 +1,10 @@
 """Coming back: a code, the window, the payment, and the same name, seat and instance as before."""
 
 import datetime as dt
+import html
 import math
 import random
+import re
 import statistics
 import time
 from typing import Any
@@ -73,6 +75,12 @@ def pay(world: World, url: str) -> None:
     assert world.shop.pay({"url": url, "client_secret": ""}).headers["X-Sandbox-Outcome"] == "paid"
 
 
+def upcoming(page: str) -> list[str]:
+    """The sentences under "What happens next"."""
+    _, _, rest = page.partition('<ol class="upcoming">')
+    return [html.unescape(one) for one in re.findall(r"<span>([^<]+)</span>", rest.partition("</ol>")[0])]
+
+
 def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor) -> None:
     dana = world.subscriber("dana", personal=1, storage_100=3)
     before = world.state(dana)
@@ -86,6 +94,10 @@ def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor
     assert (window.access, window.account, window.attributes, window.groups) == ("recovering", True, {}, ())
     page = visitor.get(PAGE).content.decode()
     assert "3 × 100 GB more" in page
+    assert upcoming(page) == [
+        "If you haven't paid by then, your account closes again. Your data is safe.",
+        "If you haven't come back by then, we remove your space and settings for good.",
+    ]
     assert dana.email not in page
     pay(world, visitor.api(PAY).json()["url"])
     world.deliver()
@@ -141,6 +153,9 @@ def test_a_living_subscription_we_have_not_heard_of_is_not_doubled(world: World,
 def test_who_owes_is_led_to_the_open_invoice(world: World, visitor: Visitor) -> None:
     dana = late(world)
     assert prove(visitor, dana)["next_step"] == "pay"
+    assert "If you haven't paid by then, your account closes again. Your data is safe." in upcoming(
+        visitor.get(PAGE).content.decode()
+    )
     url = visitor.api(PAY).json()["url"]
     (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "status": "open"}).data
     assert url == invoice.hosted_invoice_url

@@ -14,8 +14,8 @@ State = Notification.State
 
 @admin.register(Notification)
 class EmailAdmin(ConsoleAdmin):
-    list_display = ("template", "address", "person", "state_label", "requested", "sent")
-    list_filter = (("state", ChoicesDropdownFilter),)
+    list_display = ("template", "address", "person", "state_label", "delivered", "requested", "sent")
+    list_filter = (("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter))
     list_select_related = ("profile__user",)
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
     deferred = ("context",)
@@ -24,10 +24,15 @@ class EmailAdmin(ConsoleAdmin):
         "email": "to__icontains", "text": "to__icontains", "people": "profile", "number": "pk",
     }  # fmt: skip
     search_help_text = "Email, username or cus_…"
-    fields = (("template", "state_label"), ("address", "person"), "key", ("requested", "sent"), "provider_id", "error")
+    fields = (
+        ("template", "state_label"), ("address", "person"), "key", ("requested", "sent"), ("delivered", "told"),
+        "delivery_reason", "provider_id", "error",
+    )  # fmt: skip
 
     address = email_column("to", "To")
     person = person_column()
     state_label = state_column()
+    delivered = state_column("delivery", "Delivery")
+    told = time_column("delivery_at", "Told")
     requested = time_column("created_at", "Requested")
     sent = time_column("sent_at", "Sent")

@@ -18,11 +18,12 @@ from apps.access.policy import Decision, Facts, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.subscriptions import SubscriptionState, read_subscriptions
 from apps.catalog.models import Product
-from apps.console.admin.subscriber_tables import ROWS, TABS, May, Table, count_rows
+from apps.console.admin import subscriber_timeline
+from apps.console.admin.subscriber_tables import TABS, May, Table, count_rows
+from apps.console.timeline_lines import TimelineLine
 from apps.core import clock
-from apps.core.audit_actions import AuditAction
 from apps.core.errors import WorkError
-from apps.core.models import AuditEntry, Job
+from apps.core.models import Job
 from apps.core.money import format_money
 from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus, values_where
@@ -52,7 +53,7 @@ class Page:
     money: tuple[str, ...]
     tabs: tuple[TabCard, ...]
     opened: str
-    timeline: tuple[AuditEntry, ...]
+    timeline: tuple[TimelineLine, ...]
     timeline_url: str
 
 
@@ -104,8 +105,6 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
     """Gather what is shown at once, and the table of the `opened` tab: a dozen queries, none of them growing with the person."""
     decision = read_decision(profile)
     grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
-    entries = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).order_by("-id")
-    entries = entries.exclude(action=AuditAction.PERSON_VIEWED)
     counts = count_rows(profile)
     return Page(
         profile=profile,
@@ -119,8 +118,8 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
             for tab in TABS
         ),
         opened=opened if opened in counts else "timeline",
-        timeline=tuple(entries[: ROWS * 2]),
-        timeline_url=f"{reverse('admin:core_auditentry_changelist')}?q=profile:{profile.pk}",
+        timeline=subscriber_timeline.read_first(profile),
+        timeline_url=reverse("admin:accounts_userprofile_timeline", args=[profile.pk]),
     )
 
 

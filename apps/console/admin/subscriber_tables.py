@@ -223,11 +223,12 @@ def _read_emails(profile: UserProfile, _may: May) -> Table:
     (emails,) = _emails(profile)
     rows = emails.defer("context").order_by("-pk")[:ROWS]
     return Table(
-        ("Mail", "State", "To", "Requested", "Sent"),
+        ("Mail", "State", "Delivery", "To", "Requested", "Sent"),
         tuple(
             (
                 link(row, row.template.replace("_", " ")),
                 state_badge(row),
+                _delivery(row),
                 row.to,
                 when(row.created_at),
                 when(row.sent_at),
@@ -237,6 +238,12 @@ def _read_emails(profile: UserProfile, _may: May) -> Table:
         "No emails.",
         f"{reverse('admin:notifications_notification_changelist')}?q={profile.user.get_username()}",
     )
+
+
+def _delivery(row: Notification) -> SafeString | str:
+    """What became of a mail, and why it did not arrive."""
+    shown = state_badge(row, "delivery")
+    return format_html("{} {}", shown, row.delivery_reason) if row.delivery_reason else shown
 
 
 def _events(profile: UserProfile) -> list[QuerySet[Any]]:

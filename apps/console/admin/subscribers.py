@@ -23,6 +23,7 @@ from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
 from apps.console.admin.subscriber_tables import TABS, May, line_name
+from apps.console.admin.subscriber_timeline import TimelinePageView
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import state_column, time_column, when
@@ -108,7 +109,7 @@ class SubscriberList(ConsoleList):
 
 
 @admin.register(UserProfile)
-class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, ConsoleAdmin):
+class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, TimelinePageView, ConsoleAdmin):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "next_change", "synced")
@@ -133,7 +134,12 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Console
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
     ]
     change_form_outer_before_template = "console/subscriber.html"
-    fragments: ClassVar[dict[str, str]] = {"plan": "plan_view", "last-sync": "last_sync_view", "tab": "tab_view"}
+    fragments: ClassVar[dict[str, str]] = {
+        "plan": "plan_view",
+        "last-sync": "last_sync_view",
+        "tab": "tab_view",
+        "timeline": "timeline_view",
+    }
     fieldsets = (
         (
             "Identity",

@@ -1,4 +1,4 @@
-"""The Mailgun stand-in: `POST /v3/{domain}/messages`, a domain and its webhooks.
+"""The Mailgun stand-in: `POST /v3/{domain}/messages`, a domain, its webhooks and its events.
 
 Every name is a domain, set up as `POST /control/mailgun` says; with an empty state there is none.
 
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import path
 
 from apps.sandbox import clock
-from apps.sandbox.mailgun import inbox
+from apps.sandbox.mailgun import inbox, tracking
 from apps.sandbox.store import store
 
 
@@ -41,10 +41,14 @@ def domain_state(request: HttpRequest, domain: str) -> HttpResponse:
 
 def domain_webhooks(request: HttpRequest, domain: str) -> HttpResponse:
     """Where Mailgun tells what became of a mail, by the kind of event."""
-    kept = store.data["mailgun"]["webhooks"]
     return _refused_reading(request, domain) or JsonResponse(
-        {"webhooks": {kind: {"urls": urls} for kind, urls in kept.items()}}
+        {"webhooks": {kind: {"urls": urls} for kind, urls in tracking.hooks().items()}}
     )
+
+
+def events(request: HttpRequest, domain: str) -> HttpResponse:
+    """What became of the domain's mails, oldest first; in one page."""
+    return _refused_reading(request, domain) or JsonResponse({"items": tracking.log_events(), "paging": {}})
 
 
 def _refused_reading(request: HttpRequest, domain: str) -> HttpResponse | None:
@@ -124,13 +128,16 @@ def _prefixed(fields: QueryDict, prefix: str) -> dict[str, str]:
 
 def _queue(domain: str, mail: inbox.Mail) -> HttpResponse:
     mail.headers["domain"] = domain
-    inbox.deliver(mail)
-    when = clock.now_utc().strftime("%Y%m%d%H%M%S")
-    return JsonResponse({"id": f"<{when}.{secrets.token_hex(8)}@{domain}>", "message": "Queued. Thank you."})
+    mail_id = inbox.deliver(mail)
+    message_id = f"<{clock.now_utc():%Y%m%d%H%M%S}.{secrets.token_hex(8)}@{domain}>"
+    if kept := inbox.find(mail_id):
+        tracking.happen(kept, message_id=message_id)
+    return JsonResponse({"id": message_id, "message": "Queued. Thank you."})
 
 
 urlpatterns = [
     path("v3/domains/<str:domain>", domain_state),
     path("v3/domains/<str:domain>/webhooks", domain_webhooks),
     path("v3/<str:domain>/messages", messages),
+    path("v3/<str:domain>/events", events),
 ]

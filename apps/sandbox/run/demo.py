@@ -154,6 +154,8 @@ class Demo:
         self.env["RESTORE_MARKER_FILE"] = str(self.data / "restore-marker")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
+        sandbox += ["--mailgun-webhook-url", f"{self.site}/mailgun/webhook/"]
+        sandbox += ["--mailgun-signing-key", self.env["MAILGUN_WEBHOOK_SIGNING_KEY"]]
         if self.keycloak is not None:
             sandbox += ["--smtp-port", str(self.keycloak.mail_port)]
         sandbox += [

@@ -40,6 +40,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "STRIPE_JS_URL": f"{sandbox}/stripe/js/stripe.js",
         "STRIPE_CSP_HOSTS": sandbox,
         "MAILGUN_API_KEY": "key-sandbox",
+        "MAILGUN_WEBHOOK_SIGNING_KEY": "signing-key-of-the-sandbox",
         "MAILGUN_API_URL": f"{sandbox}/mailgun/v3",
         "MAILGUN_DOMAIN": "mail.example.com",
         "PROMETHEUS_METRICS_API_KEY": "metrics-0123456789abcdef0123456789abcdef",

@@ -7,15 +7,14 @@ real seconds, so that a demo recovers, and by the sandbox's clock with growing w
 
 import hashlib
 import hmac
-import http.client
 import json
 import logging
 import random
 import threading
 import time
-from urllib.parse import urlsplit
 
 from apps.sandbox import clock, settings
+from apps.sandbox.outgoing import post
 from apps.sandbox.store import store
 from apps.sandbox.stripe import events, scheduler
 from apps.sandbox.stripe.records import Obj, random_text, root
@@ -24,7 +23,6 @@ GIVE_UP_SECONDS = 3 * 86_400
 WAITS = (300, 1800, 7200, 18_000, 36_000, 43_200)
 REAL_WAITS = (1, 2, 3, 5)
 SHUFFLE_SECONDS = 0.4
-ANSWER_SECONDS = 15
 FLUSH_SECONDS = 30
 logger = logging.getLogger(__name__)
 _wake = threading.Event()
@@ -169,19 +167,5 @@ def signature(body: bytes, secret: str, moment: int) -> str:
 
 def call(url: str, body: bytes, header: str) -> bool:
     """POST one body; True for a 2xx."""
-    target = urlsplit(url)
-    opener = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-    connection = opener(target.hostname or "", target.port, timeout=ANSWER_SECONDS)
-    path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "Stripe-Signature": header,
-        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-    }
-    try:
-        connection.request("POST", path, body=body, headers=headers)
-        return 200 <= connection.getresponse().status < 300
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    headers = {"Stripe-Signature": header, "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
+    return 200 <= post(url, body, headers) < 300

@@ -6,7 +6,7 @@ from typing import Any, override
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import audit_anchor
-from apps.core.audit_chains import check_chains
+from apps.core.audit_chains import chain_of, check_chains
 
 
 class Command(BaseCommand):
@@ -14,20 +14,25 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--subscriber", type=int, metavar="ID", help="only the entries about this one")
         parser.add_argument(
             "--anchor", type=Path, help="a log or a file with anchors, which show entries cut off the end"
         )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        found = check_chains()
+        one = options["subscriber"]
+        found = check_chains(None if one is None else chain_of("profile", one))
+        if one is not None and not found.entries:
+            raise CommandError(f"There is no entry about subscriber {one}.")
         for break_ in found.breaks:
             self.stderr.write(
                 f"{break_.subject}: entry {break_.entry_id} of {break_.at:%Y-%m-%d %H:%M} UTC {break_.problem}."
             )
         told = f"; names were removed from {found.without_names}" if found.without_names else ""
         self.stdout.write(f"{found.entries} entries in {found.chains} chains, {len(found.breaks)} broken{told}.")
-        gaps = [*audit_anchor.find_own_gaps(), *self._find_gaps(options["anchor"])]
+        # An anchor covers the whole trail, so only a check of all of it can be compared with one.
+        gaps = [*audit_anchor.find_own_gaps(), *self._find_gaps(options["anchor"])] if one is None else []
         if gaps:
             self.stderr.write("\n".join(gaps))
         if found.breaks or gaps:
