@@ -328,6 +328,7 @@ AUDIT_ANCHOR_KEY_PREVIOUS = secret("AUDIT_ANCHOR_KEY_PREVIOUS", "").split()
 # A file on a disk that no backup of the database brings back, which shows that one was restored; empty: nobody notices.
 RESTORE_MARKER_FILE = text("RESTORE_MARKER_FILE", "")
 LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
+LOG_FILE = text("LOG_FILE", "")  # where what we write to stderr is kept, for the law that nothing secret is in it
 LOGGING = logging_settings(LOG_LEVEL)
 
 # --- Files of their own: limits and retention; the console's theme and menu ---------------------------------------------

@@ -13,9 +13,11 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import lifecycle_emails, reconcile, triggers, unwarned
+        from apps.access import laws_history, laws_money, lifecycle_emails, reconcile, triggers, unwarned
 
         lifecycle_emails.register()
         unwarned.register()
         reconcile.register()
         triggers.register()
+        laws_history.register_laws()
+        laws_money.register_laws()

@@ -13,7 +13,7 @@ from apps.access.plan import Step
 from apps.access.policy import Decision, Facts
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
-from apps.core import audit, clock, jobs
+from apps.core import attention, audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.notifications.models import Notification
@@ -43,6 +43,7 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
     profile.next_change_at = ahead[0].at if ahead else None
     profile.save(update_fields=DECIDED)
     if before != decision.state:
+        _report_if_impossible(profile, before, decision.state)
         audit.record(
             subject=profile.subject,
             action=AuditAction.ACCESS_CHANGED,
@@ -80,6 +81,16 @@ def record_applied_before(profile: UserProfile, decision: Decision) -> None:
         before={"state": before},
         after={"state": decision.state.value},
     )
+
+
+def _report_if_impossible(profile: UserProfile, before: AccessState, after: AccessState) -> None:
+    """Tell staff of a change that no facts explain. The change is made: what is true now decides about access."""
+    if not before.may_become(after):
+        told = (
+            f"Access changed from “{before.label}” to “{after.label}”, which the policy never does. Something it reads was removed or"
+            " written by hand: compare the subscriber's timeline with Stripe."
+        )
+        attention.report(attention.Cause.ODD_CHANGE, f"profile:{profile.pk}", told, profiles=[profile.pk])
 
 
 def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:

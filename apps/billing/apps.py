@@ -18,7 +18,17 @@ class BillingConfig(AppConfig):
         from djstripe.models import Account, Product
         from djstripe.models.base import StripeModel
 
-        from apps.billing import backfill, customers, events, forgetting, mirror, price_list, second_subscription
+        from apps.billing import (
+            backfill,
+            customers,
+            events,
+            forgetting,
+            laws,
+            laws_stripe,
+            mirror,
+            price_list,
+            second_subscription,
+        )  # fmt: skip
         from apps.billing.stripe_client import http_client
 
         def our_account(_cls: type[Any], _api_key: str) -> Any:
@@ -45,6 +55,8 @@ class BillingConfig(AppConfig):
         second_subscription.register()
         backfill.register()
         price_list.register()
+        laws.register_laws()
+        laws_stripe.register_laws()
 
 
 def _account_id() -> str:

@@ -49,11 +49,43 @@ class Slice:
     following: Cursor | None
 
 
+@dataclass(frozen=True)
+class Listing:
+    """One slice of Stripe's list beside our rows of it: fingerprints and rows by subscription id; `last` is the last one listed."""
+
+    theirs: dict[str, dict[str, Any]]
+    ours: dict[str, Subscription]
+    last: Any
+    more: bool
+
+    def find_differences(self) -> dict[str, str]:
+        """The subscriptions that differ, each with its customer."""
+        wrong = {
+            key: one["customer"]
+            for key, one in self.theirs.items()
+            if key not in self.ours or not _same(one, self.ours[key])
+        }
+        gone = {key: row for key, row in self.ours.items() if key not in self.theirs and row.status != "canceled"}
+        return wrong | {key: row.customer_id for key, row in gone.items()}
+
+
 def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
     """Compare one slice of Stripe's list with our rows, by customer id. Raises the errors of `calling_stripe`.
 
     `pause_may_close`: a paused collection closes access for some, so one that we do not know of counts as a loss.
     """
+    found = read_listing(cursor)
+    losing = {
+        row.customer_id
+        for row in found.ours.values()
+        if _loses_access(row, found.theirs.get(row.stripe_id), pause_may_close)
+    }
+    following = Cursor(found.last["id"], found.last["created"]) if found.more else None
+    return Slice(frozenset(found.find_differences().values()), frozenset(losing), following)
+
+
+def read_listing(cursor: Cursor) -> Listing:
+    """One slice of Stripe's list, and our rows of it. Raises the errors of `calling_stripe`."""
     try:
         listed, more = _slice(cursor)
     except MissingAtStripe:  # the subscription we stopped at is gone: start over
@@ -61,15 +93,23 @@ def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
             raise
         cursor = Cursor()
         listed, more = _slice(cursor)
-    theirs = {identify(one): _fingerprint(one) | {"customer": identify(one["customer"])} for one in listed}
-    ours = _rows(cursor, listed, more)
-    differing = {one["customer"] for key, one in theirs.items() if key not in ours or not _same(one, ours[key])}
-    differing |= {row.customer_id for key, row in ours.items() if key not in theirs and row.status != "canceled"}
-    losing = {
-        row.customer_id for row in ours.values() if _loses_access(row, theirs.get(row.stripe_id), pause_may_close)
+    return Listing(_fingerprints(listed), _rows(cursor, listed, more), listed[-1] if listed else None, more)
+
+
+def read_customer(customer_id: str) -> Listing:
+    """All that Stripe lists of one customer, and our rows of it. Raises the errors of `calling_stripe`."""
+    with calling_stripe() as client:
+        found = client.v1.subscriptions.list({"customer": customer_id, "status": "all", "limit": PAGE})
+        listed = list(found.auto_paging_iter())
+    rows = Subscription.objects.filter(customer_id=customer_id).prefetch_related("items")
+    return Listing(_fingerprints(listed), {row.stripe_id: row for row in rows}, None, more=False)
+
+
+def _fingerprints(listed: list[Any]) -> dict[str, dict[str, Any]]:
+    return {
+        identify(one): _fingerprint(one) | {"customer": identify(one["customer"]), "made_at": _moment(one["created"])}
+        for one in listed
     }
-    following = Cursor(listed[-1]["id"], listed[-1]["created"]) if more else None
-    return Slice(frozenset(differing), frozenset(losing), following)
 
 
 def _slice(cursor: Cursor) -> tuple[list[Any], bool]:

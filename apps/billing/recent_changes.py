@@ -68,13 +68,19 @@ def find_changes(after: str = "") -> Changes:
     return Changes(frozenset(changed), following)
 
 
-def _read(after: str) -> tuple[dict[str, int], str]:
+def find_changed_since(moment: dt.datetime) -> frozenset[str] | None:
+    """The customers whose subscriptions changed since then; None when these are too many for `PAGES` pages."""
+    latest, following = _read("", moment)
+    return None if following else frozenset(latest)
+
+
+def _read(after: str, since: dt.datetime | None = None) -> tuple[dict[str, int], str]:
     """When each customer of these pages changed last, and where the list goes on."""
     latest: dict[str, int] = {}
-    since = int((clock.now() - REACH).timestamp())
+    begin = int((since or clock.now() - REACH).timestamp())
     with calling_stripe() as client:
         for _ in range(PAGES):
-            asked = {"types": list(TYPES), "created": {"gte": since}, "limit": PAGE}
+            asked = {"types": list(TYPES), "created": {"gte": begin}, "limit": PAGE}
             page = client.v1.events.list(asked | ({"starting_after": after} if after else {}))  # type: ignore[arg-type]
             for event in page.data:
                 who = identify(plain(plain(event)["data"]["object"]).get("customer"))

@@ -19,6 +19,8 @@ class CoreConfig(AppConfig):
             audit_anchor,
             checks,  # noqa: F401  (importing the checks registers them)
             law_checks,
+            laws_jobs,
+            laws_logs,
             limits,
             restore_marker,
             retention,
@@ -33,4 +35,6 @@ class CoreConfig(AppConfig):
         law_checks.register()
         limits.register()
         restore_marker.register()
+        laws_jobs.register_laws()
+        laws_logs.register_laws()
         post_migrate.connect(rights.grant_after_migrate, sender=self)

@@ -40,6 +40,7 @@ class Cause(models.TextChoices):
     UNREACHABLE = "unreachable", "A subscriber's emails do not arrive"
     UNWARNED_LOSS = "unwarned_loss", "Access ends, and our warnings did not arrive"
     DOCTOR = "doctor", "The doctor found an error"
+    ODD_CHANGE = "odd_change", "Access changed in a way it never should"
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"

@@ -24,6 +24,22 @@ SECRET = re.compile(
     r"|\bcs_\w+_secret_\w+"
 )
 
+CODE = re.compile(r"\bcodes?\W{1,6}(?:\d{6}|[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})\b")
+HASHED = re.compile(r"[0-9a-f]{12}@")  # what `scrub` leaves of an address
+LEAKS = {
+    "a key or token": SECRET,
+    "a code": CODE,
+    "a row of the database": re.compile(r"\b(?:DETAIL|CONTEXT): (?!\*\*\*)"),
+}
+
+
+def find_leaks(line: str) -> list[str]:
+    """What a line of the log says that none may say: secrets, codes, addresses."""
+    found = [name for name, pattern in LEAKS.items() if pattern.search(line)]
+    if any(not HASHED.match(one.group(0)) for one in ADDRESS.finditer(line)):
+        found.append("an email address")
+    return found
+
 
 def scrub(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: every text of the line without addresses and secrets."""

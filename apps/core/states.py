@@ -73,6 +73,10 @@ class AccessState(StrEnum):
         """The end of the subscription is news to somebody in this state."""
         return self.has_access or self in {AccessState.SUSPENDED, AccessState.RECOVERING}
 
+    def may_become(self, other: "AccessState") -> bool:
+        """Whether the policy can lead from this state to the other one in a single step, however much happened in between."""
+        return (self, other) in POSSIBLE_CHANGES
+
 
 LABELS = {
     AccessState.NONE: "Never paid",
@@ -93,6 +97,23 @@ TONES = {
     AccessState.RECOVERING: Tone.BUSY,
     AccessState.ON_HOLD: Tone.BAD,
 }
+
+
+# Reconciles may be missed, so nearly every state may follow every other. Two things are never undone: who has paid once has
+# paid, so that only a grant or a hold of somebody who never did ends in "never paid"; and a recovery window opens only after access
+# has ended.
+ANY_BUT_NONE = frozenset(AccessState) - {AccessState.NONE}
+NEXT_STATES = {
+    AccessState.NONE: ANY_BUT_NONE - {AccessState.RECOVERING},
+    AccessState.ACTIVE: frozenset(AccessState),
+    AccessState.GRACE: ANY_BUT_NONE,
+    AccessState.SUSPENDED: ANY_BUT_NONE,
+    AccessState.RECOVERING: ANY_BUT_NONE,
+    AccessState.CANCELED: ANY_BUT_NONE,
+    AccessState.EXPIRED: ANY_BUT_NONE,
+    AccessState.ON_HOLD: frozenset(AccessState),
+}
+POSSIBLE_CHANGES = frozenset((one, other) for one, others in NEXT_STATES.items() for other in others - {one})
 
 
 class SubscriptionStatus(StrEnum):

@@ -17,10 +17,11 @@ class LoginConfig(AppConfig):
 
         from apps.core import jobs
         from apps.core.models import Job
-        from apps.login import sessions
+        from apps.login import laws, sessions
 
         # It would write the key of the browser's cookie into the list; sessions.begin() writes the row's.
         user_logged_in.disconnect(on_user_logged_in)
         jobs.register(
             "prune_sessions", sessions.prune, label="Prune sessions", every=3600, importance=Job.Importance.SWEEP
         )
+        laws.register_laws()

@@ -13,8 +13,9 @@ class OnboardingConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.onboarding import checkout_result, forgetting, pruning
+        from apps.onboarding import checkout_result, forgetting, laws, pruning
 
         checkout_result.register()
         forgetting.register()
         pruning.register()
+        laws.register_laws()

@@ -13,7 +13,17 @@ class OperationsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.operations import after_restore, doctor, drift, gauges, pruning, stripe_comparison, sweeps, sync_runs
+        from apps.operations import (
+            after_restore,
+            doctor,
+            drift,
+            gauges,
+            laws_safeguard,
+            pruning,
+            stripe_comparison,
+            sweeps,
+            sync_runs,
+        )
 
         after_restore.register()
         doctor.register()
@@ -23,3 +33,4 @@ class OperationsConfig(AppConfig):
         sweeps.register()
         sync_runs.register()
         pruning.register()
+        laws_safeguard.register_laws()

@@ -19,6 +19,7 @@ from apps.operations import safeguard
 
 KIND = "compare_subscriptions"
 RECENT = "compare_recent_changes"
+REASON = "differs from Stripe"
 HOUR, DAY = 3600, 86_400
 
 
@@ -91,7 +92,7 @@ def compare_subscriptions(key: str) -> None:
 
 def _mirror(profiles: QuerySet[UserProfile]) -> None:
     for customer in profiles.order_by("pk").values_list("stripe_customer_id", flat=True):
-        mirror.mirror_later(str(customer), reason="differs from Stripe", importance=Job.Importance.SWEEP)
+        mirror.mirror_later(str(customer), reason=REASON, importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -12,6 +12,7 @@ from apps.operations.models import Drift
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
 NIGHTLY = "reconcile_all"
+NIGHTLY_REASON = "nightly"
 SLICE = 2000  # people of one transaction
 LOST, WINDOW = 500, 100_000  # people of one minute: queued again, looked for
 OPEN = [Job.State.QUEUED, Job.State.RUNNING]
@@ -79,7 +80,7 @@ def reconcile_all(key: str) -> None:
 
 
 def _enqueue(people: QuerySet[UserProfile]) -> None:
-    reconcile.enqueue_all(people, reason="nightly", importance=Job.Importance.SWEEP)
+    reconcile.enqueue_all(people, reason=NIGHTLY_REASON, importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:
