@@ -22,6 +22,10 @@ def main() -> None:
         from apps.sandbox.bench.seed import run as seed
 
         sys.exit(seed(sys.argv[2:]))
+    if sys.argv[1:2] == ["faults"]:
+        from apps.sandbox.fault_catalogue import run as faults
+
+        sys.exit(faults(sys.argv[2:]))
     if sys.argv[1:2] == ["test"]:
         from config.testing import run as test
 

@@ -67,6 +67,7 @@ def dies_and_is_taken_over(world: World, executioner: Executioner, number: int) 
     return True
 
 
+@pytest.mark.fault("F40")
 def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: World, executioner: Executioner) -> None:
     world.only_room_for(90)
     number = 0
@@ -90,6 +91,7 @@ def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: Worl
     assert number > 6, number
 
 
+@pytest.mark.fault("F40")
 def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, executioner: Executioner) -> None:
     number = 0
     died = True
@@ -112,6 +114,7 @@ def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, ex
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F40")
 def test_without_the_mark_on_the_account_a_death_would_leave_it_to_staff(
     world: World, executioner: Executioner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

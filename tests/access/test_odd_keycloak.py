@@ -27,6 +27,7 @@ def test_an_account_deleted_in_keycloak_is_not_made_anew_in_silence(world: World
     assert world.users("dana") == []
 
 
+@pytest.mark.fault("F43")
 def test_what_was_changed_by_hand_is_put_right_at_night(world: World) -> None:
     """F43."""
     dana = world.subscriber("dana")
@@ -87,6 +88,7 @@ def test_what_is_not_ours_stays(world: World) -> None:
     assert world.groups(dana) == ["/choir"]
 
 
+@pytest.mark.fault("F39")
 def test_a_write_that_does_not_stick_is_tried_again_and_seen(world: World) -> None:
     """F39."""
     dana = world.subscriber("dana")
@@ -106,6 +108,7 @@ def sessions(world: World, profile: UserProfile) -> int:
 
 
 @pytest.mark.parametrize("mishap", ["logout_fails", "death"])
+@pytest.mark.fault("F44")
 def test_sessions_end_even_if_the_first_try_stopped_after_disabling(
     world: World, mishap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_after_a_plan_is_carried_out_the_next_one_is_empty(wanted: Decision, obs
 
 @given(anything(), st.lists(st.tuples(DECISIONS, st.integers(0, 8)), min_size=2, max_size=12))
 @settings(max_examples=600)
+@pytest.mark.fault("F03")
 def test_a_life_of_looks_that_died_ends_as_its_last_decision_says(
     observed: Observed, life: list[tuple[Decision, int]]
 ) -> None:

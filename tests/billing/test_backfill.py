@@ -23,6 +23,7 @@ def run(world: World, kind: str) -> None:
     world.work()
 
 
+@pytest.mark.fault("F07")
 def test_events_that_were_all_lost_are_fetched(world: World) -> None:
     """F07: every webhook is lost."""
     people = [world.pay(world.signup(name)) for name in ("ann", "bob", "cid")]
@@ -47,6 +48,7 @@ def test_events_that_have_come_are_not_stored_again(world: World) -> None:
     assert Job.objects.filter(kind="handle_event").count() == handled + kept.count()
 
 
+@pytest.mark.fault("F09")
 def test_an_endpoint_that_was_off_for_four_days_catches_up(world: World) -> None:
     """F09."""
     dana = world.subscriber("dana")
@@ -57,6 +59,7 @@ def test_an_endpoint_that_was_off_for_four_days_catches_up(world: World) -> None
     assert world.state(dana).access == "canceled"
 
 
+@pytest.mark.fault("F09")
 def test_an_endpoint_that_was_off_for_a_month_is_mended_by_the_comparison(world: World) -> None:
     """F09: the list of events reaches back thirty days only."""
     dana = world.subscriber("dana", interval="year")
@@ -70,6 +73,7 @@ def test_an_endpoint_that_was_off_for_a_month_is_mended_by_the_comparison(world:
 
 
 @pytest.mark.parametrize("what", ["status", "plan", "quantity", "leaves"])
+@pytest.mark.fault("F08")
 def test_a_change_without_any_event_is_found(world: World, what: str) -> None:
     """F08."""
     dana = world.subscriber("dana", personal=1, storage_100=1)
@@ -174,6 +178,7 @@ def losing_world(world: World) -> list[str]:
     return [world.state(one).access for one in people]
 
 
+@pytest.mark.fault("F46")
 def test_a_comparison_that_would_shut_out_many_stops_and_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F46."""
     monkeypatch.setattr(safeguard, "FLOOR", 3)
@@ -188,6 +193,7 @@ def test_a_comparison_that_shuts_out_few_goes_on(world: World, monkeypatch: pyte
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F46")
 def test_without_the_mass_guard_all_would_be_shut_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safeguard, "FLOOR", 0)
     monkeypatch.setattr(safeguard, "exceeds_limit", lambda *_: False)
@@ -277,6 +283,7 @@ def test_a_loss_that_is_no_longer_so_is_not_asked_any_more(world: World, monkeyp
         safeguard.approve(SafeguardReview.objects.get(), expected=2, actor="staff:ada", reason="the shop was closed")
 
 
+@pytest.mark.fault("F46")
 def test_an_empty_list_of_subscriptions_shuts_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safeguard, "FLOOR", 1)
     people = [world.subscriber(name) for name in ("ann", "bob")]
@@ -319,6 +326,7 @@ def test_an_hour_without_changes_is_four_lists_however_many_subscribe(world: Wor
 
 
 @pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.fault("F08")
 def test_who_changed_is_mirrored_within_the_hour_though_every_event_was_lost(
     world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

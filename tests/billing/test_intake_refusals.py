@@ -106,6 +106,7 @@ MALFORMED = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", FORGED | MALFORMED)
+@pytest.mark.fault("F13")
 def test_it_refuses_without_a_trace(kind: str, django_assert_num_queries: Any) -> None:
     """F13."""
     body, header = (FORGED | MALFORMED)[kind]()

@@ -76,12 +76,14 @@ def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -
     return UserSubscriptionItem.objects.get(profile=dana).quantity
 
 
+@pytest.mark.fault("F04")
 def test_an_older_answer_never_overwrites_a_newer_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F04."""
     assert overtaken(world, monkeypatch, guarded=True) == 7
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F04")
 def test_without_the_lane_the_older_answer_would_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert overtaken(world, monkeypatch, guarded=False) == 2
 
@@ -193,6 +195,7 @@ def test_a_line_removed_upstream_vanishes(world: World) -> None:
     assert state.attributes["storage_gb"] == "100"
 
 
+@pytest.mark.fault("F25")
 def test_an_unknown_price_takes_nothing_away_and_waits_for_staff(world: World) -> None:
     """F25."""
     dana = world.subscriber("dana")
@@ -231,6 +234,7 @@ def test_an_unknown_price_on_a_canceled_subscription_harms_nobody(world: World) 
 # --- money that went back --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F22")
 def test_a_full_refund_ends_access_and_a_partial_one_does_not(world: World) -> None:
     """F22."""
     dana = world.subscriber("dana")
@@ -250,6 +254,7 @@ def test_a_full_refund_ends_access_and_a_partial_one_does_not(world: World) -> N
     assert Subscription.objects.get().money_returned == "refunded"
 
 
+@pytest.mark.fault("F22")
 def test_a_refund_the_bank_refuses_gives_access_back(world: World) -> None:
     dana = world.subscriber("dana")
     refund = world.shop.control("refund", charge=world.charge(dana), fail=True)
@@ -267,6 +272,7 @@ def test_a_refund_the_bank_refuses_gives_access_back(world: World) -> None:
         ("lost", "suspended"),
     ],
 )
+@pytest.mark.fault("F23")
 def test_only_a_lost_dispute_ends_access(world: World, ends: str, access: str) -> None:
     """F23."""
     dana = world.subscriber("dana")
@@ -323,6 +329,7 @@ def test_a_second_unpaid_invoice_neither_extends_grace_nor_mails_again(world: Wo
 # --- people and things Stripe has no more ------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F28")
 def test_a_deleted_customer_has_no_access_and_keeps_our_rows(world: World) -> None:
     """F28."""
     dana = world.subscriber("dana")
@@ -358,6 +365,7 @@ def test_a_subscription_that_is_gone_without_a_trace_is_for_staff_to_judge(world
     assert world.jobs("blocked") == ["mirror_customer: Stripe refuses the request: resource_missing, parameter id."]
 
 
+@pytest.mark.fault("F06")
 def test_an_event_that_came_before_its_person_is_handled_once_the_person_is_known(
     world: World,
 ) -> None:

@@ -229,6 +229,7 @@ def test_the_job_ends_sessions_of_staff_who_rest(disabled: Person, settings: Any
     assert not User.objects.get(username="admin.ada").is_staff
 
 
+@pytest.mark.fault("F68")
 def test_a_demoted_member_of_staff_is_refused_by_the_role_they_have_now(
     ada: Person, keycloak: Standin, world: World
 ) -> None:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from apps.sandbox.run.keycloak_distribution import VERSION
+from tests.fault_results import FAULT, FIGURE
 
 NAMES = {"standin": "on the stand-in", "keycloak": f"on Keycloak {VERSION}"}
 
@@ -15,7 +16,7 @@ def server_of(nodeid: str) -> str:
     return found[1] if found else ""
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def print_servers(terminalreporter: pytest.TerminalReporter) -> None:
     passed = [report for report in terminalreporter.stats.get("passed", []) if server_of(report.nodeid)]
     for suite, what in (("contract", "rows"), ("journeys", "journeys")):
         ran = [server_of(report.nodeid) for report in passed if f"tests/{suite}/" in report.nodeid]
@@ -24,4 +25,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"contract: {what} passed: {said}")
     for report in passed:
         for what, value in report.user_properties:
+            if what in (FAULT, FIGURE):
+                continue
             terminalreporter.write_line(f"contract: {value} {what} {NAMES[server_of(report.nodeid)]}")

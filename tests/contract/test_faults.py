@@ -42,6 +42,7 @@ def unpaid(world: World, server: Server) -> UserProfile:
     return profile
 
 
+@pytest.mark.fault("F37")
 def test_f37_a_page_waits_no_longer_than_its_patience(world: World, proxy: Proxy) -> None:
     proxy.make("slow")
     began = time.monotonic()
@@ -56,6 +57,7 @@ def test_f37_a_page_waits_no_longer_than_its_patience(world: World, proxy: Proxy
     [("POST", "/users"), ("PUT", "/users/"), ("PUT", "/groups/"), ("PUT", "execute-actions-email")],
     ids=["create", "change", "group", "mail"],
 )
+@pytest.mark.fault("F38")
 def test_f38_a_lost_answer_is_made_good(world: World, server: Server, proxy: Proxy, method: str, path: str) -> None:
     proxy.make("lost", method=method, path=path, times=1)
     dana = unpaid(world, server)
@@ -69,6 +71,7 @@ def test_f38_a_lost_answer_is_made_good(world: World, server: Server, proxy: Pro
     assert world.jobs() == []
 
 
+@pytest.mark.fault("F41")
 def test_f41_after_a_logout_of_the_whole_realm_the_next_job_goes_on_without_a_lost_attempt(
     world: World, server: Server
 ) -> None:
@@ -83,6 +86,7 @@ def test_f41_after_a_logout_of_the_whole_realm_the_next_job_goes_on_without_a_lo
     assert (job.state, job.attempts, job.runs) == ("done", 1, 1)
 
 
+@pytest.mark.fault("F41")
 def test_f41_a_right_that_is_missing_parks_the_job_and_burns_no_attempt(
     world: World, server: Server, proxy: Proxy
 ) -> None:
@@ -97,6 +101,7 @@ def test_f41_a_right_that_is_missing_parks_the_job_and_burns_no_attempt(
 
 
 @pytest.mark.only_on("keycloak", "the stand-in's rights are those of its realm file")
+@pytest.mark.fault("F41")
 def test_f41_a_role_taken_from_our_service_account(world: World, server: Server) -> None:
     root = server.root()
     (management,) = server.call("GET", "/clients?clientId=realm-management", headers=root).json()
@@ -119,6 +124,7 @@ def test_f41_a_role_taken_from_our_service_account(world: World, server: Server)
 
 
 @pytest.mark.only_on("keycloak", "the stand-in makes no clients")
+@pytest.mark.fault("F42")
 def test_f42_a_client_that_may_only_ask_sees_an_empty_realm(world: World, server: Server, settings: Any) -> None:
     """The right to search without the right to view: 200 and nobody in it. The canary is what tells."""
     root, asker = server.root(), server.name()
@@ -142,6 +148,7 @@ def test_f42_a_client_that_may_only_ask_sees_an_empty_realm(world: World, server
     server.call("DELETE", f"/clients/{made}", headers=root)
 
 
+@pytest.mark.fault("F42")
 def test_f42_an_empty_answer_to_every_search_is_not_believed(
     world: World, server: Server, proxy: Proxy, settings: Any
 ) -> None:
@@ -152,6 +159,7 @@ def test_f42_an_empty_answer_to_every_search_is_not_believed(
     assert client.client().username_taken("support.sam") is True
 
 
+@pytest.mark.fault("F43")
 def test_f43_what_was_changed_by_hand_is_put_right(world: World, server: Server) -> None:
     dana = world.subscriber(name(server))
     before = world.state(dana)
@@ -166,6 +174,7 @@ def test_f43_what_was_changed_by_hand_is_put_right(world: World, server: Server)
     assert server.user(dana.keycloak_id)["attributes"]["keycloak_value"] == ["kept"]
 
 
+@pytest.mark.fault("F43")
 def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, server: Server) -> None:
     dana = world.subscriber(name(server))
     server.call("DELETE", f"/users/{dana.keycloak_id}")
@@ -176,6 +185,7 @@ def test_f43_somebody_deleted_by_hand_is_told_and_not_made_anew(world: World, se
 
 
 @pytest.mark.parametrize("verified", [True, False])
+@pytest.mark.fault("F43")
 def test_f43_another_address_by_hand_is_found_and_taken_over_only_when_verified(
     world: World, server: Server, *, verified: bool
 ) -> None:
@@ -201,6 +211,7 @@ def logged_in(server: Server, dana: UserProfile) -> Browser:
     return browser
 
 
+@pytest.mark.fault("F44")
 def test_disabling_ends_access_at_once(world: World, server: Server, record_property: Any) -> None:
     """Decision, write, logout and proof: the time to no session at all is told at the end of the run."""
     dana = world.subscriber(name(server))
@@ -218,6 +229,7 @@ def test_disabling_ends_access_at_once(world: World, server: Server, record_prop
     assert server.start_login(browser)[1].status_code == 200  # the form again, not a way in
 
 
+@pytest.mark.fault("F44")
 def test_f44_a_logout_that_fails_is_repeated_until_no_session_is_left(
     world: World, server: Server, proxy: Proxy
 ) -> None:
@@ -233,6 +245,7 @@ def test_f44_a_logout_that_fails_is_repeated_until_no_session_is_left(
     assert world.jobs() == []
 
 
+@pytest.mark.fault("F45")
 def test_f45_a_mail_that_fails_is_sent_later_and_once(world: World, server: Server) -> None:
     server.fault("mail_fails")
     dana = unpaid(world, server)
@@ -247,6 +260,7 @@ def test_f45_a_mail_that_fails_is_sent_later_and_once(world: World, server: Serv
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F39")
 def test_parallel_writers_to_one_person_never_mix_their_values(
     identity: Any, server: Server, at_once: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

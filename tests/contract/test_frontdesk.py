@@ -207,6 +207,7 @@ class TestStaff:
         assert ([group.name for group in user.groups.all()], user.is_superuser) == (["support"], False)
         assert not user.has_usable_password()
 
+    @pytest.mark.fault("F68")
     def test_who_is_taken_out_of_it_loses_the_console_within_five_minutes(
         self, world: World, server: Server, person: Person, sam: str
     ) -> None:

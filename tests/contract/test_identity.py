@@ -63,6 +63,7 @@ class TestCreate:
         first = identity.create_user(newcomer(name))
         assert identity.create_user(newcomer(name)) == first
 
+    @pytest.mark.fault("F38")
     def test_a_hundred_lost_answers_are_a_hundred_adoptions_and_no_second_account(
         self, identity: Identity, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -84,6 +85,7 @@ class TestCreate:
             assert server.user(adopted)["username"] == new.username
         assert len(server.call("GET", "/users", params={"search": prefix, "max": 200}).json()) == 100
 
+    @pytest.mark.fault("F38")
     def test_twenty_accounts_of_others_are_twenty_times_not_adopted(self, identity: Identity, server: Server) -> None:
         """F38: the name is taken by somebody who is not from this signup, or from none."""
         for number in range(20):
@@ -94,6 +96,7 @@ class TestCreate:
             assert server.call("GET", "/users", params={"username": name, "exact": "true"}).json() == before
 
     @pytest.mark.parametrize("what", ["username", "email"])
+    @pytest.mark.fault("F38")
     def test_anothers_account_is_never_adopted(self, identity: Identity, server: Server, what: str) -> None:
         name, other = server.name(), server.name()
         email = {"email": f"{name}@example.com"} if what == "email" else {}
@@ -198,6 +201,7 @@ class TestUpdate:
         with pytest.raises(NeedsOperator, match="deleted"):
             identity.update_user(UNKNOWN, enabled=False)
 
+    @pytest.mark.fault("F39")
     def test_attributes_the_profile_does_not_keep_are_told(self, identity: Identity, server: Server) -> None:
         """F39: a 204, and nothing stored."""
         profile, root = server.call("GET", "/users/profile").json(), server.root()
@@ -221,6 +225,7 @@ class TestUpdate:
         identity.update_user(user_id, attributes={"has_brandnew": "true"})
         assert seen(identity, user_id).attributes == {"has_nextcloud": ("true",), "has_brandnew": ("true",)}
 
+    @pytest.mark.fault("F39")
     def test_values_that_parallel_writers_doubled_are_put_right(self, identity: Identity, server: Server) -> None:
         user_id, _ = customer(server, attributes={"undeclared": ["1", "2"]})
         identity.update_user(user_id, attributes={"undeclared": "3"})
@@ -295,6 +300,7 @@ class TestMail:
             with pytest.raises(NeedsOperator):
                 identity.send_password_email(user_id, lifespan_seconds=3600, redirect_uri=WELCOME)
 
+    @pytest.mark.fault("F45")
     def test_a_broken_mail_server_is_worth_another_try(self, identity: Identity, server: Server) -> None:
         """F45: the account stays, nothing is said to be sent."""
         user_id, name = customer(server)

@@ -214,6 +214,7 @@ def test_jobs_of_a_busy_lane_start_no_turns(listen: Callable[[], Listener]) -> N
     assert claims.count_due(limit=10) == 1
 
 
+@pytest.mark.fault("F52")
 def test_what_it_hands_out_is_signed_and_a_new_secret_key_costs_no_work(
     kinds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from apps.core import claims, clock, job_outcomes, jobs, sweep, turns
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
@@ -228,6 +228,7 @@ def test_a_time_out_is_a_failed_attempt_and_still_ends_the_process():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F58")
 def test_a_time_out_in_the_midst_of_a_query_is_recorded_at_once():
     def slow(_key):
         with connection.cursor() as cursor:
@@ -249,6 +250,7 @@ def test_a_time_out_in_the_midst_of_a_query_is_recorded_at_once():
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F58")
 def test_a_lost_database_connection_is_a_failed_attempt():
     def cut(_key):
         with connection.cursor() as cursor:
@@ -258,6 +260,86 @@ def test_a_lost_database_connection_is_a_failed_attempt():
     jobs.defer("cut", 1)
     jobs.drain()
     assert (only().state, only().attempts) == ("queued", 1)
+
+
+def deadlock(first, second):
+    """Two that lock the same two rows in opposite orders: Postgres ends one of them."""
+    met = threading.Barrier(2)
+
+    def lock(order):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [order[0]])
+            met.wait(timeout=20)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [order[1]])
+
+    def other():
+        try:
+            lock((second, first))
+        except OperationalError:
+            pass
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET deadlock_timeout = '10ms'")  # so that ours is the one that notices
+        lock((first, second))
+    finally:
+        thread.join()
+
+
+def conflict():
+    """A serializable transaction whose row another one changes meanwhile."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        Dependency.objects.get(name="x")
+
+        def change():
+            Dependency.objects.filter(name="x").update(reason="changed meanwhile")
+            connection.close()
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        thread.join()
+        Dependency.objects.filter(name="x").update(reason="ours")
+
+
+def time_out():
+    """A statement that takes longer than it may."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '20ms'")
+        cursor.execute("SELECT pg_sleep(20)")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F58")
+@pytest.mark.parametrize(
+    "fault", [lambda: deadlock(701, 702), conflict, time_out], ids=["deadlock", "conflict", "time-out"]
+)
+def test_what_postgres_ends_is_tried_again_and_has_its_effect_once(fault):
+    now = clock.now()
+    Dependency.objects.create(name="x", down_since=now, probe_at=now, reason="before")
+    faults, effects = [fault], []
+
+    def handler(key):
+        with transaction.atomic():
+            Dependency.objects.create(name=f"effect {len(effects)}", down_since=now, probe_at=now)
+            if faults:
+                faults.pop()()
+        effects.append(key)
+
+    jobs.register("write", handler)
+    jobs.defer("write", 1)
+    jobs.drain()
+    assert (only().state, only().attempts) == ("queued", 1)
+    assert not Dependency.objects.filter(name__startswith="effect").exists()
+    make_due()
+    jobs.drain()
+    assert only().state == "done"
+    assert effects == ["1"]
+    assert Dependency.objects.filter(name__startswith="effect").count() == 1
 
 
 # --- a system that is down -------------------------------------------------------------------------------------------
@@ -348,6 +430,7 @@ def test_a_kind_that_did_not_say_what_it_needs_leaves_no_system_down_for_ever():
 # --- what a sweep repairs --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F47")
 def test_periodic_work_runs_once_after_three_days_without_a_worker(monkeypatch, ran):
     """F47."""
     jobs.register("note", ran.append, every=60)
@@ -602,6 +685,7 @@ def killed_again_and_again(limit):
 
 
 @TRANSACTION
+@pytest.mark.fault("F51")
 def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(ran):
     """F51."""
     jobs.defer("note", 1)
@@ -611,6 +695,7 @@ def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(ran):
 
 @TRANSACTION
 @pytest.mark.mutant
+@pytest.mark.fault("F51")
 def test_mutant_without_counting_deaths_it_loops_for_ever(ran, monkeypatch):
     monkeypatch.setattr(job_outcomes, "count_deaths", lambda _job: 0)
     jobs.defer("note", 1)

@@ -89,6 +89,7 @@ def all_handled(stack: Stack) -> bool:
     return not stack.ask("SELECT 1 FROM billing_inboundevent WHERE state = 'received' LIMIT 1")
 
 
+@pytest.mark.fault("F54")
 def test_every_acknowledged_event_survives_cuts_of_postgres_under_load(stack: Stack) -> None:
     customer, web = somebody_who_pays(stack), web_processes(stack)
     with Load(stack, objects(stack, customer)) as load:
@@ -104,6 +105,7 @@ def test_every_acknowledged_event_survives_cuts_of_postgres_under_load(stack: St
     wait_for(lambda: stack.ask(reads, customer) == [("active", "active")], what="access of who has paid")
 
 
+@pytest.mark.fault("F54")
 def test_half_of_the_connections_cut_cost_nobody_an_event(stack: Stack) -> None:
     with Load(stack, objects(stack, somebody_who_pays(stack))) as load:
         for _ in range(CUTS):
@@ -127,6 +129,7 @@ def careless() -> Iterator[Stack]:
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F54")
 def test_mutant_with_commits_that_do_not_wait_for_the_disk_a_cut_loses_what_was_acknowledged(
     careless: Stack,
 ) -> None:

@@ -77,6 +77,7 @@ def one_of_each(world: World, profile: UserProfile) -> None:
     assert profile.user.socialaccount_set.count() == 1
 
 
+@pytest.mark.fault("F48")
 def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
     world: World, orders: Path, worker: Callable[[], None]
 ) -> None:
@@ -92,6 +93,7 @@ def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
         assert len(world.mails(profile)) == 1, step
 
 
+@pytest.mark.fault("F48")
 def test_killed_at_any_step_the_way_out_ends_closed_with_the_seat_kept(
     world: World, orders: Path, worker: Callable[[], None]
 ) -> None:

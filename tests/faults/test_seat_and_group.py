@@ -57,6 +57,7 @@ def sweep_until_done(world: World, profile: UserProfile) -> int:
     raise AssertionError("never finished")
 
 
+@pytest.mark.fault("F34")
 def test_the_sweep_finishes_what_died_between_seat_and_group(
     transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_sweep_finishes_what_died_between_seat_and_group(
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F34")
 def test_mutant_without_the_sweep_the_seat_stays_without_a_group(
     transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def work_goes_on(seconds):
     wait_for(all_done, seconds=seconds, what="a job done afterwards")
 
 
+@pytest.mark.fault("F48")
 def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
     """F48."""
     jobs.defer("sleep", "busy-60")
@@ -150,6 +151,7 @@ def test_a_job_whose_worker_is_killed_is_finished_by_a_later_run(stack):
     assert traces("busy-60", "awake").count() == 1
 
 
+@pytest.mark.fault("F48")
 def test_a_worker_killed_in_the_midst_of_its_turn_costs_no_other_job_anything(stack):
     """The killed process had run some jobs of its turn, and would have run more."""
     jobs.defer_many("slow", {f"{number}-0.1": f"slow:{number}" for number in range(40)})
@@ -163,6 +165,7 @@ def test_a_worker_killed_in_the_midst_of_its_turn_costs_no_other_job_anything(st
 
 
 @pytest.mark.long
+@pytest.mark.fault("F51")
 def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
     """F51."""
     jobs.defer("kill_me", "1")
@@ -172,6 +175,7 @@ def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
     work_goes_on(seconds=30)
 
 
+@pytest.mark.fault("F49")
 def test_killed_idle_workers_are_replaced_and_stall_nothing(stack):
     """F49, reliability B7: two of eight killed children stopped all work for 40 s."""
     before = stack.cluster().pid
@@ -186,6 +190,7 @@ def test_killed_idle_workers_are_replaced_and_stall_nothing(stack):
 
 @pytest.mark.mutant
 @pytest.mark.long
+@pytest.mark.fault("F49")
 def test_mutant_with_the_locks_of_django_q2_killed_idle_workers_stall_for_ever(start):
     cluster = start(silent_after=600, PROBE_PLAIN="1")
     workers = wait_for(cluster.idle_workers, seconds=30, what="idle workers")
@@ -222,6 +227,7 @@ def test_a_killed_worker_is_noticed_within_two_seconds(stack):
     assert job.attempts == 1
 
 
+@pytest.mark.fault("F50")
 def test_a_killed_cluster_leaves_no_orphan_and_work_goes_on(stack):
     """F50."""
     jobs.defer("sleep", "orphan-60")
@@ -235,6 +241,7 @@ def test_a_killed_cluster_leaves_no_orphan_and_work_goes_on(stack):
     assert traces("orphan-60", "awake").count() == 1
 
 
+@pytest.mark.fault("F50")
 def test_a_killed_watchdog_takes_its_cluster_with_it(stack):
     family = stack.members()
     assert len(family) >= 6
@@ -282,6 +289,7 @@ def full_queue(monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.fault("F53")
 def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_queue, start):
     """F53."""
     start(silent_after=60)
@@ -292,12 +300,14 @@ def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_qu
 
 @pytest.mark.long
 @pytest.mark.mutant
+@pytest.mark.fault("F53")
 def test_mutant_rings_that_name_their_job_run_it_twice_at_once(full_queue, start, monkeypatch):
     monkeypatch.setenv("PROBE_UNGUARDED", "1")
     start(silent_after=60)
     wait_for(overlaps, seconds=60, what="a job that runs twice at once")
 
 
+@pytest.mark.fault("F60")
 def test_hundreds_of_jobs_through_two_stacks_at_once_have_each_effect_once(stack, start):
     """F60, as in a deployment where the old and the new release overlap."""
     start()

@@ -169,6 +169,7 @@ def _until_it_answers(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 @pytest.mark.xdist_group("workers")
+@pytest.mark.fault("F56")
 def test_the_web_server_survives_quick_kills(web: tuple[subprocess.Popen[bytes], str]) -> None:
     """reliability B9: killed twice within seconds, the only worker took the whole server with it."""
     server, url = web

@@ -200,6 +200,7 @@ def close(world: World, dispute_id: str, status: str) -> None:
     world.deliver()
 
 
+@pytest.mark.fault("F23")
 def test_an_open_dispute_is_flagged_and_changes_nothing(world: World) -> None:
     """Case 32: andrewculver/koudoku#20, a dispute names no customer."""
     dana, eve = world.subscriber("dana"), world.subscriber("eve")

@@ -30,6 +30,7 @@ def last_payment(world: World, subscription: str) -> str:
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["by its event", "by what Stripe could not deliver"])
+@pytest.mark.fault("F17")
 def test_a_second_subscription_is_found_and_grants_nothing_twice(world: World, told: bool) -> None:
     dana = world.subscriber("dana", personal=1, storage_100=2)
     before = world.state(dana)

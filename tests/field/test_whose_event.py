@@ -97,6 +97,7 @@ def test_events_about_nothing_we_can_find_are_not_ours(world: World) -> None:
     assert world.jobs() == []
 
 
+@pytest.mark.fault("F06")
 def test_the_event_of_a_customer_we_made_waits_until_the_row_knows_it(world: World) -> None:
     """The order of events does not matter (F06)."""
     dana = world.subscriber("dana")
@@ -177,6 +178,7 @@ def test_what_a_connected_account_does_is_not_ours(world: World, account: Any, l
     assert not AttentionItem.objects.exists()
 
 
+@pytest.mark.fault("F16")
 def test_a_thin_event_is_taken_and_staff_are_told_once(world: World) -> None:
     body = {
         "id": "evt_test_65R",

@@ -53,6 +53,7 @@ def test_an_address_that_is_not_keycloak_does_not_look_like_a_deleted_account(
         module.client().get_user(user)
 
 
+@pytest.mark.fault("F37")
 def test_a_slow_keycloak_is_given_up_after_the_patience(keycloak: Identity, standin: Standin) -> None:
     keycloak.ping()
     module.client(patience=1.0).ping()

@@ -49,6 +49,7 @@ def test_an_account_deleted_in_keycloak_is_logged_out(person: Person, keycloak: 
     assert not inside(person)
 
 
+@pytest.mark.fault("F68")
 def test_a_removed_role_is_gone_without_a_login(person: Person, keycloak: Standin) -> None:
     person.log_in("support.sam")
     assert person.here.get("/admin/").status_code == 200

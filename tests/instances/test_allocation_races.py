@@ -36,6 +36,7 @@ def house_of(instances, seats_each):
 
 
 @pytest.mark.parametrize("instances", [1, 5])
+@pytest.mark.fault("F30")
 def test_64_clients_fill_few_seats_to_the_last_one_and_not_beyond(instances):
     product = house_of(instances, 60 // instances)
     granted, errors = ask(product, house.people(128), clients=64)
@@ -44,6 +45,7 @@ def test_64_clients_fill_few_seats_to_the_last_one_and_not_beyond(instances):
     assert (house.over_cap(), house.doubles(), house.drift()) == ([], 0, [])
 
 
+@pytest.mark.fault("F30")
 def test_64_clients_with_seats_to_spare_all_get_one_and_spread_evenly():
     product = house_of(5, 40)
     granted, errors = ask(product, house.people(128), clients=64)
@@ -53,6 +55,7 @@ def test_64_clients_with_seats_to_spare_all_get_one_and_spread_evenly():
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F30")
 def test_mutant_without_the_second_look_full_is_said_falsely(monkeypatch):
     monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_UNLOCKED)
     product = house_of(1, 60)
@@ -61,6 +64,7 @@ def test_mutant_without_the_second_look_full_is_said_falsely(monkeypatch):
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F30")
 def test_mutant_without_row_locks_more_seats_are_given_than_there_are(monkeypatch):
     monkeypatch.setattr(statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace("FOR UPDATE SKIP LOCKED", ""))
     monkeypatch.setattr(statements, "PICK_WAITING", statements.PICK_WAITING.replace("FOR UPDATE", ""))
@@ -71,6 +75,7 @@ def test_mutant_without_row_locks_more_seats_are_given_than_there_are(monkeypatc
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F30")
 def test_mutant_waiting_without_a_second_check_goes_over_the_cap(monkeypatch):
     unchecked = statements.PICK_NEXT.replace(
         "allocated_seats < allocation_cap AND (allocated_seats < soft_cap OR above)", "true"
@@ -83,6 +88,7 @@ def test_mutant_waiting_without_a_second_check_goes_over_the_cap(monkeypatch):
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F30")
 def test_mutant_a_counter_written_from_memory_drifts(monkeypatch):
     remembered = statements.TAKE.replace("i.allocated_seats + 1", "pick.allocated_seats + 1")
     monkeypatch.setattr(statements, "TAKE", remembered)
@@ -144,6 +150,7 @@ def deadlocks():
         return cursor.fetchone()[0]
 
 
+@pytest.mark.fault("F31")
 def test_counters_equal_rows_after_everything_at_once_and_nothing_deadlocks():
     product, profiles = house_of(4, 10), house.people(60)
     before = deadlocks()
@@ -156,6 +163,7 @@ def test_counters_equal_rows_after_everything_at_once_and_nothing_deadlocks():
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F31")
 def test_mutant_instances_locked_in_no_order_deadlock(monkeypatch):
     """Two moves in opposite directions, with the locks taken in the order of each move."""
     product = house_of(2, 30)
@@ -184,6 +192,7 @@ def swap(seat, first, second):
 # --- F32: one person, sixteen times ----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F32")
 def test_one_person_asking_sixteen_times_at_once_gets_one_seat():
     product = house_of(3, 40)
     for profile in house.people(12):
@@ -194,6 +203,7 @@ def test_one_person_asking_sixteen_times_at_once_gets_one_seat():
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F32")
 def test_mutant_without_the_persons_lock_only_the_constraint_stands(monkeypatch):
     monkeypatch.setattr(allocation, "lock_until_commit", lambda *_: None)
     product = house_of(3, 200)
@@ -206,6 +216,7 @@ def test_mutant_without_the_persons_lock_only_the_constraint_stands(monkeypatch)
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F32")
 def test_mutant_without_the_constraint_and_the_lock_a_person_gets_two(monkeypatch):
     monkeypatch.setattr(allocation, "lock_until_commit", lambda *_: None)
     name = "seat_one_live_per_profile_and_product"
@@ -255,11 +266,13 @@ def told(monkeypatch):
     monkeypatch.setattr(allocation, "on_freed", [look])
 
 
+@pytest.mark.fault("F35")
 def test_the_freed_seat_goes_to_the_longest_waiting_of_twenty(told):
     assert free_one_seat(5) == 5
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F35")
 def test_mutant_without_the_queue_somebody_overtakes(told, monkeypatch):
     monkeypatch.setattr(
         statements, "PICK_UNLOCKED", statements.PICK_UNLOCKED.replace(statements.NOBODY_ELSE_WAITS, "true")

@@ -65,6 +65,7 @@ def by_payload(order: tuple[int, ...]) -> SubscriptionFact:
     return LIFE[order[-1]]
 
 
+@pytest.mark.fault("F02")
 def test_every_order_of_seven_events_ends_in_the_truth() -> None:
     truth = decided(LIFE[-1])
     orders = list(itertools.permutations(range(7)))
@@ -73,6 +74,7 @@ def test_every_order_of_seven_events_ends_in_the_truth() -> None:
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F02")
 def test_the_last_writer_is_right_in_one_order_of_seven() -> None:
     truth = decided(LIFE[-1])
     orders = itertools.permutations(range(7))
@@ -80,6 +82,7 @@ def test_the_last_writer_is_right_in_one_order_of_seven() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=30), st.randoms(use_true_random=False))
+@pytest.mark.fault("F02")
 def test_doubled_and_lost_events_end_in_the_truth_after_one_look(posted: list[int], order: random.Random) -> None:
     order.shuffle(posted)
     by_fetching(tuple(posted))  # whatever was mirrored meanwhile …
@@ -113,6 +116,7 @@ def forget(profile: UserProfile) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.fault("F02")
 def test_shuffled_doubled_and_lost_events_end_in_the_truth(world: World, seed: int) -> None:
     order = random.Random(seed)
     dana, events = seven_events(world)
@@ -156,6 +160,7 @@ def json_of(event: InboundEvent) -> dict[str, Any]:
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F02")
 def test_applied_as_they_come_the_same_events_end_elsewhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     dana, events = seven_events(world)
     expected = truth(world, dana)

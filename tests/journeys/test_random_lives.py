@@ -89,6 +89,7 @@ NOT_ABOUT = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCh
 
 @given(life=LIVES)
 @settings(max_examples=8, suppress_health_check=NOT_ABOUT)
+@pytest.mark.fault("F03")
 def test_a_random_life_with_bad_post_ends_in_the_truth_after_one_sweep(
     world: World, life: list[tuple[str, Mail]]
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_random_life_with_bad_post_ends_in_the_truth_after_one_sweep(
 @pytest.mark.timeout(600)
 @given(life=LIVES)
 @settings(max_examples=60, suppress_health_check=NOT_ABOUT)
+@pytest.mark.fault("F03")
 def test_many_random_lives_do_too(world: World, life: list[tuple[str, Mail]]) -> None:
     live(world, life)
 

@@ -62,6 +62,7 @@ def test_a_mail_asked_for_in_a_transaction_that_fails_is_never_sent(mailgun: Sta
     assert not Notification.objects.exists()
 
 
+@pytest.mark.fault("F59")
 def test_a_refused_mail_is_failed_with_mailguns_words_and_needs_an_operator(
     mailgun: Standin,
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_address_that_a_stranger_typed_and_nobody_has_is_no_work_for_an_opera
 
 
 @pytest.mark.parametrize("fault", ["http_500", "http_429"])
+@pytest.mark.fault("F59")
 def test_a_fault_of_mailgun_is_tried_again(mailgun: Standin, fault: str) -> None:
     mailgun.fault(fault, peer="mailgun")
     row = ask()
@@ -137,6 +139,7 @@ def test_a_refused_connection_parks_mails_unspent(mailgun: Standin, settings: ob
     assert Job.objects.get().parked_on == "mailgun"
 
 
+@pytest.mark.fault("F59")
 def test_one_lost_answer_means_at_most_two_mails_and_is_counted(mailgun: Standin) -> None:
     mailgun.fault("accept_then_lose", peer="mailgun", times=1)
     row = ask()
@@ -150,6 +153,7 @@ def test_one_lost_answer_means_at_most_two_mails_and_is_counted(mailgun: Standin
     assert len(mailgun.inbox()) == 2
 
 
+@pytest.mark.fault("F59")
 def test_after_two_lost_answers_nothing_is_sent_by_itself(mailgun: Standin) -> None:
     mailgun.fault("accept_then_lose", peer="mailgun")
     row = ask()
@@ -339,6 +343,7 @@ def test_news_about_a_profile_that_is_gone_is_no_news(mailgun: Standin) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F59")
 def test_sixteen_threads_that_ask_for_one_key_send_one_mail(mailgun: Standin) -> None:
     database.allow_flush()
     start = threading.Barrier(16)

@@ -54,6 +54,7 @@ def sessions(world: World, customer: str, status: str = "open") -> list[str]:
     return [one.id for one in world.shop.v1.checkout.sessions.list(wish).data]
 
 
+@pytest.mark.fault("F18")
 def test_f18_sixteen_who_begin_the_same_payment_at_once_get_one_customer_and_one_session(tabs: World) -> None:
     for number in range(ROUNDS):
         signup = tabs.signup(f"dana{number}")
@@ -64,6 +65,7 @@ def test_f18_sixteen_who_begin_the_same_payment_at_once_get_one_customer_and_one
         assert {one.session_id for one in opened} == {opened[0].session_id}
 
 
+@pytest.mark.fault("F18")
 def test_f18_sixteen_who_begin_different_payments_at_once_leave_one_that_can_be_paid(tabs: World) -> None:
     for number in range(ROUNDS):
         signup = tabs.signup(f"dana{number}")
@@ -82,6 +84,7 @@ def paid_in_every_tab(world: World, opened: list[signup_checkout.OpenCheckout]) 
         world.shop.pay({"url": "", "client_secret": one.client_secret})
 
 
+@pytest.mark.fault("F17")
 def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: World) -> None:
     order = random.Random(17)
     for number in range(ROUNDS):
@@ -95,6 +98,7 @@ def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: Wor
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F17")
 def test_mutant_without_the_second_check_both_tabs_can_pay(tabs: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def keep(signup: Signup, session: checkout.CheckoutSession) -> bool:
         signup.checkout_session_id = session.id
@@ -129,6 +133,7 @@ def open_through_faults(
 
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+@pytest.mark.fault("F19")
 def test_f19_a_create_whose_answer_is_lost_makes_no_second_one(world: World, path: str) -> None:
     for number in range(ROUNDS):
         signup = world.signup(f"dana{number}")
@@ -138,6 +143,7 @@ def test_f19_a_create_whose_answer_is_lost_makes_no_second_one(world: World, pat
         assert sessions(world, customer) == [opened.session_id]
 
 
+@pytest.mark.fault("F19")
 def test_f19_nor_when_the_name_was_corrected_meanwhile(world: World) -> None:
     """To Stripe the same key with another name is a mistake; the customer it has made is found."""
     signup = world.signup("dana")
@@ -153,6 +159,7 @@ def test_f19_nor_when_the_name_was_corrected_meanwhile(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 @pytest.mark.parametrize("mode", ["http_429", "http_500", "http_503", "500_after_commit", "stored_500", "down"])
+@pytest.mark.fault("F20")
 def test_f20_an_error_of_stripes_is_over_when_stripe_is_well(world: World, path: str, mode: str) -> None:
     signup = world.signup("dana")
     opened = open_through_faults(world, signup, partial(world.fault, "stripe", mode, path=path, method="POST"))
@@ -167,6 +174,7 @@ def test_f20_an_error_of_stripes_is_over_when_stripe_is_well(world: World, path:
 
 
 @pytest.mark.parametrize(("mode", "number"), [("http_429", 1), ("down", 1), ("stored_500", 2)])
+@pytest.mark.fault("F20")
 def test_f20_the_key_is_kept_unless_stripe_has_spent_it(world: World, mode: str, number: int) -> None:
     signup = world.signup("dana")
     open_through_faults(
@@ -178,6 +186,7 @@ def test_f20_the_key_is_kept_unless_stripe_has_spent_it(world: World, mode: str,
 
 @pytest.mark.mutant
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
+@pytest.mark.fault("F20")
 def test_mutant_with_the_same_key_a_stored_error_stays(
     world: World, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +203,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
 # --- between the check and the payment -------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F29")
 def test_f29_a_name_taken_in_keycloak_meanwhile_is_told_to_staff_and_nothing_paid_is_lost(world: World) -> None:
     signup = world.signup("dana")
     opened = signup_checkout.open_checkout(signup, ui="embedded")

@@ -80,6 +80,7 @@ def test_the_fifth_try_counts_and_the_sixth_does_not(db: None) -> None:
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F65")
 def test_without_the_counter_guessing_would_go_on(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codes, "COUNT_TRY_STATEMENT", UNCOUNTED)
     assert burn(codes.issue_code(**HERE), 9)
@@ -108,6 +109,7 @@ def test_a_code_nobody_may_use_matches_nothing(db: None, guess: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F64")
 def test_of_32_right_codes_at_once_exactly_one_counts(flushable: None) -> None:
     code = codes.issue_code(**HERE)
     answers = at_once([lambda: codes.consume_code(**HERE, code=code)] * 32, clients=32)
@@ -116,6 +118,7 @@ def test_of_32_right_codes_at_once_exactly_one_counts(flushable: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.fault("F65")
 def test_of_32_wrong_codes_at_once_no_more_than_five_are_looked_at(flushable: None) -> None:
     code = codes.issue_code(**HERE)
     at_once([lambda: codes.consume_code(**HERE, code=wrong(code))] * 32, clients=32)

@@ -102,6 +102,7 @@ def test_first_seen_stays_and_what_is_gone_goes(world: World) -> None:
     assert Drift.objects.count() == 2
 
 
+@pytest.mark.fault("F43")
 def test_it_is_found_within_a_quarter_of_an_hour(world: World) -> None:
     """F43."""
     dana = world.subscriber("dana")
@@ -149,6 +150,7 @@ def test_an_account_deleted_by_hand_is_made_anew_only_when_asked(world: World) -
     assert standing() == {}
 
 
+@pytest.mark.fault("F27")
 def test_a_name_changed_by_hand_is_taken_over(world: World) -> None:
     dana, erik = world.subscriber("dana"), world.subscriber("erik")
     rename(dana, "dana.old")
@@ -166,6 +168,7 @@ def test_a_name_changed_by_hand_is_taken_over(world: World) -> None:
     assert standing() == {}
 
 
+@pytest.mark.fault("F27")
 def test_a_verified_address_is_taken_over_or_ours_is_written_back(world: World) -> None:
     dana = world.subscriber("dana")
     ours = dana.email
@@ -186,6 +189,7 @@ def test_a_verified_address_is_taken_over_or_ours_is_written_back(world: World) 
     assert standing() == {}
 
 
+@pytest.mark.fault("F27")
 def test_an_address_nobody_verified_is_never_taken_over(world: World) -> None:
     """Whoever reads our mails can get into the account by a recovery code."""
     dana = world.subscriber("dana")

@@ -25,6 +25,7 @@ def start_at_once(people: list[UserProfile], clients: int = 8) -> set[Any]:
     return {answer.pk for answer in house.at_once([click] * clients, clients=clients)}
 
 
+@pytest.mark.fault("F66")
 def test_a_dialog_that_is_sent_eight_times_at_once_begins_one_run() -> None:
     people = late(40)
     assert len(start_at_once(people)) == 1
@@ -37,11 +38,13 @@ def test_a_dialog_that_is_sent_eight_times_at_once_begins_one_run() -> None:
 
 
 @pytest.mark.mutant
+@pytest.mark.fault("F66")
 def test_mutant_without_the_lock_it_begins_several(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_runs, "lock_until_commit", lambda *_: None)
     assert len(start_at_once(late(40))) > 1
 
 
+@pytest.mark.fault("F66")
 def test_the_failed_ones_are_asked_again_once() -> None:
     (dana,) = late(1)
     run = sync_runs.start_sync_run([dana.pk], scope=SyncRun.Scope.SELECTED, **ASKED)

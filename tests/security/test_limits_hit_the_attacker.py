@@ -129,6 +129,7 @@ def test_five_guesses_of_a_stranger_do_not_burn_a_code_that_staff_sent(db: None,
     assert at("198.51.100.4").api(RECOVERY_VERIFY, email=OWNER, code=code).status_code == 200
 
 
+@pytest.mark.fault("F65")
 def test_a_code_that_staff_sent_bears_fifty_guesses_from_everywhere(db: None, clock: list[float]) -> None:
     profile = customer("carla")
     recovery_session.send_code_for_staff(str(profile.pk))

@@ -66,6 +66,7 @@ def thousand_held(product: Product) -> None:
     Instance.objects.filter(pk=instance.pk).update(allocated_seats=1000, reserved=1000)  # type: ignore[union-attr]
 
 
+@pytest.mark.fault("F26")
 def test_with_a_thousand_hostile_payments_open_an_honest_visitor_gets_a_seat(world: World) -> None:
     cloud = world.only_room_for(1000).product
     thousand_held(cloud)
@@ -130,6 +131,7 @@ def test_what_stripe_took_money_for_keeps_its_seat(world: World) -> None:
     assert world.state(profile).seats[0] == ("nextcloud", "assigned")
 
 
+@pytest.mark.fault("F26")
 def test_one_network_and_one_domain_hold_few_seats_and_their_neighbours_any(world: World) -> None:
     for wish, most in (({"network": "one"}, 5), ({"domain": "catchall.example"}, 10)):
         for _ in range(most):

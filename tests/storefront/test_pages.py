@@ -94,6 +94,7 @@ def test_error_pages_keep_the_look_and_need_no_database() -> None:
     )
 
 
+@pytest.mark.fault("F57")
 def test_while_the_database_is_away_callers_are_told_when_to_come_back(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,7 +204,6 @@ def test_the_window_closes_by_itself(world: World, visitor: Visitor, settings: A
 
 
 def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
-    """F63."""
     dana = canceled(world)
     overrides.hold(profile=dana, actor="staff:sam", reason="abuse of the service")
     world.work()
@@ -217,7 +216,7 @@ def test_a_hold_is_not_lifted_by_a_code(world: World, visitor: Visitor) -> None:
 
 
 def test_after_the_final_date_an_expired_subscriber_signs_up_again(world: World, visitor: Visitor) -> None:
-    """F64: the place is gone; the person, the name and the mailbox are the same."""
+    """The place is gone; the person, the name and the mailbox are the same."""
     dana = canceled(world)
     world.pass_time(days=31)
     world.work()
