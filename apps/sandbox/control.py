@@ -104,6 +104,11 @@ def _reset(_options: Options) -> Options:
     return {"reset": True, "now": clock.now()}
 
 
+def _save(_options: Options) -> Options:
+    store.save()
+    return {"saved": True, "now": clock.now()}
+
+
 def _rotate(_options: Options) -> Options:
     return {"kid": tokens.rotate()}
 
@@ -130,6 +135,7 @@ flush_webhooks = endpoint(post=_flush)
 # Delivering calls the application, which may call back: the lock must be free meanwhile.
 flush_webhooks.unlocked = True  # type: ignore[attr-defined]
 reset = endpoint(post=_reset)
+save = endpoint(post=_save)
 rotate_keys = endpoint(post=_rotate)
 the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)
 clear_inbox = endpoint(post=_clear_inbox)

@@ -167,6 +167,7 @@ urlpatterns = [
     path("control/webhooks", control.the_webhooks),
     path("control/webhooks/flush", control.flush_webhooks),
     path("control/reset", control.reset),
+    path("control/save", control.save),
     path("control/mailgun", control.the_mailgun),
     path("control/inbox", control.clear_inbox),
     path("control/keycloak/keys", control.rotate_keys),

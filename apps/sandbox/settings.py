@@ -30,6 +30,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 # The folder the state is kept in between runs; empty: nothing is kept.
 DATA_DIR = os.environ.get("SANDBOX_DATA_DIR", "")
+# How long a change may wait before it is written there; the state of many customers takes a while to write.
+SAVE_EVERY_SECONDS = float(os.environ.get("SANDBOX_SAVE_SECONDS", "0.5"))
 # This process's own address as its visitors write it, without a slash at the end.
 BASE_URL = os.environ.get("SANDBOX_BASE_URL", "http://127.0.0.1:8001")
 # Where Stripe's webhooks go when no endpoint has been created through the API, and what signs them.

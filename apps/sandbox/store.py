@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from apps.sandbox import settings
+
 EMPTY: dict[str, Any] = {
     "clock_offset": 0,
     "faults": {},
@@ -27,7 +29,6 @@ EMPTY: dict[str, Any] = {
         "addresses": {},
     },
 }
-SAVE_EVERY_SECONDS = 0.5
 
 
 class Store:
@@ -48,7 +49,7 @@ class Store:
         threading.Thread(target=self._save_forever, name="sandbox-store", daemon=True).start()
 
     def changed(self) -> None:
-        """Say that something may have changed; it is saved within half a second."""
+        """Say that something may have changed; it is saved soon (settings.SAVE_EVERY_SECONDS)."""
         self._changed.set()
 
     def reset(self) -> None:
@@ -73,7 +74,7 @@ class Store:
             self._changed.wait()
             self._changed.clear()
             self.save()
-            time.sleep(SAVE_EVERY_SECONDS)
+            time.sleep(settings.SAVE_EVERY_SECONDS)
 
 
 store = Store()

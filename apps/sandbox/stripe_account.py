@@ -24,6 +24,11 @@ class StripeAccount:
         answer.raise_for_status()
         return dict(answer.json())
 
+    def delete(self, path: str) -> dict[str, Any]:
+        answer = self.session.delete(f"{self.sandbox}/stripe/v1/{path}")
+        answer.raise_for_status()
+        return dict(answer.json())
+
     def control(self, name: str, **wish: Any) -> None:
         """Turn one of the switches of sandbox.stripe.control."""
         self.session.post(f"{self.sandbox}/stripe/_control/{name}", json=wish).raise_for_status()

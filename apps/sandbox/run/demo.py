@@ -101,10 +101,20 @@ class Demo:
     """The processes of one demo, and the folder they keep their data in.
 
     `database` are the POSTGRES_* variables of a server to use; without them the demo runs one of its own in `data`.
+    `variables` of the environment go before the demo's own.
     """
 
-    def __init__(self, *, data: Path, port: int, sandbox_port: int, database: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        data: Path,
+        port: int,
+        sandbox_port: int,
+        database: dict[str, str] | None = None,
+        variables: dict[str, str] | None = None,
+    ) -> None:
         self.data, self.port, self.sandbox_port, self.database = data, port, sandbox_port, database
+        self.variables = variables or {}
         self.site = f"http://localhost:{port}"
         self.sandbox = f"http://localhost:{sandbox_port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -150,7 +160,7 @@ class Demo:
     def start(self) -> None:
         """Start everything in order of dependency, printing each step."""
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
-        self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox)
+        self.env = environment(data=self.data, site=self.site, sandbox=self.sandbox) | self.variables
         self.env["RESTORE_MARKER_FILE"] = str(self.data / "restore-marker")
         sandbox = ["--port", str(self.sandbox_port), "--data", str(self.data / "sandbox")]
         sandbox += ["--webhook-url", f"{self.site}/onboarding/webhook/"]
