@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line; `manage.py demo`, `bench` and `test` prepare their own environment before Django reads settings."""
+"""Django's command line; `manage.py demo`, `bench`, `simulate` and `test` prepare their own environment before Django reads settings."""
 
 import os
 import sys
@@ -18,6 +18,10 @@ def main() -> None:
         from apps.sandbox.bench.command import run as bench
 
         sys.exit(bench(sys.argv[2:]))
+    if sys.argv[1:2] == ["simulate"]:
+        from apps.sandbox.simulate.command import run as simulate
+
+        sys.exit(simulate(sys.argv[2:]))
     if sys.argv[1:2] == ["seed_bench"]:
         from apps.sandbox.bench.seed import run as seed
 

@@ -1,0 +1,118 @@
+"""The months of a simulation: days with what happens on them, and every few days and at each month's end the comparison."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from apps.sandbox.simulate import acts_staff, faults
+from apps.sandbox.simulate.acts import live_a_day
+from apps.sandbox.simulate.compare import Comparison, Difference, compare, is_near_a_border
+from apps.sandbox.simulate.lives import Life, chance
+from apps.sandbox.simulate.observed import Having
+from apps.sandbox.simulate.stack import StuckError
+from apps.sandbox.simulate.world import SimulatedWorld
+
+DAY, HOUR = 86_400, 3600
+MONTH_DAYS = 30
+CATALOGUE_CHANGES_PER_MONTH = 0.5
+
+
+@dataclass
+class Simulation:
+    """One run; `day` is the next to be lived."""
+
+    world: SimulatedWorld
+    lives: list[Life]
+    seed: int
+    months: int
+    faults: bool
+    say: Callable[[str], None]
+    compare_days: int = 10
+    stops: bool = False  # at the first comparison that finds a difference
+    day: int = 0
+    found: list[tuple[int, Difference]] = field(default_factory=list)  # with the day of the comparison
+    rows: Counter[int] = field(default_factory=Counter)
+    compared: int = 0
+    before: dict[int, Having] = field(default_factory=dict)
+
+    def run(self, *, at_month_end: Callable[["Simulation"], None] | None = None) -> None:
+        """Live all months; whatever differs is in `found`."""
+        while self.day < self.months * MONTH_DAYS and not (self.stops and self.found):
+            self.live_a_day()
+            self.day += 1
+            if self.day % self.compare_days == 0 or self.day % MONTH_DAYS == 0:
+                self.compare()
+            if self.day % MONTH_DAYS == 0 and at_month_end:
+                at_month_end(self)
+
+    def live_a_day(self) -> None:
+        """The clock, what people do, what breaks, and all the work of it."""
+        if self.faults:
+            faults.begin_day(self.world, seed=self.seed, day=self.day)
+        self.world.stack.advance(DAY)
+        if self.faults:
+            faults.strike(self.world, seed=self.seed, day=self.day)
+        for life in self.lives:
+            live_a_day(self.world, life, seed=self.seed, day=self.day)
+        if self.day % MONTH_DAYS == MONTH_DAYS // 2:
+            self._change_catalogue()
+        self.world.stack.finish_work()
+
+    def _change_catalogue(self) -> None:
+        dice = chance(self.seed, "catalogue", self.day)
+        if dice.random() < CATALOGUE_CHANGES_PER_MONTH:
+            self.say(f"day {self.day}: {acts_staff.change_catalogue(self.world, dice)}")
+
+    def compare(self) -> Comparison:
+        """Faults off, sweeps run, the queue empty; then everybody is compared."""
+        faults.end(self.world)
+        self.world.stack.finish_work(retries=True)
+        for seconds in (HOUR, HOUR):  # what is done each quarter of an hour, each hour
+            self.world.stack.advance(seconds)
+            self.world.stack.finish_work(retries=True)
+        for _ in range(20):
+            if not is_near_a_border(self.world, self.lives):
+                break
+            self.world.stack.advance(240)
+            self.world.stack.finish_work(retries=True)
+        else:
+            raise StuckError("There is always somebody whose access is about to change.")
+        result = compare(self.world, self.lives, self.before)
+        self.found += [(self.day, one) for one in result.differences]
+        self.rows.update(result.rows)
+        self.compared += sum(result.rows.values())
+        shown = " ".join(f"{row}:{count}" for row, count in result.rows.items() if count)
+        self.say(
+            f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ"
+        )
+        return result
+
+
+def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
+    """What was found: the figures, and each difference with the life that led to it."""
+    lives = {life.number: life for life in simulation.lives}
+    acts = sum(len(life.story) for life in simulation.lives)
+    figures = {
+        "seed": simulation.seed, "subscribers": len(simulation.lives), "months": simulation.months, "faults": simulation.faults,
+        "acts": acts, "compared": simulation.compared, "rows": dict(simulation.rows),
+        "differences": len(simulation.found), "seconds": round(seconds),
+    }  # fmt: skip
+    if as_json:
+        found = [
+            {
+                "day": day,
+                "row": one.row,
+                "life": lives[one.life].name,
+                "differs": one.sentences,
+                "story": lives[one.life].lines(),
+            }
+            for day, one in simulation.found
+        ]
+        return json.dumps(figures | {"found": found}, indent=2)
+    lines = [", ".join(f"{name} {value}" for name, value in figures.items())]
+    for day, one in simulation.found:
+        life = lives[one.life]
+        lines += ["", f"{life.name}, day {day}, row {one.row} of the policy (seed {simulation.seed}):"]
+        lines += [f"  {sentence}" for sentence in one.sentences] + [f"    {line}" for line in life.lines()]
+    return "\n".join(lines)

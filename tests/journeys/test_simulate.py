@@ -1,0 +1,41 @@
+"""`manage.py simulate` as a person types it: lives without a difference, and each row of the policy missed when it is gone."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.world import ROOT
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
+
+
+def simulate(*options: str, **environment: str) -> tuple[int, dict[str, object], str]:
+    """The exit code, what it reports, and what it says on the way."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "simulate", "--json", *options],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=880,
+    )  # fmt: skip
+    start = done.stdout.find("{\n")
+    return (
+        done.returncode,
+        json.loads(done.stdout[start:].partition("\n}")[0] + "\n}") if start >= 0 else {},
+        done.stderr,
+    )
+
+
+def test_a_few_lives_end_without_a_difference_in_spite_of_faults() -> None:
+    code, found, said = simulate("--subscribers", "6", "--months", "2", "--seed", "7", "--faults")
+    assert (code, found.get("found")) == (0, []), said[-2000:]
+    assert found["compared"] >= 20
+
+
+@pytest.mark.mutant
+@pytest.mark.parametrize("row", range(1, 10))
+def test_mutant_a_row_of_the_policy_that_is_missing_is_found(row: int) -> None:
+    few = ("--subscribers", "18", "--months", "2", "--seed", "3", "--compare-days", "5", "--stop")
+    code, found, said = simulate(*few, "--settings", "tests.faults.mutant_settings", MUTANT_ROW=str(row))
+    assert code == 1, said[-2000:]
+    assert row in {one["row"] for one in found["found"]}, found["found"]  # type: ignore[attr-defined]
