@@ -31,8 +31,8 @@ def violated(*numbers: str, aside: Collection[str] = (NEEDS_A_WORKER,)) -> dict[
 @contextmanager
 def sabotage(*statements: str | tuple[str, Any], without: Collection[tuple[str, str]] = ()) -> Iterator[None]:
     """Run these statements past every guard, and undo them at the end. `without`: constraints or indexes, each as (table, name)."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        mark = transaction.savepoint()
+    mark = transaction.savepoint()  # of the test's own transaction: calls are made meanwhile
+    with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table, name in without:
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
@@ -40,4 +40,4 @@ def sabotage(*statements: str | tuple[str, Any], without: Collection[tuple[str, 
         for one in statements:
             cursor.execute(*((one,) if isinstance(one, str) else one))
         yield
-        transaction.savepoint_rollback(mark)
+    transaction.savepoint_rollback(mark)
