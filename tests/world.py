@@ -49,10 +49,12 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import signup_checkout
 from apps.operations import stripe_comparison, sweeps
+from tests.laws import violated
 from tests.sandbox.keycloak_fixture import Standin, free_port
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
 
 START_SECONDS = 90
+LONGEST_ALLOWANCE = 1200  # seconds after which no law of the database waits for work in progress
 ROOT = Path(__file__).resolve().parents[1]
 WEBHOOK = "/onboarding/webhook/"
 SECRET = "whsec_" + "world0123456789" * 3
@@ -291,6 +293,14 @@ class World:
     def fault(self, peer: str, mode: str, **options: Any) -> None:
         """Switch a fault of a peer on (`ok`: all off)."""
         self.standin.control("faults", peer=peer, mode=mode, **options)
+
+    def assert_laws_hold(self) -> None:
+        """All laws that the database answers hold once nothing is in progress. At the end of a test, since time passes."""
+        self.deliver()
+        self.pass_time(seconds=LONGEST_ALLOWANCE)
+        self.deliver()
+        self.sweep()
+        assert violated() == {}
 
     # --- what is -----------------------------------------------------------------------------------------------------
 

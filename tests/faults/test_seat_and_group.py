@@ -75,6 +75,7 @@ def test_the_sweep_finishes_what_died_between_seat_and_group(
         assert (state.access, state.groups) == ("active", ("/frontdesk/nextcloud-1",))
         assert Seat.objects.filter(profile=profile).count() == 1
         assert not Job.objects.filter(state__in=["dead", "blocked", "running"]).exists()
+    world.assert_laws_hold()
 
 
 @pytest.mark.mutant

@@ -29,3 +29,4 @@ def test_a_paid_checkout_becomes_an_account_with_an_app_and_a_mail(world: World)
     assert world.notifications(profile) == ["keycloak_set_password"]
     assert not InboundEvent.objects.filter(state="received").exists()
     assert Subscription.objects.get().customer_id == profile.stripe_customer_id
+    world.assert_laws_hold()

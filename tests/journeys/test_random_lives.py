@@ -125,6 +125,7 @@ def live(world: World, life: list[tuple[str, Mail]]) -> None:
     assert len(world.users(f"{name}@")) <= 1
     assert {one.status for one in read_subscriptions(dana.stripe_customer_id)} == {expected.subscription}
     assert expected.seats or all(kept != "assigned" for _, kept in world.state(dana).seats)
+    world.assert_laws_hold()
     if expected.subscription != "canceled":  # so that later lives do not renew this one
         world.shop.v1.subscriptions.cancel(world.stripe_state(dana)["id"])
         world.skip()
