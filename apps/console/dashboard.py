@@ -45,6 +45,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL) AS pending_since,
        (SELECT extract(epoch FROM clock_timestamp() - max(at))::float FROM core_heartbeat WHERE name LIKE 'cluster%%') AS silent_seconds,
        (SELECT count(*) FROM core_dependency) AS down_count,
+       EXISTS (SELECT FROM core_dependency WHERE name = 'restored') AS is_paused,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL AND cause = 'limit_reached') AS limits_reached,
@@ -90,6 +91,7 @@ class Counts:
 
     at: dt.datetime
     due: int
+    is_paused: bool
     running: int
     blocked: int
     dead: int

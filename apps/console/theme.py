@@ -1,9 +1,11 @@
-"""How the console looks: the operator's name and colour, and a label that tells live from test. No queries."""
+"""How the console looks: the operator's name and colour, and a label that tells live from test. No queries but the menu's."""
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
+
+from apps.console.dashboard import COUNTED
 
 # How much of the brand's colour is left when it is mixed with white (50-500) or with black (700-950); 600 is the brand.
 TINTS = {"50": 6, "100": 12, "200": 24, "300": 40, "400": 56, "500": 74}
@@ -15,7 +17,9 @@ def title(_request: HttpRequest) -> str:
 
 
 def environment(_request: HttpRequest) -> list[str]:
-    """The label in the corner of every page: real money, or Stripe's test mode."""
+    """The label in the corner of every page: access is paused, else real money, or Stripe's test mode."""
+    if COUNTED.get().is_paused:
+        return ["Access is paused", "danger"]
     return ["Live", "danger"] if settings.STRIPE_LIVE_MODE else ["Test mode", "info"]
 
 

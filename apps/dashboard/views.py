@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.access import forecast
 from apps.accounts.models import UserProfile
 from apps.billing.portal import CARD, open_portal
-from apps.core import audit, clock, limits
+from apps.core import audit, clock, limits, restores
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import read_json, refuse, speaks_json
@@ -42,6 +42,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "profile": profile,
         "overview": overview.of(profile),
         "upcoming": forecast.read_stored(profile.forecast, now=clock.now()),
+        "checking": restores.is_closed(),
     }
     return render(request, "dashboard/overview.html", context)
 

@@ -5,13 +5,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.accounts.models import UserProfile
+from apps.core import restores
 
 log = structlog.get_logger(__name__)
 
 
 def no_account(request: HttpRequest) -> HttpResponse:
     """403: logged in at Keycloak, but nobody we know. Offers to log out there and to sign up here."""
-    return render(request, "account/no_account.html", status=403)
+    return render(request, "account/no_account.html", {"checking": restores.is_closed()}, status=403)
 
 
 def too_weak(request: HttpRequest, *, again: str) -> HttpResponse:

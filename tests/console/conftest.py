@@ -19,7 +19,7 @@ from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
-from apps.core.models import AttentionItem, Job
+from apps.core.models import AttentionItem, Job, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
@@ -219,6 +219,14 @@ def _person(made: World, index: int) -> None:
         cause="dispute", key="dp_1", sentence="A payment is disputed.", profile_ids=[profile.pk], first_at=now, last_at=now,
         resolved_at=now,
     )  # fmt: skip
+    RestoreCheck.objects.create(
+        noticed_at=now,
+        evidence="An older one.",
+        step="ready",
+        finished_at=now,
+        finished_by="staff:bob",
+        reason="all checked",
+    )
     SafeguardReview.objects.create(
         sweep="reconcile_all", state="obsolete", profile_ids=[profile.pk], with_access=1, opened_at=now, seen_at=now
     )

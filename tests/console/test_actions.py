@@ -16,8 +16,8 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
-from apps.core import attention, clock
-from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.core import attention, clock, dependencies
+from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.operations import sync_runs
@@ -171,6 +171,13 @@ def asked(world: World) -> Any:
     return SafeguardReview.objects.get_or_create(sweep="reconcile_all", scope="night", defaults=known)[0]
 
 
+def restored(_world: World) -> Any:
+    """A check after a restore that is done."""
+    return RestoreCheck.objects.get_or_create(
+        finished_at=None, defaults={"noticed_at": clock.now(), "evidence": "An older one.", "step": "ready"}
+    )[0]
+
+
 def noticed(world: World) -> Any:
     """Something only staff can fix."""
     item = attention.report(attention.Cause.DISPUTE, "dp_2", "A payment is disputed.", profiles=[world.profiles[0].pk])
@@ -211,6 +218,7 @@ CASES = [
     Case("core_attentionitem", "close", noticed, subject="attention"),
     Case("core_job", "retry_one", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", lambda _world: None, subject="job"),
+    Case("core_restorecheck", "finish", restored, lambda _world: {"confirmation": "0"}, "restorecheck"),
     Case("realm", "mail", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
     Case("billing_inboundevent", "retry", lambda world: world.events[0], subject="event"),
     Case("billing_inboundevent", "ignore_event", lambda world: world.events[0], subject="event"),
@@ -316,6 +324,12 @@ def _confirmed(_world: World) -> None:
     assert Job.objects.filter(kind="reconcile_all", key="periodic", state="queued").count() == 1
 
 
+def _finished(_world: World) -> None:
+    row = RestoreCheck.objects.latest("pk")
+    assert (row.finished_by, row.reason) == ("staff:admin-ada", REASON)
+    assert not dependencies.is_paused(dependencies.RESTORED)
+
+
 def _code_sent(world: World) -> None:
     assert Job.objects.filter(kind="send_recovery_code", key=str(world.profiles[0].pk), state="queued").count() == 1
 
@@ -400,6 +414,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "sync_selected": _run_of(2),
     "run_again": _run_of(1),
     "confirm": _confirmed,
+    "finish": _finished,
     "invite": _invited,
     "move": _moved,
     "release": _released,

@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -184,3 +185,19 @@ def test_stripe_is_heard_while_the_pages_are_closed(world: World, marker: Path) 
     restores._paused.forget()
     events = world.new_events()
     assert set(world.post_events(events)) == {200}
+
+
+def test_subscribers_read_that_we_are_checking(world: World, marker: Path) -> None:
+    dana, client = world.subscriber(), Client()
+    client.force_login(dana.user)
+    stranger, unknown = Client(), User.objects.create(username="unknown")  # as somebody of the lost time
+    stranger.force_login(unknown)
+    words = "checking our records"
+    assert words not in client.get("/dashboard/").content.decode()
+    assert "There is no account here" in stranger.get("/dashboard/").content.decode()
+    restores.begin("drill")
+    restores._paused.forget()
+    assert words in client.get("/dashboard/").content.decode()
+    page = stranger.get("/dashboard/").content.decode()
+    assert words in page
+    assert "Sign up" not in page

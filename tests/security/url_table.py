@@ -116,7 +116,7 @@ CONSOLE = {
 MODELS = {
     "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "",
-    "core.job": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
+    "core.job": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
     "onboarding.waitlistentry": "", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
@@ -136,7 +136,7 @@ ACTIONS = {
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {"close": "operator", "send_test_alert": "operator"},
-    "core.job": {"retry_one": "operator", "retry_all": "operator"},
+    "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "onboarding.waitlistentry": {"invite": "operator"},

@@ -20,6 +20,7 @@ from apps.console.admin import (  # noqa: E402
     mirror,
     overrides,
     realm,
+    restores,
     safeguard,
     seats,
     signups,
@@ -32,6 +33,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "attention", "capacity", "catalog", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "safeguard",
-    "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
+    "attention", "capacity", "catalog", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "restores",
+    "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip
