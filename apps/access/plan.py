@@ -44,6 +44,7 @@ class _SentenceStep:
     """A step with a fixed sentence for staff around its fields."""
 
     words: ClassVar[str]
+    takes_access = False  # Keycloak gives more than is due, and the step ends that
 
     @property
     def sentence(self) -> str:
@@ -89,6 +90,11 @@ class UpdateAccount:
     was: Mapping[str, str | None] = field(default_factory=dict, compare=False)
 
     @property
+    def takes_access(self) -> bool:
+        """Keycloak gives more than is due."""
+        return self.enabled is False or None in self.attributes.values()
+
+    @property
     def sentence(self) -> str:
         parts = [] if self.enabled is None else ["Enable the account" if self.enabled else "Disable the account"]
         parts += [f"set {name} to {value}" for name, value in self.attributes.items() if value is not None]
@@ -108,6 +114,7 @@ class JoinGroup(_SentenceStep):
 @dataclass(frozen=True)
 class LeaveGroup(_SentenceStep):
     group: str
+    takes_access = True
     words: ClassVar[str] = "Leave the group {group}."
 
 
@@ -116,6 +123,7 @@ class SetLocalGroups:
     """Make the Django groups of instances these."""
 
     groups: frozenset[str]
+    takes_access = False  # Keycloak's groups are what opens the apps
 
     @property
     def sentence(self) -> str:

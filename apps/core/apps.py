@@ -17,6 +17,7 @@ class CoreConfig(AppConfig):
         from apps.core import (
             alerts,
             audit_anchor,
+            audit_laws,
             checks,  # noqa: F401  (importing the checks registers them)
             law_checks,
             laws_jobs,
@@ -33,6 +34,7 @@ class CoreConfig(AppConfig):
         alerts.register()
         audit_anchor.register()
         law_checks.register()
+        audit_laws.register()
         limits.register()
         restore_marker.register()
         laws_jobs.register_laws()

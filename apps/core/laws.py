@@ -184,6 +184,13 @@ def judge(
     return Checked(looked_at if isinstance(looked_at, int) else looked_at.count(), found, total)
 
 
+def combine(looked_at: QuerySet[Any, Any] | int, *parts: Checked) -> Checked:
+    """One law that is checked in parts."""
+    found = [one for part in parts for one in part.violations][:MOST]
+    count = looked_at if isinstance(looked_at, int) else looked_at.count()
+    return Checked(count, found, sum(part.total for part in parts))
+
+
 def judge_sql(
     looked_at: QuerySet[Any, Any] | int, statement: str, values: dict[str, Any], *, kind: str, words: Callable[..., str]
 ) -> Checked:

@@ -69,6 +69,11 @@ class AccessState(StrEnum):
         return self.awaits_expiry or self == AccessState.SUSPENDED
 
     @property
+    def retains_seats(self) -> bool:
+        """Seats are kept without access, for the day that it returns."""
+        return self.is_recoverable or self == AccessState.ON_HOLD
+
+    @property
     def is_told_of_cancellation(self) -> bool:
         """The end of the subscription is news to somebody in this state."""
         return self.has_access or self in {AccessState.SUSPENDED, AccessState.RECOVERING}

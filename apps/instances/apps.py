@@ -15,6 +15,7 @@ class InstancesConfig(AppConfig):
     def ready(self) -> None:
         """Have expired holds given back every minute."""
         from apps.core import jobs
-        from apps.instances import allocation
+        from apps.instances import allocation, laws
 
         jobs.register(allocation.KIND, allocation.release_expired, label="Release expired reservations", every=60)
+        laws.register()

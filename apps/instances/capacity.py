@@ -142,12 +142,19 @@ def read_occupancy() -> list[Occupancy]:
     ]
 
 
-def find_miscounted() -> list[str]:
-    """The law of the counters: the instances whose counters do not say what their seats say. One statement, so one moment."""
-    live = (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
-    counted: dict[str, Any] = {f"seats_{one}": Count("seats", filter=Q(seats__state=one)) for one in live}
+LIVE = (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)
+
+
+def count_seats(instances: QuerySet[Instance]) -> tuple[QuerySet[Any], Q]:
+    """With `seats_<state>`, the live seats there are, and the condition that the counters say the same. One statement, so one moment."""
+    counted: dict[str, Any] = {f"seats_{one}": Count("seats", filter=Q(seats__state=one)) for one in LIVE}
     same = Q(allocated_seats=sum((F(name) for name in counted), start=Value(0)))
-    for one in live:
+    for one in LIVE:
         same &= Q(**{one.value: F(f"seats_{one}")})
-    rows = Instance.objects.annotate(**counted).exclude(same).order_by("slug")
-    return list(rows.values_list("slug", flat=True))
+    return instances.annotate(**counted), same
+
+
+def find_miscounted() -> list[str]:
+    """The instances whose counters do not say what their seats say."""
+    counted, same = count_seats(Instance.objects.all())
+    return list(counted.exclude(same).order_by("slug").values_list("slug", flat=True))

@@ -14,8 +14,9 @@ class NotificationsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.core import jobs, retention
-        from apps.notifications import mail
+        from apps.notifications import laws, mail
 
         jobs.register(mail.KIND, mail.send_notification, label="Send email", needs=("mailgun",))
         retention.register("emails", mail.prune, mail.overdue)
         retention.register("email_contents", mail.prune_contents, mail.count_contents)
+        laws.register()

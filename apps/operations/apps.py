@@ -18,6 +18,7 @@ class OperationsConfig(AppConfig):
             doctor,
             drift,
             gauges,
+            laws,
             laws_safeguard,
             pruning,
             stripe_comparison,
@@ -33,4 +34,5 @@ class OperationsConfig(AppConfig):
         sweeps.register()
         sync_runs.register()
         pruning.register()
+        laws.register()
         laws_safeguard.register_laws()

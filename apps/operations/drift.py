@@ -59,6 +59,7 @@ class Difference:
     kind: Drift.Kind
     steps: tuple[str, ...]
     keycloak_value: str = ""
+    is_excess: bool = False
 
 
 DELETED = Difference(Drift.Kind.DELETED, ("Create a new account.",))
@@ -188,10 +189,10 @@ def _judge(
     if account is None or seen is None:  # nobody misses the account of somebody who has left
         return [DELETED] if decision.account == Account.ENABLED else []
     found: list[Difference] = []
-    steps = tuple(step.sentence for step in diff(decision, seen))
-    if steps:
+    if plan := diff(decision, seen):
         by_hand = decision.account == Account.ENABLED and not account.enabled
-        found.append(Difference(Drift.Kind.DISABLED if by_hand else Drift.Kind.ACCESS, steps))
+        kind, excess = Drift.Kind.DISABLED if by_hand else Drift.Kind.ACCESS, any(step.takes_access for step in plan)
+        found.append(Difference(kind, tuple(step.sentence for step in plan), is_excess=excess))
     if account.username.lower() != profile.user.username.lower():
         step = f"Use the username {account.username} here too."
         found.append(Difference(Drift.Kind.USERNAME, (step,), account.username[:255]))
@@ -223,6 +224,7 @@ def _keep(profile: UserProfile, found: list[Difference]) -> None:
                 subject=profile.subject, action=AuditAction.DRIFT_FOUND, after={"kind": one.kind.value} | steps
             )
         row.steps, row.keycloak_value, row.last_seen_at = list(one.steps), one.keycloak_value, now
+        row.is_excess = one.is_excess
         row.save()
     for row in current.values():
         resolve(row.profile_id, row.kind)

@@ -30,6 +30,7 @@ class Drift(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     keycloak_value = models.CharField(max_length=255, blank=True, help_text="The username or email in Keycloak.")
     steps = models.JSONField(default=list, help_text="The steps that would fix it, as sentences.")
+    is_excess = models.BooleanField(default=False, help_text="Keycloak gives more than is due.")
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
     ignored_until = models.DateTimeField(null=True, blank=True)

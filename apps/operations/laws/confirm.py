@@ -1,0 +1,75 @@
+"""What a law of access finds is confirmed by the policy: a query names everybody who may break it, `decide` says who does.
+
+So no law says in SQL what a subscriber should have. The candidates are few in a house that is in order.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+
+from apps.access.models import AccessOverride
+from apps.access.policy import Decision
+from apps.accounts.models import UserProfile
+from apps.core import laws
+from apps.core.laws import Checked, LawViolation, Scope, Unknown
+from apps.core.states import AccessState, SubscriptionStatus, values_where
+from apps.operations import bulk_facts
+
+HAS_ACCESS = values_where(AccessState, lambda one: one.has_access)
+GIVES_ACCESS = values_where(SubscriptionStatus, lambda one: one.gives_access)
+BATCH, MOST = 1_000, 20_000  # people decided together, and in one check
+
+Judge = Callable[[UserProfile, Decision], str]
+
+
+def confirm(people: QuerySet[UserProfile], judge: Judge) -> Checked:
+    """Those of `people` for whom `judge` returns the sentence that says how they break the law.
+
+    Raises Unknown when nobody of the first `MOST` does and there are more.
+    """
+    found, total, last, seen = list[LawViolation](), 0, 0, 0
+    while seen < MOST:
+        batch = list(people.filter(pk__gt=last).order_by("pk")[:BATCH])
+        decided = bulk_facts.decide_many(UserProfile.objects.filter(pk__in=[one.pk for one in batch])) if batch else {}
+        for one in batch:
+            if words := judge(one, decided[one.pk]) if one.pk in decided else "":
+                total += 1
+                found += [violation(one.pk, words)] if len(found) < laws.MOST else []
+        seen += len(batch)
+        if len(batch) < BATCH:
+            return Checked(seen, found, total)
+        last = batch[-1].pk
+    if not total:
+        raise Unknown(f"More than {MOST:,} subscribers may break this law; deciding about each takes too long.")
+    return Checked(seen, found, total)
+
+
+def violation(profile_id: int, words: str) -> LawViolation:
+    """A violation of which one subscriber is the subject."""
+    return LawViolation("profile", str(profile_id), profile_id, words)
+
+
+def judge_people(broken: QuerySet[UserProfile], words: Callable[[UserProfile], str]) -> Checked:
+    """A part of a law that needs no decision."""
+    return laws.judge(0, broken.order_by("pk"), kind="profile", words=words, subscriber=lambda row: int(row.pk))
+
+
+def in_force(scope: Scope, kind: AccessOverride.Kind, *, since: dt.datetime | None = None) -> Exists:
+    """The condition that a decision of staff is in force, and has been since then."""
+    rows = AccessOverride.objects.filter(
+        profile=OuterRef("pk"), kind=kind, lifted_at=None, starts_at__lte=since or scope.moment
+    )
+    return Exists(rows.filter(Q(ends_at=None) | Q(ends_at__gt=scope.moment)))
+
+
+def granted(scope: Scope) -> Exists:
+    """The condition that a grant is in force."""
+    return in_force(scope, AccessOverride.Kind.GRANT)
+
+
+def quiet(scope: Scope, seconds: int) -> Q:
+    """The condition that nothing about a subscriber is in progress, or for longer than the law allows."""
+    return Q(pending_since=None, observed_generation=F("desired_generation")) | Q(
+        pending_since__lte=scope.before(seconds)
+    )
