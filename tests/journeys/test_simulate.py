@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +30,27 @@ def simulate(*options: str, **environment: str) -> tuple[int, dict[str, object],
 
 def test_a_few_lives_end_without_a_difference_in_spite_of_faults() -> None:
     code, found, said = simulate("--subscribers", "6", "--months", "2", "--seed", "7", "--faults")
-    assert (code, found.get("found")) == (0, []), said[-2000:]
-    assert found["compared"] >= 20
+    assert (code, found.get("found"), found.get("laws")) == (0, [], []), said[-2000:]
+    assert int(str(found["compared"])) >= 20
+
+
+def test_a_killed_simulation_goes_on_with_the_month_after_the_last_one_kept(tmp_path: Path) -> None:
+    few = ["--subscribers", "3", "--months", "2", "--seed", "5", "--compare-days", "15"]
+    command = [sys.executable, "manage.py", "simulate", *few, "--folder", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 400
+            while not (tmp_path / "snapshot").exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline, "no month has ended"
+                time.sleep(0.2)
+        finally:
+            process.kill()
+    code, found, said = simulate("--folder", str(tmp_path), "--resume")
+    assert (code, found.get("found"), found.get("laws")) == (0, [], []), said[-2000:]
+    assert "day 30:" not in said
+    assert "day 60:" in said
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.mutant

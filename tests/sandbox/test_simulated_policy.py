@@ -1,10 +1,14 @@
 """The simulator's own reading of the policy: each row by hand-made objects of Stripe, and nothing of the product."""
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from apps.sandbox.simulate.compare import find_differences, find_lost_seats
+from apps.sandbox.simulate import snapshot
+from apps.sandbox.simulate.calendar import Simulation
+from apps.sandbox.simulate.compare import Difference, find_differences, find_lost_seats
 from apps.sandbox.simulate.expected import (
     DAY,
     Books,
@@ -18,6 +22,8 @@ from apps.sandbox.simulate.expected import (
 )
 from apps.sandbox.simulate.lives import Life, chance, people
 from apps.sandbox.simulate.observed import Having
+from apps.sandbox.simulate.world import SimulatedWorld
+from apps.sandbox.stripe_account import StripeAccount
 
 NOW = 1_800_000_000
 TERMS = HouseTerms(grace_days=6, expiry_days=30)
@@ -199,3 +205,26 @@ def test_the_same_seed_gives_the_same_people_and_the_same_dice() -> None:
 def test_a_life_is_the_same_after_it_was_kept() -> None:
     life = Life(3, "sim7x3", 5, story=[(NOW, "signs up")], staff=[act("grant", -1, 1, "plus")], profile=4)
     assert Life.from_json(life.as_json()) == life
+
+
+def simulation() -> Simulation:
+    """One that has not begun, on processes that are not there."""
+    stack: Any = SimpleNamespace(now=lambda: NOW, port=1, sandbox_port=2)
+    return Simulation(SimulatedWorld(stack, StripeAccount("")), people(7, 2, 60), 7, 2, faults=True, say=print)
+
+
+def test_a_simulation_is_the_same_after_it_was_kept() -> None:
+    kept = simulation()
+    kept.day, kept.compared = 30, 4
+    kept.rows.update({2: 3, 9: 1})
+    kept.before = {1: HAS}
+    kept.found = [(10, Difference(1, 2, ("access: should be active, is none",)))]
+    kept.broken = [(10, "L6 …")]
+    kept.lives[0].tell(NOW, "signs up")
+    kept.world.offers["plus"] = Offer(frozenset({"nextcloud"}), {"storage_gb": 5})
+    kept.world.failures["in_1"] = NOW
+    again = simulation()
+    snapshot.restore(again, json.loads(json.dumps(snapshot._as_json(kept))))
+    for name in ("day", "compared", "rows", "before", "found", "broken", "lives"):
+        assert getattr(again, name) == getattr(kept, name), name
+    assert (again.world.offers, again.world.failures) == (kept.world.offers, kept.world.failures)

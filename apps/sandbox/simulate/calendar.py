@@ -32,13 +32,14 @@ class Simulation:
     stops: bool = False  # at the first comparison that finds a difference
     day: int = 0
     found: list[tuple[int, Difference]] = field(default_factory=list)  # with the day of the comparison
+    broken: list[tuple[int, str]] = field(default_factory=list)  # laws, the same
     rows: Counter[int] = field(default_factory=Counter)
     compared: int = 0
     before: dict[int, Having] = field(default_factory=dict)
 
     def run(self, *, at_month_end: Callable[["Simulation"], None] | None = None) -> None:
         """Live all months; whatever differs is in `found`."""
-        while self.day < self.months * MONTH_DAYS and not (self.stops and self.found):
+        while self.day < self.months * MONTH_DAYS and not (self.stops and (self.found or self.broken)):
             self.live_a_day()
             self.day += 1
             if self.day % self.compare_days == 0 or self.day % MONTH_DAYS == 0:
@@ -78,15 +79,29 @@ class Simulation:
             self.world.stack.finish_work(retries=True)
         else:
             raise StuckError("There is always somebody whose access is about to change.")
+        self.broken += [(self.day, words) for words in list_broken_laws()]
         result = compare(self.world, self.lives, self.before)
         self.found += [(self.day, one) for one in result.differences]
         self.rows.update(result.rows)
         self.compared += sum(result.rows.values())
+        broken = sum(1 for day, _ in self.broken if day == self.day)
         shown = " ".join(f"{row}:{count}" for row, count in result.rows.items() if count)
         self.say(
-            f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ"
+            f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ, {broken} violations of laws"
         )
         return result
+
+
+def list_broken_laws() -> list[str]:
+    """What breaks the laws of the whole house now, in words."""
+    from apps.core import laws
+
+    found = [one for one in laws.run() if one.state == laws.LawState.VIOLATED]
+    return [
+        f"{one.law.number} {one.law.title}: {each.subject_kind} {each.subject_id}, {each.words}"
+        for one in found
+        for each in one.checked.violations
+    ]
 
 
 def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
@@ -96,7 +111,7 @@ def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
     figures = {
         "seed": simulation.seed, "subscribers": len(simulation.lives), "months": simulation.months, "faults": simulation.faults,
         "acts": acts, "compared": simulation.compared, "rows": dict(simulation.rows),
-        "differences": len(simulation.found), "seconds": round(seconds),
+        "differences": len(simulation.found), "violations": len(simulation.broken), "seconds": round(seconds),
     }  # fmt: skip
     if as_json:
         found = [
@@ -109,8 +124,9 @@ def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
             }
             for day, one in simulation.found
         ]
-        return json.dumps(figures | {"found": found}, indent=2)
+        return json.dumps(figures | {"found": found, "laws": simulation.broken}, indent=2)
     lines = [", ".join(f"{name} {value}" for name, value in figures.items())]
+    lines += [f"day {day}: {words}" for day, words in simulation.broken]
     for day, one in simulation.found:
         life = lives[one.life]
         lines += ["", f"{life.name}, day {day}, row {one.row} of the policy (seed {simulation.seed}):"]

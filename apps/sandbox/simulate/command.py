@@ -1,6 +1,6 @@
 """`manage.py simulate`: many random lives through months, under faults, and whether everybody has what they should.
 
-Exit code 0: nobody differs; 1: somebody does; 2: it could not run to its end.
+Exit code 0: nobody differs; 1: somebody does, or a law is broken; 2: it could not run to its end.
 """
 
 import argparse
@@ -11,13 +11,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from apps.sandbox.run import postgres
 from apps.sandbox.run.demo import DemoError
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
+from apps.sandbox.simulate import snapshot
+from apps.sandbox.simulate.calendar import MONTH_DAYS, Simulation, report
+from apps.sandbox.simulate.lives import people
 from apps.sandbox.simulate.stack import SimulatedStack, StuckError
+from apps.sandbox.simulate.world import SimulatedWorld
 from apps.sandbox.stripe_account import StripeAccount
 
 
@@ -31,25 +38,57 @@ def run(arguments: list[str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    folder = Path(tempfile.mkdtemp(prefix="frontdesk-simulate-", dir="/var/tmp"))  # Postgres' own account can reach it
-    folder.chmod(0o755)
-    stack = SimulatedStack(folder, settings=options.settings, real_keycloak=options.keycloak == "real")
+    kept = snapshot.find(options.folder) if options.resume and options.folder else None
+    if options.resume and kept is None:
+        print("There is nothing to continue: --folder names no simulation that was kept.", file=sys.stderr)
+        return 2
+    data = _make_folder(options.folder)
+    stack = _prepare(data, options, kept)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             stack.claim()
             stack.start()
         stack.set_django_up()
-        return _simulate(stack, options, say, began)
+        return _simulate(stack, options, kept, say)
     except (DemoError, PostgresError, KeycloakServerError, StuckError) as error:
         print(f"The simulation cannot go on: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        print(
+            "Interrupted." + (" --resume goes on with the month after the last one kept." if options.folder else ""),
+            file=sys.stderr,
+        )
         return 2
     finally:
         with contextlib.redirect_stdout(sys.stderr):
             stack.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _make_folder(folder: Path | None) -> Path:
+    """An empty folder for the processes, which Postgres' own account can reach. What a killed run left there is removed."""
+    if folder is None:
+        data = Path(tempfile.mkdtemp(prefix="frontdesk-simulate-", dir="/var/tmp"))
+    else:
+        data = folder.resolve() / "run"
+        if data.exists():
+            postgres.stop(data / "postgres", remove=True)
+            shutil.rmtree(data)
+        data.mkdir(parents=True)
+    data.chmod(0o755)
+    return data
+
+
+def _prepare(data: Path, options: argparse.Namespace, kept: dict[str, Any] | None) -> SimulatedStack:
+    """The processes, not started; with a snapshot on the same ports, and with its files and tables."""
+    if kept is None:
+        return SimulatedStack(data, settings=options.settings, real_keycloak=options.keycloak == "real")
+    snapshot.lay_out(options.folder, data, kept)
+    options.seed, options.months, options.faults = kept["seed"], kept["months"], kept["faults"]
+    options.subscribers, options.compare_days = len(kept["lives"]), kept["compare_days"]
+    port, sandbox_port = kept["ports"]
+    fill = partial(snapshot.load_dump, options.folder)
+    return SimulatedStack(data, settings=options.settings, ports=(port, sandbox_port), fill=fill)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -68,25 +107,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--compare-days", type=int, default=10, help="compare so often, and at each month's end (10)")
     parser.add_argument("--stop", action="store_true", help="end with the first comparison that finds a difference")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
+    parser.add_argument("--folder", type=Path, help="keep the state at each month's end there")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with what --folder keeps; only --folder counts then"
+    )
     parser.add_argument("--settings", default="config.settings", help="the settings module of web and workers")
     return parser
 
 
-def _simulate(stack: SimulatedStack, options: argparse.Namespace, say: Callable[[str], None], began: float) -> int:
-    from apps.sandbox.simulate.calendar import Simulation, report
-    from apps.sandbox.simulate.lives import people
-    from apps.sandbox.simulate.world import SimulatedWorld
-
+def _simulate(
+    stack: SimulatedStack, options: argparse.Namespace, kept: dict[str, Any] | None, say: Callable[[str], None]
+) -> int:
+    began = time.monotonic()
     world = SimulatedWorld(stack, StripeAccount(stack.sandbox))
     world.read_prices()
-    make_room(options.subscribers)
-    lives = people(options.seed, options.subscribers, options.months * 30)
+    lives = people(options.seed, options.subscribers, options.months * MONTH_DAYS)
     simulation = Simulation(
         world, lives, options.seed, options.months, options.faults, say, options.compare_days, options.stop
     )
-    simulation.run()
+    if kept is None:
+        make_room(options.subscribers)
+    else:
+        snapshot.restore(simulation, kept)
+    keep = partial(snapshot.keep, folder=options.folder) if options.folder and options.keycloak != "real" else None
+    simulation.run(at_month_end=keep)
     print(report(simulation, seconds=time.monotonic() - began, as_json=options.json))
-    return 1 if simulation.found else 0
+    return 1 if simulation.found or simulation.broken else 0
 
 
 def make_room(people: int) -> None:

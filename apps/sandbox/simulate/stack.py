@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import psutil
 import requests
@@ -39,14 +39,34 @@ class StuckError(Exception):
 
 
 class SimulatedStack(Demo):
-    """Postgres, sandbox, web and workers in `folder`; `settings` is the settings module of web and workers."""
+    """Postgres, sandbox, web and workers in `folder`; `settings` is the settings module of web and workers.
 
-    def __init__(self, folder: Path, *, settings: str, real_keycloak: bool) -> None:
+    `fill` gets the socket directory of the new Postgres, before anybody else uses it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: str,
+        real_keycloak: bool = False,
+        ports: tuple[int, int] | None = None,
+        fill: Callable[[str], None] | None = None,
+    ) -> None:
         variables = VARIABLES | {"DJANGO_SETTINGS_MODULE": settings, "PYTHONWARNINGS": "ignore"}
-        super().__init__(data=folder, port=free_port(), sandbox_port=free_port(), variables=variables)
+        port, sandbox_port = ports or (free_port(), free_port())
+        super().__init__(data=folder, port=port, sandbox_port=sandbox_port, variables=variables)
+        self.fill = fill
         if real_keycloak:
             self.keycloak = RealKeycloak(folder=folder / "keycloak", port=free_port(), site=self.site)
         self.session = requests.Session()
+
+    @override
+    def _postgres(self) -> dict[str, str]:
+        found = super()._postgres()
+        if self.fill:
+            self.fill(found["POSTGRES_HOST"])
+        return found
 
     def set_django_up(self) -> None:
         """Point this process at the same database and stand-ins; from now on the ORM may be imported."""
