@@ -11,7 +11,9 @@ from django.conf import settings
 from apps.billing import events
 from apps.billing.intake import store
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
-from apps.core import jobs
+from apps.core import comparison_runs, jobs
+from apps.core.comparison_runs import Tally
+from apps.core.models import Job
 
 KIND = "backfill_events"
 QUARTER_HOUR = 900
@@ -29,6 +31,7 @@ def fetch_undelivered(key: str) -> None:
     Ten pages at a time, each kept as it comes; a further job, with the last event's id as its `key`, goes on from there.
     """
     after = key if key.startswith("evt_") else ""
+    run = comparison_runs.resume(KIND) if after or _goes_on() else comparison_runs.begin(KIND)
     for _ in range(PAGES):
         try:
             page = _undelivered(after)
@@ -37,13 +40,29 @@ def fetch_undelivered(key: str) -> None:
                 raise
             page = _undelivered("")
         found = [one.to_dict() for one in page.data]
-        for event in reversed(found):  # oldest first
-            if event["livemode"] == settings.STRIPE_LIVE_MODE and events.needs_work(event["type"]):
-                store(event, json.dumps(event, default=str), source="backfill")
-        if not found or not page.has_more:
+        is_last = not found or not page.has_more
+        comparison_runs.add(run, store_missing(found), ended=is_last and not _goes_on())
+        if is_last:
             return
         after = str(found[-1]["id"])
     jobs.defer(KIND, after, reason="the next slice")
+
+
+def store_missing(found: list[dict[str, Any]]) -> Tally:
+    """Put those of a page of Stripe's list that we need and never received into the inbox."""
+    missing = []
+    for event in reversed(found):  # oldest first
+        needed = event["livemode"] == settings.STRIPE_LIVE_MODE and events.needs_work(event["type"])
+        if needed and store(event, json.dumps(event, default=str), source="backfill"):
+            missing.append(str(event["id"]))
+    items = tuple(("event", one, "stripe") for one in missing)
+    return Tally(looked_at=len(found), found=len(missing), fixed=len(missing), items=items)
+
+
+def _goes_on() -> bool:
+    """Whether a further job of an earlier run is waiting: what this one finds is counted there."""
+    waiting = Job.objects.filter(kind=KIND, state=Job.State.QUEUED, key__startswith="evt_")
+    return waiting.exists()
 
 
 def _undelivered(after: str) -> Any:

@@ -42,11 +42,15 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Slice:
-    """What one slice of the list says: customers that differ, those of them who would lose access, and where it goes on."""
+    """What one slice of the list says: customers that differ, those of them who would lose access, and where it goes on.
+
+    `looked_at`: how many subscriptions it has, there and here.
+    """
 
     differing: frozenset[str]
     losing: frozenset[str]
     following: Cursor | None
+    looked_at: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
         if _loses_access(row, found.theirs.get(row.stripe_id), pause_may_close)
     }
     following = Cursor(found.last["id"], found.last["created"]) if found.more else None
-    return Slice(frozenset(found.find_differences().values()), frozenset(losing), following)
+    looked_at = len(found.theirs.keys() | found.ours.keys())
+    return Slice(frozenset(found.find_differences().values()), frozenset(losing), following, looked_at)
 
 
 def read_listing(cursor: Cursor) -> Listing:

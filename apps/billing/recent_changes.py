@@ -37,10 +37,14 @@ TYPES = tuple(
 
 @dataclass(frozen=True)
 class Changes:
-    """The customers that changed after we fetched them, and the event after which the list goes on; empty: it has ended."""
+    """The customers that changed after we fetched them, and the event after which the list goes on; empty: it has ended.
+
+    `looked_at`: how many customers the list names.
+    """
 
     customers: frozenset[str]
     following: str
+    looked_at: int
 
 
 def find_due() -> frozenset[str]:
@@ -65,7 +69,7 @@ def find_changes(after: str = "") -> Changes:
     rows = Subscription.objects.filter(customer_id__in=latest).order_by().values_list("customer_id")
     fetched = dict(rows.annotate(at=Max("fetched_at")))
     changed = {who for who, made in latest.items() if who not in fetched or fetched[who].timestamp() < made}
-    return Changes(frozenset(changed), following)
+    return Changes(frozenset(changed), following, len(latest))
 
 
 def find_changed_since(moment: dt.datetime) -> frozenset[str] | None:

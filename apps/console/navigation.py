@@ -17,7 +17,7 @@ from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
 from apps.console.dashboard import COUNTED
-from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
+from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
@@ -59,6 +59,7 @@ MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (
         "System",
         (
             (InboundEvent, "inbox", "Events"),
+            (ComparisonRun, "compare_arrows", "Comparisons"),
             (AuditEntry, "history", "Audit log"),
             (User, "badge", "Staff"),
             (Group, "groups", "Staff groups"),

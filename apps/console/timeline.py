@@ -15,7 +15,7 @@ from apps.billing.models import InboundEvent
 from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
 from apps.core import audit
-from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
+from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, RestoreCheck
 from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
@@ -35,6 +35,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "syncrun": (SyncRun, "sync run"),
     "safeguardreview": (SafeguardReview, "safeguard review"),
     "waitlist": (WaitlistEntry, "waitlist entry"),
+    "comparison": (ComparisonRun, "comparison"),
     "attention": (AttentionItem, "attention item"),
     "restorecheck": (RestoreCheck, "restore check"),
     "realm": (None, "realm"),

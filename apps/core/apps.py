@@ -19,6 +19,7 @@ class CoreConfig(AppConfig):
             audit_anchor,
             audit_laws,
             checks,  # noqa: F401  (importing the checks registers them)
+            comparison_runs,
             law_checks,
             laws_jobs,
             laws_logs,
@@ -33,6 +34,7 @@ class CoreConfig(AppConfig):
         retention_check.register()
         alerts.register()
         audit_anchor.register()
+        comparison_runs.register()
         law_checks.register()
         audit_laws.register()
         limits.register()

@@ -44,6 +44,7 @@ class Cause(models.TextChoices):
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
+    COMPARISON = "comparison", "A comparison with Stripe or Keycloak has not ended"
     RETENTION = "retention", "Data is older than it may be"
     RESTORED = "restored", "The database was restored"
     AUDIT = "audit", "The audit trail was altered"

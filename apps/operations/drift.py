@@ -23,9 +23,10 @@ from apps.access.plan import Observed, diff
 from apps.access.policy import Account, Decision, decide
 from apps.accounts.models import UserProfile
 from apps.billing import customers
-from apps.core import audit, clock, jobs
+from apps.core import audit, clock, comparison_runs, jobs
 from apps.core.addresses import ascii_email, shown_email
 from apps.core.audit_actions import AuditAction
+from apps.core.comparison_runs import Tally
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.identity.keycloak import client
@@ -104,35 +105,51 @@ def compare_slice(key: str) -> None:
         return
     if not key.isdecimal() and _in_progress():
         return
+    run = comparison_runs.resume(KIND) if key.isdecimal() else comparison_runs.begin(KIND)
     people = _up_to_date(UserProfile.objects.filter(pk__gt=int(key) if key.isdecimal() else 0))
     slice_ = list(people.select_related("user").order_by("pk")[:PEOPLE])
-    late = _compare_each(find_suspects(slice_), time.monotonic() + SECONDS)
+    late, differing = _compare_each(find_suspects(slice_), time.monotonic() + SECONDS)
     following = late or (slice_[-1].pk if len(slice_) == PEOPLE else None)
+    looked_at = sum(one.pk <= late for one in slice_) if late else len(slice_)
     jobs.defer(KIND, following or f"{GROUPS}:", reason="the next slice")
+    _count(run, looked_at, differing)
 
 
 def _compare_groups(key: str) -> None:
     """Compare who is in each group after the one in `key`; with a profile id, from there on in the one itself."""
+    run = comparison_runs.resume(KIND)
     _, after, start = key.split(":", 2)
-    until = time.monotonic() + SECONDS
+    until, differing = time.monotonic() + SECONDS, list[int]()
     there = client().list_groups()
     here = set(Instance.objects.values_list("group__name", flat=True))
     for path in sorted(one for one in {*there, *here} if one > start or (after and one == start)):
         members = client().list_members(there[path]) if path in there else frozenset()
         suspects = find_misplaced(path, members).filter(pk__gt=int(after) if path == start else 0)
-        late = _compare_each(suspects.select_related("user").order_by("pk"), until)
+        late, found = _compare_each(suspects.select_related("user").order_by("pk"), until)
+        differing += found
         if late or time.monotonic() > until:
             jobs.defer(KIND, f"{GROUPS}{late or ''}:{path}", reason="the next groups")
+            _count(run, 0, differing)
             return
+    _count(run, 0, differing, ended=True)
 
 
-def _compare_each(suspects: Iterable[UserProfile], until: float) -> int | None:
-    """Compare each; when the time is up, the id of the last one compared."""
+def _count(run: int, looked_at: int, differing: list[int], *, ended: bool = False) -> None:
+    """Nothing is fixed by the comparison: the next sync, or staff, do that."""
+    items = tuple(("profile", pk, "keycloak") for pk in differing)
+    tally = Tally(looked_at=looked_at, found=len(differing), items=items)
+    comparison_runs.add(run, tally, ended=ended)
+
+
+def _compare_each(suspects: Iterable[UserProfile], until: float) -> tuple[int | None, list[int]]:
+    """Compare each; when the time is up, the id of the last one compared; and the ids of those that differ."""
+    differing = []
     for profile in suspects:
-        compare_subscriber(profile)
+        if compare_subscriber(profile):
+            differing.append(profile.pk)
         if time.monotonic() > until:
-            return profile.pk
-    return None
+            return profile.pk, differing
+    return None, differing
 
 
 def find_suspects(people: Collection[UserProfile]) -> list[UserProfile]:

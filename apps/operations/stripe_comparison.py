@@ -8,12 +8,17 @@ many is doubted, not believed: those who would lose are mirrored last, when the 
 or staff have confirmed it (safeguard.py).
 """
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
 from django.db.models import QuerySet
 
 from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
 from apps.billing import comparison, mirror, money_comparison, recent_changes
-from apps.core import jobs
+from apps.core import comparison_runs, jobs
+from apps.core.comparison_runs import Tally
+from apps.core.errors import NeedsOperator
 from apps.core.models import Job
 from apps.operations import safeguard
 
@@ -49,19 +54,24 @@ def compare_recent_changes(key: str) -> None:
     A change with an event of its own is nobody's mistake in a list; money that went back without one is held to the limit.
     """
     following = key if key.startswith("evt_") else ""
+    run = comparison_runs.resume(RECENT) if following else comparison_runs.begin(RECENT)
     found = recent_changes.find_changes(following)
     due = frozenset[str]() if following else recent_changes.find_due()
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.customers | due))
+    fixed = _mirror(UserProfile.objects.filter(stripe_customer_id__in=found.customers | due))
+    looked_at, held, allowed = found.looked_at + len(due), list[int](), list[int]()
     if found.following:
         jobs.defer(RECENT, found.following, reason="the next slice")
-    if following:
-        return
-    money = money_comparison.compare_money()
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=money.differing - money.losing))
-    losing = UserProfile.objects.filter(stripe_customer_id__in=money.losing)
-    _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
-    ids = losing.filter(access_state__in=safeguard.HAS_ACCESS).values_list("pk", flat=True)
-    _mirror(UserProfile.objects.filter(pk__in=safeguard.check(RECENT, job_key=key, losing=list(ids))))
+    if not following:
+        money = money_comparison.compare_money()
+        looked_at += len(money.differing)
+        fixed += _mirror(UserProfile.objects.filter(stripe_customer_id__in=money.differing - money.losing))
+        losing = UserProfile.objects.filter(stripe_customer_id__in=money.losing)
+        fixed += _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
+        held = list(losing.filter(access_state__in=safeguard.HAS_ACCESS).values_list("pk", flat=True))
+        with _stopping(run, _tally(looked_at, fixed, held)):
+            allowed = safeguard.check(RECENT, job_key=key, losing=held)
+        _mirror(UserProfile.objects.filter(pk__in=allowed))
+    comparison_runs.add(run, _tally(looked_at, fixed, held, allowed), ended=not found.following)
 
 
 def compare_subscriptions(key: str) -> None:
@@ -74,25 +84,51 @@ def compare_subscriptions(key: str) -> None:
         if _in_progress():
             return
         safeguard.start_collecting(KIND)
+    run = comparison_runs.resume(KIND) if cursor.after else comparison_runs.begin(KIND)
     found = comparison.compare_slice(cursor, pause_may_close=read_terms().pause_may_close)
     differ, lose = found.differing, found.losing
     if not cursor.after:
         money = money_comparison.compare_money()
         differ, lose = differ | money.differing, lose | money.losing
     losing = UserProfile.objects.filter(stripe_customer_id__in=lose)
-    _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ - lose))
+    fixed = _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ - lose))
     with_access = losing.filter(access_state__in=safeguard.HAS_ACCESS)
-    safeguard.collect(KIND, with_access.values_list("pk", flat=True))
-    _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
+    held = list(with_access.values_list("pk", flat=True))
+    safeguard.collect(KIND, held)
+    fixed += _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
+    allowed: list[int] = []
     if found.following:
         jobs.defer(KIND, found.following.key(), reason="the next slice")
     else:
-        _mirror(UserProfile.objects.filter(pk__in=safeguard.check(KIND, job_key=key)))
+        with _stopping(run, _tally(found.looked_at, fixed, held)):
+            allowed = safeguard.check(KIND, job_key=key)
+        _mirror(UserProfile.objects.filter(pk__in=allowed))
+    comparison_runs.add(run, _tally(found.looked_at, fixed, held, allowed), ended=not found.following)
 
 
-def _mirror(profiles: QuerySet[UserProfile]) -> None:
-    for customer in profiles.order_by("pk").values_list("stripe_customer_id", flat=True):
+def _mirror(profiles: QuerySet[UserProfile]) -> list[int]:
+    """Have each fetched again; returns who they are."""
+    found = list(profiles.order_by("pk").values_list("pk", "stripe_customer_id"))
+    for _, customer in found:
         mirror.mirror_later(str(customer), reason=REASON, importance=Job.Importance.SWEEP)
+    return [pk for pk, _ in found]
+
+
+def _tally(looked_at: int, fixed: list[int], held: list[int], allowed: Collection[int] = ()) -> Tally:
+    """Those who are fetched again, and those `held` until the whole list was seen: both differ. `allowed`: of them, or of earlier slices."""
+    differing = dict.fromkeys((*fixed, *held))
+    items = tuple(("profile", pk, "stripe") for pk in differing)
+    return Tally(looked_at, found=len(differing), fixed=len({*fixed}) + len(allowed), items=items)
+
+
+@contextmanager
+def _stopping(run: int, so_far: Tally) -> Iterator[None]:
+    """Where the safeguard stops a run, it has ended, and what it has not fixed is left to staff."""
+    try:
+        yield
+    except NeedsOperator:
+        comparison_runs.add(run, so_far, ended=True, left_to_staff=True)
+        raise
 
 
 def _in_progress() -> bool:

@@ -19,7 +19,7 @@ from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
-from apps.core.models import AttentionItem, Job, RestoreCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
@@ -215,6 +215,10 @@ def _person(made: World, index: int) -> None:
     )
     run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
     SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)
+    ComparisonRun.objects.create(
+        kind=f"compare_{index}", state="done", actor="system", started_at=now, progressed_at=now, ended_at=now, looked_at=9, found=1,
+        items=[["profile", profile.pk, "stripe"]],
+    )  # fmt: skip
     AttentionItem.objects.create(
         cause="dispute", key="dp_1", sentence="A payment is disputed.", profile_ids=[profile.pk], first_at=now, last_at=now,
         resolved_at=now,

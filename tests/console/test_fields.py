@@ -37,6 +37,7 @@ FILTERS = {
     "catalog.productprice": {
         "product__id__exact", "product__isnull", "interval__exact", "interval__isnull", "is_active__exact", "is_active__isnull",
     },
+    "core.comparisonrun": {"state__exact", "state__isnull"},
     "core.job": {"state__exact", "state__isnull"},
     "instances.instance": {
         "product__id__exact", "product__isnull", "is_active__exact", "is_active__isnull", "auto_allocate__exact",

@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride, LastSync, TermsChange
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core.models import AttentionItem, Job, RateLimit, RestoreCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, RateLimit, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
@@ -220,6 +220,10 @@ def sync_run(**changes):
     )
 
 
+def comparison_run(**changes):
+    return ComparisonRun(**{"kind": new("kind"), "actor": "system", "started_at": NOW, "progressed_at": NOW} | changes)
+
+
 def sync_result(**changes):
     run = changes.pop("run", None) or stored(sync_run())
     return SyncResult(**{"run": run, "profile": changes.pop("profile", None) or stored(profile())} | changes)
@@ -253,6 +257,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change,
     job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
+    comparison_run,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -329,6 +334,9 @@ BROKEN = {
     "override_in_order": lambda: [override(ends_at=NOW)],
     "terms_have_a_reason": lambda: [terms_change(reason="")],
     "terms_of_one_scope": lambda: [terms_change(profile=stored(profile()), product=stored(product()))],
+    "comparison_ended_has_time": lambda: [comparison_run(state="done")],
+    "comparison_span_in_order": lambda: [comparison_run(since=NOW, until=NOW)],
+    "comparison_one_running_per_kind": lambda: twins(comparison_run, kind="compare_keycloak"),
     "sync_run_has_a_reason": lambda: [sync_run(reason="")],
     "sync_run_of_somebody": lambda: [sync_run(total=0)],
     "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),

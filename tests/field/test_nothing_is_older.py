@@ -18,7 +18,7 @@ from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
-from apps.core.models import AttentionItem, Job, LawCheck, RateLimit, RetentionCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RateLimit, RetentionCheck
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations import privacy
@@ -94,6 +94,13 @@ def law_checks() -> None:
         )  # fmt: skip
 
 
+def comparison() -> None:
+    then = clock.now() - OLD
+    ComparisonRun.objects.create(
+        kind="compare_keycloak", state="done", actor="system", started_at=then, progressed_at=then, ended_at=then
+    )  # fmt: skip
+
+
 BREAK: dict[str, Callable[[], Any]] = {
     "jobs": lambda: job(Job.Importance.CHANGE),
     "sweep_jobs": lambda: job(Job.Importance.SWEEP),
@@ -110,6 +117,7 @@ BREAK: dict[str, Callable[[], Any]] = {
     "left_waitlist": lambda: entry("left"),
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
     "law_checks": law_checks,
+    "comparisons": comparison,
     "operations": drift,
     "expired_customers": lambda: expired("gone"),
 }

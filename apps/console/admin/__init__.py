@@ -13,6 +13,7 @@ from apps.console.admin import (  # noqa: E402
     attention,
     capacity,
     catalog,
+    comparisons,
     drift,
     emails,
     events,
@@ -33,6 +34,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "attention", "capacity", "catalog", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "restores",
+    "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "restores",
     "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip
