@@ -17,7 +17,7 @@ from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
 from apps.console.dashboard import COUNTED
-from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, RestoreCheck
+from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
@@ -60,6 +60,7 @@ MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (
         (
             (InboundEvent, "inbox", "Events"),
             (ComparisonRun, "compare_arrows", "Comparisons"),
+            (LawCheck, "balance", "Laws"),
             (AuditEntry, "history", "Audit log"),
             (User, "badge", "Staff"),
             (Group, "groups", "Staff groups"),

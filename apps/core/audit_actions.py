@@ -64,6 +64,7 @@ class AuditAction(models.TextChoices):
     TERMS_CHANGED = "terms_changed", "Terms changed"
     NAMES_REMOVED = "names_removed", "Names removed from old entries"
     TEST_ALERT_REQUESTED = "test_alert_requested", "Test alert requested"
+    LAW_CHECK_REQUESTED = "law_check_requested", "Check of the laws requested"
     ATTENTION_CLOSED = "attention_closed", "Attention item closed"
     ACTION_REFUSED = "action_refused", "Action refused"
     PERSON_ERASED = "person_erased", "Personal data erased"

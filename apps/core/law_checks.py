@@ -12,7 +12,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from apps.core import attention, clock, jobs, laws, metrics, retention
+from apps.core import attention, audit, clock, jobs, laws, metrics, retention
+from apps.core.audit_actions import AuditAction
 from apps.core.laws import Law, LawResult, LawState, Scope
 from apps.core.models import Job, LawCheck
 
@@ -39,8 +40,7 @@ def register() -> None:
 
 def ended(before: dt.datetime) -> QuerySet[LawCheck]:
     """Results of before then that are not a law's last."""
-    newest = LawCheck.objects.order_by("law", "-pk").distinct("law").values("pk")
-    return LawCheck.objects.filter(checked_at__lt=before).exclude(pk__in=newest)
+    return LawCheck.objects.filter(checked_at__lt=before).exclude(pk__in=newest().values("pk"))
 
 
 # --- checking --------------------------------------------------------------------------------------------------------
@@ -67,10 +67,12 @@ def _is_due(law: Law, last: LawCheck | None, key: str) -> bool:
     return last.checked_at <= clock.now() - dt.timedelta(seconds=law.period_seconds) + EARLY
 
 
-def check_now(*, actor: str) -> None:
+@transaction.atomic
+def check_now(*, actor: str, reason: str) -> None:
     """Queue a check of every law; joins one that was asked for and is not over."""
     if open_check() is None:
-        jobs.defer(KIND, f"{NOW}{clock.now().timestamp():.6f}", reason=f"asked for by {actor}", lane=KIND)
+        job = jobs.defer(KIND, f"{NOW}{clock.now().timestamp():.6f}", reason=f"asked for by {actor}", lane=KIND)
+        audit.record(subject=("job", job), action=AuditAction.LAW_CHECK_REQUESTED, actor=actor, reason=reason)
 
 
 def open_check() -> tuple[int, int] | None:
@@ -85,16 +87,14 @@ def open_check() -> tuple[int, int] | None:
 # --- keeping ---------------------------------------------------------------------------------------------------------
 
 
+def newest() -> QuerySet[LawCheck]:
+    """The last result of each law."""
+    return LawCheck.objects.order_by("law", "-pk").distinct("law")
+
+
 def latest() -> dict[str, LawCheck]:
-    """The last result of each law, by its number."""
-    rows = LawCheck.objects.order_by("law", "-pk").distinct("law")
-    return {row.law: row for row in rows}
-
-
-def last_violated() -> dict[str, dt.datetime]:
-    """By number, when a check last found a law violated."""
-    rows = LawCheck.objects.filter(state=LawState.VIOLATED).order_by("law", "-pk").distinct("law")
-    return dict(rows.values_list("law", "checked_at"))
+    """The same by the number of the law, without what was found."""
+    return {row.law: row for row in newest().defer("violations")}
 
 
 @transaction.atomic

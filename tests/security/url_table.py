@@ -116,7 +116,7 @@ CONSOLE = {
 MODELS = {
     "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
-    "core.job": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
+    "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
     "onboarding.waitlistentry": "", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
@@ -136,7 +136,7 @@ ACTIONS = {
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {"close": "operator", "send_test_alert": "operator"},
-    "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.restorecheck": {"finish": "admin"},
+    "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "onboarding.waitlistentry": {"invite": "operator"},
@@ -147,14 +147,14 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
-    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing",
+    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now",
 }  # fmt: skip
 WITHOUT_WORK = {"import_products"}  # it asks Stripe, which is not there: tests/field/test_price_list.py
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
-    ("core_job", "retry_one"), ("billing_inboundevent", "retry"), ("realm", "mail"),
+    ("core_job", "retry_one"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
 }  # fmt: skip
 
 

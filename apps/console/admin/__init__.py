@@ -18,6 +18,7 @@ from apps.console.admin import (  # noqa: E402
     emails,
     events,
     jobs,
+    laws,
     mirror,
     overrides,
     realm,
@@ -34,6 +35,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "mirror", "overrides", "realm", "restores",
+    "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "laws", "mirror", "overrides", "realm", "restores",
     "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip
