@@ -8,6 +8,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.core import attention, audit, clock, dependencies, jobs
 from apps.core.audit_actions import AuditAction
@@ -18,7 +19,7 @@ from apps.core.models import AttentionItem, AuditEntry, RestoreCheck
 
 KIND = "check_after_restore"
 DATABASE = "database"  # the key of the attention item about the restore itself
-PAUSED = "The database was restored. Access changes once staff have finished the check (`manage.py after_restore`)."
+PAUSED = "The database was restored. Access changes again once staff have finished the check."
 _paused = Kept(lambda: dependencies.is_paused(dependencies.RESTORED), seconds=3.0)
 
 
@@ -69,15 +70,14 @@ def describe_loss(check: RestoreCheck) -> str:
     lines = f" {check.lost_entries} lines of the audit trail are gone." if check.lost_entries else ""
     return (
         f"{check.evidence}{told}{lines} Nobody's access is given or taken until the check is finished. Ask each of staff what they"
-        " did in that time: overrides, terms, prices, caps and roles that leave nothing in Keycloak are in no list. Follow"
-        " `manage.py after_restore --status`, deal with the other items of this kind, then finish it."
+        " did in that time: overrides, terms, prices, caps and roles that leave nothing in Keycloak are in no list. Follow the check"
+        " under Restores in the console, deal with the other items of this kind, then finish it."
     )
 
 
-def open_items() -> int:
-    """How many things that the check found are still open, but for the restore itself."""
-    items = AttentionItem.objects.filter(cause=attention.Cause.RESTORED, resolved_at=None)
-    return items.exclude(key=DATABASE).count()
+def found_items() -> QuerySet[AttentionItem]:
+    """What the check found and staff have not closed; the restore itself is none of it."""
+    return attention.open_items().filter(cause=attention.Cause.RESTORED).exclude(key=DATABASE)
 
 
 @transaction.atomic
@@ -88,7 +88,7 @@ def finish(*, actor: str, reason: str, accept: int | None = None) -> RestoreChec
         raise BadInput("No check after a restore is open.")
     if check.step != RestoreCheck.Step.READY:
         raise BadInput(f"The check is not done yet: {RestoreCheck.Step(check.step).label}.")
-    if (left := open_items()) and left != accept:
+    if (left := found_items().count()) and left != accept:
         raise BadInput(
             f"{left} items that the check found are open. Close each once it is dealt with, or accept all {left}.",
             field="accept",

@@ -11,6 +11,7 @@ repeating a slice changes nothing. Access itself is not touched here; it is paus
     ready        staff finish it
 """
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,15 +21,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import UserProfile
 from apps.billing import checkout, customer_list, mirror
-from apps.core import attention, jobs, restore_marker, restores
+from apps.core import attention, clock, jobs, restore_marker, restores
 from apps.core.attention import Cause
 from apps.core.errors import RetryLater
+from apps.core.job_outcomes import PERIODIC
 from apps.core.locks import LockClass
 from apps.core.models import Job, RestoreCheck
 from apps.notifications import mail
 from apps.operations import lost_time
 
 MINUTE = 60
+SOON = dt.timedelta(seconds=5)
 SECONDS = 25.0  # of one run; a job has a minute
 SLICE = 90  # accounts that Keycloak shows in one call
 Step = RestoreCheck.Step
@@ -66,15 +69,17 @@ def _go_through(check: RestoreCheck) -> None:
         lost_time.count(check, "emails_doubted", mail.doubt_queued(check.noticed_at))
     while check.step != Step.READY and STEPS[Step(check.step)](check):
         if time.monotonic() > until:
-            jobs.defer(restores.KIND, "periodic", reason="the next slice")
+            jobs.defer(restores.KIND, PERIODIC, reason="the next slice")
             return
+    if check.step == Step.MIRRORING:
+        jobs.defer(restores.KIND, PERIODIC, reason="customers are refreshed", not_before=clock.now() + SOON)
 
 
 def describe(check: RestoreCheck) -> str:
     """Where the check is, in one line."""
-    done = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in sorted(check.counts.items()))
+    done = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in sorted(check.counts.items()) if count)
     waits = f" {_not_mirrored(check).count()} left." if check.step == Step.MIRRORING else ""
-    return f"{Step(check.step).label}.{waits} {done or 'Nothing counted yet'}. Open items: {restores.open_items()}."
+    return f"{Step(check.step).label}.{waits} {done or 'Nothing counted yet'}. Open items: {restores.found_items().count()}."
 
 
 # --- the steps: each does one slice and returns whether to go on at once ------------------------------------------------

@@ -6,11 +6,12 @@ item for each cause, with the people it affects, although the request failed.
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
@@ -46,11 +47,13 @@ class RefusedWork:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(CLOSED) and request.path_info not in OPEN and restores.is_closed():
-            answer = _answer(request, CHECKING, code="checking", status=503)
-            answer.headers["Retry-After"] = "600"
-            return answer
         return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        """The answer of the public pages while a restored database is checked."""
+        if request.path_info.startswith(CLOSED) and request.path_info not in OPEN and restores.is_closed():
+            return _say_checking(request)
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The answer for a WorkError: JSON for scripts, the dashboard for its forms, else an error page."""
@@ -61,6 +64,17 @@ class RefusedWork:
             return _answer(request, AWAY, code="payment_away", status=503)
         _tell_staff(request, error)
         return _answer(request, error.told or NEEDS_STAFF, code="needs_staff", status=409)
+
+
+def _say_checking(request: HttpRequest) -> HttpResponse:
+    """503 with a page of its own; not an error of ours, and nothing that staff have to be told."""
+    answer: HttpResponse = (
+        refuse(BadInput(CHECKING, code="checking", status=503))
+        if speaks_json(request)
+        else render(request, "storefront/checking.html", {"sentence": CHECKING}, status=503)
+    )
+    answer.headers["Retry-After"] = "600"
+    return answer
 
 
 def _tell_staff(request: HttpRequest, error: NeedsOperator) -> None:

@@ -174,6 +174,8 @@ def test_the_public_pages_are_closed_kindly_while_it_lasts(marker: Path, path: s
         assert "checking our records after maintenance" in answer.content.decode()
     spoken = Client().get(path, headers={"Accept": "application/json"})
     assert (spoken.status_code, spoken.json()["error"]["code"]) == (503, "checking")
+    polled = Client().get("/onboarding/success/state/")  # a script, whatever it accepts
+    assert polled.json()["error"]["code"] == "checking"
     Dependency.objects.all().delete()
     restores._paused.forget()
     assert Client().get(path).status_code != 503

@@ -11,11 +11,12 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.core import attention, restores
-from apps.core.attention import Cause
+from apps.core import restores
 from apps.core.models import RestoreCheck
 from apps.core.states import Tone
 from apps.operations import after_restore
+
+ROWS = 50
 
 
 class FinishDialog(ReasonDialog):
@@ -61,7 +62,7 @@ class RestoreCheckAdmin(ConsoleAdmin):
             "check": row,
             "steps": [(one.label, order.index(one) < order.index(RestoreCheck.Step(row.step))) for one in steps],
             "progress": after_restore.describe(row),
-            "items": [] if row.finished_at else attention.open_items().filter(cause=Cause.RESTORED)[:50],
+            "items": [] if row.finished_at else restores.found_items()[:ROWS],
         }
 
     @dialog_action(

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import restore_marker, restores
 from apps.core.errors import BadInput, WorkError
-from apps.core.models import AttentionItem, RestoreCheck
+from apps.core.models import RestoreCheck
 from apps.operations import after_restore
 
 PAUSE = 2.0  # seconds between two looks while the worker refreshes customers
@@ -78,6 +78,5 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"Noticed {check.noticed_at:%Y-%m-%d %H:%M} UTC. {restores.describe_loss(check)}")
         self.stdout.write(after_restore.describe(check))
-        items = AttentionItem.objects.filter(cause="restored", resolved_at=None).exclude(key=restores.DATABASE)
-        for one in items.order_by("pk"):
+        for one in restores.found_items().order_by("pk"):
             self.stdout.write(f"- {one.sentence}")
