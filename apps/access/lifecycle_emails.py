@@ -1,30 +1,50 @@
-"""The emails that follow a change of access: cancellation, failed payment, open recovery, coming and final expiry.
+"""The emails about a subscriber's access and payments, each a job whose key is "<profile id>:<what it is about>", so each mails once.
 
-Each is a job whose key is "<profile id>:<Stripe id>" or "<profile id>:<date in Unix seconds>", so each event mails once. The
-text comes from the subscriber's own row at the time of sending; one that no longer applies is not sent.
+announcements.py asks for them. The text comes from the subscriber's own rows at the time of sending (email_values.py); one that no
+longer applies is not sent.
 """
 
-import datetime as dt
 from collections.abc import Callable
 from functools import partial
 
-from django.utils.formats import date_format
-
-from apps.access.forecast import next_attempt
+from apps.access import email_values
+from apps.access.email_values import Values
 from apps.accounts.models import UserProfile
-from apps.billing import subscriptions
-from apps.core import clock, jobs
+from apps.core import jobs
 from apps.core.dependencies import RESTORED
-from apps.core.states import AccessState
 from apps.notifications.mail import notify
 
-CANCELED = "notify_subscription_canceled"
+WELCOME = "notify_welcome"
+TRIAL_ENDING = "notify_trial_ending"
 PAYMENT_FAILED = "notify_payment_failed"
-RECOVERY_OPENED = "notify_recovery_opened"
+ACCESS_ENDS = "notify_access_ends_soon"
+PAYMENT_RECOVERED = "notify_payment_recovered"
+PLAN_CHANGED = "notify_plan_changed"
+REFUNDED = "notify_refunded"
+DUPLICATE = "notify_duplicate_found"
+CANCELLATION = "notify_cancellation_scheduled"
+CANCELED = "notify_subscription_canceled"
 EXPIRY_REMINDER = "notify_expiry_reminder"
 EXPIRED = "notify_expired"
+RECOVERY_OPENED = "notify_recovery_opened"
+RECOVERED = "notify_recovered"
 
-Values = dict[str, str]
+EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
+    WELCOME: ("welcome", email_values.welcome),
+    TRIAL_ENDING: ("trial_ending", email_values.trial),
+    PAYMENT_FAILED: ("payment_failed", email_values.failed_payment),
+    ACCESS_ENDS: ("access_ends_soon", email_values.access_ends),
+    PAYMENT_RECOVERED: ("payment_recovered", email_values.only_active),
+    PLAN_CHANGED: ("plan_changed", email_values.changed_plan),
+    REFUNDED: ("refunded", email_values.refund),
+    DUPLICATE: ("duplicate_found", email_values.duplicate),
+    CANCELLATION: ("cancellation_scheduled", email_values.scheduled_cancellation),
+    CANCELED: ("subscription_canceled", email_values.cancellation),
+    EXPIRY_REMINDER: ("expiry_reminder", email_values.reminder),
+    EXPIRED: ("expired", email_values.expiry),
+    RECOVERY_OPENED: ("recovery_opened", email_values.recovery),
+    RECOVERED: ("recovered", email_values.only_active),
+}
 
 
 def register() -> None:
@@ -43,48 +63,3 @@ def send_lifecycle_email(key: str, *, template: str, values_of: Callable[[UserPr
         return
     context = {"first_name": profile.user.first_name} | values
     notify(key=f"{template}:{key}", template=template, to=profile.email, profile=profile, context=context)
-
-
-def format_day(moment: dt.datetime | None) -> str:
-    """A date as emails write it, "3 December 2026" (UTC); empty for None."""
-    return date_format(moment.astimezone(dt.UTC), "j F Y") if moment else ""
-
-
-def _cancellation(profile: UserProfile, _subscription_id: str) -> Values:
-    return {"sentence": profile.access_sentence, "final_date": format_day(profile.final_expiry_at)}
-
-
-def _failed_payment(profile: UserProfile, invoice_id: str) -> Values:
-    url = subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id)
-    attempt = next_attempt(profile.forecast, now=clock.now())
-    return {
-        "sentence": profile.access_sentence,
-        "invoice_url": url,
-        "next_attempt": format_day(attempt.at) if attempt else "",
-    }
-
-
-def _recovery(_profile: UserProfile, window_end: str) -> Values:
-    return {"until": f"{date_format(dt.datetime.fromtimestamp(int(window_end), dt.UTC), 'j F Y, H:i')} UTC"}
-
-
-def _reminder(profile: UserProfile, final: str) -> Values | None:
-    """None when the subscriber is back, or the date has moved and has a reminder of its own."""
-    final_expiry = profile.final_expiry_at
-    if final_expiry is None or int(final_expiry.timestamp()) != int(final):
-        return None
-    awaits_expiry = AccessState(profile.access_state).awaits_expiry
-    return {"final_date": format_day(final_expiry)} if awaits_expiry else None
-
-
-def _expiry(profile: UserProfile, _final: str) -> Values | None:
-    return {} if profile.access_state == AccessState.EXPIRED else None
-
-
-EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
-    CANCELED: ("subscription_canceled", _cancellation),
-    PAYMENT_FAILED: ("payment_failed", _failed_payment),
-    RECOVERY_OPENED: ("recovery_opened", _recovery),
-    EXPIRY_REMINDER: ("expiry_reminder", _reminder),
-    EXPIRED: ("expired", _expiry),
-}

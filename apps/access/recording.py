@@ -1,29 +1,26 @@
 """What a reconcile records: the profile's columns, the timeline, its steps, and the emails that a change calls for."""
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
-from apps.access import lifecycle_emails, unwarned
+from apps.access import announcements, unwarned
 from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
 from apps.access.policy import Decision, Facts
 from apps.accounts.models import UserProfile
-from apps.billing import subscriptions
-from apps.core import attention, audit, clock, jobs
+from apps.core import attention, audit, clock
 from apps.core.audit_actions import AuditAction
-from apps.core.states import AccessState, SubscriptionStatus
-from apps.notifications.models import Notification
+from apps.core.reasons import Reason
+from apps.core.states import AccessState
 
 # Called in the transaction that records a finished reconcile: profile, its generation, what was changed as sentences.
 on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
 # Called when the account that should be open is gone: staff must have something to fix it with.
 on_account_gone: list[Callable[[UserProfile], None]] = []
 
-REMINDER = dt.timedelta(days=7)
 DECIDED = ["access_state", "access_reason", "access_until", "final_expiry_at", "forecast", "next_change_at"]
 
 
@@ -51,19 +48,12 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
             before={"state": before.value, "why": why_before},
             after={"state": decision.state.value, "why": profile.access_reason},
         )
-        if decision.state == AccessState.CANCELED and before.is_told_of_cancellation:
-            jobs.defer(
-                lifecycle_emails.CANCELED,
-                f"{profile.pk}:{decision.subscription_id}",
-                reason="canceled",
-            )
-        if decision.state == AccessState.EXPIRED and decision.final_expiry_at:
-            jobs.defer(lifecycle_emails.EXPIRED, _dated(profile, decision.final_expiry_at), reason="expired")
-    _remind_of_expiry(profile, decision)
+        announcements.announce_change(profile, decision, before, Reason.from_json(why_before))
+    announcements.announce_coming(profile, decision.state, ahead)
     if profile.email_problem:
         unwarned.report(profile)
     if any(one.status.is_late for one in facts.subscriptions):
-        _tell_of_failed_payments(profile)
+        announcements.tell_of_failed_payments(profile)
 
 
 @transaction.atomic
@@ -93,29 +83,6 @@ def _report_if_impossible(profile: UserProfile, before: AccessState, after: Acce
         attention.report(attention.Cause.ODD_CHANGE, f"profile:{profile.pk}", told, profiles=[profile.pk])
 
 
-def _remind_of_expiry(profile: UserProfile, decision: Decision) -> None:
-    """Remind a week before the seat is released; subscribers with less time left were told at cancellation."""
-    final = decision.final_expiry_at
-    if final is None or not decision.state.awaits_expiry or final - REMINDER <= clock.now():
-        return
-    jobs.defer(
-        lifecycle_emails.EXPIRY_REMINDER, _dated(profile, final), reason="a week left", not_before=final - REMINDER
-    )
-
-
-def _dated(profile: UserProfile, moment: dt.datetime) -> str:
-    return f"{profile.pk}:{int(moment.timestamp())}"
-
-
-def _tell_of_failed_payments(profile: UserProfile) -> None:
-    """One email per unpaid invoice, whether or not its event ever arrived."""
-    for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
-        if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
-            key = f"{profile.pk}:{one.open_invoice_id}"
-            if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
-                jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")
-
-
 def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *, ended: bool = False) -> list[str]:
     """Add the steps of an attempt to those of earlier attempts; returns the sentences of all.
 
@@ -139,6 +106,8 @@ def record_steps(profile: UserProfile, generation: int, done: Sequence[Step], *,
 def record_done(profile: UserProfile, generation: int, done: Sequence[Step]) -> None:
     """Note that the request `generation` is done, and by which steps; newer requests stay pending."""
     now = clock.now()
+    if profile.synced_at is None and AccessState(profile.access_state).has_access:
+        announcements.welcome(profile)
     UserProfile.objects.filter(pk=profile.pk).update(
         observed_generation=generation,
         synced_at=now,

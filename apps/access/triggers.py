@@ -1,17 +1,20 @@
 """Who has to be reconciled when something changed in another app: the only place where a change is mapped to a subscriber."""
 
-from apps.access import reconcile, unwarned
+from apps.access import announcements, reconcile, unwarned
 from apps.accounts.models import UserProfile
 from apps.instances import allocation
 
 
 def register() -> None:
     """Listen to billing, identity and instances."""
-    from apps.billing import mirror
+    from apps.billing import mirror, payment_notes, second_subscription
     from apps.identity import passwords
     from apps.notifications import delivery, mail
 
     delivery.on_unreachable.append(unwarned.report)
+    payment_notes.on_plan_changed.append(announcements.plan_changed)
+    payment_notes.on_refunded.append(announcements.refunded)
+    second_subscription.on_second.append(announcements.second_found)
     passwords.on_sent.append(mail.record_keycloak_email)
     mirror.on_customer.append(customer_changed)
     allocation.on_freed.append(seat_freed)

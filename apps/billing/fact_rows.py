@@ -5,6 +5,7 @@ attention item. Who must know registers in `on_customer`, which is called inside
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Callable, Collection
 from copy import copy
 from typing import Any
@@ -101,6 +102,7 @@ def _write_subscription(
         "past_due_since": _late_since(known, sums, now) if one.status == SubscriptionStatus.PAST_DUE else None,
         "pause": one.pause,
         "pause_ends_at": one.pause_ends_at,
+        "lines_digest": digest_lines(one.lines),
         "fetched_at": now,
     }
     if sums is not None:
@@ -111,6 +113,12 @@ def _write_subscription(
     row.save(update_fields=fields.keys() if known else None)
     payment_notes.record_changes(profile, known, row)
     return row
+
+
+def digest_lines(lines: Collection[LineFacts]) -> str:
+    """Short, and another one when prices or quantities are others."""
+    text = ",".join(sorted(f"{line.price.id}*{line.quantity}" for line in lines))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def payment_columns(sums: PaymentFacts) -> dict[str, Any]:

@@ -109,6 +109,9 @@ class Subscription(models.Model):
         null=True, help_text="What Stripe says the next invoice asks for, in minor units; empty when it does not."
     )
     next_charge_currency = models.CharField(max_length=16, blank=True)
+    lines_digest = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="Of what it is for: another one, another plan."
+    )
     fetched_at = models.DateTimeField()
 
     class Meta:

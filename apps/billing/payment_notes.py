@@ -4,13 +4,13 @@ Part of the transaction that writes the facts, so that each change is told once.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing.ledger import Dispute, Invoice, Ledger
+from apps.billing.ledger import FAILED, Dispute, Invoice, Ledger
 from apps.billing.models import Subscription
 from apps.billing.parsing import SubscriptionFacts
 from apps.core import attention, audit
@@ -19,6 +19,11 @@ from apps.core.audit_actions import AuditAction
 from apps.core.models import AttentionItem
 from apps.core.money import format_money
 from apps.core.states import SubscriptionStatus
+
+# Called in the writing transaction: profile, Stripe's id of the subscription, a digest of what it is for now.
+on_plan_changed: list[Callable[[UserProfile, str, str], None]] = []
+# Called likewise: profile, Stripe's id of a refund of a payment for a subscription.
+on_refunded: list[Callable[[UserProfile, str], None]] = []
 
 
 def dispute_rows(disputes: Iterable[Dispute]) -> list[dict[str, Any]]:
@@ -43,6 +48,10 @@ def lost_at(disputes: Iterable[dict[str, Any]]) -> dt.datetime | None:
 
 def record_changes(profile: UserProfile, before: Subscription | None, after: Subscription) -> None:
     """Tell what is new of the subscription's disputes, and of a pause of its collection."""
+    _tell_of_refunds(profile, before, after)
+    if before and before.lines_digest and before.lines_digest != after.lines_digest and _pays(before) and _pays(after):
+        for listener in on_plan_changed:
+            listener(profile, after.stripe_id, after.lines_digest)
     old = {one["id"]: one for one in before.disputes} if before else {}
     new = {one["id"]: one for one in after.disputes}
     for key, dispute in new.items():
@@ -59,6 +68,19 @@ def record_changes(profile: UserProfile, before: Subscription | None, after: Sub
             Cause.COLLECTION_PAUSED, after.stripe_id, why="Payments are collected again, or it has ended."
         )
         _record(profile, AuditAction.COLLECTION_RESUMED, f"The pause of {after.stripe_id} is over.")
+
+
+def _pays(row: Subscription) -> bool:
+    return SubscriptionStatus(row.status).pays
+
+
+def _tell_of_refunds(profile: UserProfile, before: Subscription | None, after: Subscription) -> None:
+    """Of those that are new since the last fetch and did not fail."""
+    known = before.refunds if before else after.refunds
+    for refund_id in sorted(after.refunds.keys() - known.keys()):
+        if after.refunds[refund_id] not in FAILED:
+            for listener in on_refunded:
+                listener(profile, refund_id)
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ it is one attention item with the refund that would fix it, until only one runs.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -27,6 +28,9 @@ from apps.core.states import SubscriptionStatus, values_where
 OWN, STRANGERS = "report_second_subscription", "report_double_customer"  # job kinds: keys are profile and customer ids
 RECHECK = "recheck_customers"
 RUNNING = values_where(SubscriptionStatus, lambda one: one.may_charge)
+
+# Called for each later one of the subscriptions that run for one person: profile, Stripe's id of it.
+on_second: list[Callable[[UserProfile, str], None]] = []
 
 
 def register() -> None:
@@ -63,6 +67,9 @@ def report_second(profile_id: str) -> None:
     if len(running) < 2:
         return
     first, *later = running
+    for one in later:
+        for listener in on_second:
+            listener(profile, one.stripe_id)
     fixes = " ".join(_describe_fix(one.stripe_id) for one in later)
     attention.report(
         Cause.SECOND_SUBSCRIPTION,

@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
+from apps.core.money import format_money
+
 MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, PaymentMethod, Product, Price)
 
 
@@ -30,6 +32,13 @@ def list_money(customer_id: str, *, limit: int) -> list[MoneyObject]:
         latest = rows.only("id", "created", "stripe_data").order_by("-created", "-id")
         found += [_money_object(row, kind, amount) for row in latest[:limit]]
     return sorted(found, key=lambda one: (one.created, one.kind), reverse=True)
+
+
+def refunded_amount(refund_id: str) -> str:
+    """How much a refund gave back, as people write it; empty while there is no copy of it."""
+    data = Refund.objects.filter(id=refund_id).values_list("stripe_data", flat=True).first() or {}
+    amount, currency = data.get("amount"), data.get("currency")
+    return format_money(amount, currency) if isinstance(amount, int) and isinstance(currency, str) else ""
 
 
 def money_rows(customer_id: str) -> list[tuple[QuerySet[Any], str, str]]:

@@ -1,7 +1,7 @@
-"""The emails we can write: which values each needs, and how it is turned into subject, text and HTML.
+"""How an email of the list is turned into subject, text and HTML.
 
-A email `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
-`base_url` and `links` (the pages of ours that mails point to). Values are texts, or lists of dictionaries of texts.
+An email `name` is templates/mail/<name>.subject.txt, .txt and .html; a test renders every one. Templates also get `brand`,
+`base_url` and `links` (the pages of ours that mails point to).
 """
 
 import re
@@ -13,24 +13,9 @@ from django.template import Context, loader
 from django.template.base import Template
 from django.urls import reverse
 
-# The values each email needs. Those that end in "?" may be missing or empty; the email reads well without them.
-VALUES: dict[str, tuple[str, ...]] = {
-    "signup_code": ("code", "minutes"),
-    "already_customer": (),
-    "recovery_code": ("code", "minutes"),
-    "recovery_no_account": (),
-    "recovery_opened": ("until", "first_name?"),
-    "welcome": ("username", "apps?", "first_name?"),  # apps: [{"name": …, "url": …}]
-    "subscription_canceled": ("first_name?", "sentence?", "final_date?"),
-    "signup_payment_failed": ("url", "first_name?"),
-    "payment_failed": ("first_name?", "sentence?", "invoice_url?", "next_attempt?"),
-    "payment_action_required": ("first_name?", "invoice_url?"),
-    "expiry_reminder": ("final_date", "first_name?"),
-    "expired": ("first_name?",),
-    "waitlist_confirm": ("confirm_url", "product?"),
-    "waitlist_invited": ("invite_url", "leave_url", "product?", "until?"),
-    "waitlist_note": ("email", "product?", "waiting?"),
-}
+from apps.notifications.email_list import EMAILS
+
+VALUES = {name: one.values for name, one in EMAILS.items()}
 PAGES = {  # name in templates: name of the route
     "signup": "onboarding-welcome",
     "recovery": "recovery",
@@ -57,7 +42,7 @@ def check_values(template: str, values: dict[str, Any]) -> None:
 
 
 def render_email(template: str, values: dict[str, Any]) -> RenderedEmail:
-    """Render a email. Subject and text are plain, so nothing in them is escaped; the HTML is."""
+    """Render an email. Subject and text are plain, so nothing in them is escaped; the HTML is."""
     links = {name: f"{settings.BASE_URL}{reverse(route)}" for name, route in PAGES.items()}
     links["login"] = f"{settings.BASE_URL}{settings.LOGIN_URL}"
     values = {"brand": settings.BRAND, "base_url": settings.BASE_URL, "links": links} | values

@@ -11,7 +11,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import AccessState
 from apps.identity import user_profile
-from apps.notifications.delivery import check_address
+from apps.notifications.address_change import address_changed
 from apps.onboarding import names
 
 FIELDS = ("first_name", "last_name", "username", "email")
@@ -38,7 +38,7 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
         raise BadInput("Nothing has been changed.", field="first_name")
     User.objects.filter(pk=user.pk).update(**after)
     UserProfile.objects.filter(pk=profile.pk).update(email=after["email"])
-    check_address(profile.pk)
+    address_changed(profile, former=before["email"])
     profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after)
     audit.record(
         subject=profile.subject, action=AuditAction.ACCOUNT_CORRECTED, actor=actor, reason=reason,

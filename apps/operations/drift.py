@@ -33,7 +33,7 @@ from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance
 from apps.login import sessions
-from apps.notifications.delivery import check_address
+from apps.notifications.address_change import address_changed
 from apps.operations import bulk_facts
 from apps.operations.models import Drift
 
@@ -314,7 +314,7 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
         with transaction.atomic():
             UserProfile.objects.filter(pk=profile.pk).update(email=row.keycloak_value)
             User.objects.filter(pk=profile.user_id).update(email=row.keycloak_value)
-            check_address(profile.pk)
+            address_changed(profile, former=profile.email)
     except IntegrityError as error:
         raise BadInput("Somebody else here has this email. Restore ours, or fix theirs first.") from error
     resolve(profile.pk, row.kind)

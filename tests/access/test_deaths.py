@@ -83,7 +83,7 @@ def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: Worl
         assert (state.access, open_for(state), world.jobs()) == ("active", True, []), number
         assert state.seats == (("nextcloud", "assigned"),)
         assert len(world.users(f"{name}@example.com")) == 1
-        assert len(world.mails(profile)) == 1
+        assert len(world.mails(profile)) == 2
         assert Seat.objects.filter(profile=profile).count() == 1
         assert profile.user.socialaccount_set.count() == 1
         world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")

@@ -54,7 +54,7 @@ def test_suspended_has_nothing_but_its_seat_and_paying_brings_all_back(world: Wo
     before = world.state(dana)
     assert (before.access, before.account, closed(before)) == ("suspended", False, True)
     assert before.seats == (("nextcloud", "retained"),)
-    assert world.notifications(dana) == ["keycloak_set_password", "payment_failed"]
+    assert world.notifications(dana) == ["keycloak_set_password", "welcome", "payment_failed"]
 
     world.shop.control("payments", customer=dana.stripe_customer_id, mode="ok")
     invoice = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "status": "open"}).data[0]
@@ -87,7 +87,7 @@ def test_canceled_keeps_the_seat_and_expires_by_the_clock_alone(world: World) ->
     state = world.state(dana)
     assert (state.access, state.account, closed(state)) == ("canceled", False, True)
     assert state.seats == (("nextcloud", "retained"),)
-    assert world.notifications(dana) == ["keycloak_set_password", "subscription_canceled"]
+    assert world.notifications(dana) == ["keycloak_set_password", "welcome", "subscription_canceled"]
     expiry = dana.final_expiry_at
     assert expiry is not None
     world.pass_time(seconds=int((expiry - clock.now()).total_seconds()) - 30)
@@ -207,7 +207,7 @@ def test_looking_again_writes_nothing(world: World) -> None:
     for _ in range(3):
         sync_now(world, dana)
     assert AuditEntry.objects.count() == lines
-    assert len(world.mails(dana)) == 1
+    assert len(world.mails(dana)) == 2
 
 
 # --- the sweep -------------------------------------------------------------------------------------------------------------------

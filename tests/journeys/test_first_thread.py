@@ -25,8 +25,8 @@ def test_a_paid_checkout_becomes_an_account_with_an_app_and_a_mail(world: World)
     assert account["attributes"]["onboarding_id"] == [str(profile.onboarding_id)]
     assert (account["username"], account["emailVerified"]) == ("dana", True)
     assert SocialAccount.objects.get(provider="keycloak").user == profile.user
-    assert len(world.mails(profile)) == 1
-    assert world.notifications(profile) == ["keycloak_set_password"]
+    assert len(world.mails(profile)) == 2
+    assert world.notifications(profile) == ["keycloak_set_password", "welcome"]
     assert not InboundEvent.objects.filter(state="received").exists()
     assert Subscription.objects.get().customer_id == profile.stripe_customer_id
     world.assert_laws_hold()

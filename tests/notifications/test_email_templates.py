@@ -7,32 +7,14 @@ import pytest
 from django.conf import settings
 
 from apps.notifications import email_templates
+from apps.notifications.email_list import SAMPLES
 
-VALUES = {
-    "code": "493 027",
-    "minutes": "10",
-    "username": "nora",
-    "first_name": "Nora",
-    "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2"}],
-    "sentence": "The last payment was sent back.",
-    "final_date": "3 December 2026",
-    "invoice_url": "https://invoice.example.com/i/1?x=1&y=2",
-    "next_attempt": "7 December 2026",
-    "confirm_url": "https://frontdesk.example.com/confirm/abc",
-    "invite_url": "https://frontdesk.example.com/invite/abc",
-    "leave_url": "https://frontdesk.example.com/leave/abc",
-    "product": "Nextcloud",
-    "until": "5 December 2026",
-    "email": "nora@example.com",
-    "waiting": "12",
-    "url": "https://frontdesk.example.com/onboarding/",
-}
 NAMES = sorted(email_templates.VALUES)
 
 
 def values_for(name: str, *, optional: bool = True) -> dict[str, object]:
     wanted = email_templates.VALUES[name]
-    return {one.rstrip("?"): VALUES[one.rstrip("?")] for one in wanted if optional or not one.endswith("?")}
+    return {one.rstrip("?"): SAMPLES[one.rstrip("?")] for one in wanted if optional or not one.endswith("?")}
 
 
 @pytest.mark.parametrize("optional", [True, False], ids=["everything", "only what is needed"])

@@ -45,8 +45,8 @@ def test_event_customer_subscription_deleted(world: World) -> None:
     assert (state.access, state.subscription, state.account) == ("canceled", "canceled", False)
     assert sessions(world, profile) == 0
     assert browser.get("/dashboard/").status_code in {302, 403}
-    assert world.notifications(profile) == ["keycloak_set_password", "subscription_canceled"]
-    assert len(world.mails(profile)) == 2
+    assert world.notifications(profile) == ["keycloak_set_password", "welcome", "subscription_canceled"]
+    assert len(world.mails(profile)) == 3
 
 
 def test_event_invoice_payment_failed(world: World) -> None:
@@ -57,8 +57,8 @@ def test_event_invoice_payment_failed(world: World) -> None:
     ring_only(world, "invoice.payment_failed")
     state = world.state(profile)
     assert (state.access, state.subscription, state.account) == ("suspended", "past_due", False)
-    assert world.notifications(profile) == ["keycloak_set_password", "payment_failed"]
-    assert len(world.mails(profile)) == 2
+    assert world.notifications(profile) == ["keycloak_set_password", "welcome", "payment_failed"]
+    assert len(world.mails(profile)) == 3
 
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
@@ -69,9 +69,9 @@ def test_task_send_keycloak_password_reset_email(world: World) -> None:
     jobs.defer("send_keycloak_password_reset_email", profile.pk)
     world.work()
     mails = world.standin.inbox(profile.email)
-    assert len(mails) == 2
+    assert len(mails) == 3
     assert f"{world.url}/keycloak/realms/frontdesk/" in str(mails[0])  # Keycloak's own mail with Keycloak's link
-    assert world.notifications(profile) == ["keycloak_set_password"] * 2
+    assert world.notifications(profile) == ["keycloak_set_password", "welcome", "keycloak_set_password"]
 
 
 def test_task_sync_user_post_checkout(world: World) -> None:
@@ -96,7 +96,7 @@ def test_task_notify_subscription_canceled(world: World) -> None:
     assert done("notify_subscription_canceled") == 2
     sent = Notification.objects.get(profile=profile, template="subscription_canceled")
     assert (sent.state, sent.to) == ("sent", "dana@example.com")
-    assert len(world.mails(profile)) == 2
+    assert len(world.mails(profile)) == 3
 
 
 def test_task_notify_payment_failed(world: World) -> None:
@@ -107,7 +107,7 @@ def test_task_notify_payment_failed(world: World) -> None:
     assert done("notify_payment_failed") == 2
     sent = Notification.objects.get(profile=profile, template="payment_failed")
     assert (sent.state, sent.to) == ("sent", "dana@example.com")
-    assert len(world.mails(profile)) == 2
+    assert len(world.mails(profile)) == 3
 
 
 @pytest.mark.parametrize(

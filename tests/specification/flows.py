@@ -37,7 +37,7 @@ def test_flow_new_user_onboarding(world: World) -> None:
     paid = world.stripe_state(profile)
     assert (paid["status"], paid["id"]) == ("active", profile.stripe_subscription_id)
     assert Signup.objects.get().state == "paid"
-    assert len(world.mails("dana@example.com")) == 2  # the code, and Keycloak's link to set a password
+    assert len(world.mails("dana@example.com")) == 3  # the code, our welcome, and Keycloak's link to set a password
 
 
 def test_flow_existing_user_dashboard(world: World, settings: Any) -> None:
@@ -134,7 +134,7 @@ def test_data_flow_to_keycloak_attributes_groups_and_password_resets(world: Worl
     session_at_keycloak(world, profile)
     logged_in(profile).post("/dashboard/reset-password/")
     world.work()
-    assert len(world.mails(profile)) == 2  # the first link, and the one just asked for
+    assert len(world.mails(profile)) == 3  # our welcome, the first link, and the one just asked for
     world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
     world.deliver()
     assert (world.account(profile)["enabled"], world.groups(profile), sessions(world, profile)) == (False, [], 0)

@@ -40,7 +40,7 @@ def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, pa
     assert answer["finished"] is True
     assert [stage["state"] for stage in answer["stages"]] == ["done"] * 4
     assert "Your account is ready, Dana" in payer.get(address).content.decode()
-    assert len(world.mails("dana@example.com")) == 2  # the code, and the link to set a password
+    assert len(world.mails("dana@example.com")) == 3  # the code, our welcome, and the link to set a password
 
 
 def test_looking_again_and_again_asks_once(world: World, payer: Visitor) -> None:

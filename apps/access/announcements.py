@@ -1,0 +1,109 @@
+"""Which emails a decision calls for: about a state that changed, about what comes, and about a payment that failed.
+
+Each is a job (lifecycle_emails.py) with a key that says what it is about, so that asking again does nothing. What comes is asked for
+when it is still far away, for the day on which it is to be sent; the job looks again whether it is still true.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from apps.access import lifecycle_emails
+from apps.access.forecast import Change, Upcoming
+from apps.access.policy import Decision
+from apps.accounts.models import UserProfile
+from apps.billing import subscriptions
+from apps.core import clock, jobs
+from apps.core.reasons import Reason, ReasonCode
+from apps.core.states import AccessState, SubscriptionStatus
+from apps.notifications.models import Notification
+
+LATE = {ReasonCode.PAYMENT_LATE, ReasonCode.UNPAID}
+DAY = dt.timedelta(days=1)
+# How many days before a change its emails are sent.
+LEADS = {
+    lifecycle_emails.TRIAL_ENDING: (7, 1),
+    lifecycle_emails.EXPIRY_REMINDER: (14, 7, 1),
+    lifecycle_emails.ACCESS_ENDS: (1,),
+}
+
+
+def announce_change(profile: UserProfile, decision: Decision, before: AccessState, why: Reason | None) -> None:
+    """Ask for the email about a state that is another one now."""
+    state, now = decision.state, clock.now()
+    if state == AccessState.CANCELED and before.is_told_of_cancellation:
+        jobs.defer(lifecycle_emails.CANCELED, f"{profile.pk}:{decision.subscription_id}", reason="canceled")
+    if state == AccessState.EXPIRED and decision.final_expiry_at:
+        jobs.defer(lifecycle_emails.EXPIRED, dated(profile, decision.final_expiry_at), reason="expired")
+    if state != AccessState.ACTIVE or decision.reason.code != ReasonCode.PAID:
+        return
+    if why is not None and why.code in LATE:
+        jobs.defer(lifecycle_emails.PAYMENT_RECOVERED, dated(profile, now), reason="the payment has arrived")
+    elif before.is_recoverable or before == AccessState.EXPIRED:
+        jobs.defer(lifecycle_emails.RECOVERED, dated(profile, now), reason="access is back")
+
+
+def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Upcoming]) -> None:
+    """Ask for the emails about what will change by itself, each for its day; what is nearer than that was told otherwise."""
+    now = clock.now()
+    for one in ahead:
+        if one.change == Change.SUBSCRIPTION_ENDS:
+            _tell_of_cancellation(profile, one)
+        kind = _email_about(one, state)
+        for days in LEADS[kind] if kind else ():
+            if one.at - days * DAY > now:
+                key = f"{dated(profile, one.at)}:{days}"
+                jobs.defer(kind, key, reason=f"{days} days before", not_before=one.at - days * DAY)
+
+
+def _email_about(one: Upcoming, state: AccessState) -> str:
+    """The job kind of the email about a change to come; empty for none."""
+    if one.change == Change.TRIAL_ENDS:
+        return lifecycle_emails.TRIAL_ENDING
+    if one.change == Change.FINAL_EXPIRY:
+        return lifecycle_emails.EXPIRY_REMINDER if state.awaits_expiry else ""
+    ends_access = one.is_loss and not state.is_closed and one.sentence
+    return lifecycle_emails.ACCESS_ENDS if ends_access else ""
+
+
+def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
+    """One email for each date at which a subscription is to end."""
+    key = dated(profile, one.at)
+    if not Notification.objects.filter(key=f"cancellation_scheduled:{key}").exists():
+        jobs.defer(lifecycle_emails.CANCELLATION, key, reason="canceled for later")
+
+
+def tell_of_failed_payments(profile: UserProfile) -> None:
+    """One email per unpaid invoice, whether or not its event ever arrived."""
+    for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
+        if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
+            key = f"{profile.pk}:{one.open_invoice_id}"
+            if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
+                jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")
+
+
+def welcome(profile: UserProfile) -> None:
+    """Ask for the first email to somebody whose account is ready, once for each subscription that opened it."""
+    jobs.defer(lifecycle_emails.WELCOME, f"{profile.pk}:{profile.stripe_subscription_id}", reason="first sync")
+
+
+def plan_changed(profile: UserProfile, subscription_id: str, lines: str) -> None:
+    """Somebody pays for something else now. A minute later, so that several changes in a row are one email."""
+    key = f"{profile.pk}:{subscription_id}:{lines}:{clock.now():%Y-%m-%d}"
+    soon = clock.now() + dt.timedelta(minutes=1)
+    jobs.defer(lifecycle_emails.PLAN_CHANGED, key, reason="another plan", not_before=soon)
+
+
+def refunded(profile: UserProfile, refund_id: str) -> None:
+    """Money of a subscription went back. A minute later: by then the amount and what follows from it are known."""
+    soon = clock.now() + dt.timedelta(minutes=1)
+    jobs.defer(lifecycle_emails.REFUNDED, f"{profile.pk}:{refund_id}", reason="refunded", not_before=soon)
+
+
+def second_found(profile: UserProfile, subscription_id: str) -> None:
+    """Somebody pays for a second subscription."""
+    jobs.defer(lifecycle_emails.DUPLICATE, f"{profile.pk}:{subscription_id}", reason="a second subscription")
+
+
+def dated(profile: UserProfile, moment: dt.datetime) -> str:
+    """The key of what is about a moment."""
+    return f"{profile.pk}:{int(moment.timestamp())}"

@@ -1,0 +1,179 @@
+"""What each lifecycle email says: its values from the subscriber's own rows at the time of sending, or None when it is no longer true.
+
+Each function takes the subscriber and what the email is about: the job's key after the subscriber's number.
+"""
+
+import datetime as dt
+
+from django.utils.formats import date_format
+
+from apps.access.forecast import Change, Upcoming, next_attempt
+from apps.accounts.models import UserProfile
+from apps.billing import stripe_objects, subscriptions
+from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.core import clock
+from apps.core.money import describe_period, format_money
+from apps.core.reasons import day
+from apps.core.states import AccessState, SubscriptionStatus, values_where
+from apps.instances.models import Seat
+
+Values = dict[str, object]
+RUNNING = values_where(SubscriptionStatus, lambda one: one.pays)
+STEPS = {
+    14: 7,
+    7: 1,
+    1: 0,
+}  # days before a date, and when the next email about it is due: until then this one is worth sending
+
+
+def format_day(moment: dt.datetime | None) -> str:
+    """A date as emails write it, "3 December 2026" (UTC); empty for None."""
+    return day(moment.astimezone(dt.UTC)) if moment else ""
+
+
+def welcome(profile: UserProfile, subscription_id: str) -> Values | None:
+    """The order as it is now; the password's link comes from Keycloak."""
+    if not AccessState(profile.access_state).has_access:
+        return None
+    seats = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).select_related("product", "instance")
+    items = UserSubscriptionItem.objects.filter(profile=profile, subscription__stripe_id=subscription_id)
+    ends = [one.current_period_end for one in items if one.current_period_end]
+    return {
+        "username": profile.user.username,
+        "apps": [{"name": one.product.name, "url": one.instance.url} for one in seats.order_by("pk")],
+        "order": order_lines(profile),
+        "renews": format_day(min(ends, default=None)),
+    }
+
+
+def order_lines(profile: UserProfile) -> list[dict[str, str]]:
+    """What is paid for: name and price of each line that runs."""
+    rows = UserSubscriptionItem.objects.filter(profile=profile, subscription__status__in=RUNNING)
+    return [
+        {
+            "name": f"{row.quantity} × {_name(row)}" if row.quantity != 1 else _name(row),
+            "price": f"{_total(row)} / {describe_period(row.interval, row.interval_count)}",
+        }
+        for row in rows.select_related("product").order_by("pk")
+    ]
+
+
+def _name(row: UserSubscriptionItem) -> str:
+    return row.product.name if row.product else "Other"
+
+
+def _total(row: UserSubscriptionItem) -> str:
+    return "as used" if row.unit_amount is None else format_money(row.unit_amount * row.quantity, row.currency)
+
+
+def cancellation(profile: UserProfile, _subscription_id: str) -> Values:
+    """The subscription has ended."""
+    return {"sentence": profile.access_sentence, "final_date": format_day(profile.final_expiry_at)}
+
+
+def failed_payment(profile: UserProfile, invoice_id: str) -> Values:
+    """How to pay, and when Stripe tries again."""
+    attempt = next_attempt(profile.forecast, now=clock.now())
+    return {
+        "sentence": profile.access_sentence,
+        "invoice_url": subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id),
+        "next_attempt": format_day(attempt.at) if attempt else "",
+    }
+
+
+def recovery(_profile: UserProfile, window_end: str) -> Values:
+    """Until when the account is open."""
+    return {"until": f"{date_format(dt.datetime.fromtimestamp(int(window_end), dt.UTC), 'j F Y, H:i')} UTC"}
+
+
+def reminder(profile: UserProfile, about: str) -> Values | None:
+    """None when the subscriber is back, the date has moved and has reminders of its own, or the next one is due."""
+    final, days = _about(about, days=7)
+    is_that = profile.final_expiry_at is not None and int(profile.final_expiry_at.timestamp()) == final
+    if not is_that or not AccessState(profile.access_state).awaits_expiry or not _is_in_time(final, days):
+        return None
+    return {"final_date": format_day(profile.final_expiry_at)}
+
+
+def expiry(profile: UserProfile, _final: str) -> Values | None:
+    """None when the subscriber came back."""
+    return {} if profile.access_state == AccessState.EXPIRED else None
+
+
+def trial(profile: UserProfile, about: str) -> Values | None:
+    """None when the trial has another end now, or none."""
+    moment, days = _about(about, days=1)
+    found = _upcoming(profile, moment, {Change.TRIAL_ENDS})
+    if found is None or not _is_in_time(moment, days):
+        return None
+    amounts = {line["price"] for line in order_lines(profile)}
+    return {"date": format_day(found.at), "amount": amounts.pop() if len(amounts) == 1 else ""}
+
+
+def access_ends(profile: UserProfile, about: str) -> Values | None:
+    """None when access goes on at that moment."""
+    moment, days = _about(about, days=1)
+    found = _upcoming(profile, moment, set(Change))
+    if (
+        found is None
+        or not found.is_loss
+        or AccessState(profile.access_state).is_closed
+        or not _is_in_time(moment, days)
+    ):
+        return None
+    states = subscriptions.read_subscriptions(profile.stripe_customer_id)
+    urls = [one.open_invoice_url for one in states if one.open_invoice_url and SubscriptionStatus(one.status).is_late]
+    return {"date": format_day(found.at), "sentence": found.sentence, "invoice_url": urls[0] if urls else ""}
+
+
+def scheduled_cancellation(profile: UserProfile, about: str) -> Values | None:
+    """None when it was taken back, or is over."""
+    found = _upcoming(profile, int(about), {Change.SUBSCRIPTION_ENDS})
+    if found is None or not AccessState(profile.access_state).has_access:
+        return None
+    final = [one.at for one in _forecast(profile) if one.change == Change.FINAL_EXPIRY]
+    return {"date": format_day(found.at), "final_date": format_day(final[0]) if final else ""}
+
+
+def only_active(profile: UserProfile, _about: str) -> Values | None:
+    """For what says that all is well."""
+    return {} if profile.access_state == AccessState.ACTIVE else None
+
+
+def changed_plan(profile: UserProfile, about: str) -> Values | None:
+    """None when it has changed once more, which has an email of its own."""
+    subscription_id, lines, _day = about.split(":")
+    is_that = Subscription.objects.filter(stripe_id=subscription_id, lines_digest=lines, status__in=RUNNING).exists()
+    return {"order": order_lines(profile)} if is_that else None
+
+
+def refund(profile: UserProfile, refund_id: str) -> Values:
+    """How much, and what it means for access."""
+    return {"amount": stripe_objects.refunded_amount(refund_id), "sentence": profile.access_sentence}
+
+
+def duplicate(profile: UserProfile, subscription_id: str) -> Values | None:
+    """None when it has ended meanwhile."""
+    running = [one for one in subscriptions.read_subscriptions(profile.stripe_customer_id) if one.status in RUNNING]
+    return {} if len(running) > 1 and any(one.id == subscription_id for one in running) else None
+
+
+def _about(about: str, *, days: int) -> tuple[int, int]:
+    """The moment in seconds, and how many days before it the email is sent; `days` where the key does not say."""
+    moment, _, before = about.partition(":")
+    return int(moment), int(before or days)
+
+
+def _is_in_time(moment: int, days: int) -> bool:
+    """Whether the email of `days` before still says something new: not after the next one, nor after the date."""
+    return clock.timestamp() < moment - STEPS[days] * 86_400
+
+
+def _forecast(profile: UserProfile) -> list[Upcoming]:
+    return [one for stored in profile.forecast if (one := Upcoming.from_json(stored))]
+
+
+def _upcoming(profile: UserProfile, moment: int, changes: set[Change]) -> Upcoming | None:
+    """The change that is still foreseen for this moment."""
+    found = (one for one in _forecast(profile) if one.change in changes and int(one.at.timestamp()) == moment)
+    return next((one for one in found if one.is_loss or len(changes) == 1), None)
