@@ -165,14 +165,17 @@ def _run_moment(run: dict[str, Any]) -> str:
 
 
 def describe_email(values: dict[str, Any]) -> tuple[str, str]:
-    """What has become of an email, and its tone: the one place that says so."""
+    """What has become of an email, and its tone: what the other mail server said, else how far we came with it."""
+    if values["delivery"]:
+        told = Notification.Delivery(values["delivery"])
+        return str(told.label), str(told.tone)
     state = Notification.State(values["state"])
     return str(state.label), str(state.tone)
 
 
 def _email(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     state, tone = describe_email(values)
-    details = [values["error"]] if values["error"] else []
+    details = [one for one in (values["error"], values["delivery_reason"]) if one]
     asked, sent = _moment(values["created_at"]), _moment(values["sent_at"])
     if asked and sent and sent - asked > LATE:
         details.append(f"It was requested on {when(asked)} UTC.")

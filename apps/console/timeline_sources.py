@@ -246,7 +246,11 @@ def _emails(profile: UserProfile) -> Table:
     )
 
 
-EMAIL_STATE = ("state",)  # what timeline_lines.describe_email reads to say what has become of an email
+EMAIL_STATE = (
+    "state",
+    "delivery",
+    "delivery_reason",
+)  # what timeline_lines.describe_email reads to say what has become of an email
 
 
 def _signups(profile: UserProfile) -> Table:

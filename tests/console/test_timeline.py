@@ -210,6 +210,22 @@ def test_what_cannot_be_meant_is_not_asked(query: str, world: World, staff: Staf
     assert staff("viewer").get(f"{address}?{query}").status_code == 200
 
 
+def test_an_email_says_what_became_of_it(world: World, staff: Staff) -> None:
+    profile = world.profiles[0]
+    Notification.objects.filter(profile=profile).update(
+        state="sent",
+        sent_at=clock.now(),
+        delivery="bounced",
+        delivery_at=clock.now(),
+        delivery_reason="No such mailbox",
+    )
+    client = staff("viewer")
+    for address in ("change", "timeline"):
+        text = client.get(reverse(f"admin:accounts_userprofile_{address}", args=[profile.pk])).content.decode()
+        assert '<span class="fd-badge fd-bad">Bounced</span>' in text
+        assert "No such mailbox" in text
+
+
 def test_someone_elses_things_are_not_there(world: World) -> None:
     first, second = world.profiles[:2]
     audit.record(subject=second.subject, action=AuditAction.LOGGED_IN, actor=audit.CUSTOMER)

@@ -53,7 +53,7 @@ def test_staff_find_a_subscriber_and_sync_them(stack: Stack, visit: Visit, album
     dialog.get_by_role("button", name="Sync now").click()
 
     line = page.get_by_role("tabpanel", name="Timeline").get_by_role("listitem").filter(has_text=REASON)
-    expect(line).to_contain_text(f"staff:{STAFF}")
+    expect(line).to_contain_text(f"by {STAFF}")
     album.take(page, "subscriber-synced")
 
 

@@ -126,7 +126,7 @@ def test_a_subscriber_is_moved_between_instances_by_keyboard(
 
     expect(page.get_by_text(f"{customer.username} sits on {new} now.")).to_be_visible()
     line = page.get_by_role("tabpanel", name="Timeline").get_by_role("listitem").filter(has_text=REASON)
-    expect(line).to_contain_text(f"staff:{STAFF}")
+    expect(line).to_contain_text(f"by {STAFF}")
     expect(line).to_contain_text("Seat moved")
     album.take(page, "moved")
     open_tab(page, "Seats")
