@@ -27,7 +27,7 @@ def main() -> None:
 
         sys.exit(seed(sys.argv[2:]))
     if sys.argv[1:2] == ["faults"]:
-        from apps.sandbox.fault_catalogue import run as faults
+        from apps.sandbox.fault_list import run as faults
 
         sys.exit(faults(sys.argv[2:]))
     if sys.argv[1:2] == ["test"]:

@@ -15,17 +15,24 @@ import structlog
 from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
 
-from tests import browser, database
+from tests import browser, database, fault_results
 from tests.contract import counting
 from tests.contract.counting import server_of
 from tests.contract.servers import keycloak_process
-from tests.fault_results import figure, keep_results, name_faults
+from tests.fault_results import figure, time_number
 from tests.sandbox.keycloak_fixture import standin, standin_process
 from tests.world import empty_world, world, world_process
 
 # Fixtures of processes are named here alone: where a test's file imports one by itself, it gets a process of its own.
 __all__ = [
-    "empty_world", "figure", "keycloak_process", "standin", "standin_process", "world", "world_process",
+    "empty_world",
+    "figure",
+    "keycloak_process",
+    "standin",
+    "standin_process",
+    "time_number",
+    "world",
+    "world_process",
 ]  # fmt: skip
 
 # Fresh examples on every run, under CI too; a failure prints what reproduces it. No deadline: the machine may be busy.
@@ -84,14 +91,24 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    fault_results.add_option(parser)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    fault_results.repeat(metafunc)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     counting.print_servers(terminalreporter)
-    keep_results([one for kind in ("passed", "failed", "error") for one in terminalreporter.stats.get(kind, [])])
+    fault_results.keep_results(
+        [one for kind in ("passed", "failed", "error") for one in terminalreporter.stats.get(kind, [])]
+    )
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A test may be a long one on one of the servers alone: on the other it is run by everybody."""
-    name_faults(item)
+    fault_results.name_faults(item)
     mark = item.get_closest_marker("long_on")
     if mark and mark.args[0] == server_of(item.nodeid):
         item.add_marker(pytest.mark.long)

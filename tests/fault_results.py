@@ -1,4 +1,4 @@
-"""Which faults of the catalogue a test proves, and with which figure: kept for `manage.py faults`."""
+"""Which faults of the list a test proves, and with which figure: kept for `manage.py faults`."""
 
 import datetime as dt
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.sandbox import fault_catalogue
+from apps.sandbox import fault_list
 
 FAULT, FIGURE = "fault", "figure"
 GROUP = re.compile(r"@\w+$")  # what xdist adds to the name of a test that belongs to a group
@@ -18,6 +18,29 @@ GROUP = re.compile(r"@\w+$")  # what xdist adds to the name of a test that belon
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Say what a test of a fault has counted: `figure("50 of 50 answered 200, one effect")`."""
     return lambda text: record_property(FIGURE, text)
+
+
+@pytest.fixture
+def time_number(request: pytest.FixtureRequest) -> int:
+    """Which of the times it is that a test is run; 0 but with `--full-counts`."""
+    return int(getattr(request, "param", 0))
+
+
+def add_option(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-counts",
+        action="store_true",
+        help="run each test marked times(n) n times, as the list of faults asks for",
+    )
+
+
+def repeat(metafunc: pytest.Metafunc) -> None:
+    """With `--full-counts`, a test marked times(n) is n tests."""
+    mark = metafunc.definition.get_closest_marker("times")
+    if mark and metafunc.config.getoption("--full-counts"):
+        if "time_number" not in metafunc.fixturenames:
+            metafunc.fixturenames.append("time_number")
+        metafunc.parametrize("time_number", range(mark.args[0]), indirect=True)
 
 
 def name_faults(item: pytest.Item) -> None:
@@ -47,4 +70,4 @@ def keep_results(reports: list[Any]) -> None:
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
     if found:
-        fault_catalogue.add_results(found)
+        fault_list.add_results(found)

@@ -68,6 +68,7 @@ def dies_and_is_taken_over(world: World, executioner: Executioner, number: int) 
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.times(20)
 def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: World, executioner: Executioner) -> None:
     world.only_room_for(90)
     number = 0
@@ -92,6 +93,7 @@ def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: Worl
 
 
 @pytest.mark.fault("F40")
+@pytest.mark.times(20)
 def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, executioner: Executioner) -> None:
     number = 0
     died = True

@@ -77,6 +77,7 @@ def overtaken(world: World, monkeypatch: pytest.MonkeyPatch, *, guarded: bool) -
 
 
 @pytest.mark.fault("F04")
+@pytest.mark.times(200)
 def test_an_older_answer_never_overwrites_a_newer_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """F04."""
     assert overtaken(world, monkeypatch, guarded=True) == 7

@@ -90,6 +90,7 @@ def all_handled(stack: Stack) -> bool:
 
 
 @pytest.mark.fault("F54")
+@pytest.mark.times(2)
 def test_every_acknowledged_event_survives_cuts_of_postgres_under_load(stack: Stack) -> None:
     customer, web = somebody_who_pays(stack), web_processes(stack)
     with Load(stack, objects(stack, customer)) as load:

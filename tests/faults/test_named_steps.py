@@ -78,6 +78,7 @@ def one_of_each(world: World, profile: UserProfile) -> None:
 
 
 @pytest.mark.fault("F48")
+@pytest.mark.times(5)
 def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
     world: World, orders: Path, worker: Callable[[], None]
 ) -> None:
@@ -94,6 +95,7 @@ def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
 
 
 @pytest.mark.fault("F48")
+@pytest.mark.times(5)
 def test_killed_at_any_step_the_way_out_ends_closed_with_the_seat_kept(
     world: World, orders: Path, worker: Callable[[], None]
 ) -> None:

@@ -58,6 +58,7 @@ def sweep_until_done(world: World, profile: UserProfile) -> int:
 
 
 @pytest.mark.fault("F34")
+@pytest.mark.times(7)
 def test_the_sweep_finishes_what_died_between_seat_and_group(
     transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_job_that_always_kills_its_worker_is_dead_after_four_runs(stack):
 
 
 @pytest.mark.fault("F49")
+@pytest.mark.times(5)
 def test_killed_idle_workers_are_replaced_and_stall_nothing(stack):
     """F49, reliability B7: two of eight killed children stopped all work for 40 s."""
     before = stack.cluster().pid
@@ -290,6 +291,7 @@ def full_queue(monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.fault("F53")
+@pytest.mark.times(3)
 def test_slow_jobs_that_sit_in_the_queues_memory_never_run_twice_at_once(full_queue, start):
     """F53."""
     start(silent_after=60)

@@ -37,6 +37,7 @@ def house_of(instances, seats_each):
 
 @pytest.mark.parametrize("instances", [1, 5])
 @pytest.mark.fault("F30")
+@pytest.mark.times(50)
 def test_64_clients_fill_few_seats_to_the_last_one_and_not_beyond(instances):
     product = house_of(instances, 60 // instances)
     granted, errors = ask(product, house.people(128), clients=64)
@@ -46,6 +47,7 @@ def test_64_clients_fill_few_seats_to_the_last_one_and_not_beyond(instances):
 
 
 @pytest.mark.fault("F30")
+@pytest.mark.times(50)
 def test_64_clients_with_seats_to_spare_all_get_one_and_spread_evenly():
     product = house_of(5, 40)
     granted, errors = ask(product, house.people(128), clients=64)
@@ -151,6 +153,7 @@ def deadlocks():
 
 
 @pytest.mark.fault("F31")
+@pytest.mark.times(5)
 def test_counters_equal_rows_after_everything_at_once_and_nothing_deadlocks():
     product, profiles = house_of(4, 10), house.people(60)
     before = deadlocks()
@@ -193,6 +196,7 @@ def swap(seat, first, second):
 
 
 @pytest.mark.fault("F32")
+@pytest.mark.times(9)
 def test_one_person_asking_sixteen_times_at_once_gets_one_seat():
     product = house_of(3, 40)
     for profile in house.people(12):
@@ -267,6 +271,7 @@ def told(monkeypatch):
 
 
 @pytest.mark.fault("F35")
+@pytest.mark.times(20)
 def test_the_freed_seat_goes_to_the_longest_waiting_of_twenty(told):
     assert free_one_seat(5) == 5
 

@@ -117,8 +117,9 @@ def forget(profile: UserProfile) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.fault("F02")
-def test_shuffled_doubled_and_lost_events_end_in_the_truth(world: World, seed: int) -> None:
-    order = random.Random(seed)
+@pytest.mark.times(38)
+def test_shuffled_doubled_and_lost_events_end_in_the_truth(world: World, seed: int, time_number: int) -> None:
+    order = random.Random(100 * seed + time_number)
     dana, events = seven_events(world)
     expected = truth(world, dana)
     assert expected.access == "active"

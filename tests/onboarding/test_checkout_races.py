@@ -55,6 +55,7 @@ def sessions(world: World, customer: str, status: str = "open") -> list[str]:
 
 
 @pytest.mark.fault("F18")
+@pytest.mark.times(20)
 def test_f18_sixteen_who_begin_the_same_payment_at_once_get_one_customer_and_one_session(tabs: World) -> None:
     for number in range(ROUNDS):
         signup = tabs.signup(f"dana{number}")
@@ -66,6 +67,7 @@ def test_f18_sixteen_who_begin_the_same_payment_at_once_get_one_customer_and_one
 
 
 @pytest.mark.fault("F18")
+@pytest.mark.times(20)
 def test_f18_sixteen_who_begin_different_payments_at_once_leave_one_that_can_be_paid(tabs: World) -> None:
     for number in range(ROUNDS):
         signup = tabs.signup(f"dana{number}")
@@ -85,6 +87,7 @@ def paid_in_every_tab(world: World, opened: list[signup_checkout.OpenCheckout]) 
 
 
 @pytest.mark.fault("F17")
+@pytest.mark.times(10)
 def test_f17_two_tabs_with_two_baskets_both_paid_make_one_subscription(tabs: World) -> None:
     order = random.Random(17)
     for number in range(ROUNDS):
@@ -134,6 +137,7 @@ def open_through_faults(
 
 @pytest.mark.parametrize("path", ["/v1/customers", "/v1/checkout/sessions"])
 @pytest.mark.fault("F19")
+@pytest.mark.times(20)
 def test_f19_a_create_whose_answer_is_lost_makes_no_second_one(world: World, path: str) -> None:
     for number in range(ROUNDS):
         signup = world.signup(f"dana{number}")
@@ -204,6 +208,7 @@ def test_mutant_with_the_same_key_a_stored_error_stays(
 
 
 @pytest.mark.fault("F29")
+@pytest.mark.times(100)
 def test_f29_a_name_taken_in_keycloak_meanwhile_is_told_to_staff_and_nothing_paid_is_lost(world: World) -> None:
     signup = world.signup("dana")
     opened = signup_checkout.open_checkout(signup, ui="embedded")

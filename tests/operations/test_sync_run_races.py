@@ -26,6 +26,7 @@ def start_at_once(people: list[UserProfile], clients: int = 8) -> set[Any]:
 
 
 @pytest.mark.fault("F66")
+@pytest.mark.times(50)
 def test_a_dialog_that_is_sent_eight_times_at_once_begins_one_run() -> None:
     people = late(40)
     assert len(start_at_once(people)) == 1

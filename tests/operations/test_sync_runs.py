@@ -74,6 +74,7 @@ def test_everybody_is_looked_at_and_each_result_says_what_was_changed(world: Wor
 
 
 @pytest.mark.fault("F67")
+@pytest.mark.times(10)
 def test_the_rest_are_done_whoever_fails_and_a_second_try_finishes_the_rest(world: World) -> None:
     """F67. A hundred stand for a thousand: asking is counted in statements below, and each look is a job of its own."""
     people = crowd(world, 100)

@@ -188,7 +188,7 @@ def move_seat(_world: SimulatedWorld, life: Life, dice: random.Random) -> str:
     return f"is moved to {target.slug}"
 
 
-def change_catalogue(world: SimulatedWorld, dice: random.Random) -> str:
+def change_catalog(world: SimulatedWorld, dice: random.Random) -> str:
     """One of the plans gives more or less from now on, to everybody who has it."""
     from django.db import transaction
 

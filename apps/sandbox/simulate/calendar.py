@@ -57,13 +57,13 @@ class Simulation:
         for life in self.lives:
             live_a_day(self.world, life, seed=self.seed, day=self.day)
         if self.day % MONTH_DAYS == MONTH_DAYS // 2:
-            self._change_catalogue()
+            self._change_catalog()
         self.world.stack.finish_work()
 
-    def _change_catalogue(self) -> None:
-        dice = chance(self.seed, "catalogue", self.day)
+    def _change_catalog(self) -> None:
+        dice = chance(self.seed, "catalog", self.day)
         if dice.random() < CATALOGUE_CHANGES_PER_MONTH:
-            self.say(f"day {self.day}: {acts_staff.change_catalogue(self.world, dice)}")
+            self.say(f"day {self.day}: {acts_staff.change_catalog(self.world, dice)}")
 
     def compare(self) -> Comparison:
         """Faults off, sweeps run, the queue empty; then everybody is compared."""

@@ -136,7 +136,7 @@ def _simulate(
 
 
 def make_room(people: int) -> None:
-    """Instances for so many; the demo's catalogue has room for a hundred."""
+    """Instances for so many; the demo's catalog has room for a hundred."""
     from apps.catalog.models import Product
     from apps.instances import deployments
     from apps.instances.models import Instance

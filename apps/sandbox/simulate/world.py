@@ -1,4 +1,4 @@
-"""What the acts of a simulation use: Stripe's account, the people's rows, the catalogue, and the time."""
+"""What the acts of a simulation use: Stripe's account, the people's rows, the catalog, and the time."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from apps.sandbox.stripe_account import StripeAccount
 
 Obj = dict[str, Any]
 GOOD_CARD = {"card": "4242424242424242", "exp": "12/45", "cvc": "123", "name": "Sim Example"}
-# What is sold, as the catalogue of the demo says it, written down here once more.
+# What is sold, as the catalog of the demo says it, written down here once more.
 OFFERS = {
     "nextcloud": Offer(frozenset({"nextcloud"})),
     "vaultwarden": Offer(frozenset({"vaultwarden"})),

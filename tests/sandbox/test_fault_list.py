@@ -1,4 +1,4 @@
-"""The catalogue of faults is whole, each fault has its test, and the command says what the last runs have shown."""
+"""The list of faults is whole, each fault has its test, and the command says what the last runs have shown."""
 
 import json
 import re
@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from apps.sandbox import fault_catalogue
-from apps.sandbox.fault_catalogue import FAULTS, run
+from apps.sandbox import fault_list
+from apps.sandbox.fault_list import FAULTS, run
 from tests.fault_results import keep_results
 
 TESTS = Path(__file__).resolve().parents[1]
 UNPROVEN = {"F55", "F61"}  # no test names them yet
-HERE = "tests/sandbox/test_fault_catalogue.py"
+HERE = "tests/sandbox/test_fault_list.py"
 
 
-def test_the_catalogue_is_whole() -> None:
+def test_the_list_is_whole() -> None:
     assert [fault.id for fault in FAULTS] == [f"F{number:02}" for number in range(1, 69)]
     assert all(fault.happens and fault.must_hold and fault.times for fault in FAULTS)
 
@@ -43,7 +43,7 @@ def report(name: str, *, outcome: str = "passed", when: str = "call", **said: st
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(fault_catalogue, "RESULTS", tmp_path / "faults.json")
+    monkeypatch.setattr(fault_list, "RESULTS", tmp_path / "faults.json")
     return tmp_path / "faults.json"
 
 
@@ -52,7 +52,7 @@ def test_the_command_prints_what_the_last_run_of_each_test_has_shown(
 ) -> None:
     assert run(["F01"]) == 1
     assert "F01  not run" in capsys.readouterr().out
-    keep_results([report("test_the_catalogue_is_whole", figure="50 of 50 answered 200")])
+    keep_results([report("test_the_list_is_whole", figure="50 of 50 answered 200")])
     keep_results([report("test_each_fault_has_a_test_that_names_it[x@group]@group")])
     assert run(["F01"]) == 0
     said = capsys.readouterr().out
@@ -67,17 +67,17 @@ def test_a_test_that_fails_or_cannot_be_tidied_up_proves_nothing(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for one in ({"outcome": "failed"}, {"outcome": "failed", "when": "teardown"}):
-        keep_results([report("test_the_catalogue_is_whole"), report("test_the_catalogue_is_whole", **one)])
+        keep_results([report("test_the_list_is_whole"), report("test_the_list_is_whole", **one)])
         assert run(["F01", "--json"]) == 1
         (line,) = json.loads(capsys.readouterr().out)
-        assert (line["proven"], line["failed"]) == (False, [f"{HERE}::test_the_catalogue_is_whole"])
-    keep_results([report("test_the_catalogue_is_whole")])
+        assert (line["proven"], line["failed"]) == (False, [f"{HERE}::test_the_list_is_whole"])
+    keep_results([report("test_the_list_is_whole")])
     assert run(["F01"]) == 0
 
 
 def test_a_test_that_is_gone_or_was_skipped_says_nothing(results: Path) -> None:
-    keep_results([report("test_of_another_release"), report("test_the_catalogue_is_whole", outcome="skipped")])
-    assert fault_catalogue.read_results() == {}
+    keep_results([report("test_of_another_release"), report("test_the_list_is_whole", outcome="skipped")])
+    assert fault_list.read_results() == {}
 
 
 def test_an_unknown_fault_is_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
