@@ -90,6 +90,7 @@ def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: Worl
         world.shop.v1.subscriptions.cancel(profile.stripe_subscription_id or "")
         world.skip()
     assert number > 6, number
+    world.assert_laws_hold()
 
 
 @pytest.mark.fault("F40")
@@ -113,6 +114,7 @@ def test_a_death_after_any_step_of_a_suspension_still_shuts_out(world: World, ex
         world.work()
         assert open_for(world.state(dana))
     assert number > 5, number
+    world.assert_laws_hold()
 
 
 @pytest.mark.mutant

@@ -92,6 +92,7 @@ def test_killed_at_any_step_the_way_in_ends_with_one_of_each(
         assert (state.access, open_for(state), state.seats) == ("active", True, (("nextcloud", "assigned"),)), step
         one_of_each(world, profile)
         assert len(world.mails(profile)) == 2, step
+    world.assert_laws_hold()
 
 
 @pytest.mark.fault("F48")
@@ -113,3 +114,4 @@ def test_killed_at_any_step_the_way_out_ends_closed_with_the_seat_kept(
         one_of_each(world, profile)
         # Handed over and killed before it was noted: the one case in which a mail may come twice, and is counted.
         assert len(world.mails(profile)) == (4 if step == "the mail was handed over" else 3), step
+    world.assert_laws_hold()

@@ -138,6 +138,7 @@ def test_shuffled_doubled_and_lost_events_end_in_the_truth(world: World, seed: i
         world.sweep()
         assert seen(world, dana, expected) == expected
         assert world.jobs() == []
+    world.assert_laws_hold()
 
 
 def apply_payload(event_id: str) -> None:

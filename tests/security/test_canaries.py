@@ -278,7 +278,11 @@ def walk_the_console(client: Client, *, but: str = "nothing") -> None:
 
 
 def judge_log(found: Canaries, log: str) -> list[str]:
-    return [line[:300] for line in log.splitlines() if found.secrets_in(line) or found.person_in(line)]
+    """Lines that hold a canary, and those that the law of the log would name."""
+    wrong = [
+        line for line in log.splitlines() if found.secrets_in(line) or found.person_in(line) or logs.find_leaks(line)
+    ]
+    return [line[:300] for line in wrong]
 
 
 def judge_answers(found: Canaries, answers: list[Answered]) -> list[str]:
