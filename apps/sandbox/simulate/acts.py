@@ -49,10 +49,10 @@ TRIES = 8
 REFUSED = (WorkError, BadInput, requests.RequestException)
 
 
-def live_a_day(world: SimulatedWorld, life: Life, *, seed: int, day: int) -> None:
-    """Whatever happens to one person today; it is written into the story, and what failed as well."""
+def live_some_days(world: SimulatedWorld, life: Life, *, seed: int, since: int, day: int) -> None:
+    """What happens to one person from the day `since` to `day`, once at most; it is written into the story, and what failed, too."""
     dice = chance(seed, life.number, day)
-    if day < life.begins or (life.deleted and dice.random() < 0.9):
+    if day <= life.begins or (life.deleted and dice.random() < 0.9):
         return
     if not life.story:
         _begin(world, life, dice, day=day)
@@ -64,7 +64,7 @@ def live_a_day(world: SimulatedWorld, life: Life, *, seed: int, day: int) -> Non
         if dice.random() < 0.5:
             life.scripted += 1
             _attempt(world, life, [script[life.scripted - 1], *_draw(dice)], dice)
-    elif dice.random() < PER_DAY:
+    elif dice.random() < PER_DAY * (day - since):
         _attempt(world, life, _draw(dice), dice)
 
 

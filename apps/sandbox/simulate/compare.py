@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apps.sandbox.simulate.expected import Books, Expected, expect, next_border
 from apps.sandbox.simulate.lives import Life
-from apps.sandbox.simulate.observed import Having, read_books, read_people
+from apps.sandbox.simulate.observed import Having, read_people
 from apps.sandbox.simulate.world import TERMS, SimulatedWorld
 
 NEAR_SECONDS = 90  # a border so close may lie before the reading and after the deciding
@@ -28,18 +28,25 @@ class Comparison:
     rows: Mapping[int, int]
 
 
-def is_near_a_border(world: SimulatedWorld, lives: list[Life]) -> bool:
-    """Whether somebody's answer is about to change by itself, or just has."""
-    books, now = read_books(world), world.now()
-    return any(next_border(books.get(one.customer, Books()), one.staff, TERMS, now) < NEAR_SECONDS for one in lives)
+def find_near_borders(world: SimulatedWorld, lives: list[Life], books: Mapping[str, Books]) -> set[int]:
+    """The lives whose answer is about to change by itself, or just has."""
+    now = world.now()
+    return {
+        one.number
+        for one in lives
+        if next_border(books.get(one.customer, Books()), one.staff, TERMS, now) < NEAR_SECONDS
+    }
 
 
-def compare(world: SimulatedWorld, lives: list[Life], before: dict[int, Having]) -> Comparison:
-    """Everybody who has begun. `before`: what each had at the last comparison; it is brought up to date."""
-    books, people, now, prices = read_books(world), read_people(world), world.now(), world.price_list()
+def compare(
+    world: SimulatedWorld, lives: list[Life], books: Mapping[str, Books], before: dict[int, Having]
+) -> Comparison:
+    """Everybody who has begun and is near no border. `before`: what each had at the last comparison; it is brought up to date."""
+    people, now, prices = read_people(world), world.now(), world.price_list()
+    near = find_near_borders(world, lives, books)
     found, rows = [], dict.fromkeys(range(1, 10), 0)
     for life in lives:
-        if not life.profile:
+        if not life.profile or life.number in near:
             continue
         wanted = expect(books.get(life.customer, Books()), life.staff, prices, TERMS, now)
         rows[wanted.row] += 1

@@ -13,10 +13,12 @@ PATHS = {"stripe": "/stripe/v1/", "keycloak": "/admin/realms/"}  # the control s
 KILLED_PER_DAY, CUTS_PER_DAY, PEERS_PER_DAY = 0.35, 0.04, 0.5
 
 
-def begin_day(world: SimulatedWorld, *, seed: int, day: int) -> None:
-    """Switch today's faults on."""
+def begin_day(world: SimulatedWorld, *, seed: int, day: int) -> list[str]:
+    """Switch today's faults on; their names."""
     dice = chance(seed, "faults", day)
-    world.stack.control("webhooks", mode=dice.choice(POST))
+    post = dice.choice(POST)
+    world.stack.control("webhooks", mode=post)
+    found = [] if post == "deliver" else [f"events {post}"]
     for peer, modes in PEERS.items():
         world.stack.control("faults", peer=peer, mode="ok")
         if dice.random() < PEERS_PER_DAY / len(PEERS):
@@ -25,15 +27,19 @@ def begin_day(world: SimulatedWorld, *, seed: int, day: int) -> None:
             if mode == "slow":
                 options["delay_ms"] = dice.choice([300, 1500])
             world.stack.control("faults", peer=peer, mode=mode, path=PATHS.get(peer, ""), **options)
+            found.append(f"{peer} {mode}")
+    return found
 
 
-def strike(world: SimulatedWorld, *, seed: int, day: int) -> None:
-    """While the day's work is done: kill a worker, or cut Postgres off for a second."""
-    dice = chance(seed, "strikes", day)
-    if dice.random() < KILLED_PER_DAY:
-        world.stack.kill_worker(dice.choice)
+def strike(world: SimulatedWorld, *, seed: int, day: int) -> list[str]:
+    """While the day's work is done: kill a worker, or cut Postgres off for a second; what was done."""
+    dice, found = chance(seed, "strikes", day), []
+    if dice.random() < KILLED_PER_DAY and world.stack.kill_worker(dice.choice):
+        found.append("worker killed")
     if dice.random() < CUTS_PER_DAY:
         world.stack.cut_postgres(dice.uniform(0.2, 1.5))
+        found.append("Postgres cut off")
+    return found
 
 
 def end(world: SimulatedWorld) -> None:

@@ -88,7 +88,7 @@ def _as_json(simulation: Simulation) -> dict[str, Any]:
     return {
         "now": world.now(), "ports": [world.stack.port, world.stack.sandbox_port], "day": simulation.day, "seed": simulation.seed,
         "months": simulation.months, "faults": simulation.faults, "compare_days": simulation.compare_days,
-        "compared": simulation.compared, "rows": dict(simulation.rows), "failures": world.failures,
+        "step_days": simulation.step_days, "hurt": dict(simulation.hurt), "compared": simulation.compared, "rows": dict(simulation.rows), "failures": world.failures,
         "lives": [life.as_json() for life in simulation.lives],
         "offers": {slug: [sorted(one.apps), dict(one.numbers)] for slug, one in world.offers.items()},
         "before": {number: _having(one) for number, one in simulation.before.items()},
@@ -104,6 +104,7 @@ def restore(simulation: Simulation, kept: dict[str, Any]) -> None:
     """Make the simulation what it was when it was kept."""
     simulation.day, simulation.compared = kept["day"], kept["compared"]
     simulation.rows.update({int(row): count for row, count in kept["rows"].items()})
+    simulation.hurt.update(kept["hurt"])
     simulation.lives = [Life.from_json(one) for one in kept["lives"]]
     simulation.found = [(day, Difference(**one | {"sentences": tuple(one["sentences"])})) for day, one in kept["found"]]
     simulation.broken = [(day, words) for day, words in kept["broken"]]

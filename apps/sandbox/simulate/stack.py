@@ -163,10 +163,10 @@ class SimulatedStack(Demo):
     # --- hurting it ---------------------------------------------------------------------------------------------------
 
     def kill_worker(self, pick: Callable[[list[Any]], Any]) -> str:
-        """Kill -9 one process of the cluster that runs jobs; its watchdog lives. What was killed."""
+        """Kill -9 one process of the cluster that runs jobs; its watchdog lives. What was killed; empty: nothing."""
         found = [each for each in self._site_processes() if "qcluster" in _title(each)]
         if not found:
-            return "no worker"
+            return ""
         chosen = pick(sorted(found, key=lambda each: int(each.pid)))
         title = _title(chosen)
         with contextlib.suppress(psutil.NoSuchProcess):
