@@ -13,7 +13,7 @@ from apps.core.laws import Checked, Law, LawSeverity, LawViolation, Scope
 from apps.core.models import AttentionItem, AuditEntry
 
 NEWEST = 2_000  # entries whose hashes are computed again
-TRIGGERS = ("core_auditentry_no_change", "core_auditentry_no_truncate")
+TRIGGERS: tuple[str, ...] = ("core_auditentry_no_change", "core_auditentry_no_truncate")
 GUARDS = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'core_auditentry'::regclass AND tgenabled = 'O'"
 # In the order of the index of subjects, so nothing is sorted.
 UNLINKED = """

@@ -14,10 +14,12 @@ class OperationsConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.operations import (
+            account_checks,
             after_restore,
             doctor,
             drift,
             gauges,
+            keycloak_write_back,
             laws,
             laws_safeguard,
             pruning,
@@ -26,10 +28,12 @@ class OperationsConfig(AppConfig):
             sync_runs,
         )
 
+        account_checks.register()
         after_restore.register()
         doctor.register()
         drift.register()
         gauges.register()
+        keycloak_write_back.register()
         stripe_comparison.register()
         sweeps.register()
         sync_runs.register()

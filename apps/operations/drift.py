@@ -34,10 +34,11 @@ from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance
 from apps.login import sessions
 from apps.notifications.address_change import address_changed
-from apps.operations import bulk_facts
+from apps.operations import bulk_facts, keycloak_write_back
+from apps.operations.keycloak_write_back import MARK, resolve
 from apps.operations.models import Drift
 
-KIND, WRITE_EMAIL = "compare_keycloak", "write_email_to_keycloak"
+KIND = "compare_keycloak"
 QUARTER_HOUR = 15 * 60
 PEOPLE, SECONDS = 450, 25.0  # of one slice, whichever ends it first; a job has a minute
 GROUPS = "group:"  # how the keys of slices of groups begin
@@ -50,6 +51,8 @@ RULES: dict[str, str] = {
     Drift.Kind.USERNAME: "Keycloak has a different username. Subscribers log in with that one, so the fix uses it here too.",
     Drift.Kind.EMAIL: "Keycloak has a different email. The fix uses Keycloak's, if it is verified there, or restores ours."
     " Until then our emails go to ours, and Keycloak's emails to Keycloak's.",
+    Drift.Kind.MARK: "The account does not carry the mark of this subscriber (onboarding_id). Somebody removed or changed it, or the"
+    " account is somebody else's: check in Keycloak whose it is first. The fix writes this subscriber's mark to it.",
 }
 
 
@@ -64,6 +67,7 @@ class Difference:
 
 
 DELETED = Difference(Drift.Kind.DELETED, ("Create a new account.",))
+UNMARKED = Difference(Drift.Kind.MARK, ("Write the mark of this subscriber.",))
 
 
 def register() -> None:
@@ -76,7 +80,6 @@ def register() -> None:
         every=QUARTER_HOUR,
         importance=Job.Importance.SWEEP,
     )
-    jobs.register(WRITE_EMAIL, write_email, label="Write email to Keycloak", needs=("keycloak",))
     recording.on_synced.append(close_repaired)
     recording.on_account_gone.append(keep_deleted)
 
@@ -215,6 +218,8 @@ def _judge(
         found.append(Difference(Drift.Kind.USERNAME, (step,), account.username[:255]))
     if ascii_email(account.email).lower() != ascii_email(profile.email).lower():
         found.append(_email_difference(account))
+    if account.attributes.get(MARK) != (str(profile.onboarding_id),):
+        found.append(UNMARKED)
     return found
 
 
@@ -247,13 +252,6 @@ def _keep(profile: UserProfile, found: list[Difference]) -> None:
         resolve(row.profile_id, row.kind)
 
 
-def resolve(profile_id: int, *kinds: str) -> None:
-    """Mark these kinds of difference as resolved."""
-    Drift.objects.filter(profile_id=profile_id, kind__in=kinds, resolved_at__isnull=True).update(
-        resolved_at=clock.now()
-    )
-
-
 # --- what staff do about it --------------------------------------------------------------------------------------------
 
 
@@ -275,7 +273,9 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
     if row.kind == Drift.Kind.USERNAME:
         return _take_username(profile, row)
     if row.kind == Drift.Kind.EMAIL:
-        return _queue_write_back(profile, actor) if write_back else _take_email(profile, row)
+        return keycloak_write_back.queue(row.kind, profile, actor) if write_back else _take_email(profile, row)
+    if row.kind == Drift.Kind.MARK:
+        return keycloak_write_back.queue(row.kind, profile, actor)
     if row.kind == Drift.Kind.DELETED:
         _unlink(profile)
         resolve(profile.pk, Drift.Kind.DELETED)
@@ -320,20 +320,6 @@ def _take_email(profile: UserProfile, row: Drift) -> str:
     resolve(profile.pk, row.kind)
     customers.update_customer_later(profile, reason="email taken over from Keycloak")
     return f"Emails to {profile} now go to {shown_email(row.keycloak_value)}. Stripe gets it too, unless it has a different address."
-
-
-def _queue_write_back(profile: UserProfile, actor: str) -> str:
-    jobs.defer(WRITE_EMAIL, profile.pk, reason=f"drift fixed by {actor}", lane=reconcile.lane(profile.pk))
-    return f"Our email of {profile} will be restored in Keycloak now."
-
-
-def write_email(key: str) -> None:
-    """The job: write our email of the profile `key` to Keycloak, as verified, because its code proved it to us."""
-    profile = UserProfile.objects.filter(pk=key, keycloak_id__isnull=False).first()
-    if profile is None:
-        return
-    client().update_user(profile.keycloak_id or "", email=profile.email)
-    resolve(profile.pk, Drift.Kind.EMAIL)
 
 
 @transaction.atomic

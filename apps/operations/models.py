@@ -20,6 +20,7 @@ class Drift(models.Model):
         DELETED = "deleted", Tone.BAD, "Deleted in Keycloak"
         USERNAME = "username", Tone.WARN, "Username changed in Keycloak"
         EMAIL = "email", Tone.WARN, "Email changed in Keycloak"
+        MARK = "mark", Tone.BAD, "Mark changed in Keycloak"
 
         @property
         def is_personal(self) -> bool:

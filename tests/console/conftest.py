@@ -19,7 +19,7 @@ from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
-from apps.core.models import AttentionItem, ComparisonRun, Job, RestoreCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
@@ -218,6 +218,10 @@ def _person(made: World, index: int) -> None:
     ComparisonRun.objects.create(
         kind=f"compare_{index}", state="done", actor="system", started_at=now, progressed_at=now, ended_at=now, looked_at=9, found=1,
         items=[["profile", profile.pk, "stripe"]],
+    )  # fmt: skip
+    LawCheck.objects.create(
+        law="L7", state="violated", first_at=now, checked_at=now, looked_at=9, total=1, seconds=0.1,
+        violations=[["profile", str(profile.pk), profile.pk, "It shares an account."]],
     )  # fmt: skip
     AttentionItem.objects.create(
         cause="dispute", key="dp_1", sentence="A payment is disputed.", profile_ids=[profile.pk], first_at=now, last_at=now,

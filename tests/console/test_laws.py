@@ -19,6 +19,11 @@ Staff = Callable[..., Client]
 LIST, CHECK_NOW = "admin:core_lawcheck_changelist", "admin:core_lawcheck_check_now"
 
 
+@pytest.fixture(autouse=True)
+def _nothing_checked(world: World) -> None:
+    LawCheck.objects.all().delete()
+
+
 def read(client: Client, address: str) -> str:
     answer = client.get(address)
     assert answer.status_code == 200

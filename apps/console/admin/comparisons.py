@@ -17,8 +17,17 @@ from apps.console.timeline_lines import describe_actor
 from apps.core import clock, comparison_runs, jobs
 from apps.core.models import ComparisonRun
 from apps.core.states import Tone
+from apps.operations import account_checks
 
 DIFFERS = {"stripe": "Stripe says something else", "keycloak": "Keycloak says something else"}
+
+
+# What a run of these kinds found, which fetches nothing again.
+FOUND = {
+    "compare_keycloak": " and found {} that differ in Keycloak. The next sync fixes what is about access; staff decide about the rest.",
+    account_checks.OWNERS: " and found {} with our mark that belong to no subscriber. The page Laws names what two runs find.",
+    account_checks.SESSIONS: " and found {} closed with a session. The page Laws names them.",
+}
 
 
 def find_pages(items: list[Any]) -> Iterator[tuple[str, str, str]]:
@@ -29,6 +38,8 @@ def find_pages(items: list[Any]) -> Iterator[tuple[str, str, str]]:
         if kind == "profile":
             url = reverse("admin:accounts_userprofile_change", args=[identity]) if identity in names else ""
             yield names.get(identity, f"subscriber {identity}, who is gone"), url, DIFFERS.get(system, "")
+        elif kind == "account":
+            yield f"Keycloak's account {identity}", "", "It belongs to nobody here"
         else:
             url = f"{reverse('admin:billing_inboundevent_changelist')}?{urlencode({'q': identity})}"
             yield str(identity), url, "Stripe had it, and we had not"
@@ -118,8 +129,8 @@ def describe_run(row: ComparisonRun) -> str:
     said = f"It looked at {row.looked_at:,}"
     if not row.found:
         said += " and found nothing missing or different."
-    elif row.kind == "compare_keycloak":
-        said += f" and found {row.found:,} that differ in Keycloak. The next sync fixes what is about access; staff decide about the rest."
+    elif row.kind in FOUND:
+        said += FOUND[row.kind].format(f"{row.found:,}")
     else:
         said += f", found {row.found:,} missing or different, and had {row.fixed:,} fetched again."
     if row.failed:

@@ -31,7 +31,7 @@ def register() -> None:
             "L1",
             "Access needs a cause",
             "Everybody with access is entitled to it now, by what they pay or by a grant with a reason, an author and an end."
-            " Keycloak gives nobody more than that.",
+            " By the last comparison, Keycloak gives nobody more than that.",
             LawSeverity.URGENT,
             check_cause,
             allowance_seconds=CAUSE,

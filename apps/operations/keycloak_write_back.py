@@ -1,0 +1,70 @@
+"""Writes what is right here back to Keycloak, after staff have decided so about a difference: our email, our mark."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apps.access import reconcile
+from apps.accounts.models import UserProfile
+from apps.core import clock, jobs
+from apps.identity.keycloak import client
+from apps.operations.models import Drift
+
+MARK = "onboarding_id"  # the attribute that says whose account it is
+
+
+@dataclass(frozen=True)
+class WriteBack:
+    """A kind of job, by the kind of difference that it ends, and what staff read when it is queued."""
+
+    job: str
+    label: str
+    sentence: str
+
+
+WRITES: Mapping[str, WriteBack] = {
+    Drift.Kind.EMAIL: WriteBack(
+        "write_email_to_keycloak", "Write email to Keycloak", "Our email of {profile} will be restored in Keycloak now."
+    ),
+    Drift.Kind.MARK: WriteBack(
+        "write_mark_to_keycloak",
+        "Write mark to Keycloak",
+        "The account of {profile} will get its mark in Keycloak now.",
+    ),
+}
+
+
+def register() -> None:
+    """Make the job kinds known."""
+    for kind, handler in ((Drift.Kind.EMAIL, write_email), (Drift.Kind.MARK, write_mark)):
+        jobs.register(WRITES[kind].job, handler, label=WRITES[kind].label, needs=("keycloak",))
+
+
+def queue(kind: str, profile: UserProfile, actor: str) -> str:
+    """Queue the job of this kind of difference; returns a sentence."""
+    jobs.defer(WRITES[kind].job, profile.pk, reason=f"drift fixed by {actor}", lane=reconcile.lane(profile.pk))
+    return WRITES[kind].sentence.format(profile=profile)
+
+
+def write_email(key: str) -> None:
+    """The job: write our email of the profile `key` to Keycloak, as verified, because its code proved it to us."""
+    if profile := _find(key):
+        client().update_user(profile.keycloak_id or "", email=profile.email)
+        resolve(profile.pk, Drift.Kind.EMAIL)
+
+
+def write_mark(key: str) -> None:
+    """The job: write our mark to the account of the profile `key`, because staff have seen that it is theirs."""
+    if profile := _find(key):
+        client().update_user(profile.keycloak_id or "", attributes={MARK: str(profile.onboarding_id)})
+        resolve(profile.pk, Drift.Kind.MARK)
+
+
+def _find(key: str) -> UserProfile | None:
+    return UserProfile.objects.filter(pk=key, keycloak_id__isnull=False).first()
+
+
+def resolve(profile_id: int, *kinds: str) -> None:
+    """Note that these kinds of difference are over."""
+    Drift.objects.filter(profile_id=profile_id, kind__in=kinds, resolved_at__isnull=True).update(
+        resolved_at=clock.now()
+    )
