@@ -121,10 +121,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """pytest-django's databases, ready for tests with real transactions, which empty every table at their end."""
-    with django_db_blocker.unblock():
-        database.allow_flush()
+def django_db_setup(django_db_setup: None) -> None:
+    """pytest-django's databases; tests with real transactions empty every table at their end."""
     TransactionTestCase._fixture_teardown = lambda _case: database.empty()
 
 

@@ -5,8 +5,6 @@ from typing import Any
 from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
 
-from apps.core import audit_laws
-
 KEPT = ("django_migrations", "django_content_type", "auth_permission")  # what migrations have written
 
 
@@ -20,21 +18,10 @@ def _drop(creation: DatabaseCreation, test_database_name: str, _verbosity: int) 
 DatabaseCreation._destroy_test_db = _drop  # type: ignore[method-assign]
 
 
-def allow_flush() -> None:
-    """Let tests with real transactions empty the audit trail, whose trigger refuses TRUNCATE. Test databases only.
-
-    Call it once, after the database was set up. Changes and deletions of single lines stay refused.
-    """
-    _refuse_others()
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE core_auditentry DISABLE TRIGGER core_auditentry_no_truncate")
-    audit_laws.TRIGGERS = audit_laws.TRIGGERS[:1]  # the law that asks for both knows that this database has one
-
-
 def empty() -> None:
     """Delete every row a test has left. Django's own flush truncates a hundred tables, whether there is a row or not.
 
-    As a superuser without triggers, so that no order of the tables matters. Test databases only.
+    As a superuser without triggers, so that no order of the tables matters and the audit trail, too, can go. Test databases only.
     """
     _refuse_others()
     with connection.cursor() as cursor:

@@ -16,7 +16,6 @@ from apps.core.models import Job
 from apps.core.requests import MAX_EVENT_BYTES, read_event_body
 from apps.sandbox.bench.rows import execute
 from tests.billing.door import FORMER, PATH, SECRET, WRONG, event, nothing_stored, post, raw, sign
-from tests.database import allow_flush
 from tests.instances.house import at_once
 
 
@@ -90,7 +89,6 @@ def test_a_connection_that_has_died_loses_no_event() -> None:
 @pytest.mark.fault("F01")
 def test_of_fifty_doubles_at_once_one_is_stored() -> None:
     """F01: 50 deliveries of one event by 16 clients."""
-    allow_flush()
     body = raw()
     answers = at_once([lambda: post(body).status_code] * 50, clients=16)
     assert answers == [200] * 50
@@ -101,7 +99,6 @@ def test_of_fifty_doubles_at_once_one_is_stored() -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.fault("F01")
 def test_without_the_unique_id_doubles_would_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_flush()
     asks_first = intake.STORE.replace("'handle_event', stripe_event_id", "'handle_event', stripe_event_id || random()")
     mutant = asks_first.replace("VALUES (%(id)s,", "VALUES (%(id)s || random(),")
     assert mutant != asks_first

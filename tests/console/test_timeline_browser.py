@@ -13,7 +13,6 @@ from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
 from tests.console.conftest import fill
-from tests.database import allow_flush
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -28,7 +27,6 @@ def open_page(browser: Browser, site: str, client: Client, **options: Any) -> Pa
 def test_the_timeline_reads_in_the_readers_time_zone_and_by_keyboard(
     browser: Browser, live_server: Any, staff: Callable[..., Client], tmp_path: Any
 ) -> None:
-    allow_flush()
     made, client = fill(1), staff("viewer")
     profile = made.profiles[0]
     audit.record(subject=profile.subject, action=AuditAction.LOGGED_IN, actor=audit.CUSTOMER)

@@ -16,7 +16,6 @@ from apps.core import clock, jobs, retention
 from apps.core.models import AuditEntry, Dependency, Job
 from apps.notifications import mail
 from apps.notifications.models import Notification
-from tests import database
 from tests.sandbox.keycloak_fixture import Standin, free_port
 
 pytestmark = pytest.mark.django_db
@@ -345,7 +344,6 @@ def test_news_about_a_profile_that_is_gone_is_no_news(mailgun: Standin) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.fault("F59")
 def test_sixteen_threads_that_ask_for_one_key_send_one_mail(mailgun: Standin) -> None:
-    database.allow_flush()
     start = threading.Barrier(16)
     failures: list[BaseException] = []
 

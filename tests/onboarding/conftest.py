@@ -1,5 +1,5 @@
 """The shop and the visitors of the public site, for the domain behind it."""
 
-from tests.storefront.conftest import flushable, no_limits, shop, visitor
+from tests.storefront.conftest import no_limits, shop, visitor
 
-__all__ = ["flushable", "no_limits", "shop", "visitor"]
+__all__ = ["no_limits", "shop", "visitor"]

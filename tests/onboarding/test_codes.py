@@ -111,7 +111,7 @@ def test_a_code_nobody_may_use_matches_nothing(db: None, guess: str) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.fault("F64")
 @pytest.mark.times(100)
-def test_of_32_right_codes_at_once_exactly_one_counts(flushable: None) -> None:
+def test_of_32_right_codes_at_once_exactly_one_counts(transactional_db: None) -> None:
     code = codes.issue_code(**HERE)
     answers = at_once([lambda: codes.consume_code(**HERE, code=code)] * 32, clients=32)
     assert [answer for answer in answers if answer is not False] == [True]
@@ -121,7 +121,7 @@ def test_of_32_right_codes_at_once_exactly_one_counts(flushable: None) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.fault("F65")
 @pytest.mark.times(313)
-def test_of_32_wrong_codes_at_once_no_more_than_five_are_looked_at(flushable: None) -> None:
+def test_of_32_wrong_codes_at_once_no_more_than_five_are_looked_at(transactional_db: None) -> None:
     code = codes.issue_code(**HERE)
     at_once([lambda: codes.consume_code(**HERE, code=wrong(code))] * 32, clients=32)
     assert OneTimeCode.objects.get().tries == codes.MAX_TRIES

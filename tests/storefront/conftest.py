@@ -8,7 +8,6 @@ from django.contrib.auth.models import Group
 from apps.catalog.models import Product, ProductPrice
 from apps.core import limits
 from apps.instances.models import Instance
-from tests.database import allow_flush
 from tests.storefront.visitor import Visitor
 
 
@@ -43,12 +42,6 @@ def shop(db: None) -> dict[str, Product]:
         soft_cap=1, allocation_cap=2, hard_cap=3, group=Group.objects.create(name="cloud-1"),
     )  # fmt: skip
     return made
-
-
-@pytest.fixture
-def flushable(transactional_db: None) -> None:
-    """Real transactions, whose end may empty the audit trail."""
-    allow_flush()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.world import World
 
 
 @pytest.fixture
-def site(flushable: None, world: World, live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+def site(transactional_db: None, world: World, live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """The site's address, with the sandbox in Stripe's place."""
     settings.BASE_URL = live_server.url
     settings.STRIPE_JS_URL = f"{world.url}/stripe/js/stripe.js"
