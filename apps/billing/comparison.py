@@ -5,6 +5,7 @@ however many subscribe. Who is mirrored because of it, and when, is decided in o
 """
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any
@@ -189,12 +190,13 @@ def _same(theirs: dict[str, Any], row: Subscription) -> bool:
 
 def find_outdated_copies() -> set[str]:
     """The customers of running subscriptions whose copy for pages does not say what the facts say. Asks nobody."""
-    outdated: set[str] = set()
     running = Subscription.objects.exclude(status__in=UNSEEN).prefetch_related("items").order_by("pk")
-    for rows in batched(running.iterator(chunk_size=BATCH), BATCH, strict=False):
-        copies = djstripe.models.Subscription.objects.filter(id__in=[row.stripe_id for row in rows])
-        said = {copy_id: _fingerprint(data) for copy_id, data in copies.values_list("id", "stripe_data")}
-        outdated |= {
-            row.customer_id for row in rows if row.stripe_id not in said or not _same(said[row.stripe_id], row)
-        }
-    return outdated
+    batches = batched(running.iterator(chunk_size=BATCH), BATCH, strict=False)
+    return {row.customer_id for rows in batches for row in outdated_of(rows)}
+
+
+def outdated_of(rows: Collection[Subscription]) -> list[Subscription]:
+    """Those of these subscriptions, read with their items, whose copy for pages is missing or says something else."""
+    copies = djstripe.models.Subscription.objects.filter(id__in=[row.stripe_id for row in rows])
+    said = {copy_id: _fingerprint(data) for copy_id, data in copies.values_list("id", "stripe_data")}
+    return [row for row in rows if row.stripe_id not in said or not _same(said[row.stripe_id], row)]

@@ -29,6 +29,7 @@ from apps.core.laws import HOUR, MOST, Checked, Law, LawSeverity, LawViolation, 
 from apps.core.states import SubscriptionStatus, values_where
 
 MIRROR_SECONDS = 4500  # the hourly comparison finds what an event did not tell, and its jobs take some minutes
+COPY_SECONDS = 25 * 3600  # each night copies that differ are made again
 ORPHAN_SECONDS = 3600
 EVENT_SECONDS = 2700  # Stripe's own retries, then our fetch of what it could not deliver, each quarter of an hour
 EVENT_REACH = dt.timedelta(hours=72)
@@ -39,6 +40,9 @@ MOST_SECRETS = 2
 RUNNING = values_where(SubscriptionStatus, lambda one: one.pays)
 SPAN = PAGE * PAGES
 
+DIFFERS = "{} is not here as Stripe has it: its status, prices, period, end or pause."
+SHOWN_OTHERWISE = "Pages show {} otherwise than the facts about it are."
+
 Check = Callable[[Scope], Checked]
 
 
@@ -46,7 +50,7 @@ def register_laws() -> None:
     """Make the laws of this module known."""
     urgent, important = LawSeverity.URGENT, LawSeverity.IMPORTANT
     for number, title, sentence, severity, check, allowance in (
-        ("L4", "Our copy is Stripe's", "Status, prices and period of each subscription are what Stripe says.", urgent, check_mirror, MIRROR_SECONDS),
+        ("L4", "Our copy is Stripe's", "Status, prices and period of each subscription are what Stripe says, and pages show the same.", urgent, check_mirror, MIRROR_SECONDS),
         ("L24", "No orphan money", "Each running subscription to something we sell belongs to a subscriber.", urgent, check_orphans, ORPHAN_SECONDS),
         ("L26", "One API version", f"Stripe's endpoint, its events and our library speak the version we expect, and at most {MOST_SECRETS} webhook secrets are in use.", important, check_versions, HOUR),
         ("L27", "Clocks agree", f"Our clock, the database's and Stripe's are within {SKEW_SECONDS} seconds of each other.", important, check_clocks, 300),
@@ -75,25 +79,37 @@ def _asking(check: Check) -> Check:
 
 
 def check_mirror(scope: Scope) -> Checked:
-    """L4. What changed at Stripe a moment ago is on its way: who differs is compared with Stripe's newest events."""
+    """L4: our facts are Stripe's, and the copies that pages show are our facts'."""
     found = _read_slice(scope)
-    differing = found.find_differences()
-    ours = dict(
-        scope.narrow(UserProfile.objects.filter(stripe_customer_id__in=set(differing.values()))).values_list(
-            "stripe_customer_id", "pk"
-        )
-    )
-    suspects = {one: customer for one, customer in differing.items() if customer in ours}
-    if suspects:
-        moving = recent_changes.find_changed_since(scope.before(MIRROR_SECONDS))
-        if moving is None:
-            raise Unknown("Too many subscriptions changed within the last hour to tell which are late.")
-        suspects = {one: customer for one, customer in suspects.items() if customer not in moving}
-    words = "{} is not here as Stripe has it: its status, prices, period, end or pause."
+    late = _find_late(found, scope)
+    before = scope.before(COPY_SECONDS)
+    rows = [row for row in found.ours.values() if row.status not in comparison.UNSEEN and row.fetched_at < before]
+    shown = {row.stripe_id: row.customer_id for row in comparison.outdated_of(rows)}
+    subscribers = _subscribers(scope, {*late.values(), *shown.values()})
     violations = [
-        LawViolation("subscription", one, ours[who], words.format(one)) for one, who in sorted(suspects.items())
+        LawViolation("subscription", one, subscribers[customer], words.format(one))
+        for words, wrong in ((DIFFERS, late), (SHOWN_OTHERWISE, shown))
+        for one, customer in sorted(wrong.items())
+        if customer in subscribers
     ]
     return Checked(len(found.theirs), violations[:MOST], len(violations))
+
+
+def _find_late(found: Listing, scope: Scope) -> dict[str, str]:
+    """Who differs from Stripe, with their customers. What changed there a moment ago is on its way: its newest events tell."""
+    differing = found.find_differences()
+    if not _subscribers(scope, set(differing.values())):
+        return {}
+    moving = recent_changes.find_changed_since(scope.before(MIRROR_SECONDS))
+    if moving is None:
+        raise Unknown("Too many subscriptions changed within the last hour to tell which are late.")
+    return {one: customer for one, customer in differing.items() if customer not in moving}
+
+
+def _subscribers(scope: Scope, customers: set[str]) -> dict[str, int]:
+    """The ids of those of these customers who are subscribers."""
+    rows = scope.narrow(UserProfile.objects.filter(stripe_customer_id__in=customers))
+    return {str(customer): pk for customer, pk in rows.values_list("stripe_customer_id", "pk")}
 
 
 def check_orphans(scope: Scope) -> Checked:
@@ -159,7 +175,7 @@ def check_silence(scope: Scope) -> Checked:
     arrived = set(InboundEvent.objects.filter(stripe_event_id__in=listed).values_list("stripe_event_id", flat=True))
     missing = [one for one in listed if one not in arrived]
     words = "{} ({}) never arrived: it is in Stripe's list, and not in the inbox."
-    violations = [LawViolation("inboundevent", one, None, words.format(one, listed[one])) for one in missing[:MOST]]
+    violations = [LawViolation("event", one, None, words.format(one, listed[one])) for one in missing[:MOST]]
     return Checked(len(listed), violations, len(missing))
 
 
@@ -202,7 +218,7 @@ def check_versions(scope: Scope) -> Checked:
         if not is_ours(version):
             newest = recent.filter(api_version=version).latest("pk")
             words = f"{newest.stripe_event_id} came in {version}, and we expect {expected}."
-            found.append(LawViolation("inboundevent", newest.stripe_event_id, None, words))
+            found.append(LawViolation("inboundevent", str(newest.pk), None, words))
     with calling_stripe() as client:
         listed = client.v1.webhook_endpoints.list({"limit": PAGE}).data
     mine = [one for one in listed if one.url == f"{settings.BASE_URL}{WEBHOOK_PATH}" and one.status == "enabled"]

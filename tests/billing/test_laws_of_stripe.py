@@ -58,6 +58,21 @@ def test_l4_names_a_subscription_that_is_not_as_stripe_has_it(world: World, dana
     assert violated(*LAWS) == {}
 
 
+def test_l4_names_a_copy_that_pages_show_otherwise(world: World, dana: UserProfile) -> None:
+    copies = [
+        "UPDATE djstripe_subscription SET stripe_data = jsonb_set(stripe_data, '{status}', '\"paused\"')",
+        "UPDATE djstripe_subscription SET stripe_data = jsonb_set(stripe_data, '{items,data,0,quantity}', '9')",
+    ]
+    before = clock.now() - dt.timedelta(hours=26)
+    for statement in copies:
+        with sabotage(statement):
+            assert violated("L4") == {}  # the next night makes it again
+        with sabotage(statement, ("UPDATE billing_subscription SET fetched_at = %s", [before])):
+            assert violated(*LAWS) == {"L4": [subscription(dana)]}, statement
+    with sabotage(("UPDATE billing_subscription SET fetched_at = %s", [before])):
+        assert violated(*LAWS) == {}
+
+
 def test_l4_waits_for_what_stripe_has_just_told(world: World, dana: UserProfile) -> None:
     world.shop.v1.subscriptions.update(subscription(dana), {"cancel_at_period_end": True})
     assert violated("L4") == {}
@@ -97,7 +112,7 @@ def test_l26_names_an_event_and_an_endpoint_of_another_release(world: World, dan
         [now, event.pk],
     )
     with sabotage(old):
-        assert violated(*LAWS) == {"L26": [event.stripe_event_id]}
+        assert violated(*LAWS) == {"L26": [str(event.pk)]}
     app = apps.get_app_config("billing")
     spoken, app.spoken_version = app.spoken_version, "2019-01-01.acacia"
     assert violated(*LAWS) == {"L26": ["stripe"]}

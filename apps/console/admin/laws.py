@@ -103,7 +103,8 @@ def list_violations(row: LawCheck) -> list[dict[str, Any]]:
     found = []
     for kind, identity, subscriber, words in row.violations:
         model = pages.get(OTHER_NAMES.get(kind, kind))
-        name = f"{model._meta.verbose_name if model else kind} {identity}".capitalize()
+        noun = str(model._meta.verbose_name if model else kind)
+        name = f"{noun[:1].upper()}{noun[1:]} {identity}"  # an id keeps its capitals
         # A constraint may be what broke, so the row is not asked for: its address needs its id alone.
         about = link(model(pk=identity), name) if model and identity.isdecimal() else SafeString("")
         found.append({"about": about or name, "person": link(people.get(subscriber)), "words": words})
