@@ -12,7 +12,7 @@ from apps.access.forecast import Change, Upcoming
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
-from apps.core import clock, jobs
+from apps.core import clock, jobs, restores
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.notifications.models import Notification
@@ -77,7 +77,8 @@ def tell_of_failed_payments(profile: UserProfile) -> None:
     for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
         if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
-            if not Notification.objects.filter(key=f"payment_failed:{key}").exists():
+            told = Notification.objects.filter(key=f"payment_failed:{key}").exists()
+            if not told and not restores.was_lost(one.past_due_since):
                 jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")
 
 

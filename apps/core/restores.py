@@ -33,6 +33,11 @@ def open_check() -> RestoreCheck | None:
     return RestoreCheck.objects.filter(finished_at=None).first()
 
 
+def was_lost(moment: dt.datetime | None) -> bool:
+    """Whether it lies in a time that a restore has lost: people were told of it then, by a system that still knew it."""
+    return moment is not None and RestoreCheck.objects.filter(lost_from__lte=moment, lost_until__gte=moment).exists()
+
+
 @transaction.atomic
 def begin(
     evidence: str,

@@ -115,9 +115,10 @@ def seats_of(profile: UserProfile) -> dict[str, str]:
     return dict(live.values_list("product__slug", "instance__slug"))
 
 
+@pytest.mark.fault("F61")
 @pytest.mark.django_db(transaction=True)
 def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
-    world: World, marker: Path, backup: Any
+    world: World, marker: Path, backup: Any, figure: Callable[[str], None]
 ) -> None:
     names = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")
     who = {name: world.subscriber(name) for name in names}
@@ -172,6 +173,7 @@ def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
     assert world.mails() == mails
     assert world.jobs() == []
     assert not dependencies.is_paused(dependencies.RESTORED)
+    figure("8 of 8 changes right or on the list, 0 emails twice")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -280,3 +282,24 @@ def test_what_cannot_be_put_right_is_listed_with_what_to_do(world: World, marker
     assert f"erase_person {gone.pk}" in found[f"gone:{gone.pk}"]
     assert str(marks[str(paid.pk)]) in found[f"paid:{paid.stripe_customer_id}"]
     assert not UserProfile.objects.filter(onboarding_id__in=marks.values()).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_that_failed_in_the_lost_time_is_told_once(world: World, marker: Path, backup: Any) -> None:
+    dana = world.subscriber("dana")
+    minute()
+    put_back = backup()
+    world.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")
+    world.pass_time(days=32)
+    world.deliver()
+    assert (world.state(dana).access, len(world.notifications(dana))) == ("suspended", 2)
+    minute()
+    minute()
+    mails = world.mails()
+    put_back()
+    find_out(world)
+    assert listed() == {}
+    restores.finish(actor="staff:ada", reason="nothing is listed")
+    world.deliver()
+    assert world.state(dana).access == "suspended"
+    assert world.mails() == mails
