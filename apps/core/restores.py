@@ -96,7 +96,7 @@ def finish(*, actor: str, reason: str, accept: int | None = None) -> RestoreChec
     if (left := found_items().count()) and left != accept:
         raise BadInput(
             f"{left} items that the check found are open. Close each once it is dealt with, or accept all {left}.",
-            field="accept",
+            field="confirmation",
         )
     if not reason.strip():
         raise BadInput("Say why it can be finished.", field="reason")

@@ -92,7 +92,7 @@ def _read_customers(check: RestoreCheck) -> bool:
         if profile is not None:
             lost_time.count(check, "customers")
             mirror.mirror_later(one.id, reason="after a restore", importance=Job.Importance.SWEEP)
-        elif one.onboarding_id and checkout.has_running_subscription(one.id):
+        elif lost_time.is_mark(one.onboarding_id) and checkout.has_running_subscription(one.id):
             check.strangers[one.onboarding_id] = one.id
     if page.following:
         return _go_on(check, page.following)
@@ -129,7 +129,10 @@ def _read_accounts(check: RestoreCheck) -> bool:
         lost_time.adopt(check, account)
     if len(unknown) > SLICE:
         return _go_on(check, slice_[-1])
-    for mark, customer in check.strangers.items():
+    # A run that was killed before it was saved may have found some of them already.
+    found = UserProfile.objects.filter(onboarding_id__in=check.strangers).values_list("onboarding_id", flat=True)
+    for mark in sorted(check.strangers.keys() - set(map(str, found))):
+        customer = check.strangers[mark]
         lost_time.list_for_staff(
             "paid", customer,
             f"Stripe's customer {customer} pays, signed up in the lost time (mark {mark}), and has no account in Keycloak. Cancel and"
