@@ -4,14 +4,19 @@ announcements.py asks for them. The text comes from the subscriber's own rows at
 longer applies is not sent.
 """
 
+import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+
+from django.db.models import Q
 
 from apps.access import email_values
 from apps.access.email_values import Values
 from apps.accounts.models import UserProfile
-from apps.core import jobs
+from apps.core import clock, jobs
 from apps.core.dependencies import RESTORED
+from apps.core.models import Job
 from apps.notifications.mail import notify
 
 WELCOME = "notify_welcome"
@@ -63,3 +68,18 @@ def send_lifecycle_email(key: str, *, template: str, values_of: Callable[[UserPr
         return
     context = {"first_name": profile.user.first_name} | values
     notify(key=f"{template}:{key}", template=template, to=profile.email, profile=profile, context=context)
+
+
+def withhold(*, since: dt.datetime, sent_until: dt.datetime | None) -> int:
+    """End those that a restored database asks for once more; returns how many.
+
+    What was asked for `since`, because changes of the lost time were seen again, and what was due by `sent_until`, or is parked.
+    """
+    again = Q(created_at__gte=since) | ~Q(parked_on="")
+    again |= Q(not_before__lte=sent_until) if sent_until else Q()
+    waiting = Job.objects.filter(again, kind__in=EMAILS, state=Job.State.QUEUED)
+    keys: dict[str, list[str]] = defaultdict(list)
+    for kind, key in waiting.values_list("kind", "key"):
+        keys[kind].append(key)
+    soon, why = clock.now() + dt.timedelta(minutes=1), "The database was restored; it was told before."
+    return sum(jobs.supersede_waiting(kind, found, before=soon, why=why) for kind, found in keys.items())

@@ -59,6 +59,9 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
 @transaction.atomic
 def record_applied_before(profile: UserProfile, decision: Decision) -> None:
     """A state that Keycloak has already, since a time that our restored rows do not know: its email was sent then."""
+    if profile.synced_at is None:  # the account is ready and was welcomed
+        profile.synced_at = clock.now()
+        profile.save(update_fields=["synced_at"])
     before = profile.access_state
     if before == decision.state.value:
         return

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.access import lifecycle_emails
 from apps.accounts.models import UserProfile
 from apps.billing import checkout, customer_list, mirror
 from apps.core import attention, clock, jobs, restore_marker, restores
@@ -173,6 +174,8 @@ def _compare_subscribers(check: RestoreCheck) -> bool:
         lost_time.compare(check, profile)
     if len(slice_) == SLICE:
         return _go_on(check, str(slice_[-1].pk))
+    withheld = lifecycle_emails.withhold(since=check.noticed_at, sent_until=check.lost_until)
+    lost_time.count(check, "emails_withheld", withheld)
     attention.report(
         Cause.RESTORED, restores.DATABASE, f"The check is done: finish it. {restores.describe_loss(check)}"
     )
