@@ -185,6 +185,7 @@ def move_seat(_world: SimulatedWorld, life: Life, dice: random.Random) -> str:
     except BadInput:
         raise Impossible from None
     reconcile.enqueue(seat.profile, reason="seat moved")
+    life.places[seat.product.slug] = target.slug
     return f"is moved to {target.slug}"
 
 
@@ -207,3 +208,23 @@ def change_catalog(world: SimulatedWorld, dice: random.Random) -> str:
         impact.reconcile_holders(found.holders, reason=f"{product} changed")
     world.offers[slug] = Offer(world.offers[slug].apps, {"storage_gb": amount})
     return f"{slug} gives {amount} GB from now on"
+
+
+def confirm_safeguard() -> int:
+    """A sweep that would take access from many waits for staff, who check and confirm it; how many they confirmed."""
+    from apps.operations import safeguard
+
+    waiting = [one for one in safeguard.list_reviews() if one.state == safeguard.State.PENDING]
+    for one in waiting:
+        safeguard.approve(one, expected=len(one.profile_ids), actor=STAFF, reason=WHY)
+    return len(waiting)
+
+
+def count_failed_jobs() -> dict[str, int]:
+    """The jobs that only staff can bring to an end, by kind and state."""
+    from django.db.models import Count
+
+    from apps.core.models import Job
+
+    failed = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).values_list("kind", "state")
+    return {f"{kind} {state}": count for kind, state, count in failed.annotate(count=Count("pk")).order_by("kind")}

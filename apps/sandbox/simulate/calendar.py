@@ -36,6 +36,7 @@ class Simulation:
     broken: list[tuple[int, str]] = field(default_factory=list)  # laws, the same
     rows: Counter[int] = field(default_factory=Counter)
     hurt: Counter[str] = field(default_factory=Counter)  # what went wrong on purpose, and how often
+    unknown: Counter[str] = field(default_factory=Counter)  # laws that could not be checked
     compared: int = 0
     before: dict[int, Having] = field(default_factory=dict)
 
@@ -79,6 +80,9 @@ class Simulation:
         for seconds in (HOUR, HOUR):  # what is done each quarter of an hour, each hour
             self.world.stack.advance(seconds)
             self.world.stack.finish_work(retries=True)
+        if confirmed := acts_staff.confirm_safeguard():
+            self.hurt["safeguard asked"] += confirmed
+            self.world.stack.finish_work(retries=True)
         books = read_books(self.world)
         for _ in range(BORDER_TRIES):
             if not find_near_borders(self.world, self.lives, books):
@@ -86,7 +90,7 @@ class Simulation:
             self.world.stack.advance(240)
             self.world.stack.finish_work(retries=True)
             books = read_books(self.world)
-        self.broken += [(self.day, words) for words in list_broken_laws()]
+        self.check_laws()
         result = compare(self.world, self.lives, books, self.before)
         self.found += [(self.day, one) for one in result.differences]
         self.rows.update(result.rows)
@@ -98,17 +102,16 @@ class Simulation:
         )
         return result
 
+    def check_laws(self) -> None:
+        """The laws of the whole house; what breaks one counts like a difference, and one that cannot be checked is named."""
+        from apps.core import laws
 
-def list_broken_laws() -> list[str]:
-    """What breaks the laws of the whole house now, in words."""
-    from apps.core import laws
-
-    found = [one for one in laws.run() if one.state == laws.LawState.VIOLATED]
-    return [
-        f"{one.law.number} {one.law.title}: {each.subject_kind} {each.subject_id}, {each.words}"
-        for one in found
-        for each in one.checked.violations
-    ]
+        for one in laws.run():
+            if one.state == laws.LawState.UNKNOWN:
+                self.unknown[one.law.number] += 1
+            for each in one.checked.violations if one.state == laws.LawState.VIOLATED else ():
+                words = f"{one.law.number} {one.law.title}: {each.subject_kind} {each.subject_id}, {each.words}"
+                self.broken.append((self.day, words))
 
 
 def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
@@ -118,7 +121,8 @@ def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
     figures = {
         "seed": simulation.seed, "subscribers": len(simulation.lives), "months": simulation.months, "faults": simulation.faults,
         "acts": acts, "hurt": dict(simulation.hurt), "compared": simulation.compared, "rows": dict(simulation.rows),
-        "differences": len(simulation.found), "violations": len(simulation.broken), "seconds": round(seconds),
+        "differences": len(simulation.found), "violations": len(simulation.broken),
+        "laws not checked": dict(simulation.unknown), "jobs for staff": acts_staff.count_failed_jobs(), "seconds": round(seconds),
     }  # fmt: skip
     if as_json:
         found = [

@@ -52,6 +52,7 @@ def compare(
         rows[wanted.row] += 1
         has = people[life.profile]
         sentences = find_differences(wanted, has) + find_lost_seats(wanted, has, before.get(life.number))
+        sentences += find_wandered_seat(life, has)
         before[life.number] = has
         if sentences:
             found.append(Difference(life.number, wanted.row, tuple(sentences)))
@@ -84,6 +85,15 @@ def find_lost_seats(wanted: Expected, has: Having, before: Having | None) -> lis
     if wanted.keeps and before and "nextcloud" in before.seats and "nextcloud" not in has.seats:
         return ["kept seats: should be the one on nextcloud, is none"]
     return []
+
+
+def find_wandered_seat(life: Life, has: Having) -> list[str]:
+    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it. A grant may end it in between."""
+    instance = has.seats.get("nextcloud", ("", ""))[1]
+    if not instance or any(act.kind == "grant" for act in life.staff):
+        return []
+    should = life.places.setdefault("nextcloud", instance)
+    return [] if should == instance else [f"seat: should be on {should}, is on {instance}"]
 
 
 def _no_account(wanted: Expected) -> str:

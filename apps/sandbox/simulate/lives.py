@@ -24,6 +24,7 @@ class Life:
     debit: str = ""  # a bank account pays: "pays" or "fails" says what the bank will answer
     dispute: str = ""
     deleted: bool = False
+    places: dict[str, str] = field(default_factory=dict)  # app to instance, as first seen or as staff moved the seat
     scripted: int = 0  # how many of its first acts it has begun
 
     def tell(self, moment: int, what: str) -> None:

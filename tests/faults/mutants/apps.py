@@ -5,16 +5,9 @@ from dataclasses import replace
 
 from django.apps import AppConfig
 
-ROWS = {
-    1: "_held",
-    2: "_paid",
-    3: "_granted",
-    4: "_in_grace",
-    5: "_recovering",
-    6: "_suspended",
-    7: "_canceled",
-    8: "_expired",
-}
+NAMES = {
+    1: "_held", 2: "_paid", 3: "_granted", 4: "_in_grace", 5: "_recovering", 6: "_suspended", 7: "_canceled", 8: "_expired",
+}  # fmt: skip
 
 
 class MutantsConfig(AppConfig):
@@ -25,11 +18,16 @@ class MutantsConfig(AppConfig):
     def ready(self):
         from apps.access import policy
 
-        row = int(os.environ["MUTANT_ROW"])
-        if row in ROWS:
-            policy.ROWS = tuple(each for each in policy.ROWS if each.__name__ != ROWS[row])
-        else:
-            policy.ROWS = (*policy.ROWS[:-1], let_in)
+        policy.ROWS = without_row(int(os.environ["MUTANT_ROW"]))
+
+
+def without_row(row):
+    """The table of the policy without this row of the design's."""
+    from apps.access import policy
+
+    if row in NAMES:
+        return tuple(each for each in policy.ROWS if each.__name__ != NAMES[row])
+    return (*policy.ROWS[:-1], let_in)
 
 
 def let_in(view):
