@@ -21,6 +21,7 @@ class BillingConfig(AppConfig):
         from apps.billing import (
             backfill,
             customers,
+            event_span,
             events,
             forgetting,
             laws,
@@ -54,6 +55,7 @@ class BillingConfig(AppConfig):
         forgetting.register()
         second_subscription.register()
         backfill.register()
+        event_span.register()
         price_list.register()
         laws.register_laws()
         laws_stripe.register_laws()

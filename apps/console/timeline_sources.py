@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from django.db.models import CharField, F, Q, QuerySet, Subquery, TextField, Value
-from django.db.models.functions import Cast, Coalesce, JSONObject, LPad
+from django.db.models.functions import Cast, Coalesce, JSONObject, Lower, LPad
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import mirror
@@ -258,9 +258,10 @@ def _signups(profile: UserProfile) -> Table:
 
 
 def _waitlist(profile: UserProfile) -> Table:
-    mine = Q(profile=profile) | Q(email__iexact=profile.email)
+    rows: QuerySet[Any] = WaitlistEntry.objects.alias(address=Lower("email"))  # as the unique index has it
+    mine = Q(profile=profile) | Q(address=profile.email.lower())
     names = ("id", "state", "confirmed_at", "invited_at", "invited_until")
-    return WaitlistEntry.objects.filter(mine), F("created_at"), _same(*names, product=F("product__name"))
+    return rows.filter(mine), F("created_at"), _same(*names, product=F("product__name"))
 
 
 TABLES = {"event": _events, "job": _jobs, "email": _emails, "signup": _signups, "waitlist": _waitlist}

@@ -45,9 +45,18 @@ def begin(kind: str) -> int:
     earlier = _running(kind).select_for_update().first()
     if earlier is not None and not earlier.slices:
         return earlier.pk
-    if earlier is not None:
-        _running(kind).update(state=STATE.STOPPED, ended_at=clock.now())
+    stop(kind)
     return open_run(kind, actor=audit.SYSTEM).pk
+
+
+def stop(kind: str) -> None:
+    """Mark the one of this kind that died half-way, if there is one."""
+    _running(kind).update(state=STATE.STOPPED, ended_at=clock.now())
+
+
+def is_moving(kind: str) -> bool:
+    """Whether one of this kind runs, and has not died."""
+    return _running(kind).filter(progressed_at__gte=clock.now() - LATE).exists()
 
 
 def open_run(

@@ -88,6 +88,11 @@ def hold_data(_world: World) -> dict[str, Any]:
     return {"confirmation": "person-0"}
 
 
+def span_data(_world: World) -> dict[str, Any]:
+    since, until = clock.now() - dt.timedelta(days=2), clock.now()
+    return {"since": f"{since:%Y-%m-%dT%H:%M}", "until": f"{until:%Y-%m-%dT%H:%M}"}
+
+
 def grant_data(world: World) -> dict[str, Any]:
     return {"products": [world.plan.pk], "until": "2999-01-01"}
 
@@ -214,6 +219,7 @@ CASES = [
     Case("instances_instance", "change_caps", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
     Case("catalog_productprice", "map_price", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
+    Case("core_comparisonrun", "fetch_span", lambda _world: None, data=span_data, subject="comparison"),
     Case("core_attentionitem", "send_test_alert", lambda _world: None, subject="job"),
     Case("core_attentionitem", "close", noticed, subject="attention"),
     Case("core_job", "retry_one", lambda world: world.jobs[0], subject="job"),
@@ -422,6 +428,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "open_or_close": _closed,
     "map_price": _looked_at,
     "mail": _mail_asked,
+    "fetch_span": lambda _world: Job.objects.filter(kind="fetch_event_span", state="queued").exists(),
     "send_test_alert": lambda _world: Job.objects.filter(kind="send_test_alert", state="queued").exists(),
     "close": lambda _world: not attention.open_items().exists(),
     "retry_one": _queued(1),

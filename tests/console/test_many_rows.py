@@ -96,6 +96,13 @@ def addresses(made: World) -> Iterator[str]:
         for query in queries:
             filled = query.format(product=made.cloud.pk, instance=made.instances[0].pk)
             yield f"{reverse(f'admin:{page}_changelist')}?{filled}"
+    timeline = reverse("admin:accounts_userprofile_timeline", args=[1_003_337])
+    yield from (
+        timeline,
+        f"{timeline}?kind=staff",
+        f"{timeline}?id=evt_M3337",
+        f"{timeline}?from=2026-01-01&to=2099-01-01",
+    )
 
 
 def pages_read(client: Client, address: str) -> int:

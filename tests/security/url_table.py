@@ -98,6 +98,7 @@ CONSOLE = {
     "search/": ("roleless", "200", NO),  # it finds what one may see
     "sessions/": ("roleless", "200", NO),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
+    "comparisons/span/": ("operator", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),
     "realm/systems/": ("operator", "200", NO),
@@ -114,7 +115,7 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline", "auth.group": "", "auth.user": "",
+    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -136,6 +137,7 @@ ACTIONS = {
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {"close": "operator", "send_test_alert": "operator"},
+    "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
@@ -147,6 +149,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
+    "fetch_span",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now",
 }  # fmt: skip
 WITHOUT_WORK = {"import_products"}  # it asks Stripe, which is not there: tests/field/test_price_list.py
@@ -154,7 +157,7 @@ WITHOUT_WORK = {"import_products"}  # it asks Stripe, which is not there: tests/
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
-    ("core_job", "retry_one"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
+    ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
 }  # fmt: skip
 
 

@@ -1,18 +1,22 @@
 """Comparisons with Stripe and Keycloak: what each run looked at, found and fixed, with links to what it found."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, override
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
+from apps.billing import event_span
+from apps.console.admin import event_spans
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_badge, time_column, when
+from apps.console.dialogs import dialog_action
 from apps.console.timeline_lines import describe_actor
 from apps.core import clock, comparison_runs, jobs
 from apps.core.models import ComparisonRun
@@ -53,6 +57,8 @@ class ComparisonAdmin(ConsoleAdmin):
     list_display_links = ("what",)
     list_filter = (("state", ChoicesDropdownFilter),)
     tabs = ("state", tuple(ComparisonRun.State))
+    list_before_template = "console/comparisons.html"
+    actions_list: ClassVar[Any] = ["fetch_span"]
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "kind__startswith"}
     search_help_text = "Number, or the kind of job"
     fieldsets = (
@@ -116,6 +122,20 @@ class ComparisonAdmin(ConsoleAdmin):
         rest = format_html("<p>and {} more.</p>", f"{more:,}") if more > 0 else ""
         items = format_html_join("", '<li>{} <span class="fd-quiet">{}</span></li>', lines)
         return format_html('<ul class="fd-plain">{}</ul>{}', items, rest)
+
+    @override
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {"may_fetch": event_spans.may_fetch(request)}
+
+    @dialog_action(
+        title="Fetch a time span", permission="retry_job", form=event_spans.SpanDialog, fresh=False, icon="cloud_download",
+        explain="Fetch the events of a span of time that we missed.",
+    )  # fmt: skip
+    def fetch_span(self, _request: HttpRequest, form: event_spans.SpanDialog) -> str:
+        """One run, with a page of its own."""
+        span = {name: form.cleaned_data[name] for name in ("since", "until")}
+        form.leads_to = event_span.start_span(**span, **form.why)
+        return "The events of this span are being fetched. Reload this page in a while."
 
 
 def is_stuck(row: ComparisonRun) -> bool:

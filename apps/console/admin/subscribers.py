@@ -36,6 +36,7 @@ from apps.core.states import AccessState
 from apps.identity.logout_everywhere import log_out_everywhere
 from apps.identity.passwords import request_password_email
 from apps.instances.models import Seat
+from apps.operations.three_way import compare_three_ways
 
 FILTER = "access_state__exact"  # the parameter of the tabs
 # Of those on their way out: the dates to see first, and the order. Who goes next is on top; of the expired, who went last.
@@ -139,6 +140,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
         "last-sync": "last_sync_view",
         "tab": "tab_view",
         "timeline": "timeline_view",
+        "three-way": "three_way_view",
     }
     fieldsets = (
         (
@@ -185,6 +187,10 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
     def plan_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
         """What a sync would change now; it asks Keycloak and is therefore loaded separately."""
         return render(request, "console/dialogs/plan.html", subscriber_page.preview_plan(profile))
+
+    def three_way_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
+        """What Stripe, our rows and Keycloak say now, and which of them differs; asks both."""
+        return render(request, "console/three_way.html", {"compared": compare_three_ways(profile)})
 
     def last_sync_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
         """How the last sync went; loaded again until none is in progress."""
