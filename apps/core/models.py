@@ -301,6 +301,7 @@ class LawCheck(models.Model):
     seconds = models.FloatField(help_text="How long the last check took.")
 
     class Meta:
+        verbose_name_plural = "laws"
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["law", "-id"], name="law_check_newest"),
             models.Index(fields=["law", "-id"], condition=Q(state="violated"), name="law_check_violated"),
