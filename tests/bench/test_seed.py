@@ -12,6 +12,7 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.sandbox.bench import seed
 from apps.sandbox.bench.rows import INDEXES, execute
+from tests.laws import violated
 
 
 @pytest.mark.django_db(transaction=True)
@@ -43,6 +44,7 @@ def test_it_fills_what_it_says():
     for model in (UserProfile, Seat, InboundEvent, Job, Instance, Notification):
         for row in model.objects.all()[:50]:
             row.clean_fields(exclude=["body", "history", "user", "group"])
+    assert violated("L5", "L6", "L14", "L15", "L17", "L21", "L22", "L25", "L30") == {}
     with pytest.raises(seed.SeedError, match="has subscribers already"):
         seed.fill(1)
     UserProfile.objects.create(

@@ -192,9 +192,12 @@ def _history(everybody: str, ids: dict[type[Model], int]) -> None:
         Job, rows=f"{everybody} WHERE mod(n, 100) < 6", kind="'reconcile'", key=f"({profile})::text",
         lane=f"'profile:' || ({profile})", not_before=PERIOD_END, created_at="now()",
     )  # fmt: skip
+    done = _one_of("signed_up checkout_paid account_created seat_assigned").replace("n / 1", "k")
     insert(
         AuditEntry, rows=f"{everybody}, generate_series(1, 8) k", at=JOINED, subject_kind="'profile'",
-        subject_id=f"({profile})::text", action=_one_of("signed_up checkout_paid account_created seat_assigned").replace("n / 1", "k"),
+        subject_id=f"({profile})::text", action=f"CASE k WHEN 8 THEN 'access_changed' ELSE {done} END",
+        before="""CASE k WHEN 8 THEN '{"state": "none"}'::jsonb ELSE '{}' END""",
+        after=f"CASE k WHEN 8 THEN jsonb_build_object('state', {_by_state(1)}) ELSE '{{}}' END",
         actor="CASE mod(n, 50) WHEN 0 THEN 'staff:ada' ELSE 'system' END", hash="md5('h' || n) || md5('i' || k)",
         prev_hash="md5('g' || n) || md5('i' || k)",
     )  # fmt: skip
