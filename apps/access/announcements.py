@@ -11,7 +11,7 @@ from apps.access import lifecycle_emails
 from apps.access.forecast import Change, Upcoming
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
-from apps.billing import subscriptions
+from apps.billing import covered_events, subscriptions
 from apps.core import clock, jobs, restores
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -77,9 +77,12 @@ def tell_of_failed_payments(profile: UserProfile) -> None:
     for one in subscriptions.read_subscriptions(profile.stripe_customer_id):
         if SubscriptionStatus(one.status).is_late and one.open_invoice_id:
             key = f"{profile.pk}:{one.open_invoice_id}"
-            told = Notification.objects.filter(key=f"payment_failed:{key}").exists()
+            kind, name = lifecycle_emails.PAYMENT_FAILED, "payment_failed"
+            if covered_events.is_confirmation_asked(one.open_invoice_id):
+                kind, name = lifecycle_emails.ACTION_REQUIRED, "payment_action_required"
+            told = Notification.objects.filter(key=f"{name}:{key}").exists()
             if not told and not restores.was_lost(one.past_due_since):
-                jobs.defer(lifecycle_emails.PAYMENT_FAILED, key, reason=f"{one.id} is {one.status}")
+                jobs.defer(kind, key, reason=f"{one.id} is {one.status}")
 
 
 def welcome(profile: UserProfile) -> None:

@@ -13,10 +13,19 @@ class AccessConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.access import laws_history, laws_money, lifecycle_emails, reconcile, triggers, unwarned
+        from apps.access import (
+            expiring_cards,
+            laws_history,
+            laws_money,
+            lifecycle_emails,
+            reconcile,
+            triggers,
+            unwarned,
+        )
 
         lifecycle_emails.register()
         unwarned.register()
+        expiring_cards.register()
         reconcile.register()
         triggers.register()
         laws_history.register_laws()

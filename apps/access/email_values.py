@@ -10,6 +10,7 @@ from django.utils.formats import date_format
 from apps.access.forecast import Change, Upcoming, next_attempt
 from apps.accounts.models import UserProfile
 from apps.billing import stripe_objects, subscriptions
+from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock
 from apps.core.money import describe_period, format_money
@@ -79,6 +80,22 @@ def failed_payment(profile: UserProfile, invoice_id: str) -> Values:
         "invoice_url": subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id),
         "next_attempt": format_day(attempt.at) if attempt else "",
     }
+
+
+def asked_to_confirm(profile: UserProfile, invoice_id: str) -> Values | None:
+    """None once it is paid."""
+    url = subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id)
+    return {"invoice_url": url} if url else None
+
+
+def expiring_card(profile: UserProfile, about: str) -> Values | None:
+    """None when another card is charged now, or this one was renewed."""
+    card_id, month, _told = about.split(":")
+    last = dt.date.fromisoformat(f"{month}-01")
+    for card in find_expiring_cards(last.year, last.month):
+        if (card.id, card.customer_id) == (card_id, profile.stripe_customer_id):
+            return {"card": card.name, "month": f"{last:%B %Y}"}
+    return None
 
 
 def recovery(_profile: UserProfile, window_end: str) -> Values:

@@ -24,6 +24,8 @@ TRIAL_ENDING = "notify_trial_ending"
 PAYMENT_FAILED = "notify_payment_failed"
 ACCESS_ENDS = "notify_access_ends_soon"
 PAYMENT_RECOVERED = "notify_payment_recovered"
+ACTION_REQUIRED = "notify_payment_action_required"
+CARD_EXPIRING = "notify_card_expiring"
 PLAN_CHANGED = "notify_plan_changed"
 REFUNDED = "notify_refunded"
 DUPLICATE = "notify_duplicate_found"
@@ -40,6 +42,8 @@ EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     PAYMENT_FAILED: ("payment_failed", email_values.failed_payment),
     ACCESS_ENDS: ("access_ends_soon", email_values.access_ends),
     PAYMENT_RECOVERED: ("payment_recovered", email_values.only_active),
+    ACTION_REQUIRED: ("payment_action_required", email_values.asked_to_confirm),
+    CARD_EXPIRING: ("card_expiring", email_values.expiring_card),
     PLAN_CHANGED: ("plan_changed", email_values.changed_plan),
     REFUNDED: ("refunded", email_values.refund),
     DUPLICATE: ("duplicate_found", email_values.duplicate),

@@ -28,6 +28,11 @@ def find_waiting(customer_id: str) -> tuple[list[InboundEvent], dict[str, dt.dat
     return [one for one in events if one.state == InboundEvent.State.RECEIVED], failures
 
 
+def is_confirmation_asked(invoice_id: str) -> bool:
+    """Whether Stripe has told us that the customer's bank wants the payment of this invoice confirmed."""
+    return InboundEvent.objects.filter(object_id=invoice_id, type="invoice.payment_action_required").exists()
+
+
 def changed_sessions(events: Iterable[InboundEvent]) -> list[str]:
     """The Checkout sessions that these events are about, each once."""
     return list(dict.fromkeys(one.object_id for one in events if one.type.startswith("checkout.session.")))

@@ -98,12 +98,13 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are about no model (Unfold asks for them)."""
         from apps.console.admin import (  # the pages need the site; it needs them when addresses are read
+            email_previews,
             event_spans,
             realm,
             staff_sessions,
         )
 
-        routes = (*realm.ROUTES, *staff_sessions.ROUTES, *event_spans.ROUTES)
+        routes = (*email_previews.ROUTES, *realm.ROUTES, *staff_sessions.ROUTES, *event_spans.ROUTES)
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 
     @override

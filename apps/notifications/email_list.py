@@ -84,6 +84,17 @@ SAMPLES: dict[str, Any] = {
 }
 
 
+# Where an email's value differs from the sample of all others.
+OWN_SAMPLES: dict[str, dict[str, Any]] = {
+    "payment_failed": {"sentence": "Your last payment failed. You keep access until 10 December 2026."},
+    "refunded": {"sentence": "Your subscription is active."},
+    "subscription_canceled": {"sentence": "You can come back until 2 January 2027.", "final_date": "2 January 2027"},
+    "cancellation_scheduled": {"final_date": "2 January 2027"},
+    "expiry_reminder": {"final_date": "2 January 2027"},
+}
+
+
 def sample_values(name: str) -> dict[str, Any]:
     """A value for each that the email can show."""
-    return {one.rstrip("?"): SAMPLES[one.rstrip("?")] for one in EMAILS[name].values}
+    names = [one.rstrip("?") for one in EMAILS[name].values]
+    return {one: OWN_SAMPLES.get(name, {}).get(one, SAMPLES[one]) for one in names}

@@ -4,10 +4,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from djstripe.models import PaymentMethod
 
-from apps.access import announcements, email_values, lifecycle_emails
+from apps.access import announcements, email_values, expiring_cards, lifecycle_emails
 from apps.access.forecast import Change, Upcoming
 from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent, Subscription
 from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.core.states import AccessState
@@ -223,3 +225,57 @@ def test_every_lifecycle_email_is_in_the_list_and_has_a_job() -> None:
     templates = {template for template, _ in lifecycle_emails.EMAILS.values()}
     assert templates <= EMAILS.keys()
     assert {name for name, days in announcements.LEADS.items() if not set(days) <= email_values.STEPS.keys()} == set()
+
+
+# --- cards, and payments that a bank wants confirmed --------------------------------------------------------------------
+
+
+def expires(profile: UserProfile, month: dt.date) -> None:
+    """The mirrored card of this subscriber has this as its last month."""
+    (card,) = PaymentMethod.objects.filter(stripe_data__customer=profile.stripe_customer_id)
+    card.stripe_data["card"] |= {"exp_year": month.year, "exp_month": month.month}
+    card.save()
+
+
+def test_the_card_that_is_charged_is_told_before_it_expires(world: World) -> None:
+    soon, later, gone = (world.subscriber(name) for name in ("soon", "later", "gone"))
+    this, following = expiring_cards.this_month_and_next(clock.now())
+    expires(soon, following)
+    expires(later, following + 70 * DAY)
+    expires(gone, this)
+    UserProfile.objects.filter(pk=gone.pk).update(access_state="canceled")
+    for _ in range(2):
+        expiring_cards.check_expiring_cards("daily")
+        world.work()
+    assert [told(world, one) for one in (soon, later, gone)] == [["card_expiring"], [], []]
+    sent = Notification.objects.get(template="card_expiring")
+    assert sent.context == {
+        "first_name": soon.user.first_name,
+        "card": "Visa ending in 4242",
+        "month": f"{following:%B %Y}",
+    }
+
+
+def test_who_has_another_card_by_then_is_not_told(world: World) -> None:
+    dana = world.subscriber("dana")
+    (_, following) = expiring_cards.this_month_and_next(clock.now())
+    expires(dana, following)
+    expiring_cards.check_expiring_cards("daily")
+    expires(dana, following + 900 * DAY)
+    assert told(world, dana) == []
+
+
+def test_a_payment_that_the_bank_wants_confirmed_is_told_as_that(world: World, settings: Any) -> None:
+    dana = world.subscriber("dana")
+    fail(world, dana)
+    assert told(world, dana) == ["payment_failed"]
+    invoice = Subscription.objects.get(customer_id=dana.stripe_customer_id).open_invoice_id
+    InboundEvent.objects.create(
+        stripe_event_id="evt_asks", type="invoice.payment_action_required", object_id=invoice, state="handled",
+        handled_at=clock.now(), received_at=clock.now(), stripe_created_at=clock.now(), body="",
+    )  # fmt: skip
+    for _ in range(2):
+        announcements.tell_of_failed_payments(dana)
+        world.work()
+    assert told(world, dana) == ["payment_failed", "payment_action_required"]
+    assert "your bank needs you to confirm" in text_of(world, dana)

@@ -1,13 +1,15 @@
 """Every email can be written, says the same in text and HTML, and lets nobody's input become markup."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils.html import escape
 
 from apps.notifications import email_templates
-from apps.notifications.email_list import SAMPLES
+from apps.notifications.email_list import EMAILS, SAMPLES, sample_values
 
 NAMES = sorted(email_templates.VALUES)
 
@@ -35,7 +37,7 @@ def test_an_email_is_whole_in_all_three_parts(name: str, optional: bool) -> None
     assert email.html.count("<table") == email.html.count("</table>")
     assert email.html.count("<p") == email.html.count("</p>")
     assert settings.BRAND["name"] in email.text
-    plain = re.sub(r"<[^>]+>", " ", email.html).replace("&amp;", "&")
+    plain = unescape(re.sub(r"<[^>]+>", " ", email.html))
     for value in values.values():
         if isinstance(value, str) and not value.startswith("http"):
             assert value in email.text + email.subject
@@ -94,3 +96,31 @@ def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) 
     assert "https://kontor.example/imprint" in email.html
     assert "https://kontor.example/imprint" in email.text
     assert "Kontor" in email.subject
+
+
+def test_the_readme_lists_every_email() -> None:
+    readme = (Path(settings.BASE_DIR) / "README.md").read_text().split("## The emails")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", readme, re.MULTILINE)
+    assert rows == [(name, kind.when, kind.to) for name, kind in EMAILS.items()]
+
+
+ODD_NAMES = {
+    "none": "", "long": "Wolfeschlegelsteinhausenbergerdorff" * 3, "right to left": "\u0646\u0648\u0631\u0627 \u0627\u0644\u062d\u0633\u0646",
+    "markup": "<b>&amp;", "marks": "O'Brien-\u00c5s\u00e9 \U0001f389", "a line break": "No\nra",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES)
+@pytest.mark.parametrize("name", [one for one in NAMES if "first_name?" in EMAILS[one].values])
+def test_an_odd_name_breaks_no_email(name: str, odd: str) -> None:
+    first_name = ODD_NAMES[odd]
+    email = email_templates.render_email(name, sample_values(name) | {"first_name": first_name})
+    greeting = f"Hello {first_name}," if first_name else "Hello,"
+    assert greeting in email.text
+    assert (f"<bdi>{escape(first_name)}</bdi>" in email.html) == bool(first_name)
+    assert first_name not in email.subject or not first_name
+
+
+def test_every_value_of_every_email_has_a_sample() -> None:
+    for name in NAMES:
+        email_templates.check_values(name, sample_values(name))

@@ -45,7 +45,7 @@ def test_a_mail_is_sent_once_with_both_parts_and_our_marks(mailgun: Standin) -> 
     assert sent["tags"] == ["expired"]
     assert sent["variables"]["notification"] == str(row.pk)
     assert "Hello Nora," in sent["text"]
-    assert "Hello Nora," in sent["html"]
+    assert "Hello <bdi>Nora</bdi>," in sent["html"]
     row.refresh_from_db()
     assert (row.state, row.error, row.lost_answers) == ("sent", "", 0)
     assert row.provider_id

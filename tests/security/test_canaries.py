@@ -50,7 +50,7 @@ RECORDS = {
     "djstripe_invoice.stripe_data": "email, first name, last name: Stripe's invoice, which names who owes it",
     "djstripe_paymentmethod.stripe_data": "card, name on the card: which card pays, as the dashboard and staff see it",
     "notifications_notification.to": "email: where an email goes",
-    "notifications_notification.context": "email, first name: what an email was filled in with, for 30 days",
+    "notifications_notification.context": "email, first name, username: what an email was filled in with, for 30 days",
     "onboarding_waitlistentry.email": "email: who waits",
     "socialaccount_socialaccount.extra_data": "email, first name, last name, username: what Keycloak said at the last login",
     "usersessions_usersession.ip": "network address: so that somebody knows their own sessions; as long as they live",

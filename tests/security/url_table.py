@@ -99,6 +99,7 @@ CONSOLE = {
     "sessions/": ("roleless", "200", NO),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "comparisons/span/": ("operator", "200", NO),
+    "email-previews/": ("roleless", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),
     "realm/systems/": ("operator", "200", NO),

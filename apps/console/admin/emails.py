@@ -19,6 +19,7 @@ class EmailAdmin(ConsoleAdmin):
     list_select_related = ("profile__user",)
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
     deferred = ("context",)
+    list_before_template = "console/emails.html"
     personal = "email"
     search_by: ClassVar[dict[str, str]] = {
         "email": "to__icontains", "text": "to__icontains", "people": "profile", "number": "pk",
