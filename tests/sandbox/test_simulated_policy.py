@@ -8,7 +8,7 @@ import pytest
 
 from apps.sandbox.simulate import snapshot
 from apps.sandbox.simulate.calendar import Simulation
-from apps.sandbox.simulate.compare import Difference, find_differences, find_lost_seats
+from apps.sandbox.simulate.compare import Difference, find_differences, find_lost_seats, find_wandered_seat
 from apps.sandbox.simulate.expected import (
     DAY,
     Books,
@@ -192,8 +192,12 @@ def test_nobody_without_a_payment_needs_an_account_and_a_kept_seat_is_not_lost()
     nothing = Having("none", "none", {}, frozenset(), frozenset(), {})
     assert find_differences(Expected("none", 9, account="none"), nothing) == []
     assert find_differences(Expected("none", 9, account="none"), Having(**vars(nothing) | {"account": "closed"})) == []
-    assert find_lost_seats(Expected("suspended", 6, keeps=True), nothing, HAS) != []
-    assert find_lost_seats(Expected("expired", 8), nothing, HAS) == []
+    life = Life(1, "sim7x1", 0)
+    assert find_lost_seats(life, Expected("suspended", 6, keeps=True), nothing, HAS) != []
+    assert find_lost_seats(life, Expected("on_hold", 1, keeps=True, lapsed=True), nothing, HAS) == []
+    assert find_lost_seats(life, Expected("expired", 8), nothing, HAS) == []
+    life.places["nextcloud"] = "nextcloud-2"
+    assert find_wandered_seat(life, HAS) == ["seat: should be on nextcloud-2, is on nextcloud-1"]
 
 
 def test_the_same_seed_gives_the_same_people_and_the_same_dice() -> None:

@@ -100,6 +100,8 @@ class Simulation:
         self.say(
             f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ, {broken} violations of laws"
         )
+        for one in result.differences:
+            self.say("\n".join(describe(self, self.day, one)))
         return result
 
     def check_laws(self) -> None:
@@ -139,7 +141,12 @@ def report(simulation: Simulation, *, seconds: float, as_json: bool) -> str:
     lines = [", ".join(f"{name} {value}" for name, value in figures.items())]
     lines += [f"day {day}: {words}" for day, words in simulation.broken]
     for day, one in simulation.found:
-        life = lives[one.life]
-        lines += ["", f"{life.name}, day {day}, row {one.row} of the policy (seed {simulation.seed}):"]
-        lines += [f"  {sentence}" for sentence in one.sentences] + [f"    {line}" for line in life.lines()]
+        lines += ["", *describe(simulation, day, one)]
     return "\n".join(lines)
+
+
+def describe(simulation: Simulation, day: int, one: Difference) -> list[str]:
+    """A difference, and the life that led to it, in lines."""
+    life = next(each for each in simulation.lives if each.number == one.life)
+    lines = [f"{life.name}, day {day}, row {one.row} of the policy (seed {simulation.seed}):"]
+    return lines + [f"  {sentence}" for sentence in one.sentences] + [f"    {line}" for line in life.lines()]

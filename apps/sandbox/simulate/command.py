@@ -142,8 +142,10 @@ def _simulate(
     else:
         snapshot.restore(simulation, kept)
     keep = partial(snapshot.keep, folder=options.folder) if options.folder and options.keycloak != "real" else None
-    simulation.run(at_month_end=keep)
-    print(report(simulation, seconds=time.monotonic() - began, as_json=options.json))
+    try:
+        simulation.run(at_month_end=keep)
+    finally:  # also what a run has found that cannot go on
+        print(report(simulation, seconds=time.monotonic() - began, as_json=options.json))
     return 1 if simulation.found or simulation.broken else 0
 
 

@@ -51,7 +51,7 @@ def compare(
         wanted = expect(books.get(life.customer, Books()), life.staff, prices, TERMS, now)
         rows[wanted.row] += 1
         has = people[life.profile]
-        sentences = find_differences(wanted, has) + find_lost_seats(wanted, has, before.get(life.number))
+        sentences = find_differences(wanted, has) + find_lost_seats(life, wanted, has, before.get(life.number))
         sentences += find_wandered_seat(life, has)
         before[life.number] = has
         if sentences:
@@ -80,9 +80,11 @@ def find_differences(wanted: Expected, has: Having) -> list[str]:
     return [f"{name}: should be {should}, is {found}" for name, should, found in pairs if should != found]
 
 
-def find_lost_seats(wanted: Expected, has: Having, before: Having | None) -> list[str]:
-    """Each plan has Nextcloud: a seat there that somebody had, and may keep, is not lost."""
-    if wanted.keeps and before and "nextcloud" in before.seats and "nextcloud" not in has.seats:
+def find_lost_seats(life: Life, wanted: Expected, has: Having, before: Having | None) -> list[str]:
+    """Each plan has Nextcloud: a seat there that somebody had, and may keep, is not lost. A grant of something else takes its place."""
+    if not wanted.keeps or wanted.lapsed or any(act.kind == "grant" for act in life.staff):
+        return []
+    if before and "nextcloud" in before.seats and "nextcloud" not in has.seats:
         return ["kept seats: should be the one on nextcloud, is none"]
     return []
 

@@ -61,7 +61,8 @@ class Books:
 class Expected:
     """`account`: open, closed, or none (there need not be one, and one that is there is closed).
 
-    `apps` and `numbers` are what the account says. `keeps`: the seats there were are kept, without access.
+    `apps` and `numbers` are what the account says. `keeps`: the seats there were are kept, without access; `lapsed`: no
+    longer for sure, since the final expiry has passed.
     """
 
     state: str
@@ -70,6 +71,7 @@ class Expected:
     apps: frozenset[str] = frozenset()
     numbers: Mapping[str, int] = field(default_factory=dict)
     keeps: bool = False
+    lapsed: bool = False
 
 
 def expect(books: Books, staff: Collection[StaffAct], prices: PriceList, terms: HouseTerms, now: int) -> Expected:
@@ -80,7 +82,8 @@ def expect(books: Books, staff: Collection[StaffAct], prices: PriceList, terms: 
 
 def _rows(read: "_Reading") -> Iterator[tuple[object, Expected]]:
     """The table: what each row asks, and what it says."""
-    yield read.in_force("hold"), Expected("on_hold", 1, keeps=True)
+    lapsed = bool(read.ended()) and not read.ended(before_expiry=True)
+    yield read.in_force("hold"), Expected("on_hold", 1, keeps=True, lapsed=lapsed)
     yield read.paying(), read.opened("active", 2)
     yield read.in_force("grant"), read.opened("active", 3)
     yield read.in_grace(), read.opened("grace", 4)
