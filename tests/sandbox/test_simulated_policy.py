@@ -122,6 +122,16 @@ def test_money_that_went_back_closes_once_nothing_is_left(refunded: int, row: in
     assert read(subscription(), invoices=[invoice()], charges=[charge(refunded=refunded)]).row == row
 
 
+def test_until_a_period_is_paid_the_last_one_that_was_counts() -> None:
+    bills = [invoice("open"), invoice(name="in_0", days_ago=40)]
+    late = {"invoices": bills, "failures": {"in_1": NOW - 2 * DAY}}
+    back = charge(of="in_0", refunded=500)
+    assert read(subscription("past_due"), charges=[charge(of="in_0")], **late).row == 4
+    assert read(subscription("past_due"), charges=[back], **late).row == 6
+    after = back | {"refunds": {"data": [{"amount": 500, "created": NOW - DAY}]}}
+    assert read(subscription("past_due"), charges=[after], **late).row == 4
+
+
 def test_a_refund_of_an_earlier_period_changes_nothing() -> None:
     bills = [invoice(), invoice(name="in_0", days_ago=40)]
     assert read(subscription(), invoices=bills, charges=[charge(), charge(of="in_0", refunded=500)]).row == 2

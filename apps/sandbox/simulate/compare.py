@@ -84,7 +84,8 @@ def find_lost_seats(life: Life, wanted: Expected, has: Having, before: Having | 
     """Each plan has Nextcloud: a seat there that somebody had, and may keep, is not lost. A grant of something else takes its place."""
     if not wanted.keeps or wanted.lapsed or any(act.kind == "grant" for act in life.staff):
         return []
-    if before and "nextcloud" in before.seats and "nextcloud" not in has.seats:
+    had = before.seats.get("nextcloud", ("", ""))[0] if before else ""
+    if had in ("assigned", "retained") and "nextcloud" not in has.seats:
         return ["kept seats: should be the one on nextcloud, is none"]
     return []
 

@@ -173,19 +173,24 @@ class _Reading:
         return [each for each in self.books.charges if each["payment_intent"] in intents]
 
     def _refunded(self, one: Obj) -> bool:
-        """Of what was paid for the plan's present period nothing is left."""
+        """Of what was paid for the present period nothing is left; while nothing is paid for it, of the last that was paid."""
         if one["status"] == "trialing":
             return False
         begins = min(item["current_period_start"] for item in one["items"]["data"])
-        present = [
-            each
-            for each in self._own(one)
-            if each["status"] == "paid"
-            and any(begins <= line["period"]["start"] <= self.now < line["period"]["end"] for line in _lines(each))
-        ]
-        paid = sum(each["amount_paid"] for each in present)
-        back = sum(charge["amount_refunded"] for each in present for charge in self._charges(each))
-        return bool(paid > 0 and back >= paid)
+        paid = [each for each in self._own(one) if each["status"] == "paid" and each["amount_paid"] and _lines(each)]
+        present = [each for each in paid if any(begins <= line["period"]["start"] for line in _lines(each))]
+        over = max((_ends(each) for each in paid), default=0)
+        if not present and over <= self.now:
+            present = [each for each in paid if _ends(each) == over]
+        amount = sum(each["amount_paid"] for each in present)
+        back = sum(self._went_back(charge, over) for each in present for charge in self._charges(each))
+        return bool(amount > 0 and back >= amount)
+
+    def _went_back(self, charge: Obj, over: int) -> int:
+        """How much of a charge was refunded; what was refunded after its period was over is for no period of now."""
+        refunds = charge["refunds"]["data"] if charge.get("refunds") else []
+        late = sum(each["amount"] for each in refunds if each["created"] >= over and over <= self.now)
+        return int(charge["amount_refunded"] - late)
 
     def _lost(self, one: Obj) -> bool:
         """A dispute about one of its payments was lost, and staff have not waived it."""
@@ -234,10 +239,12 @@ class _Reading:
         due = _add(parts)
         return Expected(state, row, account="open", apps=due.apps, numbers=due.numbers)
 
-    def _first_is_dearest(self, one: Obj) -> tuple[bool, int, int, str]:
+    def _first_is_dearest(self, one: Obj) -> tuple[bool, int, int, int, str]:
+        """Those that are paid, then who is late the shortest time, then the dearest."""
         cents = sum((line["price"]["unit_amount"] or 0) * line["quantity"] for line in one["items"]["data"])
         ends = min(line["current_period_end"] for line in one["items"]["data"])
-        return one["status"] not in LIVE, -cents, ends, one["id"]
+        late = 0 if one["status"] in LIVE else self._late_since(one)
+        return one["status"] not in LIVE, -late, -cents, ends, one["id"]
 
 
 def _add(parts: list[Offer]) -> Offer:
@@ -255,6 +262,10 @@ def _subscription_of(invoice: Obj) -> str:
 
 def _lines(invoice: Obj) -> list[Obj]:
     return [line for line in invoice["lines"]["data"] if line["amount"] > 0]
+
+
+def _ends(invoice: Obj) -> int:
+    return max(int(line["period"]["end"]) for line in _lines(invoice))
 
 
 def _finalized(invoice: Obj) -> int:

@@ -35,7 +35,7 @@ def read_books(world: SimulatedWorld) -> dict[str, Books]:
     for one in world.every("invoices", **{"expand[0]": "data.payments"}):
         found[one["customer"]].invoices.append(one)
     payers = {}
-    for one in world.every("charges"):
+    for one in world.every("charges", **{"expand[0]": "data.refunds"}):
         found[one["customer"]].charges.append(one)
         payers[one["id"]] = one["customer"]
     for one in world.every("disputes"):
