@@ -80,7 +80,7 @@ SITE = {
     "accounts/oidc/<provider_id>/login/": (">keycloak", NO),
     "accounts/oidc/<provider_id>/login/callback/": ("401", NO),  # without an answer of Keycloak's
     "accounts/.*": ("404", "404"),
-    "logout/": (NO, ">home >keycloak >keycloak >keycloak"),
+    "logout/": (NO, ">home >keycloak! >keycloak! >keycloak!"),
     "oidc/backchannel-logout/": (NO, "400"),
     "admin/login/": (">login 403 403 >admin:index", NO),
     "admin/logout/": (">admin:index 403 403 405", ">admin:index 403 403 >logout"),
