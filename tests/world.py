@@ -37,6 +37,7 @@ from django.db.models import Q
 from django.http import HttpResponse
 from django.test import Client, TestCase
 
+from apps.access import lifecycle_emails
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import backfill, stripe_client
 from apps.billing.prices import create_price, create_product
@@ -100,6 +101,12 @@ class State:
     attributes: dict[str, str] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     local_groups: tuple[str, ...] = ()
+
+
+def bring_welcomes_forward() -> int:
+    """The welcome leaves a minute after access: here at once. How many there were."""
+    waiting = Job.objects.filter(kind=lifecycle_emails.WELCOME, state="queued", not_before__gt=clock.now())
+    return waiting.update(not_before=clock.now())
 
 
 class World:
@@ -259,6 +266,8 @@ class World:
             assert set(self.post_events(events)) == {200}
             self.work()
         self.work()
+        if bring_welcomes_forward():
+            self.work()
 
     # --- time and work -----------------------------------------------------------------------------------------------
 
@@ -300,7 +309,8 @@ class World:
         self.pass_time(seconds=LONGEST_ALLOWANCE)
         self.deliver()
         self.sweep()
-        assert violated() == {}
+        found = violated()
+        assert found == {}, found
 
     # --- what is -----------------------------------------------------------------------------------------------------
 

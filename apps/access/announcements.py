@@ -86,8 +86,12 @@ def tell_of_failed_payments(profile: UserProfile) -> None:
 
 
 def welcome(profile: UserProfile) -> None:
-    """Ask for the first email to somebody whose account is ready, once for each subscription that opened it."""
-    jobs.defer(lifecycle_emails.WELCOME, f"{profile.pk}:{profile.stripe_subscription_id}", reason="first sync")
+    """Ask for the first email to somebody whose account is ready, once for each subscription that opened it.
+
+    A minute later: Keycloak's email about the password comes first, and nobody who waits for access waits for emails.
+    """
+    key, soon = f"{profile.pk}:{profile.stripe_subscription_id}", clock.now() + dt.timedelta(minutes=1)
+    jobs.defer(lifecycle_emails.WELCOME, key, reason="first sync", not_before=soon)
 
 
 def plan_changed(profile: UserProfile, subscription_id: str, lines: str) -> None:

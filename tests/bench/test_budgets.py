@@ -12,7 +12,7 @@ from apps.console import dashboard
 from apps.sandbox.bench.counters import counting
 from apps.sandbox.bench.path_pages import PAGES
 from tests.bench.budgets import BUDGETS
-from tests.world import World
+from tests.world import World, bring_welcomes_forward
 
 COLUMNS = ("queries", "commits", "stripe", "keycloak", "mailgun")
 BASKET = {"personal": 1, "vaultwarden": 1}
@@ -58,6 +58,8 @@ def chains(world: World) -> dict[str, tuple[int, ...]]:
     found["webhook: an event again"] = measure(lambda: world.post_events(events[:1]))
     world.post_events(events[1:])
     found["jobs of a signup"] = measure(world.work)
+    assert bring_welcomes_forward() == 1
+    found["its welcome email"] = measure(world.work)
     world.deliver()
     assert world.state(dana).access == "active"
 

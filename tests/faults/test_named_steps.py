@@ -16,7 +16,7 @@ from apps.instances.models import Seat
 from tests.access.people import closed, open_for
 from tests.faults.gallows.steps import JOINING, LEAVING
 from tests.faults.test_worker_process import Stack, wait_for
-from tests.world import World
+from tests.world import World, bring_welcomes_forward
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workers"), pytest.mark.timeout(400)]
 DIED = "The worker that ran it died."
@@ -54,6 +54,7 @@ def condemned(world: World, orders: Path, steps: Iterable[str]) -> dict[str, Use
 
 def at_rest() -> bool:
     """Whether nothing is left to do but what is periodic or for later."""
+    bring_welcomes_forward()
     soon = Q(state="running") | Q(state="queued", not_before__lt=clock.now() + dt.timedelta(minutes=5))
     busy = Job.objects.filter(soon).exclude(key="periodic")
     return not busy.exists() and not InboundEvent.objects.filter(state="received").exists()

@@ -11,7 +11,7 @@ from apps.core.models import AuditEntry, Job
 from apps.instances.models import SeatWait
 from apps.onboarding.models import OneTimeCode
 from tests.storefront.visitor import ACCOUNT, PAGES, RESEND, SESSION, STATE, Visitor
-from tests.world import World
+from tests.world import World, bring_welcomes_forward
 
 
 def stages(visitor: Visitor) -> list[str]:
@@ -40,6 +40,8 @@ def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, pa
     assert answer["finished"] is True
     assert [stage["state"] for stage in answer["stages"]] == ["done"] * 4
     assert "Your account is ready, Dana" in payer.get(address).content.decode()
+    bring_welcomes_forward()
+    world.work()
     assert len(world.mails("dana@example.com")) == 3  # the code, our welcome, and the link to set a password
 
 
