@@ -73,7 +73,7 @@ OWN_PAGES = {
 STAFF_PAGES = {
     "/admin/": "username", "/admin/core/auditentry/": "username", "/admin/core/attentionitem/…/change/": "username",
     "/admin/accounts/userprofile/": ACCOUNT, "/admin/accounts/userprofile/…/change/": ACCOUNT,
-    "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card",
+    "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card", "/admin/accounts/userprofile/…/timeline/": "username",
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in
                      ("hold", "grant", "no_suspend", "keep_seat", "close_window", "send_code", "password_mail")), ACCOUNT),
     "/admin/accounts/signup/": ACCOUNT, "/admin/accounts/signup/…/change/": f"{ACCOUNT}, {NAMES}",
