@@ -127,7 +127,7 @@ def _event(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     about = " ".join(one for one in (values["type"] if known else "", values["object_id"]) if one)
     return TimelineLine(
         at, f"Stripe: {known or values['type']}", _page("billing_inboundevent", values["id"]), str(state.label),
-        str(state.tone), (*([about] if about else []), *details), actor="Stripe",
+        str(state.tone), (*([about] if about else []), *details),
     )  # fmt: skip
 
 

@@ -119,7 +119,10 @@ def _check_webhooks(answer: dict[str, Any]) -> Iterator[Finding]:
         warn=True, why="Nobody hears that a customer's emails bounce, until the customer has lost access unwarned.",
         fix=f"{CONSOLE}, Webhooks: add {ours.geturl()} for {', '.join(TOLD)}, and set MAILGUN_WEBHOOK_SIGNING_KEY to the HTTP webhook signing key.",
     )  # fmt: skip
-    plain = sorted({kind for kind, url in hooks if url.scheme != "https"})
+    others = [
+        (kind, url) for kind, url in hooks if settings.HTTPS or url.hostname != ours.hostname
+    ]  # no news where we have no https
+    plain = sorted({kind for kind, url in others if url.scheme != "https"})
     yield judge(
         not plain, "mailgun.webhooks.private", "Every Mailgun webhook uses https.", f"Mailgun sends {', '.join(plain)} by plain http.",
         why="Anyone on the network between can read our customers' addresses.", fix=f"{CONSOLE}, Webhooks: use https.",

@@ -139,15 +139,17 @@ WINDOW_REFUSALS = {
 
 @transaction.atomic
 def open_window(profile: UserProfile, *, actor: str, reason: str) -> dt.datetime:
-    """Let a subscriber in to pay, for as long as the terms say; returns until when.
+    """Let a subscriber in to pay, for as long as the terms say, or until the final expiry; returns until when.
 
     BadInput unless access ended by billing and can still come back.
     """
     present = facts.read_facts(profile)
-    state = decide(present).state
-    if state in WINDOW_REFUSALS:
-        raise BadInput(WINDOW_REFUSALS[state], code=f"state_{state}")
+    decision = decide(present)
+    if decision.state in WINDOW_REFUSALS:
+        raise BadInput(WINDOW_REFUSALS[decision.state], code=f"state_{decision.state}")
     until = clock.now() + present.recovery_window
+    if decision.final_expiry_at:
+        until = min(until, decision.final_expiry_at)  # nothing opens beyond it
     _set_window(profile, until, action=AuditAction.RECOVERY_OPENED, actor=actor, reason=reason)
     jobs.defer(lifecycle_emails.RECOVERY_OPENED, f"{profile.pk}:{int(until.timestamp())}", reason=reason)
     return until

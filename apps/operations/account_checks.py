@@ -31,12 +31,12 @@ def register() -> None:
     sweep = Job.Importance.SWEEP
     needs = ("keycloak",)
     jobs.register(
-        OWNERS, compare_owners, label="Look for accounts of nobody", needs=needs, every=HOUR, importance=sweep
+        OWNERS, compare_owners, label="Find accounts without a subscriber", needs=needs, every=HOUR, importance=sweep
     )
     jobs.register(
         SESSIONS,
         sample_sessions,
-        label="Look for sessions of closed accounts",
+        label="Find sessions of closed accounts",
         needs=needs,
         every=HOUR,
         importance=sweep,

@@ -60,6 +60,9 @@ def test_a_missed_goal_is_named(capsys, monkeypatch):
     assert command.check([*good, Figure("p", "fast", spread([3.0, 3.0]))]) == 1
     assert "p, fast: missed, 3 and should be <= 2 (one fetch)" in capsys.readouterr().err
     assert command.check([Figure("p", "many", spread([1.0]))]) == 1
+    assert command.check([Figure("p", "fast", Spread(2.1, 1.9, 2.2))]) == 0  # two runs may differ by as much
+    assert "p, fast: on the border, 2.1 and should be <= 2" in capsys.readouterr().err
+    assert command.check([Figure("p", "fast", Spread(2.3, 2.1, 2.4))]) == 1
     assert command.check([Figure("p", "loud", Spread(1, 1, 1, noisy=True))]) == 1
     assert "too noisy" in capsys.readouterr().err
     table = command.as_table([*good, Figure("p", "loud", Spread(1, 1, 1, noisy=True))])

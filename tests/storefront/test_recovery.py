@@ -399,6 +399,18 @@ def test_the_window_opens_for_nobody_else(world: World, state: str) -> None:
     assert UserProfile.objects.get(pk=profile.pk).recovering_until is None
 
 
+def test_no_window_is_open_beyond_the_final_expiry(world: World, settings: Any) -> None:
+    dana = canceled(world)
+    ends = dana.final_expiry_at
+    assert ends is not None
+    world.pass_time(seconds=int((ends - clock.now()).total_seconds()) - 3600)
+    assert recovery.open_window(dana, actor="staff:sam", reason="asked on the phone") == ends
+    world.pass_time(seconds=3601)
+    world.work()
+    dana.refresh_from_db()
+    assert (dana.access_state, dana.recovering_until) == ("expired", ends)
+
+
 def test_staff_open_and_close_the_window(world: World) -> None:
     dana = canceled(world)
     recovery.open_window(dana, actor="staff:sam", reason="asked on the phone")

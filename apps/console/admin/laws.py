@@ -91,7 +91,13 @@ def list_laws() -> Iterator[dict[str, Any]]:
     for law in laws.all_laws():
         row = last.get(law.number)
         state = state_badge(row) if row else badge("Not checked yet")
-        yield {"law": law, "row": row, "severity": severity_badge(law), "state": state}
+        broken = row is not None and row.state == LawCheck.State.VIOLATED  # a colour that is always there says nothing
+        yield {
+            "law": law,
+            "row": row,
+            "severity": severity_badge(law) if broken else law.severity.label,
+            "state": state,
+        }
 
 
 def list_violations(row: LawCheck) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from apps.sandbox.bench import earlier
-from apps.sandbox.bench.goals import Figure, goal_of
+from apps.sandbox.bench.goals import BORDER, Figure, goal_of
 from apps.sandbox.bench.server import throwaway
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
@@ -62,14 +62,14 @@ def choose(asked: list[str] | None) -> list[str]:
 
 
 def check(figures: Iterable[Figure]) -> int:
-    """Name each goal that is not met; 1 if there is one."""
+    """Name each goal that is not met; 1 unless each is met, or on the border: its bound lies between the quartiles."""
     failed = 0
     for figure in figures:
         goal = goal_of(figure)
         if goal and (verdict := goal.verdict(figure.value)) != "met":
             sentence = f"{figure.path}, {figure.name}: {verdict}, {figure.value.median:.3g} and should be {goal.text}"
             print(f"{sentence} ({goal.reason}).", file=sys.stderr)
-            failed = 1
+            failed |= verdict != BORDER
     return failed
 
 

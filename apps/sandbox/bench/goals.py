@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from apps.sandbox.bench.measure import Spread
 
+BORDER = "on the border"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -24,12 +26,12 @@ class Goal:
     at_least: bool = False
 
     def verdict(self, value: Spread) -> str:
-        """ "met", "missed", "on the border" when the bound lies between the quartiles, or "too noisy": that is never "met"."""
+        """ "met", "missed", BORDER when the bound lies between the quartiles, or "too noisy": that is never "met"."""
         if value.noisy:
             return "too noisy"
         if self._allows(value.median):
             return "met"
-        return "on the border" if any(map(self._allows, (value.low, value.high))) else "missed"
+        return BORDER if any(map(self._allows, (value.low, value.high))) else "missed"
 
     def _allows(self, figure: float) -> bool:
         return figure >= self.bound if self.at_least else figure <= self.bound
