@@ -13,7 +13,7 @@ from tests.security.addresses import all_addresses
 
 PROBES = {"/health/", "/health/live", "/metrics"}
 APIS = {
-    "/onboarding/webhook/", "/onboarding/success/state/", "/onboarding/success/resend-password/",
+    "/onboarding/webhook/", "/mailgun/webhook/", "/onboarding/success/state/", "/onboarding/success/resend-password/",
     "/recovery/state/", "/recovery/send-code/", "/recovery/verify-code/", "/recovery/checkout-session/", "/recovery/password/",
     *(f"/onboarding/checkout/{name}/" for name in ("send-code", "verify-code", "validate", "session")),
 }  # fmt: skip

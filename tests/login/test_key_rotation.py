@@ -29,7 +29,8 @@ def test_who_is_logged_in_stays_so_and_keycloak_can_still_end_it(
     assert still["session_key"] == row_key(person.here.session.session_key or "") != listed["session_key"]
     rotate(settings, THIRD)
     assert person.here.get("/dashboard/").status_code == 200
-    assert sessions.end_keycloak_session(still["data"]["sid"]) == 1
+    (user,) = sessions.users_of_keycloak_session(still["data"]["sid"])
+    assert sessions.end_sessions(user, sid=still["data"]["sid"]) == 1
     assert person.here.get("/dashboard/").status_code == 302
 
 

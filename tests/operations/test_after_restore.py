@@ -22,7 +22,6 @@ from apps.instances.models import Instance, Seat
 from apps.operations import after_restore, privacy, stripe_comparison, sweeps
 from tests.world import World
 
-BACKUP = "test_backup_of_the_drill"
 HOUR = 3600
 ASKED: dict[str, Any] = {"actor": "staff:ada", "reason": "asked by the customer"}
 
@@ -36,8 +35,10 @@ def marker(settings: Any, tmp_path: Path) -> Path:
 
 
 def copy_database(source: str, target: str) -> None:
+    """No session of either is left, as threads of other tests may hold some."""
     connection.close()
     with connection.creation._nodb_cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [source])
         cursor.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
         cursor.execute(f"CREATE DATABASE {target} TEMPLATE {source}")
 
@@ -46,14 +47,15 @@ def copy_database(source: str, target: str) -> None:
 def backup() -> Iterator[Callable[[], None]]:
     """Call it to keep a copy of the database; call what it returns to put the copy back."""
     name = str(connection.settings_dict["NAME"])
+    backup = f"{name}_backup"  # each process of the tests has its own
 
     def keep() -> Callable[[], None]:
-        copy_database(name, BACKUP)
-        return lambda: copy_database(BACKUP, name)
+        copy_database(name, backup)
+        return lambda: copy_database(backup, name)
 
     yield keep  # type: ignore[misc]
     with connection.creation._nodb_cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {BACKUP} WITH (FORCE)")
+        cursor.execute(f"DROP DATABASE IF EXISTS {backup} WITH (FORCE)")
 
 
 def minute() -> None:

@@ -117,7 +117,7 @@ def test_an_event_of_a_request_that_is_not_refused_has_a_line_of_its_own(
     lines: Lines, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "SILENT", set())
-    monkeypatch.setattr("apps.login.error_pages.redirect", lambda _name: _answer_after_a_limit())
+    monkeypatch.setattr("apps.login.logout.redirect", lambda _name: _answer_after_a_limit())
     ask().get("/")
     ask().get("/health/live")  # nothing is left for the next request
     (line,) = [one for one in lines() if one["event"] == "limit_reached"]
