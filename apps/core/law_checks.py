@@ -117,6 +117,8 @@ def _tell(result: LawResult, row: LawCheck) -> None:
     law = result.law
     if result.state == LawState.OK:
         attention.resolve(attention.Cause.LAW, law.number, why="The law holds again.")
+    elif not result.is_set_up:
+        attention.resolve(attention.Cause.LAW, law.number, why=result.reason)
     elif result.state == LawState.VIOLATED:
         found = result.checked
         first = found.violations[0].words if found.violations else ""

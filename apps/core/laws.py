@@ -55,6 +55,10 @@ class Unknown(Exception):
     """A law that cannot be checked now; the text says why, as a sentence for staff."""
 
 
+class NotSetUp(Unknown):
+    """A law for which this installation lacks something optional: shown as not checked, and no news to staff."""
+
+
 @dataclass(frozen=True)
 class LawViolation:
     """One thing that breaks a law. `words`: a plain sentence without personal data."""
@@ -106,7 +110,10 @@ class Law:
 
 @dataclass(frozen=True)
 class LawResult:
-    """What one check found. `reason`: why it is unknown; `failed`: because the check itself broke."""
+    """What one check found. `reason`: why it is unknown; `failed`: because the check itself broke.
+
+    `is_set_up`: whether this installation can check it at all.
+    """
 
     law: Law
     state: LawState
@@ -114,6 +121,7 @@ class LawResult:
     seconds: float
     reason: str = ""
     failed: bool = False
+    is_set_up: bool = True
 
 
 _laws: dict[str, Law] = {}
@@ -141,16 +149,17 @@ def run(numbers: Collection[str] = (), scope: Scope | None = None) -> list[LawRe
 def run_one(law: Law, scope: Scope) -> LawResult:
     """Check one law."""
     started, state, checked, reason, failed = time.monotonic(), LawState.UNKNOWN, Checked(0), "", False
+    is_set_up = True
     try:
         with _reading(law):
             checked = law.check(scope)
         state = LawState.VIOLATED if checked.total else LawState.OK
     except Unknown as why:
-        reason = str(why)
+        reason, is_set_up = str(why), not isinstance(why, NotSetUp)
     except Exception as error:
         log.exception("law_check_failed", law=law.number)
         reason, failed = f"The check failed with {type(error).__name__}; the log has the trace.", True
-    return LawResult(law, state, checked, time.monotonic() - started, reason, failed)
+    return LawResult(law, state, checked, time.monotonic() - started, reason, failed, is_set_up)
 
 
 @contextmanager

@@ -5,7 +5,19 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.core.laws import HOUR, MOST, Checked, Law, LawSeverity, LawViolation, Scope, Source, Unknown, register
+from apps.core.laws import (
+    HOUR,
+    MOST,
+    Checked,
+    Law,
+    LawSeverity,
+    LawViolation,
+    NotSetUp,
+    Scope,
+    Source,
+    Unknown,
+    register,
+)
 from apps.core.logs import find_leaks
 
 LINES = 10_000
@@ -32,7 +44,7 @@ def check_log(scope: Scope) -> Checked:
     if scope.subscriber_id is not None:
         return Checked(0)
     if not settings.LOG_FILE:
-        raise Unknown("LOG_FILE names no file, so there is no log to read here.")
+        raise NotSetUp("LOG_FILE names no file, so there is no log to read here.")
     try:
         lines = _read_end(Path(settings.LOG_FILE))
     except OSError as error:

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 
 from apps.core import attention, clock, jobs, law_checks, laws, metrics
-from apps.core.laws import Checked, Law, LawSeverity, LawViolation, Scope, Unknown
+from apps.core.laws import Checked, Law, LawSeverity, LawViolation, NotSetUp, Scope, Unknown
 from apps.core.models import AttentionItem, Job, LawCheck
 
 pytestmark = pytest.mark.django_db
@@ -95,6 +95,19 @@ def test_a_law_that_cannot_be_checked_is_told_after_three_periods_and_ends_no_vi
     two.answer = refuse
     two.check()
     assert items() == {"L2": "L2, Second: 1 violation: One. See all of them under Laws."}
+
+
+def test_what_an_installation_lacks_by_choice_is_shown_and_told_to_nobody(two: TwoLaws) -> None:
+    def not_set_up(_scope: Scope) -> Checked:
+        raise NotSetUp("No log file is named.")
+
+    two.answer = not_set_up
+    for _ in range(6):
+        two.check()
+    row = LawCheck.objects.get(law="L2")
+    assert (row.state, row.reason) == ("unknown", "No log file is named.")
+    assert not AttentionItem.objects.exists()
+    call_command("check_laws", stdout=StringIO())  # no exit code of its own
 
 
 def test_a_check_that_fails_is_told_at_once(two: TwoLaws) -> None:

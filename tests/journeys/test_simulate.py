@@ -1,4 +1,4 @@
-"""`manage.py simulate` as a person types it: lives without a difference, and each row of the policy missed when it is gone."""
+"""`manage.py simulate` as a person types it: lives without a difference, and a row of the policy missed when it is gone."""
 
 import json
 import os
@@ -14,11 +14,16 @@ from tests.world import ROOT
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
 
 
+def operators() -> dict[str, str]:
+    """An operator's environment: what the tests set is not in it."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
+
+
 def simulate(*options: str, **environment: str) -> tuple[int, dict[str, object], str]:
     """The exit code, what it reports, and what it says on the way."""
     done = subprocess.run(
         [sys.executable, "manage.py", "simulate", "--json", *options],
-        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=880,
+        cwd=ROOT, env=operators() | environment, capture_output=True, text=True, check=False, timeout=880,
     )  # fmt: skip
     start = done.stdout.find("{\n")
     return (
@@ -37,7 +42,9 @@ def test_a_few_lives_end_without_a_difference_in_spite_of_faults() -> None:
 def test_a_killed_simulation_goes_on_with_the_month_after_the_last_one_kept(tmp_path: Path) -> None:
     few = ["--subscribers", "3", "--months", "2", "--seed", "5", "--compare-days", "15"]
     command = [sys.executable, "manage.py", "simulate", *few, "--folder", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, env=operators(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             deadline = time.monotonic() + 400
             while not (tmp_path / "snapshot").exists():
@@ -54,9 +61,10 @@ def test_a_killed_simulation_goes_on_with_the_month_after_the_last_one_kept(tmp_
 
 
 @pytest.mark.mutant
-@pytest.mark.parametrize("row", range(1, 10))
-def test_mutant_a_row_of_the_policy_that_is_missing_is_found(row: int) -> None:
+def test_mutant_a_row_of_the_policy_that_is_missing_is_found() -> None:
+    """In one process, test_simulated_lives.py takes out each of the nine."""
+    row = 6
     few = ("--subscribers", "18", "--months", "2", "--seed", "3", "--compare-days", "5", "--stop")
     code, found, said = simulate(*few, "--settings", "tests.faults.mutant_settings", MUTANT_ROW=str(row))
-    assert code == 1, said[-2000:]
+    assert (code, bool(found)) == (1, True), said[-2000:]
     assert row in {one["row"] for one in found["found"]}, found["found"]  # type: ignore[attr-defined]

@@ -82,7 +82,7 @@ def expect(books: Books, staff: Collection[StaffAct], prices: PriceList, terms: 
 
 def _rows(read: "_Reading") -> Iterator[tuple[object, Expected]]:
     """The table: what each row asks, and what it says."""
-    lapsed = bool(read.ended()) and not read.ended(before_expiry=True)
+    lapsed = read.lapsed()
     yield read.in_force("hold"), Expected("on_hold", 1, keeps=True, lapsed=lapsed)
     yield read.paying(), read.opened("active", 2)
     yield read.in_force("grant"), read.opened("active", 3)
@@ -90,7 +90,7 @@ def _rows(read: "_Reading") -> Iterator[tuple[object, Expected]]:
     may_return = read.stopped() or read.ended(before_expiry=True)
     yield read.in_force("window") and may_return, Expected("recovering", 5, account="open", keeps=True)
     yield read.stopped(), Expected("suspended", 6, keeps=True)
-    yield read.ended(before_expiry=True), Expected("canceled", 7, keeps=True)
+    yield read.ended(before_expiry=True), Expected("canceled", 7, keeps=True, lapsed=lapsed)
     yield read.ended(), Expected("expired", 8)
     yield True, Expected("none", 9, account="none")
 
@@ -155,9 +155,17 @@ class _Reading:
         found = [one for one in self.books.subscriptions if one["status"] == "canceled"]
         if not before_expiry or not found:
             return found
-        expiry = max(one["ended_at"] for one in found) + self.terms.expiry_days * DAY
         kept = [act.until for act in self.in_force("keep_seat") if act.until]
-        return found if self.now < max([expiry, *kept]) else []
+        return found if self.now < max([self._expiry(found), *kept]) else []
+
+    def _expiry(self, canceled: list[Obj]) -> int:
+        return int(max(one["ended_at"] for one in canceled)) + self.terms.expiry_days * DAY
+
+    def lapsed(self) -> bool:
+        """The final expiry has come, and nobody had said before that the seat is to be kept."""
+        found = self.ended()
+        in_time = [act for act in self.in_force("keep_seat") if found and act.at < self._expiry(found)]
+        return bool(found) and self.now >= self._expiry(found) and not in_time
 
     # --- what the money says ------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([_as_json(one) for one in found], indent=2))
         else:
             self._write_lines(found)
-        states = {one.state for one in found}
+        states = {one.state for one in found if one.is_set_up}
         if LawState.VIOLATED in states:
             raise SystemExit(1)
         if LawState.UNKNOWN in states:
