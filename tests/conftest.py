@@ -46,7 +46,9 @@ httpx_transports.create_ssl_context = functools.cache(httpx_transports.create_ss
 stripe.HTTPClient.INITIAL_DELAY = stripe.HTTPClient.MAX_DELAY = 0.01
 
 MAX_PARAMETER_NAME = 200  # characters
-LONG = ("tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations")
+LONG = (
+    "tests/security/test_bad_inputs", "tests/journeys/test_demo", "tests/journeys/test_browser", "tests/faults/", "test_djstripe_migrations",
+)  # fmt: skip
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,7 @@
 """What Keycloak says against what it should say: found, listed, mended by the rule of its kind, or left until a date."""
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
@@ -269,13 +270,24 @@ def accounts(world: World, count: int) -> list[UserProfile]:
     """So many more subscribers whose access has ended, with an account each."""
     made = []
     for number in range(count):
-        name, now = f"many{number}", clock.now()
-        given = {"username": name, "email": f"{name}@example.com", "emailVerified": True, "enabled": False}
+        name, now, mark = f"many{number}", clock.now(), uuid.uuid4()
+        given: dict[str, Any] = {
+            "username": name,
+            "email": f"{name}@example.com",
+            "emailVerified": True,
+            "enabled": False,
+        }
+        given["attributes"] = {"onboarding_id": [str(mark)]}
         address = world.admin("POST", "/users", json=given).headers["Location"]
         user = User.objects.create(username=name, email=given["email"])
         made.append(
             UserProfile.objects.create(
-                user=user, email=given["email"], keycloak_id=address.rpartition("/")[2], synced_at=now, created_at=now
+                user=user,
+                email=given["email"],
+                keycloak_id=address.rpartition("/")[2],
+                synced_at=now,
+                created_at=now,
+                onboarding_id=mark,
             )
         )
     return made
