@@ -7,7 +7,7 @@ import datetime as dt
 
 from django.utils.formats import date_format
 
-from apps.access.forecast import Change, Upcoming, next_attempt
+from apps.access.forecast import Change, Upcoming, next_attempt, read_all
 from apps.accounts.models import UserProfile
 from apps.billing import stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
@@ -148,7 +148,7 @@ def scheduled_cancellation(profile: UserProfile, about: str) -> Values | None:
     found = _upcoming(profile, int(about), {Change.SUBSCRIPTION_ENDS})
     if found is None or not AccessState(profile.access_state).has_access:
         return None
-    final = [one.at for one in _forecast(profile) if one.change == Change.FINAL_EXPIRY]
+    final = [one.at for one in read_all(profile.forecast) if one.change == Change.FINAL_EXPIRY]
     return {"date": format_day(found.at), "final_date": format_day(final[0]) if final else ""}
 
 
@@ -186,11 +186,7 @@ def _is_in_time(moment: int, days: int) -> bool:
     return clock.timestamp() < moment - STEPS[days] * 86_400
 
 
-def _forecast(profile: UserProfile) -> list[Upcoming]:
-    return [one for stored in profile.forecast if (one := Upcoming.from_json(stored))]
-
-
 def _upcoming(profile: UserProfile, moment: int, changes: set[Change]) -> Upcoming | None:
     """The change that is still foreseen for this moment."""
-    found = (one for one in _forecast(profile) if one.change in changes and int(one.at.timestamp()) == moment)
+    found = (one for one in read_all(profile.forecast) if one.change in changes and int(one.at.timestamp()) == moment)
     return next((one for one in found if one.is_loss or len(changes) == 1), None)

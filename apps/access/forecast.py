@@ -224,8 +224,12 @@ def _is_before(first: dt.datetime | None, second: dt.datetime | None) -> bool:
 
 def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime) -> tuple[Upcoming, ...]:
     """A stored forecast for the subscriber, without what has passed since it was made."""
-    found = (Upcoming.from_json(one) for one in stored)
-    return told(one for one in found if one and one.at > now)
+    return told(one for one in read_all(stored) if one.at > now)
+
+
+def read_all(stored: list[dict[str, Any]]) -> tuple[Upcoming, ...]:
+    """A stored forecast as it was made, without changes of another release."""
+    return tuple(found for one in stored if (found := Upcoming.from_json(one)))
 
 
 def told(changes: Iterable[Upcoming]) -> tuple[Upcoming, ...]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from apps.access.models import AccessOverride
 from apps.access.terms import read_terms
@@ -39,19 +39,12 @@ def check_returned_money(scope: Scope) -> Checked:
     returned = people.filter(Exists(running.exclude(money_returned="")))
     broken = returned.filter(
         ~Exists(running.filter(money_returned="")),
-        ~Exists(_in_force(scope, [Kind.GRANT])),
+        ~AccessOverride.in_force(Kind.GRANT, at=scope.moment),
         Q(pending_since=None) | Q(pending_since__lt=scope.moment - ALLOWANCE),
         access_state__in=HAS_ACCESS,
     )
     found = [_violation(profile) for profile in broken.order_by("pk") if not _is_allowed(profile, scope)]
     return Checked(returned.count(), found[:MOST], len(found))
-
-
-def _in_force(scope: Scope, kinds: list[str]) -> QuerySet[AccessOverride]:
-    ends = Q(ends_at=None) | Q(ends_at__gt=scope.moment)
-    return AccessOverride.objects.filter(
-        ends, profile=OuterRef("pk"), kind__in=kinds, lifted_at=None, starts_at__lte=scope.moment
-    )
 
 
 def _is_allowed(profile: UserProfile, scope: Scope) -> bool:
@@ -60,7 +53,7 @@ def _is_allowed(profile: UserProfile, scope: Scope) -> bool:
         customer_id=profile.stripe_customer_id, status__in=MAY_OPEN, money_returned=Returned.DISPUTE_LOST
     )
     own = UserProfile.objects.filter(pk=profile.pk)
-    if own.filter(Exists(_in_force(scope, [Kind.NO_SUSPEND, Kind.WAIVE_DISPUTE]))).exists():
+    if own.filter(AccessOverride.in_force(Kind.NO_SUSPEND, Kind.WAIVE_DISPUTE, at=scope.moment)).exists():
         return lost.exists()
     book = read_terms(profile.pk)
     general = book.for_subscriber(profile.pk)

@@ -1,10 +1,11 @@
 """Staff decisions about a subscriber's access, and what the last reconcile did."""
 
+import datetime as dt
 from typing import Any, ClassVar, override
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -55,6 +56,12 @@ class AccessOverride(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.kind} on {self.profile_id}"
+
+    @classmethod
+    def in_force(cls, *kinds: Kind, at: dt.datetime, since: dt.datetime | None = None) -> Exists:
+        """The condition on subscribers that a decision of one of these kinds is in force at a moment, and has been since then."""
+        begun = cls.objects.filter(profile=OuterRef("pk"), kind__in=kinds, lifted_at=None, starts_at__lte=since or at)
+        return Exists(begun.filter(Q(ends_at=None) | Q(ends_at__gt=at)))
 
 
 class TermsChange(models.Model):

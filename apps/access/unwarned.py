@@ -6,7 +6,7 @@ has come near. The item ends when emails arrive again, or nothing is lost soon.
 
 import datetime as dt
 
-from apps.access.forecast import Upcoming
+from apps.access.forecast import Upcoming, read_all
 from apps.accounts.models import UserProfile
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
@@ -28,8 +28,7 @@ def register() -> None:
 def next_loss(profile: UserProfile) -> Upcoming | None:
     """The first loss of the stored forecast, when it is near."""
     now = clock.now()
-    ahead = (Upcoming.from_json(one) for one in profile.forecast)
-    return next((one for one in ahead if one and one.is_loss and now < one.at <= now + AHEAD), None)
+    return next((one for one in read_all(profile.forecast) if one.is_loss and now < one.at <= now + AHEAD), None)
 
 
 def report(profile: UserProfile) -> bool:

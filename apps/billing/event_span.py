@@ -171,7 +171,7 @@ def _fetch_open(page: list[dict[str, Any]]) -> Tally:
 
 def _process_again(ids: Collection[str]) -> list[str]:
     """Those of the unhandled events that have no job, or only one that gave up: each gets one."""
-    live = Job.objects.filter(kind=events.KIND, key__in=ids, state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    live = Job.objects.filter(kind=events.KIND, key__in=ids, state__in=Job.UNFINISHED)
     working = set(live.values_list("key", flat=True))
     waiting = InboundEvent.objects.filter(stripe_event_id__in=[one for one in ids if one not in working])
     again = []

@@ -69,7 +69,7 @@ def check_events(scope: Scope) -> Checked:
         customers = UserProfile.objects.filter(pk=scope.subscriber_id, stripe_customer_id__isnull=False)
         waiting = waiting.filter(customer_id__in=customers.values("stripe_customer_id"))
     theirs = Job.objects.filter(kind=events.KIND, key=OuterRef("stripe_event_id"))
-    cared_for = theirs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING, Job.State.DEAD, Job.State.BLOCKED])
+    cared_for = theirs.filter(state__in=[*Job.UNFINISHED, *Job.GIVEN_UP])
     broken = waiting.filter(~Exists(cared_for), received_at__lt=scope.before(EVENT_SECONDS)).order_by("pk")
     return judge(waiting, broken, kind="inboundevent", words=_describe_event)
 

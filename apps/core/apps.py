@@ -17,10 +17,10 @@ class CoreConfig(AppConfig):
         from apps.core import (
             alerts,
             audit_anchor,
-            audit_laws,
             checks,  # noqa: F401  (importing the checks registers them)
             comparison_runs,
             law_checks,
+            laws_audit,
             laws_jobs,
             laws_logs,
             limits,
@@ -36,7 +36,7 @@ class CoreConfig(AppConfig):
         audit_anchor.register()
         comparison_runs.register()
         law_checks.register()
-        audit_laws.register()
+        laws_audit.register()
         limits.register()
         restore_marker.register()
         laws_jobs.register_laws()

@@ -22,7 +22,6 @@ NOW = "now:"  # begins the key of a check that staff asked for: of all laws last
 SECONDS = 20.0  # of one job, after which the next begins; one law takes at most laws.LONGEST_SECONDS
 EARLY = dt.timedelta(minutes=1)  # a law counts as due so long before its period is over
 PATIENCE = 3  # periods in which a law may be unknown
-OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
 def register() -> None:
@@ -77,7 +76,7 @@ def check_now(*, actor: str, reason: str) -> None:
 
 def open_check() -> tuple[int, int] | None:
     """Of the check that staff asked for and that is not over: how many laws are done, and how many there are."""
-    job = Job.objects.filter(kind=KIND, key__startswith=NOW, state__in=OPEN).order_by("pk").first()
+    job = Job.objects.filter(kind=KIND, key__startswith=NOW, state__in=Job.UNFINISHED).order_by("pk").first()
     if job is None:
         return None
     last, every = latest(), laws.all_laws()

@@ -14,7 +14,6 @@ MARGIN_SECONDS = 60  # a runner that is stopped at its time-out, and the takeove
 LATE_SECONDS = 120
 SWEEP_LATE_SECONDS = 86_400  # work over everybody waits for all other work; the next sweep comes after a day
 PERIODS = 3  # of a periodic job that may pass without it
-UNFINISHED = [Job.State.QUEUED, Job.State.RUNNING]
 
 
 def register_laws() -> None:
@@ -41,7 +40,7 @@ def check_jobs(scope: Scope) -> Checked:
     """L15. A job set aside behind its lane waits for a run that is looked at itself; one parked by an outage moves its date."""
     if scope.subscriber_id is not None:
         return Checked(0)
-    unfinished = Job.objects.filter(state__in=UNFINISHED)
+    unfinished = Job.objects.filter(state__in=Job.UNFINISHED)
     stuck = Q(state=Job.State.RUNNING, started_at__lt=scope.before(settings.JOB_TIMEOUT_SECONDS + MARGIN_SECONDS))
     in_lane = Job.objects.filter(lane=OuterRef("lane"), state=Job.State.RUNNING)
     waiting = Q(state=Job.State.QUEUED, waits_for_lane=False) & ~Exists(in_lane)

@@ -25,6 +25,9 @@ class Job(models.Model):
         BLOCKED = "blocked", Tone.BAD, "Needs attention"
         DEAD = "dead", Tone.BAD, "Failed"
 
+    UNFINISHED: ClassVar = (State.QUEUED, State.RUNNING)
+    GIVEN_UP: ClassVar = (State.BLOCKED, State.DEAD)  # until staff retry them, or work for the same succeeds
+
     class Importance(models.IntegerChoices):
         """Which of the jobs that are due runs first; within one, the job that has been due longest."""
 

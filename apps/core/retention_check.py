@@ -70,7 +70,7 @@ def check(_key: str = "") -> None:
 
 def _is_deletion_near() -> bool:
     now = clock.now()
-    unfinished = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], not_before__lte=now)
+    unfinished = Job.objects.filter(state__in=Job.UNFINISHED, not_before__lte=now)
     return unfinished.filter(kind__in=retention.WORK, created_at__gt=now - HOUR).exists()
 
 

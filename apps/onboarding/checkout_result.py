@@ -60,7 +60,7 @@ def check_changed_session(session_id: str) -> None:
 def sweep_checkouts(_key: str) -> None:
     """Every minute: check the signups whose Checkout session has ended, oldest first, unless a check waits or has just failed."""
     checks = Job.objects.filter(kind=CHECK_CHECKOUT, key=Cast(OuterRef("pk"), CharField()))
-    waiting = Q(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    waiting = Q(state__in=Job.UNFINISHED)
     failed = Q(state__in=[Job.State.DEAD, Job.State.BLOCKED], finished_at__gt=clock.now() - FAILED_PAUSE)
     ended = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())
     for signup in ended.exclude(Exists(checks.filter(waiting | failed))).order_by("checkout_expires_at")[:500]:

@@ -16,8 +16,6 @@ from apps.onboarding.checkout_result import CHECK_CHECKOUT, FAILED_PAUSE, LONGES
 from apps.onboarding.models import OneTimeCode
 
 ALLOWANCE = dt.timedelta(minutes=5)
-UNFINISHED = [Job.State.QUEUED, Job.State.RUNNING]
-FAILED = [Job.State.DEAD, Job.State.BLOCKED]
 
 
 def register_laws() -> None:
@@ -89,7 +87,7 @@ def check_reservations(scope: Scope) -> Checked:
 def _find_ended(live: QuerySet[Signup], scope: Scope) -> QuerySet[Signup]:
     checks = Job.objects.filter(kind=CHECK_CHECKOUT, key=Cast(OuterRef("pk"), CharField()))
     cared_for = checks.filter(
-        Q(state__in=UNFINISHED) | Q(state__in=FAILED, finished_at__gt=scope.moment - FAILED_PAUSE - ALLOWANCE)
+        Q(state__in=Job.UNFINISHED) | Q(state__in=Job.GIVEN_UP, finished_at__gt=scope.moment - FAILED_PAUSE - ALLOWANCE)
     )
     over = Q(checkout_expires_at__lt=scope.moment - RESERVATION_MARGIN - ALLOWANCE) | Q(
         checkout_expires_at=None, created_at__lt=scope.moment - dt.timedelta(days=1)

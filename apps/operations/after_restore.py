@@ -146,8 +146,7 @@ def _wait_for_mirror(check: RestoreCheck) -> bool:
     """Go on when everybody was mirrored since the restore; who has no job for it gets one."""
     left = _not_mirrored(check)
     waiting = Job.objects.filter(kind=mirror.KIND, key=OuterRef("stripe_customer_id"))
-    open_states = [Job.State.QUEUED, Job.State.RUNNING, Job.State.BLOCKED, Job.State.DEAD]
-    for customer in left.exclude(Exists(waiting.filter(state__in=open_states))).values_list(
+    for customer in left.exclude(Exists(waiting.filter(state__in=[*Job.UNFINISHED, *Job.GIVEN_UP]))).values_list(
         "stripe_customer_id", flat=True
     ):
         mirror.mirror_later(str(customer), reason="after a restore", importance=Job.Importance.SWEEP)

@@ -176,9 +176,7 @@ def find_misplaced(path: str, members: frozenset[str]) -> QuerySet[UserProfile]:
 
 
 def _in_progress() -> bool:
-    slices = Job.objects.filter(
-        kind=KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING], key__regex=rf"^([0-9]+$|{GROUPS})"
-    )
+    slices = Job.objects.filter(kind=KIND, state__in=Job.UNFINISHED, key__regex=rf"^([0-9]+$|{GROUPS})")
     return slices.exists()
 
 

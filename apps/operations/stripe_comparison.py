@@ -132,4 +132,4 @@ def _stopping(run: int, so_far: Tally) -> Iterator[None]:
 
 
 def _in_progress() -> bool:
-    return Job.objects.filter(kind=KIND, state__in=[Job.State.QUEUED, Job.State.RUNNING], key__contains=":").exists()
+    return Job.objects.filter(kind=KIND, state__in=Job.UNFINISHED, key__contains=":").exists()

@@ -1,5 +1,7 @@
 """Sweeps: find subscribers that no event, date or job would bring back to the reconciler."""
 
+from collections.abc import Collection
+
 from django.db.models import QuerySet
 
 from apps.access import reconcile
@@ -15,7 +17,6 @@ NIGHTLY = "reconcile_all"
 NIGHTLY_REASON = "nightly"
 SLICE = 2000  # people of one transaction
 LOST, WINDOW = 500, 100_000  # people of one minute: queued again, looked for
-OPEN = [Job.State.QUEUED, Job.State.RUNNING]
 
 
 def register() -> None:
@@ -31,11 +32,11 @@ def sweep_access(_key: str) -> None:
     waiting = UserProfile.objects.filter(pending_since__isnull=False)
     due = UserProfile.objects.filter(access_until__lte=clock.now())
     # A job that ended there waits for staff; only a date that has come wakes it up again.
-    _enqueue_lost(waiting, [*OPEN, Job.State.BLOCKED, Job.State.DEAD])
-    _enqueue_lost(due, OPEN)
+    _enqueue_lost(waiting, [*Job.UNFINISHED, *Job.GIVEN_UP])
+    _enqueue_lost(due, Job.UNFINISHED)
 
 
-def _enqueue_lost(people: QuerySet[UserProfile], states: list[Job.State]) -> None:
+def _enqueue_lost(people: QuerySet[UserProfile], states: Collection[Job.State]) -> None:
     """Queue a reconcile of up to LOST of these people who have no job in one of these states."""
     lost = reconcile.without_job(_bound(people), states)
     reconcile.enqueue_many(lost.values_list("pk", flat=True)[:LOST], reason="sweep", importance=Job.Importance.CHANGE)
@@ -84,4 +85,4 @@ def _enqueue(people: QuerySet[UserProfile]) -> None:
 
 
 def _in_progress() -> bool:
-    return Job.objects.filter(kind=NIGHTLY, state__in=OPEN, key__regex=r"^[0-9]+$").exists()
+    return Job.objects.filter(kind=NIGHTLY, state__in=Job.UNFINISHED, key__regex=r"^[0-9]+$").exists()

@@ -186,7 +186,7 @@ def read_progress(run: SyncRun) -> SyncRunProgress:
         same=Count("pk", filter=Q(outcome=Outcome.SAME)),
         awaiting_approval=Count("pk", filter=held),
     )
-    own = Job.objects.filter(kind=KIND, key=str(run.pk), state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    own = Job.objects.filter(kind=KIND, key=str(run.pk), state__in=Job.UNFINISHED)
     if counted["awaiting_approval"] and own.exists():  # the run's job is still at it: nothing is asked of staff
         counted["awaiting_approval"] = 0
     return SyncRunProgress(total=run.total, failed=failed_results(run).count(), **counted)

@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.access import overrides, reconcile
-from apps.access.forecast import Upcoming
+from apps.access.forecast import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.catalog.models import Product
@@ -171,7 +171,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
     @admin.display(description="Next", ordering="next_change_at")
     def next_change(self, row: UserProfile) -> str:
         """What changes by itself first, and when."""
-        first = next((one for stored in row.forecast[:1] if (one := Upcoming.from_json(stored))), None)
+        first = next(iter(read_all(row.forecast[:1])), None)
         return f"{when(first.at)}: {first.label}" if first else "–"
 
     @admin.display(description="Pays for")

@@ -14,13 +14,12 @@ from apps.core.audit_actions import AuditAction
 from apps.core.laws import Checked, Law, LawSeverity, Scope
 from apps.core.models import AuditEntry, Job
 from apps.core.states import AccessState, SubscriptionStatus, values_where
-from apps.operations.laws.confirm import GIVES_ACCESS, HAS_ACCESS, confirm, granted, in_force, judge_people, quiet
+from apps.operations.laws.confirm import GIVES_ACCESS, HAS_ACCESS, confirm, granted, judge_people, quiet
 from apps.operations.models import Drift
 
 MINUTE = 60
 CAUSE, PAID, APPLIED = 10 * MINUTE, 15 * MINUTE, 5 * MINUTE
 MAY_GIVE_ACCESS = values_where(SubscriptionStatus, lambda one: one.may_give_access)
-UNFINISHED = [Job.State.QUEUED, Job.State.RUNNING]
 GONE = [Drift.Kind.DISABLED, Drift.Kind.DELETED]
 
 
@@ -68,7 +67,7 @@ def check_cause(scope: Scope) -> Checked:
     people = scope.narrow(UserProfile.objects.filter(access_state__in=HAS_ACCESS))
     unpaid = ~Q(subscription_status__in=MAY_GIVE_ACCESS) & ~Q(granted(scope))
     over = Q(access_until__lte=scope.before(CAUSE))
-    held = Q(in_force(scope, AccessOverride.Kind.HOLD, since=scope.before(CAUSE)))
+    held = Q(AccessOverride.in_force(AccessOverride.Kind.HOLD, at=scope.moment, since=scope.before(CAUSE)))
     suspects = people.filter(unpaid | over | held).filter(quiet(scope, CAUSE))
     excess = open_drift(scope, CAUSE).filter(kind=Drift.Kind.ACCESS, is_excess=True, profile__pending_since=None)
     return laws.combine(
@@ -135,7 +134,7 @@ def check_applied(scope: Scope) -> Checked:
     behind = ~Q(observed_generation=F("desired_generation"))
     lost = people.filter(pending_since=None).filter(behind)
     waiting = people.filter(pending_since__lte=scope.before(APPLIED))
-    stuck = reconcile.without_job(waiting, UNFINISHED)
+    stuck = reconcile.without_job(waiting, Job.UNFINISHED)
     differs = open_drift(scope, APPLIED).filter(kind=Drift.Kind.ACCESS, profile__pending_since=None)
     return laws.combine(
         people,

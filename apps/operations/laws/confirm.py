@@ -3,10 +3,9 @@
 So no law says in SQL what a subscriber should have. The candidates are few in a house that is in order.
 """
 
-import datetime as dt
 from collections.abc import Callable
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision
@@ -55,17 +54,9 @@ def judge_people(broken: QuerySet[UserProfile], words: Callable[[UserProfile], s
     return laws.judge(0, broken.order_by("pk"), kind="profile", words=words, subscriber=lambda row: int(row.pk))
 
 
-def in_force(scope: Scope, kind: AccessOverride.Kind, *, since: dt.datetime | None = None) -> Exists:
-    """The condition that a decision of staff is in force, and has been since then."""
-    rows = AccessOverride.objects.filter(
-        profile=OuterRef("pk"), kind=kind, lifted_at=None, starts_at__lte=since or scope.moment
-    )
-    return Exists(rows.filter(Q(ends_at=None) | Q(ends_at__gt=scope.moment)))
-
-
 def granted(scope: Scope) -> Exists:
     """The condition that a grant is in force."""
-    return in_force(scope, AccessOverride.Kind.GRANT)
+    return AccessOverride.in_force(AccessOverride.Kind.GRANT, at=scope.moment)
 
 
 def quiet(scope: Scope, seconds: int) -> Q:

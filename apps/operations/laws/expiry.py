@@ -14,7 +14,7 @@ from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.instances.models import Seat
 from apps.operations import pruning
 from apps.operations.laws.access import say_moment
-from apps.operations.laws.confirm import confirm, in_force, judge_people, quiet
+from apps.operations.laws.confirm import confirm, judge_people, quiet
 
 MINUTE, DAY = 60, 86_400
 AWAITS_EXPIRY = values_where(AccessState, lambda one: one.awaits_expiry)
@@ -49,7 +49,7 @@ def check_grace(scope: Scope) -> Checked:
     """L18. Late is late, whether or not a job is at work on it."""
     graced = scope.narrow(UserProfile.objects.filter(access_state=AccessState.GRACE))
     late = scope.narrow(UserProfile.objects.filter(subscription_status=SubscriptionStatus.PAST_DUE))
-    protected = Q(in_force(scope, AccessOverride.Kind.NO_SUSPEND))
+    protected = Q(AccessOverride.in_force(AccessOverride.Kind.NO_SUSPEND, at=scope.moment))
     early = late.filter(access_state=AccessState.SUSPENDED).filter(quiet(scope, MINUTE))
     if not _longest_grace(read_terms()):
         early = early.filter(protected)

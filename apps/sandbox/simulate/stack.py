@@ -157,7 +157,7 @@ class SimulatedStack(Demo):
         """What is left to do, for the person at the terminal."""
         from apps.core.models import Job
 
-        left = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]).order_by("not_before")[:10]
+        left = Job.objects.filter(state__in=Job.UNFINISHED).order_by("not_before")[:10]
         return "; ".join(f"{one.kind} {one.key} {one.state} {one.last_error[:80]}" for one in left) or "events"
 
     # --- hurting it ---------------------------------------------------------------------------------------------------
