@@ -33,6 +33,7 @@ class Change(StrEnum):
     OVERRIDE_ENDS = "override_ends"
     RECOVERY_CLOSES = "recovery_closes"
     CHECKOUT_ENDS = "checkout_ends"
+    KEPT_SEAT_ENDS = "kept_seat_ends"
     FINAL_EXPIRY = "final_expiry"
 
 
@@ -41,7 +42,7 @@ class Upcoming:
     """One change: `state` is what access is from then on. `about`: the subscription's id, or the kind of an override.
 
     `attempt`: which try to collect the payment it is, the first counts as 1; `attempts`: of how many, None when not known.
-    `is_loss`: apps close, or the seat is given up, at that moment.
+    `is_loss`: apps close, or everything is given up, at that moment.
     """
 
     at: dt.datetime
@@ -104,6 +105,7 @@ SENTENCES = {
     Change.OVERRIDE_BEGINS: "",
     Change.RECOVERY_CLOSES: "If you haven't paid by then, your account closes again. Your data is safe.",
     Change.CHECKOUT_ENDS: "Your open checkout ends.",
+    Change.KEPT_SEAT_ENDS: "We remove the space and settings of your earlier subscription for good.",
     Change.FINAL_EXPIRY: "If you haven't come back by then, we remove your space and settings for good.",
 }
 
@@ -120,6 +122,7 @@ LABELS = {
     Change.OVERRIDE_ENDS: "{about} ends",
     Change.RECOVERY_CLOSES: "Recovery closes",
     Change.CHECKOUT_ENDS: "Checkout ends",
+    Change.KEPT_SEAT_ENDS: "Seat of an earlier subscription released",
     Change.FINAL_EXPIRY: "Final expiry, seat released",
 }
 
@@ -197,6 +200,7 @@ def _moments(facts: Facts, decision: Decision) -> Iterator[tuple[dt.datetime | N
         yield facts.recovering_until, Change.RECOVERY_CLOSES, ""
     if facts.paying:
         yield facts.paying.ends, Change.CHECKOUT_ENDS, ""
+    yield decision.kept_until, Change.KEPT_SEAT_ENDS, ""
     yield decision.final_expiry_at, Change.FINAL_EXPIRY, ""
 
 

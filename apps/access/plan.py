@@ -210,10 +210,12 @@ def _seats(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     due = decision.entitlements.seats if decision.seats == SeatDecision.ASSIGNED else frozenset[str]()
     steps: list[Step] = [AssignSeat(product) for product in sorted(due - _assigned(decision, observed).keys())]
     for product in sorted(observed.seats.keys() - due):
-        state = observed.seats[product].state
-        if state == "reserved":  # somebody is paying for it right now; the reservation ends automatically
-            continue
-        if decision.seats != SeatDecision.RETAINED:
+        state, is_retained = observed.seats[product].state, decision.seats == SeatDecision.RETAINED
+        if (
+            state == "reserved"
+        ):  # somebody is paying for it right now, and it ends automatically; or has paid, and is on hold
+            steps += [RetainSeat(product)] if is_retained and product in decision.kept else []
+        elif not is_retained and product not in decision.kept:
             steps.append(ReleaseSeat(product))
         elif state == "assigned":
             steps.append(RetainSeat(product))

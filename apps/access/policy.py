@@ -6,11 +6,11 @@ It also says why (a reason for the subscriber, a trace for staff) and when time 
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
+from apps.access.policy_decision import Account, Decision, SeatDecision
 from apps.access.policy_facts import Facts, OverrideFact, Span, SubscriptionFact, Terms
-from apps.catalog.entitlements import NOTHING, Entitlements, total
+from apps.catalog.entitlements import Entitlements, total
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 
@@ -25,49 +25,6 @@ __all__ = [
     "Terms",
     "decide",
 ]
-
-
-class Account(StrEnum):
-    """What the Keycloak account should be. `untouched`: none is needed; one left over from a grant is closed.
-
-    `as_is`: a fact that decides is not known, so nothing is changed.
-    """
-
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-    UNTOUCHED = "untouched"
-    AS_IS = "as_is"
-
-
-class SeatDecision(StrEnum):
-    """What should happen to the subscriber's seats."""
-
-    ASSIGNED = "assigned"
-    RETAINED = "retained"
-    RELEASED = "released"
-    UNTOUCHED = "untouched"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What should be, why, and until when. `reconcile_at`: when time alone may change it next.
-
-    `partial`: something that is paid is not known, so nothing is taken away that may belong to it. `grace_ends`: of each late
-    subscription that is still within its grace, when that is over.
-    """
-
-    state: AccessState
-    account: Account
-    seats: SeatDecision
-    reason: Reason
-    entitlements: Entitlements = NOTHING
-    partial: bool = False
-    trace: tuple[str, ...] = ()
-    until: dt.datetime | None = None
-    reconcile_at: dt.datetime | None = None
-    final_expiry_at: dt.datetime | None = None
-    grace_ends: tuple[tuple[str, dt.datetime], ...] = ()
-    subscription_id: str = ""
 
 
 def decide(facts: Facts) -> Decision:
@@ -153,8 +110,20 @@ class _View:
         paid = [one.entitlements for one in [*self.paid, *self.in_grace]]
         return total([*paid, *[one.entitlements for one in self.grants]])
 
+    def _kept(self, decision: Decision) -> tuple[frozenset[str], dt.datetime | None]:
+        """Apps whose seat waits without access, and until when if that is by the clock alone."""
+        if decision.state == AccessState.ON_HOLD:
+            return self.due().seats, None
+        if decision.seats != SeatDecision.ASSIGNED:
+            return frozenset(), None
+        withheld = _seats_of(self.withheld) - decision.entitlements.seats
+        is_over = self.final_expiry is not None and self.now >= self.final_expiry
+        canceled = frozenset() if is_over else _seats_of(self.canceled) - decision.entitlements.seats
+        return withheld | canceled, self.final_expiry if canceled - withheld else None
+
     def finish(self, decision: Decision) -> Decision:
-        """Add the final expiry and when to reconcile again."""
+        """Add what is kept, the final expiry and when to reconcile again."""
+        kept, kept_until = self._kept(decision)
         moments: list[dt.datetime | None] = [self.facts.recovering_until, self.final_expiry]
         moments += [moment for one in self.facts.overrides for moment in (one.starts_at, one.ends_at)]
         moments += [self.grace_until(one) for one in self.late]
@@ -162,11 +131,24 @@ class _View:
         moments += [one.paused_until for one in self.facts.subscriptions]
         return replace(
             decision,
+            kept=kept,
+            kept_until=kept_until,
+            trace=(*decision.trace, *_trace_kept(decision, kept)),
             partial=bool(self.unknown) or any(one.unmapped for one in [*self.paid, *self.in_grace]),
             reconcile_at=earliest(self.now, moments),
             final_expiry_at=self.final_expiry if decision.state.has_final_expiry else None,
             grace_ends=tuple((one.id, self.grace_until(one)) for one in self.in_grace),
         )
+
+
+def _seats_of(subscriptions: Iterable[SubscriptionFact]) -> frozenset[str]:
+    return frozenset(app for one in subscriptions for app in one.entitlements.seats)
+
+
+def _trace_kept(decision: Decision, kept: frozenset[str]) -> tuple[str, ...]:
+    """What staff read about seats that wait beside those in use; a hold says so itself."""
+    shown = kept and decision.seats == SeatDecision.ASSIGNED
+    return (f"a subscription that may come back keeps a seat on {', '.join(sorted(kept))}",) if shown else ()
 
 
 def earliest(now: dt.datetime, moments: Iterable[dt.datetime | None]) -> dt.datetime | None:

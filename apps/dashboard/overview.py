@@ -128,7 +128,7 @@ def _app(row: dict[str, Any], *, usable: bool) -> App:
     url = _web(row["url"]) if usable and row["seat"] == "assigned" else ""
     if url:
         status = "open"
-    elif not usable:
+    elif not usable or row["seat"] == "retained":
         status = "paused"
     else:
         status = "preparing" if row["needs_instance"] else "included"

@@ -189,17 +189,18 @@ def find_losing(people: QuerySet[UserProfile] | Collection[int]) -> list[int]:
     return [pk for pk, state in found.items() if pk in decided and _loses(state, decided[pk], seats[pk])]
 
 
-def _seats(people: QuerySet[UserProfile]) -> dict[int, set[str]]:
-    """The products each has an assigned or retained seat of."""
-    seats: dict[int, set[str]] = defaultdict(set)
+def _seats(people: QuerySet[UserProfile]) -> dict[int, dict[str, str]]:
+    """The state of the assigned or retained seats that each has, by product."""
+    seats: dict[int, dict[str, str]] = defaultdict(dict)
     rows = Seat.objects.filter(profile__in=people, state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
-    for pk, slug in rows.values_list("profile_id", "product__slug"):
-        seats[pk].add(slug)
+    for pk, slug, state in rows.values_list("profile_id", "product__slug", "state"):
+        seats[pk][slug] = state
     return seats
 
 
-def _loses(state: str, decision: Decision, seats: set[str]) -> bool:
+def _loses(state: str, decision: Decision, seats: dict[str, str]) -> bool:
     """Whether one subscriber who is in `state` by the last sync loses access or a kept seat."""
     if state in KEPT_A_SEAT:
         return bool(seats) and decision.seats == SeatDecision.RELEASED
-    return decision.state not in HAS_ACCESS or (not decision.partial and bool(seats - decision.entitlements.seats))
+    stays = decision.entitlements.seats | {slug for slug in decision.kept if seats.get(slug) == Seat.State.RETAINED}
+    return decision.state not in HAS_ACCESS or (not decision.partial and bool(seats.keys() - stays))

@@ -21,7 +21,7 @@ GROUPS = {app: f"/frontdesk/{app}-1" for app in APPS}
 FOREIGN = {"department": "sales", "onboarding_id": "abc"}
 
 
-def decision(state: AccessState, entitled: Entitlements = NOTHING) -> Decision:
+def decision(state: AccessState, entitled: Entitlements = NOTHING, waiting: frozenset[str] = frozenset()) -> Decision:
     """A decision as the policy makes it."""
     accounts = {AccessState.ACTIVE: Account.ENABLED, AccessState.GRACE: Account.ENABLED}
     accounts |= {AccessState.RECOVERING: Account.ENABLED, AccessState.NONE: Account.UNTOUCHED}
@@ -29,7 +29,8 @@ def decision(state: AccessState, entitled: Entitlements = NOTHING) -> Decision:
     seats |= {AccessState.EXPIRED: SeatDecision.RELEASED, AccessState.NONE: SeatDecision.UNTOUCHED}
     wish = seats.get(state, SeatDecision.RETAINED)
     given = entitled if wish == SeatDecision.ASSIGNED else NOTHING
-    return Decision(state, accounts.get(state, Account.DISABLED), wish, Reason(ReasonCode.PAID), given)
+    kept = waiting - given.seats if wish == SeatDecision.ASSIGNED or state == AccessState.ON_HOLD else frozenset[str]()
+    return Decision(state, accounts.get(state, Account.DISABLED), wish, Reason(ReasonCode.PAID), given, kept)
 
 
 def act(observed: Observed, step: Step) -> Observed:  # noqa: C901, PLR0912  (one line for each kind of step)
@@ -88,7 +89,7 @@ ENTITLED = st.sampled_from(
         NOTHING,
     ]
 )
-DECISIONS = st.builds(decision, STATES, ENTITLED)
+DECISIONS = st.builds(decision, STATES, ENTITLED, st.frozensets(st.sampled_from(APPS)))
 
 
 @st.composite
@@ -250,6 +251,26 @@ def test_an_account_a_grant_has_left_is_closed() -> None:
 def test_a_seat_somebody_is_paying_for_is_left_alone() -> None:
     held: Mapping[str, ObservedSeat] = {"nextcloud": ObservedSeat("nextcloud-1", "reserved", GROUPS["nextcloud"])}
     assert diff(decision(AccessState.EXPIRED), Observed(None, held, frozenset(), OWNED)) == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "seat", "steps"),
+    [
+        (AccessState.ACTIVE, "assigned", (plan.RetainSeat("nextcloud"),)),
+        (AccessState.ACTIVE, "retained", ()),
+        (AccessState.ACTIVE, "reserved", ()),
+        (AccessState.ON_HOLD, "reserved", (plan.RetainSeat("nextcloud"),)),
+    ],
+)
+def test_a_seat_that_is_kept_waits(state: AccessState, seat: str, steps: tuple[Step, ...]) -> None:
+    there = Observed(
+        account(enabled=state == AccessState.ACTIVE),
+        {"nextcloud": ObservedSeat("nextcloud-1", seat, GROUPS["nextcloud"])},
+        owned_attributes=OWNED,
+    )
+    assert diff(decision(state, NOTHING, frozenset({"nextcloud"})), there) == steps
+    if state == AccessState.ACTIVE and seat != "reserved":
+        assert diff(decision(state), there) == (plan.ReleaseSeat("nextcloud"),)
 
 
 def test_a_moved_seat_moves_group_and_attribute() -> None:

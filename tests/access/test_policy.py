@@ -60,6 +60,10 @@ def outcome(found: Decision) -> tuple[AccessState, Account, SeatDecision, Entitl
     return found.state, found.account, found.seats, found.entitlements
 
 
+def every_part(found: Decision) -> tuple[object, ...]:
+    return *outcome(found), found.kept
+
+
 ACTIVE = (AccessState.ACTIVE, Account.ENABLED, SeatDecision.ASSIGNED, APP)
 GRACE = (AccessState.GRACE, Account.ENABLED, SeatDecision.ASSIGNED, APP)
 HELD = (AccessState.ON_HOLD, Account.DISABLED, SeatDecision.RETAINED, NOTHING)
@@ -73,6 +77,42 @@ PAST_DUE = subscription("past_due", past_due_since=NOW - HOUR)
 GONE = subscription("canceled", ended_at=NOW - DAY)
 LONG_GONE = subscription("canceled", ended_at=NOW - 31 * DAY)
 OPEN_WINDOW = {"recovering_until": NOW + HOUR}
+
+
+BOOK = Entitlements(frozenset({"wiki"}), frozenset({"wiki"}))
+OTHER = override("grant", entitlements=BOOK)
+NEXTCLOUD, NOWHERE = frozenset({"nextcloud"}), frozenset[str]()
+
+
+@pytest.mark.parametrize(
+    ("known", "kept", "until"),
+    [
+        (facts(OTHER, PAST_DUE), NEXTCLOUD, None),
+        (facts(OTHER, GONE), NEXTCLOUD, NOW + 29 * DAY),
+        (facts(OTHER, GONE, override("keep_seat", ends_at=NOW + 40 * DAY)), NEXTCLOUD, NOW + 40 * DAY),
+        (facts(OTHER, LONG_GONE), NOWHERE, None),
+        (facts(OTHER, PAST_DUE, replace(GONE, id="sub_2")), NEXTCLOUD, None),
+        (facts(subscription(entitlements=BOOK), replace(GONE, id="sub_2")), NEXTCLOUD, NOW + 29 * DAY),
+        (facts(replace(PAST_DUE, entitlements=BOOK), replace(GONE, id="sub_2"), terms=KIND), NEXTCLOUD, NOW + 29 * DAY),
+        (facts(OTHER, subscription("active", money_returned="refunded")), NEXTCLOUD, None),
+        # what is in use is not kept beside itself
+        (facts(subscription(), replace(GONE, id="sub_2")), NOWHERE, None),
+        (facts(override("grant", entitlements=APP), PAST_DUE), NOWHERE, None),
+        # never paid is nothing to come back to
+        (facts(OTHER, subscription("incomplete")), NOWHERE, None),
+        # a hold keeps what is paid; who is suspended or canceled keeps what there is
+        (facts(override("hold"), subscription()), NEXTCLOUD, None),
+        (facts(override("hold"), PAST_DUE), NOWHERE, None),
+        (facts(PAST_DUE), NOWHERE, None),
+        (facts(GONE), NOWHERE, None),
+        (facts(LONG_GONE), NOWHERE, None),
+    ],
+)
+def test_it_says_whose_seat_waits(known: Facts, kept: frozenset[str], until: dt.datetime | None) -> None:
+    found = decide(known)
+    assert (found.kept, found.kept_until) == (kept, until)
+    assert not kept & found.entitlements.seats
+    assert until is None or (found.reconcile_at is not None and found.reconcile_at <= until)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +325,7 @@ def test_time_alone_changes_nothing_before_the_moment_to_look_again(known: Facts
     end = found.reconcile_at or known.now + 1000 * DAY
     assert end > known.now
     for moment in (known.now + (end - SECOND - known.now) * part, end - SECOND):
-        assert outcome(decide(replace(known, now=moment))) == outcome(found)
+        assert every_part(decide(replace(known, now=moment))) == every_part(found)
 
 
 @given(some_facts())

@@ -203,9 +203,12 @@ def test_nobody_without_a_payment_needs_an_account_and_a_kept_seat_is_not_lost()
     assert find_differences(Expected("none", 9, account="none"), nothing) == []
     assert find_differences(Expected("none", 9, account="none"), Having(**vars(nothing) | {"account": "closed"})) == []
     life = Life(1, "sim7x1", 0)
-    assert find_lost_seats(life, Expected("suspended", 6, keeps=True), nothing, HAS) != []
-    assert find_lost_seats(life, Expected("on_hold", 1, keeps=True, lapsed=True), nothing, HAS) == []
-    assert find_lost_seats(life, Expected("expired", 8), nothing, HAS) == []
+    assert find_lost_seats(Expected("suspended", 6, keeps=True), nothing, HAS) != []
+    assert find_lost_seats(Expected("on_hold", 1, keeps=True, lapsed=True), nothing, HAS) == []
+    assert find_lost_seats(Expected("expired", 8), nothing, HAS) == []
+    beside = Expected("active", 3, kept_apps=frozenset({"nextcloud"}))
+    assert find_lost_seats(beside, nothing, HAS) != []
+    assert find_differences(beside, having(seats={"nextcloud": ("retained", "nextcloud-1")}))[-1].startswith("groups")
     life.places["nextcloud"] = "nextcloud-2"
     assert find_wandered_seat(life, HAS) == ["seat: should be on nextcloud-2, is on nextcloud-1"]
 

@@ -14,6 +14,7 @@ from apps.instances.models import Seat, SeatWait
 from apps.operations.laws.confirm import HAS_ACCESS, confirm, granted
 
 QUIET = 300
+NOTHING = "has a retained seat, and nothing to return to"
 RETAINS = values_where(AccessState, lambda one: one.retains_seats)
 MAY_GIVE_ACCESS = values_where(SubscriptionStatus, lambda one: one.may_give_access)
 # Without the constraint that forbids it there could be two; without the key to subscribers, a seat of nobody.
@@ -68,9 +69,24 @@ def check_seats(scope: Scope) -> Checked:
         laws.judge_sql(0, TWICE, values, kind="seat", words=lambda: "A subscriber has two live seats of one app."),
         laws.judge_sql(0, NOBODY, values, kind="seat", words=lambda: "A seat belongs to nobody."),
         _judge(assigned.exclude(profile__access_state__in=HAS_ACCESS), "has a seat and no access"),
-        _judge(retained.exclude(profile__access_state__in=RETAINS), "has a retained seat, and nothing to return to"),
+        _judge(retained.exclude(profile__access_state__in=[*RETAINS, *HAS_ACCESS]), NOTHING),
+        _kept_beside(retained.filter(profile__access_state__in=HAS_ACCESS)),
         _lacking(scope),
     )
+
+
+def _kept_beside(retained: QuerySet[Seat]) -> Checked:
+    """Seats that wait although their subscriber has access: only those of a subscription that may come back."""
+    waiting, idle = defaultdict[int, dict[str, int]](dict), list[int]()
+    for pk, slug, seat in retained.values_list("profile", "product__slug", "pk"):
+        waiting[pk][slug] = seat
+
+    def collect(profile: UserProfile, decision: Decision) -> str:
+        idle.extend(seat for slug, seat in waiting[profile.pk].items() if slug not in decision.kept)
+        return ""
+
+    confirm(UserProfile.objects.filter(pk__in=waiting.keys()), collect)
+    return _judge(retained.filter(pk__in=idle), NOTHING)
 
 
 def _judge(broken: QuerySet[Seat], what: str) -> Checked:

@@ -51,7 +51,7 @@ def compare(
         wanted = expect(books.get(life.customer, Books()), life.staff, prices, TERMS, now)
         rows[wanted.row] += 1
         has = people[life.profile]
-        sentences = find_differences(wanted, has) + find_lost_seats(life, wanted, has, before.get(life.number))
+        sentences = find_differences(wanted, has) + find_lost_seats(wanted, has, before.get(life.number))
         sentences += find_wandered_seat(life, has)
         before[life.number] = has
         if sentences:
@@ -74,15 +74,15 @@ def find_differences(wanted: Expected, has: Having) -> list[str]:
         ("groups in Keycloak", sorted(due.values()), sorted(has.groups)),
         ("groups here", sorted(due.values()), sorted(has.local)),
     ]
-    retained = sorted(app for app, (state, _) in has.seats.items() if state == "retained")
+    retained = {app for app, (state, _) in has.seats.items() if state == "retained"}
     if not wanted.keeps:
-        pairs.append(("kept seats", [], retained))
+        pairs.append(("kept seats", [], sorted(retained - wanted.kept_apps)))
     return [f"{name}: should be {should}, is {found}" for name, should, found in pairs if should != found]
 
 
-def find_lost_seats(life: Life, wanted: Expected, has: Having, before: Having | None) -> list[str]:
-    """Each plan has Nextcloud: a seat there that somebody had, and may keep, is not lost. A grant of something else takes its place."""
-    if not wanted.keeps or wanted.lapsed or any(act.kind == "grant" for act in life.staff):
+def find_lost_seats(wanted: Expected, has: Having, before: Having | None) -> list[str]:
+    """Each plan has Nextcloud: a seat there that somebody had, and may keep, is not lost."""
+    if not (wanted.keeps or "nextcloud" in wanted.kept_apps) or wanted.lapsed:
         return []
     had = before.seats.get("nextcloud", ("", ""))[0] if before else ""
     if had in ("assigned", "retained") and "nextcloud" not in has.seats:
@@ -91,9 +91,10 @@ def find_lost_seats(life: Life, wanted: Expected, has: Having, before: Having | 
 
 
 def find_wandered_seat(life: Life, has: Having) -> list[str]:
-    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it. A grant may end it in between."""
+    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it."""
     instance = has.seats.get("nextcloud", ("", ""))[1]
-    if not instance or any(act.kind == "grant" for act in life.staff):
+    if not instance:
+        life.places.pop("nextcloud", None)  # what comes after it is a new one
         return []
     should = life.places.setdefault("nextcloud", instance)
     return [] if should == instance else [f"seat: should be on {should}, is on {instance}"]

@@ -62,7 +62,7 @@ class Expected:
     """`account`: open, closed, or none (there need not be one, and one that is there is closed).
 
     `apps` and `numbers` are what the account says. `keeps`: the seats there were are kept, without access; `lapsed`: no
-    longer for sure, since the final expiry has passed.
+    longer for sure, since the final expiry has passed. `kept_apps`: the seats that wait beside those in use.
     """
 
     state: str
@@ -72,6 +72,7 @@ class Expected:
     numbers: Mapping[str, int] = field(default_factory=dict)
     keeps: bool = False
     lapsed: bool = False
+    kept_apps: frozenset[str] = frozenset()
 
 
 def expect(books: Books, staff: Collection[StaffAct], prices: PriceList, terms: HouseTerms, now: int) -> Expected:
@@ -245,7 +246,14 @@ class _Reading:
             seen |= {self.prices.products[line["price"]["id"]] for line in one["items"]["data"]}
         parts += [self.prices.offers[slug] for act in self.in_force("grant") for slug in act.gives]
         due = _add(parts)
-        return Expected(state, row, account="open", apps=due.apps, numbers=due.numbers)
+        return Expected(
+            state, row, account="open", apps=due.apps, numbers=due.numbers, kept_apps=self._may_return() - due.apps
+        )
+
+    def _may_return(self) -> frozenset[str]:
+        """The apps of subscriptions that are not paid, or ended before the final expiry."""
+        away = [*self.stopped(), *self.ended(before_expiry=True)]
+        return frozenset(app for one in away for line in one["items"]["data"] for app in self._line(line).apps)
 
     def _first_is_dearest(self, one: Obj) -> tuple[bool, int, int, int, str]:
         """Those that are paid, then who is late the shortest time, then the dearest."""
