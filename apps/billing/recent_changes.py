@@ -7,10 +7,11 @@ comparison of everything (comparison.py).
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.models import F, Max, Q
 
-from apps.billing.models import Subscription
+from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import identify, plain
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core import clock
@@ -19,6 +20,7 @@ from apps.core.states import SubscriptionStatus, values_where
 REACH = dt.timedelta(hours=3)  # two runs may be missed
 PROMPT = dt.timedelta(minutes=10)  # how soon Stripe does what is due
 FOLLOWED = dt.timedelta(hours=1)  # and collects for it
+MARGIN = 60  # seconds: a fetch takes a while, Stripe's moments are whole seconds, and its clock is not ours
 ENDED = values_where(SubscriptionStatus, lambda one: one.ended)
 PAGE, PAGES = 100, 10  # a page takes Stripe up to a second; a job has a minute
 TYPES = tuple(
@@ -33,6 +35,14 @@ TYPES = tuple(
         "pending_update_expired",
     )
 )
+
+
+class ChangeEvent(NamedTuple):
+    """An event of Stripe's list: whose subscription changed, and when (Unix seconds)."""
+
+    event: str
+    customer: str
+    made: int
 
 
 @dataclass(frozen=True)
@@ -61,26 +71,44 @@ def find_due() -> frozenset[str]:
 def find_changes(after: str = "") -> Changes:
     """Up to PAGES pages of the list, from the event `after` on. Raises the errors of `calling_stripe`."""
     try:
-        latest, following = _read(after)
+        listed, following = _read(after)
     except MissingAtStripe:  # the event we stopped at has left the list: start over
         if not after:
             raise
-        latest, following = _read("")
-    rows = Subscription.objects.filter(customer_id__in=latest).order_by().values_list("customer_id")
-    fetched = dict(rows.annotate(at=Max("fetched_at")))
-    changed = {who for who, made in latest.items() if who not in fetched or fetched[who].timestamp() < made}
-    return Changes(frozenset(changed), following, len(latest))
+        listed, following = _read("")
+    customers = {one.customer for one in listed}
+    return Changes(frozenset(_find_missed(listed, customers)), following, len(customers))
 
 
 def find_changed_since(moment: dt.datetime) -> frozenset[str] | None:
     """The customers whose subscriptions changed since then; None when these are too many for `PAGES` pages."""
-    latest, following = _read("", moment)
-    return None if following else frozenset(latest)
+    listed, following = _read("", moment)
+    return None if following else frozenset(one.customer for one in listed)
 
 
-def _read(after: str, since: dt.datetime | None = None) -> tuple[dict[str, int], str]:
-    """When each customer of these pages changed last, and where the list goes on."""
-    latest: dict[str, int] = {}
+def _find_missed(listed: list[ChangeEvent], customers: set[str]) -> set[str]:
+    """Those of these customers whose change no fetch of ours can know of.
+
+    Of one made about when we fetched, no clock can tell: it is known if its event was here and is handled.
+    """
+    rows = Subscription.objects.filter(customer_id__in=customers).order_by().values_list("customer_id")
+    fetched = {who: at.timestamp() for who, at in rows.annotate(at=Max("fetched_at"))}
+    later: set[str] = set()
+    close: dict[str, str] = {}
+    for one in listed:
+        at = fetched.get(one.customer, 0.0)
+        if at < one.made:
+            later.add(one.customer)
+        elif at < one.made + MARGIN:
+            close[one.event] = one.customer
+    handled = InboundEvent.objects.filter(stripe_event_id__in=close, state=InboundEvent.State.HANDLED)
+    known = set(handled.values_list("stripe_event_id", flat=True)) if close else set[str]()
+    return later | {who for event, who in close.items() if event not in known}
+
+
+def _read(after: str, since: dt.datetime | None = None) -> tuple[list[ChangeEvent], str]:
+    """The events of these pages, and where the list goes on."""
+    listed: list[ChangeEvent] = []
     begin = int((since or clock.now() - REACH).timestamp())
     with calling_stripe() as client:
         for _ in range(PAGES):
@@ -88,8 +116,8 @@ def _read(after: str, since: dt.datetime | None = None) -> tuple[dict[str, int],
             page = client.v1.events.list(asked | ({"starting_after": after} if after else {}))  # type: ignore[arg-type]
             for event in page.data:
                 who = identify(plain(plain(event)["data"]["object"]).get("customer"))
-                latest[who] = max(latest.get(who, 0), event.created)
+                listed.append(ChangeEvent(event.id, who, event.created))
             if not page.data or not page.has_more:
-                return latest, ""
+                return listed, ""
             after = page.data[-1].id
-    return latest, after
+    return listed, after

@@ -1,5 +1,6 @@
 """What no webhook told us is found: lost events, silent changes; and a list that is too empty is not believed."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -338,10 +339,35 @@ def test_who_changed_is_mirrored_within_the_hour_though_every_event_was_lost(
     for one in people[:2]:
         world.shop.v1.subscriptions.cancel(one.stripe_subscription_id or "")
     world.skip()
+    world.pass_time(seconds=recent_changes.MARGIN)
     run(world, "compare_recent_changes")
     assert [world.state(one).access for one in (*people, paid)] == ["canceled", "canceled", "active", "active"]
     mirrored = Job.objects.filter(kind="mirror_customer").count()
-    world.pass_time(seconds=60)
+    run(world, "compare_recent_changes")
+    assert Job.objects.filter(kind="mirror_customer").count() == mirrored
+
+
+@pytest.mark.fault("F08")
+@pytest.mark.parametrize("beside", [0.0, 0.9, 5.0])
+def test_a_change_of_the_second_in_which_we_last_fetched_is_found_within_the_hour(world: World, beside: float) -> None:
+    """Stripe's moments are whole seconds, and what we have is as old as the question, not the answer."""
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    (ended,) = [one for one in world.skip() if one["type"] == "customer.subscription.deleted"]
+    fetched = dt.datetime.fromtimestamp(ended["created"] + beside, dt.UTC)
+    Subscription.objects.update(fetched_at=fetched)
+    world.pass_time(seconds=1800)
+    run(world, "compare_recent_changes")
+    assert world.state(dana).access == "canceled"
+
+
+def test_a_change_whose_event_was_handled_in_its_second_is_not_fetched_again(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"cancel_at_period_end": True})
+    made = max(one["created"] for one in world.new_events())
+    world.deliver()
+    Subscription.objects.update(fetched_at=dt.datetime.fromtimestamp(made, dt.UTC))
+    mirrored = Job.objects.filter(kind="mirror_customer").count()
     run(world, "compare_recent_changes")
     assert Job.objects.filter(kind="mirror_customer").count() == mirrored
 
