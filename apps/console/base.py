@@ -19,6 +19,7 @@ from unfold.views import ChangeList
 
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
+from apps.console.saved_views import PARAMETER, SavedView, ViewFilter, find_view
 from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
@@ -120,6 +121,8 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     few: ClassVar[bool] = False
     # A column with choices and those of its values that have a tab above the list.
     tabs: ClassVar[tuple[str, tuple[Any, ...]] | None] = None
+    # Questions that are more than one column; each is a choice of a filter, and most are tabs too.
+    views: ClassVar[tuple[SavedView, ...]] = ()
     # Columns that are read only when a page shows them, and related rows that lists show.
     deferred: ClassVar[tuple[str, ...]] = ()
     prefetched: ClassVar[tuple[Any, ...]] = ()
@@ -142,6 +145,15 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing is ever deleted here."""
         return False
+
+    @override
+    def get_list_filter(self, request: HttpRequest | None) -> Any:
+        return (*super().get_list_filter(request), *([ViewFilter] if self.views else []))
+
+    @override
+    def get_ordering(self, request: HttpRequest) -> Any:
+        view = find_view(self.views, request.GET.get(PARAMETER))
+        return view.order if view and view.order else super().get_ordering(request)
 
     @override
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

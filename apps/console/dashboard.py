@@ -50,6 +50,11 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
        (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL AND cause = 'limit_reached') AS limits_reached,
        (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
+       (SELECT count(*) FROM operations_drift WHERE resolved_at IS NULL AND (ignored_until IS NULL OR ignored_until <= %(now)s)) AS drift_count,
+       (SELECT count(*) FROM (SELECT FROM onboarding_waitlistentry WHERE state = 'waiting' AND confirmed_at IS NOT NULL LIMIT {most}) waiting)
+        AS waitlist_count,
+       (SELECT count(*) FROM (SELECT DISTINCT ON (law) state FROM core_lawcheck ORDER BY law, id DESC) last WHERE state = 'violated')
+        AS laws_violated,
        (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
        (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
         FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
@@ -110,6 +115,9 @@ class Counts:
     attention_count: int
     limits_reached: int
     held: int
+    drift_count: int
+    waitlist_count: int
+    laws_violated: int
     products_by_name: list[tuple[int, str]]
     instances_by_name: list[tuple[int, str]]
 
@@ -117,6 +125,11 @@ class Counts:
     def stuck(self) -> int:
         """Jobs that go nowhere without an operator."""
         return self.blocked + self.dead
+
+    @property
+    def emails_undelivered(self) -> int:
+        """Not sent, or nobody knows."""
+        return self.emails_failed + self.emails_uncertain
 
     @property
     def late_seconds(self) -> int:
@@ -275,4 +288,4 @@ def list_tiles(found: Numbers) -> list[Tile]:
 def context(_request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK."""
     found = NUMBERS.get()
-    return given | {"numbers": found, "tiles": list_tiles(found), "title": "Dashboard"}
+    return given | {"numbers": found, "tiles": list_tiles(found), "title": "Today"}

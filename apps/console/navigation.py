@@ -1,6 +1,7 @@
 """The menu and the tabs as data, grouped by the question an operator has. Titles, links and rights follow from the models."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
 from apps.console.dashboard import COUNTED
+from apps.console.saved_views import PARAMETER
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
@@ -24,50 +26,136 @@ from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import Drift, SafeguardReview, SyncRun
 
 Item = dict[str, Any]
+STRIPE = {model.__name__: model for model in MIRRORED}
 
-MIRROR_ICONS = {
-    "Customer": "account_circle", "Subscription": "autorenew", "Invoice": "receipt_long", "Charge": "credit_card",
-    "PaymentMethod": "wallet", "Refund": "undo", "Dispute": "report", "Product": "category", "Price": "payments",
-}  # fmt: skip
-# model, icon, title (empty: the model's own plural)
-MENU: tuple[tuple[str, tuple[tuple[type[Model], str, str], ...]], ...] = (
+
+@dataclass(frozen=True, kw_only=True)
+class MenuPage:
+    """A model's list, or a page of its own (`route`).
+
+    `badge`: which kept count says how much waits there for staff; `query`: what shows exactly those, opened while there are any.
+    """
+
+    title: str
+    model: type[Model] | None = None
+    route: str = ""
+    badge: str = ""
+    query: str = ""
+
+    @property
+    def url(self) -> str:
+        return list_url(self.model) if self.model else reverse(self.route)
+
+    @property
+    def link(self) -> str:
+        return f"{self.url}?{self.query}" if self.query and self.count else self.url
+
+    def may_view(self, request: HttpRequest) -> bool:
+        """Whether the person asking may see it."""
+        return viewable(self.model)(request) if self.model else realm.may_view(request)
+
+    @property
+    def count(self) -> int:
+        return int(getattr(COUNTED.get(), self.badge)) if self.badge else 0
+
+
+@dataclass(frozen=True)
+class MenuEntry:
+    """One line of the menu: its pages are tabs of each other, the first is where it leads."""
+
+    title: str
+    icon: str
+    pages: tuple[MenuPage, ...]
+
+
+def _lists(*pages: tuple[str, type[Model]]) -> tuple[MenuPage, ...]:
+    return tuple(MenuPage(title=title, model=model) for title, model in pages)
+
+
+MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
-        "Subscribers",
+        "People",
         (
-            (UserProfile, "group", ""),
-            (Signup, "how_to_reg", ""),
-            (AccessOverride, "gavel", ""),
-            (Drift, "difference", ""),
-            (SyncRun, "sync", "Sync runs"),
-            (SafeguardReview, "shield_person", "Safeguard"),
-            (TermsChange, "policy", "Terms"),
-            (WaitlistEntry, "hourglass_top", "Waitlist"),
-            (Notification, "mail", ""),
+            MenuEntry("Subscribers", "group", _lists(("Subscribers", UserProfile), ("Overrides", AccessOverride))),
+            MenuEntry("Signups", "how_to_reg", _lists(("Signups", Signup))),
+            MenuEntry("Waitlist", "hourglass_top", (MenuPage(title="Waitlist", model=WaitlistEntry, badge="waitlist_count", query="view=in_line"),)),
         ),
     ),
-    ("Catalog", ((Product, "inventory_2", ""), (ProductPrice, "sell", "Prices"))),
+    (
+        "Money",
+        (
+            MenuEntry(
+                "Payments",
+                "payments",
+                _lists(
+                    ("Invoices", STRIPE["Invoice"]), ("Charges", STRIPE["Charge"]), ("Refunds", STRIPE["Refund"]), ("Disputes", STRIPE["Dispute"]),
+                    ("Stripe customers", STRIPE["Customer"]), ("Stripe subscriptions", STRIPE["Subscription"]), ("Cards", STRIPE["PaymentMethod"]),
+                ),
+            ),
+            MenuEntry(
+                "Catalog",
+                "inventory_2",
+                _lists(
+                    ("Products", Product), ("Prices", ProductPrice),
+                    ("Stripe products", STRIPE["Product"]), ("Stripe prices", STRIPE["Price"]),
+                ),
+            ),
+        ),
+    ),
     (
         "Capacity",
         (
-            (Instance, "dns", ""),
-            (Seat, "event_seat", ""),
-            (SeatWait, "airline_seat_recline_extra", "Waiting for a seat"),
+            MenuEntry("Instances", "dns", _lists(("Instances", Instance))),
+            MenuEntry(
+                "Seats",
+                "event_seat",
+                (MenuPage(title="Seats", model=Seat), MenuPage(title="Waiting for a seat", model=SeatWait, badge="waits")),
+            ),
         ),
     ),
-    ("Stripe mirror", tuple((model, MIRROR_ICONS[model.__name__], "") for model in MIRRORED)),
     (
-        "System",
+        "Operations",
         (
-            (InboundEvent, "inbox", "Events"),
-            (ComparisonRun, "compare_arrows", "Comparisons"),
-            (LawCheck, "balance", "Laws"),
-            (AuditEntry, "history", "Audit log"),
-            (User, "badge", "Staff"),
-            (Group, "groups", "Staff groups"),
-            (RestoreCheck, "settings_backup_restore", "Restores"),
+            MenuEntry(
+                "Inbox",
+                "inbox",
+                (
+                    MenuPage(title="Needs attention", model=AttentionItem, badge="attention_count"),
+                    MenuPage(title="Jobs", model=Job, badge="stuck", query="view=stuck"),
+                    MenuPage(title="Drift", model=Drift, badge="drift_count"),
+                    MenuPage(title="Emails", model=Notification, badge="emails_undelivered", query="view=undelivered"),
+                    MenuPage(title="Events", model=InboundEvent),
+                ),
+            ),
+            MenuEntry(
+                "Bulk changes",
+                "dynamic_feed",
+                (
+                    MenuPage(title="Sync runs", model=SyncRun),
+                    MenuPage(title="Safeguard", model=SafeguardReview, badge="review_count", query="state__exact=pending"),
+                    MenuPage(title="Comparisons", model=ComparisonRun),
+                ),
+            ),
         ),
     ),
-)
+    (
+        "Settings",
+        (
+            MenuEntry("Staff", "badge", _lists(("Staff", User), ("Staff groups", Group))),
+            MenuEntry("Terms", "policy", _lists(("Terms", TermsChange))),
+            MenuEntry(
+                "Checks",
+                "fact_check",
+                (
+                    MenuPage(title="Laws", model=LawCheck, badge="laws_violated", query="view=violated"),
+                    MenuPage(title="Doctor", route="admin:realm"),
+                    MenuPage(title="Restores", model=RestoreCheck),
+                ),
+            ),
+            MenuEntry("Audit log", "history", _lists(("Audit log", AuditEntry))),
+        ),
+    ),
+)  # fmt: skip
 
 
 def list_url(model: type[Model], **parameters: str) -> str:
@@ -82,43 +170,63 @@ def viewable(model: type[Model]) -> Callable[[HttpRequest], bool]:
     return lambda request: bool(request.user.has_perm(codename))
 
 
-def model_item(model: type[Model], icon: str, title: str = "", badge: int = 0) -> Item:
-    """One line of the menu."""
+def sidebar(request: HttpRequest) -> list[Item]:
+    """The menu, of what the person asking may see. Its badges are the dashboard's kept counts."""
+    today = {"title": "Today", "icon": "today", "link": reverse("admin:index")}
+    found: list[Item] = [{"title": "", "items": [today]}]
+    for title, entries in MENU:
+        items = [_item(request, entry) for entry in entries if seen_pages(request, entry)]
+        if items:
+            found.append({"title": title, "items": items})
+    return found
+
+
+def seen_pages(request: HttpRequest, entry: MenuEntry) -> list[MenuPage]:
+    """The pages of an entry that the person asking may see."""
+    return [page for page in entry.pages if page.may_view(request)]
+
+
+def _item(request: HttpRequest, entry: MenuEntry) -> Item:
+    pages = seen_pages(request, entry)
     item: Item = {
-        "title": title or str(model._meta.verbose_name_plural).capitalize(),
-        "icon": icon,
-        "link": list_url(model),
-        "permission": viewable(model),
+        "title": entry.title,
+        "icon": entry.icon,
+        "link": pages[0].link,
+        "active": any(request.path.startswith(page.url) for page in pages),
     }
-    return item | ({"badge": badge, "badge_variant": "danger"} if badge else {})
+    waiting = sum(page.count for page in pages)
+    return item | ({"badge": f"{waiting:,}", "badge_variant": "danger"} if waiting else {})
 
 
-def sidebar(_request: HttpRequest) -> list[Item]:
-    """The menu. Its badges are two of the dashboard's kept counts."""
-    counts = COUNTED.get()
-    today = [
-        {"title": "Dashboard", "icon": "space_dashboard", "link": reverse("admin:index")},
-        model_item(AttentionItem, "front_hand", badge=counts.attention_count),
-        model_item(Job, "work_history", badge=counts.stuck),
-    ]
-    groups: list[Item] = [{"title": title, "items": [model_item(*one) for one in items]} for title, items in MENU]
-    groups[-1]["items"].append(
-        {"title": "Doctor", "icon": "stethoscope", "link": reverse("admin:realm"), "permission": realm.may_view}
-    )
-    return [{"title": "Today", "items": today}, *groups]
+def page_tabs(request: HttpRequest) -> list[Item]:
+    """The pages beside the one that is open, as tabs; none where the menu's entry is a single page."""
+    for entry in (entry for _, entries in MENU for entry in entries):
+        pages = seen_pages(request, entry)
+        if len(pages) > 1 and any(request.path == page.url for page in pages):
+            return [
+                {"title": page.title, "link": page.link, "active": request.path == page.url, "count": page.count}
+                for page in pages
+            ]
+    return []
 
 
 def tabs(request: HttpRequest) -> list[Item]:
     """The saved views of the long lists, as their pages declare them."""
     pages: Any = admin.site._registry.values()
-    return [_tab_row(request, page.model, *page.tabs) for page in pages if page.tabs]
+    return [_tab_row(request, page) for page in pages if page.tabs or any(view.is_tab for view in page.views)]
 
 
-def _tab_row(request: HttpRequest, model: type[Model], field: str, values: tuple[Any, ...]) -> Item:
-    parameter = f"{field}__exact"
-    chosen = request.GET.get(parameter, "") if request.path == list_url(model) else None
+def _tab_row(request: HttpRequest, page: Any) -> Item:
+    field, values = page.tabs or ("", ())
+    offered = [(f"{field}__exact", one.value, one.label) for one in values]
+    offered += [(PARAMETER, view.key, view.label) for view in page.views if view.is_tab]
+    here = request.path == list_url(page.model)
     items = [
-        {"title": title, "link": list_url(model, **({parameter: value} if value else {})), "active": chosen == value}
-        for value, title in (("", "All"), *((one.value, one.label) for one in values))
-    ]
-    return {"models": [model._meta.label_lower], "items": items}
+        {"title": label, "link": list_url(page.model, **{name: value}), "active": here and request.GET.get(name) == value}
+        for name, value, label in offered
+    ]  # fmt: skip
+    chosen = any(request.GET.get(name) for name in {name for name, *_ in offered})
+    return {
+        "models": [page.model._meta.label_lower],
+        "items": [{"title": "All", "link": list_url(page.model), "active": here and not chosen}, *items],
+    }

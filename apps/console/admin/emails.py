@@ -7,9 +7,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import email_column, person_column, state_column, time_column
+from apps.console.saved_views import SavedView
 from apps.notifications.models import Notification
 
 State = Notification.State
+UNDELIVERED = (State.FAILED, State.UNCERTAIN)
 
 
 @admin.register(Notification)
@@ -18,6 +20,7 @@ class EmailAdmin(ConsoleAdmin):
     list_filter = (("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter))
     list_select_related = ("profile__user",)
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))
+    views = (SavedView("undelivered", "Not delivered", lambda rows: rows.filter(state__in=UNDELIVERED)),)
     deferred = ("context",)
     list_before_template = "console/emails.html"
     personal = "email"

@@ -12,7 +12,6 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from apps.accounts.models import UserProfile
 from apps.billing import events
 from apps.billing.models import InboundEvent
-from apps.console.admin.jobs import STUCK
 from apps.console.admin.jobs import retry as retry_job
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import link, pretty, state_badge, state_column, time_column
@@ -94,7 +93,7 @@ class EventAdmin(ConsoleAdmin):
         event = form.target
         job, what = _job_of(event), {"event": event.stripe_event_id}
         audit.record(subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, after=what, **form.why)
-        if job is not None and job.state in STUCK:
+        if job is not None and job.state in Job.GIVEN_UP:
             retry_job(job, **form.why)
         else:
             lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:400]

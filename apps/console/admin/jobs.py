@@ -13,13 +13,13 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.saved_views import SavedView
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import Tone
 
-STUCK = (Job.State.BLOCKED, Job.State.DEAD)
 AT_ONCE = 500
 
 
@@ -30,7 +30,7 @@ class RetryAllDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        kinds = Job.objects.filter(state__in=STUCK).order_by("kind").values_list("kind", flat=True).distinct()
+        kinds = Job.objects.filter(state__in=Job.GIVEN_UP).order_by("kind").values_list("kind", flat=True).distinct()
         field: Any = self.fields["kind"]
         field.choices = [("", "All kinds"), *((kind, jobs.kind_label(kind)) for kind in kinds)]
         field.help_text = f"At most {AT_ONCE} at once, the oldest first."
@@ -50,6 +50,7 @@ class JobAdmin(ConsoleAdmin):
     list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
     list_filter = (("state", ChoicesDropdownFilter),)
     tabs = ("state", (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD, Job.State.DONE))
+    views = (SavedView("stuck", "Stuck", lambda rows: rows.filter(state__in=Job.GIVEN_UP)),)
     deferred = ("history",)
     search_by: ClassVar[dict[str, str]] = {
         "customer": "key", "subscription": "key", "event": "key", "session": "key", "stripe": "key",
@@ -98,7 +99,7 @@ class JobAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="Retry", permission="retry_job", form=dialog(Job, "job"), fresh=False, icon="replay",
-        refuse=lambda row: "" if row.state in STUCK else "Only a failed or blocked job can be retried.",
+        refuse=lambda row: "" if row.state in Job.GIVEN_UP else "Only a failed or blocked job can be retried.",
     )  # fmt: skip
     def retry_one(self, _request: HttpRequest, form: ReasonDialog) -> str:
         retry(form.target, **form.why)
@@ -110,7 +111,7 @@ class JobAdmin(ConsoleAdmin):
     )  # fmt: skip
     def retry_all(self, _request: HttpRequest, form: RetryAllDialog) -> str:
         """Each from its first attempt."""
-        stuck = Job.objects.filter(state__in=STUCK).order_by("pk")
+        stuck = Job.objects.filter(state__in=Job.GIVEN_UP).order_by("pk")
         if form.cleaned_data["kind"]:
             stuck = stuck.filter(kind=form.cleaned_data["kind"])
         found = list(stuck[:AT_ONCE])

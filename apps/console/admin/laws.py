@@ -13,6 +13,7 @@ from apps.accounts.models import UserProfile
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.saved_views import SavedView
 from apps.core import law_checks, laws
 from apps.core.laws import Law, LawSeverity
 from apps.core.models import LawCheck
@@ -28,6 +29,13 @@ class LawCheckAdmin(ConsoleAdmin):
 
     list_display = ("title", "state_label", "violations_found", "looked", "first", "last")
     list_filter = (("state", ChoicesDropdownFilter),)
+    views = (
+        SavedView(
+            "violated",
+            "Violated now",
+            lambda rows: rows.filter(pk__in=law_checks.newest().values("pk"), state="violated"),
+        ),
+    )
     list_before_template = "console/laws.html"
     change_form_outer_before_template = "console/law_check.html"
     deferred = ("violations",)

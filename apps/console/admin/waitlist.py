@@ -13,6 +13,7 @@ from apps.console.base import COUNT_LIMIT, ConsoleAdmin, CountUpTo
 from apps.console.columns import email_column, link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import NameFilter
+from apps.console.saved_views import SavedView
 from apps.core import clock
 from apps.core.addresses import shown_email
 from apps.instances import capacity
@@ -31,10 +32,13 @@ def describe_invitation(entry: WaitlistEntry) -> dict[str, Any]:
     }
 
 
+def in_line(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of them who are in a line: waiting, with a proven mailbox."""
+    return rows.filter(state="waiting", confirmed_at__isnull=False)
+
+
 def waiting() -> QuerySet[Any]:
-    """Everybody in a line: waiting, with a proven mailbox."""
-    found: QuerySet[Any] = WaitlistEntry._default_manager.filter(state="waiting", confirmed_at__isnull=False)
-    return found
+    return in_line(WaitlistEntry._default_manager.all())
 
 
 def refuse_invitation(entry: WaitlistEntry) -> str:
@@ -54,6 +58,7 @@ class WaitlistAdmin(ConsoleAdmin):
     list_display = ("address", "product_link", "state_label", "position", "joined", "confirmed", "invited")
     list_filter = (("state", ChoicesDropdownFilter), ("product", NameFilter))
     list_select_related = ("product",)
+    views = (SavedView("in_line", "In line", in_line),)
     list_before_template = "console/waitlist.html"
     ordering = ("created_at", "pk")
     personal = "waitlist"

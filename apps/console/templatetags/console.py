@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.console import columns, timeline
+from apps.console import columns, navigation, timeline
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
@@ -91,6 +91,12 @@ def state_badge(row: Any, field: str = "state") -> SafeString:
 def dialog_link(name: str, text: str) -> SafeString:
     """A link that opens the dialog of that name over the page."""
     return columns.dialog_link(reverse(name), text, text)
+
+
+@register.simple_tag(takes_context=True)
+def page_tabs(context: Any) -> list[dict[str, Any]]:
+    """The pages beside the one that is open."""
+    return navigation.page_tabs(context["request"])
 
 
 @register.simple_tag
