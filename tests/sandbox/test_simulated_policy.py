@@ -1,12 +1,13 @@
 """The simulator's own reading of the policy: each row by hand-made objects of Stripe, and nothing of the product."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from apps.sandbox.simulate import snapshot
+from apps.sandbox.simulate import command, snapshot
 from apps.sandbox.simulate.calendar import Simulation
 from apps.sandbox.simulate.compare import Difference, find_differences, find_lost_seats, find_wandered_seat
 from apps.sandbox.simulate.expected import (
@@ -245,3 +246,11 @@ def test_a_simulation_is_the_same_after_it_was_kept() -> None:
     for name in ("day", "compared", "rows", "before", "found", "broken", "lives"):
         assert getattr(again, name) == getattr(kept, name), name
     assert (again.world.offers, again.world.failures) == (kept.world.offers, kept.world.failures)
+
+
+def test_a_simulation_that_breaks_off_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python's own exit code for an error would say that somebody differs."""
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/simulation.json").write_text('{"cut off')
+    assert command.run(["--folder", str(tmp_path), "--resume"]) == 2
+    assert "The simulation broke off" in capsys.readouterr().err

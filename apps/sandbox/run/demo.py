@@ -122,6 +122,7 @@ class Demo:
         self.began = time.monotonic()
         self.lock: IO[str] | None = None
         self.keycloak: RealKeycloak | None = None
+        self.postgres_options: dict[str, str] = {}
 
     def claim(self) -> None:
         """Make sure that ports and data are ours alone; DemoError says what is in the way. Nothing is started yet."""
@@ -233,7 +234,7 @@ class Demo:
         if self.database is not None:
             return self.database
         return {
-            "POSTGRES_HOST": postgres.start(self.data / "postgres"),
+            "POSTGRES_HOST": postgres.start(self.data / "postgres", options=self.postgres_options),
             "POSTGRES_PORT": "5432",
             "POSTGRES_DB": postgres.NAME,
             "POSTGRES_USER": postgres.NAME,

@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from apps.sandbox.run.postgres_programs import PostgresError, account, copy, give, lives, program, run, workplace
 
@@ -26,21 +27,23 @@ NAME = "frontdesk"
 ELSEWHERE = Path("/var/lib/frontdesk-postgres")
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-E", "UTF8")
 OPTIONS = {"listen_addresses": "", "unix_socket_permissions": "0700", "max_connections": "200"}
+# Loses nothing when Postgres is killed, however; only when the machine is.
+UNSYNCED = {"fsync": "off", "full_page_writes": "off", "jit": "off"}
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "jit": "off"}
 
 
-def start(data: Path, *, durable: bool = True) -> str:
+def start(data: Path, *, durable: bool = True, options: Mapping[str, str] = MappingProxyType({})) -> str:
     """Make sure that a server runs on `data`; return its socket directory, for POSTGRES_HOST.
 
-    `durable=False` gives up safety against power loss, and housekeeping, for speed (tests); it has effect only if
-    this call is the one that starts the server. Raises PostgresError.
+    `durable=False` gives up safety against power loss, and housekeeping, for speed (tests); `options` are further ones of
+    the server. Both have effect only if this call is the one that starts it. Raises PostgresError.
     """
     with _locked(data) as link:
         cluster = link.resolve()
         if not link.exists():
             cluster = _create(_choose_home(data.resolve()), *([] if durable else ["--no-sync"]))
         if not _ready(cluster):
-            _launch(cluster, OPTIONS if durable else OPTIONS | FAST)
+            _launch(cluster, {**OPTIONS, **({} if durable else FAST), **options})
         return str(_socket_directory(cluster))
 
 

@@ -12,7 +12,7 @@ from apps.sandbox.simulate.lives import Life, chance
 from apps.sandbox.simulate.observed import Having, read_books
 from apps.sandbox.simulate.world import SimulatedWorld
 
-DAY, HOUR = 86_400, 3600
+DAY, HOUR, QUARTER_HOUR = 86_400, 3600, 900
 MONTH_DAYS = 30
 CATALOGUE_CHANGES_PER_MONTH = 0.5
 BORDER_TRIES = 6  # then those who are near one are left out
@@ -77,7 +77,7 @@ class Simulation:
         """Faults off, sweeps run, the queue empty; then everybody is compared."""
         faults.end(self.world)
         self.world.stack.finish_work(retries=True)
-        for seconds in (HOUR, HOUR):  # what is done each quarter of an hour, each hour
+        for seconds in (HOUR, QUARTER_HOUR):  # what is done so often; the second sees what the first has brought
             self.world.stack.advance(seconds)
             self.world.stack.finish_work(retries=True)
         if confirmed := acts_staff.confirm_safeguard():
@@ -95,13 +95,14 @@ class Simulation:
         self.found += [(self.day, one) for one in result.differences]
         self.rows.update(result.rows)
         self.compared += sum(result.rows.values())
-        broken = sum(1 for day, _ in self.broken if day == self.day)
+        broken = [words for day, words in self.broken if day == self.day]
         shown = " ".join(f"{row}:{count}" for row, count in result.rows.items() if count)
         self.say(
-            f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ, {broken} violations of laws"
+            f"day {self.day}: {sum(result.rows.values())} lives compared (row:lives {shown}), {len(result.differences)} differ, {len(broken)} violations of laws"
         )
-        for one in result.differences:
-            self.say("\n".join(describe(self, self.day, one)))
+        for lines in (broken, *(describe(self, self.day, one) for one in result.differences)):
+            if lines:
+                self.say("\n".join(lines))
         return result
 
     def check_laws(self) -> None:

@@ -57,6 +57,7 @@ class SimulatedStack(Demo):
         port, sandbox_port = ports or (free_port(), free_port())
         super().__init__(data=folder, port=port, sandbox_port=sandbox_port, variables=variables)
         self.fill = fill
+        self.postgres_options = postgres.UNSYNCED  # what is cut off here is Postgres, never the machine
         if real_keycloak:
             self.keycloak = RealKeycloak(folder=folder / "keycloak", port=free_port(), site=self.site)
         self.session = requests.Session()
@@ -188,7 +189,7 @@ class SimulatedStack(Demo):
         cluster = ((elsewhere if elsewhere.exists() else home) / "cluster").resolve()
         run(program("pg_ctl", cluster.parent), "stop", "-mimmediate", cluster=cluster)
         time.sleep(seconds)
-        postgres.start(self.data / "postgres")
+        postgres.start(self.data / "postgres", options=self.postgres_options)
 
     def remove(self) -> None:
         """Stop everything and forget it."""
