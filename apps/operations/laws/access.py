@@ -106,7 +106,8 @@ def check_paid(scope: Scope) -> Checked:
         subject_kind="profile", subject_id=Cast(OuterRef("pk"), CharField()), action=AuditAction.ACCESS_CHANGED,
         at__gt=OuterRef("synced_at"), after__state__in=HAS_ACCESS,
     )  # fmt: skip
-    waiting = Q(pending_since__lte=late) & (without | Q(Exists(opened)))
+    # Of somebody who is not pending, a date that is unknown is not yet false: without the first part, each one's trail is read.
+    waiting = Q(pending_since__isnull=False, pending_since__lte=late) & (without | Q(Exists(opened)))
     forgotten = Q(pending_since=None) & without & known
     gone = open_drift(scope, PAID).filter(kind__in=GONE, profile__access_state__in=HAS_ACCESS)
     return laws.combine(

@@ -4,6 +4,7 @@ So no law says in SQL what a subscriber should have. The candidates are few in a
 """
 
 from collections.abc import Callable
+from itertools import batched
 
 from django.db.models import Exists, F, Q, QuerySet
 
@@ -27,21 +28,18 @@ def confirm(people: QuerySet[UserProfile], judge: Judge) -> Checked:
 
     Raises Unknown when nobody of the first `MOST` does and there are more.
     """
-    found, total, last, seen = list[LawViolation](), 0, 0, 0
-    while seen < MOST:
-        batch = list(people.filter(pk__gt=last).order_by("pk")[:BATCH])
-        decided = bulk_facts.decide_many(UserProfile.objects.filter(pk__in=[one.pk for one in batch])) if batch else {}
-        for one in batch:
+    suspects = laws.read_ids(people, MOST + 1)
+    found, total = list[LawViolation](), 0
+    for ids in batched(suspects[:MOST], BATCH, strict=False):
+        batch = UserProfile.objects.filter(pk__in=ids)
+        decided = bulk_facts.decide_many(batch)
+        for one in batch.order_by("pk"):
             if words := judge(one, decided[one.pk]) if one.pk in decided else "":
                 total += 1
                 found += [violation(one.pk, words)] if len(found) < laws.MOST else []
-        seen += len(batch)
-        if len(batch) < BATCH:
-            return Checked(seen, found, total)
-        last = batch[-1].pk
-    if not total:
+    if len(suspects) > MOST and not total:
         raise Unknown(f"More than {MOST:,} subscribers may break this law; deciding about each takes too long.")
-    return Checked(seen, found, total)
+    return Checked(len(suspects), found, total)
 
 
 def violation(profile_id: int, words: str) -> LawViolation:

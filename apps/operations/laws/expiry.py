@@ -8,6 +8,7 @@ from apps.access.models import AccessOverride
 from apps.access.policy import Decision
 from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
 from apps.core import laws, retention
 from apps.core.laws import Checked, Law, LawSeverity, Scope
 from apps.core.states import AccessState, SubscriptionStatus, values_where
@@ -17,6 +18,7 @@ from apps.operations.laws.access import say_moment
 from apps.operations.laws.confirm import confirm, judge_people, quiet
 
 MINUTE, DAY = 60, 86_400
+PAST_DUE = SubscriptionStatus.PAST_DUE
 AWAITS_EXPIRY = values_where(AccessState, lambda one: one.awaits_expiry)
 PAYS = values_where(SubscriptionStatus, lambda one: one.pays)
 FORGOTTEN = dt.timedelta(days=30)  # after the retention of expired customers is over
@@ -48,16 +50,23 @@ def register() -> None:
 def check_grace(scope: Scope) -> Checked:
     """L18. Late is late, whether or not a job is at work on it."""
     graced = scope.narrow(UserProfile.objects.filter(access_state=AccessState.GRACE))
-    late = scope.narrow(UserProfile.objects.filter(subscription_status=SubscriptionStatus.PAST_DUE))
-    protected = Q(AccessOverride.in_force(AccessOverride.Kind.NO_SUSPEND, at=scope.moment))
-    early = late.filter(access_state=AccessState.SUSPENDED).filter(quiet(scope, MINUTE))
-    if not _longest_grace(read_terms()):
-        early = early.filter(protected)
+    late = scope.narrow(UserProfile.objects.filter(subscription_status=PAST_DUE))
+    suspended = late.filter(access_state=AccessState.SUSPENDED).filter(quiet(scope, MINUTE))
+    early = suspended.filter(_may_be_in_grace(scope))
     return laws.combine(
         graced.count() + late.count(),
         judge_people(graced.filter(access_until__lte=scope.before(MINUTE)), _say_overdue),
         confirm(early, _say_early),
     )
+
+
+def _may_be_in_grace(scope: Scope) -> Q:
+    """The condition that by the longest grace of all a payment is not late for too long, or that staff protect them."""
+    begun = scope.moment - _longest_grace(read_terms())
+    lately = Q(past_due_since=None) | Q(past_due_since__gt=begun)
+    late = Subscription.objects.filter(lately, customer_id=OuterRef("stripe_customer_id"), status=PAST_DUE)
+    protected = AccessOverride.in_force(AccessOverride.Kind.NO_SUSPEND, at=scope.moment)
+    return Q(Exists(late)) | Q(protected)
 
 
 def _longest_grace(book: TermsBook) -> dt.timedelta:

@@ -11,7 +11,7 @@ from apps.core import laws
 from apps.core.laws import Checked, Law, LawSeverity, Scope
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.instances.models import Seat, SeatWait
-from apps.operations.laws.confirm import HAS_ACCESS, confirm, granted
+from apps.operations.laws.confirm import HAS_ACCESS, MOST, confirm, granted
 
 QUIET = 300
 NOTHING = "has a retained seat, and nothing to return to"
@@ -102,7 +102,7 @@ def _lacking(scope: Scope) -> Checked:
     people = UserProfile.objects.filter(
         access_state__in=HAS_ACCESS, pending_since=None, synced_at__lte=scope.before(QUIET)
     ).filter(Q(pk__in=bought) | Q(granted(scope)))
-    people = scope.narrow(people)
+    people = UserProfile.objects.filter(pk__in=laws.read_ids(scope.narrow(people), MOST + 1))
     have = defaultdict[int, set[str]](set)
     for rows in (Seat.objects.filter(state=Seat.State.ASSIGNED), SeatWait.objects.all()):
         for pk, slug in rows.filter(profile__in=people).values_list("profile", "product__slug"):

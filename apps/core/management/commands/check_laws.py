@@ -1,12 +1,13 @@
 """`manage.py check_laws`: do the laws hold? Exit code 1 when one is violated, 2 when none is and one could not be checked."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import laws
-from apps.core.laws import LawResult, LawState, Scope
+from apps.core.laws import LawResult, LawState, Scope, Source
 
 
 class Command(BaseCommand):
@@ -44,6 +45,16 @@ class Command(BaseCommand):
             left = one.checked.total - len(one.checked.violations)
             if left > 0:
                 self.stdout.write(f"     … and {left:,} more")
+        self.stdout.write(say_times(found))
+
+
+def say_times(found: Sequence[LawResult]) -> str:
+    """How long the database took, and apart from that the others, which wait for answers."""
+    own = [one.seconds for one in found if one.law.source == Source.DATABASE]
+    others = [one.seconds for one in found if one.law.source != Source.DATABASE]
+    said = [f"{len(own)} that the database answers took {sum(own):.2f} s"] if own else []
+    said += [f"{len(others)} that ask Stripe, Keycloak or the log {sum(others):.2f} s"] if others else []
+    return f"Laws: {', '.join(said)}."
 
 
 def _as_json(one: LawResult) -> dict[str, Any]:
