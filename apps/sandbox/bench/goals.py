@@ -63,6 +63,9 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("queue", "queries of an empty job"): Goal(2, "its claim with the lock, and its end with the unlock"),
     ("queue", "claim at 10,000 due / at 100 due"): Goal(1.5, "the claim walks an index, however many are due"),
     ("queue", "1,000 empty jobs on two workers"): Goal(8, "8 ms for a job, with its claim and its end"),
+    ("laws", "all of the database at 100,000"): Goal(10, "they are checked every five minutes, in seconds of a worker"),
+    ("laws", "all of the database at 1,000,000"): Goal(120, "the same, and no law longer than a job may run"),
+    ("laws", "broken or not checked"): Goal(0, "a seed that breaks a law measures something else"),
     ("growth", "a subscriber's year"): Goal(60, "twelve invoices and payments, and a week of nightly jobs"),
     # Twice Keycloak's own calls was wanted: the stand-in makes the nine in 0.01 s, so with it the goal is a time.
     ("paid", "payment to access, alone, p95"): Goal(0.5, "nobody notices half a second"),

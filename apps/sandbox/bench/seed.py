@@ -1,7 +1,7 @@
 """`manage.py seed_bench --rows N`: subscribers with what a year leaves after the nightly pruning. For empty databases.
 
-Everything is made by Postgres itself, from numbers, the same each time. The audit trail's hashes have the right size and are no valid
-chain; nobody of them exists in Stripe or Keycloak.
+Everything is made by Postgres itself, from numbers, the same each time. All laws of the database hold, and the audit trail's chains are
+valid; nobody of them exists in Stripe or Keycloak.
 """
 
 import argparse
