@@ -13,7 +13,7 @@ from django.core.handlers.wsgi import WSGIHandler
 
 from apps.core import clock
 
-WEBHOOK, BARE = "/onboarding/webhook/", "/bench/bare/"
+WEBHOOK, BARE, STORED = "/onboarding/webhook/", "/bench/bare/", "/bench/stored/"
 
 
 def event(size: int = 3700) -> bytes:
