@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 # Two stages: packages and static files are built with uv, the image that runs holds neither uv nor a compiler.
 
-FROM python:3.13-slim-trixie AS build
-COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/uv
+FROM python:3.13-slim-trixie@sha256:afd91e25d0d1b40e4c92bf716154ec3c4a9f0de1ce2a5c3663007fb6918eaf9c AS build
+COPY --from=ghcr.io/astral-sh/uv:0.9@sha256:538e0b39736e7feae937a65983e49d2ab75e1559d35041f9878b7b7e51de91e4 /uv /bin/uv
 WORKDIR /app
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 COPY pyproject.toml uv.lock .python-version ./
@@ -15,7 +15,7 @@ RUN STATIC_COLLECTED=true DJANGO_SECRET_KEY=build POSTGRES_DB=x POSTGRES_USER=x 
     STRIPE_PUBLISHABLE_KEY=pk_test_000000000000000000000000 STRIPE_WEBHOOK_SECRET=x MAILGUN_API_KEY=x PROMETHEUS_METRICS_API_KEY=x \
     .venv/bin/python manage.py collectstatic --no-input --skip-checks -v0
 
-FROM python:3.13-slim-trixie
+FROM python:3.13-slim-trixie@sha256:afd91e25d0d1b40e4c92bf716154ec3c4a9f0de1ce2a5c3663007fb6918eaf9c
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 frontdesk && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin frontdesk \
     && mkdir /marker && chown 10001:10001 /marker

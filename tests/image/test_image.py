@@ -31,6 +31,15 @@ def last(word: str) -> str:
 # --- the settings of a container ---------------------------------------------------------------------------------------
 
 
+def test_images_of_others_are_named_by_what_they_hold():
+    """A tag may be moved to something else, a digest may not."""
+    asked = [one["image"] for one in SERVICES.values() if one.get("image", "frontdesk") != "frontdesk"]
+    asked += [stage.image for stage in STAGES]
+    asked += [step.flags["from"] for stage in STAGES for step in stage.steps if "/" in step.flags.get("from", "")]
+    assert len(asked) >= 6
+    assert [image for image in asked if not re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", image)] == []
+
+
 def test_it_runs_as_nobody_in_particular():
     uid, gid = last("USER").split(":")
     assert min(int(uid), int(gid)) >= 10_000
