@@ -18,6 +18,7 @@ from apps.core.addresses import spellings
 LIMIT = 1_001
 PALETTE_LIMIT = 8
 PART = 3
+LONGEST_TERM, MOST_WORDS = 254, 8  # an address has so many characters; a condition for each word takes its time
 NAMES = ("username", "first_name", "last_name")
 STRIPE_ID = re.compile(r"^(cus|sub|evt|in|price|prod|ch|re|dp|du|cs|si|acct)_[A-Za-z0-9_]+$")
 KINDS = {
@@ -52,6 +53,8 @@ def narrow(queryset: QuerySet[Any], term: str, search_by: Mapping[str, str]) -> 
     `search_by` maps a kind of term to a look-up; several, separated by spaces, are alternatives within one table. The key
     "people" names the path to the profile and finds every kind of term that names a person.
     """
+    if len(term) > LONGEST_TERM:
+        return queryset.none()
     kind = kind_of(term)
     lookups = search_by.get(kind, "").split()
     if kind == "email":  # a whole address means the one; its parts are in many
@@ -79,6 +82,8 @@ def _usable(lookup: str, term: str) -> str:
 def profiles(term: str) -> QuerySet[UserProfile]:
     """The subscribers a term names: Stripe customer or subscription, Keycloak id, or any part of a name or address."""
     rows = UserProfile.objects.all()
+    if len(term) > LONGEST_TERM:
+        return rows.none()
     match kind_of(term):
         case "customer":
             return rows.filter(stripe_customer_id=term)
@@ -102,9 +107,11 @@ def _with_email(term: str) -> QuerySet[UserProfile, int]:
 
 
 def _with_name(term: str) -> QuerySet[UserProfile, int]:
-    """Each word is part of the username or of a name."""
-    rows = UserProfile.objects.all()
-    for word in term.split():
+    """Each word is part of the username or of a name; nobody has more than a few of them."""
+    words, rows = term.split(), UserProfile.objects.all()
+    if len(words) > MOST_WORDS:
+        return rows.none().values_list("pk", flat=True)
+    for word in words:
         rows = rows.filter(_any_of([_usable(f"user__{one}__icontains", term) for one in NAMES], word))
     return rows.values_list("pk", flat=True)[:LIMIT]
 

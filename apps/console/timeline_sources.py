@@ -80,9 +80,10 @@ class LinePosition:
         source, _, row = rest.partition("~")
         try:
             moment = dt.datetime.fromisoformat(at)
-        except ValueError:
+            in_utc = moment.astimezone(dt.UTC)  # the first and the last day there are, elsewhere, are none in UTC
+        except (ValueError, OverflowError):
             return None
-        return cls(moment, source, row) if row and moment.tzinfo is not None else None
+        return cls(in_utc, source, row) if row and moment.tzinfo is not None else None
 
     def key(self) -> str:
         return f"{self.at.isoformat()}~{self.source}~{self.row}"

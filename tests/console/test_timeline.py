@@ -199,6 +199,8 @@ def test_a_page_asks_five_questions_whatever_the_size(world: World, staff: Staff
     [
         "before=x",
         "before=2026-01-01~a~b",
+        "before=0001-01-01T00:00:00%2B23:59~entry~1",
+        "before=9999-12-31T23:59:59-23:59~entry~1",
         "from=2026-13-99&to=9999-12-31",
         "kind=none",
         "id=%25",
