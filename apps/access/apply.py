@@ -66,18 +66,33 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
         _report_refused(profile, refusal)
         raise
     with transaction.atomic():
-        profile.keycloak_id = keycloak_id
-        profile.save(update_fields=["keycloak_id"])
-        # Login finds the user by Keycloak's subject alone; this row is the link.
-        SocialAccount.objects.bulk_create(
-            [SocialAccount(provider="keycloak", uid=keycloak_id, user=user)],
-            update_conflicts=True,
-            unique_fields=["provider", "uid"],
-            update_fields=["user"],
-        )
+        _link(profile, keycloak_id)
         _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id} | dict(step.attributes))
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account exists.")
         request_password_email(profile, reason="account created")
+
+
+def _link(profile: UserProfile, keycloak_id: str) -> None:
+    profile.keycloak_id = keycloak_id
+    profile.save(update_fields=["keycloak_id"])
+    # Login finds the user by Keycloak's subject alone; this row is the link.
+    SocialAccount.objects.bulk_create(
+        [SocialAccount(provider="keycloak", uid=keycloak_id, user=profile.user)],
+        update_conflicts=True,
+        unique_fields=["provider", "uid"],
+        update_fields=["user"],
+    )
+
+
+def adopt_unrecorded(profile: UserProfile) -> None:
+    """Note the account that we have asked for and do not know of, because the answer was lost: it is there, and open."""
+    keycloak_id = client().find_made(
+        username=profile.user.username, email=profile.email, onboarding_id=str(profile.onboarding_id)
+    )
+    if keycloak_id:
+        with transaction.atomic():
+            _link(profile, keycloak_id)
+            _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
 
 
 @transaction.atomic

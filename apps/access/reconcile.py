@@ -14,10 +14,10 @@ from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, 
 from django.db.models.functions import Cast, Concat
 
 from apps.access import facts, recording
-from apps.access.apply import apply
+from apps.access.apply import adopt_unrecorded, apply
 from apps.access.observe import AccountGone, observe, owned_attributes
 from apps.access.plan import Step, diff
-from apps.access.policy import Decision, decide
+from apps.access.policy import Account, Decision, decide
 from apps.accounts.models import UserProfile
 from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core import attention, clock, jobs
@@ -198,6 +198,8 @@ def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step
 
     `owned`: the names of our attributes.
     """
+    if profile.keycloak_id is None and decision.account in (Account.DISABLED, Account.UNTOUCHED):
+        adopt_unrecorded(profile)  # else nobody would close it; where it is to be open, its making adopts it
     for _ in range(ROUNDS):
         plan = diff(decision, observe(profile, decision, owned))
         if not plan:

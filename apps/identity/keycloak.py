@@ -39,8 +39,8 @@ def _client(_process: int, patience: float) -> Identity:
     return Keycloak(patience=patience)
 
 
-def _has_mark(user: Representation, new: NewUser) -> bool:
-    return attributes_of(user).get("onboarding_id") == [new.onboarding_id]
+def _has_mark(user: Representation, onboarding_id: str) -> bool:
+    return attributes_of(user).get("onboarding_id") == [onboarding_id]
 
 
 def _as_user(user: Representation, found: frozenset[str]) -> KeycloakUser:
@@ -101,7 +101,7 @@ class Keycloak(Identity):
         """The id of the account an earlier, unanswered create made; never that of anyone else."""
         same_name, same_mail = self._search("username", new.username), self._search("email", new.email)
         # A realm may choose the username.
-        marked = [one for one in (same_name, same_mail) if one and _has_mark(one, new)]
+        marked = [one for one in (same_name, same_mail) if one and _has_mark(one, new.onboarding_id)]
         if not marked and same_name and self._is_half_made(same_name, new):
             marked = [same_name]
         if marked:
@@ -117,6 +117,14 @@ class Keycloak(Identity):
         raise NeedsOperator(
             f"Keycloak has another account with {' and '.join(taken)}; it is not from signup {new.onboarding_id}."
         )
+
+    @override
+    def find_made(self, *, username: str, email: str, onboarding_id: str) -> str | None:
+        for name, value in (("username", username), ("email", email)):
+            found = self._search(name, value)
+            if found and _has_mark(found, onboarding_id):
+                return str(found["id"])
+        return None
 
     def _is_half_made(self, user: Representation, new: NewUser) -> bool:
         """Whether `user` is as we create it but for the mark, which Keycloak drops while attributes are not declared.

@@ -51,6 +51,12 @@ class Identity(Protocol):
         (NeedsOperator names whether the username, the email address or both are taken).
         """
 
+    def find_made(self, *, username: str, email: str, onboarding_id: str) -> str | None:
+        """The id of the account that carries this `onboarding_id`, such as one whose making was not answered; None: there is none.
+
+        Looked for by username and, if that is nobody's or another's, by email.
+        """
+
     def get_user(self, keycloak_id: str) -> KeycloakUser | None:
         """The account, or None when it was deleted there. Two calls."""
 

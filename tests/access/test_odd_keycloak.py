@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 
 from apps.access import apply, overrides
 from apps.accounts.models import UserProfile
@@ -139,3 +140,26 @@ def test_sessions_end_even_if_the_first_try_stopped_after_disabling(
 
 def kill(*_: Any) -> None:
     raise Killed
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "path"),
+    [("lost_answer", "POST", "/users"), ("500_after_commit", "POST", "/users"), ("http_500", "GET", "/users/")],
+)
+def test_an_account_whose_making_failed_half_way_is_closed_when_none_is_due_any_more(
+    world: World, mode: str, method: str, path: str
+) -> None:
+    """The refund comes before the second attempt: nobody knew of the account, which stayed open."""
+    world.fault("keycloak", mode, method=method, path=path, times=1)
+    dana = world.pay(world.signup("dana"))
+    world.deliver()
+    assert world.state(dana).account is None
+    assert [user["enabled"] for user in world.users("dana")] == [True]
+    world.shop.control("refund", charge=world.charge(dana))
+    world.deliver()
+    world.retry()
+    state = world.state(dana)
+    assert (state.access, state.account, state.attributes) == ("suspended", False, {})
+    assert [user["id"] for user in world.users("dana")] == [dana.keycloak_id]
+    assert SocialAccount.objects.get(user=dana.user).uid == dana.keycloak_id
+    world.assert_laws_hold()
