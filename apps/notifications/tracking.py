@@ -81,12 +81,12 @@ def _verify(signature: Any, *, visitor: str) -> str:
 def _read_token(signature: Any) -> str:
     """Its token, when it is ours and no older than OLDEST_SECONDS."""
     found = signature if isinstance(signature, dict) else {}
-    stamp, token, digest = (str(found.get(name, "")) for name in ("timestamp", "token", "signature"))
+    stamp, token, digest = (_storable(found.get(name, "")) for name in ("timestamp", "token", "signature"))
     age = clock.timestamp() - (int(stamp) if is_number(stamp) else 0)
     if not -EARLIEST_SECONDS <= age <= OLDEST_SECONDS:
         raise BadInput("The signature is missing or its time is off.", code="stale")
     key, message = settings.MAILGUN_WEBHOOK_SIGNING_KEY, f"{stamp}{token}"
-    expected = hmac.new(key.encode(), message.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+    expected = hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
     if not (key and token and len(token) <= LONGEST_TOKEN and constant_time_compare(digest, expected)):
         raise BadInput("The signature does not match.", code="signature")
     return token
@@ -100,7 +100,8 @@ def _read_event(told: dict[str, Any]) -> DeliveryEvent | None:
         delivery = DELIVERIES.get(found.event_type)
     except (AttributeError, KeyError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise BadInput("The event cannot be read.", code="shape") from error
-    if delivery is None or not is_number(number) or not found.message_id or len(found.message_id) > LONGEST_ID:
+    provider_id = _storable(found.message_id or "")
+    if delivery is None or not is_number(number) or not provider_id or len(provider_id) > LONGEST_ID:
         return None
     if found.timestamp is None or found.timestamp > clock.now() + LATEST:
         raise BadInput("The event's time cannot be right.", code="shape")
@@ -109,7 +110,12 @@ def _read_event(told: dict[str, Any]) -> DeliveryEvent | None:
         delivery=delivery,
         at=found.timestamp,
         notification=int(number),
-        provider_id=found.message_id,
-        recipient=str(found.recipient or ""),
-        reason=clean_reason(str(reason or "").replace("\0", "")),
+        provider_id=provider_id,
+        recipient=_storable(found.recipient or ""),
+        reason=clean_reason(_storable(reason or "")),
     )
+
+
+def _storable(value: Any) -> str:
+    """As text that can be encoded and stored: JSON may hold halves of characters, and the other server's words any bytes."""
+    return str(value).replace("\0", "").encode("utf-8", "replace").decode()

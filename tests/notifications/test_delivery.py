@@ -146,6 +146,20 @@ def test_a_signed_body_that_cannot_be_read_is_a_sentence(event: Any) -> None:
         assert post_body(body).status_code == 400
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "\udcff\udcfe", "\U0001f600"])
+def test_text_that_cannot_be_stored_breaks_nothing(row: Notification, odd: str) -> None:
+    """Who signs nothing is refused with a sentence; what the other mail server says is kept without it."""
+    for forged in ({"signature": odd}, {"token": odd}, {"timestamp": odd}):
+        assert post_body({"signature": sign() | forged, "event-data": told(row, "bounced")}).status_code == 400
+    said = {"code": 550, "message": f"no {odd} such user"}
+    assert post(told(row, "bounced", **{"delivery-status": said})).status_code == 200
+    assert became(row)[0] == "bounced"
+    assert "such user" in became(row)[2]
+    elsewhere = {"message": {"headers": {"message-id": f"2{odd}@mg.example.com"}}, "recipient": f"x{odd}@example.com"}
+    assert post(told(row, "delivered", **elsewhere)).status_code == 200
+    assert became(row)[0] == "bounced"
+
+
 def test_an_event_of_a_time_to_come_is_refused(row: Notification) -> None:
     assert post(told(row, "bounced", at=clock.timestamp() + 10 * 86_400)).status_code == 400
     for odd in ("x", 1e300, float("nan"), None):
