@@ -1,11 +1,12 @@
 """What only Keycloak's own lists show: accounts with our mark that are nobody's here, and sessions of closed accounts.
 
 Both run every hour, change nothing, and leave a row that says what they found; the laws L20 and L23 read it. For the first
-Keycloak lists the members of our group, which every account of ours is in. It lists no sessions of many people, so the second asks
-about a sample, those synced last; each night the sync of everybody ends what it finds at any other.
+Keycloak lists the members of our group, which every account of ours is in; for the second everybody who is logged in. That it shows
+to our read-only account alone: without one, a sample is asked about, those synced last.
 """
 
 import datetime as dt
+from itertools import batched
 
 from django.db.models import QuerySet
 
@@ -15,13 +16,15 @@ from apps.core.comparison_runs import Tally
 from apps.core.models import Job
 from apps.core.states import AccessState, values_where
 from apps.identity.keycloak import client
+from apps.identity.session_lists import list_logged_in
 from apps.operations.keycloak_write_back import MARK
 from apps.operations.lost_time import is_mark
 
-OWNERS, SESSIONS = "compare_account_owners", "sample_closed_sessions"
+OWNERS, SESSIONS = "compare_account_owners", "sample_closed_sessions"  # the second from when it only asked a sample
 HOUR = 3600
 ALLOWANCE = dt.timedelta(minutes=6)  # in which a sync ends the sessions
-SAMPLE = 50
+SAMPLE = 50  # asked about one by one, where Keycloak does not list who is logged in
+TOGETHER = 5_000  # ids in one statement
 STRANGERS = 2_000  # accounts in our group that nobody has here, read in one run
 CLOSED = values_where(AccessState, lambda one: one.is_closed)
 
@@ -35,7 +38,7 @@ def register() -> None:
     )
     jobs.register(
         SESSIONS,
-        sample_sessions,
+        compare_sessions,
         label="Find sessions of closed accounts",
         needs=needs,
         every=HOUR,
@@ -59,11 +62,19 @@ def closed_accounts() -> QuerySet[UserProfile]:
     return UserProfile.objects.filter(access_state__in=CLOSED, keycloak_id__isnull=False, pending_since=None)
 
 
-def sample_sessions(_key: str = "") -> None:
-    """The job: ask how many sessions the closed accounts have, of those synced last."""
+def compare_sessions(_key: str = "") -> None:
+    """The job: the closed accounts that somebody is logged in to, of all or of those synced last."""
     run = comparison_runs.begin(SESSIONS)
-    late = clock.now() - ALLOWANCE
-    sample = closed_accounts().filter(synced_at__lte=late).order_by("-synced_at", "-pk")[:SAMPLE]
-    asked = [(one.pk, client().session_count(one.keycloak_id or "")) for one in sample]
-    items = tuple(("profile", pk, "keycloak") for pk, sessions in asked if sessions)
-    comparison_runs.add(run, Tally(looked_at=len(asked), found=len(items), items=items), ended=True)
+    closed = closed_accounts().filter(synced_at__lte=clock.now() - ALLOWANCE)
+    logged_in = list_logged_in()
+    if logged_in is None:
+        asked = list(closed.order_by("-synced_at", "-pk")[:SAMPLE])
+        looked_at = len(asked)
+    else:
+        looked_at = closed.count()
+        batches = batched(sorted(logged_in), TOGETHER, strict=False)
+        asked = [one for ids in batches for one in closed.filter(keycloak_id__in=ids)]
+    # A list may name a session that has just ended.
+    found = [one.pk for one in asked if client().session_count(one.keycloak_id or "")]
+    items = tuple(("profile", pk, "keycloak") for pk in found)
+    comparison_runs.add(run, Tally(looked_at=looked_at, found=len(items), items=items), ended=True)

@@ -8,6 +8,9 @@ import jwt
 import pytest
 import requests
 
+from apps.identity import session_lists
+from apps.identity.protocol import Identity
+from apps.identity.session_lists import list_logged_in
 from tests.contract.servers import Server
 from tests.sandbox.keycloak_fixture import Browser, claims
 
@@ -240,3 +243,27 @@ def test_many_writers_past_our_client_are_all_told_204(
     answers = at_once([put(number) for number in range(8)])
     assert set(answers) <= {204, 409, 500}
     assert 204 in answers
+
+
+def test_the_account_that_reads_lists_everybody_who_is_logged_in(
+    server: Server, identity: Identity, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor"
+    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
+    monkeypatch.setattr(session_lists, "PAGE", 2)
+    people = [Person(server) for _ in range(3)]
+    ids = {one.id for one in people}
+    assert ids <= (list_logged_in() or set())
+    people[0].put(enabled=False)
+    assert people[0].id in (list_logged_in() or ()), "who is disabled is still logged in"
+    assert identity.session_count(people[0].id) >= 1
+    for one in people[:2]:
+        one.log_out()
+    assert ids & (list_logged_in() or set()) == {people[2].id}
+    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "wrong"
+    assert list_logged_in() is None
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID, settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = (
+        "frontdesk-sync",
+        "dev-only-sync-secret",
+    )
+    assert list_logged_in() is None, "it may not see clients"

@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -92,15 +93,23 @@ def test_l23_names_an_account_with_our_mark_that_is_nobodys(world: World, dana: 
     assert violated(*LAWS) == {}
 
 
-def test_l20_names_who_is_logged_in_to_a_closed_account(world: World, dana: UserProfile) -> None:
+@pytest.mark.parametrize("lists", [True, False], ids=["of everybody", "of a sample"])
+def test_l20_names_who_is_logged_in_to_a_closed_account(
+    lists: bool, world: World, dana: UserProfile, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor" if lists else ""
+    settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
+    monkeypatch.setattr(account_checks, "SAMPLE", 0 if lists else 1)
     world.standin.set_password(dana.keycloak_id or "", "correct horse battery")
     world.admin("PUT", f"/users/{dana.keycloak_id}", json=world.account(dana) | {"requiredActions": []})
     world.standin.log_in(Browser(), "dana", redirect_uri=CALLBACK)
     assert violated(*LAWS) == {}
-    run("UPDATE accounts_userprofile SET access_state = 'on_hold' WHERE id = %s", dana.pk)
+    run("UPDATE accounts_userprofile SET access_state = 'on_hold'")  # Otto's too, who is not logged in
+    run("UPDATE accounts_userprofile SET synced_at = synced_at - interval '1 hour' WHERE id <> %s", dana.pk)
     jobs.defer(account_checks.SESSIONS, "periodic")
     world.work()
     assert violated(*LAWS) == {"L20": [str(dana.pk)]}
+    assert laws.run(["L20"])[0].checked.looked_at == (2 if lists else 1)
     world.admin("POST", f"/users/{dana.keycloak_id}/logout")
     jobs.defer(account_checks.SESSIONS, "periodic")
     world.work()

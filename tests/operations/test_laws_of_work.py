@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 import structlog
+from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
 from django.db import connection
+from django.utils import timezone
 
 from apps.access.models import AccessOverride
 from apps.accounts import staff
@@ -284,6 +288,23 @@ def test_l25_names_who_has_rights_that_keycloak_did_not_give(dana: UserProfile) 
         with sabotage((statement, values)):
             assert violated() == {"L25": [str(user.pk)]}, statement
     assert violated() == {}
+
+
+def test_l25_names_staff_who_go_on_long_after_their_login(dana: UserProfile) -> None:
+    ada = User.objects.create(username="ada", password="!")
+    staff.refresh(ada, said={}, roles=frozenset({"viewer"}))
+    for user, key in ((ada, "ada's"), (dana.user, "dana's")):
+        expires = timezone.now() + dt.timedelta(seconds=settings.SESSION_COOKIE_AGE)  # visited just now
+        Session.objects.create(session_key=key, session_data="", expire_date=expires)
+        UserSession.objects.create(session_key=key, user=user, ip="127.0.0.1", user_agent="", data={})
+    login = "UPDATE usersessions_usersession SET created_at = now() - interval '{} hours'"
+    with sabotage(login.format(11)):
+        assert violated() == {}
+    with sabotage(login.format(13)):
+        assert violated() == {"L25": [str(ada.pk)]}, "a subscriber has no roles"
+        visited = "UPDATE django_session SET expire_date = expire_date - interval '90 minutes'"
+        with sabotage(visited):
+            assert violated() == {}, "it rests, and is over at the next visit"
 
 
 # --- the log -----------------------------------------------------------------------------------------------------------

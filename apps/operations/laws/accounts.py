@@ -30,8 +30,8 @@ def register() -> None:
         Law(
             "L20",
             "Nobody is logged in to a closed account",
-            "A closed account has no session in Keycloak. Each hour the fifty synced last are asked about; at night the sync of"
-            " everybody ends what it finds at any other.",
+            "A closed account has no session in Keycloak, which lists each hour everybody who is logged in; where it does not,"
+            f" without our read-only account, the {account_checks.SAMPLE} synced last are asked about.",
             LawSeverity.URGENT,
             check_sessions,
             allowance_seconds=int(account_checks.ALLOWANCE.total_seconds()),

@@ -49,18 +49,18 @@ def _address() -> str:
 
 
 def get_client(_call: Call, client_uuid: str) -> HttpResponse:
-    return JsonResponse(realm.client(_row(client_uuid)["clientId"]) or {})
+    return JsonResponse(realm.client(client_row(client_uuid)["clientId"]) or {})
 
 
 def put_client(call: Call, client_uuid: str) -> HttpResponse:
     """PUT /clients/{uuid}: what is not sent stays, attributes one by one; mappers and scopes have addresses of their own."""
-    row, given = _row(client_uuid), rights.body_object(call)
+    row, given = client_row(client_uuid), rights.body_object(call)
     kept = {name: row[name] for name in ("id", "clientId", "protocolMappers", *SCOPES.values()) if name in row}
     row |= given | {"attributes": row["attributes"] | _texts(given.get("attributes") or {})} | kept
     return nothing()
 
 
-def _row(client_uuid: str) -> Row:
+def client_row(client_uuid: str) -> Row:
     """The client as it is kept. Raises RefusedError (404)."""
     for row in realm.state()["clients"].values():
         if row["id"] == client_uuid:
@@ -70,7 +70,7 @@ def _row(client_uuid: str) -> Row:
 
 
 def service_account(_call: Call, client_uuid: str) -> HttpResponse:
-    client = _row(client_uuid)
+    client = client_row(client_uuid)
     name = client["clientId"]
     if not client.get("serviceAccountsEnabled"):
         raise failed(400, f"Service account not enabled for the client '{name}'")
@@ -125,7 +125,7 @@ def _texts(given: Row) -> dict[str, str]:
 
 def _mappers(client_uuid: str) -> list[Row]:
     """The client's mappers; those of the realm file get their ids here."""
-    row = _row(client_uuid)
+    row = client_row(client_uuid)
     for mapper in row["protocolMappers"]:
         mapper.setdefault("id", realm.fixed_id(realm.name(), "mapper", row["clientId"], mapper["name"]))
     rows: list[Row] = row["protocolMappers"]
@@ -154,14 +154,14 @@ def list_scopes(_call: Call) -> HttpResponse:
 
 
 def put_scope(_call: Call, client_uuid: str, kind: str, scope_id: str) -> HttpResponse:
-    name, names = _scope(scope_id), _row(client_uuid).setdefault(SCOPES[kind], [])
+    name, names = _scope(scope_id), client_row(client_uuid).setdefault(SCOPES[kind], [])
     if name not in names:
         names.append(name)
     return nothing()
 
 
 def delete_scope(_call: Call, client_uuid: str, kind: str, scope_id: str) -> HttpResponse:
-    name, names = _scope(scope_id), _row(client_uuid).setdefault(SCOPES[kind], [])
+    name, names = _scope(scope_id), client_row(client_uuid).setdefault(SCOPES[kind], [])
     if name in names:
         names.remove(name)
     return nothing()

@@ -5,7 +5,8 @@ from typing import Any
 from django.http import HttpResponse
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import realm, rights, sessions
+from apps.sandbox.keycloak import realm, rights, sessions, users
+from apps.sandbox.keycloak.admin_clients import SEES, client_row
 from apps.sandbox.keycloak.admin_users import managed_user, user_or_refuse
 from apps.sandbox.keycloak.answers import failed, nothing, unknown_error
 from apps.sandbox.keycloak.rights import Call, admin, listing
@@ -28,6 +29,29 @@ def list_sessions(call: Call, user_id: str) -> HttpResponse:
     user = user_or_refuse(call, user_id)
     rows = sessions.of_user(user_id)
     return listing([sessions.as_json(row, user["username"]) for row in rows])
+
+
+def count_by_client(_call: Call) -> HttpResponse:
+    """GET /client-session-stats: the clients that have sessions, with how many, as texts."""
+    kept: dict[str, list[Row]] = {"active": sessions.every(), "offline": list(realm.state()["offline"].values())}
+    names = sorted({name for rows in kept.values() for row in rows for name in row["clients"]})
+    found = [(client, client["clientId"]) for name in names if (client := realm.client(name))]
+    return listing(
+        [
+            {"id": client["id"], "clientId": name}
+            | {kind: str(sum(name in row["clients"] for row in rows)) for kind, rows in kept.items()}
+            for client, name in found
+        ]
+    )
+
+
+def list_of_client(call: Call, client_uuid: str) -> HttpResponse:
+    """GET /clients/{uuid}/user-sessions: of everybody who is logged in to the client, page by page."""
+    name = client_row(client_uuid)["clientId"]
+    rows = [row for row in sessions.every() if name in row["clients"]]
+    known = {row["id"]: row for row in map(users.find, {row["user"] for row in rows}) if row}
+    shown = [sessions.as_json(row, known[row["user"]]["username"]) for row in rows if row["user"] in known]
+    return listing(call.page(shown))
 
 
 def list_consents(call: Call, user_id: str) -> HttpResponse:
@@ -71,3 +95,5 @@ logout = admin(POST=(logout_user, rights.QUERY))
 user_sessions = admin(GET=(list_sessions, rights.VIEW))
 consents = admin(GET=(list_consents, rights.VIEW))
 consent = admin(DELETE=(delete_consent, rights.QUERY))
+session_counts = admin(GET=(count_by_client, frozenset({"view-realm"})))
+client_sessions = admin(GET=(list_of_client, SEES))

@@ -97,10 +97,14 @@ def keep_offline(session: Row, client_id: str) -> Row:
     return kept
 
 
+def every() -> list[Row]:
+    """All live sessions, oldest first."""
+    return [row for row in realm.state()["sessions"].values() if _alive(row)]
+
+
 def of_user(user_id: str) -> list[Row]:
     """A user's live sessions, oldest first."""
-    rows = realm.state()["sessions"].values()
-    return [row for row in rows if row["user"] == user_id and _alive(row)]
+    return [row for row in every() if row["user"] == user_id]
 
 
 def as_json(session: Row, username: str) -> Row:

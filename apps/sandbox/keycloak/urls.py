@@ -24,7 +24,7 @@ CLIENT = r"/clients/(?P<client_uuid>[^/]+)"
 GROUP = r"/groups/(?P<group_id>[^/]+)"
 FORBIDDEN = (
     "roles|roles-by-id|client-scopes|client-templates|components|keys|authentication|identity-provider|push-revocation|"
-    "admin-events|events|client-session-stats|partialImport|partial-export|testSMTPConnection|"
+    "admin-events|events|partialImport|partial-export|testSMTPConnection|"
     "attack-detection|default-groups|credential-registrators|clients-initial-access|client-policies|localization|"
     "users-management-permissions|ldap-server-capabilities|default-default-client-scopes|organizations|workflows"
 )
@@ -62,6 +62,8 @@ urlpatterns = [
     _admin("/group-by-path/(?P<path>.+?)", admin_realm.by_path),
     _admin("/clients", admin_clients.clients),
     _admin(CLIENT, admin_clients.client),
+    _admin("/client-session-stats", admin_sessions.session_counts),
+    _admin(f"{CLIENT}/user-sessions", admin_sessions.client_sessions),
     _admin(f"{CLIENT}/service-account-user", admin_clients.account),
     _admin(f"{CLIENT}/protocol-mappers/models", admin_clients.mappers),
     _admin(f"{CLIENT}/protocol-mappers/models/(?P<mapper_id>[^/]+)", admin_clients.mapper),
