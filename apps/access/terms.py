@@ -54,6 +54,13 @@ class TermsBook:
         ]
         return any(one.paused_closes for one in every)
 
+    @property
+    def longest_grace(self) -> dt.timedelta:
+        """The longest that anybody has."""
+        every: list[Values] = [*self.products.values(), *self.people.values()]
+        own: list[dt.timedelta] = [one["grace"] for one in every if "grace" in one]
+        return max([self.general.grace, *own])
+
     def with_change(self, change: TermsChange) -> "TermsBook":
         """The book as it would be with this change."""
         if change.product_id:

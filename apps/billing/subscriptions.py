@@ -1,6 +1,9 @@
 """A customer's subscriptions for pages and the policy: typed rows as frozen dataclasses, no call to Stripe."""
 
 import datetime as dt
+import functools
+import operator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,13 +70,24 @@ def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]
     return tuple(_state(row) for row in rows)
 
 
-def customers_under_terms(product_id: int | None = None) -> QuerySet[Any, Any]:
+def customers_under_terms(
+    product_id: int | None = None, *, terms: Collection[str] = (), since: dt.datetime | None = None
+) -> QuerySet[Any, Any]:
     """The customers about whom the operator's terms decide, as a subquery: a subscription is late, paused, disputed or over.
 
-    With `product_id` only those of subscriptions to that product.
+    With `product_id` only those of subscriptions to that product; with `terms` only those about whom one of these decides, and of
+    who is late only whose payment has been so since then.
     """
-    decides = values_where(SubscriptionStatus, lambda one: (one.pays and not one.gives_access) or one.ended)
-    rows = Subscription.objects.filter(Q(status__in=decides) | ~Q(pause="") | ~Q(money_returned="") | ~Q(disputes=[]))
+    about = {
+        "grace": Q(status=SubscriptionStatus.PAST_DUE),
+        "expiry": Q(status__in=values_where(SubscriptionStatus, lambda one: one.ended)),
+        "paused_closes": ~Q(pause=""),
+        "lost_dispute_closes": ~Q(money_returned="") | ~Q(disputes=[]),
+    }
+    if since is not None:
+        about["grace"] &= Q(past_due_since=None) | Q(past_due_since__gt=since)
+    wanted = [about[one] for one in terms or about if one in about]
+    rows = Subscription.objects.filter(functools.reduce(operator.or_, wanted, Q(pk=None)))
     if product_id is not None:
         rows = rows.filter(items__product=product_id)
     return rows.values("customer_id")

@@ -1,12 +1,15 @@
 """What a change of terms would do: the policy decides with the terms before and after, for everybody whom terms can concern."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import batched
+from typing import Any
 
 from apps.access.models import TermsChange
-from apps.access.terms import read_terms
+from apps.access.policy_facts import Terms
+from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import UserProfile
 from apps.billing.subscriptions import customers_under_terms
+from apps.core import clock
 from apps.core.states import AccessState
 from apps.operations import bulk_facts, safeguard
 
@@ -45,14 +48,15 @@ class TermsImpact:
 
 
 def measure_terms_impact(change: TermsChange) -> TermsImpact:
-    """What the change would do right now; nothing is saved. 25 queries for each thousand people whom terms can concern.
+    """What the change would do right now; nothing is saved. 25 queries for each thousand people whom the change can concern.
 
-    These are people whose subscription is late, paused, disputed or over: for all others no term decides anything.
+    These are people whose subscription is late, paused, disputed or over: for all others no term decides anything. Of them, a change
+    for everybody concerns only those about whom a term decides that it changes, and who is late only until the longest grace is over.
     """
     before = read_terms()
     after = before.with_change(change)
     found: dict[str, list[int]] = {"gain": [], "lose": [], "give_up": [], "moved": []}
-    for batch in batched(_concerned(change), BATCH, strict=False):
+    for batch in batched(_concerned(change, before, after), BATCH, strict=False):
         people = UserProfile.objects.filter(pk__in=batch)
         old, new = bulk_facts.decide_many(people, before), bulk_facts.decide_many(people, after)
         for pk in batch:
@@ -66,8 +70,16 @@ def measure_terms_impact(change: TermsChange) -> TermsImpact:
     return TermsImpact(**{name: tuple(ids) for name, ids in found.items()}, subscribers=safeguard.count_with_access())
 
 
-def _concerned(change: TermsChange) -> list[int]:
-    people = UserProfile.objects.filter(stripe_customer_id__in=customers_under_terms(change.product_id))
+def _concerned(change: TermsChange, before: TermsBook, after: TermsBook) -> list[int]:
+    narrow: dict[str, Any] = {}
+    if change.product_id is None and change.profile_id is None:
+        terms = [
+            one.name for one in fields(Terms) if getattr(before.general, one.name) != getattr(after.general, one.name)
+        ]
+        if not terms:
+            return []
+        narrow = {"terms": terms, "since": clock.now() - max(before.longest_grace, after.longest_grace)}
+    people = UserProfile.objects.filter(stripe_customer_id__in=customers_under_terms(change.product_id, **narrow))
     if change.profile_id:
         people = people.filter(pk=change.profile_id)
     return list(people.order_by("pk").values_list("pk", flat=True))

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision
-from apps.access.terms import TermsBook, read_terms
+from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.core import laws, retention
@@ -62,18 +62,11 @@ def check_grace(scope: Scope) -> Checked:
 
 def _may_be_in_grace(scope: Scope) -> Q:
     """The condition that by the longest grace of all a payment is not late for too long, or that staff protect them."""
-    begun = scope.moment - _longest_grace(read_terms())
+    begun = scope.moment - read_terms().longest_grace
     lately = Q(past_due_since=None) | Q(past_due_since__gt=begun)
     late = Subscription.objects.filter(lately, customer_id=OuterRef("stripe_customer_id"), status=PAST_DUE)
     protected = AccessOverride.in_force(AccessOverride.Kind.NO_SUSPEND, at=scope.moment)
     return Q(Exists(late)) | Q(protected)
-
-
-def _longest_grace(book: TermsBook) -> dt.timedelta:
-    own: list[dt.timedelta] = [
-        one["grace"] for values in (book.products, book.people) for one in values.values() if "grace" in one
-    ]
-    return max([book.general.grace, *own])
 
 
 def _say_overdue(profile: UserProfile) -> str:
