@@ -47,6 +47,9 @@ LIMITS = {
     "waitlist_visitor": rates("LIMIT_WAITLIST_VISITOR", "20/1h"),
     "recovery_checkouts": rates("LIMIT_RECOVERY_CHECKOUTS", "10/1h"),
     "password_emails": rates("LIMIT_ACCOUNT_EMAILS", "3/1h"),
+    # Emails that staff send again: to one subscriber, and by one of staff.
+    "repeated_emails": rates("LIMIT_REPEATED_EMAILS", "5/1h 10/1d"),
+    "repeated_emails_staff": rates("LIMIT_REPEATED_EMAILS_STAFF", "200/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
     "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
     "refused_events_visitor": rates("LIMIT_REFUSED_EVENTS_VISITOR", "60/1m"),

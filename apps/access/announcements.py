@@ -11,7 +11,7 @@ from apps.access import lifecycle_emails
 from apps.access.forecast import Change, Upcoming
 from apps.access.policy import Decision
 from apps.accounts.models import UserProfile
-from apps.billing import covered_events, subscriptions
+from apps.billing import covered_events, refused_debits, subscriptions
 from apps.core import clock, jobs, restores
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -80,6 +80,8 @@ def tell_of_failed_payments(profile: UserProfile) -> None:
             kind, name = lifecycle_emails.PAYMENT_FAILED, "payment_failed"
             if covered_events.is_confirmation_asked(one.open_invoice_id):
                 kind, name = lifecycle_emails.ACTION_REQUIRED, "payment_action_required"
+            elif refused_debits.find_refused_debit(profile.stripe_customer_id, one.open_invoice_id):
+                kind, name = lifecycle_emails.DEBIT_REFUSED, "debit_refused"
             told = Notification.objects.filter(key=f"{name}:{key}").exists()
             if not told and not restores.was_lost(one.past_due_since):
                 jobs.defer(kind, key, reason=f"{one.id} is {one.status}")

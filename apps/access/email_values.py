@@ -9,7 +9,7 @@ from django.utils.formats import date_format
 
 from apps.access.forecast import Change, Upcoming, next_attempt, read_all
 from apps.accounts.models import UserProfile
-from apps.billing import stripe_objects, subscriptions
+from apps.billing import refused_debits, stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock
@@ -67,24 +67,37 @@ def _total(row: UserSubscriptionItem) -> str:
     return "as used" if row.unit_amount is None else format_money(row.unit_amount * row.quantity, row.currency)
 
 
-def cancellation(profile: UserProfile, _subscription_id: str) -> Values:
-    """The subscription has ended."""
+def cancellation(profile: UserProfile, _subscription_id: str) -> Values | None:
+    """None when the subscriber is back, or has expired."""
+    state = AccessState(profile.access_state)
+    if not state.has_final_expiry or state == AccessState.EXPIRED:
+        return None
     return {"sentence": profile.access_sentence, "final_date": format_day(profile.final_expiry_at)}
 
 
-def failed_payment(profile: UserProfile, invoice_id: str) -> Values:
-    """How to pay, and when Stripe tries again."""
+def failed_payment(profile: UserProfile, invoice_id: str) -> Values | None:
+    """How to pay, and when Stripe tries again. None once nothing is to be paid."""
+    url = subscriptions.find_open_invoice(profile.stripe_customer_id, invoice_id)
     attempt = next_attempt(profile.forecast, now=clock.now())
+    if url is None:
+        return None
     return {
         "sentence": profile.access_sentence,
-        "invoice_url": subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id),
+        "invoice_url": url,
         "next_attempt": format_day(attempt.at) if attempt else "",
     }
 
 
+def refused_debit(profile: UserProfile, invoice_id: str) -> Values | None:
+    """The same of a debit, with the account and what the bank says."""
+    values = failed_payment(profile, invoice_id)
+    debit = refused_debits.find_refused_debit(profile.stripe_customer_id, invoice_id)
+    return values and values | {"account": debit.account if debit else "", "why": debit.why if debit else ""}
+
+
 def asked_to_confirm(profile: UserProfile, invoice_id: str) -> Values | None:
     """None once it is paid."""
-    url = subscriptions.open_invoice_url(profile.stripe_customer_id, invoice_id)
+    url = subscriptions.find_open_invoice(profile.stripe_customer_id, invoice_id)
     return {"invoice_url": url} if url else None
 
 
@@ -98,8 +111,11 @@ def expiring_card(profile: UserProfile, about: str) -> Values | None:
     return None
 
 
-def recovery(_profile: UserProfile, window_end: str) -> Values:
-    """Until when the account is open."""
+def recovery(profile: UserProfile, window_end: str) -> Values | None:
+    """Until when the account is open; None when it is not any more."""
+    until = profile.recovering_until
+    if until is None or until <= clock.now() or int(until.timestamp()) != int(window_end):
+        return None
     return {"until": f"{date_format(dt.datetime.fromtimestamp(int(window_end), dt.UTC), 'j F Y, H:i')} UTC"}
 
 

@@ -17,11 +17,13 @@ from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.dependencies import RESTORED
 from apps.core.models import Job
+from apps.notifications.email_list import email_title
 from apps.notifications.mail import notify
 
 WELCOME = "notify_welcome"
 TRIAL_ENDING = "notify_trial_ending"
 PAYMENT_FAILED = "notify_payment_failed"
+DEBIT_REFUSED = "notify_debit_refused"
 ACCESS_ENDS = "notify_access_ends_soon"
 PAYMENT_RECOVERED = "notify_payment_recovered"
 ACTION_REQUIRED = "notify_payment_action_required"
@@ -40,6 +42,7 @@ EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     WELCOME: ("welcome", email_values.welcome),
     TRIAL_ENDING: ("trial_ending", email_values.trial),
     PAYMENT_FAILED: ("payment_failed", email_values.failed_payment),
+    DEBIT_REFUSED: ("debit_refused", email_values.refused_debit),
     ACCESS_ENDS: ("access_ends_soon", email_values.access_ends),
     PAYMENT_RECOVERED: ("payment_recovered", email_values.only_active),
     ACTION_REQUIRED: ("payment_action_required", email_values.asked_to_confirm),
@@ -54,24 +57,30 @@ EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     RECOVERY_OPENED: ("recovery_opened", email_values.recovery),
     RECOVERED: ("recovered", email_values.only_active),
 }
+VALUES_OF = dict(EMAILS.values())
 
 
 def register() -> None:
     """Make the job kinds known."""
-    for kind, (template, values_of) in EMAILS.items():
-        handler = partial(send_lifecycle_email, template=template, values_of=values_of)
-        jobs.register(kind, handler, label=f"Email: {template.replace('_', ' ')}", needs=(RESTORED,))
+    for kind, (template, _) in EMAILS.items():
+        handler = partial(send_lifecycle_email, template=template)
+        jobs.register(kind, handler, label=f"Email: {email_title(template)}", needs=(RESTORED,))
 
 
-def send_lifecycle_email(key: str, *, template: str, values_of: Callable[[UserProfile, str], Values | None]) -> None:
+def send_lifecycle_email(key: str, *, template: str) -> None:
     """The job: send `template` to the subscriber in `key`, unless they are gone or it no longer applies."""
-    profile_id, _, detail = key.partition(":")
+    profile_id, _, about = key.partition(":")
     profile = UserProfile.objects.select_related("user").filter(pk=profile_id).first()
-    values = values_of(profile, detail) if profile else None
+    values = fill_in(profile, template, about) if profile else None
     if profile is None or values is None:
         return
-    context = {"first_name": profile.user.first_name} | values
-    notify(key=f"{template}:{key}", template=template, to=profile.email, profile=profile, context=context)
+    notify(key=f"{template}:{key}", template=template, to=profile.email, profile=profile, context=values)
+
+
+def fill_in(profile: UserProfile, template: str, about: str) -> Values | None:
+    """What the email would say to this subscriber now; None when it no longer applies."""
+    values = VALUES_OF[template](profile, about)
+    return None if values is None else {"first_name": profile.user.first_name} | values
 
 
 def withhold(*, since: dt.datetime, sent_until: dt.datetime | None) -> int:

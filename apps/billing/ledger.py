@@ -206,11 +206,15 @@ def parse_charge(found: Any, disputes: list[Any]) -> Attempt:
         amount=amount,
         amount_refunded=(amount if one.get("refunded") else 0) if returned is None else returned,
         method_id=identify(one.get("payment_method")),
-        is_late_to_tell=plain(one.get("payment_method_details")).get("type")
-        not in ("card", "card_present", "link", None),
+        is_late_to_tell=is_debit(one),
         refunds=tuple(parse_refund(each) for each in listed(one.get("refunds"))),
         disputes=tuple(parse_dispute(each) for each in disputes),
     )
+
+
+def is_debit(charge: dict[str, Any]) -> bool:
+    """Whether a charge takes money from a bank account, whose bank answers days later."""
+    return plain(charge.get("payment_method_details")).get("type") not in ("card", "card_present", "link", None)
 
 
 def parse_refund(found: Any) -> Refund:
@@ -241,9 +245,9 @@ def parse_invoice(
     finalized = moment(moments.get("finalized_at")) or moment(one.get("created")) or LONG_AGO
     due = moment(one.get("due_date"))
     payments = listed(one.get("payments"))
-    payers = {_payer(each) for each in payments} - {""}
+    payers = {payer_of(each) for each in payments} - {""}
     outside = whole(one.get("amount_paid_off_stripe")) or 0
-    inside = sum(whole(each.get("amount_paid")) or 0 for each in payments if _payer(each))
+    inside = sum(whole(each.get("amount_paid")) or 0 for each in payments if payer_of(each))
     return Invoice(
         id=identify(one),
         subscription_id=subscription_of(one),
@@ -277,7 +281,7 @@ def _outside(note: Any) -> Refund:
     return replace(parse_refund(one), amount=0 if one.get("status") in FAILED else amount)
 
 
-def _payer(payment: dict[str, Any]) -> str:
+def payer_of(payment: dict[str, Any]) -> str:
     """The payment intent or charge of one of an invoice's payments."""
     paid_by = plain(payment.get("payment"))
     return identify(paid_by.get("payment_intent")) or identify(paid_by.get("charge"))

@@ -135,7 +135,7 @@ def _state(row: Subscription) -> SubscriptionState:
     )
 
 
-def open_invoice_url(customer_id: str | None, invoice_id: str) -> str:
-    """Stripe's page to pay the open invoice, as last fetched; empty when unknown."""
+def find_open_invoice(customer_id: str | None, invoice_id: str) -> str | None:
+    """Stripe's page to pay this invoice, as last fetched; empty when it has none, None when the invoice is not open."""
     rows = Subscription.objects.filter(customer_id=customer_id or "", open_invoice_id=invoice_id)
-    return rows.values_list("open_invoice_url", flat=True).first() or ""
+    return rows.values_list("open_invoice_url", flat=True).first()

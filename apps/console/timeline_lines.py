@@ -17,6 +17,7 @@ from apps.core.audit_actions import AuditAction, action_label
 from apps.core.models import AuditEntry, Job
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, Tone
+from apps.notifications.email_list import email_title
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 
@@ -179,9 +180,8 @@ def _email(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     asked, sent = _moment(values["created_at"]), _moment(values["sent_at"])
     if asked and sent and sent - asked > LATE:
         details.append(f"It was requested on {when(asked)} UTC.")
-    name = values["template"].replace("_", " ")
     url = _page("notifications_notification", values["id"])
-    return TimelineLine(at, f"Email: {name}", url, state, tone, tuple(details))
+    return TimelineLine(at, f"Email: {email_title(values['template'])}", url, state, tone, tuple(details))
 
 
 def _signup(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:

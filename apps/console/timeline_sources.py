@@ -18,6 +18,7 @@ from apps.billing.models import InboundEvent
 from apps.console.admin.subscriber_tables import KINDS as JOB_KINDS
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
+from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 
@@ -239,7 +240,7 @@ def _jobs(profile: UserProfile) -> Table:
 
 
 def _emails(profile: UserProfile) -> Table:
-    rows = Notification.objects.filter(profile=profile)
+    rows = Notification.objects.filter(of_person(profile))
     return (
         rows,
         Coalesce("sent_at", "created_at"),

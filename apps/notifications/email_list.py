@@ -7,55 +7,112 @@ from dataclasses import dataclass
 from typing import Any
 
 SUBSCRIBER, TYPED, STAFF = "the subscriber", "the address that somebody typed", "staff"
+KEYCLOAK_TEMPLATE = "keycloak_set_password"  # Keycloak writes and sends this one; we only record it
+# Why staff cannot send an email again.
+CODE = "It holds a code that works once. A new one goes out when it is asked for."
+LINK = "It holds a link that lets its reader act, and is made for one email only."
+ANSWER = "It answered what somebody typed at that moment."
+MOMENT = "It is about the moment at which it was sent."
 
 
 @dataclass(frozen=True)
 class EmailKind:
-    """`values`: those that end in "?" may be missing or empty; the email reads well without them. `when` follows "sent"."""
+    """`title`: its name for staff. `values`: those that end in "?" may be missing or empty; the email reads well without them.
 
+    `when` follows "sent". `not_again`: why staff cannot send it again; empty: they can, as long as what it says is true.
+    """
+
+    title: str
     values: tuple[str, ...]
     when: str
     to: str = SUBSCRIBER
+    not_again: str = ""
 
 
 # Values are texts, or lists of dictionaries of texts: apps have name and url, an order's lines have name and price.
 EMAILS: dict[str, EmailKind] = {
     # signing up
-    "signup_code": EmailKind(("code", "minutes"), "when somebody signs up, to prove the address", TYPED),
-    "already_customer": EmailKind((), "instead, when the address has an account", TYPED),
-    "signup_payment_failed": EmailKind(("url", "first_name?"), "when a bank refuses the first payment, as days later for a debit"),
+    "signup_code": EmailKind("Sign-up code", ("code", "minutes"), "when somebody signs up, to prove the address", TYPED, CODE),
+    "already_customer": EmailKind("Has an account already", (), "instead, when the address has an account", TYPED, ANSWER),
+    "signup_payment_failed": EmailKind(
+        "First payment failed", ("url", "first_name?"), "when a bank refuses the first payment, as days later for a debit", not_again=MOMENT
+    ),
     "welcome": EmailKind(
-        ("username", "apps?", "order?", "renews?", "first_name?"), "once the account is ready; confirms the order"
+        "Welcome", ("username", "apps?", "order?", "renews?", "first_name?"), "once the account is ready; confirms the order"
     ),
     # paying
-    "trial_ending": EmailKind(("date", "amount?", "first_name?"), "7 days and 1 day before a trial ends"),
+    "trial_ending": EmailKind("Trial ending", ("date", "amount?", "first_name?"), "7 days and 1 day before a trial ends"),
     "payment_failed": EmailKind(
-        ("first_name?", "sentence?", "invoice_url?", "next_attempt?"), "when a payment fails or a debit comes back, once for each invoice"
+        "Payment failed", ("first_name?", "sentence?", "invoice_url?", "next_attempt?"), "when a payment fails, once for each invoice"
     ),
-    "payment_action_required": EmailKind(("first_name?", "invoice_url?"), "when the bank wants a payment confirmed"),
-    "access_ends_soon": EmailKind(("date", "sentence", "invoice_url?", "first_name?"), "a day before access ends by itself"),
-    "payment_recovered": EmailKind(("first_name?",), "when a late payment has arrived"),
-    "card_expiring": EmailKind(("card", "month", "first_name?"), "in the month before the card that is charged expires, and in its last"),
-    "plan_changed": EmailKind(("order", "first_name?"), "when what is paid for has changed"),
-    "refunded": EmailKind(("amount?", "sentence?", "first_name?"), "when a payment was refunded"),
-    "duplicate_found": EmailKind(("first_name?",), "when a second subscription of the same person is found"),
+    "debit_refused": EmailKind(
+        "Debit returned by the bank", ("account?", "why?", "sentence?", "invoice_url?", "next_attempt?", "first_name?"),
+        "instead, when the bank refuses or returns a debit",
+    ),
+    "payment_action_required": EmailKind(
+        "Payment to confirm", ("first_name?", "invoice_url?"), "when the bank wants a payment confirmed"
+    ),
+    "access_ends_soon": EmailKind(
+        "Access ends tomorrow", ("date", "sentence", "invoice_url?", "first_name?"), "a day before access ends by itself"
+    ),
+    "payment_recovered": EmailKind("Late payment arrived", ("first_name?",), "when a late payment has arrived"),
+    "card_expiring": EmailKind(
+        "Card expiring", ("card", "month", "first_name?"), "in the month before the card that is charged expires, and in its last"
+    ),
+    "plan_changed": EmailKind("Plan changed", ("order", "first_name?"), "when what is paid for has changed"),
+    "refunded": EmailKind("Refunded", ("amount?", "sentence?", "first_name?"), "when a payment was refunded"),
+    "duplicate_found": EmailKind(
+        "Second subscription found", ("first_name?",), "when a second subscription of the same person is found"
+    ),
     # leaving and coming back
-    "cancellation_scheduled": EmailKind(("date", "final_date?", "first_name?"), "when somebody cancels for a later date"),
-    "subscription_canceled": EmailKind(("first_name?", "sentence?", "final_date?"), "when the subscription has ended"),
-    "expiry_reminder": EmailKind(("final_date", "first_name?"), "14 days, 7 days and 1 day before the final expiry"),
-    "expired": EmailKind(("first_name?",), "at the final expiry"),
-    "recovery_code": EmailKind(("code", "minutes"), "when somebody wants to recover an account", TYPED),
-    "recovery_no_account": EmailKind((), "instead, when the address has none", TYPED),
-    "recovery_opened": EmailKind(("until", "first_name?"), "when a recovery opens the account"),
-    "recovered": EmailKind(("first_name?",), "when somebody who had lost access has it again"),
+    "cancellation_scheduled": EmailKind(
+        "Cancellation scheduled", ("date", "final_date?", "first_name?"), "when somebody cancels for a later date"
+    ),
+    "subscription_canceled": EmailKind(
+        "Subscription ended", ("first_name?", "sentence?", "final_date?"), "when the subscription has ended"
+    ),
+    "expiry_reminder": EmailKind(
+        "Final expiry ahead", ("final_date", "first_name?"), "14 days, 7 days and 1 day before the final expiry"
+    ),
+    "expired": EmailKind("Expired", ("first_name?",), "at the final expiry"),
+    "recovery_code": EmailKind("Recovery code", ("code", "minutes"), "when somebody wants to recover an account", TYPED, CODE),
+    "recovery_no_account": EmailKind("No account to recover", (), "instead, when the address has none", TYPED, ANSWER),
+    "recovery_opened": EmailKind("Recovery opened", ("until", "first_name?"), "when a recovery opens the account"),
+    "recovered": EmailKind("Welcome back", ("first_name?",), "when somebody who had lost access has it again"),
     # the address
-    "address_changed": EmailKind(("first_name?",), "when the address has changed, to the new one"),
-    "address_removed": EmailKind(("first_name?",), "when the address has changed, to the former one"),
+    "address_changed": EmailKind(
+        "Address changed", ("first_name?",), "when the address has changed, to the new one", not_again=MOMENT
+    ),
+    "address_removed": EmailKind(
+        "Address no longer used", ("first_name?",), "when the address has changed, to the former one", not_again=MOMENT
+    ),
     # the waitlist
-    "waitlist_confirm": EmailKind(("confirm_url", "product?"), "when somebody joins the waitlist", TYPED),
-    "waitlist_invited": EmailKind(("invite_url", "leave_url", "product?", "until?"), "when there is room", "who waits"),
-    "waitlist_note": EmailKind(("email", "product?", "waiting?"), "for each entry on the waitlist", STAFF),
+    "waitlist_confirm": EmailKind(
+        "Waitlist: confirm the address", ("confirm_url", "product?"), "when somebody joins the waitlist", TYPED, LINK
+    ),
+    "waitlist_invited": EmailKind(
+        "Waitlist: invitation", ("invite_url", "leave_url", "product?", "until?"), "when there is room", "who waits", LINK
+    ),
+    "waitlist_note": EmailKind(
+        "Waitlist: note to staff", ("email", "product?", "waiting?"), "for each entry on the waitlist", STAFF,
+        "The waitlist in the console shows it.",
+    ),
 }  # fmt: skip
+KEYCLOAK_KIND = EmailKind(
+    "Set your password", (), "by Keycloak", not_again="Keycloak wrote it. Use “Send password email” on the subscriber's page."
+)  # fmt: skip
+UNKNOWN = EmailKind("", (), "", not_again="Its text does not exist any more.")
+
+
+def kind_of(template: str) -> EmailKind:
+    """What is known of an email by the name in its row, which may be Keycloak's, or one of a former version."""
+    return EMAILS.get(template, KEYCLOAK_KIND if template == KEYCLOAK_TEMPLATE else UNKNOWN)
+
+
+def email_title(template: str) -> str:
+    """The name of an email as staff read it."""
+    return kind_of(template).title or template.replace("_", " ").capitalize()
+
 
 SAMPLES: dict[str, Any] = {
     "code": "493 027",
@@ -81,12 +138,18 @@ SAMPLES: dict[str, Any] = {
     "email": "nora@example.com",
     "waiting": "12",
     "url": "https://frontdesk.example.com/onboarding/",
+    "account": "bank account ending in 3000",
+    "why": "there wasn't enough money in the account",
 }
 
 
+LATE = {
+    "sentence": "Your last payment failed. You keep access until 10 December 2026. Please update your payment details."
+}
 # Where an email's value differs from the sample of all others.
 OWN_SAMPLES: dict[str, dict[str, Any]] = {
-    "payment_failed": {"sentence": "Your last payment failed. You keep access until 10 December 2026."},
+    "payment_failed": LATE,
+    "debit_refused": LATE,
     "refunded": {"sentence": "Your subscription is active."},
     "subscription_canceled": {"sentence": "You can come back until 2 January 2027.", "final_date": "2 January 2027"},
     "cancellation_scheduled": {"final_date": "2 January 2027"},

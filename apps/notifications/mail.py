@@ -3,11 +3,10 @@
 Promises:
 1. `notify` with a key that exists does nothing. Mailgun has no idempotency key; the row is the only guard against doubles.
 2. The row says `sending` before Mailgun is called. A run that finds this, or loses the answer, counts a lost answer; the mail
-   is sent once more, and after the second lost answer only by a person (`resend`).
+   is sent once more, and after the second lost answer no more: staff may send it again, as a mail of its own (`repeats`).
 3. What Mailgun refuses for good is `failed`, with its words, and an operator's work unless a stranger typed the address;
    what it cannot take now stays queued.
-4. One-time codes (`notify_secret`) and links that are a right to act lie encrypted in the row, until they are sent or given up. A
-   link of a mail that failed is kept so, for staff to send it again, until the retention of contents is over.
+4. One-time codes (`notify_secret`) and links that are a right to act lie encrypted in the row, until they are sent or given up.
 """
 
 import datetime as dt
@@ -23,19 +22,18 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
 from apps.notifications import email_templates, mailgun
+from apps.notifications.email_list import KEYCLOAK_TEMPLATE as KEYCLOAK_TEMPLATE
 from apps.notifications.models import Notification
 
 log = structlog.get_logger(__name__)
 
 KIND = "send_notification"
-KEYCLOAK_TEMPLATE = "keycloak_set_password"  # Keycloak writes and sends this one; we only record it
 MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 # Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
 TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
 LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
-NOT_TOLD: dict[str, Any] = {"delivery": "", "delivery_at": None, "delivery_reason": ""}
 
 
 def notify(
@@ -45,10 +43,12 @@ def notify(
     to: str,
     profile: UserProfile | None = None,
     context: dict[str, Any] | None = None,
+    repeats: Notification | None = None,
 ) -> bool:
     """Ask for one mail; returns whether it is new. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
 
-    `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing.
+    `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing. `repeats`: the mail
+    that staff send again by this one.
     """
     values = context or {}
     email_templates.check_values(template, values)
@@ -56,7 +56,9 @@ def notify(
     readable = {name: value for name, value in values.items() if name not in LINKS}
     encrypted = encryption.encrypt(links) if links else ""
     return _queue(
-        Notification(key=key, template=template, to=to, profile=profile, context=readable, encrypted=encrypted)
+        Notification(
+            key=key, template=template, to=to, profile=profile, context=readable, encrypted=encrypted, repeats=repeats
+        )
     )
 
 
@@ -71,19 +73,9 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
     _queue(wanted, importance=Job.Importance.PERSON_WAITS)
 
 
-def resend(notification: Notification, *, actor: str) -> None:
-    """Send a failed or uncertain mail once more, because a person decided so. One whose code or link is wiped cannot be."""
-    if _needs_link(notification) and not notification.encrypted:
-        return
-    with transaction.atomic():
-        again = Notification.objects.filter(
-            pk=notification.pk,
-            state__in=[Notification.State.FAILED, Notification.State.UNCERTAIN],
-            useless_after=None,
-        )
-        if again.update(state=Notification.State.QUEUED, lost_answers=0, error="", provider_id="", **NOT_TOLD):
-            jobs.defer(KIND, notification.pk, reason=f"again, by {actor}")
-            audit.record(subject=("notification", notification.pk), action=AuditAction.EMAIL_RESENT, actor=actor)
+def of_person(profile: UserProfile) -> Q:
+    """The mails to a subscriber, as a filter: also those without a subscriber that went to the present address, such as codes."""
+    return Q(profile=profile) | Q(profile=None, to__iexact=profile.email)
 
 
 @transaction.atomic
@@ -141,7 +133,7 @@ def overdue(before: dt.datetime) -> QuerySet[Notification]:
 
 
 def prune_contents(before: dt.datetime) -> int:
-    """Empty what sent mails were filled in with, and wipe the links of failed ones, whose other values staff may still need."""
+    """Empty what sent mails were filled in with, and wipe codes and links of those that may have been sent."""
     wiped = retention.update_in_batches(old_links(before), encrypted="")
     return wiped + retention.update_in_batches(sent_contents(before), context={})
 
@@ -201,7 +193,7 @@ def send_notification(key: str) -> None:
     if row.lost_answers >= MAX_LOST_ANSWERS:
         raise NeedsOperator(
             f"Mail {row.pk} was handed to Mailgun {row.lost_answers} times without an answer."
-            " Look in Mailgun's log; send it again from here only if it is not there."
+            " Look in Mailgun's log; send it again, on its own page, only if it is not there."
         )
     email = _render(row)
     _write_state(row, state=Notification.State.SENDING)
@@ -248,15 +240,10 @@ def _note_lost_answer(row: Notification, why: str) -> None:
 
 
 def _write_state(row: Notification, *, state: Notification.State, error: str = "", provider_id: str = "") -> None:
-    """Write how far the mail has come; a final state wipes a code, and one that was sent its links."""
+    """Write how far the mail has come; a final state wipes its code or link."""
     row.state, row.error = state, error[:300]
     if state == Notification.State.SENT:
         row.sent_at, row.provider_id = clock.now(), provider_id[:255]
-    is_given_up = state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS
-    if state == Notification.State.SENT or (is_given_up and not _needs_link(row)):
+    if state in FINAL or row.lost_answers >= MAX_LOST_ANSWERS:
         row.encrypted = ""
     row.save(update_fields=["state", "error", "sent_at", "provider_id", "encrypted"])
-
-
-def _needs_link(row: Notification) -> bool:
-    return not LINKS.isdisjoint(email_templates.VALUES.get(row.template, ()))

@@ -41,6 +41,10 @@ class Notification(models.Model):
     )
     to = models.EmailField()
     context = models.JSONField(default=dict, blank=True)
+    repeats = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="repetitions", db_index=False,
+        help_text="The email that staff sent again by this one.",
+    )  # fmt: skip
     encrypted = models.TextField(
         blank=True,
         editable=False,
@@ -77,6 +81,14 @@ class Notification(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["state", "-id"], name="notification_state"),
             models.Index(fields=["profile", "-id"], name="notification_profile"),
+            models.Index(fields=["template", "-id"], name="notification_template"),
+            models.Index(fields=["created_at"], name="notification_created"),
+            models.Index(fields=["repeats"], condition=Q(repeats__isnull=False), name="notification_repeats"),
+            models.Index(
+                fields=["delivery", "-id"],
+                condition=Q(delivery__in=["delayed", "bounced", "failed", "complained"]),
+                name="notification_not_delivered",
+            ),
         ]
 
     @override

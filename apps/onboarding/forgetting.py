@@ -18,6 +18,7 @@ from apps.core import clock, jobs, retention
 from apps.core.models import Job
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.instances.models import Seat
+from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 
@@ -81,6 +82,6 @@ def overdue(before: dt.datetime) -> QuerySet[UserProfile]:
 
 
 def _delete(profile: UserProfile) -> None:
-    Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email)).delete()
+    Notification.objects.filter(of_person(profile)).delete()
     profile.signups.all().delete()
     profile.user.delete()

@@ -29,6 +29,7 @@ from apps.identity import erasure
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.login import sessions
+from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.operations.models import Drift, SyncResult
 
@@ -146,7 +147,7 @@ def _erase_rows(profile: UserProfile) -> dict[str, int]:
     others = {name: delete(profile) for name, delete in ERASERS.items()}
     for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):
         attention.resolve(cause, str(profile.pk), why="The person was erased.")
-    mails = Notification.objects.filter(Q(profile=profile) | Q(profile=None, to__iexact=profile.email))
+    mails = Notification.objects.filter(of_person(profile))
     strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
     return others | {
         "emails": mails.delete()[0],

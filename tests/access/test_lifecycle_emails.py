@@ -38,6 +38,15 @@ def fail(world: World, profile: UserProfile) -> None:
     world.deliver()
 
 
+def debit(world: World, profile: UserProfile) -> str:
+    """The next period is paid by debit, of which the bank has not said anything yet; the invoice."""
+    bank = world.shop.v1.payment_methods.attach("pm_usBankAccount", {"customer": profile.stripe_customer_id or ""}).id
+    world.shop.v1.subscriptions.update(profile.stripe_subscription_id or "", {"default_payment_method": bank})
+    world.pass_time(days=32)
+    world.deliver()
+    return str(world.stripe_state(profile)["latest_invoice"])
+
+
 def pay_open(world: World, profile: UserProfile) -> None:
     world.shop.control("payments", customer=profile.stripe_customer_id, mode="ok")
     for invoice in world.shop.v1.invoices.list({"customer": profile.stripe_customer_id, "status": "open"}).data:
@@ -76,6 +85,25 @@ def test_a_late_payment_a_last_warning_and_thanks(world: World, settings: Any) -
     assert "If you haven't paid by then" in text_of(world, dana)
     pay_open(world, dana)
     assert told(world, dana) == ["payment_failed", "access_ends_soon", "payment_recovered"]
+
+
+def test_a_debit_that_the_bank_returns_is_told_as_that_with_its_account_and_dates(world: World, settings: Any) -> None:
+    settings.PAYMENT_GRACE_DAYS = 6
+    dana = world.subscriber("dana")
+    invoice = debit(world, dana)
+    assert told(world, dana) == []
+    world.shop.control("async", invoice=invoice, paid=False)
+    world.deliver()
+    assert told(world, dana) == ["debit_refused"]
+    text = text_of(world, dana)
+    assert "from your bank account ending in 6789, and your bank returned it because there wasn't enough money" in text
+    assert "You keep access until" in text
+    assert "card has expired" not in text
+    sent = Notification.objects.get(template="debit_refused")
+    assert (sent.context["invoice_url"] in text, sent.context["next_attempt"] in text) == (True, True)
+    assert sent.context["next_attempt"]
+    jobs.defer(lifecycle_emails.DEBIT_REFUSED, f"{dana.pk}:in_another")  # of which nothing is to be paid
+    assert told(world, dana) == ["debit_refused"]
 
 
 def test_who_paid_before_the_last_warning_gets_none(world: World, settings: Any) -> None:

@@ -22,7 +22,7 @@ BUDGETS: dict[str, tuple[int, int, int, int, int]] = {
     "console: timeline": (5, 5, 0, 0, 0),
     "console: seats": (4, 4, 0, 0, 0),
     "console: instances": (4, 4, 0, 0, 0),
-    "console: emails": (4, 4, 0, 0, 0),
+    "console: emails": (5, 5, 0, 0, 0),
     "console: signups": (4, 4, 0, 0, 0),
     "console: one subscriber": (15, 15, 0, 0, 0),
 }

@@ -189,6 +189,26 @@ def noticed(world: World) -> Any:
     return AttentionItem.objects.get(pk=item)
 
 
+def told_before(world: World) -> Any:
+    """An email of the first subscriber that is still true."""
+    row, now = world.profiles[0], clock.now()
+    told = {
+        "template": "recovered",
+        "profile": row,
+        "to": row.email,
+        "state": "sent",
+        "created_at": now,
+        "sent_at": now,
+    }
+    return Notification.objects.get_or_create(key=f"recovered:{row.pk}:1", defaults=told)[0]
+
+
+def emails_selected(world: World) -> str:
+    """That one, a code and nonsense."""
+    code = Notification.objects.get(key="code-1")
+    return f"?emails={told_before(world).pk}&emails={code.pk}&emails=x&emails=0"
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", person),
@@ -213,6 +233,8 @@ CASES = [
     Case(SUBSCRIBER, "sync_selected", lambda _world: None, subject="syncrun", query=selection),
     Case("operations_syncrun", "run_again", failed_run, subject="syncrun"),
     Case("operations_safeguardreview", "confirm", asked, lambda _world: {"confirmation": "2"}, "safeguardreview"),
+    Case("notifications_notification", "send_one_again", told_before),
+    Case("notifications_notification", "send_selected_again", lambda _world: None, query=emails_selected),
     Case("onboarding_waitlistentry", "invite", waiting, subject="waitlist"),
     Case("instances_seat", "move", lambda world: world.seats[0], move_data),
     Case("instances_seat", "release", unpaid_seat, hold_data),
@@ -362,6 +384,13 @@ def _invited(_world: World) -> None:
     assert Notification.objects.get(template="waitlist_invited").to == "wait-0@example.com"
 
 
+def _sent_again(world: World) -> None:
+    first = told_before(world)
+    again = first.repetitions.get()
+    assert (again.template, again.to, again.profile, again.state) == ("recovered", first.to, first.profile, "queued")
+    assert Job.objects.filter(kind="send_notification", key=str(again.pk), state="queued").exists()
+
+
 def _moved(world: World) -> None:
     assert Seat.objects.get(pk=world.seats[0].pk).instance == world.instances[1]
     _looked_at(world)
@@ -422,6 +451,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "run_again": _run_of(1),
     "confirm": _confirmed,
     "finish": _finished,
+    "send_one_again": _sent_again,
+    "send_selected_again": _sent_again,
     "invite": _invited,
     "move": _moved,
     "release": _released,

@@ -26,7 +26,7 @@ Staff = Callable[..., Client]
 LIST_QUERIES = 3  # session, user with rights, rows with their count; each few seconds one more: the menu's counts
 LONGER_LISTS = dict.fromkeys(  # those with related rows in a column or above the list
     ("catalog.product", "catalog.productprice", "access.accessoverride", "auth.user", "accounts.userprofile", "core.auditentry",
-     "access.termschange", "onboarding.waitlistentry"), 4,
+     "access.termschange", "onboarding.waitlistentry", "notifications.notification"), 4,
 ) | {"core.lawcheck": 5}  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
         "invoice.paid",
         "a friend of the house",
         "storage_gb",
-        "signup code",
+        "Sign-up code",
     ):
         assert part in text, part
     fragment = staff("viewer").get(reverse("admin:accounts_userprofile_plan", args=[profile.pk]))

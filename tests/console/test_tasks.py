@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
 from apps.console import dashboard
 from apps.core import clock, jobs
 from apps.core.models import AuditEntry, Job
@@ -61,6 +62,9 @@ def ask(town: World, kind: str) -> UserProfile:
         town.deliver()
         return profile
     profile = town.subscriber("dana")
+    Subscription.objects.filter(customer_id=profile.stripe_customer_id).update(open_invoice_id="in_1")
+    if kind == "notify_subscription_canceled":
+        UserProfile.objects.filter(pk=profile.pk).update(access_state="canceled")
     Trouble(town, kind).begin()
     keys = {
         "send_keycloak_password_reset_email": str(profile.pk),

@@ -74,7 +74,7 @@ def titles(profile: UserProfile, wanted: Wanted | None = None) -> list[str]:
 
 EVERYTHING = [
     "Asked for the waitlist of any product", "Began to sign up", "Stripe: An invoice was paid", "Access changed from Never paid to Active",
-    "Keycloak attributes written", "Sync access: failed after 4 attempts", "Email: payment failed", "Logged in", "Job retried",
+    "Keycloak attributes written", "Sync access: failed after 4 attempts", "Email: Payment failed", "Logged in", "Job retried",
 ]  # fmt: skip
 
 

@@ -142,6 +142,7 @@ ACTIONS = {
     "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
+    "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator"},
     "operations.drift": {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
@@ -151,7 +152,7 @@ ACTIONS = {
 }  # fmt: skip
 OF_A_LIST = {
     "fetch_span",
-    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now",
+    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip
 WITHOUT_WORK = {"import_products"}  # it asks Stripe, which is not there: tests/field/test_price_list.py
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
@@ -159,6 +160,7 @@ WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
+    ("notifications_notification", "send_one_again"),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
 from apps.core import clock, jobs
 from apps.core.errors import RetryLater
 from apps.core.models import Job
@@ -90,6 +91,7 @@ def test_task_sync_user_post_checkout(world: World) -> None:
 
 def test_task_notify_subscription_canceled(world: World) -> None:
     profile = world.subscriber("dana")
+    UserProfile.objects.filter(pk=profile.pk).update(access_state="canceled")
     for _ in range(2):  # asked for twice, told once
         jobs.defer("notify_subscription_canceled", f"{profile.pk}:{profile.stripe_subscription_id}")
         world.work()
@@ -101,6 +103,7 @@ def test_task_notify_subscription_canceled(world: World) -> None:
 
 def test_task_notify_payment_failed(world: World) -> None:
     profile = world.subscriber("dana")
+    Subscription.objects.filter(customer_id=profile.stripe_customer_id).update(open_invoice_id="in_1")
     for _ in range(2):
         jobs.defer("notify_payment_failed", f"{profile.pk}:in_1")
         world.work()

@@ -16,18 +16,13 @@ def page(request: HttpRequest) -> HttpResponse:
     if name and name not in EMAILS:
         raise Http404
     context = admin.site.each_context(request) | {
-        "title": f"Email: {describe(name)}" if name else "What each email says",
-        "emails": [(one, describe(one), kind) for one, kind in EMAILS.items()],
+        "title": f"Email: {EMAILS[name].title}" if name else "What each email says",
+        "emails": EMAILS,
         "kind": EMAILS.get(name),
         "email": render_email(name, sample_values(name)) if name else None,
     }
     request.current_app = admin.site.name
     return render(request, "console/email_previews.html", context)
-
-
-def describe(name: str) -> str:
-    """The name of an email in words."""
-    return name.replace("_", " ").capitalize()
 
 
 ROUTES = (("email-previews/", page, "email-previews"),)

@@ -19,12 +19,16 @@ from apps.billing.stripe_objects import list_money, money_rows
 from apps.console.admin.mirror import stripe_badge
 from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
+from apps.console.email_columns import show_outcome
 from apps.core import clock, jobs
+from apps.core.addresses import shown_email
 from apps.core.models import Job
 from apps.core.money import describe_period, format_money
 from apps.core.states import Tone
 from apps.identity import logout_everywhere, passwords
 from apps.instances.models import Seat, SeatWait
+from apps.notifications.email_list import email_title
+from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 
@@ -216,34 +220,27 @@ def _override_links(row: AccessOverride, may_lift: bool) -> SafeString:
 
 
 def _emails(profile: UserProfile) -> list[QuerySet[Any]]:
-    return [Notification.objects.filter(profile=profile)]
+    return [Notification.objects.filter(of_person(profile))]
 
 
 def _read_emails(profile: UserProfile, _may: May) -> Table:
     (emails,) = _emails(profile)
     rows = emails.defer("context").order_by("-pk")[:ROWS]
     return Table(
-        ("Mail", "State", "Delivery", "To", "Requested", "Sent"),
+        ("Email", "What became of it", "To", "Requested", "Sent"),
         tuple(
             (
-                link(row, row.template.replace("_", " ")),
-                state_badge(row),
-                _delivery(row),
-                row.to,
+                link(row, f"{email_title(row.template)}{' (again)' if row.repeats_id else ''}"),
+                show_outcome(row),
+                shown_email(row.to),
                 when(row.created_at),
                 when(row.sent_at),
             )
             for row in rows
         ),
         "No emails.",
-        f"{reverse('admin:notifications_notification_changelist')}?q={profile.user.get_username()}",
+        f"{reverse('admin:notifications_notification_changelist')}?person={profile.pk}",
     )
-
-
-def _delivery(row: Notification) -> SafeString | str:
-    """What became of a mail, and why it did not arrive."""
-    shown = state_badge(row, "delivery")
-    return format_html("{} {}", shown, row.delivery_reason) if row.delivery_reason else shown
 
 
 def _events(profile: UserProfile) -> list[QuerySet[Any]]:

@@ -1,0 +1,116 @@
+"""Sending emails again: the dialog that shows to whom and what, for one email or those selected in the list."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, override
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from apps.access.repeated_emails import Repetition, plan_repetition, send_again
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core.addresses import shown_email
+from apps.core.errors import BadInput
+from apps.notifications.email_list import email_title, kind_of
+from apps.notifications.email_templates import render_email
+from apps.notifications.models import Notification
+
+ALL_BOX = format_html(
+    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
+    "$el.closest('table').querySelectorAll('[name=emails]').forEach(one => one.checked = $el.checked)",
+)
+SELECTED = 50  # at once: a page of the list
+NONE = "No email is selected. Select some with the checkboxes in the list first."
+EXPLAIN = "It goes to the subscriber's present address, says what is true today, and is an email of its own."
+
+
+def describe(planned: Iterable[Repetition]) -> dict[str, Any]:
+    """For the dialog: each email, to whom it goes and how it reads, or why it is skipped."""
+    shown = [_describe(one) for one in planned]
+    return {"planned": shown, "sent": sum(not one["refusal"] for one in shown)}
+
+
+def _describe(one: Repetition) -> dict[str, str]:
+    profile, template = one.email.profile, one.email.template
+    found = {"title": email_title(template), "refusal": one.refusal, "to": profile.email if profile else one.email.to}
+    if one.refusal or profile is None:
+        return found
+    email = render_email(template, one.values)
+    return found | {"subject": email.subject, "text": email.text, "problem": profile.email_problem}
+
+
+class RepeatEmailDialog(ReasonDialog):
+    """About the email whose page it is opened from."""
+
+    form_before_template = "console/dialogs/send_again.html"
+    model = Notification
+
+    @override
+    def context(self) -> dict[str, Any]:
+        return describe([plan_repetition(self.target)])
+
+
+class RepeatSelectedDialog(ReasonDialog):
+    """About those selected in the list, which the address names."""
+
+    form_before_template = "console/dialogs/send_again.html"
+    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=emails]"}
+
+    def emails(self) -> QuerySet[Notification]:
+        """Those selected, the oldest first. BadInput when there is none, or they are too many."""
+        named = [one for one in self.request.GET.getlist("emails") if one.isascii() and one.isdigit() and len(one) < 19]
+        if len(named) > SELECTED:
+            raise BadInput(f"At most {SELECTED} can be sent again at once.")
+        found = Notification.objects.filter(pk__in=[int(one) for one in named]).order_by("pk")
+        if not found:
+            raise BadInput(NONE)
+        return found.select_related("profile__user", "repeats")
+
+    @override
+    def context(self) -> dict[str, Any]:
+        try:
+            return describe(plan_repetition(one) for one in self.emails())
+        except BadInput as refusal:
+            return {"problem": refusal.message}
+
+
+class SendAgainActions:
+    """Boxes to select emails by, and the two actions."""
+
+    def with_boxes(self, request: HttpRequest, columns: Any) -> Any:
+        """The columns, with the boxes in front for staff who may send."""
+        return ("pick", *columns) if request.user.has_perm("accounts.mail_userprofile") else columns
+
+    @admin.display(description=ALL_BOX)
+    def pick(self, row: Notification) -> SafeString:
+        """The box of an email that can be sent again."""
+        if row.profile_id is None or kind_of(row.template).not_again:
+            return SafeString("")
+        return format_html('<input type="checkbox" name="emails" value="{0}" aria-label="Select email {0}">', row.pk)
+
+    @dialog_action(
+        title="Send again", permission="mail_userprofile", form=RepeatEmailDialog, fresh=False, icon="forward_to_inbox", explain=EXPLAIN,
+        refuse=lambda row: "It belongs to no subscriber." if row.profile_id is None else kind_of(row.template).not_again,
+    )  # fmt: skip
+    def send_one_again(self, _request: HttpRequest, form: RepeatEmailDialog) -> str:
+        form.leads_to = sent = send_again(form.target, **form.why)
+        return f"“{email_title(sent.template)}” is sent to {shown_email(sent.to)} again."
+
+    @dialog_action(
+        title="Send selected again", permission="mail_userprofile", form=RepeatSelectedDialog, icon="forward_to_inbox", explain=EXPLAIN,
+    )  # fmt: skip
+    def send_selected_again(self, _request: HttpRequest, form: RepeatSelectedDialog) -> str:
+        """Each that can be; the others are counted, with the first reason."""
+        sent, skipped = 0, []
+        for email in form.emails():
+            try:
+                send_again(email, **form.why)
+                sent += 1
+            except BadInput as refusal:
+                skipped.append(refusal.message)
+        if not sent:
+            raise BadInput(skipped[0])
+        left = f" {len(skipped)} skipped: {skipped[0]}" if skipped else ""
+        return f"{sent} email{'s are' if sent != 1 else ' is'} sent again.{left}"
