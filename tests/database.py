@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.postgresql.creation import DatabaseCreation
+from psycopg import sql
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")  # what migrations have written
 
@@ -24,15 +25,44 @@ def empty() -> None:
     As a superuser without triggers, so that no order of the tables matters and the audit trail, too, can go. Test databases only.
     """
     _refuse_others()
+    deletes = "".join(f"DELETE FROM {name}; " for name in used())
+    with connection.cursor() as cursor:
+        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deletes}COMMIT")
+
+
+def used() -> list[str]:
+    """The tables that have a row, but for those that migrations have filled."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(%s)", [list(KEPT)]
         )
         tables = [connection.ops.quote_name(name) for (name,) in cursor.fetchall()]
         cursor.execute(" UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables))
-        used = [str(name) for (name,) in cursor.fetchall()]
-        deletes = "".join(f"DELETE FROM {name}; " for name in used)
-        cursor.execute(f"BEGIN; SET LOCAL session_replication_role = replica; {deletes}COMMIT")
+        return [str(name) for (name,) in cursor.fetchall()]
+
+
+def script_of_rows() -> str:
+    """SQL that writes every row that is there now once more into an empty database, under the same numbers."""
+    inserts = []
+    with connection.cursor() as cursor:
+        for name in used():
+            cursor.execute(f"SELECT json_agg(one)::text FROM {name} AS one")
+            rows = sql.Literal(cursor.fetchone()[0]).as_string(connection.connection)
+            inserts.append(f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, {rows});")
+    return "\n".join(inserts)
+
+
+def run(script: str) -> None:
+    """All statements of a script, in one go."""
+    with connection.cursor() as cursor:
+        cursor.execute(script)
+
+
+def replace(script: str) -> None:
+    """The rows of a script in the place of all there are, within the test's transaction."""
+    _refuse_others()
+    deletes = "".join(f"DELETE FROM {name}; " for name in used())
+    run(f"SET LOCAL session_replication_role = replica; {deletes}{script}SET LOCAL session_replication_role = origin")
 
 
 def _refuse_others() -> None:

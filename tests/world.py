@@ -53,6 +53,7 @@ from apps.operations import stripe_comparison, sweeps
 from tests.laws import violated
 from tests.sandbox.keycloak_fixture import Standin, free_port
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
+from tests.world_memory import WorldMemory
 
 START_SECONDS = 90
 LONGEST_ALLOWANCE = 1200  # seconds after which no law of the database waits for work in progress
@@ -121,6 +122,7 @@ class World:
         self.seen: set[str] = set()
         self.inside: list[str] = []  # requests made while a transaction was open: there must be none
         self._token = ""
+        self.memory = WorldMemory()
 
     # --- things to sell ----------------------------------------------------------------------------------------------
 
@@ -137,6 +139,13 @@ class World:
                 self.sell(product, interval=interval, amount=amount)
         for slug, app in INSTANCES:
             self.instance(slug, app, caps=caps)
+
+    def open_demo_shop(self) -> None:
+        """`open_shop`, after whose events nobody asks any more."""
+        if not self.memory.bring_shop(self):
+            self.open_shop()
+            self.skip()
+            self.memory.keep_shop(self)
 
     def sell(self, product: Product, *, interval: str, amount: int) -> ProductPrice:
         """A price of ours, made at Stripe."""
@@ -203,10 +212,14 @@ class World:
 
     def subscriber(self, name: str = "dana", *, interval: str = "month", **basket: int) -> UserProfile:
         """Somebody who has signed up and paid, with all events delivered and all jobs done."""
-        profile = self.pay(self.signup(name, interval=interval, **basket))
-        self.deliver()
-        profile.refresh_from_db()
-        return profile
+        wanted = repr((name, interval, sorted(basket.items())))
+        if not self.memory.bring_person(self, wanted):
+            is_first = self.memory.is_untouched(self)
+            self.pay(self.signup(name, interval=interval, **basket))
+            self.deliver()
+            if is_first:
+                self.memory.keep_person(self, wanted)
+        return UserProfile.objects.get(user__username=name)
 
     def stripe_state(self, profile: UserProfile) -> dict[str, Any]:
         """The person's newest subscription at Stripe."""
@@ -414,7 +427,9 @@ def world_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 
 
 @pytest.fixture
-def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def empty_world(
+    world_process: tuple[str, Path], settings: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[World]:
     """The sandbox as after its start and the application pointed at it; nothing is sold, the database is not asked."""
     url, clock_file = world_process
     world = World(url)
@@ -425,6 +440,7 @@ def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pyt
     _listen(world, monkeypatch)
     stripe_client.client.cache_clear()
     keycloak._client.cache_clear()
+    world.memory.watch(request, settings, monkeypatch)
     yield world
     stripe_client.client.cache_clear()
     keycloak._client.cache_clear()
@@ -433,8 +449,7 @@ def empty_world(world_process: tuple[str, Path], settings: Any, monkeypatch: pyt
 @pytest.fixture
 def world(empty_world: World, db: None) -> World:
     """The world with the demo's catalog on sale."""
-    empty_world.open_shop()
-    empty_world.skip()
+    empty_world.open_demo_shop()
     return empty_world
 
 

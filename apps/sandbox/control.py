@@ -104,6 +104,19 @@ def _reset(_options: Options) -> Options:
     return {"reset": True, "now": clock.now()}
 
 
+def _mark(options: Options) -> Options:
+    store.mark(str(options.get("mark", "")))
+    return {"marked": True, "now": clock.now()}
+
+
+def _return_to_mark(options: Options) -> Options:
+    """To `mark`; with `if_as`, only where nothing differs from the mark of that name."""
+    as_wished = "if_as" not in options or store.is_as_marked(str(options["if_as"]))
+    if as_wished:
+        lifecycle.return_to_mark(str(options.get("mark", "")))
+    return {"returned": as_wished, "now": clock.now()}
+
+
 def _save(_options: Options) -> Options:
     store.save()
     return {"saved": True, "now": clock.now()}
@@ -135,6 +148,8 @@ flush_webhooks = endpoint(post=_flush)
 # Delivering calls the application, which may call back: the lock must be free meanwhile.
 flush_webhooks.unlocked = True  # type: ignore[attr-defined]
 reset = endpoint(post=_reset)
+mark = endpoint(post=_mark)
+return_to_mark = endpoint(post=_return_to_mark)
 save = endpoint(post=_save)
 rotate_keys = endpoint(post=_rotate)
 the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)

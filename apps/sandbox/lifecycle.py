@@ -31,6 +31,12 @@ def reset() -> None:
     fill()
 
 
+def return_to_mark(name: str) -> None:
+    """Back to what `control/mark` has remembered under that name, its clock too. Raises ValueError when nothing was."""
+    store.return_to_mark(name)
+    fill()
+
+
 def advance(seconds: int) -> int:
     """Move the clock and let everything that falls due on the way happen, in its order (renewals, dunning, expiries)."""
     with store.lock:

@@ -168,6 +168,8 @@ urlpatterns = [
     path("control/webhooks/flush", control.flush_webhooks),
     path("control/reset", control.reset),
     path("control/save", control.save),
+    path("control/mark", control.mark),
+    path("control/return", control.return_to_mark),
     path("control/mailgun", control.the_mailgun),
     path("control/inbox", control.clear_inbox),
     path("control/keycloak/keys", control.rotate_keys),

@@ -38,6 +38,7 @@ class Store:
         self.lock = threading.RLock()
         self.data: dict[str, Any] = copy.deepcopy(EMPTY)
         self._file: Path | None = None
+        self._marks: dict[str, str] = {}
         self._changed = threading.Event()
 
     def open(self, folder: str) -> None:
@@ -57,6 +58,25 @@ class Store:
         with self.lock:
             self.data.clear()
             self.data.update(copy.deepcopy(EMPTY))
+        self.changed()
+
+    def mark(self, name: str) -> None:
+        """Remember everything as it is under a name, in memory only."""
+        with self.lock:
+            self._marks[name] = json.dumps(self.data)
+
+    def is_as_marked(self, name: str) -> bool:
+        """Whether nothing is different from then."""
+        with self.lock:
+            return self._marks.get(name) == json.dumps(self.data)
+
+    def return_to_mark(self, name: str) -> None:
+        """Be again as at `mark`. Raises ValueError when there is none of that name."""
+        if name not in self._marks:
+            raise ValueError("There is no such mark.")
+        with self.lock:
+            self.data.clear()
+            self.data.update(json.loads(self._marks[name]))
         self.changed()
 
     def save(self) -> None:

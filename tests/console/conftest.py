@@ -39,8 +39,7 @@ MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "
 @pytest.fixture
 def town(empty_world: World, db: None) -> World:
     """The demo's shop and the stand-ins; the console's own `world` is rows only."""
-    empty_world.open_shop()
-    empty_world.skip()
+    empty_world.open_demo_shop()
     return empty_world
 
 
