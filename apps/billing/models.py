@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, override
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.accounts.models import SUBSCRIPTION_STATUSES, UserProfile
 from apps.catalog.models import Product
@@ -118,6 +118,13 @@ class Subscription(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["status", "fetched_at"], name="subscription_status"),
             models.Index(fields=["stripe_created_at"], name="subscription_made"),
+            # For staff, who look for those few; most rows are in neither.
+            models.Index(fields=["customer_id"], condition=~Q(disputes=[]), name="subscription_disputed"),
+            models.Index(
+                fields=["customer_id"],
+                condition=Q(left_of_period__lt=F("paid_for_period")),
+                name="subscription_returned",
+            ),
         ]
 
     @override

@@ -1,20 +1,27 @@
 """Stripe's objects as dj-stripe mirrors them, for pages that show them. Only billing imports dj-stripe."""
 
 import datetime as dt
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
+from apps.billing.parsing import identify, moment, plain, text, whole
 from apps.core.money import format_money
+from apps.core.reasons import day
 
 MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, PaymentMethod, Product, Price)
 
 
 @dataclass(frozen=True)
 class MoneyObject:
-    """An invoice, charge, refund or dispute: its row, amount in minor units, status and what it says about itself."""
+    """An invoice, charge, refund or dispute: its row, amount in minor units, status and what it says about itself.
+
+    `left`: what can be given back of a payment. `is_owed`: an invoice that can be collected. `at_stripe`: the kind and id of what
+    Stripe's dashboard has a page of.
+    """
 
     row: Any
     kind: str
@@ -22,14 +29,17 @@ class MoneyObject:
     amount: int | None
     currency: str
     status: str
-    about: str
+    details: tuple[str, ...]
+    left: int = 0
+    is_owed: bool = False
+    at_stripe: tuple[str, str] = ("", "")
 
 
 def list_money(customer_id: str, *, limit: int) -> list[MoneyObject]:
     """What happened to the money of a customer, the latest first; at most `limit` of each kind. Four queries."""
     found: list[MoneyObject] = []
     for rows, kind, amount in money_rows(customer_id):
-        latest = rows.only("id", "created", "stripe_data").order_by("-created", "-id")
+        latest = rows.only("id", "created", "livemode", "stripe_data").order_by("-created", "-id")
         found += [_money_object(row, kind, amount) for row in latest[:limit]]
     return sorted(found, key=lambda one: (one.created, one.kind), reverse=True)
 
@@ -53,16 +63,52 @@ def money_rows(customer_id: str) -> list[tuple[QuerySet[Any], str, str]]:
 
 def _money_object(row: Any, kind: str, amount: str) -> MoneyObject:
     data = row.stripe_data or {}
-    value = data.get(amount)
-    about = next(
-        (str(data[name]) for name in ("number", "failure_message", "reason", "description") if data.get(name)), ""
-    )
+    status, currency = str(data.get("status") or ""), str(data.get("currency") or "")
+    value = whole(data.get(amount))
+    is_payment = kind == "Payment" and status == "succeeded"
     return MoneyObject(
         row=row,
         kind=kind,
         created=row.created,
-        amount=value if isinstance(value, int) else None,
-        currency=str(data.get("currency") or ""),
-        status=str(data.get("status") or ""),
-        about=about[:120],
+        amount=value,
+        currency=currency,
+        status=status,
+        details=tuple(one[:120] for one in DETAILS[kind](data) if one),
+        left=(value or 0) - (whole(data.get("amount_refunded")) or 0) if is_payment else 0,
+        is_owed=kind == "Invoice" and status in {"open", "uncollectible"},
+        at_stripe=("payment", identify(data.get("charge"))) if kind == "Refund" else (kind.lower(), str(row.id)),
     )
+
+
+def _invoice_details(data: dict[str, Any]) -> Iterator[str]:
+    attempts, at = whole(data.get("attempt_count")) or 0, moment(data.get("next_payment_attempt"))
+    yield text(data.get("number"), 60)
+    yield f"tried {attempts} {'time' if attempts == 1 else 'times'}" if attempts else ""
+    yield f"next attempt on {day(at)}" if at and data.get("status") == "open" else ""
+
+
+def _payment_details(data: dict[str, Any]) -> Iterator[str]:
+    returned = whole(data.get("amount_refunded")) or 0
+    yield text(data.get("failure_message"))
+    yield f"{format_money(returned, text(data.get('currency'), 16))} given back" if returned else ""
+    yield "disputed" if data.get("disputed") else ""
+
+
+def _refund_details(data: dict[str, Any]) -> Iterator[str]:
+    yield f"of {identify(data.get('charge'))}" if data.get("charge") else ""
+    yield text(data.get("reason"), 60).replace("_", " ")
+
+
+def _dispute_details(data: dict[str, Any]) -> Iterator[str]:
+    due = moment(plain(data.get("evidence_details")).get("due_by"))
+    yield f"of {identify(data.get('charge'))}" if data.get("charge") else ""
+    yield text(data.get("reason"), 60).replace("_", " ")
+    yield f"answer until {day(due)}" if due and "needs_response" in str(data.get("status")) else ""
+
+
+DETAILS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
+    "Invoice": _invoice_details,
+    "Payment": _payment_details,
+    "Refund": _refund_details,
+    "Dispute": _dispute_details,
+}

@@ -82,8 +82,8 @@ def test_facts_and_mirror_agree_and_the_money_is_listed(
     assert any(one.kind == "Dispute" for one in listed) == (life.__name__ == "disputed")
 
     address = reverse("admin:accounts_userprofile_change", args=[dana.pk])
-    page = staff("support").get(address, {"tab": "payments"}).content.decode()
-    assert "Payments" in page
+    page = staff("support").get(address, {"tab": "billing"}).content.decode()
+    assert "Billing" in page
     assert all(one.row.id in page for one in listed)
 
 

@@ -19,14 +19,16 @@ from apps.accounts.models import UserProfile
 from apps.billing.subscriptions import SubscriptionState, read_subscriptions
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_timeline
-from apps.console.admin.subscriber_tables import TABS, May, Table, count_rows
+from apps.console.admin.subscriber_billing import describe_flags
+from apps.console.admin.subscriber_tables import TABS, count_rows
+from apps.console.tables import May, Table
 from apps.console.timeline_lines import TimelineLine
 from apps.core import clock
 from apps.core.errors import WorkError
 from apps.core.models import Job
 from apps.core.money import format_money
 from apps.core.reasons import day
-from apps.core.states import SubscriptionStatus, values_where
+from apps.core.states import SubscriptionStatus, Tone, values_where
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat
 
@@ -43,7 +45,7 @@ class TabCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `opened`: a tab's key."""
+    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `opened`: a tab's key."""
 
     profile: UserProfile
     decision: Decision
@@ -51,6 +53,7 @@ class Page:
     agrees: bool
     entitlements: tuple[str, ...]
     money: tuple[str, ...]
+    flags: tuple[tuple[str, Tone], ...]
     tabs: tuple[TabCard, ...]
     opened: str
     timeline: tuple[TimelineLine, ...]
@@ -113,6 +116,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),
+        flags=tuple(describe_flags(read_states(profile))),
         tabs=tuple(
             TabCard(tab.key, tab.title, counts[tab.key], tab.read(profile, may) if tab.key == opened else None)
             for tab in TABS

@@ -1,7 +1,5 @@
 """The tables of the subscriber's page: what there is of each kind, newest first, each bounded. Nothing secret."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any
@@ -15,11 +13,12 @@ from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
-from apps.billing.stripe_objects import list_money, money_rows
-from apps.console.admin.mirror import stripe_badge
+from apps.console.admin import subscriber_billing
 from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.console.email_columns import show_outcome
+from apps.console.outside import stripe_link
+from apps.console.tables import May, Table, TableTab, line_name
 from apps.core import clock, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import Job
@@ -41,29 +40,6 @@ KINDS = (
 )  # of job whose key is a subscriber
 
 
-type May = Callable[[str], bool]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A list of rows with their headings, and where there are more."""
-
-    headings: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    empty: str
-    more: str = ""
-
-
-@dataclass(frozen=True)
-class TableTab:
-    """One tab of the page: what its rows are, and its table; `may` says which rights the reader has."""
-
-    key: str
-    title: str
-    sources: Callable[[UserProfile], list[QuerySet[Any]]]
-    read: Callable[[UserProfile, May], Table]
-
-
 def count_rows(profile: UserProfile) -> dict[str, int]:
     """How many rows each tab has, at most ROWS of each kind. One query."""
     counts: list[Any] = [
@@ -71,12 +47,6 @@ def count_rows(profile: UserProfile) -> dict[str, int]:
     ]
     found = UserProfile.objects.filter(pk=profile.pk).values_list(*counts).get()
     return dict(zip((tab.key for tab in TABS), found, strict=True))
-
-
-def line_name(quantity: int, product: str | None, price_id: str) -> str:
-    """A subscription line in words: 2 × Storage; one whose price is no product's has its id."""
-    name = product or price_id
-    return f"{quantity} × {name}" if quantity != 1 else name
 
 
 def _price_text(item: UserSubscriptionItem) -> str:
@@ -101,34 +71,11 @@ def _read_lines(profile: UserProfile, _may: May) -> Table:
                 state_badge(row.subscription, "status"),
                 when(row.current_period_end),
                 when(row.subscription.cancel_at or row.subscription.ended_at),
-                row.subscription.stripe_id,
+                stripe_link("subscription", row.subscription.stripe_id),
             )
             for row in rows[:ROWS]
         ),
         "No subscription lines: this subscriber pays for nothing.",
-    )
-
-
-def _payments(profile: UserProfile) -> list[QuerySet[Any]]:
-    return [rows for rows, *_ in money_rows(profile.stripe_customer_id or "")]
-
-
-def _read_payments(profile: UserProfile, _may: May) -> Table:
-    customer = profile.stripe_customer_id
-    found = list_money(customer, limit=ROWS) if customer else []
-    return Table(
-        ("What", "Status", "Amount", "Date", "Details"),
-        tuple(
-            (
-                link(one.row, f"{one.kind} {one.row.id}"),
-                stripe_badge(one.status),
-                format_money(one.amount, one.currency),
-                when(one.created),
-                one.about or "–",
-            )
-            for one in found
-        ),
-        "No invoices, payments, refunds or disputes yet.",
     )
 
 
@@ -293,8 +240,8 @@ def _read_jobs(profile: UserProfile, _may: May) -> Table:
 
 
 TABS = (
+    TableTab("billing", "Billing", subscriber_billing.sources, subscriber_billing.read_billing),
     TableTab("lines", "Subscription", _lines, _read_lines),
-    TableTab("payments", "Payments", _payments, _read_payments),
     TableTab("seats", "Seats", _seats, _read_seats),
     TableTab("overrides", "Overrides", _overrides, _read_overrides),
     TableTab("mails", "Emails", _emails, _read_emails),

@@ -22,12 +22,15 @@ from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
-from apps.console.admin.subscriber_tables import TABS, May, line_name
+from apps.console.admin.subscriber_tables import TABS
 from apps.console.admin.subscriber_timeline import TimelinePageView
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import state_column, time_column, when
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog, dialog_action
+from apps.console.filters import FlagFilter
+from apps.console.outside import keycloak_link, stripe_link
+from apps.console.tables import May, line_name
 from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
@@ -114,7 +117,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "next_change", "synced")
-    list_filter = (("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter))
+    list_filter = (("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter), FlagFilter)
     changelist_class = SubscriberList
     personal = "profile"
     list_display_links = ("who",)
@@ -147,8 +150,8 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
             "Identity",
             {
                 "fields": (
-                    ("keycloak_id", "onboarding_id"),
-                    ("stripe_customer_id", "stripe_subscription_id"),
+                    ("at_keycloak", "onboarding_id"),
+                    ("customer_at_stripe", "subscription_at_stripe"),
                     ("created", "synced"),
                     ("desired_generation", "observed_generation"),
                 )
@@ -167,6 +170,18 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
     def who(self, row: UserProfile) -> SafeString:
         name = row.user.get_username()
         return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
+
+    @admin.display(description="Keycloak account")
+    def at_keycloak(self, row: UserProfile) -> SafeString:
+        return keycloak_link(row.keycloak_id)
+
+    @admin.display(description="Stripe customer")
+    def customer_at_stripe(self, row: UserProfile) -> SafeString:
+        return stripe_link("customer", row.stripe_customer_id)
+
+    @admin.display(description="Stripe subscription")
+    def subscription_at_stripe(self, row: UserProfile) -> SafeString:
+        return stripe_link("subscription", row.stripe_subscription_id)
 
     @admin.display(description="Next", ordering="next_change_at")
     def next_change(self, row: UserProfile) -> str:
