@@ -51,6 +51,7 @@ LIMITS = {
     "repeated_emails": rates("LIMIT_REPEATED_EMAILS", "5/1h 10/1d"),
     "repeated_emails_staff": rates("LIMIT_REPEATED_EMAILS_STAFF", "200/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
+    "staff_refunds": rates("LIMIT_STAFF_REFUNDS", "20/1h 60/1d"),
     "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
     "refused_events_visitor": rates("LIMIT_REFUSED_EVENTS_VISITOR", "60/1m"),
     # Not settings: how often a page may have Stripe asked about one payment, and how often an alarm is told.
@@ -64,6 +65,7 @@ SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)
 
 # --- Staff (apps/console/fresh_logins.py) -----------------------------------------------------------------------------
 STAFF_FRESH_MINUTES = integer("STAFF_FRESH_MINUTES", 5, minimum=2)  # the login before a dangerous action
+STAFF_REFUND_LIMIT = integer("STAFF_REFUND_LIMIT", 500, minimum=1)  # at once, in whole units; an admin may refund more
 STAFF_CHECK_SECONDS = integer("STAFF_CHECK_SECONDS", 60)  # how old the last word from Keycloak may be when staff act
 STAFF_UNCHECKED_MINUTES = integer("STAFF_UNCHECKED_MINUTES", 15)  # the same while Keycloak does not answer
 

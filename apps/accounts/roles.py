@@ -26,13 +26,27 @@ ADMIN = "admin"
 # Role to what it adds: "app.codename". The accounts.* ones are declared at UserProfile.
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": ("auth.view_user", "auth.view_group"),
-    "support": ("accounts.sync_userprofile", "accounts.mail_userprofile", "accounts.recover_accounts"),
-    "operator": ("accounts.allocate_seat", "accounts.override_access", "accounts.retry_job"),
+    "support": (
+        "accounts.sync_userprofile",
+        "accounts.mail_userprofile",
+        "accounts.recover_accounts",
+        "accounts.retry_payment",
+        "accounts.schedule_cancellation",
+    ),
+    "operator": (
+        "accounts.allocate_seat",
+        "accounts.override_access",
+        "accounts.retry_job",
+        "accounts.refund_payment",
+        "accounts.cancel_subscription",
+        "accounts.pause_collection",
+    ),
     ADMIN: (
         "accounts.change_catalog",
         "accounts.change_capacity",
         "accounts.change_terms",
         "accounts.approve_revocations",
+        "accounts.refund_large_payment",
         "catalog.add_product",
         "catalog.change_product",
         "catalog.add_productprice",

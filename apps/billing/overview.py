@@ -12,6 +12,7 @@ from djstripe.models import Subscription as MirroredSubscription
 
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.parsing import identify, moment, plain, text, whole
+from apps.core.money import describe_period, format_money
 from apps.core.states import SubscriptionStatus
 
 ROWS = 50
@@ -169,6 +170,23 @@ def list_running(customer_id: str) -> list[Subscription]:
     statuses = [one.value for one in SubscriptionStatus if one.may_charge]
     rows = Subscription.objects.filter(customer_id=customer_id, status__in=statuses).order_by("stripe_created_at", "pk")
     return list(rows.prefetch_related("items__product"))
+
+
+def line_name(quantity: int, product: str | None, price_id: str) -> str:
+    """A subscription line in words: 2 × Storage; one whose price is no product's has its id."""
+    name = product or price_id
+    return f"{quantity} × {name}" if quantity != 1 else name
+
+
+def describe_subscription(row: Subscription) -> str:
+    """What it is for and what it costs: `Personal for €5 / month, 2 × Storage for €3 / month`."""
+    return ", ".join(map(_describe_line, lines_of(row))) or row.stripe_id
+
+
+def _describe_line(line: UserSubscriptionItem) -> str:
+    total = None if line.unit_amount is None else line.unit_amount * line.quantity
+    name = line_name(line.quantity, line.product.name if line.product else None, line.stripe_price_id)
+    return f"{name} for {format_money(total, line.currency)} / {describe_period(line.interval, line.interval_count)}"
 
 
 def lines_of(row: Subscription) -> list[UserSubscriptionItem]:

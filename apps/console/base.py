@@ -28,6 +28,7 @@ COUNT_LIMIT = 10_000
 PERMISSIONS = (
     "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "retry_job",
     "change_catalog", "change_capacity", "change_terms", "approve_revocations",
+    "retry_payment", "schedule_cancellation", "refund_payment", "cancel_subscription", "pause_collection", "refund_large_payment",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ shown in the dialog and nothing is changed; after success the page is reloaded w
 import datetime as dt
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar, override
 
 from django import forms
@@ -164,6 +165,7 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     refuse: Callable[[Any], str] | None = None,
     lock: bool = False,
     fresh: bool = True,
+    calls: bool = False,
 ) -> Callable[[Work], Any]:
     """Make `work(admin, request, form) -> sentence` an Unfold action with a dialog (default: one that asks for a reason).
 
@@ -171,6 +173,7 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     a WorkError, whose sentence is shown in the dialog. `refuse(row)` says why this row cannot have it done, or nothing: the
     button is not shown then, and a dialog sent nevertheless is refused. `lock`: the row is locked meanwhile, so that of two
     staff who ask the same, the second is refused. `fresh`: it needs a fresh login; False for what takes and gives nothing.
+    `calls`: `work` asks another system and makes its own transactions, since none may be open over a call.
     """
     form = form or ReasonDialog
     dialog = {"title": title, "description": explain, "form_class": form, "form_submit_text": title}
@@ -178,9 +181,6 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     def decorate(work: Work) -> Any:
         @functools.wraps(work)
         def answer(page: Any, request: HttpRequest, filled: ReasonDialog, **_object_id: str) -> HttpResponse:
-            def onward() -> str:
-                return address(filled.leads_to) if filled.leads_to else page.page_of(filled.target)
-
             def guarded_work() -> str:
                 if lock:
                     rows = type(filled.target)._default_manager.select_for_update(of=("self",))
@@ -190,7 +190,8 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
                 return work(page, request, filled)
 
             stale = refuse_stale(request, title=title) if fresh else None
-            return stale or carried_out(filled, dialog, guarded_work, onward)
+            onward = functools.partial(_page_after, page, filled)
+            return stale or carried_out(filled, dialog, guarded_work, onward, calls=calls)
 
         answer.refuse, answer.fresh = refuse, fresh  # type: ignore[attr-defined]
         return action(
@@ -205,6 +206,11 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     return decorate
 
 
+def _page_after(page: Any, filled: ReasonDialog) -> str:
+    """Where staff are led once it is done."""
+    return address(filled.leads_to) if filled.leads_to else str(page.page_of(filled.target))
+
+
 def shown(form: ReasonDialog, dialog: dict[str, Any]) -> HttpResponse:
     """The dialog, empty or with what is wrong in it."""
     context = {"dialog": dialog, "form": form, "form_submit_text": dialog["form_submit_text"]}
@@ -212,11 +218,14 @@ def shown(form: ReasonDialog, dialog: dict[str, Any]) -> HttpResponse:
 
 
 def carried_out(
-    form: ReasonDialog, dialog: dict[str, Any], work: Callable[[], str], page: Callable[[], str]
+    form: ReasonDialog, dialog: dict[str, Any], work: Callable[[], str], page: Callable[[], str], *, calls: bool = False
 ) -> HttpResponse:
-    """Do the work of a valid form in one transaction, say its sentence and load `page()`; a refusal is shown in the dialog."""
+    """Do the work of a valid form in one transaction, say its sentence and load `page()`; a refusal is shown in the dialog.
+
+    `calls`: the work asks another system, and there is no transaction around it.
+    """
     try:
-        with transaction.atomic():
+        with nullcontext() if calls else transaction.atomic():
             sentence = work()
     except (BadInput, WorkError) as refusal:
         field = getattr(refusal, "field", "")

@@ -1,6 +1,9 @@
 """Links out of the console: an object in Stripe's dashboard, in test mode or live, and an account in Keycloak's admin console."""
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -44,3 +47,22 @@ def keycloak_link(user_id: str | None) -> SafeString:
     return (
         outside_link(keycloak_url(user_id), user_id, "Open in Keycloak's admin console") if user_id else SafeString("–")
     )
+
+
+class OutsideIds:
+    """A subscriber's ids elsewhere as columns that lead there, for a ModelAdmin."""
+
+    @admin.display(description="Keycloak account")
+    def at_keycloak(self, row: Any) -> SafeString:
+        """The account."""
+        return keycloak_link(row.keycloak_id)
+
+    @admin.display(description="Stripe customer")
+    def customer_at_stripe(self, row: Any) -> SafeString:
+        """The customer."""
+        return stripe_link("customer", row.stripe_customer_id)
+
+    @admin.display(description="Stripe subscription")
+    def subscription_at_stripe(self, row: Any) -> SafeString:
+        """The subscription."""
+        return stripe_link("subscription", row.stripe_subscription_id)

@@ -31,9 +31,3 @@ class TableTab:
     title: str
     sources: Callable[[UserProfile], list[QuerySet[Any]]]
     read: Callable[[UserProfile, May], Table]
-
-
-def line_name(quantity: int, product: str | None, price_id: str) -> str:
-    """A subscription line in words: 2 × Storage; one whose price is no product's has its id."""
-    name = product or price_id
-    return f"{quantity} × {name}" if quantity != 1 else name

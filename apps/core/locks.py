@@ -1,5 +1,7 @@
 """Postgres advisory locks: every class of them in one table, so that no number is used for two purposes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from django.db import connection
@@ -15,6 +17,7 @@ class LockClass(IntEnum):
     RESTORE_CHECK = 7016  # one process goes on with the check after a restore
     MIGRATIONS = 7017  # one migrate at a time
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
+    PAYMENTS_OF_CUSTOMER = 7017  # by Stripe customer: staff change one thing of a customer's money at a time
 
 
 LOCK_NUMBER = "SELECT pg_advisory_xact_lock(%s, %s)"
@@ -37,3 +40,17 @@ def lock_until_commit(lock_class: LockClass, key: int | str) -> None:
             cursor.execute(LOCK_NUMBER, [lock_class, lock_key(key)])
         else:
             cursor.execute(LOCK_TEXT, [lock_class, key])
+
+
+@contextmanager
+def hold_if_free(lock_class: LockClass, key: str) -> Iterator[bool]:
+    """Hold the lock until the block ends, over transactions and calls; yields False at once while somebody else holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [lock_class, key])
+        (held,) = cursor.fetchone()
+    try:
+        yield held
+    finally:
+        if held:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [lock_class, key])

@@ -25,7 +25,7 @@ from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.desk import page_of
 from tests.rows import writes
-from tests.security.url_table import WITHOUT_FRESH_LOGIN, least_role
+from tests.security.url_table import AT_STRIPE, WITHOUT_FRESH_LOGIN, least_role
 
 pytestmark = pytest.mark.django_db
 
@@ -269,6 +269,7 @@ def test_every_action_of_the_console_is_tested_here() -> None:
         for name in action_names(page)
     }
     asks_stripe = {("catalog_product", "import_products")}  # tests/field/test_price_list.py
+    asks_stripe |= {(SUBSCRIBER, name) for name in AT_STRIPE}  # tests/console/test_payment_actions.py
     assert found - asks_stripe | {("realm", "mail")} == known  # the realm doctor's page is about no model
 
 

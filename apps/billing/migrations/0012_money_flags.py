@@ -4,7 +4,6 @@ from django.db.models import F, Q
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0018_change_terms"),
         ("billing", "0011_lines_digest"),
     ]
 

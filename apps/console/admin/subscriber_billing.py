@@ -18,9 +18,9 @@ from apps.billing.subscriptions import SubscriptionState
 from apps.console.admin.mirror import stripe_badge
 from apps.console.columns import dialog_link, link, state_badge
 from apps.console.outside import stripe_link
-from apps.console.tables import May, Table, line_name
+from apps.console.tables import May, Table
 from apps.core import clock
-from apps.core.money import describe_period, format_money
+from apps.core.money import format_money
 from apps.core.reasons import day
 from apps.core.states import Tone
 
@@ -87,18 +87,8 @@ def _facts(customer: str, running: list[Subscription]) -> list[tuple[str, Any]]:
 
 
 def _plan(row: Subscription) -> SafeString:
-    lines = [
-        f"{line_name(one.quantity, one.product.name if one.product else None, one.stripe_price_id)} for "
-        f"{format_money(None if one.unit_amount is None else one.unit_amount * one.quantity, one.currency)}"
-        f" / {describe_period(one.interval, one.interval_count)}"
-        for one in overview.lines_of(row)
-    ]
-    return format_html(
-        "{} {} {}",
-        ", ".join(lines) or "nothing",
-        state_badge(row, "status"),
-        stripe_link("subscription", row.stripe_id),
-    )
+    status, there = state_badge(row, "status"), stripe_link("subscription", row.stripe_id)
+    return format_html("{} {} {}", overview.describe_subscription(row), status, there)
 
 
 def _next_charge(row: Subscription) -> str:

@@ -13,12 +13,13 @@ from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
+from apps.billing.overview import line_name
 from apps.console.admin import subscriber_billing
 from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.console.email_columns import show_outcome
 from apps.console.outside import stripe_link
-from apps.console.tables import May, Table, TableTab, line_name
+from apps.console.tables import May, Table, TableTab
 from apps.core import clock, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import Job

@@ -18,9 +18,12 @@ from apps.access import overrides, reconcile
 from apps.access.forecast import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
+from apps.billing.overview import line_name
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
+from apps.console.admin.subscriber_payment_previews import PaymentPreviewView
+from apps.console.admin.subscriber_payments import PaymentActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
 from apps.console.admin.subscriber_tables import TABS
 from apps.console.admin.subscriber_timeline import TimelinePageView
@@ -29,8 +32,8 @@ from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import state_column, time_column, when
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog, dialog_action
 from apps.console.filters import FlagFilter
-from apps.console.outside import keycloak_link, stripe_link
-from apps.console.tables import May, line_name
+from apps.console.outside import OutsideIds
+from apps.console.tables import May
 from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
@@ -113,7 +116,16 @@ class SubscriberList(ConsoleList):
 
 
 @admin.register(UserProfile)
-class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, TimelinePageView, ConsoleAdmin):
+class SubscriberAdmin(
+    CorrectionActions,
+    RecoveryActions,
+    PaymentActions,
+    PaymentPreviewView,
+    OutsideIds,
+    SelectActions,
+    TimelinePageView,
+    ConsoleAdmin,
+):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
     list_display = ("who", "state", "subscription", "plan", "seat_list", "next_change", "synced")
@@ -135,6 +147,19 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
         "correct_account",
         "end_sessions",
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
+        {
+            "title": "Payments",
+            "icon": "payments",
+            "items": [
+                "retry_payment",
+                "cancel_at_period_end",
+                "undo_cancellation",
+                "pause_payments",
+                "resume_payments",
+                "refund",
+                "cancel_now",
+            ],
+        },
         {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
     ]
     change_form_outer_before_template = "console/subscriber.html"
@@ -144,6 +169,7 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
         "tab": "tab_view",
         "timeline": "timeline_view",
         "three-way": "three_way_view",
+        "payment-preview": "payment_preview_view",
     }
     fieldsets = (
         (
@@ -170,18 +196,6 @@ class SubscriberAdmin(CorrectionActions, RecoveryActions, SelectActions, Timelin
     def who(self, row: UserProfile) -> SafeString:
         name = row.user.get_username()
         return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
-
-    @admin.display(description="Keycloak account")
-    def at_keycloak(self, row: UserProfile) -> SafeString:
-        return keycloak_link(row.keycloak_id)
-
-    @admin.display(description="Stripe customer")
-    def customer_at_stripe(self, row: UserProfile) -> SafeString:
-        return stripe_link("customer", row.stripe_customer_id)
-
-    @admin.display(description="Stripe subscription")
-    def subscription_at_stripe(self, row: UserProfile) -> SafeString:
-        return stripe_link("subscription", row.stripe_subscription_id)
 
     @admin.display(description="Next", ordering="next_change_at")
     def next_change(self, row: UserProfile) -> str:

@@ -6,10 +6,20 @@ from apps.sandbox.stripe.records import Obj, copied, get, private
 from apps.sandbox.stripe.routing import route
 
 
+def _as_if(subscription: Obj, details: Obj) -> None:
+    """As it would be with another end: what `subscription_details` says of a cancellation."""
+    if "cancel_at_period_end" in details:
+        subscription["cancel_at_period_end"] = details["cancel_at_period_end"]
+        subscription["cancel_at"] = subscriptions.period_end(subscription) if details["cancel_at_period_end"] else None
+    if "cancel_at" in details:
+        subscription["cancel_at"] = details["cancel_at"] or None
+
+
 @route("POST /v1/invoices/create_preview")
 def preview_next(params: Obj) -> Obj:
     """The next invoice of a subscription as it is."""
     subscription = copied(get("subscription", params.get("subscription"), "subscription"))
+    _as_if(subscription, params.get("subscription_details") or {})
     if (
         subscription["status"] in subscriptions.ENDED
         or subscription["cancel_at_period_end"]
