@@ -60,7 +60,7 @@ def write_customer(profile: UserProfile, found: list[SubscriptionFacts], sums: d
 
 
 def _end_missing(rows: Collection[Subscription], now: dt.datetime) -> None:
-    """These are no longer at Stripe: the customer was deleted, and its subscriptions with it."""
+    """These are no longer at Stripe, nor to be had by their ids: the customer was deleted, and its subscriptions with it."""
     for row in rows:
         if row.pause:
             attention.resolve(Cause.COLLECTION_PAUSED, row.stripe_id, why="The customer was deleted at Stripe.")
@@ -178,8 +178,11 @@ def _write_items(
 
 
 def _report_unknown(profile: UserProfile, one: SubscriptionFacts, sums: PaymentFacts | None) -> None:
-    """Tell staff of a fact that decides and that we cannot read; end what was told once all can be read."""
-    problem = "" if sums else "has payments in a form that is new to us"
+    """Tell staff of a fact that decides and that we cannot read; end what was told once all can be read.
+
+    What was paid for one that has ended decides nothing, and of a deleted customer Stripe does not list it.
+    """
+    problem = "" if sums or one.status.ended else "has payments in a form that is new to us"
     if one.status == SubscriptionStatus.UNKNOWN:
         problem = f"has the status “{one.stripe_status}”, which is new to us"
     if problem:

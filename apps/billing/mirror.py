@@ -75,11 +75,12 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
     events = {one.pk: one for one in [*waiting, *([event] if event else [])]}.values()
     with calling_stripe() as client:
         customer, found = _fetch_customer(client, customer_id)
-        ledger = Ledger() if getattr(customer, "deleted", False) else fetch_ledger(client, customer_id)
+        is_deleted = bool(getattr(customer, "deleted", False))
+        ledger = Ledger() if is_deleted else fetch_ledger(client, customer_id)
         if paused_trials.resume(client, customer, found, ledger):
             customer, found = _fetch_customer(client, customer_id)
             ledger = fetch_ledger(client, customer_id)
-        sums = {identify(one): _payment_facts(ledger, one, failures) for one in found}
+        sums = {identify(one): None if is_deleted else _payment_facts(ledger, one, failures) for one in found}
         facts = [_with_options(client, parse_subscription(one)) for one in found]
     _write(profile, facts, sums, changed_sessions(events))
     payment_notes.note_other_disputes(profile, ledger, set(sums))
@@ -107,15 +108,17 @@ def _write(
 
 
 def _fetch_customer(client: stripe.StripeClient, customer_id: str) -> tuple[Any, list[Any]]:
-    """The customer and all of its subscriptions, each with all of its lines; none of a customer who was deleted.
+    """The customer and all of its subscriptions, each with all of its lines.
 
-    Stripe's list shows the customer with each subscription, which spares the call for it.
+    Stripe's list shows the customer with each subscription, which spares the call for it. It has none of a customer who was
+    deleted: those we know are fetched by their ids, for when they ended, and with what.
     """
     found = _list_subscriptions(client, customer_id)
     shown = [one["customer"] for one in found if plain(plain(one).get("customer"))]
     customer = shown[0] if shown else client.v1.customers.retrieve(customer_id)
     if getattr(customer, "deleted", False):
-        return customer, []
+        known = Subscription.objects.filter(customer_id=customer_id).values_list("stripe_id", flat=True)
+        return customer, [one for one in copies.fetch_subscriptions(known) if parse_subscription(one).status.ended]
     # One we know that is not listed is fetched by its id; "No such subscription" is then an error for staff.
     found += [client.v1.subscriptions.retrieve(each) for each in _unlisted(customer_id, found)]
     for one in found:
@@ -172,8 +175,7 @@ def _with_option(client: stripe.StripeClient, line: LineFacts) -> LineFacts:
 def _copy(profile: UserProfile, customer: Any, found: list[Any], ledger: Ledger) -> None:
     """Copy what was fetched into dj-stripe's mirror, those first that others refer to."""
     if getattr(customer, "deleted", False):
-        kept = Subscription.objects.filter(customer_id=profile.stripe_customer_id).values_list("stripe_id", flat=True)
-        copies.copy_all([customer, *copies.fetch_subscriptions(kept)], profiles=[profile.pk])
+        copies.copy_all([customer, *found], profiles=[profile.pk])
         return
     copies.fetch_missing_products(found, profiles=[profile.pk])
     methods = copies.fetch_payment_methods(identify(customer))

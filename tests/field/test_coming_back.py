@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import customers
+from apps.billing import comparison, customers
 from apps.billing.models import Subscription
+from apps.billing.parsing import moment
 from apps.catalog.models import Product, ProductPrice
 from apps.core.errors import NeedsOperator
 from apps.core.models import AttentionItem, AuditEntry, Job
@@ -186,3 +187,24 @@ def test_what_passes_by_itself_is_no_item(world: World, client: Client) -> None:
     world.fault("stripe", "ok")
     assert "try again in a minute" in answer.content.decode()
     assert not AttentionItem.objects.exists()
+
+
+def test_a_deleted_customer_s_subscription_ended_when_stripe_says_so_and_differs_no_more(world: World) -> None:
+    """It renewed and changed its lines shortly before, and we heard of nothing until the night two days later."""
+    dana = world.subscriber("dana", personal=1, storage_100=1)
+    world.pass_time(days=32)
+    before = world.stripe_state(dana)
+    subscription, storage = before["id"], before["items"]["data"][-1]["id"]
+    world.shop.v1.subscriptions.update(subscription, {"items": [{"id": storage, "quantity": 3}]})
+    world.shop.v1.customers.delete(dana.stripe_customer_id or "")
+    world.skip()
+    world.pass_time(days=2)
+    world.sweep()
+    theirs = world.shop.v1.subscriptions.retrieve(subscription)
+    ours = Subscription.objects.get(stripe_id=subscription)
+    assert (ours.status, ours.ended_at) == ("canceled", moment(theirs.ended_at))
+    assert world.state(dana).access == "canceled"
+    found = comparison.compare_slice(comparison.Cursor(), pause_may_close=False)
+    assert (found.looked_at, found.differing) == (1, frozenset())
+    assert not AttentionItem.objects.filter(cause="unknown_fact", resolved_at=None).exists()
+    world.assert_laws_hold()
