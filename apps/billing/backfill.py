@@ -10,7 +10,7 @@ from django.conf import settings
 
 from apps.billing import events
 from apps.billing.intake import store
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing.stripe_client import ListPage, MissingAtStripe, calling_stripe, read_page
 from apps.core import comparison_runs, jobs
 from apps.core.comparison_runs import Tally
 from apps.core.models import Job
@@ -39,7 +39,7 @@ def fetch_undelivered(key: str) -> None:
             if not after:
                 raise
             page = _undelivered("")
-        found = [one.to_dict() for one in page.data]
+        found = page.data
         is_last = not found or not page.has_more
         comparison_runs.add(run, store_missing(found), ended=is_last and not _goes_on())
         if is_last:
@@ -65,8 +65,7 @@ def _goes_on() -> bool:
     return waiting.exists()
 
 
-def _undelivered(after: str) -> Any:
+def _undelivered(after: str) -> ListPage:
     with calling_stripe() as client:
-        return client.v1.events.list(
-            {"delivery_success": False, "limit": PAGE} | ({"starting_after": after} if after else {})  # type: ignore[arg-type]
-        )
+        query = {"delivery_success": False, "limit": PAGE} | ({"starting_after": after} if after else {})
+        return read_page(client, "events", query)

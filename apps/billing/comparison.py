@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from apps.billing.models import Subscription
 from apps.billing.parsing import identify, parse_subscription
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe, read_page
 from apps.core.states import SubscriptionStatus, values_where
 
 BATCH = 500
@@ -124,14 +124,13 @@ def _slice(cursor: Cursor) -> tuple[list[Any], bool]:
     after, more = cursor.after, True
     with calling_stripe() as client:
         for _ in range(PAGES):
-            page = client.v1.subscriptions.list(
-                {"status": "all", "limit": PAGE} | ({"starting_after": after} if after else {})  # type: ignore[arg-type]
-            )
+            query = {"status": "all", "limit": PAGE} | ({"starting_after": after} if after else {})
+            page = read_page(client, "subscriptions", query)
             listed += page.data
             more = page.has_more and bool(page.data)
             if not more:
                 break
-            after = page.data[-1].id
+            after = identify(page.data[-1])
     return listed, more
 
 

@@ -17,7 +17,7 @@ from apps.billing import events
 from apps.billing.intake import store
 from apps.billing.models import InboundEvent
 from apps.billing.parsing import identify
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe, read_page
 from apps.core import audit, clock, comparison_runs, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.comparison_runs import Tally
@@ -92,9 +92,8 @@ def _list_pages(since: dt.datetime, until: dt.datetime, after: str) -> Iterator[
         created = {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
         asked: Any = {"created": created, "limit": PAGE} | ({"starting_after": after} if after else {})
         with calling_stripe() as client:
-            page = client.v1.events.list(asked)
-        found = [one.to_dict() for one in page.data]
-        yield found, bool(found) and page.has_more
+            found, has_more = read_page(client, "events", asked)
+        yield found, bool(found) and has_more
         after = str(found[-1]["id"]) if found else after
 
 

@@ -22,7 +22,8 @@ from apps.billing.comparison import PAGE, PAGES, Cursor, Listing
 from apps.billing.doctor import WEBHOOK_PATH
 from apps.billing.events import needs_work
 from apps.billing.models import InboundEvent, Subscription
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.parsing import identify
+from apps.billing.stripe_client import calling_stripe, read_page
 from apps.catalog.models import ProductPrice
 from apps.core.errors import WorkError
 from apps.core.laws import HOUR, MOST, Checked, Law, LawSeverity, LawViolation, Scope, Source, Unknown, register
@@ -190,15 +191,15 @@ def _list_events(scope: Scope) -> dict[str, str]:
     with calling_stripe() as client:
         for _ in range(PAGES):
             asked: Any = {"created": created, "limit": PAGE} | ({"starting_after": after} if after else {})
-            page = client.v1.events.list(asked)
+            page = read_page(client, "events", asked)
             found |= {
-                one.id: one.type
+                identify(one): one["type"]
                 for one in page.data
-                if needs_work(one.type) and one.livemode == settings.STRIPE_LIVE_MODE
+                if needs_work(one["type"]) and one["livemode"] == settings.STRIPE_LIVE_MODE
             }
             if not page.data or not page.has_more:
                 break
-            after = page.data[-1].id
+            after = identify(page.data[-1])
     return found
 
 

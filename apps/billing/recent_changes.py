@@ -13,7 +13,7 @@ from django.db.models import F, Max, Q
 
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.parsing import identify, plain
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, calling_stripe, read_page
 from apps.core import clock
 from apps.core.states import SubscriptionStatus, values_where
 
@@ -113,11 +113,11 @@ def _read(after: str, since: dt.datetime | None = None) -> tuple[list[ChangeEven
     with calling_stripe() as client:
         for _ in range(PAGES):
             asked = {"types": list(TYPES), "created": {"gte": begin}, "limit": PAGE}
-            page = client.v1.events.list(asked | ({"starting_after": after} if after else {}))  # type: ignore[arg-type]
+            page = read_page(client, "events", asked | ({"starting_after": after} if after else {}))
             for event in page.data:
-                who = identify(plain(plain(event)["data"]["object"]).get("customer"))
-                listed.append(ChangeEvent(event.id, who, event.created))
+                who = identify(plain(event["data"]["object"]).get("customer"))
+                listed.append(ChangeEvent(identify(event), who, event["created"]))
             if not page.data or not page.has_more:
                 return listed, ""
-            after = page.data[-1].id
+            after = identify(page.data[-1])
     return listed, after
