@@ -19,6 +19,7 @@ from apps.sandbox.simulate.expected import (
     PriceList,
     StaffAct,
     expect,
+    may_have_lapsed,
     next_border,
 )
 from apps.sandbox.simulate.lives import Life, chance, people
@@ -212,6 +213,25 @@ def test_nobody_without_a_payment_needs_an_account_and_a_kept_seat_is_not_lost()
     assert find_differences(beside, having(seats={"nextcloud": ("retained", "nextcloud-1")}))[-1].startswith("groups")
     life.places["nextcloud"] = "nextcloud-2"
     assert find_wandered_seat(life, HAS) == ["seat: should be on nextcloud-2, is on nextcloud-1"]
+    assert find_wandered_seat(life, HAS, lapsed=True) == []
+    assert life.places == {"nextcloud": "nextcloud-1"}
+
+
+@pytest.mark.parametrize(
+    ("books", "staff", "lapsed"),
+    [
+        (Books([subscription()]), [act("grant", -40, 5, "plus")], False),
+        (Books([subscription()]), [act("grant", -40, -5, "plus")], True),
+        (Books([subscription("canceled", ended_at=NOW - 20 * DAY)]), [], False),
+        (Books([subscription("canceled", ended_at=NOW - 35 * DAY)]), [], True),
+        (Books([subscription("canceled", ended_at=NOW - 90 * DAY)]), [], False),
+    ],
+)
+def test_a_seat_may_have_been_given_up_between_two_comparisons(
+    books: Books, staff: list[StaffAct], lapsed: bool
+) -> None:
+    """A second grant after the final expiry gives a seat of its own, where there is room."""
+    assert may_have_lapsed(books, staff, TERMS, NOW - 31 * DAY, NOW) is lapsed
 
 
 def test_the_same_seed_gives_the_same_people_and_the_same_dice() -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps.sandbox.simulate.expected import Books, Expected, expect, next_border
+from apps.sandbox.simulate.expected import DAY, Books, Expected, expect, may_have_lapsed, next_border
 from apps.sandbox.simulate.lives import Life
 from apps.sandbox.simulate.observed import Having, read_people
 from apps.sandbox.simulate.world import TERMS, SimulatedWorld
 
 NEAR_SECONDS = 90  # a border so close may lie before the reading and after the deciding
+APART_SECONDS = 31 * DAY  # two comparisons at most
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ def compare(
     for life in lives:
         if not life.profile or life.number in near:
             continue
-        wanted = expect(books.get(life.customer, Books()), life.staff, prices, TERMS, now)
+        own = books.get(life.customer, Books())
+        wanted = expect(own, life.staff, prices, TERMS, now)
         rows[wanted.row] += 1
         has = people[life.profile]
         sentences = find_differences(wanted, has) + find_lost_seats(wanted, has, before.get(life.number))
-        sentences += find_wandered_seat(life, has)
+        lapsed = may_have_lapsed(own, life.staff, TERMS, now - APART_SECONDS, now)
+        sentences += find_wandered_seat(life, has, lapsed=lapsed)
         before[life.number] = has
         if sentences:
             found.append(Difference(life.number, wanted.row, tuple(sentences)))
@@ -90,11 +93,12 @@ def find_lost_seats(wanted: Expected, has: Having, before: Having | None) -> lis
     return []
 
 
-def find_wandered_seat(life: Life, has: Having) -> list[str]:
-    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it."""
+def find_wandered_seat(life: Life, has: Having, *, lapsed: bool = False) -> list[str]:
+    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it, or it has `lapsed` in between."""
     instance = has.seats.get("nextcloud", ("", ""))[1]
-    if not instance:
+    if not instance or lapsed:
         life.places.pop("nextcloud", None)  # what comes after it is a new one
+    if not instance:
         return []
     should = life.places.setdefault("nextcloud", instance)
     return [] if should == instance else [f"seat: should be on {should}, is on {instance}"]

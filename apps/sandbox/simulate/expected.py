@@ -109,6 +109,13 @@ def next_border(books: Books, staff: Collection[StaffAct], terms: HouseTerms, no
     return min((abs(moment - now) for moment in moments), default=DAY)
 
 
+def may_have_lapsed(books: Books, staff: Collection[StaffAct], terms: HouseTerms, since: int, now: int) -> bool:
+    """Whether a seat may have been given up after `since`, so that one that is there now is another: a grant or all ended."""
+    ends = [act.until for act in staff if act.kind in ("grant", "keep_seat")]
+    ends += [one["ended_at"] + terms.expiry_days * DAY for one in books.subscriptions if one["ended_at"]]
+    return any(end and since <= end <= now for end in ends)
+
+
 class _Reading:
     """The questions of the table, each answered from the objects."""
 
