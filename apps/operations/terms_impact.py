@@ -48,7 +48,7 @@ class TermsImpact:
 
 
 def measure_terms_impact(change: TermsChange) -> TermsImpact:
-    """What the change would do right now; nothing is saved. 25 queries for each thousand people whom the change can concern.
+    """What the change would do right now; nothing is saved. Eleven queries for each thousand people whom the change can concern.
 
     These are people whose subscription is late, paused, disputed or over: for all others no term decides anything. Of them, a change
     for everybody concerns only those about whom a term decides that it changes, and who is late only until the longest grace is over.
@@ -58,7 +58,7 @@ def measure_terms_impact(change: TermsChange) -> TermsImpact:
     found: dict[str, list[int]] = {"gain": [], "lose": [], "give_up": [], "moved": []}
     for batch in batched(_concerned(change, before, after), BATCH, strict=False):
         people = UserProfile.objects.filter(pk__in=batch)
-        old, new = bulk_facts.decide_many(people, before), bulk_facts.decide_many(people, after)
+        old, new = bulk_facts.decide_by_each(people, (before, after))
         for pk in batch:
             one, other = old[pk], new[pk]
             if one.state.has_access != other.state.has_access:

@@ -91,7 +91,7 @@ def compare_impacts() -> None:
         {"grace_days": 40, "product": product},
     ):  # fmt: skip
         row = TermsChange(**values | change)
-        before, after = (bulk_facts.decide_many(everybody, one) for one in (book, book.with_change(row)))
+        before, after = (bulk_facts.decide_by_each(everybody, [one])[0] for one in (book, book.with_change(row)))
         other = {
             pk for pk, one in before.items()
             if (one.state, one.until, one.final_expiry_at) != (after[pk].state, after[pk].until, after[pk].final_expiry_at)

@@ -66,7 +66,8 @@ class LawCheckAdmin(ConsoleAdmin):
 
     @override
     def list_context(self, _request: HttpRequest) -> dict[str, Any]:
-        return {"lines": list(list_laws()), "progress": law_checks.open_check()}
+        lines = list(list_laws())
+        return {"lines": lines, "counts": count_states(lines), "progress": law_checks.open_check()}
 
     @override
     def page_context(self, _request: HttpRequest, row: LawCheck) -> dict[str, Any]:
@@ -106,6 +107,14 @@ def list_laws() -> Iterator[dict[str, Any]]:
             "severity": severity_badge(law) if broken else law.severity.label,
             "state": state,
         }
+
+
+def count_states(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of all laws: how many hold, the results of those that are violated, and how many were not checked."""
+    states = [line["row"].state if line["row"] else "" for line in lines]
+    broken = [line["row"] for line in lines if line["row"] and line["row"].state == LawCheck.State.VIOLATED]
+    holding = states.count(LawCheck.State.OK)
+    return {"holding": holding, "violated": broken, "unchecked": len(lines) - holding - len(broken)}
 
 
 def list_violations(row: LawCheck) -> list[dict[str, Any]]:
