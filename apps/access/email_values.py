@@ -81,8 +81,10 @@ def failed_payment(profile: UserProfile, invoice_id: str) -> Values | None:
     attempt = next_attempt(profile.forecast, now=clock.now())
     if url is None:
         return None
+    is_spared = profile.access_state == AccessState.GRACE and profile.access_until is not None
     return {
-        "sentence": profile.access_sentence,
+        "until": format_day(profile.access_until) if is_spared else "",
+        "sentence": "" if is_spared else profile.access_sentence,
         "invoice_url": url,
         "next_attempt": format_day(attempt.at) if attempt else "",
     }

@@ -43,10 +43,10 @@ EMAILS: dict[str, EmailKind] = {
     # paying
     "trial_ending": EmailKind("Trial ending", ("date", "amount?", "first_name?"), "7 days and 1 day before a trial ends"),
     "payment_failed": EmailKind(
-        "Payment failed", ("first_name?", "sentence?", "invoice_url?", "next_attempt?"), "when a payment fails, once for each invoice"
+        "Payment failed", ("first_name?", "until?", "sentence?", "invoice_url?", "next_attempt?"), "when a payment fails, once for each invoice"
     ),
     "debit_refused": EmailKind(
-        "Debit returned by the bank", ("account?", "why?", "sentence?", "invoice_url?", "next_attempt?", "first_name?"),
+        "Debit returned by the bank", ("account?", "why?", "until?", "sentence?", "invoice_url?", "next_attempt?", "first_name?"),
         "instead, when the bank refuses or returns a debit",
     ),
     "payment_action_required": EmailKind(
@@ -143,9 +143,7 @@ SAMPLES: dict[str, Any] = {
 }
 
 
-LATE = {
-    "sentence": "Your last payment failed. You keep access until 10 December 2026. Please update your payment details."
-}
+LATE = {"sentence": "", "until": "10 December 2026"}  # who is in the grace days
 # Where an email's value differs from the sample of all others.
 OWN_SAMPLES: dict[str, dict[str, Any]] = {
     "payment_failed": LATE,
