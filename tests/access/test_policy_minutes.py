@@ -34,7 +34,10 @@ def override(kind: str, begins: float, ends: float | None) -> OverrideFact:
 
 @dataclass(frozen=True)
 class Life:
-    """What is known for good, and as which state each stretch of seconds ends: (until, state), the last one without end."""
+    """What is known for good, and as which state each stretch of seconds ends: (until, state), the last one without end.
+
+    `dates`: seconds at which Stripe is to do something, and nothing changes here before it says so.
+    """
 
     name: str
     subscriptions: tuple[SubscriptionFact, ...]
@@ -42,6 +45,7 @@ class Life:
     overrides: tuple[OverrideFact, ...] = ()
     window_ends: float | None = None
     terms: Terms = field(default=TERMS)
+    dates: tuple[float, ...] = ()
 
     def expected(self, seconds: float) -> str:
         return next(state for until, state in self.stretches if seconds < until)
@@ -79,6 +83,16 @@ LIVES = (
     Life("a seat kept for longer", (GONE,), ((45 * DAY, "canceled"), (FOREVER, "expired")),
          (override("keep_seat", 0, 45 * DAY),)),
     Life("a trial that is canceled beside it", (subscription("trialing"), GONE), ((FOREVER, "active"),)),
+    Life("a trial whose end Stripe has not told of yet", (subscription("trialing", trial_end=at(5 * DAY), current_period_end=at(5 * DAY)),),
+         ((FOREVER, "active"),), dates=(5 * DAY,)),
+    Life("a date of cancellation that Stripe has not told of yet", (subscription("active", cancel_at=at(9 * DAY)),),
+         ((FOREVER, "active"),), dates=(9 * DAY,)),
+    Life("a trial to be canceled at its end, with a hold over it", (subscription("trialing", trial_end=at(5 * DAY), cancel_at=at(5 * DAY)),),
+         ((4 * DAY, "active"), (6 * DAY, "on_hold"), (FOREVER, "active")), (override("hold", 4 * DAY, 6 * DAY),), dates=(5 * DAY,)),
+    Life("a date of cancellation within grace", (subscription("past_due", past_due_since=at(0), cancel_at=at(3 * DAY)),),
+         ((7 * DAY, "grace"), (FOREVER, "suspended")), dates=(3 * DAY,)),
+    Life("a window that closes at the second of the final expiry", (GONE,), ((30 * DAY, "recovering"), (FOREVER, "expired")),
+         window_ends=30 * DAY),
     Life("a pause that closes, for five days", (subscription("active", paused=True, paused_until=at(5 * DAY)),),
          ((5 * DAY, "suspended"), (FOREVER, "active")), terms=Terms(dt.timedelta(0), dt.timedelta(days=30), paused_closes=True)),
     Life("a dispute that was lost and is forgiven for a week",
@@ -90,7 +104,7 @@ LIVES = (
 def moments(life: Life, count: int) -> list[float]:
     """Seconds of a life: the border itself and the seconds beside it, then minutes around each border, then any."""
     order = random.Random(life.name)
-    borders = [until for until, _ in life.stretches if until != FOREVER] or [0.0]
+    borders = [until for until, _ in life.stretches if until != FOREVER] + [*life.dates] or [0.0]
     found = [border + beside for border in borders for beside in (-1, 0, 1)]
     while len(found) < count:
         near = order.random() < 0.8
