@@ -69,14 +69,21 @@ class Stack(Demo):
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    """A stack with all of it, in a folder that Postgres' own account can reach; nothing of it is left."""
+def running(root: Path | None = None) -> Iterator[Stack]:
+    """A stack with all of it, in a folder that Postgres' own account can reach; nothing of it is left.
+
+    `root`: a checkout of another release, which makes its own tables.
+    """
     folder = Path(tempfile.mkdtemp(prefix="frontdesk-outage-", dir="/var/tmp"))
     folder.chmod(0o755)
     stack = Stack(data=folder, port=free_port(), sandbox_port=free_port())
     try:
         stack.claim()
-        copy_template(postgres.start(folder / "postgres"))
+        host = postgres.start(folder / "postgres")
+        if root is None:
+            copy_template(host)
+        else:
+            stack.root = root
         stack.start()
         yield stack
     finally:
@@ -97,10 +104,13 @@ def copy_template(host: str) -> None:
 
 
 class Load:
-    """Clients who post signed events as Stripe does, one after the other, and note what was answered."""
+    """Clients who post signed events as Stripe does, one after the other, and note what was answered.
 
-    def __init__(self, stack: Stack, objects: list[dict[str, Any]], *, clients: int = 4) -> None:
-        self.stack, self.objects = stack, objects
+    `pause`: seconds between two of one client; 0: as fast as they are answered.
+    """
+
+    def __init__(self, stack: Stack, objects: list[dict[str, Any]], *, clients: int = 4, pause: float = 0) -> None:
+        self.stack, self.objects, self.pause = stack, objects, pause
         self.name, self.numbers = uuid.uuid4().hex[:12], itertools.count(1)
         self.answers: dict[str, requests.Response | None] = {}
         self.over = threading.Event()
@@ -125,6 +135,7 @@ class Load:
             while not self.over.is_set():
                 number = next(self.numbers)
                 self._post(session, f"evt_{self.name}_{number:06}", self.objects[number % len(self.objects)])
+                self.over.wait(self.pause)
 
     def _post(self, session: requests.Session, name: str, about: dict[str, Any]) -> None:
         now = self.stack.now()

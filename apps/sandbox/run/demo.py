@@ -101,8 +101,10 @@ class Demo:
     """The processes of one demo, and the folder they keep their data in.
 
     `database` are the POSTGRES_* variables of a server to use; without them the demo runs one of its own in `data`.
-    `variables` of the environment go before the demo's own.
+    `variables` of the environment go before the demo's own. `root`: the checkout that runs.
     """
+
+    root = ROOT
 
     def __init__(
         self,
@@ -213,7 +215,7 @@ class Demo:
         """Walk one customer through everything over HTTP; 0 if every check passed."""
         command = [sys.executable, "-m", "apps.sandbox.walk", "--site", self.site, "--sandbox", self.sandbox]
         command += ["--keycloak", self.env["KEYCLOAK_SERVER_URL"]]
-        return subprocess.run(command, cwd=ROOT, env=self.env, check=False).returncode
+        return subprocess.run(command, cwd=self.root, env=self.env, check=False).returncode
 
     def stop(self) -> None:
         """Let every process finish what it does, the sandbox after those that call it, then stop Postgres."""
@@ -248,7 +250,7 @@ class Demo:
         """Start a process of its own group, so that Ctrl-C reaches only us and we stop them in order."""
         with (self.data / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, preexec_fn=stopped_with_parent,  # noqa: PLW1509  (one call into libc; we have no threads)
             )  # fmt: skip
 
