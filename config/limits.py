@@ -18,6 +18,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
     "operations": 180,  # drift that is gone, sync runs, safeguard reviews
     "law_checks": 365,
+    "daily_figures": 730,
     "codes": 1,
     "rate_limits": 2,
 }
@@ -57,6 +58,7 @@ LIMITS = {
     # Not settings: how often a page may have Stripe asked about one payment, and how often an alarm is told.
     "payment_checks": ((1, 10),),
     "alarms": ((1, 300),),
+    "exports_staff": ((5, 86_400),),  # lists of subscribers that one of staff takes away in a day
     "event_tokens": ((1, 2 * 86_400),),  # of Mailgun's signatures: each counts once
 }
 

@@ -16,6 +16,14 @@ ACCESS_STATES = [(one.value, one.label) for one in AccessState]
 SUBSCRIPTION_STATUSES = [(one.value, one.label) for one in SubscriptionStatus]
 
 
+# Has paid, has no access, and a sync is to give it.
+WAITS_FOR_ACCESS = Q(
+    pending_since__isnull=False,
+    subscription_status__in=values_where(SubscriptionStatus, lambda one: one.gives_access),
+    access_state__in=values_where(AccessState, lambda one: not one.has_access and one != AccessState.ON_HOLD),
+)
+
+
 class UserProfile(models.Model):
     """A subscriber: a Django user plus Keycloak id, Stripe customer, subscription status and access state.
 
@@ -40,6 +48,13 @@ class UserProfile(models.Model):
     stripe_customer_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_subscription_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     subscription_status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES, blank=True)
+    monthly_amount = models.BigIntegerField(
+        null=True,
+        default=0,
+        db_default=0,
+        help_text="What they pay in a month, before discounts and tax; empty: unknown.",
+    )
+    monthly_currency = models.CharField(max_length=16, blank=True, default="", db_default="")
     subscription_synced_at = models.DateTimeField(null=True, blank=True)
     access_state = models.CharField(max_length=12, choices=ACCESS_STATES, default=AccessState.NONE.value)
     access_reason = models.JSONField(default=dict, blank=True, help_text="Why: a code with its dates, core/reasons.py.")
@@ -70,6 +85,7 @@ class UserProfile(models.Model):
             ("mail_userprofile", "Can send a subscriber a password mail"),
             ("allocate_seat", "Can assign, move and release seats"),
             ("override_access", "Can hold, grant and protect access"),
+            ("export_userprofile", "Can export the list of subscribers"),
             ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
             ("retry_job", "Can retry jobs"),
             ("retry_payment", "Can collect an open payment again"),
@@ -100,10 +116,15 @@ class UserProfile(models.Model):
             models.Index(fields=["access_state", "-id"], name="profile_access_state"),
             models.Index(fields=["subscription_status", "-id"], name="profile_subscription"),
             models.Index(Upper("email"), name="profile_email_upper"),
+            models.Index(Upper("stripe_customer_id"), name="profile_customer_upper"),
+            models.Index(Upper("stripe_subscription_id"), name="profile_subscription_upper"),
             models.Index(fields=["pending_since"], condition=Q(pending_since__isnull=False), name="profile_pending"),
             models.Index(fields=["access_until"], condition=Q(access_until__isnull=False), name="profile_access_until"),
             models.Index(fields=["access_state", "final_expiry_at", "-id"], name="profile_leaving"),
             models.Index(fields=["next_change_at", "-id"], name="profile_next_change"),
+            models.Index(fields=["monthly_amount", "-id"], name="profile_monthly"),
+            models.Index(fields=["created_at"], name="profile_joined"),
+            models.Index(fields=["pending_since"], condition=WAITS_FOR_ACCESS, name="profile_waits_for_access"),
             models.Index(fields=["id"], condition=~Q(email_problem=""), name="profile_unreachable"),
         ]
 

@@ -34,6 +34,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.schedule_cancellation",
     ),
     "operator": (
+        "accounts.export_userprofile",
         "accounts.allocate_seat",
         "accounts.override_access",
         "accounts.retry_job",

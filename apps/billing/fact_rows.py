@@ -21,6 +21,7 @@ from apps.billing.payments import PaymentFacts
 from apps.catalog.models import ProductPrice
 from apps.core import attention, clock
 from apps.core.attention import Cause
+from apps.core.money import per_month
 from apps.core.states import SubscriptionStatus
 
 # Best first: which subscription represents the subscriber in lists and on pages.
@@ -36,6 +37,14 @@ STATUS_RANK = [
     "incomplete_expired",
 ]
 
+MOST = 10**15  # minor units a month; what is more is no price, and sums of it would overflow
+SUMMARY = (
+    "stripe_subscription_id",
+    "subscription_status",
+    "monthly_amount",
+    "monthly_currency",
+    "subscription_synced_at",
+)
 ITEM_KEYS = {"id", "stripe_item_id"}
 
 on_customer: list[Callable[[UserProfile], None]] = []
@@ -103,6 +112,8 @@ def _write_subscription(
         "pause": one.pause,
         "pause_ends_at": one.pause_ends_at,
         "lines_digest": digest_lines(one.lines),
+        "monthly_amount": cost_per_month(one.lines),
+        "currency": one.lines[0].price.currency if one.lines else "",
         "fetched_at": now,
     }
     if sums is not None:
@@ -119,6 +130,20 @@ def digest_lines(lines: Collection[LineFacts]) -> str:
     """Short, and another one when prices or quantities are others."""
     text = ",".join(sorted(f"{line.price.id}*{line.quantity}" for line in lines))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def cost_per_month(lines: Collection[LineFacts]) -> int | None:
+    """What the lines cost in a month, in minor units; None when one of them has no fixed amount, or they are in several currencies."""
+    amounts = [one.price.unit_amount for one in lines]
+    if None in amounts or len({one.price.currency for one in lines}) > 1:
+        return None
+    costs = (
+        per_month(one.price.unit_amount * one.quantity, one.price.interval, one.price.interval_count)
+        for one in lines
+        if one.price.unit_amount is not None
+    )
+    total = sum(costs)
+    return total if total <= MOST else None
 
 
 def payment_columns(sums: PaymentFacts) -> dict[str, Any]:
@@ -199,7 +224,17 @@ def _update_profile(profile: UserProfile, rows: Collection[Subscription], now: d
         key=lambda row: (STATUS_RANK.index(row.status), -row.stripe_created_at.timestamp()),
         default=None,
     )
+    earning = [row for row in rows if SubscriptionStatus(row.status).earns]
     profile.stripe_subscription_id = best.stripe_id if best else None
     profile.subscription_status = best.status if best else ""
+    profile.monthly_amount = _sum_of(earning)
+    profile.monthly_currency = earning[0].currency if earning else ""
     profile.subscription_synced_at = now
-    profile.save(update_fields=["stripe_subscription_id", "subscription_status", "subscription_synced_at"])
+    profile.save(update_fields=SUMMARY)
+
+
+def _sum_of(rows: Collection[Subscription]) -> int | None:
+    """What they cost together in a month; None where one's amount is unknown, or is in another currency than the first's."""
+    amounts = [row.monthly_amount for row in rows]
+    known = [one for one in amounts if one is not None]
+    return sum(known) if len(known) == len(amounts) and len({row.currency for row in rows}) < 2 else None

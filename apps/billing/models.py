@@ -109,6 +109,10 @@ class Subscription(models.Model):
         null=True, help_text="What Stripe says the next invoice asks for, in minor units; empty when it does not."
     )
     next_charge_currency = models.CharField(max_length=16, blank=True)
+    monthly_amount = models.BigIntegerField(
+        null=True, help_text="What its lines cost in a month, before discounts and tax; empty when that depends on use."
+    )
+    currency = models.CharField(max_length=16, blank=True, default="", db_default="")
     lines_digest = models.CharField(
         max_length=16, blank=True, default="", db_default="", help_text="Of what it is for: another one, another plan."
     )
@@ -125,6 +129,15 @@ class Subscription(models.Model):
                 condition=Q(left_of_period__lt=F("paid_for_period")),
                 name="subscription_returned",
             ),
+            # Few at any time, or those of a month: for the console's views, which are counted often.
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="subscription_ended"),
+            models.Index(
+                fields=["cancel_at"],
+                condition=Q(cancel_at__isnull=False, ended_at__isnull=True),
+                name="subscription_leaving",
+            ),
+            models.Index(fields=["trial_end"], condition=Q(trial_end__isnull=False), name="subscription_trial"),
+            models.Index(fields=["current_period_end"], condition=Q(ended_at__isnull=True), name="subscription_period"),
         ]
 
     @override
@@ -148,7 +161,10 @@ class UserSubscriptionItem(models.Model):
     current_period_end = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["stripe_price_id"], name="item_price")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["stripe_price_id"], name="item_price"),
+            models.Index(fields=["interval", "profile"], name="item_interval"),
+        ]
 
     @override
     def __str__(self) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, DecimalField, F, Func, QuerySet, Sum, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Coalesce
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
 from apps.billing.parsing import identify, moment, plain, text, whole
@@ -112,3 +114,28 @@ DETAILS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "Refund": _refund_details,
     "Dispute": _dispute_details,
 }
+
+
+def open_invoices(invoices: QuerySet[Any]) -> QuerySet[Any]:
+    """Those of these invoices that are finished and not paid; by an index of their own."""
+    found: QuerySet[Any] = invoices.filter(stripe_data__status="open")
+    return found
+
+
+def sum_open_invoices(*, most: int) -> QuerySet[Any]:
+    """What open invoices still ask for, by currency: `currency_code`, `amount` in minor units, `count`; of at most `most` of them."""
+    some = open_invoices(Invoice.objects.all()).order_by().values("pk")[:most]
+    asked = Coalesce(_number("amount_remaining"), _number("amount_due"))
+    rows = (
+        Invoice.objects.filter(pk__in=some).order_by().values(currency_code=KeyTextTransform("currency", "stripe_data"))
+    )
+    found: QuerySet[Any] = rows.annotate(amount=Sum(asked), count=Count("pk"))
+    return found
+
+
+def _number(name: str) -> Func:
+    """SQL: a number of the object; null where there is none."""
+    return Func(
+        F("stripe_data"), Value(f"$.{name} ? (@ >= 0)"), template="jsonb_path_query_first(%(expressions)s::jsonpath)::numeric",
+        output_field=DecimalField(),
+    )  # fmt: skip

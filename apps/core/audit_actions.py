@@ -77,6 +77,7 @@ class AuditAction(models.TextChoices):
     ATTENTION_CLOSED = "attention_closed", "Attention item closed"
     ACTION_REFUSED = "action_refused", "Action refused"
     PERSON_ERASED = "person_erased", "Personal data erased"
+    LIST_EXPORTED = "list_exported", "List of subscribers exported"
     PERSON_VIEWED = "person_viewed", "Personal data viewed"
     STAFF_LOGGED_IN = "staff_logged_in", "Staff logged in"
     STAFF_LOGIN_REFUSED = "staff_login_refused", "Staff login refused"

@@ -1,6 +1,7 @@
 """Amounts of money for people: minor units and a currency in, text out. The only place that knows decimals of currencies."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 from babel.numbers import format_currency, get_currency_symbol
 
@@ -27,6 +28,14 @@ def format_money(amount: int | None, currency: str) -> str:
     sign = "¤ " if get_currency_symbol(code, locale="en").isalpha() else "¤"
     cents = "" if value == value.to_integral_value() else f".{'0' * digits}"
     return format_currency(value, code, format=f"{sign}#,##0{cents}", locale="en", currency_digits=False)
+
+
+PER_MONTH = {"day": Fraction(365, 12), "week": Fraction(365, 84), "month": Fraction(1), "year": Fraction(1, 12)}
+
+
+def per_month(amount: int, interval: str, count: int = 1) -> int:
+    """What an amount for each period is in a month, in minor units: a year's is a twelfth. 0 for a period that is new to us."""
+    return round(amount * PER_MONTH.get(interval, Fraction(0)) / max(count, 1))
 
 
 def describe_period(interval: str, count: int = 1) -> str:

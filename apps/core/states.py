@@ -155,6 +155,11 @@ class SubscriptionStatus(StrEnum):
         return self in {SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE}
 
     @property
+    def earns(self) -> bool:
+        """Its price comes in each period: paid, or late and still being collected. A trial earns nothing yet."""
+        return self in {SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE}
+
+    @property
     def may_give_access(self) -> bool:
         """Gives access, or may still do so within the grace days."""
         return self.gives_access or self == SubscriptionStatus.PAST_DUE

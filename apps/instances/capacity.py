@@ -26,6 +26,8 @@ class Occupancy:
     id: int
     slug: str
     name: str
+    product_id: int
+    product_slug: str
     product: str
     url: str
     soft_cap: int
@@ -124,6 +126,8 @@ def read_occupancy() -> list[Occupancy]:
             id=instance.pk,
             slug=instance.slug,
             name=instance.name,
+            product_id=instance.product_id,
+            product_slug=instance.product.slug,
             product=instance.product.name,
             url=instance.url,
             soft_cap=instance.soft_cap,

@@ -16,6 +16,7 @@ class OperationsConfig(AppConfig):
         from apps.operations import (
             account_checks,
             after_restore,
+            daily_figures,
             doctor,
             drift,
             gauges,
@@ -30,6 +31,7 @@ class OperationsConfig(AppConfig):
 
         account_checks.register()
         after_restore.register()
+        daily_figures.register()
         doctor.register()
         drift.register()
         gauges.register()

@@ -1,16 +1,37 @@
 """The numbers of the business for `/metrics` (see core/metrics.py)."""
 
+from collections import Counter
 from functools import partial
 
 from apps.core import metrics
 from apps.core.kept import Kept
 
 PEOPLE_SECONDS = 60
-# Counting them reads everybody; the console's first page shows the same numbers.
-PEOPLE = Kept(
-    partial(metrics.read_rows, "SELECT access_state, count(*) FROM accounts_userprofile GROUP BY 1"),
+# Counting them reads everybody; the console's first page shows the same numbers: state, currency, people, minor units a month.
+TOTALS = Kept(
+    partial(
+        metrics.read_rows,
+        "SELECT access_state, monthly_currency, count(*), coalesce(sum(monthly_amount), 0) FROM accounts_userprofile GROUP BY 1, 2",
+    ),
     seconds=PEOPLE_SECONDS,
 )
+
+
+def count_people() -> metrics.Rows:
+    """Subscribers by access state."""
+    found = Counter[str]()
+    for state, _, count, _ in TOTALS.get():
+        found[state] += count
+    return list(found.items())
+
+
+def sum_revenue() -> metrics.Rows:
+    """What subscribers pay in a month, by currency."""
+    found = Counter[str]()
+    for _, currency, _, amount in TOTALS.get():
+        found[currency] += int(amount)
+    return [(currency, amount) for currency, amount in found.items() if currency]
+
 
 GAUGES: list[metrics.Gauge] = [
     (
@@ -29,7 +50,13 @@ GAUGES: list[metrics.Gauge] = [
         "frontdesk_subscribers",
         "Subscribers by access state",
         ["state"],
-        PEOPLE.get,
+        count_people,
+    ),
+    (
+        "frontdesk_monthly_revenue",
+        "What subscribers pay in a month, before discounts and tax, in minor units",
+        ["currency"],
+        sum_revenue,
     ),
     (
         "frontdesk_paid_without_access_seconds",

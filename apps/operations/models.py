@@ -116,6 +116,33 @@ class SyncResult(models.Model):
         return f"sync result {self.pk}"
 
 
+class DailyFigure(models.Model):
+    """One number of the business on one day, about nobody. Written only by daily_figures.py."""
+
+    class Name(models.TextChoices):
+        """`about`: the currency of revenue, the product's slug of seats; else empty."""
+
+        SUBSCRIBERS = "subscribers", "Paying subscribers"
+        REVENUE = "revenue", "Revenue per month, in minor units"
+        NEW = "new", "New subscribers"
+        LOST = "lost", "Lost subscribers"
+        SEATS = "seats", "Seats taken"
+
+    day = models.DateField()
+    name = models.CharField(max_length=12, choices=Name)
+    about = models.CharField(max_length=60, blank=True)
+    value = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["day", "name", "about"], name="daily_figure_one_a_day")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name} {self.about} {self.day}"
+
+
 SWEEP_LABELS = {
     "reconcile_all": "The nightly sweep",
     "compare_subscriptions": "The comparison with Stripe",

@@ -18,7 +18,7 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
-from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import DailyFigure, Drift, SafeguardReview, SyncResult, SyncRun
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)
@@ -327,6 +327,10 @@ BROKEN = {
         waitlist(email="A@b.com"),
     ],
     "waitlist_invited_is_confirmed_and_ends": lambda: [waitlist(state="invited", confirmed_at=NOW)],
+    "daily_figure_one_a_day": lambda: [
+        DailyFigure(day=NOW.date(), name="new", value=1),
+        DailyFigure(day=NOW.date(), name="new", value=2),
+    ],
     "drift_one_open_per_kind": lambda: twins(drift, profile=stored(profile())),
     "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],
     "override_has_a_reason": lambda: [override(reason="")],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.core.money import format_money
+from apps.core.money import format_money, per_month
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,12 @@ from apps.core.money import format_money
 )
 def test_an_amount_is_written_with_the_decimals_of_its_currency(amount: int, currency: str, text: str) -> None:
     assert format_money(amount, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "interval", "count", "monthly"),
+    [(1200, "month", 1, 1200), (12_000, "year", 1, 1000), (3000, "month", 3, 1000), (1000, "year", 2, 42), (700, "week", 1, 3042),
+     (100, "day", 1, 3042), (500, "fortnight", 1, 0), (10**18, "year", 1, 83_333_333_333_333_333)],
+)  # fmt: skip
+def test_an_amount_for_any_period_has_a_value_for_a_month(amount: int, interval: str, count: int, monthly: int) -> None:
+    assert per_month(amount, interval, count) == monthly

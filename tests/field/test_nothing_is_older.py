@@ -22,7 +22,7 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RateLi
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations import privacy
-from apps.operations.models import Drift
+from apps.operations.models import DailyFigure, Drift
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -118,6 +118,7 @@ BREAK: dict[str, Callable[[], Any]] = {
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
     "law_checks": law_checks,
     "comparisons": comparison,
+    "daily_figures": lambda: DailyFigure.objects.create(day=(clock.now() - OLD).date(), name="new", value=1),
     "operations": drift,
     "expired_customers": lambda: expired("gone"),
 }
