@@ -19,15 +19,15 @@ from unfold.views import ChangeList
 
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
-from apps.console.saved_views import PARAMETER, SavedView, ViewFilter, find_view
+from apps.console.filters import ViewFilter
+from apps.console.saved_views import COUNT_LIMIT, PARAMETER, SavedView, find_view
 from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 
-COUNT_LIMIT = 10_000
 PERMISSIONS = (
     "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "retry_job",
-    "change_catalog", "change_capacity", "change_terms", "approve_revocations",
+    "export_userprofile", "change_catalog", "change_capacity", "change_terms", "approve_revocations",
     "retry_payment", "schedule_cancellation", "refund_payment", "cancel_subscription", "pause_collection", "refund_large_payment",
 )  # fmt: skip
 

@@ -1,14 +1,16 @@
-"""Filters of lists: those that begin with what needs somebody, and those by product or instance."""
+"""Filters of lists: those that begin with what needs somebody, and those by product, instance or a question of a list's own."""
 
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from apps.billing import overview
-from apps.console.dashboard import COUNTED
+from apps.console.menu_counts import COUNTED
+from apps.console.saved_views import PARAMETER, SavedView
 
 
 class DefaultedFilter(admin.SimpleListFilter):
@@ -62,3 +64,43 @@ class FlagFilter(admin.SimpleListFilter):
             "returned": overview.with_money_returned(),
         }.get(self.value() or "")
         return queryset if customers is None else queryset.filter(stripe_customer_id__in=customers)
+
+
+class DropdownOf(DropdownFilter):  # type: ignore[misc]
+    """A choice of `options`; what is none of them is refused, so that a list never looks like an answer that it is not."""
+
+    all_option: ClassVar[list[str]] = ["", "All"]
+    options: ClassVar[Any] = ()
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(key), str(label)) for key, label in self.options]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        if value not in {key for key, _ in self.lookup_choices}:
+            raise IncorrectLookupParameters
+        return self.narrow(queryset, value)
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        """The rows for which the choice holds."""
+        raise NotImplementedError
+
+
+class ViewFilter(DropdownOf):
+    """By one of the views that the list's page declares."""
+
+    title = "view"
+    parameter_name = PARAMETER
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        self.views: tuple[SavedView, ...] = model_admin.views
+        return [(one.key, one.label) for one in self.views]
+
+    @override
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return next(one for one in self.views if one.key == value).narrow(rows)

@@ -17,7 +17,7 @@ from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
 from apps.console import realm
-from apps.console.dashboard import COUNTED
+from apps.console.menu_counts import COUNTED
 from apps.console.saved_views import PARAMETER
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait

@@ -13,6 +13,7 @@ from django.urls import reverse
 from unfold.dataclasses import SearchResult
 
 from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent
 from apps.core.addresses import spellings
 
 LIMIT = 1_001
@@ -20,7 +21,7 @@ PALETTE_LIMIT = 8
 PART = 3
 LONGEST_TERM, MOST_WORDS = 254, 8  # an address has so many characters; a condition for each word takes its time
 NAMES = ("username", "first_name", "last_name")
-STRIPE_ID = re.compile(r"^(cus|sub|evt|in|price|prod|ch|re|dp|du|cs|si|acct)_[A-Za-z0-9_]+$")
+STRIPE_ID = re.compile(r"^(cus|sub|evt|in|price|prod|ch|re|dp|du|cs|si|pm|pi|acct)_[A-Za-z0-9_]+$", re.IGNORECASE)
 KINDS = {
     "cus": "customer",
     "sub": "subscription",
@@ -35,7 +36,7 @@ PEOPLE = "people"
 def kind_of(term: str) -> str:
     """What a term is: customer, subscription, event, price, stripe_product, session, stripe, uuid, email, number or text."""
     if found := STRIPE_ID.match(term):
-        return KINDS.get(found[1], "stripe")
+        return KINDS.get(found[1].lower(), "stripe")
     if "@" in term:
         return "email"
     if term.isascii() and term.isdigit():
@@ -80,17 +81,23 @@ def _usable(lookup: str, term: str) -> str:
 
 
 def profiles(term: str) -> QuerySet[UserProfile]:
-    """The subscribers a term names: Stripe customer or subscription, Keycloak id, or any part of a name or address."""
+    """The subscribers a term names: an id of Stripe or Keycloak in any case, or any part of a name or address.
+
+    An id of something else at Stripe, as an invoice, names whom an event about it was about.
+    """
     rows = UserProfile.objects.all()
     if len(term) > LONGEST_TERM:
         return rows.none()
     match kind_of(term):
         case "customer":
-            return rows.filter(stripe_customer_id=term)
+            return rows.filter(stripe_customer_id__iexact=term)
         case "subscription":
-            return rows.filter(stripe_subscription_id=term)
+            return rows.filter(stripe_subscription_id__iexact=term)
         case "uuid":
-            return rows.filter(Q(keycloak_id=term) | Q(onboarding_id=term))
+            return rows.filter(Q(keycloak_id=term.lower()) | Q(onboarding_id=term))
+        case "event" | "stripe" | "session":
+            told = InboundEvent.objects.filter(Q(object_id=term) | Q(stripe_event_id=term)).exclude(customer_id="")
+            return rows.filter(stripe_customer_id__in=told.values("customer_id"))
         case "email" if (whole := rows.filter(_any_of(["email__iexact"], term))).exists():
             return whole
         case "number":
@@ -118,6 +125,8 @@ def _with_name(term: str) -> QuerySet[UserProfile, int]:
 
 def palette(request: HttpRequest, term: str) -> list[SearchResult]:
     """What the command palette adds to the menu's own names: the first few subscribers. Names only, as it is cached."""
+    typed = request.GET.get("s", "")
+    term = typed if typed.lower() == term else term  # Unfold lowers it, and Stripe's ids have capitals
     if "\x00" in term or not request.user.has_perm("accounts.view_userprofile"):
         return []
     found = profiles(term).select_related("user").order_by("-pk")[:PALETTE_LIMIT]

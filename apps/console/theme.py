@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
-from apps.console.dashboard import COUNTED
+from apps.console.menu_counts import COUNTED
 
 # How much of the brand's colour is left when it is mixed with white (50-500) or with black (700-950); 600 is the brand.
 TINTS = {"50": 6, "100": 12, "200": 24, "300": 40, "400": 56, "500": 74}

@@ -37,6 +37,7 @@ FILTERS = {
     "catalog.productprice": {
         "product__id__exact", "product__isnull", "interval__exact", "interval__isnull", "is_active__exact", "is_active__isnull",
     },
+    "core.attentionitem": {"cause"},
     "core.comparisonrun": {"state__exact", "state__isnull"},
     "core.job": {"state__exact", "state__isnull"},
     "core.lawcheck": {"state__exact", "state__isnull"},

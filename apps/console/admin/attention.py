@@ -13,7 +13,7 @@ from apps.accounts.models import UserProfile
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
-from apps.console.filters import DefaultedFilter
+from apps.console.filters import DefaultedFilter, DropdownOf
 from apps.core import alerts, attention, audit, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
@@ -31,11 +31,21 @@ class OpenFilter(DefaultedFilter):
         return queryset if self.chosen == "all" else queryset.filter(resolved_at__isnull=self.chosen == "open")
 
 
+class CauseFilter(DropdownOf):
+    title = "cause"
+    parameter_name = "cause"
+    options = tuple(attention.Cause.choices)
+
+    @override
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(cause=value)
+
+
 @admin.register(AttentionItem)
 class AttentionAdmin(ConsoleAdmin):
     few = True
     list_display = ("heading", "sentence", "affected", "times", "first", "last", "status")
-    list_filter = (OpenFilter,)
+    list_filter = (OpenFilter, CauseFilter)
     ordering = ("-last_at", "-pk")
     search_by: ClassVar[dict[str, str]] = {"number": "pk", "text": "cause__icontains key__icontains"}
     search_help_text = "Kind, or what it is about"

@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from apps.billing.stripe_objects import MIRRORED
+from apps.billing.stripe_objects import MIRRORED, open_invoices
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, json_field, time_column
+from apps.console.saved_views import SavedView
 from apps.core.money import format_money
 from apps.core.states import Tone
 
@@ -88,6 +89,12 @@ def _identity(row: Any) -> str:
     return str(row.pk if row.id is None else row.id)
 
 
+class InvoiceAdmin(MirrorAdmin):
+    views = (SavedView("open", "Open", open_invoices),)
+
+
+OWN_PAGES = {"Invoice": InvoiceAdmin}
+
 for model in MIRRORED:
     setattr(model, "__str__", _identity)  # noqa: B010  (assigned plainly, mypy takes it for a method of the row)
-    admin.site.register(model, MirrorAdmin)
+    admin.site.register(model, OWN_PAGES.get(model.__name__, MirrorAdmin))

@@ -4,12 +4,9 @@ from typing import Any, ClassVar, override
 
 from django import forms
 from django.contrib import admin
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
-from django.db.models.functions import JSONArray
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -17,31 +14,33 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from apps.access import overrides, reconcile
 from apps.access.forecast import read_all
 from apps.accounts.models import UserProfile
-from apps.billing.models import UserSubscriptionItem
 from apps.billing.overview import line_name
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
+from apps.console.admin.subscriber_export import ExportPage
+from apps.console.admin.subscriber_list import SUBSCRIBER_FILTERS, NextDateFilter, SubscriberList
 from apps.console.admin.subscriber_payment_previews import PaymentPreviewView
 from apps.console.admin.subscriber_payments import PaymentActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
 from apps.console.admin.subscriber_tables import TABS
 from apps.console.admin.subscriber_timeline import TimelinePageView
 from apps.console.admin.sync_runs import SelectActions
-from apps.console.base import ConsoleAdmin, ConsoleList
-from apps.console.columns import state_column, time_column, when
+from apps.console.base import ConsoleAdmin
+from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog, dialog_action
 from apps.console.filters import FlagFilter
 from apps.console.outside import OutsideIds
+from apps.console.subscriber_views import VIEWS
 from apps.console.tables import May
 from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.core.states import AccessState
+from apps.core.money import format_money
+from apps.core.states import AccessState, Tone
 from apps.identity.logout_everywhere import log_out_everywhere
 from apps.identity.passwords import request_password_email
-from apps.instances.models import Seat
 from apps.operations.three_way import compare_three_ways
 
 FILTER = "access_state__exact"  # the parameter of the tabs
@@ -96,25 +95,6 @@ def _rights(request: HttpRequest) -> May:
     return lambda codename: request.user.has_perm(f"accounts.{codename}")
 
 
-class SubscriberList(ConsoleList):
-    """With what each pays for and where each has a seat."""
-
-    @override
-    def get_results(self, request: HttpRequest) -> None:
-        """One more query, for the page's rows only."""
-        super().get_results(request)
-        lines = UserSubscriptionItem.objects.filter(profile=OuterRef("pk")).order_by("pk")
-        seats = Seat.objects.filter(profile=OuterRef("pk")).exclude(state=Seat.State.RELEASED).order_by("pk")
-        names = JSONArray("quantity", "product__name", "stripe_price_id")
-        shown: Any = UserProfile.objects.filter(pk__in=[row.pk for row in self.result_list])
-        found = shown.values_list(
-            "pk", ArraySubquery(lines.values_list(names)), ArraySubquery(seats.values("instance__slug"))
-        )
-        shows = {pk: (paid, slugs) for pk, paid, slugs in found}
-        for row in self.result_list:
-            row.lines, row.seated_on = shows.get(row.pk, ((), ()))
-
-
 @admin.register(UserProfile)
 class SubscriberAdmin(
     CorrectionActions,
@@ -124,21 +104,23 @@ class SubscriberAdmin(
     OutsideIds,
     SelectActions,
     TimelinePageView,
+    ExportPage,
     ConsoleAdmin,
 ):
     """A subscriber's page answers: what should this person have, why, what do they have, and what happened."""
 
-    list_display = ("who", "state", "subscription", "plan", "seat_list", "next_change", "synced")
-    list_filter = (("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter), FlagFilter)
+    list_display = ("who", "name", "state", "plan", "seat_list", "next_change", "money", "flags")
+    list_filter = (
+        ("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter), FlagFilter, *SUBSCRIBER_FILTERS,
+    )  # fmt: skip
     changelist_class = SubscriberList
     personal = "profile"
     list_display_links = ("who",)
     tabs = ("access_state", tuple(state for state in AccessState if state != AccessState.NONE))
-    search_by: ClassVar[dict[str, str]] = {
-        "customer": "stripe_customer_id", "subscription": "stripe_subscription_id", "uuid": "keycloak_id onboarding_id",
-        "number": "pk", "people": "pk",
-    }  # fmt: skip
-    search_help_text = "Any part of a name or address, cus_…, sub_… or Keycloak id"
+    views = VIEWS
+    search_by: ClassVar[dict[str, str]] = {"number": "pk", "people": "pk"}
+    search_help_text = "Any part of a name or address, or any Stripe or Keycloak id"
+    list_before_template = "console/subscribers.html"
     actions_list: ClassVar[Any] = ["sync_selected"]
     actions_detail: ClassVar[Any] = [
         "sync_now",
@@ -196,6 +178,23 @@ class SubscriberAdmin(
     def who(self, row: UserProfile) -> SafeString:
         name = row.user.get_username()
         return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
+
+    @admin.display(description="Name")
+    def name(self, row: UserProfile) -> str:
+        return row.user.get_full_name() or "–"
+
+    @admin.display(description="Per month", ordering="monthly_amount")
+    def money(self, row: UserProfile) -> str:
+        """What they pay in a month; unknown where a price depends on use."""
+        if row.monthly_amount is None:
+            return "depends on use"
+        return format_money(row.monthly_amount, row.monthly_currency) if row.monthly_amount else "–"
+
+    @admin.display(description="Flags")
+    def flags(self, row: Any) -> SafeString:
+        return format_html_join(
+            " ", "{}", ((badge(one.label, one.tone or Tone.CALM),) for one in row.flags)
+        ) or SafeString("–")
 
     @admin.display(description="Next", ordering="next_change_at")
     def next_change(self, row: UserProfile) -> str:
@@ -259,7 +258,9 @@ class SubscriberAdmin(
 
     @override
     def get_ordering(self, request: HttpRequest) -> Any:
-        """By date where the tab is about one."""
+        """By date where the tab or the filter is about one."""
+        if request.GET.get(NextDateFilter.parameter_name):
+            return ("next_change_at", "-pk")
         return ORDERS.get(request.GET.get(FILTER, ""), super().get_ordering(request))
 
     @dialog_action(

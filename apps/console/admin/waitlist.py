@@ -9,11 +9,11 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.models import Product
-from apps.console.base import COUNT_LIMIT, ConsoleAdmin, CountUpTo
+from apps.console.base import ConsoleAdmin, CountUpTo
 from apps.console.columns import email_column, link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import NameFilter
-from apps.console.saved_views import SavedView
+from apps.console.saved_views import COUNT_LIMIT, SavedView
 from apps.core import clock
 from apps.core.addresses import shown_email
 from apps.instances import capacity

@@ -1,0 +1,107 @@
+"""What waits for staff, counted: the badges of the menu and the label on every page. One query, kept for a few seconds."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import connection
+
+from apps.console.saved_views import COUNT_LIMIT
+from apps.core import clock
+from apps.core.kept import Kept
+
+KEPT_SECONDS = 5.0
+SILENT_SECONDS = 90
+COUNTS = """
+SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <= %(now)s LIMIT {most}) due) AS due,
+       (SELECT count(*) FROM core_job WHERE state = 'running') AS running,
+       (SELECT count(*) FROM core_job WHERE state = 'blocked') AS blocked,
+       (SELECT count(*) FROM core_job WHERE state = 'dead') AS dead,
+       (SELECT min(not_before) FROM generate_series(0, 3) level, LATERAL (
+            SELECT not_before FROM core_job WHERE {due} AND importance = level ORDER BY not_before LIMIT 1) first) AS due_since,
+       (SELECT count(*) FROM billing_inboundevent WHERE state = 'received') AS events,
+       (SELECT min(received_at) FROM billing_inboundevent WHERE state = 'received') AS events_since,
+       (SELECT count(*) FROM instances_seatwait) AS waits,
+       (SELECT min(since) FROM instances_seatwait) AS waits_since,
+       (SELECT count(*) FROM notifications_notification WHERE state = 'failed') AS emails_failed,
+       (SELECT count(*) FROM notifications_notification WHERE state = 'uncertain') AS emails_uncertain,
+       (SELECT count(*) FROM accounts_userprofile WHERE pending_since IS NOT NULL) AS pending,
+       (SELECT min(pending_since) FROM accounts_userprofile WHERE pending_since IS NOT NULL) AS pending_since,
+       (SELECT extract(epoch FROM clock_timestamp() - max(at))::float FROM core_heartbeat WHERE name LIKE 'cluster%%') AS silent_seconds,
+       (SELECT count(*) FROM core_dependency) AS down_count,
+       EXISTS (SELECT FROM core_dependency WHERE name = 'restored') AS is_paused,
+       (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
+       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
+       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL AND cause = 'limit_reached') AS limits_reached,
+       (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
+       (SELECT count(*) FROM operations_drift WHERE resolved_at IS NULL AND (ignored_until IS NULL OR ignored_until <= %(now)s)) AS drift_count,
+       (SELECT count(*) FROM (SELECT FROM onboarding_waitlistentry WHERE state = 'waiting' AND confirmed_at IS NOT NULL LIMIT {most}) waiting)
+        AS waitlist_count,
+       (SELECT count(*) FROM (SELECT DISTINCT ON (law) state FROM core_lawcheck ORDER BY law, id DESC) last WHERE state = 'violated')
+        AS laws_violated,
+       (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
+       (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
+        FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
+""".format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT)  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many of what, and since when; and the names by which lists are filtered."""
+
+    at: dt.datetime
+    due: int
+    is_paused: bool
+    running: int
+    blocked: int
+    dead: int
+    due_since: dt.datetime | None
+    events: int
+    events_since: dt.datetime | None
+    waits: int
+    waits_since: dt.datetime | None
+    emails_failed: int
+    emails_uncertain: int
+    pending: int
+    pending_since: dt.datetime | None
+    silent_seconds: float | None
+    down_count: int
+    review_count: int
+    attention_count: int
+    limits_reached: int
+    held: int
+    drift_count: int
+    waitlist_count: int
+    laws_violated: int
+    products_by_name: list[tuple[int, str]]
+    instances_by_name: list[tuple[int, str]]
+
+    @property
+    def stuck(self) -> int:
+        """Jobs that go nowhere without an operator."""
+        return self.blocked + self.dead
+
+    @property
+    def emails_undelivered(self) -> int:
+        """Not sent, or nobody knows."""
+        return self.emails_failed + self.emails_uncertain
+
+    @property
+    def late_seconds(self) -> int:
+        """How long the job has waited that has been due longest; 0 when none is due."""
+        return max(0, int((self.at - self.due_since).total_seconds())) if self.due_since else 0
+
+    @property
+    def worker_silent(self) -> bool:
+        """No worker has given a sign of life for a while, or ever."""
+        return self.silent_seconds is None or self.silent_seconds > SILENT_SECONDS
+
+
+def read_counts() -> Counts:
+    """One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, {"now": clock.now()})
+        counted = dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
+    return Counts(at=clock.now(), **counted)
+
+
+COUNTED = Kept(read_counts, seconds=KEPT_SECONDS)
