@@ -52,6 +52,13 @@ def script_of_rows() -> str:
     return "\n".join(inserts)
 
 
+def is_superuser() -> bool:
+    """Whether the test's connection may do everything, as it is unless the test has taken another role."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        return bool(cursor.fetchone()[0])
+
+
 def run(script: str) -> None:
     """All statements of a script, in one go."""
     with connection.cursor() as cursor:
