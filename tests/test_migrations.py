@@ -16,7 +16,7 @@ from tests.migration_rules import judge
 RELEASED = {
     "access": "0010_terms",
     "accounts": "0019_delivery",
-    "billing": "0011_lines_digest",
+    "billing": "0012_money_flags",
     "catalog": "0004_any_id_and_amount",
     "core": "0025_laws",
     "djstripe": "0001_squashed_0003_2_11",
