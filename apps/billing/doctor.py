@@ -46,6 +46,11 @@ WRITES: dict[str, Call] = {
     "portal sessions": lambda client: client.v1.billing_portal.sessions.create({"customer": _nobody("cus_")}),
     "subscriptions": lambda client: client.v1.subscriptions.resume(_nobody("sub_")),
 }
+# For what staff do to payments: without them nobody loses anything, and staff go to Stripe's dashboard.
+STAFF_WRITES: dict[str, Call] = {
+    "refunds": lambda client: client.v1.refunds.create({"charge": _nobody("ch_")}),
+    "invoices": lambda client: client.v1.invoices.pay(_nobody("in_")),
+}
 # Of each family of `events` what changes a customer or a price. docs.stripe.com/api/events/types
 FAMILIES = {
     "customer.subscription": "created updated deleted paused resumed", "customer": "updated deleted",
@@ -83,6 +88,8 @@ def check_stripe() -> Iterator[Finding]:
         yield _check_right("read", name, call)
     for name, call in WRITES.items():
         yield _check_right("write", name, call)
+    for name, call in STAFF_WRITES.items():
+        yield _check_right("write", name, call, by_staff=True)
     default: Any = {"is_default": True, "active": True}
     asked: dict[str, tuple[Call, Callable[[Any], Iterator[Finding]]]] = {
         "stripe.endpoint": (lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint),
@@ -128,14 +135,16 @@ def _check_key() -> Finding:
     return Finding(id=id_, severity=Severity.PASSED, message=passed)
 
 
-def _check_right(verb: str, name: str, call: Call) -> Finding:
+def _check_right(verb: str, name: str, call: Call, *, by_staff: bool = False) -> Finding:
     id_ = f"stripe.right.{name.replace(' ', '_')}" + ("" if verb == "read" else ".write")
     try:
         _ask(call)
     except MissingRight as error:
         why = "Without it customers cannot pay, or access no longer follows payment."
-        said = f"The key may not {verb} {name}."
-        return Finding(id=id_, severity=Severity.ERROR, message=said, why=why, fix=error.reason)
+        if by_staff:
+            why = "Without it staff cannot refund or collect a payment in the console, only in Stripe's dashboard."
+        said, severity = f"The key may not {verb} {name}.", Severity.WARNING if by_staff else Severity.ERROR
+        return Finding(id=id_, severity=severity, message=said, why=why, fix=error.reason)
     except (DependencyDown, RetryLater) as error:
         return Finding(
             id=id_, severity=Severity.SKIPPED, message=f"Not known whether the key may {verb} {name}.", fix=error.reason

@@ -16,6 +16,7 @@ from apps.core.money import describe_period, format_money
 from apps.core.states import SubscriptionStatus
 
 ROWS = 50
+MOST_FLAGGED = 10_000
 
 
 @dataclass(frozen=True)
@@ -194,12 +195,19 @@ def lines_of(row: Subscription) -> list[UserSubscriptionItem]:
     return list(row.items.all())
 
 
-def with_dispute(*, lost: bool) -> QuerySet[Any, Any]:
-    """The customers of whose payments one is disputed, or was lost, as a subquery. By an index of those few."""
+def list_disputed(*, lost: bool) -> list[str]:
+    """The customers of whose payments one is disputed, or was lost: at most MOST_FLAGGED, by an index of those few.
+
+    Ids and no subquery: Postgres takes a third of all rows for them, and would read every subscriber.
+    """
     wanted = [{"status": "lost" if lost else "open"}]
-    return Subscription.objects.exclude(disputes=[]).filter(disputes__contains=wanted).values("customer_id")
+    return _customers(Subscription.objects.exclude(disputes=[]).filter(disputes__contains=wanted))
 
 
-def with_money_returned() -> QuerySet[Any, Any]:
-    """The customers to whom something of their current period went back. By an index of those few."""
-    return Subscription.objects.filter(left_of_period__lt=F("paid_for_period")).values("customer_id")
+def list_money_returned() -> list[str]:
+    """The customers to whom something of their current period went back; likewise."""
+    return _customers(Subscription.objects.filter(left_of_period__lt=F("paid_for_period")))
+
+
+def _customers(rows: QuerySet[Subscription]) -> list[str]:
+    return list(rows.order_by().values_list("customer_id", flat=True)[:MOST_FLAGGED])

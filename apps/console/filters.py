@@ -58,12 +58,11 @@ class FlagFilter(admin.SimpleListFilter):
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """By the customers of those few subscriptions."""
-        customers = {
-            "disputed": overview.with_dispute(lost=False),
-            "lost": overview.with_dispute(lost=True),
-            "returned": overview.with_money_returned(),
-        }.get(self.value() or "")
-        return queryset if customers is None else queryset.filter(stripe_customer_id__in=customers)
+        if self.value() not in dict(self.lookup_choices):
+            return queryset
+        is_refund, lost = self.value() == "returned", self.value() == "lost"
+        customers = overview.list_money_returned() if is_refund else overview.list_disputed(lost=lost)
+        return queryset.filter(stripe_customer_id__in=customers)
 
 
 class DropdownOf(DropdownFilter):  # type: ignore[misc]

@@ -37,10 +37,11 @@ SELECT 1000000 + n, 1000000 + n, gen_random_uuid(), 'user' || n || '@example' ||
     CASE WHEN n % 5 < 2 THEN now() + n * interval '1 minute' END, now() + n * interval '2 minutes', CASE WHEN n % 5 = 0 THEN 0 ELSE n END, 'eur',
     now() - n * interval '1 hour' FROM generate_series({start}, {end}) n;
 INSERT INTO billing_subscription (stripe_id, customer_id, status, stripe_created_at, current_period_end, cancel_at, ended_at, fetched_at, is_payment_pending,
-    money_returned, disputes, refunds, pause, open_invoice_id, open_invoice_url, attempts_made, next_charge_currency)
+    money_returned, disputes, refunds, pause, open_invoice_id, open_invoice_url, attempts_made, next_charge_currency, paid_for_period, left_of_period)
 SELECT 'sub_M' || n, 'cus_M' || n, CASE WHEN n % 5 = 0 THEN 'canceled' ELSE 'active' END, now() - n * interval '1 hour' - interval '60 days',
     now() + n * interval '2 minutes', CASE WHEN n % 5 = 1 THEN now() + interval '9 days' END,
-    CASE WHEN n % 5 = 0 THEN now() - n * interval '1 minute' END, now(), false, '', '[]', '{{}}', '', '', '', 0, ''
+    CASE WHEN n % 5 = 0 THEN now() - n * interval '1 minute' END, now(), false, '',
+    CASE WHEN n < 20 THEN '[{{"id": "dp", "status": "open"}}]'::jsonb ELSE '[]' END, '{{}}', '', '', '', 0, '', 500, CASE WHEN n < 20 THEN 300 ELSE 500 END
     FROM generate_series({start}, {end}) n;
 INSERT INTO billing_usersubscriptionitem (profile_id, subscription_id, stripe_item_id, stripe_price_id, product_id, quantity, currency, interval, interval_count)
 SELECT 1000000 + n, s.id, 'si_M' || n, 'price_M', {product}, 1, 'eur', CASE WHEN n % 4 = 0 THEN 'year' ELSE 'month' END, 1
@@ -71,7 +72,7 @@ SELECT 'reconcile', 1000000 + n, 'profile:' || n, 'done', '', 2, 1, 1, now(), ''
 PAGES = {
     "accounts_userprofile": (
         "", "p=20", "o=1", "o=-1", "o=3", "o=-3", "o=6", "o=-6", "o=7", "o=-7", "access_state__exact=canceled", "access_state__exact=expired",
-        "access_state__exact=suspended", "subscription_status__exact=canceled", "q=user333", "q=Last3337", "q=ast3337",
+        "access_state__exact=suspended", "flags=disputed", "flags=lost", "flags=returned", "subscription_status__exact=canceled", "q=user333", "q=Last3337", "q=ast3337",
         "q=ser3337@example", "q=3333@example35", "q=user3333@example35.org", "q=First5 Last5049", "q=nobody-at-all", "q=cus_M77", "q=sub_M77",
         "view=ending", "view=no_seat", "view=stuck", "view=override", "view=drift", "view=bounced", "view=paying", "view=new", "view=renewing",
         "view=lost", "view=waiting", "view=syncing", "view=trials_ending", "product={product}", "instance={instance}", "interval=year", "interval=month",
