@@ -25,6 +25,7 @@ from tests.console.conftest import staff
 from tests.login.conftest import Person, fresh_keys, log_in_at
 from tests.security import canaries
 from tests.security.canaries import PERSON, Answered, Canaries, record_answers, shape
+from tests.security.url_table import AT_STRIPE
 from tests.storefront.visitor import SEND, SESSION, VERIFY, WAITLIST, Visitor, code_mailed
 from tests.world import SECRET, World
 
@@ -76,6 +77,7 @@ STAFF_PAGES = {
     "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card", "/admin/accounts/userprofile/…/timeline/": "username",
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in
                      ("hold", "grant", "no_suspend", "keep_seat", "close_window", "send_code", "password_mail")), ACCOUNT),
+    **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in (*AT_STRIPE, "payment-preview")), f"{ACCOUNT}, card"),
     "/admin/accounts/signup/": ACCOUNT, "/admin/accounts/signup/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/instances/seat/": "username", "/admin/instances/seat/…/change/": "username", "/admin/instances/seat/…/move/": "username",
     "/admin/instances/seat/…/release/": "username", "/admin/billing/inboundevent/…/change/": "username",
