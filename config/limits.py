@@ -62,6 +62,10 @@ LIMITS = {
     "event_tokens": ((1, 2 * 86_400),),  # of Mailgun's signatures: each counts once
 }
 
+# What support may do by itself for a late payment; an operator may do more.
+GRACE_EXTENSION_DAYS = integer("GRACE_EXTENSION_DAYS", 14, minimum=1)
+GRACE_EXTENSION_PAUSE_DAYS = integer("GRACE_EXTENSION_PAUSE_DAYS", 30, minimum=1)
+
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
 SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)
 

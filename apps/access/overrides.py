@@ -1,19 +1,30 @@
-"""Dated staff decisions: hold, grant, no-suspend, waiver, keep-seat, and ending them. Each queues a reconcile."""
+"""Dated staff decisions: hold, grant, no-suspend, waiver, keep-seat, and ending them. Each queues a reconcile.
+
+Before staff confirm one, `imagine` and `imagine_ended` give the facts as they would be, for `reconcile.preview`.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.access import reconcile
+from apps.access.facts import override_fact, read_facts
 from apps.access.models import AccessOverride
+from apps.access.policy import Facts, OverrideFact, decide
 from apps.accounts.models import UserProfile
 from apps.billing import subscriptions
+from apps.catalog.entitlements import total
 from apps.catalog.models import Product
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import attention, audit, clock
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.reasons import day
+from apps.core.states import SubscriptionStatus
 
 
 def hold(*, profile: UserProfile, actor: str, reason: str, until: dt.datetime | None = None) -> AccessOverride:
@@ -45,6 +56,39 @@ def grant(
 def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: str) -> AccessOverride:
     """A late payment does not suspend until `until`."""
     return _add(profile, AccessOverride.Kind.NO_SUSPEND, until=until, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def extend_grace(*, profile: UserProfile, days: int, actor: str, reason: str) -> AccessOverride:
+    """A late payment does not suspend for `days` more, counted from the end of grace; within limits that a helpdesk may use.
+
+    Raises BadInput when no payment is late, for more than GRACE_EXTENSION_DAYS, and within GRACE_EXTENSION_PAUSE_DAYS of another one.
+    """
+    profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
+    if refusal := refuse_grace(profile):
+        raise BadInput(refusal)
+    if not 1 <= days <= settings.GRACE_EXTENSION_DAYS:
+        raise BadInput(f"Choose 1 to {settings.GRACE_EXTENSION_DAYS} days.", field="days")
+    return no_suspend(profile=profile, until=extended_grace(profile, days=days), actor=actor, reason=reason)
+
+
+def refuse_grace(profile: UserProfile, known: Facts | None = None) -> str:
+    """Why the grace period of somebody cannot be extended now, for staff; empty when it can. `known`: the facts, if they are read."""
+    known = known or read_facts(profile)
+    if not any(one.status == SubscriptionStatus.PAST_DUE for one in known.subscriptions):
+        return "No payment of this subscriber is late, or Stripe has stopped trying to collect it."
+    since = clock.now() - dt.timedelta(days=settings.GRACE_EXTENSION_PAUSE_DAYS)
+    rows = AccessOverride.objects.filter(profile=profile, kind=AccessOverride.Kind.NO_SUSPEND, created_at__gt=since)
+    if last := rows.order_by("-created_at").first():
+        return f"It was extended on {day(last.created_at)} already. An operator can extend it again, with “Do not suspend”."
+    return ""
+
+
+def extended_grace(profile: UserProfile, *, days: int) -> dt.datetime:
+    """The end of the day so many days after the end of grace, or after today where that is over."""
+    ends = [moment for _, moment in decide(read_facts(profile)).grace_ends]
+    last = max([clock.now(), *ends]) + dt.timedelta(days=days)
+    return dt.datetime.combine(last.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
 
 
 @transaction.atomic
@@ -108,3 +152,27 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
         reason=reason,
     )
     reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")
+
+
+def imagine(
+    profile: UserProfile,
+    kind: AccessOverride.Kind,
+    *,
+    until: dt.datetime | None = None,
+    products: Sequence[Product] = (),
+) -> Facts:
+    """The facts about `profile` as they would be with one more decision, from now on."""
+    catalog = entitlements_by_product()
+    known = read_facts(profile, catalog)
+    gives = total(catalog[product.pk] for product in products)
+    return replace(known, overrides=(*known.overrides, OverrideFact(str(kind), known.now, until, gives)))
+
+
+def imagine_ended(override: AccessOverride) -> Facts:
+    """The facts about its subscriber as they would be without it."""
+    catalog = entitlements_by_product()
+    known, ended = read_facts(override.profile, catalog), override_fact(override, catalog)
+    others = list(known.overrides)
+    if ended in others:
+        others.remove(ended)
+    return replace(known, overrides=tuple(others))

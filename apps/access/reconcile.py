@@ -17,7 +17,7 @@ from apps.access import facts, recording
 from apps.access.apply import adopt_unrecorded, apply
 from apps.access.observe import AccountGone, observe, owned_attributes
 from apps.access.plan import Step, diff
-from apps.access.policy import Account, Decision, decide
+from apps.access.policy import Account, Decision, Facts, decide
 from apps.accounts.models import UserProfile
 from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core import attention, clock, jobs
@@ -148,9 +148,9 @@ def failed_or_blocked() -> QuerySet[Job]:
     return Job.objects.filter(kind__in=KINDS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
 
 
-def preview(profile: UserProfile) -> Preview:
-    """The decision and the plan as of now. Reads Keycloak; raises the errors of identity when it is unreachable."""
-    decision = decide(facts.read_facts(profile))
+def preview(profile: UserProfile, known: Facts | None = None) -> Preview:
+    """The decision and the plan as of now, or by facts that somebody imagines. Reads Keycloak; raises identity's errors."""
+    decision = decide(facts.read_facts(profile) if known is None else known)
     steps = diff(decision, observe(profile, decision))
     return Preview(decision.state, decision.reason.sentence, decision.trace, decision.until, steps)
 

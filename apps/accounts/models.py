@@ -87,6 +87,7 @@ class UserProfile(models.Model):
             ("override_access", "Can hold, grant and protect access"),
             ("export_userprofile", "Can export the list of subscribers"),
             ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
+            ("extend_grace", "Can extend the grace period of a late payment, within limits"),
             ("retry_job", "Can retry jobs"),
             ("retry_payment", "Can collect an open payment again"),
             ("schedule_cancellation", "Can cancel at the period's end, and undo it"),

@@ -30,6 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.sync_userprofile",
         "accounts.mail_userprofile",
         "accounts.recover_accounts",
+        "accounts.extend_grace",
         "accounts.retry_payment",
         "accounts.schedule_cancellation",
     ),

@@ -78,6 +78,11 @@ def day(moment: dt.datetime | None) -> str:
     return f"{moment.day} {moment:%B %Y}" if moment else "a date that is not known yet"
 
 
+def last_day(end: dt.datetime | None) -> str:
+    """The day through which something holds that ends at `end`: of a midnight, the day before it."""
+    return day(end - dt.timedelta(microseconds=1)) if end else day(None)
+
+
 def _paid(reason: Reason) -> str:
     ends = f" until {day(reason.until)}, then it ends" if reason.until else ""
     paused = f" until {day(reason.paused_until)}" if reason.paused_until else " for now"

@@ -122,6 +122,16 @@ def canceled(world: World) -> Any:
     return row
 
 
+def late(world: World) -> Any:
+    """A subscriber whose payment has failed, with nothing else that gives access."""
+    row = world.profiles[0]
+    Subscription.objects.filter(customer_id=row.stripe_customer_id).update(
+        status="past_due", past_due_since=clock.now()
+    )
+    AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=clock.now())
+    return row
+
+
 def disputed(world: World) -> Any:
     """A subscriber who told their bank that they do not know the charge."""
     row, now = world.profiles[0], int(clock.now().timestamp())
@@ -218,6 +228,7 @@ CASES = [
     Case(SUBSCRIBER, "end_sessions", person),
     Case(SUBSCRIBER, "hold", person, hold_data),
     Case(SUBSCRIBER, "grant", person, grant_data),
+    Case(SUBSCRIBER, "extend_grace", late, lambda _world: {"days": "7"}),
     Case(SUBSCRIBER, "no_suspend", person, lambda _world: {"until": "2999-01-01"}),
     Case(SUBSCRIBER, "waive_dispute", disputed),
     Case(SUBSCRIBER, "send_code", canceled),
@@ -307,10 +318,10 @@ def _corrected(world: World) -> None:
     _looked_at(world)
 
 
-def _override(kind: str) -> Callable[[World], None]:
+def _override(kind: str, role: str = "operator") -> Callable[[World], None]:
     def check(world: World) -> None:
         row = AccessOverride.objects.filter(profile=world.profiles[0], kind=kind).latest("pk")
-        assert (row.reason, row.created_by, row.lifted_at) == (REASON, "staff:operator-ada", None)
+        assert (row.reason, row.created_by, row.lifted_at) == (REASON, f"staff:{role}-ada", None)
         if kind == "grant":
             assert list(row.products.all()) == [world.plan]
         _looked_at(world)
@@ -436,6 +447,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "assign_seats": lambda world: _looked_at(world, 1),
     "hold": _override("hold"),
     "grant": _override("grant"),
+    "extend_grace": _override("no_suspend", "support"),
     "no_suspend": _override("no_suspend"),
     "waive_dispute": _override("waive_dispute"),
     "send_code": _code_sent,

@@ -117,7 +117,7 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview", "auth.group": "", "auth.user": "",
+    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -132,7 +132,7 @@ ACTIONS = {
     "access.accessoverride": {"lift": "operator"},
     "accounts.userprofile": {
         "sync_now": "support", "sync_selected": "support", "password_mail": "support", "correct_account": "support",
-        "send_code": "support", "open_window": "support", "close_window": "support", "keep_seat": "support",
+        "send_code": "support", "open_window": "support", "close_window": "support", "keep_seat": "support", "extend_grace": "support",
         "retry_payment": "support", "cancel_at_period_end": "support", "undo_cancellation": "support", "refund": "operator",
         "cancel_now": "operator", "pause_payments": "operator", "resume_payments": "operator",
         "assign_seats": "operator", "end_sessions": "operator", "hold": "operator", "grant": "operator", "no_suspend": "operator", "waive_dispute": "operator",
@@ -165,7 +165,7 @@ WITHOUT_WORK = {"import_products", *AT_STRIPE}
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "retry_payment"), ("accounts_userprofile", "cancel_at_period_end"), ("accounts_userprofile", "undo_cancellation"),
-    ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"),
+    ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"), ("accounts_userprofile", "extend_grace"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
     ("notifications_notification", "send_one_again"),

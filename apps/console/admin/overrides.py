@@ -9,10 +9,16 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.access import overrides
 from apps.access.models import AccessOverride
+from apps.console.admin.subscriber_page import preview_plan
 from apps.console.admin.subscriber_tables import is_active, override_badge
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import person_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+
+
+def preview_ended(row: AccessOverride) -> dict[str, Any]:
+    """What a sync would do without it."""
+    return preview_plan(row.profile, overrides.imagine_ended(row))
 
 
 @admin.register(AccessOverride)
@@ -58,8 +64,8 @@ class OverrideAdmin(ConsoleAdmin):
         return ", ".join(product.name for product in row.products.all()) or "–"
 
     @dialog_action(
-        title="Lift", permission="override_access", form=dialog(AccessOverride), icon="lock_open",
-        explain="End this override now. From then on billing and other active overrides decide.",
+        title="Lift", permission="override_access", form=dialog(AccessOverride, "plan", preview_ended), icon="lock_open",
+        explain="End this override now. From then on billing and other active overrides decide. This is the plan without it:",
         refuse=lambda row: "" if is_active(row) else "It is over already.",
     )  # fmt: skip
     def lift(self, _request: HttpRequest, form: ReasonDialog) -> str:

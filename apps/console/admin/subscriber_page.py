@@ -150,10 +150,13 @@ def read_last_sync(profile: UserProfile) -> LastSyncCard:
     return LastSyncCard(profile, getattr(profile, "last_sync", None), in_progress, stopped)
 
 
-def preview_plan(profile: UserProfile) -> dict[str, Any]:
-    """What a sync would change now, for console/dialogs/plan.html; asks Keycloak, and says so when it is away."""
+def preview_plan(profile: UserProfile, known: Facts | None = None) -> dict[str, Any]:
+    """What a sync would change, now or by facts that are imagined, for console/dialogs/plan.html.
+
+    It asks Keycloak, and says so when it is away.
+    """
     try:
-        preview = reconcile.preview(profile)
+        preview = reconcile.preview(profile, known)
     except WorkError as error:
         return {"problem": error.reason}
     return {"preview": preview, "steps": [step.sentence for step in preview.steps]}

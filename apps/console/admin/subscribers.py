@@ -2,24 +2,22 @@
 
 from typing import Any, ClassVar, override
 
-from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from apps.access import overrides, reconcile
+from apps.access import reconcile
 from apps.access.forecast import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.overview import line_name
-from apps.catalog.models import Product
 from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_export import ExportPage
 from apps.console.admin.subscriber_list import SUBSCRIBER_FILTERS, NextDateFilter, SubscriberList
+from apps.console.admin.subscriber_overrides import OverrideActions
 from apps.console.admin.subscriber_payment_previews import PaymentPreviewView
 from apps.console.admin.subscriber_payments import PaymentActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
@@ -28,7 +26,7 @@ from apps.console.admin.subscriber_timeline import TimelinePageView
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
-from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import FlagFilter
 from apps.console.outside import OutsideIds
 from apps.console.subscriber_views import VIEWS
@@ -53,34 +51,8 @@ ORDERS = {
 }
 
 
-class HoldDialog(ConfirmedDialog):
-    model = UserProfile
-    until = LastDayField(required=False, help_text="The last day of the hold. Empty: until staff lift it.")
-
-
-class GrantDialog(ReasonDialog):
-    model = UserProfile
-    products = forms.ModelMultipleChoiceField(
-        Product.objects.none(),
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="A plan gives what it includes.",
-    )
-    until = LastDayField(help_text="The last day of the grant.")
-
-    @override
-    def prepare(self) -> None:
-        field: Any = self.fields["products"]
-        field.queryset = Product.objects.filter(is_active=True)
-
-
 def refuse_without_account(profile: UserProfile) -> str:
     return "" if profile.keycloak_id else "There is no Keycloak account yet. Sync first."
-
-
-def refuse_without_dispute(profile: UserProfile) -> str:
-    found = subscriber_page.read_states(profile)
-    disputed = any(one.disputes or one.money_returned == "dispute_lost" for one in found)
-    return "" if disputed else "No payment of this subscriber is disputed."
 
 
 def refuse_ending(profile: UserProfile) -> str:
@@ -99,6 +71,7 @@ def _rights(request: HttpRequest) -> May:
 class SubscriberAdmin(
     CorrectionActions,
     RecoveryActions,
+    OverrideActions,
     PaymentActions,
     PaymentPreviewView,
     OutsideIds,
@@ -142,7 +115,11 @@ class SubscriberAdmin(
                 "cancel_now",
             ],
         },
-        {"title": "Override", "icon": "gavel", "items": ["hold", "grant", "no_suspend", "waive_dispute"]},
+        {
+            "title": "Override",
+            "icon": "gavel",
+            "items": ["extend_grace", "hold", "grant", "no_suspend", "waive_dispute"],
+        },
     ]
     change_form_outer_before_template = "console/subscriber.html"
     fragments: ClassVar[dict[str, str]] = {
@@ -152,6 +129,7 @@ class SubscriberAdmin(
         "timeline": "timeline_view",
         "three-way": "three_way_view",
         "payment-preview": "payment_preview_view",
+        "grant-plan": "grant_plan_view",
     }
     fieldsets = (
         (
@@ -304,40 +282,3 @@ class SubscriberAdmin(
     def end_sessions(self, _request: HttpRequest, form: ReasonDialog) -> str:
         log_out_everywhere(form.target, **form.why)
         return f"{form.target} has been logged out here, and at Keycloak in a moment."
-
-    @dialog_action(
-        title="Hold", permission="override_access", form=HoldDialog, icon="block", danger=True,
-        explain="No access, whatever is paid. Sessions end; the seat is kept.",
-    )  # fmt: skip
-    def hold(self, _request: HttpRequest, form: HoldDialog) -> str:
-        until = form.cleaned_data["until"]
-        overrides.hold(profile=form.target, until=until, **form.why)
-        return f"{form.target} is on hold{f' until {when(until)}' if until else ''}."
-
-    @dialog_action(
-        title="Grant", permission="override_access", form=GrantDialog, icon="card_giftcard",
-        explain="Access without payment, until a date.",
-    )  # fmt: skip
-    def grant(self, _request: HttpRequest, form: GrantDialog) -> str:
-        until = form.cleaned_data["until"]
-        overrides.grant(profile=form.target, products=list(form.cleaned_data["products"]), until=until, **form.why)
-        return f"{form.target} has a grant until {when(until)}."
-
-    @dialog_action(
-        title="Do not suspend", permission="override_access", icon="shield",
-        form=dialog(UserProfile, until=LastDayField(help_text="The last day of patience.")),
-        explain="A late payment does not suspend this subscriber, until a date.",
-    )  # fmt: skip
-    def no_suspend(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        until = form.cleaned_data["until"]
-        overrides.no_suspend(profile=form.target, until=until, **form.why)
-        return f"{form.target} is not suspended for a late payment until {when(until)}."
-
-    @dialog_action(
-        title="Waive dispute", permission="override_access", form=dialog(UserProfile), icon="handshake",
-        explain="What was disputed until now does not suspend this subscriber, even if it is lost. You can lift the waiver.",
-        refuse=refuse_without_dispute,
-    )  # fmt: skip
-    def waive_dispute(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        overrides.waive_dispute(profile=form.target, **form.why)
-        return f"The disputes of {form.target} are waived."
