@@ -133,8 +133,8 @@ def _add(
         "until": until.isoformat() if until else None,
         "products": [product.slug for product in products],
     }
-    audit.record(subject=profile.subject, action=AuditAction.OVERRIDE_ADDED, actor=actor, reason=reason, after=after)
     reconcile.enqueue(profile, reason=f"{kind} by {actor}")
+    audit.record(subject=profile.subject, action=AuditAction.OVERRIDE_ADDED, actor=actor, reason=reason, after=after)
     return override
 
 
@@ -144,6 +144,7 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
     if not AccessOverride.objects.filter(pk=override.pk, lifted_at=None).update(lifted_at=clock.now()):
         return
     profile = override.profile
+    reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")
     audit.record(
         subject=profile.subject,
         action=AuditAction.OVERRIDE_ENDED,
@@ -151,7 +152,6 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
         actor=actor,
         reason=reason,
     )
-    reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")
 
 
 def imagine(

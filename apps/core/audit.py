@@ -48,7 +48,11 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    """Append one line about `subject` = (kind, id). `before` and `after` hold JSON values, no secrets and nothing personal."""
+    """Append one line about `subject` = (kind, id). `before` and `after` hold JSON values, no secrets and nothing personal.
+
+    It locks the subject's chain until the caller's transaction ends, so rows of the subject are changed before, never after:
+    two callers in different order would wait for each other.
+    """
     _append(subject[0], [subject[1]], (str(action), actor[:150], reason[:500], before or {}, after or {}))
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import IntEnum, unique
 
 from django.db import connection
 
 
+@unique
 class LockClass(IntEnum):
     """What a lock protects; its key is a 32-bit number, or the hash of a text."""
 
@@ -17,7 +18,7 @@ class LockClass(IntEnum):
     RESTORE_CHECK = 7016  # one process goes on with the check after a restore
     MIGRATIONS = 7017  # one migrate at a time
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
-    PAYMENTS_OF_CUSTOMER = 7017  # by Stripe customer: staff change one thing of a customer's money at a time
+    PAYMENTS_OF_CUSTOMER = 7018  # by Stripe customer: staff change one thing of a customer's money at a time
 
 
 LOCK_NUMBER = "SELECT pg_advisory_xact_lock(%s, %s)"

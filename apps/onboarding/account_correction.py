@@ -40,12 +40,12 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
     UserProfile.objects.filter(pk=profile.pk).update(email=after["email"])
     address_changed(profile, former=before["email"])
     profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after)
+    customers.update_customer_later(profile, reason=f"account corrected by {actor}")
+    reconcile.enqueue(profile, reason=f"account corrected by {actor}")
     audit.record(
         subject=profile.subject, action=AuditAction.ACCOUNT_CORRECTED, actor=actor, reason=reason,
         before=had, after={"fields": [name for name in FIELDS if before[name] != after[name]]},
     )  # fmt: skip
-    customers.update_customer_later(profile, reason=f"account corrected by {actor}")
-    reconcile.enqueue(profile, reason=f"account corrected by {actor}")
 
 
 def _check(answers: dict[str, str], *, own_username: str) -> dict[str, str]:

@@ -128,13 +128,13 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
     _hold_seats(profile, until=clock.now() + UNPAID_RESERVATION)
     waitlist.mark_signed_up(profile)
     _end_signup(signup, Signup.State.PAID)
-    audit.record(
-        subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
-    )
     if subscriptions.is_paid(session.subscription_id):  # the events were here first
         reconcile.enqueue(profile, reason="checkout completed")
     else:
         mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
+    audit.record(
+        subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
+    )
 
 
 @transaction.atomic

@@ -169,6 +169,7 @@ def _set_window(
     before = profile.recovering_until
     profile.recovering_until = until
     profile.save(update_fields=["recovering_until"])
+    reconcile.enqueue(profile, reason=action.replace("_", " "))
     audit.record(
         subject=profile.subject,
         action=action,
@@ -177,7 +178,6 @@ def _set_window(
         before={"until": before.isoformat() if before else None},
         after={"until": until.isoformat() if until else None},
     )
-    reconcile.enqueue(profile, reason=action.replace("_", " "))
 
 
 def payment_url(profile: UserProfile) -> str:

@@ -264,10 +264,15 @@ def fix_drift(drift: Drift, *, actor: str, reason: str, write_back: bool = False
         raise BadInput("This difference is already resolved.")
     profile = row.profile
     had = customers.fingerprints(profile) if row.kind == Drift.Kind.EMAIL else {}
+    sentence = _carry_out(row, profile, actor, write_back=write_back)
     audit.record(
         subject=profile.subject, action=AuditAction.DRIFT_FIXED, actor=actor, reason=reason,
         before={"kind": row.kind} | had, after={"write_back": write_back},
     )  # fmt: skip
+    return sentence
+
+
+def _carry_out(row: Drift, profile: UserProfile, actor: str, *, write_back: bool) -> str:
     if row.kind == Drift.Kind.USERNAME:
         return _take_username(profile, row)
     if row.kind == Drift.Kind.EMAIL:

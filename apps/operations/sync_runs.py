@@ -162,6 +162,9 @@ def _enqueue(run: SyncRun, profile_ids: Collection[int]) -> None:
     people = list(open_.values_list("profile_id", flat=True))
     if not people:
         return
+    reconcile.enqueue_many(people, reason=f"{run} by {run.actor}")
+    asked = UserProfile.objects.filter(pk=OuterRef("profile")).values("desired_generation")
+    run.results.filter(profile__in=people).update(generation=Subquery(asked))
     audit.record_many(
         kind="profile",
         ids=people,
@@ -170,9 +173,6 @@ def _enqueue(run: SyncRun, profile_ids: Collection[int]) -> None:
         reason=run.reason,
         after={"run": run.pk},
     )
-    reconcile.enqueue_many(people, reason=f"{run} by {run.actor}")
-    asked = UserProfile.objects.filter(pk=OuterRef("profile")).values("desired_generation")
-    run.results.filter(profile__in=people).update(generation=Subquery(asked))
 
 
 # --- how it goes -----------------------------------------------------------------------------------------------------

@@ -247,8 +247,8 @@ class SubscriberAdmin(
         explain="Re-check this subscriber and apply any changes. This is the plan right now:",
     )  # fmt: skip
     def sync_now(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        audit.record(subject=form.target.subject, action=AuditAction.SYNC_REQUESTED, **form.why)
         reconcile.enqueue(form.target, reason=f"sync requested by {form.actor}")
+        audit.record(subject=form.target.subject, action=AuditAction.SYNC_REQUESTED, **form.why)
         return f"{form.target} will be synced now."
 
     @dialog_action(
@@ -262,8 +262,8 @@ class SubscriberAdmin(
         if not names:
             raise BadInput("No seat is missing.")
         subject = form.target.subject
-        audit.record(subject=subject, action=AuditAction.SEATS_REQUESTED, **form.why, after={"products": names})
         reconcile.enqueue(form.target, reason=f"seats requested by {form.actor}")
+        audit.record(subject=subject, action=AuditAction.SEATS_REQUESTED, **form.why, after={"products": names})
         return f"Seats for {', '.join(names)} will be assigned to {form.target} now."
 
     @dialog_action(
