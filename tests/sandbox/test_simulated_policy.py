@@ -211,6 +211,8 @@ def test_nobody_without_a_payment_needs_an_account_and_a_kept_seat_is_not_lost()
     beside = Expected("active", 3, kept_apps=frozenset({"nextcloud"}))
     assert find_lost_seats(beside, nothing, HAS) != []
     assert find_differences(beside, having(seats={"nextcloud": ("retained", "nextcloud-1")}))[-1].startswith("groups")
+    reserved = having(seats={"nextcloud": ("reserved", "nextcloud-3")})
+    assert (find_wandered_seat(life, reserved), life.places) == ([], {})
     life.places["nextcloud"] = "nextcloud-2"
     assert find_wandered_seat(life, HAS) == ["seat: should be on nextcloud-2, is on nextcloud-1"]
     assert find_wandered_seat(life, HAS, lapsed=True) == []

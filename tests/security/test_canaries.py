@@ -85,6 +85,7 @@ STAFF_PAGES = {
     "/admin/djstripe/invoice/…/change/": f"email, {NAMES}", "/admin/djstripe/charge/…/change/": "card, name on the card",
     "/admin/djstripe/paymentmethod/…/change/": "card, name on the card",
     "/admin/notifications/notification/": ACCOUNT, "/admin/notifications/notification/…/change/": ACCOUNT,
+    "/admin/notifications/notification/…/send_one_again/": "email, first name",
     "/admin/onboarding/waitlistentry/": "email", "/admin/onboarding/waitlistentry/…/change/": "email",
     "/admin/onboarding/waitlistentry/…/invite/": "email", "/admin/operations/drift/": ACCOUNT,
 }  # fmt: skip

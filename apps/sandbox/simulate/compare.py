@@ -94,8 +94,13 @@ def find_lost_seats(wanted: Expected, has: Having, before: Having | None) -> lis
 
 
 def find_wandered_seat(life: Life, has: Having, *, lapsed: bool = False) -> list[str]:
-    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it, or it has `lapsed` in between."""
-    instance = has.seats.get("nextcloud", ("", ""))[1]
+    """A seat on Nextcloud, which each plan has, stays on its instance until staff move it, or it has `lapsed` in between.
+
+    One that is only reserved goes back when nobody pays, so the next may be elsewhere.
+    """
+    state, instance = has.seats.get("nextcloud", ("", ""))
+    if state == "reserved":
+        return []
     if not instance or lapsed:
         life.places.pop("nextcloud", None)  # what comes after it is a new one
     if not instance:
