@@ -60,6 +60,11 @@ class Stack(Demo):
             time.sleep(0.2)
         raise AssertionError(f"No mail about “{word}” to {to}: {[one['subject'] for one in inbox]}")
 
+    def now(self) -> int:
+        """The time by the clock of the stack, in whole seconds."""
+        offset = Path(self.env["CLOCK_OFFSET_FILE"])
+        return int(time.time() + int(offset.read_text() if offset.exists() else 0))
+
     def code(self, to: str) -> str:
         """The six digits that prove a mailbox."""
         return re.findall(r"\b\d{6}\b", self.mail(to, "code")["text"])[0]
@@ -132,7 +137,9 @@ def keycloak_stack(tmp_path_factory: pytest.TempPathFactory, keycloak_process: S
 
 
 @contextlib.contextmanager
-def running(name: str, data: Path, keycloak: Server | None = None) -> Iterator[Stack]:
+def running(
+    name: str, data: Path, keycloak: Server | None = None, variables: dict[str, str] | None = None
+) -> Iterator[Stack]:
     """The demo with its data in `data`; stopped, and its database dropped, at the end."""
     database = f"test_frontdesk_{os.environ[prepared.RUN]}_{name}"
     with prepared.connect() as connection:
@@ -141,7 +148,7 @@ def running(name: str, data: Path, keycloak: Server | None = None) -> Iterator[S
         ))  # fmt: skip
     where = {key: os.environ[key] for key in ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD")}
     where["POSTGRES_DB"] = database
-    one = Stack(data=data, port=free_port(), sandbox_port=free_port(), database=where)
+    one = Stack(data=data, port=free_port(), sandbox_port=free_port(), database=where, variables=variables)
     if keycloak is not None:
         one.keycloak = RealmOfOurs(keycloak, one.site)
     try:
