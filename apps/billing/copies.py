@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 MONEY = ("charge", "dispute", "invoice", "refund")
 SHOWN = (
-    "amount", "amount_due", "amount_paid", "amount_refunded", "charge", "currency", "customer", "description", "disputed",
+    "amount", "amount_due", "amount_paid", "amount_refunded", "attempt_count", "charge", "currency", "customer", "description", "disputed",
     "failure_message", "id", "number", "object", "period_end", "period_start", "reason", "refunded", "status", "total",
     "total_excluding_tax",
 )  # fmt: skip

@@ -93,7 +93,7 @@ def test_the_pages_of_the_shop_and_of_recovery(town: World) -> None:
 def test_every_page_of_the_console_but_the_mirrors_own(town: World, dana: UserProfile, staff: Staff) -> None:
     client = staff("admin")
     client.get(reverse("admin:index"))
-    addresses = [reverse("admin:index"), reverse("admin:search") + "?s=dana"]
+    addresses = [reverse("admin:search") + "?s=dana"]  # the first page's open payments are the mirror's
     for model in admin.site._registry:
         if model._meta.app_label == "djstripe":
             continue

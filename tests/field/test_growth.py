@@ -84,7 +84,7 @@ def test_a_year_of_a_subscriber_stays_small(world: World) -> None:
 
 def shown(customer: str) -> dict[str, tuple[object, ...]]:
     found = stripe_objects.list_money(customer, limit=20)
-    return {one.row.id: (one.kind, one.created, one.amount, one.currency, one.status, one.about) for one in found}
+    return {one.row.id: (one.kind, one.created, one.amount, one.currency, one.status, one.details) for one in found}
 
 
 def test_pages_show_of_old_money_what_they_showed_before(world: World) -> None:

@@ -134,7 +134,8 @@ def describe_money(profile: UserProfile) -> Iterator[str]:
         if row.paid_for_period is not None and row.left_of_period is not None and row.currency:
             amounts = (row.paid_for_period, row.paid_for_period - row.left_of_period, row.left_of_period)
             paid, returned, left = (format_money(one, row.currency) for one in amounts)
-            yield f"Paid for this period: {paid}, returned: {returned}, left: {left}"
+            period = "the last paid period" if SubscriptionStatus(row.status).is_late else "this period"
+            yield f"Paid for {period}: {paid}, returned: {returned}, left: {left}"
         if row.pause and (row.pause_ends_at is None or row.pause_ends_at > clock.now()):
             until = f"until {day(row.pause_ends_at)}" if row.pause_ends_at else "until somebody resumes it at Stripe"
             yield f"Collection is paused {until}"

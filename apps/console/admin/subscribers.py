@@ -97,10 +97,11 @@ class SubscriberAdmin(
     actions_list: ClassVar[Any] = ["sync_selected"]
     actions_detail: ClassVar[Any] = [
         "sync_now",
-        "assign_seats",
-        "password_mail",
-        "correct_account",
-        "end_sessions",
+        {
+            "title": "Account",
+            "icon": "manage_accounts",
+            "items": ["assign_seats", "password_mail", "correct_account", "end_sessions"],
+        },
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
         {
             "title": "Payments",
