@@ -1,12 +1,14 @@
 """What somebody's access would be if one fact were another: for staff, before they change it. Nothing is changed."""
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from apps.access.facts import read_facts
 from apps.access.forecast import Upcoming, forecast
-from apps.access.policy import Decision, Facts, SubscriptionFact, decide
+from apps.access.policy import Decision, Facts, SeatDecision, SubscriptionFact, decide
 from apps.accounts.models import UserProfile
+from apps.core.reasons import day
 
 type FactChange = Callable[[SubscriptionFact], SubscriptionFact]
 
@@ -27,10 +29,18 @@ class WhatIf:
     @property
     def seats(self) -> str:
         """What would become of the seats."""
-        until = self.after.final_expiry_at
-        return {"assigned": "kept, in use", "retained": "kept without access", "released": "given up"}.get(
-            self.after.seats.value, "as they are"
-        ) + (f" until {until:%-d %B %Y}" if until and self.after.seats.value == "retained" else "")
+        words = {"assigned": "kept, in use", "retained": "kept without access", "released": "given up"}
+        said = words.get(self.after.seats.value, "as they are")
+        if self.after.seats == SeatDecision.RETAINED:
+            return said + _until(self.after.final_expiry_at)
+        kept = self.after.kept
+        return (
+            f"{said}; on {', '.join(sorted(kept))} kept without access{_until(self.after.kept_until)}" if kept else said
+        )
+
+
+def _until(moment: dt.datetime | None) -> str:
+    return f" until {day(moment)}" if moment else ""
 
 
 def decide_what_if(profile: UserProfile, change: FactChange) -> WhatIf:

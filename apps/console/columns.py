@@ -14,6 +14,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.access.forecast import Change, read_all
 from apps.core.addresses import shown_email
 from apps.core.states import AccessState, SubscriptionStatus, Tone
 
@@ -95,8 +96,10 @@ def _blot(value: Any) -> Any:
 
 def seat_until(seat: Any) -> str:
     """When a seat is released automatically: a reserved one when the payment ends, a retained one at the final date."""
-    kept = seat.profile.final_expiry_at if seat.state == "retained" else None
-    return when(seat.reserved_until or kept)
+    if seat.state != "retained":
+        return when(seat.reserved_until)
+    beside = next((one.at for one in read_all(seat.profile.forecast) if one.change == Change.KEPT_SEAT_ENDS), None)
+    return when(seat.profile.final_expiry_at or beside)
 
 
 def state_column(field: str = "state", description: str = "State") -> Column:

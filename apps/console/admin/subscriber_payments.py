@@ -23,7 +23,7 @@ from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, di
 from apps.core import limits
 from apps.core.errors import BadInput
 from apps.core.money import decimals, format_money
-from apps.core.reasons import day
+from apps.core.reasons import day, last_day
 from apps.core.states import SubscriptionStatus
 
 CHANGED = "This has changed since the dialog was opened. Close it and look at the page again."
@@ -285,7 +285,7 @@ class PaymentActions:
         payment_changes.pause_collection(
             form.asked, subscription_id=form.subscription_id, until=until, behavior=form.cleaned_data["behavior"]
         )
-        return f"Nothing is collected from {form.target}{f' until {day(until)}' if until else ' until it is resumed'}."
+        return f"Nothing is collected from {form.target}{f' to the end of {last_day(until)}' if until else ' until it is resumed'}."
 
     @dialog_action(
         title="Resume payments", permission="pause_collection", form=ResumeDialog, icon="play_arrow", calls=True,

@@ -92,8 +92,9 @@ LISTS = Goal(1.2, "a list reads an index and a page of rows, at any size")
 LIST_QUERIES = Goal(5, "session, user, rights, count, rows")
 # Postgres' CPU at more rows beside 10,000, where it is no list of an index and a page of rows.
 PAGES = {
+    # 2.5 was wanted, and met before the page counted eleven saved views.
     "first page": Goal(
-        2.5, "it shows the fullest of all instances: 1,333 at a million, 14 at 10,000; read once in 5 s"
+        4, "it counts each view of subscribers up to 10,000 rows, and where lists stop; read once in 5 s"
     ),
     "instances": Goal(2, "a whole page of instances, beside 14"),
     "subscribers, search": Goal(2, "what contains three letters grows with the rows"),
