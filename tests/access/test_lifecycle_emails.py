@@ -306,4 +306,4 @@ def test_a_payment_that_the_bank_wants_confirmed_is_told_as_that(world: World, s
         announcements.tell_of_failed_payments(dana)
         world.work()
     assert told(world, dana) == ["payment_failed", "payment_action_required"]
-    assert "your bank needs you to confirm" in text_of(world, dana)
+    assert "Your bank needs you to confirm" in text_of(world, dana)
