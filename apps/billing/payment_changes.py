@@ -62,8 +62,11 @@ class DoneAlready(Exception):
     """This very request was carried out before: the dialog was sent again."""
 
 
-def refund(asked: StaffRequest, *, charge_id: str, amount: int, seen: int, why: str) -> None:
-    """Give `amount` of a payment back. `seen`: how much of it had been given back when staff opened the dialog."""
+def refund(asked: StaffRequest, *, charge_id: str, amount: int, seen: int, why: str) -> bool:
+    """Give `amount` of a payment back; False when this dialog has done so before.
+
+    `seen`: how much of it had been given back when staff opened the dialog.
+    """
 
     def check(client: stripe.StripeClient) -> dict[str, Any]:
         found = _own(asked, client.v1.charges.retrieve(charge_id, {"expand": ["refunds"]}))
@@ -79,7 +82,7 @@ def refund(asked: StaffRequest, *, charge_id: str, amount: int, seen: int, why: 
         return {"returned": format_money(returned, currency), "left": format_money(left, currency)}
 
     wish: Any = {"charge": charge_id, "amount": amount, "reason": why, "metadata": {MARK: asked.key}}
-    _carry_out(
+    return _carry_out(
         asked, AuditAction.PAYMENT_REFUNDED, charge_id, check, lambda client, options: client.v1.refunds.create(wish, options),
         of_refund,
     )  # fmt: skip
@@ -254,8 +257,11 @@ def _carry_out(
     check: Check,
     call: Call,
     describe: Callable[[dict[str, Any]], dict[str, Any]],
-) -> None:
-    """One change, while nobody else changes this customer. Raises BadInput, OutcomeUnknown and the errors of calling_stripe."""
+) -> bool:
+    """One change, while nobody else changes this customer; False when it was made before.
+
+    Raises BadInput, OutcomeUnknown and the errors of calling_stripe.
+    """
     about = {"at_stripe": target}
     with hold_if_free(LockClass.PAYMENTS_OF_CUSTOMER, asked.customer) as held:
         if not held:
@@ -263,7 +269,7 @@ def _carry_out(
         try:
             before = about | _ask(check)
         except DoneAlready:
-            return
+            return False
         except BadInput:
             mirror.mirror_later(asked.customer, reason=f"{asked.actor} saw an older state")
             raise
@@ -282,6 +288,7 @@ def _carry_out(
             )
             raise
         _record_and_fetch(asked, action, before=before, after=about | describe(made))
+    return True
 
 
 def _between_check_and_call() -> None:

@@ -49,6 +49,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     opener: ClassVar[Mapping[str, str]] = {}  # attributes of the link that opens it
     target: Any = None
     leads_to: Model | None = None  # whose page is shown afterwards, if not the target's
+    is_dangerous: ClassVar[bool] = False  # its button is red (console.css)
 
     reason = ReasonField()
 
@@ -60,6 +61,8 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
         self.prepare()
         last = [name for name in ("reason", "confirmation") if name in self.fields]
         self.order_fields([*(name for name in self.fields if name not in last), *last])
+        if self.is_dangerous:
+            self.fields[last[-1]].widget.attrs["data-danger"] = "true"
         fill_in(self, request)
 
     def prepare(self) -> None:
@@ -154,6 +157,11 @@ def find(rows: type[Model] | QuerySet[Any], object_id: str | None) -> Any:
 Work = Callable[[Any, HttpRequest, Any], str]
 
 
+def _marked(form: type[ReasonDialog], *, danger: bool) -> type[ReasonDialog]:
+    """The form, with a red button where it is about danger."""
+    return type(form.__name__, (form,), {"is_dangerous": True}) if danger else form
+
+
 def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where it is used)
     *,
     title: str,
@@ -175,7 +183,7 @@ def dialog_action(  # noqa: PLR0913  (it is a declaration: each is named where i
     staff who ask the same, the second is refused. `fresh`: it needs a fresh login; False for what takes and gives nothing.
     `calls`: `work` asks another system and makes its own transactions, since none may be open over a call.
     """
-    form = form or ReasonDialog
+    form = _marked(form or ReasonDialog, danger=danger)
     dialog = {"title": title, "description": explain, "form_class": form, "form_submit_text": title}
 
     def decorate(work: Work) -> Any:

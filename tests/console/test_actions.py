@@ -284,6 +284,14 @@ def test_every_action_of_the_console_is_tested_here() -> None:
     assert found - asks_stripe | {("realm", "mail")} == known  # the realm doctor's page is about no model
 
 
+def test_the_dialog_of_what_hurts_has_a_red_button(world: World, staff: Staff) -> None:
+    red = {}
+    for case in [one for one in CASES if one.action in {"hold", "close_window", "release", "sync_now", "no_suspend"}]:
+        answer = staff(case.role).get(case.address(world), headers={"HX-Request": "true"})
+        red[case.action] = "data-danger" in answer.content.decode()
+    assert red == {"hold": True, "close_window": True, "release": True, "sync_now": False, "no_suspend": False}
+
+
 @each
 def test_it_does_its_work_and_writes_who_and_why(case: Case, world: World, staff: Staff) -> None:
     address = case.address(world)

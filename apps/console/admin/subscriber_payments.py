@@ -239,7 +239,9 @@ class PaymentActions:
         amount, currency = form.cleaned_data["refunded"], form.payments[charge_id].currency
         if not limits.allow(staff_refunds=form.actor):
             raise BadInput("You have made as many refunds as one may in this time. Nothing has been given back.")
-        payment_changes.refund(form.asked, charge_id=charge_id, amount=amount, seen=seen, why=form.cleaned_data["told"])
+        told = form.cleaned_data["told"]
+        if not payment_changes.refund(form.asked, charge_id=charge_id, amount=amount, seen=seen, why=told):
+            return "The dialog was sent twice, and the refund was made once."
         return f"{format_money(amount, currency)} goes back to {form.target}. It is on the page in a moment."
 
     @dialog_action(
