@@ -170,6 +170,7 @@ def fill(old: Database) -> dict[str, int]:
 
 
 @pytest.mark.django_db  # for the settings of the test database's server
+@pytest.mark.long
 def test_everything_is_found_again(old: Database) -> None:
     people = fill(old)
     dana = people["active"]
@@ -216,6 +217,7 @@ def test_everything_is_found_again(old: Database) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.long
 def test_the_audit_trail_keeps_its_chain_and_shows_what_was_altered(old: Database) -> None:
     dana = fill(old)["active"]
     tell(old, "profile", dana + 1000, "seat.held", "seat.released")

@@ -21,6 +21,7 @@ def is_within_its_width(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
+@pytest.mark.long
 def test_the_page_follows_a_check_and_leads_to_what_breaks_a_law(
     browser: Browser, live_server: Any, staff: Callable[..., Client], tmp_path: Any
 ) -> None:

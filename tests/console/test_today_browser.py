@@ -25,6 +25,7 @@ COLORED = """canvas => { const context = canvas.getContext("2d");
     return context.getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0); }"""
 
 
+@pytest.mark.long
 def test_the_first_page_is_calm_drawn_and_fits_a_small_dark_screen(
     browser: Browser, live_server: Any, staff: Callable[..., Client], tmp_path: Any
 ) -> None:

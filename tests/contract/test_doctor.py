@@ -99,6 +99,7 @@ def test_more_than_fifteen_are_fixed_by_keycloaks_own_kcadm() -> None:
 
 
 @pytest.mark.spoils
+@pytest.mark.long
 def test_a_realm_from_before_works_on_and_moves_without_losing_a_customer(clinic: Clinic) -> None:
     harms.as_before_permissions(clinic)
     clinic.server.forget_bearers()

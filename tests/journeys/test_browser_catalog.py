@@ -32,6 +32,7 @@ def preview(page: Page, storage: int) -> None:
     expect(page.get_by_role("heading", name="This changes what subscribers have")).to_be_visible()
 
 
+@pytest.mark.long
 def test_staff_see_whom_a_change_touches_go_back_and_confirm(
     stack: Stack, visit: Visit, album: Album, customer: Walk
 ) -> None:

@@ -86,6 +86,7 @@ class Reader:
         read_again(self.console, lambda: any(short_day(moment) in text for text in row.all_inner_texts()))
 
 
+@pytest.mark.long
 def test_each_state_says_what_happens_next(stack: Stack, visit: Visit, album: Album, walk: Walk) -> None:
     page = Reader(stack, visit, walk)
     renews = period_end(walk.subscription())

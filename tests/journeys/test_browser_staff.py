@@ -116,6 +116,7 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=re.compile(f"^{name}")).click()
 
 
+@pytest.mark.long
 def test_a_subscriber_is_moved_between_instances_by_keyboard(
     stack: Stack, visit: Visit, album: Album, customer: Walk
 ) -> None:

@@ -162,6 +162,7 @@ def ask(stack: Stack, walks: list[Walk]) -> None:
         )
 
 
+@pytest.mark.long
 def test_an_admin_looks_at_who_would_lose_access_and_confirms_by_keyboard(
     stack: Stack, visit: Visit, album: Album, customers: list[Walk]
 ) -> None:

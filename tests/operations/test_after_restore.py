@@ -246,6 +246,7 @@ def test_a_check_is_started_by_hand_where_nothing_noticed(db: None, marker: Path
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_without_a_marker_nobody_notices_and_most_of_it_stays_wrong(world: World, backup: Any) -> None:
     """The same hour as above: what the hourly and nightly work alone puts right."""
     names = ("cancels", "refunded", "upgrades", "held", "granted", "moved", "erased")

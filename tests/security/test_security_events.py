@@ -20,7 +20,7 @@ from tests.storefront.visitor import Visitor
 
 __all__ = ["fresh_keys", "keycloak", "lines", "nora", "person"]  # the fixtures
 Lines = Callable[[], list[dict[str, Any]]]
-WHO, CODE, IP = "ada@example.com", "ZZZZ-9999", "203.0.113.77"
+WHO, CODE, IP = "nora@example.com", "ZZZZ-9999", "203.0.113.77"
 VERIFY, SEND = "/recovery/verify-code/", "/recovery/send-code/"
 
 
@@ -100,7 +100,7 @@ def test_each_leaves_one_line_of_its_name_and_names_nobody(name: str, lines: Lin
     assert [one["event"] for one in lines() if one["event"] in set(SecurityEvent)] == [event]
     text = json.dumps(line)
     assert len(text) < 450
-    for told in ("ada", "example.com", CODE, IP, "eyJ"):
+    for told in ("nora", "example.com", CODE, IP, "eyJ"):
         assert told not in text, told
     assert set(SecurityEvent) - {seen for seen, *_ in EVENTS.values()} == {"login_succeeded"}  # below
 
