@@ -13,10 +13,7 @@ from apps.core.audit_actions import AuditAction
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SOMEBODY_WAITS = (
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND datname = current_database() AND pid <> pg_backend_pid()"
-)
+SOMEBODY_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 STAFF = {"actor": "staff:ada", "reason": "She asked for it"}
 
 
