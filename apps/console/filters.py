@@ -1,5 +1,6 @@
 """Filters of lists: those that begin with what needs somebody, and those by product, instance or a question of a list's own."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
@@ -8,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
-from apps.billing import overview
 from apps.console.menu_counts import COUNTED
 from apps.console.saved_views import PARAMETER, SavedView
 
@@ -45,27 +45,7 @@ class NameFilter(RelatedDropdownFilter):  # type: ignore[misc]
         return [(pk, name) for pk, name in found]
 
 
-class FlagFilter(admin.SimpleListFilter):
-    """Subscribers by what staff must know about their money."""
-
-    title = "flags"
-    parameter_name = "flags"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("disputed", "Payment disputed"), ("lost", "Dispute lost"), ("returned", "Money went back")]
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """By the customers of those few subscriptions."""
-        if self.value() not in dict(self.lookup_choices):
-            return queryset
-        is_refund, lost = self.value() == "returned", self.value() == "lost"
-        customers = overview.list_money_returned() if is_refund else overview.list_disputed(lost=lost)
-        return queryset.filter(stripe_customer_id__in=customers)
-
-
-class DropdownOf(DropdownFilter):  # type: ignore[misc]
+class DropdownOf(DropdownFilter, ABC):  # type: ignore[misc]
     """A choice of `options`; what is none of them is refused, so that a list never looks like an answer that it is not."""
 
     all_option: ClassVar[list[str]] = ["", "All"]
@@ -84,9 +64,9 @@ class DropdownOf(DropdownFilter):  # type: ignore[misc]
             raise IncorrectLookupParameters
         return self.narrow(queryset, value)
 
+    @abstractmethod
     def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         """The rows for which the choice holds."""
-        raise NotImplementedError
 
 
 class ViewFilter(DropdownOf):

@@ -9,6 +9,7 @@ from django.db.models.functions import Cast
 from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import WAITS_FOR_ACCESS, UserProfile
+from apps.billing import overview
 from apps.billing.models import Subscription
 from apps.console.saved_views import SavedView
 from apps.core import clock
@@ -81,6 +82,10 @@ def with_drift(rows: Rows) -> Rows:
     return rows.filter(pk__in=Drift.objects.filter(~ignored, resolved_at=None).values("profile"))
 
 
+def _with_customer(rows: Rows, customers: list[str]) -> Rows:
+    return rows.filter(stripe_customer_id__in=customers)
+
+
 VIEWS = (
     SavedView("trial", "Trial", lambda rows: rows.filter(subscription_status=SubscriptionStatus.TRIALING)),
     SavedView(
@@ -91,6 +96,9 @@ VIEWS = (
     SavedView("override", "Override", with_override, is_tab=False, tone=Tone.BUSY),
     SavedView("drift", "Drift", with_drift, is_tab=False, tone=Tone.WARN),
     SavedView("bounced", "Emails fail", lambda rows: rows.filter(~Q(email_problem="")), is_tab=False, tone=Tone.BAD),
+    SavedView("disputed", "Payment disputed", lambda rows: _with_customer(rows, overview.list_disputed(lost=False)), is_tab=False),
+    SavedView("dispute_lost", "Dispute lost", lambda rows: _with_customer(rows, overview.list_disputed(lost=True)), is_tab=False),
+    SavedView("returned", "Money went back", lambda rows: _with_customer(rows, overview.list_money_returned()), is_tab=False),
     SavedView("late", "Payment late", lambda rows: rows.filter(
         subscription_status__in=values_where(SubscriptionStatus, lambda one: one.is_late)), is_tab=False),
     SavedView("paying", "Paying", lambda rows: rows.filter(monthly_amount__gt=0), is_tab=False),

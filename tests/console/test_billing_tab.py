@@ -26,7 +26,7 @@ def head(client: Client, profile: UserProfile) -> str:
 
 def flagged(client: Client, flag: str) -> list[str]:
     """Who is in the list of subscribers with that flag."""
-    answer = client.get(reverse("admin:accounts_userprofile_changelist"), {"flags": flag})
+    answer = client.get(reverse("admin:accounts_userprofile_changelist"), {"view": flag})
     return [row.user.username for row in answer.context["cl"].result_list]
 
 
@@ -93,7 +93,7 @@ def test_a_dispute_is_a_flag_until_it_is_won_and_another_one_when_it_is_lost(tow
     assert "disputed" not in head(client, dana)
     assert "Dispute lost" in head(client, emil)
     assert flagged(client, "disputed") == []
-    assert flagged(client, "lost") == ["emil"]
+    assert flagged(client, "dispute_lost") == ["emil"]
     assert ">Paid in total</dt><dd>€0 (€5 went back)</dd>" in tab(client, emil)
 
 

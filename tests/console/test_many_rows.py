@@ -72,7 +72,7 @@ SELECT 'reconcile', 1000000 + n, 'profile:' || n, 'done', '', 2, 1, 1, now(), ''
 PAGES = {
     "accounts_userprofile": (
         "", "p=20", "o=1", "o=-1", "o=3", "o=-3", "o=6", "o=-6", "o=7", "o=-7", "access_state__exact=canceled", "access_state__exact=expired",
-        "access_state__exact=suspended", "flags=disputed", "flags=lost", "flags=returned", "subscription_status__exact=canceled", "q=user333", "q=Last3337", "q=ast3337",
+        "access_state__exact=suspended", "view=disputed", "view=dispute_lost", "view=returned", "subscription_status__exact=canceled", "q=user333", "q=Last3337", "q=ast3337",
         "q=ser3337@example", "q=3333@example35", "q=user3333@example35.org", "q=First5 Last5049", "q=nobody-at-all", "q=cus_M77", "q=sub_M77",
         "view=ending", "view=no_seat", "view=stuck", "view=override", "view=drift", "view=bounced", "view=paying", "view=new", "view=renewing",
         "view=lost", "view=waiting", "view=syncing", "view=trials_ending", "product={product}", "instance={instance}", "interval=year", "interval=month",

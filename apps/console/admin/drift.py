@@ -19,6 +19,7 @@ from apps.core import audit, clock, jobs
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.reasons import last_day
 from apps.core.states import Tone
 from apps.operations import drift, sync_runs
 from apps.operations.models import Drift, SyncRun
@@ -171,7 +172,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
     def ignore(self, _request: HttpRequest, form: ReasonDialog) -> str:
         until = form.cleaned_data["until"]
         drift.ignore_drift(form.target, until=until, **form.why)
-        return f"Ignored until {when(until)}."
+        return f"Ignored until the end of {last_day(until)}."
 
     @dialog_action(
         title="Compare now", permission="sync_userprofile", fresh=False, icon="compare_arrows",

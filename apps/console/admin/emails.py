@@ -19,6 +19,7 @@ from apps.console.admin.repeated_emails import SendAgainActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, email_column, link, link_column, state_column, time_column
 from apps.console.email_columns import show_outcome
+from apps.console.filters import DropdownOf
 from apps.console.saved_views import SavedView
 from apps.core import clock
 from apps.core.models import Job
@@ -32,18 +33,15 @@ DAYS = 14  # that can be chosen one by one
 ADDED = ("job_id", "job_state", "reader_id", "reader_name")  # with_job_and_reader
 
 
-class KindFilter(DropdownFilter):  # type: ignore[misc]
+class KindFilter(DropdownOf):
     """By what the email is."""
 
     title, parameter_name = "email", "kind"
+    options = sorted(((one, email_title(one)) for one in (*EMAILS, KEYCLOAK_TEMPLATE)), key=lambda pair: pair[1])
 
     @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return sorted(((one, email_title(one)) for one in (*EMAILS, KEYCLOAK_TEMPLATE)), key=lambda pair: pair[1])
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(template=self.value()) if self.value() else queryset
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(template=value)
 
 
 class DayFilter(DropdownFilter):  # type: ignore[misc]

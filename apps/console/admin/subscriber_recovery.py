@@ -18,6 +18,7 @@ from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.core.reasons import last_day
 from apps.core.states import AccessState
 from apps.onboarding import recovery
 
@@ -136,4 +137,4 @@ class RecoveryActions:
         if kept is not None and until <= kept:
             raise BadInput(f"The seat is kept until {when(kept)} already.", field="until")
         overrides.keep_seat(profile=form.target, until=until, **form.why)
-        return f"The seat of {form.target} is kept until {when(until)}."
+        return f"The seat of {form.target} is kept until the end of {last_day(until)}."

@@ -27,7 +27,6 @@ from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
-from apps.console.filters import FlagFilter
 from apps.console.outside import OutsideIds
 from apps.console.subscriber_views import VIEWS
 from apps.console.tables import May
@@ -84,7 +83,7 @@ class SubscriberAdmin(
 
     list_display = ("who", "name", "state", "plan", "seat_list", "next_change", "money", "flags")
     list_filter = (
-        ("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter), FlagFilter, *SUBSCRIBER_FILTERS,
+        ("access_state", ChoicesDropdownFilter), ("subscription_status", ChoicesDropdownFilter), *SUBSCRIBER_FILTERS,
     )  # fmt: skip
     changelist_class = SubscriberList
     personal = "profile"
