@@ -65,16 +65,16 @@ def extend_grace(*, profile: UserProfile, days: int, actor: str, reason: str) ->
     Raises BadInput when no payment is late, for more than GRACE_EXTENSION_DAYS, and within GRACE_EXTENSION_PAUSE_DAYS of another one.
     """
     profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
-    if refusal := refuse_grace(profile):
+    known = read_facts(profile)
+    if refusal := refuse_grace(profile, known):
         raise BadInput(refusal)
     if not 1 <= days <= settings.GRACE_EXTENSION_DAYS:
         raise BadInput(f"Choose 1 to {settings.GRACE_EXTENSION_DAYS} days.", field="days")
-    return no_suspend(profile=profile, until=extended_grace(profile, days=days), actor=actor, reason=reason)
+    return no_suspend(profile=profile, until=extended_grace(known, days=days), actor=actor, reason=reason)
 
 
-def refuse_grace(profile: UserProfile, known: Facts | None = None) -> str:
-    """Why the grace period of somebody cannot be extended now, for staff; empty when it can. `known`: the facts, if they are read."""
-    known = known or read_facts(profile)
+def refuse_grace(profile: UserProfile, known: Facts) -> str:
+    """Why the grace period of somebody of whom this is known cannot be extended now, for staff; empty when it can."""
     if not any(one.status == SubscriptionStatus.PAST_DUE for one in known.subscriptions):
         return "No payment of this subscriber is late, or Stripe has stopped trying to collect it."
     since = clock.now() - dt.timedelta(days=settings.GRACE_EXTENSION_PAUSE_DAYS)
@@ -84,10 +84,10 @@ def refuse_grace(profile: UserProfile, known: Facts | None = None) -> str:
     return ""
 
 
-def extended_grace(profile: UserProfile, *, days: int) -> dt.datetime:
+def extended_grace(known: Facts, *, days: int) -> dt.datetime:
     """The end of the day so many days after the end of grace, or after today where that is over."""
-    ends = [moment for _, moment in decide(read_facts(profile)).grace_ends]
-    last = max([clock.now(), *ends]) + dt.timedelta(days=days)
+    ends = [moment for _, moment in decide(known).grace_ends]
+    last = max([known.now, *ends]) + dt.timedelta(days=days)
     return dt.datetime.combine(last.date() + dt.timedelta(days=1), dt.time(), dt.UTC)
 
 

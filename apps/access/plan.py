@@ -211,9 +211,8 @@ def _seats(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     steps: list[Step] = [AssignSeat(product) for product in sorted(due - _assigned(decision, observed).keys())]
     for product in sorted(observed.seats.keys() - due):
         state, is_retained = observed.seats[product].state, decision.seats == SeatDecision.RETAINED
-        if (
-            state == "reserved"
-        ):  # somebody is paying for it right now, and it ends automatically; or has paid, and is on hold
+        if state == "reserved":
+            # Somebody is paying for it right now, and it ends automatically; or has paid, and is on hold.
             steps += [RetainSeat(product)] if is_retained and product in decision.kept else []
         elif not is_retained and product not in decision.kept:
             steps.append(ReleaseSeat(product))

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.access import overrides
+from apps.access.facts import read_facts
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.accounts.roles import sync_staff_permissions
@@ -117,7 +118,7 @@ def test_it_counts_from_the_end_of_grace(world: World, settings: Any) -> None:
     dana.refresh_from_db()
     ends = dana.access_until
     assert ends is not None
-    assert overrides.extended_grace(dana, days=3).date() == (ends + 4 * DAY).date()
+    assert overrides.extended_grace(read_facts(dana), days=3).date() == (ends + 4 * DAY).date()
 
 
 def test_each_override_shows_what_it_would_do(world: World) -> None:

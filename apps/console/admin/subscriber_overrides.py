@@ -62,7 +62,8 @@ class GraceDialog(OverrideDialog):
     @override
     def prepare(self) -> None:
         field: Any = self.fields["days"]
-        ends = {days: overrides.extended_grace(self.target, days=days) for days in GRACE_DAYS}
+        known = subscriber_page.read_facts_once(self.target)
+        ends = {days: overrides.extended_grace(known, days=days) for days in GRACE_DAYS}
         field.choices = [(days, f"{last_day(end)} ({days} more days)") for days, end in ends.items()]
 
 
