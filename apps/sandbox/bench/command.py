@@ -13,14 +13,14 @@ from apps.sandbox.bench.server import throwaway
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.postgres_programs import PostgresError
 
-# Imported when Django is set up. Growth first: every customer of the stand-in lives its year. Laws before pages, which add staff.
+# Imported when Django is set up. Laws first, while the clock is right; then growth: every customer of the stand-in lives its year.
 PATHS = {
+    "laws": "apps.sandbox.bench.path_laws",
     "growth": "apps.sandbox.bench.path_growth",
     "webhook": "apps.sandbox.bench.path_webhook",
     "queue": "apps.sandbox.bench.path_queue",
     "signup": "apps.sandbox.bench.path_signup",
     "seats": "apps.sandbox.bench.path_seats",
-    "laws": "apps.sandbox.bench.path_laws",
     "pages": "apps.sandbox.bench.path_pages",
     "dashboard": "apps.sandbox.bench.path_dashboard",
     "paid": "apps.sandbox.bench.path_paid",

@@ -4,6 +4,8 @@ Those that ask Stripe, Keycloak or the log read a slice or what a comparison lef
 nothing. L16 is measured and not judged: here is no worker.
 """
 
+import sys
+
 from apps.core import laws
 from apps.core.laws import LawState, Source
 from apps.sandbox.bench import databases
@@ -22,7 +24,11 @@ def measure(*, rows: int) -> list[Figure]:
         rounds = [laws.run([one.number for one in checked]) for _ in range(ROUNDS)]
     finally:
         databases.use(databases.first())
-    failed = {one.law.number for each in rounds for one in each if one.state != LawState.OK} - {OF_WORKERS}
+    failed = {one.law.number: one for each in rounds for one in each if one.state != LawState.OK}
+    failed.pop(OF_WORKERS, None)
+    for number, one in failed.items():
+        why = one.reason or "; ".join(each.words for each in one.checked.violations[:3])
+        print(f"{number} {one.law.title}: {why}", file=sys.stderr)
     figures = [
         Figure("laws", f"{law.number} {law.title}", spread([one.seconds for one in times]), "s")
         for law, *times in zip(checked, *rounds, strict=True)
