@@ -127,7 +127,7 @@ def send_test(*, actor: str) -> None:
 def _attention() -> Iterable[Alert]:
     """One alert for each cause, however many items it has."""
     causes = defaultdict(list)
-    for item in attention.open_items().exclude(cause=attention.Cause.ALERT_FAILED):
+    for item in attention.needing_staff().exclude(cause=attention.Cause.ALERT_FAILED):
         causes[item.cause].append(item)
     for cause, items in causes.items():
         lines, ids = tuple(item.sentence for item in items), sorted(item.pk for item in items)

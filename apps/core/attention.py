@@ -2,8 +2,10 @@
 
 Promises: reporting the same cause again joins the open item (it counts, and adds the subscribers it affects); an item ends
 when what found it says so (`resolve`) or when staff close it with a reason; a cause that returns after that opens a new one.
+Staff may assign an open item, snooze it until a day or ignore it: new reports join it and change nothing about that.
 """
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -145,5 +147,61 @@ def close(item: AttentionItem, *, actor: str, reason: str) -> None:
 
 
 def open_items() -> models.QuerySet[AttentionItem]:
-    """What needs staff now, the latest first."""
+    """All that has not ended, snoozed and ignored items too; the latest first."""
     return AttentionItem.objects.filter(resolved_at=None).order_by("-last_at", "-pk")
+
+
+def needing_staff() -> models.QuerySet[AttentionItem]:
+    """The open items that are not ignored, and not snoozed now."""
+    return open_items().filter(models.Q(snoozed_until=None) | models.Q(snoozed_until__lte=clock.now()), ignored_at=None)
+
+
+# --- what staff decide about open items ------------------------------------------------------------------------------
+
+Items = models.QuerySet[AttentionItem]
+
+
+def assign(items: Items, *, assignee: str, actor: str, reason: str) -> int:
+    """Say who of staff deals with these items ("": nobody yet); returns how many are open."""
+    return _decide(items, AuditAction.ATTENTION_ASSIGNED, {"assignee": assignee}, actor=actor, reason=reason)
+
+
+def snooze(items: Items, *, until: dt.datetime, actor: str, reason: str) -> int:
+    """Take these items out of the inbox until then; returns how many are open."""
+    changes = {"snoozed_until": until, "ignored_at": None, "decision": f"{actor}: {reason}"}
+    return _decide(items, AuditAction.ATTENTION_SNOOZED, changes, actor=actor, reason=reason)
+
+
+def ignore(items: Items, *, actor: str, reason: str) -> int:
+    """Take these items out of the inbox for as long as they are open; returns how many are."""
+    changes = {"snoozed_until": None, "ignored_at": clock.now(), "decision": f"{actor}: {reason}"}
+    return _decide(items, AuditAction.ATTENTION_IGNORED, changes, actor=actor, reason=reason)
+
+
+def bring_back(items: Items, *, actor: str, reason: str) -> int:
+    """Undo a snooze, or that they are ignored; returns how many are open."""
+    changes = {"snoozed_until": None, "ignored_at": None, "decision": ""}
+    return _decide(items, AuditAction.ATTENTION_BROUGHT_BACK, changes, actor=actor, reason=reason)
+
+
+def _decide(items: Items, action: AuditAction, changes: dict[str, Any], *, actor: str, reason: str) -> int:
+    """Change the open ones, with a line in the audit trail for each. Part of the caller's transaction."""
+    found = list(items.filter(resolved_at=None).order_by("pk").select_for_update(of=("self",)))
+    AttentionItem.objects.filter(pk__in=[one.pk for one in found]).update(**changes)
+    for one in found:
+        before = _told({name: getattr(one, name) for name in changes})
+        audit.record(
+            subject=("attention", one.pk),
+            action=action,
+            actor=actor,
+            reason=reason,
+            before=before,
+            after=_told(changes),
+        )
+    return len(found)
+
+
+def _told(values: dict[str, Any]) -> dict[str, Any]:
+    """As the audit trail has them: moments as text, and the reason only once."""
+    plain = ((name, one.isoformat() if isinstance(one, dt.datetime) else one) for name, one in values.items())
+    return {name: one for name, one in plain if name != "decision"}

@@ -242,6 +242,14 @@ class AttentionItem(models.Model):
     last_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolution = models.CharField(max_length=300, blank=True, help_text="Who closed it and why.")
+    assignee = models.CharField(
+        max_length=150, blank=True, default="", db_default="", help_text="Who of staff deals with it."
+    )
+    snoozed_until = models.DateTimeField(null=True, blank=True, help_text="It needs nobody before this moment.")
+    ignored_at = models.DateTimeField(null=True, blank=True, help_text="Since when it needs nobody, until it ends.")
+    decision = models.CharField(
+        max_length=500, blank=True, default="", db_default="", help_text="Who snoozed or ignored it and why."
+    )
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
