@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from apps.accounts.models import UserProfile
@@ -20,7 +20,6 @@ from apps.console.charts import Chart, draw
 from apps.console.menu_counts import COUNTED, KEPT_SECONDS, Counts
 from apps.console.saved_views import COUNT_LIMIT
 from apps.console.subscriber_views import VIEWS
-from apps.core import attention
 from apps.core.audit_actions import AuditAction
 from apps.core.job_outcomes import PERIODIC
 from apps.core.kept import Kept
@@ -101,7 +100,6 @@ class Numbers(Counts):
     views: dict[str, int] = field(default_factory=dict)
     revenue: tuple[tuple[str, int], ...] = ()  # currency, minor units a month
     owed: tuple[tuple[str, int, int], ...] = ()  # currency, minor units, open invoices
-    causes: tuple[tuple[str, int, dt.datetime], ...] = ()  # of attention items: how many, since when
     runs: dict[str, dt.datetime] = field(default_factory=dict)  # kind of job, when it last ended
     longest: Waiter | None = None
     products: tuple[ProductRoom, ...] = ()
@@ -168,10 +166,6 @@ def _questions() -> dict[str, Any]:
         {key: views[key].narrow(people) for key in NEEDED},
         {
             "owed": sum_open_invoices(most=COUNT_LIMIT),
-            "causes": attention.open_items()
-            .order_by()
-            .values("cause")
-            .annotate(count=Count("pk"), since=Min("first_at")),
             "for_sync": waits.values("pk", name=F("user__username"), since=F("pending_since"))[:1],
             "for_seat": SeatWait.objects.order_by("since", "pk").values(
                 "since", pk=F("profile_id"), name=F("profile__user__username")
@@ -185,7 +179,6 @@ def _questions() -> dict[str, Any]:
     return {
         "views": {key: found[key] for key in NEEDED},
         "owed": tuple((one["currency_code"] or "", int(one["amount"] or 0), one["count"]) for one in found["owed"]),
-        "causes": tuple(sorted(((one["cause"], one["count"], _moment(one["since"])) for one in found["causes"]), key=lambda one: one[2])),
         "runs": {kind: _moment(found[kind][0]["finished_at"]) for kind in today.RUNS if found[kind]},
         "longest": min(waiters, key=lambda one: one.since, default=None),
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """Filters of lists: those that begin with what needs somebody, and those by product, instance or a question of a list's own."""
 
+import re
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, override
 
@@ -10,7 +11,10 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from apps.console.menu_counts import COUNTED
+from apps.console.problems import narrow_emails, narrow_jobs, narrow_people
 from apps.console.saved_views import PARAMETER, SavedView
+
+PROBLEM = re.compile("[a-z]{1,12}:[a-z0-9_]{1,64}")
 
 
 class DefaultedFilter(admin.SimpleListFilter):
@@ -83,3 +87,45 @@ class ViewFilter(DropdownOf):
     @override
     def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         return next(one for one in self.views if one.key == value).narrow(rows)
+
+
+class ProblemFilter(DropdownFilter, ABC):  # type: ignore[misc]
+    """The rows of a problem, as the inbox links here. Offers none to choose from."""
+
+    title, parameter_name = "problem", "problem"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        asked = str(self.used_parameters.get(self.parameter_name, ""))
+        return [(asked, "This problem")] if asked else []
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value() or ""
+        if not asked:
+            return queryset
+        if not PROBLEM.fullmatch(asked):
+            raise IncorrectLookupParameters
+        return self.narrow(queryset, asked)
+
+    @abstractmethod
+    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        """Those of the problem of that name."""
+
+
+class PeopleOfProblem(ProblemFilter):
+    @override
+    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        return narrow_people(rows, name)
+
+
+class JobsOfProblem(ProblemFilter):
+    @override
+    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        return narrow_jobs(rows, name)
+
+
+class EmailsOfProblem(ProblemFilter):
+    @override
+    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        return narrow_emails(rows, name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from apps.console.problems import AS_JSON, Problem
 from apps.console.saved_views import COUNT_LIMIT
 from apps.core import clock
 from apps.core.kept import Kept
@@ -30,8 +31,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT count(*) FROM core_dependency) AS down_count,
        EXISTS (SELECT FROM core_dependency WHERE name = 'restored') AS is_paused,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
-       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL) AS attention_count,
-       (SELECT count(*) FROM core_attentionitem WHERE resolved_at IS NULL AND cause = 'limit_reached') AS limits_reached,
+       ({problems}) AS problems,
        (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
        (SELECT count(*) FROM operations_drift WHERE resolved_at IS NULL AND (ignored_until IS NULL OR ignored_until <= %(now)s)) AS drift_count,
        (SELECT count(*) FROM (SELECT FROM onboarding_waitlistentry WHERE state = 'waiting' AND confirmed_at IS NOT NULL LIMIT {most}) waiting)
@@ -41,7 +41,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
        (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
         FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
-""".format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT)  # noqa: S608
+""".format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT, problems=AS_JSON)  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,18 @@ class Counts:
     silent_seconds: float | None
     down_count: int
     review_count: int
-    attention_count: int
-    limits_reached: int
+    problems: tuple[Problem, ...]
     held: int
     drift_count: int
     waitlist_count: int
     laws_violated: int
     products_by_name: list[tuple[int, str]]
     instances_by_name: list[tuple[int, str]]
+
+    @property
+    def problem_count(self) -> int:
+        """What the inbox shows."""
+        return len(self.problems)
 
     @property
     def stuck(self) -> int:
@@ -101,7 +105,8 @@ def read_counts() -> Counts:
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"now": clock.now()})
         counted = dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
-    return Counts(at=clock.now(), **counted)
+    found = counted.pop("problems")
+    return Counts(at=clock.now(), problems=tuple(map(Problem.from_json, found)), **counted)
 
 
 COUNTED = Kept(read_counts, seconds=KEPT_SECONDS)

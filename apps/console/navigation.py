@@ -33,7 +33,8 @@ STRIPE = {model.__name__: model for model in MIRRORED}
 class MenuPage:
     """A model's list, or a page of its own (`route`).
 
-    `badge`: which kept count says how much waits there for staff; `query`: what shows exactly those, opened while there are any.
+    `badge`: which kept count says how much waits there for staff; `query`: what shows exactly those, opened while there are any;
+    `gathers`: its number has those of the pages beside it; `may`: who sees a page without a model.
     """
 
     title: str
@@ -41,6 +42,8 @@ class MenuPage:
     route: str = ""
     badge: str = ""
     query: str = ""
+    gathers: bool = False
+    may: Callable[[HttpRequest], bool] = realm.may_view
 
     @property
     def url(self) -> str:
@@ -52,7 +55,7 @@ class MenuPage:
 
     def may_view(self, request: HttpRequest) -> bool:
         """Whether the person asking may see it."""
-        return viewable(self.model)(request) if self.model else realm.may_view(request)
+        return viewable(self.model)(request) if self.model else self.may(request)
 
     @property
     def count(self) -> int:
@@ -66,6 +69,10 @@ class MenuEntry:
     title: str
     icon: str
     pages: tuple[MenuPage, ...]
+
+
+def may_view_inbox(request: HttpRequest) -> bool:
+    return viewable(AttentionItem)(request)
 
 
 def _lists(*pages: tuple[str, type[Model]]) -> tuple[MenuPage, ...]:
@@ -120,7 +127,8 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 "Inbox",
                 "inbox",
                 (
-                    MenuPage(title="Needs attention", model=AttentionItem, badge="attention_count"),
+                    MenuPage(title="Needs attention", route="admin:inbox", badge="problem_count", gathers=True, may=may_view_inbox),
+                    MenuPage(title="Items", model=AttentionItem),
                     MenuPage(title="Jobs", model=Job, badge="stuck", query="view=stuck"),
                     MenuPage(title="Drift", model=Drift, badge="drift_count"),
                     MenuPage(title="Emails", model=Notification, badge="emails_undelivered", query="view=undelivered"),
@@ -194,7 +202,7 @@ def _item(request: HttpRequest, entry: MenuEntry) -> Item:
         "link": pages[0].link,
         "active": any(request.path.startswith(page.url) for page in pages),
     }
-    waiting = sum(page.count for page in pages)
+    waiting = next((page.count for page in pages if page.gathers), sum(page.count for page in pages))
     return item | ({"badge": f"{waiting:,}", "badge_variant": "danger"} if waiting else {})
 
 

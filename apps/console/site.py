@@ -100,11 +100,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         from apps.console.admin import (  # the pages need the site; it needs them when addresses are read
             email_previews,
             event_spans,
+            inbox,
             realm,
             staff_sessions,
         )
 
-        routes = (*email_previews.ROUTES, *realm.ROUTES, *staff_sessions.ROUTES, *event_spans.ROUTES)
+        routes = (*email_previews.ROUTES, *realm.ROUTES, *staff_sessions.ROUTES, *event_spans.ROUTES, *inbox.ROUTES)
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 
     @override

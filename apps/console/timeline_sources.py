@@ -15,7 +15,7 @@ from django.db.models.functions import Cast, Coalesce, JSONObject, Lower, LPad
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import mirror
 from apps.billing.models import InboundEvent
-from apps.console.admin.subscriber_tables import KINDS as JOB_KINDS
+from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
 from apps.notifications.mail import of_person
@@ -227,7 +227,7 @@ def _events(profile: UserProfile) -> Table:
 
 def _jobs(profile: UserProfile) -> Table:
     """Those that did not do their work at the first attempt; the others are seen by what they did."""
-    theirs = Q(kind__in=JOB_KINDS, key=str(profile.pk))
+    theirs = Q(kind__in=SUBSCRIBER_KINDS, key=str(profile.pk))
     if profile.stripe_customer_id:
         theirs |= Q(kind=mirror.KIND, key=profile.stripe_customer_id)
     quiet = Q(state=Job.State.DONE, attempts__lte=1, last_error="") | Q(state=Job.State.SUPERSEDED)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
+from apps.console.inbox import rows_url, title_of
 from apps.console.navigation import list_url
 from apps.console.saved_views import COUNT_LIMIT, PARAMETER
-from apps.core import attention, jobs
-from apps.core.models import AttentionItem, Job, LawCheck
+from apps.core import jobs
+from apps.core.models import Job, LawCheck
 from apps.core.money import format_money
 from apps.core.states import Tone
 from apps.instances.models import Seat, SeatWait
@@ -74,13 +75,11 @@ def sums(amounts: list[tuple[str, int]]) -> str:
 
 
 def list_causes(found: Numbers) -> list[Number]:
-    """What needs staff, by cause, the oldest first."""
+    """What the inbox shows, the oldest first."""
     return [
-        Number(
-            title=attention.cause_label(cause), rows=count, url=list_url(AttentionItem, cause=cause), since=since, alarm=Tone.WARN
-        )
-        for cause, count, since in found.causes
-    ]  # fmt: skip
+        Number(title=title_of(one), rows=one.rows, url=rows_url(one), since=one.since, alarm=Tone.WARN)
+        for one in found.problems
+    ]
 
 
 def list_money(found: Numbers) -> list[Number]:

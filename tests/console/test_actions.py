@@ -16,6 +16,7 @@ from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
+from apps.console.problems import read_problems
 from apps.core import attention, clock, dependencies
 from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances.models import Instance, Seat
@@ -199,6 +200,25 @@ def noticed(world: World) -> Any:
     return AttentionItem.objects.get(pk=item)
 
 
+def set_aside(world: World) -> Any:
+    """The same, snoozed."""
+    item = noticed(world)
+    AttentionItem.objects.filter(pk=item.pk).update(snoozed_until=clock.now() + dt.timedelta(days=9))
+    return item
+
+
+def disputes(world: World) -> str:
+    """The problem that has it."""
+    noticed(world)
+    return "?problem=attention:dispute"
+
+
+def stuck_problem(_world: World) -> str:
+    """What the failed jobs have in common."""
+    (name,) = [one.name for one in read_problems() if one.source == "jobs"]
+    return f"?problem={name}"
+
+
 def told_before(world: World) -> Any:
     """An email of the first subscriber that is still true."""
     row, now = world.profiles[0], clock.now()
@@ -256,6 +276,14 @@ CASES = [
     Case("core_lawcheck", "check_now", lambda _world: None, subject="job"),
     Case("core_attentionitem", "send_test_alert", lambda _world: None, subject="job"),
     Case("core_attentionitem", "close", noticed, subject="attention"),
+    Case("core_attentionitem", "assign", noticed, lambda _world: {"assignee": "operator-ada"}, subject="attention"),
+    Case("core_attentionitem", "snooze", noticed, lambda _world: {"until": "2999-01-01"}, subject="attention"),
+    Case("core_attentionitem", "ignore_item", noticed, subject="attention"),
+    Case("core_attentionitem", "bring_back", set_aside, subject="attention"),
+    Case("core_attentionitem", "retry_group", lambda _world: None, subject="job", query=stuck_problem),
+    Case("core_attentionitem", "assign_group", lambda _world: None, lambda _world: {"assignee": "nobody"}, "attention", disputes),
+    Case("core_attentionitem", "snooze_group", lambda _world: None, lambda _world: {"until": "2999-01-01"}, "attention", disputes),
+    Case("core_attentionitem", "ignore_group", lambda _world: None, subject="attention", query=disputes),
     Case("core_job", "retry_one", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", lambda _world: None, subject="job"),
     Case("core_restorecheck", "finish", restored, lambda _world: {"confirmation": "0"}, "restorecheck"),
@@ -447,6 +475,10 @@ def _logged_out(world: World) -> None:
     assert Job.objects.filter(kind="end_keycloak_sessions", key=key, state="queued").count() == 1
 
 
+def _dispute(**values: Any) -> None:
+    assert AttentionItem.objects.filter(key="dp_2", resolved_at=None, **values).count() == 1
+
+
 EFFECTS: dict[str, Callable[[World], None]] = {
     "end_sessions": _logged_out,
     "sync_now": _looked_at,
@@ -485,6 +517,14 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "check_now": lambda _world: Job.objects.filter(kind="check_laws", state="queued").exists(),
     "send_test_alert": lambda _world: Job.objects.filter(kind="send_test_alert", state="queued").exists(),
     "close": lambda _world: not attention.open_items().exists(),
+    "assign": lambda _world: _dispute(assignee="operator-ada"),
+    "snooze": lambda _world: _dispute(snoozed_until__year=2999, decision=f"staff:operator-ada: {REASON}"),
+    "ignore_item": lambda _world: _dispute(ignored_at__isnull=False),
+    "bring_back": lambda _world: _dispute(snoozed_until=None),
+    "assign_group": lambda _world: _dispute(assignee=""),
+    "snooze_group": lambda _world: _dispute(snoozed_until__year=2999),
+    "ignore_group": lambda _world: _dispute(ignored_at__isnull=False),
+    "retry_group": _queued(3),
     "retry_one": _queued(1),
     "retry_all": _queued(3),
     "retry": _queued(1),

@@ -101,6 +101,7 @@ CONSOLE = {
     "accounts/userprofile/export/": ("operator", "200", "200!"),
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
+    "inbox/": ("viewer", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),
     "realm/systems/": ("operator", "200", NO),
@@ -140,7 +141,10 @@ ACTIONS = {
     "billing.inboundevent": {"retry": "operator", "ignore_event": "operator"},
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
-    "core.attentionitem": {"close": "operator", "send_test_alert": "operator"},
+    "core.attentionitem": {
+        "close": "operator", "send_test_alert": "operator", "assign": "operator", "snooze": "operator", "ignore_item": "operator",
+        "bring_back": "operator", "retry_group": "operator", "assign_group": "operator", "snooze_group": "operator", "ignore_group": "operator",
+    },
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
@@ -155,6 +159,7 @@ ACTIONS = {
 }  # fmt: skip
 OF_A_LIST = {
     "fetch_span",
+    "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip
 # They ask Stripe, which is not there: tests/field/test_price_list.py, tests/console/test_payment_actions.py.
@@ -167,6 +172,7 @@ WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "retry_payment"), ("accounts_userprofile", "cancel_at_period_end"), ("accounts_userprofile", "undo_cancellation"),
     ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"), ("accounts_userprofile", "extend_grace"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
+    *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
     ("notifications_notification", "send_one_again"),
 }  # fmt: skip

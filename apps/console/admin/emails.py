@@ -19,7 +19,7 @@ from apps.console.admin.repeated_emails import SendAgainActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, email_column, link, link_column, state_column, time_column
 from apps.console.email_columns import show_outcome
-from apps.console.filters import DropdownOf
+from apps.console.filters import DropdownOf, EmailsOfProblem
 from apps.console.saved_views import SavedView
 from apps.core import clock
 from apps.core.models import Job
@@ -120,7 +120,7 @@ class EmailAdmin(SendAgainActions, ConsoleAdmin):
     list_display = ("title", "person", "address", "outcome", "requested", "sent", "job")
     list_display_links = ("title",)
     list_filter = (
-        ("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter), KindFilter, DayFilter, PersonFilter,
+        ("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter), KindFilter, DayFilter, PersonFilter, EmailsOfProblem,
     )  # fmt: skip
     changelist_class = EmailList
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.filters import JobsOfProblem
 from apps.console.saved_views import SavedView
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -48,7 +49,7 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
 @admin.register(Job)
 class JobAdmin(ConsoleAdmin):
     list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
-    list_filter = (("state", ChoicesDropdownFilter),)
+    list_filter = (("state", ChoicesDropdownFilter), JobsOfProblem)
     tabs = ("state", (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD, Job.State.DONE))
     views = (SavedView("stuck", "Stuck", lambda rows: rows.filter(state__in=Job.GIVEN_UP)),)
     deferred = ("history",)

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.console.base import ConsoleList
-from apps.console.filters import DropdownOf
+from apps.console.filters import DropdownOf, PeopleOfProblem
 from apps.console.menu_counts import COUNTED
 from apps.console.subscriber_views import FLAGS, flags_of_rows, month_start
 from apps.core import clock
@@ -117,4 +117,4 @@ class JoinedFilter(DropdownOf):
         return rows.filter(created_at__gte=since)
 
 
-SUBSCRIBER_FILTERS = (PaysForFilter, SitsOnFilter, IntervalFilter, NextDateFilter, JoinedFilter)
+SUBSCRIBER_FILTERS = (PaysForFilter, SitsOnFilter, IntervalFilter, NextDateFilter, JoinedFilter, PeopleOfProblem)

@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
@@ -18,6 +17,7 @@ from apps.console.admin import subscriber_billing
 from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.console.email_columns import show_outcome
+from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.console.outside import stripe_link
 from apps.console.tables import May, Table, TableTab
 from apps.core import clock, jobs
@@ -25,20 +25,12 @@ from apps.core.addresses import shown_email
 from apps.core.models import Job
 from apps.core.money import describe_period, format_money
 from apps.core.states import Tone
-from apps.identity import logout_everywhere, passwords
 from apps.instances.models import Seat, SeatWait
 from apps.notifications.email_list import email_title
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
-from apps.onboarding import recovery
 
 ROWS = 20
-KINDS = (
-    *reconcile.KINDS,
-    passwords.KIND,
-    logout_everywhere.KIND,
-    recovery.SEND_CODE,
-)  # of job whose key is a subscriber
 
 
 def count_rows(profile: UserProfile) -> dict[str, int]:
@@ -217,7 +209,7 @@ def _read_events(profile: UserProfile, _may: May) -> Table:
 
 
 def _jobs(profile: UserProfile) -> list[QuerySet[Any]]:
-    return [Job.objects.filter(kind__in=KINDS, key=str(profile.pk))]
+    return [Job.objects.filter(kind__in=SUBSCRIBER_KINDS, key=str(profile.pk))]
 
 
 def _read_jobs(profile: UserProfile, _may: May) -> Table:

@@ -1,13 +1,14 @@
 """What the console's templates need: moments and durations in short, badges, and the difference a timeline line made."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.console import columns, navigation, timeline
+from apps.console import columns, inbox, navigation, timeline
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
@@ -91,6 +92,13 @@ def state_badge(row: Any, field: str = "state") -> SafeString:
 def dialog_link(name: str, text: str) -> SafeString:
     """A link that opens the dialog of that name over the page."""
     return columns.dialog_link(reverse(name), text, text)
+
+
+@register.simple_tag
+def problem_link(card: Any, action: str, text: str) -> SafeString:
+    """A link that opens a dialog about a problem of the inbox."""
+    url = f"{reverse(f'admin:core_attentionitem_{action}')}?{urlencode({inbox.NAME: card.problem.name})}"
+    return columns.dialog_link(url, text, f"{text}: {card.title}")
 
 
 @register.simple_tag(takes_context=True)
