@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from django.db import connection, transaction
-from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Value, When
-from django.db.models.functions import Cast, Concat
+from django.db import transaction
+from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Cast
 
 from apps.access import facts, recording
 from apps.access.apply import adopt_unrecorded, apply
@@ -25,7 +25,7 @@ from apps.core.attention import Cause
 from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater, WorkError
 from apps.core.models import Job
-from apps.core.states import AccessState, SubscriptionStatus, values_where
+from apps.core.states import AccessState, SubscriptionStatus
 
 KIND = "reconcile"
 FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
@@ -77,12 +77,6 @@ def _importance(kind: str, status: str, state: str) -> Job.Importance | None:
     return Job.Importance.PERSON_WAITS if paid and not AccessState(state).has_access else None
 
 
-def _waits_for_access() -> Q:
-    """The same as a condition: has paid and has no access."""
-    paid = Q(subscription_status__in=values_where(SubscriptionStatus, lambda one: one.gives_access))
-    return paid & ~Q(access_state__in=values_where(AccessState, lambda one: one.has_access))
-
-
 @transaction.atomic
 def enqueue_many(profile_ids: Iterable[int], *, reason: str, importance: Job.Importance | None = None) -> None:
     """`enqueue` for many subscribers, in at most six statements.
@@ -109,26 +103,6 @@ def enqueue_many(profile_ids: Iterable[int], *, reason: str, importance: Job.Imp
     )
     for (kind, urgency), lanes in asked.items():
         jobs.defer_many(kind, lanes, reason=reason, importance=urgency)
-
-
-@transaction.atomic
-def enqueue_all(people: QuerySet[UserProfile], *, reason: str, importance: Job.Importance) -> None:
-    """`enqueue_many` for everybody in `people`, who were all synced before, as sets: no id leaves the database."""
-    sql, params = people.order_by("pk").select_for_update().values("pk").query.sql_with_params()
-    with connection.cursor() as cursor:  # always in the same order, so that two callers never deadlock
-        cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", params)  # noqa: S608
-    people.order_by().update(
-        desired_generation=F("desired_generation") + 1,
-        pending_since=facts.first_of(F("pending_since"), clock.now()),
-    )
-    asked = people.order_by().annotate(
-        job_key=Cast("pk", CharField()),
-        job_lane=Concat(Value(lane("")), Cast("pk", CharField())),
-        job_importance=Case(
-            When(_waits_for_access(), then=Value(Job.Importance.PERSON_WAITS.value)), default=Value(importance.value)
-        ),
-    )
-    jobs.defer_rows(KIND, asked.values_list("job_key", "job_lane", "job_importance"), reason=reason)
 
 
 def without_job(people: QuerySet[UserProfile], states: Collection[Job.State]) -> QuerySet[UserProfile]:

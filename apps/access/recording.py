@@ -1,12 +1,13 @@
 """What a reconcile records: the profile's columns, the timeline, its steps, and the emails that a change calls for."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 
 from apps.access import announcements, unwarned
-from apps.access.forecast import forecast
+from apps.access.forecast import Upcoming, forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
 from apps.access.policy import Decision, Facts
@@ -21,7 +22,17 @@ on_synced: list[Callable[[UserProfile, int, list[str]], None]] = []
 # Called when the account that should be open is gone: staff must have something to fix it with.
 on_account_gone: list[Callable[[UserProfile], None]] = []
 
-DECIDED = ["access_state", "access_reason", "access_until", "final_expiry_at", "forecast", "next_change_at"]
+
+def as_columns(decision: Decision, ahead: Sequence[Upcoming]) -> dict[str, Any]:
+    """What the profile's columns say of a decision and of its forecast."""
+    return {
+        "access_state": decision.state.value,
+        "access_reason": decision.reason.as_json(),
+        "access_until": decision.until,
+        "final_expiry_at": decision.final_expiry_at,
+        "forecast": [one.as_json() for one in ahead],
+        "next_change_at": ahead[0].at if ahead else None,
+    }
 
 
 @transaction.atomic
@@ -31,14 +42,11 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
     A change of state goes to the timeline and may send an email.
     """
     before, why_before = AccessState(profile.access_state), profile.access_reason
-    profile.access_state = decision.state.value
-    profile.access_reason = decision.reason.as_json()
-    profile.access_until = decision.until
-    profile.final_expiry_at = decision.final_expiry_at
     ahead = forecast(facts)
-    profile.forecast = [one.as_json() for one in ahead]
-    profile.next_change_at = ahead[0].at if ahead else None
-    profile.save(update_fields=DECIDED)
+    columns = as_columns(decision, ahead)
+    for name, value in columns.items():
+        setattr(profile, name, value)
+    profile.save(update_fields=list(columns))
     if before != decision.state:
         _report_if_impossible(profile, before, decision.state)
         audit.record(

@@ -78,21 +78,19 @@ def kind_label(name: str) -> str:
 
 # --- asking for work -------------------------------------------------------------------------------------------------
 
-ASK = """
+DEFER = f"""
 WITH asked AS (
     INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
         history)
-    SELECT %(kind)s, key, lane, 'queued', %(reason)s, wanted.importance, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
-    FROM ({rows}) AS wanted (key, lane, importance)
+    SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
+    FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS wanted (key, lane)
     ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
         importance = LEAST(core_job.importance, excluded.importance),
         not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
                           ELSE LEAST(core_job.not_before, excluded.not_before) END
     RETURNING id, not_before)
-SELECT {answer} FROM asked
-"""
-GIVEN = "SELECT key, lane, %(importance)s FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS given (key, lane)"
-DEFER = ASK.format(rows=GIVEN, answer=f"id, CASE WHEN not_before <= %(now)s THEN {NOTIFY} END")
+SELECT id, CASE WHEN not_before <= %(now)s THEN {NOTIFY} END FROM asked
+"""  # noqa: S608  (its parts are constants)
 
 
 def defer(
@@ -135,19 +133,6 @@ def defer_many(
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
         return [int(job_id) for job_id, _ in cursor.fetchall()]
-
-
-def defer_rows(kind: str, rows: QuerySet[Any, Any], *, reason: str) -> None:
-    """`defer` for every row of a queryset of (key, lane, importance), in one statement; none of them is read here."""
-    sql, params = rows.query.sql_with_params()
-    given = {f"row_{number}": value for number, value in enumerate(params)}
-    statement = ASK.format(
-        rows=sql % tuple(f"%({name})s" for name in given),
-        answer=f"count(*), CASE WHEN min(not_before) <= %(now)s THEN {NOTIFY} END",
-    )
-    now = clock.now()
-    with connection.cursor() as cursor:
-        cursor.execute(statement, given | {"kind": kind, "reason": reason[:300], "not_before": now, "now": now})
 
 
 def usual_importance(kind: str) -> Job.Importance:

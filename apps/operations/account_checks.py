@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from apps.accounts.models import UserProfile
 from apps.core import clock, comparison_runs, jobs
 from apps.core.comparison_runs import Tally
-from apps.core.models import Job
+from apps.core.models import ComparisonRun, Job
 from apps.core.states import AccessState, values_where
 from apps.identity.keycloak import client
 from apps.identity.session_lists import list_logged_in
@@ -78,3 +78,9 @@ def compare_sessions(_key: str = "") -> None:
     found = [one.pk for one in asked if client().session_count(one.keycloak_id or "")]
     items = tuple(("profile", pk, "keycloak") for pk in found)
     comparison_runs.add(run, Tally(looked_at=looked_at, found=len(items), items=items), ended=True)
+
+
+def find_logged_in() -> list[int]:
+    """Those of the last complete run."""
+    done = ComparisonRun.objects.filter(kind=SESSIONS, state=ComparisonRun.State.DONE).order_by("-pk")
+    return [int(one) for run in done[:1] for kind, one, _ in run.items if kind == "profile"]

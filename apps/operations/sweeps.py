@@ -10,6 +10,7 @@ from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.operations import safeguard
 from apps.operations.models import Drift
+from apps.operations.outdated import find_outdated
 
 SWEEP_SECONDS = 60
 NIGHTLY_SECONDS = 86_400
@@ -53,12 +54,11 @@ def _bound(people: QuerySet[UserProfile]) -> QuerySet[UserProfile]:
 
 
 def reconcile_all(key: str) -> None:
-    """Once a day: reconcile everyone with an account, to find what no event reported.
+    """Once a day: find among everyone with an account whom no event reported, and reconcile those (outdated.py).
 
-    In slices, each a job that names the next, so that its cost stays the same; ids of people stay in the database, but for
-    those who would lose access, whom the policy finds. Subscribers who were never synced are left to `sweep_access`, and
-    those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only if they are not too
-    many: else raises NeedsOperator.
+    In slices, each a job that names the next, so that its cost stays the same. Subscribers who were never synced are left to
+    `sweep_access`, and those whose drift staff ignore are left alone. Subscribers who would lose access come last, and only
+    if they are not too many: else raises NeedsOperator.
     """
     if not key.isdecimal():
         if _in_progress():
@@ -71,17 +71,18 @@ def reconcile_all(key: str) -> None:
     last = people.order_by("pk").values_list("pk", flat=True)[SLICE - 1 : SLICE].first()
     if last is not None:
         people = people.filter(pk__lte=last)
-    losing = safeguard.find_losing(people)
+    outdated = find_outdated(people)
+    losing = safeguard.find_losing(outdated)
     safeguard.collect(NIGHTLY, losing)
-    _enqueue(people.exclude(pk__in=losing))
+    _enqueue({*outdated} - {*losing})
     if last is not None:
         jobs.defer(NIGHTLY, last, reason="the next slice")
     elif allowed := safeguard.check(NIGHTLY, job_key=key):
-        _enqueue(UserProfile.objects.filter(pk__in=allowed))
+        _enqueue(allowed)
 
 
-def _enqueue(people: QuerySet[UserProfile]) -> None:
-    reconcile.enqueue_all(people, reason=NIGHTLY_REASON, importance=Job.Importance.SWEEP)
+def _enqueue(people: Collection[int]) -> None:
+    reconcile.enqueue_many(people, reason=NIGHTLY_REASON, importance=Job.Importance.SWEEP)
 
 
 def _in_progress() -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import jobs
 from apps.operations import drift
@@ -71,7 +72,7 @@ def test_staff_can_fix_what_a_reconcile_found_first(world: World) -> None:
     dana = world.subscriber("dana")
     old = dana.keycloak_id
     delete_account(world, dana)
-    jobs.defer("reconcile_all", "periodic")
+    reconcile.enqueue(dana, reason="test")
     world.work()
     assert len(world.jobs("blocked")) == 1
     drift.fix_drift(Drift.objects.get(profile=dana, kind="deleted", resolved_at=None), actor="staff:ada", reason="test")
