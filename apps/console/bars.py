@@ -41,6 +41,11 @@ class Bar:
         return "warn" if self.taken < self.allocation_cap else "bad"
 
     @property
+    def label(self) -> str:
+        """The same in words, where there is something to say."""
+        return {"warn": "above its soft cap", "bad": "full"}.get(self.tone, "")
+
+    @property
     def free(self) -> int:
         """Seats left for new people."""
         return max(0, self.allocation_cap - self.taken)
@@ -53,16 +58,16 @@ class Bar:
         )
 
     def markup(self) -> SafeString:
-        """The bar as an SVG with a title for those who cannot see it."""
+        """The bar as an SVG with a title for those who cannot see it. What is not assigned is striped, as in the legend."""
         scale = max(self.hard_cap, self.taken, 1)
-        start, parts = 0, []
+        filled, parts = 0, []
         for name, count in (
             ("assigned", self.assigned),
             ("retained", self.retained),
             ("reserved", self.reserved),
         ):
-            parts.append((name, round(WIDTH * start / scale), round(WIDTH * count / scale)))
-            start += count
+            parts.append((name, round(WIDTH * filled / scale), round(WIDTH * count / scale)))
+            filled += count
         marks = [("soft", self.soft_cap), ("allocation", self.allocation_cap)]
         return format_html(
             '<svg class="fd-bar fd-bar-{}" viewBox="0 0 {} 10" preserveAspectRatio="none" role="img" aria-label="{}"><title>{}</title>'
@@ -72,7 +77,11 @@ class Bar:
             self.sentence,
             self.sentence,
             WIDTH,
-            format_html_join("", '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect>', parts),
+            format_html_join(
+                "",
+                '<rect class="fd-bar-{}" x="{}" width="{}" height="10"></rect><line class="fd-stripes-{}" x1="{}" x2="{}" y1="5" y2="5"></line>',
+                ((name, start, width, name, start, start + width) for name, start, width in parts),
+            ),
             format_html_join(
                 "",
                 '<rect class="fd-bar-mark" data-cap="{}" x="{}" width="5" height="10"></rect>',

@@ -122,6 +122,7 @@ class InstanceAdmin(ConsoleAdmin):
     search_help_text = "Name"
     actions_detail: ClassVar[Any] = ["change_caps", "open_or_close"]
     change_form_outer_before_template = "console/instance.html"
+    change_form_after_template = "console/capacity_add.html"
     add_fieldsets = (
         (None, {"fields": ("product", ("name", "slug"), "url")}),
         ("Caps", {"fields": (CAPS,), "description": "Soft below allocation below hard."}),
@@ -145,9 +146,14 @@ class InstanceAdmin(ConsoleAdmin):
     def taken(self, row: Any) -> SafeString:
         """Seats against the three caps."""
         return format_html(
-            '<span class="fd-nowrap"><b>{}</b> <span class="fd-quiet">/ {} / {} / {}</span></span>',
-            row.allocated_seats, row.soft_cap, row.allocation_cap, row.hard_cap,
+            '<span class="fd-nowrap"><b>{}</b> <span class="fd-quiet">/ {} / {} / {}</span></span> {}',
+            row.allocated_seats, row.soft_cap, row.allocation_cap, row.hard_cap, self._fullness(row),
         )  # fmt: skip
+
+    def _fullness(self, row: Any) -> SafeString:
+        """What the bar says, in words."""
+        bar = Bar.of(row)
+        return badge(bar.label, Tone(bar.tone)) if bar.label else SafeString("")
 
     @admin.display(description="Open")
     def open_label(self, row: Instance) -> SafeString:
