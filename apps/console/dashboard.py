@@ -16,6 +16,7 @@ from apps.accounts.models import UserProfile
 from apps.billing.stripe_objects import sum_open_invoices
 from apps.console import timeline, today
 from apps.console.bars import Bar
+from apps.console.capacity_board import COMING_FREE
 from apps.console.charts import Chart, draw
 from apps.console.menu_counts import COUNTED, KEPT_SECONDS, Counts
 from apps.console.saved_views import COUNT_LIMIT
@@ -30,7 +31,7 @@ from apps.instances.models import SeatWait
 from apps.operations import daily_figures, gauges, safeguard
 from apps.operations.daily_figures import Name, Series
 from apps.operations.models import SafeguardReview
-from apps.operations.outlook import runs_out
+from apps.operations.outlook import Outlook, foresee, measure_growth
 
 QUIET = (AuditAction.PERSON_VIEWED, AuditAction.STAFF_LOGGED_IN)  # too often to be news
 ROOMS = 5  # instances shown of each product, the fullest
@@ -63,7 +64,7 @@ class Room:
 class ProductRoom:
     """A product and its fullest instances; `count` and `free` are of all of them, `free` of the open ones.
 
-    `full_on`: when that runs out at the pace of the last weeks; None: it does not, or nobody can say.
+    `full`: when that runs out at the pace of the last weeks.
     """
 
     id: int
@@ -71,7 +72,7 @@ class ProductRoom:
     rooms: tuple[Room, ...]
     count: int
     free: int
-    full_on: dt.date | None
+    full: Outlook
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ NUMBERS = Kept(read, seconds=KEPT_SECONDS)
 
 def forget() -> None:
     """Read again next time: somebody has just changed something here."""
-    for kept in (COUNTED, NUMBERS, gauges.TOTALS):
+    for kept in (COUNTED, NUMBERS, gauges.TOTALS, COMING_FREE):
         kept.forget()
 
 
@@ -226,7 +227,8 @@ def _products(series: dict[tuple[str, str], Series], day: dt.date) -> tuple[Prod
 def _product(pk: int, name: str, rooms: list[Room], taken: Series, day: dt.date) -> ProductRoom:
     fullest = sorted(rooms, key=lambda room: (-room.bar.percent, room.name))[:ROOMS]
     free = sum(room.bar.free for room in rooms if room.open)
-    return ProductRoom(pk, name, tuple(fullest), len(rooms), free, runs_out(taken, free=free, today=day))
+    growth = measure_growth(taken | {day: sum(room.bar.taken for room in rooms)}, today=day)
+    return ProductRoom(pk, name, tuple(fullest), len(rooms), free, foresee(growth, free=free, today=day))
 
 
 def context(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:

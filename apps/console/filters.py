@@ -48,6 +48,14 @@ class NameFilter(RelatedDropdownFilter):  # type: ignore[misc]
         found: list[tuple[int, str]] = getattr(COUNTED.get(), f"{field.name}s_by_name")
         return [(pk, name) for pk, name in found]
 
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        """Also those of no product; Unfold's shows all rows then, as if it were asked nothing."""
+        if self.lookup_val_isnull and not self.value():
+            return admin.RelatedFieldListFilter.queryset(self, request, queryset)
+        found: QuerySet[Any] | None = super().queryset(request, queryset)
+        return found
+
 
 class DropdownOf(DropdownFilter, ABC):  # type: ignore[misc]
     """A choice of `options`; what is none of them is refused, so that a list never looks like an answer that it is not."""

@@ -31,7 +31,7 @@ STRIPE = {model.__name__: model for model in MIRRORED}
 
 @dataclass(frozen=True, kw_only=True)
 class MenuPage:
-    """A model's list, or a page of its own (`route`).
+    """A model's list, or a page of its own (`route`): for those who may see the model, if it names one.
 
     `badge`: which kept count says how much waits there for staff; `query`: what shows exactly those, opened while there are any;
     `gathers`: its number has those of the pages beside it; `may`: who sees a page without a model.
@@ -47,7 +47,7 @@ class MenuPage:
 
     @property
     def url(self) -> str:
-        return list_url(self.model) if self.model else reverse(self.route)
+        return list_url(self.model) if self.model and not self.route else reverse(self.route)
 
     @property
     def link(self) -> str:
@@ -112,7 +112,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
         "Capacity",
         (
-            MenuEntry("Instances", "dns", _lists(("Instances", Instance))),
+            MenuEntry("Board", "dns", (MenuPage(title="Board", model=Instance, route="admin:capacity_board"), MenuPage(title="Instances", model=Instance))),
             MenuEntry(
                 "Seats",
                 "event_seat",

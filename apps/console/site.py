@@ -98,6 +98,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     def extra_urls(self) -> list[URLPattern]:
         """Pages that are about no model (Unfold asks for them)."""
         from apps.console.admin import (  # the pages need the site; it needs them when addresses are read
+            capacity_pages,
             email_previews,
             event_spans,
             inbox,
@@ -105,7 +106,14 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             staff_sessions,
         )
 
-        routes = (*email_previews.ROUTES, *realm.ROUTES, *staff_sessions.ROUTES, *event_spans.ROUTES, *inbox.ROUTES)
+        routes = (
+            *capacity_pages.ROUTES,
+            *email_previews.ROUTES,
+            *event_spans.ROUTES,
+            *inbox.ROUTES,
+            *realm.ROUTES,
+            *staff_sessions.ROUTES,
+        )
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 
     @override

@@ -272,7 +272,7 @@ def _start_waiting(profile: UserProfile, product: Product) -> None:
         audit.record(subject=profile.subject, action=AuditAction.SEAT_WAITING, after={"product": product.slug})
 
 
-def _waiting_line(product_id: int) -> QuerySet[SeatWait]:
+def waiting_line(product_id: int) -> QuerySet[SeatWait]:
     """Who waits, longest first, without subscribers whose access has been withheld."""
     return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITING_STATES).order_by("since", "id")
 
@@ -290,6 +290,6 @@ def _offer(product_id: int) -> None:
             {"product": product_id},
         )
         free = min(int(cursor.fetchone()[0] or 0), MAX_OFFERS)
-    for profile_id in list(_waiting_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
+    for profile_id in list(waiting_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
         for hook in on_freed:
             hook(profile_id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from apps.accounts.models import UserProfile
@@ -144,6 +144,22 @@ def read_occupancy() -> list[Occupancy]:
         )
         for instance in Instance.objects.select_related("product")
     ]
+
+
+COMING_FREE_DAYS = 30
+
+
+def coming_free(seats: QuerySet[Seat]) -> QuerySet[Seat]:
+    """Those of them that are kept for somebody who left, and are released within COMING_FREE_DAYS unless they return."""
+    until = clock.now() + dt.timedelta(days=COMING_FREE_DAYS)
+    return seats.filter(state=Seat.State.RETAINED, profile__final_expiry_at__lte=until)
+
+
+def read_coming_free() -> dict[int, tuple[int, dt.datetime]]:
+    """By instance id: how many, and when the first comes free. One query, which reads the retained seats."""
+    rows = coming_free(Seat.objects.all()).order_by().values("instance_id")
+    found = rows.annotate(count=Count("pk"), first=Min("profile__final_expiry_at"))
+    return {pk: (count, first) for pk, count, first in found.values_list("instance_id", "count", "first")}
 
 
 LIVE = (Seat.State.RESERVED, Seat.State.ASSIGNED, Seat.State.RETAINED)

@@ -148,10 +148,14 @@ def confirm(entry: WaitlistEntry) -> None:
         )
 
 
+def in_line(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
+    """Those of them who are in a line: waiting, with a confirmed address."""
+    return entries.filter(state=State.WAITING, confirmed_at__isnull=False)
+
+
 def waiting_entries(product_id: int | None) -> QuerySet[WaitlistEntry]:
     """The confirmed entries waiting for a product (None: the general list), the longest first."""
-    waiting = WaitlistEntry.objects.filter(product=product_id, state=State.WAITING, confirmed_at__isnull=False)
-    return waiting.order_by("created_at", "pk")
+    return in_line(WaitlistEntry.objects.filter(product=product_id)).order_by("created_at", "pk")
 
 
 def position(entry: WaitlistEntry) -> int:

@@ -5,8 +5,9 @@ what the facts still say, at most DAYS back and at today's prices; a day that ha
 """
 
 import datetime as dt
-from collections import defaultdict
+from collections.abc import Collection
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
 from django.db.models import Max, QuerySet
 
@@ -18,6 +19,7 @@ from apps.operations.models import DailyFigure
 KIND, DAY = "record_daily_figures", 86_400
 DAYS = 90
 Name = DailyFigure.Name
+# A seat counts where it is now, on days that are filled in also before it was moved. What was before the first day is added up on it.
 # A subscription counts from the end of its trial to its end, in days of UTC: each day is the sum of all changes before its end.
 RECORD = """
 WITH days AS (SELECT day::date FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') day),
@@ -29,11 +31,13 @@ paid AS (
     SELECT came AS day, currency, count(*) AS came, 0 AS went, sum(amount) AS amount FROM paid GROUP BY 1, 2
     UNION ALL SELECT went, currency, 0, count(*), -sum(amount) FROM paid WHERE went IS NOT NULL GROUP BY 1, 2
 ), sat AS (
-    SELECT p.slug, (s.created_at AT TIME ZONE 'UTC')::date AS came, (s.released_at AT TIME ZONE 'UTC')::date AS went
-    FROM instances_seat s JOIN catalog_product p ON p.id = s.product_id
+    SELECT p.slug AS product, i.slug AS instance, greatest((s.created_at AT TIME ZONE 'UTC')::date, %(first)s) AS came,
+        (s.released_at AT TIME ZONE 'UTC')::date AS went
+    FROM instances_seat s JOIN catalog_product p ON p.id = s.product_id JOIN instances_instance i ON i.id = s.instance_id
+    WHERE s.released_at IS NULL OR (s.released_at AT TIME ZONE 'UTC')::date >= %(first)s
 ), moves AS (
-    SELECT slug, came AS day, count(*) AS seats FROM sat GROUP BY 1, 2
-    UNION ALL SELECT slug, went, -count(*) FROM sat WHERE went IS NOT NULL GROUP BY 1, 2
+    SELECT product, instance, came AS day, count(*) AS seats FROM sat GROUP BY 1, 2, 3
+    UNION ALL SELECT product, instance, went, -count(*) FROM sat WHERE went IS NOT NULL GROUP BY 1, 2, 3
 )
 INSERT INTO operations_dailyfigure (day, name, about, value)
 SELECT day, 'subscribers', '', coalesce((SELECT sum(c.came - c.went) FROM changes c WHERE c.day <= days.day), 0) FROM days
@@ -41,7 +45,8 @@ UNION ALL SELECT day, 'new', '', coalesce((SELECT sum(c.came) FROM changes c WHE
 UNION ALL SELECT day, 'lost', '', coalesce((SELECT sum(c.went) FROM changes c WHERE c.day = days.day), 0) FROM days
 UNION ALL SELECT days.day, 'revenue', c.currency, sum(c.amount) FROM days JOIN changes c ON c.day <= days.day
     WHERE c.currency <> '' GROUP BY 1, 3
-UNION ALL SELECT days.day, 'seats', m.slug, sum(m.seats) FROM days JOIN moves m ON m.day <= days.day GROUP BY 1, 3
+UNION ALL SELECT days.day, 'seats', m.product, sum(m.seats) FROM days JOIN moves m ON m.day <= days.day GROUP BY 1, 3
+UNION ALL SELECT days.day, 'instance', m.instance, sum(m.seats) FROM days JOIN moves m ON m.day <= days.day GROUP BY 1, 3
 ON CONFLICT (day, name, about) DO UPDATE SET value = excluded.value
 """
 
@@ -68,13 +73,13 @@ def record(_key: str = "") -> None:
 
 
 type Series = dict[dt.date, int]
+TODAYS = (Name.SUBSCRIBERS, Name.REVENUE, Name.SEATS)
 
 
-def read_series() -> dict[tuple[str, str], Series]:
-    """Of the last DAYS days each figure by its name and what it is about. One query."""
-    found: dict[tuple[str, str], Series] = defaultdict(dict)
-    since = clock.now().date() - dt.timedelta(days=DAYS - 1)
-    rows = DailyFigure.objects.filter(day__gte=since).order_by("day")
-    for day, name, about, value in rows.values_list("day", "name", "about", "value"):
-        found[name, about][day] = value
-    return found
+def read_series(*, names: Collection[str] = TODAYS, days: int = DAYS) -> dict[tuple[str, str], Series]:
+    """Of the last days these figures, each by its name and what it is about. One query, one row for each figure."""
+    since = clock.now().date() - dt.timedelta(days=days - 1)
+    rows = DailyFigure.objects.filter(day__gte=since, name__in=names).order_by().values("name", "about")
+    found = rows.annotate(days=ArrayAgg("day", order_by="day"), values=ArrayAgg("value", order_by="day"))
+    series = found.values_list("name", "about", "days", "values")
+    return {(name, about): dict(zip(at, values, strict=True)) for name, about, at, values in series}

@@ -120,13 +120,14 @@ class DailyFigure(models.Model):
     """One number of the business on one day, about nobody. Written only by daily_figures.py."""
 
     class Name(models.TextChoices):
-        """`about`: the currency of revenue, the product's slug of seats; else empty."""
+        """`about`: the currency of revenue, the product's slug of seats, the instance's of its own; else empty."""
 
         SUBSCRIBERS = "subscribers", "Paying subscribers"
         REVENUE = "revenue", "Revenue per month, in minor units"
         NEW = "new", "New subscribers"
         LOST = "lost", "Lost subscribers"
         SEATS = "seats", "Seats taken"
+        INSTANCE = "instance", "Seats taken on an instance"
 
     day = models.DateField()
     name = models.CharField(max_length=12, choices=Name)

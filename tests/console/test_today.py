@@ -19,7 +19,7 @@ from apps.console import charts, dashboard
 from apps.core import clock
 from apps.core.models import AttentionItem, Job
 from apps.instances.models import Instance, Seat, SeatWait
-from apps.operations import daily_figures, gauges, outlook
+from apps.operations import daily_figures, gauges
 from apps.operations.models import DailyFigure, Drift, SafeguardReview
 from tests.console.conftest import World, _bare
 
@@ -159,17 +159,6 @@ def test_a_missed_night_has_the_number_of_the_night_before() -> None:
     DailyFigure.objects.create(day=today - 3 * DAY, name="subscribers", value=7)
     people, _money = charts.draw(daily_figures.read_series(), today)
     assert people.lines[0].values[-5:] == (0, 7, 7, 7, 7)
-
-
-@pytest.mark.parametrize(
-    ("counts", "free", "days"),
-    [(range(30), 10, 10), ([5] * 30, 10, None), (range(30, 0, -1), 10, None), (range(5), 10, None), (range(30), 0, 0), (range(30), 9999, None)],
-)  # fmt: skip
-def test_seats_run_out_at_the_pace_of_the_last_thirty_days(counts: Any, free: int, days: int | None) -> None:
-    today = dt.date(2026, 11, 30)
-    taken = {today - dt.timedelta(days=len(counts) - 1 - at): count for at, count in enumerate(counts)}
-    found = outlook.runs_out(taken, free=free, today=today)
-    assert found == (None if days is None else today + dt.timedelta(days=days))
 
 
 def test_a_flag_in_the_list_says_what_its_filter_finds(busy: World, staff: Staff) -> None:

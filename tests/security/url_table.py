@@ -102,6 +102,8 @@ CONSOLE = {
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
     "inbox/": ("viewer", "200", NO),
+    "capacity/": ("viewer", "200", NO),
+    "capacity/what-if/": ("viewer", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),
     "realm/systems/": ("operator", "200", NO),

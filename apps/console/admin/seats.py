@@ -15,8 +15,10 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import address, link_column, person_column, seat_until, state_column, time_column
 from apps.console.dialogs import ConfirmedDialog, dialog_action
 from apps.console.filters import NameFilter
+from apps.console.saved_views import SavedView
 from apps.core.errors import BadInput
 from apps.instances import allocation
+from apps.instances.capacity import COMING_FREE_DAYS, coming_free
 from apps.instances.models import Instance, Seat, SeatWait
 
 State = Seat.State
@@ -88,6 +90,15 @@ class SeatAdmin(ConsoleAdmin):
         ("instance", NameFilter),
     )
     list_select_related = ("profile__user", "product", "instance")
+    views = (
+        SavedView(
+            "coming_free",
+            f"Coming free within {COMING_FREE_DAYS} days",
+            coming_free,
+            order=("profile__final_expiry_at", "pk"),
+            is_tab=False,
+        ),
+    )
     tabs = ("state", (State.RESERVED, State.ASSIGNED, State.RETAINED, State.RELEASED))
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, email or cus_…"

@@ -32,13 +32,8 @@ def describe_invitation(entry: WaitlistEntry) -> dict[str, Any]:
     }
 
 
-def in_line(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Those of them who are in a line: waiting, with a proven mailbox."""
-    return rows.filter(state="waiting", confirmed_at__isnull=False)
-
-
 def waiting() -> QuerySet[Any]:
-    return in_line(WaitlistEntry._default_manager.all())
+    return waitlist.in_line(WaitlistEntry._default_manager.all())
 
 
 def refuse_invitation(entry: WaitlistEntry) -> str:
@@ -58,7 +53,7 @@ class WaitlistAdmin(ConsoleAdmin):
     list_display = ("address", "product_link", "state_label", "position", "joined", "confirmed", "invited")
     list_filter = (("state", ChoicesDropdownFilter), ("product", NameFilter))
     list_select_related = ("product",)
-    views = (SavedView("in_line", "In line", in_line),)
+    views = (SavedView("in_line", "In line", waitlist.in_line),)
     list_before_template = "console/waitlist.html"
     ordering = ("created_at", "pk")
     personal = "waitlist"
