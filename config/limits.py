@@ -16,7 +16,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
     "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
     "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
-    "operations": 180,  # drift that is gone, sync runs, safeguard reviews
+    "operations": 180,  # drift that is gone, sync runs, safeguard reviews, approval requests
     "law_checks": 365,
     "daily_figures": 730,
     "codes": 1,
@@ -65,6 +65,11 @@ LIMITS = {
 # What support may do by itself for a late payment; an operator may do more.
 GRACE_EXTENSION_DAYS = integer("GRACE_EXTENSION_DAYS", 14, minimum=1)
 GRACE_EXTENSION_PAUSE_DAYS = integer("GRACE_EXTENSION_PAUSE_DAYS", 30, minimum=1)
+GRACE_EXTENSION_APPROVED_DAYS = integer("GRACE_EXTENSION_APPROVED_DAYS", 60, minimum=1)  # with an operator's approval
+
+# What nobody of staff does alone (apps/operations/approvals.py).
+TWO_PEOPLE_ABOVE = integer("TWO_PEOPLE_ABOVE", 20, minimum=1)  # changes for more subscribers than this at once
+APPROVAL_HOURS = integer("APPROVAL_HOURS", 72, minimum=1)  # after which a request expires
 
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
 SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)

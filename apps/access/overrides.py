@@ -59,28 +59,37 @@ def no_suspend(*, profile: UserProfile, until: dt.datetime, actor: str, reason: 
 
 
 @transaction.atomic
-def extend_grace(*, profile: UserProfile, days: int, actor: str, reason: str) -> AccessOverride:
-    """A late payment does not suspend for `days` more, counted from the end of grace; within limits that a helpdesk may use.
+def extend_grace(*, profile: UserProfile, days: int, actor: str, reason: str, approved: bool = False) -> AccessOverride:
+    """A late payment does not suspend for `days` more, counted from the end of grace; alone within limits that a helpdesk may use.
 
-    Raises BadInput when no payment is late, for more than GRACE_EXTENSION_DAYS, and within GRACE_EXTENSION_PAUSE_DAYS of another one.
+    Raises BadInput when no payment is late, and for what `refuse_alone` says unless a second person has `approved` it.
     """
     profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
     known = read_facts(profile)
-    if refusal := refuse_grace(profile, known):
+    if refusal := refuse_grace(known):
         raise BadInput(refusal)
-    if not 1 <= days <= settings.GRACE_EXTENSION_DAYS:
-        raise BadInput(f"Choose 1 to {settings.GRACE_EXTENSION_DAYS} days.", field="days")
+    if not 1 <= days <= settings.GRACE_EXTENSION_APPROVED_DAYS:
+        raise BadInput(f"Choose 1 to {settings.GRACE_EXTENSION_APPROVED_DAYS} days.", field="days")
+    if not approved and (refusal := refuse_alone(profile, days)):
+        raise BadInput(refusal, field="days")
     return no_suspend(profile=profile, until=extended_grace(known, days=days), actor=actor, reason=reason)
 
 
-def refuse_grace(profile: UserProfile, known: Facts) -> str:
+def refuse_grace(known: Facts) -> str:
     """Why the grace period of somebody of whom this is known cannot be extended now, for staff; empty when it can."""
     if not any(one.status == SubscriptionStatus.PAST_DUE for one in known.subscriptions):
         return "No payment of this subscriber is late, or Stripe has stopped trying to collect it."
+    return ""
+
+
+def refuse_alone(profile: UserProfile, days: int) -> str:
+    """Why so many more days of grace need a second person; empty within GRACE_EXTENSION_DAYS, once in GRACE_EXTENSION_PAUSE_DAYS."""
+    if days > settings.GRACE_EXTENSION_DAYS:
+        return f"More than {settings.GRACE_EXTENSION_DAYS} days need an operator's approval."
     since = clock.now() - dt.timedelta(days=settings.GRACE_EXTENSION_PAUSE_DAYS)
     rows = AccessOverride.objects.filter(profile=profile, kind=AccessOverride.Kind.NO_SUSPEND, created_at__gt=since)
     if last := rows.order_by("-created_at").first():
-        return f"It was extended on {day(last.created_at)} already. An operator can extend it again, with “Do not suspend”."
+        return f"It was extended on {day(last.created_at)} already, so this needs an operator's approval."
     return ""
 
 

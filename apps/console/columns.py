@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access.forecast import Change, read_all
+from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.states import AccessState, SubscriptionStatus, Tone
 
@@ -89,6 +90,16 @@ def _blot(value: Any) -> Any:
             for key, item in value.items()
         }
     return [_blot(item) for item in value] if isinstance(value, list) else value
+
+
+def describe_actor(actor: str) -> str:
+    """Who did it, in words."""
+    kind, _, name = actor.partition(":")
+    if actor == audit.SYSTEM:
+        return "Frontdesk"
+    if actor == audit.CUSTOMER:
+        return "the subscriber"
+    return name if kind == "staff" else actor
 
 
 # --- methods for ModelAdmins -----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        EXISTS (SELECT FROM core_dependency WHERE name = 'restored') AS is_paused,
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
        ({problems}) AS problems,
+       (SELECT count(*) FROM operations_approvalrequest WHERE state = 'pending' AND expires_at > %(now)s) AS approvals_waiting,
        (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
        (SELECT count(*) FROM operations_drift WHERE resolved_at IS NULL AND (ignored_until IS NULL OR ignored_until <= %(now)s)) AS drift_count,
        (SELECT count(*) FROM (SELECT FROM onboarding_waitlistentry WHERE state = 'waiting' AND confirmed_at IS NOT NULL LIMIT {most}) waiting)
@@ -67,6 +68,7 @@ class Counts:
     down_count: int
     review_count: int
     problems: tuple[Problem, ...]
+    approvals_waiting: int
     held: int
     drift_count: int
     waitlist_count: int

@@ -23,7 +23,7 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawC
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import Drift, SafeguardReview, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
 
 Item = dict[str, Any]
 STRIPE = {model.__name__: model for model in MIRRORED}
@@ -34,7 +34,7 @@ class MenuPage:
     """A model's list, or a page of its own (`route`): for those who may see the model, if it names one.
 
     `badge`: which kept count says how much waits there for staff; `query`: what shows exactly those, opened while there are any;
-    `gathers`: its number has those of the pages beside it; `may`: who sees a page without a model.
+    `gathers`: its number has those of the pages beside it, but of those `apart`; `may`: who sees a page without a model.
     """
 
     title: str
@@ -43,6 +43,7 @@ class MenuPage:
     badge: str = ""
     query: str = ""
     gathers: bool = False
+    apart: bool = False
     may: Callable[[HttpRequest], bool] = realm.may_view
 
     @property
@@ -129,6 +130,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 (
                     MenuPage(title="Needs attention", route="admin:inbox", badge="problem_count", gathers=True, may=may_view_inbox),
                     MenuPage(title="Items", model=AttentionItem),
+                    MenuPage(title="Approvals", model=ApprovalRequest, badge="approvals_waiting", query="view=waiting", apart=True),
                     MenuPage(title="Jobs", model=Job, badge="stuck", query="view=stuck"),
                     MenuPage(title="Drift", model=Drift, badge="drift_count"),
                     MenuPage(title="Emails", model=Notification, badge="emails_undelivered", query="view=undelivered"),
@@ -202,7 +204,8 @@ def _item(request: HttpRequest, entry: MenuEntry) -> Item:
         "link": pages[0].link,
         "active": any(request.path.startswith(page.url) for page in pages),
     }
-    waiting = next((page.count for page in pages if page.gathers), sum(page.count for page in pages))
+    gathers = any(page.gathers for page in pages)
+    waiting = sum(page.count for page in pages if page.gathers or page.apart or not gathers)
     return item | ({"badge": f"{waiting:,}", "badge_variant": "danger"} if waiting else {})
 
 

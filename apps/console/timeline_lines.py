@@ -10,9 +10,9 @@ from django.urls import reverse
 from apps.accounts.models import Signup
 from apps.billing.models import InboundEvent
 from apps.console import timeline
-from apps.console.columns import when
+from apps.console.columns import describe_actor, when
 from apps.console.timeline_sources import StoredLine
-from apps.core import audit, jobs
+from apps.core import jobs
 from apps.core.audit_actions import AuditAction, action_label
 from apps.core.models import AuditEntry, Job
 from apps.core.reasons import Reason
@@ -102,16 +102,6 @@ def _decision(entry: AuditEntry) -> tuple[str, str]:
 
 def _state(value: str) -> str:
     return AccessState(value).label if value in set(AccessState) else value or "nothing"
-
-
-def describe_actor(actor: str) -> str:
-    """Who did it, in words."""
-    kind, _, name = actor.partition(":")
-    if actor == audit.SYSTEM:
-        return "Frontdesk"
-    if actor == audit.CUSTOMER:
-        return "the subscriber"
-    return name if kind == "staff" else actor
 
 
 def _event(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:

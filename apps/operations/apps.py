@@ -16,6 +16,7 @@ class OperationsConfig(AppConfig):
         from apps.operations import (
             account_checks,
             after_restore,
+            approval_actions,
             daily_figures,
             doctor,
             drift,
@@ -31,6 +32,7 @@ class OperationsConfig(AppConfig):
 
         account_checks.register()
         after_restore.register()
+        approval_actions.register()
         daily_figures.register()
         doctor.register()
         drift.register()

@@ -200,3 +200,76 @@ class SafeguardReview(models.Model):
     @property
     def sweep_label(self) -> str:
         return SWEEP_LABELS.get(self.sweep, self.sweep)
+
+
+class ApprovalRequest(models.Model):
+    """What one of staff may not do alone, as it was filled in, and what another one decided. Only approvals.py writes it."""
+
+    class Action(models.TextChoices):
+        """What is asked for; approval_actions.py says who may approve it and what it then does."""
+
+        EXTEND_GRACE = "extend_grace", "Extend grace period"
+        SYNC_SELECTED = "sync_selected", "Sync selected"
+        SYNC_DIFFERING = "sync_differing", "Fix all drift"
+        SYNC_FAILED = "sync_failed", "Run the failed ones again"
+        RETRY_JOBS = "retry_jobs", "Retry failed jobs"
+        APPROVE_REVOCATION = "approve_revocation", "Approve revocation"
+
+    class State(ToneChoices):
+        """Only the first is open, until `expires_at`."""
+
+        PENDING = "pending", Tone.WARN, "Waiting for approval"
+        APPROVED = "approved", Tone.GOOD, "Approved"
+        DECLINED = "declined", Tone.CALM, "Declined"
+        WITHDRAWN = "withdrawn", Tone.CALM, "Withdrawn"
+        EXPIRED = "expired", Tone.CALM, "Expired"
+
+    action = models.CharField(max_length=30)
+    subject = models.CharField(max_length=80, help_text="What it is about; of each there is one open request.")
+    profile = models.ForeignKey(
+        UserProfile, null=True, blank=True, on_delete=models.CASCADE, related_name="approval_requests"
+    )
+    row_ids = ArrayField(models.BigIntegerField(), default=list, help_text="The rows that it is about.")
+    terms = models.JSONField(default=dict, help_text="What else was chosen in the dialog.")
+    facts = models.JSONField(default=list, help_text="What was so when it was asked: names and values.")
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    requested_by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300)
+    requested_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_reason = models.CharField(max_length=300, blank=True)
+    outcome = models.CharField(max_length=300, blank=True, help_text="What was done, once it was approved.")
+
+    class Meta:
+        verbose_name = "approval request"
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["action", "subject"], condition=Q(state="pending"), name="approval_one_open_per_subject"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["approved", "declined"]) | ~Q(decided_by=F("requested_by")),
+                name="approval_by_another_person",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="withdrawn") | Q(decided_by=F("requested_by")), name="approval_withdrawn_by_its_own"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="pending", decided_by="", decided_at__isnull=True)
+                | (~Q(state="pending") & ~Q(decided_by="") & Q(decided_at__isnull=False) & ~Q(decision_reason="")),
+                name="approval_decided_by_somebody",
+            ),
+            models.CheckConstraint(condition=~Q(reason="") & ~Q(requested_by=""), name="approval_asked_for_a_reason"),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["expires_at"], condition=Q(state="pending"), name="approval_open")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"request {self.pk}"
+
+    @property
+    def action_label(self) -> str:
+        return str(self.Action(self.action).label)

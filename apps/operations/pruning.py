@@ -8,13 +8,13 @@ from django.db.models import QuerySet
 from apps.access import reconcile
 from apps.accounts import erasure_attempts
 from apps.accounts.models import UserProfile
-from apps.core import audit, jobs, retention
+from apps.core import audit, clock, jobs, retention
 from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
-from apps.operations import privacy
-from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations import approvals, privacy
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
 
 KIND = "erase_expired_customer"
 
@@ -29,18 +29,20 @@ def register() -> None:
 
 
 def prune(before: dt.datetime) -> int:
-    """Delete drift that is gone, sync runs that nobody waits for, and reviews with a decision. Returns how many rows."""
+    """Delete drift that is gone, sync runs that nobody waits for, and reviews and requests with a decision. Returns how many rows."""
+    approvals.expire(clock.now())
     return sum(map(retention.delete_in_batches, ended(before)))
 
 
 def ended(before: dt.datetime) -> list[QuerySet[Any]]:
-    """The drift, sync runs and reviews of before then that nobody waits for."""
+    """The drift, sync runs, reviews and requests of before then that nobody waits for."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
     open_states = [SafeguardReview.State.COLLECTING, SafeguardReview.State.PENDING]
     return [
         Drift.objects.filter(resolved_at__lt=before),
         SyncRun.objects.filter(created_at__lt=before).exclude(pk__in=waiting),
         SafeguardReview.objects.filter(seen_at__lt=before).exclude(state__in=open_states),
+        ApprovalRequest.objects.filter(decided_at__lt=before),
     ]
 
 

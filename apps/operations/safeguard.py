@@ -155,10 +155,7 @@ def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) 
     `expected` is how many there were when staff looked. BadInput when that has changed or the review is no longer open.
     """
     row = SafeguardReview.objects.select_for_update().get(pk=review.pk)
-    if row.state != State.PENDING:
-        raise BadInput("This review is no longer open.")
-    if expected != len(row.profile_ids):
-        raise BadInput(f"There are now {len(row.profile_ids)} of them. Please check again.", field="confirmation")
+    refuse_approval(row, expected=expected)
     now = clock.now()
     row.state, row.decided_by, row.decided_at, row.reason = State.CONFIRMED, actor, now, reason
     row.until = now + APPROVED_FOR
@@ -169,6 +166,14 @@ def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) 
     )  # fmt: skip
     attention.resolve(attention.Cause.SAFEGUARD, str(row.pk), why=f"Approved by {actor}.")
     jobs.defer(row.sweep, row.job_key, reason=f"approved by {actor}")
+
+
+def refuse_approval(review: SafeguardReview, *, expected: int) -> None:
+    """Raise BadInput when it is no longer open, or about others than when staff looked."""
+    if review.state != State.PENDING:
+        raise BadInput("This review is no longer open.")
+    if expected != len(review.profile_ids):
+        raise BadInput(f"There are now {len(review.profile_ids)} of them. Please check again.", field="confirmation")
 
 
 # --- who would lose --------------------------------------------------------------------------------------------------

@@ -87,23 +87,28 @@ def test_support_extends_the_grace_of_a_late_payment_and_sees_the_plan_first(wor
     assert AuditEntry.objects.get(action="override_added").reason == WHY
 
 
-def test_once_a_month_and_no_longer_than_two_weeks(world: World, support: Client) -> None:
+def test_alone_once_a_month_and_no_longer_than_two_weeks(world: World, support: Client) -> None:
     dana = late(world)
-    assert "Select a valid choice" in send(support, dana, "extend_grace", days="60").content.decode()
-    with pytest.raises(BadInput, match="Choose 1 to 14 days"):
-        overrides.extend_grace(profile=dana, days=15, actor="staff:ada", reason=WHY)
+    assert "(60 more days) – needs approval" in ask(support, dana, "extend_grace")
+    assert "Select a valid choice" in send(support, dana, "extend_grace", days="61").content.decode()
+    for days, refusal in ((15, "More than 14 days need an operator's approval"), (61, "Choose 1 to 60 days")):
+        with pytest.raises(BadInput, match=refusal):
+            overrides.extend_grace(profile=dana, days=days, actor="staff:ada", reason=WHY)
+    assert send(support, dana, "extend_grace", days="60")["HX-Redirect"].startswith(
+        "/admin/operations/approvalrequest/"
+    )
+    assert not AccessOverride.objects.exists(), "it is only asked for"
     answer = send(support, dana, "extend_grace", days="14")
-    assert answer["HX-Redirect"]
+    assert answer["HX-Redirect"] == reverse("admin:accounts_userprofile_change", args=[dana.pk])
     world.work()
     world.pass_time(days=20)
     world.work()
-    again = send(support, dana, "extend_grace", days="3").content.decode()
-    assert "It was extended on" in again
-    assert "An operator can extend it again" in again
+    assert "It was extended on" in ask(support, dana, "extend_grace")
+    assert "/approvalrequest/" in send(support, dana, "extend_grace", days="3")["HX-Redirect"]
     assert AccessOverride.objects.count() == 1
     assert send(support, dana, "no_suspend", until="2999-01-01").status_code == 403
     world.pass_time(days=11)
-    assert send(support, dana, "extend_grace", days="3")["HX-Redirect"]
+    assert "/userprofile/" in send(support, dana, "extend_grace", days="3")["HX-Redirect"]
 
 
 def test_there_is_no_grace_where_no_payment_is_late(world: World, support: Client) -> None:

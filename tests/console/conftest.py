@@ -23,7 +23,7 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Restor
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
-from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -237,6 +237,10 @@ def _person(made: World, index: int) -> None:
     SafeguardReview.objects.create(
         sweep="reconcile_all", state="obsolete", profile_ids=[profile.pk], with_access=1, opened_at=now, seen_at=now
     )
+    ApprovalRequest.objects.create(
+        action="extend_grace", subject=f"profile:{profile.pk}", profile=profile, terms={"days": 30}, requested_by="staff:bob",
+        reason="a long illness", requested_at=now, expires_at=now + 3 * DAY,
+    )  # fmt: skip
     Drift.objects.create(
         profile=profile,
         kind="access",

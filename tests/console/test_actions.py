@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -22,7 +23,7 @@ from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.operations import sync_runs
-from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.desk import page_of
 from tests.rows import writes
@@ -239,6 +240,20 @@ def emails_selected(world: World) -> str:
     return f"?emails={told_before(world).pk}&emails={code.pk}&emails=x&emails=0"
 
 
+def requested(world: World) -> Any:
+    """Bob asks to sync two, and waits for approval."""
+    now, who = clock.now(), [one.pk for one in world.profiles[:2]]
+    User.objects.get_or_create(username="bob", defaults={"is_staff": True})
+    known = {
+        "row_ids": who,
+        "requested_by": "staff:bob",
+        "reason": "a long outage",
+        "requested_at": now,
+        "expires_at": now + dt.timedelta(days=3),
+    }
+    return ApprovalRequest.objects.get_or_create(action="sync_selected", subject="people:two", defaults=known)[0]
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", person),
@@ -264,6 +279,8 @@ CASES = [
     Case(SUBSCRIBER, "sync_selected", lambda _world: None, subject="syncrun", query=selection),
     Case("operations_syncrun", "run_again", failed_run, subject="syncrun"),
     Case("operations_safeguardreview", "confirm", asked, lambda _world: {"confirmation": "2"}, "safeguardreview"),
+    Case("operations_approvalrequest", "approve", requested, subject="approvalrequest"),
+    Case("operations_approvalrequest", "decline", requested, subject="approvalrequest"),
     Case("notifications_notification", "send_one_again", told_before),
     Case("notifications_notification", "send_selected_again", lambda _world: None, query=emails_selected),
     Case("onboarding_waitlistentry", "invite", waiting, subject="waitlist"),
@@ -309,6 +326,7 @@ def test_every_action_of_the_console_is_tested_here() -> None:
     }
     asks_stripe = {("catalog_product", "import_products")}  # tests/field/test_price_list.py
     asks_stripe |= {(SUBSCRIBER, name) for name in AT_STRIPE}  # tests/console/test_payment_actions.py
+    asks_stripe |= {("operations_approvalrequest", "withdraw")}  # by who asked: tests/console/test_approvals.py
     assert found - asks_stripe | {("realm", "mail")} == known  # the realm doctor's page is about no model
 
 
@@ -399,6 +417,11 @@ def _confirmed(_world: World) -> None:
     row = SafeguardReview.objects.get(scope="night")
     assert (row.state, row.decided_by, row.reason) == ("confirmed", "staff:admin-ada", REASON)
     assert Job.objects.filter(kind="reconcile_all", key="periodic", state="queued").count() == 1
+
+
+def _declined(_world: World) -> None:
+    assert ApprovalRequest.objects.get(subject="people:two").state == "declined"
+    assert not SyncRun.objects.filter(total=2).exists()
 
 
 def _finished(_world: World) -> None:
@@ -503,6 +526,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "sync_selected": _run_of(2),
     "run_again": _run_of(1),
     "confirm": _confirmed,
+    "approve": _run_of(2),
+    "decline": _declined,
     "finish": _finished,
     "send_one_again": _sent_again,
     "send_selected_again": _sent_again,

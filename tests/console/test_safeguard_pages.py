@@ -51,7 +51,8 @@ def test_the_first_page_says_what_was_stopped_and_leads_to_who_they_are(
     assert "Page 1 of" not in shown
 
 
-def test_only_an_admin_confirms_and_by_typing_how_many(question: SafeguardReview, staff: Staff) -> None:
+def test_only_an_admin_confirms_and_by_typing_how_many(question: SafeguardReview, staff: Staff, settings: Any) -> None:
+    settings.TWO_PEOPLE_ABOVE = 30
     assert staff("operator").post(dialog(question, "confirm"), {"confirmation": "30"}).status_code == 403
     admin = staff("admin")
     assert "30 of 30" in admin.get(dialog(question, "confirm")).content.decode()

@@ -18,7 +18,7 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
-from apps.operations.models import DailyFigure, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, DailyFigure, Drift, SafeguardReview, SyncResult, SyncRun
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)
@@ -233,6 +233,22 @@ def safeguard_review(**changes):
     return SafeguardReview(**{"sweep": new("sweep"), "opened_at": NOW, "seen_at": NOW} | changes)
 
 
+def approval_request(**changes):
+    asked = {
+        "action": "extend_grace",
+        "subject": new("profile:"),
+        "requested_by": "staff:ada",
+        "reason": "a long illness",
+    }
+    return ApprovalRequest(**asked | {"requested_at": NOW, "expires_at": NOW} | changes)
+
+
+def decided(state, **changes):
+    return approval_request(
+        state=state, **{"decided_by": "staff:bob", "decided_at": NOW, "decision_reason": "agreed"} | changes
+    )
+
+
 def drift(**changes):
     return Drift(
         **{
@@ -257,7 +273,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change,
     job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    comparison_run,
+    comparison_run, approval_request,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -345,6 +361,11 @@ BROKEN = {
     "sync_run_of_somebody": lambda: [sync_run(total=0)],
     "sync_result_one_per_person": lambda: twins(sync_result, profile=stored(profile()), run=stored(sync_run())),
     "sync_result_ended_was_asked": lambda: [sync_result(outcome="same", ended_at=NOW)],
+    "approval_one_open_per_subject": lambda: twins(approval_request, subject="profile:1"),
+    "approval_by_another_person": lambda: [decided("approved", decided_by="staff:ada")],
+    "approval_withdrawn_by_its_own": lambda: [decided("withdrawn")],
+    "approval_decided_by_somebody": lambda: [approval_request(state="approved")],
+    "approval_asked_for_a_reason": lambda: [approval_request(reason="")],
     "safeguard_one_open_per_sweep": lambda: twins(safeguard_review, sweep="compare_subscriptions"),
     "safeguard_confirmed_by_somebody": lambda: [safeguard_review(state="confirmed")],
 }

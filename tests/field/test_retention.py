@@ -19,7 +19,7 @@ from apps.core.models import AttentionItem, AuditEntry, Job, RateLimit
 from apps.notifications import mail
 from apps.notifications.models import Notification
 from apps.onboarding.reserved_usernames import is_reserved
-from apps.operations.models import Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
 from apps.sandbox.run import realm_file
 from tests.world import ROOT, World
 
@@ -115,7 +115,13 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
         SyncResult.objects.create(run=run, profile=dana, outcome=outcome, **ended)
     for state, sweep in (("pending", "a"), ("collecting", "b"), ("obsolete", "c")):
         SafeguardReview.objects.create(sweep=sweep, state=state, opened_at=then, seen_at=then)
+        asked = {"action": "extend_grace", "subject": sweep, "requested_by": "staff:ada", "reason": "a long illness"}
+        ApprovalRequest.objects.create(**asked, requested_at=then, expires_at=then)
+    ApprovalRequest.objects.filter(subject="c").update(
+        state="declined", decided_by="staff:bob", decided_at=then, decision_reason="no longer"
+    )
     retention.prune_all()
+    assert list(ApprovalRequest.objects.values_list("state", "decided_by")) == [("expired", "system")] * 2
     assert set(Drift.objects.values_list("kind", flat=True)) == {"disabled", "deleted"}
     assert set(SyncRun.objects.values_list("reason", flat=True)) == {"waiting", "changed"}
     assert set(SafeguardReview.objects.values_list("state", flat=True)) == {"pending", "collecting"}

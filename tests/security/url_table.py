@@ -125,7 +125,7 @@ MODELS = {
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
-    "onboarding.waitlistentry": "", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
+    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
 ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
@@ -153,6 +153,7 @@ ACTIONS = {
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator"},
+    "operations.approvalrequest": {"approve": "support", "decline": "support", "withdraw": "support"},  # of what support may do
     "operations.drift": {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
     },
@@ -168,7 +169,7 @@ OF_A_LIST = {
 AT_STRIPE = {
     "retry_payment", "cancel_at_period_end", "undo_cancellation", "refund", "cancel_now", "pause_payments", "resume_payments",
 }  # fmt: skip
-WITHOUT_WORK = {"import_products", *AT_STRIPE}
+WITHOUT_WORK = {"import_products", "withdraw", *AT_STRIPE}  # only who asked can withdraw a request
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "retry_payment"), ("accounts_userprofile", "cancel_at_period_end"), ("accounts_userprofile", "undo_cancellation"),
@@ -176,7 +177,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
-    ("notifications_notification", "send_one_again"),
+    ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 
 

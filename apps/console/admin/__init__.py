@@ -10,6 +10,7 @@ for model in list(admin.site._registry):
     admin.site.unregister(model)
 
 from apps.console.admin import (  # noqa: E402
+    approvals,
     attention,
     capacity,
     catalog,
@@ -35,6 +36,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "laws", "mirror", "overrides", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "laws", "mirror", "overrides", "realm", "restores",
     "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip

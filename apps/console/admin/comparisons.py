@@ -15,9 +15,8 @@ from apps.accounts.models import UserProfile
 from apps.billing import event_span
 from apps.console.admin import event_spans
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, state_badge, time_column, when
+from apps.console.columns import badge, describe_actor, state_badge, time_column, when
 from apps.console.dialogs import dialog_action
-from apps.console.timeline_lines import describe_actor
 from apps.core import clock, comparison_runs, jobs
 from apps.core.models import ComparisonRun
 from apps.core.states import Tone

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from apps.console.admin.sync_runs import SelectActions, count_losing
+from apps.console.asking import ask, describe_limit
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog, dialog_action
@@ -21,8 +22,8 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.reasons import last_day
 from apps.core.states import Tone
-from apps.operations import drift, sync_runs
-from apps.operations.models import Drift, SyncRun
+from apps.operations import approvals, drift, sync_runs
+from apps.operations.models import ApprovalRequest, Drift, SyncRun
 
 PLANS = 20  # of those that differ, shown before they are synced
 
@@ -59,11 +60,15 @@ class SyncAllDialog(ReasonDialog):
         """The people, the steps as found last, and how many differences are not of this kind."""
         people = differing()
         first = open_drift().filter(kind__in=OF_ACCESS).select_related("profile__user").order_by("pk")
-        return {
-            "count": len(people),
-            "others": open_drift().exclude(kind__in=OF_ACCESS).count(),
-            "first": first[:PLANS],
-        } | count_losing(people)
+        return (
+            {
+                "count": len(people),
+                "others": open_drift().exclude(kind__in=OF_ACCESS).count(),
+                "first": first[:PLANS],
+            }
+            | count_losing(people)
+            | describe_limit(len(people))
+        )
 
 
 OF_ACCESS = (Drift.Kind.ACCESS, Drift.Kind.DISABLED)
@@ -192,5 +197,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         people = differing()
         if not people:
             raise BadInput("No drift in access.")
+        if approvals.needs_two_people(len(people)):
+            return ask(form, ApprovalRequest.Action.SYNC_DIFFERING, subject="all", row_ids=people)
         form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.DIFFERING, **form.why)
         return f"{run.total} will be synced."

@@ -3,13 +3,16 @@
 from typing import Any, ClassVar, override
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.db.models import Count
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from apps.console.asking import ask, name_rows
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
@@ -20,6 +23,8 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import Tone
+from apps.operations import approvals
+from apps.operations.models import ApprovalRequest
 
 AT_ONCE = 500
 
@@ -34,7 +39,27 @@ class RetryAllDialog(ReasonDialog):
         kinds = Job.objects.filter(state__in=Job.GIVEN_UP).order_by("kind").values_list("kind", flat=True).distinct()
         field: Any = self.fields["kind"]
         field.choices = [("", "All kinds"), *((kind, jobs.kind_label(kind)) for kind in kinds)]
-        field.help_text = f"At most {AT_ONCE} at once, the oldest first."
+        field.help_text = (
+            f"At most {AT_ONCE} at once, the oldest first; more than {settings.TWO_PEOPLE_ABOVE} need a second person."
+        )
+
+
+def retry_approved(request: ApprovalRequest) -> str:
+    """Once it is approved: those of them that are still stuck."""
+    found = list(Job.objects.filter(pk__in=request.row_ids, state__in=Job.GIVEN_UP).order_by("pk"))
+    if not found:
+        raise BadInput("None of them is stuck anymore.")
+    return retry_each(found, actor=request.requested_by, reason=request.reason)
+
+
+def stuck_facts(request: ApprovalRequest) -> approvals.Facts:
+    """How many of each kind are stuck."""
+    stuck = Job.objects.filter(pk__in=request.row_ids, state__in=Job.GIVEN_UP).order_by("kind")
+    counted = stuck.values_list("kind").annotate(Count("pk"))
+    return [[f"Stuck: {jobs.kind_label(kind)}", str(count)] for kind, count in counted]
+
+
+approvals.register(ApprovalRequest.Action.RETRY_JOBS, approvals.Approvable("retry_job", retry_approved, stuck_facts))
 
 
 def retry(job: Job, *, actor: str, reason: str) -> None:
@@ -44,6 +69,20 @@ def retry(job: Job, *, actor: str, reason: str) -> None:
         before={"state": job.state}, after={"kind": job.kind, "key": job.key},
     )  # fmt: skip
     jobs.retry(job, actor=actor)
+
+
+def retry_each(found: list[Job], *, actor: str, reason: str) -> str:
+    for job in found:
+        retry(job, actor=actor, reason=reason)
+    return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
+
+
+def retry_or_ask(form: ReasonDialog, found: list[Job]) -> str:
+    """Run them again, or ask for it when they are more than one person may."""
+    if not approvals.needs_two_people(len(found)):
+        return retry_each(found, **form.why)
+    ids = [job.pk for job in found]
+    return ask(form, ApprovalRequest.Action.RETRY_JOBS, subject=name_rows(ids), row_ids=ids)
 
 
 @admin.register(Job)
@@ -118,9 +157,7 @@ class JobAdmin(ConsoleAdmin):
         found = list(stuck[:AT_ONCE])
         if not found:
             raise BadInput("Nothing is stuck.")
-        for job in found:
-            retry(job, **form.why)
-        return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
+        return retry_or_ask(form, found)
 
 
 def _outcome_badge(run: dict[str, Any]) -> SafeString:

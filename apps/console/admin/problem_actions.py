@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.console.admin.jobs import AT_ONCE, retry
+from apps.console.admin.jobs import AT_ONCE, retry_or_ask
+from apps.console.asking import describe_limit
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.console.inbox import NAME, Card, find_items, find_problem
 from apps.console.job_people import find_people
@@ -88,6 +89,7 @@ class RetryProblemDialog(ProblemDialog):
         people = find_people(job.pk for job in found)
         return {
             "count": min(problem.jobs, AT_ONCE),
+            **describe_limit(problem.jobs),
             "all": problem.jobs,
             "jobs": [(job, people.get(job.pk)) for job in found],
         }
@@ -133,9 +135,7 @@ class ProblemActions:
         found = list(jobs_of(form.problem())[:AT_ONCE])
         if not found:
             raise BadInput("No job is stuck behind this problem.")
-        for job in found:
-            retry(job, **form.why)
-        return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
+        return retry_or_ask(form, found)
 
     @dialog_action(title="Assign", permission="retry_job", form=AssignProblemDialog, icon="person", fresh=False)
     def assign_group(self, _request: HttpRequest, form: AssignProblemDialog) -> str:

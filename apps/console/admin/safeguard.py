@@ -10,12 +10,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.models import UserProfile
+from apps.console import asking
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.operations import bulk_facts, safeguard, stripe_comparison
-from apps.operations.models import SafeguardReview
+from apps.operations import approvals, bulk_facts, safeguard, stripe_comparison
+from apps.operations.models import ApprovalRequest, SafeguardReview
 
+Action = ApprovalRequest.Action
 ROWS = 50
 
 
@@ -33,7 +35,8 @@ class ApproveDialog(ReasonDialog):
 
     @override
     def context(self) -> dict[str, Any]:
-        return {"hours": int(safeguard.APPROVED_FOR.total_seconds() // 3600)}
+        hours = int(safeguard.APPROVED_FOR.total_seconds() // 3600)
+        return {"hours": hours} | asking.describe_limit(len(self.target.profile_ids))
 
 
 @admin.register(SafeguardReview)
@@ -83,6 +86,10 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     )  # fmt: skip
     def confirm(self, _request: HttpRequest, form: ApproveDialog) -> str:
         count = form.cleaned_data["confirmation"]
+        if approvals.needs_two_people(len(form.target.profile_ids)):
+            safeguard.refuse_approval(form.target, expected=count)
+            terms = {"review": form.target.pk, "expected": count}
+            return asking.ask(form, Action.APPROVE_REVOCATION, subject=f"review:{form.target.pk}", terms=terms)
         safeguard.approve(form.target, expected=count, **form.why)
         return f"{form.target.sweep_label} continues, and may take access from these {count}."
 

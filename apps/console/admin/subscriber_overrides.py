@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Any, ClassVar, override
 
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,13 +18,16 @@ from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin import subscriber_page
+from apps.console.asking import ask
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog_action
 from apps.core import clock
 from apps.core.money import format_money
 from apps.core.reasons import last_day
+from apps.operations.models import ApprovalRequest
 
+Action = ApprovalRequest.Action
 Kind = AccessOverride.Kind
-GRACE_DAYS = (3, 7, 14)  # offered; overrides.extend_grace sets the limit
+GRACE_DAYS = (3, 7, 14, 30, 60)  # offered; overrides.extend_grace sets the limits, alone and with an approval
 
 
 class OverrideDialog(ReasonDialog):
@@ -54,17 +58,24 @@ class WaiverDialog(OverrideDialog):
 
 
 class GraceDialog(OverrideDialog):
-    """Support chooses one of a few dates."""
+    """Support chooses one of a few dates; what is beyond the limits becomes a request."""
 
     kind = Kind.NO_SUSPEND
+    form_before_template = "console/dialogs/grace.html"
     days = forms.TypedChoiceField(coerce=int, widget=UnfoldAdminRadioSelectWidget, label="Last day of grace")
 
     @override
     def prepare(self) -> None:
         field: Any = self.fields["days"]
         known = subscriber_page.read_facts_once(self.target)
-        ends = {days: overrides.extended_grace(known, days=days) for days in GRACE_DAYS}
-        field.choices = [(days, f"{last_day(end)} ({days} more days)") for days, end in ends.items()]
+        offered = [days for days in GRACE_DAYS if days <= settings.GRACE_EXTENSION_APPROVED_DAYS]
+        beyond = {days: " – needs approval" for days in offered if days > settings.GRACE_EXTENSION_DAYS}
+        ends = {days: last_day(overrides.extended_grace(known, days=days)) for days in offered}
+        field.choices = [(days, f"{end} ({days} more days){beyond.get(days, '')}") for days, end in ends.items()]
+
+    @override
+    def context(self) -> dict[str, Any]:
+        return super().context() | {"asks": overrides.refuse_alone(self.target, 1)}
 
 
 class GrantDialog(ReasonDialog):
@@ -106,7 +117,7 @@ def refuse_without_dispute(profile: UserProfile) -> str:
 
 
 def refuse_extension(profile: UserProfile) -> str:
-    return overrides.refuse_grace(profile, subscriber_page.read_facts_once(profile))
+    return overrides.refuse_grace(subscriber_page.read_facts_once(profile))
 
 
 class OverrideActions:
@@ -129,7 +140,11 @@ class OverrideActions:
         refuse=refuse_extension, lock=True, fresh=False,
     )  # fmt: skip
     def extend_grace(self, _request: HttpRequest, form: GraceDialog) -> str:
-        made = overrides.extend_grace(profile=form.target, days=form.cleaned_data["days"], **form.why)
+        days = form.cleaned_data["days"]
+        if overrides.refuse_alone(form.target, days):
+            subject = f"profile:{form.target.pk}"
+            return ask(form, Action.EXTEND_GRACE, subject=subject, profile=form.target, terms={"days": days})
+        made = overrides.extend_grace(profile=form.target, days=days, **form.why)
         return f"The grace period of {form.target} is extended to the end of {last_day(made.ends_at)}."
 
     @dialog_action(

@@ -16,15 +16,17 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
 from apps.console.admin import sync_run_page
+from apps.console.asking import ask, describe_limit, name_rows
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.core.states import Tone
-from apps.operations import safeguard, sync_runs
-from apps.operations.models import SyncResult, SyncRun
+from apps.operations import approvals, safeguard, sync_runs
+from apps.operations.models import ApprovalRequest, SyncResult, SyncRun
 
+Action = ApprovalRequest.Action
 ALL_BOX = format_html(
     '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
     "$el.closest('table').querySelectorAll('[name=people]').forEach(one => one.checked = $el.checked)",
@@ -65,7 +67,9 @@ class SelectedDialog(ReasonDialog):
             found = list(self.people())
         except BadInput as refusal:
             return {"problem": refusal.message}
-        return {"people": sync_run_page.list_plans(found)} | count_losing([one.pk for one in found])
+        lost = count_losing([one.pk for one in found])
+        shown = {"people": sync_run_page.list_plans(found)} | lost
+        return shown | (describe_limit(len(found)) if lost.get("losing") else {})
 
 
 class SelectActions:
@@ -90,6 +94,8 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
+        if approvals.needs_two_people(len(people)) and safeguard.find_losing(people):
+            return ask(form, Action.SYNC_SELECTED, subject=name_rows(people), row_ids=people)
         form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.SELECTED, **form.why)
         return f"{run.total} will be synced."
 
@@ -98,7 +104,8 @@ def list_failures(run: SyncRun) -> dict[str, Any]:
     """How many have failed, and a few of the reasons."""
     found = sync_runs.failed_results(run)
     jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: sync_run_page.ROWS]))
-    return {"count": found.count(), "reasons": sorted({job.last_error for job in jobs_by_profile.values()})[:5]}
+    count, reasons = found.count(), sorted({job.last_error for job in jobs_by_profile.values()})[:5]
+    return {"count": count, "reasons": reasons} | describe_limit(count)
 
 
 @admin.register(SyncRun)
@@ -155,5 +162,7 @@ class SyncRunAdmin(ConsoleAdmin):
     )  # fmt: skip
     def run_again(self, _request: HttpRequest, form: ReasonDialog) -> str:
         """From the first attempt of each."""
+        if approvals.needs_two_people(sync_runs.failed_results(form.target).count()):
+            return ask(form, Action.SYNC_FAILED, subject=f"run:{form.target.pk}", terms={"run": form.target.pk})
         count = sync_runs.retry_failed(form.target, **form.why)
         return f"{count} will be retried."

@@ -67,6 +67,18 @@ def cause_label(cause: str) -> str:
 
 
 @register.filter
+def staff_name(actor: str) -> str:
+    """Who did it, in words."""
+    return columns.describe_actor(actor)
+
+
+@register.filter
+def page_link(row: Any) -> SafeString:
+    """A row by its name, linked to its page."""
+    return columns.link(row)
+
+
+@register.filter
 def kind_label(kind: str) -> str:
     """A kind of job as staff read it."""
     return jobs.kind_label(kind)

@@ -1,0 +1,123 @@
+"""What staff can ask approval for: who may approve each, what it then does, and the facts that a decision rests on.
+
+`carry_out` calls the function that the dialog of the action calls. The list of jobs adds its own retry.
+"""
+
+from typing import Any
+
+from apps.access import overrides
+from apps.access.facts import read_facts
+from apps.access.policy import decide
+from apps.accounts.erasers import ERASERS
+from apps.accounts.models import UserProfile
+from apps.core.errors import BadInput
+from apps.core.reasons import last_day
+from apps.operations import approvals, safeguard, sync_runs
+from apps.operations.approvals import Approvable, Facts
+from apps.operations.models import ApprovalRequest, SafeguardReview, SyncRun
+
+COUNTED = 2000  # people; of more it is not counted who would lose access before the run does
+Action = ApprovalRequest.Action
+
+
+def register() -> None:
+    """What operations offer; each with the right that its dialog asks for, but that an operator extends what support may not."""
+    ERASERS["reasons of approval requests"] = approvals.erase_reasons
+    approvals.register(Action.EXTEND_GRACE, Approvable("override_access", extend_grace, grace_facts))
+    approvals.register(Action.SYNC_SELECTED, Approvable("sync_userprofile", start_run, run_facts))
+    approvals.register(Action.SYNC_DIFFERING, Approvable("override_access", start_run, run_facts))
+    approvals.register(Action.SYNC_FAILED, Approvable("sync_userprofile", run_again, failed_facts))
+    approvals.register(Action.APPROVE_REVOCATION, Approvable("approve_revocations", approve_loss, loss_facts))
+
+
+def _why(request: ApprovalRequest) -> dict[str, Any]:
+    return {"actor": request.requested_by, "reason": request.reason}
+
+
+# --- a longer grace period -------------------------------------------------------------------------------------------
+
+
+def extend_grace(request: ApprovalRequest) -> str:
+    """Give the days of the request, beyond what support may give alone."""
+    profile = _person(request)
+    made = overrides.extend_grace(profile=profile, days=request.terms["days"], approved=True, **_why(request))
+    return f"The grace period of {profile} is extended to the end of {last_day(made.ends_at)}."
+
+
+def grace_facts(request: ApprovalRequest) -> Facts:
+    """Whether it can be done, what would be given, and why it was asked."""
+    profile, days = _person(request), request.terms["days"]
+    known = read_facts(profile)
+    refusal = overrides.refuse_grace(known)
+    return [
+        ["State", decide(known).state.label],
+        ["A payment is late", refusal or "Yes"],
+        ["Last day of grace", last_day(overrides.extended_grace(known, days=days))],
+        [
+            "Why it needs approval",
+            overrides.refuse_alone(profile, days) or "It is within what support may do alone by now",
+        ],
+    ]
+
+
+def _person(request: ApprovalRequest) -> UserProfile:
+    if request.profile is None:
+        raise BadInput("The subscriber is gone.")
+    return request.profile
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def start_run(request: ApprovalRequest) -> str:
+    """Sync those who were chosen then."""
+    scope = SyncRun.Scope.DIFFERING if request.action == Action.SYNC_DIFFERING else SyncRun.Scope.SELECTED
+    run = sync_runs.start_sync_run(request.row_ids, scope=scope, **_why(request))
+    return f"{run.total} will be synced, as {run}."
+
+
+def run_facts(request: ApprovalRequest) -> Facts:
+    """How many they are, and how many would lose access."""
+    many = len(request.row_ids)
+    losing = str(len(safeguard.find_losing(request.row_ids))) if many <= COUNTED else "not counted"
+    return [["Subscribers", str(many)], ["Would lose access", losing]]
+
+
+def run_again(request: ApprovalRequest) -> str:
+    """Retry those of the run who have failed by now."""
+    return f"{sync_runs.retry_failed(_run(request), **_why(request))} will be retried, as {_run(request)}."
+
+
+def failed_facts(request: ApprovalRequest) -> Facts:
+    """How many of the run have failed."""
+    run = _run(request)
+    return [["Run", str(run.pk)], ["Failed", str(sync_runs.failed_results(run).count())]]
+
+
+def _run(request: ApprovalRequest) -> SyncRun:
+    if run := SyncRun.objects.filter(pk=request.terms["run"]).first():
+        return run
+    raise BadInput("The run is gone.")
+
+
+def approve_loss(request: ApprovalRequest) -> str:
+    """Let the sweep go on, with the number shown then."""
+    review, expected = _review(request), request.terms["expected"]
+    safeguard.approve(review, expected=expected, **_why(request))
+    return f"{review.sweep_label} continues, and may take access from these {expected}."
+
+
+def loss_facts(request: ApprovalRequest) -> Facts:
+    """What the review says."""
+    review = _review(request)
+    return [
+        ["Sweep", review.sweep_label],
+        ["Review", f"{review.pk}: {review.get_state_display()}"],
+        ["Would lose access", f"{len(review.profile_ids)} of {review.with_access}"],
+    ]
+
+
+def _review(request: ApprovalRequest) -> SafeguardReview:
+    if review := SafeguardReview.objects.filter(pk=request.terms["review"]).first():
+        return review
+    raise BadInput("The review is gone.")

@@ -1,0 +1,229 @@
+"""Approvals: what one of staff may not do alone is asked for, and another person with the right approves or declines it.
+
+Promises: nobody decides about their own request, which the database holds too; a request is decided once, by the first;
+what is approved runs as if the person who asked had done it, by the same function, in the same transaction as the approval,
+and each line of the audit trail then names both; what can no longer be done is refused and stays open.
+
+    pending --approve-->  approved    by another person with the right of the action
+            --decline-->  declined    by the same people
+            --withdraw--> withdrawn   by who asked
+            --time-->     expired     after APPROVAL_HOURS
+
+An app registers what can be asked for with `register`, and asks with `ask`.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import UserProfile
+from apps.core import audit, clock
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import BadInput
+from apps.operations.models import ApprovalRequest
+
+State = ApprovalRequest.State
+Facts = list[list[str]]  # names and values, as staff read them
+UNANSWERED = "Nobody decided in time."
+ERASED = "Erased with the person."
+
+
+@dataclass(frozen=True)
+class Approvable:
+    """What can be asked for. `permission`: accounts' codename of who may approve it; `carry_out` returns what was done, as a sentence.
+
+    `carry_out(request)` runs in a transaction, calls nobody, acts as `request.requested_by`, and raises BadInput when it cannot be done.
+    """
+
+    permission: str
+    carry_out: Callable[[ApprovalRequest], str]
+    read_facts: Callable[[ApprovalRequest], Facts]
+
+
+ACTIONS: dict[str, Approvable] = {}
+
+
+def register(action: ApprovalRequest.Action, approvable: Approvable) -> None:
+    """Make an action known that needs two people."""
+    ACTIONS[action] = approvable
+
+
+def needs_two_people(count: int) -> bool:
+    """Whether so many subscribers, or jobs, are more than one person may change at once."""
+    return count > settings.TWO_PEOPLE_ABOVE
+
+
+def actor_of(user: Any) -> str:
+    """How requests and the audit trail name one of staff."""
+    return f"staff:{user.get_username()}"
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def ask(  # noqa: PLR0913  (all of a request)
+    action: ApprovalRequest.Action,
+    *,
+    subject: str,
+    actor: str,
+    reason: str,
+    profile: UserProfile | None = None,
+    row_ids: Collection[int] = (),
+    terms: dict[str, Any] | None = None,
+) -> ApprovalRequest:
+    """Ask for it; nothing else is done. BadInput while another request for the same waits."""
+    now = clock.now()
+    expire(now)
+    row = ApprovalRequest(
+        action=action, subject=subject, profile=profile, row_ids=sorted(row_ids), terms=terms or {}, requested_by=actor,
+        reason=reason, requested_at=now, expires_at=now + dt.timedelta(hours=settings.APPROVAL_HOURS),
+    )  # fmt: skip
+    row.facts = ACTIONS[action].read_facts(row)
+    try:
+        with transaction.atomic():  # the database decides between two who ask at once
+            row.save()
+    except IntegrityError as error:
+        open_one = ApprovalRequest.objects.filter(action=action, subject=subject, state=State.PENDING).first()
+        who = f" by {open_one.requested_by.removeprefix('staff:')}, as {open_one}" if open_one else ""
+        raise BadInput(f"This has been asked for already{who}. It waits for approval.") from error
+    _record(row, AuditAction.APPROVAL_REQUESTED, actor=actor, reason=reason)
+    return row
+
+
+def expire(now: dt.datetime) -> int:
+    """Close what nobody decided in time; returns how many."""
+    late = ApprovalRequest.objects.filter(state=State.PENDING, expires_at__lte=now)
+    return late.update(state=State.EXPIRED, decided_by=audit.SYSTEM, decided_at=now, decision_reason=UNANSWERED)
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+def is_open(request: ApprovalRequest) -> bool:
+    """Whether it can still be decided."""
+    return request.state == State.PENDING and request.expires_at > clock.now()
+
+
+def may_decide(request: ApprovalRequest, user: Any) -> bool:
+    """Whether this person may approve or decline it: another one than who asked, with the right of the action."""
+    right = f"accounts.{ACTIONS[request.action].permission}"
+    return bool(user.has_perm(right)) and actor_of(user) != request.requested_by
+
+
+@transaction.atomic
+def approve(request: ApprovalRequest, *, by: User, reason: str) -> str:
+    """Do what was asked for; returns what was done. BadInput when it is no longer open or can no longer be done."""
+    row = _lock_open(request)
+    _refuse_own(row, by)
+    asker = User.objects.filter(username=row.requested_by.removeprefix("staff:"), is_staff=True, is_active=True)
+    if not asker.exists():
+        raise BadInput("Who asked for this is no longer of staff. Decline it, and do it yourself if it is right.")
+    with audit.approved_by(actor_of(by)):
+        outcome = ACTIONS[row.action].carry_out(row)
+    _close(row, State.APPROVED, by=by, reason=reason, outcome=outcome)
+    _record(row, AuditAction.APPROVAL_GIVEN, actor=actor_of(by), reason=reason)
+    return outcome
+
+
+@transaction.atomic
+def decline(request: ApprovalRequest, *, by: User, reason: str) -> None:
+    """Close it without doing anything."""
+    row = _lock_open(request)
+    _refuse_own(row, by)
+    _close(row, State.DECLINED, by=by, reason=reason)
+    _record(row, AuditAction.APPROVAL_DECLINED, actor=actor_of(by), reason=reason)
+
+
+@transaction.atomic
+def withdraw(request: ApprovalRequest, *, by: User, reason: str) -> None:
+    """Take one's own request back."""
+    row = _lock_open(request)
+    if row.requested_by != actor_of(by):
+        raise BadInput("Only who asked can withdraw it.")
+    _close(row, State.WITHDRAWN, by=by, reason=reason)
+    _record(row, AuditAction.APPROVAL_WITHDRAWN, actor=actor_of(by), reason=reason)
+
+
+def _lock_open(request: ApprovalRequest) -> ApprovalRequest:
+    """The row, locked until the transaction ends: of two who decide at once the second finds it decided."""
+    row = _read_locked(request.pk)
+    if not is_open(row):
+        label = State(row.state).label if row.state != State.PENDING else State.EXPIRED.label
+        raise BadInput(f"This request is no longer open: {label.lower()}.")
+    return row
+
+
+def _read_locked(pk: int) -> ApprovalRequest:
+    return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("profile__user").get(pk=pk)
+
+
+def _refuse_own(row: ApprovalRequest, user: User) -> None:
+    if not may_decide(row, user):
+        raise BadInput("Another person with the right to do it has to decide this.")
+
+
+def _close(row: ApprovalRequest, state: State, *, by: User, reason: str, outcome: str = "") -> None:
+    row.state, row.decided_by, row.decided_at = state, actor_of(by), clock.now()
+    row.decision_reason, row.outcome = reason, outcome[:300]
+    row.save(update_fields=["state", "decided_by", "decided_at", "decision_reason", "outcome"])
+
+
+def _record(row: ApprovalRequest, action: AuditAction, *, actor: str, reason: str) -> None:
+    """In the timeline of the person it is about, or of the request."""
+    after = {
+        "request": row.pk,
+        "asked_for": row.action,
+        "asked_by": row.requested_by,
+        "rows": len(row.row_ids),
+    } | row.terms
+    subject = row.profile.subject if row.profile else ("approvalrequest", row.pk)
+    audit.record(subject=subject, action=action, actor=actor, reason=reason, after=after)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ComparedFact:
+    """One fact when it was asked, and now."""
+
+    name: str
+    then: str
+    now: str
+
+    @property
+    def has_changed(self) -> bool:
+        return self.then != self.now
+
+
+def compare_facts(request: ApprovalRequest) -> list[ComparedFact]:
+    """What was so when it was asked beside what is so now; of one that is closed, only the former."""
+    then = _by_name(request.facts)
+    now = _read_facts_now(request) if is_open(request) else then
+    return [ComparedFact(name, then.get(name, "–"), now.get(name, "–")) for name in {**then, **now}]
+
+
+def _read_facts_now(request: ApprovalRequest) -> dict[str, str]:
+    try:
+        return _by_name(ACTIONS[request.action].read_facts(request))
+    except BadInput as gone:
+        return {"It can be done": gone.message}
+
+
+def _by_name(facts: Facts) -> dict[str, str]:
+    return {one[0]: one[1] for one in facts}
+
+
+def erase_reasons(profile: UserProfile) -> int:
+    """Staff may have named the person: leave out why, and close what waits."""
+    mine = ApprovalRequest.objects.filter(profile=profile)
+    mine.filter(state=State.PENDING).update(
+        state=State.EXPIRED, decided_by=audit.SYSTEM, decided_at=clock.now(), decision_reason=ERASED
+    )
+    return mine.update(reason=ERASED, outcome="") + mine.exclude(decision_reason="").update(decision_reason=ERASED)
