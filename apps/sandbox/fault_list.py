@@ -32,7 +32,7 @@ class Fault:
 FAULTS = (
     # Events
     Fault("F01", "An event comes 50 times, 16 at once", "stored once, one effect, at most one email", "50 of 50 answered 200"),
-    Fault("F02", "The seven events of a life come in any order", "the end is what Stripe says", "5,040 orders pure, 300 on Postgres"),
+    Fault("F02", "The seven events of a life come in any order", "the end is what Stripe says", "5,040 orders to the policy, 300 to Keycloak"),
     Fault("F03", "A random life: events lost, doubled, late, shuffled, deaths between", "right after one sweep", "500 lives"),
     Fault("F04", "An older answer of Stripe's is written after a newer one", "the newest state stays", "200"),
     Fault("F05", "Upgrade and cancellation in the same second", "the end is what Stripe says", "100"),

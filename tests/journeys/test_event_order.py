@@ -1,95 +1,21 @@
 """Whatever order a subscription's events come in, doubled or lost, the end is what Stripe says (F02).
 
-All 5,040 orders of a life of seven events against the pure policy; a sample of orders on Postgres and the sandbox. The
-mutants apply what an event carries, in the order of arrival, as so many integrations do; they must end elsewhere.
+Shuffled, doubled and lost, on Postgres and the stand-ins up to Keycloak; test_every_order.py has all orders of seven up to the policy.
+The mutant applies what an event carries, in the order of arrival, as so many integrations do; it must end elsewhere.
 """
 
-import datetime as dt
-import itertools
 import json
 import random
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from apps.access.policy import Decision, Facts, SubscriptionFact, Terms, decide
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
-from apps.catalog.entitlements import Entitlements
 from apps.core import jobs
 from apps.core.models import Job
-from apps.core.states import SubscriptionStatus
 from tests.journeys.lives import seen, truth, turn
 from tests.world import World
-
-NOW = dt.datetime(2027, 3, 1, tzinfo=dt.UTC)
-PERSONAL = Entitlements(frozenset({"nextcloud"}), frozenset({"nextcloud"}), {"storage_gb": 100})
-PLUS = Entitlements(
-    frozenset({"nextcloud", "vaultwarden"}),
-    frozenset({"nextcloud", "vaultwarden"}),
-    {"storage_gb": 500},
-)
-
-# --- F02, pure -----------------------------------------------------------------------------------------------------------
-
-BORN = SubscriptionFact("sub_1", SubscriptionStatus.INCOMPLETE, PERSONAL)
-LIFE = (
-    BORN,
-    replace(BORN, status=SubscriptionStatus("active")),
-    replace(BORN, status=SubscriptionStatus("active"), entitlements=PLUS),
-    replace(BORN, status=SubscriptionStatus("past_due"), entitlements=PLUS, past_due_since=NOW),
-    replace(BORN, status=SubscriptionStatus("active"), entitlements=PERSONAL),
-    replace(BORN, status=SubscriptionStatus("active"), cancel_at=NOW + dt.timedelta(days=5)),
-    replace(BORN, status=SubscriptionStatus("canceled"), ended_at=NOW),
-)
-
-
-def decided(subscription: SubscriptionFact) -> Decision:
-    return decide(Facts(NOW, Terms(dt.timedelta(0), dt.timedelta(days=30)), (subscription,)))
-
-
-def by_fetching(order: tuple[int, ...]) -> SubscriptionFact:
-    """Each event rings; what is written is what Stripe holds by then, which is never older than what has happened."""
-    happened, mirrored = 0, LIFE[0]
-    for number in order:
-        happened = max(happened, number)
-        mirrored = LIFE[happened]
-    return mirrored
-
-
-def by_payload(order: tuple[int, ...]) -> SubscriptionFact:
-    """The mutant: each event's payload is written as it comes."""
-    return LIFE[order[-1]]
-
-
-@pytest.mark.fault("F02")
-def test_every_order_of_seven_events_ends_in_the_truth() -> None:
-    truth = decided(LIFE[-1])
-    orders = list(itertools.permutations(range(7)))
-    assert len(orders) == 5040
-    assert sum(decided(by_fetching(order)) == truth for order in orders) == 5040
-
-
-@pytest.mark.mutant
-@pytest.mark.fault("F02")
-def test_the_last_writer_is_right_in_one_order_of_seven() -> None:
-    truth = decided(LIFE[-1])
-    orders = itertools.permutations(range(7))
-    assert sum(decided(by_payload(order)) == truth for order in orders) == 720
-
-
-@given(st.lists(st.integers(0, 6), max_size=30), st.randoms(use_true_random=False))
-@pytest.mark.fault("F02")
-def test_doubled_and_lost_events_end_in_the_truth_after_one_look(posted: list[int], order: random.Random) -> None:
-    order.shuffle(posted)
-    by_fetching(tuple(posted))  # whatever was mirrored meanwhile …
-    assert decided(by_fetching((*posted, 6))) == decided(LIFE[-1])  # … one look at the present repairs
-
-
-# --- F02, on Postgres and the sandbox -----------------------------------------------------------------------------------------
 
 
 def seven_events(world: World) -> tuple[UserProfile, list[dict[str, Any]]]:
