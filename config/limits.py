@@ -71,6 +71,9 @@ GRACE_EXTENSION_APPROVED_DAYS = integer("GRACE_EXTENSION_APPROVED_DAYS", 60, min
 TWO_PEOPLE_ABOVE = integer("TWO_PEOPLE_ABOVE", 20, minimum=1)  # changes for more subscribers than this at once
 APPROVAL_HOURS = integer("APPROVAL_HOURS", 72, minimum=1)  # after which a request expires
 
+# Incident mode (apps/access/freezes.py): how far ahead its end may lie, when it begins and when it is prolonged.
+INCIDENT_MAX_HOURS = integer("INCIDENT_MAX_HOURS", 72, minimum=1)
+
 # Unfinished bodies that one web process waits for (apps/core/request_bodies.py); each costs a thread.
 SLOW_BODIES = integer("SLOW_BODIES", 96, minimum=80)
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from apps.access import plan as steps
-from apps.access.plan import Step
+from apps.access.plan import Step, is_loss
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import attention, audit, jobs
@@ -24,8 +24,10 @@ from apps.instances.models import Seat
 from apps.login import sessions
 
 
-def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> None:
+def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step], before_loss: Callable[[], None]) -> None:
     """Apply the steps in order, adding each finished one to `done`, even if a later one fails.
+
+    `before_loss` is called before each step that takes something, and may raise.
 
     A product without a free seat does not stop the rest; it raises NeedsOperator at the end. An account is made by the plan
     after the one that assigns seats: only that one knows its attributes and groups.
@@ -33,6 +35,8 @@ def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step]) -> 
     full: list[str] = []
     has_new_seat = False
     for step in plan:
+        if is_loss(step):
+            before_loss()
         if isinstance(step, steps.AssignSeat):
             if not _assign(profile, step.product):
                 full.append(step.product)

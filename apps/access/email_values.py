@@ -7,6 +7,7 @@ import datetime as dt
 
 from django.utils.formats import date_format
 
+from apps.access import freezes
 from apps.access.forecast import Change, Upcoming, next_attempt, read_all
 from apps.accounts.models import UserProfile
 from apps.billing import refused_debits, stripe_objects, subscriptions
@@ -127,6 +128,8 @@ def reminder(profile: UserProfile, about: str) -> Values | None:
     is_that = profile.final_expiry_at is not None and int(profile.final_expiry_at.timestamp()) == final
     if not is_that or not AccessState(profile.access_state).awaits_expiry or not _is_in_time(final, days):
         return None
+    if freezes.holds_at(profile, final):
+        return None
     return {"final_date": format_day(profile.final_expiry_at)}
 
 
@@ -146,7 +149,7 @@ def trial(profile: UserProfile, about: str) -> Values | None:
 
 
 def access_ends(profile: UserProfile, about: str) -> Values | None:
-    """None when access goes on at that moment."""
+    """None when access goes on at that moment, also because incident mode will hold it back."""
     moment, days = _about(about, days=1)
     found = _upcoming(profile, moment, set(Change))
     if (
@@ -154,6 +157,7 @@ def access_ends(profile: UserProfile, about: str) -> Values | None:
         or not found.is_loss
         or AccessState(profile.access_state).is_closed
         or not _is_in_time(moment, days)
+        or freezes.holds_at(profile, moment)
     ):
         return None
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)

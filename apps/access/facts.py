@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
+from apps.access import freezes
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms
 from apps.access.terms import TermsBook, read_terms
@@ -27,11 +28,12 @@ def read_facts(
     catalog: dict[int, Entitlements] | None = None,
     states: Iterable[subscriptions.SubscriptionState] | None = None,
 ) -> Facts:
-    """Everything `decide` may know about `profile`, as of now. Eight queries, two for `catalog` and two for `states`; no call."""
+    """Everything `decide` may know about `profile`, as of now. Nine queries, two for `catalog` and two for `states`; no call."""
     catalog = entitlements_by_product() if catalog is None else catalog
     book = read_terms(profile.pk)
     states = subscriptions.read_subscriptions(profile.stripe_customer_id) if states is None else states
     overrides = AccessOverride.objects.filter(profile=profile, lifted_at=None).prefetch_related("products")
+    freeze = freezes.read_freeze(profile)
     return Facts(
         now=clock.now(),
         terms=book.for_subscriber(profile.pk),
@@ -39,7 +41,8 @@ def read_facts(
         overrides=tuple(override_fact(row, catalog) for row in overrides),
         recovering_until=profile.recovering_until,
         paying=_paying(profile),
-        state=AccessState(profile.access_state),
+        state=freezes.applied_state(profile) if freeze else AccessState(profile.access_state),
+        freeze=freeze,
     )
 
 

@@ -35,6 +35,7 @@ class Change(StrEnum):
     CHECKOUT_ENDS = "checkout_ends"
     KEPT_SEAT_ENDS = "kept_seat_ends"
     FINAL_EXPIRY = "final_expiry"
+    FREEZE_ENDS = "freeze_ends"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ SENTENCES = {
     Change.CHECKOUT_ENDS: "Your open checkout ends.",
     Change.KEPT_SEAT_ENDS: "We remove the space and settings of your earlier subscription for good.",
     Change.FINAL_EXPIRY: "If you haven't come back by then, we remove your space and settings for good.",
+    Change.FREEZE_ENDS: "",
 }
 
 LABELS = {
@@ -124,6 +126,7 @@ LABELS = {
     Change.CHECKOUT_ENDS: "Checkout ends",
     Change.KEPT_SEAT_ENDS: "Seat of an earlier subscription released",
     Change.FINAL_EXPIRY: "Final expiry, seat released",
+    Change.FREEZE_ENDS: "Held back by incident mode until then",
 }
 
 ORDER = {change: position for position, change in enumerate(Change)}
@@ -140,7 +143,7 @@ def forecast(facts: Facts) -> tuple[Upcoming, ...]:
             break
         soonest = min(ahead, key=lambda one: (one.at, ORDER[one.change], one.about))
         after = decide(imagine(facts, soonest.at))
-        found.append(replace(soonest, state=after.state, is_loss=_is_loss(decision.state, after.state, soonest)))
+        found.append(replace(soonest, state=after.state, is_loss=_is_loss(decision.state, after, soonest)))
         told.add(_key(soonest))
         same_moment = any(one.at == soonest.at and one is not soonest for one in ahead)
         facts = facts if same_moment else imagine(facts, soonest.at)
@@ -171,9 +174,12 @@ def _key(one: Upcoming) -> tuple[object, ...]:
     return one.change, one.about, one.at if one.change in {Change.OVERRIDE_BEGINS, Change.OVERRIDE_ENDS} else None
 
 
-def _is_loss(before: AccessState, after: AccessState, upcoming: Upcoming) -> bool:
+def _is_loss(before: AccessState, then: Decision, upcoming: Upcoming) -> bool:
+    after = then.state
     shut_out = after.is_closed and not before.is_closed
-    return shut_out or (before.has_access and not after.has_access) or upcoming.change == Change.FINAL_EXPIRY
+    # What incident mode will hold back is not lost at that date, so that nobody is warned of it.
+    given_up = upcoming.change == Change.FINAL_EXPIRY and not then.is_held_back
+    return shut_out or (before.has_access and not after.has_access) or given_up
 
 
 def _changes(facts: Facts, decision: Decision) -> Iterator[Upcoming]:
@@ -200,6 +206,8 @@ def _moments(facts: Facts, decision: Decision) -> Iterator[tuple[dt.datetime | N
         yield facts.recovering_until, Change.RECOVERY_CLOSES, ""
     if facts.paying:
         yield facts.paying.ends, Change.CHECKOUT_ENDS, ""
+    if decision.is_held_back and facts.freeze:
+        yield facts.freeze.until, Change.FREEZE_ENDS, ""
     yield decision.kept_until, Change.KEPT_SEAT_ENDS, ""
     yield decision.final_expiry_at, Change.FINAL_EXPIRY, ""
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db.models import Exists, OuterRef, Q
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessOverride, HeldBackLoss
 from apps.access.terms import read_terms
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
@@ -24,7 +24,7 @@ def register_laws() -> None:
         Law(
             number="L5",
             title="No access on returned money",
-            sentence="Nobody has access whose only subscriptions were refunded in full or lost a dispute, unless staff or the terms allow it.",
+            sentence="Nobody has access whose only subscriptions were refunded in full or lost a dispute, unless staff, the terms or incident mode allow it.",
             severity=LawSeverity.URGENT,
             check=check_returned_money,
             allowance_seconds=int(ALLOWANCE.total_seconds()),
@@ -40,6 +40,7 @@ def check_returned_money(scope: Scope) -> Checked:
     broken = returned.filter(
         ~Exists(running.filter(money_returned="")),
         ~AccessOverride.in_force(Kind.GRANT, at=scope.moment),
+        ~Exists(HeldBackLoss.objects.filter(profile=OuterRef("pk"))),
         Q(pending_since=None) | Q(pending_since__lt=scope.moment - ALLOWANCE),
         access_state__in=HAS_ACCESS,
     )

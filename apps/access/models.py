@@ -1,4 +1,4 @@
-"""Staff decisions about a subscriber's access, and what the last reconcile did."""
+"""Staff decisions about access, incident mode and what it holds back, and what the last reconcile did."""
 
 import datetime as dt
 from typing import Any, ClassVar, override
@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core.choices import ToneChoices
-from apps.core.states import Tone
+from apps.core.states import AccessState, Tone
 
 
 class AccessOverride(models.Model):
@@ -142,3 +142,67 @@ class LastSync(models.Model):
     @override
     def __str__(self) -> str:
         return f"last sync {self.pk}"
+
+
+class AccessFreeze(models.Model):
+    """One time of incident mode: until its end, nobody loses access through billing. Only freezes.py writes it."""
+
+    product = models.ForeignKey(
+        Product, null=True, blank=True, on_delete=models.PROTECT, related_name="+",
+        help_text="Only those who have this product; empty: everybody.",
+    )  # fmt: skip
+    reason = models.CharField(max_length=300)
+    begun_at = models.DateTimeField()
+    begun_by = models.CharField(max_length=150)
+    until = models.DateTimeField(help_text="It ends by itself then.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = "incident"
+        verbose_name_plural = "incident mode"
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(condition=~Q(reason="") & ~Q(begun_by=""), name="freeze_has_a_reason"),
+            models.CheckConstraint(condition=Q(until__gt=F("begun_at")), name="freeze_in_order"),
+            models.UniqueConstraint(
+                fields=["product"],
+                condition=Q(ended_at__isnull=True),
+                nulls_distinct=False,
+                name="freeze_one_open_per_scope",
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"incident {self.pk}"
+
+    @classmethod
+    def in_force(cls, at: dt.datetime) -> models.QuerySet["AccessFreeze"]:
+        """Those that hold at a moment."""
+        return cls.objects.filter(ended_at=None, until__gt=at)
+
+
+class HeldBackLoss(models.Model):
+    """What incident mode keeps a subscriber from losing. It protects beyond the freeze, until it is released and decided again."""
+
+    profile = models.OneToOneField(UserProfile, on_delete=models.CASCADE, related_name="held_back")
+    since = models.DateTimeField()
+    state = models.CharField(max_length=12, help_text="The access state that billing demands.")
+    why = models.CharField(max_length=500, help_text="Why billing demands it.")
+    steps = models.JSONField(default=list, help_text="What would be taken, as sentences.")
+
+    class Meta:
+        verbose_name = "loss held back"
+        verbose_name_plural = "losses held back"
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in AccessState]), name="held_back_state_known"
+            ),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["-since"], name="held_back_since"),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"loss held back {self.pk}"

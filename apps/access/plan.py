@@ -148,6 +148,11 @@ Step = (
 )
 
 
+def is_loss(step: Step) -> bool:
+    """Whether a step takes something: in Keycloak, or a seat that is in use or kept."""
+    return step.takes_access or isinstance(step, RetainSeat | ReleaseSeat | EndSessions)
+
+
 def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     """The steps from `observed` to `decision`, in the order to apply them; empty when in sync.
 

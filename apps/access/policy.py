@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from apps.access.policy_decision import Account, Decision, SeatDecision
-from apps.access.policy_facts import Facts, OverrideFact, Span, SubscriptionFact, Terms
+from apps.access.policy_facts import Facts, Freeze, OverrideFact, Span, SubscriptionFact, Terms
+from apps.access.policy_freeze import hold_back
 from apps.catalog.entitlements import Entitlements, total
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -18,6 +19,7 @@ __all__ = [
     "Account",
     "Decision",
     "Facts",
+    "Freeze",
     "OverrideFact",
     "SeatDecision",
     "Span",
@@ -28,12 +30,12 @@ __all__ = [
 
 
 def decide(facts: Facts) -> Decision:
-    """Decide for one subscriber by the rows below. Depends only on `facts`, and not on their order."""
+    """Decide for one subscriber by the rows below; in incident mode, without its losses. Depends only on `facts`, not on their order."""
     view = _View(facts)
     for row in ROWS:
         decision = row(view)
         if decision is not None:
-            return view.finish(decision)
+            return hold_back(facts, view.finish(decision))
     raise AssertionError("the last row always matches")
 
 

@@ -37,7 +37,7 @@ class Decision:
     `partial`: something that is paid is not known, so nothing is taken away that may belong to it. `grace_ends`: of each late
     subscription that is still within its grace, when that is over. `kept`: apps that give no access now and whose seat waits
     nevertheless, until `kept_until` if time alone ends that: those of subscriptions that may come back, and under a hold those
-    that are paid.
+    that are paid. `demanded`: in incident mode, what billing demands; this decision takes nothing of it.
     """
 
     state: AccessState
@@ -54,3 +54,9 @@ class Decision:
     final_expiry_at: dt.datetime | None = None
     grace_ends: tuple[tuple[str, dt.datetime], ...] = ()
     subscription_id: str = ""
+    demanded: "Decision | None" = None
+
+    @property
+    def is_held_back(self) -> bool:
+        """Billing demands another state, and incident mode holds it back."""
+        return self.demanded is not None and self.demanded.state != self.state

@@ -76,6 +76,17 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Freeze:
+    """Incident mode covers this subscriber: billing takes nothing until then (None: until it was decided about again)."""
+
+    until: dt.datetime | None = None
+
+    def holds_at(self, moment: dt.datetime) -> bool:
+        """Whether it still holds then, as far as is known now."""
+        return self.until is None or moment < self.until
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that `decide` may know."""
 
@@ -86,6 +97,7 @@ class Facts:
     recovering_until: dt.datetime | None = None
     paying: Span | None = None  # while a returning subscriber's Checkout is open, nothing that was kept is released
     state: AccessState = AccessState.NONE  # as last decided; it stays while a fact that decides is not known
+    freeze: Freeze | None = None
 
     @property
     def recovery_window(self) -> dt.timedelta:

@@ -6,17 +6,19 @@ subscriber. Runs as the job `reconcile`, one at a time per subscriber, with no t
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 from django.db.models import CharField, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 
-from apps.access import facts, recording
+from apps.access import facts, freezes, recording
 from apps.access.apply import adopt_unrecorded, apply
+from apps.access.freezes import FreezeBegan
 from apps.access.observe import AccountGone, observe, owned_attributes
-from apps.access.plan import Step, diff
+from apps.access.plan import Observed, Step, diff, is_loss
 from apps.access.policy import Account, Decision, Facts, decide
 from apps.accounts.models import UserProfile
 from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
@@ -130,25 +132,47 @@ def preview(profile: UserProfile, known: Facts | None = None) -> Preview:
 
 
 def reconcile(profile_id: str) -> None:
-    """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps."""
-    profile, decision, catalog = _decide(profile_id)
+    """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps.
+
+    When incident mode begins meanwhile, it stops before the next loss and begins again, which gives back what was taken.
+    """
+    try:
+        _reconcile_once(profile_id)
+    except FreezeBegan:
+        _reconcile_once(profile_id)
+
+
+def _reconcile_once(profile_id: str) -> None:
+    profile, present, decision, catalog = _decide(profile_id)
     generation = profile.desired_generation
     done: list[Step] = []
+    guard = partial(freezes.refuse_if_begun, profile, present.freeze)
+    before_loss = _nothing if decision.state == AccessState.ON_HOLD else guard  # a hold is a person's decision
     try:
-        apply_until_synced(profile, decision, done, owned_attributes(catalog))
+        observed = apply_until_synced(profile, decision, done, owned_attributes(catalog), before_loss)
+        with transaction.atomic():
+            if any(map(is_loss, done)):
+                before_loss()
+            if present.freeze:
+                held = diff(decision.demanded, observed) if decision.demanded else ()
+                freezes.record_held_back(profile, decision, held)
+            recording.record_done(profile, generation, done)
     except WorkError as problem:
         recording.record_steps(profile, generation, done)
         if isinstance(problem, AccountGone):
             for listener in recording.on_account_gone:
                 listener(profile)
         raise
-    recording.record_done(profile, generation, done)
     if profile.keycloak_id is None:
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="No account is due any more.")
 
 
+def _nothing() -> None:
+    """Nothing stops what staff decided."""
+
+
 @transaction.atomic
-def _decide(profile_id: str) -> tuple[UserProfile, Decision, CatalogEntitlements]:
+def _decide(profile_id: str) -> tuple[UserProfile, Facts, Decision, CatalogEntitlements]:
     """Decide by the present facts, record it, and queue the reconcile of the date at which it changes by itself."""
     # First what was asked for: whatever changes after this asks again.
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
@@ -164,21 +188,30 @@ def _decide(profile_id: str) -> tuple[UserProfile, Decision, CatalogEntitlements
             not_before=decision.reconcile_at,
             lane=lane(profile.pk),
         )
-    return profile, decision, catalog
+    return profile, present, decision, catalog
 
 
-def apply_until_synced(profile: UserProfile, decision: Decision, done: list[Step], owned: frozenset[str]) -> None:
-    """Apply plans until one is empty, which is the read-back; what was done is added to `done`.
+def apply_until_synced(
+    profile: UserProfile,
+    decision: Decision,
+    done: list[Step],
+    owned: frozenset[str],
+    before_loss: Callable[[], None],
+) -> Observed:
+    """Apply plans until one is empty, which is the read-back and is returned; what was done is added to `done`.
 
-    `owned`: the names of our attributes.
+    `owned`: the names of our attributes. `before_loss`: see `apply`.
     """
     if profile.keycloak_id is None and decision.account in (Account.DISABLED, Account.UNTOUCHED):
         adopt_unrecorded(profile)  # else nobody would close it; where it is to be open, its making adopts it
     for _ in range(ROUNDS):
-        plan = diff(decision, observe(profile, decision, owned))
+        seen = observe(profile, decision, owned)
+        plan = diff(decision, seen)
         if not plan:
-            return
-        apply(profile, plan, done=done)
-    left = " ".join(step.sentence for step in diff(decision, observe(profile, decision, owned)))
+            return seen
+        apply(profile, plan, done=done, before_loss=before_loss)
+    seen = observe(profile, decision, owned)
+    left = " ".join(step.sentence for step in diff(decision, seen))
     if left:
         raise RetryLater(f"Keycloak did not keep what was written. Still to do: {left}")
+    return seen

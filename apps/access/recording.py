@@ -56,11 +56,12 @@ def record_decision(profile: UserProfile, facts: Facts, decision: Decision) -> N
             before={"state": before.value, "why": why_before},
             after={"state": decision.state.value, "why": profile.access_reason},
         )
-        announcements.announce_change(profile, decision, before, Reason.from_json(why_before))
+        if not decision.is_held_back:
+            announcements.announce_change(profile, decision, before, Reason.from_json(why_before))
     announcements.announce_coming(profile, decision.state, ahead)
     if profile.email_problem:
         unwarned.report(profile)
-    if any(one.status.is_late for one in facts.subscriptions):
+    if any(one.status.is_late for one in facts.subscriptions) and not decision.is_held_back:
         announcements.tell_of_failed_payments(profile)
 
 

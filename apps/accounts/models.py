@@ -99,6 +99,7 @@ class UserProfile(models.Model):
             ("change_capacity", "Can change instances and their caps"),
             ("change_terms", "Can change the terms: grace, recovery window, final expiry"),
             ("approve_revocations", "Can approve what the safeguard stopped"),
+            ("freeze_access", "Can begin, prolong and end incident mode"),
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),

@@ -48,6 +48,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.change_capacity",
         "accounts.change_terms",
         "accounts.approve_revocations",
+        "accounts.freeze_access",
         "accounts.refund_large_payment",
         "catalog.add_product",
         "catalog.change_product",

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Count, Q
 from django.urls import reverse
 
+from apps.access.models import AccessFreeze
 from apps.accounts.models import UserProfile
 from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import ProductPrice
@@ -32,6 +33,7 @@ FIXES: Mapping[str, tuple[str, Callable[[], str]]] = {
     Cause.DISPUTE: ("Open the disputes", lambda: list_url(DISPUTES)),
     Cause.SAFEGUARD: ("Review who they are", lambda: list_url(SafeguardReview, state__exact="pending")),
     Cause.COMPARISON: ("Open the comparisons", lambda: list_url(ComparisonRun)),
+    Cause.INCIDENT: ("Open incident mode", lambda: list_url(AccessFreeze)),
     Cause.RESTORED: ("Open the check after the restore", lambda: list_url(RestoreCheck)),
     Cause.AUDIT: ("Open the audit log", lambda: list_url(AuditEntry)),
     Cause.LAW: ("See what is violated", lambda: list_url(LawCheck, **{PARAMETER: "violated"})),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -33,6 +34,10 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending') AS review_count,
        ({problems}) AS problems,
        (SELECT count(*) FROM operations_approvalrequest WHERE state = 'pending' AND expires_at > %(now)s) AS approvals_waiting,
+       (SELECT count(*) FROM access_heldbackloss) AS held_back,
+       (SELECT coalesce(json_agg(json_build_array(f.id, coalesce(p.name, ''), f.until, f.begun_at, f.begun_by, f.reason) ORDER BY f.id), '[]')
+        FROM access_accessfreeze f LEFT JOIN catalog_product p ON p.id = f.product_id
+        WHERE f.ended_at IS NULL AND f.until > %(now)s) AS freezes,
        (SELECT coalesce(sum(reserved), 0) FROM instances_instance) AS held,
        (SELECT count(*) FROM operations_drift WHERE resolved_at IS NULL AND (ignored_until IS NULL OR ignored_until <= %(now)s)) AS drift_count,
        (SELECT count(*) FROM (SELECT FROM onboarding_waitlistentry WHERE state = 'waiting' AND confirmed_at IS NOT NULL LIMIT {most}) waiting)
@@ -43,6 +48,17 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
         FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
 """.format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT, problems=AS_JSON)  # noqa: S608
+
+
+class Incident(NamedTuple):
+    """One time of incident mode, as the banner tells it; `product`: of whom alone it is, if not of everybody."""
+
+    pk: int
+    product: str
+    until: dt.datetime
+    begun_at: dt.datetime
+    begun_by: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +85,8 @@ class Counts:
     review_count: int
     problems: tuple[Problem, ...]
     approvals_waiting: int
+    held_back: int
+    freezes: list[tuple[int, str, str, str, str, str]]
     held: int
     drift_count: int
     waitlist_count: int
@@ -80,6 +98,15 @@ class Counts:
     def problem_count(self) -> int:
         """What the inbox shows."""
         return len(self.problems)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The times of incident mode that are on."""
+        moment = dt.datetime.fromisoformat
+        return [
+            Incident(pk, product, moment(until), moment(begun), by, reason)
+            for pk, product, until, begun, by, reason in self.freezes
+        ]
 
     @property
     def stuck(self) -> int:

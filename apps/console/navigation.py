@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.access.models import AccessOverride, TermsChange
+from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
@@ -144,6 +144,8 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     MenuPage(title="Sync runs", model=SyncRun),
                     MenuPage(title="Safeguard", model=SafeguardReview, badge="review_count", query="state__exact=pending"),
                     MenuPage(title="Comparisons", model=ComparisonRun),
+                    MenuPage(title="Incident mode", model=AccessFreeze),
+                    MenuPage(title="Held back", model=HeldBackLoss, badge="held_back"),
                 ),
             ),
         ),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.urls import reverse
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessFreeze, AccessOverride
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.catalog.models import Product, ProductPrice
@@ -38,6 +38,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "waitlist": (WaitlistEntry, "waitlist entry"),
     "comparison": (ComparisonRun, "comparison"),
     "attention": (AttentionItem, "attention item"),
+    "accessfreeze": (AccessFreeze, "incident"),
     "restorecheck": (RestoreCheck, "restore check"),
     "realm": (None, "realm"),
     "user": (User, "staff"),

@@ -44,6 +44,7 @@ class Cause(models.TextChoices):
     DOCTOR = "doctor", "The doctor found an error"
     ODD_CHANGE = "odd_change", "Access changed in a way it never should"
     SAFEGUARD = "safeguard", "A sweep waits for an approval"
+    INCIDENT = "incident", "Incident mode has run for long"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
     COMPARISON = "comparison", "A comparison with Stripe or Keycloak has not ended"

@@ -18,6 +18,10 @@ class AuditAction(models.TextChoices):
     SESSIONS_ENDED = "sessions_ended", "Sessions ended"
     OVERRIDE_ADDED = "override_added", "Override added"
     OVERRIDE_ENDED = "override_ended", "Override ended"
+    INCIDENT_BEGUN = "incident_begun", "Incident mode begun"
+    INCIDENT_PROLONGED = "incident_prolonged", "Incident mode prolonged"
+    INCIDENT_ENDED = "incident_ended", "Incident mode ended"
+    LOSS_HELD_BACK = "loss_held_back", "Loss held back"
     SYNC_REQUESTED = "sync_requested", "Sync requested"
     SEATS_REQUESTED = "seats_requested", "Seats requested"
     # payments

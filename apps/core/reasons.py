@@ -24,6 +24,7 @@ class ReasonCode(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     NEVER_PAID = "never_paid"
+    HELD_BACK = "held_back"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,18 @@ def _paused(reason: Reason) -> str:
     return f"Your subscription is paused, so your apps are paused too. Your data is safe.{back}"
 
 
+def _late(reason: Reason) -> str:
+    until = f"until {day(reason.until)}" if reason.until else "for now"
+    return f"Your last payment failed. You keep access {until}. Please update your payment details."
+
+
+def _canceled(reason: Reason) -> str:
+    return f"Your subscription has ended. You can come back{f' until {day(reason.until)}' if reason.until else ''}."
+
+
+CHECKING = "We are checking your subscription. Nothing changes for you in the meantime."
+
+
 def _always(sentence: str) -> Callable[[Reason], str]:
     return lambda _reason: sentence
 
@@ -102,10 +115,9 @@ SENTENCES: dict[ReasonCode, Callable[[Reason], str]] = {
     ReasonCode.ON_HOLD: _always("Your account is on hold. Please contact support."),
     ReasonCode.PAID: _paid,
     ReasonCode.GRANTED: lambda reason: f"You have access until {day(reason.until)}.",
-    ReasonCode.PAYMENT_LATE: lambda reason: (
-        f"Your last payment failed. You keep access until {day(reason.until)}. Please update your payment details."
-    ),
-    ReasonCode.UNKNOWN_STATUS: _always("We are checking your subscription. Nothing changes for you in the meantime."),
+    ReasonCode.PAYMENT_LATE: _late,
+    ReasonCode.UNKNOWN_STATUS: _always(CHECKING),
+    ReasonCode.HELD_BACK: _always(CHECKING),
     ReasonCode.RECOVERING: _always("Your apps are paused until the subscription is paid."),
     ReasonCode.UNPAID: _always("Your subscription isn't paid, so your apps are paused. Your data is safe."),
     ReasonCode.REFUNDED: _always("Your payment was refunded, so your apps are paused. Your data is safe."),
@@ -114,7 +126,7 @@ SENTENCES: dict[ReasonCode, Callable[[Reason], str]] = {
     ReasonCode.SUBSCRIPTION_PAUSED: _always(
         "Your subscription is paused because there is no way to pay for it, so your apps are paused. Your data is safe."
     ),
-    ReasonCode.CANCELED: lambda reason: f"Your subscription has ended. You can come back until {day(reason.until)}.",
+    ReasonCode.CANCELED: _canceled,
     ReasonCode.EXPIRED: lambda reason: (
         f"Your subscription ended, and we kept your space until {day(reason.until)}. You can sign up again."
     ),

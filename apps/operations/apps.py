@@ -21,6 +21,7 @@ class OperationsConfig(AppConfig):
             doctor,
             drift,
             gauges,
+            incident,
             keycloak_write_back,
             laws,
             laws_safeguard,
@@ -37,6 +38,7 @@ class OperationsConfig(AppConfig):
         doctor.register()
         drift.register()
         gauges.register()
+        incident.register()
         keycloak_write_back.register()
         stripe_comparison.register()
         sweeps.register()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from apps.access import facts
+from apps.access import facts, freezes
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision, Facts, Span, decide
 from apps.access.terms import TermsBook, read_terms
@@ -48,21 +48,22 @@ def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
 
 
 def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
-    """The policy's decision for each right now, by profile id. Twelve queries."""
+    """The policy's decision for each right now, by profile id. Thirteen queries."""
     return decide_by_each(people, [read_terms()])[0]
 
 
 def decide_by_each(people: QuerySet[UserProfile], books: Sequence[TermsBook]) -> list[dict[int, Decision]]:
-    """The same by each of these terms, from one reading of the facts. Eleven queries."""
+    """The same by each of these terms, from one reading of the facts. Twelve queries."""
     return [{pk: decide(known) for pk, known in each.items()} for each in facts_by_each(people, books)]
 
 
 def facts_by_each(people: QuerySet[UserProfile], books: Sequence[TermsBook]) -> list[dict[int, Facts]]:
-    """The facts of each right now under each of these terms, by profile id. Eleven queries."""
+    """The facts of each right now under each of these terms, by profile id. Twelve queries."""
     catalog, now = entitlements_by_product(), clock.now()
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     decided = dict(people.values_list("pk", "access_state"))
     read = read_many(people)
+    frozen = freezes.read_freezes(read.keys())
     return [
         {
             pk: Facts(
@@ -73,6 +74,7 @@ def facts_by_each(people: QuerySet[UserProfile], books: Sequence[TermsBook]) -> 
                 recovering_until=windows.get(pk),
                 paying=paying.get(pk),
                 state=AccessState(decided.get(pk, AccessState.NONE)),
+                freeze=frozen.get(pk),
             )
             for pk, one in read.items()
         }

@@ -71,6 +71,18 @@ GAUGES: list[metrics.Gauge] = [
         "SELECT count(*) FROM operations_safeguardreview WHERE state = 'pending'",
     ),
     (
+        "frontdesk_losses_held_back",
+        "Subscribers of whom incident mode holds something back, or who wait for a decision after it",
+        [],
+        "SELECT count(*) FROM access_heldbackloss",
+    ),
+    (
+        "frontdesk_incidents_open",
+        "Times of incident mode that have not ended",
+        [],
+        "SELECT count(*) FROM access_accessfreeze WHERE ended_at IS NULL",
+    ),
+    (
         "frontdesk_seats",
         "Live seats by instance",
         ["instance"],

@@ -10,7 +10,7 @@ from apps.billing import mirror
 from apps.core.audit_actions import AuditAction
 from apps.core.laws import MOST, Checked, Law, LawSeverity, LawViolation, Scope, register
 from apps.core.models import AuditEntry
-from apps.operations import stripe_comparison, sweeps
+from apps.operations import incident, stripe_comparison, sweeps
 from apps.operations.models import SafeguardReview
 from apps.operations.safeguard import HAS_ACCESS, count_with_access, loss_limit
 
@@ -73,7 +73,7 @@ def check_losses(scope: Scope) -> Checked:
 def _read_losses(scope: Scope) -> list[Any]:
     since = scope.moment - REACH
     values: dict[str, Any] = {
-        "fetch": mirror.KIND, "sweeps": [sweeps.NIGHTLY_REASON, stripe_comparison.REASON], "runs": "sync run % by %",
+        "fetch": mirror.KIND, "sweeps": [sweeps.NIGHTLY_REASON, stripe_comparison.REASON, incident.REASON], "runs": "sync run % by %",
         "now": scope.moment, "since": since,
         "first": _first_entry_since(since), "action": AuditAction.ACCESS_CHANGED.value, "access": HAS_ACCESS,
     }  # fmt: skip

@@ -149,6 +149,7 @@ SWEEP_LABELS = {
     "compare_subscriptions": "The comparison with Stripe",
     "compare_recent_changes": "The hourly comparison with Stripe",
     "sync_run": "A sync run",
+    "decide_held_back": "The end of incident mode",
 }
 
 

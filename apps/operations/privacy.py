@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Q
 
-from apps.access.models import AccessOverride, LastSync, TermsChange
+from apps.access.models import AccessOverride, HeldBackLoss, LastSync, TermsChange
 from apps.accounts.erasers import ERASERS
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.forgetting import FORGET, list_copies
@@ -154,6 +154,7 @@ def _erase_rows(profile: UserProfile) -> dict[str, int]:
         "signups": strangers.delete()[0]
         + profile.signups.update(first_name="", last_name="", username="", email=""),  # terms and dates stay as proof
         "drift": Drift.objects.filter(profile=profile).delete()[0],
+        "losses held back": HeldBackLoss.objects.filter(profile=profile).delete()[0],
         "sync results": SyncResult.objects.filter(profile=profile).update(steps=[])
         + LastSync.objects.filter(profile=profile).update(steps=[]),
         "attempts to erase": ErasureAttempt.objects.filter(profile=profile).delete()[0],

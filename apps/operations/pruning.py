@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from apps.access import reconcile
+from apps.access.models import AccessFreeze
 from apps.accounts import erasure_attempts
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs, retention
@@ -43,6 +44,7 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         SyncRun.objects.filter(created_at__lt=before).exclude(pk__in=waiting),
         SafeguardReview.objects.filter(seen_at__lt=before).exclude(state__in=open_states),
         ApprovalRequest.objects.filter(decided_at__lt=before),
+        AccessFreeze.objects.filter(ended_at__lt=before),
     ]
 
 

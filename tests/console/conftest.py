@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from apps.access.models import AccessOverride, TermsChange
+from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
 from apps.accounts.models import Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
@@ -233,6 +233,21 @@ def _person(made: World, index: int) -> None:
         finished_at=now,
         finished_by="staff:bob",
         reason="all checked",
+    )
+    AccessFreeze.objects.create(
+        reason="a quiet week",
+        begun_at=now,
+        begun_by="staff:bob",
+        until=now + dt.timedelta(hours=1),
+        ended_at=now,
+        ended_by="staff:bob",
+    )
+    HeldBackLoss.objects.create(
+        profile=profile,
+        since=now,
+        state="suspended",
+        why="subscription sub_1 is unpaid",
+        steps=["Disable the account."],
     )
     SafeguardReview.objects.create(
         sweep="reconcile_all", state="obsolete", profile_ids=[profile.pk], with_access=1, opened_at=now, seen_at=now

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from apps.access.models import AccessOverride
+from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
@@ -121,6 +121,7 @@ def canceled(world: World) -> Any:
     row = world.profiles[0]
     Subscription.objects.filter(customer_id=row.stripe_customer_id).update(status="canceled", ended_at=clock.now())
     AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=clock.now())
+    HeldBackLoss.objects.filter(profile=row).delete()
     return row
 
 
@@ -193,6 +194,13 @@ def restored(_world: World) -> Any:
     return RestoreCheck.objects.get_or_create(
         finished_at=None, defaults={"noticed_at": clock.now(), "evidence": "An older one.", "step": "ready"}
     )[0]
+
+
+def frozen(_world: World) -> Any:
+    """An incident that goes on."""
+    now = clock.now()
+    known = {"reason": "payments fail", "begun_at": now, "begun_by": "staff:bob", "until": now + dt.timedelta(hours=1)}
+    return AccessFreeze.objects.get_or_create(product=None, ended_at=None, defaults=known)[0]
 
 
 def noticed(world: World) -> Any:
@@ -270,6 +278,9 @@ CASES = [
     Case(SUBSCRIBER, "open_window", canceled),
     Case(SUBSCRIBER, "close_window", let_in),
     Case(SUBSCRIBER, "keep_seat", canceled, lambda _world: {"until": "2999-01-01"}),
+    Case("access_accessfreeze", "begin", lambda _world: None, lambda _world: {"until": "24"}, "accessfreeze"),
+    Case("access_accessfreeze", "change_end", frozen, lambda _world: {"until": "48"}, "accessfreeze"),
+    Case("access_accessfreeze", "end", frozen, lambda _world: {"confirmation": str(HeldBackLoss.objects.count())}, "accessfreeze"),
     Case("access_accessoverride", "lift", lambda world: world.overrides[0]),
     Case("operations_drift", "fix", drifting),
     Case("operations_drift", "ignore", drifting, lambda _world: {"until": "2999-01-01"}),
@@ -430,6 +441,18 @@ def _finished(_world: World) -> None:
     assert not dependencies.is_paused(dependencies.RESTORED)
 
 
+def _frozen(_world: World) -> None:
+    row = AccessFreeze.objects.get(ended_at=None)
+    assert row.product is None
+    assert row.until > clock.now() + dt.timedelta(hours=23)
+
+
+def _thawed(_world: World) -> None:
+    row = AccessFreeze.objects.latest("pk")
+    assert row.ended_by == "staff:admin-ada"
+    assert Job.objects.filter(kind="decide_held_back", state="queued").count() == 1
+
+
 def _code_sent(world: World) -> None:
     assert Job.objects.filter(kind="send_recovery_code", key=str(world.profiles[0].pk), state="queued").count() == 1
 
@@ -529,6 +552,9 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "approve": _run_of(2),
     "decline": _declined,
     "finish": _finished,
+    "begin": _frozen,
+    "change_end": _frozen,
+    "end": _thawed,
     "send_one_again": _sent_again,
     "send_selected_again": _sent_again,
     "invite": _invited,

@@ -101,7 +101,7 @@ def test_a_badge_says_how_many_rows_its_link_opens(world: World, staff: Staff) -
     dashboard.forget()
     counted = {page.title: (page.count, rows(client, page.link)) for page in PAGES if page.badge}
     assert {title: shown for title, (shown, _) in counted.items()} == {
-        "Waitlist": 2, "Waiting for a seat": 2, "Needs attention": 6, "Approvals": 3, "Jobs": 3, "Drift": 3, "Emails": 3, "Safeguard": 1, "Laws": 1,
+        "Waitlist": 2, "Waiting for a seat": 2, "Needs attention": 6, "Approvals": 3, "Jobs": 3, "Drift": 3, "Emails": 3, "Safeguard": 1, "Held back": 3, "Laws": 1,
     }  # fmt: skip
     assert all(shown == there for shown, there in counted.values())
     menu = client.get(reverse("admin:index")).context["sidebar_navigation"]

@@ -51,7 +51,7 @@ def test_the_page_of_a_subscriber_asks_few_questions(world: World, staff: Staff)
     dashboard.NUMBERS.get()
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
-    assert len(captured) == 15, "\n".join(query["sql"][:120] for query in captured.captured_queries)
+    assert len(captured) == 16, "\n".join(query["sql"][:120] for query in captured.captured_queries)
 
 
 @pytest.mark.parametrize(("key", "title"), [(tab.key, tab.title) for tab in TABS])

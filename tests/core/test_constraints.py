@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from apps.access.models import AccessOverride, LastSync, TermsChange
+from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
 from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -214,6 +214,22 @@ def terms_change(**changes):
     return TermsChange(**values | changes)
 
 
+def freeze(**changes):
+    values = {
+        "reason": "because",
+        "begun_at": NOW,
+        "begun_by": "staff:ada",
+        "until": NOW + dt.timedelta(hours=1),
+        "ended_at": NOW,
+    }
+    return AccessFreeze(**values | changes)
+
+
+def held_back(**changes):
+    owner = changes.pop("profile", None) or stored(profile())
+    return HeldBackLoss(**{"profile": owner, "since": NOW, "state": "suspended", "why": "unpaid"} | changes)
+
+
 def sync_run(**changes):
     return SyncRun(
         **{"scope": "selected", "total": 1, "actor": "staff:ada", "reason": "because", "created_at": NOW} | changes
@@ -271,7 +287,7 @@ def stored(row):
 
 
 BUILDERS = [
-    profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change,
+    profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     comparison_run, approval_request,
 ]  # fmt: skip
@@ -366,6 +382,10 @@ BROKEN = {
     "approval_withdrawn_by_its_own": lambda: [decided("withdrawn")],
     "approval_decided_by_somebody": lambda: [approval_request(state="approved")],
     "approval_asked_for_a_reason": lambda: [approval_request(reason="")],
+    "freeze_has_a_reason": lambda: [freeze(reason="")],
+    "freeze_in_order": lambda: [freeze(until=NOW)],
+    "freeze_one_open_per_scope": lambda: twins(freeze, ended_at=None),
+    "held_back_state_known": lambda: [held_back(state="gone")],
     "safeguard_one_open_per_sweep": lambda: twins(safeguard_review, sweep="compare_subscriptions"),
     "safeguard_confirmed_by_somebody": lambda: [safeguard_review(state="confirmed")],
 }

@@ -120,7 +120,7 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessoverride": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan", "auth.group": "", "auth.user": "",
+    "access.accessfreeze": "", "access.accessoverride": "", "access.heldbackloss": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -132,6 +132,7 @@ ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange":
 
 # Every action and its least role. It is done by a POST alone, with a reason; see test_an_action_needs_a_reason_a_fresh_login_….
 ACTIONS = {
+    "access.accessfreeze": {"begin": "admin", "change_end": "admin", "end": "admin"},
     "access.accessoverride": {"lift": "operator"},
     "accounts.userprofile": {
         "sync_now": "support", "sync_selected": "support", "password_mail": "support", "correct_account": "support",
@@ -161,7 +162,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
-    "fetch_span",
+    "begin", "fetch_span",
     "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip

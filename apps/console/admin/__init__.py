@@ -18,6 +18,7 @@ from apps.console.admin import (  # noqa: E402
     drift,
     emails,
     events,
+    incident,
     jobs,
     laws,
     mirror,
@@ -36,6 +37,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "jobs", "laws", "mirror", "overrides", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "overrides", "realm", "restores",
     "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip

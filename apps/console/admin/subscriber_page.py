@@ -4,6 +4,7 @@ Promises: no call to anywhere (the plan, which asks Keycloak, is `preview_plan` 
 and newest first; nothing secret.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,11 +46,12 @@ class TabCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `opened`: a tab's key."""
+    """The page. `held_until`: the end of incident mode; `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `opened`: a tab's key."""
 
     profile: UserProfile
     decision: Decision
     upcoming: tuple[Upcoming, ...]
+    held_until: dt.datetime | None
     agrees: bool
     entitlements: tuple[str, ...]
     money: tuple[str, ...]
@@ -113,6 +115,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
         profile=profile,
         decision=decision,
         upcoming=forecast(read_facts_once(profile)),
+        held_until=freeze.until if (freeze := read_facts_once(profile).freeze) else None,
         agrees=decision.state.value == profile.access_state and profile.pending_since is None,
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),

@@ -9,12 +9,20 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.console import columns, inbox, navigation, timeline
+from apps.console.menu_counts import COUNTED
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
 from apps.login.browsers import name_browser
 
 register = template.Library()
+
+
+@register.inclusion_tag("console/incident_banner.html")
+def incident_banner() -> dict[str, Any]:
+    """What incident mode freezes now and how much it holds back; nothing while it is off. The menu's kept counts: no query."""
+    counts = COUNTED.get()
+    return {"incidents": counts.incidents, "held_back": counts.held_back}
 
 
 @register.filter

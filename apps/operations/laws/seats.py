@@ -82,7 +82,11 @@ def _kept_beside(retained: QuerySet[Seat]) -> Checked:
         waiting[pk][slug] = seat
 
     def collect(profile: UserProfile, decision: Decision) -> str:
-        idle.extend(seat for slug, seat in waiting[profile.pk].items() if slug not in decision.kept)
+        idle.extend(
+            seat
+            for slug, seat in waiting[profile.pk].items()
+            if slug not in decision.kept and decision.demanded is None
+        )
         return ""
 
     confirm(UserProfile.objects.filter(pk__in=waiting.keys()), collect)
