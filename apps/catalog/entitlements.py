@@ -42,6 +42,14 @@ class Entitlements:
 
 
 NOTHING = Entitlements()
+UNITS = ("kb", "mb", "gb", "tb")  # where the name of a number ends with one, people read the number with it
+
+
+def describe_number(name: str, amount: int) -> str:
+    """A numeric grant as people read it: Storage 200 GB, Mailboxes 5."""
+    words = name.split("_")
+    unit = f" {words.pop().upper()}" if len(words) > 1 and words[-1] in UNITS else ""
+    return f"{' '.join(words).strip().capitalize()} {amount:,}{unit}"
 
 
 def total(parts: Iterable[Entitlements]) -> Entitlements:

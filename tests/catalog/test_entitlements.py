@@ -1,9 +1,10 @@
 """Paid items become entitlements by adding up."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.entitlements import NOTHING, Entitlements, attribute_names, total
+from apps.catalog.entitlements import NOTHING, Entitlements, attribute_names, describe_number, total
 
 SLUGS = st.sampled_from(["nextcloud", "vaultwarden", "photos"])
 GRANTS = st.dictionaries(st.sampled_from(["storage_gb", "members"]), st.integers(0, 1000))
@@ -75,3 +76,17 @@ def test_only_names_of_the_catalog_are_written(item: Entitlements, instances: di
     assert written.keys() <= attribute_names(item)
     assert all(written.values())
     assert {f"has_{app}" for app in item.seats - instances.keys()}.isdisjoint(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "words"),
+    [
+        ("storage_gb", 200, "Storage 200 GB"),
+        ("storage_gb", 12_000, "Storage 12,000 GB"),
+        ("mailboxes", 5, "Mailboxes 5"),
+        ("shared_calendars", 3, "Shared calendars 3"),
+        ("gb", 7, "Gb 7"),
+    ],
+)
+def test_a_number_is_described_in_words(name: str, amount: int, words: str) -> None:
+    assert describe_number(name, amount) == words

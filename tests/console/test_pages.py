@@ -260,7 +260,7 @@ def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
         "Cloud 0",
         "invoice.paid",
         "a friend of the house",
-        "storage_gb",
+        "Storage 200 GB",
         "Sign-up code",
     ):
         assert part in text, part

@@ -13,6 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.billing import price_list
+from apps.catalog.entitlements import describe_number
 from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalog_forms import PriceForm, ProductForm
 from apps.console.admin.catalog_preview import PreviewedAdmin, State, state_of
@@ -105,7 +106,7 @@ class ProductAdmin(PreviewedAdmin):
     @admin.display(description="Gives")
     def gives(self, row: Any) -> str:
         apps = [*([row.slug] if row.is_app else []), *row.included]
-        return ", ".join([*apps, *(f"{name} {amount}" for name, amount in row.grants.items())]) or "–"
+        return ", ".join([*apps, *(describe_number(*one) for one in row.grants.items())]) or "–"
 
     @admin.display(description="Prices")
     def price_list(self, row: Any) -> str:

@@ -18,6 +18,7 @@ from apps.access.models import LastSync
 from apps.access.policy import Decision, Facts, SeatDecision, decide
 from apps.accounts.models import UserProfile
 from apps.billing.subscriptions import SubscriptionState, read_subscriptions
+from apps.catalog.entitlements import describe_number
 from apps.catalog.models import Product
 from apps.console.admin import subscriber_timeline
 from apps.console.admin.subscriber_billing import describe_flags
@@ -109,7 +110,7 @@ def read_states(profile: UserProfile) -> tuple[SubscriptionState, ...]:
 def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
     """Gather what is shown at once, and the table of the `opened` tab: a dozen queries, none of them growing with the person."""
     decision = read_decision(profile)
-    grants = [f"{name} {amount}" for name, amount in sorted(decision.entitlements.grants.items())]
+    grants = [describe_number(name, amount) for name, amount in sorted(decision.entitlements.grants.items())]
     counts = count_rows(profile)
     return Page(
         profile=profile,
