@@ -1,5 +1,7 @@
 """Who people are here: UserProfile, Signup, staff roles."""
 
+from typing import override
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,9 @@ class AccountsConfig(AppConfig):
 
     name = "apps.accounts"
     verbose_name = "Subscribers"
+
+    @override
+    def ready(self) -> None:
+        from apps.accounts import notes
+
+        notes.register()

@@ -88,6 +88,7 @@ class UserProfile(models.Model):
             ("export_userprofile", "Can export the list of subscribers"),
             ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
             ("extend_grace", "Can extend the grace period of a late payment, within limits"),
+            ("write_note", "Can write notes about subscribers"),
             ("retry_job", "Can retry jobs"),
             ("retry_payment", "Can collect an open payment again"),
             ("schedule_cancellation", "Can cancel at the period's end, and undo it"),
@@ -238,3 +239,21 @@ class Signup(models.Model):
     @override
     def __str__(self) -> str:
         return f"signup {self.id}"
+
+
+class StaffNote(models.Model):
+    """What somebody of staff wants the next to know about a subscriber. Rows are only added, by accounts/notes.py, and go with an erasure."""
+
+    LONGEST = 2_000
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="notes")
+    text = models.TextField(max_length=LONGEST)
+    written_by = models.CharField(max_length=200, help_text="Who wrote it.")
+    written_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [models.CheckConstraint(condition=~Q(text=""), name="note_says_something")]
+
+    @override
+    def __str__(self) -> str:
+        return f"Note of {self.written_at:%-d %B %Y} by {self.written_by}"

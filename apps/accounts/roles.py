@@ -31,6 +31,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.mail_userprofile",
         "accounts.recover_accounts",
         "accounts.extend_grace",
+        "accounts.write_note",
         "accounts.retry_payment",
         "accounts.schedule_cancellation",
     ),

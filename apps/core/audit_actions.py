@@ -24,6 +24,7 @@ class AuditAction(models.TextChoices):
     LOSS_HELD_BACK = "loss_held_back", "Loss held back"
     SYNC_REQUESTED = "sync_requested", "Sync requested"
     SEATS_REQUESTED = "seats_requested", "Seats requested"
+    NOTE_WRITTEN = "note_written", "Note written"
     # payments
     DISPUTE_OPENED = "dispute_opened", "Dispute opened"
     DISPUTE_LOST = "dispute_lost", "Dispute lost"

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
-from apps.accounts.models import ErasureAttempt, Signup, UserProfile
+from apps.accounts.models import ErasureAttempt, Signup, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, ComparisonRun, Job, RateLimit, RestoreCheck
@@ -329,6 +329,9 @@ BROKEN = {
         signup(email="A@example.com"),
     ],
     "erasure_refused_for_a_reason": lambda: [ErasureAttempt(profile=stored(profile()), tried_at=NOW, refused_at=NOW)],
+    "note_says_something": lambda: [
+        StaffNote(profile=stored(profile()), text="", written_by="staff:ada", written_at=NOW)
+    ],
     "signup_proven_before_checkout": lambda: [signup(email_proven_at=None)],
     "event_handled_has_time": lambda: [event(state="handled")],
     "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],

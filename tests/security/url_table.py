@@ -136,7 +136,7 @@ ACTIONS = {
     "access.accessoverride": {"lift": "operator"},
     "accounts.userprofile": {
         "sync_now": "support", "sync_selected": "support", "password_mail": "support", "correct_account": "support",
-        "send_code": "support", "open_window": "support", "close_window": "support", "keep_seat": "support", "extend_grace": "support",
+        "send_code": "support", "open_window": "support", "close_window": "support", "keep_seat": "support", "extend_grace": "support", "write_note": "support",
         "retry_payment": "support", "cancel_at_period_end": "support", "undo_cancellation": "support", "refund": "operator",
         "cancel_now": "operator", "pause_payments": "operator", "resume_payments": "operator",
         "assign_seats": "operator", "end_sessions": "operator", "hold": "operator", "grant": "operator", "no_suspend": "operator", "waive_dispute": "operator",
@@ -171,10 +171,11 @@ AT_STRIPE = {
     "retry_payment", "cancel_at_period_end", "undo_cancellation", "refund", "cancel_now", "pause_payments", "resume_payments",
 }  # fmt: skip
 WITHOUT_WORK = {"import_products", "withdraw", *AT_STRIPE}  # only who asked can withdraw a request
+WITHOUT_REASON = {"write_note"}  # the text is the reason, and is not kept for ever
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "retry_payment"), ("accounts_userprofile", "cancel_at_period_end"), ("accounts_userprofile", "undo_cancellation"),
-    ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"), ("accounts_userprofile", "extend_grace"),
+    ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"), ("accounts_userprofile", "extend_grace"), ("accounts_userprofile", "write_note"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),

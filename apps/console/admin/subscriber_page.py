@@ -47,7 +47,7 @@ class TabCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `held_until`: the end of incident mode; `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `opened`: a tab's key."""
+    """The page. `held_until`: the end of incident mode; `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `notes`: how many of staff; `opened`: a tab's key."""
 
     profile: UserProfile
     decision: Decision
@@ -57,6 +57,7 @@ class Page:
     entitlements: tuple[str, ...]
     money: tuple[str, ...]
     flags: tuple[tuple[str, Tone], ...]
+    notes: int
     tabs: tuple[TabCard, ...]
     opened: str
     timeline: tuple[TimelineLine, ...]
@@ -121,6 +122,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
         entitlements=(*sorted(decision.entitlements.apps), *grants),
         money=tuple(describe_money(profile)),
         flags=tuple(describe_flags(read_states(profile))),
+        notes=counts["notes"],
         tabs=tuple(
             TabCard(tab.key, tab.title, counts[tab.key], tab.read(profile, may) if tab.key == opened else None)
             for tab in TABS

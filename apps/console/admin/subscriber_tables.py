@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access.models import AccessOverride
-from apps.accounts.models import UserProfile
+from apps.accounts.models import StaffNote, UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
 from apps.console.admin import subscriber_billing
@@ -31,6 +31,7 @@ from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 
 ROWS = 20
+NOTES = 200  # they have no list of their own
 
 
 def count_rows(profile: UserProfile) -> dict[str, int]:
@@ -183,6 +184,24 @@ def _read_emails(profile: UserProfile, _may: May) -> Table:
     )
 
 
+def _notes(profile: UserProfile) -> list[QuerySet[Any]]:
+    return [StaffNote.objects.filter(profile=profile)]
+
+
+def _read_notes(profile: UserProfile, may: May) -> Table:
+    (notes,) = _notes(profile)
+    write = reverse("admin:accounts_userprofile_write_note", args=[profile.pk])
+    return Table(
+        ("Note", "By", "Written"),
+        tuple(
+            (format_html('<span class="fd-note">{}</span>', row.text), row.written_by, when(row.written_at))
+            for row in notes.order_by("-pk")[:NOTES]
+        ),
+        "No notes. Leave one for the colleague who answers next." if may("write_note") else "No notes.",
+        actions=(dialog_link(write, "Write a note", f"write a note about {profile}"),) if may("write_note") else (),
+    )
+
+
 def _events(profile: UserProfile) -> list[QuerySet[Any]]:
     customer = profile.stripe_customer_id  # some events have no customer
     return [InboundEvent.objects.filter(customer_id=customer)] if customer else []
@@ -238,6 +257,7 @@ TABS = (
     TableTab("seats", "Seats", _seats, _read_seats),
     TableTab("overrides", "Overrides", _overrides, _read_overrides),
     TableTab("mails", "Emails", _emails, _read_emails),
+    TableTab("notes", "Notes", _notes, _read_notes),
     TableTab("events", "Events", _events, _read_events),
     TableTab("jobs", "Jobs", _jobs, _read_jobs),
 )

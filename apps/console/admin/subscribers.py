@@ -17,6 +17,7 @@ from apps.console.admin import subscriber_page
 from apps.console.admin.account_correction import CorrectionActions
 from apps.console.admin.subscriber_export import ExportPage
 from apps.console.admin.subscriber_list import SUBSCRIBER_FILTERS, NextDateFilter, SubscriberList
+from apps.console.admin.subscriber_notes import NoteActions
 from apps.console.admin.subscriber_overrides import OverrideActions
 from apps.console.admin.subscriber_payment_previews import PaymentPreviewView
 from apps.console.admin.subscriber_payments import PaymentActions
@@ -70,6 +71,7 @@ def _rights(request: HttpRequest) -> May:
 class SubscriberAdmin(
     CorrectionActions,
     RecoveryActions,
+    NoteActions,
     OverrideActions,
     PaymentActions,
     PaymentPreviewView,
@@ -99,7 +101,7 @@ class SubscriberAdmin(
         {
             "title": "Account",
             "icon": "manage_accounts",
-            "items": ["assign_seats", "password_mail", "correct_account", "end_sessions"],
+            "items": ["write_note", "assign_seats", "password_mail", "correct_account", "end_sessions"],
         },
         {"title": "Recovery", "icon": "key", "items": ["send_code", "open_window", "close_window", "keep_seat"]},
         {
