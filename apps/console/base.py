@@ -124,6 +124,9 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
     tabs: ClassVar[tuple[str, tuple[Any, ...]] | None] = None
     # Questions that are more than one column; each is a choice of a filter, and most are tabs too.
     views: ClassVar[tuple[SavedView, ...]] = ()
+    # Where the list opens on less than all: on which of the views, and what the address of the tab "All" has.
+    opens_on: ClassVar[str] = ""
+    all_rows: ClassVar[Mapping[str, str]] = {}
     # Columns that are read only when a page shows them, and related rows that lists show.
     deferred: ClassVar[tuple[str, ...]] = ()
     prefetched: ClassVar[tuple[Any, ...]] = ()

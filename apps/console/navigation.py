@@ -234,12 +234,15 @@ def _tab_row(request: HttpRequest, page: Any) -> Item:
     offered = [(f"{field}__exact", one.value, one.label) for one in values]
     offered += [(PARAMETER, view.key, view.label) for view in page.views if view.is_tab]
     here = request.path == list_url(page.model)
+    chosen = any(request.GET.get(name) for name in {name for name, *_ in offered})
+    is_all = not chosen and all(request.GET.get(name) == value for name, value in page.all_rows.items())
+    opened = (PARAMETER, page.opens_on) if not chosen and not is_all else ("", "")
     items = [
-        {"title": label, "link": list_url(page.model, **{name: value}), "active": here and request.GET.get(name) == value}
+        {
+            "title": label, "link": list_url(page.model, **{name: value}),
+            "active": here and (request.GET.get(name) == value or (name, value) == opened),
+        }
         for name, value, label in offered
     ]  # fmt: skip
-    chosen = any(request.GET.get(name) for name in {name for name, *_ in offered})
-    return {
-        "models": [page.model._meta.label_lower],
-        "items": [{"title": "All", "link": list_url(page.model), "active": here and not chosen}, *items],
-    }
+    whole = {"title": "All", "link": list_url(page.model, **page.all_rows), "active": here and is_all}
+    return {"models": [page.model._meta.label_lower], "items": [whole, *items]}

@@ -222,6 +222,11 @@ def disputes(world: World) -> str:
     return "?problem=attention:dispute"
 
 
+def jobs_selected(world: World) -> str:
+    """Two of the failed jobs, and nonsense."""
+    return f"?jobs={world.jobs[0].pk}&jobs={world.jobs[1].pk}&jobs=x&jobs=0"
+
+
 def stuck_problem(_world: World) -> str:
     """What the failed jobs have in common."""
     (name,) = [one.name for one in read_problems() if one.source == "jobs"]
@@ -315,6 +320,7 @@ CASES = [
     Case("core_attentionitem", "ignore_group", lambda _world: None, subject="attention", query=disputes),
     Case("core_job", "retry_one", lambda world: world.jobs[0], subject="job"),
     Case("core_job", "retry_all", lambda _world: None, subject="job"),
+    Case("core_job", "retry_selected", lambda _world: None, subject="job", query=jobs_selected),
     Case("core_restorecheck", "finish", restored, lambda _world: {"confirmation": "0"}, "restorecheck"),
     Case("realm", "mail", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
     Case("billing_inboundevent", "retry", lambda world: world.events[0], subject="event"),
@@ -580,6 +586,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "retry_group": _queued(3),
     "retry_one": _queued(1),
     "retry_all": _queued(3),
+    "retry_selected": _queued(2),
     "retry": _queued(1),
 }
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.console import dashboard
+from apps.console import dashboard, navigation
 from apps.console.inbox import read_cards
 from apps.core import attention, clock
 from apps.core.attention import Cause
@@ -249,3 +249,42 @@ def test_the_inbox_costs_the_same_however_much_is_wrong(count: int, quiet: World
     ) as queries:
         shown(client)
     assert len(queries) <= 8
+
+
+def test_jobs_opens_on_what_is_stuck_and_names_the_people(quiet: World, staff: Staff) -> None:
+    busy(quiet)
+    now, client, address = clock.now(), staff("operator"), reverse("admin:core_job_changelist")
+    for kind, key in (("sweep_access", "periodic"), ("reconcile", "1")):
+        Job.objects.create(kind=kind, key=key, lane=kind, state="done", not_before=now, created_at=now, finished_at=now)
+    counts = {
+        query: client.get(f"{address}?{query}").context["cl"].result_count
+        for query in ("", "is=work", "is=all", "state__exact=done", "q=sweep_access", "view=stuck")
+    }
+    assert counts == {"": 6, "is=work": 7, "is=all": 8, "state__exact=done": 2, "q=sweep_access": 1, "view=stuck": 6}
+    answer = client.get(address)
+    for person in quiet.profiles:
+        page = reverse("admin:accounts_userprofile_change", args=[person.pk])
+        assert f'href="{page}">{person.user.username}</a>' in answer.content.decode()
+    for query, tab in (("", "Stuck"), ("?is=work", "All"), ("?state__exact=done", "Done")):
+        request = client.get(address + query).wsgi_request
+        (row,) = [one for one in navigation.tabs(request) if one["models"] == ["core.job"]]
+        assert [one["title"] for one in row["items"] if one["active"]] == [tab]
+
+
+def test_selected_jobs_are_shown_with_whom_they_are_for_before_they_run_again(quiet: World, staff: Staff) -> None:
+    busy(quiet)
+    client, person = staff("operator"), quiet.profiles[0]
+    job, other = Job.objects.get(kind="reconcile"), Job.objects.get(kind="mirror_customer")
+    url = f"{reverse('admin:core_job_retry_selected')}?jobs={job.pk}&jobs={other.pk}"
+    preview = client.get(url).content.decode()
+    assert "2 jobs will run again" in preview
+    assert person.user.username in preview
+    assert "HX-Redirect" in client.post(url, WHY)
+    assert Job.objects.filter(state="queued").count() == 2
+    assert "No stuck job is selected" in client.get(reverse("admin:core_job_retry_selected")).content.decode()
+    assert (
+        f"job {job.pk}"
+        not in client.get(
+            reverse("admin:core_job_changelist"), {"is": "all", "state__exact": "queued"}
+        ).content.decode()
+    )

@@ -92,7 +92,7 @@ PAGES = {
         "", "p=20", "interval__exact=year", "q=user3333@example35.org", "q=er3337@", "q=ast3337", "state__exact=paid",
         "state__exact=failed", "o=5", "o=-5",
     ),
-    "core_job": ("", "p=20", "o=0", "o=-0", "o=2", "o=-2", "o=4", "q=1003337", "state__exact=dead"),
+    "core_job": ("", "is=work", "is=work&p=20", "is=all", "is=all&o=1", "is=all&o=-1", "is=work&o=3", "is=all&o=-3", "q=1003337", "state__exact=dead"),
     "auth_user": ("", "q=ada", "q=nobody"),
 }  # fmt: skip
 

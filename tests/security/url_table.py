@@ -149,7 +149,7 @@ ACTIONS = {
         "bring_back": "operator", "retry_group": "operator", "assign_group": "operator", "snooze_group": "operator", "ignore_group": "operator",
     },
     "core.comparisonrun": {"fetch_span": "operator"},
-    "core.job": {"retry_one": "operator", "retry_all": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
+    "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
@@ -163,7 +163,7 @@ ACTIONS = {
 }  # fmt: skip
 OF_A_LIST = {
     "begin", "fetch_span",
-    "retry_group", "assign_group", "snooze_group", "ignore_group",
+    "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip
 # They ask Stripe, which is not there: tests/field/test_price_list.py, tests/console/test_payment_actions.py.

@@ -1,32 +1,104 @@
-"""Durable work: what waits, what runs, what failed and why, and how to try it again."""
+"""Durable work: what is stuck and whom it keeps waiting, what waits, what runs, and how to try it again.
+
+The list opens on what is stuck. Of the rest it leaves out periodic jobs that ended well, unless everything is asked for.
+"""
 
 from typing import Any, ClassVar, override
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.console.asking import ask, name_rows
-from apps.console.base import ConsoleAdmin
+from apps.console.asking import ask, describe_limit, name_rows
+from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
-from apps.console.filters import JobsOfProblem
-from apps.console.saved_views import SavedView
+from apps.console.filters import DefaultedFilter, JobsOfProblem
+from apps.console.job_people import find_people
+from apps.console.saved_views import PARAMETER, SavedView
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.job_outcomes import PERIODIC
 from apps.core.models import Job
 from apps.core.states import Tone
 from apps.operations import approvals
 from apps.operations.models import ApprovalRequest
 
 AT_ONCE = 500
+
+
+SELECTED = 50  # a page of the list
+ALL_BOX = format_html(
+    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
+    "$el.closest('table').querySelectorAll('[name=jobs]').forEach(one => one.checked = $el.checked)",
+)
+NONE = "No stuck job is selected. Select some with the checkboxes in the list first."
+
+
+class ShownFilter(DefaultedFilter):
+    """Begins with what is stuck; who searches or chooses otherwise looks for any job."""
+
+    title, parameter_name = "shown", "is"
+    options = (("stuck", "Stuck"), ("work", "All but periodic"), ("all", "Everything"))
+    others = ("q", PARAMETER, "state__exact", "problem")
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.chosen == "all" or (self.value() is None and any(request.GET.get(one) for one in self.others)):
+            return queryset
+        if self.chosen == "stuck":
+            return queryset.filter(state__in=Job.GIVEN_UP)
+        return queryset.exclude(key=PERIODIC, state__in=[Job.State.DONE, Job.State.SUPERSEDED])
+
+
+class JobList(ConsoleList):
+    """With the subscriber of each job."""
+
+    @override
+    def get_results(self, request: HttpRequest) -> None:
+        """One more query, for the page's rows only."""
+        super().get_results(request)
+        found = find_people(row.pk for row in self.result_list) if self.result_list else {}
+        for row in self.result_list:
+            row.person = found.get(row.pk)
+
+
+class RetrySelectedDialog(ReasonDialog):
+    """Shows the jobs selected in the list, which the address names, and for whom they are."""
+
+    form_before_template = "console/dialogs/selected_jobs.html"
+    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=jobs]"}
+
+    def jobs(self) -> QuerySet[Job]:
+        """Those that are stuck, the oldest first. BadInput when there is none, or they are too many."""
+        named = [one for one in self.request.GET.getlist("jobs") if one.isascii() and one.isdigit() and len(one) < 19]
+        if len(named) > SELECTED:
+            raise BadInput(f"At most {SELECTED} can be retried by selecting them.")
+        found = Job.objects.filter(pk__in=[int(one) for one in named], state__in=Job.GIVEN_UP).order_by("pk")
+        if not found:
+            raise BadInput(NONE)
+        return found
+
+    @override
+    def context(self) -> dict[str, Any]:
+        try:
+            found = list(self.jobs())
+        except BadInput as refusal:
+            return {"problem": refusal.message}
+        people = find_people(job.pk for job in found)
+        return {
+            "jobs": [(job, people.get(job.pk)) for job in found],
+            "count": len(found),
+            "all": len(found),
+        } | describe_limit(len(found))
 
 
 class RetryAllDialog(ReasonDialog):
@@ -36,9 +108,13 @@ class RetryAllDialog(ReasonDialog):
 
     @override
     def prepare(self) -> None:
-        kinds = Job.objects.filter(state__in=Job.GIVEN_UP).order_by("kind").values_list("kind", flat=True).distinct()
+        stuck = Job.objects.filter(state__in=Job.GIVEN_UP).order_by("kind")
+        counts = dict(stuck.values_list("kind").annotate(Count("pk")))
         field: Any = self.fields["kind"]
-        field.choices = [("", "All kinds"), *((kind, jobs.kind_label(kind)) for kind in kinds)]
+        field.choices = [
+            ("", f"All kinds: {sum(counts.values()):,}"),
+            *((kind, f"{jobs.kind_label(kind)}: {count:,}") for kind, count in counts.items()),
+        ]
         field.help_text = (
             f"At most {AT_ONCE} at once, the oldest first; more than {settings.TWO_PEOPLE_ABOVE} need a second person."
         )
@@ -87,8 +163,12 @@ def retry_or_ask(form: ReasonDialog, found: list[Job]) -> str:
 
 @admin.register(Job)
 class JobAdmin(ConsoleAdmin):
-    list_display = ("work", "key", "state_label", "attempts", "due", "error", "created")
-    list_filter = (("state", ChoicesDropdownFilter), JobsOfProblem)
+    list_display = ("work", "person", "state_label", "error", "attempts", "due", "created", "key")
+    list_display_links = ("work",)
+    list_filter = (ShownFilter, ("state", ChoicesDropdownFilter), JobsOfProblem)
+    changelist_class = JobList
+    opens_on = "stuck"
+    all_rows: ClassVar[dict[str, str]] = {"is": "work"}
     tabs = ("state", (Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD, Job.State.DONE))
     views = (SavedView("stuck", "Stuck", lambda rows: rows.filter(state__in=Job.GIVEN_UP)),)
     deferred = ("history",)
@@ -97,12 +177,13 @@ class JobAdmin(ConsoleAdmin):
         "uuid": "key", "number": "key pk", "text": "kind__startswith",
     }  # fmt: skip
     search_help_text = "Kind, or the key: an id, evt_…, cus_…"
-    actions_list: ClassVar[Any] = ["retry_all"]
+    actions_list: ClassVar[Any] = ["retry_selected", "retry_all"]
     actions_detail: ClassVar[Any] = ["retry_one"]
     fieldsets = (
-        (None, {"fields": (("work", "key"), ("state_label", "lane"), "reason")}),
+        (None, {"fields": (("work", "subscriber"), ("state_label", "reason"), "last_error")}),
         ("Runs", {"fields": (("attempts", "runs"), ("due", "parked_on"), ("created", "started", "finished"))}),
-        ("Results", {"fields": ("last_error", "story")}),
+        ("Results", {"fields": ("story",)}),
+        ("Technical", {"fields": (("key", "lane"),), "classes": ("collapse",)}),
     )
 
     state_label = state_column()
@@ -114,6 +195,34 @@ class JobAdmin(ConsoleAdmin):
     def work(self, row: Job) -> str:
         return jobs.kind_label(row.kind)
 
+    @admin.display(description=ALL_BOX)
+    def pick(self, row: Job) -> SafeString:
+        """The box of a job that can be retried."""
+        if row.state not in Job.GIVEN_UP:
+            return SafeString("")
+        return format_html('<input type="checkbox" name="jobs" value="{0}" aria-label="Select job {0}">', row.pk)
+
+    @admin.display(description="Subscriber")
+    def person(self, row: Any) -> SafeString:
+        """Whose job it is."""
+        if row.person is None:
+            return SafeString("–")
+        return format_html(
+            '<a class="fd-link" href="{}">{}</a>',
+            reverse("admin:accounts_userprofile_change", args=[row.person[0]]),
+            row.person[1],
+        )
+
+    @admin.display(description="Subscriber")
+    def subscriber(self, row: Any) -> SafeString:
+        """The same on the job's page."""
+        row.person = find_people([row.pk]).get(row.pk)
+        return self.person(row)
+
+    @override
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return ("pick", *self.list_display) if request.user.has_perm("accounts.retry_job") else self.list_display
+
     @admin.display(description="Due", ordering="not_before")
     def due(self, row: Job) -> str:
         """When it may run, and what it waits for."""
@@ -123,7 +232,7 @@ class JobAdmin(ConsoleAdmin):
             return f"when {row.parked_on} answers"
         return "now" if row.not_before <= clock.now() else when(row.not_before)
 
-    @admin.display(description="Last error")
+    @admin.display(description="Why")
     def error(self, row: Job) -> SafeString:
         return format_html('<span class="fd-error">{}</span>', row.last_error[:120] or "–")
 
@@ -144,6 +253,12 @@ class JobAdmin(ConsoleAdmin):
     def retry_one(self, _request: HttpRequest, form: ReasonDialog) -> str:
         retry(form.target, **form.why)
         return f"{form.target} runs again."
+
+    @dialog_action(
+        title="Retry selected", permission="retry_job", form=RetrySelectedDialog, icon="replay", explain="Fix the cause first.",
+    )  # fmt: skip
+    def retry_selected(self, _request: HttpRequest, form: RetrySelectedDialog) -> str:
+        return retry_or_ask(form, list(form.jobs()))
 
     @dialog_action(
         title="Retry all failed jobs", permission="retry_job", form=RetryAllDialog, icon="restart_alt",
