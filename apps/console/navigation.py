@@ -76,6 +76,10 @@ def may_view_inbox(request: HttpRequest) -> bool:
     return viewable(AttentionItem)(request)
 
 
+def viewable_roles(request: HttpRequest) -> bool:
+    return viewable(Group)(request)
+
+
 def _lists(*pages: tuple[str, type[Model]]) -> tuple[MenuPage, ...]:
     return tuple(MenuPage(title=title, model=model) for title, model in pages)
 
@@ -153,7 +157,15 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
         "Settings",
         (
-            MenuEntry("Staff", "badge", _lists(("Staff", User), ("Staff groups", Group))),
+            MenuEntry(
+                "Staff",
+                "badge",
+                (
+                    MenuPage(title="Staff", model=User),
+                    MenuPage(title="Roles", route="admin:roles", may=viewable_roles),
+                    MenuPage(title="Staff groups", model=Group),
+                ),
+            ),
             MenuEntry("Terms", "policy", _lists(("Terms", TermsChange))),
             MenuEntry(
                 "Checks",

@@ -103,6 +103,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             event_spans,
             inbox,
             realm,
+            roles,
             staff_sessions,
         )
 
@@ -112,6 +113,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             *event_spans.ROUTES,
             *inbox.ROUTES,
             *realm.ROUTES,
+            *roles.ROUTES,
             *staff_sessions.ROUTES,
         )
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]

@@ -97,6 +97,7 @@ CONSOLE = {
     "": ("roleless", "200", NO),
     "search/": ("roleless", "200", NO),  # it finds what one may see
     "sessions/": ("roleless", "200", NO),
+    "roles/": ("viewer", "200", NO),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "accounts/userprofile/export/": ("operator", "200", "200!"),
     "comparisons/span/": ("operator", "200", NO),
