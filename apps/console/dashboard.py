@@ -28,6 +28,7 @@ from apps.core.models import AuditEntry, Dependency, Job
 from apps.core.states import AccessState
 from apps.instances.capacity import read_occupancy
 from apps.instances.models import SeatWait
+from apps.onboarding.invitations import CONVERSIONS
 from apps.operations import daily_figures, gauges, safeguard
 from apps.operations.daily_figures import Name, Series
 from apps.operations.models import SafeguardReview
@@ -137,7 +138,7 @@ NUMBERS = Kept(read, seconds=KEPT_SECONDS)
 
 def forget() -> None:
     """Read again next time: somebody has just changed something here."""
-    for kept in (COUNTED, NUMBERS, gauges.TOTALS, COMING_FREE):
+    for kept in (COUNTED, NUMBERS, gauges.TOTALS, COMING_FREE, CONVERSIONS):
         kept.forget()
 
 

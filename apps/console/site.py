@@ -105,6 +105,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             realm,
             roles,
             staff_sessions,
+            waitlist_invitations,
         )
 
         routes = (
@@ -115,6 +116,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             *realm.ROUTES,
             *roles.ROUTES,
             *staff_sessions.ROUTES,
+            *waitlist_invitations.ROUTES,
         )
         return [path(place, self.admin_view(view), name=name) for place, view, name in routes]
 

@@ -62,6 +62,8 @@ class AuditAction(models.TextChoices):
     RECOVERY_CLOSED = "recovery_closed", "Recovery closed"
     WAITLIST_CONFIRMED = "waitlist_confirmed", "Joined the waitlist"
     WAITLIST_INVITED = "waitlist_invited", "Invited from the waitlist"
+    WAITLIST_WITHDRAWN = "waitlist_withdrawn", "Invitation withdrawn"
+    WAITLIST_SIGNED_UP = "waitlist_signed_up", "Signed up by invitation"
     WAITLIST_LEFT = "waitlist_left", "Left the waitlist"
     # logins
     LOGGED_IN = "logged_in", "Logged in"

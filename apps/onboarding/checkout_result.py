@@ -126,12 +126,12 @@ def fetch_or_close_session(signup: Signup) -> checkout.CheckoutSession | None:
 def accept_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
     """The money has arrived: the signup is paid, and what Stripe knows of the subscription is fetched, unless we have it."""
     _hold_seats(profile, until=clock.now() + UNPAID_RESERVATION)
-    waitlist.mark_signed_up(profile)
     _end_signup(signup, Signup.State.PAID)
     if subscriptions.is_paid(session.subscription_id):  # the events were here first
         reconcile.enqueue(profile, reason="checkout completed")
     else:
         mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
+    waitlist.mark_signed_up(profile)
     audit.record(
         subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
     )
@@ -141,10 +141,10 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
 def await_payment(signup: Signup, profile: UserProfile, session: checkout.CheckoutSession) -> None:
     """The bank will answer in some days: hold the seats until a fixed day, and ask again after a pause that grows."""
     _hold_seats(profile, until=_opened_at(signup) + UNPAID_RESERVATION)
-    waitlist.mark_signed_up(profile)
     pause = min(max((clock.now() - _opened_at(signup)) / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
     check_checkout_later(signup, reason="the bank has not answered", not_before=clock.now() + pause)
     mirror.mirror_later(session.customer_id, reason="checkout completed, not paid yet")
+    waitlist.mark_signed_up(profile)
 
 
 def _opened_at(signup: Signup) -> dt.datetime:

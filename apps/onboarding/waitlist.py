@@ -232,11 +232,28 @@ def leave(entry_id: uuid.UUID) -> None:
         return
     invited, entry.state = entry.state == State.INVITED, State.LEFT
     entry.save(update_fields=["state"])
-    profile = entry.profile
-    if invited and profile is not None and not profile.signups.filter(state=Signup.State.CHECKOUT).exists():
-        for seat in Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).select_related("product"):
-            allocation.release(profile=profile, product=seat.product)
+    if invited and not is_paying(entry.profile):
+        release_held_seats(entry)
     audit.record(subject=("waitlist", str(entry.pk)), action=AuditAction.WAITLIST_LEFT, actor=audit.CUSTOMER)
+
+
+def is_paying(profile: UserProfile | None) -> bool:
+    """Whether a Checkout of theirs is open; until the end of the transaction none is opened."""
+    if profile is None:
+        return False
+    list(UserProfile.objects.select_for_update().filter(pk=profile.pk))  # who opens one locks it too
+    return profile.signups.filter(state=Signup.State.CHECKOUT).exists()
+
+
+def release_held_seats(entry: WaitlistEntry) -> None:
+    """Release the seats that the entry's invitation reserved, and no other of this subscriber's still does."""
+    if entry.profile is None:
+        return
+    others = WaitlistEntry.objects.filter(profile=entry.profile, state=State.INVITED, invited_until__gt=clock.now())
+    kept = Product.seats_of([one for one in others.exclude(pk=entry.pk).values_list("product_id", flat=True) if one])
+    reserved = Seat.objects.filter(profile=entry.profile, state=Seat.State.RESERVED).exclude(product__in=kept)
+    for seat in reserved.select_related("product").order_by("product_id"):
+        allocation.release(profile=entry.profile, product=seat.product)
 
 
 @transaction.atomic
@@ -263,4 +280,9 @@ def invited_until(profile: UserProfile) -> dt.datetime | None:
 
 def mark_signed_up(profile: UserProfile) -> None:
     """The invited person has paid: close every invitation of this address."""
-    WaitlistEntry.objects.filter(email__iexact=profile.email, state=State.INVITED).update(state=State.SERVED)
+    invited = WaitlistEntry.objects.filter(email__iexact=profile.email, state=State.INVITED)
+    for entry_id in list(invited.values_list("pk", flat=True)):
+        if invited.filter(pk=entry_id).update(state=State.SERVED):
+            audit.record(
+                subject=("waitlist", str(entry_id)), action=AuditAction.WAITLIST_SIGNED_UP, actor=audit.CUSTOMER
+            )

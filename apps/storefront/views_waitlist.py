@@ -133,7 +133,7 @@ def leave(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
 def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
     """From the invitation: into the wizard, with the address confirmed and the seat reserved."""
     if entry.state != State.INVITED or entry.invited_until is None or entry.invited_until <= clock.now():
-        ended = {State.LEFT: "left", State.SERVED: "used"}.get(State(entry.state), "over")
+        ended = {State.LEFT: "left", State.SERVED: "used", State.WAITING: "withdrawn"}.get(State(entry.state), "over")
         return _entry_page(request, ended, entry, status=410)
     if entry.profile is not None and entry.profile.keycloak_id:
         return _entry_page(request, "customer", entry)

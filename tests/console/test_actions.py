@@ -22,6 +22,7 @@ from apps.core import attention, clock, dependencies
 from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
+from apps.onboarding import waitlist
 from apps.operations import sync_runs
 from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
 from tests.console.conftest import World
@@ -84,6 +85,16 @@ def waiting(_world: World) -> Any:
     entries = apps.get_model("onboarding", "WaitlistEntry")._default_manager
     entries.filter(email="wait-0@example.com").update(confirmed_at=clock.now())
     return entries.get(email="wait-0@example.com")
+
+
+def next_data(world: World) -> dict[str, Any]:
+    return {"line": world.cloud.pk, "count": 1, "planned": f"{world.cloud.pk}|1|{waiting(world).pk}"}
+
+
+def invited(world: World) -> Any:
+    entry = waiting(world)
+    waitlist.invite(entry.pk, actor="staff:bob", reason="there was room")
+    return entry
 
 
 def hold_data(_world: World) -> dict[str, Any]:
@@ -301,6 +312,8 @@ CASES = [
     Case("notifications_notification", "send_one_again", told_before),
     Case("notifications_notification", "send_selected_again", lambda _world: None, query=emails_selected),
     Case("onboarding_waitlistentry", "invite", waiting, subject="waitlist"),
+    Case("onboarding_waitlistentry", "invite_next", lambda _world: None, next_data, subject="waitlist"),
+    Case("onboarding_waitlistentry", "withdraw_invitation", invited, subject="waitlist"),
     Case("instances_seat", "move", lambda world: world.seats[0], move_data),
     Case("instances_seat", "release", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
@@ -479,6 +492,12 @@ def _kept(world: World) -> None:
     _looked_at(world)
 
 
+def _invitation_withdrawn(_world: World) -> None:
+    entry = apps.get_model("onboarding", "WaitlistEntry")._default_manager.get(email="wait-0@example.com")
+    assert (entry.state, entry.invited_until) == ("waiting", None)
+    assert not Seat.objects.filter(profile=entry.profile).exclude(state="released").exists()
+
+
 def _invited(_world: World) -> None:
     held = Seat.objects.get(profile__email="wait-0@example.com")
     assert (held.state, held.product.slug) == ("reserved", "cloud")
@@ -566,6 +585,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "send_one_again": _sent_again,
     "send_selected_again": _sent_again,
     "invite": _invited,
+    "invite_next": _invited,
+    "withdraw_invitation": _invitation_withdrawn,
     "move": _moved,
     "release": _released,
     "change_caps": _capped,

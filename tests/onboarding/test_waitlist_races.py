@@ -1,6 +1,7 @@
 """Two members of staff with one free seat between them: one invitation, one seat; without the lock of the seat there would be two.
 
-And an invitation that is opened in many browsers at once: one sign-up.
+And an invitation that is opened in many browsers at once: one sign-up. And one that is withdrawn while its payment begins: who
+pays has a seat.
 """
 
 from functools import partial
@@ -9,11 +10,12 @@ import pytest
 from django.db.models import QuerySet
 
 from apps.accounts.models import Signup
+from apps.catalog.models import Product, ProductPrice
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.instances.models import Seat
 from apps.notifications.models import Notification
-from apps.onboarding import waitlist
+from apps.onboarding import invitations, signup_checkout, waitlist
 from apps.onboarding.models import WaitlistEntry
 from tests.instances import house
 
@@ -60,3 +62,44 @@ def test_an_invitation_that_is_clicked_many_times_begins_one_signup() -> None:
 def test_mutant_without_the_lock_it_begins_several(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_options: rows)
     assert max(opened_at_once(number) for number in range(20)) > 1
+
+
+def paying_without_a_seat(product: Product, price: ProductPrice, number: int) -> bool:
+    """Whether somebody whose invitation is withdrawn while the payment begins pays for nothing."""
+    entry = WaitlistEntry.objects.create(
+        email=f"p{number}@example.com", product=product, created_at=clock.now(), confirmed_at=clock.now()
+    )
+    waitlist.invite(entry.pk, actor="staff:ada", reason="there is room")
+    entry.refresh_from_db()
+    signup = waitlist.invited_signup(entry)
+    Signup.objects.filter(pk=signup.pk).update(username=f"p{number}", first_name="Pat", last_name="Lee")
+    signup.refresh_from_db()
+    work = [
+        partial(signup_checkout.reserve_for_checkout, signup, [(price, 1)], "digest"),
+        partial(invitations.withdraw, entry.pk, actor="staff:ada", reason="there is no room"),
+    ]
+    house.at_once(work, clients=2)
+    paying = Signup.objects.filter(pk=signup.pk, state="checkout").exists()
+    return paying and not Seat.objects.filter(profile=entry.profile, state="reserved").exists()
+
+
+def sold() -> tuple[Product, ProductPrice]:
+    product = house.app()
+    house.instance(product, 80, 90, 99)
+    return product, ProductPrice.objects.create(
+        product=product, stripe_price_id="price_1", interval="month", unit_amount=500, currency="eur"
+    )
+
+
+def test_who_begins_to_pay_while_the_invitation_is_withdrawn_has_a_seat() -> None:
+    product, price = sold()
+    assert not any(paying_without_a_seat(product, price, number) for number in range(10))
+    assert Signup.objects.filter(state="checkout").exists()
+
+
+@pytest.mark.mutant
+def test_mutant_without_the_lock_of_the_subscriber_somebody_pays_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlocked = waitlist.UserProfile.objects.none()
+    monkeypatch.setattr(waitlist.UserProfile.objects, "select_for_update", lambda **_options: unlocked)
+    product, price = sold()
+    assert any(paying_without_a_seat(product, price, number) for number in range(60))

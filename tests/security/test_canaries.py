@@ -88,7 +88,8 @@ STAFF_PAGES = {
     "/admin/notifications/notification/": ACCOUNT, "/admin/notifications/notification/…/change/": ACCOUNT,
     "/admin/notifications/notification/…/send_one_again/": "email, first name",
     "/admin/onboarding/waitlistentry/": "email", "/admin/onboarding/waitlistentry/…/change/": "email",
-    "/admin/onboarding/waitlistentry/…/invite/": "email", "/admin/operations/drift/": ACCOUNT,
+    "/admin/onboarding/waitlistentry/…/invite/": "email", "/admin/onboarding/waitlistentry/…/withdraw_invitation/": "email", "/admin/waitlist/plan/": "email",
+    "/admin/operations/drift/": ACCOUNT,
 }  # fmt: skip
 SKIPPED = re.compile(r"logout|[?&]o=|&|__id__exact|_changelist_filters|_popup|/history/")  # the same page again
 EVENT = "/admin/billing/inboundevent/…/change/"  # its body is for operators and admins

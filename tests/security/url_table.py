@@ -105,6 +105,7 @@ CONSOLE = {
     "inbox/": ("viewer", "200", NO),
     "capacity/": ("viewer", "200", NO),
     "capacity/what-if/": ("viewer", "200", NO),
+    "waitlist/plan/": ("operator", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),
     "realm/systems/": ("operator", "200", NO),
@@ -154,7 +155,7 @@ ACTIONS = {
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
-    "onboarding.waitlistentry": {"invite": "operator"},
+    "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},
     "operations.approvalrequest": {"approve": "support", "decline": "support", "withdraw": "support"},  # of what support may do
     "operations.drift": {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
@@ -163,7 +164,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
-    "begin", "fetch_span",
+    "begin", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.models import Product
+from apps.console.admin.waitlist_invitations import InviteNextDialog, invite_planned
 from apps.console.base import ConsoleAdmin, CountUpTo
 from apps.console.columns import email_column, link_column, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
@@ -17,7 +18,7 @@ from apps.console.saved_views import COUNT_LIMIT, SavedView
 from apps.core import clock
 from apps.core.addresses import shown_email
 from apps.instances import capacity
-from apps.onboarding import waitlist
+from apps.onboarding import invitations, waitlist
 from apps.onboarding.models import WaitlistEntry
 
 State = WaitlistEntry.State
@@ -59,7 +60,8 @@ class WaitlistAdmin(ConsoleAdmin):
     personal = "waitlist"
     search_by: ClassVar[dict[str, str]] = {"email": "email__icontains", "text": "email__icontains", "uuid": "pk"}
     search_help_text = "Any part of an address"
-    actions_detail: ClassVar[Any] = ["invite"]
+    actions_list: ClassVar[Any] = ["invite_next"]
+    actions_detail: ClassVar[Any] = ["invite", "withdraw_invitation"]
     fields = ("address", "product_link", ("state_label", "position"), ("joined", "confirmed", "invited"), "until")
 
     address = email_column()
@@ -94,8 +96,8 @@ class WaitlistAdmin(ConsoleAdmin):
 
     @override
     def list_context(self, _request: HttpRequest) -> dict[str, Any]:
-        """Who is next, above the list."""
-        return {"lines": list_queues()}
+        """Who is next, above the list, and what became of those who were invited."""
+        return {"lines": list_queues(), "conversions": invitations.CONVERSIONS.get()}
 
     @dialog_action(
         title="Invite", permission="allocate_seat", form=dialog(WaitlistEntry, "invite", describe_invitation),
@@ -106,6 +108,21 @@ class WaitlistAdmin(ConsoleAdmin):
         until = waitlist.invite(form.target.pk, **form.why)
         held = f" The seat is reserved until {when(until)}." if form.target.product else ""
         return f"{shown_email(form.target.email)} is invited.{held}"
+
+    @dialog_action(
+        title="Invite the next", permission="allocate_seat", form=InviteNextDialog, icon="group_add", calls=True,
+        explain="Reserves a seat for each of the plan and emails the invitations.",
+    )  # fmt: skip
+    def invite_next(self, _request: HttpRequest, form: InviteNextDialog) -> str:
+        return invite_planned(form)
+
+    @dialog_action(
+        title="Withdraw invitation", permission="allocate_seat", form=dialog(WaitlistEntry, "withdraw"), icon="undo", danger=True,
+        refuse=invitations.refuse_withdrawal,
+    )  # fmt: skip
+    def withdraw_invitation(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        entry = invitations.withdraw(form.target.pk, **form.why)
+        return f"The invitation of {shown_email(entry.email)} is withdrawn; the address waits again."
 
 
 def list_queues() -> QuerySet[Any]:
