@@ -1,7 +1,26 @@
-"""How rows about a person go: an app beside operations names its own here, with the words of the receipt."""
+"""What is left of an erased person's name, and how rows about people go: an app beside operations names its own here."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
 
 from apps.accounts.models import UserProfile
 
-ERASERS: dict[str, Callable[[UserProfile], int]] = {}  # each returns how many rows it deleted
+NOBODY = "@erased.invalid"  # ends the address of everybody who was erased
+
+
+def is_erased(profile: UserProfile) -> bool:
+    return profile.email.endswith(NOBODY)
+
+
+@dataclass(frozen=True)
+class PersonRows:
+    """The rows of one kind about a person, for the preview; and their deletion, which returns how many went."""
+
+    find: Callable[[UserProfile], QuerySet[Any]]
+    delete: Callable[[UserProfile], int]
+
+
+ERASERS: dict[str, PersonRows] = {}  # by the words of the receipt

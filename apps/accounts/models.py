@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
+from apps.accounts.privacy_models import LegalHold as LegalHold  # a file of their own: this one is long
+from apps.accounts.privacy_models import PrivacyRequest as PrivacyRequest
 from apps.core.choices import ToneChoices
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
@@ -101,6 +103,10 @@ class UserProfile(models.Model):
             ("change_terms", "Can change the terms: grace, recovery window, final expiry"),
             ("approve_revocations", "Can approve what the safeguard stopped"),
             ("freeze_access", "Can begin, prolong and end incident mode"),
+            ("record_privacy_request", "Can record and close privacy requests"),
+            ("export_person", "Can export the personal data of one subscriber"),
+            ("erase_person", "Can erase the personal data of one subscriber"),
+            ("set_legal_hold", "Can set and end legal holds"),
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),

@@ -3,7 +3,9 @@
 The audit trail says who wrote one and when; the text is in the note alone, since the trail is for ever. The person can ask for it.
 """
 
-from apps.accounts.erasers import ERASERS
+from django.db.models import QuerySet
+
+from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import StaffNote, UserProfile
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
@@ -12,7 +14,12 @@ from apps.core.errors import BadInput
 
 def register() -> None:
     """Have notes go with the person."""
-    ERASERS["notes"] = lambda profile: StaffNote.objects.filter(profile=profile).delete()[0]
+    ERASERS["notes"] = PersonRows(notes_about, lambda profile: notes_about(profile).delete()[0])
+
+
+def notes_about(profile: UserProfile) -> QuerySet[StaffNote]:
+    """All that staff wrote about one person."""
+    return StaffNote.objects.filter(profile=profile)
 
 
 def write_note(profile: UserProfile, *, text: str, actor: str) -> StaffNote:

@@ -34,6 +34,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.write_note",
         "accounts.retry_payment",
         "accounts.schedule_cancellation",
+        "accounts.record_privacy_request",
     ),
     "operator": (
         "accounts.export_userprofile",
@@ -43,6 +44,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.refund_payment",
         "accounts.cancel_subscription",
         "accounts.pause_collection",
+        "accounts.export_person",
     ),
     ADMIN: (
         "accounts.change_catalog",
@@ -51,6 +53,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.approve_revocations",
         "accounts.freeze_access",
         "accounts.refund_large_payment",
+        "accounts.erase_person",
+        "accounts.set_legal_hold",
         "catalog.add_product",
         "catalog.change_product",
         "catalog.add_productprice",

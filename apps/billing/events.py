@@ -11,6 +11,7 @@ import djstripe.models
 import stripe
 from django.db.models import QuerySet
 
+from apps.accounts import legal_holds
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import api_version, customers, mirror, payers, prices, second_subscription
 from apps.billing.covered_events import KIND as KIND
@@ -82,8 +83,9 @@ def prune(before: dt.datetime) -> int:
 
 
 def handled_events(before: dt.datetime) -> QuerySet[InboundEvent]:
-    """Events that need nothing more since then."""
-    return InboundEvent.objects.filter(handled_at__lt=before)
+    """Events that need nothing more since then, and are about nobody under a legal hold."""
+    old = InboundEvent.objects.filter(handled_at__lt=before)
+    return old.exclude(customer_id__in=legal_holds.held_customers())
 
 
 def prune_bodies(before: dt.datetime) -> int:

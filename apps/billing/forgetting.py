@@ -9,7 +9,8 @@ from apps.billing.checkout import has_running_subscription
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
-from apps.core import jobs
+from apps.core import audit, jobs
+from apps.core.audit_actions import AuditAction
 
 FORGET = "forget_customer"
 OF_NOBODY = ("dispute", "price", "product", "refund")  # what they are about is in the charges, or concerns nobody
@@ -23,8 +24,11 @@ def register() -> None:
 
 def forget_customer(customer_id: str) -> None:
     """The job: delete the customer at Stripe if nothing was ever invoiced; our copies go in any case."""
-    if not delete_unpaid_customer(customer_id):
+    deleted = delete_unpaid_customer(customer_id)
+    if not deleted:
         forget_copies(customer_id)
+    after = {"deleted": deleted, "invoices": "none" if deleted else "kept"}
+    audit.record(subject=("customer", customer_id), action=AuditAction.ERASED_AT_STRIPE, after=after)
 
 
 def list_copies(customer_id: str) -> list[QuerySet[Any]]:

@@ -16,6 +16,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from apps.accounts import legal_holds
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, encryption, jobs, retention
 from apps.core.audit_actions import AuditAction
@@ -118,7 +119,7 @@ def doubt_queued(before: dt.datetime) -> int:
 
 def prune(before: dt.datetime) -> int:
     """Delete old mails that concern no subscriber; of the others only the key stays, so that none is ever sent twice."""
-    old = Notification.objects.filter(state__in=FINAL, created_at__lt=before)
+    old = _not_held(Notification.objects.filter(state__in=FINAL, created_at__lt=before))
     count = retention.delete_in_batches(old.filter(profile=None))
     named = old.exclude(to="")
     return count + retention.update_in_batches(
@@ -129,7 +130,7 @@ def prune(before: dt.datetime) -> int:
 def overdue(before: dt.datetime) -> QuerySet[Notification]:
     """Mails of before then that are final and still say to whom or what, or concern no subscriber."""
     empty = Q(profile__isnull=False, to="", context={}, error="", provider_id="", encrypted="", delivery_reason="")
-    return Notification.objects.filter(state__in=FINAL, created_at__lt=before).exclude(empty)
+    return _not_held(Notification.objects.filter(state__in=FINAL, created_at__lt=before)).exclude(empty)
 
 
 def prune_contents(before: dt.datetime) -> int:
@@ -140,7 +141,13 @@ def prune_contents(before: dt.datetime) -> int:
 
 def sent_contents(before: dt.datetime) -> QuerySet[Notification]:
     """Sent mails of before then that still hold what they were filled in with."""
-    return Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before).exclude(context={})
+    sent = Notification.objects.filter(state=Notification.State.SENT, created_at__lt=before)
+    return _not_held(sent).exclude(context={})
+
+
+def _not_held(emails: QuerySet[Notification]) -> QuerySet[Notification]:
+    """Without those to people under a legal hold. Codes and links go nevertheless: they prove nothing."""
+    return emails.exclude(profile__in=legal_holds.held_profiles())
 
 
 def old_links(before: dt.datetime) -> QuerySet[Notification]:

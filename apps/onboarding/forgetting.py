@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from apps.access import reconcile
-from apps.accounts import erasure_attempts
+from apps.accounts import erasure_attempts, legal_holds
 from apps.accounts.models import Signup, UserProfile
 from apps.billing.forgetting import FORGET, is_billed
 from apps.core import clock, jobs, retention
@@ -48,6 +48,7 @@ def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
         .exclude(pk__in=Signup.objects.filter(busy, profile__isnull=False).values("profile"))
         .exclude(pk__in=seats.values("profile"))
         .exclude(pk__in=invited.filter(profile__isnull=False).values("profile"))
+        .exclude(pk__in=legal_holds.held_profiles())
     )  # fmt: skip
 
 

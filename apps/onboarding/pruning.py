@@ -6,7 +6,8 @@ from operator import or_
 
 from django.db.models import Q, QuerySet
 
-from apps.accounts.erasers import ERASERS
+from apps.accounts import legal_holds
+from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import Signup, UserProfile
 from apps.core import retention
 from apps.notifications.models import Notification
@@ -28,7 +29,7 @@ def register() -> None:
     retention.register("unconfirmed_waitlist", prune_waitlist, unconfirmed)
     retention.register("left_waitlist", prune_left, left)
     retention.register("ended_waitlist", prune_ended, ended)
-    ERASERS["waitlist entries"] = erase_entries
+    ERASERS["waitlist entries"] = PersonRows(entries_of, lambda profile: _forget_entries(entries_of(profile)))
 
 
 def prune_codes(before: dt.datetime) -> int:
@@ -69,7 +70,7 @@ def prune_left(before: dt.datetime) -> int:
 
 def left(before: dt.datetime) -> QuerySet[WaitlistEntry]:
     """Addresses that joined before then and left."""
-    return WaitlistEntry.objects.filter(state=WaitlistEntry.State.LEFT, created_at__lt=before)
+    return _not_held(WaitlistEntry.objects.filter(state=WaitlistEntry.State.LEFT, created_at__lt=before))
 
 
 def prune_ended(before: dt.datetime) -> int:
@@ -80,13 +81,17 @@ def prune_ended(before: dt.datetime) -> int:
 def ended(before: dt.datetime) -> QuerySet[WaitlistEntry]:
     """Invitations used or over before then; one of an odd form by when its address joined."""
     states = [WaitlistEntry.State.SERVED, WaitlistEntry.State.INVITED]
-    found = WaitlistEntry.objects.filter(state__in=states)
+    found = _not_held(WaitlistEntry.objects.filter(state__in=states))
     return found.filter(Q(invited_until__lt=before) | Q(invited_until=None, created_at__lt=before))
 
 
-def erase_entries(profile: UserProfile) -> int:
+def entries_of(profile: UserProfile) -> QuerySet[WaitlistEntry]:
     """All entries of one person."""
-    return _forget_entries(WaitlistEntry.objects.filter(Q(profile=profile) | Q(email__iexact=profile.email)))
+    return WaitlistEntry.objects.filter(Q(profile=profile) | Q(email__iexact=profile.email))
+
+
+def _not_held(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
+    return entries.exclude(profile__in=legal_holds.held_profiles())
 
 
 def _forget_entries(entries: QuerySet[WaitlistEntry]) -> int:

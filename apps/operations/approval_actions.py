@@ -8,7 +8,7 @@ from typing import Any
 from apps.access import overrides
 from apps.access.facts import read_facts
 from apps.access.policy import decide
-from apps.accounts.erasers import ERASERS
+from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import UserProfile
 from apps.core.errors import BadInput
 from apps.core.reasons import last_day
@@ -22,7 +22,7 @@ Action = ApprovalRequest.Action
 
 def register() -> None:
     """What operations offer; each with the right that its dialog asks for, but that an operator extends what support may not."""
-    ERASERS["reasons of approval requests"] = approvals.erase_reasons
+    ERASERS["reasons of approval requests"] = PersonRows(approvals.requests_about, approvals.erase_reasons)
     approvals.register(Action.EXTEND_GRACE, Approvable("override_access", extend_grace, grace_facts))
     approvals.register(Action.SYNC_SELECTED, Approvable("sync_userprofile", start_run, run_facts))
     approvals.register(Action.SYNC_DIFFERING, Approvable("override_access", start_run, run_facts))

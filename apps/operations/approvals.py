@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock
@@ -220,9 +221,14 @@ def _by_name(facts: Facts) -> dict[str, str]:
     return {one[0]: one[1] for one in facts}
 
 
+def requests_about(profile: UserProfile) -> QuerySet[ApprovalRequest]:
+    """What was asked about one person, decided or not."""
+    return ApprovalRequest.objects.filter(profile=profile)
+
+
 def erase_reasons(profile: UserProfile) -> int:
     """Staff may have named the person: leave out why, and close what waits."""
-    mine = ApprovalRequest.objects.filter(profile=profile)
+    mine = requests_about(profile)
     mine.filter(state=State.PENDING).update(
         state=State.EXPIRED, decided_by=audit.SYSTEM, decided_at=clock.now(), decision_reason=ERASED
     )

@@ -1,26 +1,27 @@
 """Export and erase one person (GDPR, articles 15, 17 and 20).
 
-Promises: erasing is refused while the person pays, opens a payment, or is on hold (which keeps the facts of a dispute); it is
-done once, and its receipt is a line of the audit trail that names ids only. The subscriber's row stays, without a name, so
-that the ids of the trail, of seats and of invoices still mean something. What was invoiced stays at Stripe, as law wants.
+Promises: erasing is refused while the person pays, opens a payment, or is on hold or under a legal hold (which keep the facts of
+a dispute); it is done once, and its receipt is a line of the audit trail that names ids only. The subscriber's row stays, without
+a name, so that the ids of the trail, of seats and of invoices still mean something. What was invoiced stays at Stripe, as law wants.
 """
 
+import datetime as dt
 import uuid
 from typing import Any
 
-from allauth.account.models import EmailAddress
-from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Q
 
-from apps.access.models import AccessOverride, HeldBackLoss, LastSync, TermsChange
-from apps.accounts.erasers import ERASERS
-from apps.accounts.models import ErasureAttempt, Signup, UserProfile
+from apps.access.models import AccessOverride
+from apps.accounts import legal_holds
+from apps.accounts.erasers import NOBODY
+from apps.accounts.models import PrivacyRequest, Signup, UserProfile
 from apps.billing.forgetting import FORGET, list_copies
 from apps.billing.models import InboundEvent, Subscription
-from apps.core import attention, audit, jobs
+from apps.core import attention, audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem, AuditEntry, Job
@@ -29,19 +30,9 @@ from apps.identity import erasure
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.login import sessions
-from apps.notifications.mail import of_person
-from apps.notifications.models import Notification
-from apps.operations.models import Drift, SyncResult
+from apps.operations import erasure_rows
 
-NOBODY = "@erased.invalid"
-NO_REASON = "Erased with the person."  # staff may have named them
 SECRET = {"password", "encrypted", "session_key"}
-KEPT = {
-    "subscriber": "without name and address, so that ids keep their meaning",
-    "audit trail": "holds ids, proves who did what, and keeps the reasons that staff typed",
-    "invoices": "at Stripe, as long as tax law wants them",
-    "finished jobs and closed attention items": "until their retention ends",
-}
 
 
 # --- export ----------------------------------------------------------------------------------------------------------
@@ -106,8 +97,11 @@ def find_receipt(profile: UserProfile) -> AuditEntry | None:
 
 def refuse_erasing(profile: UserProfile) -> str:
     """Why the person cannot be erased now; empty when they can."""
-    if SubscriptionStatus(profile.subscription_status).may_charge:
-        return "A subscription is running. Cancel it at Stripe first."
+    if legal_holds.is_held(profile):
+        return legal_holds.REFUSAL
+    status = profile.subscription_status  # empty: there never was a subscription
+    if status and SubscriptionStatus(status).may_charge:
+        return "A subscription is running. Cancel it first, and refund what is due."
     if profile.signups.filter(state__in=Signup.LIVE).exists():
         return "A payment is open. Wait until it has ended."
     if profile.user.is_staff:
@@ -116,17 +110,33 @@ def refuse_erasing(profile: UserProfile) -> str:
     return "The subscriber is on hold. End the hold first." if holds.exists() else ""
 
 
+def list_kept() -> dict[str, str]:
+    """What stays after erasing now, and why or until when."""
+    jobs_until = clock.now() + dt.timedelta(days=settings.RETENTION["jobs"])
+    return {
+        "subscriber": "without name and address, so that ids keep their meaning",
+        "audit trail": "holds ids, proves who did what, and keeps the reasons that staff typed",
+        "invoices": "at Stripe, as long as tax law wants them",
+        "finished jobs and closed attention items": f"until {jobs_until:%Y-%m-%d}",
+        "deliveries of emails": "at Mailgun, as long as its plan keeps its log",
+        "backups": "until they are overwritten; after a restore the person is erased again",
+    }
+
+
 @transaction.atomic
 def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     """Erase the person everywhere; returns the receipt, the same one when asked again. BadInput while it is refused."""
-    profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
+    profile = legal_holds.lock(profile)
     if done := find_receipt(profile):
         return done
     if refusal := refuse_erasing(profile):
         raise BadInput(refusal)
     for seat in Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED).select_related("product"):
         allocation.release(profile=profile, product=seat.product)
-    erased = _erase_rows(profile)
+    for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):
+        attention.resolve(cause, str(profile.pk), why="The person was erased.")
+    _close_requests(profile, actor=actor)
+    erased = erasure_rows.erase_rows(profile)
     if profile.keycloak_id:
         jobs.defer(erasure.KIND, profile.keycloak_id, reason=f"erased by {actor}")
     if profile.stripe_customer_id:
@@ -135,34 +145,18 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     _make_nameless(profile)
     audit.record(
         subject=profile.subject, action=AuditAction.PERSON_ERASED, actor=actor, reason=reason,
-        after={"erased": erased, "systems": systems, "kept": KEPT},
+        after={"erased": erased, "systems": systems, "kept": list_kept()},
     )  # fmt: skip
     receipt = find_receipt(profile)
     assert receipt is not None  # noqa: S101  (written above)
     return receipt
 
 
-def _erase_rows(profile: UserProfile) -> dict[str, int]:
-    """Delete or empty what other tables know of the person; how many rows of each."""
-    others = {name: delete(profile) for name, delete in ERASERS.items()}
-    for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):
-        attention.resolve(cause, str(profile.pk), why="The person was erased.")
-    mails = Notification.objects.filter(of_person(profile))
-    strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
-    return others | {
-        "emails": mails.delete()[0],
-        "signups": strangers.delete()[0]
-        + profile.signups.update(first_name="", last_name="", username="", email=""),  # terms and dates stay as proof
-        "drift": Drift.objects.filter(profile=profile).delete()[0],
-        "losses held back": HeldBackLoss.objects.filter(profile=profile).delete()[0],
-        "sync results": SyncResult.objects.filter(profile=profile).update(steps=[])
-        + LastSync.objects.filter(profile=profile).update(steps=[]),
-        "attempts to erase": ErasureAttempt.objects.filter(profile=profile).delete()[0],
-        "reasons of overrides and terms": AccessOverride.objects.filter(profile=profile).update(reason=NO_REASON)
-        + TermsChange.objects.filter(profile=profile).update(reason=NO_REASON),
-        "login accounts": SocialAccount.objects.filter(user=profile.user_id).delete()[0]
-        + EmailAddress.objects.filter(user=profile.user_id).delete()[0],
-    }
+def _close_requests(profile: UserProfile, *, actor: str) -> None:
+    """Erasing answers who asked for it, and who asked for a copy of what is gone."""
+    PrivacyRequest.objects.filter(profile=profile, state=PrivacyRequest.State.OPEN).update(
+        state=PrivacyRequest.State.DONE, closed_by=actor, closed_at=clock.now(), outcome="Erased."
+    )
 
 
 def _make_nameless(profile: UserProfile) -> None:

@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 
 from apps.access import reconcile
 from apps.access.models import AccessFreeze
-from apps.accounts import erasure_attempts
+from apps.accounts import erasure_attempts, legal_holds
+from apps.accounts.erasers import NOBODY
 from apps.accounts.models import UserProfile
 from apps.core import audit, clock, jobs, retention
 from apps.core.dependencies import RESTORED
@@ -49,9 +50,9 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
 
 
 def expired(before: dt.datetime) -> QuerySet[UserProfile]:
-    """Who lost everything for good before then, has not returned, and is not erased."""
+    """Who lost everything for good before then, has not returned, is not erased, and is under no legal hold."""
     gone = UserProfile.objects.filter(access_state=AccessState.EXPIRED, final_expiry_at__lt=before)
-    return gone.exclude(email__endswith=privacy.NOBODY)
+    return gone.exclude(email__endswith=NOBODY).exclude(pk__in=legal_holds.held_profiles())
 
 
 def erase_later(before: dt.datetime) -> int:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
-from apps.accounts.models import ErasureAttempt, Signup, StaffNote, UserProfile
+from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, ComparisonRun, Job, RateLimit, RestoreCheck
@@ -277,6 +277,26 @@ def drift(**changes):
     )
 
 
+def privacy_request(**changes):
+    given = {
+        "kind": "copy",
+        "received_on": NOW.date(),
+        "due_on": NOW.date() + dt.timedelta(days=30),
+        "opened_by": "staff:ada",
+    }
+    who = changes.pop("profile", None) or stored(profile())
+    return PrivacyRequest(**{"profile": who, "opened_at": NOW, "note": "asked by letter", **given} | changes)
+
+
+def legal_hold(**changes):
+    who = changes.pop("profile", None) or stored(profile())
+    return LegalHold(**{"profile": who, "reason": "case 12", "set_by": "staff:ada", "set_at": NOW} | changes)
+
+
+def two_of_one(build):
+    yield from twins(build, profile=stored(profile()))
+
+
 def token(**changes):
     return UsedLogoutToken(**{"jti": new("jti"), "used_at": NOW} | changes)
 
@@ -289,7 +309,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    comparison_run, approval_request,
+    comparison_run, approval_request, privacy_request, legal_hold,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -332,6 +352,12 @@ BROKEN = {
     "note_says_something": lambda: [
         StaffNote(profile=stored(profile()), text="", written_by="staff:ada", written_at=NOW)
     ],
+    "privacy_one_open_per_kind": lambda: two_of_one(privacy_request),
+    "privacy_due_after_received": lambda: [privacy_request(due_on=NOW.date())],
+    "privacy_closed_by_somebody": lambda: [privacy_request(state="done", closed_at=NOW)],
+    "legal_hold_has_a_reason": lambda: [legal_hold(reason="")],
+    "legal_hold_ended_by_somebody": lambda: [legal_hold(ended_at=NOW)],
+    "legal_hold_once_per_reason": lambda: two_of_one(legal_hold),
     "signup_proven_before_checkout": lambda: [signup(email_proven_at=None)],
     "event_handled_has_time": lambda: [event(state="handled")],
     "product_instance_means_app": lambda: [product(is_app=False, needs_instance=True)],
