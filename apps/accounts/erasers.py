@@ -12,6 +12,7 @@ NOBODY = "@erased.invalid"  # ends the address of everybody who was erased
 
 
 def is_erased(profile: UserProfile) -> bool:
+    """Whether nothing is left of them but numbers."""
     return profile.email.endswith(NOBODY)
 
 

@@ -17,6 +17,7 @@ REFUSAL = "A legal hold keeps the data of this subscriber. End the hold first."
 
 
 def in_force() -> QuerySet[LegalHold]:
+    """Those that nobody has ended."""
     return LegalHold.objects.filter(ended_at=None)
 
 
@@ -32,6 +33,7 @@ def held_customers() -> QuerySet[UserProfile, str | None]:
 
 
 def is_held(profile: UserProfile) -> bool:
+    """Whether the data of this person must be kept."""
     return in_force().filter(profile=profile).exists()
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import LegalHold, PrivacyRequest, Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
@@ -88,7 +88,14 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
         "People",
         (
-            MenuEntry("Subscribers", "group", _lists(("Subscribers", UserProfile), ("Overrides", AccessOverride))),
+            MenuEntry(
+                "Subscribers",
+                "group",
+                _lists(
+                    ("Subscribers", UserProfile), ("Overrides", AccessOverride), ("Privacy requests", PrivacyRequest),
+                    ("Legal holds", LegalHold),
+                ),
+            ),
             MenuEntry("Signups", "how_to_reg", _lists(("Signups", Signup))),
             MenuEntry("Waitlist", "hourglass_top", (MenuPage(title="Waitlist", model=WaitlistEntry, badge="waitlist_count", query="view=in_line"),)),
         ),

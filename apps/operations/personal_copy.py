@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.apps import apps
@@ -25,7 +26,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "billing.Subscription": ("Your subscriptions", "What Stripe, who collects your payments, says about them."),
     "billing.UserSubscriptionItem": ("What you pay for", "The lines of your subscription."),
     "instances.Seat": ("Your seats", "Where your products run."),
-    "instances.SeatWait": ("Seats you wait for", "Products that were full when you paid."),
+    "instances.SeatWait": ("Seats you wait for", "Products that had no room when you paid."),
     "djstripe.Customer": ("You as a customer of Stripe", "Name and address for your invoices."),
     "djstripe.Subscription": ("Subscriptions, as Stripe has them", "The same as above, in full."),
     "djstripe.Invoice": ("Your invoices", "What you were asked to pay."),
@@ -38,6 +39,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "accounts.PrivacyRequest": ("Your privacy requests", "What you asked for, and what was answered."),
     "accounts.LegalHold": ("Legal holds", "Why your data has to be kept."),
     "accounts.ErasureAttempt": ("Attempts to erase", "When your data was to go, and why it stayed."),
+    "operations.ApprovalRequest": ("Decisions by two people", "What staff asked another one to approve about you."),
     "core.AuditEntry": ("What was done", "Each change to your subscription and access, and who made it."),
     "core.AttentionItem": ("What needed attention", "Problems that staff had to look at."),
     "access.HeldBackLoss": ("Losses held back", "Access that you kept while changes were stopped."),
@@ -80,6 +82,11 @@ def compose(exported: dict[str, list[dict[str, Any]]]) -> PersonalCopy:
     )
 
 
+@cache
+def _models() -> dict[str, type[models.Model]]:
+    return {one._meta.label: one for one in apps.get_models()}
+
+
 def _retention() -> Iterator[tuple[str, int]]:
     """How many days what is kept, in the words of a customer."""
     named = {
@@ -91,12 +98,12 @@ def _retention() -> Iterator[tuple[str, int]]:
 
 
 def _title(label: str) -> tuple[str, str]:
-    plain = str(apps.get_model(label)._meta.verbose_name_plural).capitalize()
+    plain = str(_models()[label]._meta.verbose_name_plural).capitalize()
     return SECTIONS.get(label, (plain, ""))
 
 
 def _rows(label: str, rows: list[dict[str, Any]]) -> tuple[tuple[tuple[str, str], ...], ...]:
-    fields = {one.attname: one for one in apps.get_model(label)._meta.concrete_fields}
+    fields = {one.attname: one for one in _models()[label]._meta.concrete_fields}
     return tuple(tuple(_values(fields, row)) for row in rows)
 
 

@@ -71,6 +71,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
 
 
 def list_open() -> QuerySet[PrivacyRequest]:
+    """Those that nobody has answered."""
     return PrivacyRequest.objects.filter(state=State.OPEN)
 
 

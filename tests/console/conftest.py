@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import LegalHold, PrivacyRequest, Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -209,6 +209,19 @@ def _person(made: World, index: int) -> None:
         key=f"code-{index}", template="signup_code", profile=profile, to=user.email, context={"code": "987654"},
         state="failed", created_at=now,
     )  # fmt: skip
+    PrivacyRequest.objects.create(
+        profile=profile, kind="copy", state="done", received_on=now.date(), due_on=now.date() + 30 * DAY, opened_by="staff:bob",
+        opened_at=now, note="asked by letter", closed_by="staff:bob", closed_at=now, outcome="sent by letter",
+    )  # fmt: skip
+    LegalHold.objects.create(
+        profile=profile,
+        reason="case 12",
+        set_by="staff:bob",
+        set_at=now,
+        ended_by="staff:bob",
+        ended_at=now,
+        end_reason="case closed",
+    )
     TermsChange.objects.create(
         profile=profile, grace_days=3, reason="a friend of the house", changed_by="staff:bob", changed_at=now
     )

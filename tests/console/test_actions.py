@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss
-from apps.accounts.models import StaffNote, UserProfile
+from apps.accounts.models import LegalHold, PrivacyRequest, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
@@ -134,6 +134,35 @@ def canceled(world: World) -> Any:
     AccessOverride.objects.filter(pk=world.overrides[0].pk).update(lifted_at=clock.now())
     HeldBackLoss.objects.filter(profile=row).delete()
     return row
+
+
+def leaving(world: World) -> Any:
+    """A subscriber who pays for nothing any more."""
+    row = canceled(world)
+    UserProfile.objects.filter(pk=row.pk).update(subscription_status="canceled")
+    return row
+
+
+def asks(world: World) -> Any:
+    """A request for a copy that nobody has answered."""
+    today = clock.now().date()
+    values = {
+        "received_on": today,
+        "due_on": today + dt.timedelta(days=30),
+        "opened_by": "staff:bob",
+        "opened_at": clock.now(),
+    }
+    return PrivacyRequest.objects.get_or_create(
+        profile=world.profiles[0], kind="copy", state="open", defaults=values | {"note": "asked by letter"}
+    )[0]
+
+
+def held(world: World) -> Any:
+    """A legal hold in force."""
+    known = {"set_by": "staff:bob", "set_at": clock.now()}
+    return LegalHold.objects.get_or_create(profile=world.profiles[0], reason="case 13", ended_at=None, defaults=known)[
+        0
+    ]
 
 
 def late(world: World) -> Any:
@@ -298,6 +327,11 @@ CASES = [
     Case("access_accessfreeze", "begin", lambda _world: None, lambda _world: {"until": "24"}, "accessfreeze"),
     Case("access_accessfreeze", "change_end", frozen, lambda _world: {"until": "48"}, "accessfreeze"),
     Case("access_accessfreeze", "end", frozen, lambda _world: {"confirmation": str(HeldBackLoss.objects.count())}, "accessfreeze"),
+    Case(SUBSCRIBER, "record_request", person, lambda _world: {"kind": "erasure", "received_on": f"{clock.now():%Y-%m-%d}"}),
+    Case(SUBSCRIBER, "legal_hold", person),
+    Case(SUBSCRIBER, "erase", leaving, hold_data),
+    Case("accounts_privacyrequest", "close_request", asks, lambda _world: {"state": "done"}),
+    Case("accounts_legalhold", "end_hold", held),
     Case("access_accessoverride", "lift", lambda world: world.overrides[0]),
     Case("operations_drift", "fix", drifting),
     Case("operations_drift", "ignore", drifting, lambda _world: {"until": "2999-01-01"}),
@@ -551,6 +585,23 @@ def _dispute(**values: Any) -> None:
     assert AttentionItem.objects.filter(key="dp_2", resolved_at=None, **values).count() == 1
 
 
+def _requested(world: World) -> None:
+    row = PrivacyRequest.objects.get(profile=world.profiles[0], kind="erasure")
+    assert (row.state, row.note, row.opened_by) == ("open", REASON, "staff:support-ada")
+
+
+def _answered(_world: World) -> None:
+    row = PrivacyRequest.objects.get(outcome=REASON)
+    assert (row.state, row.closed_by) == ("done", "staff:support-ada")
+
+
+def _erased(world: World) -> None:
+    row = UserProfile.objects.select_related("user").get(pk=world.profiles[0].pk)
+    assert (row.user.username, row.email) == (f"erased-{row.pk}", f"erased-{row.pk}@erased.invalid")
+    assert Job.objects.filter(kind__in=["delete_account", "forget_customer"], state="queued").count() == 2
+    assert PrivacyRequest.objects.get(profile=row, kind="erasure").state == "done"
+
+
 EFFECTS: dict[str, Callable[[World], None]] = {
     "end_sessions": _logged_out,
     "sync_now": _looked_at,
@@ -567,6 +618,11 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "open_window": _window(True),
     "close_window": _window(False),
     "keep_seat": _kept,
+    "record_request": _requested,
+    "close_request": _answered,
+    "legal_hold": lambda world: LegalHold.objects.get(profile=world.profiles[0], ended_at=None),
+    "end_hold": lambda _world: LegalHold.objects.get(reason="case 13", end_reason=REASON),
+    "erase": _erased,
     "lift": _lifted,
     "fix": _looked_at,
     "ignore": _ignored,

@@ -26,6 +26,7 @@ LOOKUPS = (
 # What the filters and tabs of each list send; everything else is refused.
 FILTERS = {
     "access.accessoverride": {"kind__exact", "kind__isnull"},
+    "accounts.privacyrequest": {"kind__exact", "kind__isnull"},
     "accounts.signup": {"state__exact", "state__isnull", "interval__exact", "interval__isnull"},
     "accounts.userprofile": {
         "access_state__exact", "access_state__isnull", "subscription_status__exact", "subscription_status__isnull",

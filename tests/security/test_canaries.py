@@ -77,7 +77,7 @@ STAFF_PAGES = {
     "/admin/accounts/userprofile/": f"{ACCOUNT}, {NAMES}", "/admin/accounts/userprofile/…/change/": ACCOUNT,
     "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card", "/admin/accounts/userprofile/…/timeline/": "username",
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in
-                     ("hold", "grant", "no_suspend", "keep_seat", "close_window", "send_code", "password_mail")), ACCOUNT),
+                     ("hold", "grant", "no_suspend", "keep_seat", "close_window", "send_code", "password_mail", "erase", "personal-data")), ACCOUNT),
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in (*AT_STRIPE, "payment-preview")), f"{ACCOUNT}, card"),
     "/admin/accounts/signup/": ACCOUNT, "/admin/accounts/signup/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/instances/seat/": "username", "/admin/instances/seat/…/change/": "username", "/admin/instances/seat/…/move/": "username",

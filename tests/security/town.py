@@ -36,7 +36,10 @@ from tests.security.url_table import PEOPLE, STAFF
 TOKEN = "abcdefghijklmnopqrstuvwxyz012345"  # against forged requests: as in the cookie, so in the form
 MAILBOX = {"email": "stranger@example.com"}
 # What is posted: forms, and bodies of JSON, where there is more to say than nothing.
-FORMS: dict[str, dict[str, Any]] = {"onboarding/": {"first_name": "Ada"}, "dashboard/billing/": {}}
+FORMS: dict[str, dict[str, Any]] = {
+    "onboarding/": {"first_name": "Ada"}, "dashboard/billing/": {},
+    "admin/accounts/userprofile/<object_id>/personal-data/": {"format": "json", "reason": REASON},
+}  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {"onboarding/waitlist/submit/": MAILBOX, "recovery/send-code/": MAILBOX}
 QUERIES = {"admin/accounts/userprofile/<object_id>/tab/": f"?tab={TABS[0].key}"}
 LIST_OF_JOBS = "http://testserver/admin/core/job/"

@@ -100,6 +100,7 @@ CONSOLE = {
     "roles/": ("viewer", "200", NO),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "accounts/userprofile/export/": ("operator", "200", "200!"),
+    "accounts/userprofile/<object_id>/personal-data/": ("operator", "200", "200!"),
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
     "inbox/": ("viewer", "200", NO),
@@ -122,7 +123,8 @@ CONSOLE = {
 
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
-    "access.accessfreeze": "", "access.accessoverride": "", "access.heldbackloss": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan", "auth.group": "", "auth.user": "",
+    "access.accessfreeze": "", "access.accessoverride": "", "access.heldbackloss": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan receipt",
+    "accounts.privacyrequest": "", "accounts.legalhold": "", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -142,7 +144,9 @@ ACTIONS = {
         "retry_payment": "support", "cancel_at_period_end": "support", "undo_cancellation": "support", "refund": "operator",
         "cancel_now": "operator", "pause_payments": "operator", "resume_payments": "operator",
         "assign_seats": "operator", "end_sessions": "operator", "hold": "operator", "grant": "operator", "no_suspend": "operator", "waive_dispute": "operator",
+        "record_request": "support", "legal_hold": "admin", "erase": "admin",
     },
+    "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"},
     "billing.inboundevent": {"retry": "operator", "ignore_event": "operator"},
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
@@ -177,6 +181,7 @@ WITHOUT_REASON = {"write_note"}  # the text is the reason, and is not kept for e
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
     ("accounts_userprofile", "retry_payment"), ("accounts_userprofile", "cancel_at_period_end"), ("accounts_userprofile", "undo_cancellation"),
+    ("accounts_userprofile", "record_request"), ("accounts_privacyrequest", "close_request"),
     ("accounts_userprofile", "sync_now"), ("accounts_userprofile", "password_mail"), ("accounts_userprofile", "assign_seats"), ("accounts_userprofile", "extend_grace"), ("accounts_userprofile", "write_note"),
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),

@@ -23,6 +23,7 @@ from apps.console.admin import (  # noqa: E402
     laws,
     mirror,
     overrides,
+    privacy,
     realm,
     restores,
     safeguard,
@@ -37,6 +38,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "overrides", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "overrides", "privacy", "realm", "restores",
     "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus, Tone, values_where
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat
+from apps.operations.erasure_receipts import Receipt, read_receipt
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class TabCard:
 
 @dataclass(frozen=True)
 class Page:
-    """The page. `held_until`: the end of incident mode; `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `notes`: how many of staff; `opened`: a tab's key."""
+    """The page. `held_until`: the end of incident mode; `agrees`: the last sync still matches the decision; `money`: sentences about what was paid; `flags`: disputes and refunds; `notes`: how many of staff; `opened`: a tab's key.
+
+    `receipt`: of somebody who was erased.
+    """
 
     profile: UserProfile
     decision: Decision
@@ -62,6 +66,7 @@ class Page:
     opened: str
     timeline: tuple[TimelineLine, ...]
     timeline_url: str
+    receipt: Receipt | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def read_page(profile: UserProfile, *, may: May, opened: str = "") -> Page:
         opened=opened if opened in counts else "timeline",
         timeline=subscriber_timeline.read_first(profile),
         timeline_url=reverse("admin:accounts_userprofile_timeline", args=[profile.pk]),
+        receipt=read_receipt(profile),
     )
 
 

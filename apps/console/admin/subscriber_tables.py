@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride
 from apps.accounts.models import StaffNote, UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
-from apps.console.admin import subscriber_billing
+from apps.console.admin import subscriber_billing, subscriber_privacy_tab
 from apps.console.base import CountUpTo
 from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
 from apps.console.email_columns import show_outcome
@@ -260,4 +260,5 @@ TABS = (
     TableTab("notes", "Notes", _notes, _read_notes),
     TableTab("events", "Events", _events, _read_events),
     TableTab("jobs", "Jobs", _jobs, _read_jobs),
+    TableTab("privacy", "Privacy", subscriber_privacy_tab.sources, subscriber_privacy_tab.read_privacy),
 )

@@ -21,6 +21,7 @@ from apps.console.admin.subscriber_notes import NoteActions
 from apps.console.admin.subscriber_overrides import OverrideActions
 from apps.console.admin.subscriber_payment_previews import PaymentPreviewView
 from apps.console.admin.subscriber_payments import PaymentActions
+from apps.console.admin.subscriber_privacy import PrivacyActions
 from apps.console.admin.subscriber_recovery import RecoveryActions
 from apps.console.admin.subscriber_tables import TABS
 from apps.console.admin.subscriber_timeline import TimelinePageView
@@ -75,6 +76,7 @@ class SubscriberAdmin(
     OverrideActions,
     PaymentActions,
     PaymentPreviewView,
+    PrivacyActions,
     OutsideIds,
     SelectActions,
     TimelinePageView,
@@ -122,6 +124,7 @@ class SubscriberAdmin(
             "icon": "gavel",
             "items": ["extend_grace", "hold", "grant", "no_suspend", "waive_dispute"],
         },
+        {"title": "Privacy", "icon": "shield_person", "items": PrivacyActions.privacy_actions},
     ]
     change_form_outer_before_template = "console/subscriber.html"
     fragments: ClassVar[dict[str, str]] = {
@@ -132,6 +135,7 @@ class SubscriberAdmin(
         "three-way": "three_way_view",
         "payment-preview": "payment_preview_view",
         "grant-plan": "grant_plan_view",
+        "receipt": "receipt_view",
     }
     fieldsets = (
         (
