@@ -8,6 +8,7 @@ from django.db.models import Q
 from apps.accounts.models import UserProfile
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
+from apps.notifications.email_list import email_title
 
 
 class Notification(models.Model):
@@ -93,4 +94,4 @@ class Notification(models.Model):
 
     @override
     def __str__(self) -> str:
-        return self.key
+        return f"{email_title(self.template)}, {self.created_at:%-d %B %Y}"

@@ -30,6 +30,16 @@ OTHERS = {
     Delivery.COMPLAINED: "Its reader marked it as spam; Mailgun sends them no further ones.",
 }
 
+# Of Mailgun's answer when it is asked to send: its number and its words. The first that fits.
+REFUSALS = (
+    (r"^400 .*(?:not a valid address|parameter is not valid|parameter is missing)", "Mailgun does not take this for an address."),
+    (r"^402\b|limit|quota|payment|billing", "Mailgun's account has reached its limit or is not paid. See its plan at Mailgun."),
+    (r"^404\b|domain not found|unknown domain", "Mailgun does not know our domain. Check MAILGUN_DOMAIN and its region."),
+    (r"^413\b|too large|size", "The email is too large for Mailgun."),
+    (r"not allowed|disabled|inactive|unverified|not verified|activate|sandbox", "Mailgun does not send for our domain. Look at the domain's state there."),
+    (r"^\d{3}\b", "Mailgun did not take the email, for a reason that we do not know."),
+)  # fmt: skip
+
 
 def explain(delivery: str, said: str) -> str:
     """What became of an email, for staff; empty for one that arrived, or of which nothing was told."""
@@ -39,4 +49,16 @@ def explain(delivery: str, said: str) -> str:
         return OTHERS[Delivery.COMPLAINED]
     return next(
         (words for pattern, words in KNOWN if re.search(pattern, said, re.IGNORECASE)), OTHERS[Delivery(delivery)]
+    )
+
+
+def explain_refusal(error: str) -> str:
+    """Why an email was not sent, for staff; what we have said ourselves stays as it is."""
+    return next(
+        (
+            words
+            for pattern, words in REFUSALS
+            if re.match(r"\d{3}\b", error) and re.search(pattern, error, re.IGNORECASE)
+        ),
+        error,
     )

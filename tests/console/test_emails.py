@@ -12,8 +12,9 @@ from django.urls import reverse
 from apps.core import clock, jobs
 from apps.core.models import AuditEntry
 from apps.notifications import mail
+from apps.notifications.email_list import email_title
 from apps.notifications.models import Notification
-from apps.notifications.reasons import explain
+from apps.notifications.reasons import explain, explain_refusal
 from tests.console.conftest import World
 from tests.console.desk import REASON
 from tests.console.test_actions import told_before
@@ -45,7 +46,7 @@ def test_a_code_that_was_refused_is_on_the_page_of_who_has_the_address(world: Wo
     page = text(client.get(reverse("admin:accounts_userprofile_tab", args=[profile.pk]), {"tab": "mails"}))
     assert "Recovery code" in page
     assert '<span class="fd-badge fd-bad">Not sent</span>' in page
-    assert "not a valid address" in page
+    assert "Mailgun does not take this for an address." in page
     other = client.get(reverse("admin:accounts_userprofile_tab", args=[world.profiles[1].pk]), {"tab": "mails"})
     assert "Recovery code" not in text(other)
     found = client.get(LIST, {"person": profile.pk})
@@ -87,6 +88,25 @@ def test_the_list_says_in_words_what_came_back_and_why_and_links_its_job(world: 
 )  # fmt: skip
 def test_the_other_servers_words_are_explained(delivery: str, said: str, words: str) -> None:
     assert re.search(words, explain(delivery, said)), explain(delivery, said)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("400 to parameter is not a valid address. please check documentation", "address"),
+        ("402 Payment required", "limit"), ("404 Domain not found: mail.example.com", "MAILGUN_DOMAIN"), ("413 Message too large", "too large"),
+        ("400 Sandbox subdomains are for test purposes only", "does not send for our domain"), ("400", "a reason that we do not know"),
+        ("Mailgun's answer was lost.", "^Mailgun's answer was lost.$"), ("", "^$"),
+    ],
+)  # fmt: skip
+def test_a_refusal_at_sending_is_explained_and_our_own_words_stay(error: str, words: str) -> None:
+    assert re.search(words, explain_refusal(error)), explain_refusal(error)
+
+
+def test_an_email_is_called_what_it_is_and_of_which_day(world: World) -> None:
+    row = told_before(world)
+    assert str(row) == f"{email_title('recovered')}, {row.created_at:%-d %B %Y}"
+    assert row.key not in str(row)
 
 
 def test_the_list_is_filtered_by_email_day_and_delivery(world: World, staff: Staff) -> None:
