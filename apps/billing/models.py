@@ -51,6 +51,7 @@ class InboundEvent(models.Model):
             models.Index(fields=["type", "-id"], name="event_type"),
             models.Index(fields=["object_id", "-id"], name="event_object"),
             models.Index(fields=["source", "-id"], name="event_source"),
+            models.Index(fields=["received_at"], name="event_received"),
             # For the nightly pruning; neither has rows that wait, so the webhook writes to neither.
             models.Index(fields=["handled_at"], condition=Q(handled_at__isnull=False), name="event_handled"),
             models.Index(

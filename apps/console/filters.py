@@ -1,5 +1,6 @@
 """Filters of lists: those that begin with what needs somebody, and those by product, instance or a question of a list's own."""
 
+import datetime as dt
 import re
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, override
@@ -13,7 +14,9 @@ from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from apps.console.menu_counts import COUNTED
 from apps.console.problems import narrow_emails, narrow_jobs, narrow_people
 from apps.console.saved_views import PARAMETER, SavedView
+from apps.core import clock
 
+DAYS = 14  # that can be chosen one by one
 PROBLEM = re.compile("[a-z]{1,12}:[a-z0-9_]{1,64}")
 
 
@@ -95,6 +98,30 @@ class ViewFilter(DropdownOf):
     @override
     def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
         return next(one for one in self.views if one.key == value).narrow(rows)
+
+
+class DayFilter(DropdownFilter, ABC):  # type: ignore[misc]
+    """By the day (UTC) on which something happened; `field` says what."""
+
+    title, parameter_name = "day", "day"
+    field: ClassVar[str]
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        today = clock.now().date()
+        days = [today - dt.timedelta(days=number) for number in range(DAYS)]
+        return [(f"{one:%Y-%m-%d}", f"{one:%A} {one.day} {one:%B}") for one in days]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        try:
+            start = dt.datetime.strptime(self.value() or "", "%Y-%m-%d").replace(tzinfo=dt.UTC)
+            end = start + dt.timedelta(days=1)
+        except (ValueError, OverflowError) as error:  # everything would look like the answer
+            raise IncorrectLookupParameters from error
+        return queryset.filter(**{f"{self.field}__gte": start, f"{self.field}__lt": end})
 
 
 class ProblemFilter(DropdownFilter, ABC):  # type: ignore[misc]

@@ -307,6 +307,12 @@ def requested(world: World) -> Any:
     return ApprovalRequest.objects.get_or_create(action="sync_selected", subject="people:two", defaults=known)[0]
 
 
+def events_selected(world: World) -> str:
+    """One whose job failed, one that needs nothing, and nonsense."""
+    InboundEvent.objects.filter(pk=world.events[1].pk).update(state="ignored", handled_at=clock.now())
+    return f"?events={world.events[0].pk}&events={world.events[1].pk}&events=x&events=0"
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", person),
@@ -370,6 +376,7 @@ CASES = [
     Case("core_job", "retry_selected", lambda _world: None, subject="job", query=jobs_selected),
     Case("core_restorecheck", "finish", restored, lambda _world: {"confirmation": "0"}, "restorecheck"),
     Case("realm", "mail", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
+    Case("billing_inboundevent", "process_selected", lambda _world: None, subject="event", query=events_selected),
     Case("billing_inboundevent", "retry", lambda world: world.events[0], subject="event"),
     Case("billing_inboundevent", "ignore_event", lambda world: world.events[0], subject="event"),
 ]  # fmt: skip
@@ -665,6 +672,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "retry_all": _queued(3),
     "retry_selected": _queued(2),
     "retry": _queued(1),
+    "process_selected": _queued(1),
 }
 
 

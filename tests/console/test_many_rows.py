@@ -84,7 +84,7 @@ PAGES = {
     ),
     "billing_inboundevent": (
         "", "p=20", "o=1", "o=-1", "source__exact=backfill", "source__exact=webhook", "q=in_M3337", "q=cus_M3337", "q=evt_M3337", "state__exact=ignored",
-        "q=invoice.",
+        "q=invoice.", "view=failed", "event=invoice.paid", "day={today}",
     ),
     "core_auditentry": ("", "p=20", "q=staff:rare", "q=staff:nobody", "q=Last3337", "q=profile:1003337"),
     "notifications_notification": ("", "p=20", "q=user3337@example", "q=ser3337", "q=Last3337", "state__exact=failed"),
@@ -108,7 +108,7 @@ def seed(start: int, end: int, made: World) -> None:
 def addresses(made: World) -> Iterator[str]:
     for page, queries in PAGES.items():
         for query in queries:
-            filled = query.format(product=made.cloud.pk, instance=made.instances[0].pk)
+            filled = query.format(product=made.cloud.pk, instance=made.instances[0].pk, today=f"{clock.now():%Y-%m-%d}")
             yield f"{reverse(f'admin:{page}_changelist')}?{filled}"
     timeline = reverse("admin:accounts_userprofile_timeline", args=[1_003_337])
     yield from (

@@ -81,7 +81,7 @@ STAFF_PAGES = {
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in (*AT_STRIPE, "payment-preview")), f"{ACCOUNT}, card"),
     "/admin/accounts/signup/": ACCOUNT, "/admin/accounts/signup/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/instances/seat/": "username", "/admin/instances/seat/…/change/": "username", "/admin/instances/seat/…/move/": "username",
-    "/admin/instances/seat/…/release/": "username", "/admin/billing/inboundevent/…/change/": "username",
+    "/admin/instances/seat/…/release/": "username", "/admin/billing/inboundevent/": "username", "/admin/billing/inboundevent/…/change/": "username",
     "/admin/djstripe/customer/": "email", "/admin/djstripe/customer/…/change/": f"email, {NAMES}",
     "/admin/djstripe/invoice/…/change/": f"email, {NAMES}", "/admin/djstripe/charge/…/change/": "card, name on the card",
     "/admin/djstripe/paymentmethod/…/change/": "card, name on the card",

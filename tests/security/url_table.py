@@ -168,7 +168,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
-    "begin", "fetch_span", "invite_next",
+    "begin", "process_selected", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip

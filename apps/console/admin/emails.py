@@ -1,11 +1,9 @@
 """Emails: what was sent to whom, and what became of it. What an email was filled in with is never shown: it may hold a code."""
 
-import datetime as dt
 from itertools import product
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import CharField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Cast, Coalesce, Upper
 from django.http import HttpRequest
@@ -19,9 +17,8 @@ from apps.console.admin.repeated_emails import SendAgainActions
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, email_column, link, link_column, state_column, time_column
 from apps.console.email_columns import show_outcome
-from apps.console.filters import DropdownOf, EmailsOfProblem
+from apps.console.filters import DayFilter, DropdownOf, EmailsOfProblem
 from apps.console.saved_views import SavedView
-from apps.core import clock
 from apps.core.models import Job
 from apps.notifications.email_list import EMAILS, KEYCLOAK_TEMPLATE, email_title
 from apps.notifications.mail import KIND, of_person
@@ -29,7 +26,6 @@ from apps.notifications.models import Notification
 
 State = Notification.State
 UNDELIVERED = (State.FAILED, State.UNCERTAIN)
-DAYS = 14  # that can be chosen one by one
 ADDED = ("job_id", "job_state", "reader_id", "reader_name")  # with_job_and_reader
 
 
@@ -44,27 +40,10 @@ class KindFilter(DropdownOf):
         return rows.filter(template=value)
 
 
-class DayFilter(DropdownFilter):  # type: ignore[misc]
-    """By the day (UTC) on which the email was asked for."""
+class AskedDayFilter(DayFilter):
+    """By the day on which the email was asked for."""
 
-    title, parameter_name = "day", "day"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        today = clock.now().date()
-        days = [today - dt.timedelta(days=number) for number in range(DAYS)]
-        return [(f"{one:%Y-%m-%d}", f"{one:%A} {one.day} {one:%B}") for one in days]
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        try:
-            start = dt.datetime.strptime(self.value() or "", "%Y-%m-%d").replace(tzinfo=dt.UTC)
-            end = start + dt.timedelta(days=1)
-        except (ValueError, OverflowError) as error:  # everything would look like the answer
-            raise IncorrectLookupParameters from error
-        return queryset.filter(created_at__gte=start, created_at__lt=end)
+    field = "created_at"
 
 
 class PersonFilter(DropdownFilter):  # type: ignore[misc]
@@ -120,7 +99,7 @@ class EmailAdmin(SendAgainActions, ConsoleAdmin):
     list_display = ("title", "person", "address", "outcome", "requested", "sent", "job")
     list_display_links = ("title",)
     list_filter = (
-        ("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter), KindFilter, DayFilter, PersonFilter, EmailsOfProblem,
+        ("state", ChoicesDropdownFilter), ("delivery", ChoicesDropdownFilter), KindFilter, AskedDayFilter, PersonFilter, EmailsOfProblem,
     )  # fmt: skip
     changelist_class = EmailList
     tabs = ("state", (State.QUEUED, State.FAILED, State.UNCERTAIN))

@@ -4,31 +4,86 @@ import json
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
+from django.db.models import Case, OuterRef, QuerySet, Subquery, When
+from django.db.models.functions import JSONObject
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
 from apps.billing import events
+from apps.billing.doctor import NEEDED_EVENTS
 from apps.billing.models import InboundEvent
-from apps.console.admin.jobs import retry as retry_job
+from apps.console.admin import event_spans
+from apps.console.admin.selected_events import SelectedEvents, job_of, process_again, refuse_processing
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import link, pretty, state_badge, state_column, time_column
+from apps.console.columns import badge, link, pretty, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.filters import DayFilter, DropdownOf
+from apps.console.saved_views import SavedView
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.core.states import Tone
+
+
+class TypeFilter(DropdownOf):
+    """By what happened at Stripe, of that which we need to hear."""
+
+    title, parameter_name = "type", "event"
+    options = [(one, one) for one in sorted(NEEDED_EVENTS)]
+
+    @override
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(type=value)
+
+
+class ReceivedDayFilter(DayFilter):
+    """By the day on which it came in."""
+
+    field = "received_at"
+
+
+def narrow_failed(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those that are not handled because their job gave up; only staff bring them on."""
+    stuck = Job.objects.filter(kind=events.KIND, state__in=Job.GIVEN_UP)
+    return rows.filter(state=InboundEvent.State.RECEIVED, stripe_event_id__in=stuck.values("key"))
+
+
+def with_job_and_person(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows with whose customer it is, and of those that wait the state of their newest job; read for the page's rows alone."""
+    newest = Job.objects.filter(kind=events.KIND, key=OuterRef("stripe_event_id")).order_by("-id").values("state")[:1]
+    person = UserProfile.objects.filter(stripe_customer_id=OuterRef("customer_id")).exclude(stripe_customer_id="")
+    found: QuerySet[Any] = rows.annotate(
+        job_state=Case(When(state=InboundEvent.State.RECEIVED, then=Subquery(newest))),
+        owner=Subquery(person.values(found=JSONObject(pk="pk", name="user__username"))[:1]),
+    )
+    return found
 
 
 @admin.register(InboundEvent)
-class EventAdmin(ConsoleAdmin):
+class EventAdmin(SelectedEvents, ConsoleAdmin):
     """The inbox. The body is shown to operators only; it holds personal data."""
 
-    list_display = ("type", "state_label", "stripe_event_id", "customer_id", "source_label", "received", "handled")
-    list_filter = (("state", ChoicesDropdownFilter), ("source", ChoicesDropdownFilter))
+    list_display = (
+        "type",
+        "state_label",
+        "person",
+        "stripe_event_id",
+        "customer_id",
+        "source_label",
+        "received",
+        "handled",
+    )
+    list_display_links = ("type",)
+    list_before_template = "console/comparisons.html"
+    list_filter = (("state", ChoicesDropdownFilter), TypeFilter, ReceivedDayFilter, ("source", ChoicesDropdownFilter))
     tabs = ("state", tuple(InboundEvent.State))
+    views = (SavedView("failed", "Failed", narrow_failed),)
+    actions_list: ClassVar[Any] = ["process_selected"]
     deferred = ("body",)
     personal = "event"
     search_by: ClassVar[dict[str, str]] = {
@@ -46,11 +101,35 @@ class EventAdmin(ConsoleAdmin):
         "job",
     )
 
-    state_label = state_column()
     source_label = state_column("source", "Source")
     created = time_column("stripe_created_at", "Made at Stripe")
     received = time_column("received_at", "Received")
     handled = time_column("handled_at", "Handled")
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_job_and_person(super().get_queryset(request))
+
+    @override
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return self.with_boxes(request, self.list_display)
+
+    @override
+    def list_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {"may_fetch": event_spans.may_fetch(request)}
+
+    @admin.display(description="State", ordering="state")
+    def state_label(self, row: InboundEvent) -> SafeString:
+        """Failed where it waits and its job gave up."""
+        return badge("Failed", Tone.BAD) if getattr(row, "job_state", None) in Job.GIVEN_UP else state_badge(row)
+
+    @admin.display(description="Subscriber")
+    def person(self, row: Any) -> SafeString:
+        """Whose customer it is about, in the list."""
+        if row.owner is None:
+            return SafeString("–")
+        url = reverse("admin:accounts_userprofile_change", args=[row.owner["pk"]])
+        return format_html('<a class="fd-link" href="{}">{}</a>', url, row.owner["name"])
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -66,7 +145,7 @@ class EventAdmin(ConsoleAdmin):
     @admin.display(description="Job")
     def job(self, row: InboundEvent) -> SafeString:
         """The job that handles it, and its last error."""
-        found = _job_of(row)
+        found = job_of(row)
         if found is None:
             return SafeString("–")
         return format_html("{} {} {}", link(found), state_badge(found), found.last_error)
@@ -85,20 +164,11 @@ class EventAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="Process again", permission="retry_job", form=dialog(InboundEvent), fresh=False, icon="replay",
-        explain="Fetches the current state from Stripe again. Repeating it is safe.",
-        refuse=lambda row: "This event needs no processing." if row.state == InboundEvent.State.IGNORED else "",
+        explain="Fetches the current state from Stripe again. Repeating it is safe.", refuse=refuse_processing,
     )  # fmt: skip
     def retry(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        """Its stuck job again, or a new one."""
-        event = form.target
-        job, what = _job_of(event), {"event": event.stripe_event_id}
-        audit.record(subject=("event", event.pk), action=AuditAction.EVENT_RETRIED, after=what, **form.why)
-        if job is not None and job.state in Job.GIVEN_UP:
-            retry_job(job, **form.why)
-        else:
-            lane = job.lane if job else f"customer:{event.customer_id or event.stripe_event_id}"[:400]
-            jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {form.actor}", lane=lane)
-        return f"{event.stripe_event_id} will be processed again."
+        process_again(form.target, **form.why)
+        return f"{form.target.stripe_event_id} will be processed again."
 
     @dialog_action(
         title="Ignore", permission="retry_job", form=dialog(InboundEvent), icon="notifications_off",
@@ -116,7 +186,3 @@ class EventAdmin(ConsoleAdmin):
             subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, before=before, after=after, **form.why
         )
         return f"{event.stripe_event_id} is ignored."
-
-
-def _job_of(event: InboundEvent) -> Job | None:
-    return Job.objects.filter(kind=events.KIND, key=event.stripe_event_id).order_by("-id").first()
