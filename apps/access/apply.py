@@ -15,6 +15,7 @@ from apps.core import attention, audit, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
+from apps.core.models import AuditEntry
 from apps.identity import user_profile
 from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
@@ -135,8 +136,18 @@ def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
     if step.enabled is not None:
         action = AuditAction.ACCOUNT_ENABLED if step.enabled else AuditAction.ACCOUNT_DISABLED
         _record(profile, action, before={"enabled": not step.enabled}, after={"enabled": step.enabled})
+        if step.enabled and not _can_log_in(profile):
+            request_password_email(profile, reason="account opened for the first time")
     if step.attributes:
         _record(profile, AuditAction.ATTRIBUTES_WRITTEN, before=dict(step.was), after=dict(step.attributes))
+
+
+def _can_log_in(profile: UserProfile) -> bool:
+    """Whether the link to set a password was ever sent: not when the account was made, adopted and closed in between."""
+    told = AuditEntry.objects.filter(
+        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.PASSWORD_EMAIL_SENT
+    )
+    return profile.user.last_login is not None or told.exists()
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:

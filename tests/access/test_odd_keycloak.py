@@ -1,5 +1,6 @@
 """Keycloak away, changed by hand, or not doing what it says."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from allauth.socialaccount.models import SocialAccount
 
 from apps.access import apply, overrides
 from apps.accounts.models import UserProfile
-from apps.core import jobs, sweep
+from apps.catalog.models import Product
+from apps.core import clock, jobs, sweep
 from apps.core.models import Job
+from apps.notifications.email_list import KEYCLOAK_TEMPLATE
 from tests.access.people import Killed, sync_now
 from tests.sandbox.keycloak_fixture import Browser
 from tests.world import World
@@ -163,4 +166,20 @@ def test_an_account_whose_making_failed_half_way_is_closed_when_none_is_due_any_
     assert (state.access, state.account, state.attributes) == ("suspended", False, {})
     assert [user["id"] for user in world.users("dana")] == [dana.keycloak_id]
     assert SocialAccount.objects.get(user=dana.user).uid == dana.keycloak_id
+    assert world.notifications(dana).count(KEYCLOAK_TEMPLATE) == 0
     world.assert_laws_hold()
+
+    plan = Product.objects.filter(slug="personal")
+    overrides.grant(
+        profile=dana, products=list(plan), until=clock.now() + dt.timedelta(days=9), actor="staff:ada", reason="test"
+    )
+    world.deliver()
+    assert world.state(dana).account is True
+    assert world.notifications(dana).count(KEYCLOAK_TEMPLATE) == 1  # without it nobody could log in to it
+    for _ in range(2):
+        overrides.hold(profile=dana, until=clock.now() + dt.timedelta(hours=1), actor="staff:ada", reason="test")
+        world.deliver()
+        world.pass_time(seconds=4000)
+        world.deliver()
+    assert world.state(dana).account is True
+    assert world.notifications(dana).count(KEYCLOAK_TEMPLATE) == 1

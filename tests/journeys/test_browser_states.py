@@ -1,5 +1,6 @@
 """Somebody whose payment fails and whose emails come back: what she and staff read, state after state, with Stripe's own dates."""
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.stack import Album, Stack, Visit, running
 from tests.journeys.test_browser_console import log_in
 from tests.journeys.test_browser_forecast import KEY, day, period_end, read_again, short_day
+from tests.journeys.test_browser_staff import dialog_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("states"), pytest.mark.timeout(900)]
 DAY, GRACE_DAYS, KEPT_DAYS = 86_400, 7, 30
@@ -80,6 +82,20 @@ def first_failure(walk: Walk) -> int:
     return min(int(one["created"]) for one in failed if one["data"]["object"]["id"] == open_invoice(walk)["id"])
 
 
+def hold(page: Page, stack: Stack, walk: Walk) -> int:
+    """Staff put the person on hold to the end of the day after tomorrow; when it ends."""
+    ends = (stack.now() // DAY + 3) * DAY
+    page.get_by_role("button", name="Override").click()
+    page.get_by_role("link", name="Hold", exact=True).click()
+    dialog = dialog_of(page, "Hold")
+    dialog.get_by_label("Until").fill(f"{dt.datetime.fromtimestamp(ends - DAY, dt.UTC):%Y-%m-%d}")
+    dialog.get_by_label("Reason").fill("Somebody else may have the card")
+    dialog.get_by_label("Type the username").fill(walk.username)
+    dialog.get_by_role("button", name="Hold").click()
+    expect(page.get_by_text(f"{walk.username} is on hold until the end of")).to_be_visible()
+    return ends
+
+
 def test_who_does_not_pay_reads_what_happens_next_in_each_state(
     stack: Stack, visit: Visit, album: Album, walk: Walk
 ) -> None:
@@ -95,6 +111,19 @@ def test_who_does_not_pay_reads_what_happens_next_in_each_state(
     expect(console.get_by_text("Emails bounce").first).to_be_visible()
     staff_read(console, AccessState.ACTIVE, "Renews", period_end(walk.subscription()))
     album.take(console, "console-active-unreachable")
+
+    ends = hold(console, stack, walk)
+    wait_for(lambda: not walk.account()["enabled"], what="Keycloak has closed the account", seconds=240)
+    staff_read(console, AccessState.ON_HOLD, "Hold ends", ends)
+    album.take(console, "console-on-hold")
+    verify_code(home, stack, walk)
+    expect(home.locator("main")).to_contain_text("Your account is on hold. Please contact support.")
+    album.take(home, "home-on-hold")
+    pass_time("clock", advance_seconds=ends + 3600 - stack.now())
+    wait_for(lambda: walk.account()["enabled"], what="Keycloak has opened the account again", seconds=240)
+    home.context.clear_cookies()
+    open_dashboard(home, stack, walk)
+    reads(home, "Your subscription renews", period_end(walk.subscription()))
 
     walk.control("stripe/_control/settings", {"end": "past_due"})  # Stripe stops trying, and cancels nothing
     walk.control("stripe/_control/payments", {"customer": walk.subscription()["customer"], "mode": "fail"})

@@ -154,7 +154,7 @@ class OverrideActions:
     def hold(self, _request: HttpRequest, form: HoldDialog) -> str:
         until = form.cleaned_data["until"]
         overrides.hold(profile=form.target, until=until, **form.why)
-        return f"{form.target} is on hold{f' to the end of {last_day(until)}' if until else ''}."
+        return f"{form.target} is on hold{f' until the end of {last_day(until)}' if until else ''}."
 
     @dialog_action(
         title="Grant", permission="override_access", form=GrantDialog, icon="card_giftcard",
