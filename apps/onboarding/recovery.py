@@ -60,7 +60,8 @@ class FormerItem:
 class RecoveryStatus:
     """The account's state and next step.
 
-    `final_at`: when seats and entitlements go; `invoice_url`: the open invoice; `upcoming`: what happens if nobody pays.
+    `final_at`: when seats and entitlements go; `invoice_url`: the open invoice; `upcoming`: what happens if
+    nobody pays, or when a hold ends.
     """
 
     state: AccessState
@@ -101,7 +102,7 @@ def read_status(profile: UserProfile) -> RecoveryStatus:
         interval=next((line.interval for line in lines), "month"),
         final_at=decision.final_expiry_at,
         invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
-        upcoming=told(forecast(present)) if next_step in PAYING else (),
+        upcoming=told(forecast(present)) if next_step in PAYING or decision.state == AccessState.ON_HOLD else (),
     )
 
 
