@@ -12,7 +12,7 @@ from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import UserProfile
 from apps.core.errors import BadInput
 from apps.core.reasons import last_day
-from apps.operations import approvals, safeguard, sync_runs
+from apps.operations import approvals, erasure_rows, privacy, privacy_requests, safeguard, sync_runs
 from apps.operations.approvals import Approvable, Facts
 from apps.operations.models import ApprovalRequest, SafeguardReview, SyncRun
 
@@ -27,6 +27,7 @@ def register() -> None:
     approvals.register(Action.SYNC_SELECTED, Approvable("sync_userprofile", start_run, run_facts))
     approvals.register(Action.SYNC_DIFFERING, Approvable("override_access", start_run, run_facts))
     approvals.register(Action.SYNC_FAILED, Approvable("sync_userprofile", run_again, failed_facts))
+    approvals.register(Action.ERASE_PERSON, Approvable("erase_person", erase_person, erasure_facts))
     approvals.register(Action.APPROVE_REVOCATION, Approvable("approve_revocations", approve_loss, loss_facts))
 
 
@@ -64,6 +65,23 @@ def _person(request: ApprovalRequest) -> UserProfile:
     if request.profile is None:
         raise BadInput("The subscriber is gone.")
     return request.profile
+
+
+# --- erasing a person -------------------------------------------------------------------------------------------------
+
+
+def erase_person(request: ApprovalRequest) -> str:
+    """Erase who was asked about."""
+    profile = _person(request)
+    receipt = privacy_requests.erase(profile, **_why(request))
+    return f"Subscriber {profile.pk} is erased here, with receipt {receipt.pk}."
+
+
+def erasure_facts(request: ApprovalRequest) -> Facts:
+    """Whether it can be done, and how many rows would go."""
+    profile = _person(request)
+    rows = sum(erasure_rows.count_rows(profile).values())
+    return [["It can be done", privacy.refuse_erasing(profile) or "Yes"], ["Rows that would go", str(rows)]]
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------

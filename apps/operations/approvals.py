@@ -59,6 +59,12 @@ def needs_two_people(count: int) -> bool:
     return count > settings.TWO_PEOPLE_ABOVE
 
 
+def has_another(permission: str, *, than: Any) -> bool:
+    """Whether somebody else of staff has this right of accounts', and so could approve what this person asks for."""
+    with_it = User.objects.filter(is_staff=True, is_active=True, groups__permissions__codename=permission)
+    return with_it.filter(groups__permissions__content_type__app_label="accounts").exclude(pk=than.pk).exists()
+
+
 def actor_of(user: Any) -> str:
     """How requests and the audit trail name one of staff."""
     return f"staff:{user.get_username()}"

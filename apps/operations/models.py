@@ -215,6 +215,7 @@ class ApprovalRequest(models.Model):
         SYNC_FAILED = "sync_failed", "Run the failed ones again"
         RETRY_JOBS = "retry_jobs", "Retry failed jobs"
         APPROVE_REVOCATION = "approve_revocation", "Approve revocation"
+        ERASE_PERSON = "erase_person", "Erase personal data"
 
     class State(ToneChoices):
         """Only the first is open, until `expires_at`."""

@@ -5,14 +5,17 @@ import json
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
 from apps.accounts import legal_holds
 from apps.accounts.models import UserProfile
 from apps.core import clock
+from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
-from apps.operations import privacy_requests
+from apps.operations import approvals, privacy_requests
+from apps.operations.models import ApprovalRequest
 from tests.console.conftest import World, log_in_freshly
 from tests.console.desk import page_of
 from tests.console.test_actions import leaving
@@ -109,3 +112,23 @@ def test_the_list_begins_with_what_is_due_first(world: World, staff: Staff) -> N
     assert ", late</span>" in text
     assert "days left</span>" in text
     assert "Legal hold</span>" in text
+
+
+def test_where_there_is_another_admin_they_have_to_approve_it(world: World, staff: Staff) -> None:
+    profile, client = leaving(world), staff("admin")
+    other = User.objects.create(username="admin-bob", is_staff=True)
+    other.groups.set([Group.objects.get(name="admin")])
+    address = reverse("admin:accounts_userprofile_erase", args=[profile.pk])
+    assert "Another admin has to approve this" in client.get(address).content.decode()
+    client.post(address, {"_form_submitted": "on", "confirmation": "person-0", **WHY})
+    assert UserProfile.objects.get(pk=profile.pk).email == "person-0@example.com"
+    asked = ApprovalRequest.objects.get(action="erase_person")
+    with pytest.raises(BadInput, match="Another person"):
+        approvals.approve(asked, by=User.objects.get(username="admin-ada"), reason="it is right")
+    assert "is erased here" in approvals.approve(asked, by=other, reason="it is right")
+    assert UserProfile.objects.get(pk=profile.pk).email == f"erased-{profile.pk}@erased.invalid"
+    asked.refresh_from_db()
+    assert (asked.state, asked.decided_by) == ("approved", "staff:admin-bob")
+    line = AuditEntry.objects.get(action="person_erased")
+    assert line.actor == "staff:admin-ada"
+    assert "admin-bob" in str(line.after)

@@ -17,12 +17,16 @@ from apps.accounts import legal_holds
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import PrivacyRequest, UserProfile
 from apps.console import fresh_logins
+from apps.console.asking import ask
 from apps.console.dialogs import ConfirmedDialog, ReasonDialog, ReasonField, dialog, dialog_action, find
 from apps.console.site import takes_posts
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
-from apps.operations import erasure_receipts, erasure_rows, personal_copy, privacy, privacy_requests
+from apps.core.errors import BadInput
+from apps.operations import approvals, erasure_receipts, erasure_rows, personal_copy, privacy, privacy_requests
+from apps.operations.models import ApprovalRequest
 
+Action = ApprovalRequest.Action
 PERSONAL_DATA = "admin:accounts_userprofile_personal_data"
 FORMATS = (("page", "A page to read and print"), ("json", "A JSON file for other programs"))
 
@@ -55,7 +59,12 @@ class EraseDialog(ConfirmedDialog):
             "refusal": privacy.refuse_erasing(self.target),
             "rows": [(name, count) for name, count in erasure_rows.count_rows(self.target).items() if count],
             "kept": privacy.list_kept(),
+            "needs_approval": self.needs_approval,
         }
+
+    @property
+    def needs_approval(self) -> bool:
+        return approvals.has_another("erase_person", than=self.request.user)
 
 
 class ExportPersonForm(forms.Form):
@@ -96,7 +105,11 @@ class PrivacyActions:
         refuse=refuse_erased, explain="Delete what is known of this person, here, at Keycloak and, where nothing was invoiced, at Stripe. It cannot be undone.",
     )  # fmt: skip
     def erase(self, _request: HttpRequest, form: EraseDialog) -> str:
-        """The one place where staff erase: a second person's approval would be asked for here."""
+        """At once where nobody else could approve it; else another admin has to."""
+        if refusal := privacy.refuse_erasing(form.target):
+            raise BadInput(refusal)
+        if form.needs_approval:
+            return ask(form, Action.ERASE_PERSON, subject=f"profile:{form.target.pk}", profile=form.target)
         receipt = privacy_requests.erase(form.target, **form.why)
         return (
             f"Subscriber {form.target.pk} is erased here. Receipt {receipt.pk} shows how far Keycloak and Stripe are."
