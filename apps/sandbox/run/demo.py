@@ -20,7 +20,7 @@ from types import FrameType
 from typing import IO
 
 from apps.core.process_lifetime import stopped_with_parent
-from apps.sandbox.run import postgres
+from apps.sandbox.run import populated, postgres
 from apps.sandbox.run.demo_environment import environment
 from apps.sandbox.run.demo_keycloak import RealKeycloak
 from apps.sandbox.run.history import write_history
@@ -52,13 +52,11 @@ def run(arguments: list[str]) -> int:
         demo.claim()
         if options.reset:
             demo.reset()
+        if options.populate:
+            demo.variables |= populated.set_clock_back(data)
         demo.start()
-        if options.walk:
-            return demo.walk()
-        print(_welcome(demo.site, demo.sandbox, time.monotonic() - demo.began), flush=True)
-        demo.write_history()
-        return demo.wait()
-    except (DemoError, PostgresError, KeycloakServerError, WalkError) as error:
+        return demo.walk() if options.walk else demo.show(populate=options.populate)
+    except (DemoError, PostgresError, KeycloakServerError, WalkError, populated.PopulateError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -86,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, default=ROOT / ".data" / "demo", help="where all data is kept")
     parser.add_argument("--reset", action="store_true", help="delete all data, then start")
+    parser.add_argument(
+        "--populate", action="store_true", help="a year of sixty people in all states; with --reset, or the first time"
+    )
     parser.add_argument("--walk", action="store_true", help="walk one customer from sign-up to recovery, then stop")
     return parser
 
@@ -204,6 +205,20 @@ class Demo:
             self._say("Now a past for the Stripe account: other customers, a discount, a dispute, an invoice by mail")
             write_history(site=self.site, sandbox=self.sandbox, keycloak=self.env["KEYCLOAK_SERVER_URL"])
             written.touch()
+
+    def show(self, *, populate: bool) -> int:
+        """Say where everything is, write its past, and watch it until Ctrl-C."""
+        print(_welcome(self.site, self.sandbox, time.monotonic() - self.began), flush=True)
+        if populate:
+            self.populate()
+        else:
+            self.write_history()
+        return self.wait()
+
+    def populate(self) -> None:
+        """Have sixty people live a year, once."""
+        self._say("Now a year of sixty people; look around meanwhile, the house fills up")
+        populated.populate(self.data, ports=(self.port, self.sandbox_port), env=self.env, root=self.root)
 
     def wait(self) -> int:
         """Watch the processes until Ctrl-C; DemoError if one of them stops unexpectedly."""

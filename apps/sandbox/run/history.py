@@ -17,7 +17,7 @@ CARD = "pm_card_visa"
 def write_history(*, site: str, sandbox: str, keycloak: str) -> None:
     """All of it; WalkError or an HTTP error when one of the parts does not work."""
     stripe = StripeAccount(sandbox)
-    _write_strangers(stripe)
+    write_strangers(stripe)
     for name, happen in (("Dora", _discount), ("Disa", _dispute), ("Ines", _invoice_by_mail)):
         customer = Walk(site, sandbox, keycloak, first_name=name)
         with contextlib.redirect_stdout(io.StringIO()):  # a walk reports what it sees
@@ -26,7 +26,7 @@ def write_history(*, site: str, sandbox: str, keycloak: str) -> None:
         happen(stripe, customer.subscription())
 
 
-def _write_strangers(stripe: StripeAccount) -> None:
+def write_strangers(stripe: StripeAccount) -> None:
     """Two customers of another business in the same account."""
     for name, plan in (("Coffee beans", ""), ("Gold membership", "gold-monthly-2016")):
         product = stripe.post("products", name=name)["id"]
