@@ -28,7 +28,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 from unfold.sites import UnfoldAdminSite
 
-from apps.console import dashboard, fresh_logins
+from apps.console import dashboard, fresh_logins, viewing
 from apps.core.requests import SAFE
 
 CONTENT_POLICY = {
@@ -54,7 +54,9 @@ def takes_posts[V: View](view: V) -> V:
 
 def refuse_post(view: View, request: HttpRequest) -> HttpResponse | None:
     """What staff get who post where nothing is posted, or whose account may have ended."""
-    return fresh_logins.refuse_unchecked(request) if hasattr(view, "takes_posts") else HttpResponseNotAllowed(SAFE)
+    if not hasattr(view, "takes_posts"):
+        return HttpResponseNotAllowed(SAFE)
+    return viewing.refuse_change(request, view) or fresh_logins.refuse_unchecked(request)
 
 
 class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
@@ -78,6 +80,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
                 return HttpResponseBadRequest("The address holds a character that cannot be searched for.")
             acts = request.method not in SAFE and self.has_permission(request)
+            viewing.narrow_rights(request)
             if acts and (refused := refuse_post(view, request)):
                 return refused
             try:
@@ -132,6 +135,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return redirect_to_login(target, settings.LOGIN_URL)
 
     @override
+    @viewing.allow_while_viewing
     @takes_posts
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Hand the POST on to the one logout, which also ends the Keycloak session."""

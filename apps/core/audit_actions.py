@@ -90,6 +90,7 @@ class AuditAction(models.TextChoices):
     APPROVAL_GIVEN = "approval_given", "Request approved"
     APPROVAL_DECLINED = "approval_declined", "Request declined"
     APPROVAL_WITHDRAWN = "approval_withdrawn", "Request withdrawn"
+    VIEWED_AS_ROLE = "viewed_as_role", "Console viewed as a role"
     ACTION_REFUSED = "action_refused", "Action refused"
     PERSON_ERASED = "person_erased", "Personal data erased"
     PERSON_EXPORTED = "person_exported", "Personal data exported"

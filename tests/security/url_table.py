@@ -98,6 +98,7 @@ CONSOLE = {
     "search/": ("roleless", "200", NO),  # it finds what one may see
     "sessions/": ("roleless", "200", NO),
     "roles/": ("viewer", "200", NO),
+    "roles/<role>/view/": ("admin", NO, ">admin:index!"),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "accounts/userprofile/export/": ("operator", "200", "200!"),
     "accounts/userprofile/<object_id>/personal-data/": ("operator", "200", "200!"),

@@ -4,7 +4,7 @@ Promises: it is read from the rights that the groups have and from the actions t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,19 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.roles import ROLES
+from apps.console import viewing
 from apps.console.checks import action_names
+from apps.console.site import takes_posts
 from apps.operations.approval_actions import Action
 from apps.operations.approvals import ACTIONS
 
+NONE = "none"  # in the address, instead of a role
 RIGHT = "auth.view_group"
 SUMMARIES = {
     "viewer": "Sees every page and changes nothing.",
@@ -65,6 +69,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "rows": list(list_rights()),
         "fresh_minutes": settings.STAFF_FRESH_MINUTES,
         "alone": settings.TWO_PEOPLE_ABOVE,
+        "viewable": viewing.OFFERED if viewing.may_begin(request) else (),
     }
     request.current_app = admin.site.name
     return render(request, "console/roles.html", context)
@@ -116,4 +121,23 @@ def _actions_by_right() -> dict[str, set[str]]:
     return found
 
 
-ROUTES = (("roles/", page, "roles"),)
+@viewing.allow_while_viewing
+@takes_posts
+@require_POST
+def view_as(request: HttpRequest, role: str) -> HttpResponse:
+    """Begin to look at the console as a role; one's own again by `none`."""
+    if role == NONE:
+        viewing.end(request)
+        return HttpResponseRedirect(reverse("admin:roles"))
+    if not viewing.may_begin(request):
+        raise PermissionDenied
+    if role not in viewing.OFFERED:
+        raise Http404
+    viewing.begin(request, role)
+    return HttpResponseRedirect(reverse("admin:index"))
+
+
+ROUTES: tuple[tuple[str, Callable[..., HttpResponse], str], ...] = (
+    ("roles/", page, "roles"),
+    ("roles/<role>/view/", view_as, "roles_view"),
+)

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.roles import ADMIN
 from apps.console.fresh_logins import refuse_stale
 from apps.console.site import takes_posts
+from apps.console.viewing import role_viewed
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.login import logout, sessions
@@ -28,7 +29,7 @@ MANY = "all"  # in the address, instead of a number: all of one's own but this o
 
 
 def may_end_others(request: HttpRequest) -> bool:
-    return request.user.groups.filter(name=ADMIN).exists()
+    return not role_viewed(request) and request.user.groups.filter(name=ADMIN).exists()
 
 
 def _in_reach(request: HttpRequest) -> QuerySet[User]:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.console import columns, inbox, navigation, timeline
+from apps.console import columns, inbox, navigation, timeline, viewing
 from apps.console.menu_counts import COUNTED
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
@@ -16,6 +16,12 @@ from apps.core.models import AuditEntry
 from apps.login.browsers import name_browser
 
 register = template.Library()
+
+
+@register.inclusion_tag("console/viewing_banner.html", takes_context=True)
+def viewing_banner(context: Any) -> dict[str, Any]:
+    """That somebody looks at the console as a role, and the way out."""
+    return {"role": viewing.role_viewed(context["request"]), "csrf_token": context.get("csrf_token")}
 
 
 @register.inclusion_tag("console/incident_banner.html")
