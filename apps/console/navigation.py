@@ -80,6 +80,10 @@ def viewable_roles(request: HttpRequest) -> bool:
     return viewable(Group)(request)
 
 
+def may_view_jobs(request: HttpRequest) -> bool:
+    return viewable(Job)(request)
+
+
 def _lists(*pages: tuple[str, type[Model]]) -> tuple[MenuPage, ...]:
     return tuple(MenuPage(title=title, model=model) for title, model in pages)
 
@@ -146,6 +150,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     MenuPage(title="Drift", model=Drift, badge="drift_count"),
                     MenuPage(title="Emails", model=Notification, badge="emails_undelivered", query="view=undelivered"),
                     MenuPage(title="Events", model=InboundEvent),
+                    MenuPage(title="Schedules and workers", route="admin:schedules", may=may_view_jobs),
                 ),
             ),
             MenuEntry(

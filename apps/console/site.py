@@ -107,6 +107,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             inbox,
             realm,
             roles,
+            schedules,
             staff_sessions,
             waitlist_invitations,
         )
@@ -116,6 +117,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             *email_previews.ROUTES,
             *event_spans.ROUTES,
             *inbox.ROUTES,
+            *schedules.ROUTES,
             *realm.ROUTES,
             *roles.ROUTES,
             *staff_sessions.ROUTES,

@@ -11,6 +11,7 @@ from django.db import connection
 
 WORKER = "FRONTDESK_WORKER"  # the watchdog sets it; its cluster inherits it
 ALIVE_SECONDS = 60
+LONGEST_NAME = 63  # of a connection, in bytes
 FORGOTTEN_SECONDS = 86_400  # a worker that was never stopped in order and never came back
 
 BOTH_ALIVE = """
@@ -24,6 +25,8 @@ def claim_name() -> None:
     """Give this worker its name; forget those of this host that no longer run, and those gone for a day."""
     host = socket.gethostname()[:80]
     os.environ[WORKER] = f"{host}:{os.getpid()}"
+    connection.close()  # the next ones, and those of its cluster, tell whose they are
+    connection.settings_dict["OPTIONS"]["application_name"] = application_name(os.environ[WORKER])
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM core_heartbeat WHERE split_part(name, '@', 2) LIKE %s", [f"{host}:%"])
         dead = [name for (name,) in cursor.fetchall() if not psutil.pid_exists(int(name.rpartition(":")[2]))]
@@ -31,6 +34,11 @@ def claim_name() -> None:
             "DELETE FROM core_heartbeat WHERE name = ANY(%s) OR at < clock_timestamp() - make_interval(secs => %s)",
             [dead, FORGOTTEN_SECONDS],
         )
+
+
+def application_name(worker: str) -> str:
+    """How Postgres names the connections of a worker: the end of its name, which tells it from the others of its host."""
+    return f"worker {worker}" if len(worker) + 7 <= LONGEST_NAME else f"worker {worker[7 - LONGEST_NAME :]}"
 
 
 def forget_worker() -> None:

@@ -1,19 +1,16 @@
 """Laws of work: no job is left behind, and the workers and their periodic jobs are alive."""
 
-import datetime as dt
-
 from django.conf import settings
-from django.db.models import Case, Exists, Min, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 
-from apps.core import heartbeats, jobs
-from apps.core.job_outcomes import MAX_ATTEMPTS, PERIODIC
+from apps.core import heartbeats, jobs, schedules
+from apps.core.job_outcomes import MAX_ATTEMPTS
 from apps.core.laws import Checked, Law, LawSeverity, LawViolation, Scope, judge, register
-from apps.core.models import Dependency, Heartbeat, Job, Schedule
+from apps.core.models import Heartbeat, Job
 
 MARGIN_SECONDS = 60  # a runner that is stopped at its time-out, and the takeover of its job
 LATE_SECONDS = 120
 SWEEP_LATE_SECONDS = 86_400  # work over everybody waits for all other work; the next sweep comes after a day
-PERIODS = 3  # of a periodic job that may pass without it
 
 
 def register_laws() -> None:
@@ -67,19 +64,9 @@ def check_heartbeats(scope: Scope) -> Checked:
     if scope.subscriber_id is not None:
         return Checked(0)
     found = [] if heartbeats.count_alive() else [_violation("worker", "any", "No worker is alive.")]
-    down = set(Dependency.objects.values_list("pk", flat=True))
-    periodic = {kind.name: kind for kind in jobs.KINDS.values() if kind.every and not down & set(kind.needs)}
-    last = dict(Job.objects.filter(key=PERIODIC, state=Job.State.DONE).values_list("kind", "finished_at"))
-    unfinished = Job.objects.filter(key=PERIODIC).exclude(state=Job.State.DONE).order_by()
-    asked = dict(unfinished.values_list("kind").annotate(at=Min("created_at")))
-    due = dict(Schedule.objects.values_list("kind", "next_at"))
-    for name, kind in sorted(periodic.items()):
-        if name not in due or due[name] < scope.before(LATE_SECONDS):
-            found.append(_violation("schedule", name, f"“{kind.label}” is not being scheduled."))
-            continue
-        since = last.get(name) or asked.get(name) or due[name] - dt.timedelta(seconds=kind.every)
-        if since < scope.before(PERIODS * kind.every):
-            found.append(_violation("schedule", name, f"“{kind.label}” has not ended well since {since:%d %B, %H:%M}."))
+    periodic = [one for one in schedules.read_schedules() if not one.waits_for]
+    late = ((one.kind.name, one.lateness(scope.moment)) for one in periodic)
+    found += [_violation("schedule", name, words) for name, words in late if words]
     return Checked(len(periodic) + Heartbeat.objects.count(), found, len(found))
 
 

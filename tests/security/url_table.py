@@ -105,6 +105,7 @@ CONSOLE = {
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
     "inbox/": ("viewer", "200", NO),
+    "schedules/": ("viewer", "200", NO),
     "capacity/": ("viewer", "200", NO),
     "capacity/what-if/": ("viewer", "200", NO),
     "waitlist/plan/": ("operator", "200", NO),
