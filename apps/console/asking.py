@@ -22,6 +22,12 @@ def name_rows(ids: list[int]) -> str:
     return f"rows:{hashlib.sha256(repr(sorted(ids)).encode()).hexdigest()[:40]}"
 
 
-def describe_limit(count: int) -> dict[str, Any]:
+def needs_second(form: ReasonDialog, action: ApprovalRequest.Action, count: int) -> bool:
+    """Whether these are more than one person may do it to; who is alone with the right may, else nobody could."""
+    permission = approvals.ACTIONS[action].permission
+    return approvals.needs_two_people(count) and approvals.has_another(permission, than=form.request.user)
+
+
+def describe_limit(form: ReasonDialog, action: ApprovalRequest.Action, count: int) -> dict[str, Any]:
     """For a dialog about so many, in console/dialogs/two_people.html."""
-    return {"two_people": approvals.needs_two_people(count), "alone": settings.TWO_PEOPLE_ABOVE}
+    return {"two_people": needs_second(form, action, count), "alone": settings.TWO_PEOPLE_ABOVE}

@@ -131,9 +131,10 @@ def approve(request: ApprovalRequest, *, by: User, reason: str) -> str:
     asker = User.objects.filter(username=row.requested_by.removeprefix("staff:"), is_staff=True, is_active=True)
     if not asker.exists():
         raise BadInput("Who asked for this is no longer of staff. Decline it, and do it yourself if it is right.")
+    _close(row, State.APPROVED, by=by, reason=reason)  # first: an erasure also erases why
     with audit.approved_by(actor_of(by)):
         outcome = ACTIONS[row.action].carry_out(row)
-    _close(row, State.APPROVED, by=by, reason=reason, outcome=outcome)
+    ApprovalRequest.objects.filter(pk=row.pk).exclude(decision_reason=ERASED).update(outcome=outcome[:300])
     _record(row, AuditAction.APPROVAL_GIVEN, actor=actor_of(by), reason=reason)
     return outcome
 
@@ -175,10 +176,9 @@ def _refuse_own(row: ApprovalRequest, user: User) -> None:
         raise BadInput("Another person with the right to do it has to decide this.")
 
 
-def _close(row: ApprovalRequest, state: State, *, by: User, reason: str, outcome: str = "") -> None:
-    row.state, row.decided_by, row.decided_at = state, actor_of(by), clock.now()
-    row.decision_reason, row.outcome = reason, outcome[:300]
-    row.save(update_fields=["state", "decided_by", "decided_at", "decision_reason", "outcome"])
+def _close(row: ApprovalRequest, state: State, *, by: User, reason: str) -> None:
+    row.state, row.decided_by, row.decided_at, row.decision_reason = state, actor_of(by), clock.now(), reason
+    row.save(update_fields=["state", "decided_by", "decided_at", "decision_reason"])
 
 
 def _record(row: ApprovalRequest, action: AuditAction, *, actor: str, reason: str) -> None:

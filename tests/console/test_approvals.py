@@ -237,3 +237,15 @@ def test_what_one_may_do_alone_asks_nobody(staff: Staff, settings: Any) -> None:
         Drift.objects.create(profile=one, kind="access", first_seen_at=now, last_seen_at=now)
     assert "/syncrun/" in post(staff("operator"), "operations_drift_sync_differing")["HX-Redirect"]
     assert not ApprovalRequest.objects.exists()
+
+
+def test_who_is_alone_with_the_right_acts_alone(question: SafeguardReview, staff: Staff) -> None:
+    """Else nobody could ever approve what the safeguard stopped in a house with one admin."""
+    admin = staff("admin")
+    User.objects.filter(is_staff=True).exclude(pk=admin.session["_auth_user_id"]).update(is_active=False)
+    link = reverse("admin:operations_safeguardreview_confirm", args=[question.pk])
+    assert "need a second person" not in as_text(admin.get(link))
+    wish = {"_form_submitted": "on", "reason": REASON, "confirmation": str(len(question.profile_ids))}
+    admin.post(link, wish, headers={"HX-Request": "true"})
+    question.refresh_from_db()
+    assert (question.state, ApprovalRequest.objects.count()) == ("confirmed", 0)

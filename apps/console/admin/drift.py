@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from apps.console.admin.sync_runs import SelectActions, count_losing
-from apps.console.asking import ask, describe_limit
+from apps.console.asking import ask, describe_limit, needs_second
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, state_column, time_column, when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog, dialog_action
@@ -22,7 +22,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.reasons import last_day
 from apps.core.states import Tone
-from apps.operations import approvals, drift, sync_runs
+from apps.operations import drift, sync_runs
 from apps.operations.models import ApprovalRequest, Drift, SyncRun
 
 PLANS = 20  # of those that differ, shown before they are synced
@@ -67,7 +67,7 @@ class SyncAllDialog(ReasonDialog):
                 "first": first[:PLANS],
             }
             | count_losing(people)
-            | describe_limit(len(people))
+            | describe_limit(self, ApprovalRequest.Action.SYNC_DIFFERING, len(people))
         )
 
 
@@ -197,7 +197,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         people = differing()
         if not people:
             raise BadInput("No drift in access.")
-        if approvals.needs_two_people(len(people)):
+        if needs_second(form, ApprovalRequest.Action.SYNC_DIFFERING, len(people)):
             return ask(form, ApprovalRequest.Action.SYNC_DIFFERING, subject="all", row_ids=people)
         form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.DIFFERING, **form.why)
         return f"{run.total} will be synced."

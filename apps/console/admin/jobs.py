@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.console.asking import ask, describe_limit, name_rows
+from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, state_column, time_column, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
@@ -98,7 +98,7 @@ class RetrySelectedDialog(ReasonDialog):
             "jobs": [(job, people.get(job.pk)) for job in found],
             "count": len(found),
             "all": len(found),
-        } | describe_limit(len(found))
+        } | describe_limit(self, ApprovalRequest.Action.RETRY_JOBS, len(found))
 
 
 class RetryAllDialog(ReasonDialog):
@@ -155,10 +155,11 @@ def retry_each(found: list[Job], *, actor: str, reason: str) -> str:
 
 def retry_or_ask(form: ReasonDialog, found: list[Job]) -> str:
     """Run them again, or ask for it when they are more than one person may."""
-    if not approvals.needs_two_people(len(found)):
+    action = ApprovalRequest.Action.RETRY_JOBS
+    if not needs_second(form, action, len(found)):
         return retry_each(found, **form.why)
     ids = [job.pk for job in found]
-    return ask(form, ApprovalRequest.Action.RETRY_JOBS, subject=name_rows(ids), row_ids=ids)
+    return ask(form, action, subject=name_rows(ids), row_ids=ids)
 
 
 @admin.register(Job)

@@ -42,7 +42,8 @@ def due_badge(row: PrivacyRequest) -> SafeString:
     left = (row.due_on - clock.now().date()).days
     if row.state != State.OPEN or left > privacy_requests.SOON.days:
         return format_html("{}", text)
-    return badge(f"{text}, {'late' if left < 0 else f'{left} days left'}", Tone.BAD if left < 0 else Tone.WARN)
+    words = "late" if left < 0 else "today" if left == 0 else f"{left} day{'' if left == 1 else 's'} left"
+    return badge(f"{text}, {words}", Tone.BAD if left < 0 else Tone.WARN)
 
 
 def refuse_closed(row: PrivacyRequest) -> str:

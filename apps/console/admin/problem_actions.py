@@ -19,6 +19,7 @@ from apps.core import attention
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.reasons import last_day
+from apps.operations.models import ApprovalRequest
 
 SHOWN = 20  # jobs and items named in a dialog
 GONE = "This problem is over, or somebody took it out of the inbox. Reload the page."
@@ -89,7 +90,7 @@ class RetryProblemDialog(ProblemDialog):
         people = find_people(job.pk for job in found)
         return {
             "count": min(problem.jobs, AT_ONCE),
-            **describe_limit(problem.jobs),
+            **describe_limit(self, ApprovalRequest.Action.RETRY_JOBS, problem.jobs),
             "all": problem.jobs,
             "jobs": [(job, people.get(job.pk)) for job in found],
         }

@@ -14,7 +14,7 @@ from apps.console import asking
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.operations import approvals, bulk_facts, safeguard, stripe_comparison
+from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import ApprovalRequest, SafeguardReview
 
 Action = ApprovalRequest.Action
@@ -36,7 +36,7 @@ class ApproveDialog(ReasonDialog):
     @override
     def context(self) -> dict[str, Any]:
         hours = int(safeguard.APPROVED_FOR.total_seconds() // 3600)
-        return {"hours": hours} | asking.describe_limit(len(self.target.profile_ids))
+        return {"hours": hours} | asking.describe_limit(self, Action.APPROVE_REVOCATION, len(self.target.profile_ids))
 
 
 @admin.register(SafeguardReview)
@@ -86,7 +86,7 @@ class SafeguardReviewAdmin(ConsoleAdmin):
     )  # fmt: skip
     def confirm(self, _request: HttpRequest, form: ApproveDialog) -> str:
         count = form.cleaned_data["confirmation"]
-        if approvals.needs_two_people(len(form.target.profile_ids)):
+        if asking.needs_second(form, Action.APPROVE_REVOCATION, len(form.target.profile_ids)):
             safeguard.refuse_approval(form.target, expected=count)
             terms = {"review": form.target.pk, "expected": count}
             return asking.ask(form, Action.APPROVE_REVOCATION, subject=f"review:{form.target.pk}", terms=terms)

@@ -16,14 +16,14 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
 from apps.console.admin import sync_run_page
-from apps.console.asking import ask, describe_limit, name_rows
+from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, state_column, time_column
-from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.core.states import Tone
-from apps.operations import approvals, safeguard, sync_runs
+from apps.operations import safeguard, sync_runs
 from apps.operations.models import ApprovalRequest, SyncResult, SyncRun
 
 Action = ApprovalRequest.Action
@@ -69,7 +69,7 @@ class SelectedDialog(ReasonDialog):
             return {"problem": refusal.message}
         lost = count_losing([one.pk for one in found])
         shown = {"people": sync_run_page.list_plans(found)} | lost
-        return shown | (describe_limit(len(found)) if lost.get("losing") else {})
+        return shown | (describe_limit(self, Action.SYNC_SELECTED, len(found)) if lost.get("losing") else {})
 
 
 class SelectActions:
@@ -94,7 +94,7 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
-        if approvals.needs_two_people(len(people)) and safeguard.find_losing(people):
+        if needs_second(form, Action.SYNC_SELECTED, len(people)) and safeguard.find_losing(people):
             return ask(form, Action.SYNC_SELECTED, subject=name_rows(people), row_ids=people)
         form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.SELECTED, **form.why)
         return f"{run.total} will be synced."
@@ -105,7 +105,19 @@ def list_failures(run: SyncRun) -> dict[str, Any]:
     found = sync_runs.failed_results(run)
     jobs_by_profile = sync_runs.jobs_of(list(found.order_by("pk")[: sync_run_page.ROWS]))
     count, reasons = found.count(), sorted({job.last_error for job in jobs_by_profile.values()})[:5]
-    return {"count": count, "reasons": reasons} | describe_limit(count)
+    return {"count": count, "reasons": reasons}
+
+
+class RunAgainDialog(ReasonDialog):
+    """Shows whose sync failed, and why."""
+
+    model = SyncRun
+    form_before_template = "console/dialogs/run_again.html"
+
+    @override
+    def context(self) -> dict[str, Any]:
+        shown = list_failures(self.target)
+        return shown | describe_limit(self, Action.SYNC_FAILED, shown["count"])
 
 
 @admin.register(SyncRun)
@@ -156,13 +168,13 @@ class SyncRunAdmin(ConsoleAdmin):
         return self._progress(request, row) | {"entries": entries[:20]}
 
     @dialog_action(
-        title="Run the failed ones again", permission="sync_userprofile", form=dialog(SyncRun, "run_again", list_failures),
+        title="Run the failed ones again", permission="sync_userprofile", form=RunAgainDialog,
         icon="replay", refuse=lambda run: "" if sync_runs.failed_results(run).exists() else "Nobody in this run has failed.",
         explain="Fix the cause first. Subscribers who are synced already are left alone.",
     )  # fmt: skip
     def run_again(self, _request: HttpRequest, form: ReasonDialog) -> str:
         """From the first attempt of each."""
-        if approvals.needs_two_people(sync_runs.failed_results(form.target).count()):
+        if needs_second(form, Action.SYNC_FAILED, sync_runs.failed_results(form.target).count()):
             return ask(form, Action.SYNC_FAILED, subject=f"run:{form.target.pk}", terms={"run": form.target.pk})
         count = sync_runs.retry_failed(form.target, **form.why)
         return f"{count} will be retried."
