@@ -149,7 +149,7 @@ ACTIONS = {
         "record_request": "support", "legal_hold": "admin", "erase": "admin",
     },
     "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"},
-    "billing.inboundevent": {"retry": "operator", "ignore_event": "operator"},
+    "billing.inboundevent": {"process_selected": "operator", "retry": "operator", "ignore_event": "operator"},
     "catalog.product": {"import_products": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {
