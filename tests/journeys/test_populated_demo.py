@@ -93,7 +93,7 @@ def test_somebody_is_in_every_state(demo: Populated) -> None:
     assert {"active", "trialing", "past_due", "canceled"} <= set(demo.counts("billing_subscription", "status"))
     kinds = set(demo.counts("access_accessoverride", "kind"))
     assert kinds == {"hold", "grant", "no_suspend", "keep_seat"}
-    assert {"bounced", "complained"} <= set(demo.counts("accounts_userprofile", "email_problem"))
+    assert "bounced" in set(demo.counts("accounts_userprofile", "email_problem"))
     assert {"paid", "expired", "open"} <= set(demo.counts("accounts_signup", "state"))
     assert {"assigned", "retained", "released", "reserved"} <= set(demo.counts("instances_seat", "state"))
     assert demo.query("SELECT count(*) FROM instances_seatwait") == [(1,)]
