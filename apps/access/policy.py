@@ -102,6 +102,11 @@ class _View:
         paying = self.facts.paying
         return max(expiry, paying.ends) if paying and paying.begins < expiry else expiry
 
+    @property
+    def given_up_at(self) -> dt.datetime | None:
+        """The final expiry, or None while a subscription may come back: then nothing is given up at a date."""
+        return None if self.withheld or self.paid or self.late else self.final_expiry
+
     def grace_until(self, late: SubscriptionFact) -> dt.datetime:
         """The end of grace of a late subscription: by the terms, or by a no-suspend if that is later."""
         since = late.past_due_since or self.now
@@ -138,7 +143,7 @@ class _View:
             trace=(*decision.trace, *_trace_kept(decision, kept)),
             partial=bool(self.unknown) or any(one.unmapped for one in [*self.paid, *self.in_grace]),
             reconcile_at=earliest(self.now, moments),
-            final_expiry_at=self.final_expiry if decision.state.has_final_expiry else None,
+            final_expiry_at=self.given_up_at if decision.state.has_final_expiry else None,
             grace_ends=tuple((one.id, self.grace_until(one)) for one in self.in_grace),
         )
 
@@ -264,7 +269,7 @@ def _recovering(view: _View) -> Decision | None:
     recoverable = view.withheld or (view.canceled and view.final_expiry and view.now < view.final_expiry)
     if not (view.recovering and recoverable):
         return None
-    until = earliest(view.now, [view.facts.recovering_until, view.final_expiry])
+    until = earliest(view.now, [view.facts.recovering_until, view.given_up_at])
     return Decision(
         state=AccessState.RECOVERING,
         account=Account.ENABLED,

@@ -250,6 +250,24 @@ def test_it_says_until_when(known: Facts, until: dt.datetime | None) -> None:
     assert decide(known).until == until
 
 
+@pytest.mark.parametrize(
+    "known",
+    [
+        facts(PAST_DUE, replace(LONG_GONE, id="sub_0")),
+        facts(PAST_DUE, replace(GONE, id="sub_0")),
+        facts(PAST_DUE, replace(GONE, id="sub_0"), **OPEN_WINDOW),
+        facts(subscription(), replace(LONG_GONE, id="sub_0"), override("hold")),
+        facts(subscription(money_returned="refunded"), replace(LONG_GONE, id="sub_0")),
+    ],
+    ids=["suspended, the earlier one is over", "suspended", "recovering", "on hold", "refunded"],
+)
+def test_nothing_is_given_up_at_a_date_while_a_subscription_may_come_back(known: Facts) -> None:
+    """A simulated year showed three people a final expiry that had passed, of a subscription before their present one."""
+    assert decide(known).final_expiry_at is None
+    over = replace(known, subscriptions=tuple(one for one in known.subscriptions if one.id == "sub_0"))
+    assert decide(over).final_expiry_at is not None
+
+
 def test_the_sentence_names_the_day() -> None:
     assert "until 2 March 2027" in decide(facts(subscription(cancel_at=NOW + DAY))).reason.sentence
     assert "until 30 March 2027" in decide(facts(GONE)).reason.sentence

@@ -31,12 +31,20 @@ LIST = "admin:operations_approvalrequest_changelist"
 
 def second(role: str) -> Client:
     """Another member of staff with that role."""
-    user = User.objects.create(username=f"second-{role}", is_staff=True)
+    user, _ = User.objects.get_or_create(username=f"second-{role}", is_staff=True)
     user.groups.set([Group.objects.get(name=role)])
     client = Client()
     client.force_login(user)
     log_in_freshly(client)
     return client
+
+
+@pytest.fixture(autouse=True)
+def two_of_each(staff: Staff) -> None:
+    """Where somebody else has the right, too, they are asked."""
+    staff("viewer")  # makes the roles
+    for role in ("support", "operator", "admin"):
+        second(role)
 
 
 def read(client: Client, row: Model) -> str:

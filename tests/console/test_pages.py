@@ -28,7 +28,7 @@ Staff = Callable[..., Client]
 LIST_QUERIES = 3  # session, user with rights, rows with their count; each few seconds one more: the menu's counts
 LONGER_LISTS = dict.fromkeys(  # those with related rows in a column or above the list
     ("catalog.product", "catalog.productprice", "access.accessoverride", "auth.user", "accounts.userprofile", "core.auditentry",
-     "access.termschange", "notifications.notification"), 4,
+     "access.termschange", "notifications.notification", "core.job"), 4,
 ) | {"core.lawcheck": 5, "onboarding.waitlistentry": 5}  # fmt: skip
 
 

@@ -78,7 +78,8 @@ def test_the_dialog_shows_everybodys_plan_row_by_row_and_asks_nobody_for_it(worl
     assert "Nobody is selected" in staff("support").get(reverse(SELECTED)).content.decode()
 
 
-def test_the_cost_of_the_dialog_does_not_grow_with_those_selected(staff: Staff) -> None:
+def test_the_cost_of_the_dialog_does_not_grow_with_those_selected(staff: Staff, settings: Any) -> None:
+    settings.TWO_PEOPLE_ABOVE = 1  # from two on it is asked, once, whether there is a second person
     client, people = staff("support"), late(100)
 
     def cost(some: list[UserProfile]) -> int:
