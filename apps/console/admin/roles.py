@@ -12,10 +12,10 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from apps.accounts.roles import ROLES
 from apps.console import viewing
@@ -123,14 +123,15 @@ def _actions_by_right() -> dict[str, set[str]]:
 
 @viewing.allow_while_viewing
 @takes_posts
-@require_POST
 def view_as(request: HttpRequest, role: str) -> HttpResponse:
     """Begin to look at the console as a role; one's own again by `none`."""
+    if role != NONE and not viewing.may_begin(request):
+        raise PermissionDenied
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
     if role == NONE:
         viewing.end(request)
         return HttpResponseRedirect(reverse("admin:roles"))
-    if not viewing.may_begin(request):
-        raise PermissionDenied
     if role not in viewing.OFFERED:
         raise Http404
     viewing.begin(request, role)
