@@ -102,6 +102,7 @@ def test_an_admin_begins_and_ends_it_and_it_fits_a_small_dark_screen(
     page.get_by_role("link", name="Begin incident mode").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Nobody loses access")).to_be_visible()
+    expect(dialog.locator(":focus")).to_have_count(1)
     page.screenshot(path=tmp_path / "begin.png")
     dialog.get_by_label("Reason").fill("Stripe reports payments as failed that were not.")
     dialog.get_by_role("button", name="Begin incident mode").click()
@@ -122,6 +123,7 @@ def test_an_admin_begins_and_ends_it_and_it_fits_a_small_dark_screen(
     page.get_by_role("link", name="End or prolong").click()
     page.get_by_role("link", name="End incident mode").click()
     dialog = page.get_by_role("dialog")
+    expect(dialog.locator(":focus")).to_have_count(1)  # else what is typed may go where the focus jumps to
     dialog.get_by_label("Reason").fill("Stripe has put it right.")
     dialog.get_by_label("Type how many").fill("3")
     page.screenshot(path=tmp_path / "end.png")
