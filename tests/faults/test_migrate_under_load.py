@@ -33,7 +33,7 @@ FILLED = f'migrations.AddField("inboundevent", "probe", {PROBE.partition(" = ")[
 FEW = 'models.CheckConstraint(condition=models.Q(attempts__lt=999), name="few_attempts")'
 NEXT = (
     ("billing", FILLED),
-    ("billing", 'AddIndexConcurrently("inboundevent", models.Index(fields=["received_at"], name="event_received"))'),
+    ("billing", 'AddIndexConcurrently("inboundevent", models.Index(fields=["handled_at"], name="event_probe"))'),
     ("accounts", 'migrations.AddField("userprofile", "probe", models.DateTimeField(null=True))'),
     ("core", f'AddConstraintNotValid("job", {FEW})'),
     ("core", 'ValidateConstraint("job", "few_attempts")'),

@@ -94,7 +94,7 @@ def test_somebody_is_in_every_state(demo: Populated) -> None:
     kinds = set(demo.counts("access_accessoverride", "kind"))
     assert kinds == {"hold", "grant", "no_suspend", "keep_seat"}
     assert "bounced" in set(demo.counts("accounts_userprofile", "email_problem"))
-    assert {"paid", "expired", "open"} <= set(demo.counts("accounts_signup", "state"))
+    assert {"paid", "expired", "checkout"} <= set(demo.counts("accounts_signup", "state"))
     assert {"assigned", "retained", "released", "reserved"} <= set(demo.counts("instances_seat", "state"))
     assert demo.query("SELECT count(*) FROM instances_seatwait") == [(1,)]
     assert demo.query("SELECT count(*) FROM onboarding_waitlistentry WHERE confirmed_at IS NOT NULL") == [(3,)]
