@@ -127,6 +127,14 @@ class ConfirmedDialog(ReasonDialog):
         return typed
 
 
+class TypedCountField(forms.IntegerField):
+    """How many it concerns, typed by who confirms it; whether the number is right is the service's to say."""
+
+    def __init__(self, label: str) -> None:
+        widget = UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "inputmode": "numeric"})
+        super().__init__(label=label, min_value=0, max_value=2**31, widget=widget)
+
+
 class LastDayField(forms.DateField):
     """A day, up to and including which something holds; cleaned to the moment it ends (UTC)."""
 

@@ -130,7 +130,9 @@ def approve(request: ApprovalRequest, *, by: User, reason: str) -> str:
     _refuse_own(row, by)
     asker = User.objects.filter(username=row.requested_by.removeprefix("staff:"), is_staff=True, is_active=True)
     if not asker.exists():
-        raise BadInput("Who asked for this is no longer of staff. Decline it, and do it yourself if it is right.")
+        raise BadInput(
+            "The person who asked for this is no longer a member of staff. Decline it, and do it yourself if it is right."
+        )
     _close(row, State.APPROVED, by=by, reason=reason)  # first: an erasure also erases why
     with audit.approved_by(actor_of(by)):
         outcome = ACTIONS[row.action].carry_out(row)
@@ -153,7 +155,7 @@ def withdraw(request: ApprovalRequest, *, by: User, reason: str) -> None:
     """Take one's own request back."""
     row = _lock_open(request)
     if row.requested_by != actor_of(by):
-        raise BadInput("Only who asked can withdraw it.")
+        raise BadInput("Only the person who asked can withdraw it.")
     _close(row, State.WITHDRAWN, by=by, reason=reason)
     _record(row, AuditAction.APPROVAL_WITHDRAWN, actor=actor_of(by), reason=reason)
 

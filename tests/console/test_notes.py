@@ -35,7 +35,7 @@ def test_a_note_is_shown_with_who_wrote_it_the_newest_first_and_counted(world: W
     write(client, owner, "First call,\nsecond line <b>")
     write(client, owner, "Second call")
     shown = page(client, owner)
-    assert "2 of staff" in shown
+    assert "2 by staff" in shown
     assert shown.index("Second call") < shown.index("First call,\nsecond line &lt;b&gt;")
     assert "staff:support-ada" in shown
     assert "Second call" not in page(client, other)

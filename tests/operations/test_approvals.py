@@ -96,7 +96,7 @@ def test_who_lacks_the_right_decides_nothing(asked: ApprovalRequest) -> None:
 def test_what_is_declined_withdrawn_or_late_is_not_done(sam: User, olga: User, settings: Any) -> None:
     declined, withdrawn, ignored = (ask(sam, one) for one in late(3))
     approvals.decline(declined, by=olga, reason="Two weeks are enough")
-    with pytest.raises(BadInput, match="Only who asked"):
+    with pytest.raises(BadInput, match="Only the person who asked"):
         approvals.withdraw(withdrawn, by=olga, reason="not mine")
     approvals.withdraw(withdrawn, by=sam, reason="She has paid")
     ApprovalRequest.objects.filter(pk=ignored.pk).update(expires_at=clock.now())
@@ -124,7 +124,7 @@ def test_what_can_no_longer_be_done_stays_open_and_shows_what_changed(asked: App
 
 def test_a_request_of_somebody_who_left_staff_is_not_done(asked: ApprovalRequest, sam: User, olga: User) -> None:
     User.objects.filter(pk=sam.pk).update(is_staff=False)
-    with pytest.raises(BadInput, match="no longer of staff"):
+    with pytest.raises(BadInput, match="no longer a member of staff"):
         approvals.approve(asked, by=olga, reason=AGREED)
     assert not overrides_of(asked)
 

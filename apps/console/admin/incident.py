@@ -15,7 +15,7 @@ from apps.access.models import AccessFreeze, HeldBackLoss
 from apps.catalog.models import Product
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, time_column, when
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, TypedCountField, dialog_action
 from apps.core import clock
 from apps.core.states import AccessState, Tone
 from apps.operations import incident, safeguard
@@ -76,12 +76,7 @@ class EndDialog(ReasonDialog):
 
     model = AccessFreeze
     form_before_template = "console/dialogs/incident_end.html"
-    confirmation = forms.IntegerField(
-        label="Type how many are held back to confirm",
-        min_value=0,
-        max_value=2**31,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "inputmode": "numeric"}),
-    )
+    confirmation = TypedCountField("Type how many are held back to confirm")
 
     @override
     def context(self) -> dict[str, Any]:

@@ -2,18 +2,16 @@
 
 from typing import Any, ClassVar, override
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.accounts.models import UserProfile
 from apps.console import asking
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_badge, state_column, time_column
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, TypedCountField, dialog_action
 from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import ApprovalRequest, SafeguardReview
 
@@ -26,12 +24,7 @@ class ApproveDialog(ReasonDialog):
 
     model = SafeguardReview
     form_before_template = "console/dialogs/approve_revocation.html"
-    confirmation = forms.IntegerField(
-        label="Type how many lose access to confirm",
-        min_value=0,
-        max_value=2**31,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "inputmode": "numeric"}),
-    )
+    confirmation = TypedCountField("Type how many lose access to confirm")
 
     @override
     def context(self) -> dict[str, Any]:
