@@ -162,6 +162,7 @@ class UserSubscriptionItem(models.Model):
     current_period_end = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]  # without it Postgres lists a line that was written again last
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["stripe_price_id"], name="item_price"),
             models.Index(fields=["interval", "profile"], name="item_interval"),

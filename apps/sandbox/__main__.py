@@ -38,6 +38,9 @@ def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
     from django.core.servers.basehttp import WSGIServer, run
     from django.core.wsgi import get_wsgi_application
 
+    class Server(WSGIServer):
+        request_queue_size = 128  # Django's 10 reset some of fifty people who pay at once
+
     django.setup()
     from apps.sandbox import lifecycle
     from apps.sandbox.store import store
@@ -54,7 +57,7 @@ def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    run(host, port, get_wsgi_application(), threading=True, server_cls=WSGIServer)
+    run(host, port, get_wsgi_application(), threading=True, server_cls=Server)
 
 
 if __name__ == "__main__":

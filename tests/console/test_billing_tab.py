@@ -50,6 +50,13 @@ def test_it_says_what_is_paid_and_what_comes_next_and_asks_nobody(town: World, s
     assert f"/users/{dana.keycloak_id}/settings" in page
 
 
+def test_its_lines_stay_in_their_order_when_one_of_them_is_written_again(town: World, staff: Staff) -> None:
+    dana = town.subscriber("dana", personal=1, storage_100=2)
+    first = dana.items.earliest("pk")
+    dana.items.filter(pk=first.pk).update(quantity=3)
+    assert "3 × Personal for €15 / month, 2 × 100 GB more for €3 / month" in tab(staff("viewer"), dana)
+
+
 def test_a_payment_that_fails_is_owed_with_its_attempts(town: World, staff: Staff) -> None:
     dana = town.subscriber("dana")
     town.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")

@@ -42,7 +42,7 @@ class StaffAdmin(ConsoleAdmin):
     @admin.display(description="Roles")
     def roles(self, row: User) -> str:
         """The groups Keycloak named at the last login."""
-        return ", ".join(group.name for group in row.groups.all()) or "–"
+        return ", ".join(sorted(group.name for group in row.groups.all())) or "–"
 
     @admin.display(description="Active", boolean=True)
     def active(self, row: User) -> bool:
