@@ -11,6 +11,7 @@ from django.db.models.functions import Lower, Upper
 from apps.accounts.privacy_models import LegalHold as LegalHold  # a file of their own: this one is long
 from apps.accounts.privacy_models import PrivacyRequest as PrivacyRequest
 from apps.core.choices import ToneChoices
+from apps.core.masking import Masked
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
@@ -83,6 +84,7 @@ class UserProfile(models.Model):
         verbose_name = "subscriber"
         # What staff may do to subscribers; roles.py says who may.
         permissions: ClassVar[list[Any]] = [
+            ("see_personal_data", "Can see names, addresses and other personal data"),
             ("sync_userprofile", "Can sync a subscriber now"),
             ("mail_userprofile", "Can send a subscriber a password mail"),
             ("allocate_seat", "Can assign, move and release seats"),
@@ -139,7 +141,9 @@ class UserProfile(models.Model):
 
     @override
     def __str__(self) -> str:
-        return self.user.username
+        """Masked names are alike, so the number is beside them."""
+        name = self.user.username
+        return f"{name} #{self.pk}" if isinstance(name, Masked) else name
 
     @classmethod
     def customers(cls) -> models.QuerySet["UserProfile"]:

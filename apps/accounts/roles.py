@@ -27,6 +27,7 @@ ADMIN = "admin"
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": ("auth.view_user", "auth.view_group"),
     "support": (
+        "accounts.see_personal_data",
         "accounts.sync_userprofile",
         "accounts.mail_userprofile",
         "accounts.recover_accounts",

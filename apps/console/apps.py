@@ -14,9 +14,13 @@ class ConsoleConfig(AppConfig):
     @override
     def ready(self) -> None:
         """Give the one admin site our rules, and switch on the check of its actions."""
-        from apps.console import checks  # noqa: F401  (registers itself)
+        from apps.console import (
+            checks,  # noqa: F401  (registers itself)
+            personal,
+        )
         from apps.console.site import ConsoleSite
 
         # The site exists already and others have registered with it: it changes its class, it is not replaced.
         admin.site.__class__ = ConsoleSite
         admin.site.disable_action("delete_selected")
+        personal.declare()

@@ -24,6 +24,7 @@ from apps.console.saved_views import COUNT_LIMIT, PARAMETER, SavedView, find_vie
 from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
+from apps.core.masking import is_masked, mask_of
 
 PERMISSIONS = (
     "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "extend_grace", "write_note", "retry_job",
@@ -72,6 +73,8 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         self.paginator = Paginator(range(self.result_count), size)
         self.multi_page, self.can_show_all = self.result_count > size, False
         self.show_admin_actions, self.show_full_result_count = True, False
+        if is_masked() and {"people", "email"} & {*getattr(self.model_admin, "search_by", ())}:
+            self.search_help_text = "A whole username or address, or any id"
 
     @override
     def get_ordering_field(self, field_name: Any) -> Any:
@@ -166,10 +169,13 @@ class ConsoleAdmin(ModelAdmin):  # type: ignore[misc]
 
     @override
     def get_sortable_by(self, request: HttpRequest) -> list[str]:
-        """The columns by which a million rows are sorted as quickly as ten."""
+        """The columns by which a million rows are sorted as quickly as ten; not by what is masked, which the order would tell."""
         shown = self.get_list_display(request)
         fields = {one: getattr(getattr(self, str(one), None), "admin_order_field", None) or one for one in shown}
-        return [one for one, field in fields.items() if self.few or self._is_sorted(str(field))]
+        open_to_all = {
+            one: field for one, field in fields.items() if not (is_masked() and mask_of(self.model, str(field)))
+        }
+        return [one for one, field in open_to_all.items() if self.few or self._is_sorted(str(field))]
 
     def _is_sorted(self, path: str) -> bool:
         try:

@@ -24,6 +24,7 @@ from apps.console.subscriber_views import VIEWS
 from apps.core.audit_actions import AuditAction
 from apps.core.job_outcomes import PERIODIC
 from apps.core.kept import Kept
+from apps.core.masking import USERNAME, mask
 from apps.core.models import AuditEntry, Dependency, Job
 from apps.core.states import AccessState
 from apps.instances.capacity import read_occupancy
@@ -176,7 +177,8 @@ def _questions() -> dict[str, Any]:
         },
     )
     waiters = [
-        Waiter(one["pk"], one["name"], _moment(one["since"])) for one in (*found["for_sync"], *found["for_seat"])
+        Waiter(one["pk"], mask(USERNAME, one["name"]), _moment(one["since"]))
+        for one in (*found["for_sync"], *found["for_seat"])
     ]
     return {
         "views": {key: found[key] for key in NEEDED},

@@ -6,6 +6,7 @@ from django.db import connection
 
 from apps.access import lifecycle_emails, reconcile
 from apps.billing import covered_events, customers, second_subscription
+from apps.core.masking import USERNAME, mask
 from apps.identity import logout_everywhere, passwords
 from apps.notifications import mail
 from apps.onboarding import recovery
@@ -38,4 +39,4 @@ def find_people(job_ids: Iterable[int]) -> dict[int, tuple[int, str]]:
     """The number and the username of the subscriber of each of these jobs that is about one; one query."""
     with connection.cursor() as cursor:
         cursor.execute(NAMES, [list(job_ids)])
-        return {job: (person, name) for job, person, name in cursor.fetchall()}
+        return {job: (person, mask(USERNAME, name)) for job, person, name in cursor.fetchall()}

@@ -10,6 +10,7 @@ from apps.console.problems import AS_JSON, Problem
 from apps.console.saved_views import COUNT_LIMIT
 from apps.core import clock
 from apps.core.kept import Kept
+from apps.core.masking import SENTENCES, mask
 
 KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
@@ -104,7 +105,7 @@ class Counts:
         """The times of incident mode that are on."""
         moment = dt.datetime.fromisoformat
         return [
-            Incident(pk, product, moment(until), moment(begun), by, reason)
+            Incident(pk, product, moment(until), moment(begun), by, mask(SENTENCES, reason))
             for pk, product, until, begun, by, reason in self.freezes
         ]
 

@@ -7,7 +7,7 @@ and ids in them differ.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from django.db import connection
@@ -17,6 +17,7 @@ from django.db.models.expressions import RawSQL
 from apps.console.job_people import SUBSCRIBER_OF_JOB
 from apps.console.saved_views import COUNT_LIMIT
 from apps.core import clock
+from apps.core.masking import SENTENCES, USERNAME, mask
 from apps.notifications import mail
 
 ATTENTION, JOBS, EMAILS, DRIFT = "attention", "jobs", "emails", "drift"
@@ -116,7 +117,8 @@ class Affected:
 def read_problems() -> list[Problem]:
     """All of them, the oldest first; one query."""
     names = ("source", "key", "rows", "since", "sample", "kinds", "jobs", "assignees")
-    return [Problem(**dict(zip(names, row, strict=True))) for row in _rows(PROBLEMS)]
+    found = [Problem(**dict(zip(names, row, strict=True))) for row in _rows(PROBLEMS)]
+    return [replace(one, sample=mask(SENTENCES, one.sample)) for one in found]
 
 
 def read_affected() -> dict[str, Affected]:
@@ -125,7 +127,7 @@ def read_affected() -> dict[str, Affected]:
     for source, key, currency, count, amount, first in _rows(PEOPLE):
         one = found.setdefault(f"{source}:{key}", Affected(0, [], []))
         one.count += count
-        one.first = sorted([*(one.first or []), *((pk, name) for pk, name in first)])[:NAMED]
+        one.first = sorted([*(one.first or []), *((pk, mask(USERNAME, name)) for pk, name in first)])[:NAMED]
         if amount:
             one.money = [*(one.money or []), (currency, int(amount))]
     return found

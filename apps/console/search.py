@@ -10,11 +10,13 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import lazy
 from unfold.dataclasses import SearchResult
 
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent
 from apps.core.addresses import spellings
+from apps.core.masking import USERNAME, is_masked, mask, narrow_lookup, unmasked
 
 LIMIT = 1_001
 PALETTE_LIMIT = 8
@@ -57,7 +59,8 @@ def narrow(queryset: QuerySet[Any], term: str, search_by: Mapping[str, str]) -> 
     if len(term) > LONGEST_TERM:
         return queryset.none()
     kind = kind_of(term)
-    lookups = search_by.get(kind, "").split()
+    allowed = (narrow_lookup(queryset.model, one) for one in search_by.get(kind, "").split())
+    lookups = [one for one in allowed if one]
     if kind == "email":  # a whole address means the one; its parts are in many
         whole = _any_of([one.replace("__icontains", "__iexact") for one in lookups], term)
         if whole and queryset.filter(whole).exists():
@@ -78,6 +81,12 @@ def _any_of(lookups: Iterable[str], value: str | int) -> Q:
 def _usable(lookup: str, term: str) -> str:
     """Of one or two characters only the beginning can be looked up: an index of parts knows three and more."""
     return lookup.replace("__icontains", "__istartswith") if len(term) < PART else lookup
+
+
+def _of_people(value: str, term: str, *paths: str) -> Q:
+    """Subscribers of whom one of these columns has the value in it; nobody where none of them may be asked."""
+    allowed = [narrow_lookup(UserProfile, _usable(f"{one}__icontains", term)) for one in paths]
+    return _any_of([one for one in allowed if one], value) or Q(pk__in=[])
 
 
 def profiles(term: str) -> QuerySet[UserProfile]:
@@ -108,34 +117,43 @@ def profiles(term: str) -> QuerySet[UserProfile]:
 
 def _with_email(term: str) -> QuerySet[UserProfile, int]:
     """At most LIMIT: what is asked of two tables cannot be asked of one index, so each answers for itself."""
-    return UserProfile.objects.filter(_any_of([_usable("email__icontains", term)], term)).values_list("pk", flat=True)[
-        :LIMIT
-    ]
+    return UserProfile.objects.filter(_of_people(term, term, "email")).values_list("pk", flat=True)[:LIMIT]
 
 
 def _with_name(term: str) -> QuerySet[UserProfile, int]:
-    """Each word is part of the username or of a name; nobody has more than a few of them."""
+    """Each word is part of the username or of a name; nobody has more than a few of them. Masked: the whole username."""
     words, rows = term.split(), UserProfile.objects.all()
     if len(words) > MOST_WORDS:
         return rows.none().values_list("pk", flat=True)
     for word in words:
-        rows = rows.filter(_any_of([_usable(f"user__{one}__icontains", term) for one in NAMES], word))
+        rows = rows.filter(_of_people(word, term, *(f"user__{one}" for one in NAMES)))
     return rows.values_list("pk", flat=True)[:LIMIT]
 
 
+def _shown_name(name: str, number: int) -> str:
+    return f"{mask(USERNAME, name)} #{number}" if is_masked() else name
+
+
+_name_when_shown: Any = lazy(_shown_name, str)
+
+
 def palette(request: HttpRequest, term: str) -> list[SearchResult]:
-    """What the command palette adds to the menu's own names: the first few subscribers. Names only, as it is cached."""
+    """What the command palette adds to the menu's own names: the first few subscribers. Names only, as it is cached.
+
+    Cached for the reader, who may view as a role then: so the names are masked when they are shown.
+    """
     typed = request.GET.get("s", "")
     term = typed if typed.lower() == term else term  # Unfold lowers it, and Stripe's ids have capitals
     if "\x00" in term or not request.user.has_perm("accounts.view_userprofile"):
         return []
     found = profiles(term).select_related("user").order_by("-pk")[:PALETTE_LIMIT]
-    return [
-        SearchResult(
-            title=profile.user.get_username(),
-            description=f"Subscriber, {profile.get_access_state_display().lower()}",
-            link=reverse("admin:accounts_userprofile_change", args=[profile.pk]),
-            icon="person",
-        )
-        for profile in found
-    ]
+    with unmasked():
+        return [
+            SearchResult(
+                title=_name_when_shown(profile.user.get_username(), profile.pk),
+                description=f"Subscriber, {profile.get_access_state_display().lower()}",
+                link=reverse("admin:accounts_userprofile_change", args=[profile.pk]),
+                icon="person",
+            )
+            for profile in found
+        ]

@@ -1,7 +1,7 @@
 """The rules of every console page: who may see it, how one logs in and out, and which scripts may run.
 
 Promises: only staff get in, and only through Keycloak; a signed-in subscriber gets 403, not a login that loops; a page takes
-a POST only where it says so; pages allow what Unfold needs (Alpine evaluates attributes) and nothing from elsewhere; hostile
+a POST only where it says so; personal data is masked for staff without the right to see it; pages allow what Unfold needs (Alpine evaluates attributes) and nothing from elsewhere; hostile
 query strings get 400 or 404.
 """
 
@@ -22,13 +22,15 @@ from django.http import (
     HttpResponseNotAllowed,
     HttpResponseRedirect,
 )
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 from unfold.sites import UnfoldAdminSite
 
-from apps.console import dashboard, fresh_logins, viewing
+from apps.console import dashboard, fresh_logins, personal, viewing
+from apps.core import masking
 from apps.core.requests import SAFE
 
 CONTENT_POLICY = {
@@ -59,6 +61,15 @@ def refuse_post(view: View, request: HttpRequest) -> HttpResponse | None:
     return viewing.refuse_change(request, view) or fresh_logins.refuse_unchecked(request)
 
 
+def answer_masked(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """The page; to staff who may not see personal data with all of it masked."""
+    with masking.masked(wanted=not personal.is_shown_to(request.user)):
+        answer = view(request, *args, **kwargs)
+        if isinstance(answer, TemplateResponse):
+            answer.render()  # what it reads, it reads in here
+    return answer
+
+
 class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     """Unfold's site with our login, our content policy and our answers to strangers."""
 
@@ -74,7 +85,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     @override
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         """Every page of the console passes here."""
-        inner = csp_replace(CONTENT_POLICY)(super().admin_view(view, cacheable))
+        inner: Any = csp_replace(CONTENT_POLICY)(super().admin_view(view, cacheable))
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if any("\x00" in value for values in request.GET.lists() for value in (values[0], *values[1])):
@@ -84,7 +95,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             if acts and (refused := refuse_post(view, request)):
                 return refused
             try:
-                answer: Any = inner(request, *args, **kwargs)
+                answer = answer_masked(inner, request, *args, **kwargs)
             except PermissionDenied:
                 if acts:
                     fresh_logins.record_refusal(request, "no right to do it")
@@ -93,7 +104,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
                 return HttpResponseBadRequest("This list has no such filter.")
             if request.method == "POST":
                 dashboard.forget()
-            return answer  # type: ignore[no-any-return]
+            return answer
 
         guarded.__dict__.update(inner.__dict__)
         return guarded

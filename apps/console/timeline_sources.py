@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from django.db.models import CharField, F, Q, QuerySet, Subquery, TextField, Value
+from django.db.models import CharField, F, Model, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast, Coalesce, JSONObject, Lower, LPad
 
 from apps.accounts.models import Signup, UserProfile
@@ -17,6 +17,7 @@ from apps.billing import mirror
 from apps.billing.models import InboundEvent
 from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.core.audit_actions import AuditAction
+from apps.core.masking import mask_row, narrow_lookup
 from apps.core.models import AuditEntry, Job
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
@@ -135,7 +136,7 @@ def read_lines(profile: UserProfile, wanted: Wanted, *, size: int = SIZE) -> tup
     first, *others = parts
     ordered = ("-line_at", "-line_source", "-line_row")
     found = first.union(*others, all=True).order_by(*ordered)[: size + 1] if others else first
-    lines = [StoredLine(*one) for one in found]
+    lines = [StoredLine(at, source, row, mask_row(MODELS[source], values)) for at, source, row, values in found]
     return lines[:size], len(lines) > size
 
 
@@ -188,7 +189,9 @@ def _named(entries: QuerySet[AuditEntry], term: str) -> QuerySet[AuditEntry]:
     if not term:
         return entries
     texts = entries.annotate(said_before=Cast("before", TextField()), said_after=Cast("after", TextField()))
-    named = Q(said_before__icontains=term) | Q(said_after__icontains=term) | Q(reason__icontains=term)
+    named = Q(said_before__icontains=term) | Q(said_after__icontains=term)
+    if narrow_lookup(AuditEntry, "reason__icontains"):
+        named |= Q(reason__icontains=term)
     named |= Q(request_id=term) | Q(subject_id=term, subject_kind__in=["job", "event", "notification", "waitlist"])
     return texts.annotate(text_id=Cast("pk", CharField())).filter(named | Q(text_id=term))
 
@@ -267,4 +270,7 @@ def _waitlist(profile: UserProfile) -> Table:
     return rows.filter(mine), F("created_at"), _same(*names, product=F("product__name"))
 
 
+MODELS: dict[str, type[Model]] = {
+    "entry": AuditEntry, "event": InboundEvent, "job": Job, "email": Notification, "signup": Signup, "waitlist": WaitlistEntry,
+}  # fmt: skip
 TABLES = {"event": _events, "job": _jobs, "email": _emails, "signup": _signups, "waitlist": _waitlist}

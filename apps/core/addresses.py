@@ -8,6 +8,8 @@ from email.headerregistry import Address
 
 import idna
 
+from apps.core.masking import Masked
+
 LIMIT, LOCAL_LIMIT = 254, 64  # RFC 5321
 LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
 # At least two labels, and a last one that is no number: mail to a bare host or to [127.0.0.1] reaches nobody.
@@ -36,6 +38,8 @@ def ascii_domain(domain: str) -> str:
 
 def ascii_email(address: str) -> str:
     """The address with its domain in punycode; addresses that are equal so are the same mailbox."""
+    if isinstance(address, Masked):
+        return address.change(ascii_email)
     local, at, domain = address.rpartition("@")
     return f"{local}{at}{ascii_domain(domain)}"
 

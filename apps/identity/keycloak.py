@@ -14,6 +14,7 @@ from typing import override
 import structlog
 from django.conf import settings
 
+from apps.core import masking
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import api_errors, groups
 from apps.identity.admin_client import READ_SECONDS, admin_client
@@ -46,10 +47,10 @@ def _has_mark(user: Representation, onboarding_id: str) -> bool:
 def _as_user(user: Representation, found: frozenset[str]) -> KeycloakUser:
     return KeycloakUser(
         id=str(user["id"]),
-        username=str(user.get("username") or ""),
-        email=str(user.get("email") or ""),
-        first_name=str(user.get("firstName") or ""),
-        last_name=str(user.get("lastName") or ""),
+        username=masking.mask(masking.USERNAME, str(user.get("username") or "")),
+        email=masking.mask(masking.EMAIL, str(user.get("email") or "")),
+        first_name=masking.mask(masking.NAME, str(user.get("firstName") or "")),
+        last_name=masking.mask(masking.NAME, str(user.get("lastName") or "")),
         enabled=bool(user.get("enabled")),
         email_verified=bool(user.get("emailVerified")),
         attributes={name: tuple(values) for name, values in attributes_of(user).items()},

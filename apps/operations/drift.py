@@ -42,6 +42,7 @@ KIND = "compare_keycloak"
 QUARTER_HOUR = 15 * 60
 PEOPLE, SECONDS = 450, 25.0  # of one slice, whichever ends it first; a job has a minute
 GROUPS = "group:"  # how the keys of slices of groups begin
+USERNAME_STEP = "Use the username {} here too."
 RULES: dict[str, str] = {
     Drift.Kind.ACCESS: "Attributes, groups or seats are not what the subscriber is entitled to. The next sync fixes it, at night at the latest.",
     Drift.Kind.DISABLED: "Somebody disabled the account in Keycloak. The next sync enables it, at night at the latest. To keep"
@@ -212,7 +213,7 @@ def _judge(
         kind, excess = Drift.Kind.DISABLED if by_hand else Drift.Kind.ACCESS, any(step.takes_access for step in plan)
         found.append(Difference(kind, tuple(step.sentence for step in plan), is_excess=excess))
     if account.username.lower() != profile.user.username.lower():
-        step = f"Use the username {account.username} here too."
+        step = USERNAME_STEP.format(account.username)
         found.append(Difference(Drift.Kind.USERNAME, (step,), account.username[:255]))
     if ascii_email(account.email).lower() != ascii_email(profile.email).lower():
         found.append(_email_difference(account))

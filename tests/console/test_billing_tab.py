@@ -33,7 +33,7 @@ def flagged(client: Client, flag: str) -> list[str]:
 def test_it_says_what_is_paid_and_what_comes_next_and_asks_nobody(town: World, staff: Staff) -> None:
     dana = town.subscriber("dana", personal=1, storage_100=2)
     town.requests.clear()
-    text = tab(staff("viewer"), dana)
+    text = tab(staff("support"), dana)
     assert "Personal for €5 / month, 2 × 100 GB more for €3 / month" in text
     assert "€8 on " in text
     assert "Visa ending in 4242, expires 12/2034" in text
@@ -46,7 +46,7 @@ def test_it_says_what_is_paid_and_what_comes_next_and_asks_nobody(town: World, s
     assert f'href="{test_mode}/subscriptions/{dana.stripe_subscription_id}"' in text
     assert f'href="{test_mode}/invoices/{invoice}"' in text
     assert town.requests == []
-    page = staff("viewer").get(reverse("admin:accounts_userprofile_change", args=[dana.pk])).content.decode()
+    page = staff("support").get(reverse("admin:accounts_userprofile_change", args=[dana.pk])).content.decode()
     assert f"/users/{dana.keycloak_id}/settings" in page
 
 

@@ -141,13 +141,13 @@ def test_what_is_out_of_the_ordinary_is_said_in_words(world: World, staff: Staff
 
 def test_a_new_instance_serves_who_paid_first_and_then_the_waitlist(busy: World, staff: Staff) -> None:
     full(busy)
-    text = page(staff("viewer"), product=busy.cloud.pk, seats=4)
+    text = page(staff("support"), product=busy.cloud.pk, seats=4)
     assert "2 of 2 who paid and wait get a seat at once: <a" in text
     assert "person-0</a>" in text
     assert "2 of 4 on the waitlist could be invited; now 0." in text
     assert "Cloud: up to 2 of 3, in the order in which they joined." in text
     assert "Family: all 1, in the order in which they joined." in text
-    assert "1 of 2 who paid and wait gets a seat at once" in page(staff("viewer"), product=busy.cloud.pk, seats=1)
+    assert "1 of 2 who paid and wait gets a seat at once" in page(staff("support"), product=busy.cloud.pk, seats=1)
 
 
 def test_a_full_product_that_they_need_too_is_named(busy: World, staff: Staff) -> None:

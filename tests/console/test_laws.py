@@ -70,7 +70,7 @@ def test_a_violation_about_a_subscriber_names_them_by_a_link(world: World, staff
     profile = world.profiles[0]
     type(profile).objects.filter(pk=profile.pk).update(keycloak_id=None)
     check("L7")
-    text = read(staff("viewer"), reverse("admin:core_lawcheck_change", args=[LawCheck.objects.get(law="L7").pk]))
+    text = read(staff("support"), reverse("admin:core_lawcheck_change", args=[LawCheck.objects.get(law="L7").pk]))
     assert f'href="{reverse("admin:accounts_userprofile_change", args=[profile.pk])}">{profile}</a>' in text
 
 

@@ -128,7 +128,7 @@ def test_the_dashboard_answers_what_an_operator_asks(world: World, staff: Staff)
      ("evt_0001", 1), ("in_0002", 1), ("in_none", 0), ("99999999999999999999999", 0), ("%", 0)],
 )  # fmt: skip
 def test_search_finds_a_subscriber_by_whatever_names_one(term: str, found: int, world: World, staff: Staff) -> None:
-    answer = staff("viewer").get(reverse("admin:accounts_userprofile_changelist"), {"q": term})
+    answer = staff("support").get(reverse("admin:accounts_userprofile_changelist"), {"q": term})
     assert answer.context["cl"].result_count == found
 
 
@@ -210,7 +210,7 @@ def test_rows_that_are_not_there_lead_back_or_to_404(identity: str, world: World
 
 
 def test_the_command_palette_finds_people_and_survives_nonsense(world: World, staff: Staff) -> None:
-    client = staff("viewer")
+    client = staff("support")
     assert "person-1" in client.get(reverse("admin:search"), {"s": "person-1"}).content.decode()
     UserProfile.objects.filter(stripe_customer_id="cus_0002").update(stripe_customer_id="cus_QxYz9")
     InboundEvent.objects.filter(customer_id="cus_0001").update(object_id="in_AbC")
@@ -252,7 +252,7 @@ def test_the_mirror_mounts_no_view_of_dj_stripes_and_shows_every_kind(world: Wor
 
 def test_the_subscribers_page_tells_why(world: World, staff: Staff) -> None:
     profile = world.profiles[0]
-    text = page_of(staff("viewer"), profile)
+    text = page_of(staff("support"), profile)
     for part in (
         "person-0",
         "Why",

@@ -170,7 +170,7 @@ def test_a_run_says_how_far_it_is_and_how_it_went_with_each(world: World, staff:
     ):  # fmt: skip
         assert part in text, part
     for shown, name in (("failed", "person-1"), ("changed", "person-0"), ("waiting", "person-2"), ("same", "")):
-        rows = fragment(staff("viewer"), run, f"?show={shown}").content.decode()
+        rows = fragment(staff("support"), run, f"?show={shown}").content.decode()
         assert re.findall(r">(person-\d)</a>", rows) == ([name] if name else [])
         assert ("Nobody." in rows) == (not name)
     assert "that failed again" not in fragment(staff("viewer"), run).content.decode()
@@ -208,8 +208,8 @@ def test_only_staff_see_how_a_run_goes(world: World, staff: Staff) -> None:
 @pytest.mark.parametrize("query", ["?p=x", "?p=-1", "?p=99999999999", "?show=nobody", "?show=&p=", "?show=failed&p=2"])
 def test_odd_addresses_of_a_run_show_a_page(query: str, world: World, staff: Staff) -> None:
     run = run_of(world.profiles)
-    assert fragment(staff("viewer"), run, query).status_code == 200
-    assert "person-0" in page(staff("viewer"), run, query) or "show=failed" in query
+    assert fragment(staff("support"), run, query).status_code == 200
+    assert "person-0" in page(staff("support"), run, query) or "show=failed" in query
 
 
 def test_the_page_of_a_run_costs_the_same_for_a_thousand_as_for_ten(staff: Staff) -> None:

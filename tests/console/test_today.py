@@ -120,7 +120,7 @@ def test_each_number_opens_a_list_with_exactly_that_many_rows(busy: World, staff
 
 
 def test_money_is_summed_in_each_currency_and_a_year_is_twelve_months(busy: World, staff: Staff) -> None:
-    text = staff("viewer").get(reverse("admin:index")).content.decode()
+    text = staff("support").get(reverse("admin:index")).content.decode()
     assert "€84 + $5" in text  # seven at 12 euro a month
     assert "€24" in text  # what is open: 15 and 9
     assert "2 open invoices" in text

@@ -35,13 +35,13 @@ def text(answer: Any) -> str:
 def test_it_says_who_is_next_and_whether_there_is_room(world: World, staff: Staff) -> None:
     confirm_all()
     entries().create(email="any@example.com", created_at=clock.now(), confirmed_at=clock.now())
-    page = text(staff("viewer").get(LIST))
+    page = text(staff("support").get(LIST))
     assert "<b>Cloud</b> <span>3 waiting, next: <a" in page
     assert "wait-0@example.com" in page
     assert "<b>Anything</b> <span>1 waiting" in page
     assert "room: invite" in page
     Instance.objects.update(auto_allocate=False)
-    page = text(staff("viewer").get(LIST))
+    page = text(staff("support").get(LIST))
     assert page.count("room: invite") == 1  # the general list needs no seat
 
 

@@ -70,7 +70,7 @@ OWN_PAGES = {
     "/onboarding/success/state/": ACCOUNT, "/dashboard/": f"{ACCOUNT}, first name", "/dashboard/sessions/": "network address, username",
     "/dashboard/reset-password/": "email",
 }  # fmt: skip
-# What staff see of a person; each view of a person's own page is in the audit trail.
+# What staff see of a person, viewers nothing; each view of a person's own page is in the audit trail.
 STAFF_PAGES = {
     "/admin/": "username", "/admin/core/auditentry/": "username", "/admin/core/attentionitem/…/change/": "username",
     "/admin/inbox/": "username", "/admin/core/attentionitem/retry_group/": "username", "/admin/core/job/": "username",
@@ -318,7 +318,7 @@ def judge_emails(found: Canaries, inbox: list[dict[str, Any]]) -> list[str]:
 def may_see(one: Answered, person: set[str]) -> bool:
     if one.who in {"operator", "admin"} and shape(one.path) == EVENT:
         return True
-    pages = STAFF_PAGES if one.who in ROLES else OWN_PAGES if one.who == "customer" else {}
+    pages = STAFF_PAGES if one.who in ROLES - {"viewer"} else OWN_PAGES if one.who == "customer" else {}
     return person <= set(pages.get(shape(one.path), "").split(", "))
 
 

@@ -26,6 +26,7 @@ from apps.console.saved_views import SavedView
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
+from apps.core.masking import USERNAME, mask
 from apps.core.models import Job
 from apps.core.states import Tone
 
@@ -129,7 +130,7 @@ class EventAdmin(SelectedEvents, ConsoleAdmin):
         if row.owner is None:
             return SafeString("–")
         url = reverse("admin:accounts_userprofile_change", args=[row.owner["pk"]])
-        return format_html('<a class="fd-link" href="{}">{}</a>', url, row.owner["name"])
+        return format_html('<a class="fd-link" href="{}">{}</a>', url, mask(USERNAME, row.owner["name"]))
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

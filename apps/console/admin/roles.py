@@ -21,13 +21,14 @@ from apps.accounts.roles import ROLES
 from apps.console import viewing
 from apps.console.checks import action_names
 from apps.console.site import takes_posts
+from apps.core import masking
 from apps.operations.approval_actions import Action
 from apps.operations.approvals import ACTIONS
 
 NONE = "none"  # in the address, instead of a role
 RIGHT = "auth.view_group"
 SUMMARIES = {
-    "viewer": "Sees every page and changes nothing.",
+    "viewer": "Sees every page, with names, addresses and notes masked, and changes nothing.",
     "support": "Helps one subscriber at a time: syncs, emails, recovery, more grace.",
     "operator": "Decides about access, seats and money, and repairs what failed.",
     "admin": "Decides about what is sold, capacity, terms, and what the safeguard stopped.",
@@ -76,12 +77,13 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def list_cards() -> list[RoleCard]:
-    """Each role, and its members, who came in last first."""
+    """Each role, and its members, who came in last first. They are named to all staff: they answer for what they do."""
     members: dict[str, list[User]] = defaultdict(list)
     staff = User.objects.filter(is_staff=True, is_active=True).prefetch_related("groups")
-    for user in staff.order_by("-last_login", "username"):
-        for group in user.groups.all():
-            members[group.name].append(user)
+    with masking.unmasked():
+        for user in staff.order_by("-last_login", "username"):
+            for group in user.groups.all():
+                members[group.name].append(user)
     path = settings.KEYCLOAK_STAFF_GROUP
     return [RoleCard(role, f"{path}/{role}", SUMMARIES[role], tuple(members[role])) for role in ROLES]
 

@@ -20,7 +20,7 @@ from apps.accounts.roles import ADMIN
 from apps.console.fresh_logins import refuse_stale
 from apps.console.site import takes_posts
 from apps.console.viewing import role_viewed
-from apps.core import audit
+from apps.core import audit, masking
 from apps.core.audit_actions import AuditAction
 from apps.login import logout, sessions
 
@@ -39,7 +39,8 @@ def _in_reach(request: HttpRequest) -> QuerySet[User]:
 
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    rows = sessions.list_live(_in_reach(request))
+    with masking.unmasked():  # one's own, or for admins
+        rows = sessions.list_live(_in_reach(request))
     own = [row for row in rows if row.user_id == request.user.pk]
     context = admin.site.each_context(request) | {
         "title": "Sessions",

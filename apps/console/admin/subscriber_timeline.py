@@ -83,7 +83,6 @@ class TimelinePageView:
 
     def timeline_view(self, request: HttpRequest, profile: UserProfile) -> HttpResponse:
         page = read_page(profile, request.GET)
-        name = profile.user.get_username()
-        context = admin.site.each_context(request) | {"title": f"Timeline of {name}", "page": page}
+        context = admin.site.each_context(request) | {"title": f"Timeline of {profile}", "page": page}
         request.current_app = admin.site.name
         return render(request, "console/timeline_page.html", context)

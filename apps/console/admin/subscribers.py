@@ -160,8 +160,7 @@ class SubscriberAdmin(
 
     @admin.display(description="Subscriber", ordering="user__username")
     def who(self, row: UserProfile) -> SafeString:
-        name = row.user.get_username()
-        return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', name, shown_email(row.email))
+        return format_html('<span class="fd-who"><b>{}</b><span>{}</span></span>', row, shown_email(row.email))
 
     @admin.display(description="Name")
     def name(self, row: UserProfile) -> str:

@@ -83,8 +83,7 @@ class SelectActions:
     def pick(self, row: Any) -> SafeString:
         """The box of a row's subscriber."""
         person = getattr(row, "profile", row)
-        name = person.user.get_username()
-        return format_html('<input type="checkbox" name="people" value="{}" aria-label="Select {}">', person.pk, name)
+        return format_html('<input type="checkbox" name="people" value="{}" aria-label="Select {}">', person.pk, person)
 
     @dialog_action(
         title="Sync selected", permission="sync_userprofile", form=SelectedDialog, icon="sync",
