@@ -1,5 +1,7 @@
 """`manage.py demo --populate` as a newcomer types it: a year of people in all states, of which no law and no page complains."""
 
+import contextlib
+import os
 import re
 import shutil
 import signal
@@ -32,8 +34,8 @@ LEFT_OUT = re.compile(r"logout|password|/export|/jsi18n|/static/")
 class Populated:
     """A demo that has been populated, and runs."""
 
-    def __init__(self, data: Path) -> None:
-        self.data, self.port, self.sandbox_port = data, free_port(), free_port()
+    def __init__(self, data: Path, cache: Path, ports: tuple[int, int]) -> None:
+        self.data, self.cache, (self.port, self.sandbox_port) = data, cache, ports
         self.said: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
@@ -53,7 +55,7 @@ class Populated:
         command = [sys.executable, "manage.py", "demo", "--populate", "--data", str(self.data), *ports]
         self.process = process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            start_new_session=True, env=os.environ | {"XDG_CACHE_HOME": str(self.cache)},
         )  # fmt: skip
         assert process.stdout is not None
         self.said = []
@@ -72,11 +74,11 @@ class Populated:
         return Counter({value: int(str(count)) for value, count in self.query(f"SELECT {column}, count(*) FROM {table} GROUP BY 1")})  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[Populated]:
+@contextlib.contextmanager
+def started(cache: Path, ports: tuple[int, int]) -> Iterator[Populated]:
     data = Path(tempfile.mkdtemp(prefix="frontdesk-populated-"))
     data.chmod(0o755)
-    made = Populated(data)
+    made = Populated(data, cache, ports)
     try:
         made.start()
         yield made
@@ -84,6 +86,12 @@ def demo() -> Iterator[Populated]:
         made.stop()
         postgres.stop(data / "postgres", remove=True)
         shutil.rmtree(data)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
+    with started(tmp_path_factory.mktemp("cache"), (free_port(), free_port())) as made:
+        yield made
 
 
 def test_somebody_is_in_every_state(demo: Populated) -> None:
@@ -174,3 +182,19 @@ def test_a_second_run_doubles_nobody_and_says_the_same(demo: Populated) -> None:
         demo.query("SELECT count(*) FROM auth_user GROUP BY lower(email) HAVING count(*) > 1 AND lower(email) <> ''")
         == []
     )
+
+
+def test_the_next_demo_starts_with_the_year_that_this_one_has_lived(demo: Populated) -> None:
+    states, said = demo.counts("accounts_userprofile", "access_state"), demo.look_at
+    entries = demo.query("SELECT id, hash FROM core_auditentry ORDER BY id LIMIT 500")
+    demo.stop()
+    with started(demo.cache, (demo.port, demo.sandbox_port)) as other:
+        assert other.look_at == said
+        assert not [line for line in other.said if "lived in" in line]
+        assert other.counts("accounts_userprofile", "access_state") == states
+        assert other.query("SELECT id, hash FROM core_auditentry ORDER BY id LIMIT 500") == entries
+        assert other.query("SELECT sentence FROM core_attentionitem WHERE cause = 'restored'") == []
+        assert "Nextcloud" in Browser(f"http://localhost:{demo.port}").log_in(
+            "/dashboard/", "tom.berger", house.PASSWORD
+        )
+        assert other.query("SELECT count(*) FROM usersessions_usersession") == [(3,)]

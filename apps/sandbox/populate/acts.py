@@ -12,6 +12,10 @@ from apps.sandbox.simulate.world import SimulatedWorld
 ADA, SAM = "staff:ada", "staff:sam"
 
 
+def username_of(name: str) -> str:
+    return name.lower().replace(" ", ".")
+
+
 @dataclass
 class Resident:
     """One person. `basket`: product to quantity; `life`: what the acts at Stripe need to know."""
@@ -24,7 +28,7 @@ class Resident:
 
     @property
     def username(self) -> str:
-        return self.name.lower().replace(" ", ".")
+        return username_of(self.name)
 
     @property
     def email(self) -> str:

@@ -140,9 +140,9 @@ def choose_password(world: SimulatedWorld, who: Resident) -> None:
     Browser(world.stack.site).set_password(link, PASSWORD)
 
 
-def log_in_twice(world: SimulatedWorld, who: Resident) -> None:
+def log_in_twice(site: str, username: str) -> None:
     """At a desk and on the phone."""
     for device in DEVICES:
-        browser = Browser(world.stack.site)
+        browser = Browser(site)
         browser.session.headers["User-Agent"] = device
-        browser.log_in("/dashboard/", who.username, PASSWORD)
+        browser.log_in("/dashboard/", username, PASSWORD)

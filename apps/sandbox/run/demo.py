@@ -20,11 +20,12 @@ from types import FrameType
 from typing import IO
 
 from apps.core.process_lifetime import stopped_with_parent
-from apps.sandbox.run import populated, postgres
+from apps.sandbox.run import postgres
 from apps.sandbox.run.demo_environment import environment
 from apps.sandbox.run.demo_keycloak import RealKeycloak
 from apps.sandbox.run.history import write_history
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
+from apps.sandbox.run.populated import PopulateError, Population
 from apps.sandbox.run.postgres_programs import PostgresError
 from apps.sandbox.run.servers import answers
 from apps.sandbox.walk_browser import WalkError
@@ -53,10 +54,10 @@ def run(arguments: list[str]) -> int:
         if options.reset:
             demo.reset()
         if options.populate:
-            demo.variables |= populated.set_clock_back(data)
+            demo.prepare_population()
         demo.start()
-        return demo.walk() if options.walk else demo.show(populate=options.populate)
-    except (DemoError, PostgresError, KeycloakServerError, WalkError, populated.PopulateError) as error:
+        return demo.walk() if options.walk else demo.show()
+    except (DemoError, PostgresError, KeycloakServerError, WalkError, PopulateError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -125,6 +126,7 @@ class Demo:
         self.began = time.monotonic()
         self.lock: IO[str] | None = None
         self.keycloak: RealKeycloak | None = None
+        self.population: Population | None = None
         self.postgres_options: dict[str, str] = {}
 
     def claim(self) -> None:
@@ -161,6 +163,12 @@ class Demo:
             elif path.name != "lock":
                 path.unlink()
 
+    def prepare_population(self) -> None:
+        """Make a new folder begin a year ago, or with the year that another demo has lived. Raises PopulateError."""
+        self.population = Population(self.data, (self.port, self.sandbox_port), may_be_kept=self.keycloak is None)
+        self.population.prepare()
+        self.variables |= self.population.variables
+
     def start(self) -> None:
         """Start everything in order of dependency, printing each step."""
         self._say("Sandbox: stand-ins for Stripe, Keycloak and Mailgun")
@@ -181,6 +189,8 @@ class Demo:
         self._launch("sandbox", [sys.executable, "-m", "apps.sandbox", *sandbox])
         self._say("Postgres")
         self.env |= self._postgres()
+        if self.population:
+            self.population.fill(self.env["POSTGRES_HOST"])
         self._real_keycloak()
         self._until("sandbox", lambda: answers(f"{self.sandbox}/control/clock"))
         self._say("Database tables and demo catalog (slowest the first time), web server and worker")
@@ -206,19 +216,15 @@ class Demo:
             write_history(site=self.site, sandbox=self.sandbox, keycloak=self.env["KEYCLOAK_SERVER_URL"])
             written.touch()
 
-    def show(self, *, populate: bool) -> int:
+    def show(self) -> int:
         """Say where everything is, write its past, and watch it until Ctrl-C."""
         print(_welcome(self.site, self.sandbox, time.monotonic() - self.began), flush=True)
-        if populate:
-            self.populate()
+        if self.population:
+            self._say(self.population.announcement)
+            self.population.complete(env=self.env, root=self.root)
         else:
             self.write_history()
         return self.wait()
-
-    def populate(self) -> None:
-        """Have sixty people live a year, once."""
-        self._say("Now a year of sixty people; look around meanwhile, the house fills up")
-        populated.populate(self.data, ports=(self.port, self.sandbox_port), env=self.env, root=self.root)
 
     def wait(self) -> int:
         """Watch the processes until Ctrl-C; DemoError if one of them stops unexpectedly."""
