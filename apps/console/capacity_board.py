@@ -63,7 +63,7 @@ class InstanceBoard:
         """What is out of the ordinary, in words: no colour says it alone."""
         found = [("not in use", Tone.BAD)] if not self.at.is_active else []
         if self.at.is_active and not self.at.auto_allocate:
-            found.append(("closed", Tone.CALM))
+            found.append(("draining", Tone.BUSY) if self.at.draining else ("closed", Tone.CALM))
         if self.at.over:
             found.append((f"{self.at.over:,} over the hard cap", Tone.BAD))
         elif label := self.bar.label:

@@ -124,28 +124,35 @@ class DayFilter(DropdownFilter, ABC):  # type: ignore[misc]
         return queryset.filter(**{f"{self.field}__gte": start, f"{self.field}__lt": end})
 
 
-class ProblemFilter(DropdownFilter, ABC):  # type: ignore[misc]
-    """The rows of a problem, as the inbox links here. Offers none to choose from."""
+class LinkedFilter(DropdownFilter, ABC):  # type: ignore[misc]
+    """The rows of one thing, as its own page links here. Offers none to choose from. `pattern`: what may be asked."""
 
-    title, parameter_name = "problem", "problem"
+    pattern: ClassVar[re.Pattern[str]]
 
     @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         asked = str(self.used_parameters.get(self.parameter_name, ""))
-        return [(asked, "This problem")] if asked else []
+        return [(asked, f"This {self.title}")] if asked else []
 
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         asked = self.value() or ""
         if not asked:
             return queryset
-        if not PROBLEM.fullmatch(asked):
+        if not self.pattern.fullmatch(asked):
             raise IncorrectLookupParameters
         return self.narrow(queryset, asked)
 
     @abstractmethod
     def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
-        """Those of the problem of that name."""
+        """Those of the one of that name."""
+
+
+class ProblemFilter(LinkedFilter, ABC):
+    """The rows of a problem, as the inbox links here."""
+
+    title, parameter_name = "problem", "problem"
+    pattern = PROBLEM
 
 
 class PeopleOfProblem(ProblemFilter):

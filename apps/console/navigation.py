@@ -23,7 +23,7 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawC
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncRun
 
 Item = dict[str, Any]
 STRIPE = {model.__name__: model for model in MIRRORED}
@@ -128,7 +128,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     (
         "Capacity",
         (
-            MenuEntry("Board", "dns", (MenuPage(title="Board", model=Instance, route="admin:capacity_board"), MenuPage(title="Instances", model=Instance))),
+            MenuEntry("Board", "dns", (MenuPage(title="Board", model=Instance, route="admin:capacity_board"), MenuPage(title="Instances", model=Instance), MenuPage(title="Seat plans", model=SeatPlan), MenuPage(title="Moves", model=SeatMove))),
             MenuEntry(
                 "Seats",
                 "event_seat",

@@ -19,7 +19,7 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, Rest
 from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, SafeguardReview, SyncRun
+from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun
 
 # The kind of subject, the model whose page it has, and the word for it.
 SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
@@ -37,6 +37,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "approvalrequest": (ApprovalRequest, "approval request"),
     "waitlist": (WaitlistEntry, "waitlist entry"),
     "comparison": (ComparisonRun, "comparison"),
+    "seatplan": (SeatPlan, "seat plan"),
     "attention": (AttentionItem, "attention item"),
     "accessfreeze": (AccessFreeze, "incident"),
     "restorecheck": (RestoreCheck, "restore check"),

@@ -35,6 +35,8 @@ WITH lines AS (
     UNION SELECT product_id FROM instances_seat WHERE profile_id = %(profile)s AND state IN ('assigned', 'retained')
 )
 SELECT json_build_object(
+    'questions', (SELECT count(*) FROM operations_seatmove m JOIN operations_seatplan p ON p.id = m.plan_id
+        WHERE m.profile_id = %(profile)s AND m.state = 'asked' AND p.state <> 'ended'),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
         SELECT l.*, coalesce(p.name, 'Other') AS name, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position
@@ -88,7 +90,7 @@ class Charge:
 class Overview:
     """The whole page. `ends_at`: the subscription has been canceled and runs until then.
 
-    `is_paused`: nothing is collected for now, or until `paused_until`.
+    `is_paused`: nothing is collected for now, or until `paused_until`. `questions`: moves of a seat that wait for an answer.
     """
 
     apps: tuple[App, ...]
@@ -98,6 +100,7 @@ class Overview:
     open_invoice_url: str
     is_paused: bool
     paused_until: dt.datetime | None
+    questions: int = 0
 
     @property
     def plan(self) -> PaidLine | None:
@@ -121,6 +124,7 @@ def of(profile: UserProfile) -> Overview:
         open_invoice_url=next((_web(row["open_invoice_url"]) for row in lines if row["open_invoice_url"]), ""),
         is_paused=bool(pauses),
         paused_until=max((_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
+        questions=found["questions"],
     )
 
 

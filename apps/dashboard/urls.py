@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from apps.dashboard import views, views_sessions
+from apps.dashboard import views, views_moves, views_sessions
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("reset-password/", views.reset_password, name="reset-password"),
     path("billing/", views.billing_portal, name="billing-portal"),
+    path("moves/", views_moves.page, name="own-moves"),
+    path("moves/answer/", views_moves.answer, name="own-moves-answer"),
     path("sessions/", views_sessions.page, name="own-sessions"),
     path("sessions/end/", views_sessions.end, name="own-sessions-end"),
     path("sessions/end-all/", views_sessions.end_all, name="own-sessions-end-all"),

@@ -4,12 +4,10 @@ Promises: nobody sees or ends another person's session; ending takes a login of 
 cannot lock its owner out; each end is one line in the audit log.
 """
 
-from collections.abc import Callable
 from functools import wraps
 
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -19,30 +17,14 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import UserProfile
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
+from apps.dashboard.own import OwnView
+from apps.dashboard.own import own as own_page
 from apps.identity.logout_everywhere import log_out_everywhere
-from apps.login import error_pages, logout, reauthentication, sessions
+from apps.login import logout, reauthentication, sessions
 from apps.login.browsers import name_browser
 
 REASON = "on the sessions page"
-OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
-
-
-def own(view: OwnView) -> Callable[[HttpRequest], HttpResponse]:
-    """A view of a subscriber about themselves; staff who are none have the console's page.
-
-    A new login leads to the page, never to a button's own address, which shows nothing.
-    """
-
-    @wraps(view)
-    def serve(request: HttpRequest) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return redirect_to_login(reverse("own-sessions"))
-        profile = sessions.profile_of(request.user)
-        if profile is not None:
-            return view(request, profile)
-        return redirect("admin:sessions") if request.user.is_staff else error_pages.no_account(request)
-
-    return serve
+own = own_page(page="own-sessions", of_staff="admin:sessions")
 
 
 def fresh(view: OwnView) -> OwnView:

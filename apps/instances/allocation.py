@@ -92,14 +92,17 @@ def release(*, profile: UserProfile, product: Product) -> Seat | None:
 
 
 @transaction.atomic
-def move(*, seat: Seat, instance: Instance, actor: str, reason: str) -> Seat:
-    """Move a seat to another instance of the product, at most up to its `hard_cap`; BadInput when impossible."""
+def move(*, seat: Seat, instance: Instance, actor: str, reason: str, is_undo: bool = False) -> Seat:
+    """Move a seat to another instance of the product, at most up to its `hard_cap`; BadInput when impossible.
+
+    `is_undo`: back to where it was, which may be draining.
+    """
     _lock_seats_of(seat.profile_id)
     moved = Seat.objects.select_related("instance", "profile").get(pk=seat.pk)
     ids = [moved.instance_id, instance.pk]
     locked = {row.pk: row for row in Instance.objects.select_for_update().filter(pk__in=ids).order_by("pk")}
     target = locked[instance.pk]
-    _refuse_move(moved, target)
+    _refuse_move(moved, target, is_undo=is_undo)
     before = {"instance": moved.instance.slug}
     moved.instance, moved.changed_at = target, clock.now()
     moved.save(update_fields=["instance", "changed_at"])
@@ -139,13 +142,14 @@ def release_by_staff(*, seat: Seat, actor: str, reason: str) -> Seat:
     return found
 
 
-def _refuse_move(seat: Seat, target: Instance) -> None:
+def _refuse_move(seat: Seat, target: Instance, *, is_undo: bool) -> None:
     """Raise BadInput, with a sentence for staff, unless the seat may go there."""
     refusals = {
         "The seat has been released in the meantime.": seat.state == Seat.State.RELEASED,
         f"{target} is an instance of another product.": target.product_id != seat.product_id,
         f"The seat is on {target} already.": target.pk == seat.instance_id,
         f"{target} is not in use: nobody is assigned or moved there.": not target.is_active,
+        f"{target} is being drained: nobody is moved there.": target.draining_since is not None and not is_undo,
         f"{target} is full: {target.allocated_seats} of {target.hard_cap} seats. Choose another, or raise its hard cap.": (
             target.allocated_seats >= target.hard_cap
         ),

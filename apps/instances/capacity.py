@@ -41,6 +41,7 @@ class Occupancy:
     over_cap_since: dt.datetime | None
     is_active: bool
     auto_allocate: bool
+    draining: bool
 
 
 def unpaid_reservations() -> QuerySet[Seat]:
@@ -141,6 +142,7 @@ def read_occupancy() -> list[Occupancy]:
             over_cap_since=instance.over_cap_since,
             is_active=instance.is_active,
             auto_allocate=instance.auto_allocate,
+            draining=instance.draining_since is not None,
         )
         for instance in Instance.objects.select_related("product")
     ]

@@ -55,12 +55,43 @@ def change_caps(
 def set_availability(*, instance: Instance, is_active: bool, auto_allocate: bool, actor: str, reason: str) -> Instance:
     """Set whether the instance is in use, and whether new subscribers are assigned to it. Existing seats stay."""
     found = Instance.objects.select_for_update().get(pk=instance.pk)
+    if found.draining_since and auto_allocate:
+        raise BadInput(f"{found} is being drained. End its seat plan before it opens.", field="auto_allocate")
     before = _availability(found)
     found.is_active, found.auto_allocate = is_active, auto_allocate
     found.save(update_fields=["is_active", "auto_allocate"])
     _record(found, AuditAction.INSTANCE_AVAILABILITY_CHANGED, actor, reason, before, _availability(found))
     allocation.offer_later(found.product_id)
     return found
+
+
+@transaction.atomic
+def begin_drain(*, instance: Instance, actor: str, reason: str) -> bool:
+    """From here on nobody comes in; returns whether it was open to new subscribers. BadInput when it is draining already."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    if found.draining_since:
+        raise BadInput(f"{found} is being drained already.")
+    was_open = found.auto_allocate
+    found.draining_since, found.auto_allocate = clock.now(), False
+    _save_drain(found, actor, reason, was_open=was_open)
+    return was_open
+
+
+@transaction.atomic
+def end_drain(*, instance: Instance, reopen: bool, actor: str, reason: str) -> None:
+    """It is an instance as any other again; `reopen`: new subscribers come in, too."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    found.draining_since, found.auto_allocate = None, reopen
+    _save_drain(found, actor, reason, was_open=False)
+    allocation.offer_later(found.product_id)
+
+
+def _save_drain(instance: Instance, actor: str, reason: str, *, was_open: bool) -> None:
+    instance.save(update_fields=["draining_since", "auto_allocate"])
+    drains = instance.draining_since is not None
+    before = _availability(instance) | {"auto_allocate": was_open, "draining": not drains}
+    after = _availability(instance) | {"draining": drains}
+    _record(instance, AuditAction.INSTANCE_AVAILABILITY_CHANGED, actor, reason, before, after)
 
 
 def _check_caps(instance: Instance) -> None:

@@ -41,6 +41,9 @@ class Instance(models.Model):
     )
     is_active = models.BooleanField(default=True)
     auto_allocate = models.BooleanField(default=True, help_text="New subscribers may be assigned here.")
+    draining_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since a seat plan is emptying it: nobody comes in."
+    )
     group = models.OneToOneField(Group, on_delete=models.PROTECT, related_name="instance", editable=False)
 
     class Meta:
@@ -53,6 +56,9 @@ class Instance(models.Model):
             models.CheckConstraint(
                 condition=Q(allocated_seats__lte=F("hard_cap")) | Q(over_cap_since__isnull=False),
                 name="instance_within_hard_cap",
+            ),
+            models.CheckConstraint(
+                condition=Q(draining_since__isnull=True) | Q(auto_allocate=False), name="instance_draining_is_closed"
             ),
         ]
         indexes: ClassVar[list[Any]] = [

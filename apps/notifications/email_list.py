@@ -13,6 +13,7 @@ CODE = "It holds a code that works once. A new one goes out when it is asked for
 LINK = "It holds a link that lets its reader act, and is made for one email only."
 ANSWER = "It answered what somebody typed at that moment."
 MOMENT = "It is about the moment at which it was sent."
+QUESTION = "The question is on their dashboard too, and may be answered by now."
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ EMAILS: dict[str, EmailKind] = {
     "address_removed": EmailKind(
         "Address no longer used", ("first_name?",), "when the address has changed, to the former one", not_again=MOMENT
     ),
+    # seats
+    "seat_move": EmailKind(
+        "Move to another server?", ("product", "old_instance", "new_instance", "first_name?"), "when staff plan to move a seat, to ask",
+        not_again=QUESTION,
+    ),
     # the waitlist
     "waitlist_confirm": EmailKind(
         "Waitlist: confirm the address", ("confirm_url", "product?"), "when somebody joins the waitlist", TYPED, LINK
@@ -134,6 +140,8 @@ SAMPLES: dict[str, Any] = {
     "invite_url": "https://frontdesk.example.com/invite/abc",
     "leave_url": "https://frontdesk.example.com/leave/abc",
     "product": "Nextcloud",
+    "old_instance": "Cloud 1",
+    "new_instance": "Cloud 2",
     "until": "5 December 2026",
     "email": "nora@example.com",
     "waiting": "12",

@@ -20,6 +20,7 @@ PAGES = {  # name in templates: name of the route
     "signup": "onboarding-welcome",
     "recovery": "recovery",
     "dashboard": "dashboard",
+    "moves": "own-moves",
 }
 
 

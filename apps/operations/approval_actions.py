@@ -10,11 +10,13 @@ from apps.access.facts import read_facts
 from apps.access.policy import decide
 from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import UserProfile
+from apps.catalog.models import Product
 from apps.core.errors import BadInput
 from apps.core.reasons import last_day
-from apps.operations import approvals, erasure_rows, privacy, privacy_requests, safeguard, sync_runs
+from apps.instances.models import Instance
+from apps.operations import approvals, erasure_rows, privacy, privacy_requests, safeguard, seat_plans, sync_runs
 from apps.operations.approvals import Approvable, Facts
-from apps.operations.models import ApprovalRequest, SafeguardReview, SyncRun
+from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun
 
 COUNTED = 2000  # people; of more it is not counted who would lose access before the run does
 Action = ApprovalRequest.Action
@@ -28,6 +30,7 @@ def register() -> None:
     approvals.register(Action.SYNC_DIFFERING, Approvable("override_access", start_run, run_facts))
     approvals.register(Action.SYNC_FAILED, Approvable("sync_userprofile", run_again, failed_facts))
     approvals.register(Action.ERASE_PERSON, Approvable("erase_person", erase_person, erasure_facts))
+    approvals.register(Action.START_SEAT_PLAN, Approvable("change_capacity", start_plan, plan_facts))
     approvals.register(Action.APPROVE_REVOCATION, Approvable("approve_revocations", approve_loss, loss_facts))
 
 
@@ -116,6 +119,31 @@ def _run(request: ApprovalRequest) -> SyncRun:
     if run := SyncRun.objects.filter(pk=request.terms["run"]).first():
         return run
     raise BadInput("The run is gone.")
+
+
+# --- a seat plan ------------------------------------------------------------------------------------------------------
+
+
+def start_plan(request: ApprovalRequest) -> str:
+    """Drain or even out, if it is still as many."""
+    plan = seat_plans.start(_proposed(request), expected=request.terms["moves"], **_why(request))
+    return f"{request.terms['moves']} people are asked whether they move, by {plan}."
+
+
+def plan_facts(request: ApprovalRequest) -> Facts:
+    """What would be planned."""
+    found = _proposed(request)
+    what = f"Drain {found.instance}" if found.instance else f"Even out the instances of {found.product.name}"
+    return [["Plan", what], ["Would be asked", str(found.placed)], ["No room for", str(found.unplaced)]]
+
+
+def _proposed(request: ApprovalRequest) -> seat_plans.ProposedPlan:
+    terms = request.terms
+    product = Product.objects.filter(pk=terms["product"]).first()
+    instance = Instance.objects.filter(pk=terms["instance"]).first() if terms["instance"] else None
+    if product is None or (instance is None) is not (terms["kind"] == SeatPlan.Kind.REBALANCE):
+        raise BadInput("The product or the instance is gone.")
+    return seat_plans.propose(SeatPlan.Kind(terms["kind"]), product, instance)
 
 
 def approve_loss(request: ApprovalRequest) -> str:

@@ -26,6 +26,7 @@ class OperationsConfig(AppConfig):
             laws,
             laws_safeguard,
             pruning,
+            seat_plan_job,
             stripe_comparison,
             sweeps,
             sync_runs,
@@ -44,5 +45,6 @@ class OperationsConfig(AppConfig):
         sweeps.register()
         sync_runs.register()
         pruning.register()
+        seat_plan_job.register()
         laws.register()
         laws_safeguard.register_laws()

@@ -13,7 +13,7 @@ from apps.accounts.erasers import ERASERS
 from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, UserProfile
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
-from apps.operations.models import Drift, SyncResult
+from apps.operations.models import Drift, SeatMove, SyncResult
 
 NO_REASON = "Erased with the person."  # staff may have named them
 
@@ -42,6 +42,9 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
         "drift": [ErasedRows(Drift.objects.filter(**mine))],
         "losses held back": [ErasedRows(HeldBackLoss.objects.filter(**mine))],
         "sync results": [ErasedRows(model.objects.filter(**mine), {"steps": []}) for model in (SyncResult, LastSync)],
+        "answers about moves of seats": [
+            ErasedRows(SeatMove.objects.filter(**mine).exclude(answer_reason=""), {"answer_reason": NO_REASON})
+        ],
         "attempts to erase": [ErasedRows(ErasureAttempt.objects.filter(**mine))],
         "reasons of overrides, terms and privacy requests": [
             *(ErasedRows(model.objects.filter(**mine), no_reason) for model in (AccessOverride, TermsChange)),

@@ -9,6 +9,8 @@ from django.db.models import F, Q
 from apps.accounts.models import UserProfile
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
+from apps.operations.seat_plan_models import SeatMove as SeatMove
+from apps.operations.seat_plan_models import SeatPlan as SeatPlan
 
 
 class Drift(models.Model):
@@ -216,6 +218,7 @@ class ApprovalRequest(models.Model):
         RETRY_JOBS = "retry_jobs", "Retry failed jobs"
         APPROVE_REVOCATION = "approve_revocation", "Approve revocation"
         ERASE_PERSON = "erase_person", "Erase personal data"
+        START_SEAT_PLAN = "start_seat_plan", "Drain or rebalance"
 
     class State(ToneChoices):
         """Only the first is open, until `expires_at`."""

@@ -45,6 +45,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "access.HeldBackLoss": ("Losses held back", "Access that you kept while changes were stopped."),
     "access.LastSync": ("The last check of your access", "What it changed."),
     "operations.Drift": ("Differences", "Where the login server did not say what it should."),
+    "operations.SeatMove": ("Moves of your seats", "Where your products were to run instead, and what you answered."),
     "operations.SyncResult": ("Checks in bulk", "What a check of many people changed for you."),
     "core.Job": ("Work in the background", "What the system did for you, step by step."),
     "billing.InboundEvent": ("Messages from Stripe", "What Stripe told us about you."),

@@ -16,7 +16,7 @@ from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.operations import approvals, privacy
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun
 
 KIND = "erase_expired_customer"
 
@@ -37,7 +37,7 @@ def prune(before: dt.datetime) -> int:
 
 
 def ended(before: dt.datetime) -> list[QuerySet[Any]]:
-    """The drift, sync runs, reviews and requests of before then that nobody waits for."""
+    """The drift, sync runs, reviews, requests and seat plans of before then that nobody waits for."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
     open_states = [SafeguardReview.State.COLLECTING, SafeguardReview.State.PENDING]
     return [
@@ -46,6 +46,7 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         SafeguardReview.objects.filter(seen_at__lt=before).exclude(state__in=open_states),
         ApprovalRequest.objects.filter(decided_at__lt=before),
         AccessFreeze.objects.filter(ended_at__lt=before),
+        SeatPlan.objects.filter(ended_at__lt=before),
     ]
 
 

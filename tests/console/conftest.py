@@ -23,7 +23,7 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Restor
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -268,6 +268,14 @@ def _person(made: World, index: int) -> None:
     ApprovalRequest.objects.create(
         action="extend_grace", subject=f"profile:{profile.pk}", profile=profile, terms={"days": 30}, requested_by="staff:bob",
         reason="a long illness", requested_at=now, expires_at=now + 3 * DAY,
+    )  # fmt: skip
+    plan = SeatPlan.objects.create(  # the first goes on
+        kind="rebalance", product=made.cloud, state="ended" if index else "open", actor="staff:bob", reason="one is full",
+        created_at=now, ended_at=now if index else None,
+    )  # fmt: skip
+    SeatMove.objects.create(
+        plan=plan, seat=made.seats[-1], profile=profile, source=instance, target=made.instances[(index + 1) % len(made.instances)],
+        state="asked", why="Cloud 0 is fuller.", asked_at=now,
     )  # fmt: skip
     Drift.objects.create(
         profile=profile,

@@ -20,11 +20,12 @@ from apps.console.checks import action_names
 from apps.console.problems import read_problems
 from apps.core import attention, clock, dependencies
 from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
+from apps.instances import allocation
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.operations import sync_runs
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
 from tests.console.conftest import World
 from tests.console.desk import page_of
 from tests.rows import writes
@@ -320,6 +321,43 @@ def events_selected(world: World) -> str:
     return f"?events={world.events[0].pk}&events={world.events[1].pk}&events=x&events=0"
 
 
+def running_plan(_world: World) -> Any:
+    return SeatPlan.objects.get(state="open")
+
+
+def question(_world: World) -> Any:
+    """What the first subscriber is asked."""
+    return SeatMove.objects.get(plan__state="open")
+
+
+def answered(state: str) -> Callable[[World], Any]:
+    """The same, after a yes."""
+
+    def put(world: World) -> Any:
+        row = question(world)
+        yes = {"answer": "yes", "answered_by": "customer", "answered_at": clock.now()}
+        SeatMove.objects.filter(pk=row.pk).update(state=state, **yes)
+        if state == "moved" and row.seat.instance_id != row.target_id:
+            allocation.move(seat=row.seat, instance=row.target, actor="staff:bob", reason="earlier")
+        return row
+
+    return put
+
+
+def unplanned(world: World) -> Any:
+    """The first instance, while no plan of its product is open."""
+    SeatPlan.objects.filter(state="open").update(state="ended", ended_at=clock.now())
+    return world.instances[0]
+
+
+def uneven(world: World) -> Any:
+    """A product whose first instance has everybody."""
+    unplanned(world)
+    for seat in Seat.objects.filter(product=world.cloud).exclude(instance=world.instances[0]):
+        allocation.move(seat=seat, instance=world.instances[0], actor="staff:bob", reason="earlier")
+    return world.cloud
+
+
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", person),
@@ -365,6 +403,14 @@ CASES = [
     Case("instances_seat", "release", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
+    Case("instances_instance", "drain", unplanned, lambda _world: {"expected": "1"}, "seatplan"),
+    Case("catalog_product", "rebalance", uneven, lambda _world: {"expected": "2"}, "seatplan"),
+    Case("operations_seatplan", "pause_plan", running_plan, subject="seatplan"),
+    Case("operations_seatplan", "continue_plan", running_plan, subject="seatplan"),
+    Case("operations_seatplan", "end_plan", running_plan, subject="seatplan"),
+    Case("operations_seatmove", "record_answer", question, lambda _world: {"answer": "yes"}),
+    Case("operations_seatmove", "try_again", answered("blocked")),
+    Case("operations_seatmove", "undo_move", answered("moved"), hold_data),
     Case("catalog_productprice", "map_price", unplaced, lambda world: {"price": "price_1", "product": world.plan.pk}, "price"),
     Case("core_comparisonrun", "fetch_span", lambda _world: None, data=span_data, subject="comparison"),
     Case("core_lawcheck", "check_now", lambda _world: None, subject="job"),
@@ -475,6 +521,33 @@ def _event_ignored(world: World) -> None:
     event = InboundEvent.objects.get(pk=world.events[0].pk)
     assert event.state == "ignored"
     assert not Job.objects.filter(key=event.stripe_event_id).exclude(state="superseded").exists()
+
+
+def _planned(kind: str, count: int) -> Callable[[World], None]:
+    def check(world: World) -> None:
+        plan = SeatPlan.objects.get(state="open", kind=kind)
+        assert plan.moves.filter(state="planned").count() == count
+        closed = Instance.objects.filter(draining_since__isnull=False, auto_allocate=False)
+        assert list(closed) == (world.instances[:1] if kind == "drain" else [])
+        assert Job.objects.filter(kind="move_seats", key=str(plan.pk), state="queued").count() == 1
+
+    return check
+
+
+def _plan(state: str) -> Callable[[World], None]:
+    def check(world: World) -> None:
+        assert SeatMove.objects.get(profile=world.profiles[0]).plan.state == state
+
+    return check
+
+
+def _move(state: str) -> Callable[[World], None]:
+    def check(world: World) -> None:
+        row = SeatMove.objects.get(profile=world.profiles[0])
+        assert (row.state, row.answer) == (state, "yes")
+        assert Seat.objects.get(pk=world.seats[0].pk).instance == world.instances[0]
+
+    return check
 
 
 def _compared(_world: World) -> None:
@@ -641,6 +714,14 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "fix": _looked_at,
     "ignore": _ignored,
     "ignore_event": _event_ignored,
+    "drain": _planned("drain", 1),
+    "rebalance": _planned("rebalance", 2),
+    "pause_plan": _plan("paused"),
+    "continue_plan": _plan("open"),
+    "end_plan": _plan("ended"),
+    "record_answer": _move("agreed"),
+    "try_again": _move("agreed"),
+    "undo_move": _move("undone"),
     "compare_now": _compared,
     "sync_differing": _run_of(3),
     "sync_selected": _run_of(2),

@@ -54,6 +54,8 @@ FILTERS = {
     "onboarding.waitlistentry": {"state__exact", "state__isnull", "product__id__exact", "product__isnull"},
     "operations.drift": {"kind__exact", "kind__isnull"},
     "operations.safeguardreview": {"state__exact", "state__isnull"},
+    "operations.seatmove": {"plan", "state__exact", "state__isnull"},
+    "operations.seatplan": {"state__exact", "state__isnull", "kind__exact", "kind__isnull"},
     "operations.syncrun": {"scope__exact", "scope__isnull"},
 }  # fmt: skip
 

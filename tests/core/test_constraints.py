@@ -18,7 +18,16 @@ from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
-from apps.operations.models import ApprovalRequest, DailyFigure, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import (
+    ApprovalRequest,
+    DailyFigure,
+    Drift,
+    SafeguardReview,
+    SeatMove,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+)
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 9, 1, 12, tzinfo=dt.UTC)
@@ -249,6 +258,19 @@ def safeguard_review(**changes):
     return SafeguardReview(**{"sweep": new("sweep"), "opened_at": NOW, "seen_at": NOW} | changes)
 
 
+def seat_plan(**changes):
+    where = changes.pop("product", None) or stored(product())
+    values = {"kind": "rebalance", "product": where, "actor": "staff:ada", "reason": "because", "created_at": NOW}
+    return SeatPlan(**values | changes)
+
+
+def seat_move(**changes):
+    place = changes.pop("seat", None) or stored(seat())
+    where = {"source": place.instance, "target": stored(instance(product=place.product))}
+    plan = changes.pop("plan", None) or stored(seat_plan())
+    return SeatMove(**{"plan": plan, "seat": place, "profile": place.profile, **where} | changes)
+
+
 def approval_request(**changes):
     asked = {
         "action": "extend_grace",
@@ -309,7 +331,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    comparison_run, approval_request, privacy_request, legal_hold,
+    comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -373,6 +395,7 @@ BROKEN = {
     "restore_check_finished_by_somebody": lambda: [restore_check(finished_by="")],
     "rate_limit_one_row": lambda: twins(rate, subject="a"),
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
+    "instance_draining_is_closed": lambda: [instance(draining_since=NOW)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
     "seat_one_live_per_profile_and_product": two_seats,
     "seat_reserved_has_an_end": lambda: [seat(state="reserved")],
@@ -411,6 +434,15 @@ BROKEN = {
     "approval_withdrawn_by_its_own": lambda: [decided("withdrawn")],
     "approval_decided_by_somebody": lambda: [approval_request(state="approved")],
     "approval_asked_for_a_reason": lambda: [approval_request(reason="")],
+    "seat_plan_one_open_per_product": lambda: twins(seat_plan, product=stored(product())),
+    "seat_plan_drains_an_instance": lambda: [seat_plan(kind="drain")],
+    "seat_plan_has_a_reason": lambda: [seat_plan(reason="")],
+    "seat_plan_ended_has_time": lambda: [seat_plan(state="ended")],
+    "seat_move_once_per_seat": lambda: twins(seat_move, plan=stored(seat_plan()), seat=stored(seat())),
+    "seat_move_only_after_a_yes": lambda: [
+        seat_move(state="moved", answer="no", answered_by="system", answered_at=NOW)
+    ],
+    "seat_move_has_a_target": lambda: [seat_move(target=None)],
     "freeze_has_a_reason": lambda: [freeze(reason="")],
     "freeze_in_order": lambda: [freeze(until=NOW)],
     "freeze_one_open_per_scope": lambda: twins(freeze, ended_at=None),

@@ -13,13 +13,14 @@ from django.utils import timezone
 from apps.accounts.models import Signup
 from apps.billing import events
 from apps.billing.models import InboundEvent
+from apps.catalog.models import Product
 from apps.core import attention, audit, clock, jobs, limits, retention
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AttentionItem, AuditEntry, Job, RateLimit
 from apps.notifications import mail
 from apps.notifications.models import Notification
 from apps.onboarding.reserved_usernames import is_reserved
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun
 from apps.sandbox.run import realm_file
 from tests.world import ROOT, World
 
@@ -120,7 +121,19 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
     ApprovalRequest.objects.filter(subject="c").update(
         state="declined", decided_by="staff:bob", decided_at=then, decision_reason="no longer"
     )
+    for number, ended in enumerate((then, now)):
+        product = Product.objects.create(slug=f"app{number}", name="App")
+        SeatPlan.objects.create(
+            kind="rebalance",
+            product=product,
+            state="ended",
+            actor="staff:ada",
+            reason="full",
+            created_at=then,
+            ended_at=ended,
+        )
     retention.prune_all()
+    assert list(SeatPlan.objects.values_list("ended_at", flat=True)) == [now]
     assert list(ApprovalRequest.objects.values_list("state", "decided_by")) == [("expired", "system")] * 2
     assert set(Drift.objects.values_list("kind", flat=True)) == {"disabled", "deleted"}
     assert set(SyncRun.objects.values_list("reason", flat=True)) == {"waiting", "changed"}

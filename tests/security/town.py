@@ -27,6 +27,7 @@ from apps.core.models import Heartbeat
 from apps.login import sessions
 from apps.onboarding import waitlist
 from apps.onboarding.models import WaitlistEntry
+from apps.operations.models import SeatMove
 from tests.console.conftest import fill, log_in_freshly
 from tests.console.test_actions import CASES, REASON, Case
 from tests.security.addresses import FILLED
@@ -75,6 +76,8 @@ class Town:
         elsewhere = str(UserSession.objects.get(session_key="elsewhere-owner").pk)
         self.ids = {**FILLED, "which": elsewhere}
         self.forms = FORMS | {"dashboard/sessions/end/": {"session": elsewhere}, "dashboard/sessions/end-all/": {}}
+        question = SeatMove.objects.get(profile=owner)
+        self.forms |= {"dashboard/moves/answer/": {"move": question.pk, "answer": "yes"}}
         self.tokens = dict(zip(("confirm", "leave", "invitation"), self._links(now), strict=True))
 
     def _links(self, now: dt.datetime) -> Iterator[str]:

@@ -71,6 +71,8 @@ SITE = {
     "dashboard/": (">login 200 200 >admin:index", NO),
     "dashboard/reset-password/": (NO, "401 200! 200! 403"),
     "dashboard/billing/": (NO, ">dashboard"),  # Stripe, which would be next, is not there
+    "dashboard/moves/": (">login 200 200 >admin:index", NO),
+    "dashboard/moves/answer/": (NO, ">login >own-moves! >own-moves >admin:index"),  # to a question to the owner
     "dashboard/sessions/": (">login 200 200 >admin:sessions", NO),
     "dashboard/sessions/end/": (NO, ">login >own-sessions! >own-sessions >admin:sessions"),  # one of the owner's
     "dashboard/sessions/end-all/": (NO, ">login >home! >home! >admin:sessions"),
@@ -131,7 +133,7 @@ MODELS = {
     "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
-    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.syncrun": "progress",
+    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
 ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
@@ -150,7 +152,7 @@ ACTIONS = {
     },
     "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"},
     "billing.inboundevent": {"process_selected": "operator", "retry": "operator", "ignore_event": "operator"},
-    "catalog.product": {"import_products": "admin"},
+    "catalog.product": {"import_products": "admin", "rebalance": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {
         "close": "operator", "send_test_alert": "operator", "assign": "operator", "snooze": "operator", "ignore_item": "operator",
@@ -158,7 +160,7 @@ ACTIONS = {
     },
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
-    "instances.instance": {"change_caps": "admin", "open_or_close": "admin"},
+    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "drain": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},
@@ -167,6 +169,8 @@ ACTIONS = {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
     },
     "operations.safeguardreview": {"confirm": "admin"},
+    "operations.seatmove": {"record_answer": "operator", "try_again": "operator", "undo_move": "operator"},
+    "operations.seatplan": {"continue_plan": "operator", "pause_plan": "operator", "end_plan": "admin"},
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
@@ -188,7 +192,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
-    ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
+    ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 
 

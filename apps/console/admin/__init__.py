@@ -27,6 +27,7 @@ from apps.console.admin import (  # noqa: E402
     realm,
     restores,
     safeguard,
+    seat_plans,
     seats,
     signups,
     staff,
@@ -39,5 +40,5 @@ from apps.console.admin import (  # noqa: E402
 
 __all__ = [
     "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "overrides", "privacy", "realm", "restores",
-    "safeguard", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
+    "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip

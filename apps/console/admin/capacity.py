@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
 
 from apps.catalog.models import Product
+from apps.console.admin.seat_plan_dialogs import DrainAction
 from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link_column, time_column
@@ -108,7 +109,7 @@ def over_words(instance: Instance) -> str:
 
 
 @admin.register(Instance)
-class InstanceAdmin(ConsoleAdmin):
+class InstanceAdmin(DrainAction, ConsoleAdmin):
     """Deployments and how full they are."""
 
     form = InstanceForm
@@ -120,7 +121,7 @@ class InstanceAdmin(ConsoleAdmin):
     ordering = ("product__position", "slug")
     search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
     search_help_text = "Name"
-    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close"]
+    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close", "drain"]
     change_form_outer_before_template = "console/instance.html"
     change_form_after_template = "console/capacity_add.html"
     add_fieldsets = (
@@ -157,9 +158,11 @@ class InstanceAdmin(ConsoleAdmin):
 
     @admin.display(description="Open")
     def open_label(self, row: Instance) -> SafeString:
-        """open, closed to new people, or not in use."""
+        """open, closed to new people, draining, or not in use."""
         if not row.is_active:
             return badge("not in use", Tone.BAD)
+        if row.draining_since:
+            return badge("draining", Tone.BUSY)
         return badge("open", Tone.GOOD) if row.auto_allocate else badge("closed", Tone.WARN)
 
     @admin.display(description="Address")

@@ -48,7 +48,8 @@ def read(request: HttpRequest) -> dict[str, Any]:
 @require_safe
 def board_page(request: HttpRequest) -> HttpResponse:
     request.current_app = admin.site.name
-    context = admin.site.each_context(request) | {"title": "Capacity"} | read(request)
+    may_plan = request.user.has_perm("accounts.change_capacity")
+    context = admin.site.each_context(request) | {"title": "Capacity", "may_plan": may_plan} | read(request)
     return render(request, "console/capacity_board.html", context)
 
 

@@ -18,6 +18,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.console.admin.catalog_forms import PriceForm, ProductForm
 from apps.console.admin.catalog_preview import PreviewedAdmin, State, state_of
 from apps.console.admin.price_mapping import MapPriceDialog, list_unmapped, map_to_product
+from apps.console.admin.seat_plan_dialogs import RebalanceAction
 from apps.console.columns import link_column, state_column
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.filters import NameFilter
@@ -65,7 +66,7 @@ class ImportDialog(ReasonDialog):
 
 
 @admin.register(Product)
-class ProductAdmin(PreviewedAdmin):
+class ProductAdmin(RebalanceAction, PreviewedAdmin):
     subject = "product"
     form = ProductForm
     list_display = ("name", "placement_label", "gives", "price_list", "parent", "active")
@@ -81,6 +82,7 @@ class ProductAdmin(PreviewedAdmin):
     }  # fmt: skip
     search_help_text = "Name or prod_…"
     actions_list: ClassVar[Any] = ["import_products"]
+    actions_detail: ClassVar[Any] = ["rebalance"]
     filter_horizontal = ("includes",)
     fieldsets = (
         (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),

@@ -127,6 +127,13 @@ def problem_link(card: Any, action: str, text: str) -> SafeString:
     return columns.dialog_link(url, text, f"{text}: {card.title}")
 
 
+@register.simple_tag
+def plan_link(product: Any) -> SafeString:
+    """A link that opens the plan by which a product's instances would be evened out."""
+    url = reverse("admin:catalog_product_rebalance", args=[product.id])
+    return columns.dialog_link(url, "Rebalance…", f"Rebalance {product.name}")
+
+
 @register.simple_tag(takes_context=True)
 def page_tabs(context: Any) -> list[dict[str, Any]]:
     """The pages beside the one that is open."""

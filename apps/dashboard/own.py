@@ -1,0 +1,35 @@
+"""Views of a subscriber about themselves: who may open them, and where everybody else is sent."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from apps.accounts.models import UserProfile
+from apps.login import error_pages, sessions
+
+OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
+
+
+def own(*, page: str, of_staff: str) -> Callable[[OwnView], Callable[[HttpRequest], HttpResponse]]:
+    """A view of a subscriber about themselves; staff who are none have the console's page.
+
+    A new login leads to the page, never to a button's own address, which shows nothing.
+    """
+
+    def decorate(view: OwnView) -> Callable[[HttpRequest], HttpResponse]:
+        @wraps(view)
+        def serve(request: HttpRequest) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(reverse(page))
+            profile = sessions.profile_of(request.user)
+            if profile is not None:
+                return view(request, profile)
+            return redirect(of_staff) if request.user.is_staff else error_pages.no_account(request)
+
+        return serve
+
+    return decorate
