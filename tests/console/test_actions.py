@@ -321,13 +321,16 @@ def events_selected(world: World) -> str:
     return f"?events={world.events[0].pk}&events={world.events[1].pk}&events=x&events=0"
 
 
-def running_plan(_world: World) -> Any:
-    return SeatPlan.objects.get(state="open")
+def running_plan(world: World) -> Any:
+    """The first one."""
+    plan = SeatMove.objects.get(profile=world.profiles[0]).plan
+    SeatPlan.objects.filter(pk=plan.pk).update(state="open", ended_at=None)
+    return plan
 
 
-def question(_world: World) -> Any:
+def question(world: World) -> Any:
     """What the first subscriber is asked."""
-    return SeatMove.objects.get(plan__state="open")
+    return SeatMove.objects.get(plan=running_plan(world))
 
 
 def answered(state: str) -> Callable[[World], Any]:
@@ -353,7 +356,7 @@ def unplanned(world: World) -> Any:
 def uneven(world: World) -> Any:
     """A product whose first instance has everybody."""
     unplanned(world)
-    for seat in Seat.objects.filter(product=world.cloud).exclude(instance=world.instances[0]):
+    for seat in Seat.objects.filter(product=world.cloud, state="assigned").exclude(instance=world.instances[0]):
         allocation.move(seat=seat, instance=world.instances[0], actor="staff:bob", reason="earlier")
     return world.cloud
 
@@ -430,6 +433,7 @@ CASES = [
     Case("core_restorecheck", "finish", restored, lambda _world: {"confirmation": "0"}, "restorecheck"),
     Case("realm", "mail", lambda _world: None, lambda _world: {"to": "ada@example.com"}, "realm"),
     Case("billing_inboundevent", "process_selected", lambda _world: None, subject="event", query=events_selected),
+    Case("billing_inboundevent", "ignore_selected", lambda _world: None, subject="event", query=events_selected),
     Case("billing_inboundevent", "retry", lambda world: world.events[0], subject="event"),
     Case("billing_inboundevent", "ignore_event", lambda world: world.events[0], subject="event"),
 ]  # fmt: skip
@@ -714,6 +718,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "fix": _looked_at,
     "ignore": _ignored,
     "ignore_event": _event_ignored,
+    "ignore_selected": _event_ignored,
     "drain": _planned("drain", 1),
     "rebalance": _planned("rebalance", 2),
     "pause_plan": _plan("paused"),

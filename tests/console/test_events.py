@@ -65,3 +65,25 @@ def test_selected_ones_are_processed_again_with_a_reason_and_not_too_many(world:
     many = client.get(address, {"events": [str(number) for number in range(21)]}).content.decode()
     assert "At most 20 at once. To fetch more, choose a time span." in many
     assert "No event is selected." in client.get(address).content.decode()
+
+
+def test_selected_ones_are_ignored_with_a_reason_and_what_is_over_is_skipped(world: World, staff: Staff) -> None:
+    client, address = staff("operator"), reverse("admin:billing_inboundevent_ignore_selected")
+    failed, waiting, over = world.events
+    Job.objects.filter(key__in=[waiting.stripe_event_id, over.stripe_event_id]).delete()
+    InboundEvent.objects.filter(pk=over.pk).update(state="handled", handled_at=clock.now())
+    chosen = f"{address}?" + "&".join(f"events={one.pk}" for one in world.events)
+    preview = " ".join(client.get(chosen).content.decode().split())
+    assert "2 of 3 will be ignored:" in preview
+    assert "Only an event that is waiting" in preview
+    answer = client.post(chosen, {"_form_submitted": "on", "reason": "Of a test in another account"}, follow=True)
+    assert "2 events will be ignored. 1 skipped: Only an event that is waiting" in answer.content.decode()
+    states = InboundEvent.objects.order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["ignored", "ignored", "handled"]
+    assert not Job.objects.filter(kind="handle_event").exclude(state="superseded").exists()
+    lines = AuditEntry.objects.filter(action="event_ignored")
+    assert {(line.subject_id, line.reason) for line in lines} == {
+        (str(one.pk), "Of a test in another account") for one in (failed, waiting)
+    }
+    again = client.post(chosen, {"_form_submitted": "on", "reason": "Of a test in another account"})
+    assert "can be ignored" in again.content.decode()

@@ -151,7 +151,7 @@ ACTIONS = {
         "record_request": "support", "legal_hold": "admin", "erase": "admin",
     },
     "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"},
-    "billing.inboundevent": {"process_selected": "operator", "retry": "operator", "ignore_event": "operator"},
+    "billing.inboundevent": {"process_selected": "operator", "ignore_selected": "operator", "retry": "operator", "ignore_event": "operator"},
     "catalog.product": {"import_products": "admin", "rebalance": "admin"},
     "catalog.productprice": {"map_price": "admin"},
     "core.attentionitem": {
@@ -174,7 +174,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"},
 }  # fmt: skip
 OF_A_LIST = {
-    "begin", "process_selected", "fetch_span", "invite_next",
+    "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip

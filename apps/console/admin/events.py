@@ -17,15 +17,19 @@ from apps.billing import events
 from apps.billing.doctor import NEEDED_EVENTS
 from apps.billing.models import InboundEvent
 from apps.console.admin import event_spans
-from apps.console.admin.selected_events import SelectedEvents, job_of, process_again, refuse_processing
+from apps.console.admin.selected_events import (
+    EXPLAIN_IGNORE,
+    SelectedEvents,
+    ignore,
+    job_of,
+    process_again,
+    refuse_processing,
+)
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, link, pretty, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DayFilter, DropdownOf
 from apps.console.saved_views import SavedView
-from apps.core import audit, clock, jobs
-from apps.core.audit_actions import AuditAction
-from apps.core.errors import BadInput
 from apps.core.masking import USERNAME, mask
 from apps.core.models import Job
 from apps.core.states import Tone
@@ -84,7 +88,7 @@ class EventAdmin(SelectedEvents, ConsoleAdmin):
     list_filter = (("state", ChoicesDropdownFilter), TypeFilter, ReceivedDayFilter, ("source", ChoicesDropdownFilter))
     tabs = ("state", tuple(InboundEvent.State))
     views = (SavedView("failed", "Failed", narrow_failed),)
-    actions_list: ClassVar[Any] = ["process_selected"]
+    actions_list: ClassVar[Any] = ["process_selected", "ignore_selected"]
     deferred = ("body",)
     personal = "event"
     search_by: ClassVar[dict[str, str]] = {
@@ -173,17 +177,8 @@ class EventAdmin(SelectedEvents, ConsoleAdmin):
 
     @dialog_action(
         title="Ignore", permission="retry_job", form=dialog(InboundEvent), icon="notifications_off",
-        explain="Nothing is fetched for this event. Its waiting or failed job is closed, too.",
+        explain=EXPLAIN_IGNORE.format("it"),
     )  # fmt: skip
     def ignore_event(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        event = form.target
-        waits = InboundEvent.objects.filter(pk=event.pk, state=InboundEvent.State.RECEIVED)
-        ignored = waits.update(state=InboundEvent.State.IGNORED, handled_at=clock.now())
-        closed = jobs.withdraw(events.KIND, event.stripe_event_id, why=f"The event was ignored by {form.actor}.")
-        if not ignored and not closed:
-            raise BadInput("Only an event that is waiting, or whose job failed, can be ignored.")
-        before, after = {"state": event.state}, {"event": event.stripe_event_id}
-        audit.record(
-            subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, before=before, after=after, **form.why
-        )
-        return f"{event.stripe_event_id} is ignored."
+        ignore(form.target, **form.why)
+        return f"{form.target.stripe_event_id} is ignored."

@@ -1,5 +1,6 @@
-"""Processing Stripe's events again: one, or those selected in the list."""
+"""Processing Stripe's events again or ignoring them: one, or those selected in the list."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, override
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from apps.billing import events
 from apps.billing.models import InboundEvent
 from apps.console.admin.jobs import retry as retry_job
 from apps.console.dialogs import ReasonDialog, dialog_action
-from apps.core import audit, jobs
+from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
@@ -23,6 +24,8 @@ ALL_BOX = format_html(
     "$el.closest('table').querySelectorAll('[name=events]').forEach(one => one.checked = $el.checked)",
 )
 NEEDS_NONE = "This event needs no processing."
+NOT_WAITING = "Only an event that is waiting, or whose job failed, can be ignored."
+EXPLAIN_IGNORE = "Nothing is fetched for {}. A waiting or failed job is closed, too."
 
 
 def job_of(event: InboundEvent) -> Job | None:
@@ -45,10 +48,33 @@ def process_again(event: InboundEvent, *, actor: str, reason: str) -> None:
         jobs.defer(events.KIND, event.stripe_event_id, reason=f"processed again by {actor}", lane=lane)
 
 
-class ProcessSelectedDialog(ReasonDialog):
-    """About those selected in the list, which the address names."""
+def refuse_ignoring(event: InboundEvent) -> str:
+    """Why this event cannot be ignored; empty: it can."""
+    if event.state == InboundEvent.State.RECEIVED:
+        return ""
+    stuck = Job.objects.filter(kind=events.KIND, key=event.stripe_event_id, state__in=[Job.State.QUEUED, *Job.GIVEN_UP])
+    return "" if stuck.exists() else NOT_WAITING
+
+
+def ignore(event: InboundEvent, *, actor: str, reason: str) -> None:
+    """Fetch nothing for it, now or later; BadInput when nothing waits."""
+    waits = InboundEvent.objects.filter(pk=event.pk, state=InboundEvent.State.RECEIVED)
+    ignored = waits.update(state=InboundEvent.State.IGNORED, handled_at=clock.now())
+    closed = jobs.withdraw(events.KIND, event.stripe_event_id, why=f"The event was ignored by {actor}.")
+    if not ignored and not closed:
+        raise BadInput(NOT_WAITING)
+    before, after = {"state": event.state}, {"event": event.stripe_event_id}
+    audit.record(
+        subject=("event", event.pk), action=AuditAction.EVENT_IGNORED, before=before, after=after, actor=actor, reason=reason
+    )  # fmt: skip
+
+
+class SelectedDialog(ReasonDialog):
+    """About those selected in the list, which the address names. `what` follows their number; `refuse` says why one is skipped."""
 
     form_before_template = "console/dialogs/selected_events.html"
+    what: ClassVar[str]
+    refuse: ClassVar[Callable[[InboundEvent], str]]
     opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=events]"}
 
     def events(self) -> QuerySet[InboundEvent]:
@@ -67,10 +93,30 @@ class ProcessSelectedDialog(ReasonDialog):
             found = list(self.events())
         except BadInput as refusal:
             return {"problem": refusal.message}
-        return {
-            "events": [(one, refuse_processing(one)) for one in found],
-            "count": sum(not refuse_processing(one) for one in found),
-        }
+        chosen = [(one, type(self).refuse(one)) for one in found]
+        return {"events": chosen, "count": sum(not refusal for _, refusal in chosen), "what": self.what}
+
+    def do_to_each(self, work: Callable[..., None]) -> str:
+        """The work on each that is not refused, and how many were: "2 events … 1 skipped: …"."""
+        chosen = [(one, type(self).refuse(one)) for one in self.events()]
+        refusals = [refusal for _, refusal in chosen if refusal]
+        ready = [one for one, refusal in chosen if not refusal]
+        if not ready:
+            raise BadInput(refusals[0])
+        for event in ready:
+            work(event, **self.why)
+        left = f" {len(refusals)} skipped: {' '.join(sorted(set(refusals)))}" if refusals else ""
+        return f"{len(ready)} event{'s' if len(ready) != 1 else ''} {self.what}.{left}"
+
+
+class ProcessSelectedDialog(SelectedDialog):
+    what = "will be processed again"
+    refuse = refuse_processing
+
+
+class IgnoreSelectedDialog(SelectedDialog):
+    what = "will be ignored"
+    refuse = refuse_ignoring
 
 
 class SelectedEvents:
@@ -93,11 +139,12 @@ class SelectedEvents:
     )  # fmt: skip
     def process_selected(self, _request: HttpRequest, form: ProcessSelectedDialog) -> str:
         """Each that needs processing; the others are counted."""
-        chosen = list(form.events())
-        ready = [one for one in chosen if not refuse_processing(one)]
-        if not ready:
-            raise BadInput(NEEDS_NONE)
-        for event in ready:
-            process_again(event, **form.why)
-        left = f" {len(chosen) - len(ready)} skipped: they need no processing." if len(chosen) > len(ready) else ""
-        return f"{len(ready)} event{'s' if len(ready) != 1 else ''} will be processed again.{left}"
+        return form.do_to_each(process_again)
+
+    @dialog_action(
+        title="Ignore selected", permission="retry_job", form=IgnoreSelectedDialog, icon="notifications_off",
+        explain=EXPLAIN_IGNORE.format("them"),
+    )  # fmt: skip
+    def ignore_selected(self, _request: HttpRequest, form: IgnoreSelectedDialog) -> str:
+        """Each that waits or has failed; the others are counted."""
+        return form.do_to_each(ignore)
