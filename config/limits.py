@@ -18,6 +18,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
     "operations": 180,  # drift that is gone, sync runs, safeguard reviews, approval requests, seat plans
     "law_checks": 365,
+    "outages": 365,
     "daily_figures": 730,
     "codes": 1,
     "rate_limits": 2,

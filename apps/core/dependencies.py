@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from apps.core import clock
+from apps.core import clock, outages
 from apps.core.errors import DependencyDown
 from apps.core.models import Dependency, Job
 from apps.core.wake_ups import wake_up
@@ -27,12 +27,20 @@ def mark_down(name: str, reason: str) -> None:
     probe_at = now + dt.timedelta(seconds=PROBE_SECONDS)
     down = Dependency(name=name, down_since=now, probe_at=probe_at, reason=reason[:300])
     Dependency.objects.bulk_create([down], ignore_conflicts=True)
+    outages.begin(name, reason)
 
 
 def mark_up(names: Sequence[str]) -> None:
     """Note that systems answer. What was parked on one that was down is due."""
     if names and Dependency.objects.filter(name__in=names, probe_at__lt=NEVER).delete()[0]:
+        outages.end(names)
         _release(names)
+
+
+def forget(name: str) -> None:
+    """Count a system as up on which nothing is parked: no job would find out."""
+    Dependency.objects.filter(pk=name).delete()
+    outages.end([name])
 
 
 def pause(name: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from apps.core.choices import ToneChoices
 from apps.core.comparison_models import ComparisonRun as ComparisonRun  # a file of its own: this one is long
+from apps.core.outage_models import Outage as Outage
 from apps.core.states import Tone
 
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 
 from apps.core import clock, jobs, limits
 from apps.core.dependencies import RESTORED
-from apps.core.models import AttentionItem, Job, RateLimit
+from apps.core.models import AttentionItem, Job, Outage, RateLimit
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +58,7 @@ def register_own() -> None:
     register("jobs", prune_jobs, ended_jobs)
     register("sweep_jobs", prune_sweep_jobs, ended_sweep_jobs)
     register("attention", prune_attention, closed_attention)
+    register("outages", lambda before: delete_in_batches(ended_outages(before)), ended_outages)
     register("rate_limits", lambda before: limits.prune(before=_of_this_machine(before)), spent_limits)
 
 
@@ -128,6 +129,11 @@ def prune_attention(before: dt.datetime) -> int:
 def closed_attention(before: dt.datetime) -> QuerySet[AttentionItem]:
     """Items closed before then."""
     return AttentionItem.objects.filter(resolved_at__lt=before)
+
+
+def ended_outages(before: dt.datetime) -> QuerySet[Outage]:
+    """Outages that were over before then."""
+    return Outage.objects.filter(ended_at__lt=before)
 
 
 def spent_limits(before: dt.datetime) -> QuerySet[RateLimit]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from apps.core import claims, clock, job_outcomes, jobs, restore_marker
+from apps.core import claims, clock, dependencies, job_outcomes, jobs, restore_marker
 from apps.core.locks import LockClass, lock_key
 from apps.core.models import Dependency, Job
 
@@ -70,7 +70,7 @@ def _hold_back_parked() -> None:
         first = parked.order_by("id").values_list("pk", flat=True).first()
         if first is None:
             if down.probe_at < now - dt.timedelta(seconds=jobs.JOB_SECONDS):
-                down.delete()
+                dependencies.forget(down.pk)
             continue
         parked.filter(pk=first).update(not_before=now)
         parked.filter(not_before__lte=now).exclude(pk=first).update(

@@ -19,7 +19,7 @@ from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
-from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RestoreCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
@@ -246,6 +246,9 @@ def _person(made: World, index: int) -> None:
         finished_at=now,
         finished_by="staff:bob",
         reason="all checked",
+    )
+    Outage.objects.create(
+        peer="stripe", began_at=now - DAY, ended_at=now, reason="No answer within 10 s.", waited={"mirror_customer": 3}
     )
     AccessFreeze.objects.create(
         reason="a quiet week",

@@ -41,6 +41,7 @@ FILTERS = {
     "core.attentionitem": {"cause"},
     "core.comparisonrun": {"state__exact", "state__isnull"},
     "core.job": {"state__exact", "state__isnull"},
+    "core.outage": {"peer"},
     "core.lawcheck": {"state__exact", "state__isnull"},
     "instances.instance": {
         "product__id__exact", "product__isnull", "is_active__exact", "is_active__isnull", "auto_allocate__exact",

@@ -13,7 +13,7 @@ from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastS
 from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
-from apps.core.models import AttentionItem, ComparisonRun, Job, RateLimit, RestoreCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimit, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
@@ -189,6 +189,10 @@ def restore_check(**changes):
     return RestoreCheck(**{"noticed_at": NOW, "evidence": "An older one."} | done | changes)
 
 
+def outage(**changes):
+    return Outage(**{"peer": new("peer"), "began_at": NOW, "reason": "No answer."} | changes)
+
+
 def rate(**changes):
     return RateLimit(**{"name": "code", "subject": new("subject"), "per": 60, "busy_until": 0} | changes)
 
@@ -330,7 +334,7 @@ def stored(row):
 
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
-    job, restore_check, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
+    job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
 ]  # fmt: skip
 
@@ -391,6 +395,8 @@ BROKEN = {
     "job_one_running_per_lane": lambda: twins(job, lane="x", state="running", started_at=NOW),
     "job_running_has_start": lambda: [job(state="running")],
     "attention_one_open_per_cause": lambda: twins(attention_item, key="a"),
+    "outage_one_open_per_peer": lambda: twins(outage, peer="stripe"),
+    "outage_in_order": lambda: [outage(ended_at=NOW - dt.timedelta(seconds=1))],
     "restore_check_one_open": lambda: twins(restore_check, finished_at=None),
     "restore_check_finished_by_somebody": lambda: [restore_check(finished_by="")],
     "rate_limit_one_row": lambda: twins(rate, subject="a"),

@@ -130,7 +130,7 @@ MODELS = {
     "access.accessfreeze": "", "access.accessoverride": "", "access.heldbackloss": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan receipt",
     "accounts.privacyrequest": "", "accounts.legalhold": "", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
-    "core.job": "", "core.lawcheck": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
+    "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
     "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress",

@@ -22,6 +22,7 @@ from apps.console.admin import (  # noqa: E402
     jobs,
     laws,
     mirror,
+    outages,
     overrides,
     privacy,
     realm,
@@ -39,6 +40,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "overrides", "privacy", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "outages", "overrides", "privacy", "realm", "restores",
     "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
 ]  # fmt: skip
