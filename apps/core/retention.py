@@ -132,7 +132,7 @@ def closed_attention(before: dt.datetime) -> QuerySet[AttentionItem]:
 
 
 def ended_outages(before: dt.datetime) -> QuerySet[Outage]:
-    """Outages that were over before then."""
+    """Outages that ended before then."""
     return Outage.objects.filter(ended_at__lt=before)
 
 

@@ -56,7 +56,7 @@ def drop_obsolete(plan: SeatPlan) -> int:
 
 @transaction.atomic
 def place_more(plan: SeatPlan) -> None:
-    """Of an instance that drains: seats that were being paid for when it was planned, and those for which there is room now."""
+    """Of an instance that drains: seats held for a payment when it was planned, and those for which there is room now."""
     if plan.instance is None:
         return
     seat_plans.lock_plan(plan.pk)
