@@ -92,6 +92,10 @@ EMAILS: dict[str, EmailKind] = {
         "Move to another server?", ("product", "old_instance", "new_instance", "first_name?"), "when staff plan to move a seat, to ask",
         not_again=QUESTION,
     ),
+    "seat_moved": EmailKind(
+        "Moved to another server", ("product", "old_instance", "new_instance", "first_name?"), "once a seat was moved by a plan, or back",
+        not_again=MOMENT,
+    ),
     # the waitlist
     "waitlist_confirm": EmailKind(
         "Waitlist: confirm the address", ("confirm_url", "product?"), "when somebody joins the waitlist", TYPED, LINK

@@ -13,7 +13,6 @@ from apps.core import clock, jobs
 from apps.core.dependencies import RESTORED
 from apps.core.states import AccessState, values_where
 from apps.instances.models import Seat
-from apps.notifications.mail import notify
 from apps.operations import seat_placement, seat_plans
 from apps.operations.models import SeatMove, SeatPlan
 from apps.operations.seat_plans import KIND
@@ -21,7 +20,6 @@ from apps.operations.seat_plans import KIND
 BATCH = 20  # moved by one run
 ASKED_AT_ONCE = 100
 BETWEEN = dt.timedelta(minutes=1)  # from one batch to the next, so that staff can pause
-EMAIL = "seat_move"
 CAN_LOG_IN = values_where(AccessState, lambda one: one.has_access)
 State = SeatMove.State
 
@@ -82,10 +80,4 @@ def ask(move_id: int) -> None:
         return
     row.state, row.asked_at = State.ASKED, clock.now()
     row.save(update_fields=["state", "asked_at"])
-    values = {
-        "first_name": row.profile.user.first_name,
-        "product": row.seat.product.name,
-        "old_instance": row.source.name,
-        "new_instance": row.target.name,
-    }
-    notify(key=f"{EMAIL}:{row.pk}", template=EMAIL, to=row.profile.email, profile=row.profile, context=values)
+    seat_plans.send_email(row, seat_plans.ASKED, old=row.source, new=row.target)

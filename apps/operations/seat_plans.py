@@ -23,13 +23,16 @@ from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
+from apps.core.states import AccessState
 from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
+from apps.notifications.mail import notify
 from apps.operations import seat_placement
 from apps.operations.models import SeatMove, SeatPlan
 from apps.operations.seat_placement import Placement, Room
 
 KIND = "move_seats"
+ASKED, MOVED = "seat_move", "seat_moved"  # emails
 MOST = 500  # moves of one plan that evens out; another plan may follow
 Kind, State, Answer = SeatPlan.Kind, SeatMove.State, SeatMove.Answer
 TAKEN_BACK = "The seat was moved or released in the meantime."
@@ -261,6 +264,7 @@ def carry_out(move_id: int) -> bool:
     row.state, row.moved_at = State.MOVED, clock.now()
     row.save(update_fields=["state", "moved_at"])
     reconcile.enqueue(row.profile, reason=f"seat moved by {plan}")
+    send_email(row, MOVED, old=row.source, new=row.target)
     return True
 
 
@@ -286,6 +290,18 @@ def undo(move: SeatMove, *, actor: str, reason: str) -> None:
     row.save(update_fields=["state"])
     _record_move(row, AuditAction.SEAT_MOVE_UNDONE, actor, reason)
     reconcile.enqueue(row.profile, reason=f"move undone by {actor}")
+    if row.target is not None:
+        send_email(row, MOVED, old=row.target, new=row.source)
+
+
+def send_email(move: SeatMove, template: str, *, old: Instance, new: Instance) -> None:
+    """Tell the person about a move, once for each instance it leads to; not who has no access, and so nothing to open."""
+    if not AccessState(move.profile.access_state).has_access:
+        return
+    values = {"product": move.plan.product.name, "old_instance": old.name, "new_instance": new.name}
+    values["first_name"] = move.profile.user.first_name
+    key = f"{template}:{move.pk}:{new.slug}"
+    notify(key=key, template=template, to=move.profile.email, profile=move.profile, context=values)
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
@@ -293,14 +309,14 @@ def undo(move: SeatMove, *, actor: str, reason: str) -> None:
 
 def lock_plan(pk: int) -> SeatPlan:
     """The plan as it is now; until the transaction ends it neither pauses nor ends."""
-    return SeatPlan.objects.select_for_update(of=("self",)).select_related("instance").get(pk=pk)
+    return SeatPlan.objects.select_for_update(of=("self",)).select_related("instance", "product").get(pk=pk)
 
 
 def lock_move(pk: int) -> SeatMove:
     """The move as it is now; until the transaction ends neither it nor its plan changes."""
     plan_id = SeatMove.objects.values_list("plan_id", flat=True).get(pk=pk)
     plan = lock_plan(plan_id)
-    rows = SeatMove.objects.select_for_update(of=("self",)).select_related("seat", "profile", "source", "target")
+    rows = SeatMove.objects.select_for_update(of=("self",)).select_related("seat", "profile__user", "source", "target")
     row = rows.get(pk=pk)
     row.plan = plan
     return row

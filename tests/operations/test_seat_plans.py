@@ -154,6 +154,8 @@ def test_only_who_says_yes_is_moved_and_each_is_asked_once() -> None:
     assert states(plan) == ["moved", "declined", "asked"]
     assert taken(old, new) == [2, 1]
     assert house.drift() == []
+    told = Notification.objects.get(template="seat_moved")
+    assert (told.profile_id, told.context["new_instance"]) == (first.profile_id, new.name)
     profile = UserProfile.objects.get(pk=first.profile_id)
     assert profile.pending_since is not None
     lines = AuditEntry.objects.filter(
@@ -214,6 +216,8 @@ def test_who_is_moved_back_stays_there_and_is_not_asked_again() -> None:
     run(plan)
     assert states(plan) == ["undone", "moved"]
     assert taken(old, new) == [1, 1]
+    told = Notification.objects.filter(template="seat_moved", profile=move.profile_id).order_by("pk")
+    assert [one.context["new_instance"] for one in told] == [new.name, old.name]
     with pytest.raises(BadInput, match="Only a seat that was moved"):
         seat_plans.undo(move, **STAFF)
 
