@@ -163,11 +163,10 @@ class SeatMoveAdmin(ConsoleAdmin):
     list_display = (
         "what",
         "person",
+        "state_label",
         "plan_link",
         "source_link",
         "target_link",
-        "state_label",
-        "why",
         "answered",
         "moved",
     )
