@@ -10,7 +10,7 @@ from fractions import Fraction
 
 
 @dataclass
-class Room:
+class PlannedRoom:
     """An instance as the plan would leave it. `is_open`: it may get seats."""
 
     id: int
@@ -43,13 +43,13 @@ class Placement:
     why: str
 
 
-def find_room(rooms: Collection[Room]) -> Room | None:
+def find_room(rooms: Collection[PlannedRoom]) -> PlannedRoom | None:
     """The least loaded open instance with room; above the allocation caps only when all are."""
     found = [one for one in rooms if one.is_open and one.taken < one.hard_cap]
     return min(found, key=lambda one: (one.taken >= one.allocation_cap, one.load, one.id), default=None)
 
 
-def empty_out(source_id: int, seat_ids: Sequence[int], rooms: Collection[Room]) -> list[Placement]:
+def empty_out(source_id: int, seat_ids: Sequence[int], rooms: Collection[PlannedRoom]) -> list[Placement]:
     """A place for each seat of an instance; counts them in `rooms`."""
     others, found = [one for one in rooms if one.id != source_id], []
     for seat_id in seat_ids:
@@ -64,14 +64,14 @@ def empty_out(source_id: int, seat_ids: Sequence[int], rooms: Collection[Room]) 
     return found
 
 
-def describe_no_room(others: Collection[Room]) -> str:
+def describe_no_room(others: Collection[PlannedRoom]) -> str:
     """Why nothing takes another seat."""
     if names := [one.name for one in others if one.is_open]:
         return f"Every other open instance is at its hard cap: {', '.join(names[:5])}."
     return "There is no other instance that is open to new subscribers."
 
 
-def even_out(rooms: Collection[Room], seats: Mapping[int, Sequence[int]], *, most: int) -> list[Placement]:
+def even_out(rooms: Collection[PlannedRoom], seats: Mapping[int, Sequence[int]], *, most: int) -> list[Placement]:
     """Moves from the fullest to the emptiest until another one would not help; `seats`: who could go, by instance, first one first."""
     left = {pk: list(reversed(ids)) for pk, ids in seats.items()}
     found: list[Placement] = []

@@ -29,7 +29,7 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.mail import notify
 from apps.operations import seat_placement
 from apps.operations.models import SeatMove, SeatPlan
-from apps.operations.seat_placement import Placement, Room
+from apps.operations.seat_placement import Placement, PlannedRoom
 
 KIND = "move_seats"
 ASKED, MOVED = "seat_move", "seat_moved"  # emails
@@ -81,14 +81,14 @@ def movable_seats(product: Product) -> QuerySet[Seat]:
     return Seat.objects.filter(product=product, state__in=[Seat.State.ASSIGNED, Seat.State.RETAINED])
 
 
-def read_rooms(product: Product, plan: SeatPlan | None = None) -> list[Room]:
+def read_rooms(product: Product, plan: SeatPlan | None = None) -> list[PlannedRoom]:
     """The product's instances, with the seats that the plan has still to move counted where they go."""
     coming: dict[int, int] = {}
     if plan is not None:
         waiting = plan.moves.filter(state__in=SeatMove.TAKES_ROOM).order_by().values("target_id")
         coming = dict(waiting.annotate(count=Count("pk")).values_list("target_id", "count"))
     return [
-        Room(
+        PlannedRoom(
             id=one.pk, name=one.name, taken=one.allocated_seats + coming.get(one.pk, 0), allocation_cap=one.allocation_cap,
             hard_cap=one.hard_cap, is_open=one.is_active and one.auto_allocate,
         )
@@ -236,6 +236,7 @@ def try_again(move: SeatMove, *, actor: str, reason: str) -> None:
 
 
 def refuse_retry(move: SeatMove) -> str:
+    """Why it cannot be tried again; empty: it can."""
     return "" if move.state == State.BLOCKED and move.plan.is_live else "There is nothing to try again."
 
 
@@ -274,6 +275,7 @@ def has_left(move: SeatMove) -> bool:
 
 
 def refuse_undo(move: SeatMove) -> str:
+    """Why they cannot be moved back; empty: they can."""
     return "" if move.state == State.MOVED else "Only a seat that was moved can be moved back."
 
 

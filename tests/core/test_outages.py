@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.billing.models import InboundEvent
-from apps.core import clock, dependencies, jobs, retention, sweep
+from apps.core import clock, dependencies, jobs, outages, retention, sweep
 from apps.core.errors import DependencyDown
 from apps.core.models import Dependency, Job, Outage
 from tests.console.conftest import staff
@@ -54,9 +54,18 @@ def test_an_outage_is_one_row_from_the_first_silence_to_the_first_answer(answers
     assert row.ended_at >= row.began_at
     assert sum(row.waited.values()) in {3, 4}  # the one that found out had stopped waiting
     assert set(row.waited) <= {"note", "letter"}
+    waited = row.waited
     answers["stripe"] = False
     jobs.defer("note", "4")
     jobs.drain()
+    assert Outage.objects.get(ended_at=None) == row  # it comes and goes
+    dependencies.mark_up(["stripe"])
+    row.refresh_from_db()
+    assert (row.ended_at is None, row.waited) == (False, waited)
+    Outage.objects.update(
+        began_at=clock.now() - outages.JOINED_WITHIN * 2, ended_at=clock.now() - outages.JOINED_WITHIN
+    )
+    dependencies.mark_down("stripe", "refused")
     assert Outage.objects.filter(ended_at=None).count() == 1
     assert Outage.objects.count() == 2
 

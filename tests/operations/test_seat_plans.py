@@ -17,7 +17,7 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.operations import seat_placement, seat_plan_job, seat_plans
 from apps.operations.models import SeatMove, SeatPlan
-from apps.operations.seat_placement import Room
+from apps.operations.seat_placement import PlannedRoom
 from tests.instances import house
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,7 +97,7 @@ def test_evening_out_moves_the_newest_from_the_fullest_and_stops_when_it_would_n
 
 
 def test_nothing_is_evened_out_where_all_is_even() -> None:
-    rooms = [Room(id=n, name=str(n), taken=5, allocation_cap=10, hard_cap=12, is_open=True) for n in (1, 2)]
+    rooms = [PlannedRoom(id=n, name=str(n), taken=5, allocation_cap=10, hard_cap=12, is_open=True) for n in (1, 2)]
     assert seat_placement.even_out(rooms, {1: [1], 2: [2]}, most=9) == []
 
 

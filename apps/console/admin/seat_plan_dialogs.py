@@ -103,7 +103,7 @@ class RebalanceAction:
         return form.start()
 
 
-class EndDialog(ReasonDialog):
+class EndPlanDialog(ReasonDialog):
     """Shows how far the plan is; of a drained instance it asks whether it opens again."""
 
     model = SeatPlan
@@ -124,7 +124,7 @@ class EndDialog(ReasonDialog):
         return {"left": left, "moved": self.counts[SeatMove.State.MOVED]}
 
 
-class AnswerDialog(ReasonDialog):
+class MoveAnswerDialog(ReasonDialog):
     """What the person told staff; the reason says how."""
 
     model = SeatMove
@@ -134,14 +134,14 @@ class AnswerDialog(ReasonDialog):
     )
 
 
-class UndoDialog(ConfirmedDialog):
+class UndoMoveDialog(ConfirmedDialog):
     """Back to where they were."""
 
     model = SeatMove
     form_before_template = "console/dialogs/seat_move.html"
 
 
-class RetryDialog(ReasonDialog):
+class RetryMoveDialog(ReasonDialog):
     """Shows why it was refused."""
 
     model = SeatMove

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from apps.console.admin.seat_plan_dialogs import AnswerDialog, EndDialog, RetryDialog, UndoDialog
+from apps.console.admin.seat_plan_dialogs import EndPlanDialog, MoveAnswerDialog, RetryMoveDialog, UndoMoveDialog
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, describe_actor, link, link_column, person_column, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
@@ -148,10 +148,10 @@ class SeatPlanAdmin(ConsoleAdmin):
         return f"{form.target} continues."
 
     @dialog_action(
-        title="End plan", permission="change_capacity", form=EndDialog, icon="stop_circle", refuse=refuse_ended, danger=True,
+        title="End plan", permission="change_capacity", form=EndPlanDialog, icon="stop_circle", refuse=refuse_ended, danger=True,
         explain="Nobody is asked or moved any more. Who was moved stays where they are.",
     )  # fmt: skip
-    def end_plan(self, _request: HttpRequest, form: EndDialog) -> str:
+    def end_plan(self, _request: HttpRequest, form: EndPlanDialog) -> str:
         seat_plans.end(form.target, reopen=form.cleaned_data.get("reopen", False), **form.why)
         return f"{form.target} has ended."
 
@@ -206,25 +206,29 @@ class SeatMoveAdmin(ConsoleAdmin):
         return describe_actor(row.answered_by) if row.answered_by else "–"
 
     @dialog_action(
-        title="Record answer", permission="allocate_seat", form=AnswerDialog, icon="how_to_vote", refuse=seat_plans.refuse_answer,
+        title="Record answer", permission="allocate_seat", form=MoveAnswerDialog, icon="how_to_vote", refuse=seat_plans.refuse_answer,
         explain="What they told you, as by phone. With a yes they are moved soon; write down how you know.",
     )  # fmt: skip
-    def record_answer(self, _request: HttpRequest, form: AnswerDialog) -> str:
+    def record_answer(self, _request: HttpRequest, form: MoveAnswerDialog) -> str:
         answer = SeatMove.Answer(form.cleaned_data["answer"])
         row = seat_plans.record_answer(form.target, answer, **form.why)
         return f"{row.profile}: {row.get_state_display().lower()}."
 
     @dialog_action(
-        title="Try again", permission="allocate_seat", form=RetryDialog, icon="replay", refuse=seat_plans.refuse_retry
+        title="Try again",
+        permission="allocate_seat",
+        form=RetryMoveDialog,
+        icon="replay",
+        refuse=seat_plans.refuse_retry,
     )
-    def try_again(self, _request: HttpRequest, form: RetryDialog) -> str:
+    def try_again(self, _request: HttpRequest, form: RetryMoveDialog) -> str:
         seat_plans.try_again(form.target, **form.why)
         return f"{form.target.profile} will be moved, if there is room by now."
 
     @dialog_action(
-        title="Move back", permission="allocate_seat", form=UndoDialog, icon="undo", refuse=seat_plans.refuse_undo, danger=True,
+        title="Move back", permission="allocate_seat", form=UndoMoveDialog, icon="undo", refuse=seat_plans.refuse_undo, danger=True,
         explain="Back to the instance with their old data. What they have made on the new one since stays there.",
     )  # fmt: skip
-    def undo_move(self, _request: HttpRequest, form: UndoDialog) -> str:
+    def undo_move(self, _request: HttpRequest, form: UndoMoveDialog) -> str:
         seat_plans.undo(form.target, **form.why)
         return f"{form.target.profile} sits on {form.target.source} again."

@@ -69,7 +69,7 @@ def ignore(event: InboundEvent, *, actor: str, reason: str) -> None:
     )  # fmt: skip
 
 
-class SelectedDialog(ReasonDialog):
+class SelectedEventsDialog(ReasonDialog):
     """About those selected in the list, which the address names. `what` follows their number; `refuse` says why one is skipped."""
 
     form_before_template = "console/dialogs/selected_events.html"
@@ -109,12 +109,12 @@ class SelectedDialog(ReasonDialog):
         return f"{len(ready)} event{'s' if len(ready) != 1 else ''} {self.what}.{left}"
 
 
-class ProcessSelectedDialog(SelectedDialog):
+class ProcessSelectedDialog(SelectedEventsDialog):
     what = "will be processed again"
     refuse = refuse_processing
 
 
-class IgnoreSelectedDialog(SelectedDialog):
+class IgnoreSelectedDialog(SelectedEventsDialog):
     what = "will be ignored"
     refuse = refuse_ignoring
 
