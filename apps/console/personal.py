@@ -15,11 +15,11 @@ from apps.billing.models import InboundEvent, Subscription
 from apps.billing.stripe_objects import MIRRORED
 from apps.core import masking
 from apps.core.masking import EMAIL, FREE_TEXT, NAME, RECORD, SENTENCES, USERNAME, Mask
-from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Dependency, Job, LawCheck, RestoreCheck
+from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Dependency, Job, LawCheck, Outage, RestoreCheck
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.drift import USERNAME_STEP
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
 
 RIGHT = "accounts.see_personal_data"
 OF_ALL = {"Product", "Price"}  # objects at Stripe that are about nobody
@@ -70,6 +70,8 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     AttentionItem: {"sentence": SENTENCES, "resolution": FREE_TEXT, "decision": FREE_TEXT},
     SyncRun: {"reason": FREE_TEXT},
     SafeguardReview: {"reason": FREE_TEXT},
+    SeatPlan: {"reason": FREE_TEXT},
+    SeatMove: {"answer_reason": FREE_TEXT, "problem": SENTENCES},
     ComparisonRun: {"reason": FREE_TEXT, "items": SENTENCES},
     RestoreCheck: {"reason": FREE_TEXT, "evidence": SENTENCES, "strangers": SENTENCES},
     AccessFreeze: {"reason": SENTENCES},  # the banner tells it to all staff, and it is about the house
@@ -82,6 +84,7 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     Job: {"reason": SENTENCES, "last_error": SENTENCES, "history": SENTENCES},
     LawCheck: {"violations": SENTENCES, "reason": SENTENCES},
     Dependency: {"reason": SENTENCES},
+    Outage: {"reason": SENTENCES},
     # --- Stripe's
     InboundEvent: {"body": Mask(_body)},
     Subscription: {"open_invoice_url": FREE_TEXT},
