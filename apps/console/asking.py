@@ -23,9 +23,8 @@ def name_rows(ids: list[int]) -> str:
 
 
 def needs_second(form: ReasonDialog, action: ApprovalRequest.Action, count: int) -> bool:
-    """Whether these are more than one person may do it to; who is alone with the right may, else nobody could."""
-    permission = approvals.ACTIONS[action].permission
-    return approvals.needs_two_people(count) and approvals.has_another(permission, than=form.request.user)
+    """Whether the service would refuse it to the person who fills in the dialog."""
+    return approvals.needs_second(action, count, actor=form.actor)
 
 
 def describe_limit(form: ReasonDialog, action: ApprovalRequest.Action, count: int) -> dict[str, Any]:

@@ -69,6 +69,11 @@ def approved_by(name: str) -> Iterator[None]:
         _approver.reset(before)
 
 
+def current_approver() -> str:
+    """Who approved what is done now; empty: nobody had to."""
+    return _approver.get()
+
+
 def record_hourly(
     *,
     subject: tuple[str, str | int],

@@ -1,6 +1,6 @@
 """What staff can ask approval for: who may approve each, what it then does, and the facts that a decision rests on.
 
-`carry_out` calls the function that the dialog of the action calls. The list of jobs adds its own retry.
+`carry_out` calls the function that the dialog of the action calls. Retries of jobs and emails register their own.
 """
 
 from typing import Any

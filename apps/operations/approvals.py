@@ -2,7 +2,8 @@
 
 Promises: nobody decides about their own request, which the database holds too; a request is decided once, by the first;
 what is approved runs as if the person who asked had done it, by the same function, in the same transaction as the approval,
-and each line of the audit trail then names both; what can no longer be done is refused and stays open.
+and each line of the audit trail then names both; what can no longer be done is refused and stays open. A service that does
+something to many at once begins with `refuse_alone`: whatever calls it, it does nothing before another person has approved it.
 
     pending --approve-->  approved    by another person with the right of the action
             --decline-->  declined    by the same people
@@ -13,7 +14,9 @@ An app registers what can be asked for with `register`, and asks with `ask`.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +50,7 @@ class Approvable:
 
 
 ACTIONS: dict[str, Approvable] = {}
+_approved: ContextVar[str] = ContextVar("approved", default="")  # the action that is carried out now
 
 
 def register(action: ApprovalRequest.Action, approvable: Approvable) -> None:
@@ -59,10 +63,32 @@ def needs_two_people(count: int) -> bool:
     return count > settings.TWO_PEOPLE_ABOVE
 
 
-def has_another(permission: str, *, than: Any) -> bool:
-    """Whether somebody else of staff has this right of accounts', and so could approve what this person asks for."""
+def has_another(permission: str, *, than: str) -> bool:
+    """Whether somebody else of staff has this right of accounts', and so could approve what this actor asks for."""
     with_it = User.objects.filter(is_staff=True, is_active=True, groups__permissions__codename=permission)
-    return with_it.filter(groups__permissions__content_type__app_label="accounts").exclude(pk=than.pk).exists()
+    others = with_it.exclude(username=than.removeprefix("staff:"))
+    return others.filter(groups__permissions__content_type__app_label="accounts").exists()
+
+
+def needs_second(action: ApprovalRequest.Action, count: int, *, actor: str) -> bool:
+    """Whether these are more than the actor may do it to now. Who is alone with the right may, else nobody could."""
+    if _approved.get() == action:
+        return False
+    return needs_two_people(count) and has_another(ACTIONS[action].permission, than=actor)
+
+
+def refuse_alone(action: ApprovalRequest.Action, count: int, *, actor: str) -> None:
+    """Raise BadInput where another person has to approve it first, and has not."""
+    if needs_second(action, count, actor=actor):
+        raise BadInput(
+            f"These are {count}; more than {settings.TWO_PEOPLE_ABOVE} at once need a second person. Ask for approval first."
+        )
+
+
+def name_deciders(actor: str) -> str:
+    """Who decided: the actor, and who approves it, if that is what happens now."""
+    approver = audit.current_approver()
+    return f"{actor}, approved by {approver.removeprefix('staff:')}"[:150] if approver else actor
 
 
 def actor_of(user: Any) -> str:
@@ -134,11 +160,21 @@ def approve(request: ApprovalRequest, *, by: User, reason: str) -> str:
             "The person who asked for this is no longer a member of staff. Decline it, and do it yourself if it is right."
         )
     _close(row, State.APPROVED, by=by, reason=reason)  # first: an erasure also erases why
-    with audit.approved_by(actor_of(by)):
+    with audit.approved_by(actor_of(by)), _carrying_out(row.action):
         outcome = ACTIONS[row.action].carry_out(row)
     ApprovalRequest.objects.filter(pk=row.pk).exclude(decision_reason=ERASED).update(outcome=outcome[:300])
     _record(row, AuditAction.APPROVAL_GIVEN, actor=actor_of(by), reason=reason)
     return outcome
+
+
+@contextmanager
+def _carrying_out(action: str) -> Iterator[None]:
+    """What is done inside was approved."""
+    before = _approved.set(action)
+    try:
+        yield
+    finally:
+        _approved.reset(before)
 
 
 @transaction.atomic

@@ -20,8 +20,10 @@ class OperationsConfig(AppConfig):
             daily_figures,
             doctor,
             drift,
+            emails_again,
             gauges,
             incident,
+            job_retries,
             keycloak_write_back,
             laws,
             laws_safeguard,
@@ -38,8 +40,10 @@ class OperationsConfig(AppConfig):
         daily_figures.register()
         doctor.register()
         drift.register()
+        emails_again.register()
         gauges.register()
         incident.register()
+        job_retries.register()
         keycloak_write_back.register()
         stripe_comparison.register()
         sweeps.register()

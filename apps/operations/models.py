@@ -216,6 +216,7 @@ class ApprovalRequest(models.Model):
         SYNC_DIFFERING = "sync_differing", "Fix all drift"
         SYNC_FAILED = "sync_failed", "Run the failed ones again"
         RETRY_JOBS = "retry_jobs", "Retry failed jobs"
+        SEND_EMAILS_AGAIN = "send_emails_again", "Send selected emails again"
         APPROVE_REVOCATION = "approve_revocation", "Approve revocation"
         ERASE_PERSON = "erase_person", "Erase personal data"
         START_SEAT_PLAN = "start_seat_plan", "Drain or rebalance"

@@ -31,8 +31,8 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.states import AccessState, values_where
 from apps.instances.models import Seat
-from apps.operations import bulk_facts
-from apps.operations.models import SafeguardReview
+from apps.operations import approvals, bulk_facts
+from apps.operations.models import ApprovalRequest, SafeguardReview
 
 FLOOR, SHARE = 20, 0.05
 HAS_ACCESS = values_where(AccessState, lambda one: one.has_access)
@@ -152,12 +152,14 @@ def review_sentence(review: SafeguardReview) -> str:
 def approve(review: SafeguardReview, *, expected: int, actor: str, reason: str) -> None:
     """Let the sweep take access from exactly these subscribers, within a day; it continues at once.
 
-    `expected` is how many there were when staff looked. BadInput when that has changed or the review is no longer open.
+    `expected` is how many there were when staff looked. BadInput when that has changed, the review is no longer open, or they
+    are more than one person may decide about.
     """
     row = SafeguardReview.objects.select_for_update().get(pk=review.pk)
     refuse_approval(row, expected=expected)
+    approvals.refuse_alone(ApprovalRequest.Action.APPROVE_REVOCATION, expected, actor=actor)
     now = clock.now()
-    row.state, row.decided_by, row.decided_at, row.reason = State.CONFIRMED, actor, now, reason
+    row.state, row.decided_by, row.decided_at, row.reason = State.CONFIRMED, approvals.name_deciders(actor), now, reason
     row.until = now + APPROVED_FOR
     row.save()
     audit.record(

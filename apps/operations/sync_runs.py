@@ -22,13 +22,17 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import Job
-from apps.operations import safeguard
-from apps.operations.models import SyncResult, SyncRun
+from apps.operations import approvals, safeguard
+from apps.operations.models import ApprovalRequest, SyncResult, SyncRun
 
 KIND = "sync_run"
 SLICE, SECONDS = 500, 20.0  # people asked for at once; of one job, which has a minute
 SAME_CLICK = dt.timedelta(minutes=1)
 Outcome = SyncResult.Outcome
+ACTIONS = {
+    SyncRun.Scope.SELECTED: ApprovalRequest.Action.SYNC_SELECTED,
+    SyncRun.Scope.DIFFERING: ApprovalRequest.Action.SYNC_DIFFERING,
+}  # what is asked for approval of
 
 
 @dataclass(frozen=True)
@@ -72,15 +76,26 @@ def end_results(profile: UserProfile, generation: int, steps: list[str]) -> None
 # --- what staff ask --------------------------------------------------------------------------------------------------
 
 
+def needs_second(people: Collection[int], *, scope: SyncRun.Scope, actor: str) -> bool:
+    """Whether another person has to approve it. Of people selected by hand only where somebody would lose access."""
+    if not approvals.needs_second(ACTIONS[scope], len(people), actor=actor):
+        return False
+    return scope != SyncRun.Scope.SELECTED or bool(safeguard.find_losing(people))
+
+
 @transaction.atomic
 def start_sync_run(profile_ids: Iterable[int], *, scope: SyncRun.Scope, actor: str, reason: str) -> SyncRun:
-    """Begin a run over these people; BadInput when there is nobody. Nothing is asked for before its job runs.
+    """Begin a run over these people; BadInput when there is nobody, or another person has to approve it first.
+
+    Nothing is asked for before its job runs.
 
     The same asked twice within a minute by one actor, as by a double click, is one run.
     """
     people = sorted(set(profile_ids))
     if not people:
         raise BadInput("There is nobody to sync.")
+    if needs_second(people, scope=scope, actor=actor):
+        approvals.refuse_alone(ACTIONS[scope], len(people), actor=actor)
     lock_until_commit(LockClass.SYNC_RUN_START, actor)
     if twin := _find_same_click(people, scope, actor, reason):
         return twin
@@ -109,11 +124,12 @@ def _find_same_click(people: list[int], scope: SyncRun.Scope, actor: str, reason
 
 @transaction.atomic
 def retry_failed(run: SyncRun, *, actor: str, reason: str) -> int:
-    """Ask once more for those whose sync has failed; returns how many. BadInput when there are none."""
+    """Ask once more for those whose sync has failed; returns how many. BadInput when there are none, or too many for one person."""
     row = SyncRun.objects.select_for_update().get(pk=run.pk)
     who = list(failed_results(row).values_list("pk", flat=True))
     if not who:
         raise BadInput("Nobody of this run has failed.")
+    approvals.refuse_alone(ApprovalRequest.Action.SYNC_FAILED, len(who), actor=actor)
     SyncResult.objects.filter(pk__in=who).update(generation=None, awaiting_approval=False)
     row.actor, row.reason = actor, reason
     row.save(update_fields=["actor", "reason"])

@@ -23,13 +23,12 @@ from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter, JobsOfProblem
 from apps.console.job_people import find_people
 from apps.console.saved_views import PARAMETER, SavedView
-from apps.core import audit, clock, jobs
-from apps.core.audit_actions import AuditAction
+from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.job_outcomes import PERIODIC
 from apps.core.models import Job
 from apps.core.states import Tone
-from apps.operations import approvals
+from apps.operations import job_retries
 from apps.operations.models import ApprovalRequest
 
 AT_ONCE = 500
@@ -120,44 +119,11 @@ class RetryAllDialog(ReasonDialog):
         )
 
 
-def retry_approved(request: ApprovalRequest) -> str:
-    """Once it is approved: those of them that are still stuck."""
-    found = list(Job.objects.filter(pk__in=request.row_ids, state__in=Job.GIVEN_UP).order_by("pk"))
-    if not found:
-        raise BadInput("None of them is stuck anymore.")
-    return retry_each(found, actor=request.requested_by, reason=request.reason)
-
-
-def stuck_facts(request: ApprovalRequest) -> approvals.Facts:
-    """How many of each kind are stuck."""
-    stuck = Job.objects.filter(pk__in=request.row_ids, state__in=Job.GIVEN_UP).order_by("kind")
-    counted = stuck.values_list("kind").annotate(Count("pk"))
-    return [[f"Stuck: {jobs.kind_label(kind)}", str(count)] for kind, count in counted]
-
-
-approvals.register(ApprovalRequest.Action.RETRY_JOBS, approvals.Approvable("retry_job", retry_approved, stuck_facts))
-
-
-def retry(job: Job, *, actor: str, reason: str) -> None:
-    """Run a stuck job again, and say so in the timeline."""
-    audit.record(
-        subject=("job", job.pk), action=AuditAction.JOB_RETRIED, actor=actor, reason=reason,
-        before={"state": job.state}, after={"kind": job.kind, "key": job.key},
-    )  # fmt: skip
-    jobs.retry(job, actor=actor)
-
-
-def retry_each(found: list[Job], *, actor: str, reason: str) -> str:
-    for job in found:
-        retry(job, actor=actor, reason=reason)
-    return f"{len(found)} job{'s' if len(found) != 1 else ''} run again."
-
-
 def retry_or_ask(form: ReasonDialog, found: list[Job]) -> str:
     """Run them again, or ask for it when they are more than one person may."""
     action = ApprovalRequest.Action.RETRY_JOBS
     if not needs_second(form, action, len(found)):
-        return retry_each(found, **form.why)
+        return job_retries.retry_each(found, **form.why)
     ids = [job.pk for job in found]
     return ask(form, action, subject=name_rows(ids), row_ids=ids)
 
@@ -252,7 +218,7 @@ class JobAdmin(ConsoleAdmin):
         refuse=lambda row: "" if row.state in Job.GIVEN_UP else "Only a failed or blocked job can be retried.",
     )  # fmt: skip
     def retry_one(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        retry(form.target, **form.why)
+        job_retries.retry(form.target, **form.why)
         return f"{form.target} runs again."
 
     @dialog_action(

@@ -10,12 +10,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access.repeated_emails import Repetition, plan_repetition, send_again
+from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.notifications.email_list import email_title, kind_of
 from apps.notifications.email_templates import render_email
 from apps.notifications.models import Notification
+from apps.operations.emails_again import send_each_again
+from apps.operations.models import ApprovalRequest
 
 ALL_BOX = format_html(
     '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
@@ -71,9 +74,11 @@ class RepeatSelectedDialog(ReasonDialog):
     @override
     def context(self) -> dict[str, Any]:
         try:
-            return describe(plan_repetition(one) for one in self.emails())
+            found = list(self.emails())
         except BadInput as refusal:
             return {"problem": refusal.message}
+        planned = describe(plan_repetition(one) for one in found)
+        return planned | describe_limit(self, ApprovalRequest.Action.SEND_EMAILS_AGAIN, len(found))
 
 
 class SendAgainActions:
@@ -103,14 +108,8 @@ class SendAgainActions:
     )  # fmt: skip
     def send_selected_again(self, _request: HttpRequest, form: RepeatSelectedDialog) -> str:
         """Each that can be; the others are counted, with the first reason."""
-        sent, skipped = 0, []
-        for email in form.emails():
-            try:
-                send_again(email, **form.why)
-                sent += 1
-            except BadInput as refusal:
-                skipped.append(refusal.message)
-        if not sent:
-            raise BadInput(skipped[0])
-        left = f" {len(skipped)} skipped: {skipped[0]}" if skipped else ""
-        return f"{sent} email{'s are' if sent != 1 else ' is'} sent again.{left}"
+        found, action = list(form.emails()), ApprovalRequest.Action.SEND_EMAILS_AGAIN
+        if needs_second(form, action, len(found)):
+            ids = [one.pk for one in found]
+            return ask(form, action, subject=name_rows(ids), row_ids=ids)
+        return send_each_again(found, **form.why)

@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString
 
 from apps.billing import events
 from apps.billing.models import InboundEvent
-from apps.console.admin.jobs import retry as retry_job
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.operations.job_retries import retry as retry_job
 
 ALL_BOX = format_html(
     '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',

@@ -64,7 +64,7 @@ class EraseDialog(ConfirmedDialog):
 
     @property
     def needs_approval(self) -> bool:
-        return approvals.has_another("erase_person", than=self.request.user)
+        return approvals.has_another("erase_person", than=self.actor)
 
 
 class ExportPersonForm(forms.Form):

@@ -93,7 +93,7 @@ class SelectActions:
         people = [one.pk for one in form.people()]
         if not people:
             raise BadInput("Select subscribers in the list first.")
-        if needs_second(form, Action.SYNC_SELECTED, len(people)) and safeguard.find_losing(people):
+        if sync_runs.needs_second(people, scope=SyncRun.Scope.SELECTED, actor=form.actor):
             return ask(form, Action.SYNC_SELECTED, subject=name_rows(people), row_ids=people)
         form.leads_to = run = sync_runs.start_sync_run(people, scope=SyncRun.Scope.SELECTED, **form.why)
         return f"{run.total} will be synced."

@@ -1,0 +1,156 @@
+"""Whether a second person is needed is the service's to say: whatever calls it, one of staff alone does nothing to more than twenty."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from apps.accounts.models import UserProfile
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.core.models import AuditEntry, Job
+from apps.notifications.models import Notification
+from apps.operations import approvals, emails_again, job_retries, safeguard, sync_runs
+from apps.operations.models import ApprovalRequest, SafeguardReview, SyncResult, SyncRun
+from tests.access.test_repeated_emails import told
+from tests.operations.test_approvals import person
+from tests.operations.test_safeguard import late
+
+pytestmark = pytest.mark.django_db
+Action, Scope = ApprovalRequest.Action, SyncRun.Scope
+WHY = {"actor": "staff:olga", "reason": "After the long outage"}
+MANY = 21
+REFUSED = f"These are {MANY}; more than 20 at once need a second person"
+
+
+@pytest.fixture
+def people(settings: Any) -> list[UserProfile]:
+    """Who would all lose access if synced now."""
+    settings.PAYMENT_GRACE_DAYS = 0
+    return late(MANY)
+
+
+@pytest.fixture(autouse=True)
+def ann(db: None) -> User:
+    """An admin who could approve what Olga, another, asks for."""
+    person("admin", "olga")
+    return person("admin", "ann")
+
+
+def stuck_jobs(count: int) -> list[Job]:
+    now = clock.now()
+    fields = {"kind": "reconcile", "state": "dead", "not_before": now, "created_at": now, "finished_at": now}
+    return Job.objects.bulk_create(Job(key=f"{n}", lane=f"{n}", **fields) for n in range(count))
+
+
+def failed_run(people: list[UserProfile]) -> SyncRun:
+    run = SyncRun.objects.create(scope="selected", total=len(people), created_at=clock.now(), **WHY)
+    SyncResult.objects.bulk_create(SyncResult(run=run, profile=one, generation=1) for one in people)
+    for one in people:
+        Job.objects.create(
+            kind="reconcile",
+            key=str(one.pk),
+            lane=f"l{one.pk}",
+            state="dead",
+            not_before=clock.now(),
+            created_at=clock.now(),
+        )
+    return run
+
+
+def review_of(people: list[UserProfile]) -> SafeguardReview:
+    ids, now = [one.pk for one in people], clock.now()
+    return SafeguardReview.objects.create(
+        sweep="reconcile_all",
+        state="pending",
+        profile_ids=ids,
+        with_access=len(ids),
+        opened_at=now,
+        seen_at=now,
+        job_key="periodic",
+    )
+
+
+Case = tuple[ApprovalRequest.Action, Callable[[], Any], dict[str, Any], Callable[[], int]]
+
+
+def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
+    """The call, what a request says that asks for the same, and how much of it is done."""
+    ids = [one.pk for one in people]
+    if action in (Action.SYNC_SELECTED, Action.SYNC_DIFFERING):
+        scope = Scope.SELECTED if action == Action.SYNC_SELECTED else Scope.DIFFERING
+        return (
+            action,
+            lambda: sync_runs.start_sync_run(ids, scope=scope, **WHY),
+            {"row_ids": ids},
+            SyncRun.objects.count,
+        )
+    if action == Action.SYNC_FAILED:
+        run = failed_run(people)
+        again = AuditEntry.objects.filter(action="sync_run_retried").count
+        return action, lambda: sync_runs.retry_failed(run, **WHY), {"terms": {"run": run.pk}}, again
+    if action == Action.RETRY_JOBS:
+        jobs = stuck_jobs(len(people))
+        retried = AuditEntry.objects.filter(action="job_retried").count
+        return action, lambda: job_retries.retry_each(jobs, **WHY), {"row_ids": [one.pk for one in jobs]}, retried
+    if action == Action.SEND_EMAILS_AGAIN:
+        UserProfile.objects.filter(pk__in=ids).update(access_state="active")  # what the email says is true
+        emails = [told(one) for one in UserProfile.objects.filter(pk__in=ids)]
+        sent = Notification.objects.exclude(repeats=None).count
+        return (
+            action,
+            lambda: emails_again.send_each_again(emails, **WHY),
+            {"row_ids": [one.pk for one in emails]},
+            sent,
+        )
+    review = review_of(people)
+    approved = SafeguardReview.objects.filter(state="confirmed").count
+    terms = {"review": review.pk, "expected": len(people)}
+    return action, lambda: safeguard.approve(review, expected=len(people), **WHY), {"terms": terms}, approved
+
+
+ALL = tuple(one for one in Action if one not in (Action.EXTEND_GRACE, Action.ERASE_PERSON))
+
+
+@pytest.mark.parametrize("action", ALL)
+def test_more_than_twenty_wait_for_another_person(
+    action: ApprovalRequest.Action, people: list[UserProfile], ann: User
+) -> None:
+    _, call, terms, count = case_of(action, people)
+    with pytest.raises(BadInput, match=REFUSED):
+        call()
+    assert count() == 0
+    asked = approvals.ask(action, subject="these", **terms, **WHY)
+    approvals.approve(asked, by=ann, reason="I have checked them")
+    assert count() >= 1
+    with pytest.raises(BadInput):  # the approval was of that one
+        case_of(action, late(MANY, start=100))[1]()
+
+
+@pytest.mark.parametrize("action", ALL)
+def test_who_is_alone_with_the_right_may_and_so_may_all_for_twenty(
+    action: ApprovalRequest.Action, people: list[UserProfile], ann: User
+) -> None:
+    _, call, _, count = case_of(action, people[1:])
+    call()
+    assert (before := count()) >= 1
+    User.objects.filter(pk=ann.pk).update(is_active=False)
+    case_of(action, late(MANY, start=100))[1]()
+    assert count() > before
+
+
+def test_people_who_lose_nothing_are_synced_by_one_person(settings: Any) -> None:
+    settings.PAYMENT_GRACE_DAYS = 3
+    run = sync_runs.start_sync_run([one.pk for one in late(MANY)], scope=Scope.SELECTED, **WHY)
+    assert run.total == MANY
+
+
+def test_a_review_names_who_asked_and_who_approved(people: list[UserProfile], ann: User) -> None:
+    review = review_of(people)
+    terms = {"review": review.pk, "expected": MANY}
+    approvals.approve(
+        approvals.ask(Action.APPROVE_REVOCATION, subject="r", terms=terms, **WHY), by=ann, reason="Agreed by the board"
+    )
+    review.refresh_from_db()
+    assert (review.state, review.decided_by) == ("confirmed", "staff:olga, approved by ann")
