@@ -18,7 +18,13 @@ UNFOLD: dict[str, Any] = {
     "ENVIRONMENT": "apps.console.theme.environment",
     "DASHBOARD_CALLBACK": "apps.console.dashboard.context",
     "STYLES": ["apps.console.theme.stylesheet"],
-    "SCRIPTS": ["apps.console.theme.script", "apps.console.theme.copy_script", "apps.console.theme.times_script"],
+    "SCRIPTS": [
+        "apps.console.theme.script",
+        "apps.console.theme.parts_script",
+        "apps.console.theme.shortcuts_script",
+        "apps.console.theme.copy_script",
+        "apps.console.theme.zone_script",
+    ],
     "COLORS": {"primary": "apps.console.theme.primary"},
     "ACCOUNT": {"navigation": "apps.console.theme.account_links"},
     "SIDEBAR": {

@@ -3,6 +3,7 @@
 Each factory returns a method for a ModelAdmin; `badge`, `link` and `pretty` return markup for any template.
 """
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access.forecast import Change, read_all
-from apps.core import audit
+from apps.core import audit, clock
 from apps.core.addresses import shown_email
 from apps.core.states import AccessState, SubscriptionStatus, Tone
 
@@ -25,6 +26,8 @@ STATE_ENUMS: dict[str, Any] = {
     "subscription_status": SubscriptionStatus,
     "status": SubscriptionStatus,
 }  # of the fields whose enum is not named like the field
+DAY = dt.timedelta(days=1)
+UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))  # in seconds
 Column = Callable[..., Any]
 
 
@@ -42,10 +45,40 @@ def state_badge(row: Any, field: str = "state") -> SafeString:
 
 
 def when(moment: Any, *, seconds: bool = False) -> str:
-    """A moment in UTC, short: 22 Nov 2026, 21:04."""
+    """A moment in the reader's time zone (zones.py), short: 22 Nov 2026, 21:04."""
     return (
         formats.date_format(timezone.localtime(moment), "j M Y, H:i:s" if seconds else "j M Y, H:i") if moment else "–"
     )
+
+
+def when_over(end: Any) -> str:
+    """When something ends: the end of its last day, where it ends with a day of UTC; else the moment."""
+    if not end or end.astimezone(dt.UTC).time() != dt.time():
+        return when(end)
+    is_utc = not timezone.localtime(end).utcoffset()
+    return f"end of {formats.date_format(end.astimezone(dt.UTC) - DAY, 'j M Y')}{'' if is_utc else ' UTC'}"
+
+
+def how_far(moment: dt.datetime) -> str:
+    """From now, in its largest unit: in 3 days, 2 hours ago, now."""
+    seconds = (moment - clock.now()).total_seconds()
+    size, unit = next(((size, unit) for size, unit in UNITS if abs(seconds) >= size), (0, ""))
+    if not size:
+        return "now"
+    count = int(abs(seconds) // size)
+    text = f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"in {text}" if seconds > 0 else f"{text} ago"
+
+
+def timed(moment: Any, *, is_end: bool = False) -> SafeString:
+    """A moment for a page: in the reader's time zone, how far from now, and exactly, in UTC, where one points at it."""
+    if not moment:
+        return SafeString("–")
+    exact = f"{formats.date_format(moment.astimezone(dt.UTC), 'j M Y, H:i:s')} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time> <span class="fd-ago">({})</span>',
+        moment.isoformat(), exact, when_over(moment) if is_end else when(moment), how_far(moment),
+    )  # fmt: skip
 
 
 def address(target: Model) -> str:
@@ -105,12 +138,12 @@ def describe_actor(actor: str) -> str:
 # --- methods for ModelAdmins -----------------------------------------------------------------------------------------
 
 
-def seat_until(seat: Any) -> str:
+def seat_until(seat: Any) -> SafeString:
     """When a seat is released automatically: a reserved one when the payment ends, a retained one at the final date."""
     if seat.state != "retained":
-        return when(seat.reserved_until)
+        return timed(seat.reserved_until)
     beside = next((one.at for one in read_all(seat.profile.forecast) if one.change == Change.KEPT_SEAT_ENDS), None)
-    return when(seat.profile.final_expiry_at or beside)
+    return timed(seat.profile.final_expiry_at or beside, is_end=True)
 
 
 def state_column(field: str = "state", description: str = "State") -> Column:
@@ -123,10 +156,10 @@ def state_column(field: str = "state", description: str = "State") -> Column:
     return show
 
 
-def time_column(field: str, description: str) -> Column:
+def time_column(field: str, description: str, *, is_end: bool = False) -> Column:
     @admin.display(description=description, ordering=field)
-    def show(_self: Any, row: Any) -> str:
-        return when(getattr(row, field))
+    def show(_self: Any, row: Any) -> SafeString:
+        return timed(getattr(row, field), is_end=is_end)
 
     return show
 

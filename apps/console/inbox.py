@@ -72,11 +72,6 @@ class Card:
         return rows_url(self.problem)
 
     @property
-    def age(self) -> float:
-        """Seconds since it began."""
-        return max(0.0, (clock.now() - self.problem.since).total_seconds())
-
-    @property
     def counted(self) -> str:
         """How many of what."""
         what = {ATTENTION: "item", JOBS: "stuck job", EMAILS: "email", DRIFT: "difference"}[self.problem.source]

@@ -11,6 +11,7 @@ from apps.console.saved_views import COUNT_LIMIT
 from apps.core import clock
 from apps.core.kept import Kept
 from apps.core.masking import SENTENCES, mask
+from apps.operations.privacy_requests import SOON
 
 KEPT_SECONDS = 5.0
 SILENT_SECONDS = 90
@@ -36,6 +37,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        ({problems}) AS problems,
        (SELECT count(*) FROM operations_approvalrequest WHERE state = 'pending' AND expires_at > %(now)s) AS approvals_waiting,
        (SELECT count(*) FROM access_heldbackloss) AS held_back,
+       (SELECT count(*) FROM accounts_privacyrequest WHERE state = 'open' AND due_on <= %(today)s + {soon}) AS privacy_due,
        (SELECT coalesce(json_agg(json_build_array(f.id, coalesce(p.name, ''), f.until, f.begun_at, f.begun_by, f.reason) ORDER BY f.id), '[]')
         FROM access_accessfreeze f LEFT JOIN catalog_product p ON p.id = f.product_id
         WHERE f.ended_at IS NULL AND f.until > %(now)s) AS freezes,
@@ -48,7 +50,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM core_job WHERE {due} AND not_before <=
        (SELECT coalesce(json_agg(json_build_array(id, name) ORDER BY position, id), '[]') FROM catalog_product) AS products_by_name,
        (SELECT coalesce(json_agg(json_build_array(i.id, i.name) ORDER BY p.position, i.slug), '[]')
         FROM instances_instance i JOIN catalog_product p ON p.id = i.product_id) AS instances_by_name
-""".format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT, problems=AS_JSON)  # noqa: S608
+""".format(due="state = 'queued' AND NOT waits_for_lane", most=COUNT_LIMIT, problems=AS_JSON, soon=SOON.days)  # noqa: S608
 
 
 class Incident(NamedTuple):
@@ -87,6 +89,7 @@ class Counts:
     problems: tuple[Problem, ...]
     approvals_waiting: int
     held_back: int
+    privacy_due: int
     freezes: list[tuple[int, str, str, str, str, str]]
     held: int
     drift_count: int
@@ -133,7 +136,7 @@ class Counts:
 def read_counts() -> Counts:
     """One query."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, {"now": clock.now()})
+        cursor.execute(COUNTS, {"now": clock.now(), "today": clock.now().date()})
         counted = dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
     found = counted.pop("problems")
     return Counts(at=clock.now(), problems=tuple(map(Problem.from_json, found)), **counted)

@@ -95,9 +95,10 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
             MenuEntry(
                 "Subscribers",
                 "group",
-                _lists(
-                    ("Subscribers", UserProfile), ("Overrides", AccessOverride), ("Privacy requests", PrivacyRequest),
-                    ("Legal holds", LegalHold),
+                (
+                    *_lists(("Subscribers", UserProfile), ("Overrides", AccessOverride)),
+                    MenuPage(title="Privacy requests", model=PrivacyRequest, badge="privacy_due", query="view=due"),
+                    *_lists(("Legal holds", LegalHold)),
                 ),
             ),
             MenuEntry("Signups", "how_to_reg", _lists(("Signups", Signup))),
@@ -195,6 +196,13 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
 )  # fmt: skip
 
 
+# The second key of the shortcut that leads to a page, after "g".
+KEYS = {
+    "s": "Subscribers", "w": "Waitlist", "p": "Products", "b": "Board", "i": "Needs attention", "j": "Jobs", "d": "Drift",
+    "m": "Emails", "e": "Events", "l": "Laws", "a": "Audit log",
+}  # fmt: skip
+
+
 def list_url(model: type[Model], **parameters: str) -> str:
     """The address of a model's list, filtered by `parameters`."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
@@ -234,6 +242,13 @@ def _item(request: HttpRequest, entry: MenuEntry) -> Item:
     gathers = any(page.gathers for page in pages)
     waiting = sum(page.count for page in pages if page.gathers or page.apart or not gathers)
     return item | ({"badge": f"{waiting:,}", "badge_variant": "danger"} if waiting else {})
+
+
+def shortcuts(request: HttpRequest) -> list[tuple[str, str, str]]:
+    """The keys that lead to pages which the person asking may see: letter, title and address."""
+    pages = {page.title: page for _, entries in MENU for entry in entries for page in seen_pages(request, entry)}
+    found = [(key, title, pages[title].link) for key, title in KEYS.items() if title in pages]
+    return [("t", "Today", reverse("admin:index")), *found]
 
 
 def page_tabs(request: HttpRequest) -> list[Item]:

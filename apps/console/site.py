@@ -29,7 +29,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_safe
 from unfold.sites import UnfoldAdminSite
 
-from apps.console import dashboard, fresh_logins, personal, viewing
+from apps.console import dashboard, fresh_logins, personal, viewing, zones
 from apps.core import masking
 from apps.core.requests import SAFE
 
@@ -62,8 +62,8 @@ def refuse_post(view: View, request: HttpRequest) -> HttpResponse | None:
 
 
 def answer_masked(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-    """The page; to staff who may not see personal data with all of it masked."""
-    with masking.masked(wanted=not personal.is_shown_to(request.user)):
+    """The page, in the reader's time zone; to staff who may not see personal data with all of it masked."""
+    with zones.in_readers_zone(request), masking.masked(wanted=not personal.is_shown_to(request.user)):
         answer = view(request, *args, **kwargs)
         if isinstance(answer, TemplateResponse):
             answer.render()  # what it reads, it reads in here

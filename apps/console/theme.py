@@ -46,9 +46,19 @@ def copy_script(_request: HttpRequest) -> str:
     return static("console/copy.js")
 
 
-def times_script(_request: HttpRequest) -> str:
-    """What shows moments in the reader's own time zone."""
-    return static("console/local_times.js")
+def parts_script(_request: HttpRequest) -> str:
+    """What names the parts of Unfold's pages, and lets the keyboard reach them."""
+    return static("console/parts.js")
+
+
+def shortcuts_script(_request: HttpRequest) -> str:
+    """What leads to a page by two keys."""
+    return static("console/shortcuts.js")
+
+
+def zone_script(_request: HttpRequest) -> str:
+    """What tells the reader's time zone."""
+    return static("console/zone.js")
 
 
 def icon(_request: HttpRequest) -> str:

@@ -110,7 +110,7 @@ def _event(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     if values["source"] == "backfill":
         details.append("Stripe could not deliver it, so it was fetched.")
     if made and at - made > LATE:
-        details.append(f"It happened at Stripe on {when(made)} UTC.")
+        details.append(f"It happened at Stripe on {when(made)}.")
     if handled is None:
         details.append("It waits for its job.")
     state = InboundEvent.State(values["state"])
@@ -138,7 +138,7 @@ def _job(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     if state == Job.State.QUEUED and values["parked_on"]:
         details.append(f"It goes on when {values['parked_on'].capitalize()} answers.")
     elif state == Job.State.QUEUED and due:
-        details.append(f"It is due on {when(due)} UTC.")
+        details.append(f"It is due on {when(due)}.")
     if values["last_error"]:
         details.append(values["last_error"])
     runs = [run for run in values["history"] if run.get("outcome") in ("retry", "parked") and run.get("reason")]
@@ -150,7 +150,7 @@ def _job(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
 
 def _run_moment(run: dict[str, Any]) -> str:
     try:
-        return f"{when(dt.datetime.fromisoformat(str(run.get('at', ''))))} UTC:"
+        return f"{when(dt.datetime.fromisoformat(str(run.get('at', ''))))}:"
     except ValueError:
         return "Before:"
 
@@ -169,14 +169,14 @@ def _email(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     details = [one for one in (values["error"], values["delivery_reason"]) if one]
     asked, sent = _moment(values["created_at"]), _moment(values["sent_at"])
     if asked and sent and sent - asked > LATE:
-        details.append(f"It was requested on {when(asked)} UTC.")
+        details.append(f"It was requested on {when(asked)}.")
     url = _page("notifications_notification", values["id"])
     return TimelineLine(at, f"Email: {email_title(values['template'])}", url, state, tone, tuple(details))
 
 
 def _signup(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
     state, ended = Signup.State(values["state"]), _moment(values["ended_at"])
-    details = (f"It ended on {when(ended)} UTC.",) if ended else ()
+    details = (f"It ended on {when(ended)}.",) if ended else ()
     url = _page("accounts_signup", values["id"])
     return TimelineLine(at, "Began to sign up", url, str(state.label), str(state.tone), details, actor="the subscriber")
 
@@ -188,7 +188,7 @@ def _waitlist(at: dt.datetime, values: dict[str, Any]) -> TimelineLine:
         ("Invited", "invited_at"),
         ("The invitation holds until", "invited_until"),
     )
-    details = tuple(f"{word} {when(_moment(values[name]))} UTC." for word, name in moments if values[name])
+    details = tuple(f"{word} {when(_moment(values[name]))}." for word, name in moments if values[name])
     title = f"Asked for the waitlist of {values['product'] or 'any product'}"
     url = _page("onboarding_waitlistentry", values["id"])
     return TimelineLine(at, title, url, str(state.label), str(state.tone), details, actor="the subscriber")

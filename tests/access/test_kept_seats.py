@@ -9,7 +9,7 @@ from apps.access import overrides
 from apps.access.forecast import Change, read_all
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.console.columns import seat_until, when
+from apps.console.columns import seat_until, timed
 from apps.core import clock
 from apps.dashboard import overview
 from apps.instances.models import Seat
@@ -76,7 +76,7 @@ def test_the_seat_of_an_ended_subscription_is_kept_until_its_final_expiry_beside
     ends = [one for one in read_all(dana.forecast) if one.change == Change.KEPT_SEAT_ENDS]
     assert [one.at.date() for one in ends] == [(clock.now() + 30 * DAY).date()]
     seat = Seat.objects.select_related("profile").get(profile=dana, state="retained")
-    assert seat_until(seat) == when(ends[0].at), "staff read it at the seat"
+    assert seat_until(seat) == timed(ends[0].at, is_end=True), "staff read it at the seat"
     world.pass_time(days=31)
     world.sweep()
     assert world.state(dana).seats == (("vaultwarden", "assigned"),)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from apps.accounts.models import PrivacyRequest
 from apps.console import dashboard, navigation
 from apps.console.navigation import MENU, MenuPage, list_url
 from apps.core import clock
@@ -18,7 +19,7 @@ from apps.instances.models import SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import SafeguardReview
-from tests.console.conftest import World
+from tests.console.conftest import DAY, World
 
 pytestmark = pytest.mark.django_db
 
@@ -98,15 +99,18 @@ def test_a_badge_says_how_many_rows_its_link_opens(world: World, staff: Staff) -
     SafeguardReview.objects.create(sweep="sync_run", state="pending", opened_at=now, seen_at=now)
     SeatWait.objects.order_by("pk")[0].delete()
     world_waits()
+    asked = PrivacyRequest.objects.order_by("pk")
+    asked.update(state="open", due_on=now.date() + 30 * DAY, closed_at=None, closed_by="", outcome="")
+    PrivacyRequest.objects.filter(pk=asked[0].pk).update(due_on=now.date() + 7 * DAY)
     dashboard.forget()
     counted = {page.title: (page.count, rows(client, page.link)) for page in PAGES if page.badge}
     assert {title: shown for title, (shown, _) in counted.items()} == {
-        "Waitlist": 2, "Waiting for a seat": 2, "Needs attention": 6, "Approvals": 3, "Jobs": 3, "Drift": 3, "Emails": 3, "Safeguard": 1, "Held back": 3, "Laws": 1,
+        "Privacy requests": 1, "Waitlist": 2, "Waiting for a seat": 2, "Needs attention": 6, "Approvals": 3, "Jobs": 3, "Drift": 3, "Emails": 3, "Safeguard": 1, "Held back": 3, "Laws": 1,
     }  # fmt: skip
     assert all(shown == there for shown, there in counted.values())
     menu = client.get(reverse("admin:index")).context["sidebar_navigation"]
     badges = {item["title"]: item.get("badge") for group in menu for item in group["items"]}
-    assert (badges["Inbox"], badges["Waitlist"], badges["Subscribers"]) == ("9", "2", None)
+    assert (badges["Inbox"], badges["Waitlist"], badges["Subscribers"]) == ("9", "2", "1")
 
 
 def world_waits() -> None:

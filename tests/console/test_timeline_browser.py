@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
@@ -36,10 +37,17 @@ def test_the_timeline_reads_in_the_readers_time_zone_and_by_keyboard(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(live_server.url + reverse("admin:accounts_userprofile_timeline", args=[profile.pk]))
     line = page.get_by_role("listitem").filter(has_text="Logged in")
-    moment = line.locator("time")
-    expect(moment).to_contain_text("GMT-")
+    moment, foot = line.locator("time"), page.locator("footer")
+    expect(foot).to_contain_text("Times are in UTC.")  # until the browser has said where it is
+    page.reload()
+    expect(foot).to_contain_text("Times are in America/New_York.")
+    expect(moment).to_have_text(f"{at.astimezone(ZoneInfo('America/New_York')):%-d %b %Y, %H:%M}")
+    expect(line.locator(".fd-ago")).to_have_text("(now)")
     assert (moment.get_attribute("title") or "").endswith(f"{at:%H:%M:%S} UTC")
     page.screenshot(path=tmp_path / "timeline.png", full_page=True)
+    foot.get_by_role("button", name="Show them in UTC").click()
+    expect(foot).to_contain_text("Times are in UTC.")
+    expect(moment).to_have_text(f"{at:%-d %b %Y, %H:%M}")
 
     page.get_by_role("combobox", name="What").focus()
     page.get_by_role("combobox", name="What").select_option("logins")

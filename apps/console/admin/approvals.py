@@ -17,7 +17,7 @@ from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.console.admin import subscriber_page, sync_run_page
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, describe_actor, person_column, state_badge, time_column, when
+from apps.console.columns import badge, describe_actor, person_column, state_badge, time_column, timed, when
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.saved_views import SavedView
 from apps.core import clock
@@ -117,8 +117,8 @@ class ApprovalRequestAdmin(ConsoleAdmin):
         return describe_actor(row.decided_by) if row.decided_by else "–"
 
     @admin.display(description="Open until", ordering="expires_at")
-    def ends(self, row: ApprovalRequest) -> str:
-        return when(row.expires_at) if approvals.is_open(row) else "–"
+    def ends(self, row: ApprovalRequest) -> SafeString:
+        return timed(row.expires_at if approvals.is_open(row) else None)
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -95,7 +95,7 @@ class ComparisonAdmin(ConsoleAdmin):
 
     @admin.display(description="Span")
     def span(self, row: ComparisonRun) -> str:
-        return f"{when(row.since)} to {when(row.until)} UTC" if row.since else "the usual one"
+        return f"{when(row.since)} to {when(row.until)}" if row.since else "the usual one"
 
     @admin.display(description="Took")
     def took(self, row: ComparisonRun) -> str:

@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from apps.console.admin.sync_runs import SelectActions, count_losing
 from apps.console.asking import ask, describe_limit, needs_second
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, person_column, state_column, time_column, when
+from apps.console.columns import badge, person_column, state_column, time_column, when_over
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter
 from apps.core import audit, clock, jobs
@@ -157,7 +157,7 @@ class DriftAdmin(SelectActions, ConsoleAdmin):
         if row.resolved_at:
             return badge("Resolved")
         if row.ignored_until and row.ignored_until > clock.now():
-            return badge(f"Ignored until {when(row.ignored_until)}")
+            return badge(f"Ignored until {when_over(row.ignored_until)}")
         return badge("Different", Tone.WARN)
 
     @override

@@ -25,8 +25,8 @@ FORMATS = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")
 View = Callable[..., HttpResponse]
 
 
-def moment_field(label: str, help_text: str) -> forms.DateTimeField:
-    """A moment to the minute, in UTC."""
+def moment_field(label: str, help_text: str = "") -> forms.DateTimeField:
+    """A moment to the minute, in the reader's time zone."""
     widget = UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
     return forms.DateTimeField(label=label, input_formats=FORMATS, help_text=help_text, widget=widget)
 
@@ -44,8 +44,8 @@ def check_fields(form: forms.Form) -> None:
 class SpanForm(forms.Form):
     """The span of a preview."""
 
-    since = moment_field("From", "UTC")
-    until = moment_field("To", "UTC")
+    since = moment_field("From")
+    until = moment_field("To")
 
     @override
     def clean(self) -> None:
@@ -55,8 +55,8 @@ class SpanForm(forms.Form):
 class SpanDialog(ReasonDialog):
     """The span to fetch; the preview hands it over in the address."""
 
-    since = moment_field("From", "In UTC, at most 30 days ago.")
-    until = moment_field("To", "In UTC. What happens at Stripe from this moment on is left out.")
+    since = moment_field("From", "In the time zone of the page, at most 30 days ago.")
+    until = moment_field("To", "In the time zone of the page. What happens at Stripe from this moment on is left out.")
     form_before_template = "console/dialogs/event_span.html"
 
     @override

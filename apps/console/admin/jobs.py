@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin, ConsoleList
-from apps.console.columns import badge, state_column, time_column, when
+from apps.console.columns import badge, state_column, time_column, timed
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import DefaultedFilter, JobsOfProblem
 from apps.console.job_people import find_people
@@ -191,13 +191,13 @@ class JobAdmin(ConsoleAdmin):
         return ("pick", *self.list_display) if request.user.has_perm("accounts.retry_job") else self.list_display
 
     @admin.display(description="Due", ordering="not_before")
-    def due(self, row: Job) -> str:
+    def due(self, row: Job) -> SafeString | str:
         """When it may run, and what it waits for."""
         if row.state != Job.State.QUEUED:
             return "–"
         if row.parked_on:
             return f"when {row.parked_on} answers"
-        return "now" if row.not_before <= clock.now() else when(row.not_before)
+        return "now" if row.not_before <= clock.now() else timed(row.not_before)
 
     @admin.display(description="Why")
     def error(self, row: Job) -> SafeString:

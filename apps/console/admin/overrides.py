@@ -12,7 +12,7 @@ from apps.access.models import AccessOverride
 from apps.console.admin.subscriber_page import preview_plan
 from apps.console.admin.subscriber_tables import is_active, override_badge
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import person_column, state_column, time_column, when
+from apps.console.columns import person_column, state_column, time_column, timed
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 
 
@@ -55,9 +55,9 @@ class OverrideAdmin(ConsoleAdmin):
         return override_badge(row)
 
     @admin.display(description="Until", ordering="ends_at")
-    def ends(self, row: AccessOverride) -> str:
+    def ends(self, row: AccessOverride) -> SafeString | str:
         """The end, or that only staff end it."""
-        return when(row.ends_at) if row.ends_at else "no end date"
+        return timed(row.ends_at, is_end=True) if row.ends_at else "no end date"
 
     @admin.display(description="Products")
     def product_list(self, row: AccessOverride) -> str:

@@ -69,5 +69,9 @@ class GroupAdmin(ConsoleAdmin):
             .select_related("content_type")
             .order_by("content_type__app_label", "codename")
         )
-        names = ((f"{right.content_type.app_label}: {right.name}",) for right in found)
-        return format_html('<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names) or "–")
+        names = [(f"{right.content_type.app_label}: {right.name}",) for right in found]
+        return (
+            format_html('<ul class="fd-plain">{}</ul>', format_html_join("", "<li>{}</li>", names))
+            if names
+            else SafeString("–")
+        )

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import LegalHold, PrivacyRequest, UserProfile
-from apps.console.columns import badge, dialog_link, link, state_badge, when
+from apps.console.columns import badge, dialog_link, link, state_badge, timed
 from apps.console.tables import May, Table
 from apps.core.states import Tone
 
@@ -53,7 +53,7 @@ def _hold(row: LegalHold, may: May) -> tuple[Any, ...]:
         if done
         else dialog_link(reverse("admin:accounts_legalhold_end_hold", args=[row.pk]), "end", "End the legal hold")
     )
-    return "Legal hold", state, when(row.set_at), "–", row.set_by, row.reason, last
+    return "Legal hold", state, timed(row.set_at), "–", row.set_by, row.reason, last
 
 
 def _request(row: PrivacyRequest, may: May) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
 from apps.console.admin import subscriber_billing, subscriber_privacy_tab
 from apps.console.base import CountUpTo
-from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, when
+from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, timed
 from apps.console.email_columns import show_outcome
 from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.console.outside import stripe_link
@@ -63,8 +63,8 @@ def _read_lines(profile: UserProfile, _may: May) -> Table:
                 line_name(row.quantity, row.product.name if row.product else None, row.stripe_price_id),
                 _price_text(row),
                 state_badge(row.subscription, "status"),
-                when(row.current_period_end),
-                when(row.subscription.cancel_at or row.subscription.ended_at),
+                timed(row.current_period_end),
+                timed(row.subscription.cancel_at or row.subscription.ended_at),
                 stripe_link("subscription", row.subscription.stripe_id),
             )
             for row in rows[:ROWS]
@@ -81,7 +81,7 @@ def _read_seats(profile: UserProfile, may: May) -> Table:
     waits, seats = _seats(profile)
     rows = seats.select_related("product", "instance").order_by("-pk")[:ROWS]
     waiting = [
-        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), when(wait.since), "–", "–")
+        (wait.product.name, "none has room", badge("Waiting", Tone.BUSY), timed(wait.since), "–", "–")
         for wait in waits.select_related("product").order_by("since")[:ROWS]
     ]
     found = [
@@ -89,8 +89,8 @@ def _read_seats(profile: UserProfile, may: May) -> Table:
             row.product.name,
             link(row.instance),
             state_badge(row),
-            when(row.created_at),
-            when(row.released_at) if row.released_at else seat_until(row),
+            timed(row.created_at),
+            timed(row.released_at) if row.released_at else seat_until(row),
             _seat_links(row, may("allocate_seat") and row.state != Seat.State.RELEASED),
         )
         for row in rows
@@ -139,7 +139,7 @@ def _read_overrides(profile: UserProfile, may: May) -> Table:
                 state_badge(row, "kind"),
                 override_badge(row),
                 ", ".join(product.name for product in row.products.all()) or "–",
-                when(row.ends_at) if row.ends_at else "no end date",
+                timed(row.ends_at, is_end=True) if row.ends_at else "no end date",
                 row.created_by,
                 row.reason,
                 _override_links(row, may("override_access") and is_active(row)),
@@ -174,8 +174,8 @@ def _read_emails(profile: UserProfile, _may: May) -> Table:
                 link(row, f"{email_title(row.template)}{' (again)' if row.repeats_id else ''}"),
                 show_outcome(row),
                 shown_email(row.to),
-                when(row.created_at),
-                when(row.sent_at),
+                timed(row.created_at),
+                timed(row.sent_at),
             )
             for row in rows
         ),
@@ -194,7 +194,7 @@ def _read_notes(profile: UserProfile, may: May) -> Table:
     return Table(
         ("Note", "By", "Written"),
         tuple(
-            (format_html('<span class="fd-note">{}</span>', row.text), row.written_by, when(row.written_at))
+            (format_html('<span class="fd-note">{}</span>', row.text), row.written_by, timed(row.written_at))
             for row in notes.order_by("-pk")[:NOTES]
         ),
         "No notes. Leave one for the colleague who answers next." if may("write_note") else "No notes.",
@@ -217,8 +217,8 @@ def _read_events(profile: UserProfile, _may: May) -> Table:
                 link(row, row.type),
                 state_badge(row),
                 row.object_id,
-                when(row.received_at),
-                when(row.handled_at),
+                timed(row.received_at),
+                timed(row.handled_at),
             )
             for row in rows
         ),
@@ -243,7 +243,7 @@ def _read_jobs(profile: UserProfile, _may: May) -> Table:
                 row.attempts,
                 row.reason,
                 row.last_error or "–",
-                when(row.started_at),
+                timed(row.started_at),
             )
             for row in rows
         ),

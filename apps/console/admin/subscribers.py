@@ -27,7 +27,7 @@ from apps.console.admin.subscriber_tables import TABS
 from apps.console.admin.subscriber_timeline import TimelinePageView
 from apps.console.admin.sync_runs import SelectActions
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, state_column, time_column, when
+from apps.console.columns import badge, state_column, time_column, timed
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.outside import OutsideIds
 from apps.console.subscriber_views import VIEWS
@@ -153,8 +153,8 @@ class SubscriberAdmin(
 
     state = state_column("access_state", "Access")
     subscription = state_column("subscription_status", "Subscription")
-    until = time_column("access_until", "Until")
-    final = time_column("final_expiry_at", "Seat kept until")
+    until = time_column("access_until", "Until", is_end=True)
+    final = time_column("final_expiry_at", "Seat kept until", is_end=True)
     synced = time_column("synced_at", "Last synced")
     created = time_column("created_at", "Since")
 
@@ -180,10 +180,10 @@ class SubscriberAdmin(
         ) or SafeString("–")
 
     @admin.display(description="Next", ordering="next_change_at")
-    def next_change(self, row: UserProfile) -> str:
+    def next_change(self, row: UserProfile) -> SafeString:
         """What changes by itself first, and when."""
         first = next(iter(read_all(row.forecast[:1])), None)
-        return f"{when(first.at)}: {first.label}" if first else "–"
+        return format_html("{}: {}", timed(first.at, is_end=True), first.label) if first else SafeString("–")
 
     @admin.display(description="Pays for")
     def plan(self, row: Any) -> str:

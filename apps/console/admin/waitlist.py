@@ -6,12 +6,13 @@ from django.contrib import admin
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.models import Product
 from apps.console.admin.waitlist_invitations import InviteNextDialog, invite_planned
 from apps.console.base import ConsoleAdmin, CountUpTo
-from apps.console.columns import email_column, link_column, state_column, time_column, when
+from apps.console.columns import email_column, link_column, state_column, time_column, timed, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import NameFilter
 from apps.console.saved_views import COUNT_LIMIT, SavedView
@@ -90,9 +91,9 @@ class WaitlistAdmin(ConsoleAdmin):
         return str(row.ahead + 1) if row.confirmed_at else "not confirmed"
 
     @admin.display(description="Reserved until")
-    def until(self, row: Any) -> str:
+    def until(self, row: Any) -> SafeString:
         """The end of the invitation."""
-        return when(row.invited_until)
+        return timed(row.invited_until)
 
     @override
     def list_context(self, _request: HttpRequest) -> dict[str, Any]:

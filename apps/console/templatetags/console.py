@@ -5,10 +5,12 @@ from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.console import columns, inbox, navigation, timeline, viewing
+from apps.console.empty_lists import Emptiness, describe_emptiness
 from apps.console.menu_counts import COUNTED
 from apps.core import attention, audit_actions, jobs
 from apps.core.addresses import shown_email
@@ -32,15 +34,33 @@ def incident_banner() -> dict[str, Any]:
 
 
 @register.filter
-def when(moment: Any) -> str:
-    """A moment in UTC, to the minute."""
+def when(moment: Any) -> SafeString:
+    """A moment in the reader's time zone, and how far it is from now."""
+    return columns.timed(moment)
+
+
+@register.filter
+def when_over(moment: Any) -> SafeString:
+    """When something ends, which may be the end of a day."""
+    return columns.timed(moment, is_end=True)
+
+
+@register.filter
+def when_text(moment: Any) -> str:
+    """A moment as plain text, for labels and documents."""
     return columns.when(moment)
 
 
 @register.filter
 def when_exactly(moment: Any) -> str:
-    """A moment in UTC, to the second."""
+    """A moment to the second, as plain text."""
     return columns.when(moment, seconds=True)
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """The time zone that the page is in."""
+    return timezone.get_current_timezone_name()
 
 
 @register.filter
@@ -138,6 +158,18 @@ def plan_link(product: Any) -> SafeString:
 def page_tabs(context: Any) -> list[dict[str, Any]]:
     """The pages beside the one that is open."""
     return navigation.page_tabs(context["request"])
+
+
+@register.simple_tag
+def emptiness(changelist: Any) -> Emptiness:
+    """What an empty list says."""
+    return describe_emptiness(changelist)
+
+
+@register.simple_tag(takes_context=True)
+def menu_keys(context: Any) -> list[tuple[str, str, str]]:
+    """Which keys lead where."""
+    return navigation.shortcuts(context["request"])
 
 
 @register.simple_tag
