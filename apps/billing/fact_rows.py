@@ -114,6 +114,8 @@ def _write_subscription(
         "lines_digest": digest_lines(one.lines),
         "monthly_amount": cost_per_month(one.lines),
         "currency": one.lines[0].price.currency if one.lines else "",
+        "cancellation_reason": one.cancellation_reason,
+        "cancellation_feedback": one.cancellation_feedback,
         "fetched_at": now,
     }
     if sums is not None:

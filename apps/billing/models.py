@@ -117,6 +117,12 @@ class Subscription(models.Model):
     lines_digest = models.CharField(
         max_length=16, blank=True, default="", db_default="", help_text="Of what it is for: another one, another plan."
     )
+    cancellation_reason = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="Why it ends or ended: Stripe's word, or staff."
+    )
+    cancellation_feedback = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="What the subscriber said was the reason."
+    )
     fetched_at = models.DateTimeField()
 
     class Meta:

@@ -16,6 +16,8 @@ from apps.core.states import SubscriptionStatus
 
 ID_LENGTH = 255
 LARGEST = 2**63 - 1
+# What our own staff's cancellations say at Stripe, which has no word for them; and how we call them.
+STAFF_COMMENT, BY_STAFF = "Canceled by staff in Frontdesk.", "staff"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class SubscriptionFacts:
     pause: str  # what happens to invoices while their collection is paused; empty: it is not
     pause_ends_at: dt.datetime | None
     lines: tuple[LineFacts, ...]
+    cancellation_reason: str = ""  # Stripe's word, or BY_STAFF
+    cancellation_feedback: str = ""  # what the subscriber chose when asked why
 
     @property
     def current_period_end(self) -> dt.datetime | None:
@@ -190,7 +194,7 @@ def parse_subscription(found: Any) -> SubscriptionFacts:
     """The facts of a subscription, as far as Stripe's answer says them."""
     one = plain(found)
     currency = text(one.get("currency"), 16).lower()
-    pause = plain(one.get("pause_collection"))
+    pause, left = plain(one.get("pause_collection")), plain(one.get("cancellation_details"))
     return SubscriptionFacts(
         id=text(one.get("id")),
         customer_id=identify(one.get("customer")),
@@ -205,6 +209,8 @@ def parse_subscription(found: Any) -> SubscriptionFacts:
         pause=text(pause.get("behavior"), 40) or ("unknown" if pause else ""),
         pause_ends_at=moment(pause.get("resumes_at")),
         lines=tuple(_line(line, number, one, currency) for number, line in enumerate(listed(one.get("items")))),
+        cancellation_reason=BY_STAFF if left.get("comment") == STAFF_COMMENT else text(left.get("reason"), 40),
+        cancellation_feedback=text(left.get("feedback"), 40),
     )
 
 

@@ -17,7 +17,7 @@ from django.db import transaction
 
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
-from apps.billing.parsing import identify, listed, moment, parse_subscription, plain, text, whole
+from apps.billing.parsing import STAFF_COMMENT, identify, listed, moment, parse_subscription, plain, text, whole
 from apps.billing.payment_previews import going_on
 from apps.billing.stripe_client import calling_stripe
 from apps.billing.stripe_refusals import describe_refusal
@@ -28,6 +28,7 @@ from apps.core.locks import LockClass, hold_if_free
 from apps.core.money import decimals, format_money
 
 MARK = "frontdesk_change"  # in a refund's metadata: the key of the dialog that asked for it
+SIGNED = {"cancellation_details": {"comment": STAFF_COMMENT}}  # so that reports can tell it from the subscriber's own
 AT_WORK = (
     "Somebody else is changing this customer's payments at this moment. Wait a minute, and look at the page again."
 )
@@ -113,7 +114,8 @@ def cancel_now(asked: StaffRequest, *, subscription_id: str) -> None:
 
     def call(client: stripe.StripeClient, options: Any) -> Any:
         try:
-            return client.v1.subscriptions.cancel(subscription_id, {"prorate": False, "invoice_now": False}, options)
+            wish: Any = {"prorate": False, "invoice_now": False, **SIGNED}
+            return client.v1.subscriptions.cancel(subscription_id, wish, options)
         except stripe.InvalidRequestError:
             # An answer that was lost: the SDK asked again, and Stripe does not know one that has ended by that address.
             found = client.v1.subscriptions.retrieve(subscription_id)
@@ -129,7 +131,8 @@ def cancel_now(asked: StaffRequest, *, subscription_id: str) -> None:
 
 def cancel_at_period_end(asked: StaffRequest, *, subscription_id: str) -> None:
     """End a subscription when what was paid for is over."""
-    _update(asked, AuditAction.CANCELLATION_SCHEDULED, subscription_id, {"cancel_at_period_end": True}, _goes_on)
+    wish = {"cancel_at_period_end": True, **SIGNED}
+    _update(asked, AuditAction.CANCELLATION_SCHEDULED, subscription_id, wish, _goes_on)
 
 
 def undo_cancellation(asked: StaffRequest, *, subscription_id: str) -> None:

@@ -9,7 +9,7 @@ from django.db.models.functions import Cast
 from apps.access import reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import WAITS_FOR_ACCESS, UserProfile
-from apps.billing import overview
+from apps.billing import churn, overview
 from apps.billing.models import Subscription
 from apps.console.saved_views import SavedView
 from apps.core import clock
@@ -48,9 +48,8 @@ def new_this_month(rows: Rows) -> Rows:
 
 
 def lost_this_month(rows: Rows) -> Rows:
-    """Whose paid subscription ended this month, and who has none now."""
-    ended = _with_subscription(rows, ended_at__gte=month_start(), status=SubscriptionStatus.CANCELED)
-    return ended.filter(subscription_status=SubscriptionStatus.CANCELED)
+    """Whose paid subscription ended this month, and who has none now; why, the report on churn says."""
+    return churn.narrow_people(rows, churn.left_between(month_start(), clock.now() + SOON))
 
 
 def trials_ending(rows: Rows) -> Rows:
