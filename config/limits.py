@@ -20,6 +20,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "law_checks": 365,
     "outages": 365,
     "daily_figures": 730,
+    "report_figures": 730,
     "codes": 1,
     "rate_limits": 2,
 }

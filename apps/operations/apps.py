@@ -28,6 +28,7 @@ class OperationsConfig(AppConfig):
             laws,
             laws_safeguard,
             pruning,
+            report_figures,
             seat_plan_job,
             stripe_comparison,
             sweeps,
@@ -45,6 +46,7 @@ class OperationsConfig(AppConfig):
         incident.register()
         job_retries.register()
         keycloak_write_back.register()
+        report_figures.register()
         stripe_comparison.register()
         sweeps.register()
         sync_runs.register()

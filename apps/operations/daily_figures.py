@@ -83,3 +83,8 @@ def read_series(*, names: Collection[str] = TODAYS, days: int = DAYS) -> dict[tu
     found = rows.annotate(days=ArrayAgg("day", order_by="day"), values=ArrayAgg("value", order_by="day"))
     series = found.values_list("name", "about", "days", "values")
     return {(name, about): dict(zip(at, values, strict=True)) for name, about, at, values in series}
+
+
+def read_day(name: DailyFigure.Name, day: dt.date, about: str = "") -> int | None:
+    """One figure of one day; None when that night was missed, or is too long ago."""
+    return DailyFigure.objects.filter(day=day, name=name, about=about).values_list("value", flat=True).first()

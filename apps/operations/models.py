@@ -146,6 +146,35 @@ class DailyFigure(models.Model):
         return f"{self.name} {self.about} {self.day}"
 
 
+class ReportFigure(models.Model):
+    """What happened to money on one day, about nobody. Written only by report_figures.py."""
+
+    class Name(models.TextChoices):
+        """`about`: the product's slug (empty: of none); of late payments at which attempt they were paid (empty: not yet)."""
+
+        PAID = "paid", "Paid"
+        REFUNDED = "refunded", "Refunded"
+        LOST = "lost", "Lost in disputes"
+        LATE = "late", "Late payments"
+
+    day = models.DateField()
+    name = models.CharField(max_length=12, choices=Name)
+    about = models.CharField(max_length=60, blank=True)
+    currency = models.CharField(max_length=16, blank=True)
+    count = models.BigIntegerField()
+    amount = models.BigIntegerField(help_text="Minor units.")
+    seconds = models.BigIntegerField(default=0, help_text="Of late payments, until they were paid.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["day", "name", "about", "currency"], name="report_figure_one_a_day")
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name} {self.about} {self.currency} {self.day}"
+
+
 SWEEP_LABELS = {
     "reconcile_all": "The nightly sweep",
     "compare_subscriptions": "The comparison with Stripe",

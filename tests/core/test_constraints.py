@@ -22,6 +22,7 @@ from apps.operations.models import (
     ApprovalRequest,
     DailyFigure,
     Drift,
+    ReportFigure,
     SafeguardReview,
     SeatMove,
     SeatPlan,
@@ -420,6 +421,10 @@ BROKEN = {
     "daily_figure_one_a_day": lambda: [
         DailyFigure(day=NOW.date(), name="new", value=1),
         DailyFigure(day=NOW.date(), name="new", value=2),
+    ],
+    "report_figure_one_a_day": lambda: [
+        ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=1),
+        ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=2),
     ],
     "drift_one_open_per_kind": lambda: twins(drift, profile=stored(profile())),
     "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],

@@ -22,7 +22,7 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RateLi
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations import privacy
-from apps.operations.models import DailyFigure, Drift
+from apps.operations.models import DailyFigure, Drift, ReportFigure
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -119,6 +119,9 @@ BREAK: dict[str, Callable[[], Any]] = {
     "law_checks": law_checks,
     "comparisons": comparison,
     "daily_figures": lambda: DailyFigure.objects.create(day=(clock.now() - OLD).date(), name="new", value=1),
+    "report_figures": lambda: ReportFigure.objects.create(
+        day=(clock.now() - OLD).date(), name="paid", count=1, amount=1
+    ),
     "operations": drift,
     "expired_customers": lambda: expired("gone"),
 }
