@@ -84,6 +84,10 @@ def may_view_jobs(request: HttpRequest) -> bool:
     return viewable(Job)(request)
 
 
+def may_view_money(request: HttpRequest) -> bool:
+    return viewable(STRIPE["Invoice"])(request)
+
+
 def _lists(*pages: tuple[str, type[Model]]) -> tuple[MenuPage, ...]:
     return tuple(MenuPage(title=title, model=model) for title, model in pages)
 
@@ -114,6 +118,14 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 _lists(
                     ("Invoices", STRIPE["Invoice"]), ("Charges", STRIPE["Charge"]), ("Refunds", STRIPE["Refund"]), ("Disputes", STRIPE["Dispute"]),
                     ("Stripe customers", STRIPE["Customer"]), ("Stripe subscriptions", STRIPE["Subscription"]), ("Cards", STRIPE["PaymentMethod"]),
+                ),
+            ),
+            MenuEntry(
+                "Reports",
+                "bar_chart",
+                tuple(
+                    MenuPage(title=title, route=f"admin:report_{name}", may=may_view_money)
+                    for title, name in (("Revenue", "revenue"), ("Churn", "churn"), ("Recovered payments", "recovered"))
                 ),
             ),
             MenuEntry(

@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.console.admin.subscriber_export import HEADINGS, defuse
+from apps.console.admin.subscriber_export import HEADINGS
+from apps.console.exports import defuse
 from apps.core.models import AuditEntry
 from tests.console.conftest import World, log_in_freshly
 

@@ -76,7 +76,7 @@ PAGES = {
         "q=ser3337@example", "q=3333@example35", "q=user3333@example35.org", "q=First5 Last5049", "q=nobody-at-all", "q=cus_M77", "q=sub_M77",
         "view=ending", "view=no_seat", "view=stuck", "view=override", "view=drift", "view=bounced", "view=paying", "view=new", "view=renewing",
         "view=lost", "view=waiting", "view=syncing", "view=trials_ending", "product={product}", "instance={instance}", "interval=year", "interval=month",
-        "next=7", "joined=7",
+        "next=7", "joined=7", "left={today}..{today}",
     ),
     "instances_seat": (
         "", "p=20", "o=0", "o=4", "o=-4", "state__exact=assigned", "state__exact=released", "q=Last3337", "instance__id__exact={instance}",

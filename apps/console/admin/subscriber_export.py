@@ -4,29 +4,23 @@ Promises: the file holds the rows that the list shows under the same search and 
 formula, whatever a person calls themselves; the timeline has who exported how many rows and why, and no name that was searched for.
 """
 
-import csv
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.urls import reverse
 
 from apps.access.forecast import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.overview import line_name
-from apps.console import fresh_logins
 from apps.console.admin.subscriber_list import add_details
-from apps.console.dialogs import ReasonField
+from apps.console.exports import ask_for_export, send_file
 from apps.console.saved_views import COUNT_LIMIT
 from apps.console.site import takes_posts
-from apps.core import audit, clock, limits
 from apps.core.addresses import shown_email
-from apps.core.audit_actions import AuditAction
 from apps.core.money import decimals
 
 CHUNK = 500
@@ -35,14 +29,6 @@ HEADINGS = (
     "Username", "First name", "Last name", "Email", "Access", "Subscription", "Per month", "Currency", "Pays for", "Seats", "Next date", "Next",
     "Flags", "Joined",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-TOO_OFTEN = "You have exported five lists today. Try again tomorrow, or ask an administrator to."
-
-
-class ExportForm(forms.Form):
-    """Why the file is needed."""
-
-    reason = ReasonField()
 
 
 class ExportPage:
@@ -67,44 +53,29 @@ class ExportPage:
             rows = page.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             return HttpResponseRedirect(reverse("admin:accounts_userprofile_changelist"))
-        form = ExportForm(request.POST or None)
-        fresh_logins.fill_in(form, request)
-        if request.method == "POST":
-            if refused := fresh_logins.refuse_stale(request):
-                return refused
-            if form.is_valid() and limits.allow(exports_staff=str(request.user.pk)):
-                return export(request, rows, form.cleaned_data["reason"])
-            if form.is_valid():
-                form.add_error("reason", TOO_OFTEN)
-        context = page.admin_site.each_context(request) | {
-            "title": "Export subscribers", "form": form, "headings": HEADINGS, "count": rows.order_by()[:COUNT_LIMIT].count(),
-            "limit": COUNT_LIMIT, "back": f"{reverse('admin:accounts_userprofile_changelist')}?{request.GET.urlencode()}",
-        }  # fmt: skip
-        return render(request, "console/subscriber_export.html", context)
+        return ask_for_export(request, lambda reason: export(request, rows, reason), lambda: describe(request, rows))
+
+
+def describe(request: HttpRequest, rows: Any) -> dict[str, Any]:
+    """What the page says about the file."""
+    count = rows.order_by()[:COUNT_LIMIT].count()
+    heading = (
+        f"{count:,} subscriber{'' if count == 1 else 's'}"
+        if count < COUNT_LIMIT
+        else f"The first {COUNT_LIMIT:,} subscribers"
+    )
+    return {
+        "title": "Export subscribers", "heading": heading, "headings": HEADINGS,
+        "sentence": "A CSV file of the list with its search and filters, in its order. It holds personal data: keep it only as long as you need it.",
+        "back": f"{reverse('admin:accounts_userprofile_changelist')}?{request.GET.urlencode()}", "back_to": "Back to the list",
+    }  # fmt: skip
 
 
 def export(request: HttpRequest, rows: Any, reason: str) -> HttpResponse:
     """The file, and the line about it."""
-    answer = HttpResponse(content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="subscribers-{clock.now():%Y-%m-%d}.csv"'
-    answer.write("\ufeff")  # so that spreadsheets read it as UTF-8
-    writer = csv.writer(answer, quoting=csv.QUOTE_ALL)
-    writer.writerow(HEADINGS)
-    count = 0
-    for row in read_rows(rows):
-        writer.writerow([defuse(cell) for cell in row])
-        count += 1
     asked = request.GET.copy()
-    what = {"rows": count, "searched": bool(asked.pop("q", None)), "filters": urlencode(sorted(asked.items()))[:300]}
-    user: Any = request.user
-    audit.record(
-        subject=("user", user.pk),
-        action=AuditAction.LIST_EXPORTED,
-        actor=f"staff:{user.get_username()}",
-        reason=reason,
-        after=what,
-    )
-    return answer
+    what = {"searched": bool(asked.pop("q", None)), "filters": urlencode(sorted(asked.items()))[:300]}
+    return send_file(request, read_rows(rows), name="subscribers", headings=HEADINGS, reason=reason, what=what)
 
 
 def read_rows(rows: Any) -> Iterator[tuple[str, ...]]:
@@ -127,8 +98,3 @@ def _cells(row: Any) -> tuple[str, ...]:
         ", ".join(line_name(*one) for one in row.lines), ", ".join(row.seated_on), f"{first.at:%Y-%m-%d %H:%M}" if first else "",
         first.label if first else "", ", ".join(flag.label for flag in row.flags), f"{row.created_at:%Y-%m-%d}",
     )  # fmt: skip
-
-
-def defuse(cell: str) -> str:
-    """A cell that a spreadsheet takes for text, and not for a formula that it computes."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(FORMULA) else cell

@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any, override
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet
 from django.db.models.functions import JSONArray
@@ -11,8 +12,9 @@ from django.http import HttpRequest
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.console.base import ConsoleList
-from apps.console.filters import DropdownOf, PeopleOfProblem
+from apps.console.filters import DropdownOf, LinkedFilter, PeopleOfProblem
 from apps.console.menu_counts import COUNTED
+from apps.console.report_churn import ASKED, PARAMETER, narrow_left
 from apps.console.subscriber_views import FLAGS, flags_of_rows, month_start
 from apps.core import clock
 from apps.instances.models import Seat
@@ -117,4 +119,25 @@ class JoinedFilter(DropdownOf):
         return rows.filter(created_at__gte=since)
 
 
-SUBSCRIBER_FILTERS = (PaysForFilter, SitsOnFilter, IntervalFilter, NextDateFilter, JoinedFilter, PeopleOfProblem)
+class LeftFilter(LinkedFilter):
+    """Who left in a time, and why, as the report on churn links here."""
+
+    title, parameter_name, pattern = "part of a report", PARAMETER, ASKED
+
+    @override
+    def narrow(self, rows: Rows, name: str) -> Rows:
+        found = narrow_left(rows, name)
+        if found is None:
+            raise IncorrectLookupParameters
+        return found
+
+
+SUBSCRIBER_FILTERS = (
+    PaysForFilter,
+    SitsOnFilter,
+    IntervalFilter,
+    NextDateFilter,
+    JoinedFilter,
+    PeopleOfProblem,
+    LeftFilter,
+)
