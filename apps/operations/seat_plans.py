@@ -27,8 +27,8 @@ from apps.core.states import AccessState
 from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
 from apps.notifications.mail import notify
-from apps.operations import seat_placement
-from apps.operations.models import SeatMove, SeatPlan
+from apps.operations import approvals, seat_placement
+from apps.operations.models import ApprovalRequest, SeatMove, SeatPlan
 from apps.operations.seat_placement import Placement, PlannedRoom
 
 KIND = "move_seats"
@@ -111,6 +111,7 @@ def start(proposed: ProposedPlan, *, expected: int, actor: str, reason: str) -> 
         raise BadInput(f"{now.placed} can be moved now, and not {expected}. Read the plan again.", field="expected")
     if not now.placements:
         raise BadInput("There is nobody to move.")
+    approvals.refuse_alone(ApprovalRequest.Action.START_SEAT_PLAN, now.placed, actor=actor)
     plan = SeatPlan(kind=kind, product=product, instance=instance, actor=actor, reason=reason, created_at=clock.now())
     plan.save()
     add_moves(plan, now.placements)

@@ -103,7 +103,7 @@ def test_a_running_job_is_shown_at_the_worker_whose_connection_holds_its_lock(wo
     }
     with psycopg.connect(**wanted, autocommit=True) as worker:
         worker.execute("SELECT pg_advisory_lock(%s, %s)", [int(LockClass.JOB_RUN), lock_key(mine.pk)])
-        answer: Any = staff("viewer").get(reverse("admin:schedules"))
+        answer: Any = staff("support").get(reverse("admin:schedules"))
     found = {one["worker"].name: [run["job"].pk for run in one["runs"]] for one in answer.context["workers"]}
     assert found == {WORKER: [mine.pk], "other:1": []}
     assert [run["job"].pk for run in answer.context["others"]] == [lost.pk]

@@ -180,7 +180,7 @@ def test_the_list_shows_who_is_on_the_way_out_and_the_next_to_go_first(staff: St
     ):
         for name, days in (("late", 9), ("soon", 2), ("middle", 5)):
             _person(f"{state}-{name}", state, **{field: now + dt.timedelta(days=days)})
-    client = staff("viewer")
+    client = staff("support")
     address = reverse("admin:accounts_userprofile_changelist")
     orders = {
         "recovering": ["soon", "middle", "late"],

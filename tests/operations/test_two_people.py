@@ -11,11 +11,13 @@ from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
-from apps.operations import approvals, emails_again, job_retries, safeguard, sync_runs
-from apps.operations.models import ApprovalRequest, SafeguardReview, SyncResult, SyncRun
+from apps.operations import approvals, emails_again, job_retries, safeguard, seat_plans, sync_runs
+from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncResult, SyncRun
 from tests.access.test_repeated_emails import told
+from tests.instances import house
 from tests.operations.test_approvals import person
 from tests.operations.test_safeguard import late
+from tests.operations.test_seat_plans import seated
 
 pytestmark = pytest.mark.django_db
 Action, Scope = ApprovalRequest.Action, SyncRun.Scope
@@ -103,6 +105,19 @@ def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
             lambda: emails_again.send_each_again(emails, **WHY),
             {"row_ids": [one.pk for one in emails]},
             sent,
+        )
+    if action == Action.START_SEAT_PLAN:
+        product = house.app()
+        old = house.instance(product, 90, 95, 99)
+        seated(product, len(people))
+        house.instance(product, 90, 95, 99)
+        plan = seat_plans.propose(SeatPlan.Kind.DRAIN, product, old)
+        asked = {"kind": "drain", "product": product.pk, "instance": old.pk, "moves": plan.placed}
+        return (
+            action,
+            lambda: seat_plans.start(plan, expected=plan.placed, **WHY),
+            {"terms": asked},
+            SeatPlan.objects.count,
         )
     review = review_of(people)
     approved = SafeguardReview.objects.filter(state="confirmed").count
