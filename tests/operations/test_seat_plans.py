@@ -1,11 +1,12 @@
 """Draining and evening out: who is planned where, nobody moved without a yes, and nobody past a cap, also many at once."""
 
+import threading
+import time
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -297,6 +298,15 @@ def test_caps_hold_while_all_are_moved_at_once() -> None:
     assert set(SeatMove.objects.values_list("state", flat=True)) == {"moved", "blocked"}
 
 
+@pytest.mark.mutant
+@pytest.mark.fault("F30")
+def test_mutant_without_the_check_under_the_locks_the_last_seat_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the database's own rule is left then, and the moves fail instead of waiting for room."""
+    monkeypatch.setattr(allocation, "_refuse_move", lambda *_given, **_named: None)
+    _, answers = race_for_the_last_seats()
+    assert any(isinstance(one, IntegrityError) for one in answers)
+
+
 def test_two_who_start_a_plan_at_once_start_one() -> None:
     product = house.app()
     house.instance(product, 8, 10, 12)
@@ -313,32 +323,49 @@ def agreed_moves(count: int) -> list[SeatMove]:
     return say(plan)
 
 
-def take_back_while_moving(count: int = 12) -> int:
-    """How many said no in time and sit on the new instance nevertheless."""
-    moves = agreed_moves(count)
-    calls: list[Any] = []
-    for one in moves:
-        calls += [
-            partial(seat_plans.carry_out, one.pk),
-            partial(seat_plans.record_answer, one, Answer.NO, actor="customer"),
-        ]
-    house.at_once(calls, clients=16)
-    return SeatMove.objects.filter(answer="no").exclude(seat__instance=F("source")).count()
+def is_anybody_blocked() -> bool:
+    """Whether somebody waits for this connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
-@pytest.mark.times(5)
-def test_nobody_whose_no_was_taken_is_moved() -> None:
-    assert take_back_while_moving() == 0
-    assert house.drift() == []
+def move_while_the_answer_is_recorded(patch: pytest.MonkeyPatch) -> bool:
+    """Whether somebody sits on the new instance whose no was taken: the job came to them while it was being recorded."""
+    (move,) = agreed_moves(1)
+    plain = seat_plans.refuse_answer
+    mover = threading.Thread(
+        target=house.at_once, args=([partial(seat_plans.carry_out, move.pk)],), kwargs={"clients": 1}
+    )
+
+    def meanwhile(row: SeatMove) -> str:
+        mover.start()
+        while mover.is_alive() and not is_anybody_blocked():
+            time.sleep(0.01)
+        return plain(row)
+
+    patch.setattr(seat_plans, "refuse_answer", meanwhile)
+    seat_plans.record_answer(move, Answer.NO, actor="customer")
+    mover.join(60)
+    found = SeatMove.objects.select_related("seat").get(pk=move.pk)
+    assert found.answer == Answer.NO
+    return found.seat.instance_id == found.target_id
+
+
+def test_nobody_whose_no_was_taken_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not move_while_the_answer_is_recorded(monkeypatch)
+    assert states(SeatPlan.objects.get()) == ["declined"]
 
 
 @pytest.mark.mutant
 def test_mutant_without_the_lock_somebody_who_said_no_is_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     def unlocked(pk: int) -> SeatMove:
-        return SeatMove.objects.select_related("plan", "seat", "profile", "source", "target").get(pk=pk)
+        return SeatMove.objects.select_related("plan__product", "seat", "profile__user", "source", "target").get(pk=pk)
 
     monkeypatch.setattr(seat_plans, "lock_move", unlocked)
-    assert any(take_back_while_moving() for _ in range(6))
+    assert move_while_the_answer_is_recorded(monkeypatch)
 
 
 def test_the_job_drains_by_itself() -> None:
