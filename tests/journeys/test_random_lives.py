@@ -99,9 +99,9 @@ def test_a_random_life_with_bad_post_ends_in_the_truth_after_one_sweep(
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @given(life=LIVES)
-@settings(max_examples=60, suppress_health_check=NOT_ABOUT)
+@settings(max_examples=20, suppress_health_check=NOT_ABOUT)
 @pytest.mark.fault("F03")
-@pytest.mark.times(9)
+@pytest.mark.times(27)
 def test_many_random_lives_do_too(world: World, life: list[tuple[str, Mail]]) -> None:
     live(world, life, laws=False)
 
