@@ -31,8 +31,9 @@ from tests.sandbox.keycloak_fixture import (
 )
 
 START_SECONDS = 90
-REFUSED = "Invalid username or password."  # what the login page says, word for word
-DISABLED = "Account is disabled, contact your administrator."
+# What the login page says, word for word: the beginning of the realm file's texts.
+REFUSED = "The username or password is not right."
+DISABLED = "Your account is paused or closed."
 
 
 class Told:

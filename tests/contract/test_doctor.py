@@ -256,6 +256,7 @@ def test_another_address_of_ours_is_found(clinic: Clinic, settings: Any) -> None
         "web.post.logout.redirect.uris",
         "web.backchannel.logout.url",
         "realm.sslRequired",
+        "realm.recovery_link",
     }
     for one in found.values():
         clinic.run(one.commands[0], by_hand=True)

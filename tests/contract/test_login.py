@@ -1,5 +1,6 @@
 """Logging in, tokens and logging out, as browsers and clients meet them."""
 
+import re
 import time
 from typing import Any
 
@@ -87,6 +88,16 @@ class TestLogin:
         server.call("PUT", f"/users/{user_id}", json={"enabled": False})
         assert DISABLED in self.said(server, name, PASSWORD)
         assert REFUSED in self.said(server, name, "wrong")
+
+    def test_who_cannot_get_in_is_led_to_our_recovery_page(self, server: Server, person: tuple[str, str]) -> None:
+        user_id, name = person
+        _, page = server.start_login(Browser())
+        refused = self.said(server, name, "wrong")
+        server.call("PUT", f"/users/{user_id}", json={"enabled": False})
+        closed = self.said(server, name, PASSWORD)
+        for one in (page.text, refused, closed):
+            assert re.search(rf'<a href="{APP}/recovery/"[^>]*>Cannot get in\?</a>', one)
+        assert all("Choose “Cannot get in?” above" in one for one in (refused, closed))
 
     def test_five_wrong_passwords_lock_the_door_until_an_administrator_enables(
         self, server: Server, person: tuple[str, str]
@@ -242,7 +253,7 @@ class TestLogin:
             _, page = server.start_login(browser)
             page = browser("GET", server.forgotten(page))
             pages.append(server.follow(browser, browser("POST", action(page), data={"username": name})).text)
-        assert all("You should receive an email shortly" in page for page in pages)
+        assert all("an email with a link is on its way. No email?" in page for page in pages)
         assert server.mail(f"{person[1]}@")["subject"] == "Reset password"
         assert server.inbox(nobody) == []
 

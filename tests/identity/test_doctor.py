@@ -59,6 +59,7 @@ def healthy() -> Snapshot:
         role_grants=(),
         groups=dict.fromkeys(EXPECTED.groups, "some-id"),
         reach=reach(),
+        texts=file["localizationTexts"],
         canary_found=True,
         version="26.7.3",
         clock_skew=0.4,
@@ -97,6 +98,11 @@ def policy(value: str | None, *, without: str = "") -> Snapshot:
     return dataclasses.replace(seen, profile={**whole, "unmanagedAttributePolicy": value, "attributes": rows})
 
 
+def texts(**changed: str) -> Snapshot:
+    """With other texts of its own, in English."""
+    return dataclasses.replace(healthy(), texts={"en": {**(healthy().texts or {})["en"], **changed}})
+
+
 def seen(**changed: Any) -> Snapshot:
     return dataclasses.replace(healthy(), **changed)
 
@@ -120,6 +126,10 @@ ROWS: list[tuple[str, Snapshot, str, str]] = [
     ("realm.smtpServer", realm(smtpServer={}), "error", "no host and no from"),
     ("realm.smtpServer", realm(smtpServer={"host": "smtp.example.com"}), "error", "no from is set"),
     ("realm.defaultSignatureAlgorithm", realm(defaultSignatureAlgorithm="HS256"), "error", "HS256"),
+    ("realm.recovery_link", texts(loginTitleHtml="{0}"), "warning", "http://localhost:8000/recovery/ (en)"),
+    ("realm.recovery_link", texts(accountTemporarilyDisabledMessage="Wait a minute."), "warning", "(en)"),
+    ("realm.recovery_link", texts(accountDisabledMessage=""), "warning", "(en)"),
+    ("realm.recovery_link", seen(texts={"de": {}, "en": (healthy().texts or {})["en"]}), "warning", "(de)"),
     ("web.redirectUris", client("frontdesk-web", redirectUris=["*"]), "error", "not ours: *"),
     ("web.redirectUris", client("frontdesk-web", redirectUris=[]), "error", "missing: http://localhost:8000/accounts/oidc"),
     ("web.publicClient", client("frontdesk-web", publicClient=True), "error", "no secret"),
@@ -354,6 +364,7 @@ def test_what_is_not_visible_is_skipped_and_never_passed() -> None:
     skipped = {one.id for one in found if one.severity is Severity.SKIPPED}
     assert skipped == {
         "realm",
+        "realm.recovery_link",
         "web",
         "profile",
         "group",

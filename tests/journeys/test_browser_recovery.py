@@ -14,17 +14,27 @@ pytestmark = [pytest.mark.browser, BOTH]
 
 
 @pytest.fixture
-def canceled(stack: Stack) -> Walk:
-    """Somebody who signed up, paid, logged in, and whose subscription was then ended at once."""
+def subscriber(stack: Stack) -> Walk:
+    """Somebody who signed up, paid and logged in."""
     walk = stack.walk_of_somebody()
     walk.sign_up()
     walk.gets_account()
     walk.log_in()
     walk.places = walk.groups()
+    return walk
+
+
+@pytest.fixture
+def canceled(stack: Stack, subscriber: Walk) -> Walk:
+    """The same, and their subscription was then ended at once."""
+    end_subscription(stack, subscriber)
+    return subscriber
+
+
+def end_subscription(stack: Stack, walk: Walk) -> None:
     subscription = walk.subscription()["id"]
     walk.world.delete(f"{stack.sandbox}/stripe/v1/subscriptions/{subscription}", auth=(KEY, "")).raise_for_status()
     walk.until("Keycloak has closed the account", lambda: not walk.account()["enabled"])
-    return walk
 
 
 def heading(page: Page, text: str | re.Pattern[str]) -> None:
@@ -32,8 +42,7 @@ def heading(page: Page, text: str | re.Pattern[str]) -> None:
 
 
 def come_back(page: Page, stack: Stack, walk: Walk, album: Album) -> None:
-    """From the address to Stripe's page."""
-    page.goto(f"{stack.site}/recovery/")
+    """From the recovery page to Stripe's page."""
     heading(page, "Get back into your account")
     album.take(page, "address")
     page.get_by_label("Your account's email address").fill(walk.email)
@@ -59,6 +68,7 @@ def test_a_canceled_customer_comes_back_to_the_same_instance(
     stack: Stack, visit: Visit, album: Album, canceled: Walk
 ) -> None:
     page = visit(width=1440)
+    page.goto(f"{stack.site}/recovery/")
     come_back(page, stack, canceled, album)
     heading(page, "Your account is open")
     album.take(page, "open")
@@ -73,6 +83,30 @@ def test_a_canceled_customer_comes_back_to_the_same_instance(
 @pytest.mark.long_on("keycloak")
 def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album, canceled: Walk) -> None:
     page = visit(width=390, height=844, dark=True)
+    page.goto(f"{stack.site}/recovery/")
     come_back(page, stack, canceled, album)
     heading(page, "Your account is open")
     album.take(page, "open")
+
+
+def test_whom_keycloak_lets_in_no_more_finds_the_way_back_by_links_alone(
+    stack: Stack, visit: Visit, album: Album, subscriber: Walk
+) -> None:
+    """From the dashboard of somebody logged in, by what the pages offer."""
+    page = visit(width=1440)
+    page.goto(f"{stack.site}/dashboard/")
+    LoginPage(page).sign_in(subscriber.username, PASSWORD)
+    expect(page.get_by_role("link", name=re.compile("Nextcloud")).first).to_be_visible()
+    end_subscription(stack, subscriber)
+    subscriber.until("they are logged out", lambda: subscriber.customer.is_out("/dashboard/"))
+    page.reload()
+    LoginPage(page).sign_in(subscriber.username, PASSWORD)
+    expect(page.get_by_text("Your account is paused or closed.")).to_be_visible()
+    album.take(page, "keycloak")
+    page.get_by_role("link", name="Cannot get in?").click()
+    come_back(page, stack, subscriber, album)
+    heading(page, "Your account is open")
+    page.get_by_role("main").get_by_role("link", name="Log in").click()
+    LoginPage(page).sign_in(subscriber.username, PASSWORD)
+    expect(page.get_by_role("link", name=re.compile("Nextcloud")).first).to_be_visible()
+    assert subscriber.groups() == subscriber.places

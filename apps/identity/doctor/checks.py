@@ -18,6 +18,7 @@ from apps.identity.doctor.expected import DENY_LIST_FILE, MIN_PASSWORD_LENGTH, C
 from apps.identity.doctor.fresh_logins import check_fresh_logins
 from apps.identity.doctor.reach import check_reach
 from apps.identity.doctor.reading import Snapshot
+from apps.identity.doctor.recovery_link import check_recovery_link
 from apps.identity.doctor.registration import check_registration
 from apps.identity.doctor.report import Finding, Report, Severity, group_command, listed, roles_command, set_command
 from apps.identity.doctor.rules import RULES, check_settings
@@ -202,5 +203,5 @@ def _check_test_email(snapshot: Snapshot) -> Finding:
 
 CHECKS: tuple[Callable[[Snapshot, Expected], Iterator[Finding]], ...] = (
     check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_second_factor,
-    check_fresh_logins, check_registration, check_server,
+    check_fresh_logins, check_registration, check_recovery_link, check_server,
 )  # fmt: skip

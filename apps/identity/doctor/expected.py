@@ -14,6 +14,7 @@ Row = Mapping[str, Any]  # a representation of Keycloak's, https://www.keycloak.
 
 CALLBACK_PATH = "/accounts/oidc/keycloak/login/callback/"
 LOGOUT_PATH = "/oidc/backchannel-logout/"
+RECOVERY_PATH = "/recovery/"
 DOCTOR_CLIENT = "frontdesk-doctor"  # as the realm file names it
 OLDEST_VERSION = (26, 7, 2)  # CVE-2026-18963: an account could be taken over through the reset email
 MAX_SKEW_SECONDS = 30
@@ -133,6 +134,11 @@ class Expected:
     def redirect_uris(self) -> list[str]:
         """Where Keycloak may send people after a login: here and nowhere else."""
         return [f"{self.site}{CALLBACK_PATH}", f"{self.site}{RETURN_PATH}"]
+
+    @property
+    def recovery_url(self) -> str:
+        """Where people who cannot get in find out why, and pay."""
+        return f"{self.site}{RECOVERY_PATH}"
 
     @property
     def logout_url(self) -> str:

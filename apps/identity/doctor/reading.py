@@ -21,6 +21,7 @@ from apps.identity.admin_client import READ_SECONDS, admin_client
 from apps.identity.doctor.expected import ADMIN_CLIENT, PERMISSIONS_CLIENT, Expected, Row
 from apps.identity.doctor.fresh_logins import read_actions
 from apps.identity.doctor.reach import Reach, read_reach
+from apps.identity.doctor.recovery_link import read_texts
 from apps.identity.doctor.registration import read_policies_of_strangers
 from apps.identity.doctor.second_factor import OVERRIDES, LoginFlows, read_flows
 from apps.identity.groups import find_group
@@ -57,7 +58,7 @@ class Snapshot:
 
     `rights` are the roles of realm-management in our accounts' own tokens, by client id; `granted` those granted
     to them directly; `refusals` say why one of them was not let in. `groups` maps the paths we need to ids; `policies` are the names
-    of the realm's policies and permissions; `strangers` are what clients registered without a token have to fulfil.
+    of the realm's policies and permissions; `strangers` are what clients registered without a token have to fulfil; `texts` the realm's own, by language.
     `clock_skew` is Keycloak's clock minus ours, in seconds. `test_email` is None when none was sent lately.
     """
 
@@ -74,6 +75,7 @@ class Snapshot:
     flows: LoginFlows | None = None
     actions: Mapping[str, Row] | None = None
     strangers: tuple[Row, ...] | None = None
+    texts: Mapping[str, Row] | None = None
     policies: frozenset[str] = frozenset()
     canary_found: bool | None = None
     version: str = ""
@@ -158,6 +160,7 @@ def read_realm(expected: Expected, *, patience: float = READ_SECONDS) -> Snapsho
         flows=read_flows(session, realm, (clients or {}).get(expected.web)) if expected.staff_acr else None,
         actions=read_actions(session) if expected.is_public else None,
         strangers=read_policies_of_strangers(session) if expected.is_public else None,
+        texts=read_texts(session, realm),
         policies=_read_policies(session, (clients or {}).get(PERMISSIONS_CLIENT)),
         canary_found=None if not expected.canary or sync.refusal else _find_canary(sync, expected.canary),
         version=_read_version(session),

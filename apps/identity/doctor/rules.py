@@ -190,6 +190,12 @@ TABLE = (
          problem="People can change {what} without a fresh login.",
          why="Anyone at a browser left open can take the account over for good.",
          fix="Authentication, Required actions: switch on {actions}, with a maximum age of authentication of 0."),
+    Rule("realm.recovery_link", WARNING, skipped="What the login page says to those who cannot get in is not visible.",
+         ok="Keycloak's login page leads people who cannot get in to your recovery page.",
+         problem="Keycloak's login page does not lead people who cannot get in to {url} ({languages}).",
+         why="Somebody whose payment failed reads “contact your administrator”, and you lose a customer who would have paid.",
+         fix="Realm settings, Localization, Realm overrides: put a link to {url} into loginTitleHtml, and say in the other texts "
+             "that the command names that it is there; the same words in the last four, so that nobody learns which names exist."),
     Rule("realm.client_registration", skipped="Whether strangers can register clients is not visible.",
          ok="Nobody registers a client without a token.", problem="Anyone can register a client without a token.",
          why="Such a client gets the logins of people who follow its link, under your name and on your login page.",

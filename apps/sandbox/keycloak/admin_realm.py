@@ -141,6 +141,24 @@ def put_profile(call: Call) -> HttpResponse:
     return JsonResponse(given)
 
 
+def get_texts(_call: Call, language: str) -> HttpResponse:
+    """GET /localization/{language}: the realm's own texts; none is an empty object."""
+    return JsonResponse(realm.texts(language))
+
+
+def post_texts(call: Call, language: str) -> HttpResponse:
+    """POST /localization/{language}: adds texts, or takes the place of those that are there."""
+    realm.state().setdefault("texts", {}).setdefault(language, {}).update(rights.body_object(call))
+    return nothing()
+
+
+def delete_texts(_call: Call, language: str) -> HttpResponse:
+    """DELETE /localization/{language}: Keycloak's own texts are back."""
+    if realm.state().setdefault("texts", {}).pop(language, None) is None:
+        raise failed(404, f"No localization texts for locale {language} found.")
+    return nothing()
+
+
 def logout_all(_call: Call) -> HttpResponse:
     """POST /logout-all: every session ends and every token made before is void, the caller's too."""
     rules = realm.settings_of_realm()
@@ -179,6 +197,9 @@ members = admin(GET=(list_members, rights.VIEW))
 by_path = admin(GET=(group_by_path, rights.VIEW))
 the_realm = admin(GET=(get_realm, rights.ANYBODY), PUT=(put_realm, rights.NOBODY), DELETE=(refuse, rights.ANYBODY))
 user_profile = admin(GET=(get_profile, rights.QUERY | {"view-realm"}), PUT=(put_profile, rights.NOBODY))
+localization = admin(
+    GET=(get_texts, rights.ANYBODY), POST=(post_texts, rights.NOBODY), DELETE=(delete_texts, rights.NOBODY)
+)
 logout_everyone = admin(POST=(logout_all, rights.MANAGE))
 forbidden = admin(ANY=(refuse, rights.ANYBODY))
 unknown_path = admin(ANY=(unknown, rights.ANYBODY))

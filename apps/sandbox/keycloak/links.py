@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from apps.sandbox.keycloak import actions, login, realm, redirects, tokens, users
-from apps.sandbox.keycloak.screens import PageError, page, show
+from apps.sandbox.keycloak.screens import PageError, message, page, show
 
 Row = dict[str, Any]
 
@@ -80,5 +80,4 @@ def reset_credentials(request: HttpRequest) -> HttpResponse:
             client_id=current["client"],
             redirect_uri="",
         )
-    words = "You should receive an email shortly with further instructions."
-    return show(request, "message", {"title": "Forgot Your Password?", "message": words})
+    return show(request, "message", {"title": "Forgot Your Password?", "message": message("emailSentMessage")})

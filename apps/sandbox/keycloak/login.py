@@ -12,13 +12,12 @@ from apps.sandbox import clock
 from apps.sandbox.keycloak import actions, passwords, realm, redirects, sessions, users
 from apps.sandbox.keycloak.admin_users import set_password
 from apps.sandbox.keycloak.answers import RefusedError
-from apps.sandbox.keycloak.screens import PageError, page, show
+from apps.sandbox.keycloak.screens import PageError, message, page, show
 
 Row = dict[str, Any]
 
 COOKIE = "KEYCLOAK_IDENTITY"
-WRONG = "Invalid username or password."
-DISABLED = "Account is disabled, contact your administrator."
+WRONG, LOCKED, DISABLED = "invalidUserMessage", "accountTemporarilyDisabledMessage", "accountDisabledMessage"
 
 
 class RedirectError(Exception):
@@ -161,7 +160,7 @@ def _form(request: HttpRequest, login: Row, *, hint: str = "", error: str = "") 
         request,
         "login",
         {"action": link("authenticate", login), "reset": link("reset-credentials", login)}
-        | {"hint": login["known"] or hint, "known": login["known"], "error": error},
+        | {"hint": login["known"] or hint, "known": login["known"], "error": error and message(error)},
     )
 
 
@@ -200,7 +199,7 @@ def _complaint(user: Row | None, password: str) -> str:
         return WRONG
     failures = user["failures"]
     if failures["until"] > clock.now():
-        return WRONG
+        return LOCKED
     if not passwords.matches(password, user["passwords"][-1]):
         _count_failure(failures)
         return WRONG
@@ -265,7 +264,7 @@ def required_action(request: HttpRequest) -> HttpResponse:
     login = login_of(request)
     user = users.find(login["user"])
     if user is None or not user["enabled"]:
-        raise PageError(DISABLED)
+        raise PageError(message(DISABLED))
     if "UPDATE_PASSWORD" in user["requiredActions"]:
         error = new_password(request, user) if request.method == "POST" else ""
         if error or request.method != "POST":

@@ -18,7 +18,7 @@ from apps.sandbox.store import store
 Row = dict[str, Any]
 
 PROFILE = "org.keycloak.userprofile.UserProfileProvider"
-LISTS = ("clients", "groups", "users", "components")
+LISTS = ("clients", "groups", "users", "components", "localizationTexts")
 
 
 def fill() -> None:
@@ -74,6 +74,11 @@ def client_by_uuid(client_uuid: str) -> Row | None:
     return next((client(row["clientId"]) for row in rows if row["id"] == client_uuid), None)
 
 
+def texts(language: str) -> dict[str, str]:
+    """What the realm says in its own words, by the keys of Keycloak's messages."""
+    return realm_file.filled(state().get("texts", {}).get(language, {}), _environment())
+
+
 def _environment() -> dict[str, str]:
     """What fills the realm file's placeholders: the application's address is the one the sandbox was told."""
     return {"FRONTDESK_BACKCHANNEL_URL": settings.APP_URL} | os.environ | {"FRONTDESK_URL": settings.APP_URL}
@@ -91,6 +96,7 @@ def _built(file: Row) -> Row:
         "clients": {row["clientId"]: _client(row, realm_name) for row in file["clients"]},
         "groups": groups,
         "profile": json.loads(profile),
+        "texts": file.get("localizationTexts", {}),
         "users": {},
         "born": {},
         "sessions": {},

@@ -1,14 +1,27 @@
 """How the pages of the realm are shown: one frame, errors as pages, nothing cached."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from apps.sandbox.keycloak import realm
 
 Row = dict[str, Any]
+
+MESSAGES = {
+    "loginTitleHtml": "{0}",
+    "invalidUserMessage": "Invalid username or password.",
+    "accountTemporarilyDisabledMessage": "Invalid username or password.",
+    "accountDisabledMessage": "Account is disabled, contact your administrator.",
+    "emailSentMessage": "You should receive an email shortly with further instructions.",
+}
+LINK = re.compile(r'<a href="(https?://[^"]+)">([^<]*)</a>')
+OTHER_TAGS = re.compile(r"<[^>]*>")
 
 
 class PageError(Exception):
@@ -17,6 +30,19 @@ class PageError(Exception):
     def __init__(self, words: str) -> None:
         super().__init__(words)
         self.words = words
+
+
+def message(name: str) -> str:
+    """One of Keycloak's messages, in the realm's own words if it has any. Pages show it as it is: it is no HTML."""
+    return realm.texts("en").get(name, MESSAGES[name])
+
+
+def _title() -> SafeString:
+    """What stands above every page: the realm's name, and what its text adds; of HTML that may hold links (and more at Keycloak)."""
+    name, *links = LINK.split(message("loginTitleHtml").replace("{0}", realm.settings_of_realm()["displayName"]))
+    texts = [OTHER_TAGS.sub(" ", one) for one in (name, *links)]
+    parts = (texts[at : at + 3] for at in range(1, len(texts), 3))  # an address, its words and the text behind it
+    return format_html("{}{}", texts[0], format_html_join("", '<a href="{}" rel="nofollow">{}</a>{}', parts))
 
 
 def _no_realm(request: HttpRequest) -> HttpResponse:
@@ -42,5 +68,5 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def show(request: HttpRequest, name: str, values: Row, *, status: int = 200) -> HttpResponse:
     """Render one of the login pages."""
-    values = {"realm_title": realm.settings_of_realm()["displayName"], **values}
+    values = {"realm_title": _title(), **values}
     return render(request, f"sandbox/keycloak/{name}.html", values, status=status)

@@ -25,7 +25,7 @@ GROUP = r"/groups/(?P<group_id>[^/]+)"
 FORBIDDEN = (
     "roles|roles-by-id|client-scopes|client-templates|components|keys|authentication|identity-provider|push-revocation|"
     "admin-events|events|partialImport|partial-export|testSMTPConnection|"
-    "attack-detection|default-groups|credential-registrators|clients-initial-access|client-policies|localization|"
+    "attack-detection|default-groups|credential-registrators|clients-initial-access|client-policies|"
     "users-management-permissions|ldap-server-capabilities|default-default-client-scopes|organizations|workflows"
 )
 
@@ -36,6 +36,7 @@ def _admin(pattern: str, view: Handler) -> URLPattern:
 
 urlpatterns = [
     _admin("", admin_realm.the_realm),
+    _admin("/localization/(?P<language>[^/]+)", admin_realm.localization),
     _admin("/users", admin_users.all_users),
     _admin("/users/profile", admin_realm.user_profile),
     _admin(USER, admin_users.user),
