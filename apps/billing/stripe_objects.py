@@ -1,7 +1,7 @@
 """Stripe's objects as dj-stripe mirrors them, for pages that show them. Only billing imports dj-stripe."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,21 @@ DETAILS: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "Refund": _refund_details,
     "Dispute": _dispute_details,
 }
+
+
+def customers_of(rows: Iterable[Any]) -> dict[str, str]:
+    """Whose each object is, by its id; a refund's and a dispute's payment knows. At most one query."""
+    found, payments = dict[str, str](), dict[str, str]()
+    for row in rows:
+        data = row.stripe_data or {}
+        if customer := str(row.id) if isinstance(row, Customer) else identify(data.get("customer")):
+            found[row.id] = customer
+        elif payment := identify(data.get("charge")):
+            payments[row.id] = payment
+    if payments:
+        known = dict(Charge.objects.filter(id__in=payments.values()).values_list("id", "customer_id"))
+        found |= {one: known[payment] for one, payment in payments.items() if known.get(payment)}
+    return found
 
 
 def open_invoices(invoices: QuerySet[Any]) -> QuerySet[Any]:

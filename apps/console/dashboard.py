@@ -13,6 +13,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from apps.accounts.models import UserProfile
+from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import sum_open_invoices
 from apps.console import timeline, today
 from apps.console.bars import Bar
@@ -21,7 +22,7 @@ from apps.console.charts import Chart, draw
 from apps.console.menu_counts import COUNTED, KEPT_SECONDS, Counts
 from apps.console.saved_views import COUNT_LIMIT
 from apps.console.subscriber_views import VIEWS
-from apps.core.audit_actions import AuditAction
+from apps.core.audit_actions import QUIET
 from apps.core.job_outcomes import PERIODIC
 from apps.core.kept import Kept
 from apps.core.masking import USERNAME, mask
@@ -35,7 +36,6 @@ from apps.operations.daily_figures import Name, Series
 from apps.operations.models import SafeguardReview
 from apps.operations.outlook import Outlook, foresee, measure_growth
 
-QUIET = (AuditAction.PERSON_VIEWED, AuditAction.STAFF_LOGGED_IN)  # too often to be news
 ROOMS = 5  # instances shown of each product, the fullest
 NEEDED = (
     "paying",
@@ -104,6 +104,7 @@ class Numbers(Counts):
     revenue: tuple[tuple[str, int], ...] = ()  # currency, minor units a month
     owed: tuple[tuple[str, int, int], ...] = ()  # currency, minor units, open invoices
     runs: dict[str, dt.datetime] = field(default_factory=dict)  # kind of job, when it last ended
+    told_at: dt.datetime | None = None  # when Stripe's webhook was heard last
     longest: Waiter | None = None
     products: tuple[ProductRoom, ...] = ()
     charts: tuple[Chart, ...] = ()
@@ -173,6 +174,7 @@ def _questions() -> dict[str, Any]:
             "for_seat": SeatWait.objects.order_by("since", "pk").values(
                 "since", pk=F("profile_id"), name=F("profile__user__username")
             )[:1],
+            "told": InboundEvent.objects.filter(source="webhook").order_by("-id").values("received_at")[:1],
             **{kind: ended.filter(kind=kind)[:1] for kind in today.RUNS},
         },
     )
@@ -184,6 +186,7 @@ def _questions() -> dict[str, Any]:
         "views": {key: found[key] for key in NEEDED},
         "owed": tuple((one["currency_code"] or "", int(one["amount"] or 0), one["count"]) for one in found["owed"]),
         "runs": {kind: _moment(found[kind][0]["finished_at"]) for kind in today.RUNS if found[kind]},
+        "told_at": _moment(found["told"][0]["received_at"]) if found["told"] else None,
         "longest": min(waiters, key=lambda one: one.since, default=None),
     }  # fmt: skip
 

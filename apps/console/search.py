@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils.functional import lazy
 from unfold.dataclasses import SearchResult
 
-from apps.accounts.models import UserProfile
+from apps.accounts.models import Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.core.addresses import spellings
 from apps.core.masking import USERNAME, is_masked, mask, narrow_lookup, unmasked
+from apps.notifications.models import Notification
 
 LIMIT = 1_001
 PALETTE_LIMIT = 8
@@ -92,7 +93,7 @@ def _of_people(value: str, term: str, *paths: str) -> Q:
 def profiles(term: str) -> QuerySet[UserProfile]:
     """The subscribers a term names: an id of Stripe or Keycloak in any case, or any part of a name or address.
 
-    An id of something else at Stripe, as an invoice, names whom an event about it was about.
+    An id of something else at Stripe, as an invoice, names whom an event about it was about; a former address, whose it was.
     """
     rows = UserProfile.objects.all()
     if len(term) > LONGEST_TERM:
@@ -107,8 +108,8 @@ def profiles(term: str) -> QuerySet[UserProfile]:
         case "event" | "stripe" | "session":
             told = InboundEvent.objects.filter(Q(object_id=term) | Q(stripe_event_id=term)).exclude(customer_id="")
             return rows.filter(stripe_customer_id__in=told.values("customer_id"))
-        case "email" if (whole := rows.filter(_any_of(["email__iexact"], term))).exists():
-            return whole
+        case "email" if people := _with_whole_email(term):
+            return rows.filter(pk__in=people)
         case "number":
             return rows.filter(Q(pk=int(term)))
         case _:
@@ -118,6 +119,16 @@ def profiles(term: str) -> QuerySet[UserProfile]:
 def _with_email(term: str) -> QuerySet[UserProfile, int]:
     """At most LIMIT: what is asked of two tables cannot be asked of one index, so each answers for itself."""
     return UserProfile.objects.filter(_of_people(term, term, "email")).values_list("pk", flat=True)[:LIMIT]
+
+
+def _with_whole_email(term: str) -> list[int]:
+    """Whose address it is; else whose it was: the one they signed up with, or one that we wrote to."""
+    if people := list(UserProfile.objects.filter(_any_of(["email__iexact"], term)).values_list("pk", flat=True)):
+        return people
+    signups = Signup.objects.filter(_any_of(["email__iexact"], term), profile__isnull=False)
+    emails = Notification.objects.filter(_any_of(["to__iexact"], term), profile__isnull=False)
+    found = [rows.order_by().values_list("profile", flat=True)[:LIMIT] for rows in (signups, emails)]
+    return list(found[0].union(found[1]))
 
 
 def _with_name(term: str) -> QuerySet[UserProfile, int]:
@@ -134,7 +145,12 @@ def _shown_name(name: str, number: int) -> str:
     return f"{mask(USERNAME, name)} #{number}" if is_masked() else name
 
 
+def _shown_description(full_name: str, state: str) -> str:
+    return ", ".join(filter(None, ("" if is_masked() else full_name, f"subscriber, {state}")))
+
+
 _name_when_shown: Any = lazy(_shown_name, str)
+_description_when_shown: Any = lazy(_shown_description, str)
 
 
 def palette(request: HttpRequest, term: str) -> list[SearchResult]:
@@ -151,7 +167,9 @@ def palette(request: HttpRequest, term: str) -> list[SearchResult]:
         return [
             SearchResult(
                 title=_name_when_shown(profile.user.get_username(), profile.pk),
-                description=f"Subscriber, {profile.get_access_state_display().lower()}",
+                description=_description_when_shown(
+                    profile.user.get_full_name(), profile.get_access_state_display().lower()
+                ),
                 link=reverse("admin:accounts_userprofile_change", args=[profile.pk]),
                 icon="person",
             )

@@ -1,6 +1,7 @@
 """Every action of the audit trail, with the words in which staff read it."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class AuditAction(models.TextChoices):
@@ -131,6 +132,11 @@ class AuditAction(models.TextChoices):
     JOB_RETRIED = "job_retried", "Job retried"
     EVENT_RETRIED = "event_retried", "Event processed again"
     EVENT_IGNORED = "event_ignored", "Event ignored"
+
+
+# Too often to be news, and they change nothing.
+QUIET = (AuditAction.PERSON_VIEWED.value, AuditAction.STAFF_LOGGED_IN.value)
+STAFF_CHANGES = Q(actor__startswith="staff:") & ~Q(action__in=[*QUIET])  # of the entries; as an index has them
 
 
 def action_label(action: str) -> str:

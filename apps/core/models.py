@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from apps.core.audit_actions import STAFF_CHANGES
 from apps.core.choices import ToneChoices
 from apps.core.comparison_models import ComparisonRun as ComparisonRun  # a file of its own: this one is long
 from apps.core.outage_models import Outage as Outage
@@ -212,6 +213,8 @@ class AuditEntry(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject"),
             models.Index(fields=["actor", "-id"], name="audit_actor"),
+            models.Index(fields=["at"], name="audit_at"),
+            models.Index(fields=["-id"], condition=STAFF_CHANGES, name="audit_by_staff"),
         ]
 
     @override

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.access.facts import read_facts
 from apps.access.observe import account_of
-from apps.access.policy import decide
+from apps.access.policy import Account, decide
 from apps.accounts.models import UserProfile
 from apps.billing import comparison
 from apps.core.errors import WorkError
@@ -99,6 +99,8 @@ def _ours(profile: UserProfile) -> Side:
     decision = decide(read_facts(profile))
     apps = ", ".join(sorted(decision.entitlements.apps)) or "nothing"
     says = [f"Access is {decision.state.label.lower()}, entitled to {apps}."]
+    if decision.account in (Account.ENABLED, Account.DISABLED):
+        says.append(f"The account should be {decision.account}.")
     if decision.reason.sentence:
         says.append(f"Told to the subscriber: “{decision.reason.sentence}”")
     last = AccessState(profile.access_state)

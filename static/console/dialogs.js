@@ -93,9 +93,21 @@
         }).observe(shell, { attributes: true, attributeFilter: ["style"] });
     }
 
+    // Enter opens the first of what the search has found; Unfold waits for an arrow key.
+    function chooseFirst(results) {
+        if (results.querySelector("li a") && "currentIndex" in state(results)) {
+            state(results).currentIndex = 1;
+        }
+    }
+
     function start() {
         const box = document.getElementById("modal-content");
         nameButtons();
+        document.body.addEventListener("htmx:after-swap", (event) => {
+            if (event.target.id === "command-results") {
+                chooseFirst(event.target); // after Unfold's own listener of this event, which chooses none
+            }
+        });
         if (!box) {
             return;
         }

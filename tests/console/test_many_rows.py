@@ -86,7 +86,7 @@ PAGES = {
         "", "p=20", "o=1", "o=-1", "source__exact=backfill", "source__exact=webhook", "q=in_M3337", "q=cus_M3337", "q=evt_M3337", "state__exact=ignored",
         "q=invoice.", "view=failed", "event=invoice.paid", "day={today}",
     ),
-    "core_auditentry": ("", "p=20", "q=staff:rare", "q=staff:nobody", "q=Last3337", "q=profile:1003337"),
+    "core_auditentry": ("", "p=20", "view=staff", "day={today}", "q=staff:rare", "q=staff:nobody", "q=Last3337", "q=profile:1003337"),
     "notifications_notification": ("", "p=20", "q=user3337@example", "q=ser3337", "q=Last3337", "state__exact=failed"),
     "accounts_signup": (
         "", "p=20", "interval__exact=year", "q=user3333@example35.org", "q=er3337@", "q=ast3337", "state__exact=paid",

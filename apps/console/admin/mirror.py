@@ -10,9 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from apps.billing.stripe_objects import MIRRORED, open_invoices
-from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, json_field, time_column
+from apps.accounts.models import UserProfile
+from apps.billing.stripe_objects import MIRRORED, customers_of, open_invoices
+from apps.console.base import ConsoleAdmin, ConsoleList
+from apps.console.columns import badge, json_field, link, time_column
 from apps.console.saved_views import SavedView
 from apps.core.money import format_money
 from apps.core.states import Tone
@@ -50,10 +51,10 @@ class MirrorAdmin(ConsoleAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).only("id", "created", "livemode", "metadata", "stripe_data")
         return rows
 
-    @admin.display(description="Live", boolean=True)
-    def live(self, row: Any) -> bool:
+    @admin.display(description="Mode")
+    def live(self, row: Any) -> SafeString:
         """Real money, or test mode."""
-        return bool(row.livemode)
+        return badge("Live", Tone.GOOD) if row.livemode else badge("Test")
 
     @admin.display(description="About")
     def about_text(self, row: Any) -> str:
@@ -89,12 +90,54 @@ def _identity(row: Any) -> str:
     return str(row.pk if row.id is None else row.id)
 
 
-class InvoiceAdmin(MirrorAdmin):
+class MoneyList(ConsoleList):
+    """With the subscriber of each row."""
+
+    @override
+    def get_results(self, request: HttpRequest) -> None:
+        """At most two more queries, for the page's rows only."""
+        super().get_results(request)
+        add_owners(self.result_list)
+
+
+def add_owners(rows: list[Any]) -> None:
+    """Give these objects their customer's id, and the subscriber whose they are as `owner`, None for strangers."""
+    customers = customers_of(rows)
+    people = UserProfile.objects.select_related("user").filter(stripe_customer_id__in=customers.values())
+    by_customer = {one.stripe_customer_id: one for one in people} if customers else {}
+    for row in rows:
+        row.customer_known = customers.get(row.id, "")
+        row.owner = by_customer.get(row.customer_known)
+
+
+class CustomersAdmin(MirrorAdmin):
+    """What is about a customer names the subscriber."""
+
+    changelist_class = MoneyList
+    list_display: ClassVar[Any] = (
+        "id", "person", "about_text", "state_label", "sum_text", "customer_text", "live", "made"
+    )  # fmt: skip
+    fields: ClassVar[Any] = (("id", "person"), ("made", "live"), "metadata_json", "stripe_json")
+
+    @admin.display(description="Subscriber")
+    def person(self, row: Any) -> SafeString:
+        """Read with the page's rows in a list, and by itself on a row's page."""
+        if not hasattr(row, "owner"):
+            add_owners([row])
+        return link(row.owner)
+
+    @override
+    @admin.display(description="Customer")
+    def customer_text(self, row: Any) -> str:
+        return row.customer_known or "–"
+
+
+class InvoiceAdmin(CustomersAdmin):
     views = (SavedView("open", "Open", open_invoices),)
 
 
-OWN_PAGES = {"Invoice": InvoiceAdmin}
+OWN_PAGES = {"Invoice": InvoiceAdmin, "Product": MirrorAdmin, "Price": MirrorAdmin}
 
 for model in MIRRORED:
     setattr(model, "__str__", _identity)  # noqa: B010  (assigned plainly, mypy takes it for a method of the row)
-    admin.site.register(model, OWN_PAGES.get(model.__name__, MirrorAdmin))
+    admin.site.register(model, OWN_PAGES.get(model.__name__, CustomersAdmin))

@@ -1,8 +1,10 @@
 """Staff's dated decisions about access. Added on the subscriber's page, listed and ended here."""
 
+import datetime as dt
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -12,8 +14,22 @@ from apps.access.models import AccessOverride
 from apps.console.admin.subscriber_page import preview_plan
 from apps.console.admin.subscriber_tables import is_active, override_badge
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import person_column, state_column, time_column, timed
+from apps.console.columns import describe_actor, person_column, state_column, time_column, timed
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.console.saved_views import SavedView
+from apps.core import clock
+
+SOON = dt.timedelta(days=7)
+
+
+def narrow_active(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Those that hold now or begin later."""
+    return rows.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()), lifted_at=None)
+
+
+def narrow_ending(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Of these, what ends by itself within a week."""
+    return narrow_active(rows).filter(ends_at__lte=clock.now() + SOON)
 
 
 def preview_ended(row: AccessOverride) -> dict[str, Any]:
@@ -24,7 +40,11 @@ def preview_ended(row: AccessOverride) -> dict[str, Any]:
 @admin.register(AccessOverride)
 class OverrideAdmin(ConsoleAdmin):
     few = True
-    list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "created_by")
+    list_display = ("what", "person", "kind_label", "is_now", "product_list", "begins", "ends", "by", "reason")
+    views = (
+        SavedView("active", "Active", narrow_active),
+        SavedView("ending", "Ends within 7 days", narrow_ending, ("ends_at", "-pk")),
+    )
     list_filter = (("kind", ChoicesDropdownFilter),)
     list_select_related = ("profile__user",)
     prefetched = ("products",)
@@ -37,7 +57,7 @@ class OverrideAdmin(ConsoleAdmin):
         "product_list",
         "reason",
         ("begins", "ends"),
-        ("created_by", "made", "ended"),
+        ("by", "made", "ended"),
     )
 
     person = person_column()
@@ -58,6 +78,10 @@ class OverrideAdmin(ConsoleAdmin):
     def ends(self, row: AccessOverride) -> SafeString | str:
         """The end, or that only staff end it."""
         return timed(row.ends_at, is_end=True) if row.ends_at else "no end date"
+
+    @admin.display(description="By", ordering="created_by")
+    def by(self, row: AccessOverride) -> str:
+        return describe_actor(row.created_by)
 
     @admin.display(description="Products")
     def product_list(self, row: AccessOverride) -> str:

@@ -15,7 +15,7 @@ from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
 from apps.console.admin import subscriber_billing, subscriber_privacy_tab
 from apps.console.base import CountUpTo
-from apps.console.columns import badge, dialog_link, link, seat_until, state_badge, timed
+from apps.console.columns import badge, describe_actor, dialog_link, link, seat_until, state_badge, timed
 from apps.console.email_columns import show_outcome
 from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.console.outside import stripe_link
@@ -140,7 +140,7 @@ def _read_overrides(profile: UserProfile, may: May) -> Table:
                 override_badge(row),
                 ", ".join(product.name for product in row.products.all()) or "–",
                 timed(row.ends_at, is_end=True) if row.ends_at else "no end date",
-                row.created_by,
+                describe_actor(row.created_by),
                 row.reason,
                 _override_links(row, may("override_access") and is_active(row)),
             )

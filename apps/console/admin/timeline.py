@@ -9,11 +9,20 @@ from django.utils.safestring import SafeString
 
 from apps.console import timeline
 from apps.console.base import ConsoleAdmin, ConsoleList
-from apps.console.columns import json_field, time_column
+from apps.console.columns import describe_actor, json_field, time_column
+from apps.console.filters import DayFilter
+from apps.console.saved_views import SavedView
 from apps.console.search import profiles
 from apps.console.templatetags.console import changes, subject
 from apps.core import audit_actions
+from apps.core.audit_actions import STAFF_CHANGES
 from apps.core.models import AuditEntry
+
+
+class HappenedDayFilter(DayFilter):
+    """By the day on which it was done."""
+
+    field = "at"
 
 
 class TimelineList(ConsoleList):
@@ -31,11 +40,13 @@ class TimelineAdmin(ConsoleAdmin):
     """Lines, the newest first. `q=profile:12` is the timeline of one subscriber."""
 
     changelist_class = TimelineList
-    list_display = ("what", "whom", "difference", "actor", "reason", "moment")
+    list_display = ("what", "whom", "difference", "by", "reason", "moment")
+    list_filter = (HappenedDayFilter,)
+    views = (SavedView("staff", "Changed by staff", lambda rows: rows.filter(STAFF_CHANGES)),)
     search_by: ClassVar[dict[str, str]] = {"text": "actor"}
     search_help_text = "profile:12, seat:7, staff:ada, or a username"
     fieldsets = (
-        (None, {"fields": (("what", "whom"), ("actor", "moment"), "reason", "difference")}),
+        (None, {"fields": (("what", "whom"), ("by", "moment"), "reason", "difference")}),
         ("As it is kept", {"fields": (("before_json", "after_json"), "request_id", ("prev_hash", "hash"))}),
     )
 
@@ -50,6 +61,10 @@ class TimelineAdmin(ConsoleAdmin):
     @admin.display(description="About")
     def whom(self, row: AuditEntry) -> SafeString:
         return subject(row)
+
+    @admin.display(description="By", ordering="actor")
+    def by(self, row: AuditEntry) -> str:
+        return describe_actor(row.actor)
 
     @admin.display(description="Changed")
     def difference(self, row: AuditEntry) -> SafeString:
