@@ -16,6 +16,7 @@ from django.test import TransactionTestCase
 from httpx._transports import default as httpx_transports
 
 from tests import browser, database, fault_results
+from tests.console import support_questions
 from tests.contract import counting
 from tests.contract.counting import server_of
 from tests.contract.servers import keycloak_process
@@ -103,6 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     counting.print_servers(terminalreporter)
+    support_questions.print_clicks(terminalreporter)
     fault_results.keep_results(
         [one for kind in ("passed", "failed", "error") for one in terminalreporter.stats.get(kind, [])]
     )

@@ -31,8 +31,8 @@ def found(client: Client, page: str, **query: str) -> list[Any]:
 
 def test_every_list_of_money_names_the_subscriber(town: World, staff: Staff) -> None:
     dana, client = town.subscriber("dana"), staff("support")
-    town.shop.control("dispute", charge=town.charge(dana))
     town.shop.v1.refunds.create({"charge": town.charge(dana), "amount": 100})
+    town.shop.control("dispute", charge=town.charge(dana))
     town.deliver()
     page = reverse("admin:accounts_userprofile_change", args=[dana.pk])
     for kind in ("invoice", "charge", "refund", "dispute", "customer", "subscription", "paymentmethod"):
@@ -49,7 +49,10 @@ def test_every_list_of_money_names_the_subscriber(town: World, staff: Staff) -> 
     )
     assert (
         "Subscriber"
-        not in client.get(reverse("admin:djstripe_price_changelist")).content.decode().partition("<thead")[2]
+        not in client.get(reverse("admin:djstripe_price_changelist"))
+        .content.decode()
+        .partition("<thead")[2]
+        .partition("</thead>")[0]
     )
 
 

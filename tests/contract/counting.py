@@ -25,6 +25,6 @@ def print_servers(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"contract: {what} passed: {said}")
     for report in passed:
         for what, value in report.user_properties:
-            if what in (FAULT, FIGURE):
+            if what in (FAULT, FIGURE) or not server_of(report.nodeid):
                 continue
             terminalreporter.write_line(f"contract: {value} {what} {NAMES[server_of(report.nodeid)]}")
