@@ -170,7 +170,7 @@ def release_expired_reservations() -> int:
             if seat is not None:
                 _release(seat, seat.profile, reason="checkout ended")
                 count += 1
-    for product_id in SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct():
+    for product_id in products_in_line():
         _offer(product_id)  # also repeats an offer that was lost by a crash right after a commit
     return count
 
@@ -286,14 +286,24 @@ def offer_later(product_id: int) -> None:
     transaction.on_commit(partial(_offer, product_id))
 
 
-def _offer(product_id: int) -> None:
-    """Call the hooks for as many waiting subscribers as there are free seats."""
+def next_in_line(product_id: int) -> list[int]:
+    """The waiting subscribers for whom there is a free seat now, longest first; at most MAX_OFFERS."""
     with connection.cursor() as cursor:
         cursor.execute(
             statements.FREE,
             {"product": product_id},
         )
         free = min(int(cursor.fetchone()[0] or 0), MAX_OFFERS)
-    for profile_id in list(waiting_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []:
+    return list(waiting_line(product_id).values_list("profile_id", flat=True)[:free]) if free else []
+
+
+def products_in_line() -> list[int]:
+    """The products for whose seats somebody waits."""
+    return list(SeatWait.objects.order_by("product_id").values_list("product_id", flat=True).distinct())
+
+
+def _offer(product_id: int) -> None:
+    """Call the hooks for as many waiting subscribers as there are free seats."""
+    for profile_id in next_in_line(product_id):
         for hook in on_freed:
             hook(profile_id)

@@ -9,6 +9,7 @@ from apps.core import clock
 from apps.instances import allocation, deployments
 from apps.instances.models import Instance, SeatWait
 from tests.access.people import DAY
+from tests.laws import sabotage, violated
 from tests.world import World
 
 
@@ -44,6 +45,13 @@ def test_who_waited_longest_gets_the_first_free_seat(world: World) -> None:
         bob.pk,
         cid.pk,
     ]
+
+    world.pass_time(seconds=600)
+    assert violated("L3") == {}  # their wait is known, and what else is due is done
+    with sabotage(("DELETE FROM instances_seatwait WHERE profile_id = %s", [bob.pk])):
+        assert violated("L3") == {"L3": [str(bob.pk)]}
+    with sabotage("UPDATE instances_instance SET allocation_cap = allocation_cap + 1, hard_cap = hard_cap + 1"):
+        assert violated("L3") == {"L3": [str(bob.pk)]}, "a seat is free, and nobody offers it"
 
     world.shop.v1.subscriptions.cancel(ann.stripe_subscription_id or "")
     world.deliver()

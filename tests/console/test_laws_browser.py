@@ -47,5 +47,7 @@ def test_the_page_follows_a_check_and_leads_to_what_breaks_a_law(
     small.goto(live_server.url + reverse("admin:core_lawcheck_changelist"))
     expect(small.get_by_role("heading", name="What always holds")).to_be_visible()
     assert is_within_its_width(small)
+    cells = "[...document.querySelectorAll('#laws td')].every(one => one.getBoundingClientRect().right <= innerWidth)"
+    assert small.evaluate(cells), "every cell is seen without scrolling to the side"
     small.screenshot(path=tmp_path / "laws-small.png", full_page=True)
     assert complaints == []

@@ -14,6 +14,8 @@ from apps.core.audit_actions import AuditAction
 from apps.core.laws import Checked, Law, LawSeverity, Scope
 from apps.core.models import AuditEntry, Job
 from apps.core.states import AccessState, SubscriptionStatus, values_where
+from apps.instances import allocation
+from apps.instances.models import SeatWait
 from apps.operations.laws.confirm import GIVES_ACCESS, HAS_ACCESS, confirm, granted, judge_people, quiet
 from apps.operations.models import Drift
 
@@ -46,7 +48,8 @@ def register() -> None:
         Law(
             "L3",
             "What was decided is applied",
-            "Every sync that was asked for has been done, and Keycloak has the attributes and groups as decided.",
+            "Every sync that was asked for has been done, but for a seat that is not free yet, and Keycloak has the attributes and"
+            " groups as decided.",
             LawSeverity.IMPORTANT,
             check_applied,
             allowance_seconds=APPLIED,
@@ -130,12 +133,12 @@ def _say_waiting(profile: UserProfile, decision: Decision) -> str:
 
 
 def check_applied(scope: Scope) -> Checked:
-    """L3. Work in progress is none of it."""
+    """L3. Work in progress is none of it, nor is a wait for a seat: that is known, and listed with its beginning."""
     people = scope.narrow(UserProfile.objects.all())
     behind = ~Q(observed_generation=F("desired_generation"))
     lost = people.filter(pending_since=None).filter(behind)
     waiting = people.filter(pending_since__lte=scope.before(APPLIED))
-    stuck = reconcile.without_job(waiting, Job.UNFINISHED)
+    stuck = reconcile.without_job(waiting, Job.UNFINISHED).exclude(_waits_for_seat())
     differs = open_drift(scope, APPLIED).filter(kind=Drift.Kind.ACCESS, profile__pending_since=None)
     return laws.combine(
         people,
@@ -143,6 +146,17 @@ def check_applied(scope: Scope) -> Checked:
         judge_people(stuck, _say_stuck),
         judge_drift(differs, "has other attributes or groups in Keycloak than decided"),
     )
+
+
+def _waits_for_seat() -> Q:
+    """Those who rightly wait for a seat: they are in the line, none is free for them, and their job tells staff so.
+
+    Everything else of theirs is done by then (access/apply.py), and a seat that comes free is offered to them.
+    """
+    offered = [one for product_id in allocation.products_in_line() for one in allocation.next_in_line(product_id)]
+    line = SeatWait.objects.filter(profile=OuterRef("pk")).exclude(profile__in=offered)
+    told = Job.objects.filter(kind__in=reconcile.KINDS, state=Job.State.BLOCKED, key=Cast(OuterRef("pk"), CharField()))
+    return Q(Exists(line)) & Q(Exists(told))
 
 
 def _say_stuck(profile: UserProfile) -> str:
