@@ -16,7 +16,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
     "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
     "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
-    "operations": 180,  # drift that is gone, sync runs, safeguard reviews, approval requests, seat plans
+    "operations": 180,  # drift that is gone, sync runs, previews, safeguard reviews, approval requests, seat plans
     "law_checks": 365,
     "outages": 365,
     "daily_figures": 730,

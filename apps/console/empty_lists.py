@@ -48,6 +48,7 @@ SENTENCES = {
     "operations.drift": "No drift: Keycloak has what it should have.",
     "operations.safeguardreview": "The safeguard has stopped nothing.",
     "operations.syncrun": "No sync of many has run.",
+    "operations.termspreview": "No change of terms was previewed. A preview begins when terms are changed.",
 }
 
 

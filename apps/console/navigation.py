@@ -23,7 +23,7 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawC
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncRun, TermsPreview
 
 Item = dict[str, Any]
 STRIPE = {model.__name__: model for model in MIRRORED}
@@ -192,7 +192,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     MenuPage(title="Staff groups", model=Group),
                 ),
             ),
-            MenuEntry("Terms", "policy", _lists(("Terms", TermsChange))),
+            MenuEntry("Terms", "policy", _lists(("Terms", TermsChange), ("Previews", TermsPreview))),
             MenuEntry(
                 "Checks",
                 "fact_check",

@@ -19,7 +19,16 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Dependenc
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.drift import USERNAME_STEP
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
+from apps.operations.models import (
+    ApprovalRequest,
+    Drift,
+    SafeguardReview,
+    SeatMove,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+    TermsPreview,
+)
 
 RIGHT = "accounts.see_personal_data"
 OF_ALL = {"Product", "Price"}  # objects at Stripe that are about nobody
@@ -69,6 +78,7 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     AuditEntry: {"reason": FREE_TEXT, "before": SENTENCES, "after": SENTENCES},
     AttentionItem: {"sentence": SENTENCES, "resolution": FREE_TEXT, "decision": FREE_TEXT},
     SyncRun: {"reason": FREE_TEXT},
+    TermsPreview: {"reason": FREE_TEXT},
     SafeguardReview: {"reason": FREE_TEXT},
     SeatPlan: {"reason": FREE_TEXT},
     SeatMove: {"answer_reason": FREE_TEXT, "problem": SENTENCES},

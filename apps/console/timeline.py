@@ -19,7 +19,7 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, Rest
 from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun
+from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun, TermsPreview
 
 # The kind of subject, the model whose page it has, and the word for it.
 SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
@@ -33,6 +33,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "signup": (Signup, "signup"),
     "override": (AccessOverride, "override"),
     "syncrun": (SyncRun, "sync run"),
+    "termspreview": (TermsPreview, "preview of terms"),
     "safeguardreview": (SafeguardReview, "safeguard review"),
     "approvalrequest": (ApprovalRequest, "approval request"),
     "waitlist": (WaitlistEntry, "waitlist entry"),

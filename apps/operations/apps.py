@@ -33,6 +33,7 @@ class OperationsConfig(AppConfig):
             stripe_comparison,
             sweeps,
             sync_runs,
+            terms_preview,
         )
 
         account_checks.register()
@@ -50,6 +51,7 @@ class OperationsConfig(AppConfig):
         stripe_comparison.register()
         sweeps.register()
         sync_runs.register()
+        terms_preview.register()
         pruning.register()
         seat_plan_job.register()
         laws.register()

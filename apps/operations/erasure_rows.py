@@ -13,7 +13,7 @@ from apps.accounts.erasers import ERASERS
 from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, UserProfile
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
-from apps.operations.models import Drift, SeatMove, SyncResult
+from apps.operations.models import Drift, SeatMove, SyncResult, TermsPreview
 
 NO_REASON = "Erased with the person."  # staff may have named them
 
@@ -47,7 +47,10 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
         ],
         "attempts to erase": [ErasedRows(ErasureAttempt.objects.filter(**mine))],
         "reasons of overrides, terms and privacy requests": [
-            *(ErasedRows(model.objects.filter(**mine), no_reason) for model in (AccessOverride, TermsChange)),
+            *(
+                ErasedRows(model.objects.filter(**mine), no_reason)
+                for model in (AccessOverride, TermsChange, TermsPreview)
+            ),
             ErasedRows(PrivacyRequest.objects.filter(**mine), {"note": NO_REASON}),
         ],
         "reasons of legal holds": [ErasedRows(LegalHold.objects.filter(**mine), no_reason | {"end_reason": NO_REASON})],

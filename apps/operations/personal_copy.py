@@ -47,6 +47,11 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "operations.Drift": ("Differences", "Where the login server did not say what it should."),
     "operations.SeatMove": ("Moves of your seats", "Where your products were to run instead, and what you answered."),
     "operations.SyncResult": ("Checks in bulk", "What a check of many people changed for you."),
+    "operations.TermsPreviewPerson": (
+        "Previews of terms",
+        "What changed terms would have done for you, before they were saved.",
+    ),
+    "operations.TermsPreview": ("Previews of your own terms", "Terms considered for you alone."),
     "core.Job": ("Work in the background", "What the system did for you, step by step."),
     "billing.InboundEvent": ("Messages from Stripe", "What Stripe told us about you."),
     "admin.LogEntry": ("Changes by hand", "Is always empty: the list above has them."),

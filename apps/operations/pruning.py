@@ -16,7 +16,16 @@ from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.operations import approvals, privacy
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun
+from apps.operations.models import (
+    ApprovalRequest,
+    Drift,
+    SafeguardReview,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+    TermsPreview,
+    TermsPreviewPerson,
+)
 
 KIND = "erase_expired_customer"
 
@@ -31,14 +40,16 @@ def register() -> None:
 
 
 def prune(before: dt.datetime) -> int:
-    """Delete drift that is gone, sync runs that nobody waits for, and reviews and requests with a decision. Returns how many rows."""
+    """Delete drift that is gone, sync runs and previews that nobody waits for, and reviews and requests with a decision. Returns how many rows."""
     approvals.expire(clock.now())
     return sum(map(retention.delete_in_batches, ended(before)))
 
 
 def ended(before: dt.datetime) -> list[QuerySet[Any]]:
-    """The drift, sync runs, reviews, requests and seat plans of before then that nobody waits for."""
+    """The drift, sync runs, previews of terms, reviews, requests and seat plans of before then that nobody waits for."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
+    at_work = [TermsPreview.State.COUNTING, TermsPreview.State.CONFIRMED]
+    previews = TermsPreview.objects.filter(requested_at__lt=before).exclude(state__in=at_work)
     open_states = [SafeguardReview.State.COLLECTING, SafeguardReview.State.PENDING]
     return [
         Drift.objects.filter(resolved_at__lt=before),
@@ -47,6 +58,10 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         ApprovalRequest.objects.filter(decided_at__lt=before),
         AccessFreeze.objects.filter(ended_at__lt=before),
         SeatPlan.objects.filter(ended_at__lt=before),
+        TermsPreviewPerson.objects.filter(
+            preview__in=previews
+        ),  # so many that they are not left to the rows they belong to
+        previews,
     ]
 
 

@@ -14,9 +14,8 @@ from apps.core.audit_chains import check_chains
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
-from apps.operations import bulk_facts
+from apps.operations import bulk_facts, terms_preview
 from apps.operations.laws import confirm
-from apps.operations.terms_impact import measure_terms_impact
 from apps.sandbox.bench import seed
 from apps.sandbox.bench.expressions import EXPIRY_DAYS, GRACE_DAYS
 from apps.sandbox.bench.rows import INDEXES, execute
@@ -96,6 +95,7 @@ def compare_impacts() -> None:
             pk for pk, one in before.items()
             if (one.state, one.until, one.final_expiry_at) != (after[pk].state, after[pk].until, after[pk].final_expiry_at)
         }  # fmt: skip
-        found = measure_terms_impact(row)
-        assert set(found.concerned) == other, change
+        preview = terms_preview.start_preview(row, actor="staff:ada", reason="a test")
+        terms_preview.run_preview(str(preview.pk))
+        assert set(terms_preview.people_with(preview, "").values_list("profile_id", flat=True)) == other, change
         assert bool(other) == (change != {"recovery_hours": 1})

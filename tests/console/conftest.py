@@ -23,7 +23,17 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
+from apps.operations.models import (
+    ApprovalRequest,
+    Drift,
+    SafeguardReview,
+    SeatMove,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+    TermsPreview,
+    TermsPreviewPerson,
+)
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -224,6 +234,13 @@ def _person(made: World, index: int) -> None:
     )
     TermsChange.objects.create(
         profile=profile, grace_days=3, reason="a friend of the house", changed_by="staff:bob", changed_at=now
+    )
+    preview = TermsPreview.objects.create(
+        values={"grace_days": 3}, reason="a long outage", requested_by="staff:bob", requested_at=now, state="ready", total=1, checked=1,
+        with_access=1, based_on=0, counted_at=now,
+    )  # fmt: skip
+    TermsPreviewPerson.objects.create(
+        preview=preview, profile=profile, effect="lose", before="active", after="suspended"
     )
     run = SyncRun.objects.create(scope="selected", total=1, actor="staff:bob", reason="a long outage", created_at=now)
     SyncResult.objects.create(run=run, profile=profile, generation=0, outcome="same", ended_at=now)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss
+from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
 from apps.accounts.models import LegalHold, PrivacyRequest, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
@@ -25,7 +25,16 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.operations import sync_runs
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncResult, SyncRun
+from apps.operations.models import (
+    ApprovalRequest,
+    Drift,
+    SafeguardReview,
+    SeatMove,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+    TermsPreview,
+)
 from tests.console.conftest import World
 from tests.console.desk import page_of
 from tests.rows import writes
@@ -301,6 +310,24 @@ def emails_selected(world: World) -> str:
     return f"?emails={told_before(world).pk}&emails={code.pk}&emails=x&emails=0"
 
 
+def previewed(world: World) -> Any:
+    """A preview of terms that waits, of which one loses access."""
+    known = {
+        "values": {"grace_days": 3},
+        "requested_by": "staff:bob",
+        "requested_at": clock.now(),
+        "counted_at": clock.now(),
+        "based_on": TermsChange.objects.latest("pk").pk,
+        "with_access": 3,
+        "total": 1,
+    }
+    row = TermsPreview.objects.get_or_create(reason="a long outage, again", state="ready", defaults=known)[0]
+    row.people.get_or_create(
+        profile=world.profiles[0], defaults={"effect": "lose", "before": "active", "after": "none"}
+    )
+    return row
+
+
 def requested(world: World) -> Any:
     """Bob asks to sync two, and waits for approval."""
     now, who = clock.now(), [one.pk for one in world.profiles[:2]]
@@ -395,6 +422,8 @@ CASES = [
     Case(SUBSCRIBER, "sync_selected", lambda _world: None, subject="syncrun", query=selection),
     Case("operations_syncrun", "run_again", failed_run, subject="syncrun"),
     Case("operations_safeguardreview", "confirm", asked, lambda _world: {"confirmation": "2"}, "safeguardreview"),
+    Case("operations_termspreview", "save_terms", previewed, subject="termspreview"),
+    Case("operations_termspreview", "abandon", previewed, subject="termspreview"),
     Case("operations_approvalrequest", "approve", requested, subject="approvalrequest"),
     Case("operations_approvalrequest", "decline", requested, subject="approvalrequest"),
     Case("notifications_notification", "send_one_again", told_before),
@@ -575,6 +604,16 @@ def _confirmed(_world: World) -> None:
     assert Job.objects.filter(kind="reconcile_all", key="periodic", state="queued").count() == 1
 
 
+def _terms_confirmed(_world: World) -> None:
+    row = TermsPreview.objects.get(reason=REASON)
+    assert (row.state, row.decided_by) == ("confirmed", "staff:admin-ada")
+    assert Job.objects.filter(kind="preview_terms", key=str(row.pk), state="queued").count() == 1
+
+
+def _preview_abandoned(_world: World) -> None:
+    assert TermsPreview.objects.filter(state="abandoned").count() == 1
+
+
 def _declined(_world: World) -> None:
     assert ApprovalRequest.objects.get(subject="people:two").state == "declined"
     assert not SyncRun.objects.filter(total=2).exists()
@@ -732,6 +771,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "sync_selected": _run_of(2),
     "run_again": _run_of(1),
     "confirm": _confirmed,
+    "save_terms": _terms_confirmed,
+    "abandon": _preview_abandoned,
     "approve": _run_of(2),
     "decline": _declined,
     "finish": _finished,

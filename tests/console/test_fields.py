@@ -58,6 +58,7 @@ FILTERS = {
     "operations.seatmove": {"plan", "state__exact", "state__isnull"},
     "operations.seatplan": {"state__exact", "state__isnull", "kind__exact", "kind__isnull"},
     "operations.syncrun": {"scope__exact", "scope__isnull"},
+    "operations.termspreview": {"state__exact", "state__isnull"},
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from apps.operations.models import (
     SeatPlan,
     SyncResult,
     SyncRun,
+    TermsPreview,
+    TermsPreviewPerson,
 )
 
 pytestmark = pytest.mark.django_db
@@ -228,6 +230,18 @@ def terms_change(**changes):
     return TermsChange(**values | changes)
 
 
+def terms_preview(**changes):
+    values = {"values": {"grace_days": 3}, "reason": "because", "requested_by": "staff:ada", "requested_at": NOW}
+    return TermsPreview(**values | changes)
+
+
+def terms_preview_person(**changes):
+    preview = changes.pop("preview", None) or stored(terms_preview())
+    return TermsPreviewPerson(
+        **{"preview": preview, "profile": changes.pop("profile", None) or stored(profile())} | changes
+    )
+
+
 def freeze(**changes):
     values = {
         "reason": "because",
@@ -336,7 +350,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
+    terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -433,6 +447,12 @@ BROKEN = {
     "override_in_order": lambda: [override(ends_at=NOW)],
     "terms_have_a_reason": lambda: [terms_change(reason="")],
     "terms_of_one_scope": lambda: [terms_change(profile=stored(profile()), product=stored(product()))],
+    "terms_preview_has_a_reason": lambda: [terms_preview(reason="")],
+    "terms_preview_of_one_scope": lambda: [terms_preview(profile=stored(profile()), product=stored(product()))],
+    "terms_preview_decided_by_somebody": lambda: [terms_preview(state="saved")],
+    "terms_preview_one_per_person": lambda: twins(
+        terms_preview_person, profile=stored(profile()), preview=stored(terms_preview())
+    ),
     "comparison_ended_has_time": lambda: [comparison_run(state="done")],
     "comparison_span_in_order": lambda: [comparison_run(since=NOW, until=NOW)],
     "comparison_one_running_per_kind": lambda: twins(comparison_run, kind="compare_keycloak"),

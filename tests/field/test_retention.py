@@ -20,7 +20,7 @@ from apps.core.models import AttentionItem, AuditEntry, Job, RateLimit
 from apps.notifications import mail
 from apps.notifications.models import Notification
 from apps.onboarding.reserved_usernames import is_reserved
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun
+from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun, TermsPreview
 from apps.sandbox.run import realm_file
 from tests.world import ROOT, World
 
@@ -132,8 +132,12 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
             created_at=then,
             ended_at=ended,
         )
+    for state, at in (("ready", then), ("counting", then), ("abandoned", now)):
+        who = {"requested_by": "staff:ada", "requested_at": at, "decided_by": "staff:ada", "decided_at": at}
+        TermsPreview.objects.create(reason=state, state=state, **who).people.create(profile=dana)
     retention.prune_all()
     assert list(SeatPlan.objects.values_list("ended_at", flat=True)) == [now]
+    assert set(TermsPreview.objects.values_list("state", flat=True)) == {"counting", "abandoned"}
     assert list(ApprovalRequest.objects.values_list("state", "decided_by")) == [("expired", "system")] * 2
     assert set(Drift.objects.values_list("kind", flat=True)) == {"disabled", "deleted"}
     assert set(SyncRun.objects.values_list("reason", flat=True)) == {"waiting", "changed"}

@@ -83,6 +83,7 @@ PLAIN: dict[str, set[str]] = {
     "Signup": {"basket", "checkout_digest", "checkout_session_id", "network", "terms_version"},
     "SyncRun": {"actor"},
     "TermsChange": {"changed_by"},
+    "TermsPreview": {"decided_by", "problem", "requested_by", "values"},
     "User": {"password"},
     "UserProfile": {"access_reason", "forecast", "keycloak_id", "monthly_currency", "stripe_customer_id", "stripe_subscription_id"},
 }  # fmt: skip

@@ -104,6 +104,7 @@ CONSOLE = {
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "accounts/userprofile/export/": ("operator", "200", "200!"),
     "accounts/userprofile/<object_id>/personal-data/": ("operator", "200", "200!"),
+    "operations/termspreview/<object_id>/export/": ("operator", "200", "200!"),
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
     "inbox/": ("viewer", "200", NO),
@@ -139,7 +140,7 @@ MODELS = {
     "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
-    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress",
+    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
 ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
@@ -177,7 +178,7 @@ ACTIONS = {
     "operations.safeguardreview": {"confirm": "admin"},
     "operations.seatmove": {"record_answer": "operator", "try_again": "operator", "undo_move": "operator"},
     "operations.seatplan": {"continue_plan": "operator", "pause_plan": "operator", "end_plan": "admin"},
-    "operations.syncrun": {"run_again": "support"},
+    "operations.syncrun": {"run_again": "support"}, "operations.termspreview": {"save_terms": "admin", "abandon": "admin"},
 }  # fmt: skip
 OF_A_LIST = {
     "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
@@ -198,6 +199,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
+    ("operations_termspreview", "abandon"),
     ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 

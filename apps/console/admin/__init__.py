@@ -35,11 +35,12 @@ from apps.console.admin import (  # noqa: E402
     subscribers,
     sync_runs,
     terms,
+    terms_preview,
     timeline,
     waitlist,
 )
 
 __all__ = [
     "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "outages", "overrides", "privacy", "realm", "restores",
-    "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "timeline", "waitlist",
+    "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist",
 ]  # fmt: skip
