@@ -10,7 +10,7 @@ from typing import Any, ClassVar, override
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import IntegerField, Model, QuerySet, Subquery
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -20,7 +20,7 @@ from unfold.views import ChangeList
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
 from apps.console.filters import ViewFilter
-from apps.console.saved_views import COUNT_LIMIT, PARAMETER, SavedView, find_view
+from apps.console.saved_views import COUNT_LIMIT, PARAMETER, CountUpTo, SavedView, find_view
 from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
@@ -43,16 +43,6 @@ class BoundedPaginator(Paginator[Any]):
         """Rows, at most COUNT_LIMIT."""
         rows = self.object_list
         return int(rows.order_by()[:COUNT_LIMIT].count()) if isinstance(rows, QuerySet) else len(rows)
-
-
-class CountUpTo(Subquery):
-    """SQL: how many rows a queryset has, counted up to `limit`."""
-
-    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-    def __init__(self, rows: QuerySet[Any], limit: int) -> None:
-        super().__init__(rows.order_by().values("pk")[:limit])
 
 
 class ConsoleList(ChangeList):  # type: ignore[misc]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import OuterRef, Q, QuerySet
 
 from apps.catalog.models import Product
 from apps.console.bars import Bar
+from apps.console.saved_views import COUNT_LIMIT, CountUpTo
 from apps.core import clock
 from apps.core.kept import Kept
 from apps.core.states import Tone
@@ -200,11 +200,10 @@ def _product(
 
 
 def _read_demands() -> list[Demand]:
-    """Every product with who waits for it, in the order of the catalog, and with each how many wait for any. One query."""
+    """Every product with who waits for it, in the order of the catalog, and with each how many wait for any, up to COUNT_LIMIT. One query."""
 
-    def count(rows: QuerySet[Any], by: str = "product") -> Coalesce:
-        counted = rows.order_by().values(by).annotate(count=Count("pk")).values("count")
-        return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+    def count(rows: QuerySet[Any]) -> CountUpTo:
+        return CountUpTo(rows, COUNT_LIMIT)
 
     waits = SeatWait.objects.filter(product=OuterRef("pk"))
     entries = WaitlistEntry.objects.all()
@@ -212,7 +211,7 @@ def _read_demands() -> list[Demand]:
         waits=count(waits),
         owed=count(waits.filter(profile__access_state__in=WAITING_STATES)),
         line=count(in_line(entries.filter(product=OuterRef("pk")))),
-        general=count(in_line(entries.filter(product=None)), by="state"),
+        general=count(in_line(entries.filter(product=None))),
         apps=ArrayAgg("includes", filter=Q(includes__needs_instance=True), default=[]),
     )
     names = ("pk", "slug", "name", "needs_instance", "apps", "waits", "owed", "line", "general")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, override
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -91,7 +91,14 @@ class WaitlistEntry(models.Model):
                 name="waitlist_invited_is_confirmed_and_ends",
             ),
         ]
-        indexes: ClassVar[list[Any]] = [models.Index(fields=["product", "state", "created_at"], name="waitlist_order")]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["product", "state", "created_at"], name="waitlist_order"),
+            models.Index(fields=["created_at", "id"], name="waitlist_joined"),
+            models.Index(
+                Coalesce("product_id", 0), "created_at", "id", condition=Q(state="waiting", confirmed_at__isnull=False),
+                name="waitlist_line",
+            ),
+        ]  # fmt: skip
 
     @override
     def __str__(self) -> str:

@@ -32,6 +32,7 @@ from apps.onboarding import codes, names
 from apps.onboarding.models import WaitlistEntry
 
 State = WaitlistEntry.State
+IN_LINE = Q(state=State.WAITING, confirmed_at__isnull=False)
 CONFIRM, LEAVE, INVITATION = "confirm", "leave", "invitation"  # what a link is for
 SALT = "waitlist-"
 
@@ -150,7 +151,7 @@ def confirm(entry: WaitlistEntry) -> None:
 
 def in_line(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
     """Those of them who are in a line: waiting, with a confirmed address."""
-    return entries.filter(state=State.WAITING, confirmed_at__isnull=False)
+    return entries.filter(IN_LINE)
 
 
 def waiting_entries(product_id: int | None) -> QuerySet[WaitlistEntry]:

@@ -14,11 +14,11 @@ from apps.accounts.models import StaffNote, UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
 from apps.console.admin import subscriber_billing, subscriber_privacy_tab
-from apps.console.base import CountUpTo
 from apps.console.columns import badge, describe_actor, dialog_link, link, seat_until, state_badge, timed
 from apps.console.email_columns import show_outcome
 from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.console.outside import stripe_link
+from apps.console.saved_views import CountUpTo
 from apps.console.tables import May, Table, TableTab
 from apps.core import clock, jobs
 from apps.core.addresses import shown_email

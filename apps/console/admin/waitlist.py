@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, override
 
 from django.contrib import admin
-from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -11,11 +11,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.models import Product
 from apps.console.admin.waitlist_invitations import InviteNextDialog, invite_planned
-from apps.console.base import ConsoleAdmin, CountUpTo
+from apps.console.base import ConsoleAdmin
 from apps.console.columns import email_column, link_column, state_column, time_column, timed, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import NameFilter
-from apps.console.saved_views import COUNT_LIMIT, SavedView
+from apps.console.saved_views import COUNT_LIMIT, CountUpTo, SavedView
 from apps.core import clock
 from apps.core.addresses import shown_email
 from apps.instances import capacity
@@ -36,6 +36,12 @@ def describe_invitation(entry: WaitlistEntry) -> dict[str, Any]:
 
 def waiting() -> QuerySet[Any]:
     return waitlist.in_line(WaitlistEntry._default_manager.all())
+
+
+def line_of(product: Any) -> QuerySet[Any]:
+    """The line of a product (0: the general one), the longest waiting first; by its index, however long it is."""
+    line: QuerySet[Any] = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=product)
+    return line.order_by("line", "created_at", "pk")
 
 
 def refuse_invitation(entry: WaitlistEntry) -> str:
@@ -76,11 +82,11 @@ class WaitlistAdmin(ConsoleAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With each one's position in its queue."""
         before = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
-        same = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=Coalesce(OuterRef("product_id"), 0))
-        ahead = same.filter(before).order_by().values("state").annotate(count=Count("pk")).values("count")
-        rows: QuerySet[Any] = (
-            super().get_queryset(request).annotate(ahead=Coalesce(Subquery(ahead, output_field=IntegerField()), 0))
+        ahead = line_of(Coalesce(OuterRef("product_id"), 0)).filter(before, created_at__lte=OuterRef("created_at"))
+        counted = Case(
+            When(waitlist.IN_LINE, then=CountUpTo(ahead, COUNT_LIMIT)), default=0, output_field=IntegerField()
         )
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(ahead=counted)
         return rows
 
     @admin.display(description="Position")
@@ -88,7 +94,9 @@ class WaitlistAdmin(ConsoleAdmin):
         """1 is next; only who waits with a proven mailbox has one."""
         if row.state != "waiting":
             return "–"
-        return str(row.ahead + 1) if row.confirmed_at else "not confirmed"
+        if not row.confirmed_at:
+            return "not confirmed"
+        return str(row.ahead + 1) if row.ahead < COUNT_LIMIT else f"after {COUNT_LIMIT:,}"
 
     @admin.display(description="Reserved until")
     def until(self, row: Any) -> SafeString:
@@ -128,11 +136,12 @@ class WaitlistAdmin(ConsoleAdmin):
 
 def list_queues() -> QuerySet[Any]:
     """The first of every line, in the order of the catalog, with `count`, how many wait, and `room`, whether there is one for it."""
-    firsts = waiting().order_by("product_id", "created_at", "pk").distinct("product_id")
-    same = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=Coalesce(OuterRef("product_id"), 0))
+    of_products = Product.objects.annotate(first=Subquery(line_of(OuterRef("pk")).values("pk")[:1])).values("first")
+    firsts = of_products.order_by().union(line_of(0).values("pk")[:1])
+    same = line_of(Coalesce(OuterRef("product_id"), 0))
     needed = Q(pk=OuterRef("product_id")) | Q(included_in=OuterRef("product_id"))
     full = capacity.with_free_seats(Product.objects.filter(needed, needs_instance=True)).filter(free=0)
-    rows = WaitlistEntry.objects.filter(pk__in=firsts.values("pk")).select_related("product")
+    rows = WaitlistEntry.objects.filter(pk__in=firsts).select_related("product")
     rows = rows.annotate(count=CountUpTo(same, COUNT_LIMIT), room=~Exists(full))
     return rows.order_by(F("product__position").asc(nulls_first=True), "product_id")
 
