@@ -18,7 +18,7 @@ from apps.accounts.models import ErasureAttempt, Signup, UserProfile
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
-from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RateLimit, RetentionCheck
+from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RateLimit, RetentionCheck
 from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations import privacy
@@ -117,6 +117,9 @@ BREAK: dict[str, Callable[[], Any]] = {
     "left_waitlist": lambda: entry("left"),
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
     "law_checks": law_checks,
+    "outages": lambda: Outage.objects.create(
+        peer="stripe", began_at=clock.now() - OLD, ended_at=clock.now() - OLD, reason="It did not answer."
+    ),
     "comparisons": comparison,
     "daily_figures": lambda: DailyFigure.objects.create(day=(clock.now() - OLD).date(), name="new", value=1),
     "report_figures": lambda: ReportFigure.objects.create(
