@@ -42,7 +42,7 @@ State, Effect = TermsPreview.State, TermsPreviewPerson.Effect
 OTHER_TERMS = "Other terms have been saved since this preview began. Preview your change again."
 LIST = """
 INSERT INTO operations_termspreviewperson (preview_id, profile_id)
-SELECT %s, concerned.id FROM ({people}) AS concerned (id) ON CONFLICT (preview_id, profile_id) DO NOTHING
+SELECT %s, concerned.id FROM ({people}) AS concerned (id) ORDER BY concerned.id ON CONFLICT (preview_id, profile_id) DO NOTHING
 """
 
 
