@@ -213,7 +213,7 @@ def test_without_its_own_account_it_says_what_is_not_visible_and_how_to_change_t
     assert found["doctor"].severity is Severity.WARNING
     assert "view-realm" in found["doctor"].fix
     unseen = {name for name, one in found.items() if one.severity is Severity.SKIPPED}
-    assert unseen == {"realm", "web", "rights.groups", "server.version", "mail.test"}
+    assert unseen == {"realm", "realm.recovery_link", "web", "rights.groups", "server.version", "mail.test"}
     assert found["sync.rights.missing"].severity is Severity.PASSED
     assert found["profile.has_nextcloud"].severity is Severity.PASSED
     policy(clinic)

@@ -325,13 +325,16 @@ def test_in_all_else_the_production_realm_is_the_one_the_tests_run_on() -> None:
     """What the contract proves of the rehearsal's realm holds for this one: they differ only where they are meant to."""
     own = {"displayName", "sslRequired", "groups", "users", "clients", "components", "smtpServer"}
     own |= {
+        "localizationTexts",
         "attributes",
         "browserFlow",
         "resetCredentialsFlow",
         "authenticationFlows",
         "authenticatorConfig",
     }  # tests/contract/test_second_factor.py
-    rehearsal = realm_file.read()
+    rehearsal, site = realm_file.read(), {"FRONTDESK_URL": "https://x"}
+    texts = (realm_file.filled(one.get("localizationTexts"), site) for one in (PRODUCTION, rehearsal))
+    assert next(texts) == next(texts)
     assert {k: v for k, v in PRODUCTION.items() if k not in own} == {k: v for k, v in rehearsal.items() if k not in own}
     users = {one["username"]: one for one in rehearsal["users"]}
     assert all(users[one["username"]] == one for one in PRODUCTION["users"])

@@ -74,7 +74,7 @@ OWN_PAGES = {
 STAFF_PAGES = {
     "/admin/": "username", "/admin/core/auditentry/": "username", "/admin/core/attentionitem/…/change/": "username",
     "/admin/inbox/": "username", "/admin/core/attentionitem/retry_group/": "username", "/admin/core/job/": "username",
-    "/admin/accounts/userprofile/": f"{ACCOUNT}, {NAMES}", "/admin/accounts/userprofile/…/change/": ACCOUNT,
+    "/admin/accounts/userprofile/": f"{ACCOUNT}, {NAMES}", "/admin/accounts/userprofile/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card", "/admin/accounts/userprofile/…/timeline/": "username",
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in
                      ("hold", "grant", "no_suspend", "keep_seat", "close_window", "send_code", "password_mail", "erase", "personal-data")), ACCOUNT),
@@ -82,9 +82,10 @@ STAFF_PAGES = {
     "/admin/accounts/signup/": ACCOUNT, "/admin/accounts/signup/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/instances/seat/": "username", "/admin/instances/seat/…/change/": "username", "/admin/instances/seat/…/move/": "username",
     "/admin/instances/seat/…/release/": "username", "/admin/billing/inboundevent/": "username", "/admin/billing/inboundevent/…/change/": "username",
-    "/admin/djstripe/customer/": "email", "/admin/djstripe/customer/…/change/": f"email, {NAMES}",
-    "/admin/djstripe/invoice/…/change/": f"email, {NAMES}", "/admin/djstripe/charge/…/change/": "card, name on the card",
-    "/admin/djstripe/paymentmethod/…/change/": "card, name on the card",
+    **dict.fromkeys((f"/admin/djstripe/{one}/" for one in ("invoice", "charge", "subscription", "paymentmethod")), "username"),
+    "/admin/djstripe/customer/": ACCOUNT, "/admin/djstripe/customer/…/change/": f"{ACCOUNT}, {NAMES}",
+    "/admin/djstripe/invoice/…/change/": f"{ACCOUNT}, {NAMES}", "/admin/djstripe/subscription/…/change/": "username",
+    **dict.fromkeys((f"/admin/djstripe/{one}/…/change/" for one in ("charge", "paymentmethod")), "username, card, name on the card"),
     "/admin/notifications/notification/": ACCOUNT, "/admin/notifications/notification/…/change/": ACCOUNT,
     "/admin/notifications/notification/…/send_one_again/": "email, first name",
     "/admin/onboarding/waitlistentry/": "email", "/admin/onboarding/waitlistentry/…/change/": "email",
