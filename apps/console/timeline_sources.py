@@ -100,13 +100,17 @@ class LinePosition:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: a kind (empty: everything), days from and until (the last included), an id, and the page."""
+    """What is asked for: a kind (empty: everything), days from and until (the last included), an id, and the page.
+
+    `ignored`: also Stripe's events that say nothing new to us; they are most of them.
+    """
 
     kind: str = ""
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     term: str = ""
     before: LinePosition | None = None
+    ignored: bool = True
 
     @property
     def is_narrowed(self) -> bool:
@@ -131,7 +135,7 @@ def read_lines(profile: UserProfile, wanted: Wanted, *, size: int = SIZE) -> tup
     """A page of the timeline, the newest first, and whether there are older lines. One statement."""
     parts = [
         _part(source, rows, at, values, wanted)[: size + 1]
-        for source, rows, at, values in _sources(profile, KINDS.get(wanted.kind, EVERYTHING), wanted.term)
+        for source, rows, at, values in _sources(profile, KINDS.get(wanted.kind, EVERYTHING), wanted)
     ]
     first, *others = parts
     ordered = ("-line_at", "-line_source", "-line_row")
@@ -161,16 +165,18 @@ def _is_numbered(rows: QuerySet[Any]) -> bool:
 Source = tuple[str, QuerySet[Any], Any, dict[str, Any]]
 
 
-def _sources(profile: UserProfile, kind: TimelineKind, term: str) -> Iterator[Source]:
+def _sources(profile: UserProfile, kind: TimelineKind, wanted: Wanted) -> Iterator[Source]:
     """Each table's name, this person's rows in it, their moment, and what a line says of them."""
     if kind.entries is not None:
         values = ("id", "action", "actor", "reason", "before", "after", "subject_kind", "subject_id", "request_id")
         for entries in _entries(profile):
             said = entries.filter(kind.entries).exclude(action=AuditAction.PERSON_VIEWED)
-            yield "entry", _named(said, term), F("at"), _same(*values)
+            yield "entry", _named(said, wanted.term), F("at"), _same(*values)
     for name in kind.tables:
         rows, at, values_of = TABLES[name](profile)
-        yield name, _matching(name, rows, term), at, values_of
+        if name == "event" and not wanted.ignored:
+            rows = rows.exclude(state=InboundEvent.State.IGNORED)
+        yield name, _matching(name, rows, wanted.term), at, values_of
 
 
 def _entries(profile: UserProfile) -> Iterator[QuerySet[AuditEntry]]:

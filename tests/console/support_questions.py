@@ -16,13 +16,17 @@ HEAD, NEXT, ROWS = ".fd-card-head", ".fd-person", "#result_list tbody tr"
 
 @dataclass(frozen=True)
 class Question:
-    """`where`: the part of the page that has all of `says`; of several the first that has the first of them. `role`: who is asked."""
+    """`where`: the part of the page that has all of `says`; of several the first that has the first of them. `role`: who is asked.
+
+    `by_a_worker`: a job finds the answer out, which the page waits for.
+    """
 
     asked: str
     way: str
     where: str
     says: tuple[str, ...]
     role: str = "support"
+    by_a_worker: bool = False
 
     @property
     def steps(self) -> list[tuple[str, str]]:
@@ -73,8 +77,8 @@ QUESTIONS = (
     Question("Who may refund?", "menu Staff > page Roles", ".fd-table tbody tr", ("Refund payments", "Yes")),
     Question("Which requests wait for a second person?", "menu Inbox > page Approvals", ROWS, ("dana", "sam"), "operator"),
     Question("What would be lost if the grace period were 3 days?",
-             "menu Terms > link Add > fill Grace days=3 > fill Reason=What would it do, three days > button Save", ".fd-page",
-             ("Lose access", "otto"), "admin"),
+             "menu Terms > link Add > fill Grace days=3 > fill Reason=What would it do, three days > button Save", "#preview-progress",
+             ("This changes something for 1 person", "Lose access", "otto"), "admin", by_a_worker=True),
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_every_page_says_so_to_everybody_of_staff_and_costs_no_query_more(world:
     for page in pages:
         text = client.get(page).content.decode()
         assert text.count(FROZEN) == 1, page
-    for told in ("staff:ada", "Stripe reports wrong failures", f"{freeze.until:%H:%M}", "3 held back"):
+    for told in ("by ada: ", "Stripe reports wrong failures", f"{freeze.until:%H:%M}", "3 held back"):
         assert told in text
     assert client.get(reverse(HELD)).context["cl"].result_count == HeldBackLoss.objects.count() == 3
 

@@ -235,3 +235,18 @@ def test_someone_elses_things_are_not_there(world: World) -> None:
     mine = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(first.pk)).values_list("pk", flat=True)
     shown = {int(one.row) for one in read_lines(first, Wanted())[0] if one.source == "entry"}
     assert shown == set(mine)
+
+
+def test_the_subscribers_page_leaves_out_events_that_changed_nothing(world: World, staff: Staff) -> None:
+    dana = world.profiles[0]
+    for kind, state in (("charge.failed", "ignored"), ("invoice.paid", "handled")):
+        InboundEvent.objects.create(
+            stripe_event_id=f"evt_{state}", type=kind, object_id=f"obj_{state}", customer_id=dana.stripe_customer_id or "", state=state,
+            stripe_created_at=clock.now(), received_at=clock.now(), handled_at=clock.now(), body="",
+        )  # fmt: skip
+    client = staff("support")
+    page = client.get(reverse("admin:accounts_userprofile_change", args=[dana.pk])).content.decode()
+    assert "obj_handled" in page
+    assert "obj_ignored" not in page
+    whole = client.get(reverse("admin:accounts_userprofile_timeline", args=[dana.pk])).content.decode()
+    assert "obj_ignored" in whole

@@ -74,8 +74,8 @@ def read_page(profile: UserProfile, query: QueryDict) -> TimelinePage:
 
 
 def read_first(profile: UserProfile) -> tuple[TimelineLine, ...]:
-    """The newest lines, for the subscriber's page."""
-    return tuple(describe(one) for one in read_lines(profile, Wanted(), size=FIRST)[0])
+    """The newest lines, for the subscriber's page; without the events that changed nothing."""
+    return tuple(describe(one) for one in read_lines(profile, Wanted(ignored=False), size=FIRST)[0])
 
 
 class TimelinePageView:
