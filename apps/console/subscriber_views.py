@@ -49,7 +49,7 @@ def new_this_month(rows: Rows) -> Rows:
 
 def lost_this_month(rows: Rows) -> Rows:
     """Whose paid subscription ended this month, and who has none now; why, the report on churn says."""
-    return churn.narrow_people(rows, churn.left_between(month_start(), clock.now() + SOON))
+    return churn.narrow_to_left(rows, month_start(), clock.now() + SOON)
 
 
 def trials_ending(rows: Rows) -> Rows:

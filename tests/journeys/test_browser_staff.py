@@ -73,7 +73,9 @@ def fill(page: Page, field: Locator, text: str) -> None:
 
 def move_by_keyboard(page: Page, walk: Walk, album: Album) -> tuple[str, str]:
     """From the subscriber's page; returns the names of the old and of the new instance."""
-    tab_to(page, page.get_by_role("tab", name=re.compile("^Seats")))
+    tab_to(page, page.get_by_role("tab", selected=True))
+    while not page.locator(":focus").inner_text().startswith("Seats"):
+        page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     seats = page.get_by_role("tabpanel", name=re.compile("^Seats"))
     old = seats.get_by_role("link", name=re.compile(r"^Nextcloud \d$")).inner_text()

@@ -196,3 +196,4 @@ def test_the_next_demo_starts_with_the_year_that_this_one_has_lived(demo: Popula
             "/dashboard/", "tom.berger", house.PASSWORD
         )
         assert other.query("SELECT count(*) FROM usersessions_usersession") == [(3,)]
+    demo.start()  # for the tests that come after this one
