@@ -58,6 +58,7 @@ def test_pages_dialogs_and_tabs_by_keyboard(
     page.get_by_role("button", name="Keyboard shortcuts").press("Enter")
     dialog.get_by_label("Use shortcuts of single keys").check()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Keyboard shortcuts")).to_be_focused()  # the dialog has given it back
     assert page.url == subscribers, "switched off, they lead nowhere"
     menu = page.get_by_role("navigation", name="Menu")
     page.get_by_role("button", name="Show or hide the menu").press("Enter")
