@@ -33,14 +33,16 @@ def describe_plan(form: ReasonDialog, found: ProposedPlan) -> dict[str, Any]:
 
 
 class PlanDialog(ReasonDialog):
-    """Shows the plan as it would be now; its number of people is typed to start it."""
+    """Shows the plan as it would be now, of an instance that drains or a product; its number of people is typed to start it."""
 
     form_before_template = "console/dialogs/seat_plan.html"
     expected = TypedCountField("Type how many people would be asked")
 
     def propose(self) -> ProposedPlan:
         """What would be planned."""
-        raise NotImplementedError
+        if isinstance(self.target, Instance):
+            return seat_plans.propose(Kind.DRAIN, self.target.product, self.target)
+        return seat_plans.propose(Kind.REBALANCE, self.target)
 
     @override
     def context(self) -> dict[str, Any]:
@@ -64,19 +66,11 @@ class DrainDialog(PlanDialog):
 
     model = Instance
 
-    @override
-    def propose(self) -> ProposedPlan:
-        return seat_plans.propose(Kind.DRAIN, self.target.product, self.target)
-
 
 class RebalanceDialog(PlanDialog):
     """From the fullest instances of the product to the emptiest."""
 
     model = Product
-
-    @override
-    def propose(self) -> ProposedPlan:
-        return seat_plans.propose(Kind.REBALANCE, self.target)
 
 
 class DrainAction:
