@@ -50,8 +50,9 @@ from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import signup_checkout
 from apps.operations import stripe_comparison, sweeps
+from apps.sandbox.run.servers import free_port
 from tests.laws import violated
-from tests.sandbox.keycloak_fixture import Standin, free_port
+from tests.sandbox.keycloak_fixture import Standin
 from tests.sandbox.stripe_fixture import GOOD, KEY, Shop
 from tests.world_memory import WorldMemory
 

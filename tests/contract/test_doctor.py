@@ -13,12 +13,12 @@ from apps.identity.doctor import checks, expected, reading
 from apps.identity.doctor.report import Severity
 from apps.identity.protocol import NewUser
 from apps.sandbox.run import keycloak_distribution
+from apps.sandbox.run.servers import free_port
 from tests.contract import clinic as clinics
 from tests.contract import harms
 from tests.contract.clinic import CATALOG, Clinic
 from tests.contract.conftest import BOTH
 from tests.contract.harms import MORE, WARDS, policy
-from tests.sandbox.keycloak_fixture import free_port
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,7 @@ import yaml
 
 from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_server, realm_file
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
-from tests.sandbox.keycloak_fixture import free_port
+from apps.sandbox.run.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 ROOT = Path(__file__).resolve().parents[2]

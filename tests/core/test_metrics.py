@@ -13,7 +13,7 @@ from django.db import connection
 
 from apps.core import clock, heartbeats, metrics
 from apps.core.models import Dependency, Job
-from tests.sandbox.keycloak_fixture import free_port
+from apps.sandbox.run.servers import free_port
 
 TOKEN = {"Authorization": "Bearer test-metrics-key"}
 ROOT = Path(__file__).resolve().parents[2]

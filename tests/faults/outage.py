@@ -21,8 +21,8 @@ import stripe
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo import Demo
 from apps.sandbox.run.postgres_programs import program, run
+from apps.sandbox.run.servers import free_port
 from tests import prepared
-from tests.sandbox.keycloak_fixture import free_port
 
 WEBHOOK = "/onboarding/webhook/"
 PATIENCE_SECONDS = 60

@@ -12,10 +12,9 @@ import psycopg
 
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo import ROOT
-from apps.sandbox.run.servers import answers
+from apps.sandbox.run.servers import answers, free_port
 from apps.sandbox.walk import Walk
 from tests.faults.outage import DATABASE, Stack, wait_for
-from tests.sandbox.keycloak_fixture import free_port
 
 PARTS = ("apps", "config", "templates", "static", "tests", "manage.py", "pyproject.toml")
 MIGRATION = """

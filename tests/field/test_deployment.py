@@ -16,8 +16,8 @@ from django.db import connection
 from django.test import Client
 
 from apps.core import checks, health
+from apps.sandbox.run.servers import free_port
 from config.environment import database_url
-from tests.sandbox.keycloak_fixture import free_port
 from tests.world import ROOT
 
 METRICS = {"Authorization": "Bearer test-metrics-key"}

@@ -10,8 +10,9 @@ from apps.core import io_guard
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.identity import keycloak as module
 from apps.identity.protocol import Identity, NewUser
+from apps.sandbox.run.servers import free_port
 from tests.identity.conftest import newcomer
-from tests.sandbox.keycloak_fixture import Browser, Standin, free_port
+from tests.sandbox.keycloak_fixture import Browser, Standin
 
 
 @pytest.mark.parametrize("fault", ["down", "http_503"])

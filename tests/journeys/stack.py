@@ -28,10 +28,11 @@ from psycopg import sql
 from apps.sandbox.run import keycloak_realm
 from apps.sandbox.run.demo import Demo
 from apps.sandbox.run.demo_keycloak import RealKeycloak
+from apps.sandbox.run.servers import free_port
 from apps.sandbox.walk import Walk
 from tests import prepared
 from tests.contract.servers import Server
-from tests.sandbox.keycloak_fixture import Standin, free_port
+from tests.sandbox.keycloak_fixture import Standin
 
 PATIENCE_SECONDS = 60
 STAFF, PASSWORD = "admin.ada", "correct horse battery"

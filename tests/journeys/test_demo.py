@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from apps.sandbox.run import keycloak_clock, keycloak_server, postgres
-from tests.sandbox.keycloak_fixture import free_port
+from apps.sandbox.run.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,8 +20,8 @@ from apps.sandbox.populate import house
 from apps.sandbox.populate.people import CAST, DRIFTED, everybody
 from apps.sandbox.run import postgres
 from apps.sandbox.run.demo import PASSWORD
+from apps.sandbox.run.servers import free_port
 from apps.sandbox.walk_browser import Browser
-from tests.sandbox.keycloak_fixture import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("demo")]
 ROOT = Path(__file__).resolve().parents[2]

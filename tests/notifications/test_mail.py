@@ -16,7 +16,8 @@ from apps.core import clock, jobs, retention
 from apps.core.models import Dependency, Job
 from apps.notifications import mail
 from apps.notifications.models import Notification
-from tests.sandbox.keycloak_fixture import Standin, free_port
+from apps.sandbox.run.servers import free_port
+from tests.sandbox.keycloak_fixture import Standin
 
 pytestmark = pytest.mark.django_db
 TO = "nora@example.com"

@@ -14,17 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from apps.sandbox.run.servers import free_port
 from tests.sandbox.stripe_fixture import receiver, shop  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import html
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ import jwt
 import pytest
 import requests
 from keycloak import KeycloakAdmin
+
+from apps.sandbox.run.servers import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 APP = "http://localhost:8000"
@@ -195,13 +196,6 @@ def claims(token: str) -> dict[str, Any]:
     """What a token says, unchecked."""
     said: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     return said
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
+from apps.sandbox.run.servers import free_port
 from config import testing
-from tests.sandbox.keycloak_fixture import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
