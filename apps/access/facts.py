@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from django.db.models import Value
@@ -10,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from apps.access import freezes
 from apps.access.models import AccessOverride
-from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms
+from apps.access.policy import Facts, LineFact, OverrideFact, Span, SubscriptionFact, Terms
 from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import subscriptions
@@ -69,46 +68,25 @@ def subscription_facts(
     book: TermsBook,
     profile_id: int | None = None,
 ) -> tuple[SubscriptionFact, ...]:
-    """One person's subscriptions, with what their lines give by `catalog` (product id to entitlements) and their terms by `book`.
-
-    Should two run, the second adds apps and other add-ons, but no number that a plan or the same add-on gives already.
-    """
-    found: list[SubscriptionFact] = []
-    counted: set[int] = set()
-    for state in sorted(states, key=_precedence):
-        gives = [
-            (line.product_id, catalog[line.product_id].times(line.quantity))
-            for line in state.lines
-            if line.product_id in catalog
-        ]
-        if counted:
-            gives = [
-                (one, replace(given, grants={}) if given.apps or one in counted else given) for one, given in gives
-            ]
-        if SubscriptionStatus(state.status).may_give_access:
-            counted |= {one for one, _ in gives}
-        terms = book.for_subscription([line.product_id for line in state.lines], profile_id)
-        found.append(_subscription_fact(state, total(given for _, given in gives), terms))
-    return tuple(found)
-
-
-def _precedence(state: subscriptions.SubscriptionState) -> tuple[object, ...]:
-    """Which of two that run counts first: the one that surely gives access, then the dearer, then the older."""
-    status = SubscriptionStatus(state.status)
-    late = state.past_due_since.timestamp() if state.past_due_since else 0
-    amount = sum((line.unit_amount or 0) * line.quantity for line in state.lines)
-    ends = state.current_period_end.timestamp() if state.current_period_end else 0
-    sure = status.gives_access and not state.money_returned
-    return not sure, not status.may_give_access, bool(state.money_returned), -late, -amount, ends, state.id
+    """One person's subscriptions, with what their lines give by `catalog` (product id to entitlements) and their terms by `book`."""
+    return tuple(
+        _subscription_fact(state, catalog, book.for_subscription([line.product_id for line in state.lines], profile_id))
+        for state in sorted(states, key=lambda one: one.id)
+    )
 
 
 def _subscription_fact(
-    state: subscriptions.SubscriptionState, entitlements: Entitlements, terms: Terms | None
+    state: subscriptions.SubscriptionState, catalog: dict[int, Entitlements], terms: Terms | None
 ) -> SubscriptionFact:
     return SubscriptionFact(
         id=state.id,
         status=SubscriptionStatus(state.status),
-        entitlements=entitlements,
+        lines=tuple(
+            LineFact(line.product_id, catalog[line.product_id].times(line.quantity))
+            for line in state.lines
+            if line.product_id in catalog
+        ),
+        amount=sum((line.unit_amount or 0) * line.quantity for line in state.lines),
         unmapped=any(line.product_id is None and line.quantity for line in state.lines),
         cancel_at=state.cancel_at,
         ended_at=state.ended_at,

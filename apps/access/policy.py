@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from apps.access.policy_decision import Account, Decision, SeatDecision
-from apps.access.policy_facts import Facts, Freeze, OverrideFact, Span, SubscriptionFact, Terms
+from apps.access.policy_facts import Facts, Freeze, LineFact, OverrideFact, Span, SubscriptionFact, Terms
 from apps.access.policy_freeze import hold_back
+from apps.access.policy_sums import entitlements_together
 from apps.catalog.entitlements import Entitlements, total
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -20,6 +21,7 @@ __all__ = [
     "Decision",
     "Facts",
     "Freeze",
+    "LineFact",
     "OverrideFact",
     "SeatDecision",
     "Span",
@@ -114,8 +116,8 @@ class _View:
 
     def due(self) -> Entitlements:
         """The sum of everything that gives access now."""
-        paid = [one.entitlements for one in [*self.paid, *self.in_grace]]
-        return total([*paid, *[one.entitlements for one in self.grants]])
+        paid = entitlements_together(self.paid, self.in_grace)
+        return total([paid, *[one.entitlements for one in self.grants]])
 
     def _kept(self, decision: Decision) -> tuple[frozenset[str], dt.datetime | None]:
         """Apps whose seat waits without access, and until when if that is by the clock alone."""

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from apps.catalog.entitlements import NOTHING, Entitlements
+from apps.catalog.entitlements import NOTHING, Entitlements, total
 from apps.core.states import AccessState, SubscriptionStatus
 
 
@@ -24,18 +24,28 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class LineFact:
+    """What one line of a subscription gives, all of its quantity; `product`: of our catalog."""
+
+    product: int
+    entitlements: Entitlements
+
+
+@dataclass(frozen=True)
 class SubscriptionFact:
     """One Stripe subscription as last fetched. `unmapped`: it has lines of which we do not know what they give.
 
     `payment_pending`: it is past due, and nothing is late: a bank debit is on its way. `dispute_lost_at`: when the newest of
     its lost disputes was opened. `paused_until`: None while `paused` has no end. Only for what happens next, never for the
     decision: `trial_end`, `current_period_end`, and of the open invoice `next_attempt_at`, `attempts_made`, `payment_due_at`.
-    `terms`: its own, where what it pays for has some; else those of `Facts`.
+    `terms`: its own, where what it pays for has some; else those of `Facts`. `amount`: of a period, in minor units: which of two
+    is the dearer.
     """
 
     id: str
     status: SubscriptionStatus
-    entitlements: Entitlements = NOTHING
+    lines: tuple[LineFact, ...] = ()
+    amount: int = 0
     unmapped: bool = False
     cancel_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
@@ -51,6 +61,11 @@ class SubscriptionFact:
     attempts_made: int = 0
     payment_due_at: dt.datetime | None = None
     terms: Terms | None = None
+
+    @property
+    def entitlements(self) -> Entitlements:
+        """What it gives where it is the only one."""
+        return total(one.entitlements for one in self.lines)
 
     @property
     def is_live(self) -> bool:

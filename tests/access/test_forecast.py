@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.access.forecast import Change, Upcoming, forecast, imagine, read_stored
-from apps.access.policy import Facts, OverrideFact, Span, SubscriptionFact, Terms, decide
+from apps.access.policy import Facts, LineFact, OverrideFact, Span, SubscriptionFact, Terms, decide
 from apps.catalog.entitlements import Entitlements
 from apps.core.reasons import SENTENCES, Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -25,7 +25,7 @@ CANCELED, EXPIRED = AccessState.CANCELED, AccessState.EXPIRED
 def subscription(status: str = "active", **more: Any) -> SubscriptionFact:
     period = {"current_period_end": NOW + 20 * DAY}
     return SubscriptionFact(
-        **{"id": "sub_1", "status": SubscriptionStatus(status), "entitlements": APP} | period | more
+        **{"id": "sub_1", "status": SubscriptionStatus(status), "lines": (LineFact(1, APP),)} | period | more
     )
 
 

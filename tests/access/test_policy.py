@@ -14,6 +14,7 @@ from apps.access.policy import (
     Account,
     Decision,
     Facts,
+    LineFact,
     OverrideFact,
     SeatDecision,
     SubscriptionFact,
@@ -32,8 +33,13 @@ MORE = Entitlements(grants={"storage_gb": 50})
 OPEN = {AccessState.ACTIVE, AccessState.GRACE}
 
 
+def gives(*entitlements: Entitlements) -> tuple[LineFact, ...]:
+    """A line of a plan, product 1, for what has apps; of an add-on, product 2, for what has none."""
+    return tuple(LineFact(1 if one.apps else 2, one) for one in entitlements)
+
+
 def subscription(status: str = "active", **more: Any) -> SubscriptionFact:
-    return SubscriptionFact(**{"id": "sub_1", "status": SubscriptionStatus(status), "entitlements": APP} | more)
+    return SubscriptionFact(**{"id": "sub_1", "status": SubscriptionStatus(status), "lines": gives(APP)} | more)
 
 
 def override(kind: str, **more: Any) -> OverrideFact:
@@ -92,8 +98,8 @@ NEXTCLOUD, NOWHERE = frozenset({"nextcloud"}), frozenset[str]()
         (facts(OTHER, GONE, override("keep_seat", ends_at=NOW + 40 * DAY)), NEXTCLOUD, NOW + 40 * DAY),
         (facts(OTHER, LONG_GONE), NOWHERE, None),
         (facts(OTHER, PAST_DUE, replace(GONE, id="sub_2")), NEXTCLOUD, None),
-        (facts(subscription(entitlements=BOOK), replace(GONE, id="sub_2")), NEXTCLOUD, NOW + 29 * DAY),
-        (facts(replace(PAST_DUE, entitlements=BOOK), replace(GONE, id="sub_2"), terms=KIND), NEXTCLOUD, NOW + 29 * DAY),
+        (facts(subscription(lines=gives(BOOK)), replace(GONE, id="sub_2")), NEXTCLOUD, NOW + 29 * DAY),
+        (facts(replace(PAST_DUE, lines=gives(BOOK)), replace(GONE, id="sub_2"), terms=KIND), NEXTCLOUD, NOW + 29 * DAY),
         (facts(OTHER, subscription("active", money_returned="refunded")), NEXTCLOUD, None),
         # what is in use is not kept beside itself
         (facts(subscription(), replace(GONE, id="sub_2")), NOWHERE, None),
@@ -218,14 +224,42 @@ def test_entitlements_of_several_sources_add_up() -> None:
     found = decide(
         facts(
             subscription(),
-            subscription(id="sub_2", entitlements=MORE),
-            subscription("past_due", id="sub_3", entitlements=MORE, past_due_since=NOW),
-            subscription("canceled", id="sub_4", entitlements=MORE, ended_at=NOW),
+            subscription(id="sub_2", lines=(LineFact(2, MORE),)),
+            subscription("past_due", id="sub_3", lines=(LineFact(3, MORE),), past_due_since=NOW),
+            subscription("canceled", id="sub_4", lines=(LineFact(4, MORE),), ended_at=NOW),
             override("grant", entitlements=MORE),
             terms=KIND,
         )
     )
     assert found.entitlements.grants == {"storage_gb": 250}
+
+
+BIG = Entitlements(APP.apps, APP.seats, {"storage_gb": 500})
+FIRST = subscription(id="sub_1", lines=(LineFact(1, APP),), amount=500)
+SECOND_ONE = subscription(id="sub_2", lines=(LineFact(2, BIG),), amount=900)
+LOST = replace(SECOND_ONE, money_returned="dispute_lost", dispute_lost_at=NOW - DAY)
+ADD_ON = subscription(id="sub_3", lines=(LineFact(3, MORE),), amount=2_000)
+
+
+@pytest.mark.parametrize(
+    ("known", "storage"),
+    [
+        (facts(FIRST, SECOND_ONE), 500),  # the dearer counts
+        (facts(FIRST, LOST), 100),
+        (facts(FIRST, LOST, override("waive_dispute", starts_at=NOW)), 500),  # forgiven: it counts like any other
+        (facts(FIRST, LOST, override("no_suspend")), 500),
+        (facts(FIRST, LOST, terms=replace(SPEC, lost_dispute_closes=False)), 500),
+        (facts(FIRST, replace(SECOND_ONE, status=SubscriptionStatus.PAST_DUE, past_due_since=NOW - DAY)), 100),
+        (facts(FIRST, ADD_ON), 150),  # an add-on gives no plan's number, however dear
+        (facts(FIRST, replace(FIRST, id="sub_4")), 100),
+        (facts(ADD_ON, replace(ADD_ON, id="sub_4")), 50),
+    ],
+)
+def test_two_subscriptions_give_no_number_twice_and_the_one_that_counts_is_the_dearer(
+    known: Facts, storage: int
+) -> None:
+    for order in (known.subscriptions, known.subscriptions[::-1]):
+        assert decide(replace(known, subscriptions=order)).entitlements.grants == {"storage_gb": storage}
 
 
 @pytest.mark.parametrize(
@@ -294,7 +328,8 @@ def some_subscription(draw: st.DrawFn) -> SubscriptionFact:
     return SubscriptionFact(
         id=f"sub_{draw(st.integers(0, 10**6))}",
         status=SubscriptionStatus(status),
-        entitlements=draw(st.sampled_from([APP, MORE, NOTHING])),
+        lines=draw(st.sampled_from([gives(APP), gives(MORE), gives(APP, MORE), ()])),
+        amount=draw(st.integers(0, 3)),
         cancel_at=draw(st.none() | MOMENTS),
         ended_at=draw(MOMENTS) if status == "canceled" else None,
         past_due_since=draw(MOMENTS) if status == "past_due" else None,

@@ -4,9 +4,8 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
-from apps.access.policy import Account, Facts, SubscriptionFact, Terms, decide
+from apps.access.policy import Account, Facts, LineFact, SubscriptionFact, Terms, decide
 from apps.accounts.models import UserProfile
-from apps.catalog.entitlements import total
 from apps.catalog.models import ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
@@ -93,13 +92,13 @@ def truth(world: World, profile: UserProfile) -> State:
 def _fact(world: World, one: dict[str, Any]) -> SubscriptionFact:
     catalog = entitlements_by_product()
     products = dict(ProductPrice.objects.values_list("stripe_price_id", "product_id"))
-    lines = [catalog[products[line["price"]["id"]]].times(line["quantity"]) for line in one["items"]["data"]]
+    bought = [(products[line["price"]["id"]], line["quantity"]) for line in one["items"]["data"]]
     ended = one["ended_at"] and dt.datetime.fromtimestamp(one["ended_at"], tz=dt.UTC)
     since = clock.now() - dt.timedelta(days=1) if one["status"] == "past_due" else None
     return SubscriptionFact(
         one["id"],
         SubscriptionStatus(one["status"]),
-        total(lines),
+        tuple(LineFact(product, catalog[product].times(quantity)) for product, quantity in bought),
         ended_at=ended,
         past_due_since=since,
         money_returned=_returned(world, one),

@@ -9,9 +9,6 @@ WEB = "--interface wsgi --host 127.0.0.1 --http 1 --no-ws --workers 1 --blocking
 WEB_APPLICATION = "--log-level warning config.wsgi:application"
 
 
-_reserved: list[socket.socket] = []
-
-
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on and that no other caller is given while this process lives.
 
@@ -29,7 +26,7 @@ def free_port() -> int:
         except OSError:
             reservation.close()
             continue
-        _reserved.append(reservation)
+        reservation.detach()
         return port
 
 

@@ -89,7 +89,10 @@ def _rows(read: "_Reading") -> Iterator[tuple[object, Expected]]:
     yield read.in_force("grant"), read.opened("active", 3)
     yield read.in_grace(), read.opened("grace", 4)
     may_return = read.stopped() or read.ended(before_expiry=True)
-    yield read.in_force("window") and may_return, Expected("recovering", 5, account="open", keeps=True)
+    yield (
+        read.in_force("window") and may_return,
+        Expected("recovering", 5, account="open", keeps=True, lapsed=lapsed and not read.stopped()),
+    )
     yield read.stopped(), Expected("suspended", 6, keeps=True)
     yield read.ended(before_expiry=True), Expected("canceled", 7, keeps=True, lapsed=lapsed)
     yield read.ended(), Expected("expired", 8)
@@ -243,14 +246,16 @@ class _Reading:
     def opened(self, state: str, row: int) -> Expected:
         """Everything that is paid or in grace, and what staff grant. A second subscription gives no number twice."""
         running = sorted([*self.paying(), *self.in_grace()], key=self._first_is_dearest)
-        parts, seen = [], set[str]()
-        for number, one in enumerate(running):
-            for line in one["items"]["data"]:
+        parts, seen, had_apps = [], set[str](), False
+        for one in running:
+            lines = one["items"]["data"]
+            for line in lines:
                 product = self.prices.products[line["price"]["id"]]
                 given = self._line(line)
-                doubled = number and (given.apps or product in seen)
+                doubled = product in seen or (had_apps and given.apps)
                 parts.append(Offer(given.apps) if doubled else given)
-            seen |= {self.prices.products[line["price"]["id"]] for line in one["items"]["data"]}
+            seen |= {self.prices.products[line["price"]["id"]] for line in lines}
+            had_apps = had_apps or any(self._line(line).apps for line in lines)
         parts += [self.prices.offers[slug] for act in self.in_force("grant") for slug in act.gives]
         due = _add(parts)
         return Expected(
@@ -259,7 +264,7 @@ class _Reading:
 
     def _may_return(self) -> frozenset[str]:
         """The apps of subscriptions that are not paid, or ended before the final expiry."""
-        away = [*self.stopped(), *self.ended(before_expiry=True)]
+        away = [*self.stopped(), *([] if self.lapsed() else self.ended(before_expiry=True))]
         return frozenset(app for one in away for line in one["items"]["data"] for app in self._line(line).apps)
 
     def _first_is_dearest(self, one: Obj) -> tuple[bool, int, int, int, str]:
