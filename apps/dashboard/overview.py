@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from apps.accounts.models import UserProfile
+from apps.billing import own_invoices
 from apps.core import clock
 from apps.core.money import describe_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
@@ -18,10 +19,15 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
-           s.status, s.cancel_at, s.open_invoice_url, s.id AS subscription, s.next_charge, s.next_charge_currency,
+           s.status, s.cancel_at, s.id AS subscription, s.next_charge, s.next_charge_currency,
            s.pause <> '' AND coalesce(s.pause_ends_at > %(now)s, true) AS paused, s.pause_ends_at
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
     WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
+), owed AS (
+    SELECT s.open_invoice_url AS url, s.past_due_since AS since, s.currency, v.stripe_data->'amount_remaining' AS amount_remaining,
+           v.stripe_data->'amount_due' AS amount_due, v.stripe_data->'amount_paid' AS amount_paid
+    FROM billing_subscription s LEFT JOIN djstripe_invoice v ON v.id = s.open_invoice_id
+    WHERE s.open_invoice_url <> '' AND NOT s.is_payment_pending AND s.id IN (SELECT subscription FROM lines)
 ), given AS (
     SELECT product_id AS id FROM lines
     UNION
@@ -37,6 +43,9 @@ WITH lines AS (
 SELECT json_build_object(
     'questions', (SELECT count(*) FROM operations_seatmove m JOIN operations_seatplan p ON p.id = m.plan_id
         WHERE m.profile_id = %(profile)s AND m.state = 'asked' AND p.state <> 'ended'),
+    'updating', EXISTS (SELECT FROM core_job WHERE kind = 'mirror_customer' AND key = %(customer)s
+        AND state IN ('queued', 'running') AND importance < 3),
+    'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
         SELECT l.*, coalesce(p.name, 'Other') AS name, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position
@@ -87,20 +96,37 @@ class Charge:
 
 
 @dataclass(frozen=True)
+class OwedInvoice:
+    """An invoice that is late: its page at Stripe, what is still to be paid (None: not known), and since when it is late."""
+
+    url: str
+    amount: int | None
+    currency: str
+    since: dt.datetime | None
+
+
+@dataclass(frozen=True)
 class Overview:
     """The whole page. `ends_at`: the subscription has been canceled and runs until then.
 
     `is_paused`: nothing is collected for now, or until `paused_until`. `questions`: moves of a seat that wait for an answer.
+    `is_updating`: a change at Stripe is being fetched.
     """
 
     apps: tuple[App, ...]
     lines: tuple[PaidLine, ...]
     charges: tuple[Charge, ...]
     ends_at: dt.datetime | None
-    open_invoice_url: str
+    owed: tuple[OwedInvoice, ...]
     is_paused: bool
     paused_until: dt.datetime | None
     questions: int = 0
+    is_updating: bool = False
+
+    @property
+    def open_invoice(self) -> OwedInvoice | None:
+        """The invoice that has been late for longest."""
+        return next(iter(self.owed), None)
 
     @property
     def plan(self) -> PaidLine | None:
@@ -110,8 +136,10 @@ class Overview:
 
 def of(profile: UserProfile) -> Overview:
     """The overview of one subscriber: one query."""
+    customer = profile.stripe_customer_id or ""
+    values: dict[str, Any] = {"profile": profile.pk, "customer": customer, "shown": SHOWN, "now": clock.now()}
     with connection.cursor() as cursor:
-        cursor.execute(STATEMENT, {"profile": profile.pk, "shown": SHOWN, "now": clock.now()})
+        cursor.execute(STATEMENT, values)
         (found,) = cursor.fetchone()
     usable = AccessState(profile.access_state).has_access
     lines = found["lines"]
@@ -121,10 +149,11 @@ def of(profile: UserProfile) -> Overview:
         lines=tuple(_line(row) for row in lines),
         charges=_next_charges(lines),
         ends_at=min((_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
-        open_invoice_url=next((_web(row["open_invoice_url"]) for row in lines if row["open_invoice_url"]), ""),
+        owed=tuple(_owed(row) for row in found["owed"] if _web(row["url"])),
         is_paused=bool(pauses),
         paused_until=max((_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
         questions=found["questions"],
+        is_updating=found["updating"],
     )
 
 
@@ -159,6 +188,16 @@ def _line(row: dict[str, Any]) -> PaidLine:
 
 def _total(row: dict[str, Any]) -> int | None:
     return None if row["unit_amount"] is None else row["quantity"] * row["unit_amount"]
+
+
+def _owed(row: dict[str, Any]) -> OwedInvoice:
+    known = row["amount_due"] is not None
+    return OwedInvoice(
+        url=row["url"],
+        amount=own_invoices.owed(row) if known else None,
+        currency=row["currency"],
+        since=_moment(row["since"]) if row["since"] else None,
+    )
 
 
 def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:

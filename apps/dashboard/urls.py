@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from apps.dashboard import views, views_moves, views_sessions
+from apps.dashboard import views, views_invoices, views_moves, views_sessions
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("reset-password/", views.reset_password, name="reset-password"),
     path("billing/", views.billing_portal, name="billing-portal"),
+    path("invoices/", views_invoices.page, name="own-invoices"),
+    path("invoices/show/", views_invoices.show, name="own-invoice"),
     path("moves/", views_moves.page, name="own-moves"),
     path("moves/answer/", views_moves.answer, name="own-moves-answer"),
     path("sessions/", views_sessions.page, name="own-sessions"),

@@ -153,7 +153,7 @@ def test_a_granted_app_is_shown_while_the_grant_lasts(catalog: Catalog) -> None:
 def test_an_address_that_is_not_of_the_web_is_no_link(nora: UserProfile) -> None:
     Instance.objects.update(url="javascript:alert(1)")
     Subscription.objects.update(open_invoice_url="javascript:alert(1)")
-    assert overview.of(nora).open_invoice_url == ""
+    assert overview.of(nora).owed == ()
     assert status_of(nora)["Cloud"] == "preparing"
 
 

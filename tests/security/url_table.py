@@ -71,6 +71,8 @@ SITE = {
     "dashboard/": (">login 200 200 >admin:index", NO),
     "dashboard/reset-password/": (NO, "401 200! 200! 403"),
     "dashboard/billing/": (NO, ">dashboard"),  # Stripe, which would be next, is not there
+    "dashboard/invoices/": (">login 200 200 >admin:index", NO),
+    "dashboard/invoices/show/": (">login >own-invoices >own-invoices >admin:index", NO),  # of no invoice that is theirs
     "dashboard/moves/": (">login 200 200 >admin:index", NO),
     "dashboard/moves/answer/": (NO, ">login >own-moves! >own-moves >admin:index"),  # to a question to the owner
     "dashboard/sessions/": (">login 200 200 >admin:sessions", NO),

@@ -1,5 +1,6 @@
 """Invoices as documents: lines, totals, numbers and states. Taking their money is collection.py's work."""
 
+from apps.sandbox import settings
 from apps.sandbox.stripe import invoice_lines, payments, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, private
@@ -84,7 +85,7 @@ def finalize(invoice: Obj) -> None:
             customer["balance"] = left
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
     customer["next_invoice_sequence"] += 1
-    page = f"https://invoice.stripe.com/i/acct_1SandboxFrontdesk01/test_{invoice['id']}"
+    page = f"{settings.BASE_URL}/stripe/invoice/{invoice['id']}"
     invoice |= {
         "number": number,
         "status": "open",

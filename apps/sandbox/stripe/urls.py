@@ -7,6 +7,7 @@ from apps.sandbox.stripe import (
     checkout_pages,
     control,
     credit_notes,  # noqa: F401  (its routes)
+    invoice_pages,
     portal_pages,
     previews,  # noqa: F401  (its routes)
     resources,
@@ -20,6 +21,8 @@ urlpatterns = [
     path("dahlia/<str:name>", checkout_pages.asset),
     path("checkout/embedded/<str:secret>", checkout_pages.embedded),
     path("checkout/<str:session_id>", checkout_pages.hosted),
+    path("invoice/<str:invoice_id>", invoice_pages.page),
+    path("invoice/<str:invoice_id>/pdf", invoice_pages.file),
     path("portal/<str:session_id>", portal_pages.portal_page),
     path("_control/<str:name>", control.serve),
 ]
