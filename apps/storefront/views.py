@@ -11,9 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.accounts.models import Signup
 from apps.core.errors import BadInput
 from apps.identity import user_profile
-from apps.storefront import basket, wizard
+from apps.onboarding import basket
+from apps.onboarding.basket import Shop
+from apps.storefront import wizard
 from apps.storefront.account_form import read_first_name
-from apps.storefront.basket import Shop
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
 STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.STRIPE_CSP_HOSTS)

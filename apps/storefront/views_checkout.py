@@ -17,11 +17,11 @@ from apps.core.errors import BadInput, WorkError
 from apps.core.networks import network_of
 from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, signup_checkout
+from apps.onboarding.basket import Shop
 from apps.onboarding.checkout_attempt import PriceChanged
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import signup_limits, wizard
 from apps.storefront.account_form import check_free_at_keycloak, check_username, read_account, read_address
-from apps.storefront.basket import Shop
 from apps.storefront.json_views import json_view
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value

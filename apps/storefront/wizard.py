@@ -15,7 +15,7 @@ from apps.accounts.models import Signup
 from apps.core import clock, limits
 from apps.core.errors import BadInput
 from apps.core.requests import SAFE, client_address
-from apps.storefront.basket import Shop
+from apps.onboarding.basket import Shop
 
 SESSION_KEY = "signup"
 ADDONS_SEEN = "signup_addons_seen"

@@ -4,8 +4,8 @@ import pytest
 
 from apps.accounts.models import Signup
 from apps.core import clock
-from apps.storefront import basket
-from apps.storefront.basket import Shop
+from apps.onboarding import basket
+from apps.onboarding.basket import Shop
 
 pytestmark = pytest.mark.django_db
 

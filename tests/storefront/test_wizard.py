@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import Signup
 from apps.catalog.models import Product, ProductPrice
 from apps.instances.models import Instance
-from apps.storefront.basket import Shop
+from apps.onboarding.basket import Shop
 from tests.storefront.visitor import HOME, PAGES, Visitor
 
 STEPS = [HOME, PAGES["plan"], PAGES["addons"], PAGES["checkout"]]

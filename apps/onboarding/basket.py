@@ -1,15 +1,16 @@
-"""What the wizard offers and what a visitor has chosen. Prices come only from ProductPrice, in minor units.
+"""What is offered and what somebody has chosen of it. Prices come only from ProductPrice, in minor units.
 
-`Shop.load` reads all offers in four queries; the rest is arithmetic. A signup stores its basket as slug -> quantity.
+`Shop.load` reads all offers in four queries; the rest is arithmetic. A choice has its basket as slug -> quantity: a signup stores
+one, and a subscriber who changes the plan makes one.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import UserProfile
 from apps.catalog.models import Product, ProductPrice
 from apps.core.errors import BadInput
 from apps.core.money import format_money
@@ -21,6 +22,13 @@ PLAN, GENERAL, STORAGE = (
     Product.Placement.GENERAL,
     Product.Placement.STORAGE,
 )
+
+
+class Choice(Protocol):
+    """What somebody has chosen: a signup, or the new plan of a subscriber."""
+
+    interval: str
+    basket: Any
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class Order:
-    """What a signup would pay per interval."""
+    """What a choice would pay per interval."""
 
     plan: Offer
     lines: tuple[OrderLine, ...]
@@ -143,26 +151,29 @@ class Shop:
         """Those of `kind` that can be bought with `plan` at `interval`."""
         return [offer for offer in kind if offer.fits(plan) and interval in offer.prices]
 
-    def order(self, signup: Signup) -> Order | None:
-        """The order of a signup; None unless its plan is sold at its interval.
+    def order(self, choice: Choice) -> Order | None:
+        """The order of a choice; None unless its plan is sold at its interval.
 
         It omits what is no longer offered and caps quantities at the maximum, so that the page shows what is charged.
         """
-        plan = self.plan_in(signup.basket)
-        if plan is None or signup.interval not in plan.prices:
+        plan = self.plan_in(choice.basket)
+        if plan is None or choice.interval not in plan.prices:
             return None
-        addons = self.addons((*self.general, *self.storage), plan=plan, interval=signup.interval)
-        chosen = [plan, *(offer for offer in addons if offer.product.slug in signup.basket)]
-        lines = tuple(self._line(offer, signup) for offer in chosen)
-        return Order(plan, lines, signup.interval, plan.prices[signup.interval].currency)
+        addons = self.addons((*self.general, *self.storage), plan=plan, interval=choice.interval)
+        chosen = [plan, *(offer for offer in addons if offer.product.slug in choice.basket)]
+        lines = tuple(self._line(offer, choice) for offer in chosen)
+        return Order(plan, lines, choice.interval, plan.prices[choice.interval].currency)
 
-    def _line(self, offer: Offer, signup: Signup) -> OrderLine:
-        quantity = min(signup.basket[offer.product.slug], offer.product.max_quantity)
-        return OrderLine(offer, quantity, offer.prices[signup.interval].unit_amount * quantity)
+    def _line(self, offer: Offer, choice: Choice) -> OrderLine:
+        quantity = min(choice.basket[offer.product.slug], offer.product.max_quantity)
+        return OrderLine(offer, quantity, offer.prices[choice.interval].unit_amount * quantity)
 
     @classmethod
-    def load(cls, buyer: UserProfile | None = None) -> Self:
-        """The shop as it is now. A product that `buyer` has a seat on, reserved or not, is never full for them."""
+    def load(cls, buyer: UserProfile | None = None, *, currency: str = "") -> Self:
+        """The shop as it is now. A product that `buyer` has a seat on, reserved or not, is never full for them.
+
+        `currency`: what they pay in already.
+        """
         products = list(
             Product.objects.filter(is_active=True, placement__in=[PLAN, GENERAL, STORAGE])
             .select_related("parent")
@@ -170,7 +181,7 @@ class Shop:
         )
         needed = {app.pk: app for product in products for app in product.seats()}
         rooms = capacity.have_room(list(needed.values())) | dict.fromkeys(capacity.products_with_seat(buyer), True)
-        currency = _currency(products)
+        currency = currency or _currency(products)
         offers = [
             Offer(
                 product,
@@ -199,8 +210,8 @@ def _currency(products: Iterable[Product]) -> str:
     return next((price.currency for row in prices for price in row if price.is_active), "")
 
 
-def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons: Iterable[str]) -> None:
-    """Put a plan, its interval and general add-ons into a signup's basket; BadInput names the field.
+def choose_plan(shop: Shop, choice: Choice, *, interval: str, slug: str, addons: Iterable[str]) -> None:
+    """Put a plan, its interval and general add-ons into a choice's basket; BadInput names the field.
 
     Storage add-ons chosen earlier stay if they fit the plan.
     """
@@ -222,12 +233,12 @@ def choose_plan(shop: Shop, signup: Signup, *, interval: str, slug: str, addons:
     wanted = set(addons) - included  # nobody pays extra for what the plan includes
     extras = {slug: _addon(shop, slug, plan=plan, interval=interval) for slug in sorted(wanted)}
     kept = {
-        offer.product.slug: signup.basket[offer.product.slug]
+        offer.product.slug: choice.basket[offer.product.slug]
         for offer in shop.addons(shop.storage, plan=plan, interval=interval)
-        if offer.product.slug in signup.basket
+        if offer.product.slug in choice.basket
     }
-    signup.interval = interval
-    signup.basket = {plan.product.slug: 1} | dict.fromkeys(extras, 1) | kept
+    choice.interval = interval
+    choice.basket = {plan.product.slug: 1} | dict.fromkeys(extras, 1) | kept
 
 
 def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
@@ -250,10 +261,10 @@ def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
     return offer
 
 
-def choose_storage(shop: Shop, signup: Signup, *, quantities: Mapping[str, str]) -> None:
+def choose_storage(shop: Shop, choice: Choice, *, quantities: Mapping[str, str]) -> None:
     """Put storage add-ons into the basket; `quantities` is slug -> digits as typed. BadInput names the field by its slug."""
-    plan = shop.plan_in(signup.basket)
-    offers = shop.addons(shop.storage, plan=plan, interval=signup.interval)
+    plan = shop.plan_in(choice.basket)
+    offers = shop.addons(shop.storage, plan=plan, interval=choice.interval)
     chosen = {}
     for offer in offers:
         slug, most = offer.product.slug, offer.product.max_quantity
@@ -263,5 +274,5 @@ def choose_storage(shop: Shop, signup: Signup, *, quantities: Mapping[str, str])
         if int(typed):
             chosen[slug] = int(typed)
     storage = {offer.product.slug for offer in shop.storage}
-    rest = {slug: quantity for slug, quantity in signup.basket.items() if slug not in storage}
-    signup.basket = rest | chosen
+    rest = {slug: quantity for slug, quantity in choice.basket.items() if slug not in storage}
+    choice.basket = rest | chosen
