@@ -54,6 +54,8 @@ LIMITS = {
     "repeated_emails": rates("LIMIT_REPEATED_EMAILS", "5/1h 10/1d"),
     "repeated_emails_staff": rates("LIMIT_REPEATED_EMAILS_STAFF", "200/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
+    "plan_previews": rates("LIMIT_PLAN_PREVIEWS", "60/1h"),
+    "plan_changes": rates("LIMIT_PLAN_CHANGES", "10/1h 30/1d"),
     "staff_refunds": rates("LIMIT_STAFF_REFUNDS", "20/1h 60/1d"),
     "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
     "refused_events_visitor": rates("LIMIT_REFUSED_EVENTS_VISITOR", "60/1m"),

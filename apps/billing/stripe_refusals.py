@@ -26,11 +26,34 @@ DECLINES = {
 UNEXPLAINED = "the bank gives no reason, and the customer has to ask it"
 
 
+# The same for the subscriber, who can do something about it.
+OWN_DECLINES = {
+    "insufficient_funds": "There isn't enough money on your card.",
+    "expired_card": "Your card has expired.",
+    "incorrect_cvc": "The security code of your card is wrong.",
+    "processing_error": "Your bank couldn't process the payment. Please try again later.",
+    "authentication_required": "Your bank wants you to confirm this payment, which isn't possible with the card we have.",
+    "card_velocity_exceeded": "Your card's limit is reached.",
+    "withdrawal_count_limit_exceeded": "Your card's limit is reached.",
+    "try_again_later": "Your bank asks to try again later.",
+}
+OWN_UNEXPLAINED = "Your bank declined the payment and didn't say why. Please ask your bank, or use another card."
+
+
+def decline_code(error: stripe.StripeError) -> str:
+    """The bank's reason, or Stripe's."""
+    return str(getattr(error.error, "decline_code", "") or error.code or "")
+
+
+def describe_own_decline(code: str) -> str:
+    """One sentence for the subscriber whose card was declined."""
+    return OWN_DECLINES.get(code, OWN_UNEXPLAINED)
+
+
 def describe_refusal(error: stripe.StripeError) -> str:
     """One sentence for staff; empty for what only the client's own words describe."""
     if isinstance(error, stripe.CardError):
-        code = str(getattr(error.error, "decline_code", "") or error.code)
-        return f"The payment was declined: {DECLINES.get(code, UNEXPLAINED)}."
+        return f"The payment was declined: {DECLINES.get(decline_code(error), UNEXPLAINED)}."
     if isinstance(error, stripe.RateLimitError):
         return "Stripe asks us to slow down, and has done nothing. Try again in a minute."
     param = getattr(error, "param", None) or ""

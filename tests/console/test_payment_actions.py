@@ -13,8 +13,8 @@ from django.urls import reverse
 
 from apps.accounts.models import UserProfile
 from apps.billing import payment_changes
+from apps.billing.change_requests import ChangeRequest
 from apps.billing.models import Subscription
-from apps.billing.payment_changes import StaffRequest
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.login import reauthentication
@@ -200,7 +200,7 @@ def test_beyond_the_limit_an_admin_refunds_and_nobody_without_end(town: World, s
 def test_another_customers_payment_is_never_touched(town: World, staff: Staff) -> None:
     dana, emil = town.subscriber("dana"), town.subscriber("emil")
     assert "has changed since" in text_of(refund(staff("admin"), dana, f"{town.charge(emil)}:0"))
-    asked = StaffRequest(profile=dana, key=uuid.uuid4().hex, actor="staff:ada", reason=REASON)
+    asked = ChangeRequest(profile=dana, key=uuid.uuid4().hex, actor="staff:ada", reason=REASON)
     with pytest.raises(BadInput, match="another customer"):
         payment_changes.refund(asked, charge_id=town.charge(emil), amount=100, seen=0, why="duplicate")
     with pytest.raises(BadInput, match="another customer"):

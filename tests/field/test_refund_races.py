@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import UserProfile
-from apps.billing import payment_changes
-from apps.billing.payment_changes import StaffRequest
+from apps.billing import change_requests, payment_changes
+from apps.billing.change_requests import ChangeRequest
 from apps.core.errors import BadInput
 from tests.instances.house import at_once
 from tests.world import World
@@ -39,14 +39,14 @@ def race(shop: World, profile: UserProfile, monkeypatch: pytest.MonkeyPatch) -> 
             time.sleep(0.01)
 
     def click(actor: str) -> str:
-        asked = StaffRequest(profile=profile, key=uuid.uuid4().hex, actor=actor, reason="The customer called about it")
+        asked = ChangeRequest(profile=profile, key=uuid.uuid4().hex, actor=actor, reason="The customer called about it")
         try:
             payment_changes.refund(asked, charge_id=charge, amount=200, seen=0, why="requested_by_customer")
         finally:
             over.set()
         return actor
 
-    monkeypatch.setattr(payment_changes, "_between_check_and_call", wait)
+    monkeypatch.setattr(change_requests, "_between_check_and_call", wait)
     return at_once([partial(click, "staff:ada"), partial(click, "staff:bob")], clients=2)
 
 
@@ -60,7 +60,7 @@ def test_two_who_refund_at_once_make_one_refund(shop: World, monkeypatch: pytest
     assert refunds(shop, dana) == [200]
     refused = [one for one in answers if isinstance(one, BadInput)]
     assert len(refused) == 1
-    assert refused[0].message == payment_changes.AT_WORK or "as you saw" in refused[0].message
+    assert refused[0].message == change_requests.AT_WORK or "as you saw" in refused[0].message
 
 
 @pytest.mark.mutant
@@ -71,6 +71,6 @@ def test_mutant_without_the_lock_both_are_made(shop: World, monkeypatch: pytest.
     def never_held(*_: Any) -> Iterator[bool]:
         yield True
 
-    monkeypatch.setattr(payment_changes, "hold_if_free", never_held)
+    monkeypatch.setattr(change_requests, "hold_if_free", never_held)
     race(shop, dana, monkeypatch)
     assert refunds(shop, dana) == [200, 200]

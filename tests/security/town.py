@@ -38,7 +38,8 @@ TOKEN = "abcdefghijklmnopqrstuvwxyz012345"  # against forged requests: as in the
 MAILBOX = {"email": "stranger@example.com"}
 # What is posted: forms, and bodies of JSON, where there is more to say than nothing.
 FORMS: dict[str, dict[str, Any]] = {
-    "onboarding/": {"first_name": "Ada"}, "dashboard/billing/": {},
+    "onboarding/": {"first_name": "Ada"}, "dashboard/billing/": {}, "dashboard/plan/change/": {"offer": "of-nobody"},
+    "dashboard/plan/cancel/confirm/": {"subscription": "sub_of_nobody"}, "dashboard/plan/cancel/undo/": {"subscription": "sub_of_nobody"},
     "admin/accounts/userprofile/<object_id>/personal-data/": {"format": "json", "reason": REASON},
 }  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {"onboarding/waitlist/submit/": MAILBOX, "recovery/send-code/": MAILBOX}

@@ -15,8 +15,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import UserProfile
 from apps.billing import overview, payment_changes
+from apps.billing.change_requests import ChangeRequest
 from apps.billing.models import Subscription
-from apps.billing.payment_changes import StaffRequest
 from apps.billing.subscriptions import SubscriptionState
 from apps.console.admin.subscriber_page import read_states
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog_action
@@ -63,8 +63,8 @@ class PaymentDialog(ReasonDialog):
         return {"previews": self.previews}
 
     @property
-    def asked(self) -> StaffRequest:
-        return StaffRequest(profile=self.target, key=self.cleaned_data["key"], **self.why)
+    def asked(self) -> ChangeRequest:
+        return ChangeRequest(profile=self.target, key=self.cleaned_data["key"], **self.why)
 
     def offer(self, name: str, choices: list[tuple[str, str]], nothing: str) -> None:
         """Fill a field in; the one that the address names is chosen. The part of a choice behind the colon is what staff see of it."""

@@ -1,0 +1,126 @@
+"""Cancelling here, as easily as signing up: when it ends, what is kept until when, one click; and taking it back until that day.
+
+Promises: nobody changes another person's subscription; a form that is sent twice is done once; each change is in the audit log in
+the subscriber's name. The receipt is an email, sent once Stripe has confirmed (access/announcements.py).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.access import terms
+from apps.accounts.models import UserProfile
+from apps.billing import overview as money
+from apps.billing import payment_changes
+from apps.billing.models import Subscription
+from apps.core.reasons import day
+from apps.core.states import SubscriptionStatus
+from apps.dashboard import overview, own_changes
+from apps.dashboard.own import own
+
+GONE = "This subscription has ended already, or it isn't yours. Nothing was done."
+only_own = own(page="own-cancel", of_staff="admin:index")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A subscription and its end: of what is canceled, or of what would be. `kept_until`: of data and settings."""
+
+    row: Subscription
+    name: str
+    ends_at: dt.datetime | None
+    kept_until: dt.datetime | None
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether it is to end."""
+        return self.row.cancel_at is not None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether something of it is still to be paid."""
+        return SubscriptionStatus(self.row.status).is_late
+
+
+def read_endings(profile: UserProfile) -> list[Ending]:
+    """The subscriber's running subscriptions. Three queries."""
+    rows = money.list_running(profile.stripe_customer_id or "")
+    book = terms.read_terms(profile.pk) if rows else None
+    found = []
+    for row in rows:
+        ends = row.cancel_at or (row.trial_end if row.status == SubscriptionStatus.TRIALING else row.current_period_end)
+        products = [line.product_id for line in money.lines_of(row)]
+        own_terms = book and (book.for_subscription(products, profile.pk) or book.for_subscriber(profile.pk))
+        kept = ends + own_terms.expiry if ends and own_terms else None
+        name = ", ".join(
+            money.line_name(one.quantity, one.product.name if one.product else None, "Other")
+            for one in money.lines_of(row)
+        )
+        found.append(Ending(row=row, name=name, ends_at=ends, kept_until=kept))
+    return found
+
+
+@require_safe
+@only_own
+def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """What cancelling means, and the button; for what is canceled already, the way back."""
+    endings = read_endings(profile)
+    context = {
+        "profile": profile,
+        "endings": endings,
+        "apps": [app.name for app in overview.of(profile).apps] if len(endings) == 1 else [],
+        "reasons": payment_changes.FEEDBACK.items(),
+        "key": own_changes.new_key(),
+    }
+    return render(request, "dashboard/cancel.html", context)
+
+
+@require_POST
+@only_own
+def confirm(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """Cancel one of the subscriber's own subscriptions at the end of what is paid."""
+    ending = _chosen(request, profile)
+    if ending is None:
+        return redirect("own-cancel")
+    said = request.POST.get("feedback", "")
+    feedback = said if said in payment_changes.FEEDBACK else ""
+    asked = own_changes.request_by(profile, request.POST.get("key", ""))
+    subscription_id = ending.row.stripe_id
+    if not own_changes.carry_out(
+        request,
+        profile,
+        lambda: payment_changes.cancel_at_period_end(asked, subscription_id=subscription_id, feedback=feedback),
+    ):
+        return redirect("own-cancel")
+    when = f"Your subscription ends on {day(ending.ends_at)}." if ending.ends_at else "Your subscription ends."
+    messages.success(request, f"{when} You won't be charged again. We're emailing you a receipt.")
+    return redirect("dashboard")
+
+
+@require_POST
+@only_own
+def undo(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+    """Let one of the subscriber's own subscriptions go on that is to end."""
+    ending = _chosen(request, profile)
+    if ending is None:
+        return redirect("own-cancel")
+    asked = own_changes.request_by(profile, request.POST.get("key", ""))
+    subscription_id = ending.row.stripe_id
+    if own_changes.carry_out(
+        request, profile, lambda: payment_changes.undo_cancellation(asked, subscription_id=subscription_id)
+    ):
+        messages.success(request, "Welcome back. Your subscription goes on as before.")
+    return redirect("dashboard")
+
+
+def _chosen(request: HttpRequest, profile: UserProfile) -> Ending | None:
+    """The subscription the form names, among the subscriber's own; None, and the next page says so, when there is none."""
+    wanted = request.POST.get("subscription", "")
+    found = next((one for one in read_endings(profile) if one.row.stripe_id == wanted), None)
+    if found is None:
+        messages.error(request, GONE)
+    return found

@@ -1,0 +1,150 @@
+"""A subscriber cancels and takes it back, on our own pages: what is said before, what happens at Stripe, and never for another."""
+
+import datetime as dt
+import re
+import uuid
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.test import Client
+
+from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
+from apps.core.models import AuditEntry
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+HOME, PAGE, CONFIRM, UNDO = (
+    "/dashboard/",
+    "/dashboard/plan/cancel/",
+    "/dashboard/plan/cancel/confirm/",
+    "/dashboard/plan/cancel/undo/",
+)
+
+
+def browser(profile: UserProfile) -> Client:
+    client = Client()
+    client.force_login(profile.user)
+    return client
+
+
+def text(answer: HttpResponse) -> str:
+    return unescape(" ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split()))
+
+
+def said(answer: HttpResponse) -> str:
+    return " ".join(str(one) for one in get_messages(answer.wsgi_request))
+
+
+def form(profile: UserProfile, key: str = "", **more: str) -> dict[str, str]:
+    return {"subscription": f"{profile.stripe_subscription_id}", "key": key or uuid.uuid4().hex} | more
+
+
+def day_of(profile: UserProfile, *, later: int = 0) -> str:
+    ends = Subscription.objects.get(customer_id=profile.stripe_customer_id).current_period_end
+    assert ends is not None
+    day = ends + dt.timedelta(days=later)
+    return f"{day.day} {day:%B %Y}"
+
+
+def lines(profile: UserProfile) -> list[tuple[str, str]]:
+    changes = ("cancellation_scheduled", "cancellation_undone")
+    found = AuditEntry.objects.filter(subject_id=str(profile.pk), action__in=changes).order_by("id")
+    return list(found.values_list("actor", "action"))
+
+
+def test_the_page_says_when_it_ends_and_what_is_kept_and_calls_nobody(world: World, settings: Any) -> None:
+    settings.FINAL_EXPIRY_DAYS = 30
+    dana = world.subscriber("dana")
+    asked = len(world.requests)
+    page = text(browser(dana).get(PAGE))
+    for words in (
+        f"Until {day_of(dana)}",
+        "These apps close for you: Nextcloud.",
+        f"Until {day_of(dana, later=30)}",
+        "(optional)",
+    ):
+        assert words in page, words
+    assert len(world.requests) == asked
+
+
+def test_it_is_canceled_with_a_receipt_and_taken_back(world: World) -> None:
+    dana = world.subscriber("dana")
+    client = browser(dana)
+    done = client.post(CONFIRM, form(dana, feedback="too_expensive"))
+    assert done["Location"] == HOME
+    assert f"Your subscription ends on {day_of(dana)}." in said(done)
+    stripe = world.stripe_state(dana)
+    assert (stripe["cancel_at_period_end"], stripe["cancellation_details"]["feedback"]) == (True, "too_expensive")
+    world.skip()  # Stripe's event is late: the page does not wait for it
+    assert "being updated" in text(client.get(HOME))
+    world.work()
+    assert f"Ends on {day_of(dana)}" in text(client.get(HOME))
+    assert f"It ends on {day_of(dana)}" in text(client.get(PAGE))
+    world.pass_time(seconds=3700)
+    world.work()
+    assert any("ends on" in subject for subject in world.mails(dana))
+    done = client.post(UNDO, form(dana))
+    assert "goes on as before" in said(done)
+    assert world.stripe_state(dana)["cancel_at"] is None
+    world.work()
+    assert "Ends on" not in text(client.get(HOME))
+    assert lines(dana) == [("customer", "cancellation_scheduled"), ("customer", "cancellation_undone")]
+    assert world.state(dana).access == "active"
+
+
+def test_what_is_sent_twice_is_done_once(world: World) -> None:
+    dana = world.subscriber("dana")
+    client, key = browser(dana), uuid.uuid4().hex
+    for _ in range(2):
+        assert "ends on" in said(client.post(CONFIRM, form(dana, key)))
+    world.work()
+    for _ in range(2):
+        assert "goes on" in said(client.post(UNDO, form(dana, key)))
+    assert len(lines(dana)) == 2
+
+
+def test_nobody_cancels_for_another(world: World) -> None:
+    dana, omar = world.subscriber("dana"), world.subscriber("omar")
+    before = world.stripe_state(dana)
+    for address in (CONFIRM, UNDO):
+        assert "isn't yours" in said(browser(omar).post(address, form(dana)))
+        assert Client().post(address, form(dana))["Location"].endswith(f"?next={PAGE}")
+        assert browser(dana).get(address).status_code == 405
+    assert world.stripe_state(dana) == before
+    assert lines(dana) == lines(omar) == []
+
+
+def test_it_ends_on_the_day_and_what_is_canceled_is_shown_as_that(world: World) -> None:
+    dana = world.subscriber("dana")
+    browser(dana).post(CONFIRM, form(dana))
+    world.deliver()
+    world.pass_time(days=32)
+    world.deliver()
+    assert world.stripe_state(dana)["status"] == "canceled"
+    assert world.state(dana).access == "canceled"
+
+
+def test_an_answer_that_was_lost_is_told_and_not_guessed(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.fault("stripe", "lost_answer", path="/v1/subscriptions/", method="POST")
+    answer = browser(dana).post(CONFIRM, form(dana))
+    assert "we don't know yet whether this was done" in said(answer) or "ends on" in said(answer)
+    world.fault("stripe", "ok")
+    world.work()
+    assert bool(Subscription.objects.get(customer_id=dana.stripe_customer_id).cancel_at) == bool(
+        world.stripe_state(dana)["cancel_at"]
+    )
+
+
+def test_too_many_changes_are_refused(world: World, settings: Any) -> None:
+    settings.LIMITS = settings.LIMITS | {"plan_changes": ((1, 3600),)}
+    dana = world.subscriber("dana")
+    client = browser(dana)
+    client.post(CONFIRM, form(dana))
+    world.work()
+    assert "many times" in said(client.post(UNDO, form(dana)))
+    assert world.stripe_state(dana)["cancel_at_period_end"]
