@@ -39,6 +39,7 @@ class AuditAction(models.TextChoices):
     SUBSCRIPTION_CANCELED = "subscription_canceled", "Subscription canceled"
     CANCELLATION_SCHEDULED = "cancellation_scheduled", "Cancellation scheduled"
     CANCELLATION_UNDONE = "cancellation_undone", "Cancellation undone"
+    PLAN_CHANGED = "plan_changed", "Plan changed"
     PAUSE_REQUESTED = "pause_requested", "Payments paused"
     RESUME_REQUESTED = "resume_requested", "Payments resumed"
     # seats and instances

@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from apps.dashboard import views, views_cancel, views_invoices, views_moves, views_sessions
+from apps.dashboard import views, views_cancel, views_invoices, views_moves, views_plan, views_sessions
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
     path("reset-password/", views.reset_password, name="reset-password"),
     path("billing/", views.billing_portal, name="billing-portal"),
+    path("plan/", views_plan.page, name="own-plan"),
+    path("plan/preview/", views_plan.preview, name="own-plan-preview"),
+    path("plan/change/", views_plan.change, name="own-plan-change"),
     path("plan/cancel/", views_cancel.page, name="own-cancel"),
     path("plan/cancel/confirm/", views_cancel.confirm, name="own-cancel-confirm"),
     path("plan/cancel/undo/", views_cancel.undo, name="own-cancel-undo"),

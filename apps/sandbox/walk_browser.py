@@ -97,7 +97,7 @@ class Browser:
         self.session.post(target, data={"password-new": password, "password-confirm": password}, timeout=30)
 
     def portal_link(self) -> str:
-        """Click “Manage subscription” on the dashboard; the address of Stripe's portal page."""
+        """Click “Address and tax ID” on the dashboard; the address of Stripe's portal page."""
         token = {"csrfmiddlewaretoken": self._token("/dashboard/")}
         answer = self._post("/dashboard/billing/", {"data": token, "allow_redirects": False}, referer="/dashboard/")
         if answer.status_code not in {302, 303}:

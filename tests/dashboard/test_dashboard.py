@@ -66,7 +66,8 @@ def test_it_shows_apps_plan_charge_and_account(client_of_nora: Client) -> None:
         "Next charge 14 March 2027 €16.50",
         "nora@example.com",
         "Log out",
-        "Manage subscription",
+        "Change plan or storage",
+        "Address and tax ID",
         "Change password",
     ):
         assert words in page, words
@@ -228,7 +229,7 @@ def test_somebody_whose_account_is_being_made_is_told_so(catalog: Catalog) -> No
     omar = person("omar", access_state="none", access_reason={}, stripe_customer_id=None, keycloak_id=None)
     page = page_of(omar)
     assert "Your account is being prepared" in page
-    assert "Manage subscription" not in page
+    assert "Change plan or storage" not in page
 
 
 def test_the_page_holds_no_inline_script_or_style(client_of_nora: Client) -> None:

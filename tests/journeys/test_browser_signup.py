@@ -143,7 +143,7 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
     expect(subscription).to_contain_text("€8")
     album.take(page, "dashboard")
 
-    page.get_by_role("button", name="Manage subscription").click()
+    page.get_by_role("button", name="Address and tax ID").click()
     heading(page, "Billing")
     album.take(page, "portal")
     page.get_by_role("link", name="Back").click()

@@ -71,6 +71,9 @@ SITE = {
     "dashboard/": (">login 200 200 >admin:index", NO),
     "dashboard/reset-password/": (NO, "401 200! 200! 403"),
     "dashboard/billing/": (NO, ">dashboard"),  # Stripe, which would be next, is not there
+    "dashboard/plan/": (">login 200 200 >admin:index", NO),
+    "dashboard/plan/preview/": (">login >own-plan >own-plan >admin:index", NO),  # of no choice
+    "dashboard/plan/change/": (NO, ">login >own-plan >own-plan >admin:index"),
     "dashboard/plan/cancel/": (">login 200 200 >admin:index", NO),
     "dashboard/plan/cancel/confirm/": (NO, ">login >own-cancel >own-cancel >admin:index"),  # of none of theirs
     "dashboard/plan/cancel/undo/": (NO, ">login >own-cancel >own-cancel >admin:index"),

@@ -1,10 +1,10 @@
 """Changing a running subscription: everything its update may carry, with one event and the invoice of the change."""
 
-from apps.sandbox.stripe import collection, coupons, customers, invoices, subscriptions, timeline
+from apps.sandbox.stripe import cards, collection, coupons, customers, invoices, subscriptions, timeline
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.prorations import Change, plan_items
-from apps.sandbox.stripe.records import Obj, merge_metadata, private
+from apps.sandbox.stripe.records import Obj, copied, merge_metadata, private
 
 
 def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Obj | None:
@@ -22,6 +22,29 @@ def apply(subscription: Obj, made: Change, *, behaviour: str, moment: int) -> Ob
     return None
 
 
+def draft_of(subscription: Obj, made: Change) -> Obj:
+    """The invoice that a planned change would make at once, of a copy of the subscription; nothing is kept."""
+    as_if = copied(subscription)
+    subscriptions.set_items(as_if, copied(made.items))
+    waiting = copied(private(subscription["id"]).get("waiting_lines", []))
+    lines = [*waiting, *copied(made.prorations), *subscriptions.lines_of(as_if, copied(made.restarted))]
+    return invoices.draft(as_if, reason="subscription_update", lines=lines, kept=False)
+
+
+def _expect_payment(subscription: Obj, made: Change, *, on_session: bool) -> None:
+    """`error_if_incomplete`: raise what the bank would say to the invoice of the change, before anything is changed."""
+    if draft_of(subscription, made)["amount_due"] <= 0:
+        return
+    method = subscriptions.method_of(subscription)
+    if method is None:
+        raise invalid(
+            "This customer has no attached payment source or default payment method.", code="resource_missing"
+        )
+    verdict = cards.outcome(method, on_session=on_session, authenticated=False)
+    if verdict not in {"ok", "dispute", "inquiry", "processing"}:
+        raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
+
+
 def update(subscription: Obj, params: Obj) -> None:
     """`POST /v1/subscriptions/{id}`: everything that may change, one event, and the invoice of the change."""
     if subscription["status"] in subscriptions.ENDED and set(params) - {"metadata", "cancellation_details"}:
@@ -34,6 +57,10 @@ def update(subscription: Obj, params: Obj) -> None:
         made = plan_items(
             subscription, params.get("items", []), moment=moment, prorate=behaviour != "none", anchor_now=anchor_now
         )
+    on_session = params.get("off_session") is False
+    bills_now = made is not None and (made.restarted or behaviour == "always_invoice")
+    if made is not None and bills_now and params.get("payment_behavior") == "error_if_incomplete":
+        _expect_payment(subscription, made, on_session=on_session)
     invoice = None
     with change(subscription, "customer.subscription.updated"):
         set_options(subscription, params)
@@ -46,9 +73,7 @@ def update(subscription: Obj, params: Obj) -> None:
     if invoice is not None:
         invoices.finalize(invoice)
         if invoice["collection_method"] == "charge_automatically":
-            collection.collect(
-                invoice, subscriptions.method_of(subscription), on_session=params.get("off_session") is False
-            )
+            collection.collect(invoice, subscriptions.method_of(subscription), on_session=on_session)
 
 
 def set_options(subscription: Obj, params: Obj) -> None:

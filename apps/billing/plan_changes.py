@@ -1,0 +1,173 @@
+"""A subscriber's change of plan, interval and quantities: what Stripe says it costs, and the change exactly as it was shown.
+
+Promises: what is charged is what the preview said, since Stripe splits the time at the same second and the subscription is still
+the one that was seen; it is paid at once or nothing changes; a form that is sent twice is one change, by the key in the
+subscription's metadata. docs.stripe.com/billing/subscriptions/prorations
+"""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import stripe
+
+from apps.billing.change_requests import (
+    ChangeRequest,
+    DoneAlready,
+    ask,
+    carry_out,
+    check_subscription,
+    expect_own,
+    of_subscription,
+)
+from apps.billing.parsing import identify, listed, moment, parse_subscription, plain, text, whole
+from apps.core import clock
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import BadInput
+from apps.core.states import SubscriptionStatus
+
+MARK = "frontdesk_change"  # in the subscription's metadata: the key of the form that changed it last
+CHANGEABLE = {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}
+
+type Items = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """`items`: as Stripe's update takes them. `seen`: a digest of the subscription it was computed for. `at`: Unix seconds."""
+
+    subscription_id: str
+    items: Items
+    seen: str
+    at: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a signed form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PlanPreview:
+    """What the change costs, in minor units: `today`, and `then` at `then_at` and each period.
+
+    `total`: of the change's invoice before credit; below 0 it becomes credit. `lines`: how it is computed, in Stripe's words.
+    """
+
+    change: PlanChange
+    total: int
+    today: int
+    then: int | None
+    then_at: dt.datetime | None
+    currency: str
+    lines: tuple[tuple[str, int], ...]
+
+    @property
+    def credit(self) -> int:
+        """What is set off against later payments."""
+        return max(0, -self.total)
+
+    @property
+    def from_credit(self) -> int:
+        """What of it is paid from credit that is there already."""
+        return max(0, self.total - self.today)
+
+
+def preview_change(asked: ChangeRequest, *, subscription_id: str, items: Items) -> PlanPreview:
+    """What Stripe would charge: three calls, nothing is changed. Raises BadInput, and the errors of calling_stripe."""
+
+    def call(client: stripe.StripeClient) -> PlanPreview:
+        found = expect_own(asked, client.v1.subscriptions.retrieve(subscription_id))
+        if refusal := _refuse(found):
+            raise BadInput(refusal, code="changed")
+        change = PlanChange(subscription_id, items, digest(found), _now_in_period(found))
+        about: Any = {"subscription": subscription_id}
+        details = {"items": items, "proration_behavior": "always_invoice", "proration_date": change.at}
+        made = plain(client.v1.invoices.create_preview(about | {"subscription_details": details}))
+        later = about | {"preview_mode": "recurring", "subscription_details": {"items": items}}
+        return _preview(change, found, made, plain(client.v1.invoices.create_preview(later)))
+
+    found: PlanPreview = ask(call)
+    return found
+
+
+def change_plan(asked: ChangeRequest, change: PlanChange) -> bool:
+    """Make the change that was shown; False when this form has made it. Raises as carry_out, BadInput `declined` among it."""
+
+    def refuse(found: dict[str, Any]) -> str:
+        if plain(found.get("metadata")).get(MARK) == asked.key:
+            raise DoneAlready
+        return _refuse(found) or ("" if digest(found) == change.seen else "It has changed since the preview.")
+
+    def call(client: stripe.StripeClient, options: Any) -> Any:
+        wish: Any = {
+            "items": change.items,
+            "proration_behavior": "always_invoice",
+            "proration_date": change.at,
+            "payment_behavior": "error_if_incomplete",
+            "off_session": False,
+            "metadata": {MARK: asked.key},
+        }
+        return client.v1.subscriptions.update(change.subscription_id, wish, options)
+
+    check = check_subscription(asked, change.subscription_id, refuse)
+    return carry_out(asked, AuditAction.PLAN_CHANGED, change.subscription_id, check, call, _describe)
+
+
+def digest(subscription: dict[str, Any]) -> str:
+    """A name for exactly these lines in this period."""
+    lines = [
+        [identify(one), identify(one.get("price")), whole(one.get("quantity")), whole(one.get("current_period_end"))]
+        for one in map(plain, listed(subscription.get("items")))
+    ]
+    return hashlib.sha256(json.dumps(sorted(lines, key=str)).encode()).hexdigest()[:32]
+
+
+def _refuse(found: dict[str, Any]) -> str:
+    facts = parse_subscription(found)
+    if facts.status not in CHANGEABLE or facts.leaves_at or facts.pause:
+        return "It is late, paused, or about to end."
+    return ""
+
+
+def _now_in_period(found: dict[str, Any]) -> int:
+    """Now; our clock may be a little behind Stripe's, which splits no time before the period."""
+    starts = [whole(plain(one).get("current_period_start")) or 0 for one in listed(found.get("items"))]
+    return max([int(clock.timestamp()), *starts])
+
+
+def _preview(change: PlanChange, found: dict[str, Any], made: dict[str, Any], later: dict[str, Any]) -> PlanPreview:
+    lines = [plain(one) for one in listed(made.get("lines"))]
+    return PlanPreview(
+        change=change,
+        total=whole(made.get("total")) or 0,
+        today=whole(made.get("amount_due")) or 0,
+        then=whole(later.get("total")),
+        then_at=_next_period(lines) or _period_end(found),
+        currency=text(made.get("currency"), 16),
+        lines=tuple((text(one.get("description"), 300), whole(one.get("amount")) or 0) for one in lines),
+    )
+
+
+def _next_period(lines: list[dict[str, Any]]) -> dt.datetime | None:
+    """The end of the period that the change begins, if it begins one: with another interval it does."""
+    ends = [
+        moment(plain(one.get("period")).get("end"))
+        for one in lines
+        if (details := plain(plain(one.get("parent")).get("subscription_item_details")))
+        and not details.get("proration")
+    ]
+    return max((end for end in ends if end), default=None)
+
+
+def _period_end(found: dict[str, Any]) -> dt.datetime | None:
+    ends = [moment(plain(one).get("current_period_end")) for one in listed(found.get("items"))]
+    return min((end for end in ends if end), default=None)
+
+
+def _describe(found: dict[str, Any]) -> dict[str, Any]:
+    items = [
+        f"{whole(one.get('quantity'))} × {identify(one.get('price'))}" for one in map(plain, listed(found.get("items")))
+    ]
+    return of_subscription(found) | {"items": items}

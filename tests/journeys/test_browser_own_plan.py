@@ -1,0 +1,87 @@
+"""A subscriber manages the subscription in a real browser: another plan, canceled and taken back, a late invoice paid."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.sandbox.walk import PASSWORD, Walk
+from tests.journeys.keycloak_pages import LoginPage
+from tests.journeys.stack import Album, Stack, Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack"), pytest.mark.long]
+CARD = {
+    "Card number": "4242 4242 4242 4242",
+    "Expires (MM/YY)": "12/45",
+    "Security code": "123",
+    "Name on the card": "Wanda",
+}
+
+
+def open_page(page: Page, stack: Stack, walk: Walk, name: str) -> None:
+    """One of the subscriber's pages, by the menu."""
+    page.goto(f"{stack.site}/dashboard/")
+    if LoginPage(page).is_shown():
+        LoginPage(page).sign_in(walk.username, PASSWORD)
+    menu = page.get_by_role("navigation", name="Your pages")
+    menu.get_by_role("link", name=name).click()
+    expect(menu.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
+
+
+def read_again(page: Page, walk: Walk, what: str, words: str) -> None:
+    walk.until(what, lambda: bool(page.reload()) and words in page.locator("main").inner_text())
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_another_plan_then_canceled_then_taken_back(
+    width: int, dark: bool, stack: Stack, visit: Visit, album: Album, customer: Walk
+) -> None:
+    customer.log_in()
+    page = visit(width=width, height=900, dark=dark)
+    look = f"{width}{'-dark' if dark else ''}"
+    open_page(page, stack, customer, "Plan")
+    album.take(page, f"plan-{look}")
+    page.get_by_role("radio", name="Plus").check(force=True)
+    page.get_by_label(re.compile("100 GB")).fill("2")
+    page.get_by_role("button", name="See what it costs").click()
+    expect(page.get_by_text("Opens for you: Vaultwarden")).to_be_visible()
+    page.get_by_text("How today's amount is computed").click()
+    album.take(page, f"preview-{look}")
+    page.get_by_role("button", name=re.compile("^Change plan and pay €")).dblclick()
+    expect(page.get_by_text("Your plan has changed.")).to_be_visible()
+    read_again(page, customer, "the dashboard has the new plan", "Plus")
+    album.take(page, f"changed-{look}")
+    lines = customer.subscription()["items"]["data"]
+    assert sorted((one["price"]["unit_amount"], one["quantity"]) for one in lines) == [(150, 2), (900, 1)]
+
+    page.get_by_role("link", name="Cancel", exact=True).click()
+    album.take(page, f"cancel-{look}")
+    page.get_by_label("Why are you leaving?").select_option("It costs too much")
+    page.get_by_role("button", name="Cancel my subscription").click()
+    expect(page.get_by_text("You won't be charged again. We're emailing you a receipt.")).to_be_visible()
+    read_again(page, customer, "the dashboard says when it ends", "Ends on")
+    assert customer.subscription()["cancel_at_period_end"]
+    album.take(page, f"canceled-{look}")
+    page.get_by_role("link", name="Keep my subscription").click()
+    page.get_by_role("button", name="Keep my subscription").click()
+    expect(page.get_by_text("Your subscription goes on as before.")).to_be_visible()
+    assert not customer.subscription()["cancel_at_period_end"]
+    open_page(page, stack, customer, "Invoices")
+    album.take(page, f"invoices-{look}")
+
+
+def test_a_late_invoice_is_paid_on_the_page_that_the_email_leads_to(
+    stack: Stack, visit: Visit, album: Album, customer: Walk
+) -> None:
+    customer.log_in()
+    customer.fail_payment()
+    page = visit(width=390, height=844)
+    mail = stack.mail(customer.email, "payment")
+    page.goto(next(link for link in mail["links"] if "/stripe/invoice/" in link))
+    album.take(page, "invoice-open")
+    for label, typed in CARD.items():
+        page.get_by_label(label).fill(typed)
+    page.get_by_role("button", name=re.compile("^Pay [^b]")).click()
+    expect(page.get_by_text("Invoice paid")).to_be_visible()
+    album.take(page, "invoice-paid")
+    customer.until("Keycloak has opened the account", lambda: customer.account()["enabled"])
