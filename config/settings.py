@@ -11,6 +11,7 @@ import django_stubs_ext
 from apps.core.logs import logging_settings
 from config.database import database
 from config.environment import boolean, choice, hours, integer, secret, text, words
+from config.legal import legal_links
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -115,12 +116,8 @@ BRAND = {
     "logo_url": text("BRAND_LOGO_URL", ""),
     "color": text("BRAND_COLOR", "#2f5d50"),
     "support_email": text("SUPPORT_EMAIL", "support@example.com"),
-    "terms_url": text("TERMS_URL", ""),
-    "privacy_url": text("PRIVACY_URL", ""),
-    "imprint_url": text("IMPRINT_URL", ""),
+    **legal_links(BASE_URL),
 }
-# The version of the terms a customer accepts at signup; kept with the signup.
-TERMS_VERSION = text("TERMS_VERSION", "1")
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
@@ -331,6 +328,7 @@ LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOG_FILE = text("LOG_FILE", "")  # where what we write to stderr is kept, for the law that nothing secret is in it
 LOGGING = logging_settings(LOG_LEVEL)
 
-# --- Files of their own: limits and retention; the console's theme and menu ---------------------------------------------
+# --- Files of their own: the law; limits and retention; the console's theme and menu -------------------------------------
+from config.legal import *  # noqa: E402, F403  (settings by their names)
 from config.limits import *  # noqa: E402, F403  (settings by their names)
 from config.unfold import UNFOLD  # noqa: E402, F401

@@ -17,6 +17,7 @@ urlpatterns = [
     path("mailgun/webhook/", tracking.webhook, name="mailgun-webhook"),
     path("onboarding/", include("apps.storefront.urls")),
     path("recovery/", include("apps.storefront.urls_recovery")),
+    path("legal/", include("apps.storefront.urls_legal")),
     path("dashboard/", include("apps.dashboard.urls")),
     path("", include("apps.login.urls")),
     path("accounts/", include("allauth.urls")),

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = (ROOT / "config/limits.py", ROOT / "config/database.py", ROOT / "config/settings.py")
+SOURCES = [ROOT / f"config/{name}.py" for name in ("limits", "legal", "database", "settings")]
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {
     "TAILSCALE_IP",
@@ -104,8 +104,8 @@ def settings(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    limits, _database, rest = (runpy.run_path(str(file)) for file in SOURCES)
-    return rest | limits
+    limits, legal, _database, rest = (runpy.run_path(str(file)) for file in SOURCES)
+    return rest | limits | legal
 
 
 @pytest.mark.parametrize("name", sorted(name for name, (_, default) in calls().items() if default is None))

@@ -218,6 +218,9 @@ class Signup(models.Model):
     basket = models.JSONField(default=dict, blank=True, help_text="Product slug to quantity, the plan included.")
     terms_version = models.CharField(max_length=32, blank=True)
     terms_accepted_at = models.DateTimeField(null=True, blank=True)
+    asked_to_begin_at = models.DateTimeField(
+        null=True, blank=True, help_text="Asked us to begin before the days to withdraw are over."
+    )
     profile = models.ForeignKey(UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="signups")
     checkout_session_id = models.CharField(max_length=100, null=True, blank=True, unique=True)
     checkout_number = models.PositiveSmallIntegerField(default=0, help_text="How many sessions it has opened.")

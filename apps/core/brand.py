@@ -1,4 +1,4 @@
-"""The operator's brand for templates: name, logo, colour, support address, legal links. Data from settings."""
+"""The operator's brand for templates: name, logo, colour, support address, legal links; and customers' rights. From settings."""
 
 from typing import Any
 
@@ -7,5 +7,14 @@ from django.http import HttpRequest
 
 
 def brand(_request: HttpRequest) -> dict[str, Any]:
-    """Template context processor: `brand.name`, `brand.logo_url`, `brand.color`, …"""
-    return {"brand": settings.BRAND, "base_url": settings.BASE_URL}
+    """Template context processor: `brand.name`, `brand.logo_url`, `brand.color`, …; `law.withdrawal_days`, …"""
+    return {"brand": settings.BRAND, "base_url": settings.BASE_URL, "law": rights()}
+
+
+def rights() -> dict[str, Any]:
+    """Which rights of customers pages speak of. With no days to withdraw there is nothing to agree to before they are over."""
+    return {
+        "withdrawal_days": settings.WITHDRAWAL_DAYS,
+        "asks_to_begin": settings.CONSENT_TO_BEGIN and settings.WITHDRAWAL_DAYS > 0,
+        "refunds_pro_rata": settings.WITHDRAWAL_REFUND == "pro-rata",
+    }

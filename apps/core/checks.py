@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  (Django's own name)
 
+from apps.core import legal
 from apps.core.networks import is_near
 
 KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}\Z")
@@ -73,6 +74,15 @@ def choices_are_sound(**_: Any) -> list[CheckMessage]:
         (live, "A live Stripe key is set.", allow, "E004"),
         (ui, "STRIPE_CHECKOUT_UI is neither embedded nor hosted.", "Choose one of the two.", "E005"),
     )
+
+
+@register(Tags.security)
+def law_is_kept(**_: Any) -> list[CheckMessage]:
+    """Refuse real money without the texts that the law asks of a site that sells; the web server does not start, either."""
+    missing = legal.list_missing() if settings.STRIPE_LIVE_MODE else []
+    said = f"A live Stripe key is set, but there is no {legal.name_missing(missing)}."
+    hint = f"Set {', '.join(missing)}, or put the texts into LEGAL_FOLDER: {', '.join(legal.files_of(missing))}."
+    return _errors((bool(missing), said, hint, "E012"))
 
 
 @register(Tags.security)

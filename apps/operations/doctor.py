@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
-from apps.core import attention, heartbeats, jobs, restore_marker, rights
+from apps.core import attention, heartbeats, jobs, legal, restore_marker, rights
 from apps.core.certificate import check_certificate
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
@@ -97,6 +97,7 @@ def check_frontdesk() -> Iterator[Finding]:
         not (settings.HTTPS and redirects_to_itself()), "site.proxy", "The proxy count fits BASE_URL.", "BASE_URL is https, and no proxy is trusted to say so.",
         why="Each request is redirected to itself for ever.", fix="Set TRUSTED_PROXY_COUNT to the number of proxies in front.",
     )  # fmt: skip
+    yield from check_law()
     published = list_published_secrets()
     yield judge(
         not published, "site.secrets", "No secret is one that is published.", f"Published in our repository: {', '.join(published)}.",
@@ -130,6 +131,23 @@ def check_frontdesk() -> Iterator[Finding]:
     yield judge(
         not silent, "workers.silent", "No worker is silent.", f"Silent: {', '.join(sorted(silent))}.", warn=True,
         why="Its jobs run elsewhere, slower.", fix="Restart it; a worker that is gone for good is forgotten after a day.",
+    )  # fmt: skip
+
+
+def check_law() -> Iterator[Finding]:
+    """The texts that a site which sells has to show."""
+    missing = legal.list_missing()
+    yield judge(
+        not missing, "site.law", "Terms, privacy notice and imprint are there.", f"There is no {legal.name_missing(missing)}.",
+        why="A site that sells has to show them, and with a live Stripe key the web server does not start without them.",
+        fix=f"Set {', '.join(missing)}, or put {', '.join(legal.files_of(missing))} into LEGAL_FOLDER.", warn=not settings.STRIPE_LIVE_MODE,
+    )  # fmt: skip
+    notice = not settings.WITHDRAWAL_DAYS or bool(settings.BRAND["withdrawal_url"])
+    yield judge(
+        notice, "site.withdrawal", "Customers are told of their right of withdrawal, or have none.",
+        "Customers may withdraw, but no text tells them how.", warn=True,
+        why="Without it, consumers in the European Union may withdraw for a year longer.",
+        fix="Set WITHDRAWAL_URL, or put withdrawal.md into LEGAL_FOLDER; WITHDRAWAL_DAYS=0 if your customers are no consumers.",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from apps.accounts.models import Signup
-from apps.core import clock
+from apps.core import brand, clock
 from apps.core.errors import BadInput, WorkError
 from apps.core.requests import text_field
 from apps.identity import user_profile
@@ -73,6 +73,16 @@ def read_account(signup: Signup, body: dict[str, Any]) -> None:
     if signup.terms_version != settings.TERMS_VERSION or signup.terms_accepted_at is None:
         signup.terms_version = settings.TERMS_VERSION
         signup.terms_accepted_at = clock.now()
+    _read_wish_to_begin(signup, body)
+
+
+def _read_wish_to_begin(signup: Signup, body: dict[str, Any]) -> None:
+    """Where the operator asks for it: that we begin before the days to withdraw are over, and since when they say so."""
+    if not brand.rights()["asks_to_begin"]:
+        return
+    if body.get("begin_at_once") is not True:
+        raise BadInput("Please agree that we begin right away.", field="begin_at_once", code="required")
+    signup.asked_to_begin_at = signup.asked_to_begin_at or clock.now()
 
 
 def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:

@@ -25,6 +25,7 @@ from apps.storefront.account_form import check_free_at_keycloak, check_username,
 from apps.storefront.json_views import json_view
 
 SIGNUP = OneTimeCode.Purpose.SIGNUP.value
+CONSENT = ("terms_version", "terms_accepted_at", "asked_to_begin_at")
 
 
 @json_view("email")
@@ -85,7 +86,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-@json_view("username", "last_name", "terms", "ui", "order")
+@json_view("username", "last_name", "terms", "begin_at_once", "ui", "order")
 def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Open the payment: `client_secret` for the embedded form, `url` for Stripe's page. Only we set the prices."""
     signup = _confirmed_signup(request)
@@ -104,7 +105,7 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     signup.network = limits.subject_hash(network_of(client_address(request)))
     check_username(signup.username, signup)
     if signup.state == Signup.State.OPEN:
-        signup.save(update_fields=["username", "last_name", "terms_version", "terms_accepted_at", "basket"])
+        signup.save(update_fields=["username", "last_name", *CONSENT, "basket"])
     try:
         return _open_checkout(signup, ui)
     except PriceChanged as changed:

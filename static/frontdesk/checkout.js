@@ -94,11 +94,12 @@
 
   // --- the payment ---
   async function openPayment(ui) {
-    clear("username", "last_name", "terms");
+    clear("username", "last_name", "terms", "begin_at_once");
     const answer = await post(urls.session, {
       username: byId("username").value,
       last_name: byId("last_name").value,
       terms: byId("terms").checked,
+      begin_at_once: byId("begin_at_once")?.checked,
       ui,
       order: page.querySelector("[data-order]").dataset.order,
     });

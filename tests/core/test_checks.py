@@ -20,6 +20,7 @@ def sound(settings):
     settings.KEYCLOAK_SERVER_URL = "https://id.example.com"
     settings.ANYMAIL = settings.ANYMAIL | {"MAILGUN_API_URL": "https://api.mailgun.net/v3"}
     settings.PROMETHEUS_METRICS_API_KEY = "m" * 32
+    settings.BRAND = settings.BRAND | dict.fromkeys(("terms_url", "privacy_url", "imprint_url"), "https://a.example/")
     return settings
 
 
@@ -28,6 +29,7 @@ def messages():
     parts = (
         checks.secrets_are_sound,
         checks.choices_are_sound,
+        checks.law_is_kept,
         checks.peers_are_reached_in_private,
     )
     return [message for check in parts for message in check()]
@@ -48,6 +50,16 @@ def test_a_live_key_is_fine_where_it_is_allowed(sound):
     assert found() == []
     sound.DEBUG = True
     assert found() == ["frontdesk.E004"]
+
+
+def test_real_money_needs_terms_privacy_and_imprint(sound):
+    sound.BRAND = sound.BRAND | {"terms_url": "", "imprint_url": ""}
+    assert found() == []
+    sound.STRIPE_LIVE_MODE = sound.STRIPE_ALLOW_LIVE = True
+    (message,) = messages()
+    assert message.id == "frontdesk.E012"
+    assert message.msg == "A live Stripe key is set, but there is no terms of service or imprint."
+    assert message.hint == "Set TERMS_URL, IMPRINT_URL, or put the texts into LEGAL_FOLDER: terms.md, imprint.md."
 
 
 @pytest.mark.parametrize(

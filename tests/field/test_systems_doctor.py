@@ -57,10 +57,23 @@ def test_ourselves(db: None, settings: Any, tmp_path: Path) -> None:
     restore_marker.advance()
     heartbeats.record_heartbeat("worker")
     heartbeats.record_heartbeat("cluster")
+    texts = ("terms", "privacy", "imprint", "withdrawal")
+    settings.BRAND = settings.BRAND | {f"{name}_url": f"https://operator.example/{name}" for name in texts}
     assert {one.severity for one in doctor.check_frontdesk()} == {Severity.PASSED}
     settings.HTTPS, settings.SECURE_SSL_REDIRECT, settings.OIDC_RP_CLIENT_SECRET = True, True, "dev-only-web-secret"
     found = by_id(doctor.check_frontdesk())
     assert {key for key, one in found.items() if one.severity == Severity.ERROR} == {"site.proxy", "site.secrets"}
+
+
+@pytest.mark.parametrize(("live", "severity"), [(True, Severity.ERROR), (False, Severity.WARNING)])
+def test_a_site_that_sells_without_an_imprint(settings: Any, live: bool, severity: Severity) -> None:
+    settings.STRIPE_LIVE_MODE = live
+    settings.BRAND = settings.BRAND | {"terms_url": "https://a.example/", "privacy_url": "https://a.example/"}
+    found = by_id(doctor.check_law())
+    assert (found["site.law"].severity, found["site.law"].message) == (severity, "There is no imprint.")
+    assert found["site.withdrawal"].severity == Severity.WARNING
+    settings.WITHDRAWAL_DAYS = 0
+    assert by_id(doctor.check_law())["site.withdrawal"].severity == Severity.PASSED
 
 
 def severities(findings: Any, start: str) -> dict[str, Severity]:

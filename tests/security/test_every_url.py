@@ -38,6 +38,7 @@ ALL = pytest.param(True, marks=pytest.mark.long)
 def town(staff: Callable[..., Client], settings: Any, caplog: pytest.LogCaptureFixture) -> Town:
     caplog.set_level(logging.ERROR)  # thousands of requests are refused
     settings.ALERT_URLS = ["json://127.0.0.1:9"]
+    settings.LEGAL_FOLDER = settings.BASE_DIR / "apps/sandbox/legal"
     return Town(staff)
 
 

@@ -58,6 +58,9 @@ SITE = {
     "onboarding/waitlist/confirm/<token>/": ("200", ">itself!"),
     "onboarding/waitlist/leave/<token>/": ("200", ">itself!"),
     "onboarding/waitlist/invitation/<token>/": ("200", ">onboarding-welcome!"),
+    # --- the operator's legal texts, here those of the demo
+    "legal/<name>/": ("200", NO),
+    "legal/<name>/<version>/": ("200", NO),
     # --- recovery: the owner has confirmed the address
     "recovery/": ("200", NO),
     "recovery/send-code/": (NO, "200!"),

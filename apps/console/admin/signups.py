@@ -27,7 +27,7 @@ class SignupAdmin(ConsoleAdmin):
     search_help_text = "Any part of a name or address, cs_… or signup id"
     fieldsets = (
         (None, {"fields": ("id", "state_label", "person", ("first_name", "last_name"), ("username", "address"), "email_proven")}),
-        ("Order", {"fields": (("interval", "basket_lines"), ("terms_version", "terms_accepted"))}),
+        ("Order", {"fields": (("interval", "basket_lines"), ("terms_version", "terms_accepted", "asked_to_begin"))}),
         ("Checkout", {"fields": (("checkout_session_id", "checkout_number"), "checkout_expires", ("created", "ended"))}),
     )  # fmt: skip
 
@@ -38,6 +38,7 @@ class SignupAdmin(ConsoleAdmin):
     ended = time_column("ended_at", "Ended")
     email_proven = time_column("email_proven_at", "Address proven")
     terms_accepted = time_column("terms_accepted_at", "Terms accepted")
+    asked_to_begin = time_column("asked_to_begin_at", "Asked to begin at once")
     checkout_expires = time_column("checkout_expires_at", "Checkout ends")
     basket_lines = json_field("basket", "Basket")
 
