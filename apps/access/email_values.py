@@ -7,17 +7,17 @@ import datetime as dt
 
 from django.utils.formats import date_format
 
-from apps.access import freezes
+from apps.access import freezes, order_confirmation
 from apps.access.forecast import Change, Upcoming, next_attempt, read_all
+from apps.access.order_confirmation import ConfirmedLine, OrderConfirmation
 from apps.accounts.models import UserProfile
 from apps.billing import refused_debits, stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock
-from apps.core.money import describe_period, format_money
+from apps.core.money import format_money
 from apps.core.reasons import day
 from apps.core.states import AccessState, SubscriptionStatus, values_where
-from apps.instances.models import Seat
 
 Values = dict[str, object]
 RUNNING = values_where(SubscriptionStatus, lambda one: one.pays)
@@ -37,35 +37,38 @@ def welcome(profile: UserProfile, subscription_id: str) -> Values | None:
     """The order as it is now; the password's link comes from Keycloak."""
     if not AccessState(profile.access_state).has_access:
         return None
-    seats = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).select_related("product", "instance")
-    items = UserSubscriptionItem.objects.filter(profile=profile, subscription__stripe_id=subscription_id)
-    ends = [one.current_period_end for one in items if one.current_period_end]
+    apps = [vars(one) for one in order_confirmation.list_apps(profile)]
+    said: Values = {"username": profile.user.username, "apps": apps}
+    order = order_confirmation.read_order(profile, subscription_id)
+    return said | _confirm(order) if order else said
+
+
+def _confirm(order: OrderConfirmation) -> Values:
+    """The order as something that lasts: what, at which price, paid when, what comes, and what they agreed to."""
+    invoice = order.invoice
     return {
-        "username": profile.user.username,
-        "apps": [{"name": one.product.name, "url": one.instance.url} for one in seats.order_by("pk")],
-        "order": order_lines(profile),
-        "renews": format_day(min(ends, default=None)),
+        "order": [_order_line(one) for one in order.lines],
+        "renews": format_day(order.next_at),
+        "next_amount": format_money(order.amount, order.currency) if order.amount is not None else "",
+        "paid": format_money(invoice.paid, invoice.currency) if invoice else "",
+        "paid_on": format_day(invoice.paid_at) if invoice else "",
+        "invoice": invoice.number if invoice else "",
+        "invoice_pdf": invoice.pdf if invoice else "",
+        "terms_version": order.terms_version,
+        "terms_link": order.terms_url,
+        "terms_accepted": format_day(order.terms_accepted_at),
+        "withdraw_until": day(order.withdraw_until) if order.withdraw_until else "",
     }
 
 
 def order_lines(profile: UserProfile) -> list[dict[str, str]]:
     """What is paid for: name and price of each line that runs."""
     rows = UserSubscriptionItem.objects.filter(profile=profile, subscription__status__in=RUNNING)
-    return [
-        {
-            "name": f"{row.quantity} × {_name(row)}" if row.quantity != 1 else _name(row),
-            "price": f"{_total(row)} / {describe_period(row.interval, row.interval_count)}",
-        }
-        for row in rows.select_related("product").order_by("pk")
-    ]
+    return [_order_line(ConfirmedLine.of(row)) for row in rows.select_related("product").order_by("pk")]
 
 
-def _name(row: UserSubscriptionItem) -> str:
-    return row.product.name if row.product else "Other"
-
-
-def _total(row: UserSubscriptionItem) -> str:
-    return "as used" if row.unit_amount is None else format_money(row.unit_amount * row.quantity, row.currency)
+def _order_line(line: ConfirmedLine) -> dict[str, str]:
+    return {"name": line.title, "price": line.price}
 
 
 def cancellation(profile: UserProfile, _subscription_id: str) -> Values | None:

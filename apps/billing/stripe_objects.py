@@ -37,6 +37,39 @@ class MoneyObject:
     at_stripe: tuple[str, str] = ("", "")
 
 
+@dataclass(frozen=True)
+class InvoiceCopy:
+    """An invoice as its buyer needs it: `paid` in minor units, `pdf`: Stripe's address of the file, empty where there is none."""
+
+    id: str
+    number: str
+    paid: int | None
+    currency: str
+    paid_at: dt.datetime | None
+    pdf: str
+
+
+def first_invoice(customer_id: str, subscription_id: str) -> InvoiceCopy | None:
+    """The invoice that a subscription began with, from the mirror; None while there is no copy."""
+    of_it = {"stripe_data__parent__subscription_details__subscription": subscription_id}
+    data = (
+        Invoice.objects.filter(customer_id=customer_id, **of_it)
+        .order_by("created", "id")
+        .values_list("stripe_data", flat=True)
+        .first()
+    )
+    if data is None:
+        return None
+    return InvoiceCopy(
+        id=identify(data),
+        number=text(data.get("number"), 60),
+        paid=whole(data.get("amount_paid")),
+        currency=text(data.get("currency"), 16),
+        paid_at=moment(plain(data.get("status_transitions")).get("paid_at")),
+        pdf=text(data.get("invoice_pdf"), 2000),
+    )
+
+
 def list_money(customer_id: str, *, limit: int) -> list[MoneyObject]:
     """What happened to the money of a customer, the latest first; at most `limit` of each kind. Four queries."""
     found: list[MoneyObject] = []

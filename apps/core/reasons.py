@@ -74,7 +74,7 @@ def as_moment(stored: str | None) -> dt.datetime | None:
     return dt.datetime.fromisoformat(stored) if stored else None
 
 
-def day(moment: dt.datetime | None) -> str:
+def day(moment: dt.date | None) -> str:
     """A date as people read it: 3 March 2027."""
     return f"{moment.day} {moment:%B %Y}" if moment else "a date that is not known yet"
 

@@ -30,7 +30,7 @@ class EmailKind:
     not_again: str = ""
 
 
-# Values are texts, or lists of dictionaries of texts: apps have name and url, an order's lines have name and price.
+# Values are texts, or lists of dictionaries of texts: apps have name, url and instance, an order's lines have name and price.
 EMAILS: dict[str, EmailKind] = {
     # signing up
     "signup_code": EmailKind("Sign-up code", ("code", "minutes"), "when somebody signs up, to prove the address", TYPED, CODE),
@@ -39,7 +39,10 @@ EMAILS: dict[str, EmailKind] = {
         "First payment failed", ("url", "first_name?"), "when a bank refuses the first payment, as days later for a debit", not_again=MOMENT
     ),
     "welcome": EmailKind(
-        "Welcome", ("username", "apps?", "order?", "renews?", "first_name?"), "once the account is ready; confirms the order"
+        "Welcome",
+        ("username", "apps?", "order?", "renews?", "next_amount?", "paid?", "paid_on?", "invoice?", "invoice_pdf?", "terms_version?",
+         "terms_link?", "terms_accepted?", "withdraw_until?", "first_name?"),
+        "once the account is ready; confirms the order",
     ),
     # paying
     "trial_ending": EmailKind("Trial ending", ("date", "amount?", "first_name?"), "7 days and 1 day before a trial ends"),
@@ -129,9 +132,18 @@ SAMPLES: dict[str, Any] = {
     "minutes": "10",
     "username": "nora",
     "first_name": "Nora",
-    "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2"}],
+    "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2", "instance": "Cloud 1"}],
     "order": [{"name": "Personal", "price": "€5 / month"}, {"name": "2 × 100 GB more", "price": "€3 / month"}],
     "renews": "3 January 2027",
+    "next_amount": "€8",
+    "paid": "€8",
+    "paid_on": "3 December 2026",
+    "invoice": "F4B2-0001",
+    "invoice_pdf": "https://invoice.example.com/i/1/pdf?x=1&y=2",
+    "terms_version": "1",
+    "terms_link": "https://frontdesk.example.com/legal/terms/1/",
+    "terms_accepted": "3 December 2026",
+    "withdraw_until": "17 December 2026",
     "sentence": "If you haven't paid by then, your apps are paused. Your data is safe.",
     "date": "3 December 2026",
     "amount": "€9.50",

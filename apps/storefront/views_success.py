@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from apps.access.order_confirmation import read_order
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.addresses import shown_email
@@ -32,7 +33,11 @@ def success(request: HttpRequest) -> HttpResponse:
         return _private(render(request, "storefront/success_neutral.html"))
     _check_payment(signup)
     progress = read_progress(signup)
-    context = {"signup": signup, "progress": progress}
+    profile = signup.profile
+    order = (
+        read_order(profile, profile.stripe_subscription_id) if profile and signup.state == Signup.State.PAID else None
+    )
+    context = {"signup": signup, "progress": progress, "order": order}
     return _private(render(request, "storefront/success.html", context))
 
 

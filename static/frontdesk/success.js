@@ -23,11 +23,21 @@
     for (const part of page.querySelectorAll("[data-working]")) part.hidden = state.finished;
   }
 
+  // The order is confirmed once it is paid: by then this page is older than it.
+  async function showOrder() {
+    const place = byId("order-confirmation");
+    if (place.firstElementChild) return;
+    const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("order-confirmation");
+    if (fresh) place.replaceChildren(...fresh.childNodes);
+  }
+
   if (!page.dataset.final) {
     poll(page.dataset.state, (state, response) => {
       if (!response.ok) throw new Error(String(response.status));
       if (state.final && !state.finished) window.location.reload();
       else show(state);
+      if (state.finished) showOrder();
       return state.finished || state.final;
     });
   }

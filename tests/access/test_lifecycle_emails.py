@@ -62,11 +62,42 @@ def test_the_welcome_confirms_the_order(world: World) -> None:
     mail = next(one for one in world.standin.inbox(dana.email) if "is ready" in one["subject"])
     assert "Personal" in mail["text"]
     assert "2 × " in mail["text"]
-    assert "It renews on " in mail["text"]
+    assert "The next payment is €8 on " in mail["text"]
     world.deliver()
     jobs.defer(lifecycle_emails.WELCOME, f"{dana.pk}:{dana.stripe_subscription_id}")
     world.work()
     assert world.notifications(dana).count("welcome") == 1
+
+
+def test_the_welcome_is_an_order_confirmation_that_lasts(world: World, settings: Any) -> None:
+    settings.BRAND = settings.BRAND | {
+        "terms_url": "https://operator.example/terms",
+        "withdrawal_url": "https://operator.example/w",
+    }
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or ""}).data
+    mail = next(one for one in world.standin.inbox(dana.email) if "is ready" in one["subject"])
+    today = Notification.objects.get(profile=dana, template="welcome").context["paid_on"]
+    seat = dana.seats.get(state="assigned")
+    for said in (
+        f"- Nextcloud ({seat.instance.name}): {seat.instance.url}",
+        f"You paid €8 on {today}.",
+        f"Invoice {invoice.number} (PDF): {invoice.invoice_pdf}",
+        f"You accepted version 1 of our terms on {today}.",
+        "https://operator.example/terms",
+        "You can withdraw from this contract until ",
+        "https://operator.example/w",
+    ):
+        assert said in mail["text"]
+    for said in (seat.instance.name, f"You paid €8 on {today}.", invoice.invoice_pdf, "https://operator.example/terms"):
+        assert said in mail["html"]
+
+
+def test_who_cannot_withdraw_is_not_told_that_they_can(world: World, settings: Any) -> None:
+    settings.WITHDRAWAL_DAYS = 0
+    dana = world.subscriber("dana")
+    (mail,) = [one for one in world.standin.inbox(dana.email) if "is ready" in one["subject"]]
+    assert "withdraw" not in mail["text"]
 
 
 def test_a_late_payment_a_last_warning_and_thanks(world: World, settings: Any) -> None:

@@ -45,6 +45,23 @@ def test_the_page_finishes_by_itself_when_every_webhook_is_lost(world: World, pa
     assert len(world.mails("dana@example.com")) == 3  # the code, our welcome, and the link to set a password
 
 
+def test_the_page_confirms_the_order_once_it_is_paid(world: World, payer: Visitor) -> None:
+    assert "Your order</h2>" not in payer.get(PAGES["success"]).content.decode()
+    payer.get(STATE)
+    world.work()
+    page = " ".join(payer.get(PAGES["success"]).content.decode().split())
+    for said in (
+        '<span>Personal</span><span class="amount">€5 / month</span>',
+        "You paid €5 on ",
+        "The next payment is €5 on ",
+        "You accepted version 1 of our terms on ",
+        "You can withdraw from this contract until ",
+    ):
+        assert said in page
+    stranger = Visitor().get(PAGES["success"]).content.decode()
+    assert "You paid" not in stranger
+
+
 def test_looking_again_and_again_asks_once(world: World, payer: Visitor) -> None:
     for _ in range(10):
         payer.get(STATE)

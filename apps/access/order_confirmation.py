@@ -1,0 +1,92 @@
+"""What somebody has ordered, as the success page and the first email confirm it: from our own rows, without a call.
+
+The law of many countries wants it on something that lasts, which the email is.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Self
+
+from apps.accounts.models import Signup, UserProfile
+from apps.billing import stripe_objects
+from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.stripe_objects import InvoiceCopy
+from apps.core import legal
+from apps.core.money import describe_period, format_money
+from apps.instances.models import Seat
+
+
+@dataclass(frozen=True)
+class OrderedApp:
+    """An app with its place: the name and address of the instance."""
+
+    name: str
+    instance: str
+    url: str
+
+
+@dataclass(frozen=True)
+class ConfirmedLine:
+    """One thing that is paid for: `title` with its quantity, `price` for all of it and one period."""
+
+    title: str
+    price: str
+
+    @classmethod
+    def of(cls, row: UserSubscriptionItem) -> Self:
+        name = row.product.name if row.product else "Other"
+        amount = "as used" if row.unit_amount is None else format_money(row.unit_amount * row.quantity, row.currency)
+        return cls(
+            title=f"{row.quantity} × {name}" if row.quantity != 1 else name,
+            price=f"{amount} / {describe_period(row.interval, row.interval_count)}",
+        )
+
+
+@dataclass(frozen=True)
+class OrderConfirmation:
+    """One order. `amount`: of the next charge in minor units, None: Stripe has not said it; `withdraw_until`: the last day, None: never.
+
+    `invoice`: the first one, None while we have no copy of it.
+    """
+
+    made_at: dt.datetime
+    lines: tuple[ConfirmedLine, ...]
+    next_at: dt.datetime | None
+    amount: int | None
+    currency: str
+    invoice: InvoiceCopy | None
+    terms_version: str
+    terms_accepted_at: dt.datetime | None
+    withdraw_until: dt.date | None
+
+    @property
+    def terms_url(self) -> str:
+        """Where those terms can be read; empty when the operator has none."""
+        return legal.terms_url(self.terms_version) if self.terms_version else ""
+
+
+def read_order(profile: UserProfile, subscription_id: str | None) -> OrderConfirmation | None:
+    """The order of this subscription, in four queries; None until it is here."""
+    subscription = Subscription.objects.filter(stripe_id=subscription_id, items__profile=profile).first()
+    if subscription is None:
+        return None
+    lines = UserSubscriptionItem.objects.filter(profile=profile, subscription=subscription).select_related("product")
+    signup = Signup.objects.filter(profile=profile, state=Signup.State.PAID).order_by("-created_at").first()
+    goes_on = subscription.cancel_at is None and subscription.ended_at is None
+    return OrderConfirmation(
+        made_at=subscription.stripe_created_at,
+        lines=tuple(map(ConfirmedLine.of, lines.order_by("pk"))),
+        next_at=subscription.current_period_end if goes_on else None,
+        amount=subscription.next_charge,
+        currency=subscription.next_charge_currency or subscription.currency,
+        invoice=stripe_objects.first_invoice(profile.stripe_customer_id or "", subscription.stripe_id),
+        terms_version=signup.terms_version if signup else "",
+        terms_accepted_at=signup.terms_accepted_at if signup else None,
+        withdraw_until=legal.last_day_to_withdraw(subscription.stripe_created_at),
+    )
+
+
+def list_apps(profile: UserProfile) -> tuple[OrderedApp, ...]:
+    """The apps that are open to them, each with its place."""
+    seats = Seat.objects.filter(profile=profile, state=Seat.State.ASSIGNED).select_related("product", "instance")
+    return tuple(OrderedApp(one.product.name, one.instance.name, one.instance.url) for one in seats.order_by("pk"))
