@@ -118,6 +118,8 @@ BRAND = {
     "support_email": text("SUPPORT_EMAIL", "support@example.com"),
     **legal_links(BASE_URL),
 }
+# What order pages say of tax, such as "incl. 19 % VAT"; empty: nothing, or that Stripe computes it.
+TAX_NOTE = text("TAX_NOTE", "")
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
@@ -260,6 +262,16 @@ STRIPE_CSP_HOSTS = words(  # what the checkout page may load, frame and call: do
     "https://js.stripe.com https://checkout.stripe.com https://hooks.stripe.com https://api.stripe.com",
 )
 STRIPE_CHECKOUT_UI = text("STRIPE_CHECKOUT_UI", "embedded")
+# What Stripe's Checkout offers beside the payment (apps/billing/checkout_features.py); off: Stripe's own defaults.
+STRIPE_AUTOMATIC_TAX = boolean("STRIPE_AUTOMATIC_TAX", default=False)
+STRIPE_TAX_IDS = boolean("STRIPE_TAX_IDS", default=False)
+STRIPE_BILLING_ADDRESS = choice("STRIPE_BILLING_ADDRESS", "auto", ("auto", "required"))
+STRIPE_PROMOTION_CODES = boolean("STRIPE_PROMOTION_CODES", default=False)
+STRIPE_TRIAL_DAYS = integer("STRIPE_TRIAL_DAYS", 0)
+STRIPE_TRIAL_CARD = boolean("STRIPE_TRIAL_CARD", default=True)
+STRIPE_LOCALE = text("STRIPE_LOCALE", "")
+STRIPE_BRANDING = boolean("STRIPE_BRANDING", default=False)
+STRIPE_CONSENT_TEXT = text("STRIPE_CONSENT_TEXT", "")
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
 

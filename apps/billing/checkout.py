@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.billing.checkout_features import session_features, trial
 from apps.billing.parsing import identify, plain, text, whole
 from apps.billing.stripe_client import calling_stripe
 from apps.core import clock
@@ -49,9 +50,10 @@ class FirstPayment(StrEnum):
 
 @dataclass(frozen=True)
 class CheckoutPages:
-    """How the payment is shown, and the paths of ours to come back to."""
+    """How the payment is shown, for how many days it is free at first, and the paths of ours to come back to."""
 
     embedded: bool
+    trial_days: int = 0
     success: str = "/onboarding/success/"
     cancel: str = "/onboarding/cancel/"
 
@@ -76,9 +78,9 @@ def open_session(
         "customer": customer_id,
         "client_reference_id": signup_id,
         "line_items": [{"price": price, "quantity": quantity} for price, quantity in prices],
-        "subscription_data": {"metadata": {"signup": signup_id}},
+        "subscription_data": {"metadata": {"signup": signup_id}} | trial(pages.trial_days),
         "expires_at": int(expires_at.timestamp()),
-    }
+    } | session_features(trial_days=pages.trial_days)
     if pages.embedded:
         params |= {"ui_mode": "embedded_page", "return_url": success}
     else:

@@ -14,6 +14,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 
+from apps.billing import doctor_features
 from apps.billing.events import needs_work
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_client import MissingAtStripe, MissingRight, calling_stripe
@@ -91,12 +92,12 @@ def check_stripe() -> Iterator[Finding]:
     for name, call in STAFF_WRITES.items():
         yield _check_right("write", name, call, by_staff=True)
     default: Any = {"is_default": True, "active": True}
+    yield from doctor_features.check_settings()
     asked: dict[str, tuple[Call, Callable[[Any], Iterator[Finding]]]] = {
         "stripe.endpoint": (lambda client: client.v1.webhook_endpoints.list({"limit": 100}), check_endpoint),
         "stripe.deliveries": (_list_undelivered, check_deliveries),
         "stripe.portal": (lambda client: client.v1.billing_portal.configurations.list(default), check_portal),
-        "stripe.tax": (lambda client: client.v1.tax.settings.retrieve(), check_tax),
-    }
+    } | doctor_features.questions()
     for price in ProductPrice.objects.filter(is_active=True).exclude(stripe_price_id=""):
         asked[f"stripe.price.{price.stripe_price_id}"] = (_retrieve_price(price.stripe_price_id), check_price)
     for id_, (call, check) in asked.items():
@@ -245,16 +246,6 @@ def check_portal(answer: dict[str, Any]) -> Iterator[Finding]:
 
 def _retrieve_price(price_id: str) -> Call:
     return lambda client: client.v1.prices.retrieve(price_id)
-
-
-def check_tax(answer: dict[str, Any]) -> Iterator[Finding]:
-    """Whether Stripe Tax could compute."""
-    missing = ((answer.get("status_details") or {}).get("pending") or {}).get("missing_fields") or []
-    lacks = f": {', '.join(missing)} is missing" if missing else ""
-    yield judge(
-        answer["status"] == "active", "stripe.tax", "Stripe Tax is active.", f"Stripe Tax is not set up{lacks}.", warn=True,
-        why="No tax is computed; that is right only where none is due.", fix="Stripe's dashboard, Tax: finish the setup.",
-    )  # fmt: skip
 
 
 def check_price(answer: dict[str, Any]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from apps.core import legal
 from apps.core.networks import is_near
 
 KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}\Z")
+TRIAL, CONSENT = 730, 1200  # docs.stripe.com/api/checkout/sessions/create
 RANDOM = "Use at least {} random characters."
 
 
@@ -73,6 +74,18 @@ def choices_are_sound(**_: Any) -> list[CheckMessage]:
     return _errors(
         (live, "A live Stripe key is set.", allow, "E004"),
         (ui, "STRIPE_CHECKOUT_UI is neither embedded nor hosted.", "Choose one of the two.", "E005"),
+        (
+            settings.STRIPE_TRIAL_DAYS > TRIAL,
+            "STRIPE_TRIAL_DAYS is too many.",
+            f"Stripe takes {TRIAL} at most.",
+            "E013",
+        ),
+        (
+            len(settings.STRIPE_CONSENT_TEXT) > CONSENT,
+            "STRIPE_CONSENT_TEXT is too long.",
+            f"Stripe takes {CONSENT} characters at most.",
+            "E013",
+        ),
     )
 
 

@@ -4,8 +4,10 @@ Promises: an attempt has an idempotency key of its own; a session that another a
 it, so at most one session per signup can be paid.
 """
 
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.accounts.models import Signup, UserProfile
@@ -26,6 +28,11 @@ class PriceChanged(BadInput):
     def __init__(self, order: dict[str, Any] | None = None) -> None:
         message = "The price or your choice has just changed. Please check your order, then continue."
         super().__init__(message, code="order_changed", status=409, details={"order": order} if order else {})
+
+
+def trial_days_of(profile: UserProfile | None) -> int:
+    """For how many days a subscription is free at first: who has had an account here before has tried it."""
+    return 0 if profile is not None and profile.is_customer else settings.STRIPE_TRIAL_DAYS
 
 
 def number_attempt(signup: Signup) -> None:
@@ -53,6 +60,7 @@ def open_session(
     When Stripe would charge another sum than we show, nothing can be paid: our prices are fetched again and PriceChanged is
     raised, or NeedsOperator if they still differ.
     """
+    pages = replace(pages, trial_days=trial_days_of(profile))
     try:
         session = checkout.open_session(
             signup_id=str(signup.pk),
@@ -66,7 +74,7 @@ def open_session(
         # Stripe replays a stored 500 to the same key for a day; without a digest the next try gets a new key.
         Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
         raise
-    if not _charges_what_was_shown(session, prices):
+    if not (pages.trial_days and session.subtotal == 0) and not _charges_what_was_shown(session, prices):
         checkout.expire_session(session.id)
         Signup.objects.filter(pk=signup.pk).update(checkout_digest="")
         _correct_prices(session, prices)

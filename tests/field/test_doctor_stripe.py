@@ -140,6 +140,32 @@ def test_settings_that_were_never_saved_are_told(desk: World, switch: Any, id_: 
     assert wrong(examine()) == {id_: severity}
 
 
+@pytest.mark.parametrize(("switch", "account", "wrong_then"), [
+    ({"STRIPE_AUTOMATIC_TAX": True}, {}, {}),
+    ({"STRIPE_AUTOMATIC_TAX": True}, {"tax": "pending"}, {"stripe.tax": "error", "stripe.tax.registrations": "warning"}),
+    ({"STRIPE_AUTOMATIC_TAX": True}, {"tax_behavior": None}, {"stripe.tax.behavior": "warning"}),
+    ({"STRIPE_PROMOTION_CODES": True}, {}, {"stripe.promotion_codes": "warning"}),
+    ({"STRIPE_BRANDING": True}, {}, {}),
+    ({"STRIPE_BRANDING": True, "BRAND": {"logo_url": "http://example.com/logo.png"}}, {}, {"stripe.branding": "warning"}),
+])  # fmt: skip
+def test_what_a_feature_needs_at_stripe_is_told(
+    desk: World, settings: Any, switch: Any, account: Any, wrong_then: dict[str, str]
+) -> None:
+    for name, value in switch.items():
+        setattr(settings, name, value)
+    if account:
+        desk.shop.control("settings", **account)
+    assert wrong(examine()) == wrong_then
+
+
+def test_an_active_promotion_code_is_enough(desk: World, settings: Any) -> None:
+    settings.STRIPE_PROMOTION_CODES = True
+    coupon = desk.shop.v1.coupons.create({"percent_off": 40, "duration": "once"}).id
+    desk.shop.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}, "code": "SPRING40"})
+    desk.skip()
+    assert wrong(examine()) == {}
+
+
 @pytest.mark.parametrize(
     ("flow", "severity"),
     [("payment_method_update", "error"), ("subscription_cancel", "warning"), ("subscription_update", "warning")],

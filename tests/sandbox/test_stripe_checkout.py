@@ -47,6 +47,50 @@ def test_a_paid_hosted_session_goes_to_the_success_url(shop: Shop) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (303, f"http://app.test/ok?id={session['id']}")
 
 
+def test_tax_needs_an_address_to_be_kept(shop: Shop) -> None:
+    for wish in ({"automatic_tax": {"enabled": True}}, {"tax_id_collection": {"enabled": True}}):
+        with pytest.raises(stripe.InvalidRequestError, match="customer_update"):
+            shop.session(**wish)
+    session = shop.session(automatic_tax={"enabled": True}, customer_update={"address": "auto"})
+    assert session["automatic_tax"]["status"] == "requires_location_inputs"
+
+
+@pytest.mark.parametrize(("behavior", "country", "total", "tax"), [
+    ("exclusive", "DE", 1190, 190), ("inclusive", "DE", 1000, 160), ("exclusive", "AT", 1200, 200), ("exclusive", "US", 1000, 0),
+])  # fmt: skip
+def test_tax_follows_the_country_of_the_page(shop: Shop, behavior: str, country: str, total: int, tax: int) -> None:
+    price = shop.price(1000, tax_behavior=behavior)
+    session = shop.session(price=price, automatic_tax={"enabled": True}, customer_update={"address": "auto"})
+    page = f"{shop.url}/stripe/checkout/embedded/{session['client_secret']}"
+    shop.post(page, country=country, apply="1")
+    tried = shop.v1.checkout.sessions.retrieve(session["id"])
+    assert tried.total_details is not None
+    assert (tried.status, tried.amount_subtotal, tried.amount_total) == ("open", 1000, total)
+    assert tried.total_details.amount_tax == tax
+    shop.pay(session, country=country)
+    done = shop.v1.checkout.sessions.retrieve(session["id"], {"expand": ["invoice"]})
+    assert (done.invoice.amount_paid, done.invoice.total_excluding_tax) == (total, total - tax)
+    assert shop.v1.customers.retrieve(done.customer).address.country == country
+    ahead = shop.v1.invoices.create_preview({"subscription": done.subscription})
+    assert ahead.amount_due == total
+
+
+def test_a_trial_without_a_card_asks_for_none(shop: Shop) -> None:
+    ends = {"end_behavior": {"missing_payment_method": "cancel"}}
+    data = {"trial_period_days": 14, "trial_settings": ends}
+    session = shop.session(subscription_data=data, payment_method_collection="if_required")
+    page = requests.get(f"{shop.url}/stripe/checkout/embedded/{session['client_secret']}", timeout=30).text
+    assert 'name="card"' not in page
+    assert (session["amount_subtotal"], session["amount_total"]) == (0, 0)
+    shop.pay(session, "")
+    done = shop.v1.checkout.sessions.retrieve(session["id"])
+    assert done.payment_status == "no_payment_required"
+    found = shop.subscription(done.subscription)
+    assert (found["status"], found["default_payment_method"], found["trial_settings"]) == ("trialing", None, ends)
+    shop.pass_time(days=14, seconds=4000)
+    assert shop.subscription(done.subscription)["status"] == "canceled"
+
+
 @pytest.mark.parametrize("card", [DECLINED, FAILS_LATER, "4000000000009995", "1234", ""])
 def test_a_refused_card_keeps_the_session_open_and_makes_nothing(shop: Shop, card: str) -> None:
     session = shop.session()

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import portal, timeline, webhooks
+from apps.sandbox.stripe import portal, taxes, timeline, webhooks
 from apps.sandbox.stripe.records import API_VERSION, SHAPES, Obj, copied, root
 from apps.sandbox.stripe.routing import route
 
@@ -33,4 +33,17 @@ def get_tax_settings(_params: Obj) -> Obj:
     """Whether Stripe Tax could compute."""
     made, status = copied(SHAPES["tax.settings"]), root()["settings"]["tax"]
     details = {} if status == "active" else {"missing_fields": ["head_office"]}
+    made["defaults"] = made["defaults"] | {"tax_behavior": root()["settings"]["tax_behavior"]}
+    address = dict.fromkeys(("city", "line1", "line2", "postal_code", "state")) | {"country": taxes.HOME}
+    made["head_office"] = {"address": address} if status == "active" else None
     return made | {"status": status, "status_details": {status: details}}
+
+
+@route("GET /v1/tax/registrations")
+def list_tax_registrations(_params: Obj) -> Obj:
+    """Where the account collects tax."""
+    found = [
+        copied(SHAPES["tax.registration"]) | {"id": f"taxreg_{country}", "country": country, "created": timeline.now()}
+        for country in (taxes.RATES if root()["settings"]["tax"] == "active" else ())
+    ]
+    return {"object": "list", "data": found, "has_more": False, "url": "/v1/tax/registrations"}

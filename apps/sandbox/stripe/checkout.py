@@ -1,7 +1,7 @@
 """Checkout Sessions: their rules, what completing one does, their end (docs.stripe.com/api/checkout/sessions)."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import catalog, coupons, customers, pricing, timeline
+from apps.sandbox.stripe import catalog, checkout_totals, customers, pricing, timeline
 from apps.sandbox.stripe.errors import invalid, missing_parameter
 from apps.sandbox.stripe.events import emit
 from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, private, random_text
@@ -18,6 +18,8 @@ PLAIN = (
     "billing_address_collection",
     "locale",
     "submit_type",
+    "allow_promotion_codes",
+    "payment_method_collection",
 )
 
 
@@ -46,9 +48,16 @@ def create_session(params: Obj) -> Obj:
     session |= {name: params[name] for name in PLAIN if name in params}
     session["payment_method_types"] = params.get("payment_method_types", ["card"])
     merge_metadata(session, params.get("metadata"))
-    _price(session, items, params)
+    private(session["id"]).update(
+        line_items=items,
+        amounts={item["id"]: item["amount_subtotal"] for item in items},
+        subscription_data=params.get("subscription_data", {}),
+        discounts=params.get("discounts") or [],
+        customer_update=params.get("customer_update", {}),
+    )
+    checkout_totals.read_features(session, params)
+    checkout_totals.total_up(session)
     _customer_fields(session)
-    private(session["id"]).update(line_items=items, subscription_data=params.get("subscription_data", {}))
     if ui_mode == "hosted_page":
         session["url"] = f"{settings.BASE_URL}/stripe/checkout/{session['id']}"
     else:
@@ -107,18 +116,6 @@ def _line_item(spec: Obj, name: str) -> Obj:
     item = blank("item", price=dict(price), quantity=quantity, description=product.get("name"))
     item |= {"amount_subtotal": amount, "amount_total": amount, "currency": price["currency"]}
     return item | {"discounts": [], "taxes": []}
-
-
-def _price(session: Obj, items: list[Obj], params: Obj) -> None:
-    for item in items:
-        item["amount_discount"] = 0
-    total = rest = sum(item["amount_subtotal"] for item in items)
-    given = [coupons.named(spec) for spec in params.get("discounts") or []]
-    for coupon, _ in given:
-        rest -= coupons.reduction(coupon, rest, coupon["amount_off"])
-    session |= {"currency": items[0]["currency"], "amount_subtotal": total, "amount_total": rest}
-    session["discounts"] = [{"coupon": coupon["id"], "promotion_code": code} for coupon, code in given]
-    session["total_details"] = {"amount_discount": total - rest, "amount_shipping": 0, "amount_tax": 0}
 
 
 def _customer_fields(session: Obj) -> None:

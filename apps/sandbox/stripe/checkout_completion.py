@@ -1,6 +1,6 @@
 """What completing a Checkout Session does: the customer, the card, the subscription or payment, the late answer of a bank."""
 
-from apps.sandbox.stripe import cards, collection, coupons, customers, subscriptions, timeline
+from apps.sandbox.stripe import cards, checkout_totals, collection, coupons, customers, subscriptions, timeline
 from apps.sandbox.stripe.checkout import details
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
@@ -21,12 +21,15 @@ def complete(session: Obj, *, number: str, name: str, email: str, exp: tuple[int
     if session["status"] != "open":
         raise invalid("This Checkout Session is no longer open.")
     free = not session["amount_total"]
-    method = cards.make(number, name=name, email=email, exp=exp)
-    if _verdict(method, free=free, authenticated=authenticated) == "authenticate":
+    method = (
+        cards.make(number, name=name, email=email, exp=exp) if number or checkout_totals.needs_card(session) else None
+    )
+    if method is not None and _verdict(method, free=free, authenticated=authenticated) == "authenticate":
         return "authenticate"
     customer = _customer(session, name=name, email=email)
-    customers.attach(method, customer["id"], authenticated=authenticated)
-    session["customer_details"] = details(customer["email"], name or customer["name"])
+    if method is not None:
+        customers.attach(method, customer["id"], authenticated=authenticated)
+    _keep_filled_in(session, customer, name=name)
     session["payment_status"] = "no_payment_required" if free else "paid"
     _subscribe(session, customer, method, authenticated=authenticated)
     session |= {"status": "complete", "url": None, "client_secret": None}
@@ -62,14 +65,32 @@ def _customer(session: Obj, *, name: str, email: str) -> Obj:
     return owner
 
 
-def _subscribe(session: Obj, customer: Obj, method: Obj, *, authenticated: bool) -> None:
+def _keep_filled_in(session: Obj, customer: Obj, *, name: str) -> None:
+    """The address and tax id of the page, on the session, and on the customer as far as the session allows it."""
+    notes = private(session["id"])
+    tax_ids = [{"type": "eu_vat", "value": notes["tax_id"]}] if notes.get("tax_id") else []
+    address = dict.fromkeys(("city", "line1", "line2", "postal_code", "state")) | {"country": notes.get("country")}
+    session["customer_details"] = details(customer["email"], name or customer["name"]) | {
+        "address": address if notes.get("country") else None,
+        "tax_ids": tax_ids or None,
+    }
+    private(customer["id"])["tax_ids"] = tax_ids or private(customer["id"]).get("tax_ids", [])
+    if notes.get("country") and notes["customer_update"].get("address", "auto") == "auto":
+        with change(customer, "customer.updated"):
+            customer["address"] = address
+
+
+def _subscribe(session: Obj, customer: Obj, method: Obj | None, *, authenticated: bool) -> None:
     notes = private(session["id"])
     data = notes["subscription_data"]
     specs: list[tuple[Obj, int, Obj]] = [(item["price"], item["quantity"], {}) for item in notes["line_items"]]
-    subscription = subscriptions.begin(customer=customer, specs=specs)
+    subscription = subscriptions.begin(customer=customer, specs=specs, trial_end=checkout_totals.trial_end(session))
+    subscription["trial_settings"] = subscription["trial_settings"] | data.get("trial_settings", {})
+    if session["automatic_tax"]["enabled"]:
+        subscription["automatic_tax"] |= {"enabled": True, "liability": {"type": "self"}}
     merge_metadata(subscription, data.get("metadata"))
     subscription["description"] = data.get("description")
-    subscription["default_payment_method"] = method["id"]
+    subscription["default_payment_method"] = method["id"] if method else None
     coupons.redeem(subscription, session.get("discounts") or [])
     result = collection.start(subscription, method=method, on_session=True, authenticated=authenticated)
     session |= {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}

@@ -18,7 +18,7 @@ from pathlib import Path
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox.stripe import cards, checkout_completion, invoice_lines, periods
+from apps.sandbox.stripe import cards, checkout_completion, checkout_totals, invoice_lines, periods, taxes
 from apps.sandbox.stripe.errors import ApiError
 from apps.sandbox.stripe.records import Obj, find, private
 
@@ -116,6 +116,14 @@ def _submit(request: HttpRequest, session: Obj, *, embedded: bool) -> HttpRespon
         )
         return _form(request, session, embedded=embedded, error=words)
     try:
+        checkout_totals.fill_in(
+            session,
+            country=request.POST.get("country", "").strip(),
+            code=request.POST.get("promotion_code", "").strip(),
+            tax_id=request.POST.get("tax_id", "").strip(),
+        )
+        if request.POST.get("apply"):
+            return _form(request, session, embedded=embedded)
         number, exp = read_card(request)
         email = "" if session["customer"] else request.POST.get("email", "").strip()
         result = checkout_completion.complete(
@@ -168,8 +176,21 @@ def _form(request: HttpRequest, session: Obj, *, embedded: bool, error: str = ""
     ]
     owner = find("customer", session["customer"])
     context = {
-        "session": session, "items": items, "total": money(session), "embedded": embedded, "error": error,
+        "needs_card": checkout_totals.needs_card(session), "countries": sorted(taxes.RATES), "extra": _extra(session),
+        "trial_ends": _trial_text(session), "session": session, "items": items, "total": money(session), "embedded": embedded, "error": error,
         "email": owner["email"] if owner else session["customer_email"], "ask_email": not (owner and owner["email"]),
         "cards": card_buttons(), "typed": request.POST,
     }  # fmt: skip
     return _show(request, "checkout.html", context, "declined" if error else "open")
+
+
+def _extra(session: Obj) -> list[tuple[str, str]]:
+    """What is taken off, and the tax, each with its amount."""
+    details, currency = session["total_details"], session["currency"] or "usd"
+    rows = [("Discount", -details["amount_discount"]), ("Tax", details["amount_tax"])]
+    return [(name, periods.money_text(amount, currency)) for name, amount in rows if amount]
+
+
+def _trial_text(session: Obj) -> str:
+    ends = checkout_totals.trial_end(session)
+    return periods.day_text(ends) if ends else ""

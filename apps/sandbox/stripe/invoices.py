@@ -1,9 +1,9 @@
 """Invoices as documents: lines, totals, numbers and states. Taking their money is collection.py's work."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import invoice_lines, payments, timeline
+from apps.sandbox.stripe import invoice_lines, payments, taxes, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, every, find, get, private
+from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, private
 
 
 def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True) -> Obj:
@@ -16,6 +16,9 @@ def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True
         "customer_phone": customer["phone"],
         "customer_address": customer["address"],
     }
+    invoice["customer_tax_ids"] = copied(private(customer["id"]).get("tax_ids", []))
+    if subscription["automatic_tax"]["enabled"]:
+        invoice["automatic_tax"] |= {"enabled": True, "liability": {"type": "self"}, "provider": "stripe"}
     invoice |= {"collection_method": subscription["collection_method"], "starting_balance": customer["balance"]}
     invoice |= {"period_start": timeline.now(), "period_end": timeline.now()}
     if subscription["collection_method"] == "send_invoice":
@@ -66,10 +69,12 @@ def total_up(invoice: Obj) -> None:
         off[each["discount"]] = off.get(each["discount"], 0) + each["amount"]
     invoice["discounts"] = list(off)
     invoice["total_discount_amounts"] = [{"amount": amount, "discount": name} for name, amount in off.items()]
-    total = subtotal - sum(off.values())
+    inside, added = taxes.write_on_invoice(invoice) if invoice["automatic_tax"]["enabled"] else (0, 0)
+    total = subtotal - sum(off.values()) + added
     after = total + invoice["starting_balance"]
     due = max(0, after)
-    invoice |= {"subtotal": subtotal, "subtotal_excluding_tax": subtotal, "total": total, "total_excluding_tax": total}
+    invoice |= {"subtotal": subtotal, "subtotal_excluding_tax": subtotal - inside}
+    invoice |= {"total": total, "total_excluding_tax": total - inside - added}
     invoice |= {"amount_due": due, "amount_remaining": due - invoice["amount_paid"], "ending_balance": None}
 
 
