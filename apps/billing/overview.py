@@ -1,4 +1,4 @@
-"""A customer's money as the console's Billing tab shows it: from our rows and dj-stripe's mirror, no call to Stripe."""
+"""A customer's money as pages show it: from our rows and dj-stripe's mirror, no call to Stripe."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from djstripe.models import Subscription as MirroredSubscription
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.parsing import identify, moment, plain, text, whole
 from apps.core.money import describe_period, format_money
-from apps.core.states import SubscriptionStatus
+from apps.core.states import SubscriptionStatus, values_where
 
 ROWS = 50
 MOST_FLAGGED = 10_000
@@ -50,7 +50,10 @@ class RefundablePayment:
 
 @dataclass(frozen=True)
 class OpenInvoice:
-    """An invoice that is owed. `attempts`: how often Stripe has tried to collect it."""
+    """An invoice that is owed. `attempts`: how often Stripe has tried to collect it.
+
+    `since`: when it was made out; `due_at`: until when one sent by email is to be paid; `url`: where it can be paid.
+    """
 
     id: str
     number: str
@@ -58,6 +61,14 @@ class OpenInvoice:
     currency: str
     attempts: int
     next_attempt_at: dt.datetime | None
+    since: dt.datetime | None
+    due_at: dt.datetime | None
+    url: str
+
+    @property
+    def money(self) -> str:
+        """What is still to be paid of it, as people write it."""
+        return format_money(self.owed, self.currency)
 
 
 @dataclass(frozen=True)
@@ -137,17 +148,32 @@ def list_open_invoices(customer_id: str) -> list[OpenInvoice]:
     """Invoices that are owed, the oldest first. One query."""
     rows = Invoice.objects.filter(customer_id=customer_id, stripe_data__status__in=["open", "uncollectible"])
     found = [plain(one) for one in rows.order_by("created", "id").values_list("stripe_data", flat=True)[:ROWS]]
-    return [
-        OpenInvoice(
-            id=identify(one),
-            number=text(one.get("number"), 60),
-            owed=whole(one.get("amount_remaining")) or 0,
-            currency=text(one.get("currency"), 16),
-            attempts=whole(one.get("attempt_count")) or 0,
-            next_attempt_at=moment(one.get("next_payment_attempt")),
-        )
-        for one in found
-    ]
+    return [_open_invoice(one) for one in found]
+
+
+def read_late_invoice(customer_id: str) -> OpenInvoice | None:
+    """The invoice that a subscriber has to pay to go on: that of a late subscription, the oldest if there are several. One query."""
+    late = Subscription.objects.filter(
+        customer_id=customer_id, status__in=values_where(SubscriptionStatus, lambda one: one.is_late)
+    )
+    rows = Invoice.objects.filter(id__in=late.exclude(open_invoice_id="").values("open_invoice_id"))
+    found = rows.filter(customer_id=customer_id).order_by("created", "id").values_list("stripe_data", flat=True).first()
+    return _open_invoice(plain(found)) if found else None
+
+
+def _open_invoice(one: dict[str, Any]) -> OpenInvoice:
+    asked = whole(one.get("amount_remaining"))  # an old copy has only `amount_due`
+    return OpenInvoice(
+        id=identify(one),
+        number=text(one.get("number"), 60),
+        owed=(whole(one.get("amount_due")) or 0) if asked is None else asked,
+        currency=text(one.get("currency"), 16),
+        attempts=whole(one.get("attempt_count")) or 0,
+        next_attempt_at=moment(one.get("next_payment_attempt")),
+        since=moment(plain(one.get("status_transitions")).get("finalized_at")) or moment(one.get("created")),
+        due_at=moment(one.get("due_date")),
+        url=text(one.get("hosted_invoice_url"), 5000),
+    )
 
 
 def read_discounts(customer_id: str) -> list[tuple[int, str]]:

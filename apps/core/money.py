@@ -30,6 +30,20 @@ def format_money(amount: int | None, currency: str) -> str:
     return format_currency(value, code, format=f"{sign}#,##0{cents}", locale="en", currency_digits=False)
 
 
+# A price with its period, as people say it. A whole phrase for each period: no language builds them from the same parts.
+PRICES = {"day": "{amount} a day", "week": "{amount} a week", "month": "{amount} a month", "year": "{amount} a year"}
+PRICES_OF_SEVERAL = {
+    "day": "{amount} every {count} days", "week": "{amount} every {count} weeks",
+    "month": "{amount} every {count} months", "year": "{amount} every {count} years",
+}  # fmt: skip
+
+
+def format_price(amount: int | None, currency: str, interval: str, count: int = 1) -> str:
+    """An amount with the period it is charged for: `€5 a month`, `€12 every 3 months`; the amount alone for a period new to us."""
+    phrase = (PRICES if count == 1 else PRICES_OF_SEVERAL).get(interval, "{amount}")
+    return phrase.format(amount=format_money(amount, currency), count=count)
+
+
 PER_MONTH = {"day": Fraction(365, 12), "week": Fraction(365, 84), "month": Fraction(1), "year": Fraction(1, 12)}
 
 

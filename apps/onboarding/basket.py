@@ -7,14 +7,20 @@ one, and a subscriber who changes the plan makes one.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
-from apps.accounts.models import UserProfile
+from django.conf import settings
+from django.utils.translation import get_language
+
+from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
+from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.money import format_money
 from apps.instances import capacity
+from apps.onboarding import checkout_attempt
+from apps.onboarding.order_summary import OrderSummary, SaleTerms, summarize
 
 INTERVALS = ("month", "year")
 PLAN, GENERAL, STORAGE = (
@@ -77,12 +83,13 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class Order:
-    """What a choice would pay per interval."""
+    """What a choice would pay per interval, after `trial_days` without a charge."""
 
     plan: Offer
     lines: tuple[OrderLine, ...]
     interval: str
     currency: str
+    trial_days: int = 0
 
     @property
     def total(self) -> int:
@@ -91,12 +98,13 @@ class Order:
 
     @property
     def digest(self) -> str:
-        """A name for exactly this order: its prices, quantities, amounts and currency."""
+        """A name for exactly this order: its prices, quantities, amounts, currency and trial."""
         sold = [[line.offer.prices[self.interval].stripe_price_id, line.quantity, line.amount] for line in self.lines]
-        return hashlib.sha256(json.dumps([self.interval, self.currency, sold]).encode()).hexdigest()[:32]
+        whole = [self.interval, self.currency, sold, self.trial_days]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """The order for scripts; amounts in minor units, `total` also as people write it."""
         lines = [
             {"name": line.offer.product.name, "quantity": line.quantity, "amount": line.amount} for line in self.lines
@@ -107,9 +115,39 @@ class Order:
         }  # fmt: skip
 
     @property
+    def summary(self) -> OrderSummary:
+        """The order as pages show it."""
+        sold = [(line.offer.product.slug, line.offer.product.name, line.quantity, line.amount) for line in self.lines]
+        found = summarize(
+            sold, interval=self.interval, currency=self.currency, terms=terms_of_sale(self.trial_days), now=clock.now()
+        )
+        return replace(found, digest=self.digest)
+
+    @property
     def basket(self) -> dict[str, int]:
         """The choice as charged: slug to quantity."""
         return {line.offer.product.slug: line.quantity for line in self.lines}
+
+
+def terms_of_sale(trial_days: int = 0) -> SaleTerms:
+    """How we sell, from the settings, in the reader's language."""
+    return SaleTerms(
+        trial_days=trial_days,
+        tax_note=settings.TAX_NOTE,
+        taxed=settings.STRIPE_AUTOMATIC_TAX,
+        language=get_language() or settings.LANGUAGE_CODE,
+    )
+
+
+def summarize_prices(prices: Iterable[tuple[ProductPrice, int]]) -> OrderSummary:
+    """What these prices, each so many times, come to for somebody who comes back: never a trial."""
+    found = list(prices)
+    sold = [
+        (price.product.slug, price.product.name, quantity, (price.unit_amount or 0) * quantity)
+        for price, quantity in found
+    ]
+    first = found[0][0]
+    return summarize(sold, interval=first.interval, currency=first.currency, terms=terms_of_sale(), now=clock.now())
 
 
 @dataclass(frozen=True)
@@ -163,6 +201,11 @@ class Shop:
         chosen = [plan, *(offer for offer in addons if offer.product.slug in choice.basket)]
         lines = tuple(self._line(offer, choice) for offer in chosen)
         return Order(plan, lines, choice.interval, plan.prices[choice.interval].currency)
+
+    def signup_order(self, signup: Signup) -> Order | None:
+        """The order of a signup, which may be free at first."""
+        found = self.order(signup)
+        return replace(found, trial_days=checkout_attempt.trial_days_of(signup.profile)) if found else None
 
     def _line(self, offer: Offer, choice: Choice) -> OrderLine:
         quantity = min(choice.basket[offer.product.slug], offer.product.max_quantity)

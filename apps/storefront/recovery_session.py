@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from apps.accounts.models import Signup, UserProfile
+from apps.billing import overview
+from apps.billing.overview import OpenInvoice
 from apps.core import audit, jobs, limits
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.requests import client_address
 from apps.notifications.mail import UNUSABLE_DOMAIN
-from apps.onboarding import codes, names, recovery
+from apps.onboarding import basket, codes, names, recovery
 from apps.onboarding.models import OneTimeCode
+from apps.onboarding.order_summary import OrderSummary
 from apps.storefront import wizard
 
 RECOVERY = OneTimeCode.Purpose.RECOVERY.value
@@ -121,17 +124,25 @@ def start_new_signup(request: HttpRequest, profile: UserProfile) -> None:
 
 @dataclass(frozen=True)
 class RecoveryPage:
-    """What the page shows; `paying`: a payment is being confirmed."""
+    """What the page shows; `paying`: a payment is being confirmed.
+
+    `order`: what subscribing again costs, or `order_problem`: why that cannot be; `invoice`: the one to pay.
+    """
 
     status: recovery.RecoveryStatus
     masked_email: str
     plan: tuple[str, ...]
     paying: bool
+    order: OrderSummary | None = None
+    order_problem: str = ""
+    invoice: OpenInvoice | None = None
 
 
 def read_page(profile: UserProfile) -> RecoveryPage:
     """The page's content, from our own rows."""
     status = recovery.read_status(profile)
+    order, problem = _read_order(status)
+    late = status.next_step == recovery.NextStep.PAY
     return RecoveryPage(
         status=status,
         masked_email=mask_address(profile.email),
@@ -141,7 +152,20 @@ def read_page(profile: UserProfile) -> RecoveryPage:
             if item.product
         ),
         paying=Signup.objects.filter(profile=profile, state=Signup.State.CHECKOUT).exists(),
+        order=order,
+        order_problem=problem,
+        invoice=overview.read_late_invoice(profile.stripe_customer_id or "") if late else None,
     )
+
+
+def _read_order(status: recovery.RecoveryStatus) -> tuple[OrderSummary | None, str]:
+    """What subscribing again would cost, or why nothing is sold."""
+    if status.next_step != recovery.NextStep.RENEW:
+        return None, ""
+    try:
+        return basket.summarize_prices(recovery.current_prices(status)), ""
+    except BadInput as refusal:
+        return None, refusal.message
 
 
 def mask_address(address: str) -> str:

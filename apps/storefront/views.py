@@ -1,5 +1,6 @@
 """The wizard's pages: welcome, plan, storage, checkout, cancel. Each reads the shop and one Signup row, and answers a form."""
 
+from copy import copy
 from typing import Any
 
 from csp.decorators import csp_update
@@ -50,18 +51,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
 def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     """Step 2: a plan, monthly or yearly, and general add-ons."""
     problem: BadInput | None = None
-    chosen = shop.plan_in(signup.basket)
-    form: dict[str, Any] = {
-        "interval": signup.interval if signup.interval in shop.intervals else "".join(shop.intervals[:1]),
-        "plan": chosen.product.slug if chosen else _suggested(shop),
-        "addons": list(signup.basket),
-    }
+    form = _plan_form(request, signup, shop)
     if request.method == "POST":
-        form = {
-            "interval": request.POST.get("interval", ""),
-            "plan": request.POST.get("plan", ""),
-            "addons": request.POST.getlist("addons"),
-        }
         try:
             basket.choose_plan(shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"])
             signup.save(update_fields=["interval", "basket"])
@@ -70,7 +61,38 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
             problem = refusal
     reached = wizard.first_unanswered_step(request, signup, shop)
     context = {"shop": shop, "form": form, "steps": wizard.step_links(wizard.PLAN, reached)}
-    return _page(request, "plan", context, problem)
+    return _page(request, "plan", context | _plan_order(shop, signup, form), problem)
+
+
+def _plan_form(request: HttpRequest, signup: Signup, shop: Shop) -> dict[str, Any]:
+    """What the page's fields show: what was sent, else what the address asks for, else what was chosen before."""
+    if request.method == "POST":
+        return {name: request.POST.get(name, "") for name in ("interval", "plan")} | {
+            "addons": request.POST.getlist("addons")
+        }
+    asked, chosen = request.GET, shop.plan_in(signup.basket)
+    general = {offer.product.slug for offer in shop.general}
+    intervals = [asked.get("interval", ""), signup.interval, *shop.intervals]
+    return {
+        "interval": next((name for name in intervals if name in shop.intervals), ""),
+        "plan": asked.get("plan") or (chosen.product.slug if chosen else _suggested(shop)),
+        "addons": asked.getlist("addons") if "plan" in asked else [slug for slug in signup.basket if slug in general],
+    }
+
+
+def _plan_order(shop: Shop, signup: Signup, form: dict[str, Any]) -> dict[str, Any]:
+    """What this choice would cost, or why it is none. Nothing is kept."""
+    tried = copy(signup)
+    try:
+        basket.choose_plan(shop, tried, interval=form["interval"], slug=form["plan"], addons=form["addons"])
+    except BadInput as refusal:
+        return {"order": None, "order_problem": refusal.message}
+    return _order(shop, tried)
+
+
+def _order(shop: Shop, signup: Signup) -> dict[str, Any]:
+    order = shop.signup_order(signup)
+    return {"order": order.summary if order else None}
 
 
 def _suggested(shop: Shop) -> str:
@@ -100,28 +122,32 @@ def _storage(shop: Shop, signup: Signup) -> list[basket.Offer]:
 def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     """Step 3: storage add-ons with quantities."""
     problem: BadInput | None = None
-    if request.method == "POST":
-        try:
-            basket.choose_storage(shop, signup, quantities=request.POST.dict())
-            signup.save(update_fields=["basket"])
-            request.session[wizard.ADDONS_SEEN] = True
-            return redirect("onboarding-checkout")
-        except BadInput as refusal:
-            problem = refusal
+    sent = request.POST if request.method == "POST" else request.GET
+    storage = _storage(shop, signup)
+    order: dict[str, Any] = {}
+    tried = copy(signup)
+    try:
+        if any(offer.product.slug in sent for offer in storage) or request.method == "POST":
+            basket.choose_storage(shop, tried, quantities=sent.dict())
+        order = _order(shop, tried)
+    except BadInput as refusal:
+        problem, order = refusal, {"order": None, "order_problem": refusal.message}
+    if request.method == "POST" and problem is None:
+        signup.basket = tried.basket
+        signup.save(update_fields=["basket"])
+        request.session[wizard.ADDONS_SEEN] = True
+        return redirect("onboarding-checkout")
     rows = [
         {
             "offer": offer,
             "price": offer.prices[signup.interval],
-            "quantity": request.POST.get(offer.product.slug, signup.basket.get(offer.product.slug, 0)),
+            "quantity": sent.get(offer.product.slug, signup.basket.get(offer.product.slug, 0)),
         }
-        for offer in _storage(shop, signup)
+        for offer in storage
     ]
-    context = {
-        "rows": rows,
-        "order": shop.order(signup),
-        "steps": wizard.step_links(wizard.ADDONS, wizard.first_unanswered_step(request, signup, shop)),
-    }
-    return _page(request, "addons", context, problem)
+    steps = wizard.step_links(wizard.ADDONS, wizard.first_unanswered_step(request, signup, shop))
+    refused = problem if request.method == "POST" else None  # of a choice that is only tried the order says why
+    return _page(request, "addons", {"rows": rows, "steps": steps} | order, refused)
 
 
 @require_safe
@@ -132,12 +158,11 @@ def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     embedded = settings.STRIPE_CHECKOUT_UI == "embedded"
     context = {
         "signup": signup,
-        "order": shop.order(signup),
         "last_name_required": user_profile.is_required("lastName"),
         "stripe_js_url": settings.STRIPE_JS_URL if embedded else "",
         "steps": wizard.step_links(wizard.CHECKOUT, wizard.CHECKOUT),
     }
-    return _page(request, "checkout", context)
+    return _page(request, "checkout", context | _order(shop, signup))
 
 
 @require_safe

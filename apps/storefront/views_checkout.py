@@ -95,11 +95,11 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     if ui not in {"embedded", "hosted"}:
         raise BadInput("“ui” must be embedded or hosted.", field="ui")
     shop = Shop.load()
-    order = shop.order(signup)
+    order = shop.signup_order(signup)
     if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
         raise BadInput("Please choose a plan first.", code="no_plan", status=409)
     if text_field(body, "order", required=False) not in {"", order.digest}:
-        raise PriceChanged(order.summary)
+        raise PriceChanged(order.data)
     signup.basket = order.basket
     signup_limits.limit_checkouts(request, signup, ui)
     signup.network = limits.subject_hash(network_of(client_address(request)))
@@ -110,8 +110,8 @@ def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         return _open_checkout(signup, ui)
     except PriceChanged as changed:
         signup_limits.forget_checkout(request)
-        order = Shop.load().order(signup)
-        raise PriceChanged(order.summary if order else None) from changed
+        order = Shop.load().signup_order(signup)
+        raise PriceChanged(order.data if order else None) from changed
     except WorkError:
         signup_limits.forget_checkout(request)
         raise

@@ -119,12 +119,15 @@
     }
   }
 
-  // What would be charged is not what this page shows: show it, so that "Continue" means the new order.
+  // What would be charged is not what this page shows: show it, so that the button means the new order.
   async function showNewOrder() {
     const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("order");
-    if (fresh) byId("order").replaceWith(fresh);
-    else window.location.reload();
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!fresh.querySelector("[data-order]")) return window.location.reload();
+    for (const part of page.querySelectorAll("[data-order-part]")) {
+      part.replaceChildren(...fresh.querySelector(`[data-order-part="${part.dataset.orderPart}"]`).childNodes);
+    }
+    return undefined;
   }
 
   async function mount(answer) {

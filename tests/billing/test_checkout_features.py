@@ -73,7 +73,7 @@ def test_all_of_it_together_fits_stripes_document(world: World, switch: Any, set
 @pytest.mark.parametrize(("behavior", "paid"), [("inclusive", 500), ("exclusive", 595)])
 def test_tax_is_in_what_is_paid_and_in_what_comes_next(world: World, switch: Any, behavior: str, paid: int) -> None:
     switch(STRIPE_AUTOMATIC_TAX=True)
-    world.shop.control("settings", tax_behavior=behavior)
+    world.shop.control("edit", kind="price", id=world.price("personal"), fields={"tax_behavior": behavior})
     dana = signed_up(world, country="DE")
     (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or ""}).data
     assert (invoice.amount_paid, [one.amount for one in invoice.total_taxes or []]) == (
@@ -90,7 +90,7 @@ def test_tax_is_in_what_is_paid_and_in_what_comes_next(world: World, switch: Any
 
 def test_where_no_tax_is_collected_none_is_paid(world: World, switch: Any) -> None:
     switch(STRIPE_AUTOMATIC_TAX=True)
-    world.shop.control("settings", tax_behavior="exclusive")
+    world.shop.control("edit", kind="price", id=world.price("personal"), fields={"tax_behavior": "exclusive"})
     assert next_charge(signed_up(world, country="US")) == (500, 500)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.core.money import format_money, per_month
+from apps.core.money import format_money, format_price, per_month
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ from apps.core.money import format_money, per_month
 )
 def test_an_amount_is_written_with_the_decimals_of_its_currency(amount: int, currency: str, text: str) -> None:
     assert format_money(amount, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("interval", "count", "text"),
+    [("month", 1, "€5 a month"), ("year", 1, "€5 a year"), ("month", 3, "€5 every 3 months"), ("fortnight", 1, "€5")],
+)
+def test_a_price_says_its_period(interval: str, count: int, text: str) -> None:
+    assert format_price(500, "eur", interval, count) == text
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def come_back(page: Page, stack: Stack, walk: Walk, album: Album) -> None:
     expect(page.get_by_text("Personal", exact=True)).to_be_visible()
     expect(page.get_by_text(walk.email)).to_have_count(0)
     album.take(page, "active")
-    page.get_by_role("button", name="Subscribe again").click()
+    page.get_by_role("button", name="Order and pay").click()
     page.get_by_label("Card number").fill("4242424242424242")
     page.get_by_label("Expires").fill("12/34")
     page.get_by_label("Security code").fill("123")

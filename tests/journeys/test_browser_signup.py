@@ -73,7 +73,7 @@ def open_payment(page: Page, username: str, album: Album) -> FrameLocator:
     expect(page.get_by_text("is available")).to_be_visible()
     page.get_by_label("I accept the terms").check()
     album.take(page, "account")
-    page.get_by_role("button", name="Continue to payment").click()
+    page.get_by_role("button", name="Order and pay").click()
     frame = page.frame_locator('iframe[title^="Secure payment form"]')
     expect(frame.get_by_role("heading", name="Payment")).to_be_visible()
     return frame

@@ -37,7 +37,7 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     expect(page.locator(".plan", has_text="Plus")).to_contain_text("€90")
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("button", name="Add one: 100 GB more").click()
-    expect(page.locator("[data-total]")).to_have_text("€105")
+    expect(page.locator("[data-total]")).to_have_text("€105 a year")
     page.get_by_role("button", name="Continue").click()
 
     page.get_by_role("textbox", name="Email address").fill("dana@example.com")
@@ -48,7 +48,7 @@ def test_a_customer_signs_up_and_pays_by_clicking(page: Page, site: str, world: 
     page.get_by_label("Username").fill("dana")
     expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
-    page.get_by_role("button", name="Continue to payment").click()
+    page.get_by_role("button", name="Order and pay").click()
 
     form = page.frame_locator("#payment-frame iframe")
     form.locator("[name=card]").fill("4242 4242 4242 4242")
@@ -81,8 +81,44 @@ def test_the_page_works_before_stripes_script_has_come(page: Page, site: str, se
     page.get_by_label("Username").fill("dana")
     expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
-    page.get_by_role("button", name="Continue to payment").click()
+    page.get_by_role("button", name="Order and pay").click()
     assert held, "the page does not ask for Stripe's script"
     held[0].continue_()
     form = page.frame_locator("#payment-frame iframe")
     expect(form.get_by_role("button", name="Pay €")).to_be_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.long
+def test_on_a_phone_the_total_follows_the_choice_and_stands_above_the_order_button(
+    page: Page, site: str, settings: Any
+) -> None:
+    key = Visitor().proven().client.session.session_key or ""
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site}])
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site}{PAGES['plan']}")
+    bar, said = page.locator(".order-bar-total"), page.locator("#order-live")
+    expect(bar).to_be_in_viewport()
+    expect(said).to_have_text("")
+    page.get_by_text("Yearly", exact=True).click()
+    page.locator(".plan", has_text="Plus").click()
+    expect(bar).to_contain_text("€90 a year")
+    expect(said).to_have_text("Your order: €90 a year. Due today: €90.")
+    bar.click()
+    expect(page.locator("#order")).to_be_in_viewport()
+    page.route("**/onboarding/plan/?*", lambda route: route.abort())
+    page.locator(".plan", has_text="Personal").click()
+    expect(page.locator("#order-failed")).to_be_visible()
+    expect(page.locator("[data-total]")).to_be_hidden()
+
+    page.goto(f"{site}{PAGES['addons']}")
+    page.get_by_role("button", name="Add one: 100 GB more").click()
+    expect(bar).to_contain_text("€6.50 a month")
+    page.get_by_role("button", name="Continue").click()
+    total, button = page.locator("[data-total]:visible"), page.get_by_role("button", name="Order and pay €6.50 a month")
+    expect(total).to_have_count(1)
+    above, below = total.bounding_box(), button.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert 0 < below["y"] - above["y"] < 500
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

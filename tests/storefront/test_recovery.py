@@ -19,6 +19,7 @@ from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, encryption, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
+from apps.core.reasons import day
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 from apps.sandbox.walk import GOOD_CARD
@@ -81,6 +82,33 @@ def upcoming(page: str) -> list[str]:
     return [html.unescape(one) for one in re.findall(r"<span>([^<]+)</span>", rest.partition("</ol>")[0])]
 
 
+def said_of_order(page: str) -> str:
+    """The order in words, up to what is due today."""
+    _, _, rest = page.partition('<ul class="summary">')
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", rest.partition("Then, from")[0])).split())
+
+
+def test_what_is_no_longer_sold_is_said_before_anybody_pays(world: World, visitor: Visitor) -> None:
+    dana = canceled(world)
+    product = dana.items.get().product
+    assert product is not None
+    product.prices.update(is_active=False)
+    prove(visitor, dana)
+    page = visitor.get(PAGE).content.decode()
+    assert "Part of your old plan is no longer sold." in page
+    assert 'id="pay"' not in page
+
+
+def test_an_open_invoice_is_named_with_its_amount_and_since_when(world: World, visitor: Visitor) -> None:
+    """A13: one reads what is owed, not only that something is."""
+    prove(visitor, late(world))
+    page = visitor.get(PAGE).content.decode()
+    (invoice,) = (one for one in world.shop.v1.invoices.list({"limit": 5}).data if one.status == "open")
+    since = dt.datetime.fromtimestamp(invoice.status_transitions.finalized_at or 0, dt.UTC)
+    assert f"Open since {day(since)}" in page
+    assert "Pay €5 now" in page
+
+
 def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor) -> None:
     dana = world.subscriber("dana", personal=1, storage_100=3)
     before = world.state(dana)
@@ -93,7 +121,9 @@ def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor
     window = world.state(dana)
     assert (window.access, window.account, window.attributes, window.groups) == ("recovering", True, {}, ())
     page = visitor.get(PAGE).content.decode()
-    assert "3 × 100 GB more" in page
+    assert (
+        said_of_order(page) == "Personal €5 a month 100 GB more × 3 €4.50 a month Total €9.50 a month Due today €9.50"
+    )
     assert upcoming(page) == [
         "If you haven't paid by then, your account closes again. Your data is safe.",
         "If you haven't come back by then, we remove your space and settings for good.",

@@ -1,12 +1,14 @@
 """Template tags of every page: `{% icon "cloud" %}` and `{{ 1250|money:"eur" }}`. No data access in here."""
 
+from typing import Any
+
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.core.addresses import shown_email
-from apps.core.money import format_money
+from apps.core.money import format_money, format_price
 
 register = template.Library()
 
@@ -17,7 +19,6 @@ ICONS = frozenset(
         "key", "lock", "mail", "music", "note", "people", "photo", "shield", "storage", "user",
     }
 )  # fmt: skip
-# Currencies without a minor unit, docs.stripe.com/currencies#zero-decimal
 
 
 @register.simple_tag
@@ -35,6 +36,12 @@ def icon(name: str) -> SafeString:
 def money(minor_units: int | None, currency: str = "eur") -> str:
     """An amount in minor units for people, see `core.money`."""
     return format_money(minor_units, currency)
+
+
+@register.simple_tag
+def price(sold: Any) -> str:
+    """What a price of ours costs, with its period: `€5 a month`."""
+    return format_price(sold.unit_amount, sold.currency, sold.interval)
 
 
 @register.filter
