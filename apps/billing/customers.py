@@ -1,8 +1,8 @@
 """The Stripe customer of one person: made once, replaced when it was deleted at Stripe, and found again by what we wrote there.
 
 Promises: nobody gets two customers at once, however often and from however many tabs we are asked; a replaced customer's
-subscriptions stay with the person, so that their history, their seats and their dates are kept. A name or address that staff
-correct here is corrected at Stripe too, unless somebody wrote another one there.
+subscriptions stay with the person, so that their history, their seats and their dates are kept. A name or address that is
+changed here is changed at Stripe too, unless somebody wrote another one there.
 """
 
 from typing import Any
@@ -23,6 +23,9 @@ from apps.core.states import SubscriptionStatus, values_where
 
 UPDATE = "update_customer"
 CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
+CORRECTIONS = (
+    AuditAction.ACCOUNT_CORRECTED, AuditAction.NAME_CHANGED, AuditAction.ADDRESS_CHANGED, AuditAction.DRIFT_FIXED,
+)  # fmt: skip
 PAYING = values_where(SubscriptionStatus, lambda one: one.pays)
 
 
@@ -65,7 +68,7 @@ def _earlier_fingerprints(profile: UserProfile) -> set[str]:
     corrections = AuditEntry.objects.filter(
         subject_kind=profile.subject[0],
         subject_id=str(profile.pk),
-        action__in=[AuditAction.ACCOUNT_CORRECTED, AuditAction.DRIFT_FIXED],
+        action__in=CORRECTIONS,
     )
     names = fingerprints(profile).keys()
     return {before[name] for before in corrections.values_list("before", flat=True) for name in names & before.keys()}

@@ -13,6 +13,10 @@ from apps.core.states import Tone
 
 SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use lowercase letters, digits and underscores.")
 
+SYNC_ADDRESS = RegexValidator(
+    r"^[^\s{}]*(\{(url|username)\}[^\s{}]*)*$", "Use no spaces, and no braces except {url} and {username}."
+)
+
 
 class Product(models.Model):
     """A service or an offer: a plan, an app people log in to, or an add-on.
@@ -49,6 +53,19 @@ class Product(models.Model):
     is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_ and its slug.")
     needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
+    first_steps = models.JSONField(
+        default=list, blank=True, db_default=models.Value([], models.JSONField()),
+        help_text="How to begin with it, a list of texts, for those who have it.",
+    )  # fmt: skip
+    client_links = models.JSONField(
+        default=list, blank=True, db_default=models.Value([], models.JSONField()),
+        help_text="Its programs for phone and computer: a list of names, each with an address.",
+    )  # fmt: skip
+    sync_address = models.CharField(
+        max_length=200, blank=True, default="", db_default="", validators=[SYNC_ADDRESS],
+        help_text="What a program is told to connect to; {url} is the address of the person's instance, {username} their username.",
+    )  # fmt: skip
+    guide_url = models.URLField(blank=True, default="", db_default="", help_text="Where more is said about it.")
     max_quantity = models.PositiveSmallIntegerField(default=1)
     stripe_product_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)

@@ -7,13 +7,19 @@ from django.db import connection
 from apps.access import lifecycle_emails, reconcile
 from apps.billing import covered_events, customers, second_subscription
 from apps.core.masking import USERNAME, mask
-from apps.identity import logout_everywhere, passwords
+from apps.identity import account_details, logout_everywhere, passwords
 from apps.notifications import mail
 from apps.onboarding import recovery
 from apps.operations.keycloak_write_back import WRITES
 
 # Of jobs whose key is the number of a subscriber; lifecycle emails have more behind it, after a colon.
-SUBSCRIBER_KINDS = (*reconcile.KINDS, passwords.KIND, logout_everywhere.KIND, recovery.SEND_CODE)
+SUBSCRIBER_KINDS = (
+    *reconcile.KINDS,
+    passwords.KIND,
+    logout_everywhere.KIND,
+    account_details.WRITE_NAME,
+    recovery.SEND_CODE,
+)
 OTHERS = (customers.UPDATE, second_subscription.OWN, *lifecycle_emails.EMAILS, *(one.job for one in WRITES.values()))
 NUMBERED = ", ".join(f"'{kind}'" for kind in (*SUBSCRIBER_KINDS, *OTHERS))
 

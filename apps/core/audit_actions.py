@@ -10,6 +10,8 @@ class AuditAction(models.TextChoices):
     # access
     ACCESS_CHANGED = "access_changed", "Access changed"
     ACCOUNT_CORRECTED = "account_corrected", "Account corrected"
+    NAME_CHANGED = "name_changed", "Name changed"
+    ADDRESS_CHANGED = "address_changed", "Email address changed"
     ACCOUNT_CREATED = "account_created", "Keycloak account created"
     ACCOUNT_ENABLED = "account_enabled", "Keycloak account enabled"
     ACCOUNT_DISABLED = "account_disabled", "Keycloak account disabled"
@@ -60,6 +62,8 @@ class AuditAction(models.TextChoices):
     INSTANCE_CREATED = "instance_created", "Instance created"
     INSTANCE_CAPS_CHANGED = "instance_caps_changed", "Caps changed"
     INSTANCE_AVAILABILITY_CHANGED = "instance_availability_changed", "Availability changed"
+    INSTANCE_LOCATION_CHANGED = "instance_location_changed", "Location changed"
+    INSTANCE_NOTICE_CHANGED = "instance_notice_changed", "Notice to its users changed"
     # signup, recovery, waitlist
     SIGNED_UP = "signed_up", "Signed up"
     CUSTOMER_REPLACED = "customer_replaced", "Stripe customer replaced"
@@ -103,6 +107,7 @@ class AuditAction(models.TextChoices):
     VIEWED_AS_ROLE = "viewed_as_role", "Console viewed as a role"
     ACTION_REFUSED = "action_refused", "Action refused"
     PERSON_ERASED = "person_erased", "Personal data erased"
+    COPY_REQUESTED = "copy_requested", "Copy of own data asked for"
     PERSON_EXPORTED = "person_exported", "Personal data exported"
     LEGAL_HOLD_SET = "legal_hold_set", "Legal hold set"
     LEGAL_HOLD_ENDED = "legal_hold_ended", "Legal hold ended"

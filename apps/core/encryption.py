@@ -1,6 +1,6 @@
 """Encryption for the few values that are needed again but must not lie readable in the database.
 
-They are the one-time codes and links of mails, and what a session keeps. Fernet (AES-128-CBC with HMAC-SHA-256,
+They are the one-time codes and links of mails, what a session keeps, and the copy of their data that a person asked for. Fernet (AES-128-CBC with HMAC-SHA-256,
 cryptography.io/en/latest/fernet) under a key derived from SECRET_KEY, one for each purpose. A copy of the database alone cannot
 open them. What was made under a former key or in a former format can be read while that is listed. A code is wiped after
 minutes; the link of a failed mail is kept for weeks, and `manage.py renew_encryption` encrypts it again.
@@ -17,7 +17,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-MAILS, SESSIONS = "notifications", "sessions"  # purposes: a text of one cannot be read as one of the other
+MAILS, SESSIONS, COPIES = (
+    "notifications",
+    "sessions",
+    "copies",
+)  # purposes: a text of one cannot be read as one of the other
 
 
 class DecryptionError(Exception):

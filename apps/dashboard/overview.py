@@ -12,6 +12,7 @@ from apps.billing import own_invoices
 from apps.core import clock
 from apps.core.money import describe_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
+from apps.dashboard.app_cards import AppCard, as_moment, read_card, web_address
 
 # Subscriptions whose lines are shown, and those of them that will charge again.
 SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
@@ -51,24 +52,14 @@ SELECT json_build_object(
                coalesce(p.position, 0) AS position
         FROM lines l LEFT JOIN catalog_product p ON p.id = l.product_id) row),
     'apps', (SELECT coalesce(json_agg(row ORDER BY row.position, row.name), '[]') FROM (
-        SELECT p.name, p.summary, p.icon, p.position, p.needs_instance, coalesce(s.state, '') AS seat,
-               coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url
+        SELECT p.slug, p.name, p.summary, p.icon, p.position, p.needs_instance, p.first_steps, p.client_links, p.sync_address,
+               p.guide_url, coalesce(s.state, '') AS seat, coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url,
+               coalesce(n.location, '') AS location, coalesce(n.country, '') AS country, coalesce(n.notice, '') AS notice,
+               n.notice_from, n.notice_until
         FROM apps JOIN catalog_product p ON p.id = apps.id AND p.is_app
         LEFT JOIN instances_seat s ON s.product_id = p.id AND s.profile_id = %(profile)s AND s.state <> 'released'
         LEFT JOIN instances_instance n ON n.id = s.instance_id) row))
 """
-
-
-@dataclass(frozen=True)
-class App:
-    """Something to log in to. `status`: open (there is a link), paused, preparing, or included (no place of its own)."""
-
-    name: str
-    summary: str
-    icon: str
-    instance: str
-    url: str
-    status: str
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ class Overview:
     `is_updating`: a change at Stripe is being fetched.
     """
 
-    apps: tuple[App, ...]
+    apps: tuple[AppCard, ...]
     lines: tuple[PaidLine, ...]
     charges: tuple[Charge, ...]
     ends_at: dt.datetime | None
@@ -145,33 +136,15 @@ def of(profile: UserProfile) -> Overview:
     lines = found["lines"]
     pauses = [row["pause_ends_at"] for row in lines if row["paused"]]
     return Overview(
-        apps=tuple(_app(row, usable=usable) for row in found["apps"]),
+        apps=tuple(read_card(row, usable=usable, username=profile.user.username) for row in found["apps"]),
         lines=tuple(_line(row) for row in lines),
         charges=_next_charges(lines),
-        ends_at=min((_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
-        owed=tuple(_owed(row) for row in found["owed"] if _web(row["url"])),
+        ends_at=min((as_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
+        owed=tuple(_owed(row) for row in found["owed"] if web_address(row["url"])),
         is_paused=bool(pauses),
-        paused_until=max((_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
+        paused_until=max((as_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
         questions=found["questions"],
         is_updating=found["updating"],
-    )
-
-
-def _app(row: dict[str, Any], *, usable: bool) -> App:
-    url = _web(row["url"]) if usable and row["seat"] == "assigned" else ""
-    if url:
-        status = "open"
-    elif not usable or row["seat"] == "retained":
-        status = "paused"
-    else:
-        status = "preparing" if row["needs_instance"] else "included"
-    return App(
-        name=row["name"],
-        summary=row["summary"],
-        icon=row["icon"],
-        instance=row["instance"] if url else "",
-        url=url,
-        status=status,
     )
 
 
@@ -196,7 +169,7 @@ def _owed(row: dict[str, Any]) -> OwedInvoice:
         url=row["url"],
         amount=own_invoices.owed(row) if known else None,
         currency=row["currency"],
-        since=_moment(row["since"]) if row["since"] else None,
+        since=as_moment(row["since"]) if row["since"] else None,
     )
 
 
@@ -208,7 +181,7 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     Stripe's own sum counts where we have it: discounts, credit and tax are in it. What depends on the use has none yet.
     """
     due = [
-        (_moment(row["current_period_end"]), row)
+        (as_moment(row["current_period_end"]), row)
         for row in lines
         if SubscriptionStatus(row["status"]).may_give_access and row["current_period_end"] and not row["cancel_at"]
     ]
@@ -233,13 +206,4 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
 
 
 def _is_paused_at(moment: dt.datetime, row: dict[str, Any]) -> bool:
-    return row["paused"] and (row["pause_ends_at"] is None or moment < _moment(row["pause_ends_at"]))
-
-
-def _moment(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
-
-
-def _web(url: str) -> str:
-    """The address if it is one of the web; what staff or Stripe wrote is never trusted to be one."""
-    return url if url.startswith(("https://", "http://")) else ""
+    return row["paused"] and (row["pause_ends_at"] is None or moment < as_moment(row["pause_ends_at"]))

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.login import error_pages, sessions
+from apps.login import error_pages, reauthentication, sessions
 
 OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
 
@@ -29,6 +30,29 @@ def own(*, page: str, of_staff: str) -> Callable[[OwnView], Callable[[HttpReques
             if profile is not None:
                 return view(request, profile)
             return redirect(of_staff) if request.user.is_staff else error_pages.no_account(request)
+
+        return serve
+
+    return decorate
+
+
+def fresh(*, page: str, undated: str, stale: str = "", back: str = "") -> Callable[[OwnView], OwnView]:
+    """Only after a login of the last minutes: others log in and come back to `page`, where nothing has happened yet.
+
+    `stale`: what they read there; `undated`: what is told, at `back` or there, where Keycloak doesn't say when somebody logged in.
+    """
+
+    def decorate(view: OwnView) -> OwnView:
+        @wraps(view)
+        def serve(request: HttpRequest, profile: UserProfile) -> HttpResponse:
+            if reauthentication.is_fresh(request):
+                return view(request, profile)
+            if reauthentication.is_undated(request):
+                messages.error(request, undated)
+                return redirect(back or page)
+            if stale:
+                messages.info(request, stale)
+            return redirect(reauthentication.login_url(reverse(page)))
 
         return serve
 

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from apps.dashboard import views, views_cancel, views_invoices, views_moves, views_plan, views_sessions
+from apps.dashboard import (
+    views,
+    views_account,
+    views_cancel,
+    views_data,
+    views_invoices,
+    views_moves,
+    views_plan,
+    views_sessions,
+)
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -16,6 +25,14 @@ urlpatterns = [
     path("plan/cancel/undo/", views_cancel.undo, name="own-cancel-undo"),
     path("invoices/", views_invoices.page, name="own-invoices"),
     path("invoices/show/", views_invoices.show, name="own-invoice"),
+    path("account/", views_account.page, name="own-account"),
+    path("account/name/", views_account.change_name, name="own-account-name"),
+    path("account/data/", views_data.page, name="own-data"),
+    path("account/data/ask/", views_data.ask, name="own-data-ask"),
+    path("account/data/read/", views_data.read, name="own-data-read"),
+    path("account/data/file/", views_data.download, name="own-data-file"),
+    path("account/delete/", views_data.delete_page, name="own-delete"),
+    path("account/delete/confirm/", views_data.delete, name="own-delete-confirm"),
     path("moves/", views_moves.page, name="own-moves"),
     path("moves/answer/", views_moves.answer, name="own-moves-answer"),
     path("sessions/", views_sessions.page, name="own-sessions"),

@@ -4,43 +4,29 @@ Promises: nobody sees or ends another person's session; ending takes a login of 
 cannot lock its owner out; each end is one line in the audit log.
 """
 
-from functools import wraps
-
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
-from apps.dashboard.own import OwnView
+from apps.dashboard.own import fresh as fresh_login
 from apps.dashboard.own import own as own_page
 from apps.identity.logout_everywhere import log_out_everywhere
-from apps.login import logout, reauthentication, sessions
+from apps.login import logout, sessions
 from apps.login.browsers import name_browser
 
 REASON = "on the sessions page"
 own = own_page(page="own-sessions", of_staff="admin:sessions")
-
-
-def fresh(view: OwnView) -> OwnView:
-    """Only after a login of the last minutes: others log in and come back to the page, where nothing has happened yet."""
-
-    @wraps(view)
-    def serve(request: HttpRequest, profile: UserProfile) -> HttpResponse:
-        if reauthentication.is_fresh(request):
-            return view(request, profile)
-        if reauthentication.is_undated(request):
-            messages.error(request, "We can't tell when you logged in, so nothing was ended. Please get in touch.")
-            return redirect("own-sessions")
-        messages.info(request, "Nothing has been ended yet. Now that you've logged in again, please choose once more.")
-        return redirect(reauthentication.login_url(reverse("own-sessions")))
-
-    return serve
+fresh = fresh_login(
+    page="own-sessions",
+    undated="We can't tell when you logged in, so nothing was ended. Please get in touch.",
+    stale="Nothing has been ended yet. Now that you've logged in again, please choose once more.",
+)
 
 
 @require_safe

@@ -15,7 +15,15 @@ class IdentityConfig(AppConfig):
         from apps.accounts import staff
         from apps.core import jobs
         from apps.core.models import Job
-        from apps.identity import erasure, logout_everywhere, passwords, realm_test_email, session_checks, user_profile
+        from apps.identity import (
+            account_details,
+            erasure,
+            logout_everywhere,
+            passwords,
+            realm_test_email,
+            session_checks,
+            user_profile,
+        )
 
         staff.confirm_groups.append(session_checks.confirmed_groups)
         every = session_checks.EVERY_SECONDS
@@ -30,6 +38,15 @@ class IdentityConfig(AppConfig):
             logout_everywhere.KIND, logout_everywhere.end_keycloak_sessions, label="End Keycloak sessions",
             needs=("keycloak",),
         )  # fmt: skip
+        jobs.register(
+            account_details.WRITE_EMAIL,
+            account_details.write_email,
+            label="Write email to Keycloak",
+            needs=("keycloak",),
+        )
+        jobs.register(
+            account_details.WRITE_NAME, account_details.write_name, label="Write name to Keycloak", needs=("keycloak",)
+        )
         jobs.register(erasure.KIND, erasure.delete_account, label="Delete account", needs=("keycloak",))
         jobs.register(
             passwords.KIND,

@@ -1,8 +1,9 @@
-"""Instances as staff manage them: creation, caps, availability. Seats are allocation.py's.
+"""Instances as staff manage them: creation, caps, availability, location, notices. Seats are allocation.py's.
 
 Every change writes one audit entry about the instance, and offers the room it makes to waiting subscribers.
 """
 
+import datetime as dt
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -23,7 +24,8 @@ def create_instance(instance: Instance, *, actor: str, reason: str) -> Instance:
     instance.allocated_seats = instance.reserved = instance.assigned = instance.retained = 0
     instance.over_cap_since = None
     instance.save(force_insert=True)
-    _record(instance, AuditAction.INSTANCE_CREATED, actor, reason, {}, _caps(instance) | _availability(instance))
+    after = _caps(instance) | _availability(instance) | _location(instance)
+    _record(instance, AuditAction.INSTANCE_CREATED, actor, reason, {}, after)
     allocation.offer_later(instance.product_id)
     return instance
 
@@ -62,6 +64,35 @@ def set_availability(*, instance: Instance, is_active: bool, auto_allocate: bool
     found.save(update_fields=["is_active", "auto_allocate"])
     _record(found, AuditAction.INSTANCE_AVAILABILITY_CHANGED, actor, reason, before, _availability(found))
     allocation.offer_later(found.product_id)
+    return found
+
+
+@transaction.atomic
+def set_location(*, instance: Instance, location: str, country: str, actor: str, reason: str) -> Instance:
+    """Set where the data of its users lives, as they read it."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _location(found)
+    found.location, found.country = location, country
+    found.save(update_fields=["location", "country"])
+    _record(found, AuditAction.INSTANCE_LOCATION_CHANGED, actor, reason, before, _location(found))
+    return found
+
+
+@transaction.atomic
+def set_notice(
+    *, instance: Instance, notice: str, between: tuple[dt.datetime, dt.datetime] | None, actor: str, reason: str
+) -> Instance:
+    """Tell its users of maintenance or a disruption `between` two moments; without a `notice`, that there is none any more."""
+    begins, ends = between if notice and between else (None, None)
+    if notice and (begins is None or ends is None or ends <= begins):
+        raise BadInput("A notice ends after it begins.", field="until")
+    if ends and ends <= clock.now():
+        raise BadInput("That is over already.", field="until")
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = _notice(found)
+    found.notice, found.notice_from, found.notice_until = notice, begins, ends
+    found.save(update_fields=["notice", "notice_from", "notice_until"])
+    _record(found, AuditAction.INSTANCE_NOTICE_CHANGED, actor, reason, before, _notice(found))
     return found
 
 
@@ -108,6 +139,15 @@ def _caps(instance: Instance) -> dict[str, Any]:
 
 def _availability(instance: Instance) -> dict[str, Any]:
     return {"is_active": instance.is_active, "auto_allocate": instance.auto_allocate}
+
+
+def _location(instance: Instance) -> dict[str, Any]:
+    return {"location": instance.location, "country": instance.country}
+
+
+def _notice(instance: Instance) -> dict[str, Any]:
+    moments = {"from": instance.notice_from, "until": instance.notice_until}
+    return {"notice": instance.notice} | {name: at.isoformat() if at else None for name, at in moments.items()}
 
 
 def _record(

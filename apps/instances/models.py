@@ -20,6 +20,12 @@ class Instance(models.Model):
     Between `allocation_cap` and `hard_cap` only returning subscribers and staff moves; above `hard_cap` nobody.
     """
 
+    class Notice(ToneChoices):
+        """What its users are told until it is over; written by deployments.py."""
+
+        MAINTENANCE = "maintenance", Tone.BUSY, "Maintenance"
+        DISRUPTION = "disruption", Tone.BAD, "Disruption"
+
     slug = models.CharField(
         max_length=40,
         unique=True,
@@ -28,6 +34,15 @@ class Instance(models.Model):
     name = models.CharField(max_length=80)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="instances")
     url = models.URLField(help_text="Where its users go.")
+    location = models.CharField(
+        max_length=80, blank=True, default="", db_default="", help_text="Where its data lives, e.g. Falkenstein."
+    )
+    country = models.CharField(
+        max_length=2, blank=True, default="", db_default="", help_text="Its country, as an ISO code of two letters."
+    )
+    notice = models.CharField(max_length=12, choices=Notice, blank=True, default="", db_default="", editable=False)
+    notice_from = models.DateTimeField(null=True, blank=True, editable=False)
+    notice_until = models.DateTimeField(null=True, blank=True, editable=False)
     soft_cap = models.PositiveIntegerField()
     allocation_cap = models.PositiveIntegerField()
     hard_cap = models.PositiveIntegerField()
@@ -59,6 +74,12 @@ class Instance(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(draining_since__isnull=True) | Q(auto_allocate=False), name="instance_draining_is_closed"
+            ),
+            models.CheckConstraint(
+                condition=Q(notice="", notice_from__isnull=True, notice_until__isnull=True)
+                | ~Q(notice="")
+                & Q(notice_from__isnull=False, notice_until__isnull=False, notice_until__gt=F("notice_from")),
+                name="instance_notice_has_an_end",
             ),
         ]
         indexes: ClassVar[list[Any]] = [

@@ -14,6 +14,7 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -23,6 +24,11 @@ from django.views.decorators.http import require_GET, require_safe
 from apps.login import error_pages, oidc, reauthentication
 
 PROVIDER = "keycloak"
+WISHES = (reauthentication.FRESH, reauthentication.STRONG, *reauthentication.CHANGES)
+CHANGED = {
+    "password": "Your password is changed. It's the same for all your apps.",
+    "authenticator": "Your authenticator app is set up. From now on you're asked for its code when you log in.",
+}
 # What is kept of a person's claims with the SocialAccount; the rest is read once and forgotten.
 KEPT_TEXTS = ("sub", "preferred_username", "email", "given_name", "family_name")
 
@@ -88,7 +94,7 @@ class CallbackView(OAuth2CallbackView):  # type: ignore[misc]
 
 @require_safe
 def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
-    """To Keycloak's login page; `next` names a page of this site to come back to, `as` a fresh or a strong login."""
+    """To Keycloak's login page; `next` names a page of this site to come back to, `as` what the login is for (WISHES)."""
     if _is_unasked(request):
         return error_pages.ask_first(request)
     provider = VerifyingAdapter(request, provider_id).get_provider()
@@ -101,7 +107,7 @@ def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
         next_url=target,
         auth_params={"nonce": nonce} | reauthentication.parameters(wish, target=target),
         nonce=nonce,
-        wish=wish if wish in (reauthentication.FRESH, reauthentication.STRONG) else "",
+        wish=wish if wish in WISHES else "",
     )
     return response
 
@@ -118,8 +124,20 @@ def _is_unasked(request: HttpRequest) -> bool:
 @require_GET
 def callback(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
     """Back from Keycloak, with a code or an error."""
-    response: HttpResponse = CallbackView.adapter_view(VerifyingAdapter(request, provider_id))(request)
+    adapter = VerifyingAdapter(request, provider_id)
+    response: HttpResponse = CallbackView.adapter_view(adapter)(request)
+    if adapter.wish in reauthentication.CHANGES and request.user.is_authenticated:
+        _tell_outcome(request, adapter.wish)
     return response
+
+
+def _tell_outcome(request: HttpRequest, change: str) -> None:
+    """Say what became of a change at Keycloak; a server that knows nothing of it says nothing, and neither do we."""
+    status = request.GET.get("kc_action_status", "")
+    if status == "success":
+        messages.success(request, CHANGED[change])
+    elif status:
+        messages.info(request, "Nothing has been changed.")
 
 
 def local_path(target: str) -> str:

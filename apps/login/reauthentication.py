@@ -19,6 +19,9 @@ ASK_AGAIN_SECONDS = 60  # a login asked for is not answered by one that is about
 FRESH_UNTIL = "oidc_fresh_until"
 KEPT = "console_kept"  # what was typed before the login was asked for
 FRESH, STRONG = "fresh", "strong"  # what a login can be asked for
+# What a person can be sent to change at Keycloak, by its names for them (application-initiated actions). Keycloak asks for the
+# password first, as the realm files say (max_auth_age 0).
+CHANGES = {"password": "UPDATE_PASSWORD", "authenticator": "CONFIGURE_TOTP"}
 
 
 def note(request: HttpRequest, claims: dict[str, Any]) -> None:
@@ -47,6 +50,8 @@ def login_url(target: str, wish: str = FRESH) -> str:
 
 def parameters(wish: str, *, target: str) -> dict[str, str]:
     """What to add to an authorization request for that `wish`, by somebody who wants to `target`."""
+    if wish in CHANGES:
+        return {"kc_action": CHANGES[wish]}
     needed = settings.STAFF_REQUIRED_ACR
     asked = {"acr_values": needed} if needed and (wish == STRONG or target.startswith("/admin/")) else {}
     if wish == STRONG:

@@ -90,6 +90,13 @@ EMAILS: dict[str, EmailKind] = {
     "address_removed": EmailKind(
         "Address no longer used", ("first_name?",), "when the address has changed, to the former one", not_again=MOMENT
     ),
+    # their data
+    "copy_ready": EmailKind(
+        "Copy of the data ready", ("until", "first_name?"), "when the copy of their data that somebody asked for can be read", not_again=MOMENT
+    ),
+    "account_deleted": EmailKind(
+        "Account deleted", ("receipt", "date"), "when somebody has deleted their account; the receipt", not_again=MOMENT
+    ),
     # seats
     "seat_move": EmailKind(
         "Move to another server?", ("product", "old_instance", "new_instance", "first_name?"), "when staff plan to move a seat, to ask",
@@ -163,6 +170,7 @@ SAMPLES: dict[str, Any] = {
     "waiting": "12",
     "url": "https://frontdesk.example.com/onboarding/",
     "account": "bank account ending in 3000",
+    "receipt": "1042",
     "why": "there wasn't enough money in the account",
 }
 

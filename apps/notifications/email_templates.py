@@ -21,6 +21,7 @@ PAGES = {  # name in templates: name of the route
     "recovery": "recovery",
     "dashboard": "dashboard",
     "moves": "own-moves",
+    "data": "own-data",
 }
 
 

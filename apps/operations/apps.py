@@ -27,6 +27,8 @@ class OperationsConfig(AppConfig):
             keycloak_write_back,
             laws,
             laws_safeguard,
+            own_copy,
+            own_erasure,
             pruning,
             report_figures,
             seat_plan_job,
@@ -47,6 +49,8 @@ class OperationsConfig(AppConfig):
         incident.register()
         job_retries.register()
         keycloak_write_back.register()
+        own_copy.register()
+        own_erasure.register()
         report_figures.register()
         stripe_comparison.register()
         sweeps.register()

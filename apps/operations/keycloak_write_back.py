@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
+from apps.identity import account_details
 from apps.identity.keycloak import client
 from apps.operations.models import Drift
 
@@ -23,7 +24,9 @@ class WriteBack:
 
 WRITES: Mapping[str, WriteBack] = {
     Drift.Kind.EMAIL: WriteBack(
-        "write_email_to_keycloak", "Write email to Keycloak", "Our email of {profile} will be restored in Keycloak now."
+        account_details.WRITE_EMAIL,
+        "Write email to Keycloak",
+        "Our email of {profile} will be restored in Keycloak now.",
     ),
     Drift.Kind.MARK: WriteBack(
         "write_mark_to_keycloak",
@@ -34,22 +37,16 @@ WRITES: Mapping[str, WriteBack] = {
 
 
 def register() -> None:
-    """Make the job kinds known."""
-    for kind, handler in ((Drift.Kind.EMAIL, write_email), (Drift.Kind.MARK, write_mark)):
-        jobs.register(WRITES[kind].job, handler, label=WRITES[kind].label, needs=("keycloak",))
+    """Make the job kind known; the other one is identity's, and tells us."""
+    mark = WRITES[Drift.Kind.MARK]
+    jobs.register(mark.job, write_mark, label=mark.label, needs=("keycloak",))
+    account_details.on_email_written.append(lambda profile_id: resolve(profile_id, Drift.Kind.EMAIL))
 
 
 def queue(kind: str, profile: UserProfile, actor: str) -> str:
     """Queue the job of this kind of difference; returns a sentence."""
     jobs.defer(WRITES[kind].job, profile.pk, reason=f"drift fixed by {actor}", lane=reconcile.lane(profile.pk))
     return WRITES[kind].sentence.format(profile=profile)
-
-
-def write_email(key: str) -> None:
-    """The job: write our email of the profile `key` to Keycloak, as verified, because its code proved it to us."""
-    if profile := _find(key):
-        client().update_user(profile.keycloak_id or "", email=profile.email)
-        resolve(profile.pk, Drift.Kind.EMAIL)
 
 
 def write_mark(key: str) -> None:

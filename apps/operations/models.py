@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from apps.accounts.models import UserProfile
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
+from apps.operations.copy_models import DataCopy as DataCopy
 from apps.operations.preview_models import TermsPreview as TermsPreview  # a file of its own: this one is long
 from apps.operations.preview_models import TermsPreviewPerson as TermsPreviewPerson
 from apps.operations.seat_plan_models import SeatMove as SeatMove

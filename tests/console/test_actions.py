@@ -388,6 +388,7 @@ def uneven(world: World) -> Any:
     return world.cloud
 
 
+NOTICE = {"notice": "maintenance", "since": "2999-01-01T22:00", "until": "2999-01-02T02:00"}
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
     Case(SUBSCRIBER, "sync_now", person),
@@ -435,6 +436,8 @@ CASES = [
     Case("instances_seat", "release", unpaid_seat, hold_data),
     Case("instances_instance", "change_caps", lambda world: world.instances[0], lambda _world: CAPS, "instance"),
     Case("instances_instance", "open_or_close", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
+    Case("instances_instance", "change_location", lambda world: world.instances[0], lambda _world: {"location": "Graz", "country": "AT"}, "instance"),
+    Case("instances_instance", "change_notice", lambda world: world.instances[0], lambda _world: NOTICE, "instance"),
     Case("instances_instance", "drain", unplanned, lambda _world: {"expected": "1"}, "seatplan"),
     Case("catalog_product", "rebalance", uneven, lambda _world: {"expected": "2"}, "seatplan"),
     Case("operations_seatplan", "pause_plan", running_plan, subject="seatplan"),
@@ -695,6 +698,10 @@ def _closed(world: World) -> None:
     assert (row.is_active, row.auto_allocate) == (True, False)
 
 
+def _instance_has(**values: Any) -> Callable[[World], Any]:
+    return lambda world: Instance.objects.get(pk=world.instances[0].pk, **values)
+
+
 def _mail_asked(_world: World) -> None:
     assert Job.objects.filter(kind="send_realm_test_email", key="ada@example.com", state="queued").count() == 1
 
@@ -788,6 +795,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "release": _released,
     "change_caps": _capped,
     "open_or_close": _closed,
+    "change_location": _instance_has(location="Graz", country="AT"),
+    "change_notice": _instance_has(notice="maintenance", notice_until__year=2999),
     "map_price": _looked_at,
     "mail": _mail_asked,
     "fetch_span": lambda _world: Job.objects.filter(kind="fetch_event_span", state="queued").exists(),
@@ -826,6 +835,10 @@ EFFECTS: dict[str, Callable[[World], None]] = {
         ("change_caps", {"soft_cap": "2"}, "below the allocation cap"),
         ("change_caps", {"hard_cap": "999999999999"}, "less than or equal"),
         ("change_caps", {"soft_cap": "x"}, "Enter a whole number."),
+        ("change_notice", {"until": "2001-01-01T10:00"}, "after it begins"),
+        ("change_notice", {"since": "2001-01-01T10:00", "until": "2001-01-02T10:00"}, "over already"),
+        ("change_notice", {"until": ""}, "Say until when."),
+        ("change_location", {"country": "XX"}, "not one of the available choices"),
     ],
 )  # fmt: skip
 def test_wrong_answers_are_refused_in_the_dialog_and_change_nothing(

@@ -70,6 +70,35 @@ def test_rows_are_added_emptied_and_changed(plan: Product, staff: Staff) -> None
     assert plan.names_given == ["members", "projects", "storage_gb"]
 
 
+def test_how_to_begin_is_typed_as_lines(plan: Product, staff: Staff) -> None:
+    links = "Android phone https://example.com/a\n\nLinux  https://example.com/l"
+    typed = {"first_steps": "Open it.\nLog in.", "client_links": links, "sync_address": "{url}dav/{username}/"}
+    assert save(staff("admin"), plan, **typed).status_code == 302
+    plan.refresh_from_db()
+    assert plan.first_steps == ["Open it.", "Log in."]
+    assert plan.client_links == [
+        {"name": "Android phone", "url": "https://example.com/a"}, {"name": "Linux", "url": "https://example.com/l"},
+    ]  # fmt: skip
+    assert shown(staff("admin"), plan)["client_links"] == links.replace("\n\n", "\n").replace("x  ", "x ")
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "sentence"),
+    [
+        ("client_links", "Android", "“Android” is not a name and an https:// address."),
+        ("client_links", "Trap javascript:alert(1)", "is not a name and an https:// address."),
+        ("client_links", "https://example.com/a", "https://example.com/a has no name."),
+        ("sync_address", "{host}/dav", "no braces except {url} and {username}"),
+        ("guide_url", "javascript:alert(1)", "Enter a valid URL."),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_its_field(
+    field: str, typed: str, sentence: str, plan: Product, staff: Staff
+) -> None:
+    found = errors(save(staff("admin"), plan, **{field: typed}))
+    assert sentence in " ".join(found[field])
+
+
 @pytest.mark.parametrize(
     ("name", "amount", "sentence"),
     [

@@ -20,7 +20,7 @@ from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import Catalog
 from tests.contract.servers import Server
 from tests.login.conftest import LOGIN, Person, fresh_keys, local, subscriber
-from tests.sandbox.keycloak_fixture import PROJECT, action
+from tests.sandbox.keycloak_fixture import PASSWORD, PROJECT, action, query_of
 
 __all__ = ["fresh_keys"]  # a fixture
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("keycloak")]
@@ -121,6 +121,24 @@ def test_a_customers_own_second_factor_is_asked_for(site: Server) -> None:
     assert page.status_code == 200
     answer = type_code(site, thief, page, secret)
     assert answer.status_code == 302
+
+
+def test_a_customer_sets_a_second_factor_up_from_the_account_page(site: Server) -> None:
+    user_id, name = account(site)
+    subscriber(user_id, name)
+    person, page = Person(site), "/dashboard/account/"
+    back = type_password(site, person, person.to_keycloak(), name)
+    assert person.here.get(local(back.headers["Location"])).status_code == 302
+    asked = site.follow(person.there, person.there("GET", person.to_keycloak(f"{LOGIN}?as=authenticator&next={page}")))
+    assert 'name="password"' in asked.text  # a new login first
+    asked = site.follow(person.there, person.there("POST", action(asked), data={"password": PASSWORD}))
+    _, returned = set_up(site, person, asked)
+    answer = person.here.get(local(returned))
+    assert (answer["Location"], query_of(returned)["kc_action_status"]) == (page, "success")
+    assert "Your authenticator app is set up." in person.here.get(page).content.decode()
+    asked = site.follow(person.there, person.there("GET", person.to_keycloak(f"{LOGIN}?as=password&next={page}")))
+    asked = site.follow(person.there, person.there("POST", action(asked), data={"password": PASSWORD}))
+    assert 'name="otp"' in asked.text
 
 
 def doctor_says(name: str = "realm.staff_acr") -> str:

@@ -21,6 +21,7 @@ from apps.onboarding.models import OneTimeCode, WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
     DailyFigure,
+    DataCopy,
     Drift,
     ReportFigure,
     SafeguardReview,
@@ -342,6 +343,10 @@ def token(**changes):
     return UsedLogoutToken(**{"jti": new("jti"), "used_at": NOW} | changes)
 
 
+def data_copy(**changes):
+    return DataCopy(**{"profile": changes.pop("profile", None) or stored(profile()), "requested_at": NOW} | changes)
+
+
 def stored(row):
     row.save(force_insert=True)
     return row
@@ -351,6 +356,7 @@ BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
+    data_copy,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -417,6 +423,7 @@ BROKEN = {
     "rate_limit_one_row": lambda: twins(rate, subject="a"),
     "instance_caps_in_order": lambda: [instance(soft_cap=2, allocation_cap=2)],
     "instance_draining_is_closed": lambda: [instance(draining_since=NOW)],
+    "instance_notice_has_an_end": lambda: [instance(notice="maintenance", notice_from=NOW)],
     "instance_within_hard_cap": lambda: [instance(allocated_seats=4)],
     "seat_one_live_per_profile_and_product": two_seats,
     "seat_reserved_has_an_end": lambda: [seat(state="reserved")],
@@ -440,6 +447,7 @@ BROKEN = {
         ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=1),
         ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=2),
     ],
+    "data_copy_ready_expires": lambda: [data_copy(ready_at=NOW, encrypted="x")],
     "drift_one_open_per_kind": lambda: twins(drift, profile=stored(profile())),
     "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],
     "override_has_a_reason": lambda: [override(reason="")],

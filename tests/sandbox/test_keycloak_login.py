@@ -1,9 +1,12 @@
 """What only the stand-in's login can show: its clock, its switches, its links. The rest is in tests/contract."""
 
+import re
+
 import jwt
 import requests
 
-from tests.sandbox.keycloak_fixture import CALLBACK, Browser, Standin
+from tests.contract.test_second_factor import one_time_code
+from tests.sandbox.keycloak_fixture import CALLBACK, Browser, Standin, action, query_of
 
 
 class TestLogin:
@@ -39,6 +42,52 @@ class TestLogin:
         assert "has been verified" in browser("GET", f"{link}&tab_id=x").text
         assert standin.user(user_id)["emailVerified"] is True
         standin.log_in(browser, "nora.new")
+
+
+class TestChanges:
+    """What a person asks to change (`kc_action`), as the real server does it: tests/contract/test_second_factor.py."""
+
+    def begin(self, standin: Standin, browser: Browser, change: str) -> requests.Response:
+        """The page of the change, after the password, which is asked for in spite of a session."""
+        standin.log_in(browser)
+        _, page = standin.start_login(browser, kc_action=change)
+        assert page.status_code == 200
+        return standin.fill_in(browser, page, "support.sam")
+
+    def test_a_password_is_changed_or_not(self, standin: Standin) -> None:
+        browser = Browser()
+        page = self.begin(standin, browser, "UPDATE_PASSWORD")
+        back = browser("POST", action(page), data={"cancel-aia": "true"}).headers["Location"]
+        assert query_of(back)["kc_action_status"] == "cancelled"
+        standin.log_in(Browser())
+        page = self.begin(standin, browser, "UPDATE_PASSWORD")
+        new = {"password-new": "another battery staple", "password-confirm": "another battery staple"}
+        back = browser("POST", action(page), data=new).headers["Location"]
+        assert (query_of(back)["kc_action_status"], "code" in query_of(back)) == ("success", True)
+        standin.log_in(Browser(), password="another battery staple")
+
+    def test_an_authenticator_app_is_set_up_and_asked_for(self, standin: Standin) -> None:
+        browser = Browser()
+        page = self.begin(standin, browser, "CONFIGURE_TOTP")
+        secret = re.search(r'name="totpSecret" value="([^"]+)"', page.text)[1]  # type: ignore[index]
+        wrong = browser("POST", action(page), data={"totpSecret": secret, "totp": "12345x"})
+        assert "Invalid authenticator code." in wrong.text
+        given = {"totpSecret": secret, "totp": one_time_code(secret)}
+        back = browser("POST", action(wrong), data=given).headers["Location"]
+        assert query_of(back)["kc_action_status"] == "success"
+        other = Browser()
+        asked = standin.fill_in(other, standin.start_login(other)[1], "support.sam")
+        assert 'name="otp"' in asked.text
+        refused = other("POST", action(asked), data={"otp": "000000x"})
+        assert "Invalid authenticator code." in refused.text
+        assert other("POST", action(refused), data={"otp": one_time_code(secret)}).status_code == 302
+
+    def test_what_is_not_offered_is_ignored(self, standin: Standin) -> None:
+        browser = Browser()
+        standin.log_in(browser)
+        back = standin.start_login(browser, kc_action="delete_account")[1]
+        assert back.status_code == 302
+        assert "kc_action_status" not in query_of(back.headers["Location"])
 
 
 class TestTokens:

@@ -40,6 +40,8 @@ MAILBOX = {"email": "stranger@example.com"}
 FORMS: dict[str, dict[str, Any]] = {
     "onboarding/": {"first_name": "Ada"}, "dashboard/billing/": {}, "dashboard/plan/change/": {"offer": "of-nobody"},
     "dashboard/plan/cancel/confirm/": {"subscription": "sub_of_nobody"}, "dashboard/plan/cancel/undo/": {"subscription": "sub_of_nobody"},
+    "dashboard/account/name/": {"first_name": "Ada"},
+    "dashboard/account/delete/confirm/": {"username": "person-0"},
     "admin/accounts/userprofile/<object_id>/personal-data/": {"format": "json", "reason": REASON},
 }  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {"onboarding/waitlist/submit/": MAILBOX, "recovery/send-code/": MAILBOX}

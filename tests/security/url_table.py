@@ -82,6 +82,14 @@ SITE = {
     "dashboard/plan/cancel/undo/": (NO, ">login >own-cancel >own-cancel >admin:index"),
     "dashboard/invoices/": (">login 200 200 >admin:index", NO),
     "dashboard/invoices/show/": (">login >own-invoices >own-invoices >admin:index", NO),  # of no invoice that is theirs
+    "dashboard/account/": (">login 200 200 >admin:index", NO),
+    "dashboard/account/name/": (NO, ">login >own-account! >own-account! >admin:index"),
+    "dashboard/account/data/": (">login 200 200 >admin:index", NO),
+    "dashboard/account/data/ask/": (NO, ">login >own-data! >own-data! >admin:index"),
+    "dashboard/account/data/read/": (">login >own-data >own-data >admin:index", NO),  # there is none yet
+    "dashboard/account/data/file/": (">login >own-data >own-data >admin:index", NO),
+    "dashboard/account/delete/": (">login 200 200 >admin:index", NO),
+    "dashboard/account/delete/confirm/": (NO, ">login >own-delete! 400 >admin:index"),  # the owner's username is typed
     "dashboard/moves/": (">login 200 200 >admin:index", NO),
     "dashboard/moves/answer/": (NO, ">login >own-moves! >own-moves >admin:index"),  # to a question to the owner
     "dashboard/sessions/": (">login 200 200 >admin:sessions", NO),
@@ -178,7 +186,7 @@ ACTIONS = {
     },
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
-    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "drain": "admin"},
+    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "drain": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},
@@ -210,7 +218,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
-    ("operations_termspreview", "abandon"),
+    ("operations_termspreview", "abandon"), ("instances_instance", "change_location"), ("instances_instance", "change_notice"),
     ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 

@@ -10,12 +10,14 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
 
 from apps.catalog.models import Product
+from apps.console.admin.instance_notices import NoticeActions, country_field
 from apps.console.admin.seat_plan_dialogs import DrainAction
 from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
-from apps.console.columns import badge, link_column, time_column
+from apps.console.columns import badge, link_column, state_badge, time_column
 from apps.console.dialogs import ReasonDialog, ReasonField, dialog_action
 from apps.console.filters import NameFilter
+from apps.core.countries import country_name
 from apps.core.states import Tone
 from apps.instances import deployments
 from apps.instances.capacity import have_room
@@ -71,11 +73,12 @@ class AvailabilityDialog(ReasonDialog):
 class InstanceForm(forms.ModelForm[Any]):
     """A new instance; deployments.create_instance saves it."""
 
+    country = country_field()
     reason = ReasonField()
 
     class Meta:
         model = Instance
-        fields = ("product", "slug", "name", "url", *CAPS, "is_active", "auto_allocate")
+        fields = ("product", "slug", "name", "url", "location", "country", *CAPS, "is_active", "auto_allocate")
 
     @override
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,7 +112,7 @@ def over_words(instance: Instance) -> str:
 
 
 @admin.register(Instance)
-class InstanceAdmin(DrainAction, ConsoleAdmin):
+class InstanceAdmin(DrainAction, NoticeActions, ConsoleAdmin):
     """Deployments and how full they are."""
 
     form = InstanceForm
@@ -121,23 +124,26 @@ class InstanceAdmin(DrainAction, ConsoleAdmin):
     ordering = ("product__position", "slug")
     search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
     search_help_text = "Name"
-    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close", "drain"]
+    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close", "change_location", "change_notice", "drain"]
     change_form_outer_before_template = "console/instance.html"
     change_form_after_template = "console/capacity_add.html"
     add_fieldsets = (
-        (None, {"fields": ("product", ("name", "slug"), "url")}),
+        (None, {"fields": ("product", ("name", "slug"), "url", ("location", "country"))}),
         ("Caps", {"fields": (CAPS,), "description": "Soft below allocation below hard."}),
         ("Open", {"fields": (("is_active", "auto_allocate"),)}),
         ("Why", {"fields": ("reason",)}),
     )
     fieldsets = (
-        (None, {"fields": (("product_link", "slug"), "url", "group_name")}),
+        (None, {"fields": (("product_link", "slug"), "url", ("location", "country_name"), "group_name")}),
+        ("Notice", {"fields": (("notice_label", "notice_since", "notice_end"),)}),
         ("Caps", {"fields": (CAPS, ("allocated_seats", "over_cap"))}),
         ("Open", {"fields": (("is_active", "auto_allocate"),)}),
     )
 
     product_link = link_column("product", "Product")
     over_cap = time_column("over_cap_since", "Over the hard cap since")
+    notice_since = time_column("notice_from", "From")
+    notice_end = time_column("notice_until", "Until")
 
     @admin.display(description="How full")
     def fill(self, row: Any) -> SafeString:
@@ -173,6 +179,14 @@ class InstanceAdmin(DrainAction, ConsoleAdmin):
     def group_name(self, row: Instance) -> str:
         """The group its people are in."""
         return str(row.group.name)
+
+    @admin.display(description="Told to its users")
+    def notice_label(self, row: Instance) -> str:
+        return state_badge(row, "notice") if row.notice else "–"
+
+    @admin.display(description="Country")
+    def country_name(self, row: Instance) -> str:
+        return country_name(row.country) or "–"
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:

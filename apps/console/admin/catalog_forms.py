@@ -7,6 +7,7 @@ import re
 from typing import Any, ClassVar, override
 
 from django import forms
+from django.core.validators import URLValidator
 from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -19,6 +20,7 @@ from apps.console.dialogs import ReasonField
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 AMOUNT = re.compile(r"[0-9]{1,9}", re.ASCII)
 ROWS, SPARE = 20, 2
+HTTPS = URLValidator(schemes=["https"])
 # Attributes that Keycloak, or the signup, keeps for itself.
 NOT_OURS = frozenset(
     {"username", "email", "firstname", "lastname", "first_name", "last_name", "locale", "picture", "onboarding_id"}
@@ -48,6 +50,28 @@ class LinesField(forms.CharField):
             return bool(self.clean(data) != (initial or []))
         except forms.ValidationError:
             return True
+
+
+class LinksField(LinesField):
+    """Names with an address each, one on each line: “Android https://…”; cleaned to a list of both."""
+
+    @override
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(f"{one['name']} {one['url']}" for one in value) if isinstance(value, list) else value
+
+    @override
+    def clean(self, value: Any) -> list[dict[str, str]]:
+        links = []
+        for line in super().clean(value):
+            name, _, url = line.rpartition(" ")
+            try:
+                HTTPS(url)
+            except forms.ValidationError as error:
+                raise forms.ValidationError(f"“{line[:60]}” is not a name and an https:// address.") from error
+            if not name.strip():
+                raise forms.ValidationError(f"{url} has no name.")
+            links.append({"name": name.strip(), "url": url})
+        return links
 
 
 class GrantsWidget(forms.Widget):
@@ -154,11 +178,19 @@ class ProductForm(CatalogForm):
         help_text="They add up over everything a subscriber pays for, times its quantity. Empty a row to remove it.",
     )
 
+    first_steps = LinesField(required=False, help_text="What to do first, one step on each line. Who has it reads it.")
+    client_links = LinksField(
+        required=False,
+        label="Programs",
+        help_text="For phone and computer, one on each line: its name and where to get it, such as “Android https://…”.",
+    )
+
     class Meta:
         model = Product
         fields = (
             "name", "slug", "summary", "features", "icon", "color", "position", "highlighted", "placement", "is_active",
             "parent", "max_quantity", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
+            "first_steps", "client_links", "sync_address", "guide_url",
         )  # fmt: skip
         # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
         widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})}

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import actions, passwords, realm, redirects, sessions, users
+from apps.sandbox.keycloak import actions, passwords, realm, redirects, second_factor, sessions, users
 from apps.sandbox.keycloak.admin_users import set_password
 from apps.sandbox.keycloak.answers import RefusedError
 from apps.sandbox.keycloak.screens import PageError, message, page, show
@@ -17,6 +17,8 @@ from apps.sandbox.keycloak.screens import PageError, message, page, show
 Row = dict[str, Any]
 
 COOKIE = "KEYCLOAK_IDENTITY"
+PASSWORD, AUTHENTICATOR = "UPDATE_PASSWORD", "CONFIGURE_TOTP"
+OFFERED = (PASSWORD, AUTHENTICATOR)  # changes that a person may ask for (application-initiated actions)
 WRONG, LOCKED, DISABLED = "invalidUserMessage", "accountTemporarilyDisabledMessage", "accountDisabledMessage"
 
 
@@ -81,7 +83,8 @@ def _usable_session(request: HttpRequest, params: Row) -> Row | None:
     session = _own_session(request)
     prompts = params.get("prompt", "").split()
     needed = ""
-    if session is None or "login" in prompts or _too_old(session, params.get("max_age", "")):
+    asks = params.get("kc_action") in OFFERED  # its max_auth_age is 0: the password is asked for
+    if session is None or asks or "login" in prompts or _too_old(session, params.get("max_age", "")):
         needed = "login_required"
     elif users.every()[session["user"]]["requiredActions"]:
         needed = "interaction_required"
@@ -116,7 +119,11 @@ def _login(params: Row) -> Row:
         "nonce": params.get("nonce", ""),
         "scope": params.get("scope", ""),
         "challenge": params.get("code_challenge", ""),
+        # What the person asked to change (`kc_action`), and what became of it.
+        "action": params.get("kc_action", "") if params.get("kc_action") in OFFERED else "",
+        "outcome": "",
         "user": "",
+        "factor": False,  # the code of the second factor was right
         # A user who has a session and logs in again may only log in as themselves.
         "known": "",
     }
@@ -139,7 +146,8 @@ def _answer(login: Row, session: Row, *, acr: str) -> HttpResponse:
         "session": session["id"],
         "scope": _scope(login),
     }
-    response = _back(login, session_state=session["id"], code=code)
+    told = {"kc_action_status": login["outcome"], "kc_action": login["action"]} if login.get("outcome") else {}
+    response = _back(login, session_state=session["id"], code=code, **told)
     response.set_cookie(
         COOKIE, session["cookie"], path=f"/keycloak/realms/{realm.name()}/", httponly=True, samesite="Lax"
     )
@@ -223,8 +231,10 @@ def go_on(request: HttpRequest, login: Row, user: Row) -> HttpResponse:
         actions.mail(user, kind="verify-email", wanted=["VERIFY_EMAIL"], lifespan=lifespan)
         words = "You need to verify your email address to activate your account. An email with instructions to verify your email address has been sent to your address."
         return show(request, "message", {"title": "Email verification", "message": words})
-    if "UPDATE_PASSWORD" in user["requiredActions"]:
-        return password_page(request, user, action=link("required-action", login))
+    if user.get("otp") and not login["factor"]:
+        return second_factor.ask_page(request, action=link("one-time-code", login))
+    if PASSWORD in user["requiredActions"] or (login["action"] and not login["outcome"]):
+        return _action_page(request, login, user)
     user["requiredActions"] = []
     session = _own_session(request)
     if session is None:
@@ -238,9 +248,33 @@ def go_on(request: HttpRequest, login: Row, user: Row) -> HttpResponse:
     return _answer(login, session, acr="1")
 
 
-def password_page(request: HttpRequest, user: Row, *, action: str, error: str = "") -> HttpResponse:
+def _action_page(request: HttpRequest, login: Row, user: Row, *, error: str = "") -> HttpResponse:
+    """The page of what has to be done, or was asked for."""
+    action = link("required-action", login)
+    if PASSWORD not in user["requiredActions"] and login["action"] == AUTHENTICATOR:
+        return second_factor.set_up_page(request, action=action, secret=request.POST.get("totpSecret", ""), error=error)
+    can_cancel = PASSWORD not in user["requiredActions"]
+    return password_page(request, user, action=action, error=error, can_cancel=can_cancel)
+
+
+@page
+def one_time_code(request: HttpRequest) -> HttpResponse:
+    """POST /login-actions/one-time-code with `otp`: the second factor, after the password."""
+    login = login_of(request)
+    user = users.find(login["user"])
+    if user is None or not user["enabled"]:
+        raise PageError(message(DISABLED))
+    login["factor"] = second_factor.is_right(user.get("otp", ""), request.POST.get("otp", ""))
+    if not login["factor"]:
+        return second_factor.ask_page(request, action=link("one-time-code", login), error=second_factor.WRONG)
+    return go_on(request, login, user)
+
+
+def password_page(
+    request: HttpRequest, user: Row, *, action: str, error: str = "", can_cancel: bool = False
+) -> HttpResponse:
     """The page with the two fields for a new password, `password-new` and `password-confirm`."""
-    shown = {"action": action, "error": error, "username": user["username"]}
+    shown = {"action": action, "error": error, "username": user["username"], "can_cancel": can_cancel}
     return show(request, "password", shown)
 
 
@@ -260,13 +294,22 @@ def new_password(request: HttpRequest, user: Row) -> str:
 
 @page
 def required_action(request: HttpRequest) -> HttpResponse:
-    """POST /login-actions/required-action: the new password that the login waits for."""
+    """POST /login-actions/required-action: what the login waits for, done or (`cancel-aia`) not."""
     login = login_of(request)
     user = users.find(login["user"])
     if user is None or not user["enabled"]:
         raise PageError(message(DISABLED))
-    if "UPDATE_PASSWORD" in user["requiredActions"]:
-        error = new_password(request, user) if request.method == "POST" else ""
-        if error or request.method != "POST":
-            return password_page(request, user, action=link("required-action", login), error=error)
+    must = PASSWORD in user["requiredActions"]
+    if request.method != "POST":
+        return _action_page(request, login, user)
+    if not must and "cancel-aia" in request.POST:
+        login["outcome"] = "cancelled"
+    elif must or login["action"]:
+        changes_password = must or login["action"] == PASSWORD
+        error = new_password(request, user) if changes_password else second_factor.set_up(request, user)
+        if error:
+            return _action_page(request, login, user, error=error)
+        login["factor"] = True  # whoever has just set it up has it
+        if not must or login["action"] == PASSWORD:
+            login["outcome"] = "success"
     return go_on(request, login, user)

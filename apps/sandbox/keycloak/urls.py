@@ -98,6 +98,7 @@ urlpatterns = [
     path("realms/<str:realm_name>/protocol/openid-connect/logout/logout-confirm", logout.confirm),
     path("realms/<str:realm_name>/login-actions/authenticate", login.authenticate),
     path("realms/<str:realm_name>/login-actions/required-action", login.required_action),
+    path("realms/<str:realm_name>/login-actions/one-time-code", login.one_time_code),
     path("realms/<str:realm_name>/login-actions/action-token", links.action_token),
     path("realms/<str:realm_name>/login-actions/reset-credentials", links.reset_credentials),
 ]

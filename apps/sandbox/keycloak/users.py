@@ -190,7 +190,7 @@ def as_json(row: Row, *, brief: bool = False, access: Row | None = None) -> Row:
         shown["attributes"] = row["attributes"]
     shown |= {"enabled": row["enabled"], "createdTimestamp": row["createdTimestamp"]}
     if not brief:
-        shown |= {"totp": False, "disableableCredentialTypes": []}
+        shown |= {"totp": bool(row.get("otp")), "disableableCredentialTypes": []}
         shown |= {"requiredActions": row["requiredActions"], "notBefore": row["notBefore"]}
     if row["serviceAccountClientId"] and not brief:
         shown["serviceAccountClientId"] = row["serviceAccountClientId"]

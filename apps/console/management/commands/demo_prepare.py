@@ -23,6 +23,18 @@ APPS: list[dict[str, Any]] = [
         "summary": "Your files, calendar and contacts.",
         "icon": "cloud",
         "color": "#2368a0",
+        "first_steps": [
+            "Open it here and log in. Your files, calendar and contacts are on its first page.",
+            "Install the program on your computer or phone. It keeps a folder there the same as here.",
+            "When the program asks for a server, enter the address below.",
+        ],
+        "client_links": [
+            {"name": "Windows, macOS and Linux", "url": "https://nextcloud.com/install/#desktop-files"},
+            {"name": "Android", "url": "https://f-droid.org/packages/com.nextcloud.client/"},
+            {"name": "iPhone and iPad", "url": "https://apps.apple.com/app/nextcloud/id1125420102"},
+        ],
+        "sync_address": "{url}",
+        "guide_url": "https://docs.nextcloud.com/server/latest/user_manual/en/",
     },
     {
         "slug": "vaultwarden",
@@ -136,6 +148,8 @@ def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) ->
         slug=slug,
         name=name,
         url=f"https://{slug}.example.com/",
+        location="Falkenstein",
+        country="DE",
         soft_cap=soft,
         allocation_cap=allocation_cap,
         hard_cap=hard,
