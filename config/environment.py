@@ -6,6 +6,7 @@ A required value that is missing stops the start with one sentence that names it
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """A list of words separated by commas or spaces."""
     return os.environ.get(name, default).replace(",", " ").split()
+
+
+def several(name: str, default: str, known: Collection[str]) -> list[str]:
+    """A list of at least one of the `known` words, each once; another one stops the start."""
+    found = list(dict.fromkeys(words(name, default)))
+    if not found or not set(found) <= set(known):
+        raise ImproperlyConfigured(f"{name} must be one or more of {', '.join(known)}, separated by commas.")
+    return found
 
 
 def database_url(name: str, url: str) -> dict[str, Any]:

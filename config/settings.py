@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "apps.core.probes.answer_probes",
+    "apps.core.languages.choose_language",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -142,6 +143,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"  # Lax: the way back from Keycloak is a cross-site GET
 SESSION_COOKIE_AGE = 12 * 3600
+LANGUAGE_COOKIE_NAME = f"{_prefix}frontdesk-language"
+LANGUAGE_COOKIE_SECURE, LANGUAGE_COOKIE_HTTPONLY = HTTPS, True
 SECURE_SSL_REDIRECT = HTTPS and boolean("SECURE_SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^(health|health/live|metrics)/?$"]  # apps/core/probes.py
 SECURE_HSTS_SECONDS = 63_072_000 if HTTPS else 0
@@ -341,6 +344,7 @@ LOG_FILE = text("LOG_FILE", "")  # where what we write to stderr is kept, for th
 LOGGING = logging_settings(LOG_LEVEL)
 
 # --- Files of their own: the law; limits and retention; the console's theme and menu -------------------------------------
+from config.languages import *  # noqa: E402, F403  (settings by their names)
 from config.legal import *  # noqa: E402, F403  (settings by their names)
 from config.limits import *  # noqa: E402, F403  (settings by their names)
 from config.unfold import UNFOLD  # noqa: E402, F401

@@ -8,6 +8,7 @@ from apps.core.health import health, live
 from apps.core.metrics import metrics
 from apps.login.logout import home
 from apps.notifications import tracking
+from apps.storefront import views_language
 
 handler400 = "apps.storefront.views_errors.bad_request"
 handler500 = "apps.storefront.views_errors.server_error"
@@ -22,6 +23,7 @@ urlpatterns = [
     path("", include("apps.login.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("language/", views_language.choose, name="language"),
     path("health/", health, name="health"),
     path("health/live", live, name="health-live"),
     path("metrics", metrics, name="metrics"),

@@ -8,8 +8,8 @@ import datetime as dt
 from collections.abc import Iterable
 
 from apps.access import lifecycle_emails
-from apps.access.forecast import Change, Upcoming
 from apps.access.policy import Decision
+from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
 from apps.core import clock, jobs, restores

@@ -8,15 +8,15 @@ import datetime as dt
 from django.utils.formats import date_format
 
 from apps.access import freezes, order_confirmation
-from apps.access.forecast import Change, Upcoming, next_attempt, read_all
 from apps.access.order_confirmation import ConfirmedLine, OrderConfirmation
+from apps.access.upcoming import Change, Upcoming, next_attempt, read_all
 from apps.accounts.models import UserProfile
 from apps.billing import refused_debits, stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock
+from apps.core.dates import day
 from apps.core.money import format_money
-from apps.core.reasons import day
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 
 Values = dict[str, object]

@@ -14,7 +14,7 @@ from django.db.models import Q
 from apps.access import email_values
 from apps.access.email_values import Values
 from apps.accounts.models import UserProfile
-from apps.core import clock, jobs
+from apps.core import clock, jobs, languages
 from apps.core.dependencies import RESTORED
 from apps.core.models import Job
 from apps.notifications.email_list import email_title
@@ -78,8 +78,9 @@ def send_lifecycle_email(key: str, *, template: str) -> None:
 
 
 def fill_in(profile: UserProfile, template: str, about: str) -> Values | None:
-    """What the email would say to this subscriber now; None when it no longer applies."""
-    values = VALUES_OF[template](profile, about)
+    """What the email would say to this subscriber now, in their language; None when it no longer applies."""
+    with languages.speaking(profile.language):
+        values = VALUES_OF[template](profile, about)
     return None if values is None else {"first_name": profile.user.first_name} | values
 
 

@@ -22,8 +22,8 @@ from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import attention, audit, clock
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
 from apps.core.errors import BadInput
-from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus
 
 

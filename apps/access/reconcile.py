@@ -27,6 +27,7 @@ from apps.core.attention import Cause
 from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater, WorkError
 from apps.core.models import Job
+from apps.core.reason_sentences import reason_sentence
 from apps.core.states import AccessState, SubscriptionStatus
 
 KIND = "reconcile"
@@ -128,7 +129,7 @@ def preview(profile: UserProfile, known: Facts | None = None) -> Preview:
     """The decision and the plan as of now, or by facts that somebody imagines. Reads Keycloak; raises identity's errors."""
     decision = decide(facts.read_facts(profile) if known is None else known)
     steps = diff(decision, observe(profile, decision))
-    return Preview(decision.state, decision.reason.sentence, decision.trace, decision.until, steps)
+    return Preview(decision.state, reason_sentence(decision.reason), decision.trace, decision.until, steps)
 
 
 def reconcile(profile_id: str) -> None:

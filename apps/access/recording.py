@@ -7,10 +7,11 @@ from django.db import transaction
 from django.db.models import Case, F, Value, When
 
 from apps.access import announcements, unwarned
-from apps.access.forecast import Upcoming, forecast
+from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.plan import Step
 from apps.access.policy import Decision, Facts
+from apps.access.upcoming import Upcoming
 from apps.accounts.models import UserProfile
 from apps.core import attention, audit, clock
 from apps.core.audit_actions import AuditAction

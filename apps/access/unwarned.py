@@ -6,12 +6,12 @@ has come near. The item ends when emails arrive again, or nothing is lost soon.
 
 import datetime as dt
 
-from apps.access.forecast import Upcoming, read_all
+from apps.access.upcoming import Upcoming, read_all
 from apps.accounts.models import UserProfile
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
+from apps.core.dates import day
 from apps.core.models import Job
-from apps.core.reasons import day
 
 KIND = "check_unwarned"
 DAILY_SECONDS = 86_400

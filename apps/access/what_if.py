@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from apps.access.facts import read_facts
-from apps.access.forecast import Upcoming, forecast
+from apps.access.forecast import forecast
 from apps.access.policy import Decision, Facts, SeatDecision, SubscriptionFact, decide
+from apps.access.upcoming import Upcoming
 from apps.accounts.models import UserProfile
-from apps.core.reasons import day
+from apps.core.dates import day
 
 type FactChange = Callable[[SubscriptionFact], SubscriptionFact]
 

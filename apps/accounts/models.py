@@ -10,8 +10,10 @@ from django.db.models.functions import Lower, Upper
 
 from apps.accounts.privacy_models import LegalHold as LegalHold  # a file of their own: this one is long
 from apps.accounts.privacy_models import PrivacyRequest as PrivacyRequest
+from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.masking import Masked
+from apps.core.reason_sentences import reason_sentence
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
@@ -45,6 +47,9 @@ class UserProfile(models.Model):
         default=uuid.uuid4, unique=True, editable=False, help_text="Kept at the Keycloak user; proves that it is ours."
     )
     email = models.EmailField(help_text="Where mail goes; proven by a code at signup.")
+    language = models.CharField(
+        max_length=2, choices=list(languages.NAMES.items()), default=languages.DEFAULT, db_default=languages.DEFAULT
+    )
     email_problem = models.CharField(max_length=10, choices=EmailProblem, blank=True, default="", db_default="")
     email_problem_at = models.DateTimeField(null=True, blank=True)
     keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
@@ -160,7 +165,7 @@ class UserProfile(models.Model):
     def access_sentence(self) -> str:
         """Why access is as it is, in the subscriber's words; empty before the first sync."""
         reason = Reason.from_json(self.access_reason)
-        return reason.sentence if reason else ""
+        return reason_sentence(reason) if reason else ""
 
     @property
     def subject(self) -> tuple[str, int]:

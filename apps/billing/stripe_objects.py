@@ -11,8 +11,8 @@ from django.db.models.functions import Coalesce
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
 from apps.billing.parsing import identify, moment, plain, text, whole
+from apps.core.dates import day
 from apps.core.money import format_money
-from apps.core.reasons import day
 
 MIRRORED: tuple[type, ...] = (Customer, Subscription, Invoice, Charge, Refund, Dispute, PaymentMethod, Product, Price)
 

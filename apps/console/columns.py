@@ -15,7 +15,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps.access.forecast import Change, read_all
+from apps.access.upcoming import Change, read_all
 from apps.core import audit, clock
 from apps.core.addresses import shown_email
 from apps.core.states import AccessState, SubscriptionStatus, Tone

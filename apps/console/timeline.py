@@ -16,6 +16,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.console.columns import when
 from apps.core import audit
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, RestoreCheck
+from apps.core.reason_sentences import reason_sentence
 from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
@@ -81,7 +82,7 @@ def _text(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "–"
     if isinstance(value, dict) and (reason := Reason.from_json(value)):
-        return reason.sentence
+        return reason_sentence(reason)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -15,6 +15,7 @@ from apps.console.timeline_sources import StoredLine
 from apps.core import jobs
 from apps.core.audit_actions import AuditAction, action_label
 from apps.core.models import AuditEntry, Job
+from apps.core.reason_sentences import reason_sentence
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, Tone
 from apps.notifications.email_list import email_title
@@ -97,7 +98,7 @@ def _decision(entry: AuditEntry) -> tuple[str, str]:
     before, after = (_state(values.pop("state", "")) for values in (entry.before, entry.after))
     entry.before.pop("why", None)
     reason = Reason.from_json(entry.after.pop("why", {}) or {})
-    return f"Access changed from {before} to {after}", reason.sentence if reason else entry.reason
+    return f"Access changed from {before} to {after}", reason_sentence(reason) if reason else entry.reason
 
 
 def _state(value: str) -> str:

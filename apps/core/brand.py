@@ -5,10 +5,18 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from apps.core import languages
+
 
 def brand(_request: HttpRequest) -> dict[str, Any]:
-    """Template context processor: `brand.name`, `brand.logo_url`, `brand.color`, …; `law.withdrawal_days`, …"""
-    return {"brand": settings.BRAND, "base_url": settings.BASE_URL, "law": rights()}
+    """Template context processor: `brand.name`, `brand.logo_url`, `brand.color`, …; `law.withdrawal_days`, …; `language`, `languages`."""
+    return {
+        "brand": settings.BRAND,
+        "base_url": settings.BASE_URL,
+        "law": rights(),
+        "language": languages.active(),
+        "languages": languages.offered(),
+    }
 
 
 def rights() -> dict[str, Any]:

@@ -5,12 +5,16 @@ from fractions import Fraction
 
 from babel.numbers import format_currency, get_currency_symbol
 
+from apps.core import languages
+
 # Where Stripe's minor unit is not a hundredth (docs.stripe.com/currencies#zero-decimal, #three-decimal). CLDR's own
 # digits differ for some currencies, so Babel is only asked for the symbol and the grouping.
 ZERO_DECIMAL = frozenset(
     {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
+
+PATTERNS = {"de": "{}\N{NO-BREAK SPACE}¤"}  # where the sign follows the number
 
 
 def decimals(currency: str) -> int:
@@ -20,14 +24,18 @@ def decimals(currency: str) -> int:
 
 
 def format_money(amount: int | None, currency: str) -> str:
-    """An amount in minor units as people write it: `€1,250.50`, `€9` for a whole amount, `¥500`, `SEK 1`; a dash for None."""
+    """An amount in minor units as people write it: `€1,250.50`, `€9` for a whole amount, `¥500`, `SEK 1`; a dash for None.
+
+    In German `1.250,50 €`, `9 €`.
+    """
     if amount is None:
         return "–"
     code, digits = currency.upper(), decimals(currency)
     value = Decimal(amount).scaleb(-digits)
-    sign = "¤ " if get_currency_symbol(code, locale="en").isalpha() else "¤"
     cents = "" if value == value.to_integral_value() else f".{'0' * digits}"
-    return format_currency(value, code, format=f"{sign}#,##0{cents}", locale="en", currency_digits=False)
+    locale = languages.active()
+    pattern = PATTERNS.get(locale) or ("¤ {}" if get_currency_symbol(code, locale=locale).isalpha() else "¤{}")
+    return format_currency(value, code, pattern.format(f"#,##0{cents}"), locale=locale, currency_digits=False)
 
 
 # A price with its period, as people say it. A whole phrase for each period: no language builds them from the same parts.

@@ -17,7 +17,7 @@ from apps.accounts.models import UserProfile
 from apps.billing import overview as money
 from apps.billing import payment_changes
 from apps.billing.models import Subscription
-from apps.core.reasons import day
+from apps.core.dates import day
 from apps.core.states import SubscriptionStatus
 from apps.dashboard import overview, own_changes
 from apps.dashboard.own import own

@@ -18,7 +18,7 @@ from django.db.models import F, Q, QuerySet
 
 from apps.accounts import legal_holds
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, encryption, jobs, retention
+from apps.core import audit, clock, encryption, jobs, languages, retention
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
@@ -49,18 +49,19 @@ def notify(
     """Ask for one mail; returns whether it is new. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
 
     `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing. `repeats`: the mail
-    that staff send again by this one.
+    that staff send again by this one. It is written in the language of `profile`; without one, in the active one.
     """
     values = context or {}
     email_templates.check_values(template, values)
     links = {name: str(value) for name, value in values.items() if name in LINKS}
     readable = {name: value for name, value in values.items() if name not in LINKS}
     encrypted = encryption.encrypt(links) if links else ""
+    spoken = profile.language if profile else languages.active()
     return _queue(
         Notification(
-            key=key, template=template, to=to, profile=profile, context=readable, encrypted=encrypted, repeats=repeats
+            key=key, template=template, to=to, language=spoken, profile=profile, context=readable, encrypted=encrypted, repeats=repeats
         )
-    )
+    )  # fmt: skip
 
 
 def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str, str], valid_for: dt.timedelta) -> None:
@@ -70,7 +71,9 @@ def notify_secret(*, key: str, template: str, to: str, secret_context: dict[str,
     """
     email_templates.check_values(template, secret_context)
     encrypted, useless_after = encryption.encrypt(secret_context), clock.now() + valid_for
-    wanted = Notification(key=key, template=template, to=to, encrypted=encrypted, useless_after=useless_after)
+    wanted = Notification(
+        key=key, template=template, to=to, language=languages.active(), encrypted=encrypted, useless_after=useless_after
+    )
     _queue(wanted, importance=Job.Importance.PERSON_WAITS)
 
 
@@ -216,7 +219,8 @@ def _render(row: Notification) -> email_templates.RenderedEmail:
             reason = "Its code or link cannot be read any more: SECRET_KEY was changed."
             _write_state(row, state=Notification.State.FAILED, error=reason)
             raise NeedsOperator(f"Mail {row.pk} was not sent. {reason}") from error
-    return email_templates.render_email(row.template, values)
+    with languages.speaking(row.language):
+        return email_templates.render_email(row.template, values)
 
 
 def _hand_over(row: Notification, email: email_templates.RenderedEmail) -> None:

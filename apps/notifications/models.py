@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import UserProfile
+from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
 from apps.notifications.email_list import email_title
@@ -41,6 +42,9 @@ class Notification(models.Model):
         UserProfile, null=True, blank=True, on_delete=models.SET_NULL, related_name="notifications", db_index=False
     )
     to = models.EmailField()
+    language = models.CharField(
+        max_length=2, choices=list(languages.NAMES.items()), default=languages.DEFAULT, db_default=languages.DEFAULT
+    )
     context = models.JSONField(default=dict, blank=True)
     repeats = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="repetitions", db_index=False,

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce, Lower
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
 
@@ -64,6 +65,9 @@ class WaitlistEntry(models.Model):
     email = models.EmailField()
     product = models.ForeignKey(Product, null=True, blank=True, on_delete=models.CASCADE, related_name="waitlist")
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    language = models.CharField(
+        max_length=2, choices=list(languages.NAMES.items()), default=languages.DEFAULT, db_default=languages.DEFAULT
+    )
     created_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
     invited_at = models.DateTimeField(null=True, blank=True)

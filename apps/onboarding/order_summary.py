@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from apps.core.dates import day
 from apps.core.money import format_money, format_price, per_month
-from apps.core.reasons import day
 
 MONTHS = {"month": 1, "year": 12}
 # The law of some countries wants these very words on the button: in Germany § 312j BGB, with nothing beside them.

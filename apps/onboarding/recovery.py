@@ -14,15 +14,16 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.access import facts, lifecycle_emails, reconcile
-from apps.access.forecast import Upcoming, forecast, told
+from apps.access.forecast import forecast
 from apps.access.policy import Decision, decide
+from apps.access.upcoming import Upcoming, told
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, customers, mirror, portal, subscriptions
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
 from apps.core.errors import BadInput
-from apps.core.reasons import day
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.onboarding import checkout_attempt, checkout_result
 

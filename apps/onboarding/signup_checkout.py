@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, customers
 from apps.catalog.models import Product, ProductPrice
-from apps.core import audit, clock
+from apps.core import audit, clock, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, DependencyDown, RetryLater
 from apps.core.locks import LockClass, lock_until_commit
@@ -226,6 +226,7 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
         with transaction.atomic():
             if profile is not None:
                 User.objects.filter(pk=profile.user_id).update(username=signup.username, **names)
+                UserProfile.objects.filter(pk=profile.pk).update(language=languages.active())
                 profile.user.refresh_from_db()
                 return profile
             user = User(username=signup.username, **names)
@@ -233,7 +234,9 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
             user.save()
     except IntegrityError as error:
         raise NameTaken("username") from error
-    profile = UserProfile.objects.create(user=user, email=signup.email, created_at=clock.now())
+    profile = UserProfile.objects.create(
+        user=user, email=signup.email, language=languages.active(), created_at=clock.now()
+    )
     audit.record(
         subject=profile.subject, action=AuditAction.SIGNED_UP, actor=audit.CUSTOMER, after={"signup": str(signup.pk)}
     )

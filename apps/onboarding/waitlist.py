@@ -21,7 +21,7 @@ from django.utils.formats import date_format
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product
-from apps.core import audit, clock, limits
+from apps.core import audit, clock, languages, limits
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.identity import user_profile
@@ -75,11 +75,17 @@ def _add_entry(address: str, product: Product | None) -> bool:
     now = clock.now()
     entries = WaitlistEntry.objects.filter(product=product, email__iexact=address)
     WaitlistEntry.objects.bulk_create(
-        [WaitlistEntry(email=address, product=product, created_at=now)], ignore_conflicts=True
+        [WaitlistEntry(email=address, product=product, language=languages.active(), created_at=now)],
+        ignore_conflicts=True,
     )
     over = Q(state__in=[State.LEFT, State.SERVED]) | Q(state=State.INVITED, invited_until__lte=now)
     entries.filter(over).update(
-        state=State.WAITING, created_at=now, confirmed_at=None, invited_at=None, invited_until=None
+        state=State.WAITING,
+        language=languages.active(),
+        created_at=now,
+        confirmed_at=None,
+        invited_at=None,
+        invited_until=None,
     )
     entry = entries.get()
     if entry.confirmed_at is not None:
@@ -212,17 +218,18 @@ def _reserve_seats(profile: UserProfile, product: Product, until: dt.datetime) -
 
 def _send_invitation(entry: WaitlistEntry, until: dt.datetime) -> None:
     product = entry.product
-    notify(
-        key=f"waitlist_invited:{entry.pk}:{int(until.timestamp())}",
-        template="waitlist_invited",
-        to=entry.email,
-        context={
-            "invite_url": entry_link(entry.pk, INVITATION),
-            "leave_url": entry_link(entry.pk, LEAVE),
-            "product": product.name if product else "",
-            "until": f"{date_format(until.astimezone(dt.UTC), 'j F Y, H:i')} UTC" if product else "",
-        },
-    )
+    with languages.speaking(entry.language):
+        notify(
+            key=f"waitlist_invited:{entry.pk}:{int(until.timestamp())}",
+            template="waitlist_invited",
+            to=entry.email,
+            context={
+                "invite_url": entry_link(entry.pk, INVITATION),
+                "leave_url": entry_link(entry.pk, LEAVE),
+                "product": product.name if product else "",
+                "until": f"{date_format(until.astimezone(dt.UTC), 'j F Y, H:i')} UTC" if product else "",
+            },
+        )
 
 
 @transaction.atomic

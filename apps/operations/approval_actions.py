@@ -11,8 +11,8 @@ from apps.access.policy import decide
 from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
+from apps.core.dates import last_day
 from apps.core.errors import BadInput
-from apps.core.reasons import last_day
 from apps.instances.models import Instance
 from apps.operations import approvals, erasure_rows, privacy, privacy_requests, safeguard, seat_plans, sync_runs
 from apps.operations.approvals import Approvable, Facts

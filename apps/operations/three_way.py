@@ -13,6 +13,7 @@ from apps.access.policy import Account, decide
 from apps.accounts.models import UserProfile
 from apps.billing import comparison
 from apps.core.errors import WorkError
+from apps.core.reason_sentences import reason_sentence
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.identity.protocol import KeycloakUser
 from apps.operations import drift
@@ -101,8 +102,7 @@ def _ours(profile: UserProfile) -> Side:
     says = [f"Access is {decision.state.label.lower()}, entitled to {apps}."]
     if decision.account in (Account.ENABLED, Account.DISABLED):
         says.append(f"The account should be {decision.account}.")
-    if decision.reason.sentence:
-        says.append(f"Told to the subscriber: “{decision.reason.sentence}”")
+    says.append(f"Told to the subscriber: “{reason_sentence(decision.reason)}”")
     last = AccessState(profile.access_state)
     differs = []
     if last != decision.state:

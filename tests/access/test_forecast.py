@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.access.forecast import Change, Upcoming, forecast, imagine, read_stored
+from apps.access.forecast import forecast, imagine
 from apps.access.policy import Facts, LineFact, OverrideFact, Span, SubscriptionFact, Terms, decide
+from apps.access.upcoming import Change, Upcoming, read_stored
 from apps.catalog.entitlements import Entitlements
-from apps.core.reasons import SENTENCES, Reason, ReasonCode
+from apps.core.reason_sentences import SENTENCES, reason_sentence
+from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 
 NOW = dt.datetime(2027, 3, 1, 12, tzinfo=dt.UTC)
@@ -146,7 +148,7 @@ def test_each_reason_has_a_sentence_and_is_stored_as_a_code_with_its_dates(code:
     reason = Reason(code, NOW, is_paused=True, paused_until=NOW + DAY)
     assert Reason.from_json(reason.as_json()) == reason
     assert code in SENTENCES
-    assert reason.sentence.endswith(".")
+    assert reason_sentence(reason).endswith(".")
     assert Reason.from_json({}) is Reason.from_json({"code": "of another release"}) is None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.access import overrides
-from apps.access.forecast import Change, read_all
+from apps.access.upcoming import Change, read_all
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.console.columns import seat_until, timed

@@ -7,7 +7,7 @@ import pytest
 from djstripe.models import PaymentMethod
 
 from apps.access import announcements, email_values, expiring_cards, lifecycle_emails
-from apps.access.forecast import Change, Upcoming
+from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.core import clock, jobs

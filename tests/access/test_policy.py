@@ -22,6 +22,7 @@ from apps.access.policy import (
     decide,
 )
 from apps.catalog.entitlements import NOTHING, Entitlements
+from apps.core.reason_sentences import reason_sentence
 from apps.core.states import AccessState, SubscriptionStatus
 
 NOW = dt.datetime(2027, 3, 1, 12, tzinfo=dt.UTC)
@@ -176,7 +177,7 @@ def test_it_says_whose_seat_waits(known: Facts, kept: frozenset[str], until: dt.
 def test_it_follows_the_table(known: Facts, expected: object) -> None:
     found = decide(known)
     assert outcome(found) == expected
-    assert found.reason.sentence
+    assert reason_sentence(found.reason)
     assert found.trace
 
 
@@ -303,8 +304,8 @@ def test_nothing_is_given_up_at_a_date_while_a_subscription_may_come_back(known:
 
 
 def test_the_sentence_names_the_day() -> None:
-    assert "until 2 March 2027" in decide(facts(subscription(cancel_at=NOW + DAY))).reason.sentence
-    assert "until 30 March 2027" in decide(facts(GONE)).reason.sentence
+    assert "until 2 March 2027" in reason_sentence(decide(facts(subscription(cancel_at=NOW + DAY))).reason)
+    assert "until 30 March 2027" in reason_sentence(decide(facts(GONE)).reason)
 
 
 # --- what holds for all facts ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.core import clock
-from apps.core.reasons import day
+from apps.core.dates import day
 from tests.console import desk
 from tests.world import World
 

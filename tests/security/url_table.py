@@ -26,6 +26,7 @@ NO = "405"  # the method
 SITE = {
     # address                                GET and HEAD                                      POST
     "": (">dashboard", NO),
+    "language/": (NO, ">home"),
     "health/": ("200", NO),
     "health/live": ("200", NO),
     "metrics": ("401", NO),  # 200 for Prometheus, which has a token

@@ -17,9 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from apps.access import overrides
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock, encryption, jobs
+from apps.core.dates import day
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
-from apps.core.reasons import day
 from apps.notifications.models import Notification
 from apps.onboarding import recovery
 from apps.sandbox.walk import GOOD_CARD

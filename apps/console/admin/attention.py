@@ -18,9 +18,9 @@ from apps.console.filters import DefaultedFilter, DropdownOf
 from apps.console.saved_views import PARAMETER, SavedView
 from apps.core import alerts, attention, audit, clock, jobs
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import last_day
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem
-from apps.core.reasons import last_day
 from apps.core.states import Tone
 
 PEOPLE = 50  # named on the page of an item

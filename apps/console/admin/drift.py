@@ -19,8 +19,8 @@ from apps.console.filters import DefaultedFilter
 from apps.core import audit, clock, jobs
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import last_day
 from apps.core.errors import BadInput
-from apps.core.reasons import last_day
 from apps.core.states import Tone
 from apps.operations import drift, sync_runs
 from apps.operations.models import ApprovalRequest, Drift, SyncRun

@@ -16,9 +16,9 @@ from apps.console.inbox import NAME, Card, find_items, find_problem
 from apps.console.job_people import find_people
 from apps.console.problems import Affected, Problem, narrow_jobs
 from apps.core import attention
+from apps.core.dates import last_day
 from apps.core.errors import BadInput
 from apps.core.models import Job
-from apps.core.reasons import last_day
 from apps.operations.models import ApprovalRequest
 
 SHOWN = 20  # jobs and items named in a dialog

@@ -20,8 +20,8 @@ from apps.console.columns import dialog_link, link, state_badge
 from apps.console.outside import stripe_link
 from apps.console.tables import May, Table
 from apps.core import clock
+from apps.core.dates import day
 from apps.core.money import format_money
-from apps.core.reasons import day
 from apps.core.states import Tone
 
 ROWS = 20

@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from apps.access.forecast import read_all
+from apps.access.upcoming import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.overview import line_name
 from apps.console.admin.subscriber_list import add_details

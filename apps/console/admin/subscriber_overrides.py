@@ -21,8 +21,8 @@ from apps.console.admin import subscriber_page
 from apps.console.asking import ask
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog_action
 from apps.core import clock
+from apps.core.dates import last_day
 from apps.core.money import format_money
-from apps.core.reasons import last_day
 from apps.operations.models import ApprovalRequest
 
 Action = ApprovalRequest.Action

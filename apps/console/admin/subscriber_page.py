@@ -13,9 +13,10 @@ from django.urls import reverse
 
 from apps.access import reconcile
 from apps.access.facts import read_facts
-from apps.access.forecast import Upcoming, forecast
+from apps.access.forecast import forecast
 from apps.access.models import LastSync
 from apps.access.policy import Decision, Facts, SeatDecision, decide
+from apps.access.upcoming import Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing.subscriptions import SubscriptionState, read_subscriptions
 from apps.catalog.entitlements import describe_number
@@ -26,10 +27,10 @@ from apps.console.admin.subscriber_tables import TABS, count_rows
 from apps.console.tables import May, Table
 from apps.console.timeline_lines import TimelineLine
 from apps.core import clock
+from apps.core.dates import day
 from apps.core.errors import WorkError
 from apps.core.models import Job
 from apps.core.money import format_money
-from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus, Tone, values_where
 from apps.instances.capacity import have_room
 from apps.instances.models import Seat

@@ -17,9 +17,9 @@ from apps.accounts.models import UserProfile
 from apps.billing import overview, payment_previews
 from apps.billing.models import Subscription
 from apps.core import clock
+from apps.core.dates import day
 from apps.core.errors import BadInput, WorkError
 from apps.core.money import decimals, format_money
-from apps.core.reasons import day
 from apps.core.states import SubscriptionStatus
 
 

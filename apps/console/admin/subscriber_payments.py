@@ -21,9 +21,9 @@ from apps.billing.subscriptions import SubscriptionState
 from apps.console.admin.subscriber_page import read_states
 from apps.console.dialogs import ConfirmedDialog, LastDayField, ReasonDialog, dialog_action
 from apps.core import limits
+from apps.core.dates import day, last_day
 from apps.core.errors import BadInput
 from apps.core.money import decimals, format_money
-from apps.core.reasons import day, last_day
 from apps.core.states import SubscriptionStatus
 
 CHANGED = "This has changed since the dialog was opened. Close it and look at the page again."

@@ -16,9 +16,9 @@ from apps.console.columns import when
 from apps.console.dialogs import LastDayField, ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import last_day
 from apps.core.errors import BadInput
 from apps.core.models import Job
-from apps.core.reasons import last_day
 from apps.core.states import AccessState
 from apps.onboarding import recovery
 

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.access import reconcile
-from apps.access.forecast import read_all
+from apps.access.upcoming import read_all
 from apps.accounts.models import UserProfile
 from apps.billing.overview import line_name
 from apps.console.admin import subscriber_page

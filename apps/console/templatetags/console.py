@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from apps.console import columns, inbox, navigation, timeline, viewing
 from apps.console.empty_lists import Emptiness, describe_emptiness
 from apps.console.menu_counts import COUNTED
-from apps.core import attention, audit_actions, jobs
+from apps.core import attention, audit_actions, jobs, reason_sentences
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
+from apps.core.reasons import Reason
 from apps.login.browsers import name_browser
 
 register = template.Library()
@@ -31,6 +32,12 @@ def incident_banner() -> dict[str, Any]:
     """What incident mode freezes now and how much it holds back; nothing while it is off. The menu's kept counts: no query."""
     counts = COUNTED.get()
     return {"incidents": counts.incidents, "held_back": counts.held_back}
+
+
+@register.filter
+def reason_sentence(reason: Reason | None) -> str:
+    """What the subscriber is told about their access."""
+    return reason_sentences.reason_sentence(reason) if reason else ""
 
 
 @register.filter

@@ -259,12 +259,13 @@ class _Reading:
         parts += [self.prices.offers[slug] for act in self.in_force("grant") for slug in act.gives]
         due = _add(parts)
         return Expected(
-            state, row, account="open", apps=due.apps, numbers=due.numbers, kept_apps=self._may_return() - due.apps
-        )
+            state, row, account="open", apps=due.apps, numbers=due.numbers, lapsed=self.lapsed() and not self.stopped(),
+            kept_apps=self._may_return() - due.apps,
+        )  # fmt: skip
 
     def _may_return(self) -> frozenset[str]:
         """The apps of subscriptions that are not paid, or ended before the final expiry."""
-        away = [*self.stopped(), *([] if self.lapsed() else self.ended(before_expiry=True))]
+        away = [*self.stopped(), *self.ended(before_expiry=True)]
         return frozenset(app for one in away for line in one["items"]["data"] for app in self._line(line).apps)
 
     def _first_is_dearest(self, one: Obj) -> tuple[bool, int, int, int, str]:

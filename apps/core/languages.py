@@ -1,0 +1,83 @@
+"""Which language a person reads: of those that the site offers, the one they chose, else the one their browser asks for.
+
+Staff pages and everything outside a request are English. What is sent to a person is written `speaking` their language.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+
+STAFF_PATHS = ("/admin/",)
+DEFAULT = "en"
+NAMES = {"en": "English", "de": "Deutsch"}  # as each calls itself
+DJANGO_CODES = {"en": settings.LANGUAGE_CODE, "de": "de"}  # English with the formats of dates that staff know
+
+
+def _short(code: str | None) -> str:
+    """`de` for `de-AT`."""
+    return (code or "").replace("_", "-").split("-")[0].lower()
+
+
+def offered() -> dict[str, str]:
+    """The languages of the site, by code, in the operator's order; the first is for those who read none of them."""
+    return {code: NAMES[code] for code in settings.SITE_LANGUAGES}
+
+
+def best(code: str | None) -> str:
+    """The offered language that fits a code such as `de-AT`."""
+    return _short(code) if _short(code) in offered() else next(iter(offered()))
+
+
+def active() -> str:
+    """The language that texts are written in now."""
+    code = _short(translation.get_language())
+    return code if code in NAMES else DEFAULT
+
+
+def speaking(code: str) -> AbstractContextManager[None]:
+    """Write texts in this language inside the `with`."""
+    return translation.override(DJANGO_CODES.get(code, settings.LANGUAGE_CODE))
+
+
+def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Django middleware: the cookie of the language switch, else the browser's languages; English for staff pages."""
+
+    def serve(request: HttpRequest) -> HttpResponse:
+        is_staff_page = request.path.startswith(STAFF_PATHS)
+        code = DEFAULT if is_staff_page else _of_request(request)
+        with speaking(code):
+            request.LANGUAGE_CODE = code
+            response = get_response(request)
+            response.headers.setdefault("Content-Language", active())
+        if not is_staff_page:
+            patch_vary_headers(response, ["Accept-Language"])
+        return response
+
+    return serve
+
+
+def _of_request(request: HttpRequest) -> str:
+    if len(settings.SITE_LANGUAGES) == 1:
+        return best(None)
+    return best(request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) or translation.get_language_from_request(request))
+
+
+def has_chosen(request: HttpRequest) -> bool:
+    """Whether the language switch was used in this browser."""
+    return settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+
+
+def remember(response: HttpResponse, code: str) -> None:
+    """Keep the choice in this browser for a year."""
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        best(code),
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=settings.LANGUAGE_COOKIE_SECURE,
+        httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+        samesite="Lax",
+    )

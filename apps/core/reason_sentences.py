@@ -1,0 +1,82 @@
+"""Why an access state holds, as a sentence for the subscriber in the language that is active; written when it is read."""
+
+from collections.abc import Callable
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from apps.core.dates import day
+from apps.core.reasons import Reason, ReasonCode
+
+
+def reason_sentence(reason: Reason) -> str:
+    """For the subscriber."""
+    found = SENTENCES[reason.code]
+    return _(found) if isinstance(found, str) else found(reason)
+
+
+def _paid(reason: Reason) -> str:
+    active = _("Your subscription is active.")
+    if reason.until:
+        active = _("Your subscription is active until {day}, then it ends.").format(day=day(reason.until))
+    return f"{active} {_billing_pause(reason)}" if reason.is_paused else active
+
+
+def _billing_pause(reason: Reason) -> str:
+    if reason.paused_until:
+        return _("Billing is paused until {day}.").format(day=day(reason.paused_until))
+    return _("Billing is paused for now.")
+
+
+def _paused(reason: Reason) -> str:
+    paused = _("Your subscription is paused, so your apps are paused too. Your data is safe.")
+    if not reason.paused_until:
+        return paused
+    return f"{paused} {_('Billing starts again on {day}.').format(day=day(reason.paused_until))}"
+
+
+def _late(reason: Reason) -> str:
+    if reason.until:
+        return _("Your last payment failed. You keep access until {day}. Please update your payment details.").format(
+            day=day(reason.until)
+        )
+    return _("Your last payment failed. You keep access for now. Please update your payment details.")
+
+
+def _canceled(reason: Reason) -> str:
+    if reason.until:
+        return _("Your subscription has ended. You can come back until {day}.").format(day=day(reason.until))
+    return _("Your subscription has ended. You can come back.")
+
+
+def _granted(reason: Reason) -> str:
+    return _("You have access until {day}.").format(day=day(reason.until))
+
+
+def _expired(reason: Reason) -> str:
+    return _("Your subscription ended, and we kept your space until {day}. You can sign up again.").format(
+        day=day(reason.until)
+    )
+
+
+CHECKING = gettext_noop("We are checking your subscription. Nothing changes for you in the meantime.")
+
+SENTENCES: dict[ReasonCode, str | Callable[[Reason], str]] = {
+    ReasonCode.ON_HOLD: gettext_noop("Your account is on hold. Please contact support."),
+    ReasonCode.PAID: _paid,
+    ReasonCode.GRANTED: _granted,
+    ReasonCode.PAYMENT_LATE: _late,
+    ReasonCode.UNKNOWN_STATUS: CHECKING,
+    ReasonCode.HELD_BACK: CHECKING,
+    ReasonCode.RECOVERING: gettext_noop("Your apps are paused until the subscription is paid."),
+    ReasonCode.UNPAID: gettext_noop("Your subscription isn't paid, so your apps are paused. Your data is safe."),
+    ReasonCode.REFUNDED: gettext_noop("Your payment was refunded, so your apps are paused. Your data is safe."),
+    ReasonCode.DISPUTE_LOST: gettext_noop("Your payment was taken back, so your apps are paused. Your data is safe."),
+    ReasonCode.COLLECTION_PAUSED: _paused,
+    ReasonCode.SUBSCRIPTION_PAUSED: gettext_noop(
+        "Your subscription is paused because there is no way to pay for it, so your apps are paused. Your data is safe."
+    ),
+    ReasonCode.CANCELED: _canceled,
+    ReasonCode.EXPIRED: _expired,
+    ReasonCode.NEVER_PAID: gettext_noop("There is no paid subscription yet."),
+}

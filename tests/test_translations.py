@@ -1,0 +1,116 @@
+"""Texts for people who are no staff: every one is marked for translation, and German says each."""
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Message
+from django.template.base import Lexer, TokenType
+
+from tests import translations
+
+ROOT = Path(__file__).resolve().parents[1]
+FOR_STAFF = ("console", "admin", "unfold")
+# Templates that are still English only. The list may only become shorter.
+NOT_YET = {
+    "storefront",
+    "dashboard",
+    "account",
+    "mail",
+    "partials",
+    "400.html",
+    "403.html",
+    "404.html",
+    "500.html",
+    "503.html",
+}
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
+SAID = re.compile(r"""(?:aria-label|alt|placeholder|title)="([^"{]*[A-Za-z]{2}[^"{]*)\"""")
+HIDDEN = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->", re.DOTALL)
+TAG = re.compile(r"<[^>]*>", re.DOTALL)
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def test_german_says_everything() -> None:
+    wanted = {_key(one): one for one in translations.extracted() if one.id}
+    written = {_key(one): one for one in translations.written() if one.id}
+    advice = "Run `uv run python -m tests.translations`, then translate what is new in locale/de."
+    assert set(wanted) == set(written), advice
+    assert [one.id for one in written.values() if not _all_said(one)] == [], advice
+
+
+def test_what_is_compiled_is_what_is_written() -> None:
+    assert translations.MO.read_bytes() == translations.compiled(translations.written())
+
+
+def test_german_fills_in_the_same_values() -> None:
+    for one in translations.written():
+        for said in one.string if isinstance(one.string, tuple) else (one.string,):
+            asked = one.id if isinstance(one.id, str) else one.id[-1]
+            assert sorted(PLACEHOLDER.findall(said)) == sorted(PLACEHOLDER.findall(asked)), one.id
+
+
+def test_no_text_of_a_finished_template_is_left_unmarked() -> None:
+    found = {path: texts for path in _templates() if not _is_listed(path) and (texts := _unmarked(path))}
+    assert found == {}
+
+
+def test_what_is_finished_is_no_longer_listed() -> None:
+    assert {
+        name for name in NOT_YET if not any(_unmarked(path) for path in _templates() if _part(path) == name)
+    } == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "unmarked"),
+    [
+        ("<p>Hello {{ name }}</p>", ["Hello"]),
+        ('<a aria-label="Close">×</a>', ["Close"]),
+        ('<p class="lead">{% translate "Hello" %} 12 €</p>', []),
+        ("{% blocktranslate trimmed %}Hello <b>you</b>{% endblocktranslate %}", []),
+        ("<style>p { color: red }</style>{# a note #}", []),
+    ],
+)
+def test_what_counts_as_unmarked(source: str, unmarked: list[str]) -> None:
+    assert list(_texts(source)) == unmarked
+
+
+def _key(one: Message) -> tuple[object, object]:
+    return one.id, one.context
+
+
+def _all_said(one: Message) -> bool:
+    return all(one.string) if isinstance(one.string, tuple) else bool(one.string)
+
+
+def _templates() -> list[Path]:
+    found = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")]
+    return sorted(one for one in found if _part(one) not in FOR_STAFF)
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(ROOT / "templates").parts[0]
+
+
+def _is_listed(path: Path) -> bool:
+    return _part(path) in NOT_YET
+
+
+def _unmarked(path: Path) -> list[str]:
+    return list(_texts(path.read_text()))
+
+
+def _texts(source: str) -> list[str]:
+    """What a person reads in a template outside of translation tags."""
+    kept, inside = [], False
+    for token in Lexer(source).tokenize():
+        if token.token_type == TokenType.BLOCK:
+            name = token.contents.split()[0]
+            inside = name in {"blocktranslate", "blocktrans", "comment"} or (inside and not name.startswith("end"))
+        elif token.token_type == TokenType.TEXT and not inside:
+            kept.append(token.contents)
+        elif token.token_type == TokenType.VAR:
+            kept.append("{}")
+    text = HIDDEN.sub("", "".join(kept))
+    said = [*SAID.findall(text), *TAG.sub("\n", text).splitlines()]
+    return [one.replace("{}", "").strip() for one in said if WORD.search(one.replace("{}", ""))]
