@@ -33,7 +33,7 @@ class EmailKind:
 # Values are texts, or lists of dictionaries of texts: apps have name, url and instance, an order's lines have name and price.
 EMAILS: dict[str, EmailKind] = {
     # signing up
-    "signup_code": EmailKind("Sign-up code", ("code", "minutes"), "when somebody signs up, to prove the address", TYPED, CODE),
+    "signup_code": EmailKind("Sign-up code", ("code", "minutes", "code_url?"), "when somebody signs up, to prove the address", TYPED, CODE),
     "already_customer": EmailKind("Has an account already", (), "instead, when the address has an account", TYPED, ANSWER),
     "signup_payment_failed": EmailKind(
         "First payment failed", ("url", "first_name?"), "when a bank refuses the first payment, as days later for a debit", not_again=MOMENT
@@ -79,7 +79,7 @@ EMAILS: dict[str, EmailKind] = {
         "Final expiry ahead", ("final_date", "first_name?"), "14 days, 7 days and 1 day before the final expiry"
     ),
     "expired": EmailKind("Expired", ("first_name?",), "at the final expiry"),
-    "recovery_code": EmailKind("Recovery code", ("code", "minutes"), "when somebody wants to recover an account", TYPED, CODE),
+    "recovery_code": EmailKind("Recovery code", ("code", "minutes", "code_url?"), "when somebody wants to recover an account", TYPED, CODE),
     "recovery_no_account": EmailKind("No account to recover", (), "instead, when the address has none", TYPED, ANSWER),
     "recovery_opened": EmailKind("Recovery opened", ("until", "first_name?"), "when a recovery opens the account"),
     "recovered": EmailKind("Welcome back", ("first_name?",), "when somebody who had lost access has it again"),
@@ -137,6 +137,7 @@ def email_title(template: str) -> str:
 SAMPLES: dict[str, Any] = {
     "code": "493 027",
     "minutes": "10",
+    "code_url": "https://frontdesk.example.com/recovery/?code=fernet%3Aabc",
     "username": "nora",
     "first_name": "Nora",
     "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2", "instance": "Cloud 1"}],

@@ -4,6 +4,7 @@ Promises: an attempt has an idempotency key of its own; a session that another a
 it, so at most one session per signup can be paid.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -41,15 +42,15 @@ def number_attempt(signup: Signup) -> None:
     signup.checkout_expires_at = checkout.session_expiry()
 
 
-def save_attempt(signup: Signup, *, conflict: BadInput) -> None:
-    """Store the attempt, without a session yet; `conflict` is raised when another live signup is in the way."""
+def save_attempt(signup: Signup, *, conflict: Callable[[IntegrityError], BadInput]) -> None:
+    """Store the attempt, without a session yet; what `conflict` says is raised when another live signup is in the way."""
     signup.checkout_session_id = None
     signup.state = Signup.State.CHECKOUT
     try:
         with transaction.atomic():
             signup.save()
     except IntegrityError as error:
-        raise conflict from error
+        raise conflict(error) from error
 
 
 def open_session(

@@ -19,6 +19,7 @@ from apps.access.facts import LONGEST_DEBIT
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, mirror, subscriptions
 from apps.billing.checkout import FirstPayment
+from apps.billing.stripe_client import MissingAtStripe
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -164,6 +165,26 @@ def expire_signup(signup: Signup) -> None:
     _end_signup(signup, Signup.State.EXPIRED)
     if signup.profile is not None:
         _give_back(signup.profile, signup, AuditAction.SIGNUP_EXPIRED)
+
+
+def end_unpaid_checkout(signup: Signup) -> bool:
+    """Close the signup's Checkout at Stripe, then give back what it reserved. False when it has been paid, or goes on elsewhere."""
+    if signup.checkout_session_id:
+        try:
+            session = checkout.expire_session(signup.checkout_session_id)
+        except MissingAtStripe:  # nobody can pay it
+            session = None
+        if session is not None and session.status != "expired":
+            check_checkout_later(signup)
+            return False
+    with transaction.atomic():
+        same = Signup.objects.filter(
+            pk=signup.pk, state=Signup.State.CHECKOUT, checkout_session_id=signup.checkout_session_id
+        )
+        fresh = same.select_for_update().first()
+        if fresh is not None:
+            expire_signup(fresh)
+    return fresh is not None
 
 
 @transaction.atomic

@@ -8,9 +8,11 @@ limits first, before any hashing. An address that may not be confirmed gets a co
 import datetime as dt
 import hashlib
 import hmac
+import re
 import secrets
 import unicodedata
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import argon2
@@ -33,6 +35,8 @@ DIGITS = 6
 # yet, in the browser that asked for them, with five tries a code.
 ALPHABET, CODE_LENGTH = "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 8
 FOLDED = str.maketrans("OIL", "011")
+DIGITS_IN_TEXT = re.compile(r"(?<![0-9])[0-9]{3}[ -]?[0-9]{3}(?![0-9])")
+LONG_CODE_IN_TEXT = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{4}-[0-9A-Z]{4}(?![0-9A-Z])")
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 # Compared with a guess when there is no code: the same work, never a match.
 UNMATCHABLE_HASH = HASHER.hash(secrets.token_hex(16))
@@ -108,11 +112,24 @@ def issue_code(*, purpose: str, address: str, session: str, usable: bool = True)
     return code
 
 
+def uses_alphabet(purpose: str) -> bool:
+    """Whether its codes have letters: those that alone open or end something that somebody has."""
+    return purpose in {OneTimeCode.Purpose.RECOVERY, OneTimeCode.Purpose.CONTRACT}
+
+
 def _new_code(purpose: str) -> str:
-    if purpose == OneTimeCode.Purpose.RECOVERY:
+    if uses_alphabet(purpose):
         text = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         return f"{text[:4]}-{text[4:]}"
     return f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+
+
+def find_code(purpose: str, typed: str) -> str:
+    """The code in whatever was pasted, such as a whole line of the email; without one, all the text that could be of a code."""
+    plain = unicodedata.normalize("NFKC", typed).upper()
+    signs = "0-9A-Z" if uses_alphabet(purpose) else "0-9"
+    whole = (LONG_CODE_IN_TEXT if uses_alphabet(purpose) else DIGITS_IN_TEXT).search(plain)
+    return re.sub(f"[^{signs}]", "", whole[0] if whole else plain)
 
 
 def fold_code(typed: str) -> str:
@@ -126,14 +143,17 @@ def fold_code(typed: str) -> str:
 
 
 @transaction.atomic
-def email_code(*, purpose: str, address: str, session: str, usable: bool, template: str, refusal_template: str) -> None:
-    """Email a new code, or `refusal_template` unless a code is `usable`: the same work either way."""
+def email_code(
+    *, purpose: str, address: str, session: str, usable: bool, templates: tuple[str, str], link: Callable[[str], str]
+) -> None:
+    """Email a new code and `link` to it; the second of `templates` unless a code is `usable`: the same work either way."""
     code = issue_code(purpose=purpose, address=address, session=session, usable=usable)
+    values = {"code": code, "minutes": str(MINUTES), "code_url": link(code)}
     notify_secret(
         key=f"code:{uuid.uuid4()}",
-        template=template if usable else refusal_template,
+        template=templates[0 if usable else 1],
         to=address,
-        secret_context={"code": code, "minutes": str(MINUTES)} if usable else {},
+        secret_context=values if usable else {},
         valid_for=CODE_LIFETIME,
     )
 
@@ -152,7 +172,8 @@ def consume_code(*, purpose: str, address: str, session: str, code: str, burns: 
         found = cursor.fetchone()
     identity, stored, subject = found or (0, "", "")
     key = next((key for key, one in bound.items() if one["subject"] == subject), keys[0])
-    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(bound[key], fold_code(code), key=key))
+    guess = fold_code(find_code(purpose, code))
+    right = _matches(stored or UNMATCHABLE_HASH, _keyed_hash(bound[key], guess, key=key))
     live = OneTimeCode.objects.filter(pk=identity, used_at__isnull=True)
     if right and live.update(used_at=clock.now()) == 1:
         return True

@@ -22,6 +22,8 @@ class OneTimeCode(models.Model):
 
         SIGNUP = "signup", "Signup"
         RECOVERY = "recovery", "Recovery"
+        ADDRESS = "address", "Change of address"
+        CONTRACT = "contract", "Cancellation or withdrawal"
 
     purpose = models.CharField(max_length=10, choices=Purpose)
     subject = models.CharField(max_length=64, help_text="Keyed hash of the address.")

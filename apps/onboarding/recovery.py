@@ -256,7 +256,7 @@ def _start_attempt(
         signup.interval = status.interval
         signup.basket = {item.product.slug: item.quantity for item in status.items if item.product}
     checkout_attempt.number_attempt(signup)
-    checkout_attempt.save_attempt(signup, conflict=conflict)
+    checkout_attempt.save_attempt(signup, conflict=lambda _error: conflict)
     checkout_result.check_when_checkout_ends(signup)
     reconcile.enqueue(profile, reason="a payment to come back is open")
     return signup

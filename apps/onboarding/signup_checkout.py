@@ -30,6 +30,10 @@ TAKEN = {
     "username": "This username is taken. Please choose another.",
     "email": "There's already an account with this email address. Log in instead.",
 }
+USERNAME_RESERVED = "Someone else is signing up with this username right now. Please choose another."
+PAYING = (
+    "You've already started a payment with this email address. If it doesn't go through, you can sign up again then."
+)
 MAX_TRIES = 4  # per request, while other tabs of the same signup open sessions
 CHECKOUT_FIELDS = [
     "state", "profile", "checkout_session_id", "checkout_number", "checkout_digest", "checkout_expires_at",
@@ -51,6 +55,14 @@ class NameTaken(BadInput):
         super().__init__(message or TAKEN[field], field=field, code="taken", status=409)
 
 
+class PayingElsewhere(Exception):
+    """Another sign-up with the same address, confirmed in another browser, is at its payment."""
+
+    def __init__(self, signup: Signup) -> None:
+        super().__init__(str(signup.pk))
+        self.signup = signup
+
+
 class AlreadyPaid(Exception):
     """This signup's session has been paid in the meantime."""
 
@@ -67,7 +79,8 @@ class OpenCheckout:
 def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
     """Reserve what `signup` needs and open its Checkout session, or return the open one of the same basket.
 
-    However many tabs ask at once, at most one session can be paid: a request that another tab replaced tries again. `ui` is
+    However many tabs ask at once, at most one session can be paid: a request that another tab replaced tries again. Whose mailbox
+    it is goes on in the browser they use now: a session that another one has open is closed, unless it has been paid. `ui` is
     "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an unconfirmed address),
     and the errors of billing when Stripe is away.
     """
@@ -77,6 +90,10 @@ def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
             return _try_to_open_checkout(signup, embedded=ui == "embedded", freed=freed)
         except AttemptReplaced:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
+        except PayingElsewhere as other:
+            signup.refresh_from_db(fields=CHECKOUT_FIELDS)
+            if not checkout_result.end_unpaid_checkout(other.signup):
+                raise BadInput(PAYING, field="email", code="in_checkout", status=409) from other
         except ProductFull as full:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
             if not unpaid_seats.make_room(full.product, signup=signup):
@@ -167,19 +184,14 @@ def reserve_for_checkout(
     if fresh.state not in Signup.UNFINISHED:
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
     _refuse_replaced(signup, fresh)
-    _refuse_second_payment(signup)
+    _stop_for_second_payment(signup)
     signup.profile = profile = _find_or_create_profile(signup)
     # The same attempt, after a lost answer or in another tab, keeps its number and end, and so its idempotency key.
     signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
     if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
         checkout_attempt.number_attempt(signup)
     signup.checkout_digest = digest
-    checkout_attempt.save_attempt(
-        signup,
-        conflict=NameTaken(
-            "username", "Someone else is signing up with this username right now. Please choose another."
-        ),
-    )
+    checkout_attempt.save_attempt(signup, conflict=name_conflict)
     until = checkout_result.reservation_end(signup)
     needed = Product.seats_of([price.product_id for price, _ in prices])
     reserved_until = max(until, waitlist.invited_until(profile) or until)
@@ -203,15 +215,21 @@ def _refuse_replaced(signup: Signup, fresh: Signup) -> None:
         raise AttemptReplaced
 
 
-def _refuse_second_payment(signup: Signup) -> None:
-    """BadInput while another sign-up with this address is being paid: it may be a debit that the bank has not answered."""
-    if Signup.objects.filter(state=Signup.State.CHECKOUT, email__iexact=signup.email).exclude(pk=signup.pk).exists():
-        raise BadInput(
-            "You've already started a payment with this email address. If it doesn't go through, you can sign up again then.",
-            field="email",
-            code="in_checkout",
-            status=409,
-        )
+def _stop_for_second_payment(signup: Signup) -> None:
+    """PayingElsewhere while another sign-up with this address is at its payment; that may be a debit the bank has not answered."""
+    others = Signup.objects.filter(state=Signup.State.CHECKOUT, email__iexact=signup.email).exclude(pk=signup.pk)
+    if (other := others.first()) is not None:
+        raise PayingElsewhere(other)
+
+
+def name_conflict(error: IntegrityError) -> BadInput:
+    """What two sign-ups or accounts may not both have, by the name of the constraint that was broken."""
+    broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+    if broken == "signup_one_live_per_username":
+        return NameTaken("username", USERNAME_RESERVED)
+    if broken == "signup_one_live_per_email":
+        return BadInput(PAYING, field="email", code="in_checkout", status=409)
+    return NameTaken("email" if "email" in broken else "username")
 
 
 def _find_or_create_profile(signup: Signup) -> UserProfile:
@@ -233,7 +251,7 @@ def _find_or_create_profile(signup: Signup) -> UserProfile:
             user.set_unusable_password()
             user.save()
     except IntegrityError as error:
-        raise NameTaken("username") from error
+        raise name_conflict(error) from error
     profile = UserProfile.objects.create(
         user=user, email=signup.email, language=languages.active(), created_at=clock.now()
     )

@@ -10,12 +10,9 @@ mail domain holds several: somebody who came before the attack keeps the seat.
 from collections import Counter
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from apps.accounts.models import Signup
-from apps.billing import checkout
-from apps.billing.stripe_client import MissingAtStripe
 from apps.catalog.models import Product
 from apps.core import attention, clock
 from apps.core.errors import BadInput
@@ -129,26 +126,9 @@ def _is_abandoned(seat: Seat, signup: Signup | None) -> bool:
     return (ends or (seat.reserved_until or clock.now()) - capacity.RESERVATION_MARGIN) < capacity.end_when_abandoned()
 
 
-def _open_signups(seat: Seat) -> QuerySet[Signup]:
-    return Signup.objects.filter(profile=seat.profile_id, state=Signup.State.CHECKOUT)
-
-
 def _end_reservation(seat: Seat) -> bool:
     """Close the Checkout at Stripe, then give back what it reserved. False when it has been paid, or goes on elsewhere."""
-    signup = _open_signups(seat).first()
+    signup = Signup.objects.filter(profile=seat.profile_id, state=Signup.State.CHECKOUT).first()
     if signup is None:
         return allocation.release_reservation(seat, reason="somebody else needed the seat")
-    if signup.checkout_session_id:
-        try:
-            session = checkout.expire_session(signup.checkout_session_id)
-        except MissingAtStripe:  # nobody can pay it
-            session = None
-        if session is not None and session.status != "expired":
-            checkout_result.check_checkout_later(signup)
-            return False
-    with transaction.atomic():
-        same = _open_signups(seat).filter(pk=signup.pk, checkout_session_id=signup.checkout_session_id)
-        fresh = same.select_for_update().first()
-        if fresh is not None:
-            checkout_result.expire_signup(fresh)
-    return fresh is not None
+    return checkout_result.end_unpaid_checkout(signup)

@@ -1,5 +1,6 @@
 """The account fields of the checkout page: username, last name, terms."""
 
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -37,11 +38,12 @@ def check_username(typed: str, signup: Signup) -> str:
     if has_account(signup):
         return signup.username
     name = names.username(typed, rules=user_profile.current_rules())
-    users = User.objects.filter(username__iexact=name)
+    mine = signup.email if signup.email_proven_at else ""  # what the same person began with another browser
+    users = User.objects.filter(username__iexact=name).exclude(profile__email__iexact=mine)
     if signup.profile is not None:
         users = users.exclude(pk=signup.profile.user_id)
     live = Signup.objects.filter(state__in=Signup.LIVE, username__iexact=name).exclude(pk=signup.pk)
-    if users.exists() or live.exists():
+    if users.exists() or live.exclude(email__iexact=mine).exists():
         raise signup_checkout.NameTaken("username")
     return name
 
@@ -83,6 +85,20 @@ def _read_wish_to_begin(signup: Signup, body: dict[str, Any]) -> None:
     if body.get("begin_at_once") is not True:
         raise BadInput("Please agree that we begin right away.", field="begin_at_once", code="required")
     signup.asked_to_begin_at = signup.asked_to_begin_at or clock.now()
+
+
+def save_draft(signup: Signup, typed: dict[str, str]) -> None:
+    """Keep what could be part of an account, for those who go back; the terms are accepted with the order alone."""
+    if signup.state != Signup.State.OPEN:
+        return
+    rules = user_profile.current_rules()
+    with suppress(BadInput):
+        if not has_account(signup):
+            signup.username = names.username(text_field(typed, "username", limit=64), rules=rules)
+    with suppress(BadInput):
+        last_name = text_field(typed, "last_name", limit=names.NAME_LIMIT, required=False)
+        signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
+    signup.save(update_fields=["username", "last_name"])
 
 
 def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:

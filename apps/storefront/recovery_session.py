@@ -13,20 +13,17 @@ from django.http import HttpRequest
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import overview
 from apps.billing.overview import OpenInvoice
-from apps.core import audit, jobs, limits
+from apps.core import audit, jobs
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.core.requests import client_address
 from apps.notifications.mail import UNUSABLE_DOMAIN
 from apps.onboarding import basket, codes, names, recovery
+from apps.onboarding.mailbox_code import ANY_BROWSER, MailboxProof, Recipient
 from apps.onboarding.models import OneTimeCode
 from apps.onboarding.order_summary import OrderSummary
 from apps.storefront import wizard
 
-RECOVERY = OneTimeCode.Purpose.RECOVERY.value
-ANY_BROWSER = "anywhere"  # the session of a code that staff sent: it works in any browser
-NO_BROWSER = "nowhere"  # of no code
 SESSION_KEY, SECONDS = "recovery", 15 * 60
 
 
@@ -43,49 +40,36 @@ def parse_address(text: str) -> str:
         return f"{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:32]}@address{UNUSABLE_DOMAIN}"
 
 
-def send_code(*, address: str, session: str) -> None:
-    """Email a code to the account's own address, or that there is nothing to recover: the same work either way."""
+def _find_recipient(address: str) -> Recipient:
+    """The account's own address; without an account, an email that there is nothing to recover."""
     profile = UserProfile.customers().filter(email__iexact=address).first()
-    _email_code(profile, address=profile.email if profile else address, session=session)
+    return Recipient(profile.email if profile else address, usable=profile is not None)
+
+
+PROOF = MailboxProof(
+    purpose=OneTimeCode.Purpose.RECOVERY.value,
+    page="recovery",
+    template="recovery_code",
+    refusal_template="recovery_no_account",
+    parse=names.normalize_email,
+    recipient=_find_recipient,
+    any_browser=True,
+)
 
 
 def send_code_for_staff(key: str) -> None:
     """The job `send_recovery_code`: key is the profile's id; its code works in any browser."""
     profile = UserProfile.objects.filter(pk=key).first()
     if profile is not None:
-        _email_code(profile, address=profile.email, session=ANY_BROWSER)
+        PROOF.email(profile.email, binding=ANY_BROWSER, to=Recipient(profile.email, usable=True))
 
 
-def _email_code(profile: UserProfile | None, *, address: str, session: str) -> None:
-    codes.email_code(
-        purpose=RECOVERY,
-        address=address,
-        session=session,
-        usable=profile is not None,
-        template="recovery_code",
-        refusal_template="recovery_no_account",
-    )
-
-
-def confirm_address(request: HttpRequest, *, address: str, code: str) -> UserProfile | None:
-    """Use the code; the right one starts this browser's recovery session. None when it is wrong or expired.
-
-    A code that staff sent may be tried by anybody, so each network has its own tries.
-    """
-    session, who = (
-        request.session.session_key or "",
-        codes.mail_subjects(address=address, client=client_address(request)),
-    )
-    allowed = limits.allow(staff_code_pair=who["mails_pair"], staff_code_mailbox=who["mails_mailbox"])
-    staff = ANY_BROWSER if allowed else NO_BROWSER
-    tried = [
-        codes.consume_code(purpose=RECOVERY, address=address, session=one, code=code, burns=one == session)
-        for one in (session, staff)
-    ]
+def start(request: HttpRequest, *, address: str) -> UserProfile:
+    """Start this browser's recovery session, right after its proof; WrongCode when the account has gone in between."""
+    PROOF.forget(request)
     profile = UserProfile.objects.select_related("user").filter(email__iexact=address).first()
-    if profile is None or not any(tried):
-        return None
-    request.session.cycle_key()  # so that nobody else knows its id
+    if profile is None:
+        raise codes.WrongCode
     request.session[SESSION_KEY] = {"profile": profile.pk, "until": int(time.time()) + SECONDS}
     _open_account(profile)
     return profile

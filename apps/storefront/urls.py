@@ -9,6 +9,7 @@ urlpatterns = [
     path("plan/", views.plan, name="onboarding-plan"),
     path("addons/", views.addons, name="onboarding-addons"),
     path("checkout/", views.checkout, name="onboarding-checkout"),
+    path("confirm/", views.confirm, name="onboarding-confirm"),
     path("checkout/send-code/", views_checkout.send_code, name="onboarding-send-code"),
     path("checkout/verify-code/", views_checkout.verify_code, name="onboarding-verify-code"),
     path("checkout/validate/", views_checkout.validate, name="onboarding-validate"),

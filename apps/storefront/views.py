@@ -5,20 +5,25 @@ from typing import Any
 
 from csp.decorators import csp_update
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
+from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.identity import user_profile
-from apps.onboarding import basket
+from apps.onboarding import basket, mailbox_code
 from apps.onboarding.basket import Shop
-from apps.storefront import wizard
+from apps.storefront import checkout_forms, signup_proof, wizard
 from apps.storefront.account_form import read_first_name
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
 STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.STRIPE_CSP_HOSTS)
+# The browser checks form-action along a form's redirects, and without JavaScript this one ends at Stripe's page.
+STRIPE_CSP["form-action"] = ["https://checkout.stripe.com", *settings.STRIPE_CSP_HOSTS]
 
 
 @READ_AND_WRITE
@@ -27,7 +32,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
     signup = wizard.current_signup(request)
     problem: BadInput | None = None
     first_name = request.POST.get("first_name", signup.first_name if signup else "")
-    if request.method == "POST":
+    if request.method == "POST" and mailbox_code.FIELD not in request.POST:
         try:
             wizard.start_signup(request, first_name=read_first_name(first_name))
             return redirect("onboarding-plan")
@@ -39,6 +44,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
     context = {
         "first_name": first_name,
         "confirm": signup is not None and wizard.must_confirm_email(request, signup),
+        "mailbox": signup_proof.PROOF.step(request),
+        "action": reverse("onboarding-confirm"),
         "shop": shop,
         "paid": signup is None and wizard.find_signup(request) is not None,
         "steps": wizard.step_links(wizard.WELCOME, wizard.first_unanswered_step(request, signup, shop)),
@@ -150,19 +157,59 @@ def addons(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     return _page(request, "addons", {"rows": rows, "steps": steps} | order, refused)
 
 
-@require_safe
+@READ_AND_WRITE
 @csp_update(STRIPE_CSP)
 @wizard.wizard_page(wizard.CHECKOUT)
 def checkout(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
-    """Step 4: confirm the address, create the account, and pay in Stripe's form."""
+    """Step 4: confirm the address, create the account, and pay in Stripe's form, or on its page without JavaScript."""
+    problem: BadInput | None = None
+    if request.method == "POST":
+        try:
+            done = checkout_forms.answer_form(request, signup)
+            if done is not None:
+                return done
+        except BadInput as refusal:
+            problem = refusal
     embedded = settings.STRIPE_CHECKOUT_UI == "embedded"
-    context = {
+    proven = signup.email if signup.email_proven_at else ""
+    of_mailbox = mailbox_code.FIELD in request.POST
+    already = of_mailbox and problem is None
+    step = signup_proof.PROOF.step(request, proven=proven, problem=problem if of_mailbox else None, already=already)
+    context: dict[str, Any] = {
         "signup": signup,
+        "mailbox": step,
+        "proven": step.name == "proven",
+        "keep": shown_email(proven) if proven else "",
+        "typed": request.POST.get("email", ""),
         "last_name_required": user_profile.is_required("lastName"),
         "stripe_js_url": settings.STRIPE_JS_URL if embedded else "",
         "steps": wizard.step_links(wizard.CHECKOUT, wizard.CHECKOUT),
     }
-    return _page(request, "checkout", context | _order(shop, signup))
+    context |= checkout_forms.shown(request, signup, problem)
+    context["banner"] = problem if problem and not context["errors"] and (not of_mailbox or context["proven"]) else None
+    return _page(request, "checkout", context | _order(shop, signup), problem)
+
+
+@READ_AND_WRITE
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Where the link in a code's email leads, in this browser or another one; the person confirms by a button."""
+    signup = wizard.current_signup(request)
+    problem: BadInput | None = None
+    already = False
+    if request.method == "POST":
+        try:
+            already = signup_proof.answer(request, signup).already
+        except BadInput as refusal:
+            problem = refusal
+        if not (problem or already):
+            return redirect("onboarding-checkout")
+    step = signup_proof.PROOF.step(request, problem=problem, already=already)
+    if signup is None and not step.link:
+        stale = step.problem is not None and step.problem.code == "stale_link"
+        messages.warning(request, mailbox_code.STALE if stale else wizard.ENDED)
+        return redirect("onboarding-welcome")
+    context = {"mailbox": step, "elsewhere": signup is None, "typed": request.POST.get("email", "")}
+    return _page(request, "confirm_email", context, problem)
 
 
 @require_safe

@@ -10,8 +10,8 @@ from django.db import IntegrityError
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.accounts.models import Signup, UserProfile
-from apps.core import addresses, clock, limits
+from apps.accounts.models import Signup
+from apps.core import addresses, limits
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput, WorkError
 from apps.core.networks import network_of
@@ -19,12 +19,11 @@ from apps.core.requests import client_address, text_field
 from apps.onboarding import codes, signup_checkout
 from apps.onboarding.basket import Shop
 from apps.onboarding.checkout_attempt import PriceChanged
-from apps.onboarding.models import OneTimeCode
-from apps.storefront import signup_limits, wizard
+from apps.storefront import signup_limits, signup_proof, wizard
 from apps.storefront.account_form import check_free_at_keycloak, check_username, read_account, read_address
 from apps.storefront.json_views import json_view
+from apps.storefront.signup_proof import PROOF
 
-SIGNUP = OneTimeCode.Purpose.SIGNUP.value
 CONSENT = ("terms_version", "terms_accepted_at", "asked_to_begin_at")
 
 
@@ -32,24 +31,7 @@ CONSENT = ("terms_version", "terms_accepted_at", "asked_to_begin_at")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code. The answer, the work and the number of emails are the same for every address."""
     signup = _current_signup(request)
-    address = read_address(text_field(body, "email", limit=addresses.LIMIT))
-    if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
-        raise BadInput(
-            f"You've started paying with {shown_email(signup.email)}. Please finish with that email address.",
-            field="email",
-            code="in_checkout",
-            status=409,
-        )
-    codes.check_sending_limits(purpose=SIGNUP, address=address, client=client_address(request))
-    customer = UserProfile.customers().filter(email__iexact=address).first()
-    codes.email_code(
-        purpose=SIGNUP,
-        address=customer.email if customer else address,  # what is about an account goes to its own address
-        session=request.session.session_key or "",
-        usable=customer is None,
-        template="signup_code",
-        refusal_template="already_customer",
-    )
+    signup_proof.send(request, signup, read_address(text_field(body, "email", limit=addresses.LIMIT)))
     return {"sent": True, "minutes": codes.MINUTES}
 
 
@@ -58,13 +40,9 @@ def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code. The session gets a new id, so that nobody else knows it."""
     signup = _current_signup(request)
     address = read_address(text_field(body, "email", limit=addresses.LIMIT))
-    code = text_field(body, "code", limit=40)
-    session = request.session.session_key or ""
-    codes.check_try_limits(session=session, client=client_address(request))
-    if not codes.consume_code(purpose=SIGNUP, address=address, session=session, code=code):
-        raise codes.refuse(purpose=SIGNUP, address=address, session=session)
-    Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(email=address, email_proven_at=clock.now())
-    request.session.cycle_key()
+    given = PROOF.typed(request, address=address, code=text_field(body, "code", limit=40))
+    PROOF.verify(request, given)
+    signup_proof.accept(request, signup, address)
     return {"proven": True, "email": shown_email(address)}
 
 
@@ -75,7 +53,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     if "email" in body:
         answer["email"] = {"well_formed": _is_well_formed(text_field(body, "email", limit=addresses.LIMIT))}
     if "username" in body or not answer:
-        signup = _confirmed_signup(request)
+        signup = confirmed(_current_signup(request))
         typed = text_field(body, "username", limit=64)
         signup_limits.limit_username_checks(request)
         try:
@@ -89,7 +67,11 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 @json_view("username", "last_name", "terms", "begin_at_once", "ui", "order")
 def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Open the payment: `client_secret` for the embedded form, `url` for Stripe's page. Only we set the prices."""
-    signup = _confirmed_signup(request)
+    return open_payment(request, confirmed(_current_signup(request)), body)
+
+
+def open_payment(request: HttpRequest, signup: Signup, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of `session`, for the page's form too. BadInput names the field that is wrong."""
     read_account(signup, body)
     ui = "hosted" if settings.STRIPE_CHECKOUT_UI == "hosted" else text_field(body, "ui", required=False) or "embedded"
     if ui not in {"embedded", "hosted"}:
@@ -127,7 +109,7 @@ def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
         message = f"{full.product.name} just sold out. You haven't been charged."
         raise BadInput(message, field=full.product.slug, code="full", status=409) from full
     except IntegrityError as taken:
-        raise signup_checkout.NameTaken("username") from taken
+        raise signup_checkout.name_conflict(taken) from taken
     return {
         "ui": ui,
         "client_secret": opened.client_secret,
@@ -143,8 +125,8 @@ def _current_signup(request: HttpRequest) -> Signup:
     return signup
 
 
-def _confirmed_signup(request: HttpRequest) -> Signup:
-    signup = _current_signup(request)
+def confirmed(signup: Signup) -> Signup:
+    """The sign-up, if its mailbox is proven; else BadInput."""
     if signup.email_proven_at is None:
         raise BadInput("Please confirm your email address first.", field="email", code="unproven", status=403)
     return signup

@@ -5,34 +5,54 @@ Before the code is right, no answer reveals anything; see recovery_session.py fo
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import addresses, audit, limits
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
-from apps.core.requests import client_address, refuse, text_field
+from apps.core.requests import refuse, text_field
 from apps.core.states import AccessState
 from apps.identity.passwords import request_password_email
-from apps.onboarding import checkout_result, codes, recovery
+from apps.onboarding import checkout_result, codes, mailbox_code, recovery
 from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
+from apps.storefront.recovery_session import PROOF
 
 ENDED = "Your session has ended. Please ask for a new code."
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """Ask for the address and the code; afterwards show the account's state and what to do."""
+    """Ask for the address and the code, by forms that need no script; afterwards show the account's state and what to do."""
+    if request.method == "POST":
+        return _answer_form(request)
     profile = recovery_session.recovering_profile(request)
-    if profile is None:
-        return render(request, "storefront/recovery.html")
+    if profile is None or mailbox_code.LINK in request.GET:
+        return _ask_for_code(request)
     if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
         _check_payment(profile)
     context = {"page": recovery_session.read_page(profile), "profile": profile, "back": "session_id" in request.GET}
     return render(request, "storefront/recovery_account.html", context)
+
+
+def _answer_form(request: HttpRequest) -> HttpResponse:
+    try:
+        done = PROOF.answer(request)
+        if done.proven:
+            recovery_session.start(request, address=done.proven)
+    except BadInput as refusal:
+        return _ask_for_code(request, problem=refusal)
+    return _ask_for_code(request, already=True) if done.already else redirect("recovery")
+
+
+def _ask_for_code(request: HttpRequest, *, problem: BadInput | None = None, already: bool = False) -> HttpResponse:
+    step = PROOF.step(request, problem=problem, already=already)
+    context = {"mailbox": step, "typed": request.POST.get("email", "")}
+    return render(request, "storefront/recovery.html", context, status=problem.status if problem else 200)
 
 
 @for_programs
@@ -51,11 +71,7 @@ def state(request: HttpRequest) -> HttpResponse:
 @json_view("email")
 def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Email a code, or that there is no account: the answer, its time and its cost are the same."""
-    address = recovery_session.parse_address(text_field(body, "email", limit=addresses.LIMIT))
-    codes.check_sending_limits(purpose=recovery_session.RECOVERY, address=address, client=client_address(request))
-    if not request.session.session_key:
-        request.session.create()
-    recovery_session.send_code(address=address, session=request.session.session_key or "")
+    PROOF.send(request, recovery_session.parse_address(text_field(body, "email", limit=addresses.LIMIT)))
     return {"sent": True, "minutes": codes.MINUTES}
 
 
@@ -63,13 +79,8 @@ def send_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 def verify_code(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Confirm the address with the code; re-enables the account, without its apps, where the policy allows it."""
     address = recovery_session.parse_address(text_field(body, "email", limit=addresses.LIMIT))
-    code = text_field(body, "code", limit=40)
-    visitor = client_address(request)  # only the right code makes a session for a browser without one
-    session = request.session.session_key or visitor
-    codes.check_try_limits(session=session, client=visitor)
-    profile = recovery_session.confirm_address(request, address=address, code=code)
-    if profile is None:
-        raise codes.refuse(purpose=recovery_session.RECOVERY, address=address, session=session)
+    PROOF.verify(request, PROOF.typed(request, address=address, code=text_field(body, "code", limit=40)))
+    profile = recovery_session.start(request, address=address)
     status = recovery.read_status(profile)
     return {
         "proven": True,
@@ -103,7 +114,10 @@ def password_email(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any
 def sign_up_again(request: HttpRequest) -> HttpResponse:
     """Send an expired subscriber into the wizard."""
     profile = recovery_session.recovering_profile(request)
-    if profile is None or recovery.read_status(profile).next_step != recovery.NextStep.SIGN_UP_AGAIN:
+    if profile is None:
+        messages.warning(request, ENDED)
+        return redirect("recovery")
+    if recovery.read_status(profile).next_step != recovery.NextStep.SIGN_UP_AGAIN:
         return redirect("recovery")
     recovery_session.start_new_signup(request, profile)
     return redirect("onboarding-plan")

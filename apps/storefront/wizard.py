@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -18,6 +19,7 @@ from apps.core.requests import SAFE, client_address
 from apps.onboarding.basket import Shop
 
 SESSION_KEY = "signup"
+ENDED = "Your sign-up has ended because nothing happened for a while. Please start again."
 ADDONS_SEEN = "signup_addons_seen"
 EMAIL_FIRST = "signup_email_first"  # too many sign-ups: this one confirms its address before anything else
 # Copied to a new signup when the old one's Checkout session has expired.
@@ -145,6 +147,8 @@ def wizard_page(number: int) -> Callable[[PageView], Callable[[HttpRequest], Htt
                 return redirect("onboarding-success")
             shop = Shop.load(signup.profile if signup else None)
             reached = first_unanswered_step(request, signup, shop)
+            if signup is None and request.method not in SAFE:
+                messages.warning(request, ENDED)
             if signup is None or reached < number:
                 return redirect(STEPS[reached].url)
             return view(request, signup, shop)

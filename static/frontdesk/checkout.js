@@ -1,5 +1,5 @@
-// Checkout page: confirm the address, check the username, open Stripe's payment form. The server makes all the rules; this
-// file passes answers on and shows messages next to their fields.
+// Checkout page: check the username, open Stripe's payment form. The server makes all the rules; this file passes answers on and
+// shows messages next to their fields. The address is confirmed by plain forms (partials/mailbox_code.html).
 "use strict";
 
 (() => {
@@ -8,76 +8,29 @@
   const { byId, post, clear, showError, busy } = window.frontdeskForms(page);
   const urls = page.dataset;
   let embedded = null;
-  let address = byId("email-shown").textContent.trim();
 
   function showCheckoutError(error) {
-    if (error.code !== "full") return showError(error);
+    if (error.field === "username") byId("username-note").textContent = "";
     const link = document.createElement("a");
-    link.href = `${urls.waitlist}?product=${encodeURIComponent(error.field)}`;
-    link.textContent = "Join the waitlist";
+    if (error.code === "full") {
+      link.href = `${urls.waitlist}?product=${encodeURIComponent(error.field)}`;
+      link.textContent = "Join the waitlist";
+      return showError(error, link);
+    }
+    if (error.code !== "no_signup") return showError(error);
+    link.href = urls.start;
+    link.textContent = "Start again";
     return showError(error, link);
-  }
-
-  // --- the address ---
-  let resendTimer = 0;
-
-  function pauseResend() {
-    const button = byId("code-again");
-    const name = "Send a new code";
-    window.clearInterval(resendTimer);
-    let seconds = 60;
-    button.disabled = true;
-    button.textContent = `${name} (${seconds})`;
-    resendTimer = window.setInterval(() => {
-      seconds -= 1;
-      button.disabled = seconds > 0;
-      button.textContent = seconds > 0 ? `${name} (${seconds})` : name;
-      if (seconds <= 0) window.clearInterval(resendTimer);
-    }, 1000);
-  }
-
-  async function sendCode(typed, again) {
-    clear("email", "code");
-    byId("code-note").textContent = "";
-    const answer = await post(urls.send, { email: typed });
-    if (answer.error) return showCheckoutError(again && answer.error.field !== "email" ? { ...answer.error, field: "code" } : answer.error);
-    address = typed;
-    byId("code-address").textContent = typed;
-    byId("email-form").hidden = true;
-    byId("code-form").hidden = false;
-    byId("code").value = "";
-    byId("code").focus();
-    if (again) byId("code-note").textContent = "A new code is on its way. The old one no longer works.";
-    pauseResend();
-  }
-
-  function showEmailForm() {
-    byId("code-form").hidden = true;
-    byId("email-done").hidden = true;
-    byId("email-proven").hidden = true;
-    byId("email-form").hidden = false;
-    byId("account-fields").disabled = true;
-    byId("account-wait").hidden = false;
-    byId("email").focus();
-  }
-
-  async function verifyCode() {
-    clear("code");
-    byId("code-note").textContent = "";
-    const answer = await post(urls.verify, { email: address, code: byId("code").value });
-    if (answer.error) return showCheckoutError(answer.error);
-    byId("email-shown").textContent = answer.email;
-    byId("code-form").hidden = true;
-    byId("email-done").hidden = false;
-    byId("email-proven").hidden = false;
-    byId("account-fields").disabled = false;
-    byId("account-wait").hidden = true;
-    byId("username").focus();
   }
 
   // --- the username, checked shortly after the last key ---
   let checks = 0;
   let checkTimer = 0;
+
+  function stopCheck() {
+    checks += 1;
+    window.clearTimeout(checkTimer);
+  }
 
   async function checkUsername() {
     const name = byId("username").value.trim();
@@ -92,8 +45,46 @@
     if (!found.available) byId("username").setAttribute("aria-invalid", "true");
   }
 
+  // --- what was typed, kept in this tab until it is ordered: a reload and "Back" lose nothing ---
+  const DRAFT = "frontdesk-account";
+  const fields = ["username", "last_name"].map(byId);
+  const boxes = [...byId("account-form").querySelectorAll('input[type="checkbox"]')];
+
+  function saveDraft() {
+    const draft = { of: urls.draft, typed: fields.map((field) => field.value), ticked: boxes.map((box) => box.checked) };
+    try {
+      window.sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    } catch {
+      // This browser keeps nothing.
+    }
+  }
+
+  function readDraft() {
+    try {
+      const draft = JSON.parse(window.sessionStorage.getItem(DRAFT) || "{}");
+      if (draft.of !== urls.draft) return;
+      fields.forEach((field, at) => {
+        if (!field.value && !field.readOnly) field.value = draft.typed.at(at) || "";
+      });
+      boxes.forEach((box, at) => {
+        box.checked = box.checked || draft.ticked.at(at) === true;
+      });
+    } catch {
+      // Nothing was kept, or something else.
+    }
+  }
+
+  function forgetDraft() {
+    try {
+      window.sessionStorage.removeItem(DRAFT);
+    } catch {
+      // Nothing was kept.
+    }
+  }
+
   // --- the payment ---
   async function openPayment(ui) {
+    stopCheck();  // its late answer would wipe what this one says
     clear("username", "last_name", "terms", "begin_at_once");
     const answer = await post(urls.session, {
       username: byId("username").value,
@@ -105,6 +96,7 @@
     });
     if (answer.error && answer.error.code === "order_changed") await showNewOrder();
     if (answer.error) return showCheckoutError(answer.error);
+    if (answer.paid) forgetDraft();
     if (answer.paid || answer.ui === "hosted") {
       window.location.assign(answer.url);
       return;
@@ -127,6 +119,7 @@
     for (const part of page.querySelectorAll("[data-order-part]")) {
       part.replaceChildren(...fresh.querySelector(`[data-order-part="${part.dataset.orderPart}"]`).childNodes);
     }
+    page.querySelector('[name="order"]').value = page.querySelector("[data-order]").dataset.order;
     return undefined;
   }
 
@@ -175,23 +168,21 @@
     });
   }
 
-  on("email-form", "submit", () => busy(byId("email-send"), () => sendCode(byId("email").value.trim(), false)));
-  on("code-form", "submit", () => busy(byId("code-check"), verifyCode));
-  on("code-again", "click", () => sendCode(address, true));
-  on("code-other", "click", showEmailForm);
-  on("email-change", "click", showEmailForm);
-  on("account-form", "submit", () => busy(byId("account-go"), async () => openPayment(await chooseUi())));
+  byId("account-form").addEventListener("submit", (event) => {
+    if (event.submitter && event.submitter.value === "back") return;
+    event.preventDefault();
+    busy(byId("account-go"), async () => openPayment(await chooseUi()));
+  });
+  for (const event of ["input", "change"]) byId("account-form").addEventListener(event, saveDraft);
   on("account-change", "click", closePayment);
   on("payment-hosted", "click", () => busy(byId("payment-hosted"), () => openPayment("hosted")));
-  byId("code").addEventListener("input", () => {
-    if (/^\s*\d{3}\s?\d{3}\s*$/.test(byId("code").value)) busy(byId("code-check"), verifyCode);
-  });
   byId("username").addEventListener("input", () => {
     clear("username");
     byId("username-note").textContent = "";
     window.clearTimeout(checkTimer);
     checkTimer = window.setTimeout(checkUsername, 600);
   });
-  // What was typed before this file loaded.
+  readDraft();
+  // What was typed before this file loaded, or is kept of earlier.
   if (byId("username").value !== byId("username").defaultValue) checkUsername();
 })();

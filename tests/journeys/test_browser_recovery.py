@@ -51,7 +51,7 @@ def come_back(page: Page, stack: Stack, walk: Walk, album: Album) -> None:
     expect(code).to_be_focused()
     album.take(page, "code")
     code.fill(re.findall(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b", stack.mail(walk.email, "recovery code")["text"])[0])
-    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Confirm").click()
     heading(page, "Welcome back")
     expect(page.get_by_text("Personal", exact=True)).to_be_visible()
     expect(page.get_by_text(walk.email)).to_have_count(0)

@@ -198,6 +198,6 @@ def verify_code(page: Page, stack: Stack, walk: Walk) -> int:
     expect(code).to_be_focused()
     wait_for(lambda: len(codes(stack, walk)) > len(before), what="another code is in the mailbox")
     code.fill(codes(stack, walk)[0])
-    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_text("Confirmed:")).to_be_visible()
     return stack.now()

@@ -13,7 +13,7 @@ from apps.billing import customers as billing_customers
 from apps.core import jobs
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
 from apps.core.models import Job
-from apps.onboarding import checkout_attempt, signup_checkout
+from apps.onboarding import checkout_attempt, checkout_result, signup_checkout
 from tests.instances import house
 from tests.world import World
 
@@ -117,6 +117,44 @@ def test_mutant_without_the_second_check_both_tabs_can_pay(tabs: World, monkeypa
         (customer,) = customers(tabs, signup)
         bought = max(bought, len(tabs.shop.v1.subscriptions.list({"customer": customer}).data))
     assert bought > 1
+
+
+# --- two browsers of one mailbox ---------------------------------------------------------------------------------------
+
+
+def in_two_browsers(world: World, name: str) -> tuple[list[signup_checkout.OpenCheckout], Signup]:
+    """The same mailbox proven in two browsers, which begin to pay at once; what they got, and the first one's sign-up."""
+    signups = [world.signup(name) for _ in range(2)]
+    answers = house.at_once([partial(tab, one, BASKETS[0]) for one in signups], clients=2)
+    odd = [one for one in answers if isinstance(one, Exception) and not isinstance(one, BadInput | WorkError)]
+    assert odd == []
+    return [one for one in answers if isinstance(one, signup_checkout.OpenCheckout)], signups[0]
+
+
+def test_two_browsers_that_begin_at_once_leave_one_that_can_be_paid(tabs: World) -> None:
+    for number in range(ROUNDS):
+        opened, signup = in_two_browsers(tabs, f"dana{number}")
+        live = Signup.objects.filter(state="checkout", email=signup.email).values_list("checkout_session_id", flat=True)
+        (customer,) = customers(tabs, signup)
+        assert opened
+        assert sessions(tabs, customer) == list(live)
+        paid_in_every_tab(tabs, opened)
+        assert len(tabs.shop.v1.subscriptions.list({"customer": customer, "status": "all"}).data) == 1
+
+
+@pytest.mark.mutant
+def test_mutant_that_takes_over_without_closing_at_stripe_sells_twice(
+    tabs: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(signup: Signup) -> bool:
+        checkout_result.expire_signup(signup)
+        return True
+
+    monkeypatch.setattr(checkout_result, "end_unpaid_checkout", end)
+    first, second = (tabs.signup("dana") for _ in range(2))
+    paid_in_every_tab(tabs, [tab(first, BASKETS[0]), tab(second, BASKETS[0])])
+    (customer,) = customers(tabs, first)
+    assert len(tabs.shop.v1.subscriptions.list({"customer": customer, "status": "all"}).data) == 2
 
 
 # --- Stripe's answers ------------------------------------------------------------------------------------------------

@@ -41,7 +41,11 @@ SITE = {
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
     ),
-    "onboarding/checkout/": (">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome", NO),
+    "onboarding/checkout/": (
+        ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
+        ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
+    ),
+    "onboarding/confirm/": (">onboarding-welcome", ">onboarding-welcome"),  # nobody has asked for a code here
     "onboarding/checkout/send-code/": (NO, "409"),
     "onboarding/checkout/verify-code/": (NO, "409"),
     "onboarding/checkout/validate/": (NO, "409"),
@@ -63,7 +67,7 @@ SITE = {
     "legal/<name>/": ("200", NO),
     "legal/<name>/<version>/": ("200", NO),
     # --- recovery: the owner has confirmed the address
-    "recovery/": ("200", NO),
+    "recovery/": ("200", "400"),  # no address typed
     "recovery/send-code/": (NO, "200!"),
     "recovery/verify-code/": (NO, "400"),
     "recovery/state/": ("404 200 404 404", NO),
