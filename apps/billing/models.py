@@ -110,6 +110,7 @@ class Subscription(models.Model):
         null=True, help_text="What Stripe says the next invoice asks for, in minor units; empty when it does not."
     )
     next_charge_currency = models.CharField(max_length=16, blank=True)
+    next_charge_tax = models.BigIntegerField(null=True, help_text="How much of it is tax; empty when none is in it.")
     monthly_amount = models.BigIntegerField(
         null=True, help_text="What its lines cost in a month, before discounts and tax; empty when that depends on use."
     )

@@ -1,6 +1,8 @@
 """What Stripe will charge next, as Stripe computes it: with discounts, credit and tax. For pages alone, nothing decides by it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from apps.billing.models import Subscription
 from apps.billing.parsing import SubscriptionFacts, plain, text, whole
@@ -8,25 +10,43 @@ from apps.billing.stripe_client import calling_stripe
 from apps.core.errors import WorkError
 
 
-def fetch_next_charges(subscriptions: Iterable[SubscriptionFacts]) -> dict[str, tuple[int | None, str]]:
-    """Ask Stripe for the next invoice of each running subscription: amount and currency by id. Never raises for Stripe's sake."""
+@dataclass(frozen=True)
+class NextCharge:
+    """What the next invoice asks for, in minor units; None: Stripe does not say. `tax`: how much of it is tax, if any is."""
+
+    amount: int | None = None
+    currency: str = ""
+    tax: int | None = None
+
+
+def fetch_next_charges(subscriptions: Iterable[SubscriptionFacts]) -> dict[str, NextCharge]:
+    """Ask Stripe for the next invoice of each running subscription, by id. Never raises for Stripe's sake."""
     return {
-        one.id: _fetch_amount(one.id) if one.status.gives_access and one.leaves_at is None else (None, "")
+        one.id: _fetch(one.id) if one.status.gives_access and one.leaves_at is None else NextCharge()
         for one in subscriptions
     }
 
 
-def store_next_charges(charges: dict[str, tuple[int | None, str]]) -> None:
+def store_next_charges(charges: dict[str, NextCharge]) -> None:
     """Keep what Stripe said."""
-    for subscription_id, (amount, currency) in charges.items():
-        Subscription.objects.filter(stripe_id=subscription_id).update(next_charge=amount, next_charge_currency=currency)
+    for subscription_id, found in charges.items():
+        Subscription.objects.filter(stripe_id=subscription_id).update(
+            next_charge=found.amount, next_charge_currency=found.currency, next_charge_tax=found.tax
+        )
 
 
-def _fetch_amount(subscription_id: str) -> tuple[int | None, str]:
-    """What the next invoice asks for, and in which currency; None when Stripe does not say."""
+def _fetch(subscription_id: str) -> NextCharge:
     try:
         with calling_stripe() as client:
             found = plain(client.v1.invoices.create_preview({"subscription": subscription_id}))
     except WorkError:  # there is none, our key may not ask, or Stripe is away: the page adds up the lines
-        return None, ""
-    return whole(found.get("amount_due")), text(found.get("currency"), 16).lower()
+        return NextCharge()
+    amount = whole(found.get("amount_due"))
+    return NextCharge(amount, text(found.get("currency"), 16).lower(), _tax(found) if amount else None)
+
+
+def _tax(invoice: dict[str, Any]) -> int | None:
+    """How much tax is in what is due; None when there is none, or when credit pays a part of it."""
+    taxes = invoice.get("total_taxes")
+    found = sum(whole(plain(one).get("amount")) or 0 for one in taxes) if isinstance(taxes, list) else 0
+    return found if found and invoice.get("amount_due") == invoice.get("total") else None

@@ -1,6 +1,7 @@
 """What a subscriber sees, read in one statement from our own rows: no call leaves, whatever Stripe or Keycloak do."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
            s.status, s.cancel_at, s.id AS subscription, s.next_charge, s.next_charge_currency,
+           s.next_charge_tax,
            s.pause <> '' AND coalesce(s.pause_ends_at > %(now)s, true) AS paused, s.pause_ends_at
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
     WHERE i.profile_id = %(profile)s AND s.status = ANY(%(shown)s)
@@ -79,11 +81,12 @@ class PaidLine:
 
 @dataclass(frozen=True)
 class Charge:
-    """The next charge: when, and how much in minor units (None: it depends on the use)."""
+    """The next charge: when, and how much in minor units (None: it depends on the use); `tax`: how much of it is tax, if known."""
 
     at: dt.datetime
     amount: int | None
     currency: str
+    tax: int | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,10 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     for currency, more in sums:
         before = amounts.get(currency, 0)
         amounts[currency] = None if before is None or more is None else before + more
-    return tuple(Charge(at=first, amount=amount, currency=currency) for currency, amount in amounts.items())
+    taxes = Counter[str]()
+    for row in told.values():
+        taxes[row["next_charge_currency"]] += row["next_charge_tax"] or 0
+    return tuple(Charge(first, amount, currency, taxes[currency] or None) for currency, amount in amounts.items())
 
 
 def _is_paused_at(moment: dt.datetime, row: dict[str, Any]) -> bool:

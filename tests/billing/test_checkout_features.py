@@ -4,11 +4,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from apps.accounts.models import UserProfile
 from apps.billing.checkout_features import session_features, trial
 from apps.billing.models import Subscription
 from apps.core import checks
+from apps.core.money import format_money
 from apps.onboarding import signup_checkout
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
@@ -72,15 +75,16 @@ def test_all_of_it_together_fits_stripes_document(world: World, switch: Any, set
 
 @pytest.mark.parametrize(("behavior", "paid"), [("inclusive", 500), ("exclusive", 595)])
 def test_tax_is_in_what_is_paid_and_in_what_comes_next(world: World, switch: Any, behavior: str, paid: int) -> None:
+    tax = {500: 80, 595: 95}[paid]
     switch(STRIPE_AUTOMATIC_TAX=True)
     world.shop.control("edit", kind="price", id=world.price("personal"), fields={"tax_behavior": behavior})
     dana = signed_up(world, country="DE")
     (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or ""}).data
-    assert (invoice.amount_paid, [one.amount for one in invoice.total_taxes or []]) == (
-        paid,
-        [80 if paid == 500 else 95],
-    )
+    assert (invoice.amount_paid, [one.amount for one in invoice.total_taxes or []]) == (paid, [tax])
     assert (next_charge(dana)[1], world.state(dana).access, world.jobs()) == (paid, "active", [])
+    client = Client()
+    client.force_login(dana.user)
+    assert f"including {format_money(tax, 'eur')} tax" in client.get(reverse("dashboard")).content.decode()
     world.pass_time(days=31, seconds=4000)
     world.deliver()
     newest = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "limit": 1}).data[0]

@@ -12,6 +12,7 @@ from apps.billing.models import Subscription
 from apps.billing.parsing import parse_subscription
 from apps.core import attention, jobs
 from apps.core.models import Job
+from apps.core.money import format_money
 from tests.journeys.lives import TURNS, turn
 from tests.world import World
 
@@ -126,6 +127,22 @@ def test_the_next_charge_is_what_stripe_will_charge(world: World) -> None:
     world.deliver()
     assert Subscription.objects.get().next_charge is None
     assert "You won't be charged again" in page_of(dana)
+
+
+def test_what_waits_for_the_next_invoice_is_in_the_next_charge(world: World) -> None:
+    """Half a period of more storage is charged with the renewal: the page says so before."""
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    world.pass_time(days=15)
+    (item,) = (one for one in world.stripe_state(dana)["items"]["data"] if one["quantity"] == 2)
+    wish: Any = {"items": [{"id": item["id"], "quantity": 4}], "proration_behavior": "create_prorations"}
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", wish)
+    world.deliver()
+    ahead = world.shop.v1.invoices.create_preview({"subscription": dana.stripe_subscription_id or ""})
+    row = Subscription.objects.get()
+    assert row.next_charge == ahead.amount_due
+    assert row.next_charge is not None
+    assert row.next_charge > 1100  # 500 + 4 × 150, and a part of this period's
+    assert format_money(row.next_charge, "eur") in page_of(dana)
 
 
 def test_without_a_preview_the_page_adds_up_the_lines(world: World) -> None:

@@ -99,7 +99,10 @@ def _next_charge(row: Subscription) -> str:
         return f"none while payments are paused{f', until {day(row.pause_ends_at)}' if row.pause_ends_at else ''}"
     due = row.trial_end if row.status == "trialing" else row.current_period_end
     amount = "amount not known" if row.next_charge is None else format_money(row.next_charge, row.next_charge_currency)
-    return f"{amount} on {day(due)}" if due else amount
+    tax = (
+        f", including {format_money(row.next_charge_tax, row.next_charge_currency)} tax" if row.next_charge_tax else ""
+    )
+    return f"{amount} on {day(due)}{tax}" if due else f"{amount}{tax}"
 
 
 def _owed(customer: str) -> SafeString | str:
