@@ -12,6 +12,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
     "abandoned_signups": integer("KEEP_ABANDONED_SIGNUPS_DAYS", 30, minimum=2),
     "left_waitlist": 1,
+    "unused_invitations": integer("KEEP_UNUSED_INVITATIONS_DAYS", 30, minimum=1),
     "ended_waitlist": integer("KEEP_WAITLIST_DAYS", 30, minimum=1),
     "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
     "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
@@ -56,6 +57,9 @@ LIMITS = {
     # Emails that staff send again: to one subscriber, and by one of staff.
     "repeated_emails": rates("LIMIT_REPEATED_EMAILS", "5/1h 10/1d"),
     "repeated_emails_staff": rates("LIMIT_REPEATED_EMAILS_STAFF", "200/1h"),
+    # Invitations to a subscription that is for several people: by one payer, and of one address by one payer.
+    "people_invitations": rates("LIMIT_PEOPLE_INVITATIONS", "20/1d"),
+    "people_invitation": rates("LIMIT_PEOPLE_INVITATION", "3/1d"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
     "plan_previews": rates("LIMIT_PLAN_PREVIEWS", "60/1h"),
     "plan_changes": rates("LIMIT_PLAN_CHANGES", "10/1h 30/1d"),
@@ -68,6 +72,9 @@ LIMITS = {
     "exports_staff": ((5, 86_400),),  # lists of subscribers that one of staff takes away in a day
     "event_tokens": ((1, 2 * 86_400),),  # of Mailgun's signatures: each counts once
 }
+
+# How many days the link to join somebody else's subscription works (apps/onboarding/people.py).
+PEOPLE_INVITATION_DAYS = integer("PEOPLE_INVITATION_DAYS", 14, minimum=1)
 
 # What support may do by itself for a late payment; an operator may do more.
 GRACE_EXTENSION_DAYS = integer("GRACE_EXTENSION_DAYS", 14, minimum=1)

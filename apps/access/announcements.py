@@ -31,12 +31,16 @@ def announce_change(profile: UserProfile, decision: Decision, before: AccessStat
     """Ask for the email about a state that is another one now."""
     state, now = decision.state, clock.now()
     if state == AccessState.CANCELED and before.is_told_of_cancellation:
-        jobs.defer(lifecycle_emails.CANCELED, f"{profile.pk}:{decision.subscription_id}", reason="canceled")
+        kind = lifecycle_emails.SHARED_ENDED if profile.is_paid_for else lifecycle_emails.CANCELED
+        jobs.defer(kind, f"{profile.pk}:{decision.subscription_id}", reason="canceled")
+    if state == AccessState.SUSPENDED and before.has_access and profile.is_paid_for:
+        # Of their own payments people hear when one fails; nobody else tells those for whom another one pays.
+        jobs.defer(lifecycle_emails.SHARED_PAUSED, dated(profile, now), reason="not paid for")
     if state == AccessState.EXPIRED and decision.final_expiry_at:
         jobs.defer(lifecycle_emails.EXPIRED, dated(profile, decision.final_expiry_at), reason="expired")
     if state != AccessState.ACTIVE or decision.reason.code != ReasonCode.PAID:
         return
-    if why is not None and why.code in LATE:
+    if why is not None and why.code in LATE and not profile.is_paid_for:
         jobs.defer(lifecycle_emails.PAYMENT_RECOVERED, dated(profile, now), reason="the payment has arrived")
     elif before.is_recoverable or before == AccessState.EXPIRED:
         jobs.defer(lifecycle_emails.RECOVERED, dated(profile, now), reason="access is back")
@@ -46,7 +50,7 @@ def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Up
     """Ask for the emails about what will change by itself, each for its day; what is nearer than that was told otherwise."""
     now = clock.now()
     for one in ahead:
-        if one.change == Change.SUBSCRIPTION_ENDS:
+        if one.change == Change.SUBSCRIPTION_ENDS and not profile.is_paid_for:
             _tell_of_cancellation(profile, one)
         kind = _email_about(one, state)
         for days in LEADS[kind] if kind else ():

@@ -18,6 +18,7 @@ class AccessConfig(AppConfig):
             laws_history,
             laws_money,
             lifecycle_emails,
+            memberships,
             reconcile,
             triggers,
             unwarned,
@@ -27,6 +28,7 @@ class AccessConfig(AppConfig):
         unwarned.register()
         expiring_cards.register()
         reconcile.register()
+        memberships.register()
         triggers.register()
         laws_history.register_laws()
         laws_money.register_laws()

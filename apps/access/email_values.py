@@ -4,6 +4,7 @@ Each function takes the subscriber and what the email is about: the job's key af
 """
 
 import datetime as dt
+from dataclasses import replace
 
 from django.utils.formats import date_format
 
@@ -77,6 +78,18 @@ def cancellation(profile: UserProfile, _subscription_id: str) -> Values | None:
     if not state.has_final_expiry or state == AccessState.EXPIRED:
         return None
     return {"sentence": profile.access_sentence, "final_date": format_day(profile.final_expiry_at)}
+
+
+def shared_pause(profile: UserProfile, _about: str) -> Values | None:
+    """None when the apps are open again, or the subscriber pays by now."""
+    is_closed = profile.access_state == AccessState.SUSPENDED
+    return {} if is_closed and profile.is_paid_for else None
+
+
+def shared_end(profile: UserProfile, about: str) -> Values | None:
+    """The same of a subscription that another one paid for."""
+    values = cancellation(profile, about)
+    return {"final_date": values["final_date"]} if values else None
 
 
 def failed_payment(profile: UserProfile, invoice_id: str) -> Values | None:
@@ -165,7 +178,8 @@ def access_ends(profile: UserProfile, about: str) -> Values | None:
         return None
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     urls = [one.open_invoice_url for one in states if one.open_invoice_url and SubscriptionStatus(one.status).is_late]
-    return {"date": format_day(found.at), "sentence": found.sentence, "invoice_url": urls[0] if urls else ""}
+    sentence = replace(found, is_shared=profile.is_paid_for).sentence
+    return {"date": format_day(found.at), "sentence": sentence, "invoice_url": urls[0] if urls else ""}
 
 
 def scheduled_cancellation(profile: UserProfile, about: str) -> Values | None:

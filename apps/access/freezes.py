@@ -70,7 +70,9 @@ def _has(product: int) -> Q:
         subscription__customer_id=OuterRef("stripe_customer_id"), product=product
     )
     grants = AccessOverride.objects.filter(profile=OuterRef("pk"), products=product, lifted_at=None)
-    return Q(Exists(seats)) | Q(Exists(lines)) | Q(Exists(grants))
+    shared = UserSubscriptionItem.objects.filter(profile=OuterRef("membership__payer"), product=product)
+    of_payer = Q(membership__ended_at=None) & Q(Exists(shared))
+    return Q(Exists(seats)) | Q(Exists(lines)) | Q(Exists(grants)) | of_payer
 
 
 def read_freezes(people: Collection[int]) -> dict[int, Freeze]:

@@ -37,6 +37,8 @@ EXPIRY_REMINDER = "notify_expiry_reminder"
 EXPIRED = "notify_expired"
 RECOVERY_OPENED = "notify_recovery_opened"
 RECOVERED = "notify_recovered"
+SHARED_PAUSED = "notify_shared_paused"
+SHARED_ENDED = "notify_shared_ended"
 
 EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     WELCOME: ("welcome", email_values.welcome),
@@ -56,6 +58,8 @@ EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     EXPIRED: ("expired", email_values.expiry),
     RECOVERY_OPENED: ("recovery_opened", email_values.recovery),
     RECOVERED: ("recovered", email_values.only_active),
+    SHARED_PAUSED: ("shared_paused", email_values.shared_pause),
+    SHARED_ENDED: ("shared_ended", email_values.shared_end),
 }
 VALUES_OF = dict(EMAILS.values())
 

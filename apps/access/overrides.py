@@ -10,7 +10,7 @@ from dataclasses import replace
 from django.conf import settings
 from django.db import transaction
 
-from apps.access import reconcile
+from apps.access import memberships, reconcile, sharing
 from apps.access.facts import override_fact, read_facts
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
@@ -142,7 +142,7 @@ def _add(
         "until": until.isoformat() if until else None,
         "products": [product.slug for product in products],
     }
-    reconcile.enqueue(profile, reason=f"{kind} by {actor}")
+    _sync(profile, kind, reason=f"{kind} by {actor}")
     audit.record(subject=profile.subject, action=AuditAction.OVERRIDE_ADDED, actor=actor, reason=reason, after=after)
     return override
 
@@ -153,7 +153,7 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
     if not AccessOverride.objects.filter(pk=override.pk, lifted_at=None).update(lifted_at=clock.now()):
         return
     profile = override.profile
-    reconcile.enqueue(profile, reason=f"{override.kind} lifted by {actor}")
+    _sync(profile, override.kind, reason=f"{override.kind} lifted by {actor}")
     audit.record(
         subject=profile.subject,
         action=AuditAction.OVERRIDE_ENDED,
@@ -161,6 +161,13 @@ def lift(*, override: AccessOverride, actor: str, reason: str) -> None:
         actor=actor,
         reason=reason,
     )
+
+
+def _sync(profile: UserProfile, kind: str, *, reason: str) -> None:
+    """The subscriber, and those for whom they pay where it is about that."""
+    reconcile.enqueue(profile, reason=reason)
+    if kind in sharing.ABOUT_MONEY:
+        memberships.sync_later(profile, reason=reason)
 
 
 def imagine(

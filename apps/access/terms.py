@@ -45,6 +45,12 @@ class TermsBook:
         own = self.people.get(profile_id or 0)
         return replace(terms, **own) if own else terms
 
+    def with_payers(self, payers: Mapping[int, int]) -> "TermsBook":
+        """Members have the terms of who pays for them (by profile id), but for those of their own."""
+        people = self.people
+        shared = {one: {**people[payer], **people.get(one, {})} for one, payer in payers.items() if payer in people}
+        return replace(self, people={**people, **shared}) if shared else self
+
     @property
     def pause_may_close(self) -> bool:
         """Whether a paused collection closes access for anybody."""
@@ -93,11 +99,11 @@ def first_terms() -> Terms:
     )
 
 
-def read_terms(profile_id: int | None = None) -> TermsBook:
-    """The terms in force; with `profile_id`, of all subscribers' own only that one's (0: nobody's). One query."""
+def read_terms(*profile_ids: int) -> TermsBook:
+    """The terms in force; with `profile_ids`, of all subscribers' own only those (0: nobody's). One query."""
     rows = TermsChange.objects.order_by("product_id", "profile_id", "-pk").distinct("product_id", "profile_id")
-    if profile_id is not None:
-        rows = rows.filter(Q(profile=None) | Q(profile=profile_id))
+    if profile_ids:
+        rows = rows.filter(Q(profile=None) | Q(profile__in=profile_ids))
     book = TermsBook(first_terms())
     general, products, people = book.general, dict[int, Values](), dict[int, Values]()
     for row in rows:

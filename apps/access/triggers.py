@@ -1,6 +1,6 @@
 """Who has to be reconciled when something changed in another app: the only place where a change is mapped to a subscriber."""
 
-from apps.access import announcements, reconcile, unwarned
+from apps.access import announcements, memberships, reconcile, unwarned
 from apps.accounts.models import UserProfile
 from apps.instances import allocation
 
@@ -21,8 +21,9 @@ def register() -> None:
 
 
 def customer_changed(profile: UserProfile) -> None:
-    """Billing has written this subscriber's subscriptions."""
+    """Billing has written this subscriber's subscriptions: also those for whom they pay may have something else now."""
     reconcile.enqueue(profile, reason="subscription mirrored")
+    memberships.sync_later(profile, reason="subscription mirrored")
 
 
 def seat_freed(profile_id: int) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -48,6 +48,7 @@ class Upcoming:
     attempt: int | None = None
     attempts: int | None = None
     is_loss: bool = False
+    is_shared: bool = False  # of what another subscriber pays; known to who reads it, not stored
 
     def as_json(self) -> dict[str, Any]:
         """For a JSON column; what is not set is left out."""
@@ -65,6 +66,8 @@ class Upcoming:
     @property
     def sentence(self) -> str:
         """For the subscriber, without the date; empty for what only staff need to know."""
+        if self.is_shared and self.change in SHARED:
+            return self._shared_sentence()
         if self.change == Change.SUBSCRIPTION_ENDS:
             closes = _("Your subscription ends. Your apps close, and your data is kept.")
             return closes if self.is_loss else _("Your subscription ends.")
@@ -73,6 +76,15 @@ class Upcoming:
         if self.change == Change.PAYMENT_ATTEMPT:
             return self._payment_attempt()
         return _(SENTENCES[self.change]) if self.change in SENTENCES else ""
+
+    def _shared_sentence(self) -> str:
+        """For somebody for whom another subscriber pays; empty for what only that one does."""
+        if self.change == Change.GRACE_ENDS:
+            return _("If it isn't paid by then, your apps are paused. Your data is safe.")
+        if self.change == Change.SUBSCRIPTION_ENDS:
+            closes = _("The subscription that you share ends. Your apps close, and your data is kept.")
+            return closes if self.is_loss else _("The subscription that you share ends.")
+        return ""
 
     @property
     def label(self) -> str:
@@ -102,6 +114,7 @@ class Upcoming:
         return ""
 
 
+SHARED = {Change.GRACE_ENDS, Change.SUBSCRIPTION_ENDS, Change.BILLING_RESUMES}
 SENTENCES = {
     Change.PAYMENT_DUE: gettext_noop("Your invoice is due."),
     Change.TRIAL_ENDS: gettext_noop("Your trial ends, and your first payment is due."),
@@ -134,9 +147,9 @@ LABELS = {
 }
 
 
-def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime) -> tuple[Upcoming, ...]:
+def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime, is_shared: bool = False) -> tuple[Upcoming, ...]:
     """A stored forecast for the subscriber, without what has passed since it was made."""
-    return told(one for one in read_all(stored) if one.at > now)
+    return told(replace(one, is_shared=is_shared) for one in read_all(stored) if one.at > now)
 
 
 def read_all(stored: list[dict[str, Any]]) -> tuple[Upcoming, ...]:

@@ -8,12 +8,13 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Upper
 
+from apps.accounts.membership_models import Membership as Membership
 from apps.accounts.privacy_models import LegalHold as LegalHold  # a file of their own: this one is long
 from apps.accounts.privacy_models import PrivacyRequest as PrivacyRequest
 from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.masking import Masked
-from apps.core.reason_sentences import reason_sentence
+from apps.core.reason_sentences import reason_sentence, shared_sentence
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
@@ -83,6 +84,15 @@ class UserProfile(models.Model):
         null=True, blank=True, help_text="When the oldest unfinished request was made."
     )
     synced_at = models.DateTimeField(null=True, blank=True)
+    membership = models.ForeignKey(
+        Membership,
+        null=True,
+        blank=True,
+        db_index=False,  # it has an index of its own, without the many who have none
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="By which somebody else pays for them, or did last.",
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -142,6 +152,7 @@ class UserProfile(models.Model):
             models.Index(fields=["created_at"], name="profile_joined"),
             models.Index(fields=["pending_since"], condition=WAITS_FOR_ACCESS, name="profile_waits_for_access"),
             models.Index(fields=["id"], condition=~Q(email_problem=""), name="profile_unreachable"),
+            models.Index(fields=["membership"], condition=Q(membership__isnull=False), name="profile_membership"),
         ]
 
     @override
@@ -152,20 +163,30 @@ class UserProfile(models.Model):
 
     @classmethod
     def customers(cls) -> models.QuerySet["UserProfile"]:
-        """Those who have an account or have paid for one: nobody can sign up with their address again."""
+        """Those who have an account or have paid for one, or for whom somebody did: nobody can sign up with their address again."""
         pays = values_where(SubscriptionStatus, lambda one: one.pays)
-        return cls.objects.filter(Q(keycloak_id__isnull=False) | Q(subscription_status__in=pays))
+        return cls.objects.filter(
+            Q(keycloak_id__isnull=False) | Q(subscription_status__in=pays) | Q(membership__isnull=False)
+        )
 
     @property
     def is_customer(self) -> bool:
         """The same of one: a first payment that is incomplete, failed or was canceled is nobody's account."""
-        return self.keycloak_id is not None or SubscriptionStatus(self.subscription_status).pays
+        has_account = self.keycloak_id is not None or self.membership_id is not None
+        return has_account or SubscriptionStatus(self.subscription_status).pays
 
     @property
     def access_sentence(self) -> str:
         """Why access is as it is, in the subscriber's words; empty before the first sync."""
         reason = Reason.from_json(self.access_reason)
-        return reason_sentence(reason) if reason else ""
+        if reason is None:
+            return ""
+        return shared_sentence(reason) if self.is_paid_for else reason_sentence(reason)
+
+    @property
+    def is_paid_for(self) -> bool:
+        """Whether what they have is, or was last, by another one's subscription, and none of their own runs."""
+        return self.membership_id is not None and not SubscriptionStatus(self.subscription_status).pays
 
     @property
     def subject(self) -> tuple[str, int]:

@@ -4,27 +4,36 @@ Entitlements add up: over items, over quantities, over subscriptions. The same a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 
 @dataclass(frozen=True)
 class Entitlements:
-    """What somebody may use: apps by slug, those of them that need a seat, and numeric grants (`storage_gb` -> 600)."""
+    """What somebody may use: apps by slug, those of them that need a seat, and numeric grants (`storage_gb` -> 600).
+
+    `people`: for how many people it is, the buyer included; 0: for the buyer alone.
+    """
 
     apps: frozenset[str] = frozenset()
     seats: frozenset[str] = frozenset()
     grants: Mapping[str, int] = field(default_factory=dict)
+    people: int = 0
 
     def __add__(self, other: Self) -> "Entitlements":
         names = sorted({*self.grants, *other.grants})
         sums = {name: self.grants.get(name, 0) + other.grants.get(name, 0) for name in names}
-        return Entitlements(self.apps | other.apps, self.seats | other.seats, sums)
+        return Entitlements(self.apps | other.apps, self.seats | other.seats, sums, self.people + other.people)
 
     def times(self, quantity: int) -> "Entitlements":
-        """For `quantity` of the same item: apps stay, numbers multiply; nothing for none."""
+        """For `quantity` of the same item: apps stay, numbers multiply; nothing for none.
+
+        Of what is for several people, more are for more people: each of them has the numbers of one.
+        """
         if quantity <= 0:
             return NOTHING
+        if self.people:
+            return replace(self, people=self.people * quantity)
         return Entitlements(self.apps, self.seats, {name: amount * quantity for name, amount in self.grants.items()})
 
     def attributes(self, instances: Mapping[str, str]) -> dict[str, str]:

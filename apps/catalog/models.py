@@ -67,6 +67,11 @@ class Product(models.Model):
     )  # fmt: skip
     guide_url = models.URLField(blank=True, default="", db_default="", help_text="Where more is said about it.")
     max_quantity = models.PositiveSmallIntegerField(default=1)
+    people = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        help_text="For how many people one of it is, the buyer included: each has its apps and numbers. 0: for the buyer alone.",
+    )
     stripe_product_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     is_active = models.BooleanField(default=True)
     # Every attribute it has ever given: one that it no longer gives is still ours to remove.

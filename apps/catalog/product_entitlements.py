@@ -37,4 +37,5 @@ def _entitlements_of(product: Product, included: Iterable[Product]) -> Entitleme
         apps=frozenset(app.slug for app in apps),
         seats=frozenset(app.slug for app in apps if app.needs_instance),
         grants={str(name): int(amount) for name, amount in product.grants.items()},
+        people=product.people,
     )

@@ -13,6 +13,7 @@ SENTENCES = {
     "access.heldbackloss": "Nothing is held back. While incident mode is on, what billing would take is listed here.",
     "access.termschange": "The terms have never been changed: those of the configuration apply to everybody.",
     "accounts.legalhold": "No legal hold. One is set on the page of a subscriber whose data may not be erased.",
+    "accounts.membership": "Nobody shares a subscription. A product says for how many people it is.",
     "accounts.privacyrequest": "Nobody has asked for a copy of their data, or to be erased. A request is recorded on the page of its subscriber.",
     "accounts.signup": "Nobody has begun to sign up.",
     "accounts.userprofile": "No subscriber yet. One is here as soon as somebody has signed up.",

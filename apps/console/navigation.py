@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
-from apps.accounts.models import LegalHold, PrivacyRequest, Signup, UserProfile
+from apps.accounts.models import LegalHold, Membership, PrivacyRequest, Signup, UserProfile
 from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import Product, ProductPrice
@@ -100,7 +100,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 "Subscribers",
                 "group",
                 (
-                    *_lists(("Subscribers", UserProfile), ("Overrides", AccessOverride)),
+                    *_lists(("Subscribers", UserProfile), ("Shared subscriptions", Membership), ("Overrides", AccessOverride)),
                     MenuPage(title="Privacy requests", model=PrivacyRequest, badge="privacy_due", query="view=due"),
                     *_lists(("Legal holds", LegalHold)),
                 ),

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
-from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, StaffNote, UserProfile
+from apps.accounts.models import ErasureAttempt, LegalHold, Membership, PrivacyRequest, Signup, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.billing.stripe_objects import MIRRORED
 from apps.core import masking
@@ -68,6 +68,7 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     Signup: {"first_name": NAME, "last_name": NAME, "username": USERNAME, "email": EMAIL},
     WaitlistEntry: {"email": EMAIL},
     Notification: {"to": EMAIL, "context": RECORD, "error": SENTENCES, "delivery_reason": SENTENCES},
+    Membership: {"email": EMAIL},
     StaffNote: {"text": FREE_TEXT},
     # --- what staff type: why, and what came of it
     AccessOverride: {"reason": FREE_TEXT},

@@ -79,6 +79,10 @@ class AuditAction(models.TextChoices):
     WAITLIST_WITHDRAWN = "waitlist_withdrawn", "Invitation withdrawn"
     WAITLIST_SIGNED_UP = "waitlist_signed_up", "Signed up by invitation"
     WAITLIST_LEFT = "waitlist_left", "Left the waitlist"
+    # several people under one subscription
+    MEMBER_INVITED = "member_invited", "Invited to a subscription"
+    MEMBER_JOINED = "member_joined", "Joined a subscription"
+    MEMBERSHIP_ENDED = "membership_ended", "Membership ended"
     # logins
     LOGGED_IN = "logged_in", "Logged in"
     LOGGED_OUT = "logged_out", "Logged out"

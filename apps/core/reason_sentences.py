@@ -15,6 +15,12 @@ def reason_sentence(reason: Reason) -> str:
     return _(found) if isinstance(found, str) else found(reason)
 
 
+def shared_sentence(reason: Reason) -> str:
+    """For somebody for whom another subscriber pays."""
+    found = SHARED_SENTENCES.get(reason.code, SENTENCES[reason.code])
+    return _(found) if isinstance(found, str) else found(reason)
+
+
 def _paid(reason: Reason) -> str:
     active = _("Your subscription is active.")
     if reason.until:
@@ -79,4 +85,38 @@ SENTENCES: dict[ReasonCode, str | Callable[[Reason], str]] = {
     ReasonCode.CANCELED: _canceled,
     ReasonCode.EXPIRED: _expired,
     ReasonCode.NEVER_PAID: gettext_noop("There is no paid subscription yet."),
+}
+
+
+def _shared(reason: Reason) -> str:
+    if reason.until:
+        told = _("Your apps are open until {day}. Then the subscription that you share ends.")
+        return told.format(day=day(reason.until))
+    return _("Your apps are open. Somebody else pays for them.")
+
+
+def _shared_late(reason: Reason) -> str:
+    if reason.until:
+        told = _("The payment for the subscription that you share is late. You keep access until {day}.")
+        return told.format(day=day(reason.until))
+    return _("The payment for the subscription that you share is late. You keep access for now.")
+
+
+def _shared_ended(reason: Reason) -> str:
+    if reason.until:
+        told = _("The subscription that you shared has ended for you. We keep your data until {day}.")
+        return told.format(day=day(reason.until))
+    return _("The subscription that you shared has ended for you. We keep your data for a while.")
+
+
+SHARED_UNPAID = gettext_noop("The subscription that you share isn't paid, so your apps are paused. Your data is safe.")
+SHARED_PAUSED = gettext_noop(
+    "The subscription that you share is paused, so your apps are paused too. Your data is safe."
+)
+SHARED_SENTENCES: dict[ReasonCode, str | Callable[[Reason], str]] = {
+    ReasonCode.PAID: _shared,
+    ReasonCode.PAYMENT_LATE: _shared_late,
+    **dict.fromkeys((ReasonCode.UNPAID, ReasonCode.REFUNDED, ReasonCode.DISPUTE_LOST), SHARED_UNPAID),
+    **dict.fromkeys((ReasonCode.COLLECTION_PAUSED, ReasonCode.SUBSCRIPTION_PAUSED), SHARED_PAUSED),
+    ReasonCode.CANCELED: _shared_ended,
 }

@@ -38,6 +38,11 @@ WITH lines AS (
     JOIN access_accessoverride_products p ON p.accessoverride_id = o.id
     WHERE o.profile_id = %(profile)s AND o.kind = 'grant' AND o.lifted_at IS NULL
       AND o.starts_at <= %(now)s AND o.ends_at > %(now)s
+    UNION
+    SELECT i.product_id FROM accounts_userprofile me JOIN accounts_membership m ON m.id = me.membership_id AND m.ended_at IS NULL
+    JOIN billing_usersubscriptionitem i ON i.profile_id = m.payer_id
+    JOIN billing_subscription s ON s.id = i.subscription_id AND s.status = ANY(%(shown)s)
+    JOIN catalog_product c ON c.id = i.product_id AND c.people > 0 WHERE me.id = %(profile)s
 ), apps AS (
     SELECT id FROM given
     UNION SELECT n.to_product_id FROM catalog_product_includes n JOIN given ON given.id = n.from_product_id
@@ -49,6 +54,7 @@ SELECT json_build_object(
     'updating', EXISTS (SELECT FROM core_job WHERE kind = 'mirror_customer' AND key = %(customer)s
         AND state IN ('queued', 'running') AND importance < 3),
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
+    'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
         SELECT l.*, coalesce(p.name, 'Other') AS name, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position
@@ -115,6 +121,7 @@ class Overview:
     is_paused: bool
     paused_until: dt.datetime | None
     questions: int = 0
+    is_for_several: bool = False
     is_updating: bool = False
 
     @property
@@ -147,6 +154,7 @@ def of(profile: UserProfile) -> Overview:
         is_paused=bool(pauses),
         paused_until=max((as_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
         questions=found["questions"],
+        is_for_several=found["is_for_several"],
         is_updating=found["updating"],
     )
 

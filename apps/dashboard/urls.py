@@ -9,6 +9,7 @@ from apps.dashboard import (
     views_data,
     views_invoices,
     views_moves,
+    views_people,
     views_plan,
     views_sessions,
 )
@@ -35,6 +36,10 @@ urlpatterns = [
     path("account/delete/confirm/", views_data.delete, name="own-delete-confirm"),
     path("moves/", views_moves.page, name="own-moves"),
     path("moves/answer/", views_moves.answer, name="own-moves-answer"),
+    path("people/", views_people.page, name="own-people"),
+    path("people/invite/", views_people.invite, name="own-people-invite"),
+    path("people/end/", views_people.end, name="own-people-end"),
+    path("people/leave/", views_people.leave, name="own-people-leave"),
     path("sessions/", views_sessions.page, name="own-sessions"),
     path("sessions/end/", views_sessions.end, name="own-sessions-end"),
     path("sessions/end-all/", views_sessions.end_all, name="own-sessions-end-all"),

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.access import upcoming
+from apps.access import memberships, upcoming
 from apps.accounts.models import UserProfile
 from apps.billing.portal import CARD, open_portal
 from apps.core import audit, clock, limits, restores
@@ -41,7 +41,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "profile": profile,
         "overview": overview.of(profile),
-        "upcoming": upcoming.read_stored(profile.forecast, now=clock.now()),
+        "upcoming": upcoming.read_stored(profile.forecast, now=clock.now(), is_shared=profile.is_paid_for),
+        "payer": memberships.find_payer(profile),
         "checking": restores.is_closed(),
     }
     return render(request, "dashboard/overview.html", context)

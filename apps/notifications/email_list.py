@@ -106,6 +106,22 @@ EMAILS: dict[str, EmailKind] = {
         "Moved to another server", ("product", "old_instance", "new_instance", "first_name?"), "once a seat was moved by a plan, or back",
         not_again=MOMENT,
     ),
+    # several people under one subscription
+    "people_invitation": EmailKind(
+        "Invitation to a subscription", ("payer", "invite_url", "until"), "when a subscriber invites somebody to theirs", TYPED, LINK
+    ),
+    "people_joined": EmailKind(
+        "Somebody has joined", ("member", "first_name?"), "when somebody has accepted, to the subscriber who pays", not_again=MOMENT
+    ),
+    "people_left": EmailKind(
+        "Somebody has left", ("member", "how", "first_name?"), "when a membership has ended, to the subscriber who pays", not_again=MOMENT
+    ),
+    "shared_paused": EmailKind(
+        "Shared subscription paused", ("first_name?",), "when the apps of somebody close because another one doesn't pay for them"
+    ),
+    "shared_ended": EmailKind(
+        "Shared subscription ended", ("final_date?", "first_name?"), "when another one's subscription has ended for somebody"
+    ),
     # the waitlist
     "waitlist_confirm": EmailKind(
         "Waitlist: confirm the address", ("confirm_url", "product?"), "when somebody joins the waitlist", TYPED, LINK
@@ -169,6 +185,9 @@ SAMPLES: dict[str, Any] = {
     "until": "5 December 2026",
     "email": "nora@example.com",
     "waiting": "12",
+    "payer": "Nora Lindt",
+    "member": "Mia Lindt",
+    "how": "left",
     "url": "https://frontdesk.example.com/onboarding/",
     "account": "bank account ending in 3000",
     "receipt": "1042",
@@ -181,6 +200,7 @@ LATE = {"sentence": "", "until": "10 December 2026"}  # who is in the grace days
 OWN_SAMPLES: dict[str, dict[str, Any]] = {
     "payment_failed": LATE,
     "debit_refused": LATE,
+    "shared_ended": {"final_date": "2 January 2027"},
     "refunded": {"sentence": "Your subscription is active."},
     "subscription_canceled": {"sentence": "You can come back until 2 January 2027.", "final_date": "2 January 2027"},
     "cancellation_scheduled": {"final_date": "2 January 2027"},

@@ -22,6 +22,7 @@ PAGES = {  # name in templates: name of the route
     "dashboard": "dashboard",
     "moves": "own-moves",
     "data": "own-data",
+    "people": "own-people",
 }
 
 

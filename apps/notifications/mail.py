@@ -32,7 +32,14 @@ KIND = "send_notification"
 MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 # Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
-TO_TYPED_ADDRESSES = {"signup_code", "already_customer", "recovery_code", "recovery_no_account", "waitlist_confirm"}
+TO_TYPED_ADDRESSES = {
+    "signup_code",
+    "already_customer",
+    "recovery_code",
+    "recovery_no_account",
+    "waitlist_confirm",
+    "people_invitation",
+}
 LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
 

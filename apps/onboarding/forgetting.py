@@ -42,7 +42,7 @@ def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
     invited = WaitlistEntry.objects.filter(invited_until__gt=now, state=WaitlistEntry.State.INVITED)
     return (
         UserProfile.objects.filter(
-            keycloak_id=None, subscription_status__in=NEVER_PAID, access_state=AccessState.NONE, created_at__lt=before,
+            keycloak_id=None, membership=None, subscription_status__in=NEVER_PAID, access_state=AccessState.NONE, created_at__lt=before,
             items=None, overrides=None, user__is_staff=False,
         )
         .exclude(pk__in=Signup.objects.filter(busy, profile__isnull=False).values("profile"))

@@ -7,19 +7,21 @@ nothing that was kept is released. Paying gives access through the reconciler, l
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.conf import settings
 from django.db import transaction
 
-from apps.access import facts, lifecycle_emails, reconcile
+from apps.access import facts, lifecycle_emails, reconcile, sharing
 from apps.access.forecast import forecast
 from apps.access.policy import Decision, decide
 from apps.access.upcoming import Upcoming, told
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, customers, mirror, portal, subscriptions
 from apps.catalog.models import Product, ProductPrice
+from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.dates import day
@@ -81,11 +83,11 @@ class RecoveryStatus:
 
 def read_status(profile: UserProfile) -> RecoveryStatus:
     """What `profile` can do now, from our own rows."""
-    found = [
-        one
-        for one in subscriptions.read_subscriptions(profile.stripe_customer_id)
-        if SubscriptionStatus(one.status).was_paid  # a first payment that failed is nobody's last subscription
-    ]
+    found = _was_paid(subscriptions.read_subscriptions(profile.stripe_customer_id))
+    is_shared = not found and profile.membership_id is not None
+    if is_shared:  # somebody else has paid: what was shared can be bought by themselves
+        shared = sharing.read_sharing([profile.pk], entitlements_by_product())
+        found = _was_paid(shared.states.get(profile.pk, ()))
     # Without the open payment: it keeps what there is, it opens nothing.
     present = replace(facts.read_facts(profile), paying=None)
     decision = decide(present)
@@ -95,16 +97,21 @@ def read_status(profile: UserProfile) -> RecoveryStatus:
         default=None,
     )
     lines = [line for line in last.lines if line.quantity] if last else []
-    next_step = _choose_next_step(decision, last)
+    next_step = _choose_next_step(decision, last, is_shared=is_shared)
     return RecoveryStatus(
         state=decision.state,
         next_step=next_step,
         items=_former_items(lines),
-        interval=next((line.interval for line in lines), "month"),
+        interval=next((line.interval for line in lines if line.interval), "month"),
         final_at=decision.final_expiry_at,
         invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
         upcoming=told(forecast(present)) if next_step in PAYING or decision.state == AccessState.ON_HOLD else (),
     )
+
+
+def _was_paid(states: Iterable[subscriptions.SubscriptionState]) -> list[subscriptions.SubscriptionState]:
+    """Without a first payment that failed, which is nobody's last subscription."""
+    return [one for one in states if SubscriptionStatus(one.status).was_paid]
 
 
 def _former_items(lines: list[subscriptions.SubscriptionLine]) -> tuple[FormerItem, ...]:
@@ -116,12 +123,16 @@ def _former_items(lines: list[subscriptions.SubscriptionLine]) -> tuple[FormerIt
     return tuple(FormerItem(products.get(one or 0), quantity) for one, quantity in counted.items())
 
 
-def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None) -> NextStep:
+def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None, *, is_shared: bool) -> NextStep:
     if decision.state.has_access:
         return NextStep.LOG_IN
     if decision.state == AccessState.EXPIRED:
         return NextStep.SIGN_UP_AGAIN
-    if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None or last.money_returned:
+    if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None:
+        return NextStep.CONTACT
+    if is_shared:
+        return NextStep.RENEW
+    if last.money_returned:
         return NextStep.CONTACT
     if last.pause and SubscriptionStatus(last.status).gives_access:  # only staff resume what they paused
         return NextStep.CONTACT

@@ -107,7 +107,7 @@ def _try_to_open_checkout(signup: Signup, *, embedded: bool, freed: Collection[i
     digest = _checkout_digest(signup, prices, embedded=embedded)
     session = _find_open_session(signup, digest)
     if session is None:
-        _refuse_taken_in_keycloak(signup)
+        refuse_taken_in_keycloak(signup)
         profile = reserve_for_checkout(signup, prices, digest, freed=freed)
         customers.ensure_customer(profile)
         session = checkout_attempt.open_session(
@@ -154,7 +154,7 @@ def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession 
     return session if session.status == "open" else None
 
 
-def _refuse_taken_in_keycloak(signup: Signup) -> None:
+def refuse_taken_in_keycloak(signup: Signup) -> None:
     """Keycloak may have accounts we don't. While it is away the sale goes on; staff resolve a conflict."""
     mine = signup.profile is not None and signup.profile.keycloak_id is not None
     if mine:
@@ -185,7 +185,7 @@ def reserve_for_checkout(
         raise BadInput("This sign-up has ended. Please start again.", code="ended")
     _refuse_replaced(signup, fresh)
     _stop_for_second_payment(signup)
-    signup.profile = profile = _find_or_create_profile(signup)
+    signup.profile = profile = find_or_create_profile(signup)
     # The same attempt, after a lost answer or in another tab, keeps its number and end, and so its idempotency key.
     signup.checkout_number, signup.checkout_expires_at = fresh.checkout_number, fresh.checkout_expires_at
     if not (fresh.checkout_digest == digest and fresh.checkout_session_id is None and fresh.checkout_number):
@@ -232,7 +232,7 @@ def name_conflict(error: IntegrityError) -> BadInput:
     return NameTaken("email" if "email" in broken else "username")
 
 
-def _find_or_create_profile(signup: Signup) -> UserProfile:
+def find_or_create_profile(signup: Signup) -> UserProfile:
     """The profile of this address if it never paid, else a new one; NameTaken for the address of a customer."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
     if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:

@@ -4,18 +4,19 @@ The number of queries does not depend on how many subscribers there are; no call
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from apps.access import facts, freezes
+from apps.access import facts, freezes, sharing
 from apps.access.models import AccessOverride
 from apps.access.policy import Decision, Facts, Span, decide
 from apps.access.terms import TermsBook, read_terms
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionState
+from apps.catalog.entitlements import Entitlements
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import clock
 from apps.core.states import AccessState
@@ -23,10 +24,11 @@ from apps.core.states import AccessState
 
 @dataclass(frozen=True)
 class SubscriberFacts:
-    """One subscriber: subscriptions, and active overrides."""
+    """One subscriber: subscriptions, with what another one shares, and active overrides. `payer`: who that is."""
 
     subscriptions: tuple[SubscriptionState, ...] = ()
     overrides: tuple[AccessOverride, ...] = ()
+    payer: int | None = None
 
 
 def active_overrides() -> QuerySet[AccessOverride]:
@@ -35,16 +37,41 @@ def active_overrides() -> QuerySet[AccessOverride]:
     return active.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
 
 
-def read_many(people: QuerySet[UserProfile]) -> dict[int, SubscriberFacts]:
-    """By profile id. Five queries."""
+def read_many(
+    people: QuerySet[UserProfile], catalog: Mapping[int, Entitlements] | None = None
+) -> dict[int, SubscriberFacts]:
+    """By profile id. Five queries, and where somebody pays for another one up to seven more."""
+    rows = list(people.values_list("pk", "stripe_customer_id", "membership_id"))
+    members = [pk for pk, _, membership in rows if membership]
+    shared = sharing.read_sharing(members, catalog or entitlements_by_product()) if members else sharing.Sharing()
     states = prices.subscriptions_of_customers(people.values("stripe_customer_id"))
     overrides: dict[int, list[AccessOverride]] = defaultdict(list)
     for row in active_overrides().filter(profile__in=people.values("pk")).prefetch_related("products"):
         overrides[row.profile_id].append(row)
+    about_money = _about_money(shared)
     return {
-        pk: SubscriberFacts(tuple(states.get(str(customer), ())), tuple(overrides.get(pk, ())))
-        for pk, customer in people.values_list("pk", "stripe_customer_id")
+        pk: SubscriberFacts(
+            (*states.get(str(customer), ()), *shared.states.get(pk, ())),
+            (*overrides.get(pk, ()), *about_money.get(shared.payers.get(pk, 0), ())),
+            shared.payers.get(pk),
+        )
+        for pk, customer, _ in rows
     }
+
+
+def _about_money(shared: sharing.Sharing) -> dict[int, list[AccessOverride]]:
+    """What staff decided about the money of those who pay for others, by the payer."""
+    found = defaultdict[int, list[AccessOverride]](list)
+    if shared.payers:
+        rows = active_overrides().filter(profile__in=shared.payers.values(), kind__in=sharing.ABOUT_MONEY)
+        for row in rows.prefetch_related("products"):
+            found[row.profile_id].append(row)
+    return found
+
+
+def payers_of(read: Mapping[int, SubscriberFacts]) -> dict[int, int]:
+    """Who pays for each of those for whom somebody does."""
+    return {pk: one.payer for pk, one in read.items() if one.payer}
 
 
 def decide_many(people: QuerySet[UserProfile]) -> dict[int, Decision]:
@@ -62,7 +89,8 @@ def facts_by_each(people: QuerySet[UserProfile], books: Sequence[TermsBook]) -> 
     catalog, now = entitlements_by_product(), clock.now()
     windows, paying = dict(people.values_list("pk", "recovering_until")), _paying(people)
     decided = dict(people.values_list("pk", "access_state"))
-    read = read_many(people)
+    read = read_many(people, catalog)
+    payers = payers_of(read)
     frozen = freezes.read_freezes(read.keys())
     return [
         {
@@ -78,7 +106,7 @@ def facts_by_each(people: QuerySet[UserProfile], books: Sequence[TermsBook]) -> 
             )
             for pk, one in read.items()
         }
-        for book in books
+        for book in (each.with_payers(payers) for each in books)
     ]
 
 

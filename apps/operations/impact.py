@@ -172,21 +172,23 @@ def _lines(counts: Counter[tuple[str, str]]) -> tuple[ImpactLine, ...]:
 
 
 def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
-    """Who pays for, or was granted, something that changes; None when nothing does."""
+    """Who pays for, shares, or was granted, something that changes; None when nothing does."""
     products = change.products()
     if not products and not change.mapped:
         return None
     paying = prices.paying_profiles(products, set(change.mapped))
     granted = bulk_facts.active_overrides().filter(products__in=products).values("profile_id")
-    return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted))
+    shared = Q(membership__ended_at=None, membership__payer__in=paying)
+    return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted) | shared)
 
 
 def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pair]:
     """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
-    book, now = read_terms(), clock.now()
+    read, now = bulk_facts.read_many(people), clock.now()
+    book = read_terms().with_payers(bulk_facts.payers_of(read))
     decided: dict[Any, Pair] = {}
     found: dict[int, Pair] = {}
-    for pk, one in bulk_facts.read_many(people).items():
+    for pk, one in read.items():
         mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
         alike = (tuple(mine), pk if mine_too or pk in book.people else None)
         bare = Facts(now=now, terms=book.for_subscriber(pk))

@@ -212,8 +212,14 @@ def _concerned(row: TermsPreview) -> QuerySet[UserProfile] | None:
         if not changed:
             return None
         narrow = {"terms": changed, "since": clock.now() - max(before.longest_grace, after.longest_grace)}
-    people = UserProfile.objects.filter(stripe_customer_id__in=customers_under_terms(row.product_id, **narrow))
-    return people.filter(pk=row.profile_id) if row.profile_id else people
+    customers = customers_under_terms(row.product_id, **narrow)
+    shared = Q(membership__isnull=False) & (
+        Q(membership__ended_at__isnull=False) | Q(membership__payer__stripe_customer_id__in=customers)
+    )
+    people = UserProfile.objects.filter(Q(stripe_customer_id__in=customers) | shared)
+    if row.profile_id is None:
+        return people
+    return people.filter(Q(pk=row.profile_id) | Q(membership__ended_at=None, membership__payer=row.profile_id))
 
 
 def _books(row: TermsPreview) -> tuple[TermsBook, TermsBook]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.storefront import brand_colors, views, views_checkout, views_success, views_waitlist
+from apps.storefront import brand_colors, views, views_checkout, views_join, views_success, views_waitlist
 
 urlpatterns = [
     path("", views.welcome, name="onboarding-welcome"),
@@ -23,5 +23,6 @@ urlpatterns = [
     path("waitlist/confirm/<str:token>/", views_waitlist.confirm, name="onboarding-waitlist-confirm"),
     path("waitlist/leave/<str:token>/", views_waitlist.leave, name="onboarding-waitlist-leave"),
     path("waitlist/invitation/<str:token>/", views_waitlist.invitation, name="onboarding-waitlist-invitation"),
+    path("join/<str:token>/", views_join.join, name="onboarding-join"),
     path("brand.css", brand_colors.brand_css, name="brand-css"),
 ]

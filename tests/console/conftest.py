@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
-from apps.accounts.models import LegalHold, PrivacyRequest, Signup, UserProfile
+from apps.accounts.models import LegalHold, Membership, PrivacyRequest, Signup, UserProfile
 from apps.accounts.roles import ROLES, sync_staff_permissions
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
@@ -232,6 +232,9 @@ def _person(made: World, index: int) -> None:
         ended_at=now,
         end_reason="case closed",
     )
+    if index:  # the first pays for all others; that has ended
+        joined = {"invited_at": now - DAY, "accepted_at": now - DAY, "ended_at": now, "paid_until": now, "end": "left"}
+        Membership.objects.create(payer=made.profiles[0], member=profile, email=user.email, **joined)
     TermsChange.objects.create(
         profile=profile, grace_days=3, reason="a friend of the house", changed_by="staff:bob", changed_at=now
     )

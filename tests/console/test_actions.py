@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
-from apps.accounts.models import LegalHold, PrivacyRequest, StaffNote, UserProfile
+from apps.accounts.models import LegalHold, Membership, PrivacyRequest, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription
 from apps.catalog.models import Product
 from apps.console.checks import action_names
@@ -180,6 +180,14 @@ def held(world: World) -> Any:
     return LegalHold.objects.get_or_create(profile=world.profiles[0], reason="case 13", ended_at=None, defaults=known)[
         0
     ]
+
+
+def shared(world: World) -> Any:
+    """An invitation to share a subscription."""
+    known = {"invited_at": clock.now()}
+    return Membership.objects.get_or_create(
+        payer=world.profiles[0], email="mia@example.com", ended_at=None, defaults=known
+    )[0]
 
 
 def late(world: World) -> Any:
@@ -414,6 +422,7 @@ CASES = [
     Case(SUBSCRIBER, "erase", leaving, hold_data),
     Case("accounts_privacyrequest", "close_request", asks, lambda _world: {"state": "done"}),
     Case("accounts_legalhold", "end_hold", held),
+    Case("accounts_membership", "end_membership", shared),
     Case("access_accessoverride", "lift", lambda world: world.overrides[0]),
     Case("operations_drift", "fix", drifting),
     Case("operations_drift", "ignore", drifting, lambda _world: {"until": "2999-01-01"}),
@@ -759,6 +768,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "close_request": _answered,
     "legal_hold": lambda world: LegalHold.objects.get(profile=world.profiles[0], ended_at=None),
     "end_hold": lambda _world: LegalHold.objects.get(reason="case 13", end_reason=REASON),
+    "end_membership": lambda _world: Membership.objects.get(email="mia@example.com", end="staff"),
     "erase": _erased,
     "lift": _lifted,
     "fix": _looked_at,

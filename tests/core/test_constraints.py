@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
-from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, StaffNote, UserProfile
+from apps.accounts.models import ErasureAttempt, LegalHold, Membership, PrivacyRequest, Signup, StaffNote, UserProfile
 from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimit, RestoreCheck
@@ -335,6 +335,23 @@ def legal_hold(**changes):
     return LegalHold(**{"profile": who, "reason": "case 12", "set_by": "staff:ada", "set_at": NOW} | changes)
 
 
+def membership(**changes):
+    payer, member = (changes.pop(name, None) or stored(profile()) for name in ("payer", "member"))
+    joined = {
+        "payer": payer,
+        "member": member,
+        "email": f"{new('mail')}@example.com",
+        "invited_at": NOW,
+        "accepted_at": NOW,
+    }
+    return Membership(**joined | changes)
+
+
+def a_member_of_oneself():
+    ada = stored(profile())
+    return [membership(payer=ada, member=ada)]
+
+
 def two_of_one(build):
     yield from twins(build, profile=stored(profile()))
 
@@ -356,7 +373,7 @@ BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
-    data_copy,
+    data_copy, membership,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -395,6 +412,12 @@ BROKEN = {
         signup(email="a@example.com"),
         signup(email="A@example.com"),
     ],
+    "membership_one_open_per_member": lambda: twins(membership, member=stored(profile())),
+    "membership_one_open_per_address": lambda: twins(membership, payer=stored(profile()), email="mia@example.com"),
+    "membership_accepted_by_somebody": lambda: [membership(accepted_at=None)],
+    "membership_ended_for_a_reason": lambda: [membership(ended_at=NOW, end="left")],
+    "membership_of_two_people": a_member_of_oneself,
+    "membership_has_address": lambda: [membership(email="")],
     "erasure_refused_for_a_reason": lambda: [ErasureAttempt(profile=stored(profile()), tried_at=NOW, refused_at=NOW)],
     "note_says_something": lambda: [
         StaffNote(profile=stored(profile()), text="", written_by="staff:ada", written_at=NOW)

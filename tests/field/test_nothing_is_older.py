@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from apps.access import overrides
 from apps.accounts import erasure_attempts
-from apps.accounts.models import ErasureAttempt, Signup, UserProfile
+from apps.accounts.models import ErasureAttempt, Membership, Signup, UserProfile
 from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
@@ -116,6 +116,9 @@ BREAK: dict[str, Callable[[], Any]] = {
     "unconfirmed_waitlist": lambda: entry("waiting"),
     "left_waitlist": lambda: entry("left"),
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
+    "unused_invitations": lambda: Membership.objects.create(
+        payer=person("payer", keycloak_id="kc-payer"), email="mia@example.com", invited_at=clock.now() - OLD
+    ),
     "law_checks": law_checks,
     "outages": lambda: Outage.objects.create(
         peer="stripe", began_at=clock.now() - OLD, ended_at=clock.now() - OLD, reason="It did not answer."

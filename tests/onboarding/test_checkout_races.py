@@ -24,7 +24,7 @@ BASKETS = ({"personal": 1}, {"plus": 1}, {"personal": 1, "storage_100": 2}, {"pl
 @pytest.fixture
 def tabs(transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The world with real transactions; each thread of the tests is a tab with a connection of its own."""
-    monkeypatch.setattr(signup_checkout, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
+    monkeypatch.setattr(signup_checkout, "refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
     world.only_room_for(200)
     return world
 

@@ -183,7 +183,7 @@ def test_where_there_is_room_a_network_of_many_people_pays_by_debit(world: World
 
 def many_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Twelve payments from one network begun in the same moment."""
-    monkeypatch.setattr(signup_checkout, "_refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
+    monkeypatch.setattr(signup_checkout, "refuse_taken_in_keycloak", lambda _signup: None)  # not what is raced for
     world.only_room_for(90)
     signups = [stranger(world, network="one") for _ in range(12)]
     return list(house.at_once([partial(open_one, one) for one in signups], clients=12))

@@ -20,12 +20,13 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import resolve
 
-from apps.accounts.models import Signup
+from apps.accounts.models import Membership, Signup
+from apps.catalog.models import Product
 from apps.console.admin.subscriber_tables import TABS
 from apps.core import clock, health
 from apps.core.models import Heartbeat
 from apps.login import sessions
-from apps.onboarding import waitlist
+from apps.onboarding import people, waitlist
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import SeatMove
 from tests.console.conftest import fill, log_in_freshly
@@ -82,6 +83,7 @@ class Town:
         question = SeatMove.objects.get(profile=owner)
         self.forms |= {"dashboard/moves/answer/": {"move": question.pk, "answer": "yes"}}
         self.tokens = dict(zip(("confirm", "leave", "invitation"), self._links(now), strict=True))
+        self._share()
 
     def _links(self, now: dt.datetime) -> Iterator[str]:
         """The tokens of three emails of the waitlist: to confirm, to leave, and an invitation."""
@@ -95,6 +97,19 @@ class Town:
         entries.filter(email="wait-2@example.com").update(**invited)
         for entry, purpose in ((entries[1], "confirm"), (entries[1], "leave"), (entries[2], "invitation")):
             yield waitlist.entry_link(entry.pk, purpose).rstrip("/").rpartition("/")[2]
+
+    def _share(self) -> None:
+        """Every plan is for three, and the owner has invited somebody."""
+        Product.objects.update(people=3)
+        row = Membership.objects.create(payer=self.world.profiles[0], email="mia@example.com", invited_at=clock.now())
+        self.tokens["join"] = people.invitation_link(row).rstrip("/").rpartition("/")[2]
+        form = {"first_name": "Mia", "last_name": "Lee", "username": "mia.lee", "terms": "yes"}
+        self.forms |= {
+            "dashboard/people/invite/": {"email": "ida@example.com"},
+            "dashboard/people/end/": {"membership": row.pk},
+            "dashboard/people/leave/": {},
+            "onboarding/join/<token>/": form,
+        }
 
     # --- addresses ---------------------------------------------------------------------------------------------------
 

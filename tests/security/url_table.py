@@ -66,6 +66,8 @@ SITE = {
     # --- the operator's legal texts, here those of the demo
     "legal/<name>/": ("200", NO),
     "legal/<name>/<version>/": ("200", NO),
+    # --- an invitation to the owner's subscription: anyone who has the link, but for the owner
+    "onboarding/join/<token>/": ("200", ">itself! 409 >dashboard! >itself!"),
     # --- recovery: the owner has confirmed the address
     "recovery/": ("200", "400"),  # no address typed
     "recovery/send-code/": (NO, "200!"),
@@ -97,6 +99,10 @@ SITE = {
     "dashboard/account/delete/confirm/": (NO, ">login >own-delete! 400 >admin:index"),  # the owner's username is typed
     "dashboard/moves/": (">login 200 200 >admin:index", NO),
     "dashboard/moves/answer/": (NO, ">login >own-moves! >own-moves >admin:index"),  # to a question to the owner
+    "dashboard/people/": (">login 200 200 >admin:index", NO),
+    "dashboard/people/invite/": (NO, ">login >own-people! >own-people! >admin:index"),
+    "dashboard/people/end/": (NO, ">login >own-people! >own-people >admin:index"),  # an invitation of the owner's
+    "dashboard/people/leave/": (NO, ">login >own-people >own-people >admin:index"),  # nobody pays for them
     "dashboard/sessions/": (">login 200 200 >admin:sessions", NO),
     "dashboard/sessions/end/": (NO, ">login >own-sessions! >own-sessions >admin:sessions"),  # one of the owner's
     "dashboard/sessions/end-all/": (NO, ">login >home! >home! >admin:sessions"),
@@ -159,7 +165,7 @@ CONSOLE = {
 # Every model the console shows, all of them to every role; the parts of a row's page that are loaded separately.
 MODELS = {
     "access.accessfreeze": "", "access.accessoverride": "", "access.heldbackloss": "", "access.termschange": "", "accounts.signup": "", "accounts.userprofile": "plan last-sync tab timeline three-way payment-preview grant-plan receipt",
-    "accounts.privacyrequest": "", "accounts.legalhold": "", "auth.group": "", "auth.user": "",
+    "accounts.privacyrequest": "", "accounts.legalhold": "", "accounts.membership": "", "auth.group": "", "auth.user": "",
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
@@ -181,7 +187,7 @@ ACTIONS = {
         "assign_seats": "operator", "end_sessions": "operator", "hold": "operator", "grant": "operator", "no_suspend": "operator", "waive_dispute": "operator",
         "record_request": "support", "legal_hold": "admin", "erase": "admin",
     },
-    "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"},
+    "accounts.privacyrequest": {"close_request": "support"}, "accounts.legalhold": {"end_hold": "admin"}, "accounts.membership": {"end_membership": "operator"},
     "billing.inboundevent": {"process_selected": "operator", "ignore_selected": "operator", "retry": "operator", "ignore_event": "operator"},
     "catalog.product": {"import_products": "admin", "rebalance": "admin"},
     "catalog.productprice": {"map_price": "admin"},

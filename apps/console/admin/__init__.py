@@ -21,6 +21,7 @@ from apps.console.admin import (  # noqa: E402
     incident,
     jobs,
     laws,
+    memberships,
     mirror,
     outages,
     overrides,
@@ -41,6 +42,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "mirror", "outages", "overrides", "privacy", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
     "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist",
 ]  # fmt: skip

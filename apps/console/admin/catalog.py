@@ -86,7 +86,7 @@ class ProductAdmin(RebalanceAction, PreviewedAdmin):
     filter_horizontal = ("includes",)
     fieldsets = (
         (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),
-        ("Where it is offered", {"fields": (("placement", "is_active"), ("parent", "max_quantity"), "stripe_product_id")}),
+        ("Where it is offered", {"fields": (("placement", "is_active"), ("parent", "max_quantity", "people"), "stripe_product_id")}),
         ("What it gives", {"fields": (("is_app", "needs_instance"), "includes", "grants")}),
         ("How to begin", {"fields": ("first_steps", "client_links", ("sync_address", "guide_url"))}),
         ("Why", {"fields": ("reason",)}),

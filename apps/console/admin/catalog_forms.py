@@ -189,7 +189,7 @@ class ProductForm(CatalogForm):
         model = Product
         fields = (
             "name", "slug", "summary", "features", "icon", "color", "position", "highlighted", "placement", "is_active",
-            "parent", "max_quantity", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
+            "parent", "max_quantity", "people", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
             "first_steps", "client_links", "sync_address", "guide_url",
         )  # fmt: skip
         # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
@@ -202,6 +202,8 @@ class ProductForm(CatalogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """A product includes apps, and nothing else."""
         super().__init__(*args, **kwargs)
+        if "people" in self.fields:
+            self.fields["people"].required = False
         if "includes" in self.fields:
             self.fields["includes"].queryset = Product.objects.filter(is_app=True)  # type: ignore[attr-defined]
 
@@ -221,6 +223,10 @@ class ProductForm(CatalogForm):
         elif parent and "parent" in self.changed_data and parent.placement != Product.Placement.PLAN:
             self.add_error("parent", f"{parent} is not offered as a plan; an add-on goes with a plan.")
         return data
+
+    def clean_people(self) -> int:
+        """Left empty, it is for the buyer alone."""
+        return self.cleaned_data["people"] or 0
 
     def clean_stripe_product_id(self) -> str | None:
         """Any text: the owner of the Stripe account may have chosen it. Stripe makes those of prices itself."""

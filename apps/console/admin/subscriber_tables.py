@@ -13,7 +13,7 @@ from apps.access.models import AccessOverride
 from apps.accounts.models import StaffNote, UserProfile
 from apps.billing.models import InboundEvent, UserSubscriptionItem
 from apps.billing.overview import line_name
-from apps.console.admin import subscriber_billing, subscriber_privacy_tab
+from apps.console.admin import memberships, subscriber_billing, subscriber_privacy_tab
 from apps.console.columns import badge, describe_actor, dialog_link, link, seat_until, state_badge, timed
 from apps.console.email_columns import show_outcome
 from apps.console.job_people import SUBSCRIBER_KINDS
@@ -254,6 +254,7 @@ def _read_jobs(profile: UserProfile, _may: May) -> Table:
 TABS = (
     TableTab("billing", "Billing", subscriber_billing.sources, subscriber_billing.read_billing),
     TableTab("lines", "Subscription", _lines, _read_lines),
+    TableTab("people", "People", memberships.sources, memberships.read_people),
     TableTab("seats", "Seats", _seats, _read_seats),
     TableTab("overrides", "Overrides", _overrides, _read_overrides),
     TableTab("mails", "Emails", _emails, _read_emails),

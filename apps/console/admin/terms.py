@@ -122,13 +122,13 @@ class TermsAdmin(ConsoleAdmin):
         """
         profile, given = profile_of(request), {name: request.GET[name] for name in AGAIN if name in request.GET}
         if profile is None:
-            return columns_of(terms.read_terms(profile_id=0).general) | given
+            return columns_of(terms.read_terms(0).general) | given
         last = TermsChange.objects.filter(profile=profile).order_by("-pk").values(*TermsChange.VALUES).first()
         return (last or {}) | given | {"profile": profile}
 
     @override
     def list_context(self, request: HttpRequest) -> dict[str, Any]:
-        book = terms.read_terms(profile_id=0)
+        book = terms.read_terms(0)
         names = dict(Product.objects.filter(pk__in=book.products).values_list("pk", "name"))
         rows = [("Everybody", describe_terms(book.general))]
         rows += [

@@ -16,7 +16,7 @@ from apps.core.models import AuditEntry, Job
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.instances import allocation
 from apps.instances.models import SeatWait
-from apps.operations.laws.confirm import GIVES_ACCESS, HAS_ACCESS, confirm, granted, judge_people, quiet
+from apps.operations.laws.confirm import GIVES_ACCESS, HAS_ACCESS, confirm, granted, judge_people, paid_for, quiet
 from apps.operations.models import Drift
 
 MINUTE = 60
@@ -31,7 +31,7 @@ def register() -> None:
         Law(
             "L1",
             "Access needs a cause",
-            "Everybody with access is entitled to it now, by what they pay or by a grant with a reason, an author and an end."
+            "Everybody with access is entitled to it now, by what they or somebody for them pay, or by a grant with a reason, an author and an end."
             " By the last comparison, Keycloak gives nobody more than that.",
             LawSeverity.URGENT,
             check_cause,
@@ -68,7 +68,7 @@ def say_moment(moment: dt.datetime | None) -> str:
 def check_cause(scope: Scope) -> Checked:
     """L1: those with access whom nothing that we know pays for, whose date has come, or who are on hold."""
     people = scope.narrow(UserProfile.objects.filter(access_state__in=HAS_ACCESS))
-    unpaid = ~Q(subscription_status__in=MAY_GIVE_ACCESS) & ~Q(granted(scope))
+    unpaid = ~Q(subscription_status__in=MAY_GIVE_ACCESS) & ~Q(granted(scope)) & ~paid_for(MAY_GIVE_ACCESS)
     over = Q(access_until__lte=scope.before(CAUSE))
     held = Q(AccessOverride.in_force(AccessOverride.Kind.HOLD, at=scope.moment, since=scope.before(CAUSE)))
     suspects = people.filter(unpaid | over | held).filter(quiet(scope, CAUSE))
@@ -101,7 +101,7 @@ def _judge_grants(scope: Scope) -> Checked:
 
 def check_paid(scope: Scope) -> Checked:
     """L2: late is late, whether or not a job is at work on it."""
-    entitled = Q(subscription_status__in=GIVES_ACCESS) | Q(granted(scope))
+    entitled = Q(subscription_status__in=GIVES_ACCESS) | Q(granted(scope)) | paid_for(GIVES_ACCESS)
     people = scope.narrow(UserProfile.objects.filter(entitled))
     late, known = scope.before(PAID), Q(subscription_synced_at=None) | Q(subscription_synced_at__lte=scope.before(PAID))
     without = Q(synced_at=None) | ~Q(access_state__in=HAS_ACCESS)

@@ -3,7 +3,7 @@
 So no law says in SQL what a subscriber should have. The candidates are few in a house that is in order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import batched
 
 from django.db.models import Exists, F, Q, QuerySet
@@ -55,6 +55,11 @@ def judge_people(broken: QuerySet[UserProfile], words: Callable[[UserProfile], s
 def granted(scope: Scope) -> Exists:
     """The condition that a grant is in force."""
     return AccessOverride.in_force(AccessOverride.Kind.GRANT, at=scope.moment)
+
+
+def paid_for(statuses: Collection[str]) -> Q:
+    """The condition that another subscriber, whose subscription has one of these statuses, pays for somebody."""
+    return Q(membership__isnull=False, membership__ended_at=None, membership__payer__subscription_status__in=statuses)
 
 
 def quiet(scope: Scope, seconds: int) -> Q:

@@ -11,7 +11,7 @@ from apps.core import laws
 from apps.core.laws import Checked, Law, LawSeverity, Scope
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.instances.models import Seat, SeatWait
-from apps.operations.laws.confirm import HAS_ACCESS, MOST, confirm, granted
+from apps.operations.laws.confirm import HAS_ACCESS, MOST, confirm, granted, paid_for
 
 QUIET = 300
 NOTHING = "has a retained seat, and nothing to return to"
@@ -105,7 +105,7 @@ def _lacking(scope: Scope) -> Checked:
     bought = RawSQL(LACKING, [MAY_GIVE_ACCESS])  # noqa: S611  (no value of a person's)
     people = UserProfile.objects.filter(
         access_state__in=HAS_ACCESS, pending_since=None, synced_at__lte=scope.before(QUIET)
-    ).filter(Q(pk__in=bought) | Q(granted(scope)))
+    ).filter(Q(pk__in=bought) | Q(granted(scope)) | paid_for(MAY_GIVE_ACCESS))
     people = UserProfile.objects.filter(pk__in=laws.read_ids(scope.narrow(people), MOST + 1))
     have = defaultdict[int, set[str]](set)
     for rows in (Seat.objects.filter(state=Seat.State.ASSIGNED), SeatWait.objects.all()):

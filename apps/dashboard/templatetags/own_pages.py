@@ -1,0 +1,28 @@
+"""`{% shows_people as people %}`: whether the menu of the subscriber's pages leads to who shares the subscription."""
+
+from typing import Any
+
+from django import template
+
+from apps.accounts.models import UserProfile
+from apps.billing.models import UserSubscriptionItem
+from apps.core.states import SubscriptionStatus, values_where
+
+register = template.Library()
+RUNS = values_where(SubscriptionStatus, lambda one: one.may_charge)
+
+
+@register.simple_tag(takes_context=True)
+def shows_people(context: dict[str, Any]) -> bool:
+    """Whether the plan is for several, or another subscriber pays. No query where the page has read the overview anyway."""
+    profile: UserProfile | None = context.get("profile")
+    if profile is None:
+        return False
+    if profile.is_paid_for or (overview := context.get("overview")) is None:
+        return profile.is_paid_for or _is_for_several(profile)
+    return bool(overview.is_for_several)
+
+
+def _is_for_several(profile: UserProfile) -> bool:
+    lines = UserSubscriptionItem.objects.filter(profile=profile.pk, product__people__gt=0, quantity__gt=0)
+    return lines.filter(subscription__status__in=RUNS).exists()

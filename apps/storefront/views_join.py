@@ -1,0 +1,90 @@
+"""Where an invitation to somebody else's subscription leads: who has an account joins with it, others make one for the invited address.
+
+Promises: the link proves the mailbox, so nobody else learns whether its address has an account; a GET changes nothing; what was typed
+stays in the form, with what is wrong beside its field.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from apps.access import memberships
+from apps.accounts.models import Membership, Signup, UserProfile
+from apps.core import clock, security_events
+from apps.core.errors import BadInput, WorkError
+from apps.core.security_events import SecurityEvent
+from apps.identity import user_profile
+from apps.login.sessions import profile_of
+from apps.onboarding import names, people
+from apps.onboarding.people import InvitationLink
+from apps.storefront import signup_limits
+from apps.storefront.account_form import check_username, read_first_name
+
+FIELDS = ("first_name", "last_name", "username")
+AWAY = "We can't check usernames at the moment. Please try again in a minute."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest, token: str) -> HttpResponse:
+    """The page of one invitation."""
+    link, row = people.read_link(_storable(token))
+    if link == InvitationLink.JOINED and row is not None:
+        return _page(request, row, {"content": "joined"})
+    if link != InvitationLink.OPEN or row is None:
+        security_events.note(SecurityEvent.LINK_REFUSED, link="join", reason=link.name.lower())
+        return _page(request, row, {"content": link.name.lower()}, 404 if link == InvitationLink.FORGED else 410)
+    member = profile_of(request.user) if request.user.is_authenticated else None
+    context: dict[str, Any] = {"content": "account" if member else "new", "member": member}
+    if member is None and UserProfile.customers().filter(email__iexact=row.email).exists():
+        context["content"] = "login"
+    if request.method != "POST" or context["content"] == "login":
+        return _page(request, row, context)
+    typed = {name: _storable(request.POST.get(name, "")) for name in FIELDS}
+    try:
+        _join(request, row, member, typed)
+    except BadInput as refusal:
+        return _page(request, row, context | {"problem": refusal, "typed": typed}, refusal.status)
+    if member is None:
+        return redirect(request.path)
+    messages.success(request, "You've joined. Your apps open in a moment.")
+    return redirect("dashboard")
+
+
+def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typed: dict[str, str]) -> None:
+    """BadInput for the first that is wrong."""
+    if request.POST.get("terms") != "yes":
+        raise BadInput("Please accept the terms to join.", field="terms", code="required")
+    if member is not None:
+        people.join(row, member, terms_version=settings.TERMS_VERSION)
+        return
+    signup_limits.limit_username_checks(request)
+    rules = user_profile.current_rules()
+    now = clock.now()
+    signup = Signup(
+        first_name=read_first_name(typed["first_name"]),
+        last_name=names.person_name(typed["last_name"], field="last_name", required=False, rules=rules),
+        email=row.email, email_proven_at=now, terms_version=settings.TERMS_VERSION, terms_accepted_at=now, created_at=now,
+    )  # fmt: skip
+    signup.username = check_username(typed["username"], signup)
+    try:
+        people.join_as_new(row, signup)
+    except WorkError as away:
+        raise BadInput(AWAY, field="username", code="away", status=503) from away
+
+
+def _page(request: HttpRequest, row: Membership | None, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    context |= {
+        "row": row,
+        "payer": memberships.name_of(row.payer) if row else "",
+        "last_name_required": user_profile.is_required("lastName"),
+    }
+    return render(request, "storefront/join.html", context, status=status)
+
+
+def _storable(text: str) -> str:
+    """Form text without NULs, which Postgres cannot compare, cut to the length of our longest field."""
+    return text.replace("\x00", "")[:300].strip()
