@@ -22,6 +22,8 @@ WITHDRAWAL_DAYS = integer("WITHDRAWAL_DAYS", 14)
 WITHDRAWAL_REFUND = choice("WITHDRAWAL_REFUND", "full", ("full", "pro-rata"))
 # Whether customers are asked at signup to agree that we begin before those days are over.
 CONSENT_TO_BEGIN = boolean("CONSENT_TO_BEGIN", default=False)
+# "Cancel a contract here" for people who are not logged in, as in § 312k of the German civil code.
+CANCEL_WITHOUT_LOGIN = boolean("CANCEL_WITHOUT_LOGIN", default=True)
 
 LEGAL_ADDRESSES = {
     "terms": text("TERMS_URL", ""),

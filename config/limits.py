@@ -60,6 +60,7 @@ LIMITS = {
     # Invitations to a subscription that is for several people: by one payer, and of one address by one payer.
     "people_invitations": rates("LIMIT_PEOPLE_INVITATIONS", "20/1d"),
     "people_invitation": rates("LIMIT_PEOPLE_INVITATION", "3/1d"),
+    "contract_endings": rates("LIMIT_CONTRACT_ENDINGS", "10/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
     "plan_previews": rates("LIMIT_PLAN_PREVIEWS", "60/1h"),
     "plan_changes": rates("LIMIT_PLAN_CHANGES", "10/1h 30/1d"),

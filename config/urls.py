@@ -19,6 +19,7 @@ urlpatterns = [
     path("onboarding/", include("apps.storefront.urls")),
     path("recovery/", include("apps.storefront.urls_recovery")),
     path("legal/", include("apps.storefront.urls_legal")),
+    path("contracts/", include("apps.storefront.urls_contracts")),
     path("dashboard/", include("apps.dashboard.urls")),
     path("", include("apps.login.urls")),
     path("accounts/", include("allauth.urls")),

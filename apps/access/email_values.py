@@ -51,7 +51,7 @@ def _confirm(order: OrderConfirmation) -> Values:
         "order": [_order_line(one) for one in order.lines],
         "renews": format_day(order.next_at),
         "next_amount": format_money(order.amount, order.currency) if order.amount is not None else "",
-        "paid": format_money(invoice.paid, invoice.currency) if invoice else "",
+        "paid": format_money(invoice.paid, invoice.currency) if invoice and invoice.paid else "",
         "paid_on": format_day(invoice.paid_at) if invoice else "",
         "invoice": invoice.number if invoice else "",
         "invoice_pdf": invoice.pdf if invoice else "",

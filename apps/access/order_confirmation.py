@@ -12,7 +12,7 @@ from apps.billing import stripe_objects
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.stripe_objects import InvoiceCopy
 from apps.core import legal
-from apps.core.money import describe_period, format_money
+from apps.core.money import format_price
 from apps.instances.models import Seat
 
 
@@ -35,10 +35,11 @@ class ConfirmedLine:
     @classmethod
     def of(cls, row: UserSubscriptionItem) -> Self:
         name = row.product.name if row.product else "Other"
-        amount = "as used" if row.unit_amount is None else format_money(row.unit_amount * row.quantity, row.currency)
+        amount = None if row.unit_amount is None else row.unit_amount * row.quantity
+        price = format_price(amount, row.currency, row.interval, row.interval_count)
         return cls(
             title=f"{row.quantity} × {name}" if row.quantity != 1 else name,
-            price=f"{amount} / {describe_period(row.interval, row.interval_count)}",
+            price="as used" if amount is None else price,
         )
 
 

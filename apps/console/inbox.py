@@ -46,6 +46,7 @@ ON_THEIR_PAGE = {
     Cause.SECOND_SUBSCRIPTION: "Cancel one of the subscriptions",
     Cause.PAID_AFTER_END: "Refund the payment",
     Cause.COLLECTION_PAUSED: "Resume payments",
+    Cause.CONTRACT: "Refund, or end the subscription",
     Cause.ODD_CHANGE: "See what changed",
 }
 ADVICE = {

@@ -33,7 +33,7 @@ STEPS = (
 )  # fmt: skip
 PAYMENTS = (
     AuditAction.DISPUTE_OPENED, AuditAction.DISPUTE_LOST, AuditAction.DISPUTE_CLOSED, AuditAction.COLLECTION_PAUSED,
-    AuditAction.COLLECTION_RESUMED, AuditAction.CUSTOMER_REPLACED,
+    AuditAction.COLLECTION_RESUMED, AuditAction.CUSTOMER_REPLACED, AuditAction.CONTRACT_CANCELED, AuditAction.CONTRACT_WITHDRAWN,
 )  # fmt: skip
 SIGNUPS = (
     AuditAction.SIGNED_UP, AuditAction.CHECKOUT_PAID, AuditAction.SIGNUP_EXPIRED, AuditAction.SIGNUP_FAILED,

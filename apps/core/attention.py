@@ -37,6 +37,7 @@ class Cause(models.TextChoices):
     PAID_WITHOUT_ACCOUNT = "paid_without_account", "Somebody pays without an account"
     PAID_AFTER_END = "paid_after_end", "A payment came after the subscription had ended"
     DISPUTE = "dispute", "A payment is disputed"
+    CONTRACT = "contract", "A customer ended a contract, and somebody has to finish it"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     UNREACHABLE = "unreachable", "A subscriber's emails do not arrive"

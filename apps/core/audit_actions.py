@@ -44,6 +44,8 @@ class AuditAction(models.TextChoices):
     PLAN_CHANGED = "plan_changed", "Plan changed"
     PAUSE_REQUESTED = "pause_requested", "Payments paused"
     RESUME_REQUESTED = "resume_requested", "Payments resumed"
+    CONTRACT_CANCELED = "contract_canceled", "Contract canceled by its customer"
+    CONTRACT_WITHDRAWN = "contract_withdrawn", "Withdrew from the contract"
     # seats and instances
     SEAT_RESERVED = "seat_reserved", "Seat reserved"
     SEAT_ASSIGNED = "seat_assigned", "Seat assigned"

@@ -24,5 +24,6 @@ def rights() -> dict[str, Any]:
     return {
         "withdrawal_days": settings.WITHDRAWAL_DAYS,
         "asks_to_begin": settings.CONSENT_TO_BEGIN and settings.WITHDRAWAL_DAYS > 0,
+        "cancel_without_login": settings.CANCEL_WITHOUT_LOGIN,
         "refunds_pro_rata": settings.WITHDRAWAL_REFUND == "pro-rata",
     }

@@ -75,6 +75,18 @@ EMAILS: dict[str, EmailKind] = {
     "subscription_canceled": EmailKind(
         "Subscription ended", ("first_name?", "sentence?", "final_date?"), "when the subscription has ended"
     ),
+    "contract_code": EmailKind(
+        "Code to end a contract", ("code", "minutes", "code_url?"), "when somebody wants to end a contract without a login", TYPED, CODE
+    ),
+    "contract_no_account": EmailKind("No contract to end", (), "instead, when the address has no account", TYPED, ANSWER),
+    "contract_canceled": EmailKind(
+        "Cancellation received", ("received", "contract", "made_on", "ends_on?", "first_name?"),
+        "when somebody cancels on the page for it, with the time", not_again=MOMENT,
+    ),
+    "contract_withdrawn": EmailKind(
+        "Withdrawal received", ("received", "contract", "made_on", "first_name?"),
+        "when somebody withdraws from a contract, with the time", not_again=MOMENT,
+    ),
     "expiry_reminder": EmailKind(
         "Final expiry ahead", ("final_date", "first_name?"), "14 days, 7 days and 1 day before the final expiry"
     ),
@@ -157,7 +169,7 @@ SAMPLES: dict[str, Any] = {
     "username": "nora",
     "first_name": "Nora",
     "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2", "instance": "Cloud 1"}],
-    "order": [{"name": "Personal", "price": "€5 / month"}, {"name": "2 × 100 GB more", "price": "€3 / month"}],
+    "order": [{"name": "Personal", "price": "€5 a month"}, {"name": "2 × 100 GB more", "price": "€3 a month"}],
     "renews": "3 January 2027",
     "next_amount": "€8",
     "paid": "€8",
@@ -168,6 +180,10 @@ SAMPLES: dict[str, Any] = {
     "terms_link": "https://frontdesk.example.com/legal/terms/1/",
     "terms_accepted": "3 December 2026",
     "withdraw_until": "17 December 2026",
+    "received": "3 December 2026, 14:05 UTC",
+    "contract": "Personal, 2 × 100 GB more",
+    "made_on": "3 December 2026",
+    "ends_on": "3 January 2027",
     "sentence": "If you haven't paid by then, your apps are paused. Your data is safe.",
     "date": "3 December 2026",
     "amount": "€9.50",

@@ -13,6 +13,7 @@ from django.template import Context, loader
 from django.template.base import Template
 from django.urls import reverse
 
+from apps.core.brand import rights
 from apps.notifications.email_list import EMAILS
 
 VALUES = {name: one.values for name, one in EMAILS.items()}
@@ -23,6 +24,8 @@ PAGES = {  # name in templates: name of the route
     "moves": "own-moves",
     "data": "own-data",
     "people": "own-people",
+    "cancel": "contract-cancel",
+    "withdraw": "contract-withdraw",
 }
 
 
@@ -48,7 +51,7 @@ def render_email(template: str, values: dict[str, Any]) -> RenderedEmail:
     """Render an email. Subject and text are plain, so nothing in them is escaped; the HTML is."""
     links = {name: f"{settings.BASE_URL}{reverse(route)}" for name, route in PAGES.items()}
     links["login"] = f"{settings.BASE_URL}{settings.LOGIN_URL}"
-    values = {"brand": settings.BRAND, "base_url": settings.BASE_URL, "links": links} | values
+    values = {"brand": settings.BRAND, "law": rights(), "base_url": settings.BASE_URL, "links": links} | values
     return RenderedEmail(
         subject=" ".join(_render(f"mail/{template}.subject.txt", values, escape=False).split()),
         text=_tidy(_render(f"mail/{template}.txt", values, escape=False)),

@@ -39,6 +39,8 @@ TO_TYPED_ADDRESSES = {
     "recovery_no_account",
     "waitlist_confirm",
     "people_invitation",
+    "contract_code",
+    "contract_no_account",
 }
 LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)

@@ -13,9 +13,10 @@ class OnboardingConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.onboarding import checkout_result, forgetting, laws, pruning
+        from apps.onboarding import checkout_result, contracts, forgetting, laws, pruning
 
         checkout_result.register()
+        contracts.register()
         forgetting.register()
         pruning.register()
         laws.register_laws()

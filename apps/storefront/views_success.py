@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from apps.access.order_confirmation import read_order
+from apps.access.order_confirmation import list_apps, read_order
 from apps.accounts.models import Signup
 from apps.core import audit, limits
 from apps.core.addresses import shown_email
@@ -37,7 +37,8 @@ def success(request: HttpRequest) -> HttpResponse:
     order = (
         read_order(profile, profile.stripe_subscription_id) if profile and signup.state == Signup.State.PAID else None
     )
-    context = {"signup": signup, "progress": progress, "order": order}
+    apps = list_apps(profile) if profile and order else ()
+    context = {"signup": signup, "progress": progress, "order": order, "apps": apps}
     return _private(render(request, "storefront/success.html", context))
 
 

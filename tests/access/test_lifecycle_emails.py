@@ -85,7 +85,8 @@ def test_the_welcome_is_an_order_confirmation_that_lasts(world: World, settings:
         f"Invoice {invoice.number} (PDF): {invoice.invoice_pdf}",
         f"You accepted version 1 of our terms on {today}.",
         "https://operator.example/terms",
-        "You can withdraw from this contract until ",
+        "/contracts/cancel/",
+        "/contracts/withdraw/",
         "https://operator.example/w",
     ):
         assert said in mail["text"]

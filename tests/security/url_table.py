@@ -68,6 +68,9 @@ SITE = {
     "legal/<name>/<version>/": ("200", NO),
     # --- an invitation to the owner's subscription: anyone who has the link, but for the owner
     "onboarding/join/<token>/": ("200", ">itself! 409 >dashboard! >itself!"),
+    # --- ending a contract: whose mailbox is proven; the form of the table names none
+    "contracts/cancel/": ("200", "403 400 400 403"),
+    "contracts/withdraw/": ("200", "403 400 400 403"),
     # --- recovery: the owner has confirmed the address
     "recovery/": ("200", "400"),  # no address typed
     "recovery/send-code/": (NO, "200!"),

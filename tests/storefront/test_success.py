@@ -51,11 +51,12 @@ def test_the_page_confirms_the_order_once_it_is_paid(world: World, payer: Visito
     world.work()
     page = " ".join(payer.get(PAGES["success"]).content.decode().split())
     for said in (
-        '<span>Personal</span><span class="amount">€5 / month</span>',
+        '<span>Personal</span><span class="amount">€5 a month</span>',
+        "Nextcloud is on ",
         "You paid €5 on ",
         "The next payment is €5 on ",
         "You accepted version 1 of our terms on ",
-        "You can withdraw from this contract until ",
+        'You can <a href="/contracts/withdraw/">withdraw from this contract</a> until ',
     ):
         assert said in page
     stranger = Visitor().get(PAGES["success"]).content.decode()

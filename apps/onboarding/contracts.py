@@ -1,0 +1,221 @@
+"""Contracts that customers end themselves: they cancel for the end of the period, or withdraw within the days the law grants.
+
+Promises: a statement counts from the moment it is made, whatever Stripe does; it is kept in the audit trail, confirmed by email with
+its time, and carried out by a job; making it twice is one statement; what the job cannot do waits for staff.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.access.order_confirmation import OrderConfirmation, read_order
+from apps.accounts.models import Signup, UserProfile
+from apps.billing import withdrawals
+from apps.billing.change_requests import ChangeRequest
+from apps.billing.subscriptions import SubscriptionState, read_subscriptions
+from apps.core import attention, audit, clock, jobs, languages
+from apps.core.attention import Cause
+from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
+from apps.core.errors import BadInput
+from apps.core.models import AuditEntry
+from apps.core.money import format_money
+from apps.core.states import SubscriptionStatus
+from apps.notifications.mail import notify
+
+KIND = "end_contract"  # job kind; its key says what was stated, by whom, when, about which subscription
+
+
+class Wish(StrEnum):
+    """What a customer states about a contract."""
+
+    CANCEL = "cancel"
+    WITHDRAW = "withdraw"
+
+
+ACTIONS = {Wish.CANCEL: AuditAction.CONTRACT_CANCELED, Wish.WITHDRAW: AuditAction.CONTRACT_WITHDRAWN}
+TEMPLATES = {Wish.CANCEL: "contract_canceled", Wish.WITHDRAW: "contract_withdrawn"}
+NOT_RUNNING = "This contract has ended already, or it isn't yours. Please look at this page again."
+TOO_LATE = "The time to withdraw from this contract is over. You can still cancel it."
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement that was received: what, when, and on which day the contract ends. `reason`: the customer's own."""
+
+    wish: Wish
+    at: dt.datetime
+    subscription_id: str
+    ends_on: dt.date | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.wish}:{int(self.at.timestamp())}:{self.subscription_id}"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A running contract. `ends_at`: when it ends if it is canceled; `stated`: what its customer has stated and not taken back.
+
+    `taken_back`: how often a cancellation of it was undone; `pays_for_days`: who withdraws gets back all but the days they had.
+    """
+
+    id: str
+    made_at: dt.datetime
+    ends_at: dt.datetime | None
+    order: OrderConfirmation
+    stated: Statement | None
+    taken_back: int
+    pays_for_days: bool
+
+    @property
+    def name(self) -> str:
+        return ", ".join(line.title for line in self.order.lines)
+
+    @property
+    def can_withdraw(self) -> bool:
+        """Whether its days to withdraw are not over. They end with a day everywhere (UTC-12)."""
+        last = self.order.withdraw_until
+        return last is not None and (clock.now() - dt.timedelta(hours=12)).date() <= last
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(KIND, carry_out, label="End a contract for its customer", needs=("stripe",))
+
+
+def read_contracts(profile: UserProfile) -> list[Contract]:
+    """The contracts that run, the oldest first, from our own rows."""
+    found = []
+    for one in read_subscriptions(profile.stripe_customer_id):
+        order = read_order(profile, one.id) if SubscriptionStatus(one.status).may_charge else None
+        if order is not None:
+            found.append(_contract(profile, one, order))
+    return found
+
+
+def _contract(profile: UserProfile, one: SubscriptionState, order: OrderConfirmation) -> Contract:
+    entries = _entries(profile, one.id)
+    newest = entries[0] if entries else None
+    return Contract(
+        id=one.id,
+        made_at=order.made_at,
+        ends_at=one.cancel_at or one.current_period_end,
+        order=order,
+        stated=_statement_of(newest) if newest and newest.action in ACTIONS.values() else None,
+        taken_back=sum(entry.action == AuditAction.CANCELLATION_UNDONE for entry in entries),
+        pays_for_days=_pays_for_days(profile),
+    )
+
+
+def _entries(profile: UserProfile, subscription_id: str) -> list[AuditEntry]:
+    """What was stated about a subscription, and taken back, the newest first."""
+    kind, identity = profile.subject
+    wanted = [*ACTIONS.values(), AuditAction.CANCELLATION_UNDONE]
+    rows = AuditEntry.objects.filter(subject_kind=kind, subject_id=str(identity), action__in=wanted).order_by("-id")
+    return [one for one in rows if subscription_id in {one.after.get("subscription"), one.after.get("at_stripe")}]
+
+
+def _find_statement(profile: UserProfile, subscription_id: str) -> Statement | None:
+    return next(
+        (_statement_of(one) for one in _entries(profile, subscription_id) if one.action in ACTIONS.values()), None
+    )
+
+
+def _statement_of(entry: AuditEntry) -> Statement:
+    ends = entry.after.get("ends_on")
+    wish = next(one for one, action in ACTIONS.items() if action == entry.action)
+    return Statement(wish, entry.at, entry.after["subscription"], dt.date.fromisoformat(ends) if ends else None)
+
+
+@transaction.atomic
+def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str = "") -> Statement:
+    """Receive a statement: keep it, confirm it by email and have it carried out. The same one again is the one that is there.
+
+    BadInput when there is no such contract, or it is too late to withdraw. `reason`: of a customer who cancels for a special
+    reason and wants more than the end of the period; staff read it.
+    """
+    contract = next((one for one in read_contracts(profile) if one.id == subscription_id), None)
+    if contract is None:
+        raise BadInput(NOT_RUNNING, code="not_running", status=409)
+    if contract.stated is not None and contract.stated.wish in {wish, Wish.WITHDRAW}:
+        return contract.stated
+    if wish == Wish.WITHDRAW and not contract.can_withdraw:
+        raise BadInput(TOO_LATE, code="too_late", status=409)
+    now = clock.now().replace(microsecond=0)
+    ends = now if wish == Wish.WITHDRAW else contract.ends_at
+    made = Statement(wish, now, subscription_id, ends.date() if ends else None)
+    if not _confirm(profile, contract, made):  # another tab was faster; its statement is there now
+        return _find_statement(profile, subscription_id) or made
+    _keep(profile, made, reason)
+    return made
+
+
+def _confirm(profile: UserProfile, contract: Contract, made: Statement) -> bool:
+    """Ask for the email that confirms a statement; False when one of this contract was asked for: its key is the guard."""
+    with languages.speaking(profile.language):
+        values = {
+            "first_name": profile.user.first_name,
+            "received": f"{day(made.at)}, {made.at:%H:%M} UTC",
+            "contract": contract.name,
+            "made_on": day(contract.made_at),
+        }
+        if made.wish == Wish.CANCEL:
+            values["ends_on"] = day(made.ends_on) if made.ends_on else ""
+    key = f"{TEMPLATES[made.wish]}:{profile.pk}:{contract.id}:{contract.taken_back}"
+    return notify(key=key, template=TEMPLATES[made.wish], to=profile.email, profile=profile, context=values)
+
+
+def _keep(profile: UserProfile, made: Statement, reason: str) -> None:
+    """Keep a statement in the audit trail, and have it carried out; a special reason is for staff."""
+    jobs.defer(KIND, f"{profile.pk}:{made.key}", reason=f"the customer wants to {made.wish}")
+    if reason:
+        said = "A customer cancels for a special reason, which is in the timeline. Read it, and answer: it may end the contract at once."
+        attention.report(Cause.CONTRACT, made.key, said, profiles=[profile.pk])
+    after = {"subscription": made.subscription_id, "ends_on": made.ends_on.isoformat() if made.ends_on else None}
+    audit.record(subject=profile.subject, action=ACTIONS[made.wish], actor=audit.CUSTOMER, reason=reason, after=after)
+
+
+# --- the job -----------------------------------------------------------------------------------------------------------
+
+
+def carry_out(key: str) -> None:
+    """The job: do at Stripe what a customer has stated. What Stripe refuses, or no refund can do, waits for staff."""
+    number, _, rest = key.partition(":")
+    wish, stamp, subscription_id = rest.split(":", 2)
+    profile = UserProfile.objects.select_related("user").filter(pk=number).first()
+    if profile is None or not profile.stripe_customer_id:
+        return
+    stated_at = dt.datetime.fromtimestamp(int(stamp), dt.UTC)
+    asked = ChangeRequest(profile, rest, audit.CUSTOMER, ACTIONS[Wish(wish)].label.lower())
+    try:
+        if wish == Wish.CANCEL:
+            withdrawals.end_at_period_end(asked, subscription_id)
+            return
+        withdrawals.end_now(asked, subscription_id)
+        used_until = stated_at if _pays_for_days(profile) else None
+        given = withdrawals.give_back(asked, subscription_id, used_until=used_until)
+    except BadInput as refusal:
+        _leave_to_staff(profile, rest, refusal.message)
+        return
+    if given.left_over:
+        _leave_to_staff(
+            profile, rest, f"{format_money(given.amount, given.currency)} went back. {' '.join(given.left_over)}"
+        )
+
+
+def _pays_for_days(profile: UserProfile) -> bool:
+    """Whether the days until a withdrawal are paid for: only by those who asked us to begin at once."""
+    if settings.WITHDRAWAL_REFUND != "pro-rata":
+        return False
+    signup = Signup.objects.filter(profile=profile, state=Signup.State.PAID).order_by("-created_at").first()
+    return signup is not None and signup.asked_to_begin_at is not None
+
+
+def _leave_to_staff(profile: UserProfile, key: str, why: str) -> None:
+    wish = "withdrew from a contract" if key.startswith(Wish.WITHDRAW) else "canceled a contract"
+    said = f"A customer {wish}, and not all of it could be done automatically: {why} Finish it on the subscriber's page, then close this."
+    attention.report(Cause.CONTRACT, key, said, profiles=[profile.pk])

@@ -1,0 +1,208 @@
+"""Contracts that customers end themselves, down to what Stripe has then: cancel, withdraw, and what only staff can finish."""
+
+import datetime as dt
+import threading
+from functools import partial
+from typing import Any
+
+import pytest
+
+from apps.accounts.models import Signup, UserProfile
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.core.models import AttentionItem, AuditEntry
+from apps.notifications.models import Notification
+from apps.onboarding import contracts
+from apps.onboarding.contracts import Wish
+from tests.instances.house import at_once
+from tests.world import World
+
+DAY = dt.timedelta(days=1)
+
+
+def state(profile: UserProfile, wish: Wish, **more: str) -> contracts.Statement:
+    return contracts.state(profile, profile.stripe_subscription_id or "", wish, **more)
+
+
+def refunds(world: World, profile: UserProfile) -> list[int]:
+    return [one.amount for one in world.shop.v1.refunds.list({"charge": world.charge(profile)}).data]
+
+
+def statements() -> list[str]:
+    return list(AuditEntry.objects.filter(action__startswith="contract_").values_list("action", flat=True))
+
+
+def settle(world: World) -> None:
+    world.work()
+    world.deliver()
+
+
+def test_a_cancellation_ends_with_what_was_paid_and_its_receipt_has_the_time(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    made = state(dana, Wish.CANCEL)
+    settle(world)
+    found = world.stripe_state(dana)
+    assert (found["status"], found["cancel_at_period_end"]) == ("active", True)
+    text = next(one["text"] for one in world.standin.inbox(dana.email) if "cancellation" in one["subject"])
+    assert f"We've received your cancellation on {made.at.day} {made.at:%B %Y, %H:%M} UTC." in text
+    assert "Contract: Personal, 2 × 100 GB more, ordered on " in text
+    (contract,) = contracts.read_contracts(dana)
+    assert contract.ends_at is not None
+    assert made.ends_on == contract.ends_at.date()
+    assert f"It ends on {made.ends_on.day} {made.ends_on:%B %Y}." in text
+    dana.refresh_from_db()
+    assert (dana.access_state, refunds(world, dana)) == ("active", [])
+
+
+def test_stating_it_again_is_one_statement_until_it_is_taken_back(world: World) -> None:
+    dana = world.subscriber("dana")
+    first = state(dana, Wish.CANCEL)
+    assert state(dana, Wish.CANCEL).subscription_id == first.subscription_id
+    settle(world)
+    state(dana, Wish.CANCEL)
+    assert statements() == ["contract_canceled"]
+    assert world.notifications(dana).count("contract_canceled") == 1
+    subject = dana.subject
+    contracts.audit.record(
+        subject=subject,
+        action=contracts.AuditAction.CANCELLATION_UNDONE,
+        after={"at_stripe": dana.stripe_subscription_id},
+    )
+    assert contracts.read_contracts(dana)[0].stated is None
+    state(dana, Wish.CANCEL)
+    world.work()
+    assert statements() == ["contract_canceled"] * 2
+    assert world.notifications(dana).count("contract_canceled") == 2
+
+
+def test_who_withdraws_gets_all_back_and_has_no_contract(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    world.pass_time(days=13)
+    state(dana, Wish.WITHDRAW)
+    settle(world)
+    assert world.stripe_state(dana)["status"] == "canceled"
+    assert refunds(world, dana) == [800]
+    dana.refresh_from_db()
+    assert dana.access_state == "canceled"
+    world.pass_time(seconds=90)
+    world.work()
+    assert {"contract_withdrawn", "refunded"} <= set(world.notifications(dana))
+    assert contracts.read_contracts(dana) == []
+    assert not AttentionItem.objects.filter(cause="contract").exists()
+
+
+def test_a_withdrawal_that_is_carried_out_again_gives_nothing_more(world: World) -> None:
+    dana = world.subscriber("dana")
+    made = state(dana, Wish.WITHDRAW)
+    settle(world)
+    contracts.carry_out(f"{dana.pk}:{made.key}")
+    assert refunds(world, dana) == [500]
+
+
+@pytest.mark.parametrize(("asked", "low", "high"), [(True, 330, 360), (False, 500, 500)])
+def test_only_who_asked_us_to_begin_pays_for_the_days_they_had(
+    world: World, settings: Any, asked: bool, low: int, high: int
+) -> None:
+    settings.WITHDRAWAL_REFUND = "pro-rata"
+    dana = world.subscriber("dana")
+    Signup.objects.filter(profile=dana).update(asked_to_begin_at=clock.now() if asked else None)
+    world.pass_time(days=10)
+    made = state(dana, Wish.WITHDRAW)
+    settle(world)
+    contracts.carry_out(f"{dana.pk}:{made.key}")
+    (amount,) = refunds(world, dana)
+    assert low <= amount <= high  # of €5, with twenty or so of thirty days left
+
+
+def test_after_the_last_day_nobody_withdraws(world: World, settings: Any) -> None:
+    dana = world.subscriber("dana")
+    (contract,) = contracts.read_contracts(dana)
+    assert contract.order.withdraw_until is not None
+    assert contract.order.withdraw_until >= (contract.made_at + 14 * DAY).date()
+    world.pass_time(days=16.6)
+    with pytest.raises(BadInput, match="is over"):
+        state(dana, Wish.WITHDRAW)
+    settings.WITHDRAWAL_DAYS = 0
+    assert not contracts.read_contracts(dana)[0].can_withdraw
+    world.work()
+    assert (world.stripe_state(dana)["status"], statements()) == ("active", [])
+
+
+def test_another_persons_contract_cannot_be_ended(world: World) -> None:
+    dana, emil = world.subscriber("dana"), world.subscriber("emil")
+    with pytest.raises(BadInput, match="isn't yours"):
+        contracts.state(emil, dana.stripe_subscription_id or "", Wish.CANCEL)
+    world.work()
+    assert world.stripe_state(dana)["cancel_at_period_end"] is False
+
+
+def test_a_statement_counts_while_stripe_is_away_and_is_done_afterwards(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.fault("stripe", "http_503")
+    state(dana, Wish.WITHDRAW)
+    world.work()
+    assert statements() == ["contract_withdrawn"]
+    assert "contract_withdrawn" in world.notifications(dana)
+    world.fault("stripe", "ok")
+    world.retry()
+    settle(world)
+    assert world.stripe_state(dana)["status"] == "canceled"
+    assert refunds(world, dana) == [500]
+
+
+def test_what_no_refund_can_give_back_waits_for_staff(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.control("dispute", charge=world.charge(dana))
+    world.deliver()
+    state(dana, Wish.WITHDRAW)
+    settle(world)
+    item = AttentionItem.objects.get(cause="contract", resolved_at=None)
+    assert "is disputed." in item.sentence
+    assert item.profile_ids == [dana.pk]
+    assert refunds(world, dana) == []
+    assert world.stripe_state(dana)["status"] == "canceled"
+
+
+def test_a_special_reason_is_read_by_staff(world: World) -> None:
+    dana = world.subscriber("dana")
+    state(dana, Wish.CANCEL, reason="You were down for a week")
+    settle(world)
+    assert "special reason" in AttentionItem.objects.get(cause="contract").sentence
+    assert AuditEntry.objects.get(action="contract_canceled").reason == "You were down for a week"
+    assert world.stripe_state(dana)["cancel_at_period_end"] is True
+
+
+# --- two tabs at once ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(empty_world: World, transactional_db: None) -> World:
+    empty_world.open_shop()
+    empty_world.skip()
+    return empty_world
+
+
+def press_twice(monkeypatch: pytest.MonkeyPatch, profile: UserProfile, *, guarded: bool) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def notify(**wanted: Any) -> bool:
+        both.wait()
+        return notify_once(**wanted) if guarded else True
+
+    notify_once = contracts.notify
+    monkeypatch.setattr(contracts, "notify", notify)
+    at_once([partial(state, profile, Wish.CANCEL)] * 2, clients=2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_tabs_at_once_are_one_statement(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    press_twice(monkeypatch, shop.subscriber("dana"), guarded=True)
+    assert statements() == ["contract_canceled"]
+    assert Notification.objects.filter(template="contract_canceled").count() == 1
+
+
+@pytest.mark.mutant
+@pytest.mark.django_db(transaction=True)
+def test_mutant_without_the_emails_key_they_are_two(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    press_twice(monkeypatch, shop.subscriber("dana"), guarded=False)
+    assert statements() == ["contract_canceled"] * 2
