@@ -13,6 +13,8 @@ from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
 from apps.core import clock, jobs, restores
+from apps.core.audit_actions import AuditAction
+from apps.core.models import AuditEntry
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
 from apps.notifications.models import Notification
@@ -70,8 +72,11 @@ def _email_about(one: Upcoming, state: AccessState) -> str:
 
 
 def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
-    """One email for each date at which a subscription is to end."""
-    key = dated(profile, one.at)
+    """One email for each date at which a subscription is to end, and another after it was taken back: it is the receipt."""
+    taken_back = AuditEntry.objects.filter(
+        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.CANCELLATION_UNDONE
+    ).count()
+    key = dated(profile, one.at) + (f":{taken_back}" if taken_back else "")
     if not Notification.objects.filter(key=f"cancellation_scheduled:{key}").exists():
         jobs.defer(lifecycle_emails.CANCELLATION, key, reason="canceled for later")
 

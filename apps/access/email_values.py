@@ -184,7 +184,7 @@ def access_ends(profile: UserProfile, about: str) -> Values | None:
 
 def scheduled_cancellation(profile: UserProfile, about: str) -> Values | None:
     """None when it was taken back, or is over."""
-    found = _upcoming(profile, int(about), {Change.SUBSCRIPTION_ENDS})
+    found = _upcoming(profile, int(about.partition(":")[0]), {Change.SUBSCRIPTION_ENDS})
     if found is None or not AccessState(profile.access_state).has_access:
         return None
     final = [one.at for one in read_all(profile.forecast) if one.change == Change.FINAL_EXPIRY]

@@ -1,8 +1,10 @@
 """A subscriber manages the subscription in a real browser: another plan, canceled and taken back, a late invoice paid."""
 
 import re
+from pathlib import Path
 
 import pytest
+import pytest_playwright_axe
 from playwright.sync_api import Page, expect
 
 from apps.sandbox.walk import PASSWORD, Walk
@@ -10,6 +12,8 @@ from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.stack import Album, Stack, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack"), pytest.mark.long]
+AXE = next(Path(pytest_playwright_axe.__file__).parent.rglob("axe.min.js")).read_text()
+FAULTS = "async () => (await axe.run(document)).violations.map(one => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`)"
 CARD = {
     "Card number": "4242 4242 4242 4242",
     "Expires (MM/YY)": "12/45",
@@ -28,6 +32,18 @@ def open_page(page: Page, stack: Stack, walk: Walk, name: str) -> None:
     expect(menu.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
 
 
+def show(page: Page, album: Album, name: str) -> None:
+    """A picture; and axe finds nothing, and the smallest phone has room for it."""
+    size = page.viewport_size
+    assert size is not None
+    album.take(page, f"{name}-{size['width']}")
+    page.evaluate(AXE)
+    assert page.evaluate(FAULTS) == [], name
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
+    page.set_viewport_size(size)
+
+
 def read_again(page: Page, walk: Walk, what: str, words: str) -> None:
     walk.until(what, lambda: bool(page.reload()) and words in page.locator("main").inner_text())
 
@@ -38,36 +54,35 @@ def test_another_plan_then_canceled_then_taken_back(
 ) -> None:
     customer.log_in()
     page = visit(width=width, height=900, dark=dark)
-    look = f"{width}{'-dark' if dark else ''}"
     open_page(page, stack, customer, "Plan")
-    album.take(page, f"plan-{look}")
+    show(page, album, "plan")
     page.get_by_role("radio", name="Plus").check(force=True)
     page.get_by_label(re.compile("100 GB")).fill("2")
     page.get_by_role("button", name="See what it costs").click()
     expect(page.get_by_text("Opens for you: Vaultwarden")).to_be_visible()
     page.get_by_text("How today's amount is computed").click()
-    album.take(page, f"preview-{look}")
+    show(page, album, "preview")
     page.get_by_role("button", name=re.compile("^Change plan and pay €")).dblclick()
     expect(page.get_by_text("Your plan has changed.")).to_be_visible()
     read_again(page, customer, "the dashboard has the new plan", "Plus")
-    album.take(page, f"changed-{look}")
+    show(page, album, "changed")
     lines = customer.subscription()["items"]["data"]
     assert sorted((one["price"]["unit_amount"], one["quantity"]) for one in lines) == [(150, 2), (900, 1)]
 
-    page.get_by_role("link", name="Cancel", exact=True).click()
-    album.take(page, f"cancel-{look}")
+    page.get_by_role("link", name="Cancel subscription").click()
+    show(page, album, "cancel")
     page.get_by_label("Why are you leaving?").select_option("It costs too much")
     page.get_by_role("button", name="Cancel my subscription").click()
     expect(page.get_by_text("You won't be charged again. We're emailing you a receipt.")).to_be_visible()
     read_again(page, customer, "the dashboard says when it ends", "Ends on")
     assert customer.subscription()["cancel_at_period_end"]
-    album.take(page, f"canceled-{look}")
+    show(page, album, "canceled")
     page.get_by_role("link", name="Keep my subscription").click()
     page.get_by_role("button", name="Keep my subscription").click()
     expect(page.get_by_text("Your subscription goes on as before.")).to_be_visible()
     assert not customer.subscription()["cancel_at_period_end"]
     open_page(page, stack, customer, "Invoices")
-    album.take(page, f"invoices-{look}")
+    show(page, album, "invoices")
 
 
 def test_a_late_invoice_is_paid_on_the_page_that_the_email_leads_to(
