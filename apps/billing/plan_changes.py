@@ -1,8 +1,9 @@
 """A subscriber's change of plan, interval and quantities: what Stripe says it costs, and the change exactly as it was shown.
 
 Promises: what is charged is what the preview said, since Stripe splits the time at the same second and the subscription is still
-the one that was seen; it is paid at once or nothing changes; a form that is sent twice is one change, by the key in the
-subscription's metadata. docs.stripe.com/billing/subscriptions/prorations
+the one that was seen; it is paid or nothing changes, and where the bank asks the customer first, it waits for that on the page of
+its invoice for 23 hours; a form that is sent twice is one change, by the key in the
+subscription's metadata. docs.stripe.com/billing/subscriptions/prorations and pending-updates
 """
 
 import datetime as dt
@@ -29,6 +30,7 @@ from apps.core.errors import BadInput
 from apps.core.states import SubscriptionStatus
 
 MARK = "frontdesk_change"  # in the subscription's metadata: the key of the form that changed it last
+ASKS = "authentication_required"  # the bank's answer when it wants to ask the customer
 CHANGEABLE = {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}
 
 type Items = list[dict[str, Any]]
@@ -92,8 +94,24 @@ def preview_change(asked: ChangeRequest, *, subscription_id: str, items: Items) 
     return found
 
 
-def change_plan(asked: ChangeRequest, change: PlanChange) -> bool:
-    """Make the change that was shown; False when this form has made it. Raises as carry_out, BadInput `declined` among it."""
+def change_plan(asked: ChangeRequest, change: PlanChange) -> str:
+    """Make the change that was shown. Empty when it is made; else the page where the bank asks the customer before it is.
+
+    Raises as carry_out: BadInput `declined`, or `pending` while an earlier change waits for its payment.
+    """
+    wish = {"payment_behavior": "error_if_incomplete", "off_session": False, "metadata": {MARK: asked.key}}
+    try:
+        _update(asked, change, AuditAction.PLAN_CHANGED, wish)
+    except BadInput as refusal:
+        if refusal.details.get("decline") != ASKS:
+            raise
+        return _update(asked, change, AuditAction.PLAN_CHANGE_WAITS, {"payment_behavior": "pending_if_incomplete"})
+    return ""
+
+
+def _update(asked: ChangeRequest, change: PlanChange, action: AuditAction, wish: dict[str, Any]) -> str:
+    """Have Stripe make the change; the page of its invoice, if it waits for that."""
+    pages: list[str] = []
 
     def refuse(found: dict[str, Any]) -> str:
         if plain(found.get("metadata")).get(MARK) == asked.key:
@@ -101,18 +119,22 @@ def change_plan(asked: ChangeRequest, change: PlanChange) -> bool:
         return _refuse(found) or ("" if digest(found) == change.seen else "It has changed since the preview.")
 
     def call(client: stripe.StripeClient, options: Any) -> Any:
-        wish: Any = {
-            "items": change.items,
-            "proration_behavior": "always_invoice",
-            "proration_date": change.at,
-            "payment_behavior": "error_if_incomplete",
-            "off_session": False,
-            "metadata": {MARK: asked.key},
-        }
-        return client.v1.subscriptions.update(change.subscription_id, wish, options)
+        split = {"proration_behavior": "always_invoice", "proration_date": change.at}
+        asked_for: Any = {"items": change.items, "expand": ["latest_invoice"]} | split | wish
+        found = client.v1.subscriptions.update(change.subscription_id, asked_for, options)
+        if plain(found).get("pending_update"):
+            pages.append(text(plain(plain(found).get("latest_invoice")).get("hosted_invoice_url"), 2000))
+        return found
 
-    check = check_subscription(asked, change.subscription_id, refuse)
-    return carry_out(asked, AuditAction.PLAN_CHANGED, change.subscription_id, check, call, _describe)
+    carry_out(
+        asked,
+        action,
+        change.subscription_id,
+        check_subscription(asked, change.subscription_id, refuse),
+        call,
+        _describe,
+    )
+    return pages[0] if pages else ""
 
 
 def digest(subscription: dict[str, Any]) -> str:
@@ -125,6 +147,9 @@ def digest(subscription: dict[str, Any]) -> str:
 
 
 def _refuse(found: dict[str, Any]) -> str:
+    """Why it cannot be changed. Raises BadInput while a change waits."""
+    if found.get("pending_update"):
+        raise BadInput("An earlier change waits for its payment.", code="pending")
     facts = parse_subscription(found)
     if facts.status not in CHANGEABLE or facts.leaves_at or facts.pause:
         return "It is late, paused, or about to end."

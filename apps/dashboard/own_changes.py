@@ -20,6 +20,7 @@ REASON = "on the dashboard"
 CHANGED = "Nothing was done, because your subscription has changed in the meantime. What you see here may need a moment to follow."
 SENTENCES = {
     "busy": "Your subscription is being changed right now. Please wait a minute and try again.",
+    "pending": "A change of your plan waits for its payment. Pay it under Invoices; what isn't paid within a day is forgotten.",
     "refused": "Our payment partner doesn't allow this change, so nothing was done. Please write to us, and we'll help.",
 }
 UNKNOWN = (

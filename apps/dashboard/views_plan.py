@@ -84,8 +84,11 @@ def change(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         return redirect("own-plan")
     asked = own_changes.request_by(profile, offer["key"])
     wanted = PlanChange(offer["subscription_id"], offer["items"], offer["seen"], offer["at"])
-    if not own_changes.carry_out(request, profile, lambda: plan_changes.change_plan(asked, wanted)):
+    pages: list[str] = []
+    if not own_changes.carry_out(request, profile, lambda: pages.append(plan_changes.change_plan(asked, wanted))):
         return redirect("own-plan")
+    if pages[0]:
+        return render(request, "dashboard/plan_confirm.html", {"profile": profile, "page": pages[0]})
     messages.success(request, "Your plan has changed. We're emailing you what you have now.")
     return redirect("dashboard")
 

@@ -1,6 +1,15 @@
 """Changing a running subscription: everything its update may carry, with one event and the invoice of the change."""
 
-from apps.sandbox.stripe import cards, collection, coupons, customers, invoices, subscriptions, timeline
+from apps.sandbox.stripe import (
+    cards,
+    collection,
+    coupons,
+    customers,
+    invoices,
+    pending_updates,
+    subscriptions,
+    timeline,
+)
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change
 from apps.sandbox.stripe.prorations import Change, plan_items
@@ -45,6 +54,30 @@ def _expect_payment(subscription: Obj, made: Change, *, on_session: bool) -> Non
         raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
 
 
+def _change_once_paid(subscription: Obj, made: Change, *, moment: int, on_session: bool) -> None:
+    """`pending_if_incomplete`: bill the change, and let it wait for the money."""
+    as_if = copied(subscription)
+    subscriptions.set_items(as_if, copied(made.items))
+    lines = [*made.prorations, *subscriptions.lines_of(as_if, copied(made.restarted))]
+    invoice = invoices.draft(subscription, reason="subscription_update", lines=lines)
+    with change(subscription, "customer.subscription.updated"):
+        pending_updates.begin(subscription, invoice, made.items, moment=moment, restarts=bool(made.restarted))
+    invoices.finalize(invoice)
+    collection.collect(invoice, subscriptions.method_of(subscription), on_session=on_session)
+
+
+def _waits_for_payment(subscription: Obj, made: Change, params: Obj, *, moment: int) -> bool:
+    """Whether a change that is billed at once is made when it is paid, not now. ApiError 402 where it is to be refused unpaid."""
+    on_session = params.get("off_session") is False
+    wanted = params.get("payment_behavior")
+    if wanted == "error_if_incomplete":
+        _expect_payment(subscription, made, on_session=on_session)
+    if wanted != "pending_if_incomplete":
+        return False
+    _change_once_paid(subscription, made, moment=moment, on_session=on_session)
+    return True
+
+
 def update(subscription: Obj, params: Obj) -> None:
     """`POST /v1/subscriptions/{id}`: everything that may change, one event, and the invoice of the change."""
     if subscription["status"] in subscriptions.ENDED and set(params) - {"metadata", "cancellation_details"}:
@@ -58,9 +91,9 @@ def update(subscription: Obj, params: Obj) -> None:
             subscription, params.get("items", []), moment=moment, prorate=behaviour != "none", anchor_now=anchor_now
         )
     on_session = params.get("off_session") is False
-    bills_now = made is not None and (made.restarted or behaviour == "always_invoice")
-    if made is not None and bills_now and params.get("payment_behavior") == "error_if_incomplete":
-        _expect_payment(subscription, made, on_session=on_session)
+    bills = made is not None and bool(made.restarted or behaviour == "always_invoice")
+    if made is not None and bills and _waits_for_payment(subscription, made, params, moment=moment):
+        return
     invoice = None
     with change(subscription, "customer.subscription.updated"):
         set_options(subscription, params)

@@ -4,7 +4,7 @@ Our reading of docs.stripe.com/billing/collection-method and .../revenue-recover
 tried again `retry_days` after the first try; after the last one the subscription goes where `settings["end"]` says.
 """
 
-from apps.sandbox.stripe import coupons, invoices, payments, subscriptions, timeline
+from apps.sandbox.stripe import coupons, invoices, payments, pending_updates, subscriptions, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, find, get, private, root
 
@@ -60,6 +60,7 @@ def paid_outside(invoice: Obj) -> None:
 
 
 def _follow_paid(invoice: Obj) -> None:
+    pending_updates.apply(invoice)
     subscription = find("subscription", invoices.subscription_of(invoice))
     if subscription is None or subscription["latest_invoice"] != invoice["id"]:
         return
@@ -73,7 +74,7 @@ def _follow_paid(invoice: Obj) -> None:
 def _follow_failed(invoice: Obj, *, counted: bool) -> None:
     subscription = find("subscription", invoices.subscription_of(invoice))
     waits = subscription is not None and subscription["status"] in {"incomplete", "incomplete_expired"}
-    first = invoice["billing_reason"] == "subscription_create" and waits
+    first = (invoice["billing_reason"] == "subscription_create" and waits) or pending_updates.waits(invoice)
     with change(invoice, "invoice.updated"):
         invoice["attempted"] = True
         invoice["attempt_count"] += 1 if counted else 0

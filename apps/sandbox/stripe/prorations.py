@@ -100,13 +100,15 @@ def _lines(old: Obj | None, fresh: Obj | None, moment: int, *, restart: bool) ->
     if old is not None:
         lines.append(_line(old, moment, sign=-1))
     if fresh is not None and not restart:
-        lines.append(_line(fresh, moment, sign=1))
+        lines.append(_line(fresh, moment, sign=1, is_new=old is None))
     return [line for line in lines if line["amount"] or line["quantity"]]
 
 
-def _line(item: Obj, moment: int, *, sign: int) -> Obj:
+def _line(item: Obj, moment: int, *, sign: int, is_new: bool = False) -> Obj:
     price, quantity = item["price"], item["quantity"]
     start, end = item["current_period_start"], item["current_period_end"]
+    if is_new:  # it has had no time of the period yet, and pays for what is left of it
+        start = min(start, periods.step(end, price["recurring"], -1))
     share = periods.part_left(start, end, moment)
     amount = sign * round(pricing.amount_of(item) * share)
     name = invoice_lines.name_of(price)

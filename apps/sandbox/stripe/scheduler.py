@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from apps.sandbox import clock
-from apps.sandbox.stripe import records, scheduled, timeline
+from apps.sandbox.stripe import pending_updates, records, scheduled, timeline
 from apps.sandbox.stripe.records import Obj, find, get, root
 
 # The agenda's actions: the kind of object each is about, and what it does.
@@ -19,6 +19,7 @@ ACTIONS: dict[str, tuple[str, Callable[[Obj], None]]] = {
     "retry": ("invoice", scheduled.retry),
     "overdue": ("invoice", scheduled.pass_due_date),
     "void": ("invoice", scheduled.void_unpaid),
+    "forget_change": ("invoice", pending_updates.forget),
     "expire": ("checkout.session", scheduled.expire_session),
     "finish_processing": ("checkout.session", scheduled.finish_processing),
     "dispute": ("charge", scheduled.dispute),
