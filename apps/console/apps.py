@@ -16,6 +16,7 @@ class ConsoleConfig(AppConfig):
         """Give the one admin site our rules, and switch on the check of its actions."""
         from apps.console import (
             checks,  # noqa: F401  (registers itself)
+            invitation_approvals,
             personal,
         )
         from apps.console.site import ConsoleSite
@@ -24,3 +25,4 @@ class ConsoleConfig(AppConfig):
         admin.site.__class__ = ConsoleSite
         admin.site.disable_action("delete_selected")
         personal.declare()
+        invitation_approvals.register()

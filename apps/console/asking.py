@@ -29,4 +29,12 @@ def needs_second(form: ReasonDialog, action: ApprovalRequest.Action, count: int)
 
 def describe_limit(form: ReasonDialog, action: ApprovalRequest.Action, count: int) -> dict[str, Any]:
     """For a dialog about so many, in console/dialogs/two_people.html."""
-    return {"two_people": needs_second(form, action, count), "alone": settings.TWO_PEOPLE_ABOVE}
+    return describe_limit_of(form.actor, action, count)
+
+
+def describe_limit_of(actor: str, action: ApprovalRequest.Action, count: int) -> dict[str, Any]:
+    """The same where a part of a dialog comes by itself."""
+    return {
+        "two_people": approvals.needs_second(action, count, actor=actor),
+        "alone": settings.TWO_PEOPLE_ABOVE,
+    }

@@ -105,8 +105,14 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     *_lists(("Legal holds", LegalHold)),
                 ),
             ),
-            MenuEntry("Signups", "how_to_reg", _lists(("Signups", Signup))),
-            MenuEntry("Waitlist", "hourglass_top", (MenuPage(title="Waitlist", model=WaitlistEntry, badge="waitlist_count", query="view=in_line"),)),
+            MenuEntry(
+                "Waitlist and signups",
+                "how_to_reg",
+                (
+                    MenuPage(title="Waitlist", model=WaitlistEntry, badge="waitlist_count", query="view=in_line"),
+                    *_lists(("Signups", Signup)),
+                ),
+            ),
         ),
     ),
     (

@@ -1,10 +1,11 @@
 """Links out of the console: an object in Stripe's dashboard, in test mode or live, and an account in Keycloak's admin console."""
 
+import re
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 DASHBOARD = "https://dashboard.stripe.com"
@@ -13,6 +14,8 @@ PLACES = {
     "customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "charge": "payments", "payment": "payments",
     "dispute": "disputes", "price": "prices", "product": "products",
 }  # fmt: skip
+
+NAMED_SUBSCRIPTION = re.compile(r"subscription (\S+) ")
 
 
 def stripe_url(kind: str, identifier: str, *, live: bool | None = None) -> str:
@@ -47,6 +50,19 @@ def keycloak_link(user_id: str | None) -> SafeString:
     return (
         outside_link(keycloak_url(user_id), user_id, "Open in Keycloak's admin console") if user_id else SafeString("–")
     )
+
+
+def link_reason(line: str) -> SafeString:
+    """A line of why the policy decided so: a subscription is a word that leads to it, and not an id."""
+    found = NAMED_SUBSCRIPTION.match(line)
+    if not found:
+        return format_html("{}", line)
+    return format_html("{} {}", stripe_link("subscription", found[1], text="Subscription"), line[found.end() :])
+
+
+def link_reasons(joined: str) -> SafeString:
+    """The same of lines that are kept as one text."""
+    return format_html_join("; ", "{}", ((link_reason(line),) for line in joined.split("; ")))
 
 
 class OutsideIds:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.dateparse import parse_date
 
-from apps.billing.churn import FEEDBACK, Why, count_reasons, left_between, narrow_people
+from apps.billing.churn import FEEDBACK, Why, count_reasons, left_between, narrow_people, narrow_to_left
 from apps.console.report_period import DAY, Period
 from apps.console.reports import MoneyReport, ReportCell, ReportLine, ReportTable, plain_amount
 from apps.core.money import format_money
@@ -120,11 +120,12 @@ def narrow_left(people: QuerySet[Any], asked: str) -> QuerySet[Any] | None:
         return None
     try:
         period = Period(first, last, "")
-        left = left_between(period.since, period.until)
+        since, until = period.since, period.until
     except OverflowError:
         return None
-    if why := parts[3]:
-        left = left.filter(why=why)
+    if not (why := parts[3]):
+        return narrow_to_left(people, since, until)
+    left = left_between(since, until).filter(why=why)
     if said := parts[4]:
         left = left.filter(cancellation_feedback="" if said == UNSAID else said)
     return narrow_people(people, left)

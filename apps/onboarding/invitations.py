@@ -6,7 +6,7 @@ another's; a withdrawn invitation gives its seats back and its address the posit
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -28,6 +28,9 @@ from apps.onboarding.models import WaitlistEntry
 State = WaitlistEntry.State
 MOST = 50  # invited at once
 PASSED_OVER = 200  # entries of the line beyond the number that are looked at, when some are skipped
+
+# Asked before several are invited: how many, and by whom. They raise BadInput where that takes another person.
+before_many: list[Callable[[int, str], None]] = []
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,12 @@ def _read_people(entries: Sequence[WaitlistEntry], app_ids: Sequence[int]) -> di
 
 
 def invite_all(entry_ids: Sequence[uuid.UUID], *, actor: str, reason: str) -> tuple[int, list[str]]:
-    """Invite these, each by itself; returns how many were invited and why the others were not. Not within a transaction."""
+    """Invite these, each by itself; returns how many were invited and why the others were not. Not within a transaction.
+
+    BadInput, and nobody is invited, where the actor may not invite so many alone.
+    """
+    for check in before_many:
+        check(len(entry_ids), actor)
     invited, refusals = 0, []
     for entry_id in entry_ids[:MOST]:
         try:

@@ -24,12 +24,13 @@ Action = ApprovalRequest.Action
 
 def register() -> None:
     """What operations offer; each with the right that its dialog asks for, but that an operator extends what support may not."""
+    approvals.register_job()
     ERASERS["reasons of approval requests"] = PersonRows(approvals.requests_about, approvals.erase_reasons)
     approvals.register(Action.EXTEND_GRACE, Approvable("override_access", extend_grace, grace_facts))
     approvals.register(Action.SYNC_SELECTED, Approvable("sync_userprofile", start_run, run_facts))
     approvals.register(Action.SYNC_DIFFERING, Approvable("override_access", start_run, run_facts))
     approvals.register(Action.SYNC_FAILED, Approvable("sync_userprofile", run_again, failed_facts))
-    approvals.register(Action.ERASE_PERSON, Approvable("erase_person", erase_person, erasure_facts))
+    approvals.register(Action.ERASE_PERSON, Approvable("erase_person", erase_person, erasure_facts, always=True))
     approvals.register(Action.START_SEAT_PLAN, Approvable("change_capacity", start_plan, plan_facts))
     approvals.register(Action.APPROVE_REVOCATION, Approvable("approve_revocations", approve_loss, loss_facts))
 

@@ -1,9 +1,10 @@
 """Approvals: what one of staff may not do alone is asked for, and another person with the right approves or declines it.
 
 Promises: nobody decides about their own request, which the database holds too; a request is decided once, by the first;
-what is approved runs as if the person who asked had done it, by the same function, in the same transaction as the approval,
-and each line of the audit trail then names both; what can no longer be done is refused and stays open. A service that does
-something to many at once begins with `refuse_alone`: whatever calls it, it does nothing before another person has approved it.
+what is approved runs as if the person who asked had done it, by the same function, in the same transaction as the approval or
+in a job of it, and each line of the audit trail then names both; what can no longer be done is refused and stays open. A service that does
+something to many at once, or cannot be undone, begins with `refuse_alone`: whatever calls it, it does nothing before another
+person has approved it.
 
     pending --approve-->  approved    by another person with the right of the action
             --decline-->  declined    by the same people
@@ -26,7 +27,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock
+from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.operations.models import ApprovalRequest
@@ -35,6 +36,8 @@ State = ApprovalRequest.State
 Facts = list[list[str]]  # names and values, as staff read them
 UNANSWERED = "Nobody decided in time."
 ERASED = "Erased with the person."
+KIND = "carry_out_approved"
+STAFF = "staff:"  # begins the name of an actor who is one of staff
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,15 @@ class Approvable:
     """What can be asked for. `permission`: accounts' codename of who may approve it; `carry_out` returns what was done, as a sentence.
 
     `carry_out(request)` runs in a transaction, calls nobody, acts as `request.requested_by`, and raises BadInput when it cannot be done.
+    `by_job`: it makes its own transactions and may be run again; a job runs it once the approval is written down. `always`: two people
+    are needed however few it is about.
     """
 
     permission: str
     carry_out: Callable[[ApprovalRequest], str]
     read_facts: Callable[[ApprovalRequest], Facts]
+    by_job: bool = False
+    always: bool = False
 
 
 ACTIONS: dict[str, Approvable] = {}
@@ -58,6 +65,11 @@ def register(action: ApprovalRequest.Action, approvable: Approvable) -> None:
     ACTIONS[action] = approvable
 
 
+def register_job() -> None:
+    """The job of what is done after it was approved."""
+    jobs.register(KIND, carry_out_later, label="Do what was approved")
+
+
 def needs_two_people(count: int) -> bool:
     """Whether so many subscribers, or jobs, are more than one person may change at once."""
     return count > settings.TWO_PEOPLE_ABOVE
@@ -66,23 +78,27 @@ def needs_two_people(count: int) -> bool:
 def has_another(permission: str, *, than: str) -> bool:
     """Whether somebody else of staff has this right of accounts', and so could approve what this actor asks for."""
     with_it = User.objects.filter(is_staff=True, is_active=True, groups__permissions__codename=permission)
-    others = with_it.exclude(username=than.removeprefix("staff:"))
+    others = with_it.exclude(username=than.removeprefix(STAFF))
     return others.filter(groups__permissions__content_type__app_label="accounts").exists()
 
 
 def needs_second(action: ApprovalRequest.Action, count: int, *, actor: str) -> bool:
-    """Whether these are more than the actor may do it to now. Who is alone with the right may, else nobody could."""
-    if _approved.get() == action:
+    """Whether these are more than one of staff may do it to now. Who is alone with the right may, else nobody could."""
+    if _approved.get() == action or not actor.startswith(STAFF):
         return False
-    return needs_two_people(count) and has_another(ACTIONS[action].permission, than=actor)
+    approvable = ACTIONS[action]
+    return (approvable.always or needs_two_people(count)) and has_another(approvable.permission, than=actor)
 
 
 def refuse_alone(action: ApprovalRequest.Action, count: int, *, actor: str) -> None:
     """Raise BadInput where another person has to approve it first, and has not."""
-    if needs_second(action, count, actor=actor):
-        raise BadInput(
-            f"These are {count}; more than {settings.TWO_PEOPLE_ABOVE} at once need a second person. Ask for approval first."
-        )
+    if not needs_second(action, count, actor=actor):
+        return
+    if ACTIONS[action].always:
+        raise BadInput("This needs a second person. Ask for approval on the subscriber's page first.")
+    raise BadInput(
+        f"These are {count}; more than {settings.TWO_PEOPLE_ABOVE} at once need a second person. Ask for approval first."
+    )
 
 
 def name_deciders(actor: str) -> str:
@@ -93,7 +109,7 @@ def name_deciders(actor: str) -> str:
 
 def actor_of(user: Any) -> str:
     """How requests and the audit trail name one of staff."""
-    return f"staff:{user.get_username()}"
+    return f"{STAFF}{user.get_username()}"
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -160,11 +176,31 @@ def approve(request: ApprovalRequest, *, by: User, reason: str) -> str:
             "The person who asked for this is no longer a member of staff. Decline it, and do it yourself if it is right."
         )
     _close(row, State.APPROVED, by=by, reason=reason)  # first: an erasure also erases why
-    with audit.approved_by(actor_of(by)), _carrying_out(row.action):
-        outcome = ACTIONS[row.action].carry_out(row)
+    if ACTIONS[row.action].by_job:
+        jobs.defer(KIND, row.pk, reason=f"approved by {actor_of(by)}")
+        outcome = "It is being done now."
+    else:
+        outcome = _carry_out(row)
     ApprovalRequest.objects.filter(pk=row.pk).exclude(decision_reason=ERASED).update(outcome=outcome[:300])
     _record(row, AuditAction.APPROVAL_GIVEN, actor=actor_of(by), reason=reason)
     return outcome
+
+
+def carry_out_later(key: str) -> None:
+    """The job: do what was approved, and note what has come of it."""
+    row = ApprovalRequest.objects.select_related("profile__user").get(pk=key)
+    if row.state != State.APPROVED:
+        return
+    try:
+        outcome = _carry_out(row)
+    except BadInput as refusal:
+        outcome = refusal.message
+    ApprovalRequest.objects.filter(pk=row.pk).exclude(decision_reason=ERASED).update(outcome=outcome[:300])
+
+
+def _carry_out(row: ApprovalRequest) -> str:
+    with audit.approved_by(row.decided_by), _carrying_out(row.action):
+        return ACTIONS[row.action].carry_out(row)
 
 
 @contextmanager

@@ -251,6 +251,7 @@ class ApprovalRequest(models.Model):
         SEND_EMAILS_AGAIN = "send_emails_again", "Send selected emails again"
         APPROVE_REVOCATION = "approve_revocation", "Approve revocation"
         ERASE_PERSON = "erase_person", "Erase personal data"
+        INVITE_NEXT = "invite_next", "Invite from the waitlist"
         START_SEAT_PLAN = "start_seat_plan", "Drain or rebalance"
 
     class State(ToneChoices):

@@ -30,7 +30,8 @@ from apps.identity import erasure
 from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.login import sessions
-from apps.operations import erasure_rows
+from apps.operations import approvals, erasure_rows
+from apps.operations.models import ApprovalRequest
 
 SECRET = {"password", "encrypted", "session_key"}
 
@@ -125,12 +126,16 @@ def list_kept() -> dict[str, str]:
 
 @transaction.atomic
 def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
-    """Erase the person everywhere; returns the receipt, the same one when asked again. BadInput while it is refused."""
+    """Erase the person everywhere; returns the receipt, the same one when asked again.
+
+    BadInput while it is refused, or one of staff wants it whom nobody has approved.
+    """
     profile = legal_holds.lock(profile)
     if done := find_receipt(profile):
         return done
     if refusal := refuse_erasing(profile):
         raise BadInput(refusal)
+    approvals.refuse_alone(ApprovalRequest.Action.ERASE_PERSON, 1, actor=actor)
     for seat in Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED).select_related("product"):
         allocation.release(profile=profile, product=seat.product)
     for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):

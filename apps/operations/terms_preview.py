@@ -166,7 +166,8 @@ def run_preview(key: str) -> None:
     began = time.monotonic()
     while take_step(int(key)):
         if time.monotonic() - began > SECONDS:
-            jobs.defer(KIND, key, reason="the next slice")
+            # One click asked for the first slice; however many follow, nobody else's click waits for them.
+            jobs.defer(KIND, key, reason="the next slice", importance=Job.Importance.SWEEP)
             return
 
 

@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 
 from apps.accounts.models import UserProfile
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
-from apps.operations import approvals, emails_again, job_retries, safeguard, seat_plans, sync_runs
+from apps.onboarding import invitations, waitlist
+from apps.onboarding.models import WaitlistEntry
+from apps.operations import approvals, emails_again, job_retries, privacy, safeguard, seat_plans, sync_runs
 from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncResult, SyncRun
 from tests.access.test_repeated_emails import told
 from tests.instances import house
@@ -93,9 +96,9 @@ def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
         again = AuditEntry.objects.filter(action="sync_run_retried").count
         return action, lambda: sync_runs.retry_failed(run, **WHY), {"terms": {"run": run.pk}}, again
     if action == Action.RETRY_JOBS:
-        jobs = stuck_jobs(len(people))
+        stuck = stuck_jobs(len(people))
         retried = AuditEntry.objects.filter(action="job_retried").count
-        return action, lambda: job_retries.retry_each(jobs, **WHY), {"row_ids": [one.pk for one in jobs]}, retried
+        return action, lambda: job_retries.retry_each(stuck, **WHY), {"row_ids": [one.pk for one in stuck]}, retried
     if action == Action.SEND_EMAILS_AGAIN:
         UserProfile.objects.filter(pk__in=ids).update(access_state="active")  # what the email says is true
         emails = [told(one) for one in UserProfile.objects.filter(pk__in=ids)]
@@ -119,6 +122,13 @@ def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
             {"terms": asked},
             SeatPlan.objects.count,
         )
+    if action == Action.INVITE_NEXT:
+        now = clock.now()
+        waiting = [WaitlistEntry(email=one.email, product=None, created_at=now, confirmed_at=now) for one in people]
+        entries = [one.pk for one in WaitlistEntry.objects.bulk_create(waiting)]
+        invited = WaitlistEntry.objects.filter(state="invited").count
+        asked = {"product": None, "entries": [str(one) for one in entries]}
+        return action, lambda: invitations.invite_all(entries, **WHY), {"terms": asked}, invited
     review = review_of(people)
     approved = SafeguardReview.objects.filter(state="confirmed").count
     terms = {"review": review.pk, "expected": len(people)}
@@ -138,6 +148,9 @@ def test_more_than_twenty_wait_for_another_person(
     assert count() == 0
     asked = approvals.ask(action, subject="these", **terms, **WHY)
     approvals.approve(asked, by=ann, reason="I have checked them")
+    if approvals.ACTIONS[action].by_job:
+        assert Job.objects.filter(kind=approvals.KIND, key=asked.pk, state="queued").exists()
+        approvals.carry_out_later(str(asked.pk))
     assert count() >= 1
     with pytest.raises(BadInput):  # the approval was of that one
         case_of(action, late(MANY, start=100))[1]()
@@ -153,6 +166,38 @@ def test_who_is_alone_with_the_right_may_and_so_may_all_for_twenty(
     User.objects.filter(pk=ann.pk).update(is_active=False)
     case_of(action, late(MANY, start=100))[1]()
     assert count() > before
+
+
+def test_one_person_alone_erases_nobody_whom_another_could_approve(ann: User) -> None:
+    gone, left = house.person(), house.person()
+    with pytest.raises(BadInput, match="needs a second person"):
+        privacy.erase(gone, **WHY)
+    for actor, refused in (("staff:olga", "needs a second person"), ("olga", "staff:NAME")):
+        with pytest.raises(CommandError, match=refused):
+            call_command("erase_person", str(gone.pk), "--actor", actor, "--reason", "asked by letter")
+    assert privacy.find_receipt(gone) is None
+    asked = approvals.ask(Action.ERASE_PERSON, subject=f"profile:{gone.pk}", profile=gone, **WHY)
+    approvals.approve(asked, by=ann, reason="I have read the letter")
+    receipt = privacy.find_receipt(gone)
+    assert receipt is not None
+    assert (receipt.actor, receipt.after["approved_by"]) == ("staff:olga", "staff:ann")
+    privacy.erase(left, actor="system", reason="The retention of expired customers is over.")
+    assert privacy.find_receipt(left) is not None
+
+
+def test_what_an_approved_invitation_did_is_noted_also_when_its_job_was_cut_off(ann: User) -> None:
+    action, _, terms, count = case_of(Action.INVITE_NEXT, late(MANY))
+    asked = approvals.ask(action, subject="waitlist:any", **terms, **WHY)
+    approvals.approve(asked, by=ann, reason="I have checked them")
+    first = WaitlistEntry.objects.order_by("pk")[0]
+    waitlist.invite(first.pk, **WHY)  # as far as a first run came
+    waitlist.leave(WaitlistEntry.objects.order_by("pk")[1].pk)
+    jobs.KINDS[approvals.KIND].handler(str(asked.pk))
+    asked.refresh_from_db()
+    assert count() == MANY - 1
+    assert asked.outcome == f"{MANY - 1} addresses are invited. 1 not: This entry is no longer waiting."
+    line = AuditEntry.objects.filter(action="waitlist_invited").order_by("-pk")[0]
+    assert (line.actor, line.after["approved_by"]) == ("staff:olga", "staff:ann")
 
 
 def test_people_who_lose_nothing_are_synced_by_one_person(settings: Any) -> None:

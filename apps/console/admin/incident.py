@@ -16,6 +16,7 @@ from apps.catalog.models import Product
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, person_column, time_column, when
 from apps.console.dialogs import ReasonDialog, TypedCountField, dialog_action
+from apps.console.outside import link_reasons
 from apps.core import clock
 from apps.core.states import AccessState, Tone
 from apps.operations import incident, safeguard
@@ -149,11 +150,11 @@ class IncidentAdmin(ConsoleAdmin):
 class HeldBackAdmin(ConsoleAdmin):
     """Of whom something is held back now. A line goes when billing demands nothing of the kind any more, or once it was decided again."""
 
-    list_display = ("what", "person", "demanded", "steps_label", "why", "held_since")
+    list_display = ("what", "person", "demanded", "steps_label", "reasons", "held_since")
     list_select_related = ("profile__user",)
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, email or cus_…"
-    fields = (("person", "demanded", "held_since"), "why", "steps_label")
+    fields = (("person", "demanded", "held_since"), "reasons", "steps_label")
 
     person = person_column()
     held_since = time_column("since", "Held back since")
@@ -166,6 +167,10 @@ class HeldBackAdmin(ConsoleAdmin):
     def demanded(self, row: HeldBackLoss) -> SafeString:
         state = AccessState(row.state)
         return badge(state.label, state.tone)
+
+    @admin.display(description="Why")
+    def reasons(self, row: HeldBackLoss) -> SafeString:
+        return link_reasons(row.why)
 
     @admin.display(description="Would be taken")
     def steps_label(self, row: HeldBackLoss) -> SafeString:

@@ -12,6 +12,7 @@ from apps.console import asking
 from apps.console.base import BoundedPaginator, ConsoleAdmin
 from apps.console.columns import badge, state_badge, state_column, time_column
 from apps.console.dialogs import ReasonDialog, TypedCountField, dialog_action
+from apps.console.outside import link_reasons
 from apps.operations import bulk_facts, safeguard, stripe_comparison
 from apps.operations.models import ApprovalRequest, SafeguardReview
 
@@ -97,7 +98,7 @@ def list_affected(row: SafeguardReview, number: Any) -> dict[str, Any]:
             "profile": one,
             "has": state_badge(one, "access_state"),
             "due": badge(decided[one.pk].state.label, decided[one.pk].state.tone),
-            "why": "; ".join(decided[one.pk].trace),
+            "why": link_reasons("; ".join(decided[one.pk].trace)),
         }
         for one in people.select_related("user").order_by("pk")
     ]

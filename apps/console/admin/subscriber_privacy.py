@@ -17,13 +17,13 @@ from apps.accounts import legal_holds
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import PrivacyRequest, UserProfile
 from apps.console import fresh_logins
-from apps.console.asking import ask
+from apps.console.asking import ask, needs_second
 from apps.console.dialogs import ConfirmedDialog, ReasonDialog, ReasonField, dialog, dialog_action, find
 from apps.console.site import takes_posts
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
-from apps.operations import approvals, erasure_receipts, erasure_rows, personal_copy, privacy, privacy_requests
+from apps.operations import erasure_receipts, erasure_rows, personal_copy, privacy, privacy_requests
 from apps.operations.models import ApprovalRequest
 
 Action = ApprovalRequest.Action
@@ -59,12 +59,8 @@ class EraseDialog(ConfirmedDialog):
             "refusal": privacy.refuse_erasing(self.target),
             "rows": [(name, count) for name, count in erasure_rows.count_rows(self.target).items() if count],
             "kept": privacy.list_kept(),
-            "needs_approval": self.needs_approval,
+            "needs_approval": needs_second(self, Action.ERASE_PERSON, 1),
         }
-
-    @property
-    def needs_approval(self) -> bool:
-        return approvals.has_another("erase_person", than=self.actor)
 
 
 class ExportPersonForm(forms.Form):
@@ -108,7 +104,7 @@ class PrivacyActions:
         """At once where nobody else could approve it; else another admin has to."""
         if refusal := privacy.refuse_erasing(form.target):
             raise BadInput(refusal)
-        if form.needs_approval:
+        if needs_second(form, Action.ERASE_PERSON, 1):
             return ask(form, Action.ERASE_PERSON, subject=f"profile:{form.target.pk}", profile=form.target)
         receipt = privacy_requests.erase(form.target, **form.why)
         return (

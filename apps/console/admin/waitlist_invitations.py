@@ -14,12 +14,15 @@ from django.views.decorators.http import require_safe
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from apps.catalog.models import Product
+from apps.console.asking import ask, describe_limit_of, needs_second
 from apps.console.dialogs import ReasonDialog
+from apps.console.invitation_approvals import ACTION, describe_invited
 from apps.console.navigation import viewable
 from apps.core.errors import BadInput
 from apps.onboarding import invitations
 from apps.onboarding.models import WaitlistEntry
 from apps.onboarding.waitlist import in_line
+from apps.operations.approvals import actor_of
 
 ANY = "any"  # the line of those who wait for no product in particular
 PERMISSION = "accounts.allocate_seat"
@@ -87,13 +90,15 @@ class InviteNextDialog(ReasonDialog):
 
 
 def invite_planned(form: InviteNextDialog) -> str:
-    """Invite those of the plan, and say how many and why not the others."""
+    """Invite those of the plan, and say how many and why not the others. Many are asked approval of instead."""
+    if needs_second(form, ACTION, len(form.planned)):
+        line = form.cleaned_data["line"]
+        asked = {"product": None if line == ANY else int(line), "entries": [str(one) for one in form.planned]}
+        return ask(form, ACTION, subject=f"waitlist:{line}", terms=asked)
     invited, refusals = invitations.invite_all(form.planned, **form.why)
-    reasons = " ".join(sorted(set(refusals)))
     if not invited:
-        raise BadInput(f"Nobody was invited. {reasons}")
-    said = f"{invited} {'address is' if invited == 1 else 'addresses are'} invited."
-    return f"{said} {len(refusals)} not: {reasons}" if refusals else said
+        raise BadInput(f"Nobody was invited. {' '.join(sorted(set(refusals)))}")
+    return describe_invited(invited, refusals)
 
 
 def guarded(view: View) -> View:
@@ -118,6 +123,7 @@ def plan(request: HttpRequest) -> HttpResponse:
         made = invitations.plan_invitations(product, count)
         ids = ",".join(str(entry.pk) for entry in made.invited)
         found = {"plan": made, "planned": f"{line}|{count}|{ids}"}
+        found |= describe_limit_of(actor_of(request.user), ACTION, len(made.invited))
     return render(request, "console/dialogs/invite_plan.html", found)
 
 

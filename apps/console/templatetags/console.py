@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.console import columns, inbox, navigation, timeline, viewing
+from apps.console import columns, inbox, navigation, outside, timeline, viewing
 from apps.console.empty_lists import Emptiness, describe_emptiness
 from apps.console.menu_counts import COUNTED
 from apps.core import attention, audit_actions, jobs, reason_sentences
@@ -117,6 +117,12 @@ def staff_name(actor: str) -> str:
 def page_link(row: Any) -> SafeString:
     """A row by its name, linked to its page."""
     return columns.link(row)
+
+
+@register.filter
+def reason_linked(line: str) -> SafeString:
+    """A line of why the policy decided so, with a link to the subscription that it is about."""
+    return outside.link_reason(line)
 
 
 @register.filter

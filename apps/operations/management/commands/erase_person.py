@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import BadInput
 from apps.operations import privacy
+from apps.operations.approvals import STAFF
 
 
 class Command(BaseCommand):
@@ -20,6 +21,8 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["actor"].startswith(STAFF):
+            raise CommandError("Say who decided it, as --actor staff:NAME.")
         profile = privacy.find_person(options["person"])
         if profile is None:
             raise CommandError("There is no such subscriber.")
