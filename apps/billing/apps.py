@@ -20,6 +20,7 @@ class BillingConfig(AppConfig):
 
         from apps.billing import (
             backfill,
+            coupon_check,
             customers,
             event_span,
             events,
@@ -55,6 +56,7 @@ class BillingConfig(AppConfig):
         forgetting.register()
         second_subscription.register()
         backfill.register()
+        coupon_check.register()
         event_span.register()
         price_list.register()
         laws.register_laws()

@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 
 from apps.accounts.models import UserProfile
-from apps.billing import comparison, copies, paused_trials, payment_notes, payments, upcoming
+from apps.billing import comparison, copies, coupons, paused_trials, payment_notes, payments, upcoming
 from apps.billing.covered_events import changed_sessions, find_waiting, mark_covered
 from apps.billing.fact_rows import on_customer, write_customer
 from apps.billing.ledger import Ledger, fetch_ledger
@@ -86,6 +86,7 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
     payment_notes.note_other_disputes(profile, ledger, set(sums))
     payment_notes.note_late_payments(profile, ledger, facts)
     _copy(profile, customer, found, ledger)
+    coupons.note_discounts(profile, customer, found, ledger)
     charges = upcoming.fetch_next_charges(facts)
     with transaction.atomic():
         upcoming.store_next_charges(charges)

@@ -178,3 +178,47 @@ class UserSubscriptionItem(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.quantity} × {self.stripe_price_id}"
+
+
+class Coupon(models.Model):
+    """A coupon of Stripe's that somebody used, with its terms as last fetched. One that is deleted there stays."""
+
+    stripe_id = models.CharField(max_length=255, unique=True)
+    name = models.CharField(max_length=255, blank=True)
+    percent_off = models.DecimalField(max_digits=7, decimal_places=4, null=True, blank=True)
+    amount_off = models.BigIntegerField(null=True, blank=True, help_text="Minor units.")
+    currency = models.CharField(max_length=16, blank=True)
+    duration = models.CharField(max_length=20, blank=True, help_text="once, repeating or forever; empty: not known.")
+    months = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of one that is repeating.")
+    is_deleted = models.BooleanField(default=False, help_text="At Stripe: nobody new can use it.")
+    fetched_at = models.DateTimeField()
+
+    @override
+    def __str__(self) -> str:
+        return self.name or self.stripe_id
+
+
+class Discount(models.Model):
+    """One use of a coupon by one subscriber. Written only by coupons.py."""
+
+    stripe_id = models.CharField(max_length=255, unique=True)
+    coupon = models.ForeignKey(
+        Coupon, null=True, blank=True, on_delete=models.PROTECT, related_name="discounts", db_index=False,
+        help_text="Empty: Stripe does not say which.",
+    )  # fmt: skip
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="discounts")
+    subscription_id = models.CharField(max_length=255, blank=True, help_text="Empty: of everything they pay.")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it has no end, or is used once.")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="When it was found to be used up or taken away.")
+
+    class Meta:
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                fields=["coupon", "profile", "ends_at"], condition=Q(ended_at__isnull=True), name="discount_in_use"
+            ),
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.coupon_id} of {self.profile_id}"

@@ -1,4 +1,4 @@
-"""What happened to money on each day, summed from dj-stripe's mirror: paid, refunded and lost by product, and late payments.
+"""What happened to money on each day, summed from dj-stripe's mirror: paid, refunded and lost by product, late payments, and what coupons took off.
 
 Promises: one statement for each figure, over the rows of its days alone; the shares of a payment's products add up to the payment;
 what Stripe may send that is no amount counts as nothing, and never stops the others. No call to Stripe.
@@ -77,8 +77,16 @@ SELECT (since AT TIME ZONE 'UTC')::date, CASE WHEN paid_at IS NOT NULL THEN leas
     coalesce(sum(extract(epoch FROM paid_at - since)), 0)::bigint
 FROM late GROUP BY 1, 2, 3
 """
+# A discount that nobody has told us the coupon of is of none.
+DISCOUNTS = """
+SELECT {i_day}, coalesce(d.coupon_id::text, ''), {i_currency}, count(*), sum({off_amount})::bigint, 0
+FROM djstripe_invoice i CROSS JOIN LATERAL jsonb_array_elements(
+    CASE WHEN jsonb_typeof(i.stripe_data->'total_discount_amounts') = 'array' THEN i.stripe_data->'total_discount_amounts' ELSE '[]' END) off
+LEFT JOIN billing_discount d ON d.stripe_id = off->>'discount'
+WHERE {i_period}{detailed} AND i.stripe_data->>'status' = 'paid' AND {off_amount} > 0 GROUP BY 1, 2, 3
+"""
 PARTS = {
-    **{f"{row}_{name}": part.format(row=row) for row in ("c", "g", "late") for name, part in (("day", DAY), ("currency", CURRENCY), ("period", PERIOD))},
+    **{f"{row}_{name}": part.format(row=row) for row in ("c", "g", "i", "late") for name, part in (("day", DAY), ("currency", CURRENCY), ("period", PERIOD))},
     "c_amount": NUMBER.format(row="c.stripe_data", name="amount"),
     "g_amount": NUMBER.format(row="g.stripe_data", name="amount"),
     "off_amount": NUMBER.format(row="off", name="amount"),
@@ -90,7 +98,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class DayFigure:
-    """A sum of one day. `about`: the product's slug, or how a late payment ended; `seconds`: of late payments, until they were paid."""
+    """A sum of one day. `about`: the product's slug, the coupon's number, or how a late payment ended; `seconds`: of late payments, until they were paid."""
 
     day: dt.date
     about: str
@@ -120,6 +128,11 @@ def sum_lost(first: dt.date, last: dt.date, *, detailed: bool) -> list[DayFigure
 def sum_late(first: dt.date, last: dt.date, *, detailed: bool) -> list[DayFigure]:
     """Payments of running subscriptions that failed at first, on the day of their first failure."""
     return _read(LATE, "", first, last, "c" if detailed else "")
+
+
+def sum_discounts(first: dt.date, last: dt.date, *, detailed: bool) -> list[DayFigure]:
+    """What coupons took off paid invoices, by the number of the coupon, on the day the invoice was made."""
+    return _read(DISCOUNTS, "", first, last, "i" if detailed else "")
 
 
 def _read(statement: str, money: str, first: dt.date, last: dt.date, row: str, **parts: str) -> list[DayFigure]:

@@ -131,7 +131,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 "bar_chart",
                 tuple(
                     MenuPage(title=title, route=f"admin:report_{name}", may=may_view_money)
-                    for title, name in (("Revenue", "revenue"), ("Churn", "churn"), ("Recovered payments", "recovered"))
+                    for title, name in (("Revenue", "revenue"), ("Churn", "churn"), ("Recovered payments", "recovered"), ("Coupons", "coupons"))
                 ),
             ),
             MenuEntry(

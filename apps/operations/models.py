@@ -153,12 +153,13 @@ class ReportFigure(models.Model):
     """What happened to money on one day, about nobody. Written only by report_figures.py."""
 
     class Name(models.TextChoices):
-        """`about`: the product's slug (empty: of none); of late payments at which attempt they were paid (empty: not yet)."""
+        """`about`: the product's slug (empty: of none); of late payments at which attempt they were paid (empty: not yet); of discounts the coupon's number."""
 
         PAID = "paid", "Paid"
         REFUNDED = "refunded", "Refunded"
         LOST = "lost", "Lost in disputes"
         LATE = "late", "Late payments"
+        DISCOUNT = "discount", "Discounts"
 
     day = models.DateField()
     name = models.CharField(max_length=12, choices=Name)

@@ -26,6 +26,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "billing.Subscription": ("Your subscriptions", "What Stripe, who collects your payments, says about them."),
     "billing.UserSubscriptionItem": ("What you pay for", "The lines of your subscription."),
     "accounts.Membership": ("Shared subscriptions", "For whom you pay, or who pays for you, and who was invited."),
+    "billing.Discount": ("Your coupons", "Coupons you use or used, and until when."),
     "instances.Seat": ("Your seats", "Where your products run."),
     "instances.SeatWait": ("Seats you wait for", "Products that had no room when you paid."),
     "djstripe.Customer": ("You as a customer of Stripe", "Name and address for your invoices."),

@@ -30,6 +30,7 @@ FIGURES: dict[Name, tuple[Measure, int | None]] = {
     Name.REFUNDED: (money_figures.sum_refunded, 14),
     Name.LOST: (money_figures.sum_lost, None),
     Name.LATE: (money_figures.sum_late, None),
+    Name.DISCOUNT: (money_figures.sum_discounts, None),
 }
 
 

@@ -15,9 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
+from apps.billing.change_requests import ChangeRequest
 from apps.billing.churn import Why
 from apps.billing.models import Subscription
-from apps.billing.payment_changes import StaffRequest, cancel_at_period_end, cancel_now
+from apps.billing.payment_changes import cancel_at_period_end, cancel_now
 from apps.catalog.models import Product, ProductPrice
 from apps.core import clock
 from apps.core.models import AuditEntry
@@ -264,7 +265,7 @@ def test_a_list_of_leavers_that_is_asked_for_wrongly_shows_nobody_as_the_answer(
 
 def test_a_cancellation_by_staff_and_one_by_the_subscriber_are_told_apart(town: World) -> None:
     dana, emil, fred = town.subscriber("dana"), town.subscriber("emil", plus=1), town.subscriber("fred")
-    ask = lambda one: StaffRequest(one, f"key-{one.pk}", "staff:ada", "They asked for it.")  # noqa: E731
+    ask = lambda one: ChangeRequest(one, f"key-{one.pk}", "staff:ada", "They asked for it.")  # noqa: E731
     cancel_now(ask(dana), subscription_id=dana.stripe_subscription_id or "")
     cancel_at_period_end(ask(emil), subscription_id=emil.stripe_subscription_id or "")
     said: Any = {"cancellation_details": {"feedback": "unused"}}
@@ -281,7 +282,7 @@ def test_a_cancellation_by_staff_and_one_by_the_subscriber_are_told_apart(town: 
 # --- the pages --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["revenue", "churn", "recovered"])
+@pytest.mark.parametrize("name", ["revenue", "churn", "recovered", "coupons"])
 def test_an_empty_report_says_so_and_how_it_is_counted(name: str, staff: Staff) -> None:
     text = staff("viewer").get(reverse(f"admin:report_{name}")).content.decode()
     assert 'class="fd-empty"' in text
@@ -333,7 +334,7 @@ def test_a_report_is_a_file_for_those_who_may_export_and_in_the_audit_log(staff:
     assert "Export as CSV" not in viewer.get(reverse("admin:report_revenue")).content.decode()
 
 
-@pytest.mark.parametrize("name", ["revenue", "churn", "recovered"])
+@pytest.mark.parametrize("name", ["revenue", "churn", "recovered", "coupons"])
 def test_a_year_costs_as_many_queries_as_a_month(name: str, staff: Staff) -> None:
     some_leave()
     day = clock.now().date()
@@ -341,7 +342,7 @@ def test_a_year_costs_as_many_queries_as_a_month(name: str, staff: Staff) -> Non
         ReportFigure(day=day - ago * DAY, name=figure, about=about, currency="eur", count=1, amount=ago)
         for ago in range(300)
         for about in ("a", "b", "1", "2", "")
-        for figure in ("paid", "late")
+        for figure in ("paid", "late", "discount")
     )
     daily_figures.record()
     client, asked = staff("viewer"), []

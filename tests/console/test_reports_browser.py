@@ -49,7 +49,7 @@ def test_the_reports_fit_every_screen_and_are_used_by_keyboard(
         )
         complaints: list[str] = []
         page.on("pageerror", lambda error, told=complaints: told.append(str(error)))  # type: ignore[misc]
-        for name in ("revenue", "churn", "recovered"):
+        for name in ("revenue", "churn", "recovered", "coupons"):
             page.goto(
                 f"{live_server.url}{reverse(f'admin:report_{name}')}?period={'12_months' if name != 'churn' else 'this_month'}"
             )

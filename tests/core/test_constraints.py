@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastSync, TermsChange
 from apps.accounts.models import ErasureAttempt, LegalHold, Membership, PrivacyRequest, Signup, StaffNote, UserProfile
-from apps.billing.models import InboundEvent, Subscription, UserSubscriptionItem
+from apps.billing.models import Coupon, Discount, InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimit, RestoreCheck
 from apps.instances.models import Instance, Seat, SeatWait
@@ -147,6 +147,14 @@ def subscription(**changes):
         }
         | changes
     )
+
+
+def coupon(**changes):
+    return Coupon(**{"stripe_id": new("coupon_"), "fetched_at": NOW} | changes)
+
+
+def discount(**changes):
+    return Discount(**{"stripe_id": new("di_"), "coupon": stored(coupon()), "profile": stored(profile())} | changes)
 
 
 def item(**changes):
@@ -370,7 +378,7 @@ def stored(row):
 
 
 BUILDERS = [
-    profile, signup, product, price, instance, seat, wait, event, subscription, item, override, terms_change, freeze, held_back,
+    profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
     data_copy, membership,

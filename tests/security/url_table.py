@@ -150,6 +150,8 @@ CONSOLE = {
     "reports/churn/export/": ("operator", "200", "200!"),
     "reports/recovered/": ("viewer", "200", NO),
     "reports/recovered/export/": ("operator", "200", "200!"),
+    "reports/coupons/": ("viewer", "200", NO),
+    "reports/coupons/export/": ("operator", "200", "200!"),
     "waitlist/plan/": ("operator", "200", NO),
     "realm/": ("operator", "200", NO),
     "realm/findings/": ("operator", "200", NO),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from apps.console.exports import ask_for_export, send_file
 from apps.console.navigation import may_view_money
 from apps.console.report_churn import report_churn
+from apps.console.report_coupons import report_coupons
 from apps.console.report_period import Period, PeriodForm
 from apps.console.reports import MoneyReport, report_recovered, report_revenue
 from apps.console.site import takes_posts
@@ -40,6 +41,7 @@ PAGES = (
     ReportPage("revenue", "Revenue", report_revenue),
     ReportPage("churn", "Churn", report_churn, is_recorded=False),
     ReportPage("recovered", "Recovered payments", report_recovered),
+    ReportPage("coupons", "Coupons", report_coupons),
 )
 
 

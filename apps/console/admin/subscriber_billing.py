@@ -11,13 +11,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.accounts.models import UserProfile
-from apps.billing import overview
-from apps.billing.models import Subscription
+from apps.billing import coupons, overview
+from apps.billing.models import Discount, Subscription
 from apps.billing.stripe_objects import MoneyObject, list_money, money_rows
 from apps.billing.subscriptions import SubscriptionState
 from apps.console.admin.mirror import stripe_badge
 from apps.console.columns import dialog_link, link, state_badge
 from apps.console.outside import stripe_link
+from apps.console.report_coupons import describe_terms
 from apps.console.tables import May, Table
 from apps.core import clock
 from apps.core.dates import day
@@ -56,12 +57,12 @@ def read_billing(profile: UserProfile, may: May) -> Table:
         ("What", "Status", "Amount", "Date", "Details", ""),
         tuple(_row(one, profile, may) for one in found),
         "No invoices, payments, refunds or disputes yet.",
-        facts=tuple(_facts(customer, running)),
+        facts=tuple(_facts(profile, customer, running)),
         actions=tuple(_actions(profile, running, may)),
     )
 
 
-def _facts(customer: str, running: list[Subscription]) -> list[tuple[str, Any]]:
+def _facts(profile: UserProfile, customer: str, running: list[Subscription]) -> list[tuple[str, Any]]:
     """What is said above the list, each in a line."""
     facts: list[tuple[str, Any]] = [("Customer", stripe_link("customer", customer))]
     for row in running:
@@ -82,8 +83,18 @@ def _facts(customer: str, running: list[Subscription]) -> list[tuple[str, Any]]:
     facts.append(("Owed", _owed(customer)))
     off = [format_money(amount, currency) for amount, currency in overview.read_discounts(customer)]
     facts.append(("Discounts", f"{', '.join(off)} off the last invoice" if off else "none"))
+    if used := coupons.list_in_use(profile):
+        facts.append(("Coupons", format_html_join(SafeString("<br>"), "{}", ((_coupon(one),) for one in used))))
     facts.append(("Paid in total", _totals(customer)))
     return facts
+
+
+def _coupon(use: Discount) -> str:
+    """A coupon they use, what it takes off, and until when."""
+    if use.coupon is None:
+        return "one that Stripe does not name"
+    until = f", until {day(use.ends_at)}" if use.ends_at else ""
+    return f"{use.coupon}: {describe_terms(use.coupon)}{until}"
 
 
 def _plan(row: Subscription) -> SafeString:

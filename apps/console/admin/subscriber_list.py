@@ -1,6 +1,7 @@
 """The list of the subscribers: what a page of it reads beside the rows, and the filters that look into other tables."""
 
 import datetime as dt
+import re
 from typing import Any, override
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -10,7 +11,9 @@ from django.db.models.functions import JSONArray
 from django.http import HttpRequest
 
 from apps.accounts.models import UserProfile
+from apps.billing.coupons import narrow_to_users
 from apps.billing.models import UserSubscriptionItem
+from apps.console import report_coupons
 from apps.console.base import ConsoleList
 from apps.console.filters import DropdownOf, LinkedFilter, PeopleOfProblem
 from apps.console.menu_counts import COUNTED
@@ -132,6 +135,16 @@ class LeftFilter(LinkedFilter):
         return found
 
 
+class CouponFilter(LinkedFilter):
+    """Who uses a coupon now, as the report on coupons links here."""
+
+    title, parameter_name, pattern = "coupon", report_coupons.PARAMETER, re.compile("[1-9][0-9]{0,17}")
+
+    @override
+    def narrow(self, rows: Rows, name: str) -> Rows:
+        return narrow_to_users(rows, int(name))
+
+
 SUBSCRIBER_FILTERS = (
     PaysForFilter,
     SitsOnFilter,
@@ -140,4 +153,5 @@ SUBSCRIBER_FILTERS = (
     JoinedFilter,
     PeopleOfProblem,
     LeftFilter,
+    CouponFilter,
 )

@@ -3,7 +3,7 @@
 from apps.sandbox.stripe import periods, timeline
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, get, merge_metadata, new, random_text
+from apps.sandbox.stripe.records import Obj, add, blank, find, get, merge_metadata, new, private, random_text, table
 from apps.sandbox.stripe.routing import route
 
 FIELDS = ("amount_off", "currency", "duration", "duration_in_months", "name", "percent_off")
@@ -20,6 +20,13 @@ def create_coupon(params: Obj) -> Obj:
     coupon["id"] = params.get("id") or coupon["id"]
     merge_metadata(coupon, params.get("metadata"))
     return add(coupon)
+
+
+def delete_coupon(coupon: Obj, _params: Obj) -> Obj:
+    """Nobody can use it any more. Who does goes on to."""
+    private(coupon["id"])["deleted"] = table("coupon").pop(coupon["id"])
+    emit("coupon.deleted", coupon)
+    return {"id": coupon["id"], "object": "coupon", "deleted": True}
 
 
 @route("POST /v1/promotion_codes")
@@ -82,8 +89,9 @@ def forget_once(subscription: Obj) -> None:
 
 
 def coupon_of(discount_id: str) -> Obj:
-    """The coupon of a discount."""
-    return get("coupon", get("discount", discount_id)["source"]["coupon"])
+    """The coupon of a discount, also a deleted one."""
+    identifier = get("discount", discount_id)["source"]["coupon"]
+    return find("coupon", identifier) or dict(private(identifier)["deleted"])
 
 
 def reduce_lines(subscription: Obj, lines: list[Obj]) -> None:

@@ -21,7 +21,14 @@ def _refunds(charge: Obj) -> Obj:
     return lists.listing(own[::-1], f"/v1/charges/{charge['id']}/refunds")
 
 
-ON_REQUEST: dict[tuple[str, str], Callable[[Obj], Obj | None]] = {
+def _coupon(source: Obj) -> object:
+    """The coupon of a discount or a promotion code; of a deleted one the id stays."""
+    check_right("coupon_read")
+    named = source.get("coupon")
+    return find("coupon", named) or named if isinstance(named, str) else named
+
+
+ON_REQUEST: dict[tuple[str, str], Callable[[Obj], object]] = {
     ("invoice", "payments"): _payments,
     ("charge", "refunds"): _refunds,
     ("price", "currency_options"): pricing.options,
@@ -48,7 +55,7 @@ def _expand(node: object, steps: list[str], path: str) -> None:
     if not steps or not isinstance(node, dict):
         return
     field = steps[0]
-    special = ON_REQUEST.get((node.get("object", ""), field))
+    special = _coupon if field == "coupon" else ON_REQUEST.get((node.get("object", ""), field))
     if special is not None:
         node[field] = copied(special(node))
     elif field in NEVER or (field not in node and not _may_be_absent(node)):

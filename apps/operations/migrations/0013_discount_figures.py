@@ -1,0 +1,17 @@
+"""What coupons took off, day by day."""
+
+from django.db import migrations, models
+
+NAMES = [
+    ("paid", "Paid"),
+    ("refunded", "Refunded"),
+    ("lost", "Lost in disputes"),
+    ("late", "Late payments"),
+    ("discount", "Discounts"),
+]
+
+
+class Migration(migrations.Migration):
+    dependencies = [("operations", "0012_terms_previews")]
+
+    operations = [migrations.AlterField("reportfigure", "name", models.CharField(choices=NAMES, max_length=12))]
