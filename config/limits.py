@@ -86,6 +86,9 @@ GRACE_EXTENSION_APPROVED_DAYS = integer("GRACE_EXTENSION_APPROVED_DAYS", 60, min
 TWO_PEOPLE_ABOVE = integer("TWO_PEOPLE_ABOVE", 20, minimum=1)  # changes for more subscribers than this at once
 APPROVAL_HOURS = integer("APPROVAL_HOURS", 72, minimum=1)  # after which a request expires
 
+# Seat plans (apps/operations/seat_plan_job.py): after how many days who has not answered is reminded, once.
+SEAT_PLAN_REMINDER_DAYS = integer("SEAT_PLAN_REMINDER_DAYS", 5, minimum=1)
+
 # Incident mode (apps/access/freezes.py): how far ahead its end may lie, when it begins and when it is prolonged.
 INCIDENT_MAX_HOURS = integer("INCIDENT_MAX_HOURS", 72, minimum=1)
 

@@ -114,6 +114,10 @@ EMAILS: dict[str, EmailKind] = {
         "Move to another server?", ("product", "old_instance", "new_instance", "first_name?"), "when staff plan to move a seat, to ask",
         not_again=QUESTION,
     ),
+    "seat_move_reminder": EmailKind(
+        "Move to another server? Once more", ("product", "old_instance", "new_instance", "first_name?"),
+        "some days later, to who has not answered", not_again=QUESTION,
+    ),
     "seat_moved": EmailKind(
         "Moved to another server", ("product", "old_instance", "new_instance", "first_name?"), "once a seat was moved by a plan, or back",
         not_again=MOMENT,

@@ -1,13 +1,14 @@
 """The job of a seat plan: it takes in what changed, asks people by email, and moves who agreed, a batch at a time.
 
-Promises: it survives any crash, since the moves say what is still to do; each person is asked once; one refusal stops nobody else; a
-paused plan asks and moves nobody.
+Promises: it survives any crash, since the moves say what is still to do; each person is asked once, and reminded once after some days without an
+answer; one refusal stops nobody else; a paused plan asks and moves nobody.
 """
 
 import datetime as dt
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from apps.core import clock, jobs
 from apps.core.dependencies import RESTORED
@@ -42,8 +43,22 @@ def run(key: str) -> None:
     agreed = plan.moves.filter(state=State.AGREED)
     for pk in list(agreed.order_by("answered_at", "pk").values_list("pk", flat=True)[:BATCH]):
         seat_plans.carry_out(pk)
-    if unasked.exists() or agreed.exists():
+    late = _unreminded(plan).filter(asked_at__lte=clock.now() - _patience())
+    for pk in list(late.order_by("asked_at", "pk").values_list("pk", flat=True)[:ASKED_AT_ONCE]):
+        remind(pk)
+    if unasked.exists() or agreed.exists() or late.exists():
         jobs.defer(KIND, key, reason="the next batch", not_before=clock.now() + BETWEEN)
+    elif first := _unreminded(plan).order_by("asked_at").values_list("asked_at", flat=True).first():
+        jobs.defer(KIND, key, reason="to remind who has not answered", not_before=first + _patience())
+
+
+def _patience() -> dt.timedelta:
+    return dt.timedelta(days=settings.SEAT_PLAN_REMINDER_DAYS)
+
+
+def _unreminded(plan: SeatPlan) -> QuerySet[SeatMove]:
+    """Those who were asked, have not answered, and could still be reminded."""
+    return plan.moves.filter(state=State.ASKED, reminded_at=None, profile__access_state__in=CAN_LOG_IN)
 
 
 def drop_obsolete(plan: SeatPlan) -> int:
@@ -81,3 +96,15 @@ def ask(move_id: int) -> None:
     row.state, row.asked_at = State.ASKED, clock.now()
     row.save(update_fields=["state", "asked_at"])
     seat_plans.send_email(row, seat_plans.ASKED, old=row.source, new=row.target)
+
+
+@transaction.atomic
+def remind(move_id: int) -> None:
+    """Remind one person by email, once, who was asked and has not answered."""
+    row = seat_plans.lock_move(move_id)
+    is_open = row.state == State.ASKED and row.plan.state == SeatPlan.State.OPEN
+    if not is_open or row.reminded_at is not None or row.target is None:
+        return
+    row.reminded_at = clock.now()
+    row.save(update_fields=["reminded_at"])
+    seat_plans.send_email(row, seat_plans.REMINDED, old=row.source, new=row.target)

@@ -77,7 +77,7 @@ class SeatMove(models.Model):
 
     class State(ToneChoices):
         PLANNED = "planned", Tone.CALM, "Not asked yet"
-        ASKED = "asked", Tone.BUSY, "Asked"
+        ASKED = "asked", Tone.BUSY, "Asked, no answer yet"
         AGREED = "agreed", Tone.BUSY, "Agreed, moves soon"
         DECLINED = "declined", Tone.WARN, "Declined"
         MOVED = "moved", Tone.GOOD, "Moved"
@@ -102,6 +102,7 @@ class SeatMove(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.PLANNED)
     why = models.CharField(max_length=300, help_text="Why there, or why nowhere.")
     asked_at = models.DateTimeField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)
     answer = models.CharField(max_length=3, choices=Answer, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     answered_by = models.CharField(max_length=150, blank=True, help_text="Who recorded the answer.")

@@ -32,7 +32,7 @@ from apps.operations.models import ApprovalRequest, SeatMove, SeatPlan
 from apps.operations.seat_placement import Placement, PlannedRoom
 
 KIND = "move_seats"
-ASKED, MOVED = "seat_move", "seat_moved"  # emails
+ASKED, REMINDED, MOVED = "seat_move", "seat_move_reminder", "seat_moved"  # emails
 MOST = 500  # moves of one plan that evens out; another plan may follow
 Kind, State, Answer = SeatPlan.Kind, SeatMove.State, SeatMove.Answer
 TAKEN_BACK = "The seat was moved or released in the meantime."

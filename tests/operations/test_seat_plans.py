@@ -1,5 +1,6 @@
 """Draining and evening out: who is planned where, nobody moved without a yes, and nobody past a cap, also many at once."""
 
+import datetime as dt
 import threading
 import time
 from functools import partial
@@ -166,6 +167,39 @@ def test_only_who_says_yes_is_moved_and_each_is_asked_once() -> None:
         ("seat_move_agreed", "customer", str(first.profile_id)), ("seat_move_declined", "staff:ada", str(second.profile_id)),
         ("seat_moved", "staff:ada", str(first.profile_id)),
     ]  # fmt: skip
+
+
+def test_who_does_not_answer_is_reminded_once_after_some_days_and_nobody_else(settings: Any) -> None:
+    plan, _, _ = drained(4, (9, 12, 15))
+    Job.objects.all().delete()
+    run(plan)
+    silent, said_no, locked_out, gone = plan.moves.order_by("pk")
+    following = Job.objects.get(kind="move_seats", key=str(plan.pk), state="queued")
+    assert following.not_before == silent.asked_at + dt.timedelta(days=settings.SEAT_PLAN_REMINDER_DAYS)
+    seat_plans.record_answer(said_no, Answer.NO, actor="customer")
+    UserProfile.objects.filter(pk=locked_out.profile_id).update(access_state="suspended")
+    allocation.release(profile=gone.profile, product=plan.product)
+    reminders = Notification.objects.filter(template="seat_move_reminder")
+    for back in (4, 5, 9):
+        Job.objects.all().delete()
+        plan.moves.filter(reminded_at=None).update(asked_at=clock.now() - dt.timedelta(days=back, minutes=1))
+        run(plan)
+        assert list(reminders.values_list("profile", flat=True)) == ([silent.profile_id] if back > 4 else [])
+    assert Notification.objects.filter(template="seat_move").count() == 4
+    assert not Job.objects.filter(kind="move_seats", state="queued").exists()
+
+
+def test_a_paused_plan_reminds_nobody() -> None:
+    plan, _, _ = drained(1, (9, 12, 15))
+    run(plan)
+    plan.moves.update(asked_at=clock.now() - dt.timedelta(days=9))
+    seat_plans.pause(plan, **STAFF)
+    run(plan)
+    seat_plan_job.remind(plan.moves.get().pk)
+    assert not Notification.objects.filter(template="seat_move_reminder").exists()
+    seat_plans.resume(plan, **STAFF)
+    run(plan)
+    assert Notification.objects.filter(template="seat_move_reminder").count() == 1
 
 
 def test_the_database_itself_refuses_a_move_without_a_yes() -> None:

@@ -178,7 +178,7 @@ class SeatMoveAdmin(ConsoleAdmin):
     actions_detail: ClassVar[Any] = ["record_answer", "try_again", "undo_move"]
     fields: ClassVar[Any] = (
         ("person", "plan_link"), ("source_link", "target_link"), ("state_label", "problem"), "why",
-        ("answer_label", "answerer", "answer_reason"), ("asked", "answered", "moved"),
+        ("answer_label", "answerer", "answer_reason"), ("asked", "reminded", "answered", "moved"),
     )  # fmt: skip
 
     person = person_column()
@@ -186,6 +186,7 @@ class SeatMoveAdmin(ConsoleAdmin):
     source_link = link_column("source", "From")
     state_label = state_column()
     asked = time_column("asked_at", "Asked")
+    reminded = time_column("reminded_at", "Reminded")
     answered = time_column("answered_at", "Answered")
     moved = time_column("moved_at", "Moved")
 

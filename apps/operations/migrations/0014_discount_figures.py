@@ -12,6 +12,6 @@ NAMES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("operations", "0012_terms_previews")]
+    dependencies = [("operations", "0013_datacopy")]
 
     operations = [migrations.AlterField("reportfigure", "name", models.CharField(choices=NAMES, max_length=12))]
