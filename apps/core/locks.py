@@ -20,6 +20,7 @@ class LockClass(IntEnum):
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
     SEAT_PLAN = 7022  # by product: one plan of its seats begins at a time
     INCIDENT = 7021  # incident mode begins, or what it held back is released
+    OUTAGES = 7025  # by system: an outage that several processes noticed is written down once
     TERMS = 7024  # one change of terms is saved at a time
     PAYMENTS_OF_CUSTOMER = 7018  # by Stripe customer: staff change one thing of a customer's money at a time
 

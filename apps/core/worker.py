@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from apps.core import heartbeats, restore_marker, sweep
+from apps.core import heartbeats, outages, restore_marker, sweep
 from apps.core.cluster import run_cluster
 from apps.core.preload import preload
 
@@ -42,6 +42,7 @@ class Watchdog:
     def __init__(self, *, silent_after: float = SILENT_SECONDS) -> None:
         self.silent_after = silent_after
         self.stopping = False
+        self.database = outages.DatabaseWatch()
         heartbeats.claim_name()
         restore_marker.check()  # before the first job runs
         preload()
@@ -79,9 +80,10 @@ class Watchdog:
         try:
             close_old_connections()
             task()
+            self.database.note_success()
         except DatabaseError as error:
             log.warning("worker_database", error=type(error).__name__)
-            connection.close()
+            self.database.note_failure()
 
     def _check(self) -> None:
         self._restart_if_silent()

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -114,3 +115,47 @@ def test_its_page_says_what_waited_and_which_events_came_late(staff: Callable[..
     assert [one.pk for one in listed.context["cl"].result_list] == [open_one.pk]
     listed = client.get(reverse("admin:core_outage_changelist"), {"peer": "stripe"})
     assert [one.pk for one in listed.context["cl"].result_list] == [row.pk]
+
+
+# --- the database ------------------------------------------------------------------------------------------------------
+
+
+class Gone:
+    """A database that refuses connections while it is `down`, as the watch asks for one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.down = False
+        real = connection.ensure_connection
+        monkeypatch.setattr(connection, "close", lambda: None)  # the test's own transaction stays
+        monkeypatch.setattr(connection, "ensure_connection", lambda: self.refuse() if self.down else real())
+
+    def refuse(self) -> None:
+        raise OperationalError("the server is not there")
+
+
+def test_an_outage_of_the_database_is_written_down_once_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, watch = Gone(monkeypatch), outages.DatabaseWatch()
+    watch.note_failure()  # one statement failed, and the next connection works
+    watch.note_success()
+    assert not Outage.objects.exists()
+    gone.down = True
+    began = clock.now()
+    for _ in range(3):
+        watch.note_failure()
+    gone.down = False
+    for _ in range(2):
+        watch.note_success()
+    row = Outage.objects.get()
+    assert (row.peer, row.reason, row.waited) == ("postgres", "A worker could make no connection.", {})
+    assert began <= row.began_at <= (row.ended_at or began)
+
+
+def test_what_several_workers_noticed_is_one_outage_and_another_day_is_another() -> None:
+    now = clock.now()
+    for back in (40, 90, 60):
+        outages.note_past("postgres", now - dt.timedelta(seconds=back), "no connection")
+    row = Outage.objects.get()
+    assert row.began_at == now - dt.timedelta(seconds=90)
+    Outage.objects.update(began_at=now - dt.timedelta(days=1), ended_at=now - dt.timedelta(hours=23))
+    outages.note_past("postgres", now - dt.timedelta(seconds=5), "no connection")
+    assert Outage.objects.count() == 2

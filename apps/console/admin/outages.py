@@ -1,4 +1,4 @@
-"""Outages: when Stripe, Keycloak or Mailgun did not answer, what waited for them, and which events came late."""
+"""Outages: when Stripe, Keycloak, Mailgun or the database did not answer, what waited for them, and which events came late."""
 
 import datetime as dt
 from typing import Any, ClassVar, override
@@ -24,7 +24,7 @@ class PeerFilter(DropdownOf):
     """By the system that did not answer."""
 
     title, parameter_name = "system", "peer"
-    options = (("stripe", "Stripe"), ("keycloak", "Keycloak"), ("mailgun", "Mailgun"))
+    options = (("stripe", "Stripe"), ("keycloak", "Keycloak"), ("mailgun", "Mailgun"), ("postgres", "Postgres"))
 
     @override
     def narrow(self, rows: Any, value: str) -> Any:
