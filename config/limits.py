@@ -22,6 +22,7 @@ RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, m
     "outages": 365,
     "daily_figures": 730,
     "report_figures": 730,
+    "address_changes": 30,  # the former address; for 7 days one may object there
     "data_copies": 7,  # of their own data that subscribers asked for
     "codes": 1,
     "rate_limits": 2,
@@ -53,6 +54,7 @@ LIMITS = {
     "recovery_checkouts": rates("LIMIT_RECOVERY_CHECKOUTS", "10/1h"),
     "password_emails": rates("LIMIT_ACCOUNT_EMAILS", "3/1h"),
     "data_copies": rates("LIMIT_DATA_COPIES", "3/1d"),
+    "address_codes": rates("LIMIT_ADDRESS_CODES", "10/1d"),
     "name_changes": rates("LIMIT_NAME_CHANGES", "10/1d"),
     # Emails that staff send again: to one subscriber, and by one of staff.
     "repeated_emails": rates("LIMIT_REPEATED_EMAILS", "5/1h 10/1d"),

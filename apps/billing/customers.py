@@ -24,7 +24,8 @@ from apps.core.states import SubscriptionStatus, values_where
 UPDATE = "update_customer"
 CUSTOMER_KEYS = 5  # how many Stripe 500s per day a first payment survives
 CORRECTIONS = (
-    AuditAction.ACCOUNT_CORRECTED, AuditAction.NAME_CHANGED, AuditAction.ADDRESS_CHANGED, AuditAction.DRIFT_FIXED,
+    AuditAction.ACCOUNT_CORRECTED, AuditAction.NAME_CHANGED, AuditAction.ADDRESS_CHANGED, AuditAction.ADDRESS_RESTORED,
+    AuditAction.DRIFT_FIXED,
 )  # fmt: skip
 PAYING = values_where(SubscriptionStatus, lambda one: one.pays)
 

@@ -12,6 +12,7 @@ class AuditAction(models.TextChoices):
     ACCOUNT_CORRECTED = "account_corrected", "Account corrected"
     NAME_CHANGED = "name_changed", "Name changed"
     ADDRESS_CHANGED = "address_changed", "Email address changed"
+    ADDRESS_RESTORED = "address_restored", "Former email address restored"
     ACCOUNT_CREATED = "account_created", "Keycloak account created"
     ACCOUNT_ENABLED = "account_enabled", "Keycloak account enabled"
     ACCOUNT_DISABLED = "account_disabled", "Keycloak account disabled"

@@ -5,6 +5,7 @@ from django.urls import path
 from apps.dashboard import (
     views,
     views_account,
+    views_address,
     views_cancel,
     views_data,
     views_invoices,
@@ -28,6 +29,8 @@ urlpatterns = [
     path("invoices/show/", views_invoices.show, name="own-invoice"),
     path("account/", views_account.page, name="own-account"),
     path("account/name/", views_account.change_name, name="own-account-name"),
+    path("account/address/", views_address.page, name="own-address"),
+    path("objection/<str:token>/", views_address.objection, name="address-objection"),
     path("account/data/", views_data.page, name="own-data"),
     path("account/data/ask/", views_data.ask, name="own-data-ask"),
     path("account/data/read/", views_data.read, name="own-data-read"),

@@ -9,14 +9,18 @@ from apps.notifications.mail import notify
 
 
 @transaction.atomic
-def address_changed(profile: UserProfile, *, former: str) -> None:
-    """Call it once the new address is written, with the former one. To that, nobody's name is sent: it may be a stranger's."""
+def address_changed(profile: UserProfile, *, former: str, object_url: str = "") -> None:
+    """Call it once the new address is written, with the former one. To that, nobody's name is sent: it may be a stranger's.
+
+    `object_url`: where who reads the former one can undo it.
+    """
     profile.refresh_from_db(fields=["email"])
     check_address(profile.pk)
     if former.casefold() == profile.email.casefold():
         return
     about = f"{profile.pk}:{int(clock.timestamp())}"
-    notify(key=f"address_removed:{about}", template="address_removed", to=former, profile=profile)
+    undo = {"object_url": object_url} if object_url else {}
+    notify(key=f"address_removed:{about}", template="address_removed", to=former, profile=profile, context=undo)
     notify(
         key=f"address_changed:{about}", template="address_changed", to=profile.email, profile=profile,
         context={"first_name": profile.user.first_name},

@@ -96,11 +96,15 @@ EMAILS: dict[str, EmailKind] = {
     "recovery_opened": EmailKind("Recovery opened", ("until", "first_name?"), "when a recovery opens the account"),
     "recovered": EmailKind("Welcome back", ("first_name?",), "when somebody who had lost access has it again"),
     # the address
+    "address_code": EmailKind(
+        "Code for a new address", ("code", "minutes", "code_url?"), "when a subscriber wants another address, to the new one", TYPED, CODE
+    ),
+    "address_taken": EmailKind("Address has an account", (), "instead, when another account has it", TYPED, ANSWER),
     "address_changed": EmailKind(
         "Address changed", ("first_name?",), "when the address has changed, to the new one", not_again=MOMENT
     ),
     "address_removed": EmailKind(
-        "Address no longer used", ("first_name?",), "when the address has changed, to the former one", not_again=MOMENT
+        "Address no longer used", ("first_name?", "object_url?"), "when the address has changed, to the former one", not_again=MOMENT
     ),
     # their data
     "copy_ready": EmailKind(
@@ -199,6 +203,7 @@ SAMPLES: dict[str, Any] = {
     "confirm_url": "https://frontdesk.example.com/confirm/abc",
     "invite_url": "https://frontdesk.example.com/invite/abc",
     "leave_url": "https://frontdesk.example.com/leave/abc",
+    "object_url": "https://frontdesk.example.com/dashboard/objection/abc/",
     "product": "Nextcloud",
     "old_instance": "Cloud 1",
     "new_instance": "Cloud 2",

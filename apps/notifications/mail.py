@@ -41,8 +41,15 @@ TO_TYPED_ADDRESSES = {
     "people_invitation",
     "contract_code",
     "contract_no_account",
+    "address_code",
+    "address_taken",
 }
-LINKS = {"confirm_url", "invite_url", "leave_url"}  # each is a right to act: never readable, gone with the mail
+LINKS = {
+    "confirm_url",
+    "invite_url",
+    "leave_url",
+    "object_url",
+}  # each is a right to act: never readable, gone with the mail
 FINAL = (Notification.State.SENT, Notification.State.FAILED)
 
 

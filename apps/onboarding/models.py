@@ -4,7 +4,7 @@ import uuid
 from typing import Any, ClassVar, override
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Lower
 
 from apps.accounts.models import UserProfile
@@ -50,6 +50,27 @@ class OneTimeCode(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.purpose} code"
+
+
+class AddressChange(models.Model):
+    """A subscriber has changed their email address, and who reads the former one may object. Only own_address.py writes it."""
+
+    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="address_changes")
+    former = models.EmailField(help_text="The address before.")
+    changed_at = models.DateTimeField()
+    objected_at = models.DateTimeField(null=True, blank=True, help_text="When it was undone, or a change before it.")
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                condition=Q(objected_at__isnull=True) | Q(objected_at__gte=F("changed_at")),
+                name="address_objected_after_change",
+            )
+        ]
+
+    @override
+    def __str__(self) -> str:
+        return f"change of address {self.pk}"
 
 
 class WaitlistEntry(models.Model):

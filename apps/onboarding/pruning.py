@@ -11,8 +11,8 @@ from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import Signup, UserProfile
 from apps.core import retention
 from apps.notifications.models import Notification
-from apps.onboarding import forgetting
-from apps.onboarding.models import OneTimeCode, WaitlistEntry
+from apps.onboarding import forgetting, own_address
+from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 
 EMAILS = (
     "waitlist_confirm",
@@ -29,6 +29,15 @@ def register() -> None:
     retention.register("unconfirmed_waitlist", prune_waitlist, unconfirmed)
     retention.register("left_waitlist", prune_left, left)
     retention.register("ended_waitlist", prune_ended, ended)
+    rows = AddressChange.objects.all()
+    retention.register(
+        "address_changes",
+        lambda before: retention.delete_in_batches(own_address.outdated(before)),
+        own_address.outdated,
+    )
+    ERASERS["former addresses"] = PersonRows(
+        lambda profile: rows.filter(profile=profile), lambda profile: rows.filter(profile=profile).delete()[0]
+    )
     ERASERS["waitlist entries"] = PersonRows(entries_of, lambda profile: _forget_entries(entries_of(profile)))
 
 

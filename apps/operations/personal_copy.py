@@ -39,6 +39,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "access.TermsChange": ("Terms of your own", "Where other terms hold for you than for all."),
     "accounts.StaffNote": ("Notes about you", "What staff noted."),
     "accounts.PrivacyRequest": ("Your privacy requests", "What you asked for, and what was answered."),
+    "onboarding.AddressChange": ("Changes of your address", "Which address you had before, and when you changed it."),
     "operations.DataCopy": ("Copies of your data", "When you asked for one here, and until when it stays."),
     "accounts.LegalHold": ("Legal holds", "Why your data has to be kept."),
     "accounts.ErasureAttempt": ("Attempts to erase", "When your data was to go, and why it stayed."),

@@ -17,7 +17,7 @@ from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimi
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
-from apps.onboarding.models import OneTimeCode, WaitlistEntry
+from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
     DailyFigure,
@@ -372,6 +372,13 @@ def data_copy(**changes):
     return DataCopy(**{"profile": changes.pop("profile", None) or stored(profile()), "requested_at": NOW} | changes)
 
 
+def address_change(**changes):
+    return AddressChange(
+        **{"profile": changes.pop("profile", None) or stored(profile()), "former": "a@example.com", "changed_at": NOW}
+        | changes
+    )
+
+
 def stored(row):
     row.save(force_insert=True)
     return row
@@ -381,7 +388,7 @@ BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
-    data_copy, membership,
+    data_copy, membership, address_change,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -478,6 +485,7 @@ BROKEN = {
         ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=1),
         ReportFigure(day=NOW.date(), name="paid", currency="eur", count=1, amount=2),
     ],
+    "address_objected_after_change": lambda: [address_change(objected_at=NOW - dt.timedelta(seconds=1))],
     "data_copy_ready_expires": lambda: [data_copy(ready_at=NOW, encrypted="x")],
     "drift_one_open_per_kind": lambda: twins(drift, profile=stored(profile())),
     "drift_seen_in_order": lambda: [drift(last_seen_at=NOW - dt.timedelta(seconds=1))],

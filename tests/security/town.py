@@ -20,14 +20,14 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import resolve
 
-from apps.accounts.models import Membership, Signup
+from apps.accounts.models import Membership, Signup, UserProfile
 from apps.catalog.models import Product
 from apps.console.admin.subscriber_tables import TABS
 from apps.core import clock, health
 from apps.core.models import Heartbeat
 from apps.login import sessions
-from apps.onboarding import people, waitlist
-from apps.onboarding.models import WaitlistEntry
+from apps.onboarding import own_address, people, waitlist
+from apps.onboarding.models import AddressChange, WaitlistEntry
 from apps.operations.models import SeatMove
 from tests.console.conftest import fill, log_in_freshly
 from tests.console.test_actions import CASES, REASON, Case
@@ -84,6 +84,12 @@ class Town:
         self.forms |= {"dashboard/moves/answer/": {"move": question.pk, "answer": "yes"}}
         self.tokens = dict(zip(("confirm", "leave", "invitation"), self._links(now), strict=True))
         self._share()
+        self.tokens["objection"] = self._objection(owner, now)
+
+    def _objection(self, owner: UserProfile, now: dt.datetime) -> str:
+        """The token of the email to the owner's former address."""
+        row = AddressChange.objects.create(profile=owner, former="before@example.com", changed_at=now)
+        return own_address.objection_link(row).rstrip("/").rpartition("/")[2]
 
     def _links(self, now: dt.datetime) -> Iterator[str]:
         """The tokens of three emails of the waitlist: to confirm, to leave, and an invitation."""

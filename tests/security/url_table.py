@@ -94,6 +94,8 @@ SITE = {
     "dashboard/invoices/show/": (">login >own-invoices >own-invoices >admin:index", NO),  # of no invoice that is theirs
     "dashboard/account/": (">login 200 200 >admin:index", NO),
     "dashboard/account/name/": (NO, ">login >own-account! >own-account! >admin:index"),
+    "dashboard/account/address/": (">login 200 200 >admin:index", ">login 400 400 >admin:index"),
+    "dashboard/objection/<token>/": ("200", "200!"),  # anyone who has the link from the email
     "dashboard/account/data/": (">login 200 200 >admin:index", NO),
     "dashboard/account/data/ask/": (NO, ">login >own-data! >own-data! >admin:index"),
     "dashboard/account/data/read/": (">login >own-data >own-data >admin:index", NO),  # there is none yet
