@@ -67,6 +67,7 @@ def dies_and_is_taken_over(world: World, executioner: Executioner, number: int) 
     return True
 
 
+@pytest.mark.long
 @pytest.mark.fault("F40")
 @pytest.mark.times(20)
 def test_a_death_after_any_step_of_the_first_look_leaves_one_of_each(world: World, executioner: Executioner) -> None:

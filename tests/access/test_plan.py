@@ -117,6 +117,7 @@ def test_after_a_plan_is_carried_out_the_next_one_is_empty(wanted: Decision, obs
     is_so(wanted, settle(wanted, observed))
 
 
+@pytest.mark.long
 @given(anything(), st.lists(st.tuples(DECISIONS, st.integers(0, 8)), min_size=2, max_size=12))
 @settings(max_examples=600)
 @pytest.mark.fault("F03")

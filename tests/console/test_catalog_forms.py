@@ -204,6 +204,7 @@ FIELDS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_no_input_is_a_fault(plan: Product, staff: Staff) -> None:
     client = staff("admin")
     form = shown(client, plan)

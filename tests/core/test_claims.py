@@ -83,6 +83,7 @@ def test_a_claim_reads_no_jobs_of_the_future() -> None:
     assert question < 200
 
 
+@pytest.mark.long
 def test_the_free_lane_behind_a_thousand_jobs_of_a_busy_one_is_found(ran: list[str]) -> None:
     busy = make_busy("busy")
     queue_behind("busy", 1_050)

@@ -266,6 +266,7 @@ def test_every_kind_of_oddness_is_made() -> None:
     assert sum(len(changes(kind)) for kind in KINDS) > 3000
 
 
+@pytest.mark.long
 def test_no_odd_object_stops_a_decision(world: World, profile: UserProfile) -> None:
     assert sum(run(world, profile, kind, 7) for kind in KINDS) >= 500
 

@@ -152,6 +152,7 @@ def deadlocks():
         return cursor.fetchone()[0]
 
 
+@pytest.mark.long
 @pytest.mark.fault("F31")
 @pytest.mark.times(5)
 def test_counters_equal_rows_after_everything_at_once_and_nothing_deadlocks():

@@ -87,6 +87,7 @@ def die_at_work(world: World, steps: int) -> None:
 NOT_ABOUT = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+@pytest.mark.long
 @given(life=LIVES)
 @settings(max_examples=8, suppress_health_check=NOT_ABOUT)
 @pytest.mark.fault("F03")

@@ -182,6 +182,7 @@ def test_after_a_restore_eight_kinds_of_change_are_right_or_on_the_list(
     figure("8 of 8 changes right or on the list, 0 emails twice")
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_the_command_drives_it_and_can_be_killed_at_every_slice(
     world: World, marker: Path, backup: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -273,6 +274,7 @@ def test_without_a_marker_nobody_notices_and_most_of_it_stays_wrong(world: World
     assert restores.open_check() is None
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_put_right_is_listed_with_what_to_do(world: World, marker: Path, backup: Any) -> None:
     gone = world.subscriber("gone")

@@ -93,6 +93,7 @@ def test_the_first_start_makes_a_server_that_only_its_account_can_reach(place: P
     assert rights(place) == before
 
 
+@pytest.mark.long
 def test_a_second_start_finds_the_server_running(place: Path) -> None:
     host = postgres.start(place / "data", durable=False)
     pid = pid_of(host)
@@ -101,6 +102,7 @@ def test_a_second_start_finds_the_server_running(place: Path) -> None:
     assert pid_of(host) == pid
 
 
+@pytest.mark.long
 def test_data_is_kept_over_stop_and_start(place: Path) -> None:
     host = postgres.start(place / "data")
     assert ask(host, "SHOW fsync") == "on"
@@ -154,6 +156,7 @@ def test_a_stale_pid_file_that_names_a_living_stranger_is_survived(place: Path, 
         stranger.kill()
 
 
+@pytest.mark.long
 def test_starters_at_the_same_time_share_one_server(place: Path) -> None:
     code = "import sys, pathlib; from apps.sandbox.run import postgres; postgres.ELSEWHERE = pathlib.Path(sys.argv[2]); print(postgres.start(pathlib.Path(sys.argv[1]), durable=False))"
     command = [sys.executable, "-c", code, str(place / "data"), str(place / "elsewhere")]
@@ -165,6 +168,7 @@ def test_starters_at_the_same_time_share_one_server(place: Path) -> None:
     assert len(list(place.glob("*/**/cluster-*"))) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["x" * 120, "a b, c'd"], ids=["too long", "odd characters"])
 def test_a_path_that_no_socket_can_have_gets_a_short_private_one(place: Path, name: str) -> None:
     host = postgres.start(place / name / "data", durable=False)
@@ -211,6 +215,7 @@ def test_a_clone_that_the_server_cannot_reach_gets_a_place_of_its_own(
     postgres.stop(clone / ".data", remove=True)
 
 
+@pytest.mark.long
 def test_a_server_that_has_died_is_stopped_without_a_word(place: Path) -> None:
     host = postgres.start(place / "data")
     write(host, "CREATE TABLE kept AS SELECT 7 AS number")

@@ -46,6 +46,7 @@ def users() -> Iterator[list[User]]:
         user.kill()
 
 
+@pytest.mark.long
 def test_a_server_ends_soon_after_its_last_user(place: Path, users: list[User]) -> None:
     users += [User(place / "data", place / "elsewhere", 0.2) for _ in range(2)]
     server = pid_of(users[0].host)

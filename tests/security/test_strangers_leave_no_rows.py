@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 
@@ -16,6 +17,7 @@ def post_json(client: Client, path: str, **body: str) -> int:
     return client.post(path, json.dumps(body), content_type="application/json").status_code
 
 
+@pytest.mark.long
 def test_strangers_make_no_more_rows_than_a_limit(world: World) -> None:
     """Doors that may make a row, 60 times each from one address without a cookie."""
     for _ in range(60):

@@ -1,5 +1,6 @@
 """One visitor who walked all addresses with eight methods made 37,710 lines of metrics (M7 of the security review)."""
 
+import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 
@@ -11,6 +12,7 @@ from tests.world import World
 SERIES = 2000
 
 
+@pytest.mark.long
 def test_no_walk_makes_more_than_2000_series(world: World) -> None:
     """All addresses by strangers, one with made-up methods too; views are still told apart. None of it makes a session."""
     client, addresses = Client(), all_addresses()
