@@ -96,8 +96,11 @@ def _period(own: list[Invoice], subscription: Any, now: dt.datetime) -> tuple[li
         identify(line): moment(line.get("current_period_start")) for line in listed(plain(subscription).get("items"))
     }
 
+    # A line that was dropped has no period of its own any more: the subscription's says what was paid for an earlier one.
+    earliest = min((start for start in starts.values() if start), default=None)
+
     def is_of_this_period(span: InvoiceLine) -> bool:
-        start = starts.get(span.item_id)
+        start = starts.get(span.item_id, earliest)
         return span.covers(now) and (start is None or span.begins >= start)
 
     for is_current in (is_of_this_period, lambda span: span.covers(now)):

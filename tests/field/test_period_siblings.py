@@ -57,6 +57,18 @@ def test_a_lost_dispute_suspends_in_a_trial_too(world: World) -> None:
     assert (world.state(dana).access, row(dana).money_returned) == ("suspended", "dispute_lost")
 
 
+def test_what_a_dropped_line_cost_in_an_earlier_period_pays_for_none_of_now(world: World) -> None:
+    """A period begun anew, by a trial or an anchor, leaves lines of the former one that still cover today."""
+    dana = world.subscriber("dana", plus=1, storage_100=2)
+    storage = next(one for one in world.stripe_state(dana)["items"]["data"] if one["quantity"] == 2)
+    world.pass_time(days=10)
+    change(world, dana, billing_cycle_anchor="now", proration_behavior="none")
+    change(world, dana, items=[{"id": storage["id"], "deleted": True}], proration_behavior="none")
+    assert world.state(dana).access == "active"
+    refund(world, charges(world, dana)[-1])
+    assert (world.state(dana).access, row(dana).money_returned) == ("suspended", "refunded")
+
+
 @pytest.mark.parametrize("behaviour", ["always_invoice", "create_prorations", "none"])
 def test_a_swapped_line_is_one_subscription_without_a_gap(world: World, behaviour: str) -> None:
     """stripe/stripe-php#877: the old line is deleted and a new one added, in one call."""
