@@ -11,6 +11,9 @@ from apps.notifications import tracking
 from apps.storefront import views_language
 
 handler400 = "apps.storefront.views_errors.bad_request"
+handler403 = "apps.storefront.views_errors.forbidden"
+handler404 = "apps.storefront.views_errors.not_found"
+handler429 = "apps.storefront.views_errors.too_many"  # allauth's
 handler500 = "apps.storefront.views_errors.server_error"
 
 urlpatterns = [

@@ -59,6 +59,11 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
     return serve
 
 
+def current_request_id() -> str:
+    """The id of the request that is being answered, as the lines of the log have it."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
 def note_refusal(reason: str) -> None:
     """Have the line about this request say why it was refused."""
     structlog.contextvars.bind_contextvars(refused=reason)
@@ -130,6 +135,18 @@ def speaks_json(request: HttpRequest) -> bool:
     """Whether who asks is a script, by what it sends, wants or asks (clear_text.py marks the views that scripts ask)."""
     says_so = request.content_type == "application/json" or "application/json" in request.headers.get("Accept", "")
     return says_so or hasattr(getattr(request.resolver_match, "func", None), "for_programs")
+
+
+def is_form_only(request: HttpRequest) -> bool:
+    """Whether the view of this request takes POST alone: `require_http_methods` keeps what it was given in its closure."""
+    view = request.resolver_match.func if request.resolver_match else None
+    while view is not None:
+        code, cells = getattr(view, "__code__", None), getattr(view, "__closure__", None) or ()
+        kept = dict(zip(code.co_freevars if code else (), cells, strict=False))
+        if "request_method_list" in kept:
+            return bool(kept["request_method_list"].cell_contents == ["POST"])
+        view = getattr(view, "__wrapped__", None)
+    return False
 
 
 def read_json(request: HttpRequest) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
@@ -41,13 +41,20 @@ OPEN = ("/onboarding/webhook/", "/onboarding/brand.css")  # Stripe's events are 
 
 
 class RefusedWork:
-    """Django middleware: closes the public pages after a restore, and answers for the `WorkError` of any view."""
+    """Django middleware: closes the public pages after a restore, and answers for the `WorkError` of any view.
+
+    A browser that opens the address of a form gets a page, too.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        answer = self.get_response(request)
+        if isinstance(answer, HttpResponseNotAllowed) and "text/html" in request.headers.get("Accept", ""):
+            page = error_page(request, 405)  # into the same answer, which has been logged
+            answer.content, answer.headers["Content-Type"] = page.content, page.headers["Content-Type"]
+        return answer
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         """The answer of the public pages while a restored database is checked."""

@@ -1,29 +1,89 @@
-"""Error pages that need more than a template: those Django renders without a context, and failed CSRF checks.
+"""Error pages, in one style: what happened, what to do, and the id under which the log has the request.
 
-They read no session and no database, so that they work when those do not.
+They read no session and no database, so that they work when those do not. A script gets JSON instead.
 """
 
 import sys
+from typing import NamedTuple
 
-from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import is_valid_path, reverse
 
 from apps.core import security_events
 from apps.core.errors import BadInput
-from apps.core.requests import refuse, speaks_json
+from apps.core.requests import current_request_id, is_form_only, refuse, speaks_json
 from apps.core.security_events import SecurityEvent
 
 RETRY_SECONDS = 10
-CSRF_SENTENCE = "This page was open too long, or your browser blocks cookies. Please reload it and try again."
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
-    """400, for what cannot be understood; `exception` is not shown."""
-    if speaks_json(request):
-        return refuse(BadInput("The request cannot be understood.", code="request"))
-    return error_page(request, 400)
+class ErrorText(NamedTuple):
+    """What the page of one status says; `code` is for scripts, `back` labels the button to the page of the form."""
+
+    code: str
+    heading: str
+    sentence: str
+    back: str = ""
+
+
+ERRORS = {
+    400: ErrorText(
+        "request",
+        "We couldn't understand that request",
+        "Something in the address or the form wasn't right. Please go back and try again.",
+    ),
+    403: ErrorText(
+        "forbidden", "You don't have access to this page", "You may need to log in, or use a different account."
+    ),
+    404: ErrorText("not_found", "Page not found", "Check the address for typos, or start from one of these pages."),
+    405: ErrorText(
+        "method",
+        "There's no page at this address",
+        "It only takes what a form or a button sends. Please open the page with that form.",
+        back="Open that page",
+    ),
+    413: ErrorText("too_large", "That was too much text", "Please shorten what you entered, and try again."),
+    429: ErrorText("too_many", "Too many tries", "Please wait a few minutes, then try again."),
+    500: ErrorText(
+        "error",
+        "Sorry, something broke on our side",
+        "Please try again in a moment. If it happens again, write to us.",
+    ),
+    503: ErrorText(
+        "away",
+        "We can't respond right now",
+        "This is on our side, and nothing was lost. Please try again in a minute.",
+    ),
+}
+CSRF = ErrorText(
+    "csrf",
+    "Please try that again",
+    "The page was open too long, or your browser blocks cookies. Nothing was changed.",
+    back="Reload the page",
+)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400, for what cannot be understood, or 413 for what is too large; `exception` is not shown."""
+    return error_page(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
+    """403; `exception` is not shown."""
+    return error_page(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001  (Django passes it)
+    """404; `exception` is not shown."""
+    return error_page(request, 404)
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """429, for allauth's own limits."""
+    return error_page(request, 429)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -36,14 +96,33 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  (Django passes it)
-    """403 for a form without a valid token; JSON for scripts. `reason` is for developers and not shown."""
+    """403 for a form without a valid token, with the way back to the form. `reason` is for developers and not shown."""
     security_events.note(SecurityEvent.CSRF_REFUSED)
-    if speaks_json(request):
-        return refuse(BadInput(CSRF_SENTENCE, code="csrf", status=403))
-    return error_page(request, 403, sentence=CSRF_SENTENCE)
+    return _answer(request, 403, CSRF)
 
 
 def error_page(request: HttpRequest, status: int, sentence: str = "") -> HttpResponse:
     """The page of `status`, with `sentence` in place of its own."""
-    context = {"brand": settings.BRAND, "sentence": sentence}
-    return render(request, f"{status}.html", context, status=status)
+    return _answer(request, status, ERRORS[status], sentence)
+
+
+def _answer(request: HttpRequest, status: int, error: ErrorText, sentence: str = "") -> HttpResponse:
+    if speaks_json(request):
+        return refuse(BadInput(sentence or error.sentence, code=error.code, status=status))
+    context = {
+        "status": status,
+        "error": error,
+        "sentence": sentence,
+        "back": _page_of_form(request) if error.back else "",
+        "in_console": request.path.startswith(reverse("admin:index")),
+        "request_id": current_request_id(),
+    }
+    return render(request, "error.html", context, status=status)
+
+
+def _page_of_form(request: HttpRequest) -> str:
+    """The page whose form was sent here: this address, or, where it takes nothing but the form, the one above it, if any."""
+    if not is_form_only(request):
+        return request.path
+    above = request.path.rstrip("/").rpartition("/")[0] + "/"
+    return above if is_valid_path(above) else ""
