@@ -33,9 +33,10 @@ def page(request: HttpRequest) -> HttpResponse:
     profile = recovery_session.recovering_profile(request)
     if profile is None or mailbox_code.LINK in request.GET:
         return _ask_for_code(request)
-    if "session_id" in request.GET:  # back from Stripe: the webhook may be late or lost
+    back = _comes_from_checkout(request, profile)
+    if back:  # the webhook may be late or lost
         _check_payment(profile)
-    context = {"page": recovery_session.read_page(profile), "profile": profile, "back": "session_id" in request.GET}
+    context = {"page": recovery_session.read_page(profile), "profile": profile, "back": back}
     return render(request, "storefront/recovery_account.html", context)
 
 
@@ -135,6 +136,14 @@ def _recovering_profile(request: HttpRequest) -> UserProfile:
     if profile is None:
         raise BadInput(ENDED, code="no_recovery", status=403)
     return profile
+
+
+def _comes_from_checkout(request: HttpRequest, profile: UserProfile) -> bool:
+    """Whether the address names their newest Checkout, and it is paid or may be: Stripe leads back with its id."""
+    if not (named := request.GET.get("session_id", "")):
+        return False
+    newest = Signup.objects.filter(profile=profile).order_by("-created_at").first()
+    return newest is not None and newest.checkout_session_id == named and newest.state not in Signup.UNPAID
 
 
 def _check_payment(profile: UserProfile) -> None:

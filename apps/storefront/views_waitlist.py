@@ -16,6 +16,7 @@ from apps.core.requests import client_address, text_field
 from apps.core.security_events import SecurityEvent
 from apps.instances import capacity
 from apps.onboarding import waitlist
+from apps.onboarding.basket import Shop
 from apps.onboarding.models import WaitlistEntry
 from apps.onboarding.waitlist import Link
 from apps.storefront import wizard
@@ -34,8 +35,8 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, product: Product | None, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    full = product is not None and not all(capacity.have_room(product.seats()).values())
-    return render(request, "storefront/waitlist.html", context | {"product": product, "full": full}, status=status)
+    room = all(capacity.have_room(product.seats()).values()) if product is not None else Shop.load().open
+    return render(request, "storefront/waitlist.html", context | {"product": product, "room": room}, status=status)
 
 
 @require_POST

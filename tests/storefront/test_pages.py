@@ -8,6 +8,7 @@ from django.test import Client, RequestFactory
 
 from apps.billing import intake
 from apps.catalog.models import Product
+from apps.instances.models import Instance
 from apps.onboarding.models import WaitlistEntry
 from apps.storefront import brand_colors, views_errors
 from apps.storefront.templatetags.frontdesk_ui import icon, money
@@ -16,7 +17,7 @@ from tests.storefront.visitor import HOME, PAGES, WAITLIST, Visitor
 
 def test_joining_the_waitlist_by_form_and_by_json(shop: dict[str, Product], visitor: Visitor) -> None:
     page = visitor.get("/onboarding/waitlist/?product=personal").content.decode()
-    assert "There's room on Personal right now." in page
+    assert "There's room on Personal right now: you can sign up without waiting." in page
     assert "Join the waitlist for Personal" in page
     answer = visitor.post(WAITLIST, email="dana@example.com", product="personal")
     assert answer.headers["Location"] == "/onboarding/waitlist/"
@@ -27,6 +28,17 @@ def test_joining_the_waitlist_by_form_and_by_json(shop: dict[str, Product], visi
         ("dana@example.com", "personal", "waiting"),
         ("dana@example.com", None, "waiting"),
     }
+
+
+def test_the_waitlist_says_whether_there_is_room(shop: dict[str, Product], visitor: Visitor) -> None:
+    """There is room, in general and for a product, until all seats are taken."""
+    for full in (False, True):
+        if full:
+            Instance.objects.update(allocated_seats=2)
+        for page in ("", "?product=personal"):
+            text = visitor.get(f"/onboarding/waitlist/{page}").content.decode()
+            assert ("There's room" in text) is not full, (page, full)
+            assert ("when there's room" in text) is full, (page, full)
 
 
 def test_joining_twice_changes_nothing_and_tells_nothing(shop: dict[str, Product], visitor: Visitor) -> None:

@@ -142,6 +142,18 @@ def test_who_canceled_comes_back_to_the_same_seat(world: World, visitor: Visitor
     assert "recovery_opened" in world.notifications(dana)
 
 
+def test_only_who_comes_from_their_own_payment_is_thanked(world: World, visitor: Visitor) -> None:
+    dana = canceled(world)
+    prove(visitor, dana)
+    former = Signup.objects.get(profile=dana).checkout_session_id
+    for named in ("anything", "", "%00", former):
+        Signup.objects.filter(checkout_session_id=former).update(created_at=clock.now() - dt.timedelta(days=30))
+        visitor.api(PAY)
+        assert "Thank you" not in visitor.get(f"{PAGE}?session_id={named}").content.decode(), named
+    opened = Signup.objects.get(profile=dana, state="checkout").checkout_session_id
+    assert "Thank you" in visitor.get(f"{PAGE}?session_id={opened}").content.decode()
+
+
 def test_the_payment_is_for_the_present_prices(world: World, visitor: Visitor) -> None:
     dana = canceled(world)
     product = dana.items.get().product
