@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.sitemaps",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
@@ -116,11 +117,16 @@ BRAND = {
     "name": text("BRAND_NAME", "Frontdesk"),
     "logo_url": text("BRAND_LOGO_URL", ""),
     "color": text("BRAND_COLOR", "#2f5d50"),
+    "description": text("BRAND_DESCRIPTION", ""),
+    "social_image_url": text("BRAND_SOCIAL_IMAGE_URL", ""),
     "support_email": text("SUPPORT_EMAIL", "support@example.com"),
     **legal_links(BASE_URL),
 }
 # What order pages say of tax, such as "incl. 19 % VAT"; empty: nothing, or that Stripe computes it.
 TAX_NOTE = text("TAX_NOTE", "")
+
+# What customers can count on, below the prices.
+BRAND_PROMISES = [one.strip() for one in text("BRAND_PROMISES", "").split("|") if one.strip()]
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
@@ -191,6 +197,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 # True in the image, whose build runs collectstatic: hashed, compressed files. A checkout serves them as they lie there.
 STATIC_COLLECTED = boolean("STATIC_COLLECTED", default=False)
 WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_ROOT = BASE_DIR / "static/root"  # what browsers ask for at the site's top: favicon.ico
 WHITENOISE_USE_FINDERS = not STATIC_COLLECTED
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded

@@ -8,7 +8,8 @@ from apps.core.health import health, live
 from apps.core.metrics import metrics
 from apps.login.logout import home
 from apps.notifications import tracking
-from apps.storefront import views_language
+from apps.storefront import search_engines, views_language
+from apps.storefront.views_billing_terms import how_billing_works
 
 handler400 = "apps.storefront.views_errors.bad_request"
 handler403 = "apps.storefront.views_errors.forbidden"
@@ -20,6 +21,9 @@ urlpatterns = [
     path("onboarding/webhook/", webhook, name="stripe-webhook"),
     path("mailgun/webhook/", tracking.webhook, name="mailgun-webhook"),
     path("onboarding/", include("apps.storefront.urls")),
+    path("how-billing-works/", how_billing_works, name="how-billing-works"),
+    path("robots.txt", search_engines.robots_txt, name="robots"),
+    path("sitemap.xml", search_engines.sitemap_xml, name="sitemap"),
     path("recovery/", include("apps.storefront.urls_recovery")),
     path("legal/", include("apps.storefront.urls_legal")),
     path("contracts/", include("apps.storefront.urls_contracts")),
