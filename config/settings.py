@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
+from config.brand import BRAND_PROMISES, brand  # noqa: F401
 from config.database import database
 from config.environment import boolean, choice, hours, integer, secret, text, words
-from config.legal import legal_links
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -113,20 +113,9 @@ TEMPLATES = [
 ]
 
 # --- The operator's brand ---------------------------------------------------------------------------------------------
-BRAND = {
-    "name": text("BRAND_NAME", "Frontdesk"),
-    "logo_url": text("BRAND_LOGO_URL", ""),
-    "color": text("BRAND_COLOR", "#2f5d50"),
-    "description": text("BRAND_DESCRIPTION", ""),
-    "social_image_url": text("BRAND_SOCIAL_IMAGE_URL", ""),
-    "support_email": text("SUPPORT_EMAIL", "support@example.com"),
-    **legal_links(BASE_URL),
-}
+BRAND = brand(BASE_URL)
 # What order pages say of tax, such as "incl. 19 % VAT"; empty: nothing, or that Stripe computes it.
 TAX_NOTE = text("TAX_NOTE", "")
-
-# What customers can count on, below the prices.
-BRAND_PROMISES = [one.strip() for one in text("BRAND_PROMISES", "").split("|") if one.strip()]
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}

@@ -18,11 +18,6 @@ NOT_YET = {
     "account",
     "mail",
     "partials",
-    "400.html",
-    "403.html",
-    "404.html",
-    "500.html",
-    "503.html",
 }
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
 SAID = re.compile(r"""(?:aria-label|alt|placeholder|title)="([^"{]*[A-Za-z]{2}[^"{]*)\"""")

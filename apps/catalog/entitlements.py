@@ -56,9 +56,14 @@ UNITS = ("kb", "mb", "gb", "tb")  # where the name of a number ends with one, pe
 
 def describe_number(name: str, amount: int) -> str:
     """A numeric grant as people read it: Storage 200 GB, Mailboxes 5."""
+    return " ".join(split_number(name, amount))
+
+
+def split_number(name: str, amount: int) -> tuple[str, str]:
+    """The same in two parts: what is counted, and how much of it."""
     words = name.split("_")
     unit = f" {words.pop().upper()}" if len(words) > 1 and words[-1] in UNITS else ""
-    return f"{' '.join(words).strip().capitalize()} {amount:,}{unit}"
+    return " ".join(words).strip().capitalize(), f"{amount:,}{unit}"
 
 
 def total(parts: Iterable[Entitlements]) -> Entitlements:

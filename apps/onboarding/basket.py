@@ -61,6 +61,12 @@ class Offer:
         month, year = (price.unit_amount if price else None for price in (self.month, self.year))
         return 0 if month is None or year is None else max(0, 12 * month - year)
 
+    @property
+    def saved_percent(self) -> int:
+        """The same of twelve months' price, in whole per cent, rounded down."""
+        paid_monthly = 12 * (self.month.unit_amount or 0) if self.month else 0
+        return 100 * self.saving // paid_monthly if paid_monthly else 0
+
     def fits(self, plan: "Offer | None") -> bool:
         """Whether it can be bought with `plan`: it belongs to it or to none, and is not included in it."""
         parent = self.product.parent_id
@@ -172,6 +178,16 @@ class Shop:
     def saves(self) -> bool:
         """Whether any plan is cheaper by the year."""
         return any(offer.saving for offer in self.plans)
+
+    @property
+    def saved_percent(self) -> int:
+        """How much the plan that saves most by the year saves, in per cent."""
+        return max((offer.saved_percent for offer in self.plans), default=0)
+
+    @property
+    def saves_alike(self) -> bool:
+        """Whether every plan sold both ways saves that much."""
+        return {offer.saved_percent for offer in self.plans if offer.month and offer.year} == {self.saved_percent}
 
     @property
     def extras(self) -> list[tuple[Offer, list[Offer]]]:

@@ -1,4 +1,4 @@
-"""The account fields of the checkout page: username, last name, terms."""
+"""The account fields of the checkout page: first name, username, last name, terms."""
 
 from contextlib import suppress
 from typing import Any
@@ -67,6 +67,8 @@ def read_account(signup: Signup, body: dict[str, Any]) -> None:
     username = text_field(body, "username", limit=64)
     if not has_account(signup):
         signup.username = names.username(username, rules=rules)
+        if "first_name" in body:
+            signup.first_name = read_first_name(text_field(body, "first_name", limit=names.NAME_LIMIT, required=False))
         _check_earlier_answers(signup, rules)
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
@@ -96,9 +98,12 @@ def save_draft(signup: Signup, typed: dict[str, str]) -> None:
         if not has_account(signup):
             signup.username = names.username(text_field(typed, "username", limit=64), rules=rules)
     with suppress(BadInput):
+        if not has_account(signup) and "first_name" in typed:
+            signup.first_name = read_first_name(text_field(typed, "first_name", limit=names.NAME_LIMIT))
+    with suppress(BadInput):
         last_name = text_field(typed, "last_name", limit=names.NAME_LIMIT, required=False)
         signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
-    signup.save(update_fields=["username", "last_name"])
+    signup.save(update_fields=["username", "first_name", "last_name"])
 
 
 def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:

@@ -10,7 +10,7 @@ from apps.core.errors import BadInput
 from apps.onboarding import mailbox_code
 from apps.storefront import account_form, signup_proof, views_checkout
 
-BESIDE = ("username", "last_name", "terms", "begin_at_once")  # the fields with a place for an error
+BESIDE = ("username", "first_name", "last_name", "terms", "begin_at_once")  # the fields with a place for an error
 
 
 def answer_form(request: HttpRequest, signup: Signup) -> HttpResponse | None:
@@ -21,7 +21,8 @@ def answer_form(request: HttpRequest, signup: Signup) -> HttpResponse | None:
     if request.POST.get("step") == "back":
         account_form.save_draft(signup, request.POST.dict())
         return redirect("onboarding-addons")
-    body: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "last_name", "order")}
+    typed = ("username", "first_name", "last_name", "order")
+    body: dict[str, Any] = {name: request.POST[name] for name in typed if name in request.POST}
     body |= {name: name in request.POST for name in ("terms", "begin_at_once")} | {"ui": "hosted"}
     opened = views_checkout.open_payment(request, views_checkout.confirmed(signup), body)
     return redirect(opened["url"])
@@ -30,7 +31,7 @@ def answer_form(request: HttpRequest, signup: Signup) -> HttpResponse | None:
 def shown(request: HttpRequest, signup: Signup, problem: BadInput | None) -> dict[str, Any]:
     """What the account's fields show: as typed while something is wrong, else as kept."""
     typed = problem is not None and "username" in request.POST
-    account: dict[str, Any] = {"username": signup.username, "last_name": signup.last_name}
+    account: dict[str, Any] = {name: getattr(signup, name) for name in ("username", "first_name", "last_name")}
     account["terms"] = signup.terms_accepted_at is not None
     account["begin_at_once"] = signup.asked_to_begin_at is not None
     if typed:

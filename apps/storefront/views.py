@@ -1,4 +1,4 @@
-"""The wizard's pages: welcome, plan, storage, checkout, cancel. Each reads the shop and one Signup row, and answers a form."""
+"""The wizard's pages: plans and prices, plan, storage, checkout, cancel. Each reads the shop and one Signup row, and answers a form."""
 
 from copy import copy
 from typing import Any
@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
@@ -19,6 +20,7 @@ from apps.onboarding import basket, mailbox_code
 from apps.onboarding.basket import Shop
 from apps.storefront import checkout_forms, signup_proof, wizard
 from apps.storefront.account_form import read_first_name
+from apps.storefront.plan_comparison import compare_plans
 
 READ_AND_WRITE = require_http_methods(["GET", "HEAD", "POST"])
 STRIPE_CSP = dict.fromkeys(("script-src", "frame-src", "connect-src"), settings.STRIPE_CSP_HOSTS)
@@ -28,27 +30,32 @@ STRIPE_CSP["form-action"] = ["https://checkout.stripe.com", *settings.STRIPE_CSP
 
 @READ_AND_WRITE
 def welcome(request: HttpRequest) -> HttpResponse:
-    """Step 1: the first name."""
+    """Step 1: what there is and what it costs, and the first name of those who like to give it."""
     signup = wizard.current_signup(request)
     problem: BadInput | None = None
     first_name = request.POST.get("first_name", signup.first_name if signup else "")
     if request.method == "POST" and mailbox_code.FIELD not in request.POST:
         try:
-            wizard.start_signup(request, first_name=read_first_name(first_name))
+            wizard.start_signup(request, first_name=read_first_name(first_name) if first_name.strip() else "")
             return redirect("onboarding-plan")
         except BadInput as refusal:
             problem = refusal
     elif signup is not None and wizard.has_just_confirmed_email(request, signup):
         return redirect("onboarding-plan")
     shop = Shop.load()
+    confirm = signup is not None and wizard.must_confirm_email(request, signup)
+    reached = wizard.first_unanswered_step(request, signup, shop)
     context = {
         "first_name": first_name,
-        "confirm": signup is not None and wizard.must_confirm_email(request, signup),
+        "confirm": confirm,
         "mailbox": signup_proof.PROOF.step(request),
         "action": reverse("onboarding-confirm"),
         "shop": shop,
+        "interval": _interval(request, shop, signup),
+        "comparison": compare_plans(shop),
+        "promises": settings.BRAND_PROMISES,
         "paid": signup is None and wizard.find_signup(request) is not None,
-        "steps": wizard.step_links(wizard.WELCOME, wizard.first_unanswered_step(request, signup, shop)),
+        "steps": wizard.step_links(wizard.WELCOME, reached if confirm else max(reached, wizard.PLAN)),
     }
     return _page(request, "welcome", context, problem)
 
@@ -56,13 +63,19 @@ def welcome(request: HttpRequest) -> HttpResponse:
 @READ_AND_WRITE
 @wizard.wizard_page(wizard.PLAN)
 def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
-    """Step 2: a plan, monthly or yearly, and general add-ons."""
+    """Step 2: a plan, monthly or yearly, and general add-ons. A link can name a plan and an interval: they are selected."""
     problem: BadInput | None = None
+    linked = shop.plan(request.GET.get("plan", ""))
+    if linked is not None and linked.full and request.method != "POST":
+        return redirect(f"{reverse('onboarding-waitlist')}?{urlencode({'product': linked.product.slug})}")
     form = _plan_form(request, signup, shop)
     if request.method == "POST":
         try:
             basket.choose_plan(shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"])
-            signup.save(update_fields=["interval", "basket"])
+            if signup._state.adding:
+                wizard.begin_signup(request, signup)
+            else:
+                signup.save(update_fields=["interval", "basket"])
             return redirect(_after_plan(request, signup, shop))
         except BadInput as refusal:
             problem = refusal
@@ -79,10 +92,10 @@ def _plan_form(request: HttpRequest, signup: Signup, shop: Shop) -> dict[str, An
         }
     asked, chosen = request.GET, shop.plan_in(signup.basket)
     general = {offer.product.slug for offer in shop.general}
-    intervals = [asked.get("interval", ""), signup.interval, *shop.intervals]
+    selected = shop.plan(asked.get("plan", "")) or chosen
     return {
-        "interval": next((name for name in intervals if name in shop.intervals), ""),
-        "plan": asked.get("plan") or (chosen.product.slug if chosen else _suggested(shop)),
+        "interval": _interval(request, shop, signup),
+        "plan": selected.product.slug if selected else _suggested(shop),
         "addons": asked.getlist("addons") if "plan" in asked else [slug for slug in signup.basket if slug in general],
     }
 
@@ -100,6 +113,12 @@ def _plan_order(shop: Shop, signup: Signup, form: dict[str, Any]) -> dict[str, A
 def _order(shop: Shop, signup: Signup) -> dict[str, Any]:
     order = shop.signup_order(signup)
     return {"order": order.summary if order else None}
+
+
+def _interval(request: HttpRequest, shop: Shop, signup: Signup | None) -> str:
+    """Monthly or yearly at first: as the address asks, else as chosen before."""
+    wishes = [request.GET.get("interval", ""), signup.interval if signup else "", *shop.intervals]
+    return next((name for name in wishes if name in shop.intervals), "")
 
 
 def _suggested(shop: Shop) -> str:

@@ -64,7 +64,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-@json_view("username", "last_name", "terms", "begin_at_once", "ui", "order")
+@json_view("username", "first_name", "last_name", "terms", "begin_at_once", "ui", "order")
 def session(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Open the payment: `client_secret` for the embedded form, `url` for Stripe's page. Only we set the prices."""
     return open_payment(request, confirmed(_current_signup(request)), body)
@@ -87,7 +87,7 @@ def open_payment(request: HttpRequest, signup: Signup, body: dict[str, Any]) -> 
     signup.network = limits.subject_hash(network_of(client_address(request)))
     check_username(signup.username, signup)
     if signup.state == Signup.State.OPEN:
-        signup.save(update_fields=["username", "last_name", *CONSENT, "basket"])
+        signup.save(update_fields=["username", "first_name", "last_name", *CONSENT, "basket"])
     try:
         return _open_checkout(signup, ui)
     except PriceChanged as changed:

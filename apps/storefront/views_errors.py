@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import is_valid_path, reverse
+from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrPromise
 
 from apps.core import security_events
 from apps.core.errors import BadInput
@@ -24,45 +26,47 @@ class ErrorText(NamedTuple):
     """What the page of one status says; `code` is for scripts, `back` labels the button to the page of the form."""
 
     code: str
-    heading: str
-    sentence: str
-    back: str = ""
+    heading: StrPromise
+    sentence: StrPromise
+    back: StrPromise | str = ""
 
 
 ERRORS = {
     400: ErrorText(
         "request",
-        "We couldn't understand that request",
-        "Something in the address or the form wasn't right. Please go back and try again.",
+        _("We couldn't understand that request"),
+        _("Something in the address or the form wasn't right. Please go back and try again."),
     ),
     403: ErrorText(
-        "forbidden", "You don't have access to this page", "You may need to log in, or use a different account."
+        "forbidden", _("You don't have access to this page"), _("You may need to log in, or use a different account.")
     ),
-    404: ErrorText("not_found", "Page not found", "Check the address for typos, or start from one of these pages."),
+    404: ErrorText(
+        "not_found", _("Page not found"), _("Check the address for typos, or start from one of these pages.")
+    ),
     405: ErrorText(
         "method",
-        "There's no page at this address",
-        "It only takes what a form or a button sends. Please open the page with that form.",
-        back="Open that page",
+        _("There's no page at this address"),
+        _("It only takes what a form or a button sends. Please open the page with that form."),
+        back=_("Open that page"),
     ),
-    413: ErrorText("too_large", "That was too much text", "Please shorten what you entered, and try again."),
-    429: ErrorText("too_many", "Too many tries", "Please wait a few minutes, then try again."),
+    413: ErrorText("too_large", _("That was too much text"), _("Please shorten what you entered, and try again.")),
+    429: ErrorText("too_many", _("Too many tries"), _("Please wait a few minutes, then try again.")),
     500: ErrorText(
         "error",
-        "Sorry, something broke on our side",
-        "Please try again in a moment. If it happens again, write to us.",
+        _("Sorry, something broke on our side"),
+        _("Please try again in a moment. If it happens again, write to us."),
     ),
     503: ErrorText(
         "away",
-        "We can't respond right now",
-        "This is on our side, and nothing was lost. Please try again in a minute.",
+        _("We can't respond right now"),
+        _("This is on our side, and nothing was lost. Please try again in a minute."),
     ),
 }
 CSRF = ErrorText(
     "csrf",
-    "Please try that again",
-    "The page was open too long, or your browser blocks cookies. Nothing was changed.",
-    back="Reload the page",
+    _("Please try that again"),
+    _("The page was open too long, or your browser blocks cookies. Nothing was changed."),
+    back=_("Reload the page"),
 )
 
 
@@ -108,7 +112,7 @@ def error_page(request: HttpRequest, status: int, sentence: str = "") -> HttpRes
 
 def _answer(request: HttpRequest, status: int, error: ErrorText, sentence: str = "") -> HttpResponse:
     if speaks_json(request):
-        return refuse(BadInput(sentence or error.sentence, code=error.code, status=status))
+        return refuse(BadInput(sentence or str(error.sentence), code=error.code, status=status))
     context = {
         "status": status,
         "error": error,

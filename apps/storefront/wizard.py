@@ -1,6 +1,7 @@
 """The sign-up wizard: four steps, stored in the Signup row that the browser session points to.
 
-A step opens once the steps before it are answered; every earlier step can be opened again. Nothing here calls outside.
+The plans are open to everybody. A later step opens once those before it are answered; every earlier one can be opened again.
+Nothing here calls outside.
 """
 
 import uuid
@@ -72,6 +73,11 @@ def start_signup(request: HttpRequest, *, first_name: str) -> Signup:
         signup.first_name = first_name
         signup.save(update_fields=["first_name"])
         return signup
+    return begin_signup(request, Signup(created_at=clock.now(), first_name=first_name))
+
+
+def begin_signup(request: HttpRequest, signup: Signup) -> Signup:
+    """Save the first answer of somebody new. BadInput when there are too many."""
     if not limits.allow(signups_visitor=client_address(request)):
         raise BadInput(
             "Too many people are signing up from your network right now. Please try again in an hour.",
@@ -80,7 +86,7 @@ def start_signup(request: HttpRequest, *, first_name: str) -> Signup:
         )
     request.session.pop(ADDONS_SEEN, None)
     request.session[EMAIL_FIRST] = not limits.allow_together("signups_all")
-    return _save_signup(request, Signup(created_at=clock.now(), first_name=first_name))
+    return _save_signup(request, signup)
 
 
 def must_confirm_email(request: HttpRequest, signup: Signup) -> bool:
@@ -108,7 +114,7 @@ def continue_with(request: HttpRequest, signup: Signup) -> None:
 
 def first_unanswered_step(request: HttpRequest, signup: Signup | None, shop: Shop) -> int:
     """The number of the first step without an answer; the last step when all before it are answered."""
-    if signup is None or not signup.first_name or must_confirm_email(request, signup):
+    if signup is None or must_confirm_email(request, signup):
         return WELCOME
     if shop.order(signup) is None:
         return PLAN
@@ -136,15 +142,18 @@ PageView = Callable[[HttpRequest, Signup, Shop], HttpResponse]
 def wizard_page(number: int) -> Callable[[PageView], Callable[[HttpRequest], HttpResponse]]:
     """A page of the wizard: `view(request, signup, shop)`, called only when all steps before `number` are answered.
 
-    Otherwise it redirects to the first unanswered step, or to the success page after the payment.
+    Otherwise it redirects to the first unanswered step, or to the success page after the payment. The plans need nobody: who is
+    new, or follows a link to a plan after a payment, gets a signup that is not saved yet.
     """
 
     def decorate(view: PageView) -> Callable[[HttpRequest], HttpResponse]:
         @wraps(view)
         def serve(request: HttpRequest) -> HttpResponse:
             signup = current_signup(request)
-            if signup is None and find_signup(request) is not None:
+            if signup is None and find_signup(request) is not None and not (number == PLAN and "plan" in request.GET):
                 return redirect("onboarding-success")
+            if signup is None and number == PLAN:
+                return view(request, Signup(created_at=clock.now()), Shop.load())
             shop = Shop.load(signup.profile if signup else None)
             reached = first_unanswered_step(request, signup, shop)
             if signup is None and request.method not in SAFE:

@@ -47,7 +47,7 @@
 
   // --- what was typed, kept in this tab until it is ordered: a reload and "Back" lose nothing ---
   const DRAFT = "frontdesk-account";
-  const fields = ["username", "last_name"].map(byId);
+  const fields = ["username", "first_name", "last_name"].map(byId).filter(Boolean);
   const boxes = [...byId("account-form").querySelectorAll('input[type="checkbox"]')];
 
   function saveDraft() {
@@ -85,9 +85,10 @@
   // --- the payment ---
   async function openPayment(ui) {
     stopCheck();  // its late answer would wipe what this one says
-    clear("username", "last_name", "terms", "begin_at_once");
+    clear("username", "first_name", "last_name", "terms", "begin_at_once");
     const answer = await post(urls.session, {
       username: byId("username").value,
+      first_name: byId("first_name")?.value,
       last_name: byId("last_name").value,
       terms: byId("terms").checked,
       begin_at_once: byId("begin_at_once")?.checked,

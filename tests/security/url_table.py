@@ -31,12 +31,12 @@ SITE = {
     "health/live": ("200", NO),
     "metrics": ("401", NO),  # 200 for Prometheus, which has a token
     "static/admin/css/base.css": ("200", NO),
+    "robots.txt": ("200", NO),
+    "sitemap.xml": ("200", NO),
+    "how-billing-works/": ("200", NO),
     # --- signing up: the owner has paid already, nobody else has begun
     "onboarding/": ("200", ">onboarding-plan!"),
-    "onboarding/plan/": (
-        ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
-        ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
-    ),
+    "onboarding/plan/": ("200 >onboarding-success 200 200", "400 >onboarding-success 400 400"),  # without a choice
     "onboarding/addons/": (
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",

@@ -164,4 +164,4 @@ def test_stale_signups_and_codes_are_forgotten(shop: dict[str, Product]) -> None
     retention.prune_all()
     assert list(Signup.objects.all()) == [paid.signup]
     assert not OneTimeCode.objects.exists()
-    assert visitor.get(PAGES["plan"]).headers["Location"] == "/onboarding/"
+    assert visitor.get(PAGES["addons"]).headers["Location"] == "/onboarding/"
