@@ -19,6 +19,7 @@ NOT_YET = {
     "mail",
     "partials",
 }
+CLASS_BLOCKS = {"block main_class", "block body_class"}  # names for the stylesheet
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w*\}")
 SAID = re.compile(r"""(?:aria-label|alt|placeholder|title)="([^"{]*[A-Za-z]{2}[^"{]*)\"""")
 HIDDEN = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->", re.DOTALL)
@@ -101,7 +102,8 @@ def _texts(source: str) -> list[str]:
     for token in Lexer(source).tokenize():
         if token.token_type == TokenType.BLOCK:
             name = token.contents.split()[0]
-            inside = name in {"blocktranslate", "blocktrans", "comment"} or (inside and not name.startswith("end"))
+            skipped = name in {"blocktranslate", "blocktrans", "comment"} or token.contents in CLASS_BLOCKS
+            inside = skipped or (inside and not name.startswith("end"))
         elif token.token_type == TokenType.TEXT and not inside:
             kept.append(token.contents)
         elif token.token_type == TokenType.VAR:
