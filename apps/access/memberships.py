@@ -119,7 +119,7 @@ def _end(row: Membership, how: Membership.End, *, actor: str, reason: str) -> No
     row.ended_at, row.end = clock.now(), how
     if row.accepted_at is not None:
         row.products = shared_products(row.payer) or row.products
-        row.paid_until = max(row.accepted_at, _find_paid_until(row))
+        row.paid_until = max(row.accepted_at, _find_paid_until(row.payer, row.ended_at))
     row.save(update_fields=["ended_at", "end", "products", "paid_until"])
     if row.member is not None:
         reconcile.enqueue(row.member, reason=f"membership {how}")
@@ -138,12 +138,11 @@ def record_for_both(row: Membership, action: AuditAction, *, actor: str, reason:
         audit.record(subject=one.subject, action=action, actor=actor, reason=reason, after=after)
 
 
-def _find_paid_until(row: Membership) -> dt.datetime:
+def _find_paid_until(payer: UserProfile, now: dt.datetime) -> dt.datetime:
     """Now; where the payer's subscriptions have all ended, when the last of them did."""
-    states = subscriptions.read_subscriptions(row.payer.stripe_customer_id)
+    states = subscriptions.read_subscriptions(payer.stripe_customer_id)
     running = [one for one in states if not SubscriptionStatus(one.status).ended]
     ends = [one.ended_at for one in states if one.ended_at]
-    now = clock.now()
     return now if running or not ends else min(now, max(ends))
 
 
