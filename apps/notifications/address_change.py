@@ -18,7 +18,7 @@ def address_changed(profile: UserProfile, *, former: str, object_url: str = "") 
     check_address(profile.pk)
     if former.casefold() == profile.email.casefold():
         return
-    about = f"{profile.pk}:{int(clock.timestamp())}"
+    about = f"{profile.pk}:{clock.now().timestamp():.6f}"  # each change has its emails, also the second one of a second
     undo = {"object_url": object_url} if object_url else {}
     notify(key=f"address_removed:{about}", template="address_removed", to=former, profile=profile, context=undo)
     notify(

@@ -31,14 +31,17 @@ def dana(town: World) -> UserProfile:
     return town.subscriber("dana", plus=1, storage_100=3)
 
 
-def poison(town: World) -> None:
-    """Stripe does not answer, and whoever names one of dj-stripe's tables meets an error."""
+INVOICES = "djstripe_invoice"  # what a subscriber has paid and owes is read from the mirror
+
+
+def poison(town: World, *, spared: str = "") -> None:
+    """Stripe does not answer, and whoever names one of dj-stripe's tables, but for the spared one, meets an error."""
     town.fault("stripe", "down")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename LIKE 'djstripe_%'"
         )
-        tables = [row[0] for row in cursor.fetchall()]
+        tables = [row[0] for row in cursor.fetchall() if row[0] != spared]
         assert len(tables) > 20
         for name in tables:
             cursor.execute(f'ALTER TABLE "{name}" RENAME TO "gone_{name[9:]}"')
@@ -50,16 +53,17 @@ def words(answer: object) -> str:
     return re.sub(r"\d\d:\d\d:\d\d|\b0\.\d\d\b", "", " ".join(html.unescape(text).split()))
 
 
-def same_as_before(town: World, client: Client, addresses: list[str]) -> list[str]:
+def same_as_before(town: World, client: Client, addresses: list[str], *, spared: str = "") -> list[str]:
     """Open each page, poison the mirror, open each again: no error, no query of the mirror, no call, the same words."""
     dashboard.forget()
     before = {address: (answer := client.get(address)).status_code and words(answer) for address in addresses}
     called = len(town.requests)
-    poison(town)
+    poison(town, spared=spared)
     dashboard.forget()
     with CaptureQueriesContext(connection) as asked:
         after = {address: client.get(address) for address in addresses}
-    assert [query["sql"] for query in asked if "djstripe" in query["sql"]] == []
+    tables = {name for query in asked for name in re.findall(r"djstripe_\w+", query["sql"])}
+    assert tables <= {spared}
     assert {address for address, answer in after.items() if answer.status_code not in {200, 302}} == set()
     assert town.requests[called:] == []
     for address, answer in after.items():
@@ -75,7 +79,10 @@ def test_the_dashboard_and_the_success_page_of_a_subscriber(town: World, dana: U
     session["signup"] = str(Signup.objects.get(profile=dana).pk)
     session.save()
     pages = same_as_before(
-        town, client, [reverse("dashboard"), reverse("onboarding-success"), reverse("onboarding-success-state")]
+        town,
+        client,
+        [reverse("dashboard"), reverse("onboarding-success"), reverse("onboarding-success-state")],
+        spared=INVOICES,
     )
     for part in ("Plus", "100 GB more", "Nextcloud"):
         assert part in pages[0], pages[0]

@@ -57,6 +57,7 @@ FILTERS = {
     "operations.safeguardreview": {"state__exact", "state__isnull"},
     "operations.seatmove": {"plan", "state__exact", "state__isnull"},
     "operations.seatplan": {"state__exact", "state__isnull", "kind__exact", "kind__isnull"},
+    "accounts.membership": {"end__exact", "end__isnull"},
     "operations.syncrun": {"scope__exact", "scope__isnull"},
     "operations.termspreview": {"state__exact", "state__isnull"},
 }  # fmt: skip

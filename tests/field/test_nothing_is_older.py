@@ -20,8 +20,9 @@ from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RateLimit, RetentionCheck
 from apps.notifications.models import Notification
-from apps.onboarding.models import OneTimeCode, WaitlistEntry
+from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations import privacy
+from apps.operations.copy_models import DataCopy
 from apps.operations.models import DailyFigure, Drift, ReportFigure
 from tests.world import World
 
@@ -118,6 +119,16 @@ BREAK: dict[str, Callable[[], Any]] = {
     "ended_waitlist": lambda: entry("served", confirmed_at=clock.now() - OLD, invited_until=clock.now() - OLD),
     "unused_invitations": lambda: Membership.objects.create(
         payer=person("payer", keycloak_id="kc-payer"), email="mia@example.com", invited_at=clock.now() - OLD
+    ),
+    "address_changes": lambda: AddressChange.objects.create(
+        profile=person("moved", keycloak_id="kc-moved"), former="former@example.com", changed_at=clock.now() - OLD
+    ),
+    "data_copies": lambda: DataCopy.objects.create(
+        profile=person("copied", keycloak_id="kc-copied"),
+        requested_at=clock.now() - OLD,
+        ready_at=clock.now() - OLD,
+        expires_at=clock.now() - OLD + dt.timedelta(days=7),
+        encrypted="x",
     ),
     "law_checks": law_checks,
     "outages": lambda: Outage.objects.create(

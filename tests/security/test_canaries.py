@@ -363,7 +363,7 @@ def test_a_whole_life_leaves_no_secret_and_says_who_it_was_where_it_must_only(
     world.pass_time(seconds=7200)
     world.deliver()
     customer.post("/logout/")
-    privacy.erase(UserProfile.objects.get(pk=profile.pk), actor="staff:ada", reason="asked by letter")
+    privacy.erase(UserProfile.objects.get(pk=profile.pk), actor="system", reason="The retention is over.")
     world.deliver()
     world.pass_time(days=2)
     world.deliver()

@@ -130,7 +130,6 @@ def test_a_choice_is_tried_without_being_kept(shop: dict[str, Product], visitor:
         f"{PAGES['plan']}?plan=personal&interval=year&addons=support": "Total €120 a year Due today €120",
         f"{PAGES['plan']}?plan=family": "Total €12.50 a month",
         f"{PAGES['plan']}?plan=family&interval=year": "Family is only sold monthly.",
-        f"{PAGES['plan']}?plan=nothing&interval=month": "Please choose a plan.",
         f"{PAGES['addons']}?storage_100=4": "Total €11 a month",
         f"{PAGES['addons']}?storage_100=99": "Please enter a whole number from 0 to 10.",
     }
