@@ -7,6 +7,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Self
 
+from django.utils.translation import gettext as _
+
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import stripe_objects
 from apps.billing.models import Subscription, UserSubscriptionItem
@@ -34,12 +36,12 @@ class ConfirmedLine:
 
     @classmethod
     def of(cls, row: UserSubscriptionItem) -> Self:
-        name = row.product.name if row.product else "Other"
+        name = row.product.name if row.product else _("Other")
         amount = None if row.unit_amount is None else row.unit_amount * row.quantity
         price = format_price(amount, row.currency, row.interval, row.interval_count)
         return cls(
             title=f"{row.quantity} × {name}" if row.quantity != 1 else name,
-            price="as used" if amount is None else price,
+            price=_("as used") if amount is None else price,
         )
 
 

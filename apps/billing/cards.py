@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 # A customer's default for invoices, or a subscription's own; either may be an id or the whole object.
 EXPIRING = """
@@ -34,8 +35,10 @@ def find_expiring_cards(year: int, month: int) -> list[ExpiringCard]:
     with connection.cursor() as cursor:
         cursor.execute(EXPIRING, {"year": str(year), "month": str(month)})
         return [
-            ExpiringCard(
-                card, customer, year, month, f"{str(brand or 'card').capitalize()} ending in {last4 or '????'}"
-            )
+            ExpiringCard(card, customer, year, month, _name(str(brand or "").capitalize(), str(last4 or "????")))
             for card, customer, brand, last4 in cursor.fetchall()
         ]
+
+
+def _name(brand: str, digits: str) -> str:
+    return _("{card} ending in {digits}").format(card=brand or _("Card"), digits=digits)

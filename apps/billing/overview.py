@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import BigIntegerField, F, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
+from django.utils.translation import gettext as _
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod
 from djstripe.models import Subscription as MirroredSubscription
 
@@ -103,7 +104,8 @@ def _card(method_id: str, method: dict[str, Any]) -> ChargedCard:
 
 def describe_card(card: dict[str, Any]) -> str:
     """A card as its owner knows it."""
-    return f"{text(card.get('brand'), 40).capitalize() or 'Card'} ending in {text(card.get('last4'), 8) or '????'}"
+    brand = text(card.get("brand"), 40).capitalize() or _("Card")
+    return _("{card} ending in {digits}").format(card=brand, digits=text(card.get("last4"), 8) or "????")
 
 
 def read_totals(customer_id: str) -> list[PaidTotal]:

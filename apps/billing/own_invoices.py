@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from djstripe.models import Invoice
 
 from apps.billing.parsing import identify, moment, plain, text, whole
@@ -14,7 +16,7 @@ from apps.core.errors import BadInput
 
 MOST = 120  # ten years of monthly invoices
 KEPT = ("status", "number", "total", "currency", "amount_remaining", "amount_due", "amount_paid", "due_date")
-GONE = "Our payment partner doesn't have this invoice any more. Please write to us if you need it."
+GONE = gettext_noop("Our payment partner doesn't have this invoice any more. Please write to us if you need it.")
 
 
 class InvoiceDocument(StrEnum):
@@ -83,7 +85,7 @@ def expect_own(customer_id: str, invoice_id: str) -> None:
     """Raise BadInput unless the mirror knows it as an invoice of this customer. One query."""
     is_id = re.fullmatch(r"[A-Za-z0-9_]{1,255}", invoice_id)
     if not customer_id or not is_id or not Invoice.objects.filter(id=invoice_id, customer_id=customer_id).exists():
-        raise BadInput("You don't have such an invoice.", status=404)
+        raise BadInput(_("You don't have such an invoice."), status=404)
 
 
 def fetch_link(customer_id: str, invoice_id: str, document: InvoiceDocument) -> str:
@@ -92,8 +94,8 @@ def fetch_link(customer_id: str, invoice_id: str, document: InvoiceDocument) -> 
         with calling_stripe() as client:
             found = plain(client.v1.invoices.retrieve(invoice_id))
     except MissingAtStripe:
-        raise BadInput(GONE, status=404) from None
+        raise BadInput(_(GONE), status=404) from None
     link = text(found.get("invoice_pdf" if document is InvoiceDocument.PDF else "hosted_invoice_url"), 2000)
     if identify(found.get("customer")) != customer_id or not link.startswith(("https://", "http://")):
-        raise BadInput(GONE, status=404)
+        raise BadInput(_(GONE), status=404)
     return link

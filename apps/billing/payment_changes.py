@@ -12,6 +12,7 @@ from typing import Any
 
 import stripe
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from apps.billing.change_requests import (
     ChangeRequest,
@@ -31,14 +32,14 @@ from apps.core.money import decimals, format_money
 
 MARK = "frontdesk_change"  # in a refund's metadata: the key of the dialog that asked for it
 FEEDBACK = {
-    "too_expensive": "It costs too much",
-    "missing_features": "Something is missing",
-    "switched_service": "I'm moving to another service",
-    "unused": "I don't use it enough",
-    "too_complex": "It's too complicated",
-    "low_quality": "It doesn't work well enough",
-    "customer_service": "I wasn't happy with the help I got",
-    "other": "Another reason",
+    "too_expensive": gettext_noop("It costs too much"),
+    "missing_features": gettext_noop("Something is missing"),
+    "switched_service": gettext_noop("I'm moving to another service"),
+    "unused": gettext_noop("I don't use it enough"),
+    "too_complex": gettext_noop("It's too complicated"),
+    "low_quality": gettext_noop("It doesn't work well enough"),
+    "customer_service": gettext_noop("I wasn't happy with the help I got"),
+    "other": gettext_noop("Another reason"),
 }  # Stripe's words for why somebody leaves, docs.stripe.com/api/subscriptions/object
 CHANGED = "Close this dialog and look at the page again: it is being fetched from Stripe."
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from djstripe.models import Charge, Invoice
 
 from apps.billing.ledger import is_debit, payer_of
@@ -9,15 +11,15 @@ from apps.billing.parsing import identify, listed, plain, text
 
 # What Stripe calls it, and how an email says it after "because".
 REASONS = {
-    "insufficient_funds": "there wasn't enough money in the account",
-    "account_closed": "the account is closed",
-    "bank_account_closed": "the account is closed",
-    "no_account": "it doesn't know the account",
-    "invalid_account_number": "it doesn't know the account",
-    "bank_account_unusable": "the account can't be debited",
-    "bank_account_restricted": "the account can't be debited",
-    "debit_not_authorized": "the debit wasn't authorized",
-    "payment_method_bank_account_blocked": "the account can't be debited",
+    "insufficient_funds": gettext_noop("there wasn't enough money in the account"),
+    "account_closed": gettext_noop("the account is closed"),
+    "bank_account_closed": gettext_noop("the account is closed"),
+    "no_account": gettext_noop("it doesn't know the account"),
+    "invalid_account_number": gettext_noop("it doesn't know the account"),
+    "bank_account_unusable": gettext_noop("the account can't be debited"),
+    "bank_account_restricted": gettext_noop("the account can't be debited"),
+    "debit_not_authorized": gettext_noop("the debit wasn't authorized"),
+    "payment_method_bank_account_blocked": gettext_noop("the account can't be debited"),
 }
 
 
@@ -43,6 +45,6 @@ def find_refused_debit(customer_id: str | None, invoice_id: str) -> RefusedDebit
 def _describe(charge: dict[str, object]) -> RefusedDebit:
     details = plain(charge.get("payment_method_details"))
     last4 = text(plain(details.get(text(details.get("type")))).get("last4"), 8)
-    return RefusedDebit(
-        f"bank account ending in {last4}" if last4 else "", REASONS.get(text(charge.get("failure_code")), "")
-    )
+    account = _("bank account ending in {digits}").format(digits=last4) if last4 else ""
+    why = REASONS.get(text(charge.get("failure_code")))
+    return RefusedDebit(account, _(why) if why else "")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import requests
 import stripe
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater, WorkError
 from apps.core.io_guard import refuse_inside_transaction
@@ -56,8 +57,10 @@ class MixedCurrencies(NeedsOperator):
         super().__init__(
             "Stripe does not charge one customer in two currencies. Offer a price in the currency they paid before, or delete"
             " the customer at Stripe: the next payment then makes a new one.",
-            told="You've paid us in another currency before, and our payment partner can't charge you in two. You haven't been"
-            f" charged. Please write to {support}, and we'll set you up with a plan that fits.",
+            told=_(
+                "You've paid us in another currency before, and our payment partner can't charge you in two. You haven't been"
+                " charged. Please write to {support}, and we'll set you up with a plan that fits."
+            ).format(support=support),
         )
 
 

@@ -1,6 +1,8 @@
 """What Stripe refuses, in plain words for staff. By its codes alone: its own text may name a person or a card."""
 
 import stripe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 # docs.stripe.com/error-codes
 CODES = {
@@ -28,16 +30,20 @@ UNEXPLAINED = "the bank gives no reason, and the customer has to ask it"
 
 # The same for the subscriber, who can do something about it.
 OWN_DECLINES = {
-    "insufficient_funds": "There isn't enough money on your card.",
-    "expired_card": "Your card has expired.",
-    "incorrect_cvc": "The security code of your card is wrong.",
-    "processing_error": "Your bank couldn't process the payment. Please try again later.",
-    "authentication_required": "Your bank wants you to confirm this payment, which isn't possible with the card we have.",
-    "card_velocity_exceeded": "Your card's limit is reached.",
-    "withdrawal_count_limit_exceeded": "Your card's limit is reached.",
-    "try_again_later": "Your bank asks to try again later.",
+    "insufficient_funds": gettext_noop("There isn't enough money on your card."),
+    "expired_card": gettext_noop("Your card has expired."),
+    "incorrect_cvc": gettext_noop("The security code of your card is wrong."),
+    "processing_error": gettext_noop("Your bank couldn't process the payment. Please try again later."),
+    "authentication_required": gettext_noop(
+        "Your bank wants you to confirm this payment, which isn't possible with the card we have."
+    ),
+    "card_velocity_exceeded": gettext_noop("Your card's limit is reached."),
+    "withdrawal_count_limit_exceeded": gettext_noop("Your card's limit is reached."),
+    "try_again_later": gettext_noop("Your bank asks to try again later."),
 }
-OWN_UNEXPLAINED = "Your bank declined the payment and didn't say why. Please ask your bank, or use another card."
+OWN_UNEXPLAINED = gettext_noop(
+    "Your bank declined the payment and didn't say why. Please ask your bank, or use another card."
+)
 
 
 def decline_code(error: stripe.StripeError) -> str:
@@ -47,7 +53,7 @@ def decline_code(error: stripe.StripeError) -> str:
 
 def describe_own_decline(code: str) -> str:
     """One sentence for the subscriber whose card was declined."""
-    return OWN_DECLINES.get(code, OWN_UNEXPLAINED)
+    return _(OWN_DECLINES.get(code, OWN_UNEXPLAINED))
 
 
 def describe_refusal(error: stripe.StripeError) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from apps.core import languages
 
 PATTERNS = {"en": "d MMMM y", "de": "d. MMMM y"}
+SHORT_PATTERNS = {"en": "d MMM y", "de": "d. MMM y"}
 MONTH = "MMMM y"
 
 
@@ -16,9 +17,19 @@ def day(moment: dt.date | None) -> str:
     return _written(moment, PATTERNS[languages.active()]) if moment else _("a date that is not known yet")
 
 
+def short_day(moment: dt.date) -> str:
+    """A date for tables: 3 Mar 2027."""
+    return _written(moment, SHORT_PATTERNS[languages.active()])
+
+
 def last_day(end: dt.datetime | None) -> str:
     """The day through which something holds that ends at `end`: of a midnight, the day before it."""
     return day(end - dt.timedelta(microseconds=1)) if end else day(None)
+
+
+def day_time(moment: dt.datetime) -> str:
+    """A moment as people read it, by its own time zone: 3 March 2027, 14:05."""
+    return f"{day(moment)}, {moment:%H:%M}"
 
 
 def month(moment: dt.date) -> str:

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_noop
+from django.utils.translation import gettext as _
 
 # Name in addresses and files: what the page is called where its file has no heading.
 TITLES = {
-    "terms": "Terms of service",
-    "privacy": "Privacy notice",
-    "imprint": "Imprint",
-    "withdrawal": "Right of withdrawal",
-    "accessibility": "Accessibility statement",
+    "terms": gettext_noop("Terms of service"),
+    "privacy": gettext_noop("Privacy notice"),
+    "imprint": gettext_noop("Imprint"),
+    "withdrawal": gettext_noop("Right of withdrawal"),
+    "accessibility": gettext_noop("Accessibility statement"),
 }
 # What nobody may take real money without: the variable that gives its address, and the file.
 NEEDED = {"terms": "TERMS_URL", "privacy": "PRIVACY_URL", "imprint": "IMPRINT_URL"}
@@ -72,7 +73,7 @@ def read_text(name: str, version: str = "") -> LegalText | None:
         return None
     title, html = _render(file, file.stat().st_mtime_ns)
     shown = (version or settings.TERMS_VERSION) if name == "terms" else ""
-    return LegalText(title or TITLES[name], html, shown)
+    return LegalText(title or _(TITLES[name]), html, shown)
 
 
 def _find_file(name: str, version: str) -> Path | None:

@@ -4,6 +4,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from babel.numbers import format_currency, get_currency_symbol
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.core import languages
 
@@ -39,17 +41,35 @@ def format_money(amount: int | None, currency: str) -> str:
 
 
 # A price with its period, as people say it. A whole phrase for each period: no language builds them from the same parts.
-PRICES = {"day": "{amount} a day", "week": "{amount} a week", "month": "{amount} a month", "year": "{amount} a year"}
+PRICES = {
+    "day": gettext_noop("{amount} a day"), "week": gettext_noop("{amount} a week"),
+    "month": gettext_noop("{amount} a month"), "year": gettext_noop("{amount} a year"),
+}  # fmt: skip
 PRICES_OF_SEVERAL = {
-    "day": "{amount} every {count} days", "week": "{amount} every {count} weeks",
-    "month": "{amount} every {count} months", "year": "{amount} every {count} years",
+    "day": gettext_noop("{amount} every {count} days"), "week": gettext_noop("{amount} every {count} weeks"),
+    "month": gettext_noop("{amount} every {count} months"), "year": gettext_noop("{amount} every {count} years"),
+}  # fmt: skip
+# The same beside an amount.
+PERIODS = {
+    "day": gettext_noop("a day"), "week": gettext_noop("a week"),
+    "month": gettext_noop("a month"), "year": gettext_noop("a year"),
+}  # fmt: skip
+PERIODS_OF_SEVERAL = {
+    "day": gettext_noop("every {count} days"), "week": gettext_noop("every {count} weeks"),
+    "month": gettext_noop("every {count} months"), "year": gettext_noop("every {count} years"),
 }  # fmt: skip
 
 
 def format_price(amount: int | None, currency: str, interval: str, count: int = 1) -> str:
     """An amount with the period it is charged for: `€5 a month`, `€12 every 3 months`; the amount alone for a period new to us."""
     phrase = (PRICES if count == 1 else PRICES_OF_SEVERAL).get(interval, "{amount}")
-    return phrase.format(amount=format_money(amount, currency), count=count)
+    return _(phrase).format(amount=format_money(amount, currency), count=count)
+
+
+def name_period(interval: str, count: int = 1) -> str:
+    """How often something is charged, beside its amount: `a month`, `every 3 months`; empty for a period new to us."""
+    phrase = (PERIODS if count == 1 else PERIODS_OF_SEVERAL).get(interval)
+    return _(phrase).format(count=count) if phrase else ""
 
 
 PER_MONTH = {"day": Fraction(365, 12), "week": Fraction(365, 84), "month": Fraction(1), "year": Fraction(1, 12)}
@@ -61,5 +81,5 @@ def per_month(amount: int, interval: str, count: int = 1) -> int:
 
 
 def describe_period(interval: str, count: int = 1) -> str:
-    """How often something is charged: `month`, `3 months`."""
+    """How often something is charged, for staff: `month`, `3 months`."""
     return interval if count == 1 else f"{count} {interval}s"

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
+from django.utils.translation import gettext as _
 
 from apps.core import security_events
 from apps.core.errors import BadInput
@@ -208,7 +209,7 @@ def text_field(body: dict[str, Any], name: str, *, limit: int = 200, required: b
     if not isinstance(value, str):
         raise BadInput(f"“{name}” must be text.", field=name)
     if required and not value.strip():
-        raise BadInput("Please fill this in.", field=name, code="required")
+        raise BadInput(_("Please fill this in."), field=name, code="required")
     if len(value) > limit:
-        raise BadInput(f"Please use at most {limit} characters.", field=name, code="too_long")
+        raise BadInput(_("Please use at most {limit} characters.").format(limit=limit), field=name, code="too_long")
     return value.strip()

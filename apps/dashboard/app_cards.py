@@ -8,7 +8,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from apps.core import clock
+from apps.core import clock, languages
 from apps.core.countries import country_name
 
 AHEAD = dt.timedelta(days=14)
@@ -71,7 +71,8 @@ def read_card(row: dict[str, Any], *, usable: bool, username: str) -> AppCard:
         return AppCard(**shared, status=status, guide=guide)
     return AppCard(
         **shared, status=status, instance=row["instance"], url=url, location=row["location"], guide=guide,
-        country=country_name(row["country"]) if row["country"] else "", notice=_notice(row),
+        country=country_name(row["country"], language=languages.active()) if row["country"] else "",
+        notice=_notice(row),
     )  # fmt: skip
 
 

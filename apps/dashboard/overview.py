@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import UserProfile
 from apps.billing import own_invoices
 from apps.core import clock
-from apps.core.money import describe_period
+from apps.core.money import name_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 from apps.dashboard.app_cards import AppCard, as_moment, read_card, web_address
 
@@ -56,7 +57,7 @@ SELECT json_build_object(
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
     'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
-        SELECT l.*, coalesce(p.name, 'Other') AS name, coalesce(p.placement, '') AS placement,
+        SELECT l.*, coalesce(p.name, '') AS name, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position
         FROM lines l LEFT JOIN catalog_product p ON p.id = l.product_id) row),
     'apps', (SELECT coalesce(json_agg(row ORDER BY row.position, row.name), '[]') FROM (
@@ -161,12 +162,12 @@ def of(profile: UserProfile) -> Overview:
 
 def _line(row: dict[str, Any]) -> PaidLine:
     return PaidLine(
-        name=row["name"],
+        name=row["name"] or _("Other"),
         is_plan=row["placement"] == "plan",
         quantity=row["quantity"],
         total=_total(row),
         currency=row["currency"],
-        period=f"{'a' if row['interval_count'] == 1 else 'every'} {describe_period(row['interval'], row['interval_count'])}",
+        period=name_period(row["interval"], row["interval_count"]),
     )
 
 

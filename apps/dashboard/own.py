@@ -8,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import UserProfile
 from apps.login import error_pages, reauthentication, sessions
@@ -48,10 +49,10 @@ def fresh(*, page: str, undated: str, stale: str = "", back: str = "") -> Callab
             if reauthentication.is_fresh(request):
                 return view(request, profile)
             if reauthentication.is_undated(request):
-                messages.error(request, undated)
+                messages.error(request, _(undated))
                 return redirect(back or page)
             if stale:
-                messages.info(request, stale)
+                messages.info(request, _(stale))
             return redirect(reauthentication.login_url(reverse(page)))
 
         return serve

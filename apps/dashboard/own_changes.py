@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import UserProfile
 from apps.billing.change_requests import ChangeRequest, OutcomeUnknown
@@ -17,17 +19,23 @@ from apps.core import audit, limits
 from apps.core.errors import BadInput
 
 REASON = "on the dashboard"
-CHANGED = "Nothing was done, because your subscription has changed in the meantime. What you see here may need a moment to follow."
+CHANGED = gettext_noop(
+    "Nothing was done, because your subscription has changed in the meantime. What you see here may need a moment to follow."
+)
 SENTENCES = {
-    "busy": "Your subscription is being changed right now. Please wait a minute and try again.",
-    "pending": "A change of your plan waits for its payment. Pay it under Invoices; what isn't paid within a day is forgotten.",
-    "refused": "Our payment partner doesn't allow this change, so nothing was done. Please write to us, and we'll help.",
+    "busy": gettext_noop("Your subscription is being changed right now. Please wait a minute and try again."),
+    "pending": gettext_noop(
+        "A change of your plan waits for its payment. Pay it under Invoices; what isn't paid within a day is forgotten."
+    ),
+    "refused": gettext_noop(
+        "Our payment partner doesn't allow this change, so nothing was done. Please write to us, and we'll help."
+    ),
 }
-UNKNOWN = (
+UNKNOWN = gettext_noop(
     "Our payment partner didn't answer in time, so we don't know yet whether this was done. Please look at this page again in"
     " a minute before you try once more."
 )
-TOO_MANY = "You've changed your subscription many times in a short time. Please try again in an hour."
+TOO_MANY = gettext_noop("You've changed your subscription many times in a short time. Please try again in an hour.")
 
 
 def new_key() -> str:
@@ -47,14 +55,14 @@ def carry_out(request: HttpRequest, profile: UserProfile, change: Callable[[], o
     Raises the other errors of calling_stripe, which the middleware answers.
     """
     if not limits.allow(plan_changes=str(profile.user_id)):
-        messages.error(request, TOO_MANY)
+        messages.error(request, _(TOO_MANY))
         return False
     try:
         change()
     except BadInput as refusal:
         messages.error(request, explain(refusal))
     except OutcomeUnknown:
-        messages.warning(request, UNKNOWN)
+        messages.warning(request, _(UNKNOWN))
     else:
         return True
     return False
@@ -64,5 +72,6 @@ def explain(refusal: BadInput) -> str:
     """The sentence for the subscriber."""
     if refusal.code == "declined":
         why = describe_own_decline(refusal.details.get("decline", ""))
-        return f"The payment didn't go through, and nothing has changed. {why}"
-    return SENTENCES.get(refusal.code, CHANGED)
+        failed = _("The payment didn't go through, and nothing has changed.")
+        return f"{failed} {why}"
+    return _(SENTENCES.get(refusal.code, CHANGED))

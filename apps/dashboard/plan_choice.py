@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import UserProfile
 from apps.billing import overview
@@ -20,8 +22,11 @@ from apps.onboarding import basket
 from apps.onboarding.basket import Order, Shop
 
 STORAGE_GRANT = "storage_gb"
-SAME = "That's what you have already. Choose something else, or go back."
-MIXED = "Your subscription also has something that is paid in another rhythm. Please write to us, and we'll change it for you."
+SAME = gettext_noop("That's what you have already. Choose something else, or go back.")
+MIXED = gettext_noop(
+    "Your subscription also has something that is paid in another rhythm. Please write to us, and we'll change it for you."
+)
+UNCHANGED = "unchanged"  # the code of the refusal SAME
 OFFERED = {basket.PLAN, basket.GENERAL, basket.STORAGE}
 
 
@@ -92,7 +97,7 @@ def read_choice(current: CurrentPlan, data: QueryDict) -> Order:
     basket.choose_storage(current.shop, choice, quantities={name: str(data[name]) for name in data})
     order = current.shop.order(choice)
     if order is None:
-        raise BadInput("Please choose a plan.", field="plan", code="required")
+        raise BadInput(_("Please choose a plan."), field="plan", code="required")
     return order
 
 
@@ -101,7 +106,7 @@ def find_changes(current: CurrentPlan, order: Order) -> Items:
     rest = {one.product_id: one for one in current.lines if one.product and one.product.placement in OFFERED}
     kept = [one for one in current.lines if one.product_id not in rest]
     if any(one.interval != order.interval for one in kept):
-        raise BadInput(MIXED)
+        raise BadInput(_(MIXED))
     before = next((one for one in rest.values() if one.product and one.product.placement == basket.PLAN), None)
     items: Items = []
     for wanted in order.lines:
@@ -112,7 +117,7 @@ def find_changes(current: CurrentPlan, order: Order) -> Items:
         items += _change_of(line, product, wanted.offer.prices[order.interval].stripe_price_id, wanted.quantity, order)
     items += [{"id": one.stripe_item_id, "deleted": True} for one in rest.values()]
     if not items:
-        raise BadInput(SAME)
+        raise BadInput(_(SAME), code=UNCHANGED)
     return items
 
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.access import memberships, upcoming
@@ -58,7 +59,7 @@ def _for_subscribers(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
             return view(request)
         if not speaks_json(request):
             return redirect("dashboard")
-        return refuse(BadInput("Your login has ended. Please log in again.", code="no_login", status=401))
+        return refuse(BadInput(_("Your login has ended. Please log in again."), code="no_login", status=401))
 
     return serve
 
@@ -95,7 +96,7 @@ def billing_portal(request: HttpRequest) -> HttpResponse:
 def _profile(request: HttpRequest) -> UserProfile:
     profile = profile_of(request.user)
     if profile is None:
-        raise BadInput("This login has no subscription.", code="no_subscriber", status=403)
+        raise BadInput(_("This login has no subscription."), code="no_subscriber", status=403)
     return profile
 
 
@@ -110,20 +111,21 @@ def _ask_for_mail(profile: UserProfile) -> str:
     """Queue the mail; returns what to tell the person. Raises BadInput with what to tell them instead."""
     if not profile.keycloak_id:
         raise BadInput(
-            "Your account is still being prepared. Please try again in a minute.", code="not_ready", status=409
+            _("Your account is still being prepared. Please try again in a minute."), code="not_ready", status=409
         )
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the dashboard")
-    return f"We're emailing {shown_email(profile.email)} a link to choose a new password."
+    told = _("We're emailing {address} a link to choose a new password.")
+    return told.format(address=shown_email(profile.email))
 
 
 def _portal_link(profile: UserProfile, flow: str) -> str:
     """A fresh link into the portal. Raises BadInput with what to tell the person, and WorkError when Stripe is away."""
     if flow not in PORTAL_FLOWS:
-        raise BadInput("The billing page doesn't offer that.", field="flow")
+        raise BadInput(_("The billing page doesn't offer that."), field="flow")
     if not profile.stripe_customer_id:
-        raise BadInput("There is no subscription to manage yet.", status=409)
+        raise BadInput(_("There is no subscription to manage yet."), status=409)
     if not limits.allow(portal_links=str(profile.user_id)):
-        raise BadInput("You've opened the billing page too often. Please wait a few minutes.", status=429)
+        raise BadInput(_("You've opened the billing page too often. Please wait a few minutes."), status=429)
     return open_portal(profile=profile, return_url=settings.BASE_URL + reverse("dashboard"), flow=flow)
 
 

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
@@ -36,7 +37,7 @@ def change_name(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     except BadInput as refusal:
         return _shown(request, profile, typed, refusal)
     if changed:
-        messages.success(request, "Your name is saved. Your apps and your invoices follow in a moment.")
+        messages.success(request, _("Your name is saved. Your apps and your invoices follow in a moment."))
     return redirect("own-account")
 
 

@@ -7,6 +7,8 @@ nobody can be led to confirm another person's mailbox; nothing here says whether
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import UserProfile
@@ -22,10 +24,10 @@ from apps.onboarding.own_address import PROOF
 only_own = own(page="own-address", of_staff="admin:index")
 fresh = fresh_login(
     page="own-address",
-    undated="We can't tell when you logged in, so your address stays. Please write to us.",
+    undated=gettext_noop("We can't tell when you logged in, so your address stays. Please write to us."),
     back="own-account",
 )
-NOT_YOURS = "That link belongs to another account. Please ask for a code here."
+NOT_YOURS = gettext_noop("That link belongs to another account. Please ask for a code here.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -34,7 +36,7 @@ NOT_YOURS = "That link belongs to another account. Please ask for a code here."
 def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Ask for the new address, then for its code."""
     if _is_of_another(request, profile):
-        messages.error(request, NOT_YOURS)
+        messages.error(request, _(NOT_YOURS))
         return redirect("own-address")
     if request.method != "POST":
         return _shown(request, profile)
@@ -52,7 +54,8 @@ def _answer(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     if done.proven:
         PROOF.forget(request)
         own_address.take_over(profile, done.proven)
-        messages.success(request, f"Your address is now {shown_email(done.proven)}. Your former one was told.")
+        told = _("Your address is now {address}. Your former one was told.")
+        messages.success(request, told.format(address=shown_email(done.proven)))
         return redirect("own-account")
     return _shown(request, profile, already=True) if done.already else redirect("own-address")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.access import terms
@@ -22,7 +24,7 @@ from apps.core.states import SubscriptionStatus
 from apps.dashboard import overview, own_changes
 from apps.dashboard.own import own
 
-GONE = "This subscription has ended already, or it isn't yours. Nothing was done."
+GONE = gettext_noop("This subscription has ended already, or it isn't yours. Nothing was done.")
 only_own = own(page="own-cancel", of_staff="admin:index")
 
 
@@ -57,7 +59,7 @@ def read_endings(profile: UserProfile) -> list[Ending]:
         own_terms = book and (book.for_subscription(products, profile.pk) or book.for_subscriber(profile.pk))
         kept = ends + own_terms.expiry if ends and own_terms else None
         name = ", ".join(
-            money.line_name(one.quantity, one.product.name if one.product else None, "Other")
+            money.line_name(one.quantity, one.product.name if one.product else None, _("Other"))
             for one in money.lines_of(row)
         )
         found.append(Ending(row=row, name=name, ends_at=ends, kept_until=kept))
@@ -73,7 +75,7 @@ def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         "profile": profile,
         "endings": endings,
         "apps": [app.name for app in overview.of(profile).apps] if len(endings) == 1 else [],
-        "reasons": payment_changes.FEEDBACK.items(),
+        "reasons": [(code, _(words)) for code, words in payment_changes.FEEDBACK.items()],
         "key": own_changes.new_key(),
     }
     return render(request, "dashboard/cancel.html", context)
@@ -96,8 +98,11 @@ def confirm(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         lambda: payment_changes.cancel_at_period_end(asked, subscription_id=subscription_id, feedback=feedback),
     ):
         return redirect("own-cancel")
-    when = f"Your subscription ends on {day(ending.ends_at)}." if ending.ends_at else "Your subscription ends."
-    messages.success(request, f"{when} You won't be charged again. We're emailing you a receipt.")
+    when = _("Your subscription ends.")
+    if ending.ends_at:
+        when = _("Your subscription ends on {day}.").format(day=day(ending.ends_at))
+    rest = _("You won't be charged again. We're emailing you a receipt.")
+    messages.success(request, f"{when} {rest}")
     return redirect("dashboard")
 
 
@@ -113,7 +118,7 @@ def undo(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     if own_changes.carry_out(
         request, profile, lambda: payment_changes.undo_cancellation(asked, subscription_id=subscription_id)
     ):
-        messages.success(request, "Welcome back. Your subscription goes on as before.")
+        messages.success(request, _("Welcome back. Your subscription goes on as before."))
     return redirect("dashboard")
 
 
@@ -122,5 +127,5 @@ def _chosen(request: HttpRequest, profile: UserProfile) -> Ending | None:
     wanted = request.POST.get("subscription", "")
     found = next((one for one in read_endings(profile) if one.row.stripe_id == wanted), None)
     if found is None:
-        messages.error(request, GONE)
+        messages.error(request, _(GONE))
     return found

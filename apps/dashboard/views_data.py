@@ -8,6 +8,8 @@ import json
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
@@ -17,12 +19,12 @@ from apps.dashboard.own import fresh as fresh_login
 from apps.dashboard.own import own
 from apps.operations import own_copy, own_erasure, personal_copy
 
-UNDATED = "We can't tell when you logged in, so this isn't possible here. Please write to us."
+UNDATED = gettext_noop("We can't tell when you logged in, so this isn't possible here. Please write to us.")
 only_own = own(page="own-data", of_staff="admin:index")
 fresh = fresh_login(page="own-data", undated=UNDATED, back="own-account")
 only_own_delete = own(page="own-delete", of_staff="admin:index")
 fresh_delete = fresh_login(page="own-delete", undated=UNDATED, back="own-account")
-GONE = "There is no copy any more. Please ask for a new one."
+GONE = gettext_noop("There is no copy any more. Please ask for a new one.")
 
 
 @require_safe
@@ -43,7 +45,7 @@ def ask(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     except BadInput as refusal:
         messages.error(request, refusal.message)
     else:
-        messages.success(request, "We're putting your copy together. We'll email you when it's ready.")
+        messages.success(request, _("We're putting your copy together. We'll email you when it's ready."))
     return redirect("own-data")
 
 
@@ -75,7 +77,7 @@ def download(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 
 
 def _gone(request: HttpRequest) -> HttpResponse:
-    messages.info(request, GONE)
+    messages.info(request, _(GONE))
     return redirect("own-data")
 
 

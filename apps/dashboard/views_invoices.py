@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from apps.accounts.models import UserProfile
@@ -47,4 +48,4 @@ def show(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 
 def _count(profile: UserProfile) -> None:
     if not limits.allow(portal_links=str(profile.user_id)):
-        raise BadInput("You've opened too many invoices in a short time. Please wait a few minutes.", status=429)
+        raise BadInput(_("You've opened too many invoices in a short time. Please wait a few minutes."), status=429)

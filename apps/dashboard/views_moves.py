@@ -3,6 +3,8 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
@@ -13,7 +15,7 @@ from apps.operations import seat_plans
 from apps.operations.models import SeatMove
 
 REASON = "on the dashboard"
-OVER = "There is nothing to answer any more. Your app stays where it is now."
+OVER = gettext_noop("There is nothing to answer any more. Your app stays where it is now.")
 Answer = SeatMove.Answer
 only_own = own(page="own-moves", of_staff="admin:index")
 
@@ -33,15 +35,15 @@ def answer(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
     move = seat_plans.open_questions(profile).filter(pk=known).first()
     if move is None or said not in Answer.values:
-        messages.info(request, OVER)
+        messages.info(request, _(OVER))
         return redirect("own-moves")
     try:
         seat_plans.record_answer(move, Answer(said), actor=audit.CUSTOMER, reason=REASON)
     except BadInput:  # moved or ended in this moment
-        messages.info(request, OVER)
+        messages.info(request, _(OVER))
     else:
-        thanks = (
-            "we'll move you soon. Save what you need until then" if said == Answer.YES else "you stay where you are"
-        )
-        messages.success(request, f"Thank you: {thanks}.")
+        thanks = _("Thank you: you stay where you are.")
+        if said == Answer.YES:
+            thanks = _("Thank you: we'll move you soon. Save what you need until then.")
+        messages.success(request, thanks)
     return redirect("own-moves")

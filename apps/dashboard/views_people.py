@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.access import memberships
@@ -19,7 +21,7 @@ from apps.dashboard.own import own
 from apps.onboarding import people
 
 REASON = "on the dashboard"
-OVER = "That was over already."
+OVER = gettext_noop("That was over already.")
 only_own = own(page="own-people", of_staff="admin:index")
 
 
@@ -58,7 +60,8 @@ def invite(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         row = people.invite(profile, email=typed)
     except BadInput as refusal:
         return _page(request, profile, {"problem": refusal, "email": typed}, refusal.status)
-    messages.success(request, f"We're emailing an invitation to {shown_email(row.email)}.")
+    told = _("We're emailing an invitation to {address}.").format(address=shown_email(row.email))
+    messages.success(request, told)
     return redirect("own-people")
 
 
@@ -71,11 +74,13 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     row = Membership.objects.select_related("member__user").filter(payer=profile, ended_at=None, pk=known).first()
     how = Membership.End.REMOVED if row is not None and row.accepted_at else Membership.End.WITHDRAWN
     if row is None or not memberships.end(row, how, actor=audit.CUSTOMER, reason=REASON):
-        messages.info(request, OVER)
+        messages.info(request, _(OVER))
     elif row.member is not None:
-        messages.success(request, f"{memberships.name_of(row.member)} no longer shares your subscription.")
+        told = _("{name} no longer shares your subscription.").format(name=memberships.name_of(row.member))
+        messages.success(request, told)
     else:
-        messages.success(request, f"The invitation to {shown_email(row.email)} no longer works.")
+        told = _("The invitation to {address} no longer works.").format(address=shown_email(row.email))
+        messages.success(request, told)
     return redirect("own-people")
 
 
@@ -85,7 +90,7 @@ def leave(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Leave the subscription that somebody else pays for."""
     row = Membership.objects.filter(member=profile, ended_at=None).first()
     if row is None or not memberships.end(row, Membership.End.LEFT, actor=audit.CUSTOMER, reason=REASON):
-        messages.info(request, OVER)
+        messages.info(request, _(OVER))
         return redirect("own-people")
-    messages.success(request, "You've left. We keep your data for a while, in case you subscribe yourself.")
+    messages.success(request, _("You've left. We keep your data for a while, in case you subscribe yourself."))
     return redirect("dashboard")

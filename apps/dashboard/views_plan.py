@@ -12,6 +12,8 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
@@ -25,9 +27,11 @@ from apps.dashboard.plan_choice import CurrentPlan
 from apps.dashboard.views import PORTAL_HOSTS
 
 SALT, VALID = "frontdesk.plan-change", 3600  # seconds
-EXPIRED = "These amounts are more than an hour old. Please check them again."
-MOVED = "Prices or your subscription have changed in the meantime, so nothing was done. Please check the new amounts."
-TOO_MANY = "You've had many changes computed in a short time. Please wait a few minutes."
+EXPIRED = gettext_noop("These amounts are more than an hour old. Please check them again.")
+MOVED = gettext_noop(
+    "Prices or your subscription have changed in the meantime, so nothing was done. Please check the new amounts."
+)
+TOO_MANY = gettext_noop("You've had many changes computed in a short time. Please wait a few minutes.")
 only_own = own(page="own-plan", of_staff="admin:index")
 
 
@@ -54,7 +58,7 @@ def preview(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     except BadInput as refusal:
         return _show(request, profile, current, refusal)
     if not limits.allow(plan_previews=str(profile.user_id)):
-        return _show(request, profile, current, BadInput(TOO_MANY))
+        return _show(request, profile, current, BadInput(_(TOO_MANY)))
     try:
         found = plan_changes.preview_change(asked, subscription_id=current.row.stripe_id, items=items)
     except BadInput as refusal:
@@ -89,7 +93,7 @@ def change(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         return redirect("own-plan")
     if pages[0]:
         return render(request, "dashboard/plan_confirm.html", {"profile": profile, "page": pages[0]})
-    messages.success(request, "Your plan has changed. We're emailing you what you have now.")
+    messages.success(request, _("Your plan has changed. We're emailing you what you have now."))
     return redirect("dashboard")
 
 
@@ -98,9 +102,9 @@ def _read_offer(request: HttpRequest, profile: UserProfile) -> dict[str, Any]:
     try:
         offer: dict[str, Any] = signing.loads(request.POST.get("offer", ""), salt=SALT, max_age=VALID)
     except signing.BadSignature:
-        raise BadInput(EXPIRED) from None
+        raise BadInput(_(EXPIRED)) from None
     if offer["profile"] != profile.pk:
-        raise BadInput(EXPIRED)
+        raise BadInput(_(EXPIRED))
     return offer
 
 
@@ -110,16 +114,16 @@ def _expect_same(current: CurrentPlan | None, offer: dict[str, Any]) -> None:
     A form that was sent twice finds what it has changed itself: the key in Stripe's metadata tells.
     """
     if current is None or current.row.stripe_id != offer["subscription_id"]:
-        raise BadInput(MOVED)
+        raise BadInput(_(MOVED))
     order = plan_choice.read_choice(current, QueryDict(offer["choice"]))
     try:
         items = plan_choice.find_changes(current, order)
     except BadInput as refusal:
-        if refusal.message == plan_choice.SAME:
+        if refusal.code == plan_choice.UNCHANGED:
             return
         raise
     if items != offer["items"]:
-        raise BadInput(MOVED)
+        raise BadInput(_(MOVED))
 
 
 def _show(

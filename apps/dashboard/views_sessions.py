@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import UserProfile
@@ -24,8 +26,8 @@ REASON = "on the sessions page"
 own = own_page(page="own-sessions", of_staff="admin:sessions")
 fresh = fresh_login(
     page="own-sessions",
-    undated="We can't tell when you logged in, so nothing was ended. Please get in touch.",
-    stale="Nothing has been ended yet. Now that you've logged in again, please choose once more.",
+    undated=gettext_noop("We can't tell when you logged in, so nothing was ended. Please get in touch."),
+    stale=gettext_noop("Nothing has been ended yet. Now that you've logged in again, please choose once more."),
 )
 
 
@@ -52,7 +54,7 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     listed = listed.exclude(session_key=sessions.current_key(request))
     row = listed.first()
     if row is None:
-        messages.info(request, "That session was over already.")
+        messages.info(request, _("That session was over already."))
         return redirect("own-sessions")
     hint = sessions.find_id_token(row.session_key)
     with transaction.atomic():
@@ -62,13 +64,13 @@ def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
             after={"sessions": ended},
         )  # fmt: skip
     if not hint or logout.end_at_keycloak(hint) is logout.LogoutAnswer.ENDED:
-        messages.success(request, f"{name_browser(row.user_agent)} is logged out.")
+        messages.success(request, _("{browser} is logged out.").format(browser=name_browser(row.user_agent)))
     else:
-        messages.warning(
-            request,
-            f"{name_browser(row.user_agent)} is logged out here, but our login service didn't answer, so it may get in again"
-            " without a password. To be sure, log out everywhere.",
+        told = _(
+            "{browser} is logged out here, but our login service didn't answer, so it may get in again without a password."
+            " To be sure, log out everywhere."
         )
+        messages.warning(request, told.format(browser=name_browser(row.user_agent)))
     return redirect("own-sessions")
 
 
@@ -81,5 +83,5 @@ def end_all(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     log_out_everywhere(profile, actor=audit.CUSTOMER, reason=REASON)
     sessions.leave(request)
     logout.end_at_keycloak(hint)  # the job does so too; this is for a browser that goes on at once
-    messages.success(request, "You've been logged out everywhere: in this browser, in all others, and in your apps.")
+    messages.success(request, _("You've been logged out everywhere: in this browser, in all others, and in your apps."))
     return logout.cleared(redirect("home"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import UserProfile
 from apps.core import audit, jobs, limits
@@ -35,7 +36,7 @@ def request_password_email(profile: UserProfile, *, reason: str, actor: str = au
         allowed = limits.allow(password_emails=str(profile.pk))
         if not allowed and actor == audit.CUSTOMER:
             raise BadInput(
-                "You have requested this email several times. Check your spam folder, or try again in an hour.",
+                _("You have requested this email several times. Check your spam folder, or try again in an hour."),
                 code="too_many",
                 status=429,
             )

@@ -19,6 +19,8 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_safe
 
 from apps.login import error_pages, oidc, reauthentication
@@ -26,8 +28,10 @@ from apps.login import error_pages, oidc, reauthentication
 PROVIDER = "keycloak"
 WISHES = (reauthentication.FRESH, reauthentication.STRONG, *reauthentication.CHANGES)
 CHANGED = {
-    "password": "Your password is changed. It's the same for all your apps.",
-    "authenticator": "Your authenticator app is set up. From now on you're asked for its code when you log in.",
+    "password": gettext_noop("Your password is changed. It's the same for all your apps."),
+    "authenticator": gettext_noop(
+        "Your authenticator app is set up. From now on you're asked for its code when you log in."
+    ),
 }
 # What is kept of a person's claims with the SocialAccount; the rest is read once and forgotten.
 KEPT_TEXTS = ("sub", "preferred_username", "email", "given_name", "family_name")
@@ -135,9 +139,9 @@ def _tell_outcome(request: HttpRequest, change: str) -> None:
     """Say what became of a change at Keycloak; a server that knows nothing of it says nothing, and neither do we."""
     status = request.GET.get("kc_action_status", "")
     if status == "success":
-        messages.success(request, CHANGED[change])
+        messages.success(request, _(CHANGED[change]))
     elif status:
-        messages.info(request, "Nothing has been changed.")
+        messages.info(request, _("Nothing has been changed."))
 
 
 def local_path(target: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 from django.conf import settings
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
@@ -275,16 +276,16 @@ def choose_plan(shop: Shop, choice: Choice, *, interval: str, slug: str, addons:
     Storage add-ons chosen earlier stay if they fit the plan.
     """
     if interval not in shop.intervals:
-        raise BadInput("Please choose monthly or yearly.", field="interval")
+        raise BadInput(_("Please choose monthly or yearly."), field="interval")
     plan = shop.plan(slug)
     if plan is None:
-        raise BadInput("Please choose a plan.", field="plan", code="required")
+        raise BadInput(_("Please choose a plan."), field="plan", code="required")
     if interval not in plan.prices:
-        word = "yearly" if interval == "month" else "monthly"
-        raise BadInput(f"{plan.product.name} is only sold {word}.", field="plan")
+        told = _("{plan} is only sold yearly.") if interval == "month" else _("{plan} is only sold monthly.")
+        raise BadInput(told.format(plan=plan.product.name), field="plan")
     if plan.full:
         raise BadInput(
-            f"{plan.product.name} is full right now. You can join its waitlist.",
+            _("{product} is full right now. You can join its waitlist.").format(product=plan.product.name),
             field="plan",
             code="full",
         )
@@ -304,20 +305,22 @@ def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:
     """A general add-on that can be bought with `plan` now."""
     offer = next((offer for offer in shop.general if offer.product.slug == slug), None)
     if offer is None or interval not in offer.prices:
-        raise BadInput("One of these add-ons is no longer available. Please choose again.", field="addons")
+        raise BadInput(_("One of these add-ons is no longer available. Please choose again."), field="addons")
     if not offer.fits(plan):
-        parent = offer.product.parent
-        raise BadInput(
-            f"{offer.product.name} is only available with {parent.name if parent else 'another plan'}.",
-            field="addons",
-        )
+        raise BadInput(_only_with(offer.product), field="addons")
     if offer.full:
         raise BadInput(
-            f"{offer.product.name} is full right now. You can join its waitlist.",
+            _("{product} is full right now. You can join its waitlist.").format(product=offer.product.name),
             field="addons",
             code="full",
         )
     return offer
+
+
+def _only_with(addon: Product) -> str:
+    if addon.parent is None:
+        return _("{addon} is only available with another plan.").format(addon=addon.name)
+    return _("{addon} is only available with {plan}.").format(addon=addon.name, plan=addon.parent.name)
 
 
 def choose_storage(shop: Shop, choice: Choice, *, quantities: Mapping[str, str]) -> None:
@@ -329,7 +332,7 @@ def choose_storage(shop: Shop, choice: Choice, *, quantities: Mapping[str, str])
         slug, most = offer.product.slug, offer.product.max_quantity
         typed = quantities.get(slug, "").strip() or "0"
         if not (typed.isascii() and typed.isdigit() and len(typed) <= 5 and int(typed) <= most):
-            raise BadInput(f"Please enter a whole number from 0 to {most}.", field=slug)
+            raise BadInput(_("Please enter a whole number from 0 to {most}.").format(most=most), field=slug)
         if int(typed):
             chosen[slug] = int(typed)
     storage = {offer.product.slug for offer in shop.storage}

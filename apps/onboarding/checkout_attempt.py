@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout
@@ -27,7 +28,7 @@ class PriceChanged(BadInput):
     """What was shown is not what would be charged. `order`: what would be, for scripts."""
 
     def __init__(self, order: dict[str, Any] | None = None) -> None:
-        message = "The price or your choice has just changed. Please check your order, then continue."
+        message = _("The price or your choice has just changed. Please check your order, then continue.")
         super().__init__(message, code="order_changed", status=409, details={"order": order} if order else {})
 
 
@@ -95,7 +96,7 @@ def _charges_what_was_shown(session: checkout.CheckoutSession, prices: list[tupl
 
 def _correct_prices(session: checkout.CheckoutSession, prices: list[tuple[ProductPrice, int]]) -> None:
     """Fetch our prices again. NeedsOperator when Stripe would still charge something else: a page could only promise wrongly."""
-    for price, _ in prices:
+    for price, _quantity in prices:
         refresh_price(price.stripe_price_id)
     fresh = ProductPrice.objects.in_bulk([price.pk for price, _ in prices])
     if any(not fresh[price.pk].is_active for price, _ in prices):
@@ -106,8 +107,10 @@ def _correct_prices(session: checkout.CheckoutSession, prices: list[tuple[Produc
         raise NeedsOperator(
             f"Stripe would charge {session.subtotal} {session.currency} for {ids}, and we show another sum. Check these prices,"
             " their further currencies and adaptive pricing at Stripe.",
-            told="Our payment partner would charge you another amount than we show, so we've stopped. You haven't been charged,"
-            " and we've been told about it.",
+            told=_(
+                "Our payment partner would charge you another amount than we show, so we've stopped. You haven't been charged,"
+                " and we've been told about it."
+            ),
         )
 
 

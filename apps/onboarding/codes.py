@@ -18,6 +18,7 @@ from typing import Any
 import argon2
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from apps.core import clock, limits, security_events
 from apps.core.errors import BadInput
@@ -60,7 +61,7 @@ class WrongCode(BadInput):
 
     def __init__(self) -> None:
         super().__init__(
-            "That code isn't right or has expired. Check the latest email, or send a new code.",
+            _("That code isn't right or has expired. Check the latest email, or send a new code."),
             field="code",
             code="wrong_code",
         )
@@ -78,7 +79,7 @@ def check_sending_limits(*, purpose: str, address: str, client: str) -> None:
     spent = mail_subjects(address=address, client=client)
     if not limits.allow(codes_pair=f"{purpose} {spent['mails_pair']}", **spent):
         raise BadInput(
-            "We've already sent you a code. Please wait at least a minute before you ask for another.",
+            _("We've already sent you a code. Please wait at least a minute before you ask for another."),
             code="too_many",
             status=429,
         )
@@ -89,7 +90,7 @@ def check_try_limits(*, session: str, client: str) -> None:
     """Limit guessing. BadInput beyond."""
     if not limits.allow(code_tries_session=session, code_tries_visitor=client):
         raise BadInput(
-            "Too many tries. Please wait a minute.",
+            _("Too many tries. Please wait a minute."),
             code="too_many",
             status=429,
         )

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.access.order_confirmation import OrderConfirmation, read_order
 from apps.accounts.models import Signup, UserProfile
@@ -38,8 +40,8 @@ class Wish(StrEnum):
 
 ACTIONS = {Wish.CANCEL: AuditAction.CONTRACT_CANCELED, Wish.WITHDRAW: AuditAction.CONTRACT_WITHDRAWN}
 TEMPLATES = {Wish.CANCEL: "contract_canceled", Wish.WITHDRAW: "contract_withdrawn"}
-NOT_RUNNING = "This contract has ended already, or it isn't yours. Please look at this page again."
-TOO_LATE = "The time to withdraw from this contract is over. You can still cancel it."
+NOT_RUNNING = gettext_noop("This contract has ended already, or it isn't yours. Please look at this page again.")
+TOO_LATE = gettext_noop("The time to withdraw from this contract is over. You can still cancel it.")
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,11 @@ def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str
     """
     contract = next((one for one in read_contracts(profile) if one.id == subscription_id), None)
     if contract is None:
-        raise BadInput(NOT_RUNNING, code="not_running", status=409)
+        raise BadInput(_(NOT_RUNNING), code="not_running", status=409)
     if contract.stated is not None and contract.stated.wish in {wish, Wish.WITHDRAW}:
         return contract.stated
     if wish == Wish.WITHDRAW and not contract.can_withdraw:
-        raise BadInput(TOO_LATE, code="too_late", status=409)
+        raise BadInput(_(TOO_LATE), code="too_late", status=409)
     now = clock.now().replace(microsecond=0)
     ends = now if wish == Wish.WITHDRAW else contract.ends_at
     made = Statement(wish, now, subscription_id, ends.date() if ends else None)

@@ -27,6 +27,8 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.core import addresses, encryption, limits
 from apps.core.errors import BadInput
@@ -38,8 +40,8 @@ PROOF_LIFETIME = dt.timedelta(minutes=15)
 ANY_BROWSER = "anywhere"  # the binding of a code that staff sent: it works in any browser
 NO_BROWSER = "nowhere"  # of no code
 FIELD, LINK = "mailbox", "code"  # the form's button; the link's parameter
-STALE = "That link no longer works. Please ask for a new code."
-ENDED = "You've been away for a while. Please enter your email address again."
+STALE = gettext_noop("That link no longer works. Please ask for a new code.")
+ENDED = gettext_noop("You've been away for a while. Please enter your email address again.")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class MailboxProof:
             else text_field(request.POST.dict(), "email", limit=addresses.LIMIT)
         )
         if not typed:
-            raise BadInput(ENDED, field="email", code="no_code", status=409)
+            raise BadInput(_(ENDED), field="email", code="no_code", status=409)
         return Answer(already=not self._send_or_wait(request, self.parse(typed), kept=kept))
 
     def step(
@@ -137,7 +139,7 @@ class MailboxProof:
         elif (proven or self.proven(request)) and not held.get("changing"):
             name, address = "proven", proven or self.proven(request)
         if link and opened is None:
-            problem = problem or BadInput(STALE, field="code", code="stale_link")
+            problem = problem or BadInput(_(STALE), field="code", code="stale_link")
         return CodeStep(
             name=name,
             address=addresses.shown_email(address),
@@ -221,10 +223,10 @@ class MailboxProof:
         if opened:
             return TypedCode(opened.address, code, opened.binding, opened.kept)
         if link:
-            raise BadInput(STALE, field="code", code="stale_link")
+            raise BadInput(_(STALE), field="code", code="stale_link")
         address = self._held(request).get("address", "")
         if not address:
-            raise BadInput(ENDED, field="email", code="no_code", status=409)
+            raise BadInput(_(ENDED), field="email", code="no_code", status=409)
         return self.typed(request, address=address, code=code)
 
     def _send_or_wait(self, request: HttpRequest, address: str, *, kept: dict[str, str] | None) -> bool:

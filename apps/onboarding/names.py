@@ -7,6 +7,9 @@ paid for, so every rule of the realm is applied too: callers pass `identity.user
 import re
 import unicodedata
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from apps.core.addresses import ascii_domain, can_be_mailed
 from apps.core.errors import BadInput
 from apps.identity.user_profile import SHIPPED, Rules, Violation, find_violation
@@ -27,6 +30,27 @@ DIGIT_LIMIT = 4  # a year or "the 3rd" may be a name; the shortest numbers that 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a name that starts with one
 KEYCLOAK_FIELDS = {"first_name": "firstName", "last_name": "lastName", "username": "username", "email": "email"}
 CODES = {"required": "required", "long": "too_long", "short": "too_short", "characters": "characters"}
+TOO_LONG = gettext_noop("Please use at most {limit} characters.")
+# What to change where the realm refuses something, by the rule that is broken; two of them by the field.
+RULES = {
+    "short": gettext_noop("Please use at least {limit} characters."),
+    "long": TOO_LONG,
+    "characters": gettext_noop("Please remove these characters: {characters}."),
+    "email": gettext_noop("Please use an email address with at most {limit} characters before the @."),
+}
+REQUIRED = {
+    "first_name": gettext_noop("Please enter your first name."),
+    "last_name": gettext_noop("Please enter your last name."),
+    "username": gettext_noop("Please enter your username."),
+    "email": gettext_noop("Please enter your email address."),
+}
+REFUSED = {
+    "first_name": gettext_noop("We can't make an account with this first name. Please write it differently."),
+    "last_name": gettext_noop("We can't make an account with this last name. Please write it differently."),
+    "username": gettext_noop("We can't make an account with this username. Please write it differently."),
+    "email": gettext_noop("We can't make an account with this email address. Please write it differently."),
+}
+PAIR = gettext_noop("To name two people, write “and”.")
 
 
 def person_name(text: str, *, field: str, required: bool = True, rules: Rules = SHIPPED) -> str:
@@ -36,21 +60,22 @@ def person_name(text: str, *, field: str, required: bool = True, rules: Rules = 
     if not name and not required:
         return _accept(name, field=field, rules=rules)
     if not any(character.isalpha() for character in name):
-        raise BadInput("Please enter your name.", field=field, code="required")
+        raise BadInput(_("Please enter your name."), field=field, code="required")
     if len(name) > NAME_LIMIT:
-        raise BadInput(f"Please use at most {NAME_LIMIT} characters.", field=field, code="too_long")
+        raise BadInput(_(TOO_LONG).format(limit=NAME_LIMIT), field=field, code="too_long")
     if max(map(len, name.split())) > WORD_LIMIT:
-        raise BadInput(f"Please use at most {WORD_LIMIT} characters in a word.", field=field, code="too_long")
+        told = _("Please use at most {limit} characters in a word.").format(limit=WORD_LIMIT)
+        raise BadInput(told, field=field, code="too_long")
     if any(unicodedata.category(character) in {"Cc", "Cs", "Cn"} for character in name):
-        raise BadInput("Please remove the invisible characters.", field=field, code="characters")
+        raise BadInput(_("Please remove the invisible characters."), field=field, code="characters")
     if LINK.search(name.translate(DOTS)) or name.startswith(FORMULA):
         raise BadInput(
-            "Please enter just a name, with a space after each dot and without an email or web address.",
+            _("Please enter just a name, with a space after each dot and without an email or web address."),
             field=field,
             code="characters",
         )
     if sum(character.isdigit() for character in name) > DIGIT_LIMIT:  # a phone number, however its digits are parted
-        raise BadInput("Please enter just a name, without a phone number.", field=field, code="characters")
+        raise BadInput(_("Please enter just a name, without a phone number."), field=field, code="characters")
     return _accept(name, field=field, rules=rules)
 
 
@@ -72,31 +97,27 @@ def _accept(value: str, *, field: str, rules: Rules) -> str:
 
 def _sentence(broken: Violation, field: str) -> str:
     """What to change, for the person who typed it."""
-    words = field.replace("_", " ").replace("email", "email address")
-    pair = " To name two people, write “and”." if field.endswith("_name") and set(broken.characters) & set("&/") else ""
-    return {
-        "required": f"Please enter your {words}.",
-        "short": f"Please use at least {broken.limit} characters.",
-        "long": f"Please use at most {broken.limit} characters.",
-        "characters": f"Please remove these characters: {' '.join(broken.characters)}.{pair}",
-        "email": f"Please use an email address with at most {broken.limit} characters before the @.",
-        "value": f"We can't make an account with this {words}. Please write it differently.",
-    }[broken.rule]
+    told = {"required": REQUIRED.get(field, ""), "value": REFUSED.get(field, "")} | RULES
+    said = _(told[broken.rule]).format(limit=broken.limit, characters=" ".join(broken.characters))
+    names_two = field.endswith("_name") and set(broken.characters) & set("&/")
+    return f"{said} {_(PAIR)}" if broken.rule == "characters" and names_two else said
 
 
 def username(text: str, *, rules: Rules = SHIPPED) -> str:
     """A username: 3 to 30 of a-z, 0-9, dot, underscore, hyphen, a letter or digit at both ends, not reserved."""
     name = unicodedata.normalize("NFKC", text).strip().lower()
     if not name:
-        raise BadInput("Please choose a username.", field="username", code="required")
+        raise BadInput(_("Please choose a username."), field="username", code="required")
     if not USERNAME.fullmatch(name):
         raise BadInput(
-            "Use 3 to 30 lowercase letters, numbers, dots, hyphens or underscores. Start and end with a letter or number.",
+            _(
+                "Use 3 to 30 lowercase letters, numbers, dots, hyphens or underscores. Start and end with a letter or number."
+            ),
             field="username",
             code="format",
         )
     if is_reserved(name):
-        raise BadInput("This username is reserved. Please choose another.", field="username", code="reserved")
+        raise BadInput(_("This username is reserved. Please choose another."), field="username", code="reserved")
     return _accept(name, field="username", rules=rules)
 
 
@@ -110,11 +131,11 @@ def normalize_email(text: str) -> str:
 
     All that is stored, compared or sent anywhere is this form; `core.addresses.shown_email` is the way back.
     """
-    local, _, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
+    local, _at, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
     address = f"{local}@{ascii_domain(domain)}"
     if domain and local and local.isprintable() and not local.isascii():
-        message = "We can't deliver email to an address with letters such as ä before the @. Please use another one."
+        message = _("We can't deliver email to an address with letters such as ä before the @. Please use another one.")
         raise BadInput(message, field="email", code="format")
     if not can_be_mailed(address):
-        raise BadInput("Please enter an email address like anna@example.com.", field="email", code="format")
+        raise BadInput(_("Please enter an email address like anna@example.com."), field="email", code="format")
     return address

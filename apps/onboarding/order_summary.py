@@ -9,6 +9,8 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from apps.core.dates import day
 from apps.core.money import format_money, format_price, per_month
 
@@ -89,7 +91,7 @@ class OrderSummary:
         """What is said about tax; empty when the operator says nothing and Stripe computes none."""
         if self.terms.tax_note:
             return self.terms.tax_note
-        return "You see the tax for your country before you pay." if self.terms.taxed else ""
+        return _("You see the tax for your country before you pay.") if self.terms.taxed else ""
 
     @property
     def button(self) -> str:
@@ -101,8 +103,9 @@ class OrderSummary:
     def spoken(self) -> str:
         """What a screen reader says when the order has changed."""
         if self.is_trial:
-            return f"Your order is free until {self.next_day}, then {self.price}."
-        return f"Your order: {self.price}. Due today: {self.due_today}."
+            free = _("Your order is free until {day}, then {price}.")
+            return free.format(day=self.next_day, price=self.price)
+        return _("Your order: {price}. Due today: {due_today}.").format(price=self.price, due_today=self.due_today)
 
 
 def summarize(

@@ -12,6 +12,8 @@ from django.core import signing
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
@@ -30,8 +32,8 @@ from apps.onboarding.models import AddressChange, OneTimeCode
 OBJECTION = dt.timedelta(days=7)
 PATIENCE_SECONDS = 2.0  # of somebody who waits for a page
 REASON, OBJECTED = "on the account page", "by the link in the email to the former address"
-TAKEN = "This address can't be used for your account. Please choose another one, or write to us."
-TOO_MANY = "You've asked for several codes today. Please try again tomorrow."
+TAKEN = gettext_noop("This address can't be used for your account. Please choose another one, or write to us.")
+TOO_MANY = gettext_noop("You've asked for several codes today. Please try again tomorrow.")
 SALT = "address-objection"
 
 
@@ -58,15 +60,15 @@ PROOF = MailboxProof(
 def check_asking(profile: UserProfile, typed: str | None) -> None:
     """Before a code is emailed: BadInput for one's own address, and beyond the limit of one subscriber. None: the same again."""
     if typed is not None and parse(typed).casefold() == profile.email.casefold():
-        raise BadInput("That's your address already.", field="email")
+        raise BadInput(_("That's your address already."), field="email")
     if not limits.allow(address_codes=str(profile.pk)):
-        raise BadInput(TOO_MANY, field="email", code="too_many", status=429)
+        raise BadInput(_(TOO_MANY), field="email", code="too_many", status=429)
 
 
 def take_over(profile: UserProfile, address: str) -> None:
     """Make the proven address theirs. BadInput when it is taken after all."""
     if _has_keycloak_another(profile, address):
-        raise BadInput(TAKEN, field="email", status=409)
+        raise BadInput(_(TAKEN), field="email", status=409)
     change_address(profile, address)
 
 
@@ -96,7 +98,7 @@ def change_address(profile: UserProfile, address: str) -> AddressChange:
     profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=profile.pk)
     former, had = profile.email, customers.fingerprints(profile)
     if not _is_free(profile, address):
-        raise BadInput(TAKEN, field="email", status=409)
+        raise BadInput(_(TAKEN), field="email", status=409)
     _write(profile, address)
     row = AddressChange.objects.create(profile=profile, former=former, changed_at=clock.now())
     address_changed(profile, former=former, object_url=objection_link(row))
@@ -114,7 +116,7 @@ def _write(profile: UserProfile, address: str) -> None:
             UserProfile.objects.filter(pk=profile.pk).update(email=address)
             type(profile.user).objects.filter(pk=profile.user_id).update(email=address)
     except IntegrityError as error:  # somebody took it in this moment
-        raise BadInput(TAKEN, field="email", status=409) from error
+        raise BadInput(_(TAKEN), field="email", status=409) from error
 
 
 def _let_others_follow(profile: UserProfile, reason: str) -> None:
@@ -151,9 +153,9 @@ def object_to(row: AddressChange) -> None:
     """Give the former address back, end every login, and make all later changes void. BadInput when it is too late."""
     profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=row.profile_id)
     if not open_changes().filter(pk=row.pk).exists():
-        raise BadInput("This can't be undone here any more. Please write to us.")
+        raise BadInput(_("This can't be undone here any more. Please write to us."))
     if not _is_free(profile, row.former):
-        raise BadInput("Somebody else has this address by now. Please write to us.")
+        raise BadInput(_("Somebody else has this address by now. Please write to us."))
     wrong, had = profile.email, customers.fingerprints(profile)
     _write(profile, row.former)
     AddressChange.objects.filter(profile=profile, pk__gte=row.pk, objected_at=None).update(objected_at=clock.now())

@@ -6,6 +6,8 @@ name; what somebody wrote at Stripe by hand stays.
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
@@ -17,7 +19,7 @@ from apps.identity import account_details, user_profile
 from apps.onboarding import names
 
 REASON = "on the account page"
-TOO_MANY = "You've changed this several times already. Please try again tomorrow."
+TOO_MANY = gettext_noop("You've changed this several times already. Please try again tomorrow.")
 
 
 @transaction.atomic
@@ -33,7 +35,7 @@ def change_name(profile: UserProfile, *, first_name: str, last_name: str) -> boo
     if not changed:
         return False
     if not limits.allow(name_changes=str(profile.pk)):
-        raise BadInput(TOO_MANY, field="first_name", code="too_many", status=429)
+        raise BadInput(_(TOO_MANY), field="first_name", code="too_many", status=429)
     had = customers.fingerprints(profile)
     User.objects.filter(pk=profile.user_id).update(**after)
     audit.record(

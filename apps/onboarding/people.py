@@ -12,11 +12,13 @@ from django.conf import settings
 from django.core import signing
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from apps.access import memberships, reconcile
 from apps.accounts.models import Membership, Signup, UserProfile
 from apps.core import audit, clock, limits
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
 from apps.core.errors import BadInput
 from apps.identity import user_profile
 from apps.notifications.mail import notify
@@ -39,7 +41,7 @@ class PlanFull(BadInput):
     """The subscription is for no more people."""
 
     def __init__(self) -> None:
-        super().__init__("Everybody that this plan is for is here already.", code="full", status=409)
+        super().__init__(_("Everybody that this plan is for is here already."), code="full", status=409)
 
 
 @transaction.atomic
@@ -50,12 +52,12 @@ def invite(payer: UserProfile, *, email: str) -> Membership:
     """
     address = names.email(email, rules=user_profile.current_rules())
     if address.lower() == payer.email.lower():
-        raise BadInput("That's your own address. You're one of the people already.", field="email")
+        raise BadInput(_("That's your own address. You're one of the people already."), field="email")
     memberships.lock_people(payer.pk)
     _end_run_out(payer)
     row = Membership.objects.filter(payer=payer, email__iexact=address, ended_at=None).first()
     if row is not None and row.accepted_at is not None:
-        raise BadInput("This person has joined already.", field="email", status=409)
+        raise BadInput(_("This person has joined already."), field="email", status=409)
     if row is None and not memberships.count_people(payer).free:
         raise PlanFull
     mailbox = limits.mailbox(address)
@@ -63,7 +65,10 @@ def invite(payer: UserProfile, *, email: str) -> Membership:
         people_invitations=str(payer.pk), people_invitation=f"{payer.pk} {mailbox}", mails_mailbox=mailbox
     ):
         raise BadInput(
-            "You've sent many invitations today. Please try again tomorrow.", field="email", code="too_many", status=429
+            _("You've sent many invitations today. Please try again tomorrow."),
+            field="email",
+            code="too_many",
+            status=429,
         )
     limits.allow_together("mails_all")
     now = clock.now()
@@ -95,7 +100,7 @@ def ends_at(row: Membership) -> dt.datetime:
 
 
 def _day(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(dt.UTC):%-d %B %Y}"
+    return day(moment.astimezone(dt.UTC))
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------
@@ -139,11 +144,13 @@ def _join(membership_id: int, member: UserProfile, terms_version: str) -> Member
         .first()
     )
     if row is None:
-        raise BadInput("This invitation has been used or withdrawn.", code="over", status=409)
+        raise BadInput(_("This invitation has been used or withdrawn."), code="over", status=409)
     if row.payer_id == member.pk:
-        raise BadInput("This is your own subscription. Send the link to the person you've invited.", status=409)
+        raise BadInput(_("This is your own subscription. Send the link to the person you've invited."), status=409)
     if Membership.objects.filter(member=member, ended_at=None).exists():
-        raise BadInput("Somebody else pays for you already. Leave that subscription first.", code="member", status=409)
+        raise BadInput(
+            _("Somebody else pays for you already. Leave that subscription first."), code="member", status=409
+        )
     if not memberships.count_people(row.payer).has_room:
         raise PlanFull
     row.member, row.accepted_at, row.terms_version = member, clock.now(), terms_version
@@ -166,7 +173,7 @@ def join_as_new(row: Membership, signup: Signup) -> UserProfile:
     if live.filter(username__iexact=signup.username).exists():
         raise signup_checkout.NameTaken("username")
     if live.filter(email__iexact=signup.email).exists():
-        raise BadInput("A payment with your address is open. Finish it, or wait until it has ended.", status=409)
+        raise BadInput(_("A payment with your address is open. Finish it, or wait until it has ended."), status=409)
     signup_checkout.refuse_taken_in_keycloak(signup)
     with transaction.atomic():
         known = UserProfile.objects.filter(email__iexact=signup.email).values_list("pk", flat=True).first()

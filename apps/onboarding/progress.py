@@ -6,6 +6,9 @@ The success page shows it. A stage that waits for staff says so.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
 from apps.core.models import Job
@@ -17,9 +20,11 @@ from apps.notifications.models import Notification
 from apps.onboarding import checkout_result
 
 WAITING, BUSY, DONE, DELAYED = "waiting", "busy", "done", "delayed"
-SLOW = "This is taking longer than usual. It will continue automatically."
-STUCK = "This is taking longer than usual. We've been notified and are on it; you don't need to do anything."
-NO_ROOM = (
+SLOW = gettext_noop("This is taking longer than usual. It will continue automatically.")
+STUCK = gettext_noop(
+    "This is taking longer than usual. We've been notified and are on it; you don't need to do anything."
+)
+NO_ROOM = gettext_noop(
     "One of your apps is full right now. You're first in line: we'll set it up as soon as there's room."
     " Everything else already works."
 )
@@ -75,22 +80,22 @@ def read_progress(signup: Signup) -> SignupProgress:
     facts = [
         (
             "payment",
-            "Payment confirmed",
+            _("Payment confirmed"),
             paid,
-            "" if paid else "Stripe is confirming your payment.",
+            "" if paid else _("Stripe is confirming your payment."),
         ),
-        ("account", "Account created", made, f"Your username is {signup.username}."),
+        ("account", _("Account created"), made, _("Your username is {username}.").format(username=signup.username)),
         (
             "apps",
-            "Apps ready",
+            _("Apps ready"),
             made and not waits and _apps_ready(profile),
-            NO_ROOM if waits else "",
+            _(NO_ROOM) if waits else "",
         ),
         (
             "password",
-            "Password email sent",
+            _("Password email sent"),
             made and _password_email_sent(profile),
-            f"To {signup.email}.",
+            _("To {address}.").format(address=signup.email),
         ),
     ]
     late = _find_late_jobs(signup, profile)
@@ -109,8 +114,8 @@ def _explain_delay(stage: SignupStage, late: Mapping[str, str], *, waits: bool) 
         return SignupStage(stage.id, stage.title, DELAYED, stage.note)
     found = {late[kind] for kind in STAGE_JOBS[stage.id] if kind in late}
     if DELAYED in found:
-        return SignupStage(stage.id, stage.title, DELAYED, STUCK)
-    return SignupStage(stage.id, stage.title, BUSY, SLOW if found else stage.note)
+        return SignupStage(stage.id, stage.title, DELAYED, _(STUCK))
+    return SignupStage(stage.id, stage.title, BUSY, _(SLOW) if found else stage.note)
 
 
 def _find_late_jobs(signup: Signup, profile: UserProfile | None) -> dict[str, str]:

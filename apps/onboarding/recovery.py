@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.access import facts, lifecycle_emails, reconcile, sharing
 from apps.access.forecast import forecast
@@ -31,8 +33,8 @@ from apps.onboarding import checkout_attempt, checkout_result
 
 SEND_CODE = "send_recovery_code"  # the job that emails a code because staff asked; it works in any browser
 PAGE = "/recovery/"
-RECEIVED = "We've received your payment. Your apps will open in a moment."
-DEBITED = (
+RECEIVED = gettext_noop("We've received your payment. Your apps will open in a moment.")
+DEBITED = gettext_noop(
     "Your bank is still confirming your payment, which can take a few days. We'll email you if it doesn't go through."
 )
 
@@ -204,7 +206,7 @@ def payment_url(profile: UserProfile) -> str:
     if status.next_step == NextStep.PORTAL:
         return portal.open_payment_method(profile=profile, return_url=f"{settings.BASE_URL}{PAGE}")
     if status.next_step != NextStep.RENEW:
-        raise BadInput("There's nothing to pay here.", code=f"next_step_{status.next_step}", status=409)
+        raise BadInput(_("There's nothing to pay here."), code=f"next_step_{status.next_step}", status=409)
     return _renewal_url(profile, status)
 
 
@@ -221,11 +223,13 @@ def _renewal_url(profile: UserProfile, status: RecoveryStatus) -> str:
             session = checkout.expire_session(session.id)
         checkout_result.check_checkout_later(signup, reason="its session is no longer open")
         if session.status == "complete":
-            raise BadInput(RECEIVED if session.is_paid else DEBITED, code="paid", status=409)
+            raise BadInput(_(RECEIVED if session.is_paid else DEBITED), code="paid", status=409)
     if checkout.has_running_subscription(customer):
         mirror.mirror_later(customer, reason="a recovery found a running subscription")
-        raise BadInput("Your subscription is already active. Your apps will open in a moment.", code="paid", status=409)
-    busy = BadInput("Your payment is already opening. Please try again in a moment.", code="busy", status=409)
+        raise BadInput(
+            _("Your subscription is already active. Your apps will open in a moment."), code="paid", status=409
+        )
+    busy = BadInput(_("Your payment is already opening. Please try again in a moment."), code="busy", status=409)
     signup = _start_attempt(profile, status, unfinished=signup, conflict=busy)
     pages = checkout.CheckoutPages(embedded=False, success=PAGE, cancel=PAGE)
     try:
@@ -243,7 +247,7 @@ def current_prices(status: RecoveryStatus) -> list[tuple[ProductPrice, int]]:
     prices = [(price, wanted[price.product_id]) for price in found.order_by("product__position", "pk")]
     if not prices or len(prices) != len(status.items):
         raise BadInput(
-            "Part of your old plan is no longer sold. Please write to us, and we'll help you find a new one.",
+            _("Part of your old plan is no longer sold. Please write to us, and we'll help you find a new one."),
             code="gone",
             status=409,
         )

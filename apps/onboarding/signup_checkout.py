@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, customers
@@ -27,11 +29,11 @@ from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
 TAKEN = {
-    "username": "This username is taken. Please choose another.",
-    "email": "There's already an account with this email address. Log in instead.",
+    "username": gettext_noop("This username is taken. Please choose another."),
+    "email": gettext_noop("There's already an account with this email address. Log in instead."),
 }
-USERNAME_RESERVED = "Someone else is signing up with this username right now. Please choose another."
-PAYING = (
+USERNAME_RESERVED = gettext_noop("Someone else is signing up with this username right now. Please choose another.")
+PAYING = gettext_noop(
     "You've already started a payment with this email address. If it doesn't go through, you can sign up again then."
 )
 MAX_TRIES = 4  # per request, while other tabs of the same signup open sessions
@@ -52,7 +54,7 @@ class NameTaken(BadInput):
     """The username or the email address is taken; `field` says which."""
 
     def __init__(self, field: str, message: str = "") -> None:
-        super().__init__(message or TAKEN[field], field=field, code="taken", status=409)
+        super().__init__(message or _(TAKEN[field]), field=field, code="taken", status=409)
 
 
 class PayingElsewhere(Exception):
@@ -85,7 +87,7 @@ def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
     and the errors of billing when Stripe is away.
     """
     freed: set[int] = set()  # products of which this request has made another one's seat free
-    for _ in range(MAX_TRIES):
+    for _try in range(MAX_TRIES):
         try:
             return _try_to_open_checkout(signup, embedded=ui == "embedded", freed=freed)
         except AttemptReplaced:
@@ -93,13 +95,13 @@ def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
         except PayingElsewhere as other:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
             if not checkout_result.end_unpaid_checkout(other.signup):
-                raise BadInput(PAYING, field="email", code="in_checkout", status=409) from other
+                raise BadInput(_(PAYING), field="email", code="in_checkout", status=409) from other
         except ProductFull as full:
             signup.refresh_from_db(fields=CHECKOUT_FIELDS)
             if not unpaid_seats.make_room(full.product, signup=signup):
                 raise
             freed.add(full.product.pk)
-    raise BadInput("You've opened the payment in another tab. Please continue there.", code="elsewhere", status=409)
+    raise BadInput(_("You've opened the payment in another tab. Please continue there."), code="elsewhere", status=409)
 
 
 def _try_to_open_checkout(signup: Signup, *, embedded: bool, freed: Collection[int]) -> OpenCheckout:
@@ -124,10 +126,10 @@ def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
     ).select_related("product")
     prices = [(price, wanted[price.product.slug]) for price in found.order_by("product__position", "pk")]
     if not any(price.product.placement == Product.Placement.PLAN for price, _ in prices):
-        raise BadInput("Please choose a plan first.", field="plan", code="no_plan")
+        raise BadInput(_("Please choose a plan first."), field="plan", code="no_plan")
     if len(prices) != len(wanted):
         raise BadInput(
-            "Part of your choice is no longer available. Please choose again.",
+            _("Part of your choice is no longer available. Please choose again."),
             field="plan",
             code="gone",
         )
@@ -178,11 +180,11 @@ def reserve_for_checkout(
 ) -> UserProfile:
     """Reserve the username, the address and the seats for the life of the session, all or nothing; returns the profile."""
     if signup.email_proven_at is None:
-        raise BadInput("Please confirm your email address first.", field="email", code="unproven")
+        raise BadInput(_("Please confirm your email address first."), field="email", code="unproven")
     lock_until_commit(LockClass.UNPAID_SEATS, 0)
     fresh = Signup.objects.select_for_update().get(pk=signup.pk)
     if fresh.state not in Signup.UNFINISHED:
-        raise BadInput("This sign-up has ended. Please start again.", code="ended")
+        raise BadInput(_("This sign-up has ended. Please start again."), code="ended")
     _refuse_replaced(signup, fresh)
     _stop_for_second_payment(signup)
     signup.profile = profile = find_or_create_profile(signup)
@@ -226,9 +228,9 @@ def name_conflict(error: IntegrityError) -> BadInput:
     """What two sign-ups or accounts may not both have, by the name of the constraint that was broken."""
     broken = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
     if broken == "signup_one_live_per_username":
-        return NameTaken("username", USERNAME_RESERVED)
+        return NameTaken("username", _(USERNAME_RESERVED))
     if broken == "signup_one_live_per_email":
-        return BadInput(PAYING, field="email", code="in_checkout", status=409)
+        return BadInput(_(PAYING), field="email", code="in_checkout", status=409)
     return NameTaken("email" if "email" in broken else "username")
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
@@ -26,9 +27,13 @@ SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"}  # as
 
 def refuse_crowds(signup: Signup) -> None:
     """BadInput while too many payments are open from this signup's network, or with its mail domain."""
-    if what := _crowd_of(signup, Signup.objects.filter(checkout_expires_at__gt=clock.now())):
-        told = f"Many payments are open from {what} right now. Please try again in half an hour."
-        raise BadInput(told, code="too_many", status=429)
+    crowd = _crowd_of(signup, Signup.objects.filter(checkout_expires_at__gt=clock.now()))
+    if crowd is None:
+        return
+    told = _("Many payments are open from your network right now. Please try again in half an hour.")
+    if crowd:
+        told = _("Many payments are open from addresses at {domain} right now. Please try again in half an hour.")
+    raise BadInput(told.format(domain=crowd), code="too_many", status=429)
 
 
 def refuse_debits(product: Product, *, signup: Signup) -> None:
@@ -42,25 +47,32 @@ def refuse_debits(product: Product, *, signup: Signup) -> None:
     held = seats.exclude(state=Seat.State.RELEASED).count()
     if not held or held < _share_of(product, held):
         return
-    if what := _crowd_of(signup, waiting):
-        told = (
-            f"Several payments from {what} still wait for the bank, and there is little room left. Please try again in a few"
-            " days, or write to us."
+    crowd = _crowd_of(signup, waiting)
+    if crowd is None:
+        return
+    told = _(
+        "Several payments from your network still wait for the bank, and there is little room left. Please try again in a few"
+        " days, or write to us."
+    )
+    if crowd:
+        told = _(
+            "Several payments from addresses at {domain} still wait for the bank, and there is little room left. Please try again in"
+            " a few days, or write to us."
         )
-        raise BadInput(told, code="too_many", status=429)
+    raise BadInput(told.format(domain=crowd), code="too_many", status=429)
 
 
-def _crowd_of(signup: Signup, among: QuerySet[Signup]) -> str:
-    """Whose unfinished payments are as many as there may be: the signup's network or its mail domain; empty for neither."""
+def _crowd_of(signup: Signup, among: QuerySet[Signup]) -> str | None:
+    """Whose unfinished payments are as many as there may be: empty for the signup's network, or its mail domain; None for neither."""
     others = among.filter(state=Signup.State.CHECKOUT).exclude(pk=signup.pk)
     if signup.network and others.filter(network=signup.network).count() >= settings.SEATS_UNPAID_PER_NETWORK:
-        return "your network"
+        return ""
     domain = mail_domain(signup.email)
     if domain in settings.MAILBOX_PROVIDERS:
-        return ""
+        return None
     same_domain = Q(email__iendswith=f"@{domain}") | Q(email__iendswith=f".{domain}")
     crowded = others.filter(same_domain).count() >= settings.SEATS_UNPAID_PER_DOMAIN
-    return f"addresses at {domain}" if crowded else ""
+    return domain if crowded else None
 
 
 def mail_domain(address: str) -> str:

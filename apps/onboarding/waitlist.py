@@ -17,12 +17,13 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock, languages, limits
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day_time
 from apps.core.errors import BadInput
 from apps.identity import user_profile
 from apps.instances import allocation
@@ -51,7 +52,7 @@ def join(*, email: str, slug: str, client: str) -> str:
     address = names.email(email, rules=user_profile.current_rules())
     product = find_product(slug)
     if slug and product is None:
-        raise BadInput("That product doesn't exist.", field="product")
+        raise BadInput(_("That product doesn't exist."), field="product")
     with transaction.atomic():
         _spend_limits(address, client, emailed=_add_entry(address, product))
     return address
@@ -65,7 +66,7 @@ def _spend_limits(address: str, client: str, *, emailed: bool) -> None:
     else:
         allowed = limits.would_allow(**mail) and limits.allow(waitlist_visitor=client)
     if not allowed:
-        raise BadInput("Too many tries. Please wait an hour and try again.", code="too_many", status=429)
+        raise BadInput(_("Too many tries. Please wait an hour and try again."), code="too_many", status=429)
     if emailed:
         limits.allow_together("mails_all")
 
@@ -227,7 +228,7 @@ def _send_invitation(entry: WaitlistEntry, until: dt.datetime) -> None:
                 "invite_url": entry_link(entry.pk, INVITATION),
                 "leave_url": entry_link(entry.pk, LEAVE),
                 "product": product.name if product else "",
-                "until": f"{date_format(until.astimezone(dt.UTC), 'j F Y, H:i')} UTC" if product else "",
+                "until": f"{day_time(until.astimezone(dt.UTC))} UTC" if product else "",
             },
         )
 

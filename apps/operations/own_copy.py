@@ -10,10 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import UserProfile
-from apps.core import audit, clock, encryption, jobs, limits, retention
+from apps.core import audit, clock, encryption, jobs, languages, limits, retention
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
 from apps.core.errors import BadInput
 from apps.notifications.mail import notify
 from apps.operations import privacy
@@ -42,9 +44,11 @@ def request(profile: UserProfile) -> DataCopy:
     if waiting is not None:
         return waiting
     if not limits.allow(data_copies=str(profile.pk)):
-        raise BadInput("You've asked for several copies today. Please try again tomorrow.", code="too_many", status=429)
+        raise BadInput(
+            _("You've asked for several copies today. Please try again tomorrow."), code="too_many", status=429
+        )
     empty = {"requested_at": clock.now(), "ready_at": None, "expires_at": None, "encrypted": ""}
-    row, _ = DataCopy.objects.update_or_create(profile=profile, defaults=empty)
+    row, _is_new = DataCopy.objects.update_or_create(profile=profile, defaults=empty)
     jobs.defer(KIND, profile.pk, reason=REASON)
     audit.record(subject=profile.subject, action=AuditAction.COPY_REQUESTED, actor=audit.CUSTOMER, reason=REASON)
     return row
@@ -61,9 +65,11 @@ def prepare(key: str) -> None:
     row.encrypted = encryption.encrypt(privacy.export(profile), purpose=encryption.COPIES)
     row.ready_at, row.expires_at = now, now + dt.timedelta(days=settings.RETENTION["data_copies"])
     row.save()
+    with languages.speaking(profile.language):
+        until = day(row.expires_at)
     notify(
         key=f"copy_ready:{profile.pk}:{int(now.timestamp())}", template="copy_ready", to=profile.email, profile=profile,
-        context={"until": f"{row.expires_at:%-d %B %Y}", "first_name": profile.user.first_name},
+        context={"until": until, "first_name": profile.user.first_name},
     )  # fmt: skip
 
 

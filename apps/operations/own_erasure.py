@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from apps.access.models import AccessOverride
 from apps.accounts import legal_holds
@@ -17,7 +18,8 @@ from apps.accounts.models import PrivacyRequest, Signup, UserProfile
 from apps.billing import mirror, payment_changes
 from apps.billing.change_requests import ChangeRequest
 from apps.billing.models import Subscription
-from apps.core import audit, clock, jobs, retention
+from apps.core import audit, clock, jobs, languages, retention
+from apps.core.dates import day
 from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput, RetryLater
 from apps.core.states import SubscriptionStatus, values_where
@@ -69,7 +71,7 @@ def _why_staff(profile: UserProfile) -> str:
 def request(profile: UserProfile, *, typed: str) -> Meaning:
     """Ask for it; `typed` has to be the username. BadInput when it is not."""
     if typed.strip().casefold() != profile.user.username.casefold():
-        raise BadInput("That isn't your username.", field="username")
+        raise BadInput(_("That isn't your username."), field="username")
     found = explain(legal_holds.lock(profile))  # of two requests at once, the second finds the first
     if not found.is_asked:
         kind, today = PrivacyRequest.Kind.ERASURE, clock.now().date()
@@ -110,9 +112,10 @@ def _end_subscriptions(profile: UserProfile) -> None:
 @transaction.atomic
 def _erase(profile: UserProfile) -> None:
     """The person goes; the receipt is asked for after that, so that it does not go with them."""
-    address = profile.email
+    address, language = profile.email, profile.language
     receipt = privacy_requests.erase(profile, actor=audit.CUSTOMER, reason=REASON)
-    notify(
-        key=f"account_deleted:{profile.pk}", template="account_deleted", to=address,
-        context={"receipt": str(receipt.pk), "date": f"{clock.now():%-d %B %Y}"},
-    )  # fmt: skip
+    with languages.speaking(language):
+        notify(
+            key=f"account_deleted:{profile.pk}", template="account_deleted", to=address,
+            context={"receipt": str(receipt.pk), "date": day(clock.now())},
+        )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup
 from apps.core import brand, clock
@@ -73,7 +74,7 @@ def read_account(signup: Signup, body: dict[str, Any]) -> None:
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
     if body.get("terms") is not True:
-        raise BadInput("Please accept the terms to continue.", field="terms", code="required")
+        raise BadInput(_("Please accept the terms to continue."), field="terms", code="required")
     if signup.terms_version != settings.TERMS_VERSION or signup.terms_accepted_at is None:
         signup.terms_version = settings.TERMS_VERSION
         signup.terms_accepted_at = clock.now()
@@ -85,7 +86,7 @@ def _read_wish_to_begin(signup: Signup, body: dict[str, Any]) -> None:
     if not brand.rights()["asks_to_begin"]:
         return
     if body.get("begin_at_once") is not True:
-        raise BadInput("Please agree that we begin right away.", field="begin_at_once", code="required")
+        raise BadInput(_("Please agree that we begin right away."), field="begin_at_once", code="required")
     signup.asked_to_begin_at = signup.asked_to_begin_at or clock.now()
 
 
@@ -112,6 +113,8 @@ def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:
         names.person_name(signup.first_name, field="first_name", rules=rules)
         names.email(signup.email, rules=rules)
     except BadInput as refusal:
-        where = "Your first name" if refusal.field == "first_name" else "Your email address"
-        message = f"{where} can't be used for an account. {refusal.message}"
+        said = _("Your email address can't be used for an account.")
+        if refusal.field == "first_name":
+            said = _("Your first name can't be used for an account.")
+        message = f"{said} {refusal.message}"
         raise BadInput(message, field=refusal.field, code=refusal.code, status=409) from refusal

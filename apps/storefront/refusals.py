@@ -13,6 +13,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import UserProfile
 from apps.core import attention, restores
@@ -25,14 +27,16 @@ from apps.storefront.views_errors import error_page
 
 log = structlog.get_logger(__name__)
 
-AWAY = "We can't reach our payment partner right now. You haven't been charged; please try again in a minute."
-NEEDS_STAFF = (
+AWAY = gettext_noop(
+    "We can't reach our payment partner right now. You haven't been charged; please try again in a minute."
+)
+NEEDS_STAFF = gettext_noop(
     "Something on our side has to be fixed before this works. We've been told about it. You haven't been charged, and"
     " there's nothing you can do differently."
 )
 
 
-CHECKING = (
+CHECKING = gettext_noop(
     "We're checking our records after maintenance. Signing up, paying and recovering an account are closed until that's done."
     " Nothing you've paid for is lost, and there's nothing you need to do. Please come back later."
 )
@@ -68,17 +72,17 @@ class RefusedWork:
             return None
         log.warning("page_refused", view=_view(request), reason=error.reason)
         if not isinstance(error, NeedsOperator):
-            return _answer(request, AWAY, code="payment_away", status=503)
+            return _answer(request, _(AWAY), code="payment_away", status=503)
         _tell_staff(request, error)
-        return _answer(request, error.told or NEEDS_STAFF, code="needs_staff", status=409)
+        return _answer(request, error.told or _(NEEDS_STAFF), code="needs_staff", status=409)
 
 
 def _say_checking(request: HttpRequest) -> HttpResponse:
     """503 with a page of its own; not an error of ours, and nothing that staff have to be told."""
     answer: HttpResponse = (
-        refuse(BadInput(CHECKING, code="checking", status=503))
+        refuse(BadInput(_(CHECKING), code="checking", status=503))
         if speaks_json(request)
-        else render(request, "storefront/checking.html", {"sentence": CHECKING}, status=503)
+        else render(request, "storefront/checking.html", {"sentence": _(CHECKING)}, status=503)
     )
     answer.headers["Retry-After"] = "600"
     return answer

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup
 from apps.core import limits
@@ -18,7 +19,7 @@ def limit_username_checks(request: HttpRequest) -> None:
     session = request.session.session_key or ""
     if not limits.allow(usernames_session=session, usernames_visitor=client_address(request)):
         raise BadInput(
-            "You've checked a lot of names. Please wait a minute.", field="username", code="too_many", status=429
+            _("You've checked a lot of names. Please wait a minute."), field="username", code="too_many", status=429
         )
 
 
@@ -30,7 +31,7 @@ def limit_checkouts(request: HttpRequest, signup: Signup, ui: str) -> None:
         return
     mailbox = limits.mailbox(signup.email)
     if not limits.allow(checkouts_mailbox=mailbox, checkouts_visitor=client_address(request)):
-        raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
+        raise BadInput(_("Too many payment attempts. Please try again in an hour."), code="too_many", status=429)
     request.session[FINGERPRINT] = fingerprint
 
 

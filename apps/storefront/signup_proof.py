@@ -7,6 +7,7 @@ answers that say nothing about a person's account (first name, plan), which it s
 import uuid
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock
@@ -87,7 +88,9 @@ def find_linked(kept: dict[str, str]) -> Signup | None:
 def _refuse_while_paying(signup: Signup, address: str) -> None:
     if signup.state == Signup.State.CHECKOUT and address.lower() != signup.email.lower():
         raise BadInput(
-            f"You've started paying with {shown_email(signup.email)}. Please finish with that email address.",
+            _("You've started paying with {address}. Please finish with that email address.").format(
+                address=shown_email(signup.email)
+            ),
             field="email",
             code="in_checkout",
             status=409,

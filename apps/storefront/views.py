@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
@@ -225,7 +226,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     step = signup_proof.PROOF.step(request, problem=problem, already=already)
     if signup is None and not step.link:
         stale = step.problem is not None and step.problem.code == "stale_link"
-        messages.warning(request, mailbox_code.STALE if stale else wizard.ENDED)
+        messages.warning(request, _(mailbox_code.STALE if stale else wizard.ENDED))
         return redirect("onboarding-welcome")
     context = {"mailbox": step, "elsewhere": signup is None, "typed": request.POST.get("email", "")}
     return _page(request, "confirm_email", context, problem)

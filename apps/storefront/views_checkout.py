@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup
 from apps.core import addresses, limits
@@ -58,7 +59,7 @@ def validate(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         signup_limits.limit_username_checks(request)
         try:
             check_free_at_keycloak(check_username(typed, signup), signup)
-            answer["username"] = {"available": True, "message": "This username is available."}
+            answer["username"] = {"available": True, "message": _("This username is available.")}
         except BadInput as refusal:
             answer["username"] = {"available": False, "message": refusal.message}
     return answer
@@ -79,7 +80,7 @@ def open_payment(request: HttpRequest, signup: Signup, body: dict[str, Any]) -> 
     shop = Shop.load()
     order = shop.signup_order(signup)
     if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:
-        raise BadInput("Please choose a plan first.", code="no_plan", status=409)
+        raise BadInput(_("Please choose a plan first."), code="no_plan", status=409)
     if text_field(body, "order", required=False) not in {"", order.digest}:
         raise PriceChanged(order.data)
     signup.basket = order.basket
@@ -106,7 +107,7 @@ def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
     except signup_checkout.AlreadyPaid:
         return {"paid": True, "url": reverse("onboarding-success")}
     except signup_checkout.ProductFull as full:
-        message = f"{full.product.name} just sold out. You haven't been charged."
+        message = _("{product} just sold out. You haven't been charged.").format(product=full.product.name)
         raise BadInput(message, field=full.product.slug, code="full", status=409) from full
     except IntegrityError as taken:
         raise signup_checkout.name_conflict(taken) from taken
@@ -121,14 +122,16 @@ def _open_checkout(signup: Signup, ui: str) -> dict[str, Any]:
 def _current_signup(request: HttpRequest) -> Signup:
     signup = wizard.current_signup(request)
     if signup is None:
-        raise BadInput("Your sign-up has ended. Please start again from the first page.", code="no_signup", status=409)
+        raise BadInput(
+            _("Your sign-up has ended. Please start again from the first page."), code="no_signup", status=409
+        )
     return signup
 
 
 def confirmed(signup: Signup) -> Signup:
     """The sign-up, if its mailbox is proven; else BadInput."""
     if signup.email_proven_at is None:
-        raise BadInput("Please confirm your email address first.", field="email", code="unproven", status=403)
+        raise BadInput(_("Please confirm your email address first."), field="email", code="unproven", status=403)
     return signup
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods
 
 from apps.accounts.models import UserProfile
@@ -26,7 +28,7 @@ from apps.onboarding.models import OneTimeCode
 
 RECEIPTS = "contract_receipts"  # of the browser's session: what was stated in it, by wish
 LONGEST_REASON = 500
-TOO_MANY = "You've sent this several times. Please wait a while, or write to us."
+TOO_MANY = gettext_noop("You've sent this several times. Please wait a while, or write to us.")
 PAGES = {Wish.CANCEL: "contract-cancel", Wish.WITHDRAW: "contract-withdraw"}
 
 
@@ -79,13 +81,13 @@ def _answer(request: HttpRequest, wish: Wish) -> bool:
     profile = _customer(request, wish)
     if profile is None:
         raise BadInput(
-            "You've been away for a while. Please confirm your email address again.", field="email", status=403
+            _("You've been away for a while. Please confirm your email address again."), field="email", status=403
         )
     form = request.POST.dict()
     subscription = text_field(form, "contract", limit=255)
     reason = text_field(form, "reason", limit=LONGEST_REASON, required=False) if wish == Wish.CANCEL else ""
     if not limits.allow(contract_endings=str(profile.pk)):
-        raise BadInput(TOO_MANY, status=429)
+        raise BadInput(_(TOO_MANY), status=429)
     made = contracts.state(profile, subscription, wish, reason=reason)
     _keep_receipt(request, profile, made)
     return False

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods
 
 from apps.access import memberships
@@ -25,7 +27,7 @@ from apps.storefront import signup_limits
 from apps.storefront.account_form import check_username, read_first_name
 
 FIELDS = ("first_name", "last_name", "username")
-AWAY = "We can't check usernames at the moment. Please try again in a minute."
+AWAY = gettext_noop("We can't check usernames at the moment. Please try again in a minute.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -50,14 +52,14 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, row, context | {"problem": refusal, "typed": typed}, refusal.status)
     if member is None:
         return redirect(request.path)
-    messages.success(request, "You've joined. Your apps open in a moment.")
+    messages.success(request, _("You've joined. Your apps open in a moment."))
     return redirect("dashboard")
 
 
 def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typed: dict[str, str]) -> None:
     """BadInput for the first that is wrong."""
     if request.POST.get("terms") != "yes":
-        raise BadInput("Please accept the terms to join.", field="terms", code="required")
+        raise BadInput(_("Please accept the terms to join."), field="terms", code="required")
     if member is not None:
         people.join(row, member, terms_version=settings.TERMS_VERSION)
         return
@@ -73,7 +75,7 @@ def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typ
     try:
         people.join_as_new(row, signup)
     except WorkError as away:
-        raise BadInput(AWAY, field="username", code="away", status=503) from away
+        raise BadInput(_(AWAY), field="username", code="away", status=503) from away
 
 
 def _page(request: HttpRequest, row: Membership | None, context: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.models import Signup, UserProfile
@@ -22,7 +24,7 @@ from apps.storefront import recovery_session
 from apps.storefront.json_views import json_view
 from apps.storefront.recovery_session import PROOF
 
-ENDED = "Your session has ended. Please ask for a new code."
+ENDED = gettext_noop("Your session has ended. Please ask for a new code.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -62,7 +64,7 @@ def state(request: HttpRequest) -> HttpResponse:
     """Whether the account is open again; the page asks after a payment."""
     profile = recovery_session.recovering_profile(request)
     if profile is None:
-        return refuse(BadInput(ENDED, code="no_recovery", status=404))
+        return refuse(BadInput(_(ENDED), code="no_recovery", status=404))
     _check_payment(profile)
     synced = profile.observed_generation >= profile.desired_generation
     active = AccessState(profile.access_state).has_access
@@ -96,7 +98,7 @@ def checkout_session(request: HttpRequest, _body: dict[str, Any]) -> dict[str, A
     """`url`: where to pay: a Checkout for the former products, the open invoice, or Stripe's portal."""
     profile = _recovering_profile(request)
     if not limits.allow(recovery_checkouts=str(profile.pk)):
-        raise BadInput("Too many payment attempts. Please try again in an hour.", code="too_many", status=429)
+        raise BadInput(_("Too many payment attempts. Please try again in an hour."), code="too_many", status=429)
     return {"url": recovery.payment_url(profile)}
 
 
@@ -106,9 +108,9 @@ def password_email(request: HttpRequest, _body: dict[str, Any]) -> dict[str, Any
     profile = _recovering_profile(request)
     state = AccessState(profile.access_state)
     if not (state.has_access or state == AccessState.RECOVERING):
-        raise BadInput("Your account isn't open yet. Please try again in a moment.", code="closed", status=409)
+        raise BadInput(_("Your account isn't open yet. Please try again in a moment."), code="closed", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the recovery page")
-    return {"sent": True, "message": "We've emailed you a link to set your password."}
+    return {"sent": True, "message": _("We've emailed you a link to set your password.")}
 
 
 @require_POST
@@ -116,7 +118,7 @@ def sign_up_again(request: HttpRequest) -> HttpResponse:
     """Send an expired subscriber into the wizard."""
     profile = recovery_session.recovering_profile(request)
     if profile is None:
-        messages.warning(request, ENDED)
+        messages.warning(request, _(ENDED))
         return redirect("recovery")
     if recovery.read_status(profile).next_step != recovery.NextStep.SIGN_UP_AGAIN:
         return redirect("recovery")
@@ -134,7 +136,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 def _recovering_profile(request: HttpRequest) -> UserProfile:
     profile = recovery_session.recovering_profile(request)
     if profile is None:
-        raise BadInput(ENDED, code="no_recovery", status=403)
+        raise BadInput(_(ENDED), code="no_recovery", status=403)
     return profile
 
 

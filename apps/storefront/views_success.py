@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from apps.access.order_confirmation import list_apps, read_order
@@ -48,7 +49,7 @@ def success_state(request: HttpRequest) -> HttpResponse:
     """The same as JSON; the page asks every second or two."""
     signup = _own_signup(request)
     if signup is None:
-        return refuse(BadInput("There's no sign-up in this browser.", code="no_signup", status=404))
+        return refuse(BadInput(_("There's no sign-up in this browser."), code="no_signup", status=404))
     _check_payment(signup)
     return _private(JsonResponse(_json(read_progress(signup))))
 
@@ -59,11 +60,12 @@ def resend_password(request: HttpRequest, _body: dict[str, Any]) -> dict[str, An
     signup = _own_signup(request)
     profile = signup.profile if signup else None
     if signup is None or profile is None or signup.state != Signup.State.PAID:
-        raise BadInput("There's no finished sign-up in this browser.", code="no_signup", status=403)
+        raise BadInput(_("There's no finished sign-up in this browser."), code="no_signup", status=403)
     if profile.keycloak_id is None:
-        raise BadInput("We're still creating your account. Please wait a moment.", code="not_yet", status=409)
+        raise BadInput(_("We're still creating your account. Please wait a moment."), code="not_yet", status=409)
     request_password_email(profile, actor=audit.CUSTOMER, reason="on the success page")
-    return {"sent": True, "message": f"We've sent it to {shown_email(signup.email)}."}
+    message = _("We've sent it to {address}.").format(address=shown_email(signup.email))
+    return {"sent": True, "message": message}
 
 
 def _own_signup(request: HttpRequest) -> Signup | None:

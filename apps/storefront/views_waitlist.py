@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.catalog.models import Product
@@ -52,10 +53,8 @@ def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
         slug=text_field(body, "product", limit=40, required=False),
         client=client_address(request),
     )
-    return {
-        "joined": True,
-        "message": f"One more step: open the link we've just emailed to {shown_email(address)}.",
-    }
+    message = _("One more step: open the link we've just emailed to {address}.").format(address=shown_email(address))
+    return {"joined": True, "message": message}
 
 
 def _submit_form(request: HttpRequest) -> HttpResponse:

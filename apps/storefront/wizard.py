@@ -12,6 +12,8 @@ from functools import wraps
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Signup
 from apps.core import clock, limits
@@ -20,7 +22,7 @@ from apps.core.requests import SAFE, client_address
 from apps.onboarding.basket import Shop
 
 SESSION_KEY = "signup"
-ENDED = "Your sign-up has ended because nothing happened for a while. Please start again."
+ENDED = gettext_noop("Your sign-up has ended because nothing happened for a while. Please start again.")
 ADDONS_SEEN = "signup_addons_seen"
 EMAIL_FIRST = "signup_email_first"  # too many sign-ups: this one confirms its address before anything else
 # Copied to a new signup when the old one's Checkout session has expired.
@@ -38,10 +40,10 @@ class WizardStep:
 
 
 STEPS = (
-    WizardStep("Welcome", "onboarding-welcome"),
-    WizardStep("Plan", "onboarding-plan"),
-    WizardStep("Storage", "onboarding-addons"),
-    WizardStep("Payment", "onboarding-checkout"),
+    WizardStep(gettext_noop("Welcome"), "onboarding-welcome"),
+    WizardStep(gettext_noop("Plan"), "onboarding-plan"),
+    WizardStep(gettext_noop("Storage"), "onboarding-addons"),
+    WizardStep(gettext_noop("Payment"), "onboarding-checkout"),
 )
 WELCOME, PLAN, ADDONS, CHECKOUT = range(4)
 
@@ -80,7 +82,7 @@ def begin_signup(request: HttpRequest, signup: Signup) -> Signup:
     """Save the first answer of somebody new. BadInput when there are too many."""
     if not limits.allow(signups_visitor=client_address(request)):
         raise BadInput(
-            "Too many people are signing up from your network right now. Please try again in an hour.",
+            _("Too many people are signing up from your network right now. Please try again in an hour."),
             code="too_many",
             status=429,
         )
@@ -127,7 +129,7 @@ def step_links(here: int, reached: int) -> list[dict[str, object]]:
     """The steps for the progress line: name, url, whether each is done or current, and whether it can be opened."""
     return [
         {
-            "name": step.name,
+            "name": _(step.name),
             "url": step.url,
             "state": "current" if number == here else "done" if number < here else "",
             "reachable": number <= reached and number != here,
@@ -157,7 +159,7 @@ def wizard_page(number: int) -> Callable[[PageView], Callable[[HttpRequest], Htt
             shop = Shop.load(signup.profile if signup else None)
             reached = first_unanswered_step(request, signup, shop)
             if signup is None and request.method not in SAFE:
-                messages.warning(request, ENDED)
+                messages.warning(request, _(ENDED))
             if signup is None or reached < number:
                 return redirect(STEPS[reached].url)
             return view(request, signup, shop)

@@ -14,12 +14,12 @@
     const link = document.createElement("a");
     if (error.code === "full") {
       link.href = `${urls.waitlist}?product=${encodeURIComponent(error.field)}`;
-      link.textContent = "Join the waitlist";
+      link.textContent = urls.textWaitlist;
       return showError(error, link);
     }
     if (error.code !== "no_signup") return showError(error);
     link.href = urls.start;
-    link.textContent = "Start again";
+    link.textContent = urls.textStart;
     return showError(error, link);
   }
 
@@ -107,7 +107,7 @@
       await mount(answer);
     } catch {
       closePayment();
-      showCheckoutError({ message: "The payment form couldn't open here. Please pay on Stripe's page instead.", field: "" });
+      showCheckoutError({ message: urls.textHosted, field: "" });
       byId("payment").hidden = false;
     }
   }

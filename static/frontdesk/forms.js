@@ -1,5 +1,6 @@
 // Shared by pages that call the JSON APIs: post, show an error beside its field, keep a button busy, poll.
-// Loaded before the page's own file, which calls `frontdeskForms(page)`. The server makes all the rules.
+// Loaded before the page's own file, which calls `frontdeskForms(page)`. The server makes all the rules, and all sentences: `page`
+// has those of this file by the template tag `form_texts`.
 "use strict";
 
 window.frontdeskForms = (page) => {
@@ -17,12 +18,12 @@ window.frontdeskForms = (page) => {
         body: JSON.stringify(body),
       });
     } catch {
-      return failure("You seem to be offline. Check your connection and try again.", "offline");
+      return failure(page.dataset.offline, "offline");
     }
     try {
       return await response.json();
     } catch {
-      return failure("That didn't work. Please reload the page and try again.", "unknown");
+      return failure(page.dataset.unreadable, "unknown");
     }
   }
 

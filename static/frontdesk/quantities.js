@@ -19,7 +19,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = sign;
-    button.setAttribute("aria-label", `${label} ${input.dataset.name}`);
+    button.setAttribute("aria-label", label);
     button.addEventListener("click", () => {
       input.value = String(count(input) + step);
       input.dispatchEvent(new Event("input", { bubbles: true }));
@@ -28,8 +28,8 @@
   }
 
   for (const input of inputs) {
-    input.before(stepButton(input, -1, "−", "Remove one:"));
-    input.after(stepButton(input, 1, "+", "Add one:"));
+    input.before(stepButton(input, -1, "−", input.dataset.remove));
+    input.after(stepButton(input, 1, "+", input.dataset.add));
     input.addEventListener("input", () => limitButtons(input));
     limitButtons(input);
   }

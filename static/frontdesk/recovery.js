@@ -11,7 +11,7 @@
     if (error.code !== "no_recovery") return showError(error);
     const link = document.createElement("a");
     link.href = window.location.pathname;
-    link.textContent = "Ask for a new code";
+    link.textContent = urls.textAgain;
     return showError(error, link);
   }
 

@@ -4,9 +4,10 @@
 (() => {
   const page = document.getElementById("progress");
   if (!page) return;
-  const words = new Map([["waiting", "waiting"], ["busy", "in progress"], ["done", "done"], ["delayed", "delayed"]]);
+  const said = page.dataset;
+  const words = new Map([["waiting", said.waiting], ["busy", said.busy], ["done", said.done], ["delayed", said.delayed]]);
   const form = document.getElementById("resend");
-  const { byId, post, busy, poll } = window.frontdeskForms(form);
+  const { byId, post, busy, poll } = window.frontdeskForms(page);
 
   function show(state) {
     const changed = [];

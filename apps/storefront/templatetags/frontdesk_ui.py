@@ -1,12 +1,15 @@
-"""Template tags of every page: `{% icon "cloud" %}` and `{{ 1250|money:"eur" }}`. No data access in here."""
+"""Template tags of every page: `{% icon "cloud" %}`, `{{ 1250|money:"eur" }}`, `{{ moment|day }}`. No data access in here."""
 
+import datetime as dt
 from typing import Any
 
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
+from apps.core import dates
 from apps.core.addresses import shown_email
 from apps.core.money import format_money, format_price
 
@@ -42,6 +45,28 @@ def money(minor_units: int | None, currency: str = "eur") -> str:
 def price(sold: Any) -> str:
     """What a price of ours costs, with its period: `€5 a month`."""
     return format_price(sold.unit_amount, sold.currency, sold.interval)
+
+
+@register.filter(expects_localtime=True)
+def day(moment: dt.date | None) -> str:
+    """A date in the reader's language: `3 March 2027`; nothing for none, see `core.dates`."""
+    return dates.day(moment) if moment else ""
+
+
+@register.filter(expects_localtime=True)
+def day_time(moment: dt.datetime | None) -> str:
+    """The same with the time: `3 March 2027, 14:05`."""
+    return dates.day_time(moment) if moment else ""
+
+
+@register.simple_tag
+def form_texts() -> SafeString:
+    """What `forms.js` says by itself, as attributes of the element that it gets."""
+    return format_html(
+        'data-offline="{}" data-unreadable="{}"',
+        _("You seem to be offline. Check your connection and try again."),
+        _("That didn't work. Please reload the page and try again."),
+    )
 
 
 @register.filter
