@@ -1,5 +1,9 @@
-"""`{% shows_people as people %}`: whether the menu of the subscriber's pages leads to who shares the subscription."""
+"""Template tags of the subscriber's pages.
 
+`{% shows_people as people %}`: whether their menu leads to who shares the subscription; `{{ plans|names }}`: offers by name.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
@@ -7,6 +11,7 @@ from django import template
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
 from apps.core.states import SubscriptionStatus, values_where
+from apps.onboarding.basket import Offer
 
 register = template.Library()
 RUNS = values_where(SubscriptionStatus, lambda one: one.may_charge)
@@ -26,3 +31,9 @@ def shows_people(context: dict[str, Any]) -> bool:
 def _is_for_several(profile: UserProfile) -> bool:
     lines = UserSubscriptionItem.objects.filter(profile=profile.pk, product__people__gt=0, quantity__gt=0)
     return lines.filter(subscription__status__in=RUNS).exists()
+
+
+@register.filter
+def names(offers: Iterable[Offer]) -> str:
+    """The products of these offers in one text: `Basic, Plus`."""
+    return ", ".join(one.product.name for one in offers)
