@@ -6,8 +6,6 @@ Each function takes the subscriber and what the email is about: the job's key af
 import datetime as dt
 from dataclasses import replace
 
-from django.utils.formats import date_format
-
 from apps.access import freezes, order_confirmation
 from apps.access.order_confirmation import ConfirmedLine, OrderConfirmation
 from apps.access.upcoming import Change, Upcoming, next_attempt, read_all
@@ -15,7 +13,7 @@ from apps.accounts.models import UserProfile
 from apps.billing import refused_debits, stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
-from apps.core import clock
+from apps.core import clock, dates
 from apps.core.dates import day
 from apps.core.money import format_money
 from apps.core.states import AccessState, SubscriptionStatus, values_where
@@ -126,7 +124,7 @@ def expiring_card(profile: UserProfile, about: str) -> Values | None:
     last = dt.date.fromisoformat(f"{month}-01")
     for card in find_expiring_cards(last.year, last.month):
         if (card.id, card.customer_id) == (card_id, profile.stripe_customer_id):
-            return {"card": card.name, "month": f"{last:%B %Y}"}
+            return {"card": card.name, "month": dates.month(last)}
     return None
 
 
@@ -135,7 +133,8 @@ def recovery(profile: UserProfile, window_end: str) -> Values | None:
     until = profile.recovering_until
     if until is None or until <= clock.now() or int(until.timestamp()) != int(window_end):
         return None
-    return {"until": f"{date_format(dt.datetime.fromtimestamp(int(window_end), dt.UTC), 'j F Y, H:i')} UTC"}
+    end = dt.datetime.fromtimestamp(int(window_end), dt.UTC)
+    return {"until": f"{day(end)}, {end:%H:%M} UTC"}
 
 
 def reminder(profile: UserProfile, about: str) -> Values | None:

@@ -24,6 +24,7 @@ from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
 from apps.notifications import email_templates, mailgun
 from apps.notifications.email_list import KEYCLOAK_TEMPLATE as KEYCLOAK_TEMPLATE
+from apps.notifications.email_list import STAFF, kind_of
 from apps.notifications.models import Notification
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ def notify(
     """Ask for one mail; returns whether it is new. `template` and its values: see `email_templates.VALUES` (ValueError when they do not fit).
 
     `key` says what the mail is about, for example "expired:<profile id>:<date>": asking again with it does nothing. `repeats`: the mail
-    that staff send again by this one. It is written in the language of `profile`; without one, in the active one.
+    that staff send again by this one. It is written in the language of `profile`; without one, in the active one; to staff in English.
     """
     values = context or {}
     email_templates.check_values(template, values)
@@ -73,6 +74,8 @@ def notify(
     readable = {name: value for name, value in values.items() if name not in LINKS}
     encrypted = encryption.encrypt(links) if links else ""
     spoken = profile.language if profile else languages.active()
+    if kind_of(template).to == STAFF:
+        spoken = languages.DEFAULT
     return _queue(
         Notification(
             key=key, template=template, to=to, language=spoken, profile=profile, context=readable, encrypted=encrypted, repeats=repeats

@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.utils.html import escape
 
+from apps.core import languages
 from apps.notifications import email_templates
 from apps.notifications.email_list import EMAILS, SAMPLES, sample_values
 
@@ -96,6 +97,14 @@ def test_the_brand_shows_with_its_logo_colour_and_legal_links(settings: object) 
     assert "https://kontor.example/imprint" in email.html
     assert "https://kontor.example/imprint" in email.text
     assert "Kontor" in email.subject
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_an_email_says_in_which_language_it_is(language: str) -> None:
+    with languages.speaking(language):
+        email = email_templates.render_email("signup_code", sample_values("signup_code"))
+    assert f'<html lang="{language}">' in email.html
+    assert "493 027" in email.html
 
 
 def test_the_readme_lists_every_email() -> None:

@@ -12,7 +12,7 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import UserProfile
-from apps.core import clock, jobs, retention
+from apps.core import clock, jobs, languages, retention
 from apps.core.models import Dependency, Job
 from apps.notifications import mail
 from apps.notifications.models import Notification
@@ -51,6 +51,14 @@ def test_a_mail_is_sent_once_with_both_parts_and_our_marks(mailgun: Standin) -> 
     assert (row.state, row.error, row.lost_answers) == ("sent", "", 0)
     assert row.provider_id
     assert row.sent_at
+
+
+def test_a_note_to_staff_is_english_whoever_caused_it() -> None:
+    with languages.speaking("de"):
+        mail.notify(key="waitlist_note:1", template="waitlist_note", to="staff@example.com", context={"email": TO})
+        mail.notify(key="waitlist_confirm:1", template="waitlist_confirm", to=TO, context={"confirm_url": "x"})
+    spoken = dict(Notification.objects.values_list("template", "language"))
+    assert spoken == {"waitlist_note": "en", "waitlist_confirm": "de"}
 
 
 def test_a_mail_asked_for_in_a_transaction_that_fails_is_never_sent(mailgun: Standin) -> None:
