@@ -90,3 +90,22 @@ def test_days_and_money_are_written_as_each_language_does() -> None:
         "€1,250.50",
         "SEK 9",
     )
+
+
+PUBLIC = ("/onboarding/", "/onboarding/plan/", "/onboarding/waitlist/", "/onboarding/cancel/", "/recovery/", "/how-billing-works/",
+          "/contracts/cancel/", "/contracts/withdraw/", "/nowhere/")  # fmt: skip
+OWN = ("/dashboard/", "/dashboard/plan/", "/dashboard/cancel/", "/dashboard/invoices/", "/dashboard/people/", "/dashboard/account/",
+       "/dashboard/account/address/", "/dashboard/account/data/", "/dashboard/account/delete/", "/dashboard/sessions/",
+       "/dashboard/moves/")  # fmt: skip
+
+
+def test_every_page_can_be_read_in_german(client: Client, client_of_nora: Client) -> None:
+    for browser, addresses in ((client, PUBLIC), (client_of_nora, OWN)):
+        browser.post("/language/", {"language": "de"})
+        for address in addresses:
+            answer = browser.get(address)
+            assert answer.status_code in {200, 302, 403, 404}, address
+            if answer.status_code != 302:
+                page = answer.content.decode()
+                assert '<html lang="de">' in page, address
+                assert "Anmelden" in page or "Abmelden" in page, address

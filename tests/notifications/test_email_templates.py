@@ -10,7 +10,7 @@ from django.utils.html import escape
 
 from apps.core import languages
 from apps.notifications import email_templates
-from apps.notifications.email_list import EMAILS, SAMPLES, sample_values
+from apps.notifications.email_list import EMAILS, SAMPLES, STAFF, sample_values
 
 NAMES = sorted(email_templates.VALUES)
 
@@ -117,6 +117,15 @@ ODD_NAMES = {
     "none": "", "long": "Wolfeschlegelsteinhausenbergerdorff" * 3, "right to left": "\u0646\u0648\u0631\u0627 \u0627\u0644\u062d\u0633\u0646",
     "markup": "<b>&amp;", "marks": "O'Brien-\u00c5s\u00e9 \U0001f389", "a line break": "No\nra",
 }  # fmt: skip
+
+
+def test_every_email_to_people_is_written_in_german_too() -> None:
+    for name, kind in EMAILS.items():
+        english = email_templates.render_email(name, sample_values(name))
+        with languages.speaking("de"):
+            german = email_templates.render_email(name, sample_values(name))
+        assert (german.subject == english.subject) == (kind.to == STAFF), name
+        assert kind.to == STAFF or ('<html lang="de">' in german.html), name
 
 
 @pytest.mark.parametrize("odd", ODD_NAMES)
