@@ -30,7 +30,7 @@ def forecast(facts: Facts) -> tuple[Upcoming, ...]:
         after = decide(imagine(facts, soonest.at))
         found.append(replace(soonest, state=after.state, is_loss=_is_loss(decision.state, after, soonest)))
         told.add(_key(soonest))
-        same_moment = any(one.at == soonest.at and one is not soonest for one in ahead)
+        same_moment = any(one.at == soonest.at and _key(one) not in told for one in ahead)
         facts = facts if same_moment else imagine(facts, soonest.at)
     return tuple(found)
 

@@ -107,6 +107,10 @@ GONE = subscription("canceled", ended_at=NOW - DAY)
         ),
         (facts(GONE), [(29 * DAY, Change.FINAL_EXPIRY, EXPIRED)]),
         (
+            facts(GONE, override("grant", DAY), override("grant", DAY)),  # what ends twice at one moment is told once
+            [(DAY, Change.OVERRIDE_ENDS, CANCELED), (29 * DAY, Change.FINAL_EXPIRY, EXPIRED)],
+        ),
+        (
             facts(GONE, recovering_until=NOW + HOUR),
             [(HOUR, Change.RECOVERY_CLOSES, CANCELED), (29 * DAY, Change.FINAL_EXPIRY, EXPIRED)],
         ),
