@@ -5,8 +5,10 @@ disputed, still on its way) is named, for staff.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import ceil
 
 from apps.billing.change_requests import ChangeRequest, OutcomeUnknown
@@ -30,20 +32,19 @@ class GivenBack:
 
 def end_at_period_end(asked: ChangeRequest, subscription_id: str) -> None:
     """Let the subscription end when what was paid for is over; nothing when it is to end already. BadInput: Stripe refuses."""
-    try:
-        cancel_at_period_end(asked, subscription_id=subscription_id)
-    except BadInput as refusal:
-        _go_on_if_done(refusal, subscription_id, now=False)
-    except OutcomeUnknown as unknown:
-        raise RetryLater(unknown.reason) from unknown
+    _end(partial(cancel_at_period_end, asked, subscription_id=subscription_id), subscription_id, now=False)
 
 
 def end_now(asked: ChangeRequest, subscription_id: str) -> None:
     """End the subscription; nothing when it has ended already. BadInput: Stripe refuses."""
+    _end(partial(cancel_now, asked, subscription_id=subscription_id), subscription_id, now=True)
+
+
+def _end(cancel: Callable[[], object], subscription_id: str, *, now: bool) -> None:
     try:
-        cancel_now(asked, subscription_id=subscription_id)
+        cancel()
     except BadInput as refusal:
-        _go_on_if_done(refusal, subscription_id, now=True)
+        _go_on_if_done(refusal, subscription_id, now=now)
     except OutcomeUnknown as unknown:
         raise RetryLater(unknown.reason) from unknown
 

@@ -36,6 +36,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
     problem: BadInput | None = None
     first_name = request.POST.get("first_name", signup.first_name if signup else "")
     if request.method == "POST" and mailbox_code.FIELD not in request.POST:
+        if not first_name.strip() and signup is None:
+            return redirect("onboarding-plan")  # the plan that is chosen there begins the sign-up
         try:
             wizard.start_signup(request, first_name=read_first_name(first_name) if first_name.strip() else "")
             return redirect("onboarding-plan")

@@ -309,7 +309,7 @@ def required_action(request: HttpRequest) -> HttpResponse:
         error = new_password(request, user) if changes_password else second_factor.set_up(request, user)
         if error:
             return _action_page(request, login, user, error=error)
-        login["factor"] = True  # whoever has just set it up has it
+        login["factor"] = True  # it was set up a moment ago
         if not must or login["action"] == PASSWORD:
             login["outcome"] = "success"
     return go_on(request, login, user)
