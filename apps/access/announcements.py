@@ -12,6 +12,7 @@ from apps.access.policy import Decision
 from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
+from apps.billing.models import Subscription
 from apps.core import clock, jobs, restores
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
@@ -52,7 +53,7 @@ def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Up
     """Ask for the emails about what will change by itself, each for its day; what is nearer than that was told otherwise."""
     now = clock.now()
     for one in ahead:
-        if one.change == Change.SUBSCRIPTION_ENDS and not profile.is_paid_for:
+        if one.change == Change.SUBSCRIPTION_ENDS and _is_own(profile, one.about):
             _tell_of_cancellation(profile, one)
         kind = _email_about(one, state)
         for days in LEADS[kind] if kind else ():
@@ -71,10 +72,19 @@ def _email_about(one: Upcoming, state: AccessState) -> str:
     return lifecycle_emails.ACCESS_ENDS if ends_access else ""
 
 
+def _is_own(profile: UserProfile, subscription_id: str) -> bool:
+    """Whether it is a subscription that they pay for, not one that another shares with them."""
+    own = Subscription.objects.filter(stripe_id=subscription_id, customer_id=profile.stripe_customer_id or "-")
+    return own.exists()
+
+
 def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
     """One email for each date at which a subscription is to end, and another after it was taken back: it is the receipt."""
     taken_back = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.CANCELLATION_UNDONE
+        subject_kind="profile",
+        subject_id=str(profile.pk),
+        action=AuditAction.CANCELLATION_UNDONE,
+        after__at_stripe=one.about,
     ).count()
     key = dated(profile, one.at) + (f":{taken_back}" if taken_back else "")
     if not Notification.objects.filter(key=f"cancellation_scheduled:{key}").exists():

@@ -14,7 +14,7 @@ from apps.billing import refused_debits, stripe_objects, subscriptions
 from apps.billing.cards import find_expiring_cards
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock, dates
-from apps.core.dates import day
+from apps.core.dates import day, day_time
 from apps.core.money import format_money
 from apps.core.states import AccessState, SubscriptionStatus, values_where
 
@@ -134,7 +134,7 @@ def recovery(profile: UserProfile, window_end: str) -> Values | None:
     if until is None or until <= clock.now() or int(until.timestamp()) != int(window_end):
         return None
     end = dt.datetime.fromtimestamp(int(window_end), dt.UTC)
-    return {"until": f"{day(end)}, {end:%H:%M} UTC"}
+    return {"until": f"{day_time(end)} UTC"}
 
 
 def reminder(profile: UserProfile, about: str) -> Values | None:

@@ -83,7 +83,7 @@ def send_lifecycle_email(key: str, *, template: str) -> None:
 
 def fill_in(profile: UserProfile, template: str, about: str) -> Values | None:
     """What the email would say to this subscriber now, in their language; None when it no longer applies."""
-    with languages.speaking(profile.language):
+    with languages.speaking_to(profile.language):
         values = VALUES_OF[template](profile, about)
     return None if values is None else {"first_name": profile.user.first_name} | values
 

@@ -108,7 +108,9 @@ def end(membership: Membership, how: Membership.End, *, actor: str, reason: str)
     row = (
         Membership.objects.select_related("payer__user", "member__user").filter(pk=membership.pk, ended_at=None).first()
     )
-    if row is None:
+    if row is None or (
+        how == End.WITHDRAWN and row.accepted_at
+    ):  # who has joined in this moment is no invitation any more
         return False
     _end(row, how, actor=actor, reason=reason)
     return True
@@ -228,5 +230,8 @@ def forget_person(profile: UserProfile) -> int:
     for row in rows.filter(ended_at=None, accepted_at__isnull=False):
         end(row, End.ERASED, actor=audit.SYSTEM, reason="the personal data was erased")
     _delete_unused(rows.filter(accepted_at=None))
+    for number in rows.values_list("pk", flat=True):  # emails to the others name the person
+        about = Q(key__in=[f"people_joined:{number}", f"people_left:{number}"])
+        Notification.objects.filter(about | Q(key__startswith=f"people_invitation:{number}:")).delete()
     rows.update(email="")
     return count

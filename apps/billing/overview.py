@@ -12,6 +12,7 @@ from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod
 from djstripe.models import Subscription as MirroredSubscription
 
 from apps.billing.models import Subscription, UserSubscriptionItem
+from apps.billing.own_invoices import owed
 from apps.billing.parsing import identify, moment, plain, text, whole
 from apps.core.money import describe_period, format_money
 from apps.core.states import SubscriptionStatus, values_where
@@ -164,11 +165,10 @@ def read_late_invoice(customer_id: str) -> OpenInvoice | None:
 
 
 def _open_invoice(one: dict[str, Any]) -> OpenInvoice:
-    asked = whole(one.get("amount_remaining"))  # an old copy has only `amount_due`
     return OpenInvoice(
         id=identify(one),
         number=text(one.get("number"), 60),
-        owed=(whole(one.get("amount_due")) or 0) if asked is None else asked,
+        owed=owed(one),
         currency=text(one.get("currency"), 16),
         attempts=whole(one.get("attempt_count")) or 0,
         next_attempt_at=moment(one.get("next_payment_attempt")),

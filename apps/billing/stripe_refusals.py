@@ -37,9 +37,9 @@ OWN_DECLINES = {
     "authentication_required": gettext_noop(
         "Your bank wants you to confirm this payment, which isn't possible with the card we have."
     ),
-    "card_velocity_exceeded": gettext_noop("Your card's limit is reached."),
-    "withdrawal_count_limit_exceeded": gettext_noop("Your card's limit is reached."),
-    "try_again_later": gettext_noop("Your bank asks to try again later."),
+    "card_velocity_exceeded": gettext_noop("You've reached your card's limit."),
+    "withdrawal_count_limit_exceeded": gettext_noop("You've reached your card's limit."),
+    "try_again_later": gettext_noop("Your bank asks you to try again later."),
 }
 OWN_UNEXPLAINED = gettext_noop(
     "Your bank declined the payment and didn't say why. Please ask your bank, or use another card."

@@ -6,7 +6,6 @@ disputed, still on its way) is named, for staff.
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from math import ceil
@@ -19,15 +18,6 @@ from apps.billing.stripe_client import calling_stripe
 from apps.core.errors import BadInput, RetryLater
 
 WHY = "requested_by_customer"  # Stripe's word for a refund's reason
-
-
-@dataclass(frozen=True)
-class GivenBack:
-    """`amount`: what this withdrawal has given back, in minor units. `left_over`: what staff have to settle, as sentences."""
-
-    amount: int
-    currency: str
-    left_over: tuple[str, ...] = ()
 
 
 def end_at_period_end(asked: ChangeRequest, subscription_id: str) -> None:
@@ -59,34 +49,36 @@ def _go_on_if_done(refusal: BadInput, subscription_id: str, *, now: bool) -> Non
         raise refusal
 
 
-def give_back(asked: ChangeRequest, subscription_id: str, *, used_until: dt.datetime | None) -> GivenBack:
-    """Refund what was paid for this subscription; with `used_until` without the part of its period that was over by then."""
+def give_back(asked: ChangeRequest, subscription_id: str, *, used_until: dt.datetime | None) -> list[str]:
+    """Refund what was paid for this subscription; with `used_until` without the part of its period that was over by then.
+
+    Returns what staff have to settle, as sentences: what no refund of ours can give back, and what Stripe refuses.
+    """
     with calling_stripe() as client:
         ledger = fetch_ledger(client, asked.customer)
     invoices = [one for one in ledger.invoices if one.subscription_id == subscription_id]
-    amount, left_over = 0, [sentence for one in invoices for sentence in _name_left_over(one)]
+    left_over = [sentence for one in invoices for sentence in _name_left_over(one)]
     for invoice in invoices:
         share = _unused_share(invoice, used_until) if used_until else Fraction(1)
         for charge in invoice.charges:
             wanted = min(ceil(charge.amount * share), charge.amount - charge.amount_refunded)
-            amount += _refund(asked, charge, wanted) if charge.status == "succeeded" and not charge.disputes else 0
-    return GivenBack(amount, next((one.currency for one in invoices), ""), tuple(left_over))
+            if wanted > 0 and charge.status == "succeeded" and not charge.disputes:
+                left_over += _refund(asked, charge, wanted)
+    return left_over
 
 
-def _refund(asked: ChangeRequest, charge: Attempt, amount: int) -> int:
-    """Give so much of a payment back, once for each request; how much that was."""
-    if amount <= 0:
-        return 0
+def _refund(asked: ChangeRequest, charge: Attempt, amount: int) -> list[str]:
+    """Give so much of a payment back, once for each request; what Stripe says against it."""
     own = ChangeRequest(asked.profile, f"{asked.key}:{charge.id}", asked.actor, asked.reason)
     try:
-        made = refund(own, charge_id=charge.id, amount=amount, seen=charge.amount_refunded, why=WHY)
+        refund(own, charge_id=charge.id, amount=amount, seen=charge.amount_refunded, why=WHY)
     except BadInput as refusal:
         if refusal.code == "busy":
             raise RetryLater(refusal.message) from refusal
-        raise
+        return [f"{charge.id} was not refunded: {refusal.message}"]
     except OutcomeUnknown as unknown:
         raise RetryLater(unknown.reason) from unknown
-    return amount if made else 0
+    return []
 
 
 def _unused_share(invoice: Invoice, moment: dt.datetime) -> Fraction:

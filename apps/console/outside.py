@@ -15,7 +15,7 @@ PLACES = {
     "dispute": "disputes", "price": "prices", "product": "products",
 }  # fmt: skip
 
-NAMED_SUBSCRIPTION = re.compile(r"subscription (\S+) ")
+NAMED_SUBSCRIPTION = re.compile(r"subscription (?!membership:)(\S+) ")
 
 
 def stripe_url(kind: str, identifier: str, *, live: bool | None = None) -> str:

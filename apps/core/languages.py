@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.translation.trans_real import parse_accept_lang_header
 
 STAFF_PATHS = ("/admin/",)
 DEFAULT = "en"
@@ -38,6 +39,11 @@ def active() -> str:
     return code if code in NAMES else DEFAULT
 
 
+def speaking_to(code: str) -> AbstractContextManager[None]:
+    """Write texts to a person whose language this is, as far as the site offers it."""
+    return speaking(best(code))
+
+
 def speaking(code: str) -> AbstractContextManager[None]:
     """Write texts in this language inside the `with`."""
     return translation.override(DJANGO_CODES.get(code, settings.LANGUAGE_CODE))
@@ -54,21 +60,17 @@ def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
             response = get_response(request)
             response.headers.setdefault("Content-Language", active())
         if not is_staff_page:
-            patch_vary_headers(response, ["Accept-Language"])
+            patch_vary_headers(response, ["Accept-Language", "Cookie"])
         return response
 
     return serve
 
 
 def _of_request(request: HttpRequest) -> str:
-    if len(settings.SITE_LANGUAGES) == 1:
-        return best(None)
-    return best(request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) or translation.get_language_from_request(request))
-
-
-def has_chosen(request: HttpRequest) -> bool:
-    """Whether the language switch was used in this browser."""
-    return settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    if chosen := request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME):
+        return best(chosen)
+    asked = (_short(code) for code, _weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")))
+    return next((code for code in asked if code in offered()), best(None))
 
 
 def remember(response: HttpResponse, code: str) -> None:

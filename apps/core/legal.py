@@ -11,8 +11,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from apps.core import languages
 
 # Name in addresses and files: what the page is called where its file has no heading.
 TITLES = {
@@ -80,7 +82,7 @@ def _find_file(name: str, version: str) -> Path | None:
     if not settings.LEGAL_FOLDER or name not in TITLES or (version and not VERSION.fullmatch(version)):
         return None
     former = f"-{version}" if version and version != settings.TERMS_VERSION else ""
-    language = (get_language() or "").partition("-")[0]
+    language = languages.active()
     files = [Path(settings.LEGAL_FOLDER) / f"{name}{former}{end}" for end in (f".{language}.md", ".md")]
     return next((file for file in files if file.is_file()), None)
 

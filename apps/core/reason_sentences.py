@@ -109,6 +109,13 @@ def _shared_ended(reason: Reason) -> str:
     return _("The subscription that you shared has ended for you. We keep your data for a while.")
 
 
+def _shared_expired(reason: Reason) -> str:
+    told = _(
+        "The subscription that you shared has ended for you, and we kept your space until {day}. You can sign up yourself."
+    )
+    return told.format(day=day(reason.until))
+
+
 SHARED_UNPAID = gettext_noop("The subscription that you share isn't paid, so your apps are paused. Your data is safe.")
 SHARED_PAUSED = gettext_noop(
     "The subscription that you share is paused, so your apps are paused too. Your data is safe."
@@ -119,4 +126,5 @@ SHARED_SENTENCES: dict[ReasonCode, str | Callable[[Reason], str]] = {
     **dict.fromkeys((ReasonCode.UNPAID, ReasonCode.REFUNDED, ReasonCode.DISPUTE_LOST), SHARED_UNPAID),
     **dict.fromkeys((ReasonCode.COLLECTION_PAUSED, ReasonCode.SUBSCRIPTION_PAUSED), SHARED_PAUSED),
     ReasonCode.CANCELED: _shared_ended,
+    ReasonCode.EXPIRED: _shared_expired,
 }

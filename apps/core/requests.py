@@ -91,6 +91,11 @@ def read_event_body(request: HttpRequest) -> bytes:
     return body
 
 
+def row_number(value: str) -> int:
+    """The number of a row that a form names; 0, which no row has, for anything else."""
+    return int(value) if is_number(value) else 0
+
+
 def is_number(value: str) -> bool:
     """Whether `int` will take it: not superscripts, not so many digits that Python refuses."""
     return value.isascii() and value.isdigit() and len(value) <= 12
@@ -213,3 +218,8 @@ def text_field(body: dict[str, Any], name: str, *, limit: int = 200, required: b
     if len(value) > limit:
         raise BadInput(_("Please use at most {limit} characters.").format(limit=limit), field=name, code="too_long")
     return value.strip()
+
+
+def storable(text: str) -> str:
+    """Form text without NULs, which Postgres cannot compare, cut to the length of our longest field."""
+    return text.replace("\x00", "")[:300].strip()

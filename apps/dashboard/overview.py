@@ -55,7 +55,7 @@ SELECT json_build_object(
     'updating', EXISTS (SELECT FROM core_job WHERE kind = 'mirror_customer' AND key = %(customer)s
         AND state IN ('queued', 'running') AND importance < 3),
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
-    'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0),
+    'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0 AND l.quantity > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
         SELECT l.*, coalesce(p.name, '') AS name, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position

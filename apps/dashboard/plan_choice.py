@@ -24,10 +24,9 @@ from apps.onboarding.basket import Order, Shop
 STORAGE_GRANT = "storage_gb"
 SAME = gettext_noop("That's what you have already. Choose something else, or go back.")
 MIXED = gettext_noop(
-    "Your subscription also has something that is paid in another rhythm. Please write to us, and we'll change it for you."
+    "Your subscription also has something that is billed at a different interval. Please write to us, and we'll change it for you."
 )
 UNCHANGED = "unchanged"  # the code of the refusal SAME
-OFFERED = {basket.PLAN, basket.GENERAL, basket.STORAGE}
 
 
 @dataclass
@@ -53,11 +52,18 @@ class CurrentPlan:
         return next(plans, next(iter(self.lines), None))
 
     @property
+    def sold(self) -> set[str]:
+        """The slugs of what is on offer now."""
+        return {one.product.slug for one in (*self.shop.plans, *self.shop.general, *self.shop.storage)}
+
+    def may_change(self, product: Product) -> bool:
+        """Whether a line of it is part of a choice: the plan always, other things while they are on offer."""
+        return product.placement == basket.PLAN or product.slug in self.sold
+
+    @property
     def choice(self) -> PlanChoice:
         """What they have, as far as it is on offer."""
-        offers = (*self.shop.plans, *self.shop.general, *self.shop.storage)
-        sold = {offer.product.slug for offer in offers}
-        has = {one.product.slug: one.quantity for one in self.lines if one.product and one.product.slug in sold}
+        has = {one.product.slug: one.quantity for one in self.lines if one.product and one.product.slug in self.sold}
         return PlanChoice(self.plan.interval if self.plan else "", has)
 
     @property
@@ -103,7 +109,7 @@ def read_choice(current: CurrentPlan, data: QueryDict) -> Order:
 
 def find_changes(current: CurrentPlan, order: Order) -> Items:
     """What Stripe has to change for that. Raises BadInput when that is nothing, or cannot be done here."""
-    rest = {one.product_id: one for one in current.lines if one.product and one.product.placement in OFFERED}
+    rest = {one.product_id: one for one in current.lines if one.product and current.may_change(one.product)}
     kept = [one for one in current.lines if one.product_id not in rest]
     if any(one.interval != order.interval for one in kept):
         raise BadInput(_(MIXED))
@@ -147,7 +153,7 @@ def compare(current: CurrentPlan, order: Order) -> PlanDifference:
     products = Product.objects.filter(pk__in=quantities).prefetch_related("includes")
     before = [(one, quantities[one.pk]) for one in products]
     offered = {one.offer.product.pk for one in order.lines}
-    stays = [(one, count) for one, count in before if one.placement not in OFFERED and one.pk not in offered]
+    stays = [(one, count) for one, count in before if not current.may_change(one) and one.pk not in offered]
     after = [(one.offer.product, one.quantity) for one in order.lines] + stays
     had, has = _apps(before), _apps(after)
     return PlanDifference(

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import UserProfile
 from apps.core import audit
 from apps.core.errors import BadInput
+from apps.core.requests import row_number
 from apps.dashboard.own import own
 from apps.operations import seat_plans
 from apps.operations.models import SeatMove
@@ -31,8 +32,7 @@ def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 @only_own
 def answer(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Record a yes or a no."""
-    number, said = request.POST.get("move", ""), request.POST.get("answer", "")
-    known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
+    known, said = row_number(request.POST.get("move", "")), request.POST.get("answer", "")
     move = seat_plans.open_questions(profile).filter(pk=known).first()
     if move is None or said not in Answer.values:
         messages.info(request, _(OVER))

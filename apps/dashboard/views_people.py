@@ -17,6 +17,7 @@ from apps.accounts.models import Membership, UserProfile
 from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
+from apps.core.requests import row_number, storable
 from apps.dashboard.own import own
 from apps.onboarding import people
 
@@ -55,7 +56,7 @@ def _page(request: HttpRequest, profile: UserProfile, context: dict[str, Any], s
 @only_own
 def invite(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Email an invitation; sent again to the same address, the former link ends."""
-    typed = request.POST.get("email", "").replace("\x00", "")[:300].strip()
+    typed = storable(request.POST.get("email", ""))
     try:
         row = people.invite(profile, email=typed)
     except BadInput as refusal:
@@ -69,8 +70,7 @@ def invite(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 @only_own
 def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Withdraw an invitation, or remove somebody who has joined."""
-    number = request.POST.get("membership", "")
-    known = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
+    known = row_number(request.POST.get("membership", ""))
     row = Membership.objects.select_related("member__user").filter(payer=profile, ended_at=None, pk=known).first()
     how = Membership.End.REMOVED if row is not None and row.accepted_at else Membership.End.WITHDRAWN
     if row is None or not memberships.end(row, how, actor=audit.CUSTOMER, reason=REASON):

@@ -31,7 +31,7 @@ EXPIRED = gettext_noop("These amounts are more than an hour old. Please check th
 MOVED = gettext_noop(
     "Prices or your subscription have changed in the meantime, so nothing was done. Please check the new amounts."
 )
-TOO_MANY = gettext_noop("You've had many changes computed in a short time. Please wait a few minutes.")
+TOO_MANY = gettext_noop("You've asked for many previews in a short time. Please wait a few minutes.")
 only_own = own(page="own-plan", of_staff="admin:index")
 
 
@@ -58,11 +58,11 @@ def preview(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     except BadInput as refusal:
         return _show(request, profile, current, refusal)
     if not limits.allow(plan_previews=str(profile.user_id)):
-        return _show(request, profile, current, BadInput(_(TOO_MANY)))
+        return _show(request, profile, current, BadInput(_(TOO_MANY), code="too_many", status=429))
     try:
         found = plan_changes.preview_change(asked, subscription_id=current.row.stripe_id, items=items)
     except BadInput as refusal:
-        return _show(request, profile, current, BadInput(own_changes.explain(refusal)))
+        return _show(request, profile, current, BadInput(own_changes.explain(refusal), status=refusal.status))
     offer = {"profile": profile.pk, "choice": request.GET.urlencode(), "key": asked.key, **found.change.as_dict()}
     context = {
         "profile": profile,
@@ -150,4 +150,4 @@ def _show(
             "has": has,
             "card": overview.read_card(profile.stripe_customer_id or ""),
         }
-    return render(request, "dashboard/plan.html", context)
+    return render(request, "dashboard/plan.html", context, status=problem.status if problem else 200)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.accounts.models import UserProfile
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
+from apps.core.requests import row_number
 from apps.dashboard.own import fresh as fresh_login
 from apps.dashboard.own import own as own_page
 from apps.identity.logout_everywhere import log_out_everywhere
@@ -48,8 +49,7 @@ def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 @fresh
 def end(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """End one other session, here and at Keycloak."""
-    number = request.POST.get("session", "")
-    known = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+    known = row_number(request.POST.get("session", ""))
     listed = UserSession.objects.filter(user_id=profile.user_id, pk=known)
     listed = listed.exclude(session_key=sessions.current_key(request))
     row = listed.first()

@@ -23,8 +23,8 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import Job
 from apps.notifications import email_templates, mailgun
+from apps.notifications.email_list import EMAILS, STAFF, TYPED, kind_of
 from apps.notifications.email_list import KEYCLOAK_TEMPLATE as KEYCLOAK_TEMPLATE
-from apps.notifications.email_list import STAFF, kind_of
 from apps.notifications.models import Notification
 
 log = structlog.get_logger(__name__)
@@ -33,18 +33,7 @@ KIND = "send_notification"
 MAX_LOST_ANSWERS = 2
 UNUSABLE_DOMAIN = ".invalid"  # a domain that nobody can have (RFC 2606)
 # Anybody may type an address that nobody has: no work for an operator, unlike the address of a subscriber.
-TO_TYPED_ADDRESSES = {
-    "signup_code",
-    "already_customer",
-    "recovery_code",
-    "recovery_no_account",
-    "waitlist_confirm",
-    "people_invitation",
-    "contract_code",
-    "contract_no_account",
-    "address_code",
-    "address_taken",
-}
+TO_TYPED_ADDRESSES = {name for name, one in EMAILS.items() if one.to == TYPED}
 LINKS = {
     "confirm_url",
     "invite_url",
@@ -73,7 +62,7 @@ def notify(
     links = {name: str(value) for name, value in values.items() if name in LINKS}
     readable = {name: value for name, value in values.items() if name not in LINKS}
     encrypted = encryption.encrypt(links) if links else ""
-    spoken = profile.language if profile else languages.active()
+    spoken = languages.best(profile.language) if profile else languages.active()
     if kind_of(template).to == STAFF:
         spoken = languages.DEFAULT
     return _queue(

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from django.conf import settings
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
 from apps.catalog.models import Product, ProductPrice
-from apps.core import clock
+from apps.core import clock, languages
 from apps.core.errors import BadInput
 from apps.core.money import format_money
 from apps.instances import capacity
@@ -142,7 +141,7 @@ def terms_of_sale(trial_days: int = 0) -> SaleTerms:
         trial_days=trial_days,
         tax_note=settings.TAX_NOTE,
         taxed=settings.STRIPE_AUTOMATIC_TAX,
-        language=get_language() or settings.LANGUAGE_CODE,
+        language=languages.active(),
     )
 
 

@@ -21,10 +21,9 @@ from apps.billing.subscriptions import SubscriptionState, read_subscriptions
 from apps.core import attention, audit, clock, jobs, languages
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
-from apps.core.dates import day
+from apps.core.dates import day, day_time
 from apps.core.errors import BadInput
-from apps.core.models import AuditEntry
-from apps.core.money import format_money
+from apps.core.models import AuditEntry, Job
 from apps.core.states import SubscriptionStatus
 from apps.notifications.mail import notify
 
@@ -62,7 +61,7 @@ class Statement:
 class Contract:
     """A running contract. `ends_at`: when it ends if it is canceled; `stated`: what its customer has stated and not taken back.
 
-    `taken_back`: how often a cancellation of it was undone; `pays_for_days`: who withdraws gets back all but the days they had.
+    `number`: how much was stated and taken back so far; `pays_for_days`: who withdraws gets back all but the days they had.
     """
 
     id: str
@@ -70,7 +69,7 @@ class Contract:
     ends_at: dt.datetime | None
     order: OrderConfirmation
     stated: Statement | None
-    taken_back: int
+    number: int
     pays_for_days: bool
 
     @property
@@ -101,16 +100,26 @@ def read_contracts(profile: UserProfile) -> list[Contract]:
 
 def _contract(profile: UserProfile, one: SubscriptionState, order: OrderConfirmation) -> Contract:
     entries = _entries(profile, one.id)
-    newest = entries[0] if entries else None
     return Contract(
         id=one.id,
         made_at=order.made_at,
         ends_at=one.cancel_at or one.current_period_end,
         order=order,
-        stated=_statement_of(newest) if newest and newest.action in ACTIONS.values() else None,
-        taken_back=sum(entry.action == AuditAction.CANCELLATION_UNDONE for entry in entries),
+        stated=_stated(profile, one, entries),
+        number=len(entries),
         pays_for_days=_pays_for_days(profile),
     )
+
+
+def _stated(profile: UserProfile, one: SubscriptionState, entries: list[AuditEntry]) -> Statement | None:
+    """The newest statement; None once it was taken back, here or at Stripe, where a subscription goes on that was to end."""
+    if not entries or entries[0].action not in ACTIONS.values():
+        return None
+    found = _statement_of(entries[0])
+    if found.wish == Wish.WITHDRAW or one.cancel_at is not None:
+        return found
+    unfinished = Job.objects.filter(kind=KIND, key=f"{profile.pk}:{found.key}").exclude(state=Job.State.DONE)
+    return found if unfinished.exists() else None
 
 
 def _entries(profile: UserProfile, subscription_id: str) -> list[AuditEntry]:
@@ -158,16 +167,16 @@ def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str
 
 def _confirm(profile: UserProfile, contract: Contract, made: Statement) -> bool:
     """Ask for the email that confirms a statement; False when one of this contract was asked for: its key is the guard."""
-    with languages.speaking(profile.language):
+    with languages.speaking_to(profile.language):
         values = {
             "first_name": profile.user.first_name,
-            "received": f"{day(made.at)}, {made.at:%H:%M} UTC",
+            "received": f"{day_time(made.at)} UTC",
             "contract": contract.name,
             "made_on": day(contract.made_at),
         }
         if made.wish == Wish.CANCEL:
             values["ends_on"] = day(made.ends_on) if made.ends_on else ""
-    key = f"{TEMPLATES[made.wish]}:{profile.pk}:{contract.id}:{contract.taken_back}"
+    key = f"{TEMPLATES[made.wish]}:{profile.pk}:{contract.id}:{contract.number}"
     return notify(key=key, template=TEMPLATES[made.wish], to=profile.email, profile=profile, context=values)
 
 
@@ -199,14 +208,12 @@ def carry_out(key: str) -> None:
             return
         withdrawals.end_now(asked, subscription_id)
         used_until = stated_at if _pays_for_days(profile) else None
-        given = withdrawals.give_back(asked, subscription_id, used_until=used_until)
+        left_over = withdrawals.give_back(asked, subscription_id, used_until=used_until)
     except BadInput as refusal:
         _leave_to_staff(profile, rest, refusal.message)
         return
-    if given.left_over:
-        _leave_to_staff(
-            profile, rest, f"{format_money(given.amount, given.currency)} went back. {' '.join(given.left_over)}"
-        )
+    if left_over:
+        _leave_to_staff(profile, rest, f"What could be refunded went back. {' '.join(left_over)}")
 
 
 def _pays_for_days(profile: UserProfile) -> bool:

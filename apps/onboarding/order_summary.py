@@ -96,7 +96,7 @@ class OrderSummary:
     @property
     def button(self) -> str:
         """The words on the button that orders, in the reader's language."""
-        words = ORDER_BUTTONS.get(self.terms.language[:2], ORDER_BUTTONS["en"])
+        words = ORDER_BUTTONS.get(self.terms.language, ORDER_BUTTONS["en"])
         return words["trial" if self.is_trial else "pay"].format(price=self.price)
 
     @property

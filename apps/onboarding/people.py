@@ -41,7 +41,7 @@ class PlanFull(BadInput):
     """The subscription is for no more people."""
 
     def __init__(self) -> None:
-        super().__init__(_("Everybody that this plan is for is here already."), code="full", status=409)
+        super().__init__(_("This plan has no room for more people."), code="full", status=409)
 
 
 @transaction.atomic

@@ -139,7 +139,8 @@ def basket_prices(signup: Signup) -> list[tuple[ProductPrice, int]]:
 def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, embedded: bool) -> str:
     ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
-    return hashlib.sha256(json.dumps([ui, signup.username, signup.email, sold]).encode()).hexdigest()
+    trial_days = checkout_attempt.trial_days_of(signup.profile)
+    return hashlib.sha256(json.dumps([ui, signup.username, signup.email, sold, trial_days]).encode()).hexdigest()
 
 
 def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession | None:
@@ -252,11 +253,11 @@ def find_or_create_profile(signup: Signup) -> UserProfile:
             user = User(username=signup.username, **names)
             user.set_unusable_password()
             user.save()
+            profile = UserProfile.objects.create(
+                user=user, email=signup.email, language=languages.active(), created_at=clock.now()
+            )
     except IntegrityError as error:
         raise name_conflict(error) from error
-    profile = UserProfile.objects.create(
-        user=user, email=signup.email, language=languages.active(), created_at=clock.now()
-    )
     audit.record(
         subject=profile.subject, action=AuditAction.SIGNED_UP, actor=audit.CUSTOMER, after={"signup": str(signup.pk)}
     )

@@ -219,7 +219,7 @@ def _reserve_seats(profile: UserProfile, product: Product, until: dt.datetime) -
 
 def _send_invitation(entry: WaitlistEntry, until: dt.datetime) -> None:
     product = entry.product
-    with languages.speaking(entry.language):
+    with languages.speaking_to(entry.language):
         notify(
             key=f"waitlist_invited:{entry.pk}:{int(until.timestamp())}",
             template="waitlist_invited",

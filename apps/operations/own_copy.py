@@ -42,6 +42,7 @@ def request(profile: UserProfile) -> DataCopy:
     """Ask for a new copy; BadInput beyond the limit. While one is being made, that is the one."""
     waiting = DataCopy.objects.filter(profile=profile, ready_at=None).first()
     if waiting is not None:
+        jobs.defer(KIND, profile.pk, reason=REASON)  # the first one may have failed for good
         return waiting
     if not limits.allow(data_copies=str(profile.pk)):
         raise BadInput(
@@ -65,7 +66,7 @@ def prepare(key: str) -> None:
     row.encrypted = encryption.encrypt(privacy.export(profile), purpose=encryption.COPIES)
     row.ready_at, row.expires_at = now, now + dt.timedelta(days=settings.RETENTION["data_copies"])
     row.save()
-    with languages.speaking(profile.language):
+    with languages.speaking_to(profile.language):
         until = day(row.expires_at)
     notify(
         key=f"copy_ready:{profile.pk}:{int(now.timestamp())}", template="copy_ready", to=profile.email, profile=profile,

@@ -22,6 +22,7 @@ from apps.core import audit, clock, jobs, languages, retention
 from apps.core.dates import day
 from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput, RetryLater
+from apps.core.models import Job
 from apps.core.states import SubscriptionStatus, values_where
 from apps.notifications.mail import notify
 from apps.operations import privacy, privacy_requests
@@ -34,7 +35,9 @@ LATE = values_where(SubscriptionStatus, lambda one: one.owes)
 
 @dataclass(frozen=True)
 class Meaning:
-    """What deleting means for a person now. `by_staff`: why somebody of us answers first; empty: it is done at once."""
+    """What deleting means for a person now. `by_staff`: why one of us answers first; empty: it is done at once. `is_asked`: that
+    goes on already; a request that staff no longer have to answer is asked for once more.
+    """
 
     is_subscribed: bool
     by_staff: str
@@ -49,8 +52,13 @@ def register() -> None:
 
 def explain(profile: UserProfile) -> Meaning:
     """For the page that asks."""
-    asked = privacy_requests.list_open().filter(profile=profile, kind=PrivacyRequest.Kind.ERASURE)
-    return Meaning(_running(profile).exists(), _why_staff(profile), asked.exists())
+    by_staff = _why_staff(profile)
+    is_under_way = Job.objects.filter(kind=KIND, key=str(profile.pk), state__in=Job.UNFINISHED).exists()
+    return Meaning(_running(profile).exists(), by_staff, _is_asked(profile) and bool(by_staff or is_under_way))
+
+
+def _is_asked(profile: UserProfile) -> bool:
+    return privacy_requests.list_open().filter(profile=profile, kind=PrivacyRequest.Kind.ERASURE).exists()
 
 
 def _running(profile: UserProfile) -> QuerySet[Subscription]:
@@ -73,7 +81,7 @@ def request(profile: UserProfile, *, typed: str) -> Meaning:
     if typed.strip().casefold() != profile.user.username.casefold():
         raise BadInput(_("That isn't your username."), field="username")
     found = explain(legal_holds.lock(profile))  # of two requests at once, the second finds the first
-    if not found.is_asked:
+    if not _is_asked(profile):
         kind, today = PrivacyRequest.Kind.ERASURE, clock.now().date()
         privacy_requests.receive(profile, kind=kind, received_on=today, actor=audit.CUSTOMER, reason=REASON)
     if not found.by_staff:
@@ -85,7 +93,7 @@ def request(profile: UserProfile, *, typed: str) -> Meaning:
 def delete_account(key: str) -> None:
     """The job: end what runs at Stripe, then erase the profile `key`; what staff have to answer is left to them."""
     profile = UserProfile.objects.select_related("user").filter(pk=key).first()
-    if profile is None or is_erased(profile) or not explain(profile).is_asked or _why_staff(profile):
+    if profile is None or is_erased(profile) or not _is_asked(profile) or _why_staff(profile):
         return
     _end_subscriptions(profile)
     profile.refresh_from_db()
@@ -114,7 +122,7 @@ def _erase(profile: UserProfile) -> None:
     """The person goes; the receipt is asked for after that, so that it does not go with them."""
     address, language = profile.email, profile.language
     receipt = privacy_requests.erase(profile, actor=audit.CUSTOMER, reason=REASON)
-    with languages.speaking(language):
+    with languages.speaking_to(language):
         notify(
             key=f"account_deleted:{profile.pk}", template="account_deleted", to=address,
             context={"receipt": str(receipt.pk), "date": day(clock.now())},

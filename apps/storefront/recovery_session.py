@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import overview
 from apps.billing.overview import OpenInvoice
-from apps.core import audit, jobs
+from apps.core import audit, jobs, languages
 from apps.core.addresses import shown_email
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
@@ -61,7 +61,8 @@ def send_code_for_staff(key: str) -> None:
     """The job `send_recovery_code`: key is the profile's id; its code works in any browser."""
     profile = UserProfile.objects.filter(pk=key).first()
     if profile is not None:
-        PROOF.email(profile.email, binding=ANY_BROWSER, to=Recipient(profile.email, usable=True))
+        with languages.speaking_to(profile.language):
+            PROOF.email(profile.email, binding=ANY_BROWSER, to=Recipient(profile.email, usable=True))
 
 
 def start(request: HttpRequest, *, address: str) -> UserProfile:

@@ -16,8 +16,8 @@ FINGERPRINT = "signup_checkout"  # session key: what the open Checkout session w
 
 def limit_username_checks(request: HttpRequest) -> None:
     """Per session and per visitor; BadInput beyond."""
-    session = request.session.session_key or ""
-    if not limits.allow(usernames_session=session, usernames_visitor=client_address(request)):
+    visitor = client_address(request)
+    if not limits.allow(usernames_session=request.session.session_key or visitor, usernames_visitor=visitor):
         raise BadInput(
             _("You've checked a lot of names. Please wait a minute."), field="username", code="too_many", status=429
         )

@@ -10,9 +10,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
-from apps.core import clock
+from apps.core import addresses, clock
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
+from apps.onboarding import mailbox_code
 from apps.onboarding.mailbox_code import Answer, MailboxProof, Recipient
 from apps.onboarding.models import OneTimeCode
 from apps.storefront import wizard
@@ -46,7 +47,7 @@ def send(request: HttpRequest, signup: Signup, address: str) -> None:
 
 def answer(request: HttpRequest, signup: Signup | None) -> Answer:
     """Do what a form of the mailbox asks, for this browser's sign-up or the one that its link was sent for."""
-    if signup is not None and request.POST.get("mailbox") == "send":
+    if signup is not None and request.POST.get(mailbox_code.FIELD) == "send":
         _refuse_while_paying(signup, read_typed(request))
     done = PROOF.answer(request, kept={SIGNUP: str(signup.pk)} if signup else None)
     if done.proven:
@@ -56,11 +57,12 @@ def answer(request: HttpRequest, signup: Signup | None) -> Answer:
 
 def read_typed(request: HttpRequest) -> str:
     """The address in the form. BadInput when it is none."""
-    return read_address(request.POST.get("email", "")[:400])
+    return read_address(request.POST.get("email", "")[: addresses.LIMIT + 1])
 
 
 def accept(request: HttpRequest, signup: Signup, address: str) -> None:
     """The mailbox is proven: the sign-up has its address."""
+    _refuse_while_paying(signup, address)
     changes = {"email": address, "email_proven_at": clock.now()}
     Signup.objects.filter(pk=signup.pk, state=Signup.State.OPEN).update(**changes)
     PROOF.forget(request)

@@ -21,7 +21,7 @@ from apps.core import addresses, limits
 from apps.core.errors import BadInput
 from apps.core.requests import text_field
 from apps.login.sessions import profile_of
-from apps.onboarding import contracts, names
+from apps.onboarding import contracts, mailbox_code, names
 from apps.onboarding.contracts import Contract, Statement, Wish
 from apps.onboarding.mailbox_code import MailboxProof, Recipient
 from apps.onboarding.models import OneTimeCode
@@ -76,7 +76,7 @@ withdraw = _page(Wish.WITHDRAW, lambda: settings.WITHDRAWAL_DAYS > 0)
 
 def _answer(request: HttpRequest, wish: Wish) -> bool:
     """Do what the form asks; whether a code had been sent already. BadInput says what is wrong."""
-    if "mailbox" in request.POST:
+    if mailbox_code.FIELD in request.POST:
         return PROOFS[wish].answer(request).already
     profile = _customer(request, wish)
     if profile is None:

@@ -17,7 +17,8 @@ from django.views.decorators.http import require_http_methods
 from apps.access import memberships
 from apps.accounts.models import Membership, Signup, UserProfile
 from apps.core import clock, security_events
-from apps.core.errors import BadInput, WorkError
+from apps.core.errors import BadInput, DependencyDown, RetryLater
+from apps.core.requests import storable
 from apps.core.security_events import SecurityEvent
 from apps.identity import user_profile
 from apps.login.sessions import profile_of
@@ -33,7 +34,7 @@ AWAY = gettext_noop("We can't check usernames at the moment. Please try again in
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest, token: str) -> HttpResponse:
     """The page of one invitation."""
-    link, row = people.read_link(_storable(token))
+    link, row = people.read_link(storable(token))
     if link == InvitationLink.JOINED and row is not None:
         return _page(request, row, {"content": "joined"})
     if link != InvitationLink.OPEN or row is None:
@@ -45,10 +46,12 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         context["content"] = "login"
     if request.method != "POST" or context["content"] == "login":
         return _page(request, row, context)
-    typed = {name: _storable(request.POST.get(name, "")) for name in FIELDS}
+    typed = {name: storable(request.POST.get(name, "")) for name in FIELDS}
     try:
         _join(request, row, member, typed)
     except BadInput as refusal:
+        if people.read_link(storable(token))[0] == InvitationLink.JOINED:  # the same form was sent twice
+            return redirect(request.path)
         return _page(request, row, context | {"problem": refusal, "typed": typed}, refusal.status)
     if member is None:
         return redirect(request.path)
@@ -74,7 +77,7 @@ def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typ
     signup.username = check_username(typed["username"], signup)
     try:
         people.join_as_new(row, signup)
-    except WorkError as away:
+    except (DependencyDown, RetryLater) as away:
         raise BadInput(_(AWAY), field="username", code="away", status=503) from away
 
 
@@ -85,8 +88,3 @@ def _page(request: HttpRequest, row: Membership | None, context: dict[str, Any],
         "last_name_required": user_profile.is_required("lastName"),
     }
     return render(request, "storefront/join.html", context, status=status)
-
-
-def _storable(text: str) -> str:
-    """Form text without NULs, which Postgres cannot compare, cut to the length of our longest field."""
-    return text.replace("\x00", "")[:300].strip()

@@ -13,7 +13,7 @@ from apps.catalog.models import Product
 from apps.core import clock, security_events
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
-from apps.core.requests import client_address, text_field
+from apps.core.requests import client_address, storable, text_field
 from apps.core.security_events import SecurityEvent
 from apps.instances import capacity
 from apps.onboarding import waitlist
@@ -30,7 +30,7 @@ JOINED = "waitlist_joined"  # session key: the address the page thanks for
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The form, for one product (`?product=slug`) or in general; after joining, the thanks."""
-    product = waitlist.find_product(_storable(request.GET.get("product", "")))
+    product = waitlist.find_product(storable(request.GET.get("product", "")))
     joined = request.session.pop(JOINED, "") if JOINED in request.session else ""
     return _page(request, product, {"joined": joined})
 
@@ -58,8 +58,8 @@ def _submit_json(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _submit_form(request: HttpRequest) -> HttpResponse:
-    email = _storable(request.POST.get("email", ""))
-    slug = _storable(request.POST.get("product", ""))
+    email = storable(request.POST.get("email", ""))
+    slug = storable(request.POST.get("product", ""))
     try:
         request.session[JOINED] = waitlist.join(email=email, slug=slug, client=client_address(request))
     except BadInput as refusal:
@@ -80,7 +80,7 @@ def _linked(purpose: str) -> Callable[[EntryView], Callable[[HttpRequest, str], 
         @require_http_methods(["GET", "HEAD", "POST"])
         @wraps(view)
         def serve(request: HttpRequest, token: str) -> HttpResponse:
-            link, entry = waitlist.read_link(_storable(token), purpose)
+            link, entry = waitlist.read_link(storable(token), purpose)
             if entry is not None and link == Link.VALID:
                 return view(request, entry)
             security_events.note(SecurityEvent.LINK_REFUSED, link=purpose, reason=link.name.lower())
@@ -141,8 +141,3 @@ def invitation(request: HttpRequest, entry: WaitlistEntry) -> HttpResponse:
         wizard.continue_with(request, waitlist.invited_signup(entry))
         return redirect("onboarding-welcome")
     return _entry_page(request, "invited", entry)
-
-
-def _storable(text: str) -> str:
-    """Form text without NULs, which Postgres cannot compare, cut to the length of our longest field."""
-    return text.replace("\x00", "")[:300].strip()

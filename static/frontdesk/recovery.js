@@ -21,7 +21,6 @@
       busy(pay, async () => {
         clear();
         const answer = await post(urls.pay, {});
-        if (answer.error && answer.error.code === "paid") return window.location.assign(`${window.location.pathname}?session_id=paid`);
         if (answer.error) return showRecoveryError(answer.error);
         return window.location.assign(answer.url);
       }),

@@ -183,3 +183,23 @@ def test_another_subscriber_and_a_visitor_delete_nobody(nora: UserProfile) -> No
     ]
     assert [one.status_code for one in answers] == [400, 302]
     assert not PrivacyRequest.objects.exists()
+
+
+def test_who_pays_what_was_owed_asks_once_more_and_is_deleted(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.shop.control("payments", customer=dana.stripe_customer_id, mode="fail")
+    world.pass_time(days=31, seconds=4000)
+    world.deliver()
+    client = browser_of(dana)
+    client.post(CONFIRM, {"username": dana.user.username})
+    world.work()
+    assert not erased(dana)
+    world.shop.control("payments", customer=dana.stripe_customer_id, mode="ok")
+    invoice = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "status": "open"}).data[0]
+    world.shop.v1.invoices.pay(invoice.id)
+    world.deliver()
+    client = browser_of(dana)
+    assert "is being deleted" not in text(client.get(DELETE))
+    client.post(CONFIRM, {"username": dana.user.username})
+    world.deliver()
+    assert erased(dana)

@@ -267,3 +267,16 @@ def test_who_cannot_change_it_here_reads_why(world: World, settings: Any) -> Non
     browser(omar).post("/dashboard/plan/cancel/confirm/", {"subscription": f"{omar.stripe_subscription_id}"})
     world.deliver()
     assert "You've canceled" in text(browser(omar).get(PAGE))
+
+
+def test_what_is_no_longer_sold_stays_when_something_else_changes(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=1, vaultwarden=1)
+    Product.objects.filter(slug="vaultwarden").update(is_active=False)
+    client = browser(dana)
+    shown = preview(client, plan="personal", storage_100=3)
+    assert client.post(CHANGE, offer_in(shown)).status_code == 302
+    assert at_stripe(world, dana) == {
+        world.price("personal"): 1,
+        world.price("storage_100"): 3,
+        world.price("vaultwarden"): 1,
+    }

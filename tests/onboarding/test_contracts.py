@@ -75,6 +75,20 @@ def test_stating_it_again_is_one_statement_until_it_is_taken_back(world: World) 
     assert world.notifications(dana).count("contract_canceled") == 2
 
 
+def test_a_cancellation_that_was_taken_back_at_stripe_can_be_stated_again(world: World) -> None:
+    dana = world.subscriber("dana")
+    first = state(dana, Wish.CANCEL)
+    settle(world)
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"cancel_at_period_end": False})
+    world.deliver()
+    assert contracts.read_contracts(dana)[0].stated is None
+    world.pass_time(seconds=60)
+    assert state(dana, Wish.CANCEL).at > first.at
+    settle(world)
+    assert world.stripe_state(dana)["cancel_at_period_end"]
+    assert world.notifications(dana).count("contract_canceled") == 2
+
+
 def test_who_withdraws_gets_all_back_and_has_no_contract(world: World) -> None:
     dana = world.subscriber("dana", personal=1, storage_100=2)
     world.pass_time(days=13)

@@ -103,5 +103,5 @@ def test_a_full_plan_makes_no_account(row: Membership) -> None:
     people.join(other, person("ned", stripe_customer_id=None), terms_version="1")
     answer = Client().post(path(row), FORM)
     assert answer.status_code == 409
-    assert "Everybody" in answer.content.decode()
+    assert "no room for more people" in answer.content.decode()
     assert not UserProfile.objects.filter(email="mia@example.com").exists()

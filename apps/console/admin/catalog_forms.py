@@ -178,7 +178,9 @@ class ProductForm(CatalogForm):
         help_text="They add up over everything a subscriber pays for, times its quantity. Empty a row to remove it.",
     )
 
-    first_steps = LinesField(required=False, help_text="What to do first, one step on each line. Who has it reads it.")
+    first_steps = LinesField(
+        required=False, help_text="What to do first, one step on each line. Subscribers who have it read this."
+    )
     client_links = LinksField(
         required=False,
         label="Programs",

@@ -62,8 +62,8 @@ class MembershipAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="End membership", permission=RIGHT, form=dialog(Membership), icon="person_remove",
-        explain="Who is paid for loses access, as if their own subscription had ended: their data is kept for the usual time, and they"
-        " are told. An invitation stops to work.",
+        explain="The member loses access, as if their own subscription had ended: their data is kept for the usual time, and they"
+        " are told. An invitation stops working.",
         refuse=lambda row: "It is over already." if row.ended_at else "",
     )  # fmt: skip
     def end_membership(self, _request: HttpRequest, form: ReasonDialog) -> str:

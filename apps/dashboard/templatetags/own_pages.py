@@ -10,11 +10,10 @@ from django import template
 
 from apps.accounts.models import UserProfile
 from apps.billing.models import UserSubscriptionItem
-from apps.core.states import SubscriptionStatus, values_where
+from apps.dashboard.overview import SHOWN
 from apps.onboarding.basket import Offer
 
 register = template.Library()
-RUNS = values_where(SubscriptionStatus, lambda one: one.may_charge)
 
 
 @register.simple_tag(takes_context=True)
@@ -30,7 +29,7 @@ def shows_people(context: dict[str, Any]) -> bool:
 
 def _is_for_several(profile: UserProfile) -> bool:
     lines = UserSubscriptionItem.objects.filter(profile=profile.pk, product__people__gt=0, quantity__gt=0)
-    return lines.filter(subscription__status__in=RUNS).exists()
+    return lines.filter(subscription__status__in=SHOWN).exists()
 
 
 @register.filter
