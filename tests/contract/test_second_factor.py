@@ -64,6 +64,17 @@ def type_code(server: Server, person: Person, page: requests.Response, secret: s
     return server.follow(person.there, person.there("POST", action(page), data={"otp": one_time_code(secret, later=1)}))
 
 
+def prove_again(server: Server, person: Person, path: str) -> requests.Response:
+    """Keycloak's answer to the password that it asks for before a change.
+
+    It counts whole seconds: in the second of a login it asks for no new one, so that second must be over.
+    """
+    time.sleep(1.1)
+    asked = server.follow(person.there, person.there("GET", person.to_keycloak(path)))
+    assert 'name="password"' in asked.text, asked.text
+    return server.follow(person.there, person.there("POST", action(asked), data={"password": PASSWORD}))
+
+
 def acr_of_last_login() -> str:
     return str(AuditEntry.objects.filter(after__has_key="acr").latest("at").after["acr"])
 
@@ -129,16 +140,12 @@ def test_a_customer_sets_a_second_factor_up_from_the_account_page(site: Server) 
     person, page = Person(site), "/dashboard/account/"
     back = type_password(site, person, person.to_keycloak(), name)
     assert person.here.get(local(back.headers["Location"])).status_code == 302
-    time.sleep(1.1)  # Keycloak counts whole seconds: in the second of a login it is not asked for again
-    asked = site.follow(person.there, person.there("GET", person.to_keycloak(f"{LOGIN}?as=authenticator&next={page}")))
-    assert 'name="password"' in asked.text  # a new login first
-    asked = site.follow(person.there, person.there("POST", action(asked), data={"password": PASSWORD}))
+    asked = prove_again(site, person, f"{LOGIN}?as=authenticator&next={page}")
     _, returned = set_up(site, person, asked)
     answer = person.here.get(local(returned))
     assert (answer["Location"], query_of(returned)["kc_action_status"]) == (page, "success")
     assert "Your authenticator app is set up." in person.here.get(page).content.decode()
-    asked = site.follow(person.there, person.there("GET", person.to_keycloak(f"{LOGIN}?as=password&next={page}")))
-    asked = site.follow(person.there, person.there("POST", action(asked), data={"password": PASSWORD}))
+    asked = prove_again(site, person, f"{LOGIN}?as=password&next={page}")
     assert 'name="otp"' in asked.text
 
 

@@ -73,7 +73,7 @@ OWN_PAGES = {
 # What staff see of a person, viewers nothing; each view of a person's own page is in the audit trail.
 STAFF_PAGES = {
     "/admin/": "username", "/admin/core/auditentry/": "username", "/admin/core/attentionitem/…/change/": "username",
-    "/admin/inbox/": "username", "/admin/core/attentionitem/retry_group/": "username", "/admin/core/job/": "username",
+    "/admin/inbox/": "username", "/admin/core/attentionitem/retry_group/": "username", "/admin/core/job/": "username", "/admin/core/job/…/change/": "username",
     "/admin/accounts/userprofile/": f"{ACCOUNT}, {NAMES}", "/admin/accounts/userprofile/…/change/": f"{ACCOUNT}, {NAMES}",
     "/admin/accounts/userprofile/…/tab/": f"{ACCOUNT}, card", "/admin/accounts/userprofile/…/timeline/": "username",
     **dict.fromkeys((f"/admin/accounts/userprofile/…/{one}/" for one in
