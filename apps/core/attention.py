@@ -55,6 +55,13 @@ class Cause(models.TextChoices):
     LAW = "law", "A law is violated"
 
 
+# What is told of these is told of the one subscriber they affect; of all others it may name several.
+ABOUT_ONE_PERSON = frozenset({
+    Cause.UNKNOWN_FACT, Cause.SECOND_SUBSCRIPTION, Cause.PAID_WITHOUT_ACCOUNT, Cause.PAID_AFTER_END, Cause.DISPUTE, Cause.CONTRACT,
+    Cause.COLLECTION_PAUSED, Cause.ACCOUNT_REFUSED, Cause.UNREACHABLE, Cause.UNWARNED_LOSS, Cause.ODD_CHANGE,
+})  # fmt: skip
+
+
 def cause_label(cause: str) -> str:
     """A stored cause as staff read it."""
     return Cause(cause).label if cause in Cause.values else cause.replace("_", " ").capitalize()

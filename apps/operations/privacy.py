@@ -31,10 +31,8 @@ from apps.instances import allocation
 from apps.instances.models import Seat
 from apps.login import sessions
 from apps.operations import approvals, erasure_rows
+from apps.operations.copied_columns import PEOPLE, copy_row
 from apps.operations.models import ApprovalRequest
-
-SECRET = {"password", "encrypted", "session_key"}
-
 
 # --- export ----------------------------------------------------------------------------------------------------------
 
@@ -46,7 +44,7 @@ def find_person(text: str) -> UserProfile | None:
 
 
 def export(profile: UserProfile) -> dict[str, list[dict[str, Any]]]:
-    """Every row about the person, by table; values are texts, numbers, lists or None."""
+    """Every row about the person, by table, as their copy may hold it."""
     customer = profile.stripe_customer_id
     found: list[models.QuerySet[Any]] = [
         User.objects.filter(pk=profile.user_id),
@@ -59,32 +57,33 @@ def export(profile: UserProfile) -> dict[str, list[dict[str, Any]]]:
     if customer:
         found += [Subscription.objects.filter(customer_id=customer), InboundEvent.objects.filter(customer_id=customer)]
         found += list_copies(customer)
-    return {rows.model._meta.label: [_plain(row) for row in rows] for rows in found}
+    return {rows.model._meta.label: [copy_row(row, profile) for row in rows] for rows in found}
 
 
 def _rows_that_point_to(profile: UserProfile) -> list[models.QuerySet[Any]]:
-    """Of every other model with a key to the person, or with an address column."""
+    """Of every other model with a key to the person, or with an address column.
+
+    An address may have been another's before: it names the person only while the row belongs to nobody.
+    """
     found = []
-    others = [one for one in apps.get_models() if one not in {User, UserProfile} and one._meta.app_label != "djstripe"]
+    others = [one for one in apps.get_models() if one not in PEOPLE and one._meta.app_label != "djstripe"]
     for model in others:
-        mine, has_any = Q(), False
-        for one in model._meta.concrete_fields:
-            if one.related_model in {User, UserProfile}:
-                wanted = Q(**{one.name: profile if one.related_model is UserProfile else profile.user})
-            elif isinstance(one, models.EmailField):
-                wanted = Q(**{f"{one.name}__iexact": profile.email})
-            else:
-                continue
-            mine, has_any = mine | wanted, True
-        if has_any:
-            found.append(model._default_manager.filter(mine))
+        columns = model._meta.concrete_fields
+        keys = [one for one in columns if one.related_model in PEOPLE]
+        addresses = [one.name for one in columns if isinstance(one, models.EmailField)]
+        if not keys and not addresses:
+            continue
+        mine = Q(pk__in=[])
+        for one in keys:
+            mine |= Q(**{one.name: profile if one.related_model is UserProfile else profile.user})
+        if owners := [one.name for one in keys if one.null]:
+            nobodys = Q(**dict.fromkeys(owners))
+        else:
+            nobodys = Q(pk__in=[]) if keys else Q()
+        for name in addresses:
+            mine |= nobodys & Q(**{f"{name}__iexact": profile.email})
+        found.append(model._default_manager.filter(mine))
     return found
-
-
-def _plain(row: models.Model) -> dict[str, Any]:
-    values = {one.attname: one.value_from_object(row) for one in row._meta.concrete_fields if one.name not in SECRET}
-    simple = (str, int, float, bool, list, dict, type(None))
-    return {name: value if isinstance(value, simple) else str(value) for name, value in values.items()}
 
 
 # --- erase -----------------------------------------------------------------------------------------------------------

@@ -11,14 +11,18 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 from djstripe.models import Charge, PaymentMethod
 
-from apps.access import overrides
-from apps.accounts.models import UserProfile
-from apps.core import clock, retention
+from apps.access import memberships, overrides
+from apps.accounts.models import Membership, UserProfile
+from apps.core import attention, clock, retention
+from apps.core.attention import Cause
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.instances.models import Seat
 from apps.notifications.models import Notification
+from apps.onboarding.models import AddressChange
 from apps.operations import privacy
+from tests.access.test_sharing import make_member
+from tests.dashboard.conftest import person
 from tests.world import World
 
 BY = {"actor": "staff:ada", "reason": "asked by letter"}
@@ -71,6 +75,42 @@ def test_an_export_holds_every_table_that_points_to_a_person(world: World) -> No
         call_command("export_person", "nobody@example.com")
     assert privacy.find_person(str(other.pk)) == other
     assert privacy.find_person("dana@example.com") == dana
+
+
+@pytest.mark.django_db
+def test_a_copy_says_nothing_of_other_people_nor_who_of_staff_did_what() -> None:
+    """GDPR, article 15 (4): what is stored with the rows of a person about somebody else stays out of their copy."""
+    pat = person("pat", pk=770_001)
+    mia = make_member(pat)
+    both, theirs = [mia.pk, pat.pk], f"subscriber {pat.pk} has too much"
+    attention.report(Cause.LAW, "L1", theirs, profiles=both)
+    attention.report(Cause.LAW, "L2", theirs, profiles=[mia.pk])  # of the last time; the first was about another
+    attention.report(Cause.DISPUTE, "dp_1", "Mia's bank disputes it.", profiles=[mia.pk])
+    attention.report(Cause.DISPUTE, "dp_2", theirs, profiles=both)
+    for item in attention.open_items():
+        items = attention.open_items().filter(pk=item.pk)
+        attention.assign(items, assignee="carol", actor="staff:carol", reason="mine")
+        attention.ignore(items, actor="staff:carol", reason="as with Pat")
+    memberships.end(mia.memberships.get(), Membership.End.STAFF, actor="staff:carol", reason="Pat asked for it")
+    overrides.hold(profile=mia, actor="staff:carol", reason="Mia asked for it")
+    Notification.objects.create(
+        key="old", template="welcome", profile=pat, to=mia.email, created_at=clock.now()
+    )  # the address was Pat's before
+    AddressChange.objects.create(profile=pat, former=mia.email, changed_at=clock.now())
+    Notification.objects.create(key="code", template="code", to=mia.email, created_at=clock.now())
+
+    found = privacy.export(mia)
+    said = json.dumps(found)
+    for word in (str(pat.pk), "Pat asked", "as with Pat", "carol", "too much"):
+        assert word not in said, word
+    assert [one["sentence"] for one in found["core.AttentionItem"] if "sentence" in one] == ["Mia's bank disputes it."]
+    assert len(found["core.AttentionItem"]) == 4
+    assert [(one["reason"], one["created_by"]) for one in found["access.AccessOverride"]] == [
+        ("Mia asked for it", "staff")
+    ]
+    assert [one["payer_id"] for one in found["accounts.Membership"]] == [None]
+    assert "code" in [one["key"] for one in found["notifications.Notification"]]
+    assert pat.email not in said
 
 
 def test_cards_go_with_their_customer_and_nobody_else_is_given_those_that_have_none(world: World) -> None:
