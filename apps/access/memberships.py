@@ -1,7 +1,7 @@
 """Several people under one subscription: how many it is for, ending a membership, and syncing those who are paid for.
 
-Promises: each change of who is paid for holds the rows of the payer and of the member, always in the order of their ids, so that
-the last free position is taken once; whenever billing has written a payer's subscriptions, the newest memberships that no longer fit
+Promises: each change of who is paid for holds the rows of the payer and of the member (accounts/people_locks.py), so that the last
+free position is taken once; whenever billing has written a payer's subscriptions, the newest memberships that no longer fit
 end, invitations first, and all others are synced; nothing here writes access: the reconciler does.
 """
 
@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from apps.access import reconcile, sharing
 from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import Membership, UserProfile
+from apps.accounts.people_locks import lock_people, lock_shared
 from apps.billing import subscriptions
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.core import audit, clock, jobs, retention
@@ -90,12 +91,6 @@ def find_payer(member: UserProfile) -> str:
         return ""
     row = Membership.objects.select_related("payer__user").filter(member=member.pk, ended_at=None).first()
     return name_of(row.payer) if row else ""
-
-
-def lock_people(*profile_ids: int | None) -> None:
-    """Lock the rows of these until the caller's transaction ends, always in the same order."""
-    wanted = UserProfile.objects.filter(pk__in=[one for one in profile_ids if one])
-    list(wanted.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
 
 
 # --- ending -----------------------------------------------------------------------------------------------------------
@@ -174,8 +169,7 @@ def sync_later(payer: UserProfile, *, reason: str) -> None:
 @transaction.atomic
 def sync_members(payer_id: str) -> None:
     """The job: end the newest memberships that no longer fit, and sync all others."""
-    rows = Membership.objects.filter(payer=int(payer_id), ended_at=None)
-    lock_people(int(payer_id), *rows.values_list("member_id", flat=True))
+    lock_shared(int(payer_id))
     payer = UserProfile.objects.get(pk=payer_id)
     people = list(open_people(payer.pk).select_related("payer__user", "member__user"))
     surplus = _find_surplus(people, count_people(payer))

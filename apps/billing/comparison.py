@@ -5,6 +5,7 @@ however many subscribe. Who is mirrored because of it, and when, is decided in o
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import batched
@@ -45,11 +46,12 @@ class Cursor:
 class Slice:
     """What one slice of the list says: customers that differ, those of them who would lose access, and where it goes on.
 
-    `looked_at`: how many subscriptions it has, there and here.
+    `fewer`: those whose subscription would be for fewer people. `looked_at`: how many subscriptions it has, there and here.
     """
 
     differing: frozenset[str]
     losing: frozenset[str]
+    fewer: frozenset[str]
     following: Cursor | None
     looked_at: int
 
@@ -85,9 +87,15 @@ def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
         for row in found.ours.values()
         if _loses_access(row, found.theirs.get(row.stripe_id), pause_may_close)
     }
+    fewer = {
+        row.customer_id
+        for row in found.ours.values()
+        if (listed := found.theirs.get(row.stripe_id)) and _is_for_fewer(row, listed)
+    }
     following = Cursor(found.last["id"], found.last["created"]) if found.more else None
     looked_at = len(found.theirs.keys() | found.ours.keys())
-    return Slice(frozenset(found.find_differences().values()), frozenset(losing), following, looked_at)
+    differing = frozenset(found.find_differences().values())
+    return Slice(differing, frozenset(losing), frozenset(fewer), following, looked_at)
 
 
 def read_listing(cursor: Cursor) -> Listing:
@@ -142,7 +150,7 @@ def _rows(cursor: Cursor, listed: list[Any], more: bool) -> dict[str, Subscripti
     if more:
         span &= Q(stripe_created_at__gt=_moment(listed[-1]["created"]))
     rows = Subscription.objects.filter(span | Q(stripe_id__in=[one["id"] for one in listed])) if span else None
-    found = (Subscription.objects.all() if rows is None else rows).prefetch_related("items")
+    found = (Subscription.objects.all() if rows is None else rows).prefetch_related("items__product")
     return {row.stripe_id: row for row in found}
 
 
@@ -158,6 +166,17 @@ def _loses_access(row: Subscription, theirs: dict[str, Any] | None, pause_may_cl
         return True
     kept = {SubscriptionStatus.UNKNOWN.value, row.status}  # of an unknown status nothing follows: access stays as it is
     return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] in kept)
+
+
+def _is_for_fewer(row: Subscription, theirs: dict[str, Any]) -> bool:
+    """Whether what Stripe lists has less of something that is for several people than we have."""
+    if SubscriptionStatus(row.status).ended:
+        return False
+    listed = Counter[str]()
+    for _, price, quantity in theirs["lines"]:
+        listed[price] += quantity
+    shared = [one for one in row.items.all() if one.product and one.product.people]
+    return any(listed[one.stripe_price_id] < one.quantity for one in shared)
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from apps.access import memberships, reconcile
 from apps.accounts.models import Membership, Signup, UserProfile
+from apps.accounts.people_locks import lock_people
 from apps.core import audit, clock, limits
 from apps.core.audit_actions import AuditAction
 from apps.core.dates import day
@@ -53,7 +54,7 @@ def invite(payer: UserProfile, *, email: str) -> Membership:
     address = names.email(email, rules=user_profile.current_rules())
     if address.lower() == payer.email.lower():
         raise BadInput(_("That's your own address. You're one of the people already."), field="email")
-    memberships.lock_people(payer.pk)
+    lock_people(payer.pk)
     _end_run_out(payer)
     row = Membership.objects.filter(payer=payer, email__iexact=address, ended_at=None).first()
     if row is not None and row.accepted_at is not None:
@@ -132,7 +133,7 @@ def read_link(token: str) -> tuple[InvitationLink, Membership | None]:
 @transaction.atomic
 def join(row: Membership, member: UserProfile, *, terms_version: str) -> Membership:
     """Make somebody who has an account the member of an open invitation. BadInput says why not."""
-    memberships.lock_people(row.payer_id, member.pk)
+    lock_people(row.payer_id, member.pk)
     return _join(row.pk, member, terms_version)
 
 
@@ -177,7 +178,7 @@ def join_as_new(row: Membership, signup: Signup) -> UserProfile:
     signup_checkout.refuse_taken_in_keycloak(signup)
     with transaction.atomic():
         known = UserProfile.objects.filter(email__iexact=signup.email).values_list("pk", flat=True).first()
-        memberships.lock_people(row.payer_id, known)
+        lock_people(row.payer_id, known)
         member = signup_checkout.find_or_create_profile(signup)
         _join(row.pk, member, signup.terms_version)
     return member

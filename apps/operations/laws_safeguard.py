@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps.access import memberships
 from apps.billing import mirror
 from apps.core.audit_actions import AuditAction
 from apps.core.laws import MOST, Checked, Law, LawSeverity, LawViolation, Scope, register
@@ -16,9 +17,11 @@ from apps.operations.safeguard import HAS_ACCESS, count_with_access, loss_limit
 
 REACH = dt.timedelta(days=1)  # a sweep begins once a day or more often
 
-# Losses of the last day in a sweep's own jobs, or in those that followed a fetch it asked for; told by why they were queued.
+# Losses of the last day in a sweep's own jobs, or in those that followed a fetch it asked for, of the person or of somebody who paid
+# for them; told by why they were queued.
 LOSSES = """
-SELECT a.subject_id::bigint, coalesce(fetched.reason, j.reason), date_trunc('hour', coalesce(fetched.created_at, j.created_at))
+SELECT a.subject_id::bigint, coalesce(fetched.reason, shared.reason, j.reason),
+    date_trunc('hour', coalesce(fetched.created_at, shared.created_at, j.created_at))
 FROM core_auditentry a
 JOIN core_job j ON j.id = substring(a.request_id FROM '^job-([0-9]+)-')::bigint
 JOIN accounts_userprofile p ON p.id = a.subject_id::bigint
@@ -26,9 +29,18 @@ LEFT JOIN LATERAL (
     SELECT m.reason, m.created_at FROM core_job m
     WHERE m.kind = %(fetch)s AND m.key = p.stripe_customer_id AND m.reason = ANY(%(sweeps)s)
       AND j.created_at BETWEEN m.started_at AND coalesce(m.finished_at, %(now)s) ORDER BY m.id DESC LIMIT 1) AS fetched ON true
+LEFT JOIN LATERAL (
+    SELECT m.reason, m.created_at FROM accounts_membership ms
+    JOIN accounts_userprofile payer ON payer.id = ms.payer_id
+    JOIN core_job s ON s.kind = %(sync)s AND s.key = ms.payer_id::text
+        AND j.created_at BETWEEN s.started_at AND coalesce(s.finished_at, %(now)s)
+    JOIN core_job m ON m.kind = %(fetch)s AND m.key = payer.stripe_customer_id AND m.reason = ANY(%(sweeps)s)
+        AND s.created_at BETWEEN m.started_at AND coalesce(m.finished_at, %(now)s)
+    WHERE p.membership_id IS NOT NULL AND ms.member_id = p.id AND ms.accepted_at IS NOT NULL
+    ORDER BY m.id DESC LIMIT 1) AS shared ON true
 WHERE a.id >= %(first)s AND a.at > %(since)s AND a.subject_kind = 'profile' AND a.action = %(action)s
   AND a.before->>'state' = ANY(%(access)s) AND a.after->>'state' <> ALL(%(access)s)
-  AND (fetched.reason IS NOT NULL OR j.reason = ANY(%(sweeps)s) OR j.reason LIKE %(runs)s)
+  AND (fetched.reason IS NOT NULL OR shared.reason IS NOT NULL OR j.reason = ANY(%(sweeps)s) OR j.reason LIKE %(runs)s)
 """
 
 
@@ -73,7 +85,7 @@ def check_losses(scope: Scope) -> Checked:
 def _read_losses(scope: Scope) -> list[Any]:
     since = scope.moment - REACH
     values: dict[str, Any] = {
-        "fetch": mirror.KIND, "sweeps": [sweeps.NIGHTLY_REASON, stripe_comparison.REASON, incident.REASON], "runs": "sync run % by %",
+        "fetch": mirror.KIND, "sync": memberships.KIND, "sweeps": [sweeps.NIGHTLY_REASON, stripe_comparison.REASON, incident.REASON], "runs": "sync run % by %",
         "now": scope.moment, "since": since,
         "first": _first_entry_since(since), "action": AuditAction.ACCESS_CHANGED.value, "access": HAS_ACCESS,
     }  # fmt: skip

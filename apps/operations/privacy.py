@@ -19,6 +19,7 @@ from apps.access.models import AccessOverride
 from apps.accounts import legal_holds
 from apps.accounts.erasers import NOBODY
 from apps.accounts.models import PrivacyRequest, Signup, UserProfile
+from apps.accounts.people_locks import lock_shared
 from apps.billing.forgetting import FORGET, list_copies
 from apps.billing.models import InboundEvent, Subscription
 from apps.core import attention, audit, clock, jobs
@@ -129,6 +130,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
 
     BadInput while it is refused, or one of staff wants it whom nobody has approved.
     """
+    lock_shared(profile.pk)
     profile = legal_holds.lock(profile)
     if done := find_receipt(profile):
         return done

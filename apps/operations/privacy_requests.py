@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from apps.accounts import legal_holds
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import PrivacyRequest, UserProfile
+from apps.accounts.people_locks import lock_shared
 from apps.core import audit, clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
@@ -63,6 +64,7 @@ def close(request: PrivacyRequest, *, state: str, actor: str, reason: str) -> No
 @transaction.atomic
 def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     """Erase a person on request; a request that nobody has written down is, as received today."""
+    lock_shared(profile.pk)
     mine = list_open().filter(profile=profile, kind=PrivacyRequest.Kind.ERASURE)
     if not mine.exists() and not is_erased(profile):
         today = clock.now().date()

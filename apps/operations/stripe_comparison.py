@@ -4,8 +4,8 @@ The hourly run asks for the events of the last hours, for refunds, credit notes 
 come that we know; the nightly one for all subscriptions, too.
 
 Each slice is a job of its own that names the next, so a killed slice is simply repeated. A list that would take access from
-many is doubted, not believed: those who would lose are mirrored last, when the whole list was seen, and only if they are few
-or staff have confirmed it (safeguard.py).
+many is doubted, not believed: those with whom somebody would lose, also somebody for whom they pay, are mirrored last, when the
+whole list was seen, and only if they are few or staff have confirmed it (safeguard.py).
 """
 
 from collections.abc import Collection, Iterator
@@ -21,6 +21,7 @@ from apps.core.comparison_runs import Tally
 from apps.core.errors import NeedsOperator
 from apps.core.models import Job
 from apps.operations import safeguard
+from apps.operations.payers_at_stake import find_at_stake, find_payers
 
 KIND = "compare_subscriptions"
 RECENT = "compare_recent_changes"
@@ -65,12 +66,11 @@ def compare_recent_changes(key: str) -> None:
         money = money_comparison.compare_money()
         looked_at += len(money.differing)
         fixed += _mirror(UserProfile.objects.filter(stripe_customer_id__in=money.differing - money.losing))
-        losing = UserProfile.objects.filter(stripe_customer_id__in=money.losing)
-        fixed += _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
-        held = list(losing.filter(access_state__in=safeguard.HAS_ACCESS).values_list("pk", flat=True))
+        at_stake = find_at_stake(money.losing)
+        held = _hold(money.losing, at_stake)
+        fixed += _mirror(UserProfile.objects.filter(stripe_customer_id__in=money.losing).exclude(pk__in=held))
         with _stopping(run, _tally(looked_at, fixed, held)):
-            allowed = safeguard.check(RECENT, job_key=key, losing=held)
-        _mirror(UserProfile.objects.filter(pk__in=allowed))
+            allowed = _mirror(find_payers(safeguard.check(RECENT, job_key=key, losing=at_stake)))
     comparison_runs.add(run, _tally(looked_at, fixed, held, allowed), ended=not found.following)
 
 
@@ -90,20 +90,23 @@ def compare_subscriptions(key: str) -> None:
     if not cursor.after:
         money = money_comparison.compare_money()
         differ, lose = differ | money.differing, lose | money.losing
-    losing = UserProfile.objects.filter(stripe_customer_id__in=lose)
-    fixed = _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ - lose))
-    with_access = losing.filter(access_state__in=safeguard.HAS_ACCESS)
-    held = list(with_access.values_list("pk", flat=True))
-    safeguard.collect(KIND, held)
-    fixed += _mirror(losing.exclude(access_state__in=safeguard.HAS_ACCESS))
+    at_stake = find_at_stake(lose, fewer=found.fewer - lose)
+    held = _hold(lose | found.fewer, at_stake)
+    safeguard.collect(KIND, at_stake)
+    fixed = _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ | lose).exclude(pk__in=held))
     allowed: list[int] = []
     if found.following:
         jobs.defer(KIND, found.following.key(), reason="the next slice")
     else:
         with _stopping(run, _tally(found.looked_at, fixed, held)):
-            allowed = safeguard.check(KIND, job_key=key)
-        _mirror(UserProfile.objects.filter(pk__in=allowed))
+            allowed = _mirror(find_payers(safeguard.check(KIND, job_key=key)))
     comparison_runs.add(run, _tally(found.looked_at, fixed, held, allowed), ended=not found.following)
+
+
+def _hold(customers: Collection[str], at_stake: Collection[int]) -> list[int]:
+    """Those of these customers with whom somebody would lose access: they are fetched last."""
+    payers = find_payers(at_stake).filter(stripe_customer_id__in=customers)
+    return list(payers.order_by("pk").values_list("pk", flat=True))
 
 
 def _mirror(profiles: QuerySet[UserProfile]) -> list[int]:

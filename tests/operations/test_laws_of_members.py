@@ -4,13 +4,14 @@ import datetime as dt
 
 import pytest
 
+from apps.access import memberships
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.models import Subscription
 from apps.core import clock
 from tests.access.test_sharing import make_member, share
 from tests.dashboard.conftest import Catalog, person, seat, subscribe
 from tests.dashboard.conftest import catalog as catalog
-from tests.laws import violated
+from tests.laws import sabotage, violated
 
 pytestmark = pytest.mark.django_db
 HOUR = dt.timedelta(hours=1)
@@ -61,3 +62,36 @@ def test_a_membership_that_ended_gives_no_cause(mia: UserProfile) -> None:
     then = clock.now() - HOUR
     Membership.objects.update(ended_at=then, end="left", paid_until=then)
     assert str(mia.pk) in violated("L1")["L1"]
+
+
+# --- L31 --------------------------------------------------------------------------------------------------------------
+
+
+def l31(**columns: str) -> list[str]:
+    """Whom the law names after that was done to Mia's row by hand; undone afterwards."""
+    changes = [
+        f"UPDATE accounts_userprofile SET {name} = {value} WHERE keycloak_id = 'kc-mia'"
+        for name, value in columns.items()
+    ]
+    with sabotage(*changes):
+        return violated("L31").get("L31", [])
+
+
+def test_l31_names_members_who_have_less_or_more_than_is_paid_for_them(mia: UserProfile) -> None:
+    payer, row = str(mia.membership.payer_id), str(mia.membership_id)
+    assert l31() == []
+    assert l31(access_state="'suspended'") == [str(mia.pk)]
+    assert l31(membership_id="NULL") == [row, str(mia.pk)]  # and her access has no cause
+    synced = "UPDATE accounts_userprofile SET subscription_synced_at = now() - interval '1 hour' WHERE id = " + payer
+    fewer = "UPDATE catalog_product SET people = 1 WHERE people = 3"
+    with sabotage(synced, fewer):
+        assert violated("L31") == {"L31": [payer]}
+        memberships.sync_later(mia.membership.payer, reason="test")
+        assert violated("L31") == {}  # it is being done
+    ended = "UPDATE billing_subscription SET status = 'canceled', ended_at = now() - interval '1 hour'"
+    status = f"UPDATE accounts_userprofile SET subscription_status = 'canceled' WHERE id = {payer}"
+    with sabotage(ended, status):
+        assert violated("L31") == {"L31": [str(mia.pk)]}
+        with sabotage("UPDATE accounts_userprofile SET access_state = 'canceled' WHERE keycloak_id = 'kc-mia'"):
+            assert violated("L31") == {}
+    assert l31() == []
