@@ -100,6 +100,14 @@ def is_paid(subscription_id: str) -> bool:
     return running.filter(paid | Q(status=SubscriptionStatus.TRIALING)).exists()
 
 
+def awaits_first_payment(customer_id: str | None, *, since: dt.datetime) -> bool:
+    """Whether the customer has subscribed since then by bank debit, and the bank has not paid yet."""
+    second = since.replace(microsecond=0)  # Stripe's times have no more
+    begun = Subscription.objects.filter(customer_id=customer_id or "", stripe_created_at__gte=second)
+    unpaid = Q(status=SubscriptionStatus.ACTIVE, paid_for_period=0)  # some debits open before the money has come
+    return begun.filter(Q(status=SubscriptionStatus.INCOMPLETE) | unpaid).exists()
+
+
 def _state(row: Subscription) -> SubscriptionState:
     return SubscriptionState(
         id=row.stripe_id,

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop
 
 from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
+from apps.billing import subscriptions
 from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.identity import passwords
@@ -28,6 +29,7 @@ NO_ROOM = gettext_noop(
     "One of your apps is full right now. You're first in line: we'll set it up as soon as there's room."
     " Everything else already works."
 )
+DEBITED = gettext_noop("Your bank is still confirming the debit. That can take a few days.")
 # The jobs behind each stage; the payment's is keyed by the signup, the others by the profile.
 STAGE_JOBS = {
     "payment": (checkout_result.CHECK_CHECKOUT,),
@@ -49,10 +51,11 @@ class SignupStage:
 
 @dataclass(frozen=True)
 class SignupProgress:
-    """All stages; `ended` when the checkout expired unpaid."""
+    """All stages; `ended` when the checkout expired unpaid, `debited` while a bank takes days to pay."""
 
     stages: tuple[SignupStage, ...]
     ended: bool = False
+    debited: bool = False
 
     @property
     def finished(self) -> bool:
@@ -75,14 +78,15 @@ def read_progress(signup: Signup) -> SignupProgress:
     """The progress of `signup`, in at most five queries."""
     profile = signup.profile
     paid = signup.state == Signup.State.PAID
-    made = paid and profile is not None and profile.keycloak_id is not None
+    debited = _is_debited(signup, profile)
+    made = profile is not None and profile.keycloak_id is not None and (paid or (debited and _is_open(profile)))
     waits = made and SeatWait.objects.filter(profile=profile).exists()
     facts = [
         (
             "payment",
             _("Payment confirmed"),
             paid,
-            "" if paid else _("Stripe is confirming your payment."),
+            "" if paid else _(DEBITED) if debited else _("Stripe is confirming your payment."),
         ),
         ("account", _("Account created"), made, _("Your username is {username}.").format(username=signup.username)),
         (
@@ -105,7 +109,18 @@ def read_progress(signup: Signup) -> SignupProgress:
         stages.append(stage if done or not reached else _explain_delay(stage, late, waits=waits))
         # The password email does not wait for the apps.
         reached = reached and (done or identity == "apps")
-    return SignupProgress(tuple(stages), ended=signup.state in Signup.UNPAID)
+    return SignupProgress(tuple(stages), ended=signup.state in Signup.UNPAID, debited=debited)
+
+
+def _is_debited(signup: Signup, profile: UserProfile | None) -> bool:
+    """Whether the payment form is done and the bank has yet to pay."""
+    if profile is None or signup.state != Signup.State.CHECKOUT:
+        return False
+    return subscriptions.awaits_first_payment(profile.stripe_customer_id, since=signup.created_at)
+
+
+def _is_open(profile: UserProfile) -> bool:
+    return AccessState(profile.access_state).has_access
 
 
 def _explain_delay(stage: SignupStage, late: Mapping[str, str], *, waits: bool) -> SignupStage:
@@ -143,7 +158,7 @@ def _apps_ready(profile: UserProfile | None) -> bool:
     """Whether the account is open and in sync, and no seat is merely reserved."""
     return (
         profile is not None
-        and AccessState(profile.access_state).has_access
+        and _is_open(profile)
         and profile.observed_generation >= profile.desired_generation
         and not Seat.objects.filter(profile=profile, state=Seat.State.RESERVED).exists()
     )

@@ -89,6 +89,7 @@ def _json(progress: SignupProgress) -> dict[str, Any]:
         "finished": progress.finished,
         "final": progress.final,
         "usable": progress.usable,
+        "debited": progress.debited,
         "login_url": reverse("dashboard"),
     }
 

@@ -64,8 +64,9 @@ window.frontdeskForms = (page) => {
     }
   }
 
-  // Asks `url` until `isDone(answer, response)`; less often while the server does not answer or the page is hidden.
-  function poll(url, isDone) {
+  // Asks `url` every `pause` milliseconds until `isDone(answer, response)`; less often while the server does not answer or the
+  // page is hidden.
+  function poll(url, isDone, pause = 1500) {
     let failures = 0;
     async function ask() {
       try {
@@ -76,7 +77,7 @@ window.frontdeskForms = (page) => {
       } catch {
         failures += 1;
       }
-      window.setTimeout(ask, 1500 * 2 ** Math.min(failures, 4) * (document.hidden ? 4 : 1));
+      window.setTimeout(ask, pause * 2 ** Math.min(failures, 4) * (document.hidden ? 4 : 1));
     }
     window.setTimeout(ask, 1000);
   }

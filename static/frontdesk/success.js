@@ -1,4 +1,5 @@
-// Success page: asks for the state of the account every 1.5 seconds until nothing will change any more.
+// Success page: asks for the state of the account every 1.5 seconds until nothing will change any more; every minute while a
+// bank takes days to pay.
 "use strict";
 
 (() => {
@@ -33,14 +34,17 @@
     if (fresh) place.replaceChildren(...fresh.childNodes);
   }
 
-  if (!page.dataset.final) {
-    poll(page.dataset.state, (state, response) => {
+  if (!said.final) {
+    const debited = Boolean(said.debited);
+    const follow = (state, response) => {
       if (!response.ok) throw new Error(String(response.status));
-      if (state.final && !state.finished) window.location.reload();
+      const other = (state.final && !state.finished) || state.debited !== debited;
+      if (other) window.location.reload();
       else show(state);
       if (state.finished) showOrder();
-      return state.finished || state.final;
-    });
+      return other || state.finished;
+    };
+    poll(said.state, follow, debited ? 60_000 : 1500);
   }
 
   form.addEventListener("submit", (event) => {

@@ -199,20 +199,24 @@ class Complaints:
 class Visit(Protocol):
     """Opens a browser of a person; nobody else's cookies."""
 
-    def __call__(self, *, width: int, height: int = 900, dark: bool = False) -> Page: ...
+    def __call__(self, *, width: int, height: int = 900, dark: bool = False, locale: str = "en-GB") -> Page: ...
 
 
 @pytest.fixture
 def visit(new_context: Callable[..., BrowserContext], stack: Stack) -> Iterator[Visit]:
     """At the end of the test none of the browsers may have had anything to complain about."""
-    complaints = Complaints(stack.env["KEYCLOAK_SERVER_URL"] if stack.keycloak else "")
+    yield from visits(new_context, Complaints(stack.env["KEYCLOAK_SERVER_URL"] if stack.keycloak else ""))
 
-    def open_browser(*, width: int, height: int = 900, dark: bool = False) -> Page:
+
+def visits(new_context: Callable[..., BrowserContext], complaints: Complaints) -> Iterator[Visit]:
+    """A way to open browsers; AssertionError at the end with what they complained about."""
+
+    def open_browser(*, width: int, height: int = 900, dark: bool = False, locale: str = "en-GB") -> Page:
         context = new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             has_touch=width < 600,
-            locale="en-GB",
+            locale=locale,
         )
         complaints.listen(context)
         return context.new_page()
@@ -247,6 +251,6 @@ def album(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Album:
     """Named after the file and the test; those on a real Keycloak say so."""
     file = request.node.path.stem.removeprefix("test_browser_")
     name = f"{file}-{request.node.name.removeprefix('test_').split('[')[0]}"
-    real = request.getfixturevalue("stack").keycloak
+    real = "stack" in request.fixturenames and request.getfixturevalue("stack").keycloak
     folder, kept = Path(pytestconfig.getoption("--output")).absolute(), pytestconfig.getoption("--screenshot") == "on"
     return Album(folder, f"real-{name}" if real else name, kept=kept)

@@ -63,6 +63,22 @@ def test_the_page_confirms_the_order_once_it_is_paid(world: World, payer: Visito
     assert "You paid" not in stranger
 
 
+@pytest.mark.parametrize("opens", [False, True])
+def test_a_bank_that_takes_days_is_named_and_who_is_let_in_meanwhile_may_log_in(world: World, opens: bool) -> None:
+    world.shop.control("settings", debits_open=opens)
+    visitor = Visitor().proven()
+    opened = visitor.api(SESSION, **ACCOUNT).json()  # type: ignore[attr-defined]
+    world.shop.pay({"url": "", "client_secret": opened["client_secret"]}, card="000123456789")
+    world.deliver()
+    answer = visitor.get(STATE).json()  # type: ignore[attr-defined]
+    assert [one["state"] for one in answer["stages"]] == ["busy", *["done" if opens else "waiting"] * 3]
+    assert (answer["debited"], answer["usable"], answer["finished"]) == (True, opens, False)
+    assert "That can take a few days." in answer["stages"][0]["note"]
+    page = visitor.get(PAGES["success"]).content.decode()
+    assert "Now it&#x27;s your bank&#x27;s turn" in page or "Now it's your bank's turn" in page
+    assert ("you don't have to wait" in page) is opens
+
+
 def test_looking_again_and_again_asks_once(world: World, payer: Visitor) -> None:
     for _ in range(10):
         payer.get(STATE)
