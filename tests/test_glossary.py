@@ -1,4 +1,4 @@
-"""One vocabulary: private words of the past do not come back, in names or in texts for people (README, "The words")."""
+"""One vocabulary: private words of the past do not come back, in names or in texts for people (templates/manual/glossary.md)."""
 
 import ast
 import re
@@ -86,7 +86,8 @@ def test_texts_for_people_are_plain(pattern: re.Pattern[str]) -> None:
     texts |= {
         str(path.relative_to(ROOT)): "\n".join(sentences_in(path)) for path in PYTHON if "sandbox" not in path.parts
     }
-    texts["README.md"] = re.sub(r"`[^`]*`", " ", (ROOT / "README.md").read_text())
+    for page in [ROOT / "README.md", *(ROOT / "templates/manual").glob("*.md")]:
+        texts[page.name] = re.sub(r"`[^`]*`", " ", page.read_text())
     found = {name: sorted({match[0].lower() for match in pattern.finditer(text)}) for name, text in texts.items()}
     assert {name: words for name, words in found.items() if words} == {}
 

@@ -88,6 +88,11 @@ class Card:
         return ADVICE.get(self.problem.source, "") if self.problem.sample else ""
 
     @property
+    def runbook(self) -> str:
+        """The heading of the manual's runbooks that is about it."""
+        return str(self.problem.key if self.problem.source == ATTENTION else self.problem.source)
+
+    @property
     def people_url(self) -> str:
         return list_url(UserProfile, **{NAME: self.problem.name})
 

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class SecurityEvent(StrEnum):
-    """The names. README lists them."""
+    """The names; templates/manual/monitoring.md lists them."""
 
     LOGIN_SUCCEEDED = "login_succeeded"
     LOGIN_REFUSED = "login_refused"

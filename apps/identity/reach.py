@@ -46,7 +46,7 @@ def _explain(admin: KeycloakAdmin, keycloak_id: str, group: str) -> str:
             f"If it is a customer's, add it to {parent} in Keycloak."
         )
     if group and not _may(admin, group, "manageMembership"):
-        return f"Our Keycloak account may not change who is in {group}; permit it in Keycloak, as README says."
+        return f"Our Keycloak account may not change who is in {group}; permit it in Keycloak, as the manual says under Keycloak."
     return ""
 
 

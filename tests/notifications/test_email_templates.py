@@ -107,12 +107,6 @@ def test_an_email_says_in_which_language_it_is(language: str) -> None:
     assert "493 027" in email.html
 
 
-def test_the_readme_lists_every_email() -> None:
-    readme = (Path(settings.BASE_DIR) / "README.md").read_text().split("## The emails")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", readme, re.MULTILINE)
-    assert rows == [(name, kind.when, kind.to) for name, kind in EMAILS.items()]
-
-
 ODD_NAMES = {
     "none": "", "long": "Wolfeschlegelsteinhausenbergerdorff" * 3, "right to left": "\u0646\u0648\u0631\u0627 \u0627\u0644\u062d\u0633\u0646",
     "markup": "<b>&amp;", "marks": "O'Brien-\u00c5s\u00e9 \U0001f389", "a line break": "No\nra",

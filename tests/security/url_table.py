@@ -143,6 +143,8 @@ CONSOLE = {
     "comparisons/span/": ("operator", "200", NO),
     "email-previews/": ("roleless", "200", NO),
     "inbox/": ("viewer", "200", NO),
+    "manual/": ("roleless", "200", NO),
+    "manual/<chapter>/": ("roleless", "200", NO),
     "schedules/": ("viewer", "200", NO),
     "capacity/": ("viewer", "200", NO),
     "capacity/what-if/": ("viewer", "200", NO),

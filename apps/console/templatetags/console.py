@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.console import columns, inbox, navigation, outside, timeline, viewing
+from apps.console import columns, inbox, manual, navigation, outside, timeline, viewing
 from apps.console.empty_lists import Emptiness, describe_emptiness
 from apps.console.menu_counts import COUNTED
 from apps.core import attention, audit_actions, jobs, reason_sentences
@@ -171,6 +171,18 @@ def plan_link(product: Any) -> SafeString:
 def page_tabs(context: Any) -> list[dict[str, Any]]:
     """The pages beside the one that is open."""
     return navigation.page_tabs(context["request"])
+
+
+@register.simple_tag(takes_context=True)
+def about_this_page(context: Any) -> tuple[str, str] | None:
+    """Title and address of what the manual says about the page that is open."""
+    return manual.about(context["request"])
+
+
+@register.filter
+def runbook(anchor: str) -> str:
+    """Where the manual says what to do about a cause of attention."""
+    return manual.runbook_url(anchor)
 
 
 @register.simple_tag

@@ -183,7 +183,7 @@ TABLE = (
          problem="The browser flow {flow} cannot give the acr {acr} of STAFF_REQUIRED_ACR: it has no condition "
                  "“Level of Authentication” with the level {level}.",
          why="No member of staff can log in.",
-         fix="Authentication, Flows: add the level, as the README says under “A second factor for staff”. Until then "
+         fix="Authentication, Flows: add the level, as the manual says under “A second factor for staff”. Until then "
              "STAFF_REQUIRED_ACR=none lets staff in with a password alone."),
     Rule("realm.fresh_logins", WARNING, skipped="Whether people need a fresh login to change their account is not visible.",
          ok="People change their password, email address and second factor only after a fresh login.",
@@ -205,7 +205,7 @@ TABLE = (
          ok="A forgotten password is reset with the second factor, if there is one.",
          problem="A forgotten password is reset without the second factor: the flow {flow} asks for none, or replaces it.",
          why="Anyone who reads somebody's emails can get in, with a new password and a second factor of their own.",
-         fix="Authentication, Flows: as the README says under “A second factor for staff”; or Realm settings, Login: turn "
+         fix="Authentication, Flows: as the manual says under “A second factor for staff”; or Realm settings, Login: turn "
              "Forgot password off."),
     # --- the user profile
     Rule("profile", skipped="The user profile is not visible."),

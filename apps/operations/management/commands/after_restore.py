@@ -1,4 +1,4 @@
-"""`manage.py after_restore`: goes on with the check after a restored backup and prints how far it is; see README.md."""
+"""`manage.py after_restore`: goes on with the check after a restored backup and prints how far it is; see templates/manual/backup.md."""
 
 import time
 from typing import Any, override
