@@ -16,7 +16,7 @@ from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry
-from apps.identity import user_profile
+from apps.identity import account_details, user_profile
 from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
@@ -63,7 +63,7 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
         first_name=user.first_name,
         last_name=user.last_name,
         onboarding_id=str(profile.onboarding_id),
-        attributes=step.attributes,
+        attributes={**step.attributes, **account_details.language_of(profile)},
     )
     try:
         keycloak_id = client().create_user(new)

@@ -18,6 +18,7 @@ SUBSCRIBER_KINDS = (
     passwords.KIND,
     logout_everywhere.KIND,
     account_details.WRITE_NAME,
+    account_details.WRITE_LANGUAGE,
     recovery.SEND_CODE,
 )
 OTHERS = (customers.UPDATE, second_subscription.OWN, *lifecycle_emails.EMAILS, *(one.job for one in WRITES.values()))

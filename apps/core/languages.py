@@ -1,4 +1,5 @@
-"""Which language a person reads: of those that the site offers, the one they chose, else the one their browser asks for.
+"""Which language a person reads: of those that the site offers, the one they chose in this browser, else the one that is kept with
+their account, else the one their browser asks for.
 
 Staff pages and everything outside a request are English. What is sent to a person is written `speaking` their language.
 """
@@ -50,7 +51,7 @@ def speaking(code: str) -> AbstractContextManager[None]:
 
 
 def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Django middleware: the cookie of the language switch, else the browser's languages; English for staff pages."""
+    """Django middleware, after those of sessions and users: `_of_request`; English for staff pages."""
 
     def serve(request: HttpRequest) -> HttpResponse:
         is_staff_page = request.path.startswith(STAFF_PATHS)
@@ -66,9 +67,18 @@ def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
     return serve
 
 
+def chosen_in(request: HttpRequest) -> str:
+    """The language that was chosen by the switch in this browser; empty when it was never used there."""
+    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
+    return best(chosen) if chosen else ""
+
+
 def _of_request(request: HttpRequest) -> str:
-    if chosen := request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME):
-        return best(chosen)
+    """Of the switch in this browser, else of the account that is logged in, else of the browser."""
+    if chosen := chosen_in(request):
+        return chosen
+    if profile := getattr(request.user, "profile", None):
+        return best(profile.language)
     asked = (_short(code) for code, _weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")))
     return next((code for code in asked if code in offered()), best(None))
 

@@ -1,4 +1,4 @@
-"""A subscriber's name and email address, written to their Keycloak account after they were changed here.
+"""A subscriber's name, email address and language, written to their Keycloak account after they were changed here.
 
 Promises: each job writes what our row says when it runs, so it may run twice, late or out of order; nothing else of the
 account is touched. Callers queue it in the lane of the subscriber, as one writer per user is allowed.
@@ -6,10 +6,17 @@ account is touched. Callers queue it in the lane of the subscriber, as one write
 
 from collections.abc import Callable
 
+import structlog
+
 from apps.accounts.models import UserProfile
-from apps.identity.keycloak import client
+from apps.core import languages
+from apps.identity.keycloak import NotKept, client
 
 WRITE_EMAIL, WRITE_NAME = "write_email_to_keycloak", "write_name_to_keycloak"
+WRITE_LANGUAGE = "write_language_to_keycloak"
+LANGUAGE = "locale"  # the attribute that Keycloak's pages and emails follow
+
+log = structlog.get_logger(__name__)
 
 on_email_written: list[Callable[[int], None]] = []  # called with the profile's id, once Keycloak has our address
 
@@ -27,6 +34,25 @@ def write_name(key: str) -> None:
     if profile := _find(key):
         name = profile.user
         client().update_user(profile.keycloak_id or "", first_name=name.first_name, last_name=name.last_name)
+
+
+def write_language(key: str) -> None:
+    """The job: write our language of the profile `key` to Keycloak, for its own pages and emails.
+
+    A realm in which internationalization is off keeps no language of anybody (26.7.3): that is the doctor's to say, once.
+    """
+    if profile := _find(key):
+        try:
+            client().update_user(profile.keycloak_id or "", attributes=language_of(profile))
+        except NotKept as refusal:
+            if refusal.names != (LANGUAGE,):
+                raise
+            log.warning("keycloak_keeps_no_language")
+
+
+def language_of(profile: UserProfile) -> dict[str, str]:
+    """The attribute in which an account says its language."""
+    return {LANGUAGE: languages.best(profile.language)}
 
 
 def _find(key: str) -> UserProfile | None:

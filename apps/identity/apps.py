@@ -38,15 +38,12 @@ class IdentityConfig(AppConfig):
             logout_everywhere.KIND, logout_everywhere.end_keycloak_sessions, label="End Keycloak sessions",
             needs=("keycloak",),
         )  # fmt: skip
-        jobs.register(
-            account_details.WRITE_EMAIL,
-            account_details.write_email,
-            label="Write email to Keycloak",
-            needs=("keycloak",),
-        )
-        jobs.register(
-            account_details.WRITE_NAME, account_details.write_name, label="Write name to Keycloak", needs=("keycloak",)
-        )
+        for kind, write, what in (
+            (account_details.WRITE_EMAIL, account_details.write_email, "email"),
+            (account_details.WRITE_NAME, account_details.write_name, "name"),
+            (account_details.WRITE_LANGUAGE, account_details.write_language, "language"),
+        ):
+            jobs.register(kind, write, label=f"Write {what} to Keycloak", needs=("keycloak",))
         jobs.register(erasure.KIND, erasure.delete_account, label="Delete account", needs=("keycloak",))
         jobs.register(
             passwords.KIND,

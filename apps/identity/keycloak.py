@@ -7,7 +7,7 @@ One writer per user: callers work under the job of its profile (eight PUTs at on
 
 import functools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import batched
 from typing import override
 
@@ -27,6 +27,14 @@ log = structlog.get_logger(__name__)
 
 IDS = 90  # in one address, which Keycloak takes up to 4,096 characters of
 SET_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105  (the name of a required action)
+
+
+class NotKept(RetryLater):
+    """Keycloak answered, but does not show what was written: `names` of fields and attributes."""
+
+    def __init__(self, keycloak_id: str, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(f"Keycloak did not keep {', '.join(self.names)} of account {keycloak_id} as written.")
 
 
 def client(*, patience: float = READ_SECONDS) -> Identity:
@@ -187,7 +195,7 @@ class Keycloak(Identity):
             after = self._existing(keycloak_id)
         wrong = unapplied(after, change) + lost_values(before, after, change)
         if wrong:
-            raise RetryLater(f"Keycloak did not keep {', '.join(wrong)} of account {keycloak_id} as written.")
+            raise NotKept(keycloak_id, wrong)
 
     def _put(self, keycloak_id: str, body: Representation) -> None:
         doing = f"change account {keycloak_id}"

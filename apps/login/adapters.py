@@ -43,6 +43,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         with transaction.atomic():
             sessions.begin(request, sociallogin.verified)
             login_records.record_login(user, sociallogin.verified)
+            if profile := sessions.profile_of(user):
+                for listener in sessions.on_login:
+                    listener(request, profile)
         log.info(SecurityEvent.LOGIN_SUCCEEDED, user=user.pk, staff=user.is_staff)
         if sociallogin.kept:
             request.session[reauthentication.KEPT] = sociallogin.kept

@@ -19,7 +19,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.core import security_events
+from apps.core import languages, security_events
 from apps.core.io_guard import refuse_inside_transaction
 from apps.core.requests import note_refusal
 from apps.core.security_events import SecurityEvent
@@ -99,7 +99,11 @@ def end_at_keycloak(hint: str) -> LogoutAnswer:
 
 def question_url() -> str:
     """Keycloak's logout, which asks the person, as it is told nothing about them."""
-    wish = {"client_id": settings.OIDC_RP_CLIENT_ID, "post_logout_redirect_uri": f"{settings.BASE_URL}/"}
+    wish = {
+        "client_id": settings.OIDC_RP_CLIENT_ID,
+        "post_logout_redirect_uri": f"{settings.BASE_URL}/",
+        "ui_locales": languages.active(),
+    }
     return f"{oidc.endpoints()['end_session_endpoint']}?{urlencode(wish)}"
 
 

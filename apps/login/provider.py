@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_safe
 
+from apps.core import languages
 from apps.login import error_pages, oidc, reauthentication
 
 PROVIDER = "keycloak"
@@ -109,7 +110,8 @@ def login(request: HttpRequest, provider_id: str = PROVIDER) -> HttpResponse:
         request,
         process="login",
         next_url=target,
-        auth_params={"nonce": nonce} | reauthentication.parameters(wish, target=target),
+        auth_params={"nonce": nonce, "ui_locales": languages.active()}
+        | reauthentication.parameters(wish, target=target),
         nonce=nonce,
         wish=wish if wish in WISHES else "",
     )

@@ -40,6 +40,8 @@ LONGEST_USER_AGENT = 200  # as wide as the list's column
 LISTED = 200  # sessions on one page
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
+on_login: list[Callable[[HttpRequest, UserProfile], None]] = []  # called once a subscriber has logged in
+
 
 class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]
     """Permissions and users; no passwords. Loads the subscriber and the rights with the user, so that pages need no more queries."""

@@ -13,10 +13,12 @@ class OnboardingConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from apps.onboarding import checkout_result, contracts, forgetting, laws, pruning
+        from apps.login import sessions
+        from apps.onboarding import checkout_result, contracts, forgetting, laws, own_details, pruning
 
         checkout_result.register()
         contracts.register()
         forgetting.register()
         pruning.register()
         laws.register_laws()
+        sessions.on_login.append(own_details.follow_browser)

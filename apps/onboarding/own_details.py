@@ -1,4 +1,4 @@
-"""What subscribers change about themselves: their name here, which Keycloak and Stripe follow by jobs.
+"""What subscribers change about themselves: their name and language here, which Keycloak and Stripe follow by jobs.
 
 Promises: only what the realm accepts is saved, so that the jobs can end; a change is one line of the audit trail, without the
 name; what somebody wrote at Stripe by hand stays.
@@ -6,19 +6,21 @@ name; what somebody wrote at Stripe by hand stays.
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.billing import customers
-from apps.core import audit, jobs, limits
+from apps.core import audit, jobs, languages, limits
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.identity import account_details, user_profile
 from apps.onboarding import names
 
 REASON = "on the account page"
+LANGUAGE_REASON = "another language was chosen"
 TOO_MANY = gettext_noop("You've changed this several times already. Please try again tomorrow.")
 
 
@@ -46,3 +48,20 @@ def change_name(profile: UserProfile, *, first_name: str, last_name: str) -> boo
         jobs.defer(account_details.WRITE_NAME, profile.pk, reason=REASON, lane=reconcile.lane(profile.pk))
     customers.update_customer_later(profile, reason=REASON)
     return True
+
+
+@transaction.atomic
+def change_language(profile: UserProfile, language: str) -> None:
+    """Keep a language with the person: our pages and emails, Keycloak's and Stripe's follow. Nothing when it is the same."""
+    if not UserProfile.objects.filter(pk=profile.pk).exclude(language=language).update(language=language):
+        return
+    profile.language = language
+    if profile.keycloak_id:
+        jobs.defer(account_details.WRITE_LANGUAGE, profile.pk, reason=LANGUAGE_REASON, lane=reconcile.lane(profile.pk))
+    customers.update_customer_later(profile, reason=LANGUAGE_REASON)
+
+
+def follow_browser(request: HttpRequest, profile: UserProfile) -> None:
+    """After a login: what was chosen by the switch in this browser is the person's language from now on."""
+    if chosen := languages.chosen_in(request):
+        change_language(profile, chosen)

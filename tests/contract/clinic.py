@@ -136,6 +136,7 @@ def point_at(clinic: Clinic, settings: Any) -> None:
     settings.KEYCLOAK_DOCTOR_CLIENT_ID = "frontdesk-doctor"
     settings.KEYCLOAK_DOCTOR_CLIENT_SECRET = "dev-only-doctor-secret"
     settings.KEYCLOAK_CANARY_USERNAME = "stranger.stan"
+    settings.SITE_LANGUAGES = ["en", "de"]
     module._client.cache_clear()
 
 

@@ -153,6 +153,7 @@ WARDS = {
         realm("accessTokenLifespan", accessTokenLifespan=3600),
         realm("passwordPolicy", passwordPolicy=f"notUsername(undefined) and length(6) and {DENIES}"),
         realm("smtpServer", smtpServer={}),
+        realm("languages", internationalizationEnabled=False),
         Harm("realm.recovery_link", lambda clinic: clinic.root("DELETE", "/localization/en")),
     ],
     "login": [

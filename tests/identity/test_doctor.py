@@ -377,6 +377,15 @@ def test_what_is_not_visible_is_skipped_and_never_passed() -> None:
     assert "Give it rights." in {one.fix for one in found}
 
 
+def test_a_site_in_english_needs_no_internationalization_and_another_does() -> None:
+    off = realm(internationalizationEnabled=False)
+    english, both = (dataclasses.replace(EXPECTED, languages=one) for one in (("en",), ("en", "de")))
+    assert "realm.languages" not in bad(off, english)
+    found = bad(off, both)["realm.languages"]
+    assert "does not speak German" in found.message
+    assert 'supportedLocales=["de","en"]' in found.commands[0]
+
+
 def test_without_a_doctor_account_the_report_says_how_to_create_one() -> None:
     (found,) = [one for one in diagnose(healthy(), dataclasses.replace(EXPECTED, doctor="")) if one.id == "doctor"]
     assert found.severity is Severity.WARNING

@@ -81,7 +81,7 @@ def test_where_keycloak_does_not_end_it_the_person_is_asked_there_without_being_
     assert person.user_id is None
     assert not UserSession.objects.exists()
     assert asked.startswith(f"{keycloak.issuer}/protocol/openid-connect/logout?")
-    assert sorted(parse_qs(urlsplit(asked).query)) == ["client_id", "post_logout_redirect_uri"]
+    assert sorted(parse_qs(urlsplit(asked).query)) == ["client_id", "post_logout_redirect_uri", "ui_locales"]
     assert sessions_at(keycloak, nora) == 1
     page = person.there("GET", asked)
     assert "Do you want to log out?" in page.text

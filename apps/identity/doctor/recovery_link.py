@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from apps.identity.doctor.expected import Expected, Row
+from apps.identity.doctor.languages import languages_of
 from apps.identity.doctor.report import Finding, listed, set_command
 from apps.identity.doctor.rules import RULES
 
 if TYPE_CHECKING:
     from apps.identity.doctor.reading import AdminSession, Snapshot
 
-LINK = "Cannot get in?"
 TITLE, CLOSED, EMAIL_SENT = "loginTitleHtml", "accountDisabledMessage", "emailSentMessage"
 REFUSED = (
     "invalidUserMessage",
@@ -24,7 +24,21 @@ REFUSED = (
     "accountTemporarilyDisabledMessage",
     "accountPermanentlyDisabledMessage",
 )
-DEFAULT_LANGUAGE = "en"
+# The link, and what the texts say: of a closed account, of an email that was asked for, of a login that is refused.
+WORDS = {
+    "en": (
+        "Cannot get in?",
+        "Your account is paused or closed. Choose “{link}” above to see why, and to get it back.",
+        "If your account is open, an email with a link is on its way. No email? Choose “{link}” above.",
+        "The username or password is not right. Choose “{link}” above if you need help.",
+    ),
+    "de": (
+        "Kein Zugang?",
+        "Ihr Konto ist pausiert oder geschlossen. Wählen Sie oben „{link}“, um den Grund zu sehen und den Zugang wiederzubekommen.",
+        "Wenn Ihr Konto offen ist, ist eine E-Mail mit einem Link unterwegs. Keine E-Mail? Wählen Sie oben „{link}“.",
+        "Benutzername oder Passwort stimmt nicht. Wählen Sie oben „{link}“, wenn Sie Hilfe brauchen.",
+    ),
+}
 
 
 def read_texts(session: "AdminSession", realm: Row | None) -> Mapping[str, Row] | None:
@@ -32,19 +46,13 @@ def read_texts(session: "AdminSession", realm: Row | None) -> Mapping[str, Row] 
     if realm is None:
         return None
     found: dict[str, Row] = {}
-    for language in _languages(realm):
+    for language in languages_of(realm):
         path = f"admin/realms/{realm['realm']}/localization/{language}"
         answer = session.ask("list the realm's texts", lambda path=path: session.admin.connection.raw_get(path))  # type: ignore[misc]
         if answer is None or answer.status_code in (401, 403):
             return None
         found[language] = answer.json() if answer.status_code == 200 else {}
     return found
-
-
-def _languages(realm: Row) -> list[str]:
-    if not realm.get("internationalizationEnabled"):
-        return [DEFAULT_LANGUAGE]
-    return sorted(realm.get("supportedLocales") or [DEFAULT_LANGUAGE])
 
 
 def check_recovery_link(snapshot: "Snapshot", expected: Expected) -> Iterator[Finding]:
@@ -54,7 +62,7 @@ def check_recovery_link(snapshot: "Snapshot", expected: Expected) -> Iterator[Fi
         return
     url = expected.recovery_url
     wrong = sorted(language for language, texts in snapshot.texts.items() if not _leads(texts, url))
-    commands = (set_command(f"localization/{one}", expected.realm, _texts(url), verb="create") for one in wrong)
+    commands = (set_command(f"localization/{one}", expected.realm, _texts(url, one), verb="create") for one in wrong)
     yield RULES["realm.recovery_link"].outcome(not wrong, languages=listed(wrong), url=url, commands=tuple(commands))
 
 
@@ -68,10 +76,9 @@ def _leads(texts: Row, url: str) -> bool:
     )
 
 
-def _texts(url: str) -> dict[str, str]:
-    above = f"Choose “{LINK}” above"
-    return {
-        TITLE: f'{{0}}<br><small><a href="{url}">{LINK}</a></small>',  # {0} is the realm's name
-        CLOSED: f"Your account is paused or closed. {above} to see why, and to get it back.",
-        EMAIL_SENT: f"If your account is open, an email with a link is on its way. No email? {above}.",
-    } | dict.fromkeys(REFUSED, f"The username or password is not right. {above} if you need help.")
+def _texts(url: str, language: str) -> dict[str, str]:
+    """English in languages that we do not speak."""
+    link, *texts = WORDS.get(language, WORDS["en"])
+    closed, email_sent, refused = (one.format(link=link) for one in texts)
+    title = f'{{0}}<br><small><a href="{url}">{link}</a></small>'  # {0} is the realm's name
+    return {TITLE: title, CLOSED: closed, EMAIL_SENT: email_sent} | dict.fromkeys(REFUSED, refused)

@@ -196,6 +196,10 @@ TABLE = (
          why="Somebody whose payment failed reads “contact your administrator”, and you lose a customer who would have paid.",
          fix="Realm settings, Localization, Realm overrides: put a link to {url} into loginTitleHtml, and say in the other texts "
              "that the command names that it is there; the same words in the last four, so that nobody learns which names exist."),
+    Rule("realm.languages", WARNING,
+         ok="Keycloak's pages and emails are in the languages of the site.", problem="Keycloak does not speak {missing}, the site does.",
+         why="People read another language at the login and in the email that sets their password.",
+         fix="Realm settings, Localization: switch internationalization on, and add {missing} to the supported locales."),
     Rule("realm.client_registration", skipped="Whether strangers can register clients is not visible.",
          ok="Nobody registers a client without a token.", problem="Anyone can register a client without a token.",
          why="Such a client gets the logins of people who follow its link, under your name and on your login page.",

@@ -4,9 +4,10 @@ The link carries a signed token that runs out on the sandbox's clock and can be 
 """
 
 import html
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from apps.sandbox.keycloak import realm, tokens
+from apps.sandbox.keycloak import realm, tokens, words
 from apps.sandbox.mailgun import inbox
 
 Row = dict[str, Any]
@@ -20,27 +21,8 @@ TITLES = {
     "TERMS_AND_CONDITIONS": "Terms and Conditions",
     "UPDATE_EMAIL": "Update Email",
 }
-KINDS = {
-    "execute-actions": (
-        "Update Your Account",
-        "Your administrator has just requested that you update your {realm} account by performing the following "
-        "action(s): {actions}. Click on the link below to start this process.",
-        "If you are unaware that your administrator has requested this, just ignore this message and nothing will be "
-        "changed.",
-    ),
-    "verify-email": (
-        "Verify email",
-        "Someone has created a {realm} account with this email address. If this was you, click the link below to "
-        "verify your email address.",
-        "If you didn't create this account, just ignore this message.",
-    ),
-    "reset-credentials": (
-        "Reset password",
-        "Someone just requested to change your {realm} account's credentials. If this was you, click on the link "
-        "below to reset them.",
-        "If you don't want to reset your credentials, just ignore this message and nothing will be changed.",
-    ),
-}
+# The messages of each kind of email: by these names the subject, with Body what it begins with, with End how it ends.
+KINDS = {"execute-actions": "executeActions", "verify-email": "verifyEmail", "reset-credentials": "resetCredentials"}
 
 
 def mail(
@@ -60,14 +42,15 @@ def mail(
         )
     )
     link = f"{realm.url()}/login-actions/action-token?key={key}"
-    subject, opening, closing = KINDS[kind]
-    names = ", ".join(TITLES.get(action, action) for action in wanted)
+    texts, name = words.texts(words.of_person(user)), KINDS[kind]
+    subject = texts[name]
+    names = names_of(wanted, texts)
     shown = realm.settings_of_realm()["displayName"]
     lines = [
-        opening.format(realm=shown, actions=names),
+        texts[f"{name}Body"].format(realm=shown, actions=names),
         link,
-        f"This link will expire within {in_words(lifespan)}.",
-        closing,
+        texts["linkExpires"].format(span=in_words(lifespan, texts)),
+        texts[f"{name}End"],
     ]
     smtp = realm.settings_of_realm()["smtpServer"]
     inbox.deliver(
@@ -82,6 +65,11 @@ def mail(
     )
 
 
+def names_of(wanted: Iterable[str], texts: Mapping[str, str]) -> str:
+    """What has to be done, in words."""
+    return ", ".join(texts.get(action) or TITLES.get(action, action) for action in wanted)
+
+
 def has_mail_server() -> bool:
     """Whether the realm's settings name a mail server and a sender."""
     smtp = realm.settings_of_realm()["smtpServer"]
@@ -93,13 +81,14 @@ def _as_html(line: str, title: str) -> str:
     return f'<a href="{text}">{html.escape(title)}</a>' if line.startswith("http") else text
 
 
-def in_words(seconds: int) -> str:
-    """A span as Keycloak's mails write it: the largest unit it fills, rounded down."""
+def in_words(seconds: int, texts: Mapping[str, str]) -> str:
+    """A span as Keycloak's emails write it: the largest unit it fills, rounded down."""
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
             count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return f"{seconds} seconds"
+            name = unit if count == 1 else f"{unit}s"
+            return f"{count} {texts.get(name, name)}"
+    return f"{seconds} {texts.get('seconds', 'seconds')}"
 
 
 def read(key: str) -> Row | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.sandbox.keycloak import actions, login, realm, redirects, tokens, users
+from apps.sandbox.keycloak import actions, login, realm, redirects, tokens, users, words
 from apps.sandbox.keycloak.screens import PageError, message, page, show
 
 Row = dict[str, Any]
@@ -24,6 +24,7 @@ def action_token(request: HttpRequest) -> HttpResponse:
     user = users.find(said["sub"]) if said else None
     if said is None or user is None:
         raise PageError(EXPIRED)
+    words.speak(request, user=user)
     here = redirects.with_query(
         f"{realm.url()}/login-actions/action-token",
         key=key,
@@ -31,7 +32,7 @@ def action_token(request: HttpRequest) -> HttpResponse:
         tab_id=request.GET.get("tab_id", "") or secrets.token_urlsafe(8),
     )
     if said["typ"] != "reset-credentials" and "tab_id" not in request.GET:
-        return show(request, "confirm", {"onward": here, **_question(said)})
+        return show(request, "confirm", {"onward": here, **_question(request, said)})
     if "UPDATE_PASSWORD" in said["rqac"]:
         error = login.new_password(request, user) if request.method == "POST" else ""
         if error or request.method != "POST":
@@ -39,13 +40,13 @@ def action_token(request: HttpRequest) -> HttpResponse:
     return _done(request, said, user)
 
 
-def _question(said: Row) -> Row:
+def _question(request: HttpRequest, said: Row) -> Row:
     """What the page in between says."""
     if said["typ"] == "verify-email":
-        title, words = "Email address validation", f"Confirm validity of e-mail address {said['eml']}."
-        return {"title": title, "message": words}
-    title = "Perform the following action(s)"
-    names = ", ".join(actions.TITLES.get(action, action) for action in said["rqac"])
+        title, told = "Email address validation", f"Confirm validity of e-mail address {said['eml']}."
+        return {"title": title, "message": told}
+    title = message(request, "executeActionsTitle")
+    names = actions.names_of(said["rqac"], words.texts(words.of_request(request)))
     return {"title": title, "message": f"{title}: {names}"}
 
 
@@ -55,11 +56,11 @@ def _done(request: HttpRequest, said: Row, user: Row) -> HttpResponse:
     actions.proven(user)
     user["requiredActions"] = [a for a in user["requiredActions"] if a not in said["rqac"]]
     client = realm.client(said["azp"])
-    title, words = "Account updated", "Your account has been updated."
+    title, told = message(request, "accountUpdated"), message(request, "accountUpdatedMessage")
     if said["typ"] == "verify-email":
-        title, words = "Email address verified", "Your email address has been verified."
+        title, told = "Email address verified", "Your email address has been verified."
     back = said["reduri"] or (redirects.home(client) if client else "")
-    return show(request, "message", {"title": title, "message": words, "back": back})
+    return show(request, "message", {"title": title, "message": told, "back": back})
 
 
 @page
@@ -80,4 +81,8 @@ def reset_credentials(request: HttpRequest) -> HttpResponse:
             client_id=current["client"],
             redirect_uri="",
         )
-    return show(request, "message", {"title": "Forgot Your Password?", "message": message("emailSentMessage")})
+    return show(
+        request,
+        "message",
+        {"title": message(request, "emailForgotTitle"), "message": message(request, "emailSentMessage")},
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from apps.sandbox import clock
-from apps.sandbox.keycloak import actions, passwords, realm, redirects, second_factor, sessions, users
+from apps.sandbox.keycloak import actions, passwords, realm, redirects, second_factor, sessions, users, words
 from apps.sandbox.keycloak.admin_users import set_password
 from apps.sandbox.keycloak.answers import RefusedError
 from apps.sandbox.keycloak.screens import PageError, message, page, show
@@ -35,6 +35,7 @@ class RedirectError(Exception):
 def auth(request: HttpRequest) -> HttpResponse:
     """GET or POST /protocol/openid-connect/auth: to the form, or straight back when already logged in."""
     params: Row = {**request.GET.dict(), **request.POST.dict()}
+    words.speak(request, asked=params.get("ui_locales", ""))
     client = _client(params)
     try:
         _check_params(params, client)
@@ -119,6 +120,7 @@ def _login(params: Row) -> Row:
         "nonce": params.get("nonce", ""),
         "scope": params.get("scope", ""),
         "challenge": params.get("code_challenge", ""),
+        "ui_locales": params.get("ui_locales", ""),
         # What the person asked to change (`kc_action`), and what became of it.
         "action": params.get("kc_action", "") if params.get("kc_action") in OFFERED else "",
         "outcome": "",
@@ -168,7 +170,7 @@ def _form(request: HttpRequest, login: Row, *, hint: str = "", error: str = "") 
         request,
         "login",
         {"action": link("authenticate", login), "reset": link("reset-credentials", login)}
-        | {"hint": login["known"] or hint, "known": login["known"], "error": error and message(error)},
+        | {"hint": login["known"] or hint, "known": login["known"], "error": error and message(request, error)},
     )
 
 
@@ -183,6 +185,7 @@ def login_of(request: HttpRequest) -> Row:
     login: Row | None = realm.state()["logins"].get(request.GET.get("tab_id", ""))
     if login is None or login["until"] <= clock.now():
         raise PageError("Your login attempt timed out. Login will start from the beginning.")
+    words.speak(request, user=users.find(login["user"]), asked=login["ui_locales"])
     return login
 
 
@@ -198,6 +201,7 @@ def authenticate(request: HttpRequest) -> HttpResponse:
     if user is None or complaint:
         return _form(request, login, hint=name, error=complaint or WRONG)
     login["user"] = user["id"]
+    words.speak(request, user=user, asked=login["ui_locales"])
     return go_on(request, login, user)
 
 
@@ -229,8 +233,8 @@ def go_on(request: HttpRequest, login: Row, user: Row) -> HttpResponse:
     if not user["emailVerified"] and user["email"] and realm.settings_of_realm()["verifyEmail"]:
         lifespan = realm.settings_of_realm()["actionTokenGeneratedByUserLifespan"]
         actions.mail(user, kind="verify-email", wanted=["VERIFY_EMAIL"], lifespan=lifespan)
-        words = "You need to verify your email address to activate your account. An email with instructions to verify your email address has been sent to your address."
-        return show(request, "message", {"title": "Email verification", "message": words})
+        told = "You need to verify your email address to activate your account. An email with instructions to verify your email address has been sent to your address."
+        return show(request, "message", {"title": "Email verification", "message": told})
     if user.get("otp") and not login["factor"]:
         return second_factor.ask_page(request, action=link("one-time-code", login))
     if PASSWORD in user["requiredActions"] or (login["action"] and not login["outcome"]):
@@ -263,7 +267,7 @@ def one_time_code(request: HttpRequest) -> HttpResponse:
     login = login_of(request)
     user = users.find(login["user"])
     if user is None or not user["enabled"]:
-        raise PageError(message(DISABLED))
+        raise PageError(message(request, DISABLED))
     login["factor"] = second_factor.is_right(user.get("otp", ""), request.POST.get("otp", ""))
     if not login["factor"]:
         return second_factor.ask_page(request, action=link("one-time-code", login), error=second_factor.WRONG)
@@ -298,7 +302,7 @@ def required_action(request: HttpRequest) -> HttpResponse:
     login = login_of(request)
     user = users.find(login["user"])
     if user is None or not user["enabled"]:
-        raise PageError(message(DISABLED))
+        raise PageError(message(request, DISABLED))
     must = PASSWORD in user["requiredActions"]
     if request.method != "POST":
         return _action_page(request, login, user)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from apps.sandbox.keycloak import realm, redirects, sessions, tokens
+from apps.sandbox.keycloak import realm, redirects, sessions, tokens, users, words
 from apps.sandbox.keycloak.login import COOKIE
 from apps.sandbox.keycloak.screens import PageError, page, show
 
@@ -21,11 +21,12 @@ def logout(request: HttpRequest) -> HttpResponse:
     said = _hint(params)
     client = realm.client(said["azp"] if said else params.get("client_id", ""))
     target = _target(params, client)
+    session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
+    words.speak(request, user=users.find(session["user"]) if session else None, asked=params.get("ui_locales", ""))
     if said is None:
-        session = sessions.find_by_cookie(request.COOKIES.get(COOKIE, ""))
         if session is None:
             return _out(request, target)
-        return show(request, "logout", {"action": _confirm_url(target), "title": "Logging out"})
+        return show(request, "logout", {"action": _confirm_url(target)})
     return _end(request, said["sid"], target)
 
 

@@ -14,6 +14,7 @@ from apps.sandbox.keycloak.answers import RefusedError
 Row = dict[str, Any]
 
 NAMES = ("username", "email", "firstName", "lastName")
+LANGUAGE = "locale"  # kept while internationalization is on, and dropped otherwise, whatever the profile says (26.7.3)
 SYMBOLS = r"<>&\"\n-\r\x85\u2028\u2029$%!#?§;*~/\\|\^=\[\]{}()\x00-\x1f\x7f"
 MUST_MATCH = {
     "username-prohibited-characters": (
@@ -116,10 +117,11 @@ def kept(attributes: dict[str, list[str]]) -> dict[str, list[str]]:
     profile = realm.state()["profile"]
     declared = {row["name"] for row in profile["attributes"] if "admin" in row.get("permissions", {}).get("edit", [])}
     all_are = profile.get("unmanagedAttributePolicy") in {"ENABLED", "ADMIN_EDIT"}
+    speaks = bool(realm.settings_of_realm().get("internationalizationEnabled"))
     return {
         name: [value for value in values if value]
         for name, values in attributes.items()
-        if name not in NAMES and (all_are or name in declared) and any(values)
+        if name not in NAMES and (speaks if name == LANGUAGE else all_are or name in declared) and any(values)
     }
 
 

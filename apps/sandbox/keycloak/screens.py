@@ -9,17 +9,10 @@ from django.shortcuts import render
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.sandbox.keycloak import realm
+from apps.sandbox.keycloak import realm, words
 
 Row = dict[str, Any]
 
-MESSAGES = {
-    "loginTitleHtml": "{0}",
-    "invalidUserMessage": "Invalid username or password.",
-    "accountTemporarilyDisabledMessage": "Invalid username or password.",
-    "accountDisabledMessage": "Account is disabled, contact your administrator.",
-    "emailSentMessage": "You should receive an email shortly with further instructions.",
-}
 LINK = re.compile(r'<a href="(https?://[^"]+)">([^<]*)</a>')
 OTHER_TAGS = re.compile(r"<[^>]*>")
 
@@ -32,14 +25,14 @@ class PageError(Exception):
         self.words = words
 
 
-def message(name: str) -> str:
-    """One of Keycloak's messages, in the realm's own words if it has any. Pages show it as it is: it is no HTML."""
-    return realm.texts("en").get(name, MESSAGES[name])
+def message(request: HttpRequest, name: str) -> str:
+    """One of Keycloak's messages in the language of the page, in the realm's own words if it has any. It is shown as it is: no HTML."""
+    return words.texts(words.of_request(request))[name]
 
 
-def _title() -> SafeString:
+def _title(text: str) -> SafeString:
     """What stands above every page: the realm's name, and what its text adds; of HTML that may hold links (and more at Keycloak)."""
-    name, *links = LINK.split(message("loginTitleHtml").replace("{0}", realm.settings_of_realm()["displayName"]))
+    name, *links = LINK.split(text.replace("{0}", realm.settings_of_realm()["displayName"]))
     texts = [OTHER_TAGS.sub(" ", one) for one in (name, *links)]
     parts = (texts[at : at + 3] for at in range(1, len(texts), 3))  # an address, its words and the text behind it
     return format_html("{}{}", texts[0], format_html_join("", '<a href="{}" rel="nofollow">{}</a>{}', parts))
@@ -68,5 +61,7 @@ def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def show(request: HttpRequest, name: str, values: Row, *, status: int = 200) -> HttpResponse:
     """Render one of the login pages."""
-    values = {"realm_title": _title(), **values}
+    language = words.of_request(request)
+    texts = words.texts(language)
+    values = {"realm_title": _title(texts["loginTitleHtml"]), "page_language": language, "words": texts, **values}
     return render(request, f"sandbox/keycloak/{name}.html", values, status=status)

@@ -44,6 +44,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "MAILGUN_API_URL": f"{sandbox}/mailgun/v3",
         "MAILGUN_DOMAIN": "mail.example.com",
         "LEGAL_FOLDER": str(Path(__file__).resolve().parents[1] / "legal"),
+        "SITE_LANGUAGES": "en,de",
         "BRAND_DESCRIPTION": "Your files, calendar and passwords, hosted for you and easy to leave.",
         "BRAND_PROMISES": "Cancel any time | Hosted in Germany | Daily backups",
         "PROMETHEUS_METRICS_API_KEY": "metrics-0123456789abcdef0123456789abcdef",

@@ -1,0 +1,103 @@
+"""The language kept with a person: where it comes from, where it goes (Keycloak, other browsers), and whose choice wins."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+
+from apps.access import reconcile
+from apps.accounts.models import UserProfile
+from apps.core import languages
+from apps.core.models import Job
+from apps.identity import account_details
+from apps.login import logout
+from tests.dashboard.conftest import person as somebody
+from tests.dashboard.test_account import browser_of
+from tests.dashboard.test_language import GERMAN, both
+from tests.login.conftest import LOGIN, Person, fresh_keys, keycloak, nora, person
+from tests.world import World
+
+__all__ = ["both", "fresh_keys", "keycloak", "nora", "person"]  # fixtures
+READ = "/dashboard/account/"
+
+
+def reads(browser: Client, **asked: Any) -> str:
+    return str(browser.get(READ, **asked).headers["Content-Language"])
+
+
+def choose(browser: Client, code: str) -> None:
+    assert browser.post("/language/", {"language": code}).status_code == 302
+
+
+def test_an_account_speaks_the_language_of_its_signup_and_follows_the_switch(world: World) -> None:
+    dana = world.subscriber("dana")
+    with languages.speaking("de"):
+        erik = world.subscriber("erik")
+    kept = world.account(dana)["attributes"]
+    assert (kept["locale"], world.account(erik)["attributes"]["locale"]) == (["en"], ["de"])
+    choose(browser_of(dana), "de")
+    world.work()
+    assert world.account(dana)["attributes"] == kept | {"locale": ["de"]}
+    reconcile.enqueue(dana, reason="a test")
+    world.work()
+    assert world.account(dana)["attributes"] == kept | {"locale": ["de"]}
+    world.assert_laws_hold()
+
+
+def test_keycloak_hears_of_it_when_it_is_back(world: World) -> None:
+    dana = world.subscriber("dana")
+    world.fault("keycloak", "down")
+    choose(browser_of(dana), "de")
+    world.work()
+    world.fault("keycloak", "ok")
+    assert world.account(dana)["attributes"]["locale"] == ["en"]
+    world.retry()
+    assert world.account(dana)["attributes"]["locale"] == ["de"]
+
+
+def test_the_same_language_again_writes_nothing(db: None) -> None:
+    omar = somebody("omar")
+    choose(browser_of(omar), "en")
+    assert not Job.objects.filter(kind=account_details.WRITE_LANGUAGE).exists()
+
+
+def test_a_second_browser_reads_what_is_kept_unless_it_has_chosen(db: None) -> None:
+    omar = somebody("omar")
+    first, second, third = (browser_of(omar) for _ in range(3))
+    choose(third, "en")
+    choose(first, "de")
+    assert (reads(first), reads(second), reads(third)) == ("de", "de", "en")
+    assert reads(second, headers={"Accept-Language": "en"}) == "de"
+    stranger = Client()
+    assert stranger.get("/onboarding/waitlist/").headers["Content-Language"] == "en"
+    second.logout()
+    assert second.get("/onboarding/waitlist/").headers["Content-Language"] == "en"
+
+
+def test_a_login_takes_the_choice_of_its_browser_along(person: Person, nora: UserProfile) -> None:
+    choose(person.here, "de")
+    person.log_in("nora")
+    nora.refresh_from_db()
+    assert nora.language == "de"
+    assert Job.objects.filter(kind=account_details.WRITE_LANGUAGE, key=str(nora.pk)).exists()
+
+
+def test_a_login_from_a_browser_that_has_not_chosen_changes_nothing(person: Person, nora: UserProfile) -> None:
+    UserProfile.objects.update(language="de")
+    person.here.defaults["HTTP_ACCEPT_LANGUAGE"] = "en"
+    person.log_in("nora")
+    nora.refresh_from_db()
+    assert (nora.language, reads(person.here)) == ("de", "de")
+    assert not Job.objects.filter(kind=account_details.WRITE_LANGUAGE).exists()
+
+
+@pytest.mark.parametrize("way", [LOGIN, f"{LOGIN}?as=password", f"{LOGIN}?as=authenticator", f"{LOGIN}?as=fresh"])
+def test_every_way_to_keycloak_says_the_language(keycloak: Any, client: Client, way: str) -> None:
+    for asked, code in ((GERMAN, "de"), ({}, "en")):
+        query = parse_qs(urlsplit(client.get(way, **asked)["Location"]).query)
+        assert query["ui_locales"] == [code]
+
+
+def test_the_logout_page_of_keycloak_too(keycloak: Any) -> None:
+    assert parse_qs(urlsplit(logout.question_url()).query)["ui_locales"] == ["en"]
