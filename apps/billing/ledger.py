@@ -96,7 +96,7 @@ class InvoiceLine:
 
 @dataclass(frozen=True)
 class Invoice:
-    """One invoice. `paid_outside`: paid, but not through Stripe; `returned_outside`: went back, but not through Stripe.
+    """One invoice. `total`: what it asks for, before credit; below 0 it gives credit. `paid_outside`: paid, but not through Stripe; `returned_outside`: went back, but not through Stripe.
 
     What a credit note takes off before the payment is never paid. Of one after the payment, a refund is a refund of the charge
     and counts there, once. What it credits to the customer's balance stays with us and pays a later invoice: like a coupon
@@ -119,6 +119,7 @@ class Invoice:
     returned_outside: tuple[Refund, ...] = ()
     next_attempt_at: dt.datetime | None = None
     attempts_made: int = 0
+    total: int = 0
 
     def is_paid_after(self, end: dt.datetime) -> bool:
         """Whether it was paid after its subscription had ended, for a time that is later than that."""
@@ -267,6 +268,7 @@ def parse_invoice(
         ),
         next_attempt_at=moment(one.get("next_payment_attempt")),
         attempts_made=max(0, whole(one.get("attempt_count")) or 0),
+        total=whole(one.get("total")) or 0,
     )
 
 

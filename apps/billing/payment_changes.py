@@ -1,4 +1,4 @@
-"""What staff and subscribers change at Stripe: refund, cancel, pay an open invoice again, pause. The next fetch writes what came of it.
+"""What staff and subscribers change at Stripe: refund, take credit back, cancel, pay an open invoice again, pause. The next fetch writes what came of it.
 
 Promises: one change of a customer at a time; right before it, what was seen is compared with what Stripe says, and when it has
 changed nothing is done; a form that is sent twice is one change, by the key it was opened with; what Stripe refuses is said in
@@ -27,7 +27,7 @@ from apps.billing.parsing import STAFF_COMMENT, identify, listed, parse_subscrip
 from apps.billing.payment_previews import going_on
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import BadInput
+from apps.core.errors import BadInput, RetryLater
 from apps.core.money import decimals, format_money
 
 MARK = "frontdesk_change"  # in a refund's metadata: the key of the dialog that asked for it
@@ -67,6 +67,38 @@ def refund(asked: ChangeRequest, *, charge_id: str, amount: int, seen: int, why:
     return carry_out(
         asked, AuditAction.PAYMENT_REFUNDED, charge_id, check, lambda client, options: client.v1.refunds.create(wish, options),
         of_refund,
+    )  # fmt: skip
+
+
+def list_transactions(client: stripe.StripeClient, customer: str) -> list[Any]:
+    """All that was ever added to or taken from a customer's credit balance, the newest first."""
+    return list(client.v1.customers.balance_transactions.list(customer, {"limit": 100}).auto_paging_iter())
+
+
+def take_credit(asked: ChangeRequest, *, amount: int, currency: str, seen: int) -> bool:
+    """Take so much off the customer's credit; False when this request has done so before. `seen`: the credit that was there."""
+
+    def check(client: stripe.StripeClient) -> dict[str, Any]:
+        found = [plain(one) for one in list_transactions(client, asked.customer)]
+        if any(plain(one.get("metadata")).get(MARK) == asked.key for one in found):
+            raise DoneAlready
+        left = -(whole(found[0].get("ending_balance")) or 0) if found else 0
+        if left != seen:
+            raise RetryLater("The customer's credit has changed since it was read.")
+        return {"credit": format_money(left, currency)}
+
+    def describe(found: dict[str, Any]) -> dict[str, Any]:
+        return {"credit": format_money(-(whole(found.get("ending_balance")) or 0), currency)}
+
+    wish: Any = {
+        "amount": amount,
+        "currency": currency,
+        "description": "Withdrawn from the contract",
+        "metadata": {MARK: asked.key},
+    }
+    return carry_out(
+        asked, AuditAction.CREDIT_TAKEN_BACK, asked.customer, check,
+        lambda client, options: client.v1.customers.balance_transactions.create(asked.customer, wish, options), describe,
     )  # fmt: skip
 
 

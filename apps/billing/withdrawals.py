@@ -1,21 +1,28 @@
 """What Stripe is asked for when a customer withdraws from a contract: the subscription ends now, and the money goes back.
 
-Promises: asking again with the same request changes nothing more; what cannot be given back by a refund (paid outside of Stripe,
+Promises: nobody gets more than they paid (withdrawal_sums.py); asking again with the same request changes nothing more; what cannot be given back by a refund (paid outside of Stripe,
 disputed, still on its way) is named, for staff.
 """
 
 import datetime as dt
 from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
-from math import ceil
 
 from apps.billing.change_requests import ChangeRequest, OutcomeUnknown
-from apps.billing.ledger import Attempt, Invoice, fetch_ledger
+from apps.billing.ledger import Invoice, fetch_ledger
 from apps.billing.parsing import parse_subscription
-from apps.billing.payment_changes import cancel_at_period_end, cancel_now, refund
+from apps.billing.payment_changes import (
+    MARK,
+    cancel_at_period_end,
+    cancel_now,
+    list_transactions,
+    refund,
+    take_credit,
+)
 from apps.billing.stripe_client import calling_stripe
+from apps.billing.withdrawal_sums import read_balance, split_among, sum_due
 from apps.core.errors import BadInput, RetryLater
+from apps.core.money import format_money
 
 WHY = "requested_by_customer"  # Stripe's word for a refund's reason
 
@@ -50,45 +57,42 @@ def _go_on_if_done(refusal: BadInput, subscription_id: str, *, now: bool) -> Non
 
 
 def give_back(asked: ChangeRequest, subscription_id: str, *, used_until: dt.datetime | None) -> list[str]:
-    """Refund what was paid for this subscription; with `used_until` without the part of its period that was over by then.
+    """Refund what was paid for this subscription; with `used_until` without the part of its time that was over by then.
 
-    Returns what staff have to settle, as sentences: what no refund of ours can give back, and what Stripe refuses.
+    What is left of credit that it gave is taken back first. Returns what staff have to settle, as sentences: what no refund of
+    ours can give back, and what Stripe refuses.
     """
+    credit = ChangeRequest(asked.profile, f"{asked.key}:credit", asked.actor, asked.reason)
     with calling_stripe() as client:
         ledger = fetch_ledger(client, asked.customer)
+        transactions = list_transactions(client, asked.customer)
     invoices = [one for one in ledger.invoices if one.subscription_id == subscription_id]
+    balance = read_balance(transactions, invoices, mark=(MARK, credit.key))
     left_over = [sentence for one in invoices for sentence in _name_left_over(one)]
-    for invoice in invoices:
-        share = _unused_share(invoice, used_until) if used_until else Fraction(1)
-        for charge in invoice.charges:
-            wanted = min(ceil(charge.amount * share), charge.amount - charge.amount_refunded)
-            if wanted > 0 and charge.status == "succeeded" and not charge.disputes:
-                left_over += _refund(asked, charge, wanted)
+    if invoices and balance.from_elsewhere:
+        paid = format_money(balance.from_elsewhere, invoices[0].currency)
+        left_over.append(f"{paid} of it was paid from the customer's credit: give back as credit what of it is due.")
+    if invoices and balance.own:
+        _give(partial(take_credit, credit, amount=balance.own, currency=invoices[0].currency, seen=balance.left))
+    due = sum_due(invoices, balance, used_until=used_until)
+    for charge, amount in split_among(due, invoices):
+        own = ChangeRequest(asked.profile, f"{asked.key}:{charge.id}", asked.actor, asked.reason)
+        give = partial(refund, own, charge_id=charge.id, amount=amount, seen=charge.amount_refunded, why=WHY)
+        left_over += [f"{charge.id} was not refunded: {said}" for said in _give(give)]
     return left_over
 
 
-def _refund(asked: ChangeRequest, charge: Attempt, amount: int) -> list[str]:
-    """Give so much of a payment back, once for each request; what Stripe says against it."""
-    own = ChangeRequest(asked.profile, f"{asked.key}:{charge.id}", asked.actor, asked.reason)
+def _give(change: Callable[[], object]) -> list[str]:
+    """Make one change, once for each request; what Stripe says against it."""
     try:
-        refund(own, charge_id=charge.id, amount=amount, seen=charge.amount_refunded, why=WHY)
+        change()
     except BadInput as refusal:
         if refusal.code == "busy":
             raise RetryLater(refusal.message) from refusal
-        return [f"{charge.id} was not refunded: {refusal.message}"]
+        return [refusal.message]
     except OutcomeUnknown as unknown:
         raise RetryLater(unknown.reason) from unknown
     return []
-
-
-def _unused_share(invoice: Invoice, moment: dt.datetime) -> Fraction:
-    """Which part of the time that an invoice charges for lay ahead at that moment."""
-    begins = min((one.begins for one in invoice.spans), default=moment)
-    ends = max((one.ends for one in invoice.spans), default=moment)
-    if ends <= begins:
-        return Fraction(1)
-    ahead = ends - min(max(moment, begins), ends)
-    return Fraction(int(ahead.total_seconds()), int((ends - begins).total_seconds()))
 
 
 def _name_left_over(invoice: Invoice) -> list[str]:

@@ -38,6 +38,7 @@ class AuditAction(models.TextChoices):
     PAYMENT_CHANGE_REQUESTED = "payment_change_requested", "Change at Stripe requested"
     PAYMENT_CHANGE_FAILED = "payment_change_failed", "Change at Stripe not confirmed"
     PAYMENT_REFUNDED = "payment_refunded", "Payment refunded"
+    CREDIT_TAKEN_BACK = "credit_taken_back", "Credit taken back"
     PAYMENT_RETRIED = "payment_retried", "Payment collected again"
     SUBSCRIPTION_CANCELED = "subscription_canceled", "Subscription canceled"
     CANCELLATION_SCHEDULED = "cancellation_scheduled", "Cancellation scheduled"

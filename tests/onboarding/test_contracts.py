@@ -128,6 +128,54 @@ def test_only_who_asked_us_to_begin_pays_for_the_days_they_had(
     assert low <= amount <= high  # of €5, with twenty or so of thirty days left
 
 
+def reduce(world: World, profile: UserProfile) -> int:
+    """Drop the storage at once; the credit that Stripe gives for the rest of the period, in minor units."""
+    (line,) = [one for one in world.stripe_state(profile)["items"]["data"] if one["quantity"] == 2]
+    wish: Any = {"items": [{"id": line["id"], "deleted": True}], "proration_behavior": "always_invoice"}
+    world.shop.v1.subscriptions.update(profile.stripe_subscription_id or "", wish)
+    world.deliver()
+    return -balance(world, profile)
+
+
+def balance(world: World, profile: UserProfile) -> int:
+    return int(world.shop.v1.customers.retrieve(profile.stripe_customer_id or "").balance or 0)
+
+
+@pytest.mark.parametrize(("mode", "days"), [("full", 0), ("pro-rata", 10)])
+def test_credit_for_a_smaller_plan_is_not_paid_out_again(world: World, settings: Any, mode: str, days: int) -> None:
+    """€8 were paid; the credit of the change stays at Stripe, and would pay a later contract beside the refund."""
+    settings.WITHDRAWAL_REFUND = mode
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    Signup.objects.filter(profile=dana).update(asked_to_begin_at=clock.now())
+    world.pass_time(days=days / 2)
+    credit = reduce(world, dana)
+    assert 200 < credit <= 300
+    goodwill: Any = {"amount": -100, "currency": "eur"}
+    world.shop.v1.customers.balance_transactions.create(dana.stripe_customer_id or "", goodwill)
+    world.pass_time(days=days / 2)
+    (first, *_rest) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or ""}).data[::-1]
+    period = first.lines.data[0].period
+    made = state(dana, Wish.WITHDRAW)
+    settle(world)
+    contracts.carry_out(f"{dana.pk}:{made.key}")
+    over = (made.at.timestamp() - period.start) / (period.end - period.start)
+    used = 500 * over + (300 - credit) if days else 0  # the storage was used until it was dropped
+    (amount,) = refunds(world, dana)
+    assert 0 <= amount - (800 - used) < 1.5  # cents; Stripe rounds each line
+    assert balance(world, dana) == -100
+    assert not AttentionItem.objects.filter(cause="contract").exists()
+
+
+def test_what_another_contract_has_taken_of_the_credit_is_not_refunded(world: World) -> None:
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    credit = reduce(world, dana)
+    world.shop.control("invoice", customer=dana.stripe_customer_id, amount=120, currency="eur")
+    assert balance(world, dana) == 120 - credit
+    state(dana, Wish.WITHDRAW)
+    settle(world)
+    assert (refunds(world, dana), balance(world, dana)) == ([800 - 120], 0)
+
+
 def test_after_the_last_day_nobody_withdraws(world: World, settings: Any) -> None:
     dana = world.subscriber("dana")
     (contract,) = contracts.read_contracts(dana)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.sandbox.stripe import collection, invoices, refunds
+from apps.sandbox.stripe import balances, collection, invoices, refunds
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, every, get, merge_metadata
@@ -66,9 +66,10 @@ def _give_back(invoice: Obj, note: Obj, params: Obj) -> None:
         made = refunds.refund(charge, amount=params["refund_amount"], reason=None)
         note["refunds"].append(_refund_row(made["id"], made["amount"]))
     if params.get("credit_amount"):
-        customer = get("customer", invoice["customer"])
-        with change(customer, "customer.updated"):
-            customer["balance"] -= params["credit_amount"]
+        about = {"invoice": invoice["id"], "credit_note": note["id"]}
+        customer, currency = get("customer", invoice["customer"]), invoice["currency"]
+        made = balances.move(customer, -params["credit_amount"], kind="credit_note", currency=currency, **about)
+        note["customer_balance_transaction"] = made["id"]
 
 
 def _reduce(invoice: Obj, before: int, after: int) -> None:

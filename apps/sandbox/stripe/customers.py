@@ -1,6 +1,6 @@
 """Customers and their payment methods."""
 
-from apps.sandbox.stripe import cards
+from apps.sandbox.stripe import balances, cards
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import (
@@ -36,8 +36,8 @@ def _apply(customer: Obj, params: Obj) -> None:
     for name in PLAIN:
         if name in params:
             customer[name] = params[name] or None
-    if "balance" in params:
-        customer["balance"] = params["balance"]
+    if by := params.get("balance", customer["balance"]) - customer["balance"]:
+        balances.note_move(customer, by, kind="adjustment", currency=customer["currency"] or "usd")
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default is not None:
         customer["invoice_settings"]["default_payment_method"] = (

@@ -1,7 +1,7 @@
 """Invoices as documents: lines, totals, numbers and states. Taking their money is collection.py's work."""
 
 from apps.sandbox import settings
-from apps.sandbox.stripe import invoice_lines, payments, taxes, timeline
+from apps.sandbox.stripe import balances, invoice_lines, payments, taxes, timeline
 from apps.sandbox.stripe.events import change, emit
 from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, private
 
@@ -86,8 +86,8 @@ def finalize(invoice: Obj) -> None:
     left = min(0, invoice["total"] + customer["balance"])
     invoice["ending_balance"] = left
     if customer["balance"] != left:
-        with change(customer, "customer.updated"):
-            customer["balance"] = left
+        used = left - customer["balance"]
+        balances.move(customer, used, kind="applied_to_invoice", currency=invoice["currency"], invoice=invoice["id"])
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
     customer["next_invoice_sequence"] += 1
     page = f"{settings.BASE_URL}/stripe/invoice/{invoice['id']}"
@@ -156,6 +156,8 @@ def close(invoice: Obj, status: str) -> None:
         invoice |= {"status": status, "auto_advance": False, "next_payment_attempt": None}
         stamp = "voided_at" if status == "void" else "marked_uncollectible_at"
         invoice["status_transitions"][stamp] = timeline.now()
+    if status == "void":
+        balances.take_back(invoice)
     timeline.plan("retry", invoice["id"], None)
     timeline.plan("finalize", invoice["id"], None)
 

@@ -30,7 +30,7 @@ IDS = {
     "invoice_payment": ("inpay_1", 23), "payment_intent": ("pi_3", 23),
     "charge": ("ch_3", 23), "refund": ("re_3", 23), "dispute": ("du_1", 23), "balance_transaction": ("txn_3", 23),
     "billing_portal.session": ("bps_1", 23), "billing_portal.configuration": ("bpc_1", 23), "event": ("evt_1", 23),
-    "webhook_endpoint": ("we_1", 23), "credit_note": ("cn_1", 23),
+    "webhook_endpoint": ("we_1", 23), "credit_note": ("cn_1", 23), "customer_balance_transaction": ("cbtxn_1", 23),
     "coupon": ("", 8), "discount": ("di_1", 23), "promotion_code": ("promo_1", 23),
 }  # fmt: skip
 EMPTY: Obj = {
