@@ -13,16 +13,18 @@ from django.db import transaction
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.billing.parsing import identify, moment, parse_subscription, plain
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import SpentIdempotencyKey, calling_stripe
 from apps.billing.stripe_refusals import decline_code, describe_refusal
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, DependencyDown, RetryLater, WorkError
 from apps.core.locks import LockClass, hold_if_free
+from apps.core.models import AuditEntry
 
 AT_WORK = (
     "Somebody else is changing this customer's payments at this moment. Wait a minute, and look at the page again."
 )
+KEY = f"key{audit.FINGERPRINT}"
 ANOTHERS = "This belongs to another customer."
 
 type Call = Callable[[stripe.StripeClient, Any], Any]
@@ -51,7 +53,11 @@ class ChangeRequest:
 
 
 class OutcomeUnknown(WorkError):
-    """Stripe was asked, and nobody knows whether it did it."""
+    """Stripe was asked, and nobody knows whether it did it. `is_spent`: the idempotency key can never tell."""
+
+    def __init__(self, reason: str, *, is_spent: bool) -> None:
+        super().__init__(reason)
+        self.is_spent = is_spent
 
 
 class DoneAlready(Exception):
@@ -144,23 +150,36 @@ def carry_out(
         _record(
             asked,
             AuditAction.PAYMENT_CHANGE_REQUESTED,
-            after=about | {"change": action.label, f"key{audit.FINGERPRINT}": asked.key},
+            after=about | {"change": action.label, KEY: asked.key},
         )
         _between_check_and_call()
         try:
-            made = plain(
-                _ask_once(
-                    lambda client: call(client, {"idempotency_key": f"{asked.idempotency_key}:{action}:{target}"})
-                )
-            )
+            key = _find_fresh_key(asked, action, target)
+            made = plain(_ask_once(lambda client: call(client, {"idempotency_key": key})))
         except (BadInput, WorkError) as problem:
             why = problem.message if isinstance(problem, BadInput) else problem.reason
-            _record_and_fetch(
-                asked, AuditAction.PAYMENT_CHANGE_FAILED, after=about | {"change": action.label, "answer": why}
-            )
+            is_spent = isinstance(problem, BadInput) or getattr(problem, "is_spent", False)
+            spent = {KEY: asked.key} if is_spent else {}
+            answer = about | {"change": action.label, "answer": why} | spent
+            _record_and_fetch(asked, AuditAction.PAYMENT_CHANGE_FAILED, after=answer)
             raise
         _record_and_fetch(asked, action, before=before, after=about | describe(made))
     return True
+
+
+def _find_fresh_key(asked: ChangeRequest, action: AuditAction, target: str) -> str:
+    """The idempotency key of this change: one more for each answer that Stripe keeps for a day and that did nothing.
+
+    A declined payment is such an answer: the same key would be declined with another card as well; so is a failure of Stripe's
+    that it has repeated, while the check says that nothing was done. What nobody has answered keeps its key. docs.stripe.com/api/idempotent_requests
+    """
+    kind, identity = asked.profile.subject
+    failed = AuditEntry.objects.filter(
+        subject_kind=kind, subject_id=str(identity), action=AuditAction.PAYMENT_CHANGE_FAILED
+    )
+    spent = failed.filter(after__contains={KEY: asked.key, "at_stripe": target, "change": action.label}).count()
+    key = f"{asked.idempotency_key}:{action}:{target}"
+    return f"{key}:{spent + 1}" if spent else key
 
 
 def _between_check_and_call() -> None:
@@ -187,7 +206,8 @@ def _ask_once(call: Callable[[stripe.StripeClient], Any]) -> Any:
     except (DependencyDown, RetryLater) as error:
         raise OutcomeUnknown(
             f"{error.reason} It is not known whether this was done. The customer is fetched from Stripe again: look at the page in a"
-            " minute, and only then try again."
+            " minute, and only then try again.",
+            is_spent=isinstance(error, SpentIdempotencyKey) and error.before,
         ) from error
 
 

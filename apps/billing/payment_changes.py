@@ -2,7 +2,7 @@
 
 Promises: one change of a customer at a time; right before it, what was seen is compared with what Stripe says, and when it has
 changed nothing is done; a form that is sent twice is one change, by the key it was opened with; what Stripe refuses is said in
-plain words; when nobody knows whether it was done, that is said, and it is never repeated with another key. Who asks and why is
+plain words; when nobody knows whether it was done, that is said, and it is not repeated with another key. Who asks and why is
 in the audit trail before the call, what came of it after; no fact is written here. Refusals are worded for staff; their codes are
 `busy`, `declined`, `refused` by Stripe, or `changed`.
 """

@@ -24,13 +24,14 @@ from apps.billing.change_requests import (
     of_subscription,
 )
 from apps.billing.parsing import identify, listed, moment, parse_subscription, plain, text, whole
+from apps.billing.payment_changes import of_invoice
+from apps.billing.stripe_refusals import ASKS
 from apps.core import clock
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.states import SubscriptionStatus
 
 MARK = "frontdesk_change"  # in the subscription's metadata: the key of the form that changed it last
-ASKS = "authentication_required"  # the bank's answer when it wants to ask the customer
 CHANGEABLE = {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}
 
 type Items = list[dict[str, Any]]
@@ -97,7 +98,8 @@ def preview_change(asked: ChangeRequest, *, subscription_id: str, items: Items) 
 def change_plan(asked: ChangeRequest, change: PlanChange) -> str:
     """Make the change that was shown. Empty when it is made; else the page where the bank asks the customer before it is.
 
-    Raises as carry_out: BadInput `declined`, or `pending` while an earlier change waits for its payment.
+    Raises as carry_out: BadInput `declined`, also where the bank would ask and there is no such page, or `pending` while an earlier
+    change waits for its payment.
     """
     wish = {"payment_behavior": "error_if_incomplete", "off_session": False, "metadata": {MARK: asked.key}}
     try:
@@ -105,13 +107,19 @@ def change_plan(asked: ChangeRequest, change: PlanChange) -> str:
     except BadInput as refusal:
         if refusal.details.get("decline") != ASKS:
             raise
-        return _update(asked, change, AuditAction.PLAN_CHANGE_WAITS, {"payment_behavior": "pending_if_incomplete"})
+        made = _update(asked, change, AuditAction.PLAN_CHANGE_WAITS, {"payment_behavior": "pending_if_incomplete"})
+        if not made.get("pending_update"):
+            return ""
+        if page := text(plain(made.get("latest_invoice")).get("hosted_invoice_url"), 2000):
+            return page
+        _drop(asked, identify(made.get("latest_invoice")))
+        raise
     return ""
 
 
-def _update(asked: ChangeRequest, change: PlanChange, action: AuditAction, wish: dict[str, Any]) -> str:
-    """Have Stripe make the change; the page of its invoice, if it waits for that."""
-    pages: list[str] = []
+def _update(asked: ChangeRequest, change: PlanChange, action: AuditAction, wish: dict[str, Any]) -> dict[str, Any]:
+    """Have Stripe make the change; the subscription it answers, empty when this was made before."""
+    made: dict[str, Any] = {}
 
     def refuse(found: dict[str, Any]) -> str:
         if plain(found.get("metadata")).get(MARK) == asked.key:
@@ -122,19 +130,24 @@ def _update(asked: ChangeRequest, change: PlanChange, action: AuditAction, wish:
         split = {"proration_behavior": "always_invoice", "proration_date": change.at}
         asked_for: Any = {"items": change.items, "expand": ["latest_invoice"]} | split | wish
         found = client.v1.subscriptions.update(change.subscription_id, asked_for, options)
-        if plain(found).get("pending_update"):
-            pages.append(text(plain(plain(found).get("latest_invoice")).get("hosted_invoice_url"), 2000))
+        made.update(plain(found))
         return found
 
-    carry_out(
-        asked,
-        action,
-        change.subscription_id,
-        check_subscription(asked, change.subscription_id, refuse),
-        call,
-        _describe,
-    )
-    return pages[0] if pages else ""
+    check = check_subscription(asked, change.subscription_id, refuse)
+    carry_out(asked, action, change.subscription_id, check, call, _describe)
+    return made
+
+
+def _drop(asked: ChangeRequest, invoice_id: str) -> None:
+    """Let nobody wait for a payment that nobody can make: without its invoice, Stripe forgets the change."""
+
+    def check(client: stripe.StripeClient) -> dict[str, Any]:
+        return of_invoice(expect_own(asked, client.v1.invoices.retrieve(invoice_id)))
+
+    def call(client: stripe.StripeClient, options: Any) -> Any:
+        return client.v1.invoices.void_invoice(invoice_id, {}, options)
+
+    carry_out(asked, AuditAction.PLAN_CHANGE_DROPPED, invoice_id, check, call, of_invoice)
 
 
 def digest(subscription: dict[str, Any]) -> str:

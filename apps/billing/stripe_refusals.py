@@ -4,6 +4,8 @@ import stripe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+ASKS = "authentication_required"  # the bank wants the customer to confirm the payment
+ASKING = {ASKS, "subscription_payment_intent_requires_action", "invoice_payment_intent_requires_action"}
 # docs.stripe.com/error-codes
 CODES = {
     "charge_already_refunded": "This payment has been given back already.",
@@ -20,7 +22,7 @@ DECLINES = {
     "expired_card": "the card has expired",
     "incorrect_cvc": "the security code is wrong",
     "processing_error": "the bank could not process it; try again later",
-    "authentication_required": "the bank wants the customer to confirm it on the invoice's page",
+    ASKS: "the bank wants the customer to confirm it on the invoice's page",
     "card_velocity_exceeded": "the card's limit is reached",
     "withdrawal_count_limit_exceeded": "the card's limit is reached",
     "try_again_later": "the bank asks to try again later",
@@ -34,9 +36,7 @@ OWN_DECLINES = {
     "expired_card": gettext_noop("Your card has expired."),
     "incorrect_cvc": gettext_noop("The security code of your card is wrong."),
     "processing_error": gettext_noop("Your bank couldn't process the payment. Please try again later."),
-    "authentication_required": gettext_noop(
-        "Your bank wants you to confirm this payment, which isn't possible with the card we have."
-    ),
+    ASKS: gettext_noop("Your bank wants you to confirm this payment, which isn't possible with the card we have."),
     "card_velocity_exceeded": gettext_noop("You've reached your card's limit."),
     "withdrawal_count_limit_exceeded": gettext_noop("You've reached your card's limit."),
     "try_again_later": gettext_noop("Your bank asks you to try again later."),
@@ -47,8 +47,9 @@ OWN_UNEXPLAINED = gettext_noop(
 
 
 def decline_code(error: stripe.StripeError) -> str:
-    """The bank's reason, or Stripe's."""
-    return str(getattr(error.error, "decline_code", "") or error.code or "")
+    """The bank's reason, or Stripe's; ASKS in whichever words."""
+    code = str(getattr(error.error, "decline_code", "") or error.code or "")
+    return ASKS if code in ASKING else code
 
 
 def describe_own_decline(code: str) -> str:

@@ -44,6 +44,7 @@ class AuditAction(models.TextChoices):
     CANCELLATION_SCHEDULED = "cancellation_scheduled", "Cancellation scheduled"
     CANCELLATION_UNDONE = "cancellation_undone", "Cancellation undone"
     PLAN_CHANGE_WAITS = "plan_change_waits", "Plan change waits for its payment"
+    PLAN_CHANGE_DROPPED = "plan_change_dropped", "Plan change dropped"
     PLAN_CHANGED = "plan_changed", "Plan changed"
     PAUSE_REQUESTED = "pause_requested", "Payments paused"
     RESUME_REQUESTED = "resume_requested", "Payments resumed"

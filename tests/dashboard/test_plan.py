@@ -184,6 +184,41 @@ def test_a_bank_that_asks_first_is_answered_on_the_page_of_the_invoice(world: Wo
     world.assert_laws_hold()
 
 
+def test_where_the_bank_can_ask_on_no_page_nothing_waits(world: World) -> None:
+    """Accounts may switch the invoices' pages off: the change would wait for a day, for a payment that nobody can make."""
+    world.shop.control("settings", invoice_pages=False)
+    dana = world.subscriber("dana")
+    use_card(world, dana, ASKS)
+    world.deliver()
+    client = browser(dana)
+    done = client.post(CHANGE, offer_in(preview(client)))
+    assert done["Location"] == PAGE
+    assert "isn't possible with the card we have" in said(done)
+    assert (at_stripe(world, dana), world.stripe_state(dana)["pending_update"]) == ({world.price("personal"): 1}, None)
+    use_card(world, dana, GOOD)
+    world.deliver()
+    assert "has changed." in said(client.post(CHANGE, offer_in(preview(client))))
+    assert (at_stripe(world, dana), paid(world, dana)) == ({world.price("plus"): 1}, [400, 500])
+
+
+def test_another_card_is_tried_with_the_same_form_and_a_lost_answer_is_not_asked_for_twice(world: World) -> None:
+    """Stripe keeps a decline for a day, for its idempotency key; the form in another tab still has that."""
+    dana = world.subscriber("dana")
+    use_card(world, dana, FAILS_LATER)
+    world.deliver()
+    client = browser(dana)
+    offer = offer_in(preview(client))
+    for _ in range(2):
+        assert "didn't go through" in said(client.post(CHANGE, offer))
+    use_card(world, dana, GOOD)
+    world.fault("stripe", "stored_500", path="/v1/subscriptions/", method="POST")
+    assert "don't know yet" in said(client.post(CHANGE, offer))
+    world.fault("stripe", "ok")
+    for _ in range(2):
+        assert "has changed." in said(client.post(CHANGE, offer))
+    assert (at_stripe(world, dana), paid(world, dana)) == ({world.price("plus"): 1}, [400, 500])
+
+
 def test_what_the_customer_does_not_confirm_within_a_day_changes_nothing(world: World) -> None:
     dana = world.subscriber("dana")
     ask_the_bank(world, dana)

@@ -55,6 +55,7 @@ MESSAGES = {
     "processing_error": "An error occurred while processing your card. Try again in a little bit.",
     "authentication_required": "Your card was declined. This transaction requires authentication.",
 }
+NEEDS_ACTION = "Payment for this {what} requires additional user action before it can be completed successfully."
 OWN_CODES = {"expired_card", "incorrect_cvc", "processing_error", "authentication_required"}
 
 
@@ -62,6 +63,12 @@ def decline(code: str, **fields: object) -> ApiError:
     """The 402 for a decline."""
     outer = code if code in OWN_CODES else "card_declined"
     return card_error(code=outer, decline_code=code, message=MESSAGES.get(code, GENERIC), **fields)
+
+
+def needs_action(what: str) -> ApiError:
+    """The 402 where nobody is there to answer the bank: Stripe's own code, and none of the bank's."""
+    message = NEEDS_ACTION.format(what=what)
+    return card_error(code=f"{what}_payment_intent_requires_action", decline_code=None, message=message)
 
 
 def make(number: str, *, name: str | None = None, email: str | None = None, exp: tuple[int, int] = (12, 2034)) -> Obj:

@@ -51,7 +51,7 @@ def _expect_payment(subscription: Obj, made: Change, *, on_session: bool) -> Non
         )
     verdict = cards.outcome(method, on_session=on_session, authenticated=False)
     if verdict not in {"ok", "dispute", "inquiry", "processing"}:
-        raise cards.decline("authentication_required" if verdict == "authenticate" else verdict)
+        raise cards.needs_action("subscription") if verdict == "authenticate" else cards.decline(verdict)
 
 
 def _change_once_paid(subscription: Obj, made: Change, *, moment: int, on_session: bool) -> None:

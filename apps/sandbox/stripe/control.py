@@ -14,7 +14,7 @@ endpoint {"url"?, "secret"?, "version"?,              deliver events there inste
           "status"?: "disabled", "events"?: [..]}      or none, or these types alone
 forget_events {}                                     as if Stripe had made none so far: no list has them
 settings {"retry_days"?: [..], "end"?: "cancel"|"unpaid"|"past_due", "draft_seconds"?, "missing_rights"?: ["subscription_read", ..],
-          "portal_saved"?: bool, "tax"?: "active"|"pending",
+          "portal_saved"?: bool, "invoice_pages"?: false: no invoice has a page of its own, "tax"?: "active"|"pending",
           "debits_open"?: bool: a first debit makes the subscription active before the bank has answered}
 state {}                                             counts of objects, waiting deliveries, settings
 """

@@ -1,6 +1,6 @@
 """Lists of invoices, and paying one."""
 
-from apps.sandbox.stripe import cards, collection, customers, invoices, lists, subscriptions
+from apps.sandbox.stripe import cards, collection, customers, invoices, lists, pending_updates, subscriptions
 from apps.sandbox.stripe.errors import invalid
 from apps.sandbox.stripe.records import Obj, find, get
 from apps.sandbox.stripe.routing import route
@@ -55,6 +55,8 @@ def _close(identifier: str, status: str) -> Obj:
     if invoice["status"] not in {"open", "uncollectible"} or invoice["status"] == status:
         raise invalid(f"You can only pass in open invoices. This invoice isn't open. (status: {invoice['status']})")
     invoices.close(invoice, status)
+    if status == "void":
+        pending_updates.forget(invoice)  # voiding it is how a change that waits for it is withdrawn
     return invoice
 
 
@@ -69,7 +71,7 @@ def pay(invoice: Obj, method_id: str | None, *, on_session: bool) -> None:
         customers.attach(method, invoice["customer"])
     result = collection.collect(invoice, method, on_session=on_session)
     if result == "action":
-        raise cards.decline("authentication_required")
+        raise cards.needs_action("invoice")
     if result == "failed":
         problem = (invoices.intent_of(invoice) or {}).get("last_payment_error") or {}
         raise cards.decline(problem.get("decline_code", "generic_decline"))

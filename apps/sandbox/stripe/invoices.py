@@ -3,7 +3,7 @@
 from apps.sandbox import settings
 from apps.sandbox.stripe import balances, invoice_lines, payments, taxes, timeline
 from apps.sandbox.stripe.events import change, emit
-from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, private
+from apps.sandbox.stripe.records import Obj, add, blank, copied, every, find, get, private, root
 
 
 def draft(subscription: Obj, *, reason: str, lines: list[Obj], kept: bool = True) -> Obj:
@@ -94,7 +94,7 @@ def finalize(invoice: Obj) -> None:
     invoice |= {
         "number": number,
         "status": "open",
-        "hosted_invoice_url": page,
+        "hosted_invoice_url": page if root()["settings"]["invoice_pages"] else None,
         "invoice_pdf": f"{page}/pdf",
         "effective_at": timeline.now(),
         "automatically_finalizes_at": None,

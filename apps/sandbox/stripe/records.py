@@ -35,7 +35,7 @@ IDS = {
 }  # fmt: skip
 EMPTY: Obj = {
     "objects": {}, "private": {}, "events": {}, "deliveries": [], "idempotency": {}, "agenda": {},
-    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600, "missing_rights": [], "debits_open": False, "portal_saved": True, "tax": "active", "tax_behavior": "inclusive"},
+    "settings": {"retry_days": [3, 5, 7], "end": "cancel", "draft_seconds": 3600, "missing_rights": [], "debits_open": False, "portal_saved": True, "invoice_pages": True, "tax": "active", "tax_behavior": "inclusive"},
 }  # fmt: skip
 
 
