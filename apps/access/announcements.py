@@ -12,7 +12,6 @@ from apps.access.policy import Decision
 from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
-from apps.billing.models import Subscription
 from apps.core import clock, jobs, restores
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
@@ -31,19 +30,19 @@ LEADS = {
 
 
 def announce_change(profile: UserProfile, decision: Decision, before: AccessState, why: Reason | None) -> None:
-    """Ask for the email about a state that is another one now."""
-    state, now = decision.state, clock.now()
+    """Ask for the email about a state that is another one now. `why`: the reason of the former one."""
+    state, now, is_shared = decision.state, clock.now(), decision.reason.is_shared
     if state == AccessState.CANCELED and before.is_told_of_cancellation:
-        kind = lifecycle_emails.SHARED_ENDED if profile.is_paid_for else lifecycle_emails.CANCELED
+        kind = lifecycle_emails.SHARED_ENDED if is_shared else lifecycle_emails.CANCELED
         jobs.defer(kind, f"{profile.pk}:{decision.subscription_id}", reason="canceled")
-    if state == AccessState.SUSPENDED and before.has_access and profile.is_paid_for:
+    if state == AccessState.SUSPENDED and before.has_access and is_shared:
         # Of their own payments people hear when one fails; nobody else tells those for whom another one pays.
         jobs.defer(lifecycle_emails.SHARED_PAUSED, dated(profile, now), reason="not paid for")
     if state == AccessState.EXPIRED and decision.final_expiry_at:
         jobs.defer(lifecycle_emails.EXPIRED, dated(profile, decision.final_expiry_at), reason="expired")
     if state != AccessState.ACTIVE or decision.reason.code != ReasonCode.PAID:
         return
-    if why is not None and why.code in LATE and not profile.is_paid_for:
+    if why is not None and why.code in LATE and not why.is_shared:
         jobs.defer(lifecycle_emails.PAYMENT_RECOVERED, dated(profile, now), reason="the payment has arrived")
     elif before.is_recoverable or before == AccessState.EXPIRED:
         jobs.defer(lifecycle_emails.RECOVERED, dated(profile, now), reason="access is back")
@@ -53,7 +52,7 @@ def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Up
     """Ask for the emails about what will change by itself, each for its day; what is nearer than that was told otherwise."""
     now = clock.now()
     for one in ahead:
-        if one.change == Change.SUBSCRIPTION_ENDS and _is_own(profile, one.about):
+        if one.change == Change.SUBSCRIPTION_ENDS and not one.is_shared:
             _tell_of_cancellation(profile, one)
         kind = _email_about(one, state)
         for days in LEADS[kind] if kind else ():
@@ -70,12 +69,6 @@ def _email_about(one: Upcoming, state: AccessState) -> str:
         return lifecycle_emails.EXPIRY_REMINDER if state.awaits_expiry else ""
     ends_access = one.is_loss and not state.is_closed and one.sentence
     return lifecycle_emails.ACCESS_ENDS if ends_access else ""
-
-
-def _is_own(profile: UserProfile, subscription_id: str) -> bool:
-    """Whether it is a subscription that they pay for, not one that another shares with them."""
-    own = Subscription.objects.filter(stripe_id=subscription_id, customer_id=profile.stripe_customer_id or "-")
-    return own.exists()
 
 
 def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:

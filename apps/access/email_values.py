@@ -4,7 +4,6 @@ Each function takes the subscriber and what the email is about: the job's key af
 """
 
 import datetime as dt
-from dataclasses import replace
 
 from apps.access import freezes, order_confirmation
 from apps.access.order_confirmation import ConfirmedLine, OrderConfirmation
@@ -79,7 +78,7 @@ def cancellation(profile: UserProfile, _subscription_id: str) -> Values | None:
 
 
 def shared_pause(profile: UserProfile, _about: str) -> Values | None:
-    """None when the apps are open again, or the subscriber pays by now."""
+    """None when the apps are open again, or what is late is the subscriber's own by now."""
     is_closed = profile.access_state == AccessState.SUSPENDED
     return {} if is_closed and profile.is_paid_for else None
 
@@ -177,8 +176,7 @@ def access_ends(profile: UserProfile, about: str) -> Values | None:
         return None
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     urls = [one.open_invoice_url for one in states if one.open_invoice_url and SubscriptionStatus(one.status).is_late]
-    sentence = replace(found, is_shared=profile.is_paid_for).sentence
-    return {"date": format_day(found.at), "sentence": sentence, "invoice_url": urls[0] if urls else ""}
+    return {"date": format_day(found.at), "sentence": found.sentence, "invoice_url": urls[0] if urls else ""}
 
 
 def scheduled_cancellation(profile: UserProfile, about: str) -> Values | None:

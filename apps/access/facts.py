@@ -110,6 +110,7 @@ def _subscription_fact(
         attempts_made=state.attempts_made,
         payment_due_at=state.payment_due_at,
         terms=terms,
+        shared=state.is_shared,
     )
 
 

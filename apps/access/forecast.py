@@ -69,9 +69,10 @@ def _is_loss(before: AccessState, then: Decision, upcoming: Upcoming) -> bool:
 
 def _changes(facts: Facts, decision: Decision) -> Iterator[Upcoming]:
     """Everything with a date that may be ahead, in no order; `state` is filled in later."""
+    shared = {one.id for one in facts.subscriptions if one.shared}
     for moment, change, about in _moments(facts, decision):
         if moment is not None:
-            yield Upcoming(moment, change, decision.state, about)
+            yield Upcoming(moment, change, decision.state, about, is_shared=about in shared)
     for one in facts.subscriptions:
         if one.next_attempt_at and one.status.owes:
             attempt, last = one.attempts_made + 1, (one.terms or facts.terms).payment_attempts

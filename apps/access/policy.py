@@ -97,7 +97,8 @@ class _View:
     def _final_expiry(self) -> dt.datetime | None:
         """The end of the last subscription plus the terms; later if staff keep the seat or a Checkout is open."""
         ends = [one.ended_at + self.terms_of(one).expiry for one in self.canceled if one.ended_at]
-        if not ends:
+        kept_open = any(one.shared and one.ended_at is None for one in self.canceled)  # who pays may share again
+        if not ends or kept_open:
             return None
         kept = [one.ends_at for one in self._in_force("keep_seat") if one.ends_at]
         expiry = max([*ends, *kept])
@@ -113,6 +114,15 @@ class _View:
         """The end of grace of a late subscription: by the terms, or by a no-suspend if that is later."""
         since = late.past_due_since or self.now
         return max([since + self.terms_of(late).grace, *(one.ends_at for one in self.no_suspend if one.ends_at)])
+
+    @property
+    def latest_canceled(self) -> SubscriptionFact:
+        """The one that ended last; before that, one of somebody else's that may be shared again."""
+
+        def order(one: SubscriptionFact) -> tuple[object, ...]:
+            return one.shared and one.ended_at is None, one.ended_at is not None, one.ended_at or self.now, one.id
+
+        return max(self.canceled, key=order)
 
     def due(self) -> Entitlements:
         """The sum of everything that gives access now."""
@@ -203,12 +213,17 @@ def _paid(view: _View) -> Decision | None:
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
-        reason=Reason(ReasonCode.PAID, until, bool(paused), resumes),
+        reason=Reason(ReasonCode.PAID, until, bool(paused), resumes, _is_shared(view.paid)),
         entitlements=view.due(),
         trace=tuple(_trace(view, one) for one in view.paid),
         until=until,
         subscription_id=view.paid[0].id,
     )
+
+
+def _is_shared(subscriptions: Iterable[SubscriptionFact]) -> bool:
+    """Whether another one pays for all of these; somebody who has one of their own too reads about that."""
+    return all(one.shared for one in subscriptions)
 
 
 def _trace(view: _View, one: SubscriptionFact) -> str:
@@ -244,7 +259,7 @@ def _in_grace(view: _View) -> Decision | None:
         state=AccessState.GRACE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
-        reason=Reason(ReasonCode.PAYMENT_LATE, until),
+        reason=Reason(ReasonCode.PAYMENT_LATE, until, is_shared=_is_shared(view.in_grace)),
         entitlements=view.due(),
         trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
         until=until,
@@ -286,13 +301,13 @@ def _suspended(view: _View) -> Decision | None:
     """6. Past due after grace, unpaid, paused, dispute lost or current period refunded."""
     if not view.withheld:
         return None
-    first = view.withheld[0]
+    first = min(view.withheld, key=lambda one: (one.shared, one.id))  # their own first: that they can pay
     stopped = ReasonCode.SUBSCRIPTION_PAUSED if first.status == SubscriptionStatus.PAUSED else ReasonCode.UNPAID
     return Decision(
         state=AccessState.SUSPENDED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        reason=Reason(CLOSED.get(view.closes(first), stopped), paused_until=first.paused_until),
+        reason=Reason(CLOSED.get(view.closes(first), stopped), paused_until=first.paused_until, is_shared=first.shared),
         trace=tuple(f"subscription {one.id} is {view.closes(one) or one.status}" for one in view.withheld),
         subscription_id=first.id,
     )
@@ -302,15 +317,14 @@ def _canceled(view: _View) -> Decision | None:
     """7. Canceled, before the final expiry."""
     if not view.canceled or (view.final_expiry and view.now >= view.final_expiry):
         return None
-    latest = max(view.canceled, key=lambda one: (one.ended_at is not None, one.ended_at or view.now, one.id))
     return Decision(
         state=AccessState.CANCELED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        reason=Reason(ReasonCode.CANCELED, view.final_expiry),
+        reason=Reason(ReasonCode.CANCELED, view.final_expiry, is_shared=view.latest_canceled.shared),
         trace=tuple(f"subscription {one.id} is canceled" for one in view.canceled),
         until=view.final_expiry,
-        subscription_id=latest.id,
+        subscription_id=view.latest_canceled.id,
     )
 
 
@@ -322,7 +336,7 @@ def _expired(view: _View) -> Decision | None:
         state=AccessState.EXPIRED,
         account=Account.DISABLED,
         seats=SeatDecision.RELEASED,
-        reason=Reason(ReasonCode.EXPIRED, view.final_expiry),
+        reason=Reason(ReasonCode.EXPIRED, view.final_expiry, is_shared=view.latest_canceled.shared),
         trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
     )
 

@@ -39,7 +39,7 @@ class SubscriptionFact:
     its lost disputes was opened. `paused_until`: None while `paused` has no end. Only for what happens next, never for the
     decision: `trial_end`, `current_period_end`, and of the open invoice `next_attempt_at`, `attempts_made`, `payment_due_at`.
     `terms`: its own, where what it pays for has some; else those of `Facts`. `amount`: of a period, in minor units: which of two
-    is the dearer.
+    is the dearer. `shared`: another subscriber pays for it.
     """
 
     id: str
@@ -61,6 +61,7 @@ class SubscriptionFact:
     attempts_made: int = 0
     payment_due_at: dt.datetime | None = None
     terms: Terms | None = None
+    shared: bool = False
 
     @property
     def entitlements(self) -> Entitlements:

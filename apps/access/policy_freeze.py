@@ -53,7 +53,7 @@ def _stay(
         state=state,
         account=account,
         seats=seats,
-        reason=Reason(REASONS.get(state, ReasonCode.HELD_BACK)),
+        reason=Reason(REASONS.get(state, ReasonCode.HELD_BACK), is_shared=demanded.reason.is_shared),
         partial=partial,
         trace=(*demanded.trace, HELD),
         reconcile_at=demanded.reconcile_at,

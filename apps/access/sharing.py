@@ -20,12 +20,13 @@ from apps.core.states import SubscriptionStatus
 
 # Decisions of staff about the payer that are about the payer's money, and so reach those who are paid for.
 ABOUT_MONEY = (AccessOverride.Kind.NO_SUSPEND, AccessOverride.Kind.WAIVE_DISPUTE)
-# The payer's own affairs: what happens next at Stripe, and which invoice is open.
-NOT_SHARED: dict[str, Any] = {
+# What becomes of the payer's own affairs: what happens next at Stripe, and which invoice is open.
+SHARED: dict[str, Any] = {
+    "is_shared": True,
     "current_period_end": None, "trial_end": None, "open_invoice_id": "", "open_invoice_url": "", "next_attempt_at": None,
     "attempts_made": 0, "payment_due_at": None,
 }  # fmt: skip
-CANCELED: dict[str, Any] = NOT_SHARED | {
+CANCELED: dict[str, Any] = SHARED | {
     "status": SubscriptionStatus.CANCELED.value, "cancel_at": None, "past_due_since": None, "paid_for_period": None,
     "left_of_period": None, "money_returned": "", "is_payment_pending": False, "disputes": [], "pause": "", "pause_ends_at": None,
 }  # fmt: skip
@@ -60,7 +61,7 @@ def _of_open(
 ) -> list[SubscriptionState]:
     """The payer's subscriptions that share something, but for those that had ended before the member came."""
     begun = [one for one in states if one.ended_at is None or row.accepted_at is None or one.ended_at > row.accepted_at]
-    shared = [replace(one, lines=lines, **NOT_SHARED) for one in begun if (lines := shared_lines(one, catalog))]
+    shared = [replace(one, lines=lines, **SHARED) for one in begun if (lines := shared_lines(one, catalog))]
     return shared or [_canceled(row, None)]  # kept without an end, until somebody ends the membership
 
 

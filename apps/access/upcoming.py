@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -38,7 +38,7 @@ class Upcoming:
     """One change: `state` is what access is from then on. `about`: the subscription's id, or the kind of an override.
 
     `attempt`: which try to collect the payment it is, the first counts as 1; `attempts`: of how many, None when not known.
-    `is_loss`: apps close, or everything is given up, at that moment.
+    `is_loss`: apps close, or everything is given up, at that moment. `is_shared`: it is about what another subscriber pays.
     """
 
     at: dt.datetime
@@ -48,7 +48,7 @@ class Upcoming:
     attempt: int | None = None
     attempts: int | None = None
     is_loss: bool = False
-    is_shared: bool = False  # of what another subscriber pays; known to who reads it, not stored
+    is_shared: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For a JSON column; what is not set is left out."""
@@ -60,7 +60,9 @@ class Upcoming:
         at = as_moment(stored.get("at"))
         if at is None or stored.get("change") not in set(Change) or stored.get("state") not in set(AccessState):
             return None
-        rest = {name: stored[name] for name in ("about", "attempt", "attempts", "is_loss") if name in stored}
+        rest = {
+            name: stored[name] for name in ("about", "attempt", "attempts", "is_loss", "is_shared") if name in stored
+        }
         return cls(at, Change(stored["change"]), AccessState(stored["state"]), **rest)
 
     @property
@@ -147,9 +149,9 @@ LABELS = {
 }
 
 
-def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime, is_shared: bool = False) -> tuple[Upcoming, ...]:
+def read_stored(stored: list[dict[str, Any]], *, now: dt.datetime) -> tuple[Upcoming, ...]:
     """A stored forecast for the subscriber, without what has passed since it was made."""
-    return told(replace(one, is_shared=is_shared) for one in read_all(stored) if one.at > now)
+    return told(one for one in read_all(stored) if one.at > now)
 
 
 def read_all(stored: list[dict[str, Any]]) -> tuple[Upcoming, ...]:

@@ -14,7 +14,7 @@ from apps.accounts.privacy_models import PrivacyRequest as PrivacyRequest
 from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.masking import Masked
-from apps.core.reason_sentences import reason_sentence, shared_sentence
+from apps.core.reason_sentences import reason_sentence
 from apps.core.reasons import Reason
 from apps.core.states import AccessState, SubscriptionStatus, Tone, values_where
 
@@ -179,14 +179,18 @@ class UserProfile(models.Model):
     def access_sentence(self) -> str:
         """Why access is as it is, in the subscriber's words; empty before the first sync."""
         reason = Reason.from_json(self.access_reason)
-        if reason is None:
-            return ""
-        return shared_sentence(reason) if self.is_paid_for else reason_sentence(reason)
+        return reason_sentence(reason) if reason else ""
 
     @property
     def is_paid_for(self) -> bool:
-        """Whether what they have is, or was last, by another one's subscription, and none of their own runs."""
-        return self.membership_id is not None and not SubscriptionStatus(self.subscription_status).pays
+        """Whether why access is as it is has to do with another one's money, as last decided."""
+        reason = Reason.from_json(self.access_reason)
+        return reason is not None and reason.is_shared
+
+    @property
+    def has_running_subscription(self) -> bool:
+        """Whether one of their own runs, or may."""
+        return bool(self.subscription_status) and SubscriptionStatus(self.subscription_status).may_charge
 
     @property
     def subject(self) -> tuple[str, int]:

@@ -28,7 +28,10 @@ class SubscriptionLine:
 
 @dataclass(frozen=True)
 class SubscriptionState:
-    """One subscription as last fetched. `paid_for_period`, `left_of_period`: minor units, None: not fetched yet."""
+    """One subscription as last fetched. `paid_for_period`, `left_of_period`: minor units, None: not fetched yet.
+
+    `is_shared`: another subscriber pays for it.
+    """
 
     id: str
     status: str
@@ -50,6 +53,7 @@ class SubscriptionState:
     pause: str
     pause_ends_at: dt.datetime | None
     lines: tuple[SubscriptionLine, ...]
+    is_shared: bool = False
 
     @property
     def currency(self) -> str:

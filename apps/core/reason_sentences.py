@@ -10,14 +10,9 @@ from apps.core.reasons import Reason, ReasonCode
 
 
 def reason_sentence(reason: Reason) -> str:
-    """For the subscriber."""
-    found = SENTENCES[reason.code]
-    return _(found) if isinstance(found, str) else found(reason)
-
-
-def shared_sentence(reason: Reason) -> str:
-    """For somebody for whom another subscriber pays."""
-    found = SHARED_SENTENCES.get(reason.code, SENTENCES[reason.code])
+    """For the subscriber, whose own money it is about or another one's."""
+    shared = SHARED_SENTENCES.get(reason.code) if reason.is_shared else None
+    found = shared or SENTENCES[reason.code]
     return _(found) if isinstance(found, str) else found(reason)
 
 

@@ -28,12 +28,16 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True)
 class Reason:
-    """`until`: the date that the sentence names. `is_paused`: billing is, until `paused_until` or for now (None)."""
+    """`until`: the date that the sentence names. `is_paused`: billing is, until `paused_until` or for now (None).
+
+    `is_shared`: it is about what another subscriber pays, or paid.
+    """
 
     code: ReasonCode
     until: dt.datetime | None = None
     is_paused: bool = False
     paused_until: dt.datetime | None = None
+    is_shared: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For a JSON column: dates in ISO form, what is not set left out."""
@@ -42,6 +46,7 @@ class Reason:
             "until": self.until,
             "is_paused": self.is_paused,
             "paused_until": self.paused_until,
+            "is_shared": self.is_shared,
         }
         return {name: as_text(value) for name, value in found.items() if value}
 
@@ -55,6 +60,7 @@ class Reason:
             as_moment(stored.get("until")),
             bool(stored.get("is_paused")),
             as_moment(stored.get("paused_until")),
+            bool(stored.get("is_shared")),
         )
 
 

@@ -42,7 +42,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context = {
         "profile": profile,
         "overview": overview.of(profile),
-        "upcoming": upcoming.read_stored(profile.forecast, now=clock.now(), is_shared=profile.is_paid_for),
+        "upcoming": upcoming.read_stored(profile.forecast, now=clock.now()),
         "payer": memberships.find_payer(profile),
         "checking": restores.is_closed(),
     }

@@ -86,20 +86,19 @@ class RecoveryStatus:
 def read_status(profile: UserProfile) -> RecoveryStatus:
     """What `profile` can do now, from our own rows."""
     found = _was_paid(subscriptions.read_subscriptions(profile.stripe_customer_id))
-    is_shared = not found and profile.membership_id is not None
-    if is_shared:  # somebody else has paid: what was shared can be bought by themselves
+    if profile.membership_id is not None:  # what somebody else has paid for can be bought by themselves
         shared = sharing.read_sharing([profile.pk], entitlements_by_product())
-        found = _was_paid(shared.states.get(profile.pk, ()))
+        found += _was_paid(shared.states.get(profile.pk, ()))
     # Without the open payment: it keeps what there is, it opens nothing.
     present = replace(facts.read_facts(profile), paying=None)
     decision = decide(present)
     last = max(
         found,
-        key=lambda one: (SubscriptionStatus(one.status).is_late, one.ended_at or clock.now(), one.id),
+        key=lambda one: (_is_own_debt(one), one.ended_at or clock.now(), not one.is_shared, one.id),
         default=None,
     )
     lines = [line for line in last.lines if line.quantity] if last else []
-    next_step = _choose_next_step(decision, last, is_shared=is_shared)
+    next_step = _choose_next_step(decision, last)
     return RecoveryStatus(
         state=decision.state,
         next_step=next_step,
@@ -109,6 +108,10 @@ def read_status(profile: UserProfile) -> RecoveryStatus:
         invoice_url=last.open_invoice_url if last and SubscriptionStatus(last.status).is_late else "",
         upcoming=told(forecast(present)) if next_step in PAYING or decision.state == AccessState.ON_HOLD else (),
     )
+
+
+def _is_own_debt(one: subscriptions.SubscriptionState) -> bool:
+    return not one.is_shared and SubscriptionStatus(one.status).is_late
 
 
 def _was_paid(states: Iterable[subscriptions.SubscriptionState]) -> list[subscriptions.SubscriptionState]:
@@ -125,14 +128,14 @@ def _former_items(lines: list[subscriptions.SubscriptionLine]) -> tuple[FormerIt
     return tuple(FormerItem(products.get(one or 0), quantity) for one, quantity in counted.items())
 
 
-def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None, *, is_shared: bool) -> NextStep:
+def _choose_next_step(decision: Decision, last: subscriptions.SubscriptionState | None) -> NextStep:
     if decision.state.has_access:
         return NextStep.LOG_IN
     if decision.state == AccessState.EXPIRED:
         return NextStep.SIGN_UP_AGAIN
     if decision.state in {AccessState.ON_HOLD, AccessState.NONE} or last is None:
         return NextStep.CONTACT
-    if is_shared:
+    if last.is_shared:
         return NextStep.RENEW
     if last.money_returned:
         return NextStep.CONTACT

@@ -26,7 +26,6 @@ from apps.core import attention, audit, clock, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem, AuditEntry, Job
-from apps.core.states import SubscriptionStatus
 from apps.identity import erasure
 from apps.instances import allocation
 from apps.instances.models import Seat
@@ -100,8 +99,7 @@ def refuse_erasing(profile: UserProfile) -> str:
     """Why the person cannot be erased now; empty when they can."""
     if legal_holds.is_held(profile):
         return legal_holds.REFUSAL
-    status = profile.subscription_status  # empty: there never was a subscription
-    if status and SubscriptionStatus(status).may_charge:
+    if profile.has_running_subscription:
         return "A subscription is running. Cancel it first, and refund what is due."
     if profile.signups.filter(state__in=Signup.LIVE).exists():
         return "A payment is open. Wait until it has ended."

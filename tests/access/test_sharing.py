@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from apps.access import facts, memberships, sharing
+from apps.access.forecast import forecast
 from apps.access.policy import decide
+from apps.access.upcoming import Upcoming
 from apps.accounts.models import Membership, UserProfile
 from apps.catalog.entitlements import Entitlements
 from apps.catalog.models import Product
 from apps.core import clock
+from apps.core.reasons import Reason
 from apps.operations import bulk_facts
 from tests.dashboard.conftest import Catalog, person, subscribe
 from tests.dashboard.conftest import catalog as catalog
@@ -159,3 +162,82 @@ def test_the_newest_go_first_and_nobody_while_nothing_runs(catalog: Catalog) -> 
 def test_nobody_costs_a_query_for_whom_nobody_pays(catalog: Catalog, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert sharing.read_sharing([], {}) == sharing.Sharing()
+
+
+# --- whose money it is ------------------------------------------------------------------------------------------------
+
+
+def own(member: UserProfile, catalog: Catalog, **columns: Any) -> UserProfile:
+    """They have, or had, a subscription of their own too."""
+    UserProfile.objects.filter(pk=member.pk).update(
+        stripe_customer_id=f"cus_{member.pk}", subscription_status=columns.get("status", "active")
+    )
+    member.refresh_from_db()
+    subscribe(member, catalog.plan, **columns)
+    return member
+
+
+def told(member: UserProfile) -> tuple[str, bool, list[bool]]:
+    """The state, whether the reason is about another one's money, and the same of what comes."""
+    known = facts.read_facts(member)
+    decision = decide(known)
+    return decision.state, decision.reason.is_shared, [one.is_shared for one in forecast(known) if one.about]
+
+
+NOW = clock.now()
+WHOSE: dict[str, tuple[dict[str, Any], dict[str, Any] | None, int | None, tuple[str, bool]]] = {
+    "only shared": ({}, None, None, ("active", True)),
+    "both run": ({}, {}, None, ("active", False)),
+    "shared, and their own was canceled before": ({}, {"status": "canceled", "ended_at": NOW - 5 * DAY}, None, ("active", True)),
+    "their own runs, and the membership is over": ({}, {}, 2, ("active", False)),
+    "their own ended last": ({}, {"status": "canceled", "ended_at": NOW - DAY}, 2, ("canceled", False)),
+    "the membership ended last": ({}, {"status": "canceled", "ended_at": NOW - 3 * DAY}, 2, ("canceled", True)),
+    "their own is unpaid, and the other's too": ({"status": "unpaid"}, {"status": "unpaid"}, None, ("suspended", False)),
+    "the other's is unpaid": ({"status": "unpaid"}, {"status": "canceled", "ended_at": NOW - DAY}, None, ("suspended", True)),
+    "both long over, the membership last": ({}, {"status": "canceled", "ended_at": NOW - 60 * DAY}, 40, ("expired", True)),
+    "both long over, their own last": ({}, {"status": "canceled", "ended_at": NOW - 40 * DAY}, 60, ("expired", False)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOSE)
+def test_each_decision_says_whose_money_it_is_about(catalog: Catalog, name: str) -> None:
+    of_payer, of_member, days_over, expected = WHOSE[name]
+    share(catalog)
+    payer = person("pat")
+    subscribe(payer, catalog.plan, **of_payer)
+    member = make_member(payer)
+    if of_member is not None:
+        member = own(member, catalog, **of_member)
+    if days_over is not None:
+        over = NOW - days_over * DAY
+        Membership.objects.update(
+            invited_at=over - DAY, accepted_at=over - DAY, ended_at=over, paid_until=over, end="left", products=[catalog.plan.pk]
+        )  # fmt: skip
+    assert told(member)[:2] == expected
+    assert (
+        Reason.from_json(decide(facts.read_facts(member)).reason.as_json()) == decide(facts.read_facts(member)).reason
+    )
+    assert not told(payer)[1]
+
+
+def test_dates_of_both_subscriptions_are_told_apart(catalog: Catalog) -> None:
+    share(catalog)
+    payer = person("pat")
+    subscribe(payer, catalog.plan, cancel_at=NOW + 3 * DAY)
+    member = own(make_member(payer), catalog, cancel_at=NOW + 5 * DAY)
+    ends = [one for one in forecast(facts.read_facts(member)) if one.change == "subscription_ends"]
+    assert [(one.is_shared, one.is_loss) for one in ends] == [(True, False), (False, True)]
+    assert [one.sentence for one in ends] == [
+        "The subscription that you share ends.",
+        "Your subscription ends. Your apps close, and your data is kept.",
+    ]
+    assert [Upcoming.from_json(one.as_json()) for one in ends] == ends
+
+
+def test_an_old_subscription_of_their_own_ends_nothing_while_a_membership_is_open(catalog: Catalog) -> None:
+    """Who pays shares nothing now and may again: the seat is not given up because of what ended before."""
+    payer = person("pat")
+    subscribe(payer, catalog.plan)
+    member = own(make_member(payer), catalog, status="canceled", ended_at=NOW - 60 * DAY)
+    decision = decided(member)
+    assert (decision.state, decision.until, decision.reason.is_shared) == ("canceled", None, True)

@@ -18,13 +18,16 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def shows_people(context: dict[str, Any]) -> bool:
-    """Whether the plan is for several, or another subscriber pays. No query where the page has read the overview anyway."""
+    """Whether the plan is for several, or another subscriber pays. No query where the page has read the overview anyway, but one
+    for those for whom somebody pays, or did.
+    """
     profile: UserProfile | None = context.get("profile")
     if profile is None:
         return False
-    if profile.is_paid_for or (overview := context.get("overview")) is None:
-        return profile.is_paid_for or _is_for_several(profile)
-    return bool(overview.is_for_several)
+    if profile.membership is not None and profile.membership.is_open:
+        return True
+    overview = context.get("overview")
+    return _is_for_several(profile) if overview is None else bool(overview.is_for_several)
 
 
 def _is_for_several(profile: UserProfile) -> bool:
