@@ -1,11 +1,12 @@
 """Several people under one subscription: how many it is for, ending a membership, and syncing those who are paid for.
 
 Promises: each change of who is paid for holds the rows of the payer and of the member (accounts/people_locks.py), so that the last
-free position is taken once; whenever billing has written a payer's subscriptions, the newest memberships that no longer fit
-end, invitations first, and all others are synced; nothing here writes access: the reconciler does.
+free position is taken once; whenever billing has written a payer's subscriptions, or what they give has changed, the
+memberships that no longer fit end (`sharing.find_surplus` is the rule), and all others are synced; nothing here writes access: the reconciler does.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -166,27 +167,24 @@ def sync_later(payer: UserProfile, *, reason: str) -> None:
         jobs.defer(KIND, payer.pk, reason=reason)
 
 
+def sync_many_later(payer_ids: Collection[int], *, reason: str) -> None:
+    """The same of many; those of them who pay for nobody are left out."""
+    paying = Membership.objects.filter(payer__in=payer_ids, ended_at=None).values_list("payer", flat=True).distinct()
+    jobs.defer_many(KIND, {str(one): f"{KIND}:{one}" for one in paying}, reason=reason)
+
+
 @transaction.atomic
 def sync_members(payer_id: str) -> None:
     """The job: end the newest memberships that no longer fit, and sync all others."""
     lock_shared(int(payer_id))
     payer = UserProfile.objects.get(pk=payer_id)
     people = list(open_people(payer.pk).select_related("payer__user", "member__user"))
-    surplus = _find_surplus(people, count_people(payer))
+    surplus = sharing.find_surplus(people, count_people(payer).people)
     for row in surplus:
         reason = "the subscription is for fewer people now"
         _end(row, End.REDUCED if row.accepted_at else End.WITHDRAWN, actor=audit.SYSTEM, reason=reason)
     members = [row.member_id for row in people if row.member_id and row not in surplus]
     reconcile.enqueue_many(members, reason="what is paid for them changed")
-
-
-def _find_surplus(people: list[Membership], count: PeopleCount) -> list[Membership]:
-    """Who does not fit: of those who are invited first, then of those who joined, always the newest. While nothing runs, nobody:
-    it may come back."""
-    if not count.people:
-        return []
-    newest = sorted(people, key=lambda row: (row.accepted_at is None, row.accepted_at or row.invited_at, row.pk))
-    return newest[max(0, count.people - 1) :]
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------------

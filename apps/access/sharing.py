@@ -3,6 +3,9 @@
 Promises: of an open membership, each of the payer's subscriptions with what of it is shared, once, and without its invoices; of
 one that has ended, a subscription that was canceled at that moment, so that its member keeps what everybody keeps who cancels.
 A payer whose subscriptions cannot be read never makes a member somebody who never had one.
+
+Where a subscription is for fewer people than share it, the rule of who goes is `find_surplus`: never the payer; first who is invited,
+then who has joined, of each the newest first; and nobody while nothing runs, since it may come back.
 """
 
 import datetime as dt
@@ -11,11 +14,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.db.models import QuerySet
+
 from apps.access.models import AccessOverride
 from apps.accounts.models import Membership, UserProfile
 from apps.billing import prices
 from apps.billing.subscriptions import SubscriptionLine, SubscriptionState
 from apps.catalog.entitlements import Entitlements
+from apps.core import clock
 from apps.core.states import SubscriptionStatus
 
 # Decisions of staff about the payer that are about the payer's money, and so reach those who are paid for.
@@ -40,12 +46,20 @@ class Sharing:
     states: Mapping[int, tuple[SubscriptionState, ...]] = field(default_factory=dict)
 
 
-def read_sharing(member_ids: Collection[int], catalog: Mapping[int, Entitlements]) -> Sharing:
-    """What these have by memberships. No query for nobody, else one, and two more where somebody pays for one of them."""
+def read_sharing(
+    member_ids: Collection[int], catalog: Mapping[int, Entitlements], *, as_if_ended: Collection[int] = ()
+) -> Sharing:
+    """What these have by memberships. No query for nobody, else one, and two more where somebody pays for one of them.
+
+    `as_if_ended`: members whose open membership is taken to end now.
+    """
     if not member_ids:
         return Sharing()
     rows = Membership.objects.filter(member__in=member_ids, accepted_at__isnull=False).select_related("payer")
     found = list(rows.order_by("accepted_at", "pk"))
+    for row in found:
+        if row.is_open and row.member_id in as_if_ended:
+            row.ended_at = row.paid_until = clock.now()
     payers = {row.member_id or 0: row.payer_id for row in found if row.is_open}
     customers = UserProfile.objects.filter(pk__in=payers.values(), stripe_customer_id__isnull=False)
     paid = prices.subscriptions_of_customers(customers.values("stripe_customer_id")) if payers else {}
@@ -92,3 +106,26 @@ def count_people(states: Iterable[SubscriptionState], catalog: Mapping[int, Enti
         if line.product_id and line.product_id in catalog
     ]
     return max(1, sum(counts)) if running else 0
+
+
+def find_surplus(sharers: Iterable[Membership], people: int) -> list[Membership]:
+    """Of those who share a subscription or are invited to, who does not fit where it is for that many, the payer included."""
+    if not people:
+        return []
+    oldest = sorted(sharers, key=lambda row: (row.accepted_at is None, row.accepted_at or row.invited_at, row.pk))
+    return oldest[max(0, people - 1) :]
+
+
+def read_surplus(payers: QuerySet[UserProfile], catalog: Mapping[int, Entitlements]) -> list[int]:
+    """The members who would not fit if products gave what `catalog` says, by all these payers. Four queries at most."""
+    joined = Membership.objects.filter(payer__in=payers, ended_at=None, accepted_at__isnull=False).select_related(
+        "payer"
+    )
+    by_payer = defaultdict[str, list[Membership]](list)
+    for row in joined:
+        by_payer[row.payer.stripe_customer_id or ""].append(row)
+    if not by_payer:
+        return []
+    paid = prices.subscriptions_of_customers(payers.filter(pk__in=joined.values("payer")).values("stripe_customer_id"))
+    surplus = (find_surplus(rows, count_people(paid.get(who, ()), catalog)) for who, rows in by_payer.items())
+    return sorted(row.member_id for rows in surplus for row in rows if row.member_id)

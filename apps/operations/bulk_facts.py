@@ -4,7 +4,7 @@ The number of queries does not depend on how many subscribers there are; no call
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -38,12 +38,16 @@ def active_overrides() -> QuerySet[AccessOverride]:
 
 
 def read_many(
-    people: QuerySet[UserProfile], catalog: Mapping[int, Entitlements] | None = None
+    people: QuerySet[UserProfile],
+    catalog: Mapping[int, Entitlements] | None = None,
+    *,
+    as_if_ended: Collection[int] = (),
 ) -> dict[int, SubscriberFacts]:
-    """By profile id. Five queries, and where somebody pays for another one up to seven more."""
+    """By profile id. Five queries, and where somebody pays for another one up to seven more. `as_if_ended`: see read_sharing."""
     rows = list(people.values_list("pk", "stripe_customer_id", "membership_id"))
     members = [pk for pk, _, membership in rows if membership]
-    shared = sharing.read_sharing(members, catalog or entitlements_by_product()) if members else sharing.Sharing()
+    known = (catalog or entitlements_by_product()) if members else {}
+    shared = sharing.read_sharing(members, known, as_if_ended=as_if_ended)
     states = prices.subscriptions_of_customers(people.values("stripe_customer_id"))
     overrides: dict[int, list[AccessOverride]] = defaultdict(list)
     for row in active_overrides().filter(profile__in=people.values("pk")).prefetch_related("products"):

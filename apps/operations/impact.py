@@ -5,7 +5,7 @@ after the change, and the decisions are compared. The number of queries does not
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import batched
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from apps.access import facts, reconcile
+from apps.access import facts, memberships, reconcile, sharing
 from apps.access.models import AccessOverride
 from apps.access.policy import Facts, OverrideFact, decide
 from apps.access.terms import TermsBook, read_terms
@@ -50,6 +50,11 @@ class CatalogChange:
         every = {*self.before, *self.after}
         return {one for one in every if self.before.get(one, NOTHING) != self.after.get(one, NOTHING)}
 
+    def is_for_others(self) -> bool:
+        """Whether a product is for another number of people afterwards."""
+        every = {*self.before, *self.after}
+        return any(self.before.get(one, NOTHING).people != self.after.get(one, NOTHING).people for one in every)
+
 
 @dataclass(frozen=True)
 class ImpactLine:
@@ -77,7 +82,10 @@ class SeatDemand:
 
 @dataclass(frozen=True)
 class CatalogImpact:
-    """What a change does. `holders` are all who hold something that changes; some have no access and neither gain nor lose."""
+    """What a change does. `holders` are all who hold something that changes; some have no access and neither gain nor lose.
+
+    `leaving`: those for whom another one pays and who would no longer fit.
+    """
 
     holders: tuple[int, ...] = ()
     gain: int = 0
@@ -86,6 +94,7 @@ class CatalogImpact:
     numbers: tuple[ImpactLine, ...] = ()
     rooms: tuple[SeatDemand, ...] = ()
     subscribers: int = 0
+    leaving: tuple[int, ...] = ()
 
     @property
     def limit(self) -> int:
@@ -99,20 +108,31 @@ class CatalogImpact:
 
 
 def measure_impact(change: CatalogChange) -> CatalogImpact:
-    """What the change does to those who hold it now. Ten queries at most; no call."""
+    """What the change does to those who hold it now. Ten queries at most, twice as many where products are for other numbers of
+    people; no call."""
     people = _holders(change)
     if people is None:
         return CatalogImpact()
     holders = tuple(people.order_by("pk").values_list("pk", flat=True))
     if not holders:
         return CatalogImpact()
-    return count_impact(
-        _pairs(people, change),
+    leaving = _read_leaving(people, change)
+    found = count_impact(
+        _pairs(people, change, leaving),
         holders=holders,
         subscribers=safeguard.count_with_access(),
         seats=_seats(people),
         free=_free(),
     )
+    return replace(found, leaving=tuple(leaving))
+
+
+def _read_leaving(people: QuerySet[UserProfile], change: CatalogChange) -> list[int]:
+    """Members who would no longer fit, and did."""
+    if not change.is_for_others():
+        return []
+    before = sharing.read_surplus(people, change.before)
+    return [one for one in sharing.read_surplus(people, change.after) if one not in before]
 
 
 def count_impact(
@@ -182,19 +202,21 @@ def _holders(change: CatalogChange) -> QuerySet[UserProfile] | None:
     return UserProfile.objects.filter(Q(pk__in=paying) | Q(pk__in=granted) | shared)
 
 
-def _pairs(people: QuerySet[UserProfile], change: CatalogChange) -> dict[int, Pair]:
+def _pairs(people: QuerySet[UserProfile], change: CatalogChange, leaving: Collection[int]) -> dict[int, Pair]:
     """What the policy gives each person before and after; people who pay for the same in the same way are decided once."""
-    read, now = bulk_facts.read_many(people), clock.now()
+    read, now = bulk_facts.read_many(people, change.before), clock.now()
+    later = bulk_facts.read_many(people, change.after, as_if_ended=leaving) if change.is_for_others() else read
     book = read_terms().with_payers(bulk_facts.payers_of(read))
     decided: dict[Any, Pair] = {}
     found: dict[int, Pair] = {}
     for pk, one in read.items():
         mine, mine_too = [_nameless(state) for state in one.subscriptions], one.overrides
-        alike = (tuple(mine), pk if mine_too or pk in book.people else None)
+        mine_later = [_moved(_nameless(state), change.mapped) for state in later[pk].subscriptions]
+        alike = (tuple(mine), tuple(mine_later), pk if mine_too or pk in book.people else None)
         bare = Facts(now=now, terms=book.for_subscriber(pk))
         if alike not in decided:
             before = _with(bare, mine, mine_too, change.before, book, pk)
-            after = _with(bare, [_moved(state, change.mapped) for state in mine], mine_too, change.after, book, pk)
+            after = _with(bare, mine_later, mine_too, change.after, book, pk)
             decided[alike] = (decide(before).entitlements, decide(after).entitlements)
         found[pk] = decided[alike]
     return found
@@ -242,6 +264,7 @@ def _free() -> dict[str, int]:
 
 @transaction.atomic
 def reconcile_holders(profile_ids: tuple[int, ...], *, reason: str) -> None:
-    """Queue a reconcile of these subscribers in batches, in the caller's transaction."""
+    """Queue a reconcile of these subscribers, and of who shares their subscriptions, in batches, in the caller's transaction."""
     for batch in batched(profile_ids, BATCH, strict=False):
         reconcile.enqueue_many(list(batch), reason=reason)
+        memberships.sync_many_later(batch, reason=reason)

@@ -9,7 +9,7 @@ are synced, queued in the same transaction.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -18,16 +18,19 @@ from django.db import IntegrityError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from apps.accounts.models import UserProfile
 from apps.billing import prices
 from apps.catalog.models import Product, ProductPrice
 from apps.catalog.product_entitlements import entitlements_by_product
 from apps.console.base import ConsoleAdmin
+from apps.console.columns import link
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
 from apps.operations import impact
 from apps.operations.impact import CatalogChange, CatalogImpact, EntitlementsByProduct
 
 OURS = ("csrfmiddlewaretoken", "version", "reason", "typed", "_confirm", "_edit")  # fields of the preview itself
+NAMED = 20  # of those who leave a shared subscription
 State = dict[str, Any]
 
 
@@ -46,7 +49,9 @@ class Before:
     @property
     def seen(self) -> str:
         """A name for this state of the row and of everything that is given to anybody."""
-        given = {pk: (sorted(one.apps), sorted(one.seats), dict(one.grants)) for pk, one in self.catalog.items()}
+        given = {
+            pk: (sorted(one.apps), sorted(one.seats), dict(one.grants), one.people) for pk, one in self.catalog.items()
+        }
         return f"{self.version}:{digest(given)}"
 
 
@@ -167,6 +172,7 @@ class PreviewedAdmin(ConsoleAdmin):
             "found": asked.found,
             "apps": [(names.get(line.name, line.name), line) for line in asked.found.apps],
             "rooms": [(names.get(room.app, room.app), room) for room in asked.found.rooms],
+            "leaving": [link(one) for one in _read_people(asked.found.leaving[:NAMED])],
             "changes": [(_label(asked.form, name), _text(old.get(name)), _text(new[name])) for name in new],
             "version": asked.before.seen,
             "problem": asked.problem,
@@ -197,6 +203,10 @@ def carry_out(row: Product | ProductPrice, found: CatalogImpact, mapped: Mapping
         prices.map_price(price_id, Product.objects.get(pk=mapped[price_id]))
     impact.reconcile_holders(found.holders, reason=f"{row} changed")
     return len(found.holders)
+
+
+def _read_people(profile_ids: Collection[int]) -> Iterable[UserProfile]:
+    return UserProfile.objects.filter(pk__in=profile_ids).select_related("user").order_by("pk")
 
 
 def people(number: int) -> str:
