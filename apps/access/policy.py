@@ -11,7 +11,7 @@ from dataclasses import replace
 from apps.access.policy_decision import Account, Decision, SeatDecision
 from apps.access.policy_facts import Facts, Freeze, LineFact, OverrideFact, Span, SubscriptionFact, Terms
 from apps.access.policy_freeze import hold_back
-from apps.access.policy_sums import entitlements_together
+from apps.access.policy_sums import are_shared, ended_last, entitlements_together
 from apps.catalog.entitlements import Entitlements, total
 from apps.core.reasons import Reason, ReasonCode
 from apps.core.states import AccessState, SubscriptionStatus
@@ -115,15 +115,6 @@ class _View:
         since = late.past_due_since or self.now
         return max([since + self.terms_of(late).grace, *(one.ends_at for one in self.no_suspend if one.ends_at)])
 
-    @property
-    def latest_canceled(self) -> SubscriptionFact:
-        """The one that ended last; before that, one of somebody else's that may be shared again."""
-
-        def order(one: SubscriptionFact) -> tuple[object, ...]:
-            return one.shared and one.ended_at is None, one.ended_at is not None, one.ended_at or self.now, one.id
-
-        return max(self.canceled, key=order)
-
     def due(self) -> Entitlements:
         """The sum of everything that gives access now."""
         paid = entitlements_together(self.paid, self.in_grace)
@@ -213,17 +204,12 @@ def _paid(view: _View) -> Decision | None:
         state=AccessState.ACTIVE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
-        reason=Reason(ReasonCode.PAID, until, bool(paused), resumes, _is_shared(view.paid)),
+        reason=Reason(ReasonCode.PAID, until, bool(paused), resumes, are_shared(view.paid)),
         entitlements=view.due(),
         trace=tuple(_trace(view, one) for one in view.paid),
         until=until,
         subscription_id=view.paid[0].id,
     )
-
-
-def _is_shared(subscriptions: Iterable[SubscriptionFact]) -> bool:
-    """Whether another one pays for all of these; somebody who has one of their own too reads about that."""
-    return all(one.shared for one in subscriptions)
 
 
 def _trace(view: _View, one: SubscriptionFact) -> str:
@@ -259,7 +245,7 @@ def _in_grace(view: _View) -> Decision | None:
         state=AccessState.GRACE,
         account=Account.ENABLED,
         seats=SeatDecision.ASSIGNED,
-        reason=Reason(ReasonCode.PAYMENT_LATE, until, is_shared=_is_shared(view.in_grace)),
+        reason=Reason(ReasonCode.PAYMENT_LATE, until, is_shared=are_shared(view.in_grace)),
         entitlements=view.due(),
         trace=tuple(f"subscription {one.id} is past due, in grace" for one in view.in_grace),
         until=until,
@@ -317,14 +303,15 @@ def _canceled(view: _View) -> Decision | None:
     """7. Canceled, before the final expiry."""
     if not view.canceled or (view.final_expiry and view.now >= view.final_expiry):
         return None
+    last = ended_last(view.canceled)
     return Decision(
         state=AccessState.CANCELED,
         account=Account.DISABLED,
         seats=SeatDecision.RETAINED,
-        reason=Reason(ReasonCode.CANCELED, view.final_expiry, is_shared=view.latest_canceled.shared),
+        reason=Reason(ReasonCode.CANCELED, view.final_expiry, is_shared=last.shared),
         trace=tuple(f"subscription {one.id} is canceled" for one in view.canceled),
         until=view.final_expiry,
-        subscription_id=view.latest_canceled.id,
+        subscription_id=last.id,
     )
 
 
@@ -336,7 +323,7 @@ def _expired(view: _View) -> Decision | None:
         state=AccessState.EXPIRED,
         account=Account.DISABLED,
         seats=SeatDecision.RELEASED,
-        reason=Reason(ReasonCode.EXPIRED, view.final_expiry, is_shared=view.latest_canceled.shared),
+        reason=Reason(ReasonCode.EXPIRED, view.final_expiry, is_shared=ended_last(view.canceled).shared),
         trace=tuple(f"subscription {one.id} is canceled, final expiry has passed" for one in view.canceled),
     )
 

@@ -1,4 +1,4 @@
-"""What several subscriptions of one person give together. No Django, no I/O."""
+"""What several subscriptions of one person give together, and whose money they are. No Django, no I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -29,3 +29,18 @@ def _each_number_once(running: list[SubscriptionFact]) -> Iterator[Entitlements]
             yield replace(line.entitlements, grants={}) if is_double else line.entitlements
         counted |= {line.product for line in one.lines}
         has_plan |= bool(one.entitlements.apps)
+
+
+def are_shared(subscriptions: Iterable[SubscriptionFact]) -> bool:
+    """Whether another one pays for all of these; somebody who has one of their own too reads about that."""
+    return all(one.shared for one in subscriptions)
+
+
+def ended_last(canceled: Iterable[SubscriptionFact]) -> SubscriptionFact:
+    """The one that ended last; before that, one of somebody else's that may be shared again, and has no end."""
+
+    def order(one: SubscriptionFact) -> tuple[object, ...]:
+        known = one.ended_at.timestamp() if one.ended_at else 0
+        return one.shared and one.ended_at is None, known, one.id
+
+    return max(canceled, key=order)
