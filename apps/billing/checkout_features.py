@@ -7,6 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.core import languages
+
 
 def session_features(*, trial_days: int = 0) -> dict[str, Any]:
     """The parameters of a new Checkout session for all that is switched on, without `subscription_data`."""
@@ -16,12 +18,17 @@ def session_features(*, trial_days: int = 0) -> dict[str, Any]:
         "billing_address_collection": (settings.STRIPE_BILLING_ADDRESS == "required", "required"),
         "customer_update": (update := _customer_update(), update),
         "allow_promotion_codes": (settings.STRIPE_PROMOTION_CODES, True),
-        "locale": (settings.STRIPE_LOCALE, settings.STRIPE_LOCALE),
+        "locale": (True, page_locale()),
         "branding_settings": (settings.STRIPE_BRANDING, _branding()),
         "custom_text": (settings.STRIPE_CONSENT_TEXT, {"submit": {"message": settings.STRIPE_CONSENT_TEXT}}),
         "payment_method_collection": (trial_days and not settings.STRIPE_TRIAL_CARD, "if_required"),
     }
     return {name: value for name, (is_on, value) in offered.items() if is_on}
+
+
+def page_locale() -> str:
+    """The language of a page of Stripe's that is opened now: as the settings fix it, else that of our page before it."""
+    return settings.STRIPE_LOCALE or languages.active()
 
 
 def trial(trial_days: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The Stripe customer of one person: made once, replaced when it was deleted at Stripe, and found again by what we wrote there.
 
 Promises: nobody gets two customers at once, however often and from however many tabs we are asked; a replaced customer's
-subscriptions stay with the person, so that their history, their seats and their dates are kept. A name or address that is
-changed here is changed at Stripe too, unless somebody wrote another one there.
+subscriptions stay with the person, so that their history, their seats and their dates are kept. A name, address or language that
+is changed here is changed at Stripe too, unless somebody wrote another one there.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from apps.billing import mirror
 from apps.billing.models import Subscription
 from apps.billing.parsing import plain
 from apps.billing.stripe_client import MissingAtStripe, SpentIdempotencyKey, calling_stripe
-from apps.core import audit, clock, jobs
+from apps.core import audit, clock, jobs, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import RetryLater
 from apps.core.models import AuditEntry
@@ -32,17 +32,17 @@ PAYING = values_where(SubscriptionStatus, lambda one: one.pays)
 
 def register() -> None:
     """Make the job kind known."""
-    jobs.register(UPDATE, update_customer, label="Correct name and email at Stripe", needs=("stripe",))
+    jobs.register(UPDATE, update_customer, label="Correct name, email and language at Stripe", needs=("stripe",))
 
 
 def update_customer_later(profile: UserProfile, *, reason: str) -> None:
-    """Queue `update_customer`. The correction's audit entry must be written: it says what Stripe may still have."""
+    """Queue `update_customer`. A correction's audit entry must be written: it says which name and address Stripe may still have."""
     if profile.stripe_customer_id:
         jobs.defer(UPDATE, profile.pk, reason=reason, lane=f"customer:{profile.stripe_customer_id}")
 
 
 def update_customer(profile_id: str) -> None:
-    """The job: Stripe's customer gets the person's present name and address, each only where it has one of before."""
+    """The job: Stripe's customer gets the person's present name, address and language, each only where it has one of ours."""
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
     customer_id = profile.stripe_customer_id or ""
     present = {"email": profile.email, "name": profile.user.get_full_name()}
@@ -54,8 +54,21 @@ def update_customer(profile_id: str) -> None:
             for name, value in present.items()
             if customer.get(name) != value and audit.fingerprint(customer.get(name) or "") in earlier
         }
+        if _has_our_language(customer) and customer.get("preferred_locales") != _locales(profile):
+            params["preferred_locales"] = _locales(profile)
         if params:
             client.v1.customers.update(customer_id, params)
+
+
+def _locales(profile: UserProfile) -> list[str]:
+    """In which language Stripe writes to them, and writes their invoices."""
+    return [languages.best(profile.language)]
+
+
+def _has_our_language(customer: dict[str, Any]) -> bool:
+    """Whether the customer has no language, or one that we may have written; somebody else may have written a list of their own."""
+    found = customer.get("preferred_locales") or []
+    return not found or (len(found) == 1 and found[0] in languages.NAMES)
 
 
 def fingerprints(profile: UserProfile) -> dict[str, str]:
@@ -134,7 +147,10 @@ def _make_customer(profile: UserProfile, *, instead_of: str = "") -> str:
     spends no more than one: so the library may not repeat it.
     """
     owner = str(profile.onboarding_id)
-    params: Any = {"email": profile.email, "name": profile.user.get_full_name(), "metadata": {"onboarding_id": owner}}
+    params: Any = {
+        "email": profile.email, "name": profile.user.get_full_name(), "preferred_locales": _locales(profile),
+        "metadata": {"onboarding_id": owner},
+    }  # fmt: skip
     name = f"cust:{owner}:{instead_of}" if instead_of else f"cust:{owner}"
     for number in range(1, CUSTOMER_KEYS + 1):
         options: Any = {"idempotency_key": f"{name}:{number}", "max_network_retries": 0}

@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.accounts.models import UserProfile
 from apps.billing import customers
+from apps.billing.checkout_features import page_locale
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe
 from apps.core.errors import NeedsOperator
 
@@ -38,6 +39,6 @@ def _open_any(profile: UserProfile, params: dict[str, Any]) -> str:
 
 
 def _open(profile: UserProfile, params: dict[str, Any]) -> str:
-    params = params | {"customer": profile.stripe_customer_id}
+    params = params | {"customer": profile.stripe_customer_id, "locale": page_locale()}
     with calling_stripe() as client:
         return str(client.v1.billing_portal.sessions.create(params)["url"])  # type: ignore[arg-type]  # a checked dict

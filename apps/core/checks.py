@@ -14,6 +14,12 @@ from apps.core.networks import is_near
 
 KEY = re.compile(r"^(sk|rk)_(test|live)_[A-Za-z0-9]{24,}\Z")
 TRIAL, CONSENT = 730, 1200  # docs.stripe.com/api/checkout/sessions/create
+# docs.stripe.com/api/checkout/sessions/create#create_checkout_session-locale
+STRIPE_LOCALES = {
+    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr", "fr-CA", "hr", "hu", "id", "it",
+    "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt", "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh",
+    "zh-HK", "zh-TW",
+}  # fmt: skip
 RANDOM = "Use at least {} random characters."
 
 
@@ -78,6 +84,12 @@ def choices_are_sound(**_: Any) -> list[CheckMessage]:
             settings.STRIPE_TRIAL_DAYS > TRIAL,
             "STRIPE_TRIAL_DAYS is too many.",
             f"Stripe takes {TRIAL} at most.",
+            "E013",
+        ),
+        (
+            settings.STRIPE_LOCALE not in STRIPE_LOCALES | {""},
+            "STRIPE_LOCALE is no language of Stripe's pages.",
+            f"Choose one of {', '.join(sorted(STRIPE_LOCALES))}, or leave it empty.",
             "E013",
         ),
         (

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import checkout, customers
+from apps.billing import checkout, checkout_features, customers
 from apps.catalog.models import Product, ProductPrice
 from apps.core import audit, clock, languages
 from apps.core.audit_actions import AuditAction
@@ -140,7 +140,8 @@ def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, 
     ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
     trial_days = checkout_attempt.trial_days_of(signup.profile)
-    return hashlib.sha256(json.dumps([ui, signup.username, signup.email, sold, trial_days]).encode()).hexdigest()
+    whole = [ui, signup.username, signup.email, sold, trial_days, checkout_features.page_locale()]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession | None:

@@ -44,8 +44,8 @@ def next_charge(profile: UserProfile) -> tuple[int | None, int | None]:
     return row.paid_for_period, row.next_charge
 
 
-def test_without_a_setting_nothing_is_asked_of_stripe() -> None:
-    assert session_features() == {}
+def test_without_a_setting_only_the_language_is_asked_of_stripe() -> None:
+    assert session_features() == {"locale": "en"}
     assert trial(0) == {}
 
 
@@ -144,7 +144,9 @@ def test_who_has_had_an_account_gets_no_second_trial(world: World, switch: Any) 
     assert signup_checkout.checkout_attempt.trial_days_of(None) == 14
 
 
-@pytest.mark.parametrize("wrong", [{"STRIPE_TRIAL_DAYS": 731}, {"STRIPE_CONSENT_TEXT": "x" * 1201}])
+@pytest.mark.parametrize(
+    "wrong", [{"STRIPE_TRIAL_DAYS": 731}, {"STRIPE_CONSENT_TEXT": "x" * 1201}, {"STRIPE_LOCALE": "de-DE"}]
+)
 def test_what_stripe_would_refuse_is_refused_at_start(switch: Any, wrong: dict[str, Any]) -> None:
     switch(**wrong)
     assert [one.id for one in checks.choices_are_sound()] == ["frontdesk.E013"]

@@ -38,6 +38,8 @@ def _apply(customer: Obj, params: Obj) -> None:
             customer[name] = params[name] or None
     if by := params.get("balance", customer["balance"]) - customer["balance"]:
         balances.note_move(customer, by, kind="adjustment", currency=customer["currency"] or "usd")
+    if "preferred_locales" in params:
+        customer["preferred_locales"] = params["preferred_locales"] or []
     default = params.get("invoice_settings", {}).get("default_payment_method")
     if default is not None:
         customer["invoice_settings"]["default_payment_method"] = (
