@@ -1,11 +1,6 @@
-"""The Stripe part of the doctor: changes nothing, and says what is missing before a customer meets it.
-
-A right to write is tried on an object that cannot exist. Stripe checks the key's rights first: 404 to a key that may, 403 to one
-that may not. docs.stripe.com/keys#limit-access
-"""
+"""The Stripe part of the doctor: changes nothing, and says what is missing before a customer meets it."""
 
 import datetime as dt
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -14,44 +9,16 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from apps.billing import doctor_features
+from apps.billing import doctor_features, key_rights
 from apps.billing.events import needs_work
+from apps.billing.key_rights import Call, ask
 from apps.billing.models import InboundEvent
-from apps.billing.stripe_client import MissingAtStripe, MissingRight, calling_stripe
+from apps.billing.stripe_client import MissingAtStripe, MissingRight
 from apps.catalog.models import ProductPrice
 from apps.core import clock
 from apps.core.errors import DependencyDown, RetryLater, WorkError
 from apps.core.findings import Finding, Severity, judge
 
-type Call = Callable[[stripe.StripeClient], Any]
-ONE: Any = {"limit": 1}
-READS: dict[str, Call] = {
-    "subscriptions": lambda client: client.v1.subscriptions.list(ONE),
-    "customers": lambda client: client.v1.customers.list(ONE),
-    "checkout sessions": lambda client: client.v1.checkout.sessions.list(ONE),
-    "invoices": lambda client: client.v1.invoices.list(ONE),
-    "prices": lambda client: client.v1.prices.list(ONE),
-    "products": lambda client: client.v1.products.list(ONE),
-    "events": lambda client: client.v1.events.list(ONE),
-    "charges": lambda client: client.v1.charges.list(ONE),
-    "refunds": lambda client: client.v1.refunds.list(ONE),
-    "disputes": lambda client: client.v1.disputes.list(ONE),
-    "invoice payments": lambda client: client.v1.invoice_payments.list(ONE),
-    "payment intents": lambda client: client.v1.payment_intents.list(ONE),
-    "payment methods": lambda client: client.v1.payment_methods.list(ONE),
-    "credit notes": lambda client: client.v1.credit_notes.list(ONE),
-}
-WRITES: dict[str, Call] = {
-    "customers": lambda client: client.v1.customers.update(_nobody("cus_")),
-    "checkout sessions": lambda client: client.v1.checkout.sessions.expire(_nobody("cs_test_")),
-    "portal sessions": lambda client: client.v1.billing_portal.sessions.create({"customer": _nobody("cus_")}),
-    "subscriptions": lambda client: client.v1.subscriptions.resume(_nobody("sub_")),
-}
-# For what staff do to payments: without them nobody loses anything, and staff go to Stripe's dashboard.
-STAFF_WRITES: dict[str, Call] = {
-    "refunds": lambda client: client.v1.refunds.create({"charge": _nobody("ch_")}),
-    "invoices": lambda client: client.v1.invoices.pay(_nobody("in_")),
-}
 # Of each family of `events` what changes a customer or a price. docs.stripe.com/api/events/types
 FAMILIES = {
     "customer.subscription": "created updated deleted paused resumed", "customer": "updated deleted",
@@ -85,12 +52,7 @@ def check_stripe() -> Iterator[Finding]:
     yield (key := _check_key())
     if key.severity != Severity.PASSED:  # asking thirty times more would take minutes
         return
-    for name, call in READS.items():
-        yield _check_right("read", name, call)
-    for name, call in WRITES.items():
-        yield _check_right("write", name, call)
-    for name, call in STAFF_WRITES.items():
-        yield _check_right("write", name, call, by_staff=True)
+    yield from key_rights.check_rights()
     default: Any = {"is_default": True, "active": True}
     yield from doctor_features.check_settings()
     asked: dict[str, tuple[Call, Callable[[Any], Iterator[Finding]]]] = {
@@ -104,21 +66,11 @@ def check_stripe() -> Iterator[Finding]:
         yield from _check_answer(id_, call, check)
 
 
-def _nobody(prefix: str) -> str:
-    """An id that no object has."""
-    return f"{prefix}doctor{secrets.token_hex(12)}"
-
-
-def _ask(call: Call) -> Any:
-    with calling_stripe() as client:
-        return call(client)
-
-
 def _check_key() -> Finding:
     """Whether Stripe accepts our key; else there is nothing more to ask."""
     id_, passed = "stripe.answer", "Stripe accepts our key."
     try:
-        _ask(READS["customers"])
+        ask(key_rights.READS["customers"])
     except MissingRight:
         return Finding(id=id_, severity=Severity.PASSED, message=passed)
     except (DependencyDown, RetryLater) as error:
@@ -136,29 +88,10 @@ def _check_key() -> Finding:
     return Finding(id=id_, severity=Severity.PASSED, message=passed)
 
 
-def _check_right(verb: str, name: str, call: Call, *, by_staff: bool = False) -> Finding:
-    id_ = f"stripe.right.{name.replace(' ', '_')}" + ("" if verb == "read" else ".write")
-    try:
-        _ask(call)
-    except MissingRight as error:
-        why = "Without it customers cannot pay, or access no longer follows payment."
-        if by_staff:
-            why = "Without it staff cannot refund or collect a payment in the console, only in Stripe's dashboard."
-        said, severity = f"The key may not {verb} {name}.", Severity.WARNING if by_staff else Severity.ERROR
-        return Finding(id=id_, severity=severity, message=said, why=why, fix=error.reason)
-    except (DependencyDown, RetryLater) as error:
-        return Finding(
-            id=id_, severity=Severity.SKIPPED, message=f"Not known whether the key may {verb} {name}.", fix=error.reason
-        )
-    except WorkError:  # what does not exist cannot be changed; the right to do so is there
-        pass
-    return Finding(id=id_, severity=Severity.PASSED, message=f"The key may {verb} {name}.")
-
-
 def _check_answer(id_: str, call: Call, check: Callable[[Any], Iterator[Finding]]) -> Iterator[Finding]:
     """The findings about what Stripe answers; skipped when it does not let us read it."""
     try:
-        answer = _ask(call)
+        answer = ask(call)
     except MissingAtStripe:
         answer = {"id": id_.rpartition(".")[2], "active": False}
     except WorkError as error:

@@ -6,8 +6,10 @@ from typing import Any
 from django.conf import settings
 
 from apps.billing import doctor as stripe_doctor
+from apps.billing import key_rights
 from apps.core import laws, metrics
 from apps.core.attention import Cause
+from apps.core.findings import Severity
 from apps.notifications.email_list import EMAILS
 
 # What each row of settings.RETENTION is about, for staff and for the records of processing.
@@ -63,8 +65,9 @@ def read_values() -> dict[str, Any]:
 
 def _rights() -> Iterator[tuple[str, str, str]]:
     """Name, level and purpose of each right of a restricted key, as Stripe's dashboard lists them."""
-    written = stripe_doctor.WRITES | stripe_doctor.STAFF_WRITES
-    for name in sorted(stripe_doctor.READS | written):
-        by_staff = name in stripe_doctor.STAFF_WRITES
-        level = WRITE if name in written else READ
-        yield name.capitalize(), level, "for what staff do to payments" if by_staff else ""
+    rows = {}
+    for verb, name, _call, severity in key_rights.list_rights():  # those to read first
+        note = key_rights.explain_right(verb, name) if severity == Severity.WARNING else ""
+        rows[name] = (WRITE if verb == "write" else READ, note)
+    for name, (level, note) in sorted(rows.items()):
+        yield name.capitalize(), level, note

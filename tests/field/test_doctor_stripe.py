@@ -1,11 +1,21 @@
 """What an account's owner sets up wrongly at Stripe is found by the doctor, not by a customer (ecosystem B3 to B11)."""
 
+import inspect
+import json
+import operator
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import stripe
 
-from apps.billing import doctor, events
+import apps
+from apps.billing import doctor, events, key_rights
 from apps.core.findings import Finding, Severity
+from apps.sandbox.stripe import api, urls  # noqa: F401  (the second fills the table of addresses)
 from tests.world import World
 
 URL = "http://localhost:8000/onboarding/webhook/"
@@ -62,14 +72,68 @@ def test_an_account_in_order_passes_every_check(desk: World) -> None:
         ("customer_read", "stripe.right.customers", "“Customer: read”"),
         ("refund_read", "stripe.right.refunds", "“Refund: read”"),
         ("payment_method_read", "stripe.right.payment_methods", "“Payment method: read”"),
+        ("coupon_read", "stripe.right.coupons", "“Coupon: read”"),
+        ("price_write", "stripe.right.prices.write", "“Price: write”"),
+        ("product_write", "stripe.right.products.write", "“Product: write”"),
     ],
 )
 def test_each_missing_right_is_named(desk: World, right: str, id_: str, named: str) -> None:
     desk.shop.control("settings", missing_rights=[right])
     found = examine()
-    by_staff = {"stripe.right.refunds.write", "stripe.right.invoices.write"}
-    assert wrong(found) == {id_: "warning" if id_ in by_staff else "error"}
+    minor = {"stripe.right.coupons", "stripe.right.prices.write", "stripe.right.products.write"}
+    assert wrong(found) == {id_: "warning" if id_ in minor else "error"}
     assert named in found[id_].fix
+
+
+def test_who_sells_to_no_consumers_needs_no_right_to_refund(desk: World, settings: Any) -> None:
+    settings.WITHDRAWAL_DAYS = 0
+    desk.shop.control("settings", missing_rights=["refund_write"])
+    assert wrong(examine()) == {"stripe.right.refunds.write": "warning"}
+
+
+def rights_of(call: Callable[[stripe.StripeClient], Any]) -> set[str]:
+    """The rights that the stand-in, and Stripe, want for a call."""
+    asked: list[tuple[str, str]] = []
+
+    class Recorder(stripe.RequestsClient):
+        def request(self, method: str, url: str, *_: Any, **__: Any) -> tuple[str, int, dict[str, str]]:
+            asked.append((method.upper(), urlsplit(url).path))
+            return json.dumps({"id": "x", "object": "list", "data": [], "has_more": False}), 200, {}
+
+    call(stripe.StripeClient("sk_test_" + 24 * "0", http_client=Recorder()))
+    return {api.right_for(api._find(method, path)[0]) for method, path in asked}
+
+
+def calls_in_the_code() -> set[str]:
+    """Each method of Stripe's client that the application names, such as `customers.balance_transactions.create`."""
+    found = set()
+    for file in Path(apps.__file__).parent.rglob("*.py"):
+        if "sandbox" in file.parts or file.name == "key_rights.py":
+            continue
+        source = file.read_text()
+        found |= set(re.findall(r"\bv1\.([a-z_.]+)\(", source))
+        found |= {f"{one}.list" for one in re.findall(r"\bv1\.([a-z_]+)[,)]", source)}  # handed to what lists it
+        found |= {f"{one}.list" for one in re.findall(r"\bread_page\(client, \"([a-z_]+)\"", source)}
+    return found
+
+
+def test_every_right_that_a_call_of_ours_needs_is_one_the_doctor_knows(settings: Any) -> None:
+    settings.STRIPE_PROMOTION_CODES = settings.STRIPE_AUTOMATIC_TAX = True
+    known = set().union(*(rights_of(call) for _, _, call, _ in key_rights.list_rights()))
+    calls = calls_in_the_code()
+    assert len(calls) > 40
+    wanted = {}
+    for name in calls:
+        method = operator.attrgetter(name)
+
+        def call(client: stripe.StripeClient, method: Any = method) -> Any:
+            found = method(client.v1)
+            names = [one for one in inspect.signature(found).parameters.values() if one.default is one.empty]
+            return found(*({} if one.name == "params" else "x_1" for one in names))
+
+        wanted |= dict.fromkeys(rights_of(call), name)
+    assert {right: name for right, name in wanted.items() if right not in known} == {}
+    assert known <= set(wanted), "a right that no call needs"
 
 
 @pytest.mark.parametrize(
