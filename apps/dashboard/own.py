@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from apps.accounts.models import UserProfile
 from apps.login import error_pages, reauthentication, sessions
 
+LOGGED_OUT = gettext_noop("You were logged out in the meantime, so nothing was done. Please try that again.")
 OwnView = Callable[[HttpRequest, UserProfile], HttpResponse]
 
 
@@ -26,7 +28,7 @@ def own(*, page: str, of_staff: str) -> Callable[[OwnView], Callable[[HttpReques
         @wraps(view)
         def serve(request: HttpRequest) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(reverse(page))
+                return log_in_first(request, page=page)
             profile = sessions.profile_of(request.user)
             if profile is not None:
                 return view(request, profile)
@@ -35,6 +37,13 @@ def own(*, page: str, of_staff: str) -> Callable[[OwnView], Callable[[HttpReques
         return serve
 
     return decorate
+
+
+def log_in_first(request: HttpRequest, *, page: str) -> HttpResponse:
+    """To the login and on to `page`, which says that what a button has sent was not done."""
+    if request.method == "POST":
+        messages.warning(request, _(LOGGED_OUT))
+    return redirect_to_login(reverse(page))
 
 
 def fresh(*, page: str, undated: str, stale: str = "", back: str = "") -> Callable[[OwnView], OwnView]:

@@ -22,6 +22,7 @@ from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import read_json, refuse, speaks_json
 from apps.dashboard import overview
+from apps.dashboard.own import log_in_first
 from apps.identity.passwords import request_password_email
 from apps.login import error_pages
 from apps.login.sessions import profile_of
@@ -58,7 +59,7 @@ def _for_subscribers(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
         if request.user.is_authenticated:
             return view(request)
         if not speaks_json(request):
-            return redirect("dashboard")
+            return log_in_first(request, page="dashboard")
         return refuse(BadInput(_("Your login has ended. Please log in again."), code="no_login", status=401))
 
     return serve

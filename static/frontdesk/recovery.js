@@ -37,11 +37,13 @@
     );
   }
 
-  if (urls.back && byId("waiting")) {
-    poll(urls.state, (answer, response) => {
-      const done = response.status === 404 || answer.open;
-      if (done) window.location.assign(window.location.pathname);
-      return done;
-    });
+  // While a payment is on its way, and while one is to be made: Stripe's page of an invoice does not lead back here.
+  if (pay || byId("waiting")) {
+    const follow = (answer, response) => {
+      const ended = response.status === 404;  // who presses the button then is told so
+      if (answer.open || (ended && !pay)) window.location.assign(window.location.pathname);
+      return answer.open || ended;
+    };
+    poll(urls.state, follow, pay ? 4000 : 1500);
   }
 })();

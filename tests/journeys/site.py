@@ -16,7 +16,7 @@ stand-in for Keycloak, pay at the one for Stripe, and open apps at a door of the
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ from tests.door import CALLBACKS, Door, door
 from tests.journeys.keycloak_pages import LoginPage, PasswordPage
 from tests.journeys.stack import Complaints, Visit, visits
 from tests.login.conftest import log_in_at
-from tests.sandbox.stripe_fixture import GOOD
+from tests.sandbox.stripe_fixture import ASKS, GOOD
 from tests.storefront.visitor import code_mailed
 from tests.world import World
 
@@ -54,10 +54,11 @@ class Doors:
 
 @dataclass
 class Site:
-    """The site's address, and the world that it lives in."""
+    """The site's address, and the world that it lives in; `refusing`: paths whose refusals are what the test is about."""
 
     url: str
     world: World
+    refusing: set[str] = field(default_factory=set)
 
     def client_of_keycloak(self, name: str, **values: Any) -> None:
         """Have the realm's client know these addresses."""
@@ -89,6 +90,17 @@ class Site:
         PasswordPage(page).open(self.mail(email, "Update Your Account")["links"][0])
         PasswordPage(page).fill(PASSWORD)
         PasswordPage(page).submit()
+
+    def recover(self, page: Page, email: str) -> None:
+        """From the first page to what the account needs, with the link of the email."""
+        page.goto(f"{self.url}/onboarding/")
+        page.get_by_role("link", name="Trouble logging in?").click()
+        page.get_by_label("Your account's email address").fill(email)
+        page.get_by_role("button", name="Email me a code").click()
+        expect(page.get_by_label("Code from the email")).to_be_focused()
+        self.world.work()
+        page.goto(next(one for one in self.mail(email, "recovery code")["links"] if "/recovery/" in one))
+        page.get_by_role("button", name="Confirm").click()
 
     @contextmanager
     def app(self, slug: str, port: int) -> Iterator[Door]:
@@ -136,7 +148,7 @@ def site(
 @pytest.fixture
 def visit(new_context: Callable[..., BrowserContext], site: Site) -> Iterator[Visit]:
     """At the end of the test none of the browsers may have had anything to complain about."""
-    yield from visits(new_context, Complaints())
+    yield from visits(new_context, Complaints(refusing=site.refusing))
 
 
 # --- what people do on the way ----------------------------------------------------------------------------------------
@@ -161,13 +173,23 @@ def fill_account(page: Page, name: str = "dana") -> None:
     """Mailbox and username; the order button is next."""
     page.get_by_role("textbox", name="Email address").fill(f"{name}@example.com")
     page.get_by_role("button", name="Email me a code").click()
-    code = page.get_by_label("Code", exact=True)
-    expect(code).to_be_focused()
-    code.fill(code_mailed())
+    prove_mailbox(page)
     expect(page.get_by_text("Confirmed", exact=True)).to_be_visible()
     page.get_by_label("Username").fill(name)
     expect(page.get_by_text("This username is available.")).to_be_visible()
     page.get_by_label("I accept the terms").check()
+
+
+def prove_mailbox(page: Page, template: str = "signup_code") -> None:
+    """Type the code of the email; the page goes on by itself."""
+    code = page.get_by_label(re.compile("^Code"))
+    expect(code).to_be_focused()
+    code.fill(code_mailed(template))
+
+
+def end_session(page: Page) -> None:
+    """Here, not at Keycloak, which knows the person for longer."""
+    page.context.clear_cookies(name="frontdesk-sid")
 
 
 def payment(page: Page) -> FrameLocator:
@@ -189,3 +211,12 @@ def becomes_ready(page: Page, site: Site, name: str = "dana") -> UserProfile:
     site.world.deliver()
     expect(page.get_by_role("heading", name="Your account is ready, Dana")).to_be_visible()
     return UserProfile.objects.get(user__username=name)
+
+
+def pay_invoice(page: Page, amount: str, card: str = GOOD) -> None:
+    """On Stripe's page of an invoice; the answer to a bank that asks is yes."""
+    fill_card(page, card)
+    page.get_by_role("button", name=f"Pay {amount}").click()
+    if card == ASKS:
+        page.get_by_role("button", name="Complete authentication").click()
+    expect(page.get_by_text("Invoice paid")).to_be_visible()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, override
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -166,10 +167,12 @@ def running(
 class Complaints:
     """Everything a browser says is wrong with our pages: errors, broken rules (CSP), requests that fail.
 
-    A real Keycloak's own pages are not ours: what they say (`not_ours` is how their addresses begin) is not heard.
+    A real Keycloak's own pages are not ours: what they say (`not_ours` is how their addresses begin) is not heard. Nor are refusals
+    at the paths `refusing`, which the test is about.
     """
 
     not_ours: str = ""
+    refusing: set[str] = field(default_factory=set)
     found: list[str] = field(default_factory=list)
 
     def listen(self, context: BrowserContext) -> None:
@@ -179,7 +182,7 @@ class Complaints:
         context.on("response", self._answered)
 
     def _say(self, url: str, what: str) -> None:
-        if not (self.not_ours and url.startswith(self.not_ours)):
+        if not (self.not_ours and url.startswith(self.not_ours)) and urlsplit(url).path not in self.refusing:
             self.found.append(what)
 
     def _console(self, message: ConsoleMessage) -> None:

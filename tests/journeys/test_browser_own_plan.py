@@ -1,4 +1,4 @@
-"""A subscriber manages the subscription in a real browser: another plan, canceled and taken back, a late invoice paid."""
+"""A subscriber manages the subscription in a real browser: another plan, canceled and taken back."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,6 @@ from tests.journeys.stack import Album, Stack, Visit
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stack"), pytest.mark.long]
 AXE = next(Path(pytest_playwright_axe.__file__).parent.rglob("axe.min.js")).read_text()
 FAULTS = "async () => (await axe.run(document)).violations.map(one => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`)"
-CARD = {
-    "Card number": "4242 4242 4242 4242",
-    "Expires (MM/YY)": "12/45",
-    "Security code": "123",
-    "Name on the card": "Wanda",
-}
 
 
 def open_page(page: Page, stack: Stack, walk: Walk, name: str) -> None:
@@ -83,20 +77,3 @@ def test_another_plan_then_canceled_then_taken_back(
     assert not customer.subscription()["cancel_at_period_end"]
     open_page(page, stack, customer, "Invoices")
     show(page, album, "invoices")
-
-
-def test_a_late_invoice_is_paid_on_the_page_that_the_email_leads_to(
-    stack: Stack, visit: Visit, album: Album, customer: Walk
-) -> None:
-    customer.log_in()
-    customer.fail_payment()
-    page = visit(width=390, height=844)
-    mail = stack.mail(customer.email, "payment")
-    page.goto(next(link for link in mail["links"] if "/stripe/invoice/" in link))
-    album.take(page, "invoice-open")
-    for label, typed in CARD.items():
-        page.get_by_label(label).fill(typed)
-    page.get_by_role("button", name=re.compile("^Pay [^b]")).click()
-    expect(page.get_by_text("Invoice paid")).to_be_visible()
-    album.take(page, "invoice-paid")
-    customer.until("Keycloak has opened the account", lambda: customer.account()["enabled"])

@@ -162,21 +162,3 @@ def test_a_customer_signs_up_pays_and_uses_the_account(stack: Stack, visit: Visi
     page.goto(f"{stack.site}/dashboard/")
     expect(LoginPage(page).title).to_be_visible()  # Keycloak asks again: its session is over too
     album.take(page, "keycloak-login-again")
-
-
-@pytest.mark.long_on("keycloak")
-def test_the_same_on_a_small_dark_screen(stack: Stack, visit: Visit, album: Album) -> None:
-    page, username, email = visit(width=390, height=844, dark=True), *person("milo")
-    to_checkout(page, stack, "Milo", album)
-    prove_mailbox(page, stack, email, album)
-    frame = open_payment(page, username, album)
-    album.take(page, "payment")
-    pay(frame, "4242 4242 4242 4242")
-    page.wait_for_url(re.compile("/onboarding/success/"))
-    becomes_ready(page, "Milo")
-    album.take(page, "success")
-    set_password(page, stack, email, album)
-    page.goto(f"{stack.site}/dashboard/")
-    log_in(page, username, album)
-    heading(page, "Hello, Milo")
-    album.take(page, "dashboard")
