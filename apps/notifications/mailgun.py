@@ -5,7 +5,7 @@ that broke while we waited says maybe. https://documentation.mailgun.com/docs/ma
 """
 
 import re
-from typing import override
+from typing import Any, override
 
 import requests
 import structlog
@@ -106,14 +106,24 @@ def ask_about_webhooks() -> requests.Response:
     return _call("GET", f"domains/{settings.MAILGUN_DOMAIN}/webhooks")
 
 
+def set_webhook(kind: str, urls: list[str], *, is_new: bool) -> requests.Response:
+    """Let Mailgun tell this kind of event to these addresses, at most three; `is_new`: it has been told to nobody."""
+    place = f"domains/{settings.MAILGUN_DOMAIN}/webhooks"
+    if is_new:
+        return _call("POST", place, {"id": kind, "url": urls})
+    return _call("PUT", f"{place}/{kind}", {"url": urls})
+
+
 def ask_to_send() -> requests.Response:
     """Ask to send a mail that has no sender, no recipient and no content: 400 from a Mailgun that would send another one."""
     return _call("POST", f"{settings.MAILGUN_DOMAIN}/messages")
 
 
-def _call(method: str, path: str) -> requests.Response:
+def _call(method: str, path: str, form: dict[str, Any] | None = None) -> requests.Response:
     url = f"{settings.ANYMAIL['MAILGUN_API_URL']}/{path}"
-    return requests.request(method, url, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10), allow_redirects=False)
+    return requests.request(
+        method, url, data=form, auth=("api", settings.MAILGUN_API_KEY), timeout=(3, 10), allow_redirects=False
+    )
 
 
 def _translated(error: AnymailRequestsAPIError) -> Exception:

@@ -16,6 +16,8 @@ from apps.sandbox import clock
 from apps.sandbox.mailgun import inbox, tracking
 from apps.sandbox.store import store
 
+MOST_URLS = 3  # of one kind
+
 
 def messages(request: HttpRequest, domain: str) -> HttpResponse:
     """Queue a mail given as form fields. 401 without a key, 400 with Mailgun's sentence when a field is missing."""
@@ -40,9 +42,37 @@ def domain_state(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def domain_webhooks(request: HttpRequest, domain: str) -> HttpResponse:
-    """Where Mailgun tells what became of a mail, by the kind of event."""
-    return _refused_reading(request, domain) or JsonResponse(
-        {"webhooks": {kind: {"urls": urls} for kind, urls in tracking.hooks().items()}}
+    """Where Mailgun tells what became of a mail, by the kind of event; a POST adds a kind that has none."""
+    if refused := _refused_reading(request, domain):
+        return refused
+    if request.method == "POST":
+        return _keep_hook(request.POST.get("id", ""), request.POST, is_new=True)
+    return JsonResponse({"webhooks": {kind: {"urls": urls} for kind, urls in tracking.hooks().items()}})
+
+
+def domain_webhook(request: HttpRequest, domain: str, kind: str) -> HttpResponse:
+    """A PUT says anew where one kind is told."""
+    if refused := _refused_reading(request, domain):
+        return refused
+    if request.method != "PUT":
+        return JsonResponse({"message": "Method Not Allowed"}, status=405)
+    return _keep_hook(kind, QueryDict(request.body), is_new=False)
+
+
+def _keep_hook(kind: str, form: QueryDict, *, is_new: bool) -> HttpResponse:
+    urls = [str(url) for url in form.getlist("url")]
+    if kind not in tracking.KINDS or not 1 <= len(urls) <= MOST_URLS:
+        return JsonResponse({"message": "Invalid webhook or number of URLs"}, status=400)
+    with store.lock:
+        known = store.data["mailgun"]["webhooks"]
+        if is_new and kind in known:
+            return JsonResponse({"message": "Webhook already exists"}, status=400)
+        if not is_new and kind not in known:
+            return JsonResponse({"message": "Webhook not found"}, status=404)
+        known[kind] = urls
+        store.save()
+    return JsonResponse(
+        {"message": f"Webhook has been {'created' if is_new else 'updated'}", "webhook": {"urls": urls}}
     )
 
 
@@ -138,6 +168,7 @@ def _queue(domain: str, mail: inbox.Mail) -> HttpResponse:
 urlpatterns = [
     path("v3/domains/<str:domain>", domain_state),
     path("v3/domains/<str:domain>/webhooks", domain_webhooks),
+    path("v3/domains/<str:domain>/webhooks/<str:kind>", domain_webhook),
     path("v3/<str:domain>/messages", messages),
     path("v3/<str:domain>/events", events),
 ]

@@ -5,7 +5,6 @@ import secrets
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from apps.identity.realm_file import with_new_ids
 from apps.sandbox.run import realm_file
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 
@@ -22,19 +22,10 @@ SECONDS = 60
 def make(url: str, login: tuple[str, str], values: Mapping[str, str], *, file: Path = realm_file.PATH) -> str:
     """Make the realm of `file` with `values` in its placeholders; returns its name. Raises KeycloakServerError."""
     name = f"frontdesk-{secrets.token_hex(4)}"
-    realm = _with_new_ids(realm_file.filled(realm_file.read(file), values)) | {"realm": name}
+    realm = with_new_ids(realm_file.filled(realm_file.read(file), values)) | {"realm": name}
     realm["components"] = realm.get("components", {}) | {"org.keycloak.keys.KeyProvider": _keys()}
     _call("POST", f"{url}/admin/realms", _token(url, login), realm)
     return name
-
-
-def _with_new_ids(realm: dict[str, Any]) -> dict[str, Any]:
-    """The realm with other ids for its groups: a server has each only once, and permissions name groups by them."""
-    text = json.dumps(realm)
-    for group in (one for top in realm["groups"] for one in (top, *top.get("subGroups", ()))):
-        text = text.replace(group["id"], str(uuid.uuid4()))
-    changed: dict[str, Any] = json.loads(text)
-    return changed
 
 
 def _keys() -> list[dict[str, Any]]:

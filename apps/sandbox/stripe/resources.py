@@ -111,6 +111,7 @@ RESOURCES = (
         "/v1/billing_portal/configurations/{configuration}",
         ("active", "is_default"),
         rows=account_setup.configurations,
+        update=account_setup.update_configuration,
     ),
 )
 
