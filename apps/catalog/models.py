@@ -7,10 +7,14 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from apps.catalog import translated
 from apps.catalog.entitlements import Entitlements, attribute_names
+from apps.catalog.translated import TranslatedLines, TranslatedText, column_for
+from apps.core import languages
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
 
+TEXTS = ("name", "summary", "features", "first_steps")  # what people read of a product
 SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_]*$", "Use lowercase letters, digits and underscores.")
 
 SYNC_ADDRESS = RegexValidator(
@@ -33,9 +37,9 @@ class Product(models.Model):
         HIDDEN = "hidden", Tone.CALM, "Not offered"
 
     slug = models.CharField(max_length=40, unique=True, validators=[SLUG])
-    name = models.CharField(max_length=80)
-    summary = models.CharField(max_length=200, blank=True, help_text="One sentence for the pricing page.")
-    features = models.JSONField(default=list, blank=True, help_text="Lines of the pricing page, a list of texts.")
+    name = TranslatedText(max_length=80)
+    summary = TranslatedText(max_length=200, blank=True, help_text="One sentence for the pricing page.")
+    features = TranslatedLines(default=list, blank=True, help_text="Lines of the pricing page, a list of texts.")
     icon = models.CharField(max_length=40, blank=True, help_text="Name of the icon, e.g. cloud, key, photo, storage.")
     color = models.CharField(max_length=7, blank=True, validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$")])
     position = models.PositiveSmallIntegerField(default=0, help_text="Order on the pricing page, small first.")
@@ -53,7 +57,7 @@ class Product(models.Model):
     is_app = models.BooleanField(default=False, help_text="People log in to it: gives has_ and its slug.")
     needs_instance = models.BooleanField(default=False, help_text="Each person gets a seat on one of its instances.")
     grants = models.JSONField(default=dict, blank=True, help_text='Numbers that add up, e.g. {"storage_gb": 100}.')
-    first_steps = models.JSONField(
+    first_steps = TranslatedLines(
         default=list, blank=True, db_default=models.Value([], models.JSONField()),
         help_text="How to begin with it, a list of texts, for those who have it.",
     )  # fmt: skip
@@ -66,6 +70,15 @@ class Product(models.Model):
         help_text="What a program is told to connect to; {url} is the address of the person's instance, {username} their username.",
     )  # fmt: skip
     guide_url = models.URLField(blank=True, default="", db_default="", help_text="Where more is said about it.")
+    # The texts above in German; empty: English is read there too (catalog/translated.py).
+    name_de = models.CharField("name in German", max_length=80, blank=True, default="", db_default="")
+    summary_de = models.CharField("summary in German", max_length=200, blank=True, default="", db_default="")
+    features_de = models.JSONField(
+        "features in German", default=list, blank=True, db_default=models.Value([], models.JSONField())
+    )
+    first_steps_de = models.JSONField(
+        "first steps in German", default=list, blank=True, db_default=models.Value([], models.JSONField())
+    )
     max_quantity = models.PositiveSmallIntegerField(default=1)
     people = models.PositiveSmallIntegerField(
         default=0,
@@ -89,7 +102,7 @@ class Product(models.Model):
 
     @override
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     @override
     def save(self, *args: Any, **kwargs: Any) -> None:
@@ -99,6 +112,16 @@ class Product(models.Model):
         if fields := kwargs.get("update_fields"):
             kwargs["update_fields"] = {*fields, "names_given"}
         super().save(*args, **kwargs)
+
+    def untranslated(self) -> dict[str, list[str]]:
+        """Which texts have no translation, by the language, of those that the site offers beside another one."""
+        offered = languages.offered() if len(languages.offered()) > 1 else ()
+        found = {
+            code: [name for name in TEXTS if getattr(self, name) and not getattr(self, column_for(name, code))]
+            for code in translated.LANGUAGES
+            if code in offered
+        }
+        return {code: names for code, names in found.items() if names}
 
     def seats(self) -> "list[Product]":
         """The products that a buyer of this one needs a seat on. No query where `includes` is prefetched."""

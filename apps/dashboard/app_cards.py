@@ -8,6 +8,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from apps.catalog.translated import text_of
 from apps.core import clock, languages
 from apps.core.countries import country_name
 
@@ -63,7 +64,12 @@ def read_card(row: dict[str, Any], *, usable: bool, username: str) -> AppCard:
     """The card of a row of the overview's statement. `usable`: the person has access now."""
     url = web_address(row["url"]) if usable and row["seat"] == "assigned" else ""
     status = _status(row, url=url, usable=usable)
-    shared = {name: row[name] for name in ("slug", "name", "summary", "icon")}
+    shared = {
+        "slug": row["slug"],
+        "icon": row["icon"],
+        "name": text_of(row, "name"),
+        "summary": text_of(row, "summary"),
+    }
     if status in ("paused", "preparing"):
         return AppCard(**shared, status=status)
     guide = _guide(row, url=url, username=username)
@@ -96,7 +102,7 @@ def _guide(row: dict[str, Any], *, url: str, username: str) -> Guide:
     sync = row["sync_address"].replace("{url}", url).replace("{username}", username) if url or not wants_url else ""
     links = [(str(one.get("name", "")), web_address(str(one.get("url", "")))) for one in row["client_links"]]
     return Guide(
-        steps=tuple(str(one) for one in row["first_steps"]),
+        steps=tuple(str(one) for one in text_of(row, "first_steps")),
         programs=tuple(one for one in links if all(one)),
         sync_address=sync,
         more_url=web_address(row["guide_url"]),

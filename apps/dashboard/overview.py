@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import UserProfile
 from apps.billing import own_invoices
+from apps.catalog.translated import text_of
 from apps.core import clock
 from apps.core.money import name_period
 from apps.core.states import AccessState, SubscriptionStatus, values_where
@@ -57,12 +58,12 @@ SELECT json_build_object(
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
     'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0 AND l.quantity > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (
-        SELECT l.*, coalesce(p.name, '') AS name, coalesce(p.placement, '') AS placement,
+        SELECT l.*, coalesce(p.name, '') AS name, coalesce(p.name_de, '') AS name_de, coalesce(p.placement, '') AS placement,
                coalesce(p.position, 0) AS position
         FROM lines l LEFT JOIN catalog_product p ON p.id = l.product_id) row),
     'apps', (SELECT coalesce(json_agg(row ORDER BY row.position, row.name), '[]') FROM (
         SELECT p.slug, p.name, p.summary, p.icon, p.position, p.needs_instance, p.first_steps, p.client_links, p.sync_address,
-               p.guide_url, coalesce(s.state, '') AS seat, coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url,
+               p.guide_url, p.name_de, p.summary_de, p.first_steps_de, coalesce(s.state, '') AS seat, coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url,
                coalesce(n.location, '') AS location, coalesce(n.country, '') AS country, coalesce(n.notice, '') AS notice,
                n.notice_from, n.notice_until
         FROM apps JOIN catalog_product p ON p.id = apps.id AND p.is_app
@@ -162,7 +163,7 @@ def of(profile: UserProfile) -> Overview:
 
 def _line(row: dict[str, Any]) -> PaidLine:
     return PaidLine(
-        name=row["name"] or _("Other"),
+        name=text_of(row, "name") or _("Other"),
         is_plan=row["placement"] == "plan",
         quantity=row["quantity"],
         total=_total(row),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, override
 
+from babel import Locale
 from django import forms
 from django.contrib import admin
 from django.contrib.postgres.expressions import ArraySubquery
@@ -13,8 +14,10 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.billing import price_list
+from apps.catalog import translated
 from apps.catalog.entitlements import describe_number
-from apps.catalog.models import Product, ProductPrice
+from apps.catalog.models import TEXTS, Product, ProductPrice
+from apps.catalog.translated import column_for
 from apps.console.admin.catalog_forms import PriceForm, ProductForm
 from apps.console.admin.catalog_preview import PreviewedAdmin, State, state_of
 from apps.console.admin.price_mapping import MapPriceDialog, list_unmapped, map_to_product
@@ -22,7 +25,7 @@ from apps.console.admin.seat_plan_dialogs import RebalanceAction
 from apps.console.columns import link_column, state_column
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.console.filters import NameFilter
-from apps.core import audit
+from apps.core import audit, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import WorkError
 from apps.core.money import format_money
@@ -34,6 +37,23 @@ def free_slug(name: str) -> str:
     slug = words[:34] if words[:1].isalpha() else f"product_{words}"[:34].rstrip("_")
     taken = set(Product.objects.filter(slug__startswith=slug).values_list("slug", flat=True))
     return next(one for one in (slug, *(f"{slug}_{number}" for number in range(2, 1000))) if one not in taken)
+
+
+def _offered(fields: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A fieldset's fields without the texts of languages that the site does not offer."""
+    hidden = {
+        column_for(name, code) for code in translated.LANGUAGES if code not in languages.offered() for name in TEXTS
+    }
+    rows = [one if isinstance(one, str) else tuple(name for name in one if name not in hidden) for one in fields]
+    return tuple(row[0] if len(row) == 1 else row for row in rows if row)
+
+
+def _language(code: str) -> str:
+    return str(Locale(code).english_name)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 class ImportDialog(ReasonDialog):
@@ -85,10 +105,10 @@ class ProductAdmin(RebalanceAction, PreviewedAdmin):
     actions_detail: ClassVar[Any] = ["rebalance"]
     filter_horizontal = ("includes",)
     fieldsets = (
-        (None, {"fields": (("name", "slug"), "summary", "features", ("icon", "color"), ("position", "highlighted"))}),
+        (None, {"fields": (("name", "name_de"), "slug", ("summary", "summary_de"), ("features", "features_de"), ("icon", "color"), ("position", "highlighted"))}),
         ("Where it is offered", {"fields": (("placement", "is_active"), ("parent", "max_quantity", "people"), "stripe_product_id")}),
         ("What it gives", {"fields": (("is_app", "needs_instance"), "includes", "grants")}),
-        ("How to begin", {"fields": ("first_steps", "client_links", ("sync_address", "guide_url"))}),
+        ("How to begin", {"fields": (("first_steps", "first_steps_de"), "client_links", ("sync_address", "guide_url"))}),
         ("Why", {"fields": ("reason",)}),
     )  # fmt: skip
 
@@ -117,6 +137,18 @@ class ProductAdmin(RebalanceAction, PreviewedAdmin):
         offered = (f"{format_money(price.unit_amount, price.currency)} / {price.interval}" for price in row.offered)
         return ", ".join(offered) or "–"
 
+    @override
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """What lacks a translation, on a site of several languages."""
+        found = tuple(super().get_list_display(request))
+        return (*found, "translation") if len(languages.offered()) > 1 else found
+
+    @admin.display(description="Translation")
+    def translation(self, row: Product) -> str:
+        missing = row.untranslated()
+        said = (f"{_language(code)} lacks {', '.join(map(_words, names))}" for code, names in missing.items())
+        return "; ".join(said) or "Complete"
+
     @dialog_action(
         title="Import from Stripe", permission="change_catalog", form=ImportDialog, icon="download",
         explain="Take over products and prices that your Stripe account has already.",
@@ -133,8 +165,11 @@ class ProductAdmin(RebalanceAction, PreviewedAdmin):
 
     @override
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Nobody is asked why for only looking."""
-        found = list(super().get_fieldsets(request, obj))
+        """Nobody is asked why for only looking, nor for texts in a language that the site does not offer."""
+        found = [
+            (title, options | {"fields": _offered(options["fields"])})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
         return found if self.has_change_permission(request, obj) else found[:-1]
 
     @override

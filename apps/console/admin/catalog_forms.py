@@ -25,6 +25,7 @@ HTTPS = URLValidator(schemes=["https"])
 NOT_OURS = frozenset(
     {"username", "email", "firstname", "lastname", "first_name", "last_name", "locale", "picture", "onboarding_id"}
 )
+GERMAN_HELP = "Left empty, people who read German read the English one."
 Rows = list[tuple[str, str]]
 
 
@@ -181,6 +182,8 @@ class ProductForm(CatalogForm):
     first_steps = LinesField(
         required=False, help_text="What to do first, one step on each line. Subscribers who have it read this."
     )
+    features_de = LinesField(required=False, label="Features in German", help_text=GERMAN_HELP)
+    first_steps_de = LinesField(required=False, label="First steps in German", help_text=GERMAN_HELP)
     client_links = LinksField(
         required=False,
         label="Programs",
@@ -192,12 +195,14 @@ class ProductForm(CatalogForm):
         fields = (
             "name", "slug", "summary", "features", "icon", "color", "position", "highlighted", "placement", "is_active",
             "parent", "max_quantity", "people", "stripe_product_id", "is_app", "needs_instance", "includes", "grants",
-            "first_steps", "client_links", "sync_address", "guide_url",
+            "first_steps", "client_links", "sync_address", "guide_url", "name_de", "summary_de", "features_de", "first_steps_de",
         )  # fmt: skip
         # A colour picker would turn "none" into black; and help texts are markup, so nothing in angle brackets.
         widgets: ClassVar[dict[str, Any]] = {"color": UnfoldAdminTextInputWidget(attrs={"placeholder": "#2f5d50"})}
         help_texts: ClassVar[dict[str, Any]] = {
-            "is_app": "Subscribers log in to it. It gives the attribute has_ plus its slug."
+            "name_de": GERMAN_HELP,
+            "summary_de": GERMAN_HELP,
+            "is_app": "Subscribers log in to it. It gives the attribute has_ plus its slug.",
         }
 
     @override
