@@ -4,9 +4,11 @@ The law of many countries wants it on something that lasts, which the email is.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
+from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup, UserProfile
@@ -69,20 +71,31 @@ class OrderConfirmation:
 
 
 def read_order(profile: UserProfile, subscription_id: str | None) -> OrderConfirmation | None:
-    """The order of this subscription, in four queries; None until it is here."""
-    subscription = Subscription.objects.filter(stripe_id=subscription_id, items__profile=profile).first()
-    if subscription is None:
-        return None
-    lines = UserSubscriptionItem.objects.filter(profile=profile, subscription=subscription).select_related("product")
+    """The order of this subscription; None until it is here. Four queries."""
+    return read_orders(profile, [subscription_id]).get(subscription_id) if subscription_id else None
+
+
+def read_orders(profile: UserProfile, subscription_ids: Collection[str]) -> dict[str, OrderConfirmation]:
+    """By subscription the orders that are here, in four queries."""
+    items = UserSubscriptionItem.objects.filter(profile=profile).select_related("product").order_by("pk")
+    rows = Subscription.objects.filter(stripe_id__in=subscription_ids, items__profile=profile).distinct()
+    found = list(rows.prefetch_related(Prefetch("items", queryset=items, to_attr="own_items")))
+    if not found:
+        return {}
     signup = Signup.objects.filter(profile=profile, state=Signup.State.PAID).order_by("-created_at").first()
+    invoices = stripe_objects.first_invoices(profile.stripe_customer_id or "", [one.stripe_id for one in found])
+    return {one.stripe_id: _order(one, signup, invoices.get(one.stripe_id)) for one in found}
+
+
+def _order(subscription: Any, signup: Signup | None, invoice: InvoiceCopy | None) -> OrderConfirmation:
     goes_on = subscription.cancel_at is None and subscription.ended_at is None
     return OrderConfirmation(
         made_at=subscription.stripe_created_at,
-        lines=tuple(map(ConfirmedLine.of, lines.order_by("pk"))),
+        lines=tuple(map(ConfirmedLine.of, subscription.own_items)),
         next_at=subscription.current_period_end if goes_on else None,
         amount=subscription.next_charge,
         currency=subscription.next_charge_currency or subscription.currency,
-        invoice=stripe_objects.first_invoice(profile.stripe_customer_id or "", subscription.stripe_id),
+        invoice=invoice,
         terms_version=signup.terms_version if signup else "",
         terms_accepted_at=signup.terms_accepted_at if signup else None,
         withdraw_until=legal.last_day_to_withdraw(subscription.stripe_created_at),

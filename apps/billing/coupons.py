@@ -18,9 +18,9 @@ from apps.accounts.models import UserProfile
 from apps.billing.ledger import Ledger
 from apps.billing.models import Coupon, Discount
 from apps.billing.parsing import identify, moment, parse_subscription, plain, text, whole
-from apps.billing.stripe_client import calling_stripe
+from apps.billing.stripe_client import MissingRight, calling_stripe
 from apps.core import clock
-from apps.core.errors import WorkError
+from apps.core.errors import DependencyDown, RetryLater, WorkError
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def note_discounts(profile: UserProfile, customer: Any, subscriptions: Iterable[
     in_use = {key for key, one in named.items() if one.in_use}
     known = dict(Discount.objects.filter(profile=profile).values_list("stripe_id", "ended_at"))
     asked = dict.fromkeys((one.kind, one.parent) for key, one in named.items() if key not in known)
-    found = {key: one for kind, parent in list(asked)[:MOST] for key, one in _fetch(kind, parent).items()}
+    found = _fetch_all(list(asked)[:MOST])
     now = clock.now()
     coupons = _keep_coupons(_coupon_of(one) for one in found.values())
     Discount.objects.bulk_create(
@@ -92,21 +92,33 @@ def _find_named(customer: Any, subscriptions: Iterable[Any], ledger: Ledger) -> 
                 yield key, NamedDiscount("invoice", identify(one), in_use=False)
 
 
+def _fetch_all(asked: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """The discounts of these objects, by id, each with its coupon. Those of one that Stripe does not give are left out.
+
+    When Stripe is away, or our key may not ask, the next one would get the same answer: nothing more is asked for.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind, parent in asked:
+        try:
+            found |= _fetch(kind, parent)
+        except WorkError as problem:
+            log.info("discounts_not_fetched", kind=kind, problem=type(problem).__name__)
+            if isinstance(problem, (RetryLater, DependencyDown, MissingRight)):
+                break
+    return found
+
+
 def _fetch(kind: str, parent: str) -> dict[str, dict[str, Any]]:
-    """The discounts of one object, by id, each with its coupon; none when our key may not ask, or Stripe is away."""
+    """The discounts of one object, by id. Raises the errors of calling_stripe."""
     query: Any = {"expand": [EXPAND[kind]]}
-    try:
-        with calling_stripe() as client:
-            if kind == "subscription":
-                found: Any = plain(client.v1.subscriptions.retrieve(parent, query)).get("discounts")
-            elif kind == "customer":
-                found = [plain(client.v1.customers.retrieve(parent, query)).get("discount")]
-            else:
-                amounts = plain(client.v1.invoices.retrieve(parent, query)).get("total_discount_amounts")
-                found = [plain(one).get("discount") for one in (amounts if isinstance(amounts, list) else [])]
-    except WorkError as problem:
-        log.info("discounts_not_fetched", kind=kind, problem=type(problem).__name__)
-        return {}
+    with calling_stripe() as client:
+        if kind == "subscription":
+            found: Any = plain(client.v1.subscriptions.retrieve(parent, query)).get("discounts")
+        elif kind == "customer":
+            found = [plain(client.v1.customers.retrieve(parent, query)).get("discount")]
+        else:
+            amounts = plain(client.v1.invoices.retrieve(parent, query)).get("total_discount_amounts")
+            found = [plain(one).get("discount") for one in (amounts if isinstance(amounts, list) else [])]
     return {key: plain(one) for one in (found if isinstance(found, list) else []) if (key := identify(plain(one)))}
 
 

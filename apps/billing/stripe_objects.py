@@ -1,12 +1,12 @@
 """Stripe's objects as dj-stripe mirrors them, for pages that show them. Only billing imports dj-stripe."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, DecimalField, F, Func, QuerySet, Sum, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KT, KeyTextTransform
 from django.db.models.functions import Coalesce
 from djstripe.models import Charge, Customer, Dispute, Invoice, PaymentMethod, Price, Product, Refund, Subscription
 
@@ -49,17 +49,15 @@ class InvoiceCopy:
     pdf: str
 
 
-def first_invoice(customer_id: str, subscription_id: str) -> InvoiceCopy | None:
-    """The invoice that a subscription began with, from the mirror; None while there is no copy."""
-    of_it = {"stripe_data__parent__subscription_details__subscription": subscription_id}
-    data = (
-        Invoice.objects.filter(customer_id=customer_id, **of_it)
-        .order_by("created", "id")
-        .values_list("stripe_data", flat=True)
-        .first()
-    )
-    if data is None:
-        return None
+def first_invoices(customer_id: str, subscription_ids: Collection[str]) -> dict[str, InvoiceCopy]:
+    """By subscription the invoice that it began with, from the mirror; nothing of one while there is no copy. One query."""
+    rows = Invoice.objects.filter(customer_id=customer_id)
+    rows = rows.annotate(of=KT("stripe_data__parent__subscription_details__subscription"))
+    first = rows.filter(of__in=subscription_ids).order_by("of", "created", "id").distinct("of")
+    return {of: _copy(data) for of, data in first.values_list("of", "stripe_data")}
+
+
+def _copy(data: dict[str, Any]) -> InvoiceCopy:
     return InvoiceCopy(
         id=identify(data),
         number=text(data.get("number"), 60),

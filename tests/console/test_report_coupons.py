@@ -8,12 +8,16 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
-from apps.billing import coupon_check
+from apps.billing import coupon_check, coupons
+from apps.billing.ledger import Ledger
 from apps.billing.models import Coupon, Discount
+from apps.billing.stripe_client import MissingAtStripe, MissingRight
 from apps.core.dates import day
+from apps.core.errors import DependencyDown, RetryLater, WorkError
 from apps.operations import report_figures
 from tests.console.test_billing_tab import tab
 from tests.console.test_reports import in_dollars, read
+from tests.dashboard.conftest import person
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +120,31 @@ def test_what_the_key_may_not_read_stops_nothing_and_is_asked_for_once_it_may(to
     town.requests.clear()
     coupon_check.check_coupons()
     assert [one for one in town.requests if "subscriptions" in str(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "calls"),
+    [
+        (DependencyDown("stripe", "Stripe does not answer."), 1),
+        (RetryLater("Stripe asks us to slow down."), 1),
+        (MissingRight("rak_coupon_read"), 1),
+        (MissingAtStripe("No such subscription.", param="id"), 3),
+    ],
+)
+def test_a_stripe_that_is_away_is_asked_once_and_not_for_each_row(
+    problem: WorkError, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call waits for its time to run out, three times: twenty of them held a worker for ten minutes."""
+    asked: list[str] = []
+
+    def fetch(_kind: str, parent: str) -> dict[str, Any]:
+        asked.append(parent)
+        raise problem
+
+    monkeypatch.setattr(coupons, "_fetch", fetch)
+    running: Any = [{"id": f"sub_{one}", "status": "active", "discounts": [f"di_{one}"]} for one in range(3)]
+    coupons.note_discounts(person("dana"), {"id": "cus_dana"}, running, Ledger())
+    assert len(asked) == calls
 
 
 def test_a_discount_of_the_whole_customer_ends_with_it_and_new_names_are_taken_over(town: World, staff: Staff) -> None:

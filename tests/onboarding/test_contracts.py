@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Signup, UserProfile
 from apps.core import clock
@@ -14,6 +16,8 @@ from apps.core.models import AttentionItem, AuditEntry
 from apps.notifications.models import Notification
 from apps.onboarding import contracts
 from apps.onboarding.contracts import Wish
+from tests.dashboard.conftest import Catalog, person, subscribe
+from tests.dashboard.conftest import catalog as catalog
 from tests.instances.house import at_once
 from tests.world import World
 
@@ -188,6 +192,23 @@ def test_after_the_last_day_nobody_withdraws(world: World, settings: Any) -> Non
     assert not contracts.read_contracts(dana)[0].can_withdraw
     world.work()
     assert (world.stripe_state(dana)["status"], statements()) == ("active", [])
+
+
+@pytest.mark.django_db
+def test_many_contracts_cost_no_more_queries_than_one(catalog: Catalog, django_assert_num_queries: Any) -> None:
+    nora = person("nora")
+    for name in ("sub_a", "sub_b", "sub_c"):
+        subscribe(nora, catalog.plan, catalog.storage, stripe_id=name)
+        contracts.state(nora, name, Wish.CANCEL)
+        if name == "sub_a":
+            with CaptureQueriesContext(connection) as one:
+                contracts.read_contracts(nora)
+    assert len(one) <= 9
+    with django_assert_num_queries(len(one)):
+        found = contracts.read_contracts(nora)
+    assert [each.id for each in found] == ["sub_a", "sub_b", "sub_c"]
+    assert [each.stated.subscription_id for each in found if each.stated] == ["sub_a", "sub_b", "sub_c"]
+    assert {each.name for each in found} == {"Home plan, 2 × 100 GB"}
 
 
 def test_another_persons_contract_cannot_be_ended(world: World) -> None:
