@@ -20,8 +20,9 @@ def brand(_request: HttpRequest) -> dict[str, Any]:
 
 
 def rights() -> dict[str, Any]:
-    """Which rights of customers pages speak of. With no days to withdraw there is nothing to agree to before they are over."""
+    """Which terms and rights of customers pages speak of. With no days to withdraw there is nothing to agree to before they are over."""
     return {
+        "terms_version": settings.TERMS_VERSION,
         "withdrawal_days": settings.WITHDRAWAL_DAYS,
         "asks_to_begin": settings.CONSENT_TO_BEGIN and settings.WITHDRAWAL_DAYS > 0,
         "cancel_without_login": settings.CANCEL_WITHOUT_LOGIN,

@@ -134,8 +134,9 @@ def accept_payment(signup: Signup, profile: UserProfile, session: checkout.Check
         mirror.mirror_later(session.customer_id, reason="checkout completed", importance=Job.Importance.PERSON_WAITS)
     waitlist.mark_signed_up(profile)
     audit.record(
-        subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER, after={"session": session.id}
-    )
+        subject=profile.subject, action=AuditAction.CHECKOUT_PAID, actor=audit.CUSTOMER,
+        after={"session": session.id, "terms": signup.terms_version},
+    )  # fmt: skip
 
 
 @transaction.atomic

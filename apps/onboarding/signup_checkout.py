@@ -83,7 +83,7 @@ def open_checkout(signup: Signup, *, ui: str) -> OpenCheckout:
 
     However many tabs ask at once, at most one session can be paid: a request that another tab replaced tries again. Whose mailbox
     it is goes on in the browser they use now: a session that another one has open is closed, unless it has been paid. `ui` is
-    "embedded" or "hosted". Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an unconfirmed address),
+    "embedded" or "hosted". Who pays has accepted the terms that the signup names: other terms are another session. Raises ProductFull, NameTaken, AlreadyPaid, BadInput (an empty basket, an unconfirmed address),
     and the errors of billing when Stripe is away.
     """
     freed: set[int] = set()  # products of which this request has made another one's seat free
@@ -140,7 +140,7 @@ def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, 
     ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
     trial_days = checkout_attempt.trial_days_of(signup.profile)
-    whole = [ui, signup.username, signup.email, sold, trial_days, checkout_features.page_locale()]
+    whole = [signup.terms_version, ui, signup.username, signup.email, sold, trial_days, checkout_features.page_locale()]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
@@ -15,6 +14,7 @@ from apps.core.requests import text_field
 from apps.identity import user_profile
 from apps.identity.keycloak import client
 from apps.onboarding import names, signup_checkout
+from apps.storefront.consent import read_accepted_terms
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +73,9 @@ def read_account(signup: Signup, body: dict[str, Any]) -> None:
         _check_earlier_answers(signup, rules)
     last_name = text_field(body, "last_name", limit=names.NAME_LIMIT, required=False)
     signup.last_name = names.person_name(last_name, field="last_name", required=False, rules=rules)
-    if body.get("terms") is not True:
-        raise BadInput(_("Please accept the terms to continue."), field="terms", code="required")
-    if signup.terms_version != settings.TERMS_VERSION or signup.terms_accepted_at is None:
-        signup.terms_version = settings.TERMS_VERSION
-        signup.terms_accepted_at = clock.now()
+    version = read_accepted_terms(body, missing=_("Please accept the terms to continue."))
+    if signup.terms_version != version or signup.terms_accepted_at is None:
+        signup.terms_version, signup.terms_accepted_at = version, clock.now()
     _read_wish_to_begin(signup, body)
 
 

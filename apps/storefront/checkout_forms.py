@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
@@ -21,9 +22,9 @@ def answer_form(request: HttpRequest, signup: Signup) -> HttpResponse | None:
     if request.POST.get("step") == "back":
         account_form.save_draft(signup, request.POST.dict())
         return redirect("onboarding-addons")
-    typed = ("username", "first_name", "last_name", "order")
+    typed = ("username", "first_name", "last_name", "terms", "order")
     body: dict[str, Any] = {name: request.POST[name] for name in typed if name in request.POST}
-    body |= {name: name in request.POST for name in ("terms", "begin_at_once")} | {"ui": "hosted"}
+    body |= {"begin_at_once": "begin_at_once" in request.POST, "ui": "hosted"}
     opened = views_checkout.open_payment(request, views_checkout.confirmed(signup), body)
     return redirect(opened["url"])
 
@@ -32,9 +33,10 @@ def shown(request: HttpRequest, signup: Signup, problem: BadInput | None) -> dic
     """What the account's fields show: as typed while something is wrong, else as kept."""
     typed = problem is not None and "username" in request.POST
     account: dict[str, Any] = {name: getattr(signup, name) for name in ("username", "first_name", "last_name")}
-    account["terms"] = signup.terms_accepted_at is not None
+    account["terms"] = signup.terms_accepted_at is not None and signup.terms_version == settings.TERMS_VERSION
     account["begin_at_once"] = signup.asked_to_begin_at is not None
     if typed:
         account = {name: request.POST.get(name, "") for name in BESIDE}
+        account["terms"] = account["terms"] == settings.TERMS_VERSION
     beside = problem is not None and problem.field in BESIDE
     return {"account": account, "errors": {problem.field: problem.message} if problem and beside else {}}

@@ -6,7 +6,6 @@ stays in the form, with what is wrong beside its field.
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -26,6 +25,7 @@ from apps.onboarding import names, people
 from apps.onboarding.people import InvitationLink
 from apps.storefront import signup_limits
 from apps.storefront.account_form import check_username, read_first_name
+from apps.storefront.consent import read_accepted_terms
 
 FIELDS = ("first_name", "last_name", "username")
 AWAY = gettext_noop("We can't check usernames at the moment. Please try again in a minute.")
@@ -61,10 +61,9 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
 
 def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typed: dict[str, str]) -> None:
     """BadInput for the first that is wrong."""
-    if request.POST.get("terms") != "yes":
-        raise BadInput(_("Please accept the terms to join."), field="terms", code="required")
+    version = read_accepted_terms(request.POST.dict(), missing=_("Please accept the terms to join."))
     if member is not None:
-        people.join(row, member, terms_version=settings.TERMS_VERSION)
+        people.join(row, member, terms_version=version)
         return
     signup_limits.limit_username_checks(request)
     rules = user_profile.current_rules()
@@ -72,7 +71,7 @@ def _join(request: HttpRequest, row: Membership, member: UserProfile | None, typ
     signup = Signup(
         first_name=read_first_name(typed["first_name"]),
         last_name=names.person_name(typed["last_name"], field="last_name", required=False, rules=rules),
-        email=row.email, email_proven_at=now, terms_version=settings.TERMS_VERSION, terms_accepted_at=now, created_at=now,
+        email=row.email, email_proven_at=now, terms_version=version, terms_accepted_at=now, created_at=now,
     )  # fmt: skip
     signup.username = check_username(typed["username"], signup)
     try:

@@ -90,12 +90,16 @@
       username: byId("username").value,
       first_name: byId("first_name")?.value,
       last_name: byId("last_name").value,
-      terms: byId("terms").checked,
+      terms: byId("terms").checked ? byId("terms").value : "",
       begin_at_once: byId("begin_at_once")?.checked,
       ui,
       order: page.querySelector("[data-order]").dataset.order,
     });
     if (answer.error && answer.error.code === "order_changed") await showNewOrder();
+    if (answer.error && answer.error.code === "terms_changed") {
+      byId("terms").checked = false;
+      byId("terms").value = answer.error.version;
+    }
     if (answer.error) return showCheckoutError(answer.error);
     if (answer.paid) forgetDraft();
     if (answer.paid || answer.ui === "hosted") {

@@ -19,7 +19,7 @@ def link_to(world: World, email: str) -> str:
 
 
 def join(world: World, path: str, name: str) -> UserProfile:
-    answer = Client().post(path, {"first_name": name.title(), "last_name": "", "username": name, "terms": "yes"})
+    answer = Client().post(path, {"first_name": name.title(), "last_name": "", "username": name, "terms": "1"})
     assert answer.status_code == 302, answer.content.decode()[-3000:]
     world.deliver()
     return UserProfile.objects.get(user__username=name)

@@ -187,7 +187,7 @@ class Life:
         visitor.api(VERIFY, email=PERSON["email"], code="000000")
         assert visitor.api(VERIFY, email=PERSON["email"], code=code).status_code == 200
         visitor.get("/onboarding/checkout/")
-        account = {"username": PERSON["username"], "last_name": PERSON["last name"], "terms": True}
+        account = {"username": PERSON["username"], "last_name": PERSON["last name"], "terms": "1"}
         secret = visitor.api(SESSION, **account).json()["client_secret"]  # type: ignore[attr-defined]
         self.found.add("checkout secret", secret)
         self.note_session(visitor.client)

@@ -109,7 +109,7 @@ class Town:
         Product.objects.update(people=3)
         row = Membership.objects.create(payer=self.world.profiles[0], email="mia@example.com", invited_at=clock.now())
         self.tokens["join"] = people.invitation_link(row).rstrip("/").rpartition("/")[2]
-        form = {"first_name": "Mia", "last_name": "Lee", "username": "mia.lee", "terms": "yes"}
+        form = {"first_name": "Mia", "last_name": "Lee", "username": "mia.lee", "terms": "1"}
         self.forms |= {
             "dashboard/people/invite/": {"email": "ida@example.com"},
             "dashboard/people/end/": {"membership": row.pk},

@@ -15,7 +15,7 @@ from tests.dashboard.conftest import Catalog, person, subscribe
 from tests.dashboard.conftest import catalog as catalog
 
 pytestmark = pytest.mark.django_db
-FORM = {"first_name": "Mia", "last_name": "", "username": "mia", "terms": "yes"}
+FORM = {"first_name": "Mia", "last_name": "", "username": "mia", "terms": "1"}
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_a_new_person_joins_with_an_account_of_her_own(row: Membership) -> None:
         ({"username": "x"}, "username"),
         ({"username": "PAT"}, "taken"),
         ({"terms": ""}, "accept the terms"),
+        ({"terms": "0"}, "Our terms have changed"),
     ],
 )
 def test_what_is_wrong_stays_beside_its_field(row: Membership, changed: dict[str, str], told: str) -> None:
@@ -69,7 +70,7 @@ def test_who_has_an_account_logs_in_first_and_then_joins(row: Membership) -> Non
     assert "has an account already" in client.get(path(row)).content.decode()
     assert client.post(path(row), FORM).status_code == 200
     client.force_login(mia.user)
-    assert client.post(path(row), {"terms": "yes"}).status_code == 302
+    assert client.post(path(row), {"terms": "1"}).status_code == 302
     row.refresh_from_db()
     assert row.member == mia
 
@@ -77,7 +78,7 @@ def test_who_has_an_account_logs_in_first_and_then_joins(row: Membership) -> Non
 def test_nobody_joins_twice_or_their_own_subscription(row: Membership) -> None:
     client = Client()
     client.force_login(row.payer.user)
-    answer = client.post(path(row), {"terms": "yes"})
+    answer = client.post(path(row), {"terms": "1"})
     assert (answer.status_code, "your own subscription" in answer.content.decode()) == (409, True)
     ned = person("ned", stripe_customer_id=None)
     people.join(row, ned, terms_version="1")

@@ -12,15 +12,16 @@ from django.test import Client
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.core.models import RateLimit
+from apps.core.models import AuditEntry, RateLimit
 from apps.onboarding import signup_checkout
+from tests.sandbox.stripe_fixture import GOOD
 from tests.storefront.test_apis import error
 from tests.storefront.test_mailbox_code import error_beside, field
 from tests.storefront.visitor import ACCOUNT, HOME, PAGES, SESSION, Visitor
 from tests.world import World
 
 CHECKOUT = PAGES["checkout"]
-FORM = {"username": "dana", "last_name": "Example", "terms": "on"}
+FORM = {"username": "dana", "last_name": "Example", "terms": "1"}
 
 
 def other_device(email: str = "dana@example.com") -> Visitor:
@@ -38,6 +39,32 @@ def order_shown(answer: HttpResponse) -> str:
     found = re.search(r'data-order="([^"]+)"', answer.content.decode())
     assert found, "no order on the page"
     return found[1]
+
+
+def test_the_terms_that_count_are_those_that_were_shown(world: World, visitor: Visitor, settings: Any) -> None:
+    """New terms come while a payment is open: who pays it has accepted the former; nobody accepts what they have not seen."""
+    visitor.proven()
+    first = visitor.api(SESSION, **ACCOUNT).json()["client_secret"]  # type: ignore[attr-defined]
+    opened = visitor.signup.checkout_session_id or ""
+    settings.TERMS_VERSION = "2"
+    refused = visitor.api(SESSION, **ACCOUNT)
+    assert error(refused)[1:] == ("terms_changed", "terms")
+    assert (visitor.signup.terms_version, session_status(world, visitor)) == ("1", "open")
+    answer = visitor.post(CHECKOUT, **FORM)
+    assert "Our terms have changed" in answer.content.decode()
+    box = re.search(r'<input type="checkbox" id="terms"[^>]*>', visitor.get(CHECKOUT).content.decode())
+    assert box
+    assert ('value="2"' in box[0], " checked" in box[0]) == (True, False)
+
+    second = visitor.api(SESSION, **(ACCOUNT | {"terms": "2"})).json()["client_secret"]  # type: ignore[attr-defined]
+    assert (first != second, visitor.signup.terms_version) == (True, "2")
+    assert world.shop.v1.checkout.sessions.retrieve(opened).status == "expired"
+    settings.TERMS_VERSION = "3"
+    page = f"{world.url}/stripe/checkout/embedded/{second}"
+    world.shop.post(page, card=GOOD, exp="12/34", cvc="123", name="Dana")
+    world.deliver()
+    assert visitor.signup.terms_version == "2"
+    assert AuditEntry.objects.get(action="checkout_paid").after["terms"] == "2"
 
 
 # --- two devices -----------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
@@ -17,7 +18,7 @@ SEND, VERIFY, VALIDATE, SESSION = (
 RESEND = f"{HOME}success/resend-password/"
 STATE = f"{HOME}success/state/"
 WAITLIST = f"{HOME}waitlist/submit/"
-ACCOUNT = {"username": "dana", "last_name": "Example", "terms": True}
+ACCOUNT = {"username": "dana", "last_name": "Example", "terms": settings.TERMS_VERSION}
 
 
 class Visitor:
