@@ -28,7 +28,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Going live", ("go-live", "stripe", "keycloak", "email", "proxy", "live-keys")),
     ("Every day", ("daily-work", "customers", "capacity", "privacy")),
     ("Keeping it running", ("monitoring", "runbooks", "backup", "upgrade", "hosts")),
-    ("To look up", ("commands", "emails", "retention", "glossary")),
+    ("To look up", ("commands", "emails", "retention", "records", "glossary")),
 )
 NAMES = tuple(chain.from_iterable(names for _, names in PARTS))
 # What is about a page of the console: the beginning of its route's name, the chapter, and the heading if it is about one.

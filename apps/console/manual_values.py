@@ -55,6 +55,7 @@ def read_values() -> dict[str, Any]:
         "web_client": settings.OIDC_RP_CLIENT_ID, "sync_client": settings.KEYCLOAK_ADMIN_CLIENT_ID,
         "customer_group": settings.KEYCLOAK_PARENT_GROUP, "staff_group": settings.KEYCLOAK_STAFF_GROUP,
         "mailgun_domain": settings.MAILGUN_DOMAIN, "mailgun_webhook": f"{site}/mailgun/webhook/",
+        "mailgun_api": settings.ANYMAIL["MAILGUN_API_URL"], "days": settings.RETENTION,
         "kept": [(words, settings.RETENTION[name]) for name, words in KEPT.items()],
         "gauges": [(name, text, ", ".join(labels)) for name, text, labels, _ in metrics.GAUGES],
         "emails": [(one.title, name, one.when, one.to) for name, one in EMAILS.items()],

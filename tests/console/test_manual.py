@@ -1,6 +1,7 @@
 """The manual says what is so: its links, commands, variables, metrics and examples are those of this code."""
 
 import html
+import json
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ from prometheus_client import generate_latest
 
 from apps.console import manual, manual_values
 from apps.console.problems import DRIFT, EMAILS, JOBS
-from apps.core import audit, retention
+from apps.core import audit, metrics, retention
 from apps.core.attention import Cause
 from apps.core.models import AuditEntry
 from apps.sandbox.run.postgres import program
@@ -30,6 +31,7 @@ from tests.world import ROOT
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
+MONITORING = ROOT / "config/monitoring"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"manage\.py ([a-z_]+)([^`\n|…]*)")
 OUTSIDE = {  # variables of other programs, and of ours that no table names
@@ -127,6 +129,28 @@ def test_the_alarms_are_about_metrics_there_are(world: object) -> None:
     assert len(named) > 12
     for name in named:
         assert f"# TYPE {name.removesuffix('_total')}" in shown or f"# TYPE {name}" in shown, name
+
+
+def test_the_rules_and_the_dashboard_as_files_are_about_metrics_there_are_and_say_what_the_chapter_says() -> None:
+    (group,) = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
+    units = {"m": "minute", "d": "day"}
+    rules = {
+        (one["expr"].replace("|", r"\|"), int(one["for"][:-1]), units[one["for"][-1]], one["annotations"]["runbook"])
+        for one in group["rules"]
+    }
+    row = r"^\| `(.+?)` \| (\d+) (minute|day)s? \| \[.+?\]\(\.\./(.+?)\) \|$"
+    found = re.findall(row, manual.fill_in("monitoring"), re.MULTILINE)
+    assert {(expr, int(number), unit, place) for expr, number, unit, place in found} == rules
+    known = {name for name, *_ in metrics.GAUGES} | {"frontdesk_limit_refusals_total"}
+    dashboard = json.loads((MONITORING / "grafana-dashboard.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    named = {
+        name
+        for expr in [*asked, *(one["expr"] for one in group["rules"])]
+        for name in re.findall(r"frontdesk_\w+", expr)
+    }
+    assert named <= known
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(asked) - 1  # one has two lines
 
 
 def test_what_is_kept_is_the_table_of_the_settings() -> None:
