@@ -25,7 +25,7 @@ from apps.console.manual_values import read_values
 FOLDER = Path(settings.BASE_DIR) / "templates/manual"
 # The chapters in the order of the contents, by the question they answer.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Going live", ("go-live", "stripe", "keycloak", "email", "proxy", "live-keys")),
+    ("Going live", ("go-live", "stripe", "keycloak", "email", "proxy", "systemd", "live-keys")),
     ("Every day", ("daily-work", "customers", "capacity", "privacy")),
     ("Keeping it running", ("monitoring", "runbooks", "backup", "upgrade", "hosts")),
     ("To look up", ("commands", "emails", "retention", "records", "glossary")),
