@@ -123,6 +123,16 @@ class Product(models.Model):
         }
         return {code: names for code, names in found.items() if names}
 
+    @property
+    def is_sold_by_people(self) -> bool:
+        """Whether the buyer chooses for how many people it is."""
+        return self.people > 0 and self.max_quantity > 1
+
+    @property
+    def most_people(self) -> int:
+        """For how many people it can be bought at most; 0: for the buyer alone."""
+        return self.people * self.max_quantity
+
     def seats(self) -> "list[Product]":
         """The products that a buyer of this one needs a seat on. No query where `includes` is prefetched."""
         return [app for app in [self, *self.includes.all()] if app.needs_instance]

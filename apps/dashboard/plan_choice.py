@@ -20,6 +20,7 @@ from apps.catalog.models import Product
 from apps.core.errors import BadInput
 from apps.onboarding import basket
 from apps.onboarding.basket import Order, Shop
+from apps.onboarding.order_people import FIELD
 
 STORAGE_GRANT = "storage_gb"
 SAME = gettext_noop("That's what you have already. Choose something else, or go back.")
@@ -99,7 +100,9 @@ def read_choice(current: CurrentPlan, data: QueryDict) -> Order:
     """The order that a form asks for. Raises BadInput, with the field, for what is not sold or has no room."""
     choice = PlanChoice(current.choice.interval, dict(current.choice.basket))
     interval, slug = data.get("interval", ""), data.get("plan", "")
-    basket.choose_plan(current.shop, choice, interval=interval, slug=slug, addons=data.getlist("addons"))
+    basket.choose_plan(
+        current.shop, choice, interval=interval, slug=slug, addons=data.getlist("addons"), people=data.get(FIELD, "")
+    )
     basket.choose_storage(current.shop, choice, quantities={name: str(data[name]) for name in data})
     order = current.shop.order(choice)
     if order is None:
@@ -169,6 +172,9 @@ def _apps(products: Iterable[tuple[Product, int]]) -> set[str]:
 
 
 def _storage(products: Iterable[tuple[Product, int]]) -> int | None:
-    found: list[Any] = [(product.grants.get(STORAGE_GRANT), count) for product, count in products]
+    """Of what is for several people each has the numbers of one."""
+    found: list[Any] = [
+        (product.grants.get(STORAGE_GRANT), 1 if product.people else count) for product, count in products
+    ]
     sizes = [size * count for size, count in found if isinstance(size, int)]
     return sum(sizes) if sizes else None

@@ -21,10 +21,11 @@ from apps.billing import overview, plan_changes
 from apps.billing.plan_changes import PlanChange
 from apps.core import limits
 from apps.core.errors import BadInput
-from apps.dashboard import own_changes, plan_choice
+from apps.dashboard import own_changes, plan_choice, plan_people
 from apps.dashboard.own import own
 from apps.dashboard.plan_choice import CurrentPlan
 from apps.dashboard.views import PORTAL_HOSTS
+from apps.onboarding.order_people import FIELD, people_field
 
 SALT, VALID = "frontdesk.plan-change", 3600  # seconds
 EXPIRED = gettext_noop("These amounts are more than an hour old. Please check them again.")
@@ -54,6 +55,8 @@ def preview(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     asked = own_changes.request_by(profile, "")
     try:
         order = plan_choice.read_choice(current, request.GET)
+        people = plan_people.count_change(profile, current, order)
+        plan_people.refuse_too_few(profile, people)
         items = plan_choice.find_changes(current, order)
     except BadInput as refusal:
         return _show(request, profile, current, refusal)
@@ -69,6 +72,7 @@ def preview(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         "order": order,
         "preview": found,
         "difference": plan_choice.compare(current, order),
+        "people": people,
         "card": overview.read_card(profile.stripe_customer_id or ""),
         "offer": signing.dumps(offer, salt=SALT),
         "back": f"{reverse('own-plan')}?{request.GET.urlencode()}",
@@ -82,7 +86,7 @@ def change(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Make the change that was shown."""
     try:
         offer = _read_offer(request, profile)
-        _expect_same(plan_choice.read_current(profile), offer)
+        _expect_same(profile, plan_choice.read_current(profile), offer)
     except BadInput as refusal:
         messages.error(request, refusal.message)
         return redirect("own-plan")
@@ -108,14 +112,15 @@ def _read_offer(request: HttpRequest, profile: UserProfile) -> dict[str, Any]:
     return offer
 
 
-def _expect_same(current: CurrentPlan | None, offer: dict[str, Any]) -> None:
-    """Raise BadInput when what was chosen has no room any more, or would be another change now.
+def _expect_same(profile: UserProfile, current: CurrentPlan | None, offer: dict[str, Any]) -> None:
+    """Raise BadInput when what was chosen has no room any more, is for too few people, or would be another change now.
 
     A form that was sent twice finds what it has changed itself: the key in Stripe's metadata tells.
     """
     if current is None or current.row.stripe_id != offer["subscription_id"]:
         raise BadInput(_(MOVED))
     order = plan_choice.read_choice(current, QueryDict(offer["choice"]))
+    plan_people.refuse_too_few(profile, plan_people.count_change(profile, current, order))
     try:
         items = plan_choice.find_changes(current, order)
     except BadInput as refusal:
@@ -138,6 +143,7 @@ def _show(
             "plan": asked.get("plan", "") if asked else next((one for one in has.basket if current.shop.plan(one)), ""),
             "addons": asked.getlist("addons") if asked else list(has.basket),
         }
+        plans = [one.product for one in current.shop.plans if not one.full]
         if form["interval"] not in current.shop.intervals:
             form["interval"] = "".join(current.shop.intervals[:1])
         storage = [
@@ -148,6 +154,7 @@ def _show(
             "form": form,
             "storage": storage,
             "has": has,
+            "people": people_field(plans, typed=request.GET.get(FIELD, ""), basket=has.basket),
             "card": overview.read_card(profile.stripe_customer_id or ""),
         }
     return render(request, "dashboard/plan.html", context, status=problem.status if problem else 200)

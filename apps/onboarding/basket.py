@@ -19,8 +19,8 @@ from apps.core import clock, languages
 from apps.core.errors import BadInput
 from apps.core.money import format_money
 from apps.instances import capacity
-from apps.onboarding import checkout_attempt
-from apps.onboarding.order_summary import OrderSummary, SaleTerms, summarize
+from apps.onboarding import checkout_attempt, order_people
+from apps.onboarding.order_summary import OrderSummary, SaleTerms, Sold, summarize
 
 INTERVALS = ("month", "year")
 PLAN, GENERAL, STORAGE = (
@@ -123,9 +123,12 @@ class Order:
     @property
     def summary(self) -> OrderSummary:
         """The order as pages show it."""
-        sold = [(line.offer.product.slug, line.offer.product.name, line.quantity, line.amount) for line in self.lines]
         found = summarize(
-            sold, interval=self.interval, currency=self.currency, terms=terms_of_sale(self.trial_days), now=clock.now()
+            [_sold(line.offer.product, line.quantity, line.amount) for line in self.lines],
+            interval=self.interval,
+            currency=self.currency,
+            terms=terms_of_sale(self.trial_days),
+            now=clock.now(),
         )
         return replace(found, digest=self.digest)
 
@@ -133,6 +136,10 @@ class Order:
     def basket(self) -> dict[str, int]:
         """The choice as charged: slug to quantity."""
         return {line.offer.product.slug: line.quantity for line in self.lines}
+
+
+def _sold(product: Product, quantity: int, amount: int) -> Sold:
+    return Sold(product.slug, product.name, quantity, amount, product.people * quantity)
 
 
 def terms_of_sale(trial_days: int = 0) -> SaleTerms:
@@ -148,10 +155,7 @@ def terms_of_sale(trial_days: int = 0) -> SaleTerms:
 def summarize_prices(prices: Iterable[tuple[ProductPrice, int]]) -> OrderSummary:
     """What these prices, each so many times, come to for somebody who comes back: never a trial."""
     found = list(prices)
-    sold = [
-        (price.product.slug, price.product.name, quantity, (price.unit_amount or 0) * quantity)
-        for price, quantity in found
-    ]
+    sold = [_sold(price.product, quantity, (price.unit_amount or 0) * quantity) for price, quantity in found]
     first = found[0][0]
     return summarize(sold, interval=first.interval, currency=first.currency, terms=terms_of_sale(), now=clock.now())
 
@@ -269,8 +273,10 @@ def _currency(products: Iterable[Product]) -> str:
     return next((price.currency for row in prices for price in row if price.is_active), "")
 
 
-def choose_plan(shop: Shop, choice: Choice, *, interval: str, slug: str, addons: Iterable[str]) -> None:
-    """Put a plan, its interval and general add-ons into a choice's basket; BadInput names the field.
+def choose_plan(
+    shop: Shop, choice: Choice, *, interval: str, slug: str, addons: Iterable[str], people: str = ""
+) -> None:
+    """Put a plan for `people`, its interval and general add-ons into a choice's basket; BadInput names the field.
 
     Storage add-ons chosen earlier stay if they fit the plan.
     """
@@ -296,8 +302,9 @@ def choose_plan(shop: Shop, choice: Choice, *, interval: str, slug: str, addons:
         for offer in shop.addons(shop.storage, plan=plan, interval=interval)
         if offer.product.slug in choice.basket
     }
+    quantity = order_people.read_quantity(plan.product, people, before=choice.basket.get(slug, 1))
     choice.interval = interval
-    choice.basket = {plan.product.slug: 1} | dict.fromkeys(extras, 1) | kept
+    choice.basket = {plan.product.slug: quantity} | dict.fromkeys(extras, 1) | kept
 
 
 def _addon(shop: Shop, slug: str, *, plan: Offer, interval: str) -> Offer:

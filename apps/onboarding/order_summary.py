@@ -8,6 +8,7 @@ import calendar
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -22,15 +23,26 @@ ORDER_BUTTONS = {
 }
 
 
+class Sold(NamedTuple):
+    """One thing that is ordered; `amount` is for all of its quantity and one interval, and `people` for how many it is, if several."""
+
+    slug: str
+    name: str
+    quantity: int
+    amount: int
+    people: int = 0
+
+
 @dataclass(frozen=True)
 class SummaryLine:
-    """One thing that is ordered; `amount` is for all of its quantity and one interval."""
+    """The same as pages show it."""
 
     slug: str
     name: str
     quantity: int
     amount: int
     price: str
+    people: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,12 +121,14 @@ class OrderSummary:
 
 
 def summarize(
-    sold: Iterable[tuple[str, str, int, int]], *, interval: str, currency: str, terms: SaleTerms, now: dt.datetime
+    sold: Iterable[Sold], *, interval: str, currency: str, terms: SaleTerms, now: dt.datetime
 ) -> OrderSummary:
-    """The summary of an order placed now, of (slug, name, quantity, amount)."""
+    """The summary of an order placed now."""
     lines = tuple(
-        SummaryLine(slug, name, quantity, amount, format_price(amount, currency, interval))
-        for slug, name, quantity, amount in sold
+        SummaryLine(
+            one.slug, one.name, one.quantity, one.amount, format_price(one.amount, currency, interval), one.people
+        )
+        for one in sold
     )
     next_at = now + dt.timedelta(days=terms.trial_days) if terms.trial_days else add_months(now, MONTHS[interval])
     return OrderSummary(lines, interval, currency, terms, next_at)

@@ -19,6 +19,7 @@ from apps.core.errors import BadInput
 from apps.identity import user_profile
 from apps.onboarding import basket, mailbox_code
 from apps.onboarding.basket import Shop
+from apps.onboarding.order_people import FIELD, people_field
 from apps.storefront import checkout_forms, signup_proof, wizard
 from apps.storefront.account_form import read_first_name
 from apps.storefront.plan_comparison import compare_plans
@@ -74,7 +75,7 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
     form = _plan_form(request, signup, shop)
     if request.method == "POST":
         try:
-            basket.choose_plan(shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"])
+            _choose(shop, signup, form)
             if signup._state.adding:
                 wizard.begin_signup(request, signup)
             else:
@@ -83,14 +84,20 @@ def plan(request: HttpRequest, signup: Signup, shop: Shop) -> HttpResponse:
         except BadInput as refusal:
             problem = refusal
     reached = wizard.first_unanswered_step(request, signup, shop)
-    context = {"shop": shop, "form": form, "steps": wizard.step_links(wizard.PLAN, reached)}
+    plans = [offer.product for offer in shop.plans if not offer.full]
+    context = {
+        "shop": shop,
+        "form": form,
+        "people": people_field(plans, typed=form[FIELD], basket=signup.basket),
+        "steps": wizard.step_links(wizard.PLAN, reached),
+    }
     return _page(request, "plan", context | _plan_order(shop, signup, form), problem)
 
 
 def _plan_form(request: HttpRequest, signup: Signup, shop: Shop) -> dict[str, Any]:
     """What the page's fields show: what was sent, else what the address asks for, else what was chosen before."""
     if request.method == "POST":
-        return {name: request.POST.get(name, "") for name in ("interval", "plan")} | {
+        return {name: request.POST.get(name, "") for name in ("interval", "plan", FIELD)} | {
             "addons": request.POST.getlist("addons")
         }
     asked, chosen = request.GET, shop.plan_in(signup.basket)
@@ -99,15 +106,23 @@ def _plan_form(request: HttpRequest, signup: Signup, shop: Shop) -> dict[str, An
     return {
         "interval": _interval(request, shop, signup),
         "plan": selected.product.slug if selected else _suggested(shop),
+        FIELD: asked.get(FIELD, ""),
         "addons": asked.getlist("addons") if "plan" in asked else [slug for slug in signup.basket if slug in general],
     }
+
+
+def _choose(shop: Shop, signup: Signup, form: dict[str, Any]) -> None:
+    """Put what the form says into the basket."""
+    basket.choose_plan(
+        shop, signup, interval=form["interval"], slug=form["plan"], addons=form["addons"], people=form[FIELD]
+    )
 
 
 def _plan_order(shop: Shop, signup: Signup, form: dict[str, Any]) -> dict[str, Any]:
     """What this choice would cost, or why it is none. Nothing is kept."""
     tried = copy(signup)
     try:
-        basket.choose_plan(shop, tried, interval=form["interval"], slug=form["plan"], addons=form["addons"])
+        _choose(shop, tried, form)
     except BadInput as refusal:
         return {"order": None, "order_problem": refusal.message}
     return _order(shop, tried)

@@ -31,6 +31,8 @@
       showIncluded(addon, included);
       if (!fits) addon.querySelector("input").checked = false;
     }
+    const people = form.querySelector("[data-by-people]");
+    if (people) people.hidden = plan === null || !people.dataset.byPeople.split(" ").includes(plan.dataset.product);
     const group = form.querySelector("[data-addons]");
     if (group) group.hidden = !group.querySelector(".choice:not([hidden])");
   }

@@ -1,4 +1,4 @@
-// Storage page: minus and plus buttons beside each number. What it comes to is order.js's work.
+// Plan and storage page: minus and plus buttons beside each number. What it comes to is order.js's work.
 "use strict";
 
 (() => {
@@ -6,12 +6,13 @@
 
   function count(input) {
     const value = Number.parseInt(input.value, 10);
-    return Number.isNaN(value) ? 0 : Math.min(Math.max(value, 0), Number(input.max));
+    const least = Number(input.min);
+    return Number.isNaN(value) ? least : Math.min(Math.max(value, least), Number(input.max));
   }
 
   function limitButtons(input) {
     const [minus, plus] = input.parentElement.querySelectorAll("button");
-    minus.disabled = count(input) <= 0;
+    minus.disabled = count(input) <= Number(input.min);
     plus.disabled = count(input) >= Number(input.max);
   }
 

@@ -10,7 +10,7 @@ import pytest
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.onboarding.order_summary import OrderSummary, SaleTerms, add_months, summarize
+from apps.onboarding.order_summary import OrderSummary, SaleTerms, Sold, add_months, summarize
 from tests.storefront.visitor import HOME, PAGES, SESSION, Visitor
 
 NOW = dt.datetime(2026, 11, 30, 14, 5, tzinfo=dt.UTC)
@@ -18,7 +18,7 @@ SOLD = [("plus", "Plus", 1, 900), ("storage", "100 GB more", 2, 300)]
 
 
 def order(interval: str = "month", sold: Any = SOLD, **terms: Any) -> OrderSummary:
-    return summarize(sold, interval=interval, currency="eur", terms=SaleTerms(**terms), now=NOW)
+    return summarize([Sold(*one) for one in sold], interval=interval, currency="eur", terms=SaleTerms(**terms), now=NOW)
 
 
 def test_an_order_says_what_is_due_today_and_what_follows_from_when() -> None:
