@@ -124,6 +124,21 @@ def test_three_people_differ_from_keycloak_and_one_waits_for_a_seat_and_no_law_i
     assert demo.counts("core_job", "state")["dead"] == 0
 
 
+def test_some_pay_less_by_a_coupon_and_a_family_shares_one_plan(demo: Populated) -> None:
+    used = demo.query(
+        "SELECT c.stripe_id, count(*) FILTER (WHERE d.ended_at IS NULL) > 0 FROM billing_discount d JOIN billing_coupon c ON c.id = d.coupon_id"
+        " GROUP BY 1 ORDER BY 1"
+    )
+    assert used == [("friends", True), ("sorry", False), ("welcome", True)]
+    given = demo.query("SELECT DISTINCT about FROM operations_reportfigure WHERE name = 'discount' AND amount > 0")
+    assert len(given) == 3
+    assert demo.counts("accounts_membership", '"end"') == {"": 3, "left": 1}
+    members = demo.counts(
+        "accounts_userprofile p JOIN accounts_membership m ON m.id = p.membership_id", "m.end || p.access_state"
+    )
+    assert members == {"active": 2, "leftcanceled": 1}
+
+
 def test_a_year_lies_behind_them(demo: Populated) -> None:
     ((first, last),) = demo.query("SELECT min(at)::date, max(at)::date FROM core_auditentry")
     assert (last - first).days >= 330  # type: ignore[operator]

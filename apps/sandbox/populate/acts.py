@@ -83,6 +83,46 @@ def join_waitlist(_world: SimulatedWorld, who: Resident) -> None:
     waitlist.confirm(WaitlistEntry.objects.get(email=who.email))
 
 
+def invite(email: str) -> Act:
+    """Somebody is asked to share the subscription, and has not answered."""
+
+    def act(world: SimulatedWorld, who: Resident) -> None:
+        from apps.onboarding import people
+
+        people.invite(world.profile(who.life), email=email)
+
+    return act
+
+
+def accept_invitation_of(payer: str) -> Act:
+    """Invited by somebody whose plan is for several, and joined on the linked page with an account of their own."""
+
+    def act(world: SimulatedWorld, who: Resident) -> None:
+        from apps.accounts.models import Signup, UserProfile
+        from apps.onboarding import people
+
+        paying = UserProfile.objects.get(user__username=username_of(payer))
+        row, now = people.invite(paying, email=who.email), moment(world.now())
+        first, _, last = who.name.partition(" ")
+        typed = Signup(
+            username=who.username, email=who.email, first_name=first, last_name=last, email_proven_at=now, terms_version="1",
+            terms_accepted_at=now, created_at=now,
+        )  # fmt: skip
+        who.life.profile = people.join_as_new(row, typed).pk
+
+    return act
+
+
+def leave_shared(_world: SimulatedWorld, who: Resident) -> None:
+    """A member goes, as on the dashboard."""
+    from apps.access import memberships
+    from apps.accounts.models import Membership
+    from apps.core import audit
+
+    row = Membership.objects.get(member=who.life.profile, ended_at=None)
+    memberships.end(row, Membership.End.LEFT, actor=audit.CUSTOMER, reason="on the dashboard")
+
+
 def recover(world: SimulatedWorld, who: Resident) -> None:
     """A recovery code was confirmed."""
     from apps.onboarding import recovery
@@ -149,6 +189,15 @@ def add(product: str) -> Act:
         price = world.prices[f"{product}:{who.interval}"]
         wish = {"items[0][price]": price, "items[0][quantity]": 1, "proration_behavior": "create_prorations"}
         world.stripe.post(f"subscriptions/{world.running(who.life)['id']}", **wish)
+
+    return act
+
+
+def use_coupon(coupon: str) -> Act:
+    """Something is taken off what they pay."""
+
+    def act(world: SimulatedWorld, who: Resident) -> None:
+        world.stripe.post(f"subscriptions/{world.running(who.life)['id']}", **{"discounts[0][coupon]": coupon})
 
     return act
 

@@ -12,6 +12,11 @@ from apps.sandbox.simulate.world import SimulatedWorld
 from apps.sandbox.walk_browser import Browser
 
 SEATS = 5  # of Photos; who comes after waits
+COUPONS: dict[str, dict[str, Any]] = {
+    "welcome": {"name": "Welcome", "percent_off": 25, "duration": "repeating", "duration_in_months": 3},
+    "friends": {"name": "Friends of the house", "amount_off": 100, "currency": "eur", "duration": "forever"},
+    "sorry": {"name": "Sorry for the outage", "percent_off": 50, "duration": "once"},
+}
 RETRY_DAYS = [3, 5, 7, 14, 21]
 PASSWORD = "a long walk in the park"  # noqa: S105  (of who is logged in)
 DEVICES = (
@@ -32,13 +37,15 @@ def open_house(world: SimulatedWorld, *, bounces: str, spam: str) -> None:
         grace_days=7, expiry_days=30, recovery_hours=72, paused_collection="keep", lost_dispute="suspend"
     )
     terms.save_change(change, actor=ADA, reason="A week to pay, as our customers are used to")
-    world.prices["photos:month"], world.prices["photos:year"] = _sell_photos()
+    _sell_photos(world)
+    _sell_family(world)
+    for key, terms_of_it in COUPONS.items():
+        world.stripe.post("coupons", id=key, **terms_of_it)
 
 
-def _sell_photos() -> tuple[str, str]:
-    """A small app with one instance, which will be full. Returns its prices by the month and by the year."""
-    from apps.billing.prices import create_price, create_product
-    from apps.catalog.models import Product, ProductPrice
+def _sell_photos(world: SimulatedWorld) -> None:
+    """A small app with one instance, which will be full."""
+    from apps.catalog.models import Product
     from apps.instances import deployments
     from apps.instances.models import Instance
 
@@ -46,23 +53,42 @@ def _sell_photos() -> tuple[str, str]:
         slug="photos", name="Photos", summary="Your pictures, sorted by day.", icon="photo", color="#2f6b3a", position=70,
         placement="general", is_app=True, needs_instance=True,
     )  # fmt: skip
+    _sell(world, product, month=300, year=3000)
+    instance = Instance(
+        product=product, slug="photos-1", name="Photos 1", url="https://photos-1.example.com/",
+        soft_cap=SEATS - 1, allocation_cap=SEATS, hard_cap=SEATS + 1,
+    )  # fmt: skip
+    deployments.create_instance(instance, actor=ADA, reason="Photos for the first few")
+
+
+def _sell_family(world: SimulatedWorld) -> None:
+    """A plan that several people share."""
+    from apps.catalog.models import Product
+
+    product = Product(
+        slug="family", name="Family", summary="For up to five people, each with an account of their own.", position=45,
+        placement="plan", people=5, grants={"storage_gb": 200},
+        features=["Nextcloud with 200 GB for each of you", "Vaultwarden included", "Daily backups"],
+    )  # fmt: skip
+    _sell(world, product, month=1500, year=15000)
+    product.includes.set(Product.objects.filter(slug__in=["nextcloud", "vaultwarden"]))
+
+
+def _sell(world: SimulatedWorld, product: Any, **amounts: int) -> None:
+    """Save a product and offer it at these prices, in cents by their interval."""
+    from apps.billing.prices import create_price, create_product
+    from apps.catalog.models import ProductPrice
+
     product.stripe_product_id = create_product(slug=product.slug, name=product.name)
     product.save()
-    made = []
-    for interval, amount in (("month", 300), ("year", 3000)):
+    for interval, amount in amounts.items():
         price = create_price(
             product_id=product.stripe_product_id, interval=interval, unit_amount=amount, currency="eur"
         )
         ProductPrice.objects.create(
             product=product, stripe_price_id=price, interval=interval, unit_amount=amount, currency="eur"
         )
-        made.append(price)
-    instance = Instance(
-        product=product, slug="photos-1", name="Photos 1", url="https://photos-1.example.com/",
-        soft_cap=SEATS - 1, allocation_cap=SEATS, hard_cap=SEATS + 1,
-    )  # fmt: skip
-    deployments.create_instance(instance, actor=ADA, reason="Photos for the first few")
-    return made[0], made[1]
+        world.prices[f"{product.slug}:{interval}"] = price
 
 
 def rest_until(world: SimulatedWorld, moment: dt.datetime) -> None:

@@ -19,7 +19,7 @@ ORDINARY = (
     "Jana Svoboda", "Jonas Huber", "Kai Schmidt", "Lea Fontaine", "Luca Moretti", "Marek Zielinski", "Mia Jensen",
     "Nils Bauer", "Olga Popescu", "Pedro Alves",
 )  # fmt: skip
-YEARLY, PLUS, STORAGE, SAFE, DEBIT = 4, 3, 4, 6, 9  # each so many-th of them
+YEARLY, PLUS, STORAGE, SAFE, DEBIT, COUPON = 4, 3, 4, 6, 9, 8  # each so many-th of them
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ CAST = (
     Person("Udo Frank", (8, 5), [((0, 4), acts.pause(60))], look="Udo Frank's payments are paused: {}"),
     Person("Vera Simic", (5, 19), [((0, 2), acts.add("photos"))],
            look="Vera Simic paid for Photos and waits for a seat: {}"),
-    Person("Wim de Boer", (7, 21), [((2, 0), acts.upgrade), ((0, 12), acts.downgrade)]),
+    Person("Wim de Boer", (7, 21), [((2, 20), acts.use_coupon("sorry")), ((2, 0), acts.upgrade), ((0, 12), acts.downgrade)]),
     Person("Xenia Roth", (2, 26), [((0, 5), acts.second_subscription)],
            look="Xenia Roth pays for two subscriptions: {}"),
     Person("Yusuf Demir", (0, 6), look="Yusuf Demir's emails come back: {}"),
@@ -99,8 +99,16 @@ CAST = (
            look="Tom Berger is logged in on two devices: {}"),
     Person("Zoe Hartmann", (11, 9), basket="plus photos storage_100:4", interval="year"),
     Person("Ada Lorenz", (10, 28), basket="personal photos", interval="year"),
-    Person("Bruno Kern", (6, 7), basket="personal photos"),
-    Person("Celine Graf", (3, 29), basket="personal photos"),
+    Person("Bruno Kern", (6, 7), [((6, 6), acts.use_coupon("friends"))], basket="personal photos",
+           look="Bruno Kern pays less, by a coupon without an end: {}"),
+    Person("Celine Graf", (3, 29), [((3, 28), acts.use_coupon("welcome"))], basket="personal photos"),
+    Person("Frida Baumann", (2, 17), [((2, 16), acts.use_coupon("friends")), ((0, 2), acts.invite("oma.baumann@example.org"))], basket="family",
+           look="Frida Baumann's Family plan is shared by three people, and a fourth is invited: {}"),
+    Person("Otto Baumann", (2, 15), basket="", first=acts.accept_invitation_of("Frida Baumann"),
+           look="Otto Baumann pays nothing, Frida pays for him: {}"),
+    Person("Mila Baumann", (1, 8), basket="", first=acts.accept_invitation_of("Frida Baumann")),
+    Person("Jan Baumann", (2, 10), [((0, 8), acts.leave_shared)], basket="", first=acts.accept_invitation_of("Frida Baumann"),
+           look="Jan Baumann has left it, his data is kept for a while: {}"),
     Person("Dirk Sommer", (0, 3), first=acts.open_checkout),
     Person("Elsa Brandt", (0, 0.002), basket="plus", first=acts.open_checkout),
     Person("Finn Oberg", (0, 11), basket="photos", first=acts.join_waitlist),
@@ -124,4 +132,6 @@ def _ordinary(number: int, name: str) -> Person:
     if number % STORAGE == 2:
         basket += f" storage_100:{dice.randint(1, 3)}"
     story = [((0, 2.0), acts.use_debit)] if number % DEBIT == 5 else []
+    if number % COUPON == 2:
+        story.append(((months, days - 1), acts.use_coupon("welcome")))
     return Person(name, (months, days), story, basket, "year" if number % YEARLY == 0 else "month")
