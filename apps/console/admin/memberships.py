@@ -47,7 +47,6 @@ class MembershipAdmin(ConsoleAdmin):
     fields = ("payer_link", "member_link", "status", ("invited", "joined", "terms_version"), ("ended", "paid_until"))
 
     payer_link = link_column("payer", "Who pays")
-    member_link = link_column("member", "Member")
     invited = time_column("invited_at", "Invited")
     joined = time_column("accepted_at", "Joined")
     ended = time_column("ended_at", "Ended")
@@ -55,6 +54,11 @@ class MembershipAdmin(ConsoleAdmin):
     @admin.display(description="Membership", ordering="pk")
     def what(self, row: Membership) -> str:
         return str(row).capitalize()
+
+    @admin.display(description="Member")
+    def member_link(self, row: Membership) -> str:
+        """The member; of an invitation the address it went to."""
+        return link(row.member) if row.member else shown_email(row.email) or "–"
 
     @admin.display(description="State")
     def status(self, row: Membership) -> SafeString:
