@@ -152,6 +152,11 @@ class UserProfile(models.Model):
             models.Index(fields=["created_at"], name="profile_joined"),
             models.Index(fields=["pending_since"], condition=WAITS_FOR_ACCESS, name="profile_waits_for_access"),
             models.Index(fields=["id"], condition=~Q(email_problem=""), name="profile_unreachable"),
+            models.Index(
+                fields=["final_expiry_at"],
+                condition=Q(final_expiry_at__isnull=False) & ~Q(access_state=AccessState.EXPIRED.value),
+                name="profile_final_expiry",
+            ),
             models.Index(fields=["membership"], condition=Q(membership__isnull=False), name="profile_membership"),
         ]
 

@@ -49,6 +49,7 @@ class PrivacyRequest(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["due_on", "-id"], name="privacy_due"),
             models.Index(fields=["state", "-id"], name="privacy_state"),
+            models.Index(fields=["due_on", "-id"], condition=Q(state="open"), name="privacy_open"),
         ]
 
     @override

@@ -6,7 +6,20 @@ Promise: a number and the subscribers behind it are one definition, `left_betwee
 import datetime as dt
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, TextChoices, Value, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    TextChoices,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
 
 from apps.accounts.models import UserProfile
@@ -52,13 +65,13 @@ WHY = Case(
 
 def left_between(since: dt.datetime, until: dt.datetime) -> Rows:
     """The subscription that ended last of each customer who left then and has none now, with `why`."""
-    gone = UserProfile.objects.filter(subscription_status=SubscriptionStatus.CANCELED)
-    ended = Subscription.objects.filter(
-        ended_at__gte=since, ended_at__lt=until, status=SubscriptionStatus.CANCELED,
-        customer_id__in=gone.values("stripe_customer_id"),
-    )  # fmt: skip
-    last = ended.order_by("customer_id", "-ended_at", "-pk").distinct("customer_id")
-    return Subscription.objects.filter(pk__in=last.values("pk")).annotate(why=WHY)
+    gone = UserProfile.objects.filter(
+        stripe_customer_id=OuterRef("customer_id"), subscription_status=SubscriptionStatus.CANCELED
+    )
+    ended = Subscription.objects.filter(ended_at__gte=since, ended_at__lt=until, status=SubscriptionStatus.CANCELED)
+    later = Q(ended_at__gt=OuterRef("ended_at")) | Q(ended_at=OuterRef("ended_at"), pk__gt=OuterRef("pk"))
+    others = ended.filter(later, customer_id=OuterRef("customer_id"))
+    return ended.filter(Exists(gone), ~Exists(others)).annotate(why=WHY)
 
 
 def narrow_to_left(people: Rows, since: dt.datetime, until: dt.datetime) -> Rows:

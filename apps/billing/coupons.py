@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from apps.accounts.models import UserProfile
 from apps.billing.ledger import Ledger
@@ -20,6 +20,7 @@ from apps.billing.models import Coupon, Discount
 from apps.billing.parsing import identify, moment, parse_subscription, plain, text, whole
 from apps.billing.stripe_client import MissingRight, calling_stripe
 from apps.core import clock
+from apps.core.counting import CountUpTo
 from apps.core.errors import DependencyDown, RetryLater, WorkError
 
 log = structlog.get_logger(__name__)
@@ -174,20 +175,18 @@ def narrow_to_users(people: QuerySet[Any], coupon: int) -> QuerySet[Any]:
 
 @dataclass(frozen=True)
 class CouponUse:
-    """How many subscribers use a coupon now, and until when: the last end, and how many uses have none."""
+    """How many subscribers use a coupon now, and when the last of them stops to; None: never, or nobody uses it."""
 
     people: int
     last_end: dt.datetime | None
-    endless: int
 
 
-def count_users() -> dict[int, CouponUse]:
-    """By the number of the coupon. One query, by the index of what is in use."""
-    found = Discount.objects.filter(in_use()).exclude(coupon=None).order_by().values("coupon")
-    counted = found.annotate(
-        people=Count("profile", distinct=True), last=Max("ends_at"), endless=Count("pk", filter=Q(ends_at=None))
-    )
-    return {pk: CouponUse(*use) for pk, *use in counted.values_list("coupon", "people", "last", "endless")}
+def count_users(most: int) -> dict[int, CouponUse]:
+    """By the number of the coupon, counted up to `most`. One query, by the indexes of what is in use, however many use it."""
+    uses = Discount.objects.filter(in_use(), coupon=OuterRef("pk"))
+    last = uses.order_by(F("ends_at").desc(nulls_first=True)).values("ends_at")[:1]
+    found = Coupon.objects.annotate(people=CountUpTo(uses.values("profile").distinct(), most), last=Subquery(last))
+    return {pk: CouponUse(*use) for pk, *use in found.values_list("pk", "people", "last") if use[0]}
 
 
 def list_in_use(profile: UserProfile) -> list[Discount]:

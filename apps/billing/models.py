@@ -138,7 +138,11 @@ class Subscription(models.Model):
                 name="subscription_returned",
             ),
             # Few at any time, or those of a month: for the console's views, which are counted often.
-            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="subscription_ended"),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(ended_at__isnull=False, status="canceled"),
+                name="subscription_canceled",
+            ),
             models.Index(
                 fields=["cancel_at"],
                 condition=Q(cancel_at__isnull=False, ended_at__isnull=True),
@@ -217,6 +221,7 @@ class Discount(models.Model):
             models.Index(
                 fields=["coupon", "profile", "ends_at"], condition=Q(ended_at__isnull=True), name="discount_in_use"
             ),
+            models.Index(fields=["coupon", "ends_at"], condition=Q(ended_at__isnull=True), name="discount_last_end"),
         ]
 
     @override

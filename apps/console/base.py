@@ -20,10 +20,11 @@ from unfold.views import ChangeList
 from apps.console import fresh_logins, search
 from apps.console.dialogs import find
 from apps.console.filters import ViewFilter
-from apps.console.saved_views import COUNT_LIMIT, PARAMETER, CountUpTo, SavedView, find_view
+from apps.console.saved_views import COUNT_LIMIT, PARAMETER, SavedView, find_view
 from apps.console.site import takes_posts
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
+from apps.core.counting import CountUpTo
 from apps.core.masking import is_masked, mask_of
 
 PERMISSIONS = (

@@ -1,7 +1,8 @@
 """The capacity board: seats against the three caps, what comes free and when, who waits, and when each product is full.
 
 Promises: four queries whatever the number of instances, from counted rows; only the dates on which retained seats come free are
-read from the seats, and kept for half a minute. A number that is linked has a list with exactly that many rows.
+read from the seats, the COUNT_LIMIT that come free first, and kept for half a minute. A number that is linked has a list with exactly
+that many rows; what is counted up to COUNT_LIMIT says that there are more.
 """
 
 import datetime as dt
@@ -14,21 +15,21 @@ from django.db.models import OuterRef, Q, QuerySet
 
 from apps.catalog.models import Product
 from apps.console.bars import Bar
-from apps.console.saved_views import COUNT_LIMIT, CountUpTo
+from apps.console.saved_views import COUNT_LIMIT
 from apps.core import clock
+from apps.core.counting import CountUpTo
 from apps.core.kept import Kept
 from apps.core.states import Tone
-from apps.instances.allocation import WAITING_STATES
+from apps.instances.allocation import owed
 from apps.instances.capacity import Occupancy, read_coming_free, read_occupancy
 from apps.instances.models import SeatWait
-from apps.onboarding.models import WaitlistEntry
-from apps.onboarding.waitlist import in_line
+from apps.onboarding.waitlist import line_of
 from apps.operations import daily_figures, outlook
 from apps.operations.daily_figures import Name, Series
 from apps.operations.outlook import Growth, Outlook, foresee, measure_growth
 
 ROOMS = 50  # instances shown of each product, the fullest
-COMING_FREE = Kept(read_coming_free, seconds=30)
+COMING_FREE = Kept(lambda: read_coming_free(COUNT_LIMIT), seconds=30)
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class Board:
     at: dt.datetime
     products: tuple[ProductBoard, ...]
     general: int  # on the waitlist for any product
+    more_freed: bool  # than were counted: those that come free first
     method: str = field(default=outlook.METHOD)
 
     def find(self, product_id: int) -> ProductBoard | None:
@@ -136,7 +138,8 @@ def read_board() -> Board:
     """Four queries, of which one is kept."""
     now = clock.now()
     series = daily_figures.read_series(names=(Name.SEATS, Name.INSTANCE), days=outlook.DAYS + 1)
-    demands, rooms = _read_demands(), _read_rooms(series, now.date())
+    freed = COMING_FREE.get()
+    demands, rooms = _read_demands(), _read_rooms(series, freed, now.date())
     lines = [
         WaitlistLine(one.id, one.name, one.line, frozenset([*one.apps, *([one.id] if one.needs_instance else [])]))
         for one in demands
@@ -150,13 +153,15 @@ def read_board() -> Board:
             if one.needs_instance or one.id in rooms
         ),
         general=demands[0].general if demands else 0,
+        more_freed=sum(count for count, _ in freed.values()) >= COUNT_LIMIT,
     )  # fmt: skip
 
 
-def _read_rooms(series: Mapping[tuple[str, str], Series], today: dt.date) -> dict[int, list[InstanceBoard]]:
+def _read_rooms(
+    series: Mapping[tuple[str, str], Series], freed: Mapping[int, tuple[int, dt.datetime]], today: dt.date
+) -> dict[int, list[InstanceBoard]]:
     """The instances by product."""
     found: dict[int, list[InstanceBoard]] = {}
-    freed = COMING_FREE.get()
     for one in read_occupancy():
         count, first = freed.get(one.id, (0, None))
         bar, growth = Bar.of(one), _grow(series.get((Name.INSTANCE, one.slug), {}), one.allocated, today)
@@ -206,12 +211,11 @@ def _read_demands() -> list[Demand]:
         return CountUpTo(rows, COUNT_LIMIT)
 
     waits = SeatWait.objects.filter(product=OuterRef("pk"))
-    entries = WaitlistEntry.objects.all()
     rows = Product.objects.order_by("position", "pk").annotate(
         waits=count(waits),
-        owed=count(waits.filter(profile__access_state__in=WAITING_STATES)),
-        line=count(in_line(entries.filter(product=OuterRef("pk")))),
-        general=count(in_line(entries.filter(product=None))),
+        owed=count(owed(waits)),
+        line=count(line_of(OuterRef("pk"))),
+        general=count(line_of(0)),
         apps=ArrayAgg("includes", filter=Q(includes__needs_instance=True), default=[]),
     )
     names = ("pk", "slug", "name", "needs_instance", "apps", "waits", "owed", "line", "general")

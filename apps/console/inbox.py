@@ -13,7 +13,7 @@ from apps.billing.stripe_objects import MIRRORED
 from apps.catalog.models import ProductPrice
 from apps.console.navigation import list_url
 from apps.console.problems import ATTENTION, DRIFT, EMAILS, JOBS, Affected, Problem, read_affected, read_problems
-from apps.console.saved_views import PARAMETER
+from apps.console.saved_views import COUNT_LIMIT, PARAMETER
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, RestoreCheck
@@ -164,9 +164,13 @@ def read_cards() -> list[Card]:
 
 def count_aside() -> dict[str, int]:
     """How many items are snoozed, and how many ignored; one query."""
-    return AttentionItem.objects.filter(resolved_at=None).aggregate(
-        snoozed=Count("pk", filter=Q(ignored_at=None, snoozed_until__gt=clock.now())),
-        ignored=Count("pk", filter=~Q(ignored_at=None)),
+    return (
+        AttentionItem.objects.filter(resolved_at=None)
+        .order_by("-last_at")[:COUNT_LIMIT]
+        .aggregate(
+            snoozed=Count("pk", filter=Q(ignored_at=None, snoozed_until__gt=clock.now())),
+            ignored=Count("pk", filter=~Q(ignored_at=None)),
+        )
     )
 
 

@@ -12,6 +12,7 @@ from apps.billing.models import Coupon
 from apps.console.exports import Row
 from apps.console.report_period import Period
 from apps.console.reports import MoneyReport, ReportCell, ReportLine, ReportTable, money_cells, plain_amount
+from apps.console.saved_views import COUNT_LIMIT, count_text
 from apps.core.dates import day
 from apps.core.money import format_money
 from apps.operations import report_figures
@@ -19,7 +20,7 @@ from apps.operations.models import ReportFigure
 
 PARAMETER = "coupon"
 UNKNOWN = "Not known"
-NOBODY = CouponUse(0, None, 0)
+NOBODY = CouponUse(0, None)
 GivenOff = dict[
     str, dict[str, Counter[dt.date]]
 ]  # by currency, coupon (its number as text; empty: not known) and month
@@ -28,7 +29,7 @@ GivenOff = dict[
 def report_coupons(period: Period) -> MoneyReport:
     """Three queries."""
     given = _sum_by_month(period)
-    uses, wanted = count_users(), {about for of_currency in given.values() for about in of_currency if about}
+    uses, wanted = count_users(COUNT_LIMIT), {about for of_currency in given.values() for about in of_currency if about}
     coupons = {str(one.pk): one for one in Coupon.objects.filter(pk__in={*uses, *map(int, wanted)})}
     names = _name(coupons) | {"": UNKNOWN}
     shown = sorted(
@@ -85,7 +86,7 @@ def describe_end(coupon: Coupon | None, use: CouponUse) -> str:
         return "–"
     if coupon is not None and coupon.duration == "once":
         return "the next invoice"
-    if use.endless:
+    if use.last_end is None:
         return "no end"
     return f"{day(use.last_end)} at the latest"
 
@@ -113,7 +114,7 @@ def _line(name: str, coupon: Coupon | None, use: CouponUse, given: GivenOff, abo
         name,
         (
             ReportCell(describe_terms(coupon) if coupon else "–"),
-            ReportCell(f"{use.people:,}", url, use.people if coupon else None),
+            ReportCell(count_text(use.people), url, use.people if coupon else None),
             ReportCell(describe_end(coupon, use)),
             ReportCell(" + ".join(amounts) or "–"),
         ),

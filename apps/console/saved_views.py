@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import IntegerField, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from apps.core.states import Tone
 
@@ -31,11 +31,6 @@ def find_view(views: tuple[SavedView, ...], key: str | None) -> SavedView | None
     return next((one for one in views if one.key == key), None)
 
 
-class CountUpTo(Subquery):
-    """SQL: how many rows a queryset has, counted up to `limit`."""
-
-    template = "(SELECT count(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-    def __init__(self, rows: QuerySet[Any], limit: int) -> None:
-        super().__init__(rows.order_by().values("pk")[:limit])
+def count_text(count: int) -> str:
+    """A count for people; with a + where counting has stopped."""
+    return f"{count:,}{'+' if count >= COUNT_LIMIT else ''}"

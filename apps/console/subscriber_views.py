@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, Exists, OuterRef, Q, QuerySet, When
+from django.db.models import BigIntegerField, Case, CharField, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Cast
 
 from apps.access import reconcile
@@ -70,6 +70,11 @@ def stuck(rows: Rows) -> Rows:
     return rows.filter(pk__in=reconcile.failed_or_blocked().annotate(number=number).values("number"))
 
 
+def _is_stuck() -> Subquery:
+    """The same of the subscriber of a row, by the index of the jobs' keys: a job, or nothing."""
+    return Subquery(reconcile.failed_or_blocked().filter(key=Cast(OuterRef("pk"), CharField())).values("pk")[:1])
+
+
 def with_override(rows: Rows) -> Rows:
     now = clock.now()
     begun = AccessOverride.objects.filter(lifted_at=None, starts_at__lte=now)
@@ -111,7 +116,8 @@ VIEWS = (
 FLAGS = tuple(view for view in VIEWS if view.tone)
 
 
-def flags_of_rows() -> dict[str, Exists]:
-    """Each flag as a column: whether the subscriber of the row has it."""
+def flags_of_rows() -> dict[str, Subquery]:
+    """Each flag as a column: something where the subscriber of the row has it. One by one, as `Exists` would read all who have."""
     this = UserProfile.objects.filter(pk=OuterRef("pk"))
-    return {f"flag_{view.key}": Exists(view.narrow(this)) for view in FLAGS}
+    found = {f"flag_{view.key}": Subquery(view.narrow(this).values("pk")[:1]) for view in FLAGS}
+    return found | {"flag_stuck": _is_stuck()}

@@ -11,7 +11,7 @@ from apps.billing.models import InboundEvent
 from apps.billing.stripe_objects import MIRRORED
 from apps.console.inbox import rows_url, title_of
 from apps.console.navigation import list_url
-from apps.console.saved_views import COUNT_LIMIT, PARAMETER
+from apps.console.saved_views import PARAMETER, count_text
 from apps.core import jobs
 from apps.core.models import Job, LawCheck
 from apps.core.money import format_money
@@ -43,7 +43,7 @@ class Number:
 
     @property
     def shown(self) -> str:
-        return self.text or f"{self.rows:,}{'+' if self.rows >= COUNT_LIMIT else ''}"
+        return self.text or count_text(self.rows)
 
     @property
     def tone(self) -> Tone:

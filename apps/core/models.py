@@ -87,6 +87,7 @@ class Job(models.Model):
             models.Index(
                 fields=["importance", "finished_at"], condition=Q(state__in=["done", "superseded"]), name="job_ended"
             ),
+            models.Index(fields=["-id"], condition=Q(state__in=["blocked", "dead"]), name="job_stuck"),
             models.Index(
                 fields=["kind", "key"], condition=Q(state__in=["queued", "running", "blocked", "dead"]), name="job_live"
             ),

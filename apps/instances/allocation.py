@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -276,9 +276,16 @@ def _start_waiting(profile: UserProfile, product: Product) -> None:
         audit.record(subject=profile.subject, action=AuditAction.SEAT_WAITING, after={"product": product.slug})
 
 
-def waiting_line(product_id: int) -> QuerySet[SeatWait]:
-    """Who waits, longest first, without subscribers whose access has been withheld."""
-    return SeatWait.objects.filter(product=product_id, profile__access_state__in=WAITING_STATES).order_by("since", "id")
+def owed(waits: QuerySet[SeatWait]) -> QuerySet[Any]:
+    """Those of them who get the next seats: without subscribers whose access has been withheld."""
+    # One by one: a join would tempt Postgres to read everybody who has access.
+    state = UserProfile.objects.filter(pk=OuterRef("profile_id")).values("access_state")
+    return waits.annotate(access_now=Subquery(state)).filter(access_now__in=WAITING_STATES)
+
+
+def waiting_line(product_id: int) -> QuerySet[Any]:
+    """Who waits for a product's seats and gets the next, longest first."""
+    return owed(SeatWait.objects.filter(product=product_id)).order_by("since", "id")
 
 
 def offer_later(product_id: int) -> None:

@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce, Greatest
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import clock
-from apps.instances.allocation import WAITING_STATES
+from apps.core.states import AccessState
+from apps.instances.allocation import owed
 from apps.instances.models import Instance, Seat, SeatWait
 
 # A reservation outlives its Checkout session, so that a late answer still finds it.
@@ -102,13 +103,13 @@ def with_free_seats(products: QuerySet[Product]) -> QuerySet[Any]:
         .annotate(free=Sum(Greatest(F("allocation_cap") - F("allocated_seats"), 0)))
         .values("free")
     )
-    owed = (
-        SeatWait.objects.filter(product=OuterRef("pk"), profile__access_state__in=WAITING_STATES)
+    waiting = (
+        owed(SeatWait.objects.filter(product=OuterRef("pk")))
         .values("product")
-        .annotate(owed=Count("pk"))
-        .values("owed")
+        .annotate(count=Count("pk"))
+        .values("count")
     )
-    there, taken = (Coalesce(Subquery(one, output_field=IntegerField()), 0) for one in (free, owed))
+    there, taken = (Coalesce(Subquery(one, output_field=IntegerField()), 0) for one in (free, waiting))
     return products.annotate(free=Greatest(there - taken, 0))
 
 
@@ -154,12 +155,16 @@ COMING_FREE_DAYS = 30
 def coming_free(seats: QuerySet[Seat]) -> QuerySet[Seat]:
     """Those of them that are kept for somebody who left, and are released within COMING_FREE_DAYS unless they return."""
     until = clock.now() + dt.timedelta(days=COMING_FREE_DAYS)
-    return seats.filter(state=Seat.State.RETAINED, profile__final_expiry_at__lte=until)
+    kept = seats.filter(state=Seat.State.RETAINED, profile__final_expiry_at__lte=until)
+    return kept.exclude(
+        profile__access_state=AccessState.EXPIRED
+    )  # as the index of final expiries has it; theirs are being released
 
 
-def read_coming_free() -> dict[int, tuple[int, dt.datetime]]:
-    """By instance id: how many, and when the first comes free. One query, which reads the retained seats."""
-    rows = coming_free(Seat.objects.all()).order_by().values("instance_id")
+def read_coming_free(most: int) -> dict[int, tuple[int, dt.datetime]]:
+    """By instance id: how many, and when the first comes free; of the `most` that come free first. One query."""
+    first = coming_free(Seat.objects.all()).order_by("profile__final_expiry_at", "pk")[:most]
+    rows = Seat.objects.filter(pk__in=first.values("pk")).order_by().values("instance_id")
     found = rows.annotate(count=Count("pk"), first=Min("profile__final_expiry_at"))
     return {pk: (count, first) for pk, count, first in found.values_list("instance_id", "count", "first")}
 

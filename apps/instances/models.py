@@ -161,6 +161,7 @@ class SeatWait(models.Model):
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["profile", "product"], name="seat_wait_one_per_profile_and_product")
         ]
+        indexes: ClassVar[list[Any]] = [models.Index(fields=["since", "id"], name="seat_wait_longest")]
 
     @override
     def __str__(self) -> str:

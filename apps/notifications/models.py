@@ -85,6 +85,9 @@ class Notification(models.Model):
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(fields=["state", "-id"], name="notification_state"),
+            models.Index(
+                fields=["-id"], condition=Q(state__in=["failed", "uncertain"]), name="notification_undelivered"
+            ),
             models.Index(fields=["profile", "-id"], name="notification_profile"),
             models.Index(fields=["template", "-id"], name="notification_template"),
             models.Index(fields=["created_at"], name="notification_created"),

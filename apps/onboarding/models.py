@@ -122,6 +122,11 @@ class WaitlistEntry(models.Model):
             models.Index(fields=["product", "state", "created_at"], name="waitlist_order"),
             models.Index(fields=["created_at", "id"], name="waitlist_joined"),
             models.Index(
+                fields=["created_at", "id"],
+                condition=Q(state="waiting", confirmed_at__isnull=False),
+                name="waitlist_in_line",
+            ),
+            models.Index(
                 Coalesce("product_id", 0), "created_at", "id", condition=Q(state="waiting", confirmed_at__isnull=False),
                 name="waitlist_line",
             ),

@@ -10,12 +10,14 @@ confirm ends after some days; one of an earlier round, before the address left a
 import datetime as dt
 import uuid
 from enum import Enum, auto
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -159,6 +161,12 @@ def confirm(entry: WaitlistEntry) -> None:
 def in_line(entries: QuerySet[WaitlistEntry]) -> QuerySet[WaitlistEntry]:
     """Those of them who are in a line: waiting, with a confirmed address."""
     return entries.filter(IN_LINE)
+
+
+def line_of(product: Any) -> QuerySet[Any]:
+    """The line of a product (0: the general one), the longest waiting first, within a statement about several; by its index."""
+    line: QuerySet[Any] = in_line(WaitlistEntry._default_manager.all()).annotate(line=Coalesce("product_id", 0))
+    return line.filter(line=product).order_by("line", "created_at", "pk")
 
 
 def waiting_entries(product_id: int | None) -> QuerySet[WaitlistEntry]:

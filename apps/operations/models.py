@@ -51,7 +51,8 @@ class Drift(models.Model):
             models.CheckConstraint(condition=Q(last_seen_at__gte=F("first_seen_at")), name="drift_seen_in_order"),
         ]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["kind", "-id"], condition=Q(resolved_at__isnull=True), name="drift_open")
+            models.Index(fields=["kind", "-id"], condition=Q(resolved_at__isnull=True), name="drift_open"),
+            models.Index(fields=["-id"], condition=Q(resolved_at__isnull=True), name="drift_newest"),
         ]
 
     @override

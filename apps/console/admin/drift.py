@@ -81,8 +81,11 @@ def differing() -> list[int]:
 
 def open_drift() -> QuerySet[Drift]:
     """What is different now, and not ignored."""
-    seen = Drift.objects.filter(resolved_at__isnull=True)
-    return seen.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()))
+    return _narrow_to_open(Drift.objects.all())
+
+
+def _narrow_to_open(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.filter(Q(ignored_until__isnull=True) | Q(ignored_until__lte=clock.now()), resolved_at__isnull=True)
 
 
 class OpenDriftFilter(DefaultedFilter):
@@ -97,7 +100,7 @@ class OpenDriftFilter(DefaultedFilter):
                 return queryset.filter(resolved_at__isnull=True, ignored_until__gt=clock.now())
             case "all":
                 return queryset
-        return queryset.filter(pk__in=open_drift())
+        return _narrow_to_open(queryset)
 
 
 def refuse_resolved(row: Drift) -> str:

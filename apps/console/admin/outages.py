@@ -11,7 +11,7 @@ from apps.billing.models import InboundEvent
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, time_column, when
 from apps.console.filters import DropdownOf
-from apps.console.saved_views import COUNT_LIMIT, SavedView
+from apps.console.saved_views import COUNT_LIMIT, SavedView, count_text
 from apps.core import clock, outages
 from apps.core.jobs import kind_label
 from apps.core.models import Outage
@@ -89,10 +89,5 @@ class OutageAdmin(ConsoleAdmin):
     def late(self, row: Outage) -> SafeString:
         if row.ended_at is None:
             return SafeString("counted once it is over")
-        count = count_late_events(row)
-        return format_html(
-            "{}{} made at Stripe before {}, received after it",
-            f"{count:,}",
-            "+" if count == COUNT_LIMIT else "",
-            when(row.ended_at),
-        )
+        count = count_text(count_late_events(row))
+        return format_html("{} made at Stripe before {}, received after it", count, when(row.ended_at))

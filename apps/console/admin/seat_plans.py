@@ -5,7 +5,7 @@ from typing import Any, ClassVar, override
 from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -16,6 +16,8 @@ from apps.console.columns import badge, describe_actor, link, link_column, perso
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import LinkedFilter
 from apps.console.navigation import list_url
+from apps.console.saved_views import COUNT_LIMIT
+from apps.core.counting import CountUpTo
 from apps.core.models import AuditEntry
 from apps.core.states import Tone
 from apps.operations import seat_plans
@@ -106,8 +108,9 @@ class SeatPlanAdmin(ConsoleAdmin):
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With how many of how many are moved."""
-        moved = Count("moves", filter=Q(moves__state=State.MOVED))
-        return super().get_queryset(request).annotate(moved=moved, total=Count("moves"))  # type: ignore[no-any-return]
+        moves = SeatMove.objects.filter(plan=OuterRef("pk"))
+        moved, total = (CountUpTo(one, COUNT_LIMIT) for one in (moves.filter(state=State.MOVED), moves))
+        return super().get_queryset(request).annotate(moved=moved, total=total)  # type: ignore[no-any-return]
 
     @override
     def page_context(self, _request: HttpRequest, row: SeatPlan) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from apps.console.columns import badge, describe_actor, dialog_link, link, seat_
 from apps.console.email_columns import show_outcome
 from apps.console.job_people import SUBSCRIBER_KINDS
 from apps.console.outside import stripe_link
-from apps.console.saved_views import CountUpTo
 from apps.console.tables import May, Table, TableTab
 from apps.core import clock, jobs
 from apps.core.addresses import shown_email
+from apps.core.counting import CountUpTo
 from apps.core.models import Job
 from apps.core.money import describe_period, format_money
 from apps.core.states import Tone

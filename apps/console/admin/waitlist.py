@@ -15,9 +15,10 @@ from apps.console.base import ConsoleAdmin
 from apps.console.columns import email_column, link_column, state_column, time_column, timed, when
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
 from apps.console.filters import NameFilter
-from apps.console.saved_views import COUNT_LIMIT, CountUpTo, SavedView
+from apps.console.saved_views import COUNT_LIMIT, SavedView
 from apps.core import clock
 from apps.core.addresses import shown_email
+from apps.core.counting import CountUpTo
 from apps.instances import capacity
 from apps.onboarding import invitations, waitlist
 from apps.onboarding.models import WaitlistEntry
@@ -36,12 +37,6 @@ def describe_invitation(entry: WaitlistEntry) -> dict[str, Any]:
 
 def waiting() -> QuerySet[Any]:
     return waitlist.in_line(WaitlistEntry._default_manager.all())
-
-
-def line_of(product: Any) -> QuerySet[Any]:
-    """The line of a product (0: the general one), the longest waiting first; by its index, however long it is."""
-    line: QuerySet[Any] = waiting().annotate(line=Coalesce("product_id", 0)).filter(line=product)
-    return line.order_by("line", "created_at", "pk")
 
 
 def refuse_invitation(entry: WaitlistEntry) -> str:
@@ -82,7 +77,9 @@ class WaitlistAdmin(ConsoleAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With each one's position in its queue."""
         before = Q(created_at__lt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
-        ahead = line_of(Coalesce(OuterRef("product_id"), 0)).filter(before, created_at__lte=OuterRef("created_at"))
+        ahead = waitlist.line_of(Coalesce(OuterRef("product_id"), 0)).filter(
+            before, created_at__lte=OuterRef("created_at")
+        )
         counted = Case(
             When(waitlist.IN_LINE, then=CountUpTo(ahead, COUNT_LIMIT)), default=0, output_field=IntegerField()
         )
@@ -136,9 +133,11 @@ class WaitlistAdmin(ConsoleAdmin):
 
 def list_queues() -> QuerySet[Any]:
     """The first of every line, in the order of the catalog, with `count`, how many wait, and `room`, whether there is one for it."""
-    of_products = Product.objects.annotate(first=Subquery(line_of(OuterRef("pk")).values("pk")[:1])).values("first")
-    firsts = of_products.order_by().union(line_of(0).values("pk")[:1])
-    same = line_of(Coalesce(OuterRef("product_id"), 0))
+    of_products = Product.objects.annotate(first=Subquery(waitlist.line_of(OuterRef("pk")).values("pk")[:1])).values(
+        "first"
+    )
+    firsts = of_products.order_by().union(waitlist.line_of(0).values("pk")[:1])
+    same = waitlist.line_of(Coalesce(OuterRef("product_id"), 0))
     needed = Q(pk=OuterRef("product_id")) | Q(included_in=OuterRef("product_id"))
     full = capacity.with_free_seats(Product.objects.filter(needed, needs_instance=True)).filter(free=0)
     rows = WaitlistEntry.objects.filter(pk__in=firsts).select_related("product")

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from apps.console import columns, inbox, manual, navigation, outside, timeline, viewing
 from apps.console.empty_lists import Emptiness, describe_emptiness
 from apps.console.menu_counts import COUNTED
+from apps.console.saved_views import count_text
 from apps.core import attention, audit_actions, jobs, reason_sentences
 from apps.core.addresses import shown_email
 from apps.core.models import AuditEntry
@@ -93,6 +94,12 @@ def duration(seconds: float) -> str:
                 else f"{int(seconds // (3_600 if unit == 'h' else 60))} {unit}"
             )
     return f"{int(seconds)} s"
+
+
+@register.filter
+def counted(count: int) -> str:
+    """A count that may have stopped at the most that is counted."""
+    return count_text(count)
 
 
 @register.filter

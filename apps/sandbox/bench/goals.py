@@ -89,6 +89,15 @@ GOALS: dict[tuple[str, str], Goal] = {
         )
     },
 }
+# Pages that are more than a list, or whose list has sums above it.
+QUERIES = {
+    "board": Goal(7, "as a list, products, instances, the figures of 30 days, and when seats come free"),
+    "inbox": Goal(6, "as a list, the problems, whom they affect, and what is set aside"),
+    "waitlist": Goal(6, "as a list, who is next in each line, and what became of invitations"),
+    "revenue": Goal(6, "as a list, the figures, and the names of products"),
+    "coupons": Goal(7, "as a list, the figures, who uses them, and their names"),
+    "laws": Goal(6, "as a list, the laws above it, and whether a check is open"),
+}
 LISTS = Goal(1.2, "a list reads an index and a page of rows, at any size")
 LIST_QUERIES = Goal(5, "session, user, rights, count, rows")
 # Postgres' CPU at more rows beside 10,000, where it is no list of an index and a page of rows.
@@ -98,6 +107,7 @@ PAGES = {
         4, "it counts each view of subscribers up to 10,000 rows, and where lists stop; read once in 5 s"
     ),
     "instances": Goal(2, "a whole page of instances, beside 14"),
+    "board": Goal(4, "every instance is read, and the 50 fullest are shown, beside 14"),
     "subscribers, search": Goal(2, "what contains three letters grows with the rows"),
 }
 
@@ -105,5 +115,9 @@ PAGES = {
 def goal_of(figure: Figure) -> Goal | None:
     """The goal of a figure, if it has one; those of the pages are the same for most lists."""
     if figure.path == "pages" and (figure.path, figure.name) not in GOALS:
-        return LIST_QUERIES if figure.unit == "queries" else PAGES.get(figure.name.partition(", Postgres")[0], LISTS)
+        return (
+            QUERIES.get(figure.name, LIST_QUERIES)
+            if figure.unit == "queries"
+            else PAGES.get(figure.name.partition(", Postgres")[0], LISTS)
+        )
     return GOALS.get((figure.path, figure.name))

@@ -1,4 +1,4 @@
-"""The console's lists with many subscribers beside 10,000: queries, and Postgres' CPU in alternation."""
+"""The console's pages with many subscribers beside 10,000: queries, and Postgres' CPU in alternation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +26,18 @@ PAGES = {
     "instances": "/admin/instances/instance/",
     "emails": "/admin/notifications/notification/",
     "signups": "/admin/accounts/signup/",
+    "board": "/admin/capacity/",
+    "inbox": "/admin/inbox/",
+    "waiting for a seat": "/admin/instances/seatwait/",
+    "waitlist": "/admin/onboarding/waitlistentry/",
+    "seat plans": "/admin/operations/seatplan/",
+    "revenue": "/admin/reports/revenue/?period=12_months",
+    "recovered payments": "/admin/reports/recovered/?period=12_months",
+    "coupons": "/admin/reports/coupons/?period=12_months",
+    "outages": "/admin/core/outage/",
+    "laws": "/admin/core/lawcheck/",
+    "privacy requests": "/admin/accounts/privacyrequest/",
+    "legal holds": "/admin/accounts/legalhold/",
 }
 
 
