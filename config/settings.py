@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 
 from apps.core.logs import logging_settings
-from config.brand import BRAND_PROMISES, brand  # noqa: F401
+from config.brand import brand
 from config.database import database
 from config.environment import boolean, choice, hours, integer, secret, text, words
 
@@ -114,8 +114,6 @@ TEMPLATES = [
 
 # --- The operator's brand ---------------------------------------------------------------------------------------------
 BRAND = brand(BASE_URL)
-# What order pages say of tax, such as "incl. 19 % VAT"; empty: nothing, or that Stripe computes it.
-TAX_NOTE = text("TAX_NOTE", "")
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
@@ -270,7 +268,6 @@ STRIPE_TRIAL_DAYS = integer("STRIPE_TRIAL_DAYS", 0)
 STRIPE_TRIAL_CARD = boolean("STRIPE_TRIAL_CARD", default=True)
 STRIPE_LOCALE = text("STRIPE_LOCALE", "")
 STRIPE_BRANDING = boolean("STRIPE_BRANDING", default=False)
-STRIPE_CONSENT_TEXT = text("STRIPE_CONSENT_TEXT", "")
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 CHECKOUT_SESSION_MINUTES = integer("CHECKOUT_SESSION_MINUTES", 30, minimum=30)
 
@@ -339,7 +336,8 @@ LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
 LOG_FILE = text("LOG_FILE", "")  # where what we write to stderr is kept, for the law that nothing secret is in it
 LOGGING = logging_settings(LOG_LEVEL)
 
-# --- Files of their own: the law; limits and retention; the console's theme and menu -------------------------------------
+# --- Files of their own: the brand's sentences; the law; limits and retention; the console's theme and menu -------------------------------------
+from config.brand import *  # noqa: E402, F403  (settings by their names)
 from config.languages import *  # noqa: E402, F403  (settings by their names)
 from config.legal import *  # noqa: E402, F403  (settings by their names)
 from config.limits import *  # noqa: E402, F403  (settings by their names)

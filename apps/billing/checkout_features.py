@@ -20,7 +20,7 @@ def session_features(*, trial_days: int = 0) -> dict[str, Any]:
         "allow_promotion_codes": (settings.STRIPE_PROMOTION_CODES, True),
         "locale": (True, page_locale()),
         "branding_settings": (settings.STRIPE_BRANDING, _branding()),
-        "custom_text": (settings.STRIPE_CONSENT_TEXT, {"submit": {"message": settings.STRIPE_CONSENT_TEXT}}),
+        "custom_text": (consent := languages.operators_text("STRIPE_CONSENT_TEXT"), {"submit": {"message": consent}}),
         "payment_method_collection": (trial_days and not settings.STRIPE_TRIAL_CARD, "if_required"),
     }
     return {name: value for name, (is_on, value) in offered.items() if is_on}

@@ -11,7 +11,7 @@ from apps.core import languages
 def brand(_request: HttpRequest) -> dict[str, Any]:
     """Template context processor: `brand.name`, `brand.logo_url`, `brand.color`, …; `law.withdrawal_days`, …; `language`, `languages`."""
     return {
-        "brand": settings.BRAND,
+        "brand": settings.BRAND | {"description": languages.operators_text("BRAND_DESCRIPTION")},
         "base_url": settings.BASE_URL,
         "law": rights(),
         "language": languages.active(),

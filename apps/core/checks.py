@@ -93,8 +93,8 @@ def choices_are_sound(**_: Any) -> list[CheckMessage]:
             "E013",
         ),
         (
-            len(settings.STRIPE_CONSENT_TEXT) > CONSENT,
-            "STRIPE_CONSENT_TEXT is too long.",
+            max(len(settings.STRIPE_CONSENT_TEXT), len(settings.STRIPE_CONSENT_TEXT_DE)) > CONSENT,
+            "STRIPE_CONSENT_TEXT or its German is too long.",
             f"Stripe takes {CONSENT} characters at most.",
             "E013",
         ),

@@ -6,6 +6,7 @@ Staff pages and everything outside a request are English. What is sent to a pers
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -48,6 +49,11 @@ def speaking_to(code: str) -> AbstractContextManager[None]:
 def speaking(code: str) -> AbstractContextManager[None]:
     """Write texts in this language inside the `with`."""
     return translation.override(DJANGO_CODES.get(code, settings.LANGUAGE_CODE))
+
+
+def operators_text(name: str) -> Any:
+    """A text that the operator wrote into the settings, in the reader's language, else as it stands under `name` alone."""
+    return getattr(settings, f"{name}_{active().upper()}", None) or getattr(settings, name)
 
 
 def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

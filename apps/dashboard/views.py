@@ -104,7 +104,7 @@ def _profile(request: HttpRequest) -> UserProfile:
 def _expect_nothing(request: HttpRequest) -> None:
     """The mail is always one's own: a script that names fields means something else."""
     if request.content_type == "application/json" and read_json(request):
-        raise BadInput("This request takes no fields.", code="unknown_field")
+        raise BadInput(_("This request takes no fields."), code="unknown_field")
 
 
 @transaction.atomic

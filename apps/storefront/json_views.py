@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext as _
 
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
@@ -25,7 +26,7 @@ def json_view(*fields: str) -> Callable[[JsonView], Callable[..., HttpResponseBa
         def serve(request: HttpRequest, body: dict[str, Any]) -> dict[str, Any]:
             unknown = sorted(set(body) - set(fields))
             if unknown:
-                raise BadInput(f"“{unknown[0][:40]}” isn't expected here.", code="unknown_field")
+                raise BadInput(_("“{field}” isn't expected here.").format(field=unknown[0][:40]), code="unknown_field")
             return view(request, body)
 
         return for_programs(serve)

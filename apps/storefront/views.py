@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.accounts.models import Signup
+from apps.core import languages
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.identity import user_profile
@@ -57,7 +58,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
         "shop": shop,
         "interval": _interval(request, shop, signup),
         "comparison": compare_plans(shop),
-        "promises": settings.BRAND_PROMISES,
+        "promises": languages.operators_text("BRAND_PROMISES"),
         "paid": signup is None and wizard.find_signup(request) is not None,
         "steps": wizard.step_links(wizard.WELCOME, reached if confirm else max(reached, wizard.PLAN)),
     }

@@ -76,7 +76,7 @@ def open_payment(request: HttpRequest, signup: Signup, body: dict[str, Any]) -> 
     read_account(signup, body)
     ui = "hosted" if settings.STRIPE_CHECKOUT_UI == "hosted" else text_field(body, "ui", required=False) or "embedded"
     if ui not in {"embedded", "hosted"}:
-        raise BadInput("“ui” must be embedded or hosted.", field="ui")
+        raise BadInput(_("“ui” must be embedded or hosted."), field="ui")
     shop = Shop.load()
     order = shop.signup_order(signup)
     if order is None or wizard.first_unanswered_step(request, signup, shop) != wizard.CHECKOUT:

@@ -134,3 +134,16 @@ def test_emails_keep_to_the_languages_of_the_site(nora: UserProfile, settings: A
     nora.refresh_from_db()
     mail.notify(key="x:2", template="recovered", to=nora.email, profile=nora, context={})
     assert Notification.objects.get(key="x:2").language == "en"
+
+
+def test_the_operators_own_sentences_are_read_in_german_where_there_are_any(
+    client: Client, db: None, settings: Any
+) -> None:
+    settings.BRAND_DESCRIPTION, settings.BRAND_DESCRIPTION_DE = "Files, hosted.", "Dateien, betrieben."
+    settings.TAX_NOTE = "incl. VAT"
+    assert "Files, hosted." in client.get("/onboarding/").content.decode()
+    page = client.get("/onboarding/", **GERMAN).content.decode()
+    assert "Dateien, betrieben." in page
+    assert "Files, hosted." not in page
+    with languages.speaking("de"):
+        assert languages.operators_text("TAX_NOTE") == "incl. VAT"

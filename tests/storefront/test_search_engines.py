@@ -38,9 +38,8 @@ def test_a_public_page_describes_itself(address: str, shop: dict[str, Product], 
 
 
 def test_the_operators_words_are_used_where_given(shop: dict[str, Product], settings: Any) -> None:
-    settings.BRAND = settings.BRAND | {
-        "description": "Files & more, hosted in Kiel.", "social_image_url": "https://example.com/a.png",
-    }  # fmt: skip
+    settings.BRAND_DESCRIPTION = "Files & more, hosted in Kiel."
+    settings.BRAND = settings.BRAND | {"social_image_url": "https://example.com/a.png"}
     settings.BRAND_PROMISES = ["Cancel any time", "Hosted in Kiel"]
     page = Client().get(HOME).content.decode()
     found = meta(page)

@@ -46,7 +46,9 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "LEGAL_FOLDER": str(Path(__file__).resolve().parents[1] / "legal"),
         "SITE_LANGUAGES": "en,de",
         "BRAND_DESCRIPTION": "Your files, calendar and passwords, hosted for you and easy to leave.",
+        "BRAND_DESCRIPTION_DE": "Ihre Dateien, Kalender und Passwörter, für Sie betrieben und leicht wieder mitzunehmen.",
         "BRAND_PROMISES": "Cancel any time | Hosted in Germany | Daily backups",
+        "BRAND_PROMISES_DE": "Jederzeit kündbar | Betrieben in Deutschland | Tägliche Backups",
         "PROMETHEUS_METRICS_API_KEY": "metrics-0123456789abcdef0123456789abcdef",
         "MALLOC_MMAP_THRESHOLD_": "1048576",  # as in the Dockerfile
         "SANDBOX_BASE_URL": sandbox,
