@@ -319,6 +319,7 @@ Q_CLUSTER = {
 
 # --- Alerts (apps/core/alerts.py) ---------------------------------------------------------------------------------------
 ALERT_URLS = secret("ALERT_URLS", "").split()
+SENTRY_DSN = secret("SENTRY_DSN", "")  # errors are reported there (apps/core/error_reports.py); empty: nowhere
 ALERT_AFTER_MINUTES = integer("ALERT_AFTER_MINUTES", 5)
 ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 

@@ -19,6 +19,7 @@ class CoreConfig(AppConfig):
             audit_anchor,
             checks,  # noqa: F401  (importing the checks registers them)
             comparison_runs,
+            error_reports,
             law_checks,
             laws_audit,
             laws_jobs,
@@ -30,6 +31,7 @@ class CoreConfig(AppConfig):
             rights,
         )
 
+        error_reports.begin()
         retention.register_own()
         retention_check.register()
         alerts.register()

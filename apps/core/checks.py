@@ -115,6 +115,7 @@ def peers_are_reached_in_private(**_: Any) -> list[CheckMessage]:
     """Secrets and personal data travel encrypted."""
     peers: dict[str, str] = {
         "MAILGUN_API_URL": str(settings.ANYMAIL["MAILGUN_API_URL"]),
+        **({"SENTRY_DSN": settings.SENTRY_DSN} if settings.SENTRY_DSN else {}),
         "KEYCLOAK_SERVER_URL": settings.KEYCLOAK_SERVER_URL,
         "STRIPE_API_HOST": settings.STRIPE_API_HOST,
     }

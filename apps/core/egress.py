@@ -29,7 +29,7 @@ def allowed_hosts() -> set[str]:
     """The hosts of our peers, of ourselves, of the database, of a proxy for calls out, and those that OUTBOUND_HOSTS adds."""
     urls = [
         settings.BASE_URL, settings.KEYCLOAK_SERVER_URL, settings.STRIPE_API_HOST, str(settings.ANYMAIL["MAILGUN_API_URL"]),
-        *urllib.request.getproxies().values(),
+        settings.SENTRY_DSN, *urllib.request.getproxies().values(),
     ]  # fmt: skip
     hosts = [urlsplit(url).hostname or "" for url in urls] + str(settings.DATABASES["default"]["HOST"]).split(",")
     return {host.lower() for host in (*hosts, *settings.OUTBOUND_HOSTS) if host}

@@ -43,16 +43,17 @@ def find_leaks(line: str) -> list[str]:
 
 def scrub(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: every text of the line without addresses and secrets."""
-    return {name: _clean(value) for name, value in line.items()}
+    return {name: clean(value) for name, value in line.items()}
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """Every text in it without addresses, secrets and rows of the database."""
     if isinstance(value, str):
         return SECRET.sub("***", ADDRESS.sub(_hashed, ROW.sub(r"\1: ***", value)))
     if isinstance(value, dict):
-        return {_clean(name): _clean(item) for name, item in value.items()}
+        return {clean(name): clean(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     return value
 
 
