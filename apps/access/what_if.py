@@ -1,11 +1,11 @@
-"""What somebody's access would be if one fact were another: for staff, before they change it. Nothing is changed."""
+"""What somebody's access would be if one fact were another: for who is about to change it. Nothing is changed."""
 
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from apps.access.facts import read_facts
-from apps.access.forecast import forecast
+from apps.access.forecast import forecast, imagine
 from apps.access.policy import Decision, Facts, SeatDecision, SubscriptionFact, decide
 from apps.access.upcoming import Upcoming
 from apps.accounts.models import UserProfile
@@ -49,3 +49,21 @@ def decide_what_if(profile: UserProfile, change: FactChange) -> WhatIf:
     facts = read_facts(profile)
     changed: Facts = replace(facts, subscriptions=tuple(map(change, facts.subscriptions)))
     return WhatIf(decide(facts), decide(changed), forecast(changed))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the end of one subscription takes away. `apps`: those that close, by slug; `is_any`: it takes something away at all."""
+
+    apps: frozenset[str]
+    is_any: bool
+
+
+def foresee_loss(facts: Facts, subscription_id: str, *, ends_at: dt.datetime) -> Loss:
+    """What is lost when this subscription ends then: not what a grant, another subscription or another payer gives as well."""
+    canceled = tuple(
+        replace(one, cancel_at=ends_at) if one.id == subscription_id else one for one in facts.subscriptions
+    )
+    before = decide(imagine(facts, ends_at)).entitlements
+    after = decide(imagine(replace(facts, subscriptions=canceled), ends_at)).entitlements
+    return Loss(before.apps - after.apps, before != after)

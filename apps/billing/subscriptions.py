@@ -66,6 +66,12 @@ class SubscriptionState:
         return payment_notes.lost_at(self.disputes)
 
 
+def end_if_canceled(one: Subscription | SubscriptionState) -> dt.datetime | None:
+    """When it ends: of what is canceled, or of what is canceled now; None while Stripe has not said it."""
+    in_trial = one.status == SubscriptionStatus.TRIALING
+    return one.cancel_at or (one.trial_end if in_trial else None) or one.current_period_end
+
+
 def read_subscriptions(customer_id: str | None) -> tuple[SubscriptionState, ...]:
     """All subscriptions of a customer, canceled ones included, the oldest first; two queries."""
     if not customer_id:

@@ -14,14 +14,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.access import terms
+from apps.access import facts, terms, what_if
 from apps.accounts.models import UserProfile
 from apps.billing import overview as money
 from apps.billing import payment_changes
 from apps.billing.models import Subscription
+from apps.billing.subscriptions import end_if_canceled
+from apps.catalog.models import Product
 from apps.core.dates import day
 from apps.core.states import SubscriptionStatus
-from apps.dashboard import overview, own_changes
+from apps.dashboard import own_changes
 from apps.dashboard.own import own
 
 GONE = gettext_noop("This subscription has ended already, or it isn't yours. Nothing was done.")
@@ -30,12 +32,17 @@ only_own = own(page="own-cancel", of_staff="admin:index")
 
 @dataclass(frozen=True)
 class Ending:
-    """A subscription and its end: of what is canceled, or of what would be. `kept_until`: of data and settings."""
+    """A subscription and its end: of what is canceled, or of what would be. `kept_until`: of data and settings.
+
+    `closes`: the apps that close then; `loses_nothing`: all of it is theirs in another way as well.
+    """
 
     row: Subscription
     name: str
     ends_at: dt.datetime | None
     kept_until: dt.datetime | None
+    closes: tuple[str, ...] = ()
+    loses_nothing: bool = False
 
     @property
     def is_canceled(self) -> bool:
@@ -49,12 +56,14 @@ class Ending:
 
 
 def read_endings(profile: UserProfile) -> list[Ending]:
-    """The subscriber's running subscriptions. Three queries."""
+    """The subscriber's running subscriptions, in as many queries as one of them takes."""
     rows = money.list_running(profile.stripe_customer_id or "")
     book = terms.read_terms(profile.pk) if rows else None
+    known = facts.read_facts(profile) if rows else None
+    names = dict(Product.objects.filter(is_app=True).order_by("position", "name").values_list("slug", "name"))
     found = []
     for row in rows:
-        ends = row.cancel_at or (row.trial_end if row.status == SubscriptionStatus.TRIALING else row.current_period_end)
+        ends = end_if_canceled(row)
         products = [line.product_id for line in money.lines_of(row)]
         own_terms = book and (book.for_subscription(products, profile.pk) or book.for_subscriber(profile.pk))
         kept = ends + own_terms.expiry if ends and own_terms else None
@@ -62,7 +71,9 @@ def read_endings(profile: UserProfile) -> list[Ending]:
             money.line_name(one.quantity, one.product.name if one.product else None, _("Other"))
             for one in money.lines_of(row)
         )
-        found.append(Ending(row=row, name=name, ends_at=ends, kept_until=kept))
+        loss = what_if.foresee_loss(known, row.stripe_id, ends_at=ends) if known and ends else None
+        closes = tuple(title for slug, title in names.items() if loss and slug in loss.apps)
+        found.append(Ending(row, name, ends, kept, closes, loses_nothing=loss is not None and not loss.is_any))
     return found
 
 
@@ -70,11 +81,9 @@ def read_endings(profile: UserProfile) -> list[Ending]:
 @only_own
 def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """What cancelling means, and the button; for what is canceled already, the way back."""
-    endings = read_endings(profile)
     context = {
         "profile": profile,
-        "endings": endings,
-        "apps": [app.name for app in overview.of(profile).apps] if len(endings) == 1 else [],
+        "endings": read_endings(profile),
         "reasons": [(code, _(words)) for code, words in payment_changes.FEEDBACK.items()],
         "key": own_changes.new_key(),
     }

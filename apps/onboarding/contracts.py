@@ -18,7 +18,7 @@ from apps.access.order_confirmation import OrderConfirmation, read_orders
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import withdrawals
 from apps.billing.change_requests import ChangeRequest
-from apps.billing.subscriptions import SubscriptionState, read_subscriptions
+from apps.billing.subscriptions import SubscriptionState, end_if_canceled, read_subscriptions
 from apps.core import attention, audit, clock, jobs, languages
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
@@ -103,7 +103,7 @@ def read_contracts(profile: UserProfile) -> list[Contract]:
         Contract(
             id=one.id,
             made_at=order.made_at,
-            ends_at=one.cancel_at or one.current_period_end,
+            ends_at=end_if_canceled(one),
             order=order,
             stated=_find_stated(one, entries[one.id], unfinished),
             number=len(entries[one.id]),

@@ -11,12 +11,17 @@ from django.contrib.messages import get_messages
 from django.http import HttpResponse
 from django.test import Client
 
+from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
+from apps.catalog.models import Product
 from apps.core.models import AuditEntry
+from apps.dashboard.views_cancel import read_endings
+from apps.onboarding import contracts
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
+DAY = dt.timedelta(days=1)
 HOME, PAGE, CONFIRM, UNDO = (
     "/dashboard/",
     "/dashboard/plan/cancel/",
@@ -73,6 +78,25 @@ def test_the_page_says_when_it_ends_and_what_is_kept_and_calls_nobody(world: Wor
     ):
         assert words in page, words
     assert len(world.requests) == asked
+
+
+def test_apps_that_are_given_in_another_way_are_not_said_to_close(world: World) -> None:
+    dana, by = world.subscriber("dana", plus=1), {"actor": "staff:ada", "reason": "a friend of the house"}
+    (one,) = read_endings(dana)
+    assert one.ends_at is not None
+    assert (one.closes, one.loses_nothing) == (("Nextcloud", "Vaultwarden"), False)
+    vaultwarden = Product.objects.get(slug="vaultwarden")
+    before, after = one.ends_at - DAY, one.ends_at + DAY
+    short = overrides.grant(profile=dana, products=[vaultwarden], until=before, **by)
+    assert read_endings(dana)[0].closes == ("Nextcloud", "Vaultwarden")  # the grant is over by then
+    overrides.lift(override=short, **by)
+    overrides.grant(profile=dana, products=[vaultwarden], until=after, **by)
+    assert read_endings(dana)[0].closes == ("Nextcloud",)
+    assert "These apps close for you: Nextcloud." in text(browser(dana).get(PAGE))
+    overrides.grant(profile=dana, products=[Product.objects.get(slug="plus")], until=after, **by)
+    (one,) = read_endings(dana)
+    assert one.closes == ()
+    assert contracts.read_contracts(dana)[0].ends_at == one.ends_at
 
 
 def test_it_is_canceled_with_a_receipt_and_taken_back(world: World) -> None:
