@@ -64,6 +64,7 @@ LIMITS = {
     "people_invitation": rates("LIMIT_PEOPLE_INVITATION", "3/1d"),
     "contract_endings": rates("LIMIT_CONTRACT_ENDINGS", "10/1h"),
     "portal_links": rates("LIMIT_PORTAL_LINKS", "30/1h"),
+    "invoice_links": rates("LIMIT_INVOICE_LINKS", "240/1h"),
     "plan_previews": rates("LIMIT_PLAN_PREVIEWS", "60/1h"),
     "plan_changes": rates("LIMIT_PLAN_CHANGES", "10/1h 30/1d"),
     "staff_refunds": rates("LIMIT_STAFF_REFUNDS", "20/1h 60/1d"),

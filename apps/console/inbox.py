@@ -41,6 +41,7 @@ FIXES: Mapping[str, tuple[str, Callable[[], str]]] = {
 # Those that are fixed on the page of the subscriber.
 ON_THEIR_PAGE = {
     Cause.ACCOUNT_REFUSED: "Correct the account",
+    Cause.ADDRESS_OBJECTED: "See what was done meanwhile",
     Cause.UNREACHABLE: "Correct the address",
     Cause.UNWARNED_LOSS: "Extend the grace period, or call them",
     Cause.SECOND_SUBSCRIPTION: "Cancel one of the subscriptions",

@@ -40,6 +40,7 @@ class Cause(models.TextChoices):
     CONTRACT = "contract", "A customer ended a contract, and somebody has to finish it"
     COLLECTION_PAUSED = "collection_paused", "Payment collection is paused"
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
+    ADDRESS_OBJECTED = "address_objected", "A customer did not change their address, somebody else did"
     UNREACHABLE = "unreachable", "A subscriber's emails do not arrive"
     UNWARNED_LOSS = "unwarned_loss", "Access ends, and our warnings did not arrive"
     DOCTOR = "doctor", "The doctor found an error"
@@ -58,7 +59,7 @@ class Cause(models.TextChoices):
 # What is told of these is told of the one subscriber they affect; of all others it may name several.
 ABOUT_ONE_PERSON = frozenset({
     Cause.UNKNOWN_FACT, Cause.SECOND_SUBSCRIPTION, Cause.PAID_WITHOUT_ACCOUNT, Cause.PAID_AFTER_END, Cause.DISPUTE, Cause.CONTRACT,
-    Cause.COLLECTION_PAUSED, Cause.ACCOUNT_REFUSED, Cause.UNREACHABLE, Cause.UNWARNED_LOSS, Cause.ODD_CHANGE,
+    Cause.COLLECTION_PAUSED, Cause.ADDRESS_OBJECTED, Cause.ACCOUNT_REFUSED, Cause.UNREACHABLE, Cause.UNWARNED_LOSS, Cause.ODD_CHANGE,
 })  # fmt: skip
 
 

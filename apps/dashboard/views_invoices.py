@@ -47,5 +47,5 @@ def show(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 
 
 def _count(profile: UserProfile) -> None:
-    if not limits.allow(portal_links=str(profile.user_id)):
+    if not limits.allow(invoice_links=str(profile.user_id)):
         raise BadInput(_("You've opened too many invoices in a short time. Please wait a few minutes."), status=429)

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_noop
 from apps.access import reconcile
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import customers
-from apps.core import audit, clock, jobs, limits
+from apps.core import attention, audit, clock, jobs, limits
+from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, WorkError
 from apps.identity import account_details, user_profile
@@ -35,6 +36,15 @@ REASON, OBJECTED = "on the account page", "by the link in the email to the forme
 TAKEN = gettext_noop("This address can't be used for your account. Please choose another one, or write to us.")
 TOO_MANY = gettext_noop("You've asked for several codes today. Please try again tomorrow.")
 SALT = "address-objection"
+STOLEN = "The former mailbox of a subscriber says that it did not ask for the change of their email address."
+RESTORED = (
+    "The former address is theirs again, and all logins have ended. The one who changed it could log in: look at what was done since"
+    " then, and have the subscriber choose a new password."
+)
+HELD = (
+    "The former address could not be given back, since another account has it by now. Find out whose account it is: correct the"
+    " address, or put the account on hold, and have the password changed."
+)
 
 
 def parse(typed: str) -> str:
@@ -148,20 +158,33 @@ def open_changes() -> QuerySet[AddressChange]:
     return AddressChange.objects.filter(objected_at=None, changed_at__gt=clock.now() - OBJECTION)
 
 
-@transaction.atomic
 def object_to(row: AddressChange) -> None:
-    """Give the former address back, end every login, and make all later changes void. BadInput when it is too late."""
+    """Give the former address back, end every login, make all later changes void, and tell staff: somebody had the account.
+
+    BadInput when it is too late, or somebody else has the former address; then only staff can help, and are told that too.
+    """
+    try:
+        _restore(row)
+    except BadInput as refusal:
+        if refusal.code == "taken":
+            attention.report(Cause.ADDRESS_OBJECTED, str(row.pk), f"{STOLEN} {HELD}", profiles=[row.profile_id])
+        raise
+
+
+@transaction.atomic
+def _restore(row: AddressChange) -> None:
     profile = UserProfile.objects.select_for_update(of=("self",)).select_related("user").get(pk=row.profile_id)
     if not open_changes().filter(pk=row.pk).exists():
         raise BadInput(_("This can't be undone here any more. Please write to us."))
     if not _is_free(profile, row.former):
-        raise BadInput(_("Somebody else has this address by now. Please write to us."))
+        raise BadInput(_("Somebody else has this address by now. Please write to us."), code="taken")
     wrong, had = profile.email, customers.fingerprints(profile)
     _write(profile, row.former)
     AddressChange.objects.filter(profile=profile, pk__gte=row.pk, objected_at=None).update(objected_at=clock.now())
     address_changed(profile, former=wrong)
     log_out_everywhere(profile, actor=audit.CUSTOMER, reason=OBJECTED)
     _let_others_follow(profile, OBJECTED)
+    attention.report(Cause.ADDRESS_OBJECTED, str(row.pk), f"{STOLEN} {RESTORED}", profiles=[profile.pk])
     audit.record(
         subject=profile.subject, action=AuditAction.ADDRESS_RESTORED, actor=audit.CUSTOMER, reason=OBJECTED,
         before=had, after={"change": row.pk},

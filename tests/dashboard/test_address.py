@@ -10,9 +10,10 @@ from django.test import Client
 
 from apps.accounts.models import UserProfile
 from apps.core import clock
-from apps.core.models import AuditEntry
+from apps.core.models import AttentionItem, AuditEntry
 from apps.login import reauthentication
 from apps.onboarding.models import AddressChange
+from tests.dashboard.conftest import person
 from tests.dashboard.test_dashboard import text
 from tests.dashboard.test_data import browser_of
 from tests.world import World
@@ -180,6 +181,20 @@ def test_the_former_mailbox_undoes_it_and_all_that_came_after(world: World, dana
         assert anybody.post(gone).status_code == 410
     assert addresses(world, dana) == {"dana@example.com"}
     assert AuditEntry.objects.filter(action="address_restored").count() == 1
+    (item,) = AttentionItem.objects.filter(cause="address_objected")
+    assert (item.profile_ids, item.times) == ([dana.pk], 1)
+    assert "is theirs again" in item.sentence
+
+
+def test_an_address_that_another_account_has_by_now_is_for_staff(world: World, dana: UserProfile) -> None:
+    change(world, browser_of(dana))
+    link = objection_to(world, "dana@example.com")
+    person("other", email="dana@example.com")
+    answer = Client().post(link)
+    assert "Somebody else has this address by now." in text(answer)
+    assert addresses(world, dana) == {NEW}
+    (item,) = AttentionItem.objects.filter(cause="address_objected")
+    assert "could not be given back" in item.sentence
 
 
 def test_a_link_to_object_ends_after_seven_days(world: World, dana: UserProfile) -> None:
