@@ -24,7 +24,7 @@ from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
 from apps.instances import allocation, capacity
-from apps.onboarding import checkout_attempt, checkout_result, unpaid_seats, waitlist
+from apps.onboarding import checkout_attempt, checkout_result, own_details, unpaid_seats, waitlist
 from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
@@ -240,6 +240,7 @@ def find_or_create_profile(signup: Signup) -> UserProfile:
     """The profile of this address if it never paid, else a new one; NameTaken for the address of a customer."""
     profile = UserProfile.objects.select_related("user").select_for_update().filter(email__iexact=signup.email).first()
     if profile is not None and profile.access_state == AccessState.EXPIRED and signup.profile_id == profile.pk:
+        own_details.change_language(profile, languages.active())
         return profile  # an expired customer, confirmed by email, signs up again under the same name
     if profile is not None and profile.is_customer:
         raise NameTaken("email")

@@ -4,9 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from babel.numbers import get_group_symbol
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from apps.catalog.entitlements import split_number
 from apps.catalog.models import Product
+from apps.core import languages
 from apps.onboarding.basket import Offer, Shop
+
+# What numbers of the catalog count, as their names are read; another one is shown as it is written there.
+COUNTED = (
+    gettext_noop("Storage"), gettext_noop("Traffic"), gettext_noop("Members"), gettext_noop("People"), gettext_noop("Users"),
+    gettext_noop("Mailboxes"), gettext_noop("Domains"), gettext_noop("Projects"),
+)  # fmt: skip
 
 
 class Cell(StrEnum):
@@ -57,11 +68,16 @@ def _numbers(shop: Shop) -> list[ComparedRow]:
     for name in names:
         split = [split_number(name, total.get(name, 0)) for total in totals]
         cells = tuple(
-            ComparedValue(Cell.NUMBER if total.get(name) else Cell.NONE, one[1])
+            ComparedValue(Cell.NUMBER if total.get(name) else Cell.NONE, _written(one[1]))
             for total, one in zip(totals, split, strict=True)
         )
-        rows.append(ComparedRow(split[0][0], cells))
+        rows.append(ComparedRow(_(split[0][0]), cells))
     return rows
+
+
+def _written(number: str) -> str:
+    """A number such as 1,000 GB as the reader's language groups it."""
+    return number.replace(",", get_group_symbol(languages.active()))
 
 
 def _grants(plan: Product) -> Mapping[str, int]:

@@ -79,9 +79,12 @@ def test_the_console_asks_for_german_texts_beside_the_english_and_lists_what_is_
 def test_plans_the_order_emails_and_the_dashboard_say_them_in_german(world: World, client: Client) -> None:
     for slug, name in (("personal", "Persönlich"), ("storage_100", "100 GB mehr"), ("nextcloud", "Wolke")):
         Product.objects.filter(slug=slug).update(name_de=name, summary_de=f"Das ist {name}.")
+    Product.objects.filter(slug="plus").update(grants={"storage_gb": 1100})
     page = client.get("/onboarding/", **GERMAN).content.decode()
     assert "Persönlich" in page
     assert "Das ist Persönlich." in page
+    assert ">Speicherplatz</th>" in page
+    assert "1.100 GB" in page
     assert "Persönlich" not in client.get("/onboarding/").content.decode()
     with languages.speaking("de"):
         signup = world.signup("dana", personal=1, storage_100=2)

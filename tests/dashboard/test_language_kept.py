@@ -10,8 +10,10 @@ from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import languages
 from apps.core.models import Job
+from apps.core.states import AccessState
 from apps.identity import account_details
 from apps.login import logout
+from apps.onboarding import signup_checkout
 from tests.dashboard.conftest import person as somebody
 from tests.dashboard.test_account import browser_of
 from tests.dashboard.test_language import GERMAN, both
@@ -101,3 +103,16 @@ def test_every_way_to_keycloak_says_the_language(keycloak: Any, client: Client, 
 
 def test_the_logout_page_of_keycloak_too(keycloak: Any) -> None:
     assert parse_qs(urlsplit(logout.question_url()).query)["ui_locales"] == ["en"]
+
+
+def test_who_signs_up_again_after_the_final_expiry_is_read_to_in_the_language_of_that_signup(world: World) -> None:
+    dana = world.subscriber("dana")
+    UserProfile.objects.filter(pk=dana.pk).update(access_state=AccessState.EXPIRED)
+    signup = world.signup("dana")
+    signup.profile = dana
+    with languages.speaking("de"):
+        again = signup_checkout.find_or_create_profile(signup)
+    assert again == dana
+    dana.refresh_from_db()
+    assert dana.language == "de"
+    assert Job.objects.filter(kind=account_details.WRITE_LANGUAGE, key=str(dana.pk)).exists()

@@ -20,6 +20,7 @@ APPS: list[dict[str, Any]] = [
     {
         "slug": "nextcloud",
         "name": "Nextcloud",
+        "name_de": "Nextcloud",
         "summary": "Your files, calendar and contacts.",
         "summary_de": "Ihre Dateien, Kalender und Kontakte.",
         "icon": "cloud",
@@ -45,6 +46,7 @@ APPS: list[dict[str, Any]] = [
     {
         "slug": "vaultwarden",
         "name": "Vaultwarden",
+        "name_de": "Vaultwarden",
         "summary": "A safe for your passwords.",
         "summary_de": "Ein Tresor für Ihre Passwörter.",
         "icon": "key",
@@ -70,6 +72,7 @@ OFFERS: list[dict[str, Any]] = [
     {
         "slug": "plus",
         "name": "Plus",
+        "name_de": "Plus",
         "summary": "More room, and a safe for your passwords.",
         "summary_de": "Mehr Platz und ein Tresor für Ihre Passwörter.",
         "features": [
