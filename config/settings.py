@@ -211,6 +211,8 @@ KEYCLOAK_STAFF_GROUP = text("KEYCLOAK_STAFF_GROUP", "/staff").rstrip("/")
 # How strong a login of staff must be (the ID token's `acr`); none: as Keycloak's own rules say, as in a demo without https.
 _acr = text("STAFF_REQUIRED_ACR", "2" if HTTPS else "none")
 STAFF_REQUIRED_ACR = "" if _acr == "none" else _acr
+# Whether the account page leads to Keycloak's page for a passkey; the realm has to support it, which the doctor checks.
+PASSKEYS = boolean("PASSKEYS", default=False)
 # A Keycloak user that always exists: when a search for it finds nobody, answers about others are not believed.
 KEYCLOAK_CANARY_USERNAME = text("KEYCLOAK_CANARY_USERNAME", "")
 

@@ -50,6 +50,7 @@ def _shown(
         "problem": problem,
         "change_password": _at_keycloak("password"),
         "set_up_authenticator": _at_keycloak("authenticator"),
+        "set_up_passkey": _at_keycloak("passkey") if settings.PASSKEYS else "",
         "account_console": f"{settings.KEYCLOAK_ISSUER}/account/#/account-security/signing-in",
     }
     return render(request, "dashboard/account.html", context, status=problem.status if problem else 200)

@@ -33,6 +33,7 @@ CHANGED = {
     "authenticator": gettext_noop(
         "Your authenticator app is set up. From now on you're asked for its code when you log in."
     ),
+    "passkey": gettext_noop("Your passkey is set up. You can log in with it instead of your password."),
 }
 # What is kept of a person's claims with the SocialAccount; the rest is read once and forgotten.
 KEPT_TEXTS = ("sub", "preferred_username", "email", "given_name", "family_name")

@@ -21,7 +21,11 @@ KEPT = "console_kept"  # what was typed before the login was asked for
 FRESH, STRONG = "fresh", "strong"  # what a login can be asked for
 # What a person can be sent to change at Keycloak, by its names for them (application-initiated actions). Keycloak asks for the
 # password first, as the realm files say (max_auth_age 0).
-CHANGES = {"password": "UPDATE_PASSWORD", "authenticator": "CONFIGURE_TOTP"}
+CHANGES = {
+    "password": "UPDATE_PASSWORD",
+    "authenticator": "CONFIGURE_TOTP",
+    "passkey": "webauthn-register-passwordless",
+}
 
 
 def note(request: HttpRequest, claims: dict[str, Any]) -> None:

@@ -39,6 +39,14 @@ def test_each_sees_their_own_account_and_a_visitor_none(nora: UserProfile, clien
         assert answer["Location"] == f"{LOGIN}?next={URL}"
 
 
+def test_passkeys_are_offered_where_the_realm_has_them(nora: UserProfile, settings: Any) -> None:
+    assert "Passkey" not in text(browser_of(nora).get(URL))
+    settings.PASSKEYS = True
+    page = browser_of(nora).get(URL)
+    assert "Set up a passkey" in text(page)
+    assert f'href="{LOGIN}?as=passkey&amp;next=' in page.content.decode()
+
+
 def test_the_page_asks_nobody_and_costs_few_queries(client_of_nora: Client, django_assert_max_num_queries: Any) -> None:
     client_of_nora.get(URL)
     with django_assert_max_num_queries(4):
@@ -114,7 +122,12 @@ def test_a_name_changes_ten_times_a_day_at_most(nora: UserProfile) -> None:
 
 @pytest.mark.parametrize(
     ("wish", "asked_for"),
-    [("password", "UPDATE_PASSWORD"), ("authenticator", "CONFIGURE_TOTP"), ("DELETE_ACCOUNT", None)],
+    [
+        ("password", "UPDATE_PASSWORD"),
+        ("authenticator", "CONFIGURE_TOTP"),
+        ("passkey", "webauthn-register-passwordless"),
+        ("DELETE_ACCOUNT", None),
+    ],
 )
 def test_only_the_changes_we_offer_are_asked_of_keycloak(
     wish: str, asked_for: str | None, client: Client, db: None

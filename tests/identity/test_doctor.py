@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.identity.doctor import fresh_logins
+from apps.identity.doctor import fresh_logins, passkeys
 from apps.identity.doctor.checks import diagnose
 from apps.identity.doctor.expected import SYNC_RIGHTS, Catalog, Expected
 from apps.identity.doctor.reach import CHANGES, Reach
@@ -275,6 +275,38 @@ def test_what_a_login_hangs_on_needs_a_fresh_login(changed: dict[str, Any], seve
     found = {one.id: one for one in diagnose(seen(actions=there), PUBLIC)}["realm.fresh_logins"]
     assert (found.severity.value, part in found.message) == (severity, True)
     assert len(found.commands) == (0 if severity == "passed" else len(changed))
+
+
+PASSKEYS = dataclasses.replace(EXPECTED, passkeys=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "changed", "severity", "commands"),
+    [
+        (action(), {}, "passed", 0),
+        (None, {}, "warning", 2),
+        (action(enabled=False), {}, "warning", 1),
+        (action(max_auth_age="3600"), {}, "warning", 1),
+        (action(), {"webAuthnPolicyPasswordlessPasskeysEnabled": False}, "warning", 1),
+        (action(), {"webAuthnPolicyPasswordlessUserVerificationRequirement": "preferred"}, "warning", 1),
+        (None, {"webAuthnPolicyPasswordlessRequireResidentKey": "not specified"}, "warning", 3),
+    ],
+)
+def test_passkeys_that_are_offered_can_be_set_up(
+    row: dict[str, Any] | None, changed: dict[str, Any], severity: str, commands: int
+) -> None:
+    actions = {passkeys.ACTION: row} if row else {}
+    snapshot = seen(actions=actions)
+    snapshot = dataclasses.replace(snapshot, realm={**(snapshot.realm or {}), **passkeys.POLICY, **changed})
+    found = {one.id: one for one in diagnose(snapshot, PASSKEYS)}["realm.passkeys"]
+    assert (found.severity.value, len(found.commands)) == (severity, commands)
+    assert all(name in found.message for name in changed)
+    assert "realm.passkeys" not in {one.id for one in diagnose(snapshot, EXPECTED)}
+
+
+def test_passkeys_whose_realm_is_not_visible_are_skipped() -> None:
+    found = {one.id: one for one in diagnose(seen(actions=None), PASSKEYS)}["realm.passkeys"]
+    assert found.severity.value == "skipped"
 
 
 HOSTS = {

@@ -17,6 +17,7 @@ from apps.identity.doctor.client_checks import check_apps, check_mappers, check_
 from apps.identity.doctor.expected import DENY_LIST_FILE, MIN_PASSWORD_LENGTH, Catalog, Expected, Row
 from apps.identity.doctor.fresh_logins import check_fresh_logins
 from apps.identity.doctor.languages import check_languages
+from apps.identity.doctor.passkeys import check_passkeys
 from apps.identity.doctor.reach import check_reach
 from apps.identity.doctor.reading import Snapshot
 from apps.identity.doctor.recovery_link import check_recovery_link
@@ -204,5 +205,5 @@ def _check_test_email(snapshot: Snapshot) -> Finding:
 
 CHECKS: tuple[Callable[[Snapshot, Expected], Iterator[Finding]], ...] = (
     check_rights, check_reach, check_web_client, check_apps, check_mappers, check_profile, check_groups, check_realm, check_second_factor,
-    check_fresh_logins, check_registration, check_languages, check_recovery_link, check_server,
+    check_fresh_logins, check_passkeys, check_registration, check_languages, check_recovery_link, check_server,
 )  # fmt: skip

@@ -123,6 +123,7 @@ class Expected:
     canary: str
     from_address: str
     staff_acr: str = ""
+    passkeys: bool = False
     languages: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=Catalog)
 
@@ -166,6 +167,7 @@ def from_settings(catalog: Catalog) -> Expected:
         canary=settings.KEYCLOAK_CANARY_USERNAME,
         from_address=parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
         staff_acr=settings.STAFF_REQUIRED_ACR,
+        passkeys=settings.PASSKEYS,
         languages=tuple(settings.SITE_LANGUAGES),
         catalog=catalog,
     )

@@ -35,7 +35,7 @@ def check_fresh_logins(snapshot: "Snapshot", expected: Expected) -> Iterator[Fin
     if snapshot.actions is None:
         yield RULES["realm.fresh_logins"].skip(fix=snapshot.not_visible)
         return
-    open_to_all = [name for name in CHANGES if not _asks(snapshot.actions.get(name))]
+    open_to_all = [name for name in CHANGES if not is_asked_for(snapshot.actions.get(name))]
     wanted = {"enabled": True, f'config."{AGE}"': "0"}
     yield RULES["realm.fresh_logins"].outcome(
         not open_to_all, what=" and ".join(CHANGES[name] for name in open_to_all), actions=", ".join(open_to_all),
@@ -45,7 +45,7 @@ def check_fresh_logins(snapshot: "Snapshot", expected: Expected) -> Iterator[Fin
     )  # fmt: skip
 
 
-def _asks(action: Row | None) -> bool:
+def is_asked_for(action: Row | None) -> bool:
     """Whether the action is there, and wants a login of no more than five minutes ago."""
     if action is None or not action.get("enabled"):
         return False

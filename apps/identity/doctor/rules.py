@@ -190,6 +190,12 @@ TABLE = (
          problem="People can change {what} without a fresh login.",
          why="Anyone at a browser left open can take the account over for good.",
          fix="Authentication, Required actions: switch on {actions}, with a maximum age of authentication of 0."),
+    Rule("realm.passkeys", WARNING, skipped="Whether people can set up a passkey is not visible.",
+         ok="People can set up a passkey, and log in with it.",
+         problem="The account page offers passkeys (PASSKEYS), and the realm lacks {lacks}.",
+         why="People who follow the link find no such page, or a passkey that nobody can log in with.",
+         fix="Authentication, Required actions: switch on Webauthn Register Passwordless, with a maximum age of authentication of 0; and "
+             "Policies, Webauthn Passwordless Policy: Enable Passkeys, and User Verification Requirement: Required. Or switch PASSKEYS off."),
     Rule("realm.recovery_link", WARNING, skipped="What the login page says to those who cannot get in is not visible.",
          ok="Keycloak's login page leads people who cannot get in to your recovery page.",
          problem="Keycloak's login page does not lead people who cannot get in to {url} ({languages}).",

@@ -1,0 +1,91 @@
+"""A passkey on a real Keycloak: the doctor's commands make the realm ready, one is set up from the account page, and it logs in.
+
+A browser knows no passkeys at an address of numbers, so Keycloak is `localhost` here. The device is Chromium's virtual one.
+"""
+
+import copy
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from apps.identity.doctor import expected, reading
+from apps.identity.doctor.checks import diagnose
+from apps.identity.doctor.expected import Catalog
+from apps.identity.doctor.report import Finding
+from tests.contract.conftest import point_at
+from tests.contract.servers import Server
+from tests.contract.test_second_factor import account, kcadm
+from tests.login.conftest import LOGIN, Person, fresh_keys, local, log_in_at, subscriber
+from tests.sandbox.keycloak_fixture import APP, PASSWORD, query_of
+
+__all__ = ["fresh_keys"]  # a fixture
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.browser,
+    pytest.mark.long,
+    pytest.mark.xdist_group("keycloak"),
+]
+PAGE = "/dashboard/account/"
+DEVICE = {
+    "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}  # fmt: skip
+
+
+def doctor() -> Finding:
+    wanted = expected.from_settings(Catalog())
+    (found,) = (one for one in diagnose(reading.read_realm(wanted), wanted) if one.id == "realm.passkeys")
+    return found
+
+
+def with_device(context: BrowserContext) -> Page:
+    """A page of a browser whose device holds passkeys; what is sent back to us is answered here."""
+    page = context.new_page()
+    tools = context.new_cdp_session(page)
+    tools.send("WebAuthn.enable")
+    tools.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+    page.on("dialog", lambda asked: asked.accept("My laptop"))
+    page.route(f"{APP}/**", lambda route: route.fulfill(body="back"))
+    return page
+
+
+@pytest.mark.spoils
+def test_a_passkey_is_set_up_from_the_account_page_and_logs_in(site: Server, settings: Any, browser: Browser) -> None:
+    settings.PASSKEYS = True
+    named = copy.copy(site)
+    named.at(site.keycloak.replace("127.0.0.1", "localhost"), site.realm)
+    point_at(named, settings)
+    log_in_at(named, settings)
+    found = doctor()
+    assert (found.severity.value, len(found.commands)) == ("warning", 3)
+    for command in found.commands:
+        kcadm(site, command)
+    assert doctor().severity.value == "passed"
+
+    user_id, name = account(site)
+    subscriber(user_id, name)
+    context, person = browser.new_context(), Person(named)
+    page = with_device(context)
+    page.goto(person.to_keycloak(f"{LOGIN}?as=passkey&next={PAGE}"))
+    page.locator("#username").fill(name)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("#kc-login").click()
+    page.locator("#registerWebAuthn").click()
+    page.wait_for_url(f"{APP}/**")
+    assert query_of(page.url)["kc_action_status"] == "success"
+    assert person.here.get(local(page.url))["Location"] == PAGE
+    assert "Your passkey is set up." in person.here.get(PAGE).content.decode()
+
+    context.clear_cookies()  # no single sign-on: the device alone answers, and nothing is typed
+    again = Person(named)
+    page.goto(again.to_keycloak())
+    page.wait_for_url(f"{APP}/**")
+    assert again.here.get(local(page.url))["Location"] == "/dashboard/"
+    assert again.here.get(PAGE).status_code == 200
+    context.close()
+
+    with browser.new_context() as elsewhere:  # a browser without the device is asked for the password
+        stranger = elsewhere.new_page()
+        stranger.goto(Person(named).to_keycloak())
+        expect(stranger.locator("#password")).to_be_visible()
