@@ -30,6 +30,11 @@ class PeopleField:
         return " ".join(str(one.pk) for one in self.plans)
 
     @property
+    def slugs(self) -> tuple[str, ...]:
+        """Of the plans it is about."""
+        return tuple(one.slug for one in self.plans)
+
+    @property
     def names(self) -> str:
         """The plans it is about: `Family, Team`."""
         return ", ".join(one.name for one in self.plans)

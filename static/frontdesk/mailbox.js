@@ -36,10 +36,10 @@
   const again = document.getElementById("code-again");
   let seconds = Number(form.dataset.wait || "0");
   if (!again || seconds <= 0) return;
-  const name = again.textContent;
+  const shown = again.querySelector(".countdown");
   const show = () => {
     again.disabled = seconds > 0;
-    again.textContent = seconds > 0 ? `${name} (${seconds})` : name;
+    shown.textContent = seconds > 0 ? `(${seconds})` : "";
   };
   show();
   const timer = window.setInterval(() => {

@@ -32,7 +32,10 @@
       if (!fits) addon.querySelector("input").checked = false;
     }
     const people = form.querySelector("[data-by-people]");
-    if (people) people.hidden = plan === null || !people.dataset.byPeople.split(" ").includes(plan.dataset.product);
+    if (people) {
+      people.hidden = plan === null || !people.dataset.byPeople.split(" ").includes(plan.dataset.product);
+      people.toggleAttribute("data-unfit", people.hidden);
+    }
     const group = form.querySelector("[data-addons]");
     if (group) group.hidden = !group.querySelector(".choice:not([hidden])");
   }
