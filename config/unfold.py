@@ -23,6 +23,7 @@ UNFOLD: dict[str, Any] = {
         "apps.console.theme.parts_script",
         "apps.console.theme.shortcuts_script",
         "apps.console.theme.copy_script",
+        "apps.console.theme.import_script",
         "apps.console.theme.zone_script",
     ],
     "COLORS": {"primary": "apps.console.theme.primary"},

@@ -12,6 +12,7 @@ from apps.access.policy import Decision
 from apps.access.upcoming import Change, Upcoming
 from apps.accounts.models import UserProfile
 from apps.billing import covered_events, refused_debits, subscriptions
+from apps.billing.models import Subscription
 from apps.core import clock, jobs, restores
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry
@@ -80,8 +81,30 @@ def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
         after__at_stripe=one.about,
     ).count()
     key = dated(profile, one.at) + (f":{taken_back}" if taken_back else "")
+    if profile.imported_at and not taken_back and _left_before_import(profile, one):
+        return
     if not Notification.objects.filter(key=f"cancellation_scheduled:{key}").exists():
         jobs.defer(lifecycle_emails.CANCELLATION, key, reason="canceled for later")
+
+
+def ending(subscription_id: str, at: dt.datetime) -> str:
+    """How the line about an import names an end that was announced before it."""
+    return f"{subscription_id}:{int(at.timestamp())}"
+
+
+def _left_before_import(profile: UserProfile, one: Upcoming) -> bool:
+    """Whether this end was known when the person was imported: who canceled elsewhere has been told there."""
+    known = AuditEntry.objects.filter(
+        subject_kind="profile",
+        subject_id=str(profile.pk),
+        action=AuditAction.SUBSCRIBER_IMPORTED,
+        after__ends__contains=[ending(one.about, one.at)],
+    )
+    return known.exists()
+
+
+def _was_before_import(profile: UserProfile, moment: dt.datetime | None) -> bool:
+    return profile.imported_at is not None and moment is not None and moment <= profile.imported_at
 
 
 def tell_of_failed_payments(profile: UserProfile) -> None:
@@ -94,7 +117,9 @@ def tell_of_failed_payments(profile: UserProfile) -> None:
                 kind, name = lifecycle_emails.ACTION_REQUIRED, "payment_action_required"
             elif refused_debits.find_refused_debit(profile.stripe_customer_id, one.open_invoice_id):
                 kind, name = lifecycle_emails.DEBIT_REFUSED, "debit_refused"
-            told = Notification.objects.filter(key=f"{name}:{key}").exists()
+            told = Notification.objects.filter(key=f"{name}:{key}").exists() or _was_before_import(
+                profile, one.past_due_since
+            )
             if not told and not restores.was_lost(one.past_due_since):
                 jobs.defer(kind, key, reason=f"{one.id} is {one.status}")
 
@@ -123,6 +148,9 @@ def refunded(profile: UserProfile, refund_id: str) -> None:
 
 def second_found(profile: UserProfile, subscription_id: str) -> None:
     """Somebody pays for a second subscription."""
+    began = Subscription.objects.filter(stripe_id=subscription_id).values_list("stripe_created_at", flat=True).first()
+    if _was_before_import(profile, began):
+        return
     jobs.defer(lifecycle_emails.DUPLICATE, f"{profile.pk}:{subscription_id}", reason="a second subscription")
 
 

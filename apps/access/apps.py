@@ -14,6 +14,7 @@ class AccessConfig(AppConfig):
     @override
     def ready(self) -> None:
         from apps.access import (
+            account_link,
             expiring_cards,
             laws_history,
             laws_money,
@@ -24,6 +25,7 @@ class AccessConfig(AppConfig):
             unwarned,
         )
 
+        account_link.register()
         lifecycle_emails.register()
         unwarned.register()
         expiring_cards.register()

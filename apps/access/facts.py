@@ -1,7 +1,7 @@
 """The facts about one subscriber, read from our own rows: the only code that builds `policy.Facts` from the database."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import Q, Value
@@ -111,6 +111,28 @@ def _subscription_fact(
         payment_due_at=state.payment_due_at,
         terms=terms,
         shared=state.is_shared,
+    )
+
+
+def facts_of_newcomer(
+    states: Iterable[subscriptions.SubscriptionState],
+    catalog: dict[int, Entitlements],
+    book: TermsBook,
+    *,
+    granted: Collection[int] = (),
+    until: dt.datetime | None = None,
+) -> Facts:
+    """The facts about somebody who is no subscriber yet, with these subscriptions and products granted. No query."""
+    now = clock.now()
+    grant = OverrideFact("grant", now, until, total(catalog[one] for one in granted), "")
+    return Facts(
+        now=now,
+        terms=book.for_subscriber(None),
+        subscriptions=subscription_facts(states, catalog, book),
+        overrides=(grant,) if until else (),
+        recovering_until=None,
+        paying=None,
+        state=AccessState.NONE,
     )
 
 

@@ -93,6 +93,9 @@ class UserProfile(models.Model):
         related_name="+",
         help_text="By which somebody else pays for them, or did last.",
     )
+    imported_at = models.DateTimeField(
+        null=True, blank=True, help_text="Was a customer before; of what had happened by then no email tells."
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -105,6 +108,7 @@ class UserProfile(models.Model):
             ("allocate_seat", "Can assign, move and release seats"),
             ("override_access", "Can hold, grant and protect access"),
             ("export_userprofile", "Can export the list of subscribers"),
+            ("import_customers", "Can import existing customers, and undo it"),
             ("recover_accounts", "Can send recovery codes, open recovery and keep seats"),
             ("extend_grace", "Can extend the grace period of a late payment, within limits"),
             ("write_note", "Can write notes about subscribers"),

@@ -39,6 +39,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     "operator": (
         "accounts.export_userprofile",
+        "accounts.import_customers",
         "accounts.allocate_seat",
         "accounts.override_access",
         "accounts.retry_job",

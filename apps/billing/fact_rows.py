@@ -99,24 +99,9 @@ def _write_subscription(
     now: dt.datetime,
 ) -> Subscription:
     """The typed row. What is not known about the money stays as it was."""
-    ended = one.ended_at or one.canceled_at or (known.ended_at if known else None) or now
-    fields: dict[str, Any] = {
+    fields: dict[str, Any] = subscription_columns(one, known, now) | {
         "customer_id": profile.stripe_customer_id,
-        "status": one.status.value,
-        "stripe_created_at": one.created_at or (known.stripe_created_at if known else now),
-        "current_period_end": one.current_period_end,
-        "trial_end": one.trial_end,
-        "cancel_at": one.leaves_at,
-        "ended_at": ended if one.status == SubscriptionStatus.CANCELED else None,
         "past_due_since": _late_since(known, sums, now) if one.status == SubscriptionStatus.PAST_DUE else None,
-        "pause": one.pause,
-        "pause_ends_at": one.pause_ends_at,
-        "lines_digest": digest_lines(one.lines),
-        "monthly_amount": cost_per_month(one.lines),
-        "currency": one.lines[0].price.currency if one.lines else "",
-        "cancellation_reason": one.cancellation_reason,
-        "cancellation_feedback": one.cancellation_feedback,
-        "fetched_at": now,
     }
     if sums is not None:
         fields |= payment_columns(sums)
@@ -126,6 +111,27 @@ def _write_subscription(
     row.save(update_fields=fields.keys() if known else None)
     payment_notes.record_changes(profile, known, row)
     return row
+
+
+def subscription_columns(one: SubscriptionFacts, known: Subscription | None, now: dt.datetime) -> dict[str, Any]:
+    """The columns that a subscription itself says, without whose it is and its payments. `known`: the row as it was."""
+    ended = one.ended_at or one.canceled_at or (known.ended_at if known else None) or now
+    return {
+        "status": one.status.value,
+        "stripe_created_at": one.created_at or (known.stripe_created_at if known else now),
+        "current_period_end": one.current_period_end,
+        "trial_end": one.trial_end,
+        "cancel_at": one.leaves_at,
+        "ended_at": ended if one.status == SubscriptionStatus.CANCELED else None,
+        "pause": one.pause,
+        "pause_ends_at": one.pause_ends_at,
+        "lines_digest": digest_lines(one.lines),
+        "monthly_amount": cost_per_month(one.lines),
+        "currency": one.lines[0].price.currency if one.lines else "",
+        "cancellation_reason": one.cancellation_reason,
+        "cancellation_feedback": one.cancellation_feedback,
+        "fetched_at": now,
+    }
 
 
 def digest_lines(lines: Collection[LineFacts]) -> str:
@@ -182,25 +188,29 @@ def _write_items(
     UserSubscriptionItem.objects.filter(subscription=row).exclude(
         stripe_item_id__in=[line.id for line in lines]
     ).delete()
-    rows = {
-        line.id: UserSubscriptionItem(
-            stripe_item_id=line.id,
-            profile=profile,
-            subscription=row,
-            stripe_price_id=line.price.id,
-            product_id=known[line.price.id].product_id if line.price.id in known else None,
-            quantity=line.quantity,
-            unit_amount=line.price.unit_amount,
-            currency=line.price.currency,
-            interval=line.price.interval,
-            interval_count=line.price.interval_count,
-            current_period_end=line.current_period_end,
-        )
-        for line in lines
-    }
+    rows = {line.id: item_row(profile, row, line, known) for line in lines}
     names = [field.name for field in UserSubscriptionItem._meta.concrete_fields if field.name not in ITEM_KEYS]
     UserSubscriptionItem.objects.bulk_create(
         rows.values(), update_conflicts=True, unique_fields=["stripe_item_id"], update_fields=names
+    )
+
+
+def item_row(
+    profile: UserProfile, row: Subscription, line: LineFacts, known: dict[str, ProductPrice]
+) -> UserSubscriptionItem:
+    """One typed line, unsaved."""
+    return UserSubscriptionItem(
+        stripe_item_id=line.id,
+        profile=profile,
+        subscription=row,
+        stripe_price_id=line.price.id,
+        product_id=known[line.price.id].product_id if line.price.id in known else None,
+        quantity=line.quantity,
+        unit_amount=line.price.unit_amount,
+        currency=line.price.currency,
+        interval=line.price.interval,
+        interval_count=line.price.interval_count,
+        current_period_end=line.current_period_end,
     )
 
 
@@ -221,6 +231,12 @@ def _report_unknown(profile: UserProfile, one: SubscriptionFacts, sums: PaymentF
 
 def _update_profile(profile: UserProfile, rows: Collection[Subscription], now: dt.datetime) -> None:
     """The profile's own columns, from its best subscription."""
+    summarize(profile, rows, now)
+    profile.save(update_fields=SUMMARY)
+
+
+def summarize(profile: UserProfile, rows: Collection[Subscription], now: dt.datetime) -> None:
+    """The same without saving them."""
     best = min(
         rows,
         key=lambda row: (STATUS_RANK.index(row.status), -row.stripe_created_at.timestamp()),
@@ -232,7 +248,6 @@ def _update_profile(profile: UserProfile, rows: Collection[Subscription], now: d
     profile.monthly_amount = _sum_of(earning)
     profile.monthly_currency = earning[0].currency if earning else ""
     profile.subscription_synced_at = now
-    profile.save(update_fields=SUMMARY)
 
 
 def _sum_of(rows: Collection[Subscription]) -> int | None:

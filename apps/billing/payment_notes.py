@@ -76,7 +76,10 @@ def _pays(row: Subscription) -> bool:
 
 def _tell_of_refunds(profile: UserProfile, before: Subscription | None, after: Subscription) -> None:
     """Of those that are new since the last fetch and did not fail."""
-    known = before.refunds if before else after.refunds
+    is_known = (
+        before is not None and before.paid_for_period is not None
+    )  # else its payments are seen for the first time
+    known = before.refunds if before and is_known else after.refunds
     for refund_id in sorted(after.refunds.keys() - known.keys()):
         if after.refunds[refund_id] not in FAILED:
             for listener in on_refunded:

@@ -29,7 +29,7 @@ from apps.core.masking import is_masked, mask_of
 
 PERMISSIONS = (
     "sync_userprofile", "mail_userprofile", "allocate_seat", "override_access", "recover_accounts", "extend_grace", "write_note", "retry_job",
-    "export_userprofile", "change_catalog", "change_capacity", "change_terms", "approve_revocations", "freeze_access",
+    "export_userprofile", "import_customers", "change_catalog", "change_capacity", "change_terms", "approve_revocations", "freeze_access",
     "retry_payment", "schedule_cancellation", "refund_payment", "cancel_subscription", "pause_collection", "refund_large_payment",
     "record_privacy_request", "export_person", "erase_person", "set_legal_hold",
 )  # fmt: skip

@@ -40,6 +40,8 @@ SENTENCES = {
     "djstripe.subscription": "No subscription at Stripe is known yet.",
     "instances.instance": "No instance yet, so nobody can get a seat. Add the first one.",
     "instances.seat": "Nobody has a seat yet.",
+    "operations.customerimport": "Nothing has been imported yet. Begin with a file, with Stripe or with Keycloak.",
+    "operations.importrow": "No import has rows yet.",
     "operations.seatmove": "Nobody has been asked to move yet.",
     "operations.seatplan": "No instance has been drained or rebalanced yet. A plan begins on the page of an instance.",
     "instances.seatwait": "Nobody waits for a seat: all who paid have theirs.",

@@ -23,7 +23,17 @@ from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawC
 from apps.instances.models import Instance, Seat, SeatWait
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatMove, SeatPlan, SyncRun, TermsPreview
+from apps.operations.models import (
+    ApprovalRequest,
+    CustomerImport,
+    Drift,
+    ImportRow,
+    SafeguardReview,
+    SeatMove,
+    SeatPlan,
+    SyncRun,
+    TermsPreview,
+)
 
 Item = dict[str, Any]
 STRIPE = {model.__name__: model for model in MIRRORED}
@@ -102,7 +112,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                 (
                     *_lists(("Subscribers", UserProfile), ("Shared subscriptions", Membership), ("Overrides", AccessOverride)),
                     MenuPage(title="Privacy requests", model=PrivacyRequest, badge="privacy_due", query="view=due"),
-                    *_lists(("Legal holds", LegalHold)),
+                    *_lists(("Legal holds", LegalHold), ("Import", CustomerImport), ("Imported rows", ImportRow)),
                 ),
             ),
             MenuEntry(

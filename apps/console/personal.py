@@ -21,7 +21,9 @@ from apps.onboarding.models import WaitlistEntry
 from apps.operations.drift import USERNAME_STEP
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerImport,
     Drift,
+    ImportRow,
     SafeguardReview,
     SeatMove,
     SeatPlan,
@@ -82,6 +84,11 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     TermsPreview: {"reason": FREE_TEXT},
     SafeguardReview: {"reason": FREE_TEXT},
     SeatPlan: {"reason": FREE_TEXT},
+    CustomerImport: {"reason": FREE_TEXT, "name": FREE_TEXT},
+    ImportRow: {
+        "email": EMAIL, "username": USERNAME, "first_name": NAME, "last_name": NAME, "account": RECORD, "customers": RECORD,
+        "why": SENTENCES, "note": SENTENCES, "problem": SENTENCES,
+    },
     SeatMove: {"answer_reason": FREE_TEXT, "problem": SENTENCES},
     ComparisonRun: {"reason": FREE_TEXT, "items": SENTENCES},
     RestoreCheck: {"reason": FREE_TEXT, "evidence": SENTENCES, "strangers": SENTENCES},

@@ -46,6 +46,11 @@ def copy_script(_request: HttpRequest) -> str:
     return static("console/copy.js")
 
 
+def import_script(_request: HttpRequest) -> str:
+    """What reads a file for an import."""
+    return static("console/import.js")
+
+
 def parts_script(_request: HttpRequest) -> str:
     """What names the parts of Unfold's pages, and lets the keyboard reach them."""
     return static("console/parts.js")

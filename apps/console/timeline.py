@@ -20,7 +20,15 @@ from apps.core.reason_sentences import reason_sentence
 from apps.core.reasons import Reason
 from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
-from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun, TermsPreview
+from apps.operations.models import (
+    ApprovalRequest,
+    CustomerImport,
+    ImportRow,
+    SafeguardReview,
+    SeatPlan,
+    SyncRun,
+    TermsPreview,
+)
 
 # The kind of subject, the model whose page it has, and the word for it.
 SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
@@ -40,6 +48,8 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "waitlist": (WaitlistEntry, "waitlist entry"),
     "comparison": (ComparisonRun, "comparison"),
     "seatplan": (SeatPlan, "seat plan"),
+    "customerimport": (CustomerImport, "import"),
+    "importrow": (ImportRow, "row of an import"),
     "attention": (AttentionItem, "attention item"),
     "accessfreeze": (AccessFreeze, "incident"),
     "restorecheck": (RestoreCheck, "restore check"),

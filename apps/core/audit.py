@@ -92,17 +92,18 @@ def record_hourly(
         record(subject=(kind, identity), action=action, actor=actor, reason=reason, after=after)
 
 
-def record_many(
+def record_many(  # noqa: PLR0913  (all of a line)
     *,
     kind: str,
     ids: Collection[str | int],
     action: AuditAction,
     actor: str,
     reason: str = "",
+    before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
     """`record` the same of many subjects of one kind, in one statement. At most 1,000 in one transaction: each is locked."""
-    _append(kind, ids, (str(action), actor[:150], reason[:500], {}, after or {}))
+    _append(kind, ids, (str(action), actor[:150], reason[:500], before or {}, after or {}))
 
 
 def _append(kind: str, ids: Collection[str | int], said: tuple[str, str, str, dict[str, Any], dict[str, Any]]) -> None:

@@ -89,6 +89,16 @@ class AuditAction(models.TextChoices):
     MEMBER_INVITED = "member_invited", "Invited to a subscription"
     MEMBER_JOINED = "member_joined", "Joined a subscription"
     MEMBERSHIP_ENDED = "membership_ended", "Membership ended"
+    # customers who are taken over from elsewhere
+    IMPORT_PLANNED = "import_planned", "Import planned"
+    IMPORT_DECIDED = "import_decided", "Rows of an import decided"
+    IMPORT_STARTED = "import_started", "Import started"
+    IMPORT_PAUSED = "import_paused", "Import paused"
+    IMPORT_RESUMED = "import_resumed", "Import resumed"
+    IMPORT_ABANDONED = "import_abandoned", "Import abandoned"
+    IMPORT_UNDONE = "import_undone", "Import undone"
+    SUBSCRIBER_IMPORTED = "subscriber_imported", "Imported"
+    ACCOUNT_LINKED = "account_linked", "Account linked"
     # logins
     LOGGED_IN = "logged_in", "Logged in"
     LOGGED_OUT = "logged_out", "Logged out"

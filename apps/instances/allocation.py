@@ -3,7 +3,7 @@
 Promises:
 1. A seat row and its instance's counters change in one statement; one live seat per subscriber and product.
 2. New subscribers come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
-   subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody.
+   subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody, and who is imported counts where they are.
 3. Contention never looks like "full": a first try skips locked instances, a second one waits for the best of them, a third
    one for all.
 4. No deadlocks: the subscriber's lock comes first, then instances in the order of their ids, then the audit entry. Callers

@@ -59,6 +59,20 @@ change AS (
     FROM was WHERE s.id = was.id RETURNING s.instance_id AS id, was.state, -1 AS by)
 """ + COUNT.format(change="change")  # noqa: S608
 MOVE = COUNT.format(change="(VALUES (%(old)s, %(state)s, -1), (%(new)s, %(state)s, 1)) AS change (id, state, by)")
+# Seats that are found as they are, whatever the caps: their instances are locked already.
+OCCUPY = """WITH made AS (
+    INSERT INTO instances_seat (profile_id, product_id, instance_id, state, created_at, changed_at)
+    SELECT profile, product, instance, state, %(now)s, %(now)s
+    FROM unnest(%(profiles)s::bigint[], %(products)s::bigint[], %(instances)s::bigint[], %(states)s::text[])
+        AS found (profile, product, instance, state)
+    RETURNING instance_id, state),
+change AS (
+    SELECT instance_id AS id, count(*) AS seats, count(*) FILTER (WHERE state = 'assigned') AS used,
+        count(*) FILTER (WHERE state = 'retained') AS kept FROM made GROUP BY instance_id)
+UPDATE instances_instance i SET allocated_seats = i.allocated_seats + change.seats, assigned = i.assigned + change.used,
+    retained = i.retained + change.kept,
+    over_cap_since = CASE WHEN i.allocated_seats + change.seats > i.hard_cap THEN coalesce(i.over_cap_since, %(now)s) END
+FROM change WHERE i.id = change.id"""
 # Another state on the same instance: `allocated_seats` counts it as before.
 CHANGE = """WITH changed AS (
     UPDATE instances_seat SET state = %(after)s, reserved_until = NULL, changed_at = %(now)s

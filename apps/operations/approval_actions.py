@@ -14,9 +14,18 @@ from apps.catalog.models import Product
 from apps.core.dates import last_day
 from apps.core.errors import BadInput
 from apps.instances.models import Instance
-from apps.operations import approvals, erasure_rows, privacy, privacy_requests, safeguard, seat_plans, sync_runs
+from apps.operations import (
+    approvals,
+    erasure_rows,
+    imports,
+    privacy,
+    privacy_requests,
+    safeguard,
+    seat_plans,
+    sync_runs,
+)
 from apps.operations.approvals import Approvable, Facts
-from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncRun
+from apps.operations.models import ApprovalRequest, CustomerImport, SafeguardReview, SeatPlan, SyncRun
 
 COUNTED = 2000  # people; of more it is not counted who would lose access before the run does
 Action = ApprovalRequest.Action
@@ -32,6 +41,8 @@ def register() -> None:
     approvals.register(Action.SYNC_FAILED, Approvable("sync_userprofile", run_again, failed_facts))
     approvals.register(Action.ERASE_PERSON, Approvable("erase_person", erase_person, erasure_facts, always=True))
     approvals.register(Action.START_SEAT_PLAN, Approvable("change_capacity", start_plan, plan_facts))
+    approvals.register(Action.START_IMPORT, Approvable("import_customers", start_import, import_facts))
+    approvals.register(Action.UNDO_IMPORT, Approvable("import_customers", undo_import, import_facts))
     approvals.register(Action.APPROVE_REVOCATION, Approvable("approve_revocations", approve_loss, loss_facts))
 
 
@@ -145,6 +156,41 @@ def _proposed(request: ApprovalRequest) -> seat_plans.ProposedPlan:
     if product is None or (instance is None) is not (terms["kind"] == SeatPlan.Kind.REBALANCE):
         raise BadInput("The product or the instance is gone.")
     return seat_plans.propose(SeatPlan.Kind(terms["kind"]), product, instance)
+
+
+# --- an import --------------------------------------------------------------------------------------------------------
+
+
+def start_import(request: ApprovalRequest) -> str:
+    """Import, if it is still as many."""
+    run, expected = _import(request), request.terms["expected"]
+    imports.start(run, expected=expected, sends_emails=request.terms["sends_emails"], **_why(request))
+    return f"{expected} are being imported, by {run}."
+
+
+def undo_import(request: ApprovalRequest) -> str:
+    """Undo it, if it is still as many."""
+    run, expected = _import(request), request.terms["expected"]
+    imports.undo(run, expected=expected, **_why(request))
+    return f"{run} is being undone, for {expected}."
+
+
+def import_facts(request: ApprovalRequest) -> Facts:
+    """What would happen, and how the import is."""
+    run = _import(request)
+    emails = bool(request.terms.get("sends_emails"))
+    return [
+        ["Import", f"{run.pk}: {run.get_source_display()}, {run.get_state_display().lower()}"],
+        ["Would be imported", str(imports.count_ready(run, sends_emails=emails))],
+        ["Are imported", str(imports.imported_rows(run).count())],
+        ["Emails to set a password", "Yes" if emails else "No"],
+    ]
+
+
+def _import(request: ApprovalRequest) -> CustomerImport:
+    if run := CustomerImport.objects.filter(pk=request.terms["import"]).first():
+        return run
+    raise BadInput("The import is gone.")
 
 
 def approve_loss(request: ApprovalRequest) -> str:

@@ -22,6 +22,9 @@ class OperationsConfig(AppConfig):
             drift,
             emails_again,
             gauges,
+            import_job,
+            import_reading,
+            import_undo,
             incident,
             job_retries,
             keycloak_write_back,
@@ -38,25 +41,8 @@ class OperationsConfig(AppConfig):
             terms_preview,
         )
 
-        account_checks.register()
-        after_restore.register()
-        approval_actions.register()
-        daily_figures.register()
-        doctor.register()
-        drift.register()
-        emails_again.register()
-        gauges.register()
-        incident.register()
-        job_retries.register()
-        keycloak_write_back.register()
-        own_copy.register()
-        own_erasure.register()
-        report_figures.register()
-        stripe_comparison.register()
-        sweeps.register()
-        sync_runs.register()
-        terms_preview.register()
-        pruning.register()
-        seat_plan_job.register()
-        laws.register()
+        for module in (
+            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws,
+        ):  # fmt: skip
+            module.register()
         laws_safeguard.register_laws()

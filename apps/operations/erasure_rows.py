@@ -13,7 +13,7 @@ from apps.accounts.erasers import ERASERS
 from apps.accounts.models import ErasureAttempt, LegalHold, PrivacyRequest, Signup, UserProfile
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
-from apps.operations.models import DataCopy, Drift, SeatMove, SyncResult, TermsPreview
+from apps.operations.models import DataCopy, Drift, ImportRow, SeatMove, SyncResult, TermsPreview
 
 NO_REASON = "Erased with the person."  # staff may have named them
 
@@ -45,6 +45,7 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
         "answers about moves of seats": [
             ErasedRows(SeatMove.objects.filter(**mine).exclude(answer_reason=""), {"answer_reason": NO_REASON})
         ],
+        "rows of imports": [ErasedRows(ImportRow.objects.filter(**mine))],
         "copies of the data": [ErasedRows(DataCopy.objects.filter(**mine))],
         "attempts to erase": [ErasedRows(ErasureAttempt.objects.filter(**mine))],
         "reasons of overrides, terms and privacy requests": [

@@ -10,6 +10,8 @@ from apps.accounts.models import UserProfile
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
 from apps.operations.copy_models import DataCopy as DataCopy
+from apps.operations.import_models import CustomerImport as CustomerImport
+from apps.operations.import_models import ImportRow as ImportRow
 from apps.operations.preview_models import TermsPreview as TermsPreview  # a file of its own: this one is long
 from apps.operations.preview_models import TermsPreviewPerson as TermsPreviewPerson
 from apps.operations.seat_plan_models import SeatMove as SeatMove
@@ -255,6 +257,8 @@ class ApprovalRequest(models.Model):
         ERASE_PERSON = "erase_person", "Erase personal data"
         INVITE_NEXT = "invite_next", "Invite from the waitlist"
         START_SEAT_PLAN = "start_seat_plan", "Drain or rebalance"
+        START_IMPORT = "start_import", "Import customers"
+        UNDO_IMPORT = "undo_import", "Undo an import"
 
     class State(ToneChoices):
         """Only the first is open, until `expires_at`."""

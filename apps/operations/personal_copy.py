@@ -123,6 +123,10 @@ SECTIONS: dict[str, tuple[str, str]] = {
         gettext_noop("Moves of your seats"),
         gettext_noop("Where your products were to run instead, and what you answered."),
     ),
+    "operations.ImportRow": (
+        gettext_noop("How you came here"),
+        gettext_noop("What was taken over when your account was brought here from elsewhere."),
+    ),
     "operations.SyncResult": (
         gettext_noop("Checks in bulk"),
         gettext_noop("What a check of many people changed for you."),

@@ -18,6 +18,7 @@ from apps.core.states import AccessState
 from apps.operations import approvals, privacy
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerImport,
     Drift,
     SafeguardReview,
     SeatPlan,
@@ -28,6 +29,7 @@ from apps.operations.models import (
 )
 
 KIND = "erase_expired_customer"
+UNSTARTED = (CustomerImport.State.READING, CustomerImport.State.PLANNED)
 
 
 def register() -> None:
@@ -46,7 +48,7 @@ def prune(before: dt.datetime) -> int:
 
 
 def ended(before: dt.datetime) -> list[QuerySet[Any]]:
-    """The drift, sync runs, previews of terms, reviews, requests and seat plans of before then that nobody waits for."""
+    """The drift, sync runs, previews of terms, reviews, requests, seat plans and imports of before then that nobody waits for."""
     waiting = SyncResult.objects.filter(outcome=SyncResult.Outcome.WAITING).values("run")
     at_work = [TermsPreview.State.COUNTING, TermsPreview.State.CONFIRMED]
     previews = TermsPreview.objects.filter(requested_at__lt=before).exclude(state__in=at_work)
@@ -58,6 +60,8 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         ApprovalRequest.objects.filter(decided_at__lt=before),
         AccessFreeze.objects.filter(ended_at__lt=before),
         SeatPlan.objects.filter(ended_at__lt=before),
+        CustomerImport.objects.filter(ended_at__lt=before),
+        CustomerImport.objects.filter(state__in=UNSTARTED, created_at__lt=before),
         TermsPreviewPerson.objects.filter(
             preview__in=previews
         ),  # so many that they are not left to the rows they belong to

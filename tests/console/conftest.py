@@ -25,7 +25,9 @@ from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerImport,
     Drift,
+    ImportRow,
     SafeguardReview,
     SeatMove,
     SeatPlan,
@@ -299,6 +301,16 @@ def _person(made: World, index: int) -> None:
     SeatMove.objects.create(
         plan=plan, seat=made.seats[-1], profile=profile, source=instance, target=made.instances[(index + 1) % len(made.instances)],
         state="asked", why="Cloud 0 is fuller.", asked_at=now,
+    )  # fmt: skip
+    run = CustomerImport.objects.create(
+        source="csv", name="customers.csv", state="done" if index else "planned", actor="staff:bob", reason="the old shop",
+        created_at=now, checked_at=now, ended_at=now if index else None,
+    )  # fmt: skip
+    ImportRow.objects.create(
+        run=run, number=2, email=f"old{index}@example.com", username=f"old{index}", first_name="Old", last_name="Customer",
+        profile=profile if index else None, state="imported" if index else "planned", imported_at=now if index else None,
+        verdict="ready" if index else "decision", question="" if index else "nothing_due", choices=[] if index else [["leave_out", "Leave out"]],
+        why="Nothing gives them access.",
     )  # fmt: skip
     Drift.objects.create(
         profile=profile,

@@ -27,7 +27,9 @@ from apps.onboarding import waitlist
 from apps.operations import sync_runs
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerImport,
     Drift,
+    ImportRow,
     SafeguardReview,
     SeatMove,
     SeatPlan,
@@ -363,6 +365,38 @@ def running_plan(world: World) -> Any:
     return plan
 
 
+def import_that(state: str) -> Callable[[World], Any]:
+    """An import in this state, with a row that is ready."""
+
+    def make(_world: World) -> Any:
+        run = CustomerImport.objects.filter(rows__state="planned").earliest("pk")
+        CustomerImport.objects.filter(pk=run.pk).update(state=state, checked_at=clock.now(), ended_at=None)
+        run.rows.update(verdict="ready", question="", choices=[], why="Ready.")
+        return run
+
+    return make
+
+
+def ready_import(world: World) -> Any:
+    return import_that("planned")(world)
+
+
+def asking_import(world: World) -> Any:
+    """An import with a row that asks."""
+    run = ready_import(world)
+    run.rows.update(verdict="decision", question="nothing_due", choices=[["leave_out", "Leave out"]])
+    return run
+
+
+def asking_row(world: World) -> Any:
+    return asking_import(world).rows.get()
+
+
+def done_import(_world: World) -> Any:
+    """One that has imported somebody."""
+    return CustomerImport.objects.filter(rows__state="imported").earliest("pk")
+
+
 def question(world: World) -> Any:
     """What the first subscriber is asked."""
     return SeatMove.objects.get(plan=running_plan(world))
@@ -452,6 +486,17 @@ CASES = [
     Case("operations_seatplan", "pause_plan", running_plan, subject="seatplan"),
     Case("operations_seatplan", "continue_plan", running_plan, subject="seatplan"),
     Case("operations_seatplan", "end_plan", running_plan, subject="seatplan"),
+    Case("operations_customerimport", "plan_file", lambda _world: None, lambda _world: {"content": "email\nold@example.com\n"}, "customerimport"),
+    Case("operations_customerimport", "plan_stripe", lambda _world: None, subject="customerimport"),
+    Case("operations_customerimport", "plan_keycloak", lambda _world: None, subject="customerimport"),
+    Case("operations_customerimport", "start_import", ready_import, lambda _world: {"expected": "1"}, "customerimport"),
+    Case("operations_customerimport", "decide", asking_import, lambda _world: {"question": "nothing_due", "choice": "leave_out"}, "customerimport"),
+    Case("operations_customerimport", "pause_import", import_that("running"), subject="customerimport"),
+    Case("operations_customerimport", "continue_import", import_that("paused"), subject="customerimport"),
+    Case("operations_customerimport", "check_again", import_that("planned"), subject="customerimport"),
+    Case("operations_customerimport", "undo_import", done_import, lambda _world: {"expected": "1"}, "customerimport"),
+    Case("operations_customerimport", "abandon_import", import_that("planned"), subject="customerimport"),
+    Case("operations_importrow", "decide_row", asking_row, lambda _world: {"choice": "leave_out"}, "customerimport"),
     Case("operations_seatmove", "record_answer", question, lambda _world: {"answer": "yes"}),
     Case("operations_seatmove", "try_again", answered("blocked")),
     Case("operations_seatmove", "undo_move", answered("moved"), hold_data),
@@ -520,6 +565,19 @@ def test_it_does_its_work_and_writes_who_and_why(case: Case, world: World, staff
     assert {line.actor for line in lines} == {f"staff:{case.role}-ada"}
     assert case.subject in {line.subject_kind for line in lines}
     EFFECTS[case.action](world)
+
+
+def _import(state: str, rows: int = 1) -> Callable[[World], None]:
+    """One import is so, and has so many rows."""
+
+    def check(_world: World) -> None:
+        assert [one.rows.count() for one in CustomerImport.objects.filter(state=state)] == [rows]
+
+    return check
+
+
+def _left_out(_world: World) -> None:
+    assert ImportRow.objects.get(state="planned").verdict == "left_out"
 
 
 def _looked_at(world: World, index: int = 0) -> None:
@@ -775,6 +833,17 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "ignore": _ignored,
     "ignore_event": _event_ignored,
     "ignore_selected": _event_ignored,
+    "plan_file": _import("reading", 1),
+    "plan_stripe": _import("reading", 0),
+    "plan_keycloak": _import("reading", 0),
+    "start_import": _import("running"),
+    "decide": _left_out,
+    "decide_row": _left_out,
+    "pause_import": _import("paused"),
+    "continue_import": _import("running"),
+    "check_again": _import("reading"),
+    "undo_import": _import("undoing"),
+    "abandon_import": _import("abandoned"),
     "drain": _planned("drain", 1),
     "rebalance": _planned("rebalance", 2),
     "pause_plan": _plan("paused"),

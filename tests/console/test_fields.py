@@ -55,6 +55,8 @@ FILTERS = {
     "onboarding.waitlistentry": {"state__exact", "state__isnull", "product__id__exact", "product__isnull"},
     "operations.drift": {"kind__exact", "kind__isnull"},
     "operations.safeguardreview": {"state__exact", "state__isnull"},
+    "operations.customerimport": {"state__exact", "state__isnull", "source__exact", "source__isnull"},
+    "operations.importrow": {"verdict__exact", "verdict__isnull", "state__exact", "state__isnull", "question", "run"},
     "operations.seatmove": {"plan", "state__exact", "state__isnull"},
     "operations.seatplan": {"state__exact", "state__isnull", "kind__exact", "kind__isnull"},
     "accounts.membership": {"end__exact", "end__isnull"},

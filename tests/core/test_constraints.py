@@ -20,9 +20,11 @@ from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerImport,
     DailyFigure,
     DataCopy,
     Drift,
+    ImportRow,
     ReportFigure,
     SafeguardReview,
     SeatMove,
@@ -299,6 +301,15 @@ def seat_move(**changes):
     return SeatMove(**{"plan": plan, "seat": place, "profile": place.profile, **where} | changes)
 
 
+def customer_import(**changes):
+    return CustomerImport(**{"source": "csv", "actor": "staff:ada", "reason": "because", "created_at": NOW} | changes)
+
+
+def import_row(**changes):
+    run = changes.pop("run", None) or stored(customer_import())
+    return ImportRow(**{"run": run, "number": 2} | changes)
+
+
 def approval_request(**changes):
     asked = {
         "action": "extend_grace",
@@ -387,7 +398,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, privacy_request, legal_hold,
+    terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, customer_import, import_row, privacy_request, legal_hold,
     data_copy, membership, address_change,
 ]  # fmt: skip
 
@@ -516,6 +527,11 @@ BROKEN = {
     "seat_plan_drains_an_instance": lambda: [seat_plan(kind="drain")],
     "seat_plan_has_a_reason": lambda: [seat_plan(reason="")],
     "seat_plan_ended_has_time": lambda: [seat_plan(state="ended")],
+    "import_has_a_reason": lambda: [customer_import(reason="")],
+    "import_ended_has_time": lambda: [customer_import(state="done")],
+    "import_row_once_per_number": lambda: twins(import_row, run=stored(customer_import())),
+    "import_row_imported_has_time": lambda: [import_row(state="imported")],
+    "import_row_decision_has_a_question": lambda: [import_row(verdict="decision")],
     "seat_move_once_per_seat": lambda: twins(seat_move, plan=stored(seat_plan()), seat=stored(seat())),
     "seat_move_only_after_a_yes": lambda: [
         seat_move(state="moved", answer="no", answered_by="system", answered_at=NOW)

@@ -20,7 +20,16 @@ from apps.core.models import AttentionItem, AuditEntry, Job, RateLimit
 from apps.notifications import mail
 from apps.notifications.models import Notification
 from apps.onboarding.reserved_usernames import is_reserved
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SeatPlan, SyncResult, SyncRun, TermsPreview
+from apps.operations.models import (
+    ApprovalRequest,
+    CustomerImport,
+    Drift,
+    SafeguardReview,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+    TermsPreview,
+)
 from apps.sandbox.run import realm_file
 from tests.world import ROOT, World
 
@@ -132,10 +141,18 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
             created_at=then,
             ended_at=ended,
         )
+    for state, ended in (("done", then), ("done", now), ("paused", None), ("planned", None)):
+        CustomerImport.objects.create(
+            source="csv", state=state, actor="staff:ada", reason="old shop", created_at=then, ended_at=ended
+        ).rows.create(number=2)
     for state, at in (("ready", then), ("counting", then), ("abandoned", now)):
         who = {"requested_by": "staff:ada", "requested_at": at, "decided_by": "staff:ada", "decided_at": at}
         TermsPreview.objects.create(reason=state, state=state, **who).people.create(profile=dana)
     retention.prune_all()
+    assert list(CustomerImport.objects.order_by("pk").values_list("state", "ended_at")) == [
+        ("done", now),
+        ("paused", None),
+    ]
     assert list(SeatPlan.objects.values_list("ended_at", flat=True)) == [now]
     assert set(TermsPreview.objects.values_list("state", flat=True)) == {"counting", "abandoned"}
     assert list(ApprovalRequest.objects.values_list("state", "decided_by")) == [("expired", "system")] * 2

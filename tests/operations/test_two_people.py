@@ -14,8 +14,16 @@ from apps.core.models import AuditEntry, Job
 from apps.notifications.models import Notification
 from apps.onboarding import invitations, waitlist
 from apps.onboarding.models import WaitlistEntry
-from apps.operations import approvals, emails_again, job_retries, privacy, safeguard, seat_plans, sync_runs
-from apps.operations.models import ApprovalRequest, SafeguardReview, SeatPlan, SyncResult, SyncRun
+from apps.operations import approvals, emails_again, imports, job_retries, privacy, safeguard, seat_plans, sync_runs
+from apps.operations.models import (
+    ApprovalRequest,
+    CustomerImport,
+    ImportRow,
+    SafeguardReview,
+    SeatPlan,
+    SyncResult,
+    SyncRun,
+)
 from tests.access.test_repeated_emails import told
 from tests.instances import house
 from tests.operations.test_approvals import person
@@ -122,6 +130,8 @@ def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
             {"terms": asked},
             SeatPlan.objects.count,
         )
+    if action in (Action.START_IMPORT, Action.UNDO_IMPORT):
+        return import_case(action, people)
     if action == Action.INVITE_NEXT:
         now = clock.now()
         waiting = [WaitlistEntry(email=one.email, product=None, created_at=now, confirmed_at=now) for one in people]
@@ -133,6 +143,34 @@ def case_of(action: ApprovalRequest.Action, people: list[UserProfile]) -> Case:
     approved = SafeguardReview.objects.filter(state="confirmed").count
     terms = {"review": review.pk, "expected": len(people)}
     return action, lambda: safeguard.approve(review, expected=len(people), **WHY), {"terms": terms}, approved
+
+
+def import_case(action: ApprovalRequest.Action, people: list[UserProfile]) -> Any:
+    """An import with a row for each: ready, or imported."""
+    done, now = action == Action.UNDO_IMPORT, clock.now()
+    run = CustomerImport.objects.create(
+        source="csv",
+        state="done" if done else "planned",
+        created_at=now,
+        checked_at=now,
+        ended_at=now if done else None,
+        **WHY,
+    )
+    row = {"state": "imported", "imported_at": now} if done else {}
+    ImportRow.objects.bulk_create(
+        ImportRow(run=run, number=number, verdict="ready", profile=one if done else None, **row)
+        for number, one in enumerate(people, 2)
+    )
+    expected = {"import": run.pk, "expected": len(people), "sends_emails": False}
+    begun = CustomerImport.objects.filter(state__in=["running", "undoing"]).count
+    if done:
+        return action, lambda: imports.undo(run, expected=len(people), **WHY), {"terms": expected}, begun
+    return (
+        action,
+        lambda: imports.start(run, expected=len(people), sends_emails=False, **WHY),
+        {"terms": expected},
+        begun,
+    )
 
 
 ALL = tuple(one for one in Action if one not in (Action.EXTEND_GRACE, Action.ERASE_PERSON))

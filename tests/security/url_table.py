@@ -138,6 +138,7 @@ CONSOLE = {
     "roles/<role>/view/": ("admin", NO, ">admin:index!"),
     "sessions/<which>/end/": ("roleless", NO, ">admin:sessions"),  # of a subscriber: nothing ends
     "accounts/userprofile/export/": ("operator", "200", "200!"),
+    "operations/customerimport/example/": ("viewer", "200", NO),
     "accounts/userprofile/<object_id>/personal-data/": ("operator", "200", "200!"),
     "operations/termspreview/<object_id>/export/": ("operator", "200", "200!"),
     "comparisons/span/": ("operator", "200", NO),
@@ -179,7 +180,7 @@ MODELS = {
     "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
-    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
+    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.customerimport": "progress", "operations.importrow": "", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
 ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
@@ -215,12 +216,17 @@ ACTIONS = {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
     },
     "operations.safeguardreview": {"confirm": "admin"},
+    "operations.customerimport": {
+        "plan_file": "operator", "plan_stripe": "operator", "plan_keycloak": "operator", "start_import": "operator", "decide": "operator",
+        "continue_import": "operator", "pause_import": "operator", "check_again": "operator", "undo_import": "operator", "abandon_import": "operator",
+    },
+    "operations.importrow": {"decide_row": "operator"},
     "operations.seatmove": {"record_answer": "operator", "try_again": "operator", "undo_move": "operator"},
     "operations.seatplan": {"continue_plan": "operator", "pause_plan": "operator", "end_plan": "admin"},
     "operations.syncrun": {"run_again": "support"}, "operations.termspreview": {"save_terms": "admin", "abandon": "admin"},
 }  # fmt: skip
 OF_A_LIST = {
-    "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
+    "plan_file", "plan_stripe", "plan_keycloak", "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
 }  # fmt: skip
@@ -239,6 +245,8 @@ WITHOUT_FRESH_LOGIN = {
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
     ("operations_termspreview", "abandon"), ("instances_instance", "change_location"), ("instances_instance", "change_notice"),
+    *(("operations_customerimport", name) for name in ("plan_file", "plan_stripe", "plan_keycloak", "decide", "pause_import", "check_again", "abandon_import")),
+    ("operations_importrow", "decide_row"),
     ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 

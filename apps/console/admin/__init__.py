@@ -18,6 +18,7 @@ from apps.console.admin import (  # noqa: E402
     drift,
     emails,
     events,
+    imports,
     incident,
     jobs,
     laws,
@@ -42,6 +43,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
+    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "imports", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
     "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist",
 ]  # fmt: skip

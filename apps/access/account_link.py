@@ -1,0 +1,65 @@
+"""Makes an account that Keycloak had before us a subscriber's: our group and mark at it, and the login that leads here.
+
+Promises: an account that carries another one's mark is never taken; nothing that the account has is changed, so who can log in still
+can. Only who has proven to be its owner by a login, or staff by an import, may have asked for it.
+"""
+
+from collections.abc import Collection
+
+from allauth.socialaccount.models import SocialAccount
+from django.db import transaction
+
+from apps.access import reconcile
+from apps.accounts.models import UserProfile
+from apps.billing import mirror
+from apps.core import audit, jobs
+from apps.core.audit_actions import AuditAction
+from apps.core.dependencies import RESTORED
+from apps.core.errors import NeedsOperator
+from apps.core.models import Job
+from apps.identity import reach
+from apps.identity.keycloak import client
+
+KIND = "link_account"
+MARK = "onboarding_id"
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(KIND, link_account, label="Link an account that is there", needs=("keycloak", RESTORED))
+
+
+def link_later(people: Collection[UserProfile], *, reason: str, importance: Job.Importance | None = None) -> None:
+    """Write the login of each to our rows and queue the rest. Part of the caller's transaction, which has set `keycloak_id`."""
+    SocialAccount.objects.bulk_create(
+        [SocialAccount(provider="keycloak", uid=one.keycloak_id or "", user_id=one.user_id) for one in people]
+    )
+    lanes = {str(one.pk): reconcile.lane(one.pk) for one in people}
+    if lanes:
+        jobs.defer_many(KIND, lanes, reason=reason, importance=importance)
+
+
+def link_account(profile_id: str) -> None:
+    """The job: our group and our mark, then what the subscriber should have. NeedsOperator names whose account it is."""
+    profile = UserProfile.objects.filter(pk=profile_id, keycloak_id__isnull=False).first()
+    if profile is None or profile.keycloak_id is None:
+        return
+    account = client().get_user(profile.keycloak_id)
+    if account is None:
+        raise NeedsOperator(f"Keycloak has no account {profile.keycloak_id} of subscriber {profile.pk} any more.")
+    mark = next(iter(account.attributes.get(MARK, ())), "")
+    if mark not in ("", str(profile.onboarding_id)):
+        raise NeedsOperator(f"Account {account.id} carries the mark of another signup; check in Keycloak whose it is.")
+    reach.join_parent_group([account.id])  # who may not, reads why in the next step
+    if not mark:
+        client().update_user(account.id, attributes={MARK: str(profile.onboarding_id)})
+    with transaction.atomic():
+        reconcile.enqueue(profile, reason="its account is linked")
+        if profile.imported_at and not mark and profile.stripe_customer_id:
+            mirror.mirror_later(profile.stripe_customer_id, reason="imported", importance=Job.Importance.SWEEP)
+        if not mark:
+            audit.record(
+                subject=profile.subject,
+                action=AuditAction.ACCOUNT_LINKED,
+                after={"keycloak_id": account.id, "groups": sorted(account.groups)},
+            )

@@ -1,0 +1,39 @@
+"""What staff may be asked about a row of an import, and what they may answer."""
+
+from enum import StrEnum
+
+
+class Question(StrEnum):
+    """What staff decide about a row."""
+
+    LOSES_ACCESS = "loses_access"
+    NOTHING_DUE = "nothing_due"
+    NO_ACCOUNT = "no_account"
+    UNVERIFIED_ACCOUNT = "unverified_account"
+    UNVERIFIED_CUSTOMER = "unverified_customer"
+    SEVERAL_CUSTOMERS = "several_customers"
+    UNREACHABLE = "unreachable"
+
+    @property
+    def label(self) -> str:
+        return LABELS[self]
+
+
+LABELS = {
+    Question.LOSES_ACCESS: "Would lose access",
+    Question.NOTHING_DUE: "Nothing gives access",
+    Question.NO_ACCOUNT: "Has no account",
+    Question.UNVERIFIED_ACCOUNT: "Account with an unverified address",
+    Question.UNVERIFIED_CUSTOMER: "Customer with the same address",
+    Question.SEVERAL_CUSTOMERS: "Several customers",
+    Question.UNREACHABLE: "Account out of our reach",
+}
+GRANT, FOLLOW, INVITE, LINK, WITHOUT, LEAVE_OUT = "grant", "follow", "invite", "link", "without", "leave_out"
+CHOICES = {
+    GRANT: "Grant access without payment until a date",
+    FOLLOW: "Import; access follows what is paid",
+    INVITE: "Import; make an account and email a link to set the password",
+    LINK: "It is theirs: link it",
+    WITHOUT: "It is not theirs: import without it",
+    LEAVE_OUT: "Leave out",
+}

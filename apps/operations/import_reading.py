@@ -1,0 +1,197 @@
+"""The check of an import: Keycloak's accounts and Stripe's subscriptions are read a page at a time, then each row gets its verdict.
+
+Promises: nothing but the rows of the import is written; a check that is killed goes on where it was, since each page is written with the
+position after it; the same check again says the same.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from itertools import batched
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Q
+
+from apps.billing import adopting
+from apps.billing.adopting import ListedSubscription
+from apps.core import clock, jobs
+from apps.core.addresses import can_be_mailed
+from apps.identity import account_lists
+from apps.identity.account_lists import ListedAccount
+from apps.operations.import_surroundings import read_surroundings
+from apps.operations.import_verdicts import judge
+from apps.operations.models import CustomerImport, ImportRow
+
+KIND = "check_import"
+SECONDS = 20.0  # of one job, which has a minute
+BATCH = 500  # rows
+Source, Stage, State = CustomerImport.Source, CustomerImport.Stage, CustomerImport.State
+STAGES = {
+    Source.CSV: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.VERDICTS],
+    Source.STRIPE: [Stage.CUSTOMERS, Stage.ACCOUNTS, Stage.VERDICTS],
+    Source.KEYCLOAK: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.VERDICTS],
+}
+JUDGED = ["verdict", "question", "choices", "why", "becomes"]
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(KIND, read, label="Check an import", needs=("keycloak", "stripe"))
+
+
+def check_later(run: CustomerImport, *, reason: str) -> None:
+    """Queue the check from its beginning. Part of the caller's transaction, which saves the import."""
+    run.state, run.stages, run.cursor = State.READING, [one.value for one in STAGES[Source(run.source)]], ""
+    run.ended_at = None
+    jobs.defer(KIND, run.pk, reason=reason)
+
+
+def read(key: str) -> None:
+    """The job: the next pages of the import `key`, until its time is up."""
+    began = time.monotonic()
+    while True:
+        run = CustomerImport.objects.filter(pk=key, state=State.READING).first()
+        if run is None:
+            return
+        if not run.stages:
+            _end(run)
+            return
+        STEPS[Stage(run.stages[0])](run)
+        if time.monotonic() - began > SECONDS:
+            jobs.defer(KIND, key, reason="the next slice")
+            return
+
+
+def read_to_the_end(run: CustomerImport) -> None:
+    """All of the check at once, for who waits for it."""
+    while CustomerImport.objects.filter(pk=run.pk, state=State.READING).exists():
+        read(str(run.pk))
+
+
+@transaction.atomic
+def _end(run: CustomerImport) -> None:
+    still = CustomerImport.objects.select_for_update().filter(pk=run.pk, state=State.READING, stages=[])
+    still.update(state=State.PLANNED, checked_at=clock.now(), cursor="")
+
+
+def _advance(run: CustomerImport, cursor: str, write: Callable[[], None]) -> None:
+    """Write a page together with the position after it, unless the check was begun again meanwhile; an empty one ends the stage."""
+    with transaction.atomic():
+        row = CustomerImport.objects.select_for_update().get(pk=run.pk)
+        if (row.state, row.stages, row.cursor) != (run.state, run.stages, run.cursor):
+            return
+        write()
+        row.cursor = cursor
+        if not cursor:
+            row.stages = row.stages[1:]
+        row.save(update_fields=["cursor", "stages"])
+
+
+# --- Keycloak's accounts -----------------------------------------------------------------------------------------------
+
+
+def _read_accounts(run: CustomerImport) -> None:
+    """One page."""
+    first = int(run.cursor or 0)
+    page = account_lists.list_page(first)
+    following = str(first + len(page)) if len(page) == account_lists.PAGE else ""
+    _advance(run, following, lambda: _write_accounts(run, page))
+
+
+def _write_accounts(run: CustomerImport, page: Collection[ListedAccount]) -> None:
+    """Give the rows what Keycloak has of them; the accounts that nobody has here make rows where they are the source."""
+    by_id, by_email = {one.id: one for one in page}, {one.email: one for one in page if one.email}
+    if run.source == Source.KEYCLOAK:
+        new = [one for one in page if not one.mark and not one.is_staff]
+        known = set(run.rows.filter(keycloak_id__in=by_id).values_list("keycloak_id", flat=True))
+        _add_rows(run, ({"keycloak_id": one.id} for one in new if one.id not in known))
+    found = Q(keycloak_id__in=by_id) | Q(keycloak_id="", email__in=by_email)
+    rows = list(run.rows.filter(found))
+    for row in rows:
+        account = by_id.get(row.keycloak_id) or by_email[row.email]
+        row.account = account.as_json()
+    ImportRow.objects.bulk_update(rows, ["account"], batch_size=BATCH)
+
+
+def _add_rows(run: CustomerImport, values: Iterable[dict[str, Any]]) -> None:
+    last = run.rows.aggregate(last=Max("number"))["last"] or 0
+    rows = [ImportRow(run=run, number=number, **one) for number, one in enumerate(values, last + 1)]
+    ImportRow.objects.bulk_create(rows, batch_size=BATCH)
+
+
+# --- Stripe's subscriptions --------------------------------------------------------------------------------------------
+
+
+def _read_customers(run: CustomerImport) -> None:
+    """One page."""
+    page = adopting.list_page(run.cursor)
+    _advance(run, page.following, lambda: _write_customers(run, page.subscriptions))
+
+
+def _write_customers(run: CustomerImport, page: Collection[ListedSubscription]) -> None:
+    """Give the rows what Stripe has of them; where Stripe is the source, who pays for something of ours makes a row."""
+    of_customer = defaultdict[str, list[ListedSubscription]](list)
+    for one in page:
+        if one.customer_id:
+            of_customer[one.customer_id].append(one)
+    if run.source == Source.STRIPE:
+        prices = adopting.map_prices()
+        pays = {one.customer_id for one in page if adopting.pays_for_ours(adopting.read_states([one.kept], prices))}
+        known = set(run.rows.filter(customer_id__in=pays).values_list("customer_id", flat=True))
+        new = [one for key, (one, *_) in of_customer.items() if key in pays - known]
+        _add_rows(run, ({"customer_id": one.customer_id, "email": _address(one.email)} for one in new))
+    by_email = defaultdict[str, set[str]](set)
+    for key, (one, *_) in of_customer.items():
+        by_email[one.email.lower()].add(key)
+    emails = by_email.keys() - {""}
+    found = Q(customer_id__in=of_customer) | Q(customer_id="") & (Q(email__in=emails) | Q(account__email__in=[*emails]))
+    rows = list(run.rows.filter(found))
+    for row in rows:
+        own = {row.customer_id} if row.customer_id else by_email[row.email or str(row.account.get("email", ""))]
+        for customer in own & of_customer.keys():
+            _add_subscriptions(row, customer, of_customer[customer])
+    ImportRow.objects.bulk_update(rows, ["customers"], batch_size=BATCH)
+
+
+def _address(email: str) -> str:
+    """A customer's address at Stripe; empty where none can be mailed, which the verdict then says."""
+    address = email.strip().lower()
+    return address if can_be_mailed(address) else ""
+
+
+def _add_subscriptions(row: ImportRow, customer: str, found: Collection[ListedSubscription]) -> None:
+    """Each once, also where a page is read again."""
+    first = next(iter(found))
+    known = row.customers.get(customer, {}).get("subscriptions", [])
+    by_id = {one["id"]: one for one in [*known, *(each.kept for each in found)]}
+    row.customers[customer] = {"email": first.email, "name": first.name, "subscriptions": list(by_id.values())}
+
+
+# --- the verdicts ------------------------------------------------------------------------------------------------------
+
+
+def _judge_rows(run: CustomerImport) -> None:
+    """The next rows, by their numbers."""
+    rows = list(run.rows.filter(number__gt=int(run.cursor or 0)).order_by("number")[:BATCH])
+    following = str(rows[-1].number) if len(rows) == BATCH else ""
+    _advance(run, following, lambda: write_verdicts(run, rows))
+
+
+def write_verdicts(run: CustomerImport, rows: Collection[ImportRow]) -> None:
+    """Judge these rows by what is known now, and keep it. Rows that are imported keep theirs."""
+    around = read_surroundings(run, rows)
+    planned = [row for row in rows if row.state == ImportRow.State.PLANNED]
+    for row in planned:
+        judged = judge(row, around)
+        row.verdict, row.question, row.choices = judged.verdict, judged.question, judged.choices
+        row.why, row.becomes = judged.why, judged.becomes
+    for batch in batched(planned, BATCH, strict=False):
+        ImportRow.objects.bulk_update(batch, JUDGED)
+
+
+STEPS: dict[CustomerImport.Stage, Callable[[CustomerImport], None]] = {
+    Stage.ACCOUNTS: _read_accounts,
+    Stage.CUSTOMERS: _read_customers,
+    Stage.VERDICTS: _judge_rows,
+}

@@ -1,0 +1,356 @@
+"""Customers come in from a file: nobody loses access, is charged or written to, and what was imported can be taken back."""
+
+import datetime as dt
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.contrib.auth.models import User
+
+from apps.access.models import AccessOverride
+from apps.accounts.models import UserProfile
+from apps.core import clock
+from apps.core.errors import BadInput
+from apps.core.models import AuditEntry
+from apps.instances.models import Instance, Seat
+from apps.notifications.models import Notification
+from apps.operations import import_job, import_undo, imports
+from apps.operations.import_questions import Question
+from apps.operations.models import CustomerImport, ImportRow
+from tests.operations.importing import WHY, account, check, customer, file_of, line, planned, row, start, verdicts
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+TOMORROW = (dt.datetime.now(dt.UTC) + dt.timedelta(days=400)).date().isoformat()
+
+
+def old_house(world: World, name: str = "old.olga", **attributes: str) -> tuple[str, str]:
+    """Somebody with an open account and a paid subscription; the ids of both."""
+    had = {"department": ["choir"]} | {key: [value] for key, value in attributes.items()}
+    return account(world, name, attributes=had), customer(world, name)
+
+
+def test_who_pays_and_has_an_account_comes_in_as_they_are(world: World) -> None:
+    """Account, customer, seat and subscription are theirs; nothing is charged, nobody is written to, and the laws hold."""
+    keycloak_id, customer_id = old_house(world, nextcloud_instance="nextcloud-2", has_nextcloud="true")
+    paid = world.shop.v1.invoices.list({"customer": customer_id}).data
+    world.skip()
+    run = planned(line("old.olga@example.com", keycloak_id=keycloak_id, stripe_customer_id=customer_id))
+    assert verdicts(run) == ["ready"]
+    assert row(run).why == f"Active, with the account that is there, customer {customer_id}, a seat on nextcloud-2."
+    assert not UserProfile.objects.exists()
+    start(run)
+    world.work()
+    run.refresh_from_db()
+    olga = UserProfile.objects.get(stripe_customer_id=customer_id)
+    assert (run.state, row(run).state, row(run).profile) == ("done", "imported", olga)
+    state = world.state(olga)
+    assert (state.access, state.subscription, state.account) == ("active", "active", True)
+    assert state.seats == (("nextcloud", "assigned"),)
+    assert state.attributes == {"has_nextcloud": "true", "nextcloud_instance": "nextcloud-2", "storage_gb": "100"}
+    there = world.account(olga)
+    assert there["attributes"]["department"] == ["choir"]
+    assert there["attributes"]["onboarding_id"] == [str(olga.onboarding_id)]
+    assert world.mails() == []
+    assert not Notification.objects.exists()
+    assert len(world.shop.v1.invoices.list({"customer": customer_id}).data) == len(paid)
+    world.assert_laws_hold()
+    assert world.mails() == []
+
+
+def test_the_same_file_twice_adds_nothing_and_a_second_import_says_so(world: World) -> None:
+    keycloak_id, customer_id = old_house(world)
+    text = line("Old.Olga@Example.COM", keycloak_id=keycloak_id, stripe_customer_id=customer_id)
+    run, twin = planned(text), planned(text)
+    start(run)
+    start(twin)
+    world.work()
+    assert [one.state for one in (row(run), row(twin))] == ["imported", "planned"]
+    assert row(twin).verdict == "here"
+    again = planned(text)
+    assert (verdicts(again), row(again).why) == (["here"], f"Is subscriber {row(run).profile_id} already.")
+    with pytest.raises(BadInput, match="and not 1"):
+        imports.start(again, expected=1, sends_emails=False, **WHY)
+    assert UserProfile.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "becomes"),
+    [
+        ("trialing", "ready", "active"),
+        ("active", "ready", "active"),
+        ("past_due", "decision", ""),
+        ("unpaid", "decision", ""),
+        ("paused", "decision", ""),
+        ("canceled", "decision", ""),
+        ("incomplete", "decision", ""),
+        ("incomplete_expired", "decision", ""),
+        ("a_new_one", "conflict", ""),
+    ],
+)
+def test_a_subscription_in_each_state(world: World, status: str, verdict: str, becomes: str) -> None:
+    """Who has access today and would lose it needs a decision; who has a closed account has nothing to lose."""
+    keycloak_id, customer_id = old_house(world)
+    run = imports.plan_file(file_of(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id)), name="", **WHY)
+    list_page = imports.import_reading.adopting.list_page
+
+    def in_status(after: str = "") -> Any:
+        page = list_page(after)
+        for one in page.subscriptions:
+            one.kept["status"] = status
+        return page
+
+    with mock.patch.object(imports.import_reading.adopting, "list_page", in_status):
+        check(run)
+        assert (row(run).verdict, row(run).becomes) == (verdict, becomes), row(run).why
+        if verdict == "decision":
+            assert row(run).question == Question.LOSES_ACCESS
+            closed = world.account(UserProfile(keycloak_id=keycloak_id)) | {"enabled": False}
+            assert world.admin("PUT", f"/users/{keycloak_id}", json=closed).status_code == 204
+            imports.check_again(run, **WHY)
+            assert row(check(run)).verdict == "ready"
+
+
+def test_who_would_lose_access_keeps_it_by_a_grant_or_loses_it_by_a_decision(world: World) -> None:
+    """Nothing pays for them: without an answer they stay out, and their account stays as it is."""
+    first, second = account(world, "free.fred"), account(world, "free.gina")
+    run = planned(line(keycloak_id=first, seats="nextcloud=nextcloud-1"), line(keycloak_id=second))
+    assert verdicts(run) == ["decision", "decision"]
+    assert [one[0] for one in row(run).choices] == ["grant", "follow", "leave_out"]
+    with pytest.raises(BadInput, match="No row is ready"):
+        start(run)
+    until = clock.now() + dt.timedelta(days=90)
+    with pytest.raises(BadInput, match="until when"):
+        imports.decide_rows(run, Question.LOSES_ACCESS, "grant", number=2, **WHY)
+    imports.decide_rows(run, Question.LOSES_ACCESS, "grant", number=2, until=until, **WHY)
+    imports.decide_rows(run, Question.LOSES_ACCESS, "follow", **WHY)
+    assert verdicts(run) == ["ready", "ready"]
+    run.refresh_from_db()
+    start(run)
+    world.work()
+    fred, gina = UserProfile.objects.get(keycloak_id=first), UserProfile.objects.get(keycloak_id=second)
+    assert (world.state(fred).access, world.state(fred).account, world.state(gina).account) == ("active", True, False)
+    assert world.state(fred).seats == (("nextcloud", "assigned"),)
+    assert AccessOverride.objects.get(profile=fred).ends_at == until
+    world.assert_laws_hold()
+
+
+def test_less_than_the_account_says_today_needs_a_decision(world: World) -> None:
+    keycloak_id, customer_id = old_house(world, storage_gb="500", has_vaultwarden="true")
+    run = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id, seats="nextcloud=nextcloud-1"))
+    assert (row(run).verdict, row(run).why) == (
+        "decision",
+        "They would lose what they have: has_vaultwarden, storage_gb.",
+    )
+
+
+def test_without_an_account_nobody_gets_one_unless_emails_are_asked_for(world: World) -> None:
+    customer_id = customer(world, "new.nora")
+    world.skip()
+    run = planned(line("new.nora@example.com", stripe_customer_id=customer_id))
+    assert (row(run).verdict, row(run).question) == ("decision", Question.NO_ACCOUNT)
+    start(run, emails=True)
+    world.deliver()
+    nora = UserProfile.objects.get(stripe_customer_id=customer_id)
+    assert (world.state(nora).access, world.state(nora).account) == ("active", True)
+    assert {
+        "Welcome to Frontdesk" in one or "password" in one.lower() or "account" in one.lower()
+        for one in world.mails(nora)
+    } == {True}
+    world.assert_laws_hold()
+
+
+def test_seats_count_as_found_even_above_every_cap(world: World) -> None:
+    full = world.only_room_for(1)
+    lines = []
+    for number in range(4):
+        keycloak_id, customer_id = old_house(world, f"old.{number}")
+        lines.append(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id, seats=f"nextcloud={full.slug}"))
+    run = planned(*lines)
+    start(run)
+    world.work()
+    full = Instance.objects.get(pk=full.pk)
+    assert (full.allocated_seats, full.assigned, full.hard_cap) == (4, 4, 2)
+    assert full.over_cap_since is not None
+    assert Seat.objects.filter(instance=full, state="assigned").count() == 4
+    world.assert_laws_hold()
+
+
+def test_whom_an_address_names_only_keycloak_may_verify(world: World) -> None:
+    verified, unverified = account(world, "sure.sue"), account(world, "bare.bob", emailVerified=False)
+    for name in ("sure.sue", "bare.bob", "only.olaf"):
+        customer(world, name)
+    run = planned(*(line(f"{name}@example.com") for name in ("sure.sue", "bare.bob", "only.olaf")))
+    questions = list(run.rows.order_by("number").values_list("verdict", "question"))
+    assert questions == [("ready", ""), ("decision", "unverified_account"), ("decision", "unverified_customer")]
+    imports.decide_rows(run, Question.UNVERIFIED_ACCOUNT, "link", **WHY)
+    assert row(run, 3).question == Question.UNVERIFIED_CUSTOMER
+    imports.decide_rows(run, Question.UNVERIFIED_CUSTOMER, "link", number=3, **WHY)
+    assert row(run, 3).verdict == "ready"
+    imports.decide_rows(run, Question.UNVERIFIED_CUSTOMER, "leave_out", **WHY)
+    assert row(run, 4).verdict == "left_out"
+    assert {row(run).account["id"], row(run, 3).account["id"]} == {verified, unverified}
+
+
+def test_conflicts_say_why(world: World) -> None:
+    dana = world.subscriber("dana")
+    staff = world.users("support.sam")[0]["id"]
+    other = account(world, "other.otto", attributes={"onboarding_id": ["8d1f8a5e-0000-4000-8000-000000000000"]})
+    User.objects.create(username="taken")
+    from allauth.socialaccount.models import SocialAccount
+
+    SocialAccount.objects.create(provider="keycloak", uid=staff, user=User.objects.create(username="support.sam"))
+    stranger = customer(world, "strange.stan")
+    run = planned(
+        line("twin@example.com"), line("TWIN@example.com"),
+        line(dana.email, stripe_customer_id=stranger), line(keycloak_id="no-such-account"), line(keycloak_id=staff),
+        line(keycloak_id=other), line("x@example.com", stripe_customer_id="cus_gone"), line("taken@example.com"),
+        line("=HYPERLINK(1)"), line("y@example.com", seats="nextcloud=nowhere"), line("z@example", username="z"),
+    )  # fmt: skip
+    found = dict(run.rows.order_by("number").values_list("number", "why"))
+    assert found[3] == "Row 2 has the same address."
+    assert found[4] == f"Subscriber {dana.pk} is here with another customer."
+    assert found[5] == "Keycloak has no account no-such-account."
+    assert found[6] == f"Account {staff} is one of staff."
+    assert found[7] == f"Account {other} carries the mark of a signup that is not here."
+    assert found[8] == "Stripe lists no subscription of cus_gone."
+    assert found[9] == "The username is taken. Name another one in the file."
+    assert found[10] == "The cell email begins like a formula of a spreadsheet."
+    assert found[11] == "There is no instance nowhere of nextcloud."
+    assert found[12] == "No email can be delivered to the address."
+    assert set(run.rows.exclude(number=2).values_list("verdict", flat=True)) == {"conflict"}
+
+
+# --- running, killed, paused, undone ------------------------------------------------------------------------------------
+
+
+def many(world: World, count: int) -> CustomerImport:
+    """A checked import of so many with an account and a grant."""
+    lines = []
+    for number in range(count):
+        keycloak_id = account(world, f"many.{number}")
+        lines.append(line(keycloak_id=keycloak_id, products="nextcloud", access_until=TOMORROW))
+    run = planned(*lines)
+    assert set(verdicts(run)) == {"ready"}, row(run).why
+    return run
+
+
+def test_a_killed_batch_leaves_nobody_half_imported_and_goes_on(world: World, monkeypatch: Any) -> None:
+    run = many(world, 5)
+    monkeypatch.setattr(import_job, "BATCH", 2)
+    start(run)
+    assert import_job.write_batch(run.pk)
+    with (
+        mock.patch.object(import_job.found_seats, "occupy", side_effect=RuntimeError("killed")),
+        pytest.raises(RuntimeError),
+    ):
+        import_job.write_batch(run.pk)
+    assert UserProfile.objects.count() == run.rows.filter(state="imported").count() == 2
+    imports.pause(run, **WHY)
+    assert not import_job.write_batch(run.pk)
+    imports.resume(run, **WHY)
+    world.work()
+    run.refresh_from_db()
+    assert (run.state, UserProfile.objects.count()) == ("done", 5)
+    world.assert_laws_hold()
+
+
+def test_who_comes_meanwhile_becomes_a_conflict_and_stops_nobody(world: World) -> None:
+    run = many(world, 3)
+    start(run)
+    write = import_job._write_people
+    done: list[int] = []
+
+    def late(*args: Any) -> None:
+        if not done:
+            done.append(1)
+            user = User.objects.create(username="many.1")
+            UserProfile.objects.create(user=user, email="elsewhere@example.com", created_at=clock.now())
+        write(*args)
+
+    with mock.patch.object(import_job, "_write_people", late):
+        import_job.write_batch(run.pk)
+    world.work()
+    assert sorted(run.rows.values_list("state", "verdict")) == [("imported", "ready")] * 3
+
+
+def test_undo_removes_what_the_import_wrote_and_keeps_who_was_changed(world: World) -> None:
+    keycloak_id, customer_id = old_house(world, storage_gb="50", nextcloud_instance="nextcloud-2", has_nextcloud="true")
+    other, seen = account(world, "logged.lea"), account(world, "held.hans")
+    lines = [line(keycloak_id=one, products="nextcloud", access_until=TOMORROW) for one in (other, seen)]
+    run = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id), *lines)
+    start(run)
+    world.work()
+    User.objects.filter(profile__keycloak_id=other).update(last_login=clock.now())
+    hans = UserProfile.objects.get(keycloak_id=seen)
+    from apps.access import overrides
+
+    overrides.no_suspend(
+        profile=hans, until=clock.now() + dt.timedelta(days=3), actor="staff:bob", reason="asked by phone"
+    )
+    world.work()
+    run.refresh_from_db()
+    imports.undo(run, expected=3, **WHY)
+    world.work()
+    run.refresh_from_db()
+    assert (run.state, list(run.rows.order_by("number").values_list("state", flat=True))) == (
+        "undone",
+        ["undone", "kept", "kept"],
+    )
+    assert row(run, 3).note == "They have logged in since."
+    assert row(run, 4).note == "Somebody has changed something since: see the timeline."
+    assert not UserProfile.objects.filter(stripe_customer_id=customer_id).exists()
+    there = world.admin("GET", f"/users/{keycloak_id}").json()
+    assert there["enabled"]
+    assert there["attributes"] == {
+        "department": ["choir"], "storage_gb": ["50"], "nextcloud_instance": ["nextcloud-2"], "has_nextcloud": ["true"],
+    }  # fmt: skip
+    assert not Seat.objects.filter(instance__slug="nextcloud-2").exists()
+    assert (
+        Instance.objects.get(slug="nextcloud-2").allocated_seats
+        == Seat.objects.filter(instance__slug="nextcloud-2", state="assigned").count()
+    )
+    assert world.stripe_state(UserProfile(stripe_customer_id=customer_id))["status"] == "active"
+    assert world.jobs() == []
+    again = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id))
+    assert verdicts(again) == ["ready"]
+    world.assert_laws_hold()
+
+
+def test_an_undo_that_is_killed_between_keycloak_and_here_begins_again(world: World) -> None:
+    run = many(world, 1)
+    start(run)
+    world.work()
+    run.refresh_from_db()
+    imports.undo(run, expected=1, **WHY)
+    with mock.patch.object(import_undo, "_remove", side_effect=RuntimeError("killed")), pytest.raises(RuntimeError):
+        import_undo.undo_row(str(row(run).pk))
+    assert (row(run).state, UserProfile.objects.count()) == ("undoing", 1)
+    world.work()
+    run.refresh_from_db()
+    assert (run.state, row(run).state, UserProfile.objects.count()) == ("undone", "undone", 0)
+
+
+def test_what_happened_before_the_import_is_news_to_nobody(world: World) -> None:
+    """A cancellation for later and a refund from before: no email; one that comes later is told."""
+    keycloak_id, customer_id = old_house(world)
+    sub = world.shop.v1.subscriptions.list({"customer": customer_id}).data[0].id
+    charge = world.shop.v1.charges.list({"customer": customer_id}).data[0].id
+    world.shop.control("refund", charge=charge, amount=100)
+    world.shop.v1.subscriptions.update(sub, {"cancel_at_period_end": True})
+    world.skip()
+    start(planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id)))
+    world.deliver()
+    world.pass_time(seconds=600)
+    world.deliver()
+    assert world.mails() == []
+    olga = UserProfile.objects.get(stripe_customer_id=customer_id)
+    assert AuditEntry.objects.get(action="subscriber_imported", subject_id=str(olga.pk)).after["ends"] != []
+    world.shop.v1.subscriptions.update(sub, {"cancel_at_period_end": False})
+    world.deliver()
+    world.shop.control("refund", charge=charge, amount=100)
+    world.deliver()
+    world.pass_time(seconds=600)
+    world.deliver()
+    assert len(world.mails(olga)) == 1
+    assert ImportRow.objects.count() == 1
