@@ -104,6 +104,14 @@ def several(name: str, default: str, known: Collection[str]) -> list[str]:
     return found
 
 
+def named_secrets(name: str, given: str) -> dict[str, str]:
+    """A list such as `cloud-1=secret cloud-2=secret`, by name; a word without both stops the start, and is not shown."""
+    pairs = [word.partition("=") for word in given.split()]
+    if not all(key and value for key, _, value in pairs):
+        raise ImproperlyConfigured(f"{name} must be a list such as cloud-1=secret cloud-2=secret, separated by spaces.")
+    return {key: value for key, _, value in pairs}
+
+
 def database_url(name: str, url: str) -> dict[str, Any]:
     """Django's settings for a Postgres URL, with the options of its query (`?sslmode=require`); another one stops the start."""
     try:

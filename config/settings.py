@@ -11,7 +11,7 @@ import django_stubs_ext
 from apps.core.logs import logging_settings
 from config.brand import brand
 from config.database import database
-from config.environment import boolean, choice, hours, integer, secret, text, words
+from config.environment import boolean, choice, hours, integer, named_secrets, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
 
@@ -287,6 +287,9 @@ ANYMAIL = {
     "MAILGUN_API_URL": text("MAILGUN_API_URL", "https://api.mailgun.net/v3"),
     "REQUESTS_TIMEOUT": 10,
 }
+
+# --- Products: what our account on each instance logs in with (apps/instances/provisioning) ---------------------------
+PROVISIONER_SECRETS = named_secrets("PROVISIONER_SECRETS", secret("PROVISIONER_SECRETS", ""))
 
 # --- Policy: what happens when money is late or ends (apps/access/policy.py) ------------------------------------------
 PAYMENT_GRACE_DAYS = integer("PAYMENT_GRACE_DAYS", 0)

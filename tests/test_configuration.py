@@ -241,3 +241,12 @@ def test_a_start_that_is_stopped_says_one_sentence():
         "Frontdesk cannot start: STRIPE_WEBHOOK_SECRET is not set. Set it in the environment (see .env.example).\n"
     )
     assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_a_list_of_secrets_is_read_by_name_and_a_wrong_one_is_not_repeated():
+    assert environment.named_secrets("LIST", " cloud-1=a=b  cloud-2=c ") == {"cloud-1": "a=b", "cloud-2": "c"}
+    assert environment.named_secrets("LIST", "") == {}
+    for wrong in ("hunter2", "cloud-1=", "=hunter2"):
+        with pytest.raises(ImproperlyConfigured, match="LIST must be a list") as refusal:
+            environment.named_secrets("LIST", wrong)
+        assert "hunter2" not in str(refusal.value)

@@ -49,7 +49,7 @@ from apps.instances import allocation, deployments
 from apps.instances.models import Instance, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import signup_checkout
-from apps.operations import stripe_comparison, sweeps
+from apps.operations import product_sweep, stripe_comparison, sweeps
 from apps.sandbox.run.servers import free_port
 from tests.laws import violated
 from tests.sandbox.keycloak_fixture import Standin
@@ -311,6 +311,7 @@ class World:
             allocation.release_expired("periodic")
             backfill.fetch_undelivered("periodic")
             stripe_comparison.compare_subscriptions("periodic")
+            product_sweep.sweep_products("periodic")
         self.work()
 
     def fault(self, peer: str, mode: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from apps.access import plan as steps
+from apps.access import plan_products as orders
 from apps.access.plan import Step, is_loss
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -21,7 +22,8 @@ from apps.identity.keycloak import client
 from apps.identity.passwords import request_password_email
 from apps.identity.protocol import NewUser
 from apps.instances import allocation
-from apps.instances.models import Seat
+from apps.instances.models import ProductAccount, Seat
+from apps.instances.provisioning import accounts
 from apps.login import sessions
 
 
@@ -174,6 +176,18 @@ def _end_sessions(profile: UserProfile, _step: Any) -> None:
     _record(profile, AuditAction.SESSIONS_ENDED)
 
 
+def _open_in_product(profile: UserProfile, step: orders.OpenInProduct | orders.SetQuota) -> None:
+    state = ProductAccount.State.OPEN
+    accounts.order(profile=profile, instance=step.instance, state=state, user_id=_id(profile), quota=step.quota)
+
+
+def _order(state: ProductAccount.State) -> Callable[[UserProfile, Any], None]:
+    def give(profile: UserProfile, step: orders.ProductStep) -> None:
+        accounts.order(profile=profile, instance=step.instance, state=state)
+
+    return give
+
+
 def _id(profile: UserProfile) -> str:
     if not profile.keycloak_id:
         raise NeedsOperator(f"Subscriber {profile.pk} has no Keycloak account.")
@@ -193,4 +207,9 @@ STEPS: dict[type, Callable[[UserProfile, Any], None]] = {
     steps.LeaveGroup: _leave,
     steps.SetLocalGroups: _local_groups,
     steps.EndSessions: _end_sessions,
+    orders.OpenInProduct: _open_in_product,
+    orders.SetQuota: _open_in_product,
+    orders.SuspendInProduct: _order(ProductAccount.State.SUSPENDED),
+    orders.LeaveProduct: _order(ProductAccount.State.LEAVING),
+    orders.DeleteInProduct: _order(ProductAccount.State.DELETED),
 }

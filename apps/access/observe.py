@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from django.contrib.auth.models import Group, User
 from django.db.models import Value
 
+from apps.access.observe_products import read_products
 from apps.access.plan import Observed, ObservedAccount, ObservedSeat
 from apps.access.policy import Account, Decision
 from apps.accounts.models import UserProfile
@@ -52,6 +53,7 @@ def observed(profile: UserProfile, account: KeycloakUser | None, owned: frozense
         seats=seats,
         local_groups=local_groups,
         owned_attributes=owned_attributes() if owned is None else owned,
+        products=read_products(profile),
     )
 
 

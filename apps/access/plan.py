@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from apps.access.plan_products import ObservedProduct, ProductStep, close_in_products, open_in_products
 from apps.access.policy import Account, Decision, SeatDecision
 
 
@@ -32,12 +33,16 @@ class ObservedSeat:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was observed. `seats` by product slug; `local_groups` are the Django groups that belong to instances."""
+    """What was observed. `seats` by product slug; `local_groups` are the Django groups that belong to instances.
+
+    `products`: the instances that take orders for this person.
+    """
 
     account: ObservedAccount | None
     seats: Mapping[str, ObservedSeat] = field(default_factory=dict)
     local_groups: frozenset[str] = frozenset()
     owned_attributes: frozenset[str] = frozenset()
+    products: tuple[ObservedProduct, ...] = ()
 
 
 class _SentenceStep:
@@ -145,6 +150,7 @@ Step = (
     | LeaveGroup
     | SetLocalGroups
     | EndSessions
+    | ProductStep
 )
 
 
@@ -173,8 +179,13 @@ def diff(decision: Decision, observed: Observed) -> tuple[Step, ...]:
         *_close_account(decision, observed),
         *_leave(groups, observed),
         *_end_sessions(decision, observed),
+        *_close_products(decision, observed),
     )
-    opening = (*_join(decision, groups, observed), *_open_account(decision, observed))
+    opening = (
+        *_join(decision, groups, observed),
+        *_open_account(decision, observed),
+        *_open_products(decision, observed),
+    )
     return (*closing, *_seats(decision, observed), *_create(decision, observed), *opening)
 
 
@@ -276,6 +287,27 @@ def _join(decision: Decision, groups: frozenset[str], observed: Observed) -> tup
     if groups - observed.local_groups:
         steps.append(SetLocalGroups(groups))
     return tuple(steps)
+
+
+def _open_at(decision: Decision, observed: Observed) -> dict[str, str]:
+    """Where each seat is in use, by product."""
+    due = _assigned(decision, observed) if decision.account == Account.ENABLED else {}
+    return {product: seat.instance for product, seat in due.items()}
+
+
+def _close_products(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    if decision.partial and decision.account == Account.ENABLED:
+        return ()
+    open_at = _open_at(decision, observed)
+    kept_at = {product: seat.instance for product, seat in observed.seats.items()}
+    return close_in_products(observed.products, open_at=open_at, kept_at=kept_at)
+
+
+def _open_products(decision: Decision, observed: Observed) -> tuple[Step, ...]:
+    if observed.account is None:
+        return ()  # an account in a product bears the id of the one in Keycloak
+    open_at, grants = _open_at(decision, observed), decision.entitlements.grants
+    return open_in_products(observed.products, open_at=open_at, grants=grants, keeps=decision.partial)
 
 
 def _end_sessions(decision: Decision, observed: Observed) -> tuple[Step, ...]:

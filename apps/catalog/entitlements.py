@@ -66,6 +66,26 @@ def split_number(name: str, amount: int) -> tuple[str, str]:
     return " ".join(words).strip().capitalize(), f"{amount:,}{unit}"
 
 
+def bytes_granted(name: str, amount: int) -> int | None:
+    """A numeric grant as bytes, by the unit that its name ends with (1 KB is 1,024 bytes); None: it counts something else."""
+    unit = name.rpartition("_")[2]
+    return amount * 1024 ** (UNITS.index(unit) + 1) if "_" in name and unit in UNITS else None
+
+
+def split_bytes(amount: int) -> tuple[float, str]:
+    """How people read a number of bytes: at most one decimal, in the largest unit of which there is at least one."""
+    number, power = float(amount), 0
+    while round(number, 1) >= 1024 and power < len(UNITS):
+        number, power = number / 1024, power + 1
+    return round(number, 1), ("bytes", *(unit.upper() for unit in UNITS))[power]
+
+
+def describe_bytes(amount: int) -> str:
+    """The same as one text: 500 GB, 1.5 TB."""
+    number, unit = split_bytes(amount)
+    return f"{number:,.1f}".removesuffix(".0") + f" {unit}"
+
+
 def total(parts: Iterable[Entitlements]) -> Entitlements:
     """The sum; nothing for an empty sequence."""
     result = NOTHING

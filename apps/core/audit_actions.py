@@ -70,6 +70,9 @@ class AuditAction(models.TextChoices):
     INSTANCE_AVAILABILITY_CHANGED = "instance_availability_changed", "Availability changed"
     INSTANCE_LOCATION_CHANGED = "instance_location_changed", "Location changed"
     INSTANCE_NOTICE_CHANGED = "instance_notice_changed", "Notice to its users changed"
+    INSTANCE_PROVISIONING_CHANGED = "instance_provisioning_changed", "Provisioning of an instance changed"
+    PRODUCT_ACCOUNT_CHANGED = "product_account_changed", "Account in a product changed"
+    PRODUCT_DRIFT_FOUND = "product_drift_found", "Drift found in a product"
     # signup, recovery, waitlist
     SIGNED_UP = "signed_up", "Signed up"
     CUSTOMER_REPLACED = "customer_replaced", "Stripe customer replaced"
@@ -134,6 +137,7 @@ class AuditAction(models.TextChoices):
     PRIVACY_REQUEST_RECEIVED = "privacy_request_received", "Privacy request received"
     PRIVACY_REQUEST_CLOSED = "privacy_request_closed", "Privacy request closed"
     ERASED_AT_KEYCLOAK = "erased_at_keycloak", "Account deleted at Keycloak"
+    ERASED_IN_PRODUCT = "erased_in_product", "Account deleted in a product"
     ERASED_AT_STRIPE = "erased_at_stripe", "Customer forgotten"
     LIST_EXPORTED = "list_exported", "List of subscribers exported"
     PERSON_VIEWED = "person_viewed", "Personal data viewed"

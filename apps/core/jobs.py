@@ -38,6 +38,7 @@ JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
 RUN_ID = "job-"  # begins the request id of a run
 
 Handler = Callable[[str], None]
+Needs = tuple[str, ...] | Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,13 @@ class Kind:
     name: str
     label: str
     handler: Handler
-    needs: tuple[str, ...]
+    needs: Needs
     every: int
     importance: Job.Importance = Job.Importance.CHANGE
+
+    def needs_for(self, key: str) -> tuple[str, ...]:
+        """The systems that the job of this key needs."""
+        return self.needs(key) if callable(self.needs) else self.needs
 
 
 KINDS: dict[str, Kind] = {}
@@ -60,11 +65,13 @@ def register(
     handler: Handler,
     *,
     label: str = "",
-    needs: tuple[str, ...] = (),
+    needs: Needs = (),
     every: int = 0,
     importance: Job.Importance = Job.Importance.CHANGE,
 ) -> None:
-    """Make `name` runnable; `label` is what staff read. `needs`: systems that park it while they are down; `every`: its period in seconds.
+    """Make `name` runnable; `label` is what staff read. `needs`: systems that park it while they are down, or those by its key.
+
+    `every`: its period in seconds.
 
     `importance`: of its jobs, unless `defer` says otherwise. Periodic work with a deadline is no sweep.
     """
@@ -192,7 +199,7 @@ def run(job: Job) -> None:
 def _run_handler(job: Job) -> None:
     try:
         if job.is_anything_down:
-            dependencies.refuse_while_down(KINDS[job.kind].needs)
+            dependencies.refuse_while_down(KINDS[job.kind].needs_for(job.key))
         KINDS[job.kind].handler(job.key)
     except RetryLater as error:
         retry_later(job, error.reason, after=error.after)
@@ -246,13 +253,15 @@ def _holds_lock(job: Job) -> bool:
 def _succeed(job: Job) -> None:
     """Done; and what it needs answers: the jobs that waited for that are due."""
     if finish(job, Job.State.DONE, "") and job.is_anything_down:
-        dependencies.mark_up(KINDS[job.kind].needs)
+        dependencies.mark_up(KINDS[job.kind].needs_for(job.key))
 
 
 def _park(job: Job, error: DependencyDown) -> None:
     """Queue it until the dependency answers; the attempt is given back."""
     now = clock.now()
-    if error.dependency in KINDS[job.kind].needs:  # else no success of this kind would ever note that it is up again
+    if error.dependency in KINDS[job.kind].needs_for(
+        job.key
+    ):  # else no success of this kind would ever note that it is up again
         dependencies.mark_down(error.dependency, error.reason)
     requeue(
         job,

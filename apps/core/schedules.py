@@ -47,7 +47,7 @@ class ScheduleState:
     @property
     def waits_for(self) -> list[str]:
         """The systems it needs that are down: its jobs are parked."""
-        return [one for one in self.down if one in self.kind.needs]
+        return [one for one in self.down if one in self.kind.needs_for(PERIODIC)]
 
     def lateness(self, now: dt.datetime) -> str:
         """Why it is late, in a sentence; empty: it is not."""

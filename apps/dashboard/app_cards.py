@@ -8,6 +8,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from apps.catalog.sizes import describe_storage
 from apps.catalog.translated import text_of
 from apps.core import clock, languages
 from apps.core.countries import country_name
@@ -40,7 +41,10 @@ class Guide:
 
 @dataclass(frozen=True)
 class AppCard:
-    """Something to log in to. `status`: open (there is a link), paused, preparing, or included (no instance of its own)."""
+    """Something to log in to. `status`: open (there is a link), paused, preparing, or included (no instance of its own).
+
+    `storage`: how much of what is in use, if the app tells us; `used_percent`: the same, at most 100.
+    """
 
     slug: str
     name: str
@@ -53,6 +57,8 @@ class AppCard:
     country: str = ""
     notice: CardNotice | None = None
     guide: Guide = Guide()
+    storage: str = ""
+    used_percent: int | None = None
 
     @property
     def is_disturbed(self) -> bool:
@@ -78,8 +84,12 @@ def read_card(row: dict[str, Any], *, usable: bool, username: str) -> AppCard:
     return AppCard(
         **shared, status=status, instance=row["instance"], url=url, location=row["location"], guide=guide,
         country=country_name(row["country"], language=languages.active()) if row["country"] else "",
-        notice=_notice(row),
+        notice=_notice(row), storage=describe_storage(row["used"], row["quota"]), used_percent=_percent(row),
     )  # fmt: skip
+
+
+def _percent(row: dict[str, Any]) -> int | None:
+    return min(100, round(row["used"] / row["quota"] * 100)) if row["used"] is not None and row["quota"] else None
 
 
 def _status(row: dict[str, Any], *, url: str, usable: bool) -> str:

@@ -65,10 +65,11 @@ SELECT json_build_object(
         SELECT p.slug, p.name, p.summary, p.icon, p.position, p.needs_instance, p.first_steps, p.client_links, p.sync_address,
                p.guide_url, p.name_de, p.summary_de, p.first_steps_de, coalesce(s.state, '') AS seat, coalesce(n.name, '') AS instance, coalesce(n.url, '') AS url,
                coalesce(n.location, '') AS location, coalesce(n.country, '') AS country, coalesce(n.notice, '') AS notice,
-               n.notice_from, n.notice_until
+               n.notice_from, n.notice_until, a.used, a.quota_found AS quota
         FROM apps JOIN catalog_product p ON p.id = apps.id AND p.is_app
         LEFT JOIN instances_seat s ON s.product_id = p.id AND s.profile_id = %(profile)s AND s.state <> 'released'
-        LEFT JOIN instances_instance n ON n.id = s.instance_id) row))
+        LEFT JOIN instances_instance n ON n.id = s.instance_id
+        LEFT JOIN instances_productaccount a ON a.instance_id = n.id AND a.profile_id = %(profile)s) row))
 """
 
 

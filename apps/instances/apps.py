@@ -13,9 +13,14 @@ class InstancesConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Have expired holds given back every minute."""
+        """Have expired holds given back every minute, and products told what people have."""
+        from apps.accounts.erasers import ERASERS, PersonRows
         from apps.core import jobs
         from apps.instances import allocation, laws
+        from apps.instances.provisioning import accounts, checks
 
         jobs.register(allocation.KIND, allocation.release_expired, label="Release expired reservations", every=60)
         laws.register()
+        accounts.register()
+        checks.register()
+        ERASERS["accounts in products"] = PersonRows(accounts.accounts_of, accounts.forget_person)

@@ -12,6 +12,8 @@ from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
+from apps.instances.product_models import ProductAccount as ProductAccount  # a file of their own: this one is long
+from apps.instances.product_models import Provisioning as Provisioning
 
 
 class Instance(models.Model):

@@ -32,6 +32,7 @@ class OperationsConfig(AppConfig):
             laws_safeguard,
             own_copy,
             own_erasure,
+            product_sweep,
             pruning,
             report_figures,
             seat_plan_job,
@@ -42,7 +43,7 @@ class OperationsConfig(AppConfig):
         )
 
         for module in (
-            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws,
+            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, product_sweep, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws,
         ):  # fmt: skip
             module.register()
         laws_safeguard.register_laws()

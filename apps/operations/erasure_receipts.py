@@ -1,4 +1,4 @@
-"""The receipt of an erased person: what went when, by whose decision, what is kept, and how far Keycloak and Stripe are.
+"""The receipt of an erased person: what went when, by whose decision, what is kept, and how far Keycloak, Stripe and products are.
 
 Promises: it says what the audit trail and the jobs say, asks nobody, and names the erased person nowhere.
 """
@@ -13,9 +13,14 @@ from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
 from apps.core.states import Tone
 from apps.identity import erasure
+from apps.instances.provisioning import accounts as product_accounts
 from apps.operations.privacy import find_receipt
 
-SYSTEMS = {
+System = tuple[
+    str, str, str, AuditAction
+]  # its name, the job, the subject of the line that says it is done, and its action
+IN_PRODUCT = (product_accounts.KIND, "product_account", AuditAction.ERASED_IN_PRODUCT)
+SYSTEMS: dict[str, System] = {
     "keycloak": ("Keycloak", erasure.KIND, "account", AuditAction.ERASED_AT_KEYCLOAK),
     "stripe": ("Stripe", FORGET, "customer", AuditAction.ERASED_AT_STRIPE),
 }
@@ -60,16 +65,20 @@ def read_receipt(profile: UserProfile) -> Receipt | None:
     if entry is None:
         return None
     ids: dict[str, str | None] = entry.after.get("systems", {})
+    places: dict[str, str] = entry.after.get("products", {})
     return Receipt(
         number=entry.pk, at=entry.at, actor=entry.actor, reason=entry.reason,
         erased=tuple((name, count) for name, count in entry.after.get("erased", {}).items() if count),
         kept=tuple(entry.after.get("kept", {}).items()),
-        systems=tuple(_read_system(name, ids.get(name), entry) for name in SYSTEMS),
+        systems=(
+            *(_read_system(system, ids.get(name), entry) for name, system in SYSTEMS.items()),
+            *(_read_system((place, *IN_PRODUCT), account, entry) for account, place in places.items()),
+        ),
     )  # fmt: skip
 
 
-def _read_system(name: str, identifier: str | None, receipt: AuditEntry) -> SystemErasure:
-    title, kind, subject, action = SYSTEMS[name]
+def _read_system(system: System, identifier: str | None, receipt: AuditEntry) -> SystemErasure:
+    title, kind, subject, action = system
     if not identifier:
         return SystemErasure(title, "There was nothing.", Tone.GOOD, receipt.at)
     lines = AuditEntry.objects.filter(subject_kind=subject, subject_id=identifier, action=action)

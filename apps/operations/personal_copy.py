@@ -53,6 +53,10 @@ SECTIONS: dict[str, tuple[str, str]] = {
     ),
     "billing.Discount": (gettext_noop("Your coupons"), gettext_noop("Coupons you use or used, and until when.")),
     "instances.Seat": (gettext_noop("Your seats"), gettext_noop("Where your products run.")),
+    "instances.ProductAccount": (
+        gettext_noop("Your accounts in apps"),
+        gettext_noop("Which apps know you, how much storage is yours there, and how much of it you use."),
+    ),
     "instances.SeatWait": (
         gettext_noop("Seats you wait for"),
         gettext_noop("Products that had no room when you paid."),

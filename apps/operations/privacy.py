@@ -29,6 +29,7 @@ from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.identity import erasure
 from apps.instances import allocation
 from apps.instances.models import Seat
+from apps.instances.provisioning import accounts as product_accounts
 from apps.login import sessions
 from apps.operations import approvals, erasure_rows
 from apps.operations.copied_columns import PEOPLE, copy_row
@@ -140,6 +141,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     for cause in (attention.Cause.ACCOUNT_REFUSED, attention.Cause.UNREACHABLE, attention.Cause.UNWARNED_LOSS):
         attention.resolve(cause, str(profile.pk), why="The person was erased.")
     _close_requests(profile, actor=actor)
+    products = product_accounts.list_places(profile)
     erased = erasure_rows.erase_rows(profile)
     if profile.keycloak_id:
         jobs.defer(erasure.KIND, profile.keycloak_id, reason=f"erased by {actor}")
@@ -149,7 +151,7 @@ def erase(profile: UserProfile, *, actor: str, reason: str) -> AuditEntry:
     _make_nameless(profile)
     audit.record(
         subject=profile.subject, action=AuditAction.PERSON_ERASED, actor=actor, reason=reason,
-        after={"erased": erased, "systems": systems, "kept": list_kept()},
+        after={"erased": erased, "systems": systems, "products": products, "kept": list_kept()},
     )  # fmt: skip
     receipt = find_receipt(profile)
     assert receipt is not None  # noqa: S101  (written above)

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 
 from apps.sandbox.store import store
 
-PEERS = ("stripe", "keycloak", "mailgun")
+PEERS = ("stripe", "keycloak", "mailgun", "nextcloud")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
 STATUS = {"http_400": 400, "http_401": 401, "http_403": 403, "http_429": 429, "http_500": 500, "http_503": 503}
@@ -60,6 +60,7 @@ MODES: dict[str, Mode] = {
     ),
     "put_wipes": Mode("PUT removes attributes it did not change", ("PUT",), USER, ("keycloak",)),
     "lost_update": Mode("PUT answers 204 and stores nothing", ("PUT",), USER, ("keycloak",)),
+    "quota_ignored": Mode("a new quota is answered 200 and not stored", ("PUT",), r"/users/[^/]+$", ("nextcloud",)),
     "doubled_values": Mode("PUT stores new values beside old ones", ("PUT",), USER, ("keycloak",)),
     "logout_fails": Mode("logging a user out answers 500", ("POST",), r"/users/[^/]+/logout/?$", ("keycloak",)),
     "mail_fails": Mode(
@@ -216,6 +217,9 @@ def error(*, peer: str, status: int, says: str = "") -> HttpResponse:
             }
     elif peer == "mailgun":
         body = {"message": f"{words} {says}".strip()}
+    elif peer == "nextcloud":
+        meta = {"status": "failure", "statuscode": {401: 997, 500: 996}.get(status, status), "message": says or words}
+        body = {"ocs": {"meta": meta, "data": []}}
     elif status == 500:
         body = {"error": "unknown_error", "error_description": "For more on this error consult the server log."}
     elif says:

@@ -19,6 +19,7 @@ EMPTY: dict[str, Any] = {
     "webhook_mode": "deliver",
     "stripe": {},
     "keycloak": {},
+    "nextcloud": {},
     "mails": [],
     "mailgun": {
         "state": "active",

@@ -1,4 +1,4 @@
-"""What the sandbox serves: three peers under their prefixes, the inbox, the control API and a page over it all."""
+"""What the sandbox serves: peers under their prefixes, the inbox, the control API and a page over it all."""
 
 from django.urls import include, path
 
@@ -6,5 +6,6 @@ urlpatterns = [
     path("stripe/", include("apps.sandbox.stripe.urls")),
     path("keycloak/", include("apps.sandbox.keycloak.urls")),
     path("mailgun/", include("apps.sandbox.mailgun.urls")),
+    path("nextcloud/", include("apps.sandbox.nextcloud.urls")),
     path("", include("apps.sandbox.pages")),
 ]

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.catalog.entitlements import NOTHING, Entitlements, attribute_names, describe_number, total
+from apps.catalog.entitlements import (
+    NOTHING,
+    Entitlements,
+    attribute_names,
+    bytes_granted,
+    describe_bytes,
+    describe_number,
+    total,
+)
 
 SLUGS = st.sampled_from(["nextcloud", "vaultwarden", "photos"])
 GRANTS = st.dictionaries(st.sampled_from(["storage_gb", "members"]), st.integers(0, 1000))
@@ -90,3 +98,26 @@ def test_only_names_of_the_catalog_are_written(item: Entitlements, instances: di
 )
 def test_a_number_is_described_in_words(name: str, amount: int, words: str) -> None:
     assert describe_number(name, amount) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "found"),
+    [
+        ("storage_gb", 2, 2 * 1024**3),
+        ("storage_kb", 1, 1024),
+        ("mail_tb", 1, 1024**4),
+        ("mailboxes", 5, None),
+        ("gb", 5, None),
+    ],
+)
+def test_a_number_with_a_unit_is_so_many_bytes(name: str, amount: int, found: int | None) -> None:
+    assert bytes_granted(name, amount) == found
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [(0, "0 bytes"), (1023, "1,023 bytes"), (1024**2, "1 MB"), (500 * 1024**3, "500 GB"), (1536 * 1024**3, "1.5 TB"),
+     (1024**4 - 1, "1 TB"), (5000 * 1024**4, "5,000 TB")],
+)  # fmt: skip
+def test_bytes_are_read_in_their_largest_unit(amount: int, words: str) -> None:
+    assert describe_bytes(amount) == words

@@ -21,7 +21,7 @@ from apps.console.problems import read_problems
 from apps.core import attention, clock, dependencies
 from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances import allocation
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Instance, Provisioning, Seat
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.operations import sync_runs
@@ -114,6 +114,14 @@ def invited(world: World) -> Any:
     if entry.state == "waiting":
         waitlist.invite(entry.pk, actor="staff:bob", reason="there was room")
     return entry
+
+
+def obeying(world: World) -> Any:
+    """An instance that takes orders; the product itself is asked in tests/console/test_provisioning.py."""
+    Provisioning.objects.get_or_create(
+        instance=world.instances[0], kind="nextcloud", address="https://cloud.example.com"
+    )
+    return world.instances[0]
 
 
 def hold_data(_world: World) -> dict[str, Any]:
@@ -481,6 +489,7 @@ CASES = [
     Case("instances_instance", "open_or_close", lambda world: world.instances[0], lambda _world: {"is_active": "on"}, "instance"),
     Case("instances_instance", "change_location", lambda world: world.instances[0], lambda _world: {"location": "Graz", "country": "AT"}, "instance"),
     Case("instances_instance", "change_notice", lambda world: world.instances[0], lambda _world: NOTICE, "instance"),
+    Case("instances_instance", "change_provisioning", obeying, lambda _world: {"kind": ""}, "instance"),
     Case("instances_instance", "drain", unplanned, lambda _world: {"expected": "1"}, "seatplan"),
     Case("catalog_product", "rebalance", uneven, lambda _world: {"expected": "2"}, "seatplan"),
     Case("operations_seatplan", "pause_plan", running_plan, subject="seatplan"),
@@ -876,6 +885,7 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "open_or_close": _closed,
     "change_location": _instance_has(location="Graz", country="AT"),
     "change_notice": _instance_has(notice="maintenance", notice_until__year=2999),
+    "change_provisioning": lambda _world: not Provisioning.objects.exists(),
     "map_price": _looked_at,
     "mail": _mail_asked,
     "fetch_span": lambda _world: Job.objects.filter(kind="fetch_event_span", state="queued").exists(),

@@ -14,7 +14,7 @@ from apps.accounts.models import ErasureAttempt, LegalHold, Membership, PrivacyR
 from apps.billing.models import Coupon, Discount, InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimit, RestoreCheck
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance, ProductAccount, Provisioning, Seat, SeatWait
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
@@ -120,6 +120,23 @@ def wait(**changes):
             "profile": changes.get("profile") or stored(profile()),
             "product": changes.get("product") or stored(product()),
             "since": NOW,
+        }
+        | changes
+    )
+
+
+def provisioning(**changes):
+    place = changes.get("instance") or stored(instance())
+    return Provisioning(**{"instance": place, "kind": "nextcloud", "address": "https://cloud.example.com"} | changes)
+
+
+def product_account(**changes):
+    return ProductAccount(
+        **{
+            "profile": changes.get("profile") or stored(profile()),
+            "instance": changes.get("instance") or stored(instance()),
+            "user_id": new("id-"),
+            "state": "open",
         }
         | changes
     )
@@ -399,7 +416,7 @@ BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, customer_import, import_row, privacy_request, legal_hold,
-    data_copy, membership, address_change,
+    data_copy, membership, address_change, provisioning, product_account,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -537,6 +554,12 @@ BROKEN = {
         seat_move(state="moved", answer="no", answered_by="system", answered_at=NOW)
     ],
     "seat_move_has_a_target": lambda: [seat_move(target=None)],
+    "product_account_one_per_instance": lambda: twins(
+        product_account, profile=stored(profile()), instance=stored(instance())
+    ),
+    "product_account_one_per_user_id": lambda: twins(product_account, instance=stored(instance()), user_id="same"),
+    "product_account_leaving_has_an_end": lambda: [product_account(state="leaving")],
+    "product_account_quota_positive": lambda: [product_account(quota=-1)],
     "freeze_has_a_reason": lambda: [freeze(reason="")],
     "freeze_in_order": lambda: [freeze(until=NOW)],
     "freeze_one_open_per_scope": lambda: twins(freeze, ended_at=None),
@@ -595,6 +618,7 @@ def test_a_unique_value_is_refused_twice(model, field):
         "user": lambda: User.objects.create(username=value),
         "group": lambda: Group.objects.create(name=value),
         "profile": lambda: stored(profile()),
+        "instance": lambda: stored(instance()),
     }
     value = related[field]() if field in related else value
     stored(build(**{field: value}))

@@ -11,10 +11,11 @@ from apps.core import clock
 from apps.core.countries import country_name, list_countries
 from apps.core.models import AuditEntry
 from apps.instances import deployments
-from apps.instances.models import Instance
+from apps.instances.models import Instance, ProductAccount
 from tests.dashboard.conftest import Catalog, person, seat, subscribe
 from tests.dashboard.test_dashboard import URL, page_of, text
 
+GB = 1024**3
 HOUR = dt.timedelta(hours=1)
 WHY = {"actor": "staff:ada", "reason": "the disks are full"}
 
@@ -107,3 +108,44 @@ def test_how_to_begin_is_told_to_those_who_can_begin(nora: UserProfile, catalog:
 
 def test_an_app_that_says_nothing_about_beginning_has_no_such_part(nora: UserProfile) -> None:
     assert "How to begin" not in page_of(nora)
+
+
+def keep(profile: UserProfile, instance: Instance, **found: int | None) -> None:
+    """What was read of the person's account in the app."""
+    ProductAccount.objects.update_or_create(
+        profile=profile, instance=instance, defaults={"user_id": f"id-{profile.pk}", "state": "open", **found}
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "quota", "language", "words"),
+    [
+        (180 * GB, 500 * GB, "en", "Storage 180 GB of 500 GB"),
+        (3 * GB // 2, 1536 * GB, "de", "Speicherplatz 1,5 GB von 1,5 TB"),
+        (0, 100 * GB, "en", "Storage 0 bytes of 100 GB"),
+        (7 * GB, None, "en", "Storage 7 GB used"),
+        (7 * GB, 0, "en", "Storage 7 GB of 0 bytes"),
+        (None, 100 * GB, "en", ""),
+    ],
+)
+def test_the_card_says_how_much_storage_is_in_use(
+    used: int | None, quota: int | None, language: str, words: str, nora: UserProfile, catalog: Catalog,
+    settings: Any,
+) -> None:  # fmt: skip
+    settings.SITE_LANGUAGES = ["en", "de"]
+    keep(nora, catalog.instance, used=used, quota_found=quota)
+    UserProfile.objects.update(language=language)
+    client = Client(headers={"Accept-Language": language})
+    client.force_login(nora.user)
+    page = text(client.get(URL))
+    assert words in page
+    assert words or "Storage " not in page
+
+
+def test_nobody_reads_what_another_uses(nora: UserProfile, catalog: Catalog) -> None:
+    omar = person("omar")
+    subscribe(omar, catalog.plan)
+    seat(omar, catalog.instance)
+    keep(omar, catalog.instance, used=180 * GB, quota_found=500 * GB)
+    assert "180 GB of 500 GB" in page_of(omar)
+    assert "180 GB" not in page_of(nora)

@@ -1,5 +1,6 @@
 """`manage.py demo` as a person types it: it walks, it starts again, it says what is in its way, and it leaves nothing behind."""
 
+import json
 import shutil
 import signal
 import socket
@@ -123,6 +124,9 @@ def test_the_walk_passes_and_leaves_nothing_running(
     for who in ("customer", "Stripe", "Keycloak", "staff"):
         assert f"   {who} " in done.stdout
     assert demo.left() == {}
+    clouds = json.loads((demo.data / "sandbox/sandbox.json").read_text())["nextcloud"]
+    (account,) = [one for cloud in clouds.values() for one in cloud["users"].values()]
+    assert (account["quota"], account["groups"]) == ("600 GB", ["customers"])
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])

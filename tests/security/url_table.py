@@ -207,7 +207,7 @@ ACTIONS = {
     },
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
-    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "drain": "admin"},
+    "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "change_provisioning": "admin", "drain": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},

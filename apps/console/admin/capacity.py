@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWid
 
 from apps.catalog.models import Product
 from apps.console.admin.instance_notices import NoticeActions, country_field
+from apps.console.admin.instance_provisioning import ProvisioningAction
 from apps.console.admin.seat_plan_dialogs import DrainAction
 from apps.console.bars import Bar
 from apps.console.base import ConsoleAdmin
@@ -112,7 +113,7 @@ def over_words(instance: Instance) -> str:
 
 
 @admin.register(Instance)
-class InstanceAdmin(DrainAction, NoticeActions, ConsoleAdmin):
+class InstanceAdmin(DrainAction, NoticeActions, ProvisioningAction, ConsoleAdmin):
     """Deployments and how full they are."""
 
     form = InstanceForm
@@ -124,7 +125,14 @@ class InstanceAdmin(DrainAction, NoticeActions, ConsoleAdmin):
     ordering = ("product__position", "slug")
     search_by: ClassVar[dict[str, str]] = {"text": "slug__icontains name__icontains", "number": "pk"}
     search_help_text = "Name"
-    actions_detail: ClassVar[Any] = ["change_caps", "open_or_close", "change_location", "change_notice", "drain"]
+    actions_detail: ClassVar[Any] = [
+        "change_caps",
+        "open_or_close",
+        "change_location",
+        "change_notice",
+        "change_provisioning",
+        "drain",
+    ]
     change_form_outer_before_template = "console/instance.html"
     change_form_after_template = "console/capacity_add.html"
     add_fieldsets = (
@@ -138,6 +146,10 @@ class InstanceAdmin(DrainAction, NoticeActions, ConsoleAdmin):
         ("Notice", {"fields": (("notice_label", "notice_since", "notice_end"),)}),
         ("Caps", {"fields": (CAPS, ("allocated_seats", "over_cap"))}),
         ("Open", {"fields": (("is_active", "auto_allocate"),)}),
+        (
+            "Provisioning",
+            {"fields": (("provisioner", "orders_to", "secret_label"), ("quota_label", "keep_label", "accounts_label"))},
+        ),
     )
 
     product_link = link_column("product", "Product")

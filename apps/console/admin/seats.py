@@ -10,6 +10,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.access import reconcile
+from apps.console.admin.instance_provisioning import AccountFields
 from apps.console.admin.subscriber_page import explain_due_seat
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import address, link_column, person_column, seat_until, state_column, time_column
@@ -82,7 +83,7 @@ def refuse_released(seat: Seat) -> str:
 
 
 @admin.register(Seat)
-class SeatAdmin(ConsoleAdmin):
+class SeatAdmin(AccountFields, ConsoleAdmin):
     list_display = ("seat", "person", "product_link", "instance_link", "state_label", "until", "changed")
     list_filter = (
         ("state", ChoicesDropdownFilter),
@@ -109,6 +110,7 @@ class SeatAdmin(ConsoleAdmin):
         "state_label",
         "until",
         ("created", "changed", "ended"),
+        ("product_account", "storage", "account_read", "account_ends"),
     )
 
     person = person_column()

@@ -4,11 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+from apps.sandbox.nextcloud_account import APP_PASSWORD
 from apps.sandbox.stripe_account import KEY
 
 # Variables of another installation would change the demo.
 LEAVE_OUT = ("POSTGRES_", "DATABASE_", "PG", "STRIPE_", "KEYCLOAK_", "OIDC_", "MAILGUN_", "DJANGO_", "SANDBOX_", "PROMETHEUS_",
-             "TRUSTED_", "SECURE_", "DEBUG")  # fmt: skip
+             "TRUSTED_", "SECURE_", "DEBUG", "PROVISIONER_")  # fmt: skip
 
 
 def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str] | None = None) -> dict[str, str]:
@@ -43,6 +44,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "MAILGUN_WEBHOOK_SIGNING_KEY": "signing-key-of-the-sandbox",
         "MAILGUN_API_URL": f"{sandbox}/mailgun/v3",
         "MAILGUN_DOMAIN": "mail.example.com",
+        "PROVISIONER_SECRETS": f"nextcloud-1={APP_PASSWORD} nextcloud-2={APP_PASSWORD}",
         "LEGAL_FOLDER": str(Path(__file__).resolve().parents[1] / "legal"),
         "SITE_LANGUAGES": "en,de",
         "BRAND_DESCRIPTION": "Your files, calendar and passwords, hosted for you and easy to leave.",

@@ -4,6 +4,7 @@ Elsewhere they are two commands, `python -m config.serve` and `manage.py worker`
 of them ends, or on SIGTERM, it ends the other too. Their logs are in FOLDER.
 """
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -28,7 +29,9 @@ STOP_SECONDS = 15
 
 def main(port: int, folder: Path) -> int:
     """Prepare the database, then run both; 0 when told to stop, 1 when one of them ended by itself."""
-    prepared = _fork(lambda: call_command("demo_prepare"), folder / "prepare.log")  # what it needs ends with it
+    clouds = f"{os.environ['SANDBOX_BASE_URL']}/nextcloud"
+    prepare = functools.partial(call_command, "demo_prepare", nextcloud=clouds)
+    prepared = _fork(prepare, folder / "prepare.log")  # what it needs ends with it
     prepared.join()
     if prepared.exitcode:
         return 1

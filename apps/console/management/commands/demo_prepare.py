@@ -7,12 +7,13 @@ from typing import Any, override
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.billing.prices import create_price, create_product
 from apps.catalog.models import Product, ProductPrice
 from apps.instances import deployments
-from apps.instances.models import Instance
+from apps.instances.models import Instance, Provisioning
+from apps.instances.provisioning import connections
 
 ACTOR = "system:demo"
 # slug, name, summary, placement, options; amounts are cents for a month and a year
@@ -119,6 +120,10 @@ class Command(BaseCommand):
     help = "Migrate, and create the demo catalog (test keys only)."
 
     @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--nextcloud", default="", help="where the Nextclouds are that take orders, without a name")
+
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.STRIPE_LIVE_MODE:
             raise CommandError("This creates products at Stripe; it refuses to do so with a live key.")
@@ -129,6 +134,8 @@ class Command(BaseCommand):
             _offer(offer, position=position)
         for slug, name, product, caps in INSTANCES:
             _instance(slug, name, product, caps)
+            if options["nextcloud"] and product == "nextcloud" and slug in settings.PROVISIONER_SECRETS:
+                _obey(slug, f"{options['nextcloud']}/{slug}")
 
 
 def _offer(offer: dict[str, Any], *, position: int) -> None:
@@ -177,3 +184,13 @@ def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) ->
         hard_cap=hard,
     )
     deployments.create_instance(instance, actor=ACTOR, reason="demo catalog")
+
+
+def _obey(slug: str, address: str) -> None:
+    """Let the Nextcloud of an instance take orders, unless staff have set it up already."""
+    if not Provisioning.objects.filter(instance__slug=slug).exists():
+        found = Provisioning(
+            instance=Instance.objects.get(slug=slug), kind="nextcloud", address=address, login="frontdesk", group="customers",
+            quota_grant="storage_gb",
+        )  # fmt: skip
+        connections.save_connection(found, actor=ACTOR, reason="demo catalog")

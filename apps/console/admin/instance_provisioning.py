@@ -1,0 +1,174 @@
+"""How the product on an instance takes our orders: set up, changed and ended here; and what its accounts are like."""
+
+from typing import Any, override
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from apps.access import reconcile
+from apps.catalog.entitlements import bytes_granted
+from apps.catalog.models import Product
+from apps.catalog.sizes import describe_storage
+from apps.console.columns import badge, timed
+from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.core.states import Tone
+from apps.instances.models import Instance, ProductAccount, Provisioning, Seat
+from apps.instances.provisioning import connections
+
+FIELDS = ("kind", "address", "login", "group", "quota_grant", "keep_days")
+
+
+def list_numbers() -> list[str]:
+    """The numbers of the catalog that count bytes."""
+    given = {name for product in Product.objects.only("grants") for name in product.grants}
+    return sorted(name for name in given if bytes_granted(name, 1) is not None)
+
+
+def text_field(label: str, help_text: str, length: int) -> forms.CharField:
+    widget = UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+    return forms.CharField(label=label, required=False, max_length=length, widget=widget, help_text=help_text)
+
+
+class ProvisioningDialog(ReasonDialog):
+    """The whole configuration; without a product, the instance is commanded no more."""
+
+    model = Instance
+    form_before_template = "console/dialogs/provisioning.html"
+    kind = forms.ChoiceField(label="Product", required=False, widget=UnfoldAdminSelectWidget)
+    address = forms.URLField(
+        required=False, max_length=200, assume_scheme="https", widget=UnfoldAdminTextInputWidget(),
+        help_text="Of the product itself, such as https://cloud-1.example.com.",
+    )  # fmt: skip
+    login = text_field("Our account there", "An administrator’s name in the product.", 80)
+    group = text_field("Group", "In the product, for our people. It is made if it is not there. Empty: none.", 80)
+    quota_grant = forms.ChoiceField(
+        label="Quota", required=False, widget=UnfoldAdminSelectWidget, help_text="The number that people buy."
+    )
+    keep_days = forms.IntegerField(
+        label="Days until deletion", required=False, min_value=1, max_value=3650, widget=UnfoldAdminIntegerFieldWidget,
+        help_text="An account without a seat is suspended at once, and deleted with its data after so many days.",
+    )  # fmt: skip
+
+    @override
+    def prepare(self) -> None:
+        now = getattr(self.target, "provisioning", None)
+        kinds = [(kind, connections.label_of(kind)) for kind in sorted(connections.find_provisioners())]
+        numbers = [(name, name) for name in list_numbers()]
+        self.fields["kind"].choices = [("", "None: it takes no orders"), *kinds]
+        self.fields["quota_grant"].choices = [("", "None: we set no quota"), *numbers]
+        first = {"address": self.target.url, "keep_days": 30, "kind": "", "quota_grant": "", "login": "", "group": ""}
+        for name in FIELDS:
+            self.fields[name].initial = getattr(now, name) if now else first[name]
+
+    @override
+    def context(self) -> dict[str, Any]:
+        return {"has_secret": self.target.slug in settings.PROVISIONER_SECRETS}
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("kind"):
+            for name in ("address", "login", "keep_days"):
+                if not data.get(name) and name not in self.errors:
+                    self.add_error(name, "This is needed.")
+        return data
+
+
+class ProvisioningAction:
+    """The action and the fields, for the page of an instance."""
+
+    @dialog_action(
+        title="Provisioning", permission="change_capacity", form=ProvisioningDialog, icon="settings_remote", calls=True
+    )
+    def change_provisioning(self, _request: HttpRequest, form: ProvisioningDialog) -> str:
+        """Ask the product whether it obeys, save how we reach it, and sync everybody who has a seat there."""
+        data, instance = form.cleaned_data, form.target
+        if not data["kind"]:
+            connections.remove_connection(instance, **form.why)
+            return f"{instance} takes no orders any more. Its accounts stay as they are."
+        found = Provisioning(instance=instance, **{name: data[name] for name in FIELDS})
+        connections.check_connection(found)
+        seats = Seat.objects.filter(instance=instance).exclude(state=Seat.State.RELEASED)
+        with transaction.atomic():
+            people = seats.order_by("profile").values_list("profile_id", flat=True)
+            reconcile.enqueue_many(people, reason=f"provisioning of {instance.slug} changed")
+            connections.save_connection(found, **form.why)
+        return f"{connections.label_of(found.kind)} on {instance} obeys. {len(people)} seats are being synced."
+
+    @admin.display(description="Product")
+    def provisioner(self, row: Instance) -> str:
+        found = getattr(row, "provisioning", None)
+        return connections.label_of(found.kind) if found else "takes no orders"
+
+    @admin.display(description="Orders go to")
+    def orders_to(self, row: Instance) -> str:
+        found = getattr(row, "provisioning", None)
+        return f"{found.address} as {found.login}" if found else "–"
+
+    @admin.display(description="Secret")
+    def secret_label(self, row: Instance) -> SafeString:
+        """Whether there is one; never what it is."""
+        if not hasattr(row, "provisioning"):
+            return SafeString("–")
+        has_one = row.slug in settings.PROVISIONER_SECRETS
+        return badge("set", Tone.GOOD) if has_one else badge("missing in PROVISIONER_SECRETS", Tone.BAD)
+
+    @admin.display(description="Quota")
+    def quota_label(self, row: Instance) -> str:
+        found = getattr(row, "provisioning", None)
+        return (found.quota_grant or "not set by us") if found else "–"
+
+    @admin.display(description="Without a seat, kept for")
+    def keep_label(self, row: Instance) -> str:
+        found = getattr(row, "provisioning", None)
+        return f"{found.keep_days} days" if found else "–"
+
+    @admin.display(description="Accounts")
+    def accounts_label(self, row: Instance) -> str:
+        """How many are as they should be."""
+        waits = Count("pk", filter=Q(synced_at=None))
+        found = row.product_accounts.aggregate(count=Count("pk"), waiting=waits)
+        return f"{found['count']:,}, of which {found['waiting']:,} wait for a sync" if found["count"] else "none"
+
+
+class AccountFields:
+    """The account in the product, for the page of a seat."""
+
+    @admin.display(description="Account in the product")
+    def product_account(self, row: Seat) -> SafeString:
+        """What it should be, and whether it is."""
+        found = self._account(row)
+        if found is None:
+            return SafeString("–")
+        if found.synced_at is None:
+            return badge(f"{found.get_state_display()}, waits for a sync", Tone.BUSY)
+        return badge(found.get_state_display(), ProductAccount.State(found.state).tone)
+
+    @admin.display(description="Storage")
+    def storage(self, row: Seat) -> str:
+        found = self._account(row)
+        return describe_storage(found.used, found.quota_found) if found else "–"
+
+    @admin.display(description="Account last read")
+    def account_read(self, row: Seat) -> SafeString:
+        found = self._account(row)
+        return timed(found.read_at if found else None)
+
+    @admin.display(description="Account to be deleted")
+    def account_ends(self, row: Seat) -> SafeString:
+        found = self._account(row)
+        return timed(found.delete_at if found else None)
+
+    def _account(self, row: Any) -> ProductAccount | None:
+        """Read once for a page."""
+        if not hasattr(row, "account_here"):
+            mine = ProductAccount.objects.filter(profile=row.profile_id, instance=row.instance_id)
+            row.account_here = mine.first()
+        found: ProductAccount | None = row.account_here
+        return found

@@ -1,0 +1,201 @@
+"""The accounts that we keep in products: what each should be is written here, and a job makes it so and reads it back.
+
+Promises:
+1. What should be is written in the caller's transaction, with the job that applies it. The job reads it again when it runs, so
+   that orders may come late, twice or in any order; one account has one job at a time.
+2. An instance that is down parks the jobs of its accounts and of nobody else's; nothing is lost or counted as a failure.
+3. Each change is written to the person's timeline as it was read back, never as it was asked for.
+4. An account is deleted only where nothing has changed the order since; an order that has gone by then is not carried out.
+
+What a subscriber should have is not decided here: access/plan_products.py does.
+"""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.erasers import is_erased
+from apps.accounts.models import UserProfile
+from apps.core import attention, audit, clock, jobs
+from apps.core.attention import Cause
+from apps.core.audit_actions import AuditAction
+from apps.core.dependencies import RESTORED
+from apps.core.errors import RetryLater
+from apps.core.models import Job
+from apps.instances.models import Instance, ProductAccount, Provisioning
+from apps.instances.provisioning.connections import connect, dependency_of, label_of
+from apps.instances.provisioning.contract import AccountFound, AccountOrder, Provisioner, is_right
+
+KIND = "sync_product_account"
+State = ProductAccount.State
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(KIND, sync_account, label="Sync an account in a product", needs=_needs)
+
+
+def _needs(key: str) -> tuple[str, ...]:
+    """The instance of this account, unless it or the account is gone."""
+    rows = ProductAccount.objects.filter(pk=key).values_list("instance_id", flat=True)
+    return (RESTORED, *map(dependency_of, rows))
+
+
+@transaction.atomic
+def order(*, profile: UserProfile, instance: str, state: State, user_id: str = "", quota: int | None = None) -> None:
+    """Say what the person's account on an instance should be from now on. `quota` counts for an open one alone."""
+    place = Instance.objects.select_related("provisioning").get(slug=instance)
+    mine = ProductAccount.objects.select_for_update()
+    account = mine.filter(profile=profile, instance=place).first()
+    if account is None:
+        account = ProductAccount(profile=profile, instance=place, user_id=user_id)
+    is_first = account.state != State.OPEN
+    account.state, account.user_id = state, user_id or account.user_id
+    keep = dt.timedelta(days=place.provisioning.keep_days)
+    account.delete_at = clock.now() + keep if state == State.LEAVING else None
+    if state == State.OPEN:
+        account.quota = quota
+    account.synced_at = None
+    account.save()
+    waits = Job.Importance.PERSON_WAITS if state == State.OPEN and is_first else None
+    sync_soon(account, reason=f"should be {state}", importance=waits)
+
+
+def sync_soon(account: ProductAccount, *, reason: str, importance: Job.Importance | None = None) -> None:
+    """Queue the job of this account. Part of the caller's transaction."""
+    jobs.defer(KIND, account.pk, reason=reason, importance=importance)
+
+
+def order_of(account: ProductAccount, product: Provisioner) -> AccountOrder:
+    """What the account should be, in the product's terms."""
+    quota = None if account.quota is None else product.quota_held(account.quota)
+    return AccountOrder(account.state != State.DELETED, account.state == State.OPEN, quota)
+
+
+def sync_account(key: str) -> None:
+    """The job: make the account what it should be. RetryLater when what was written does not read back."""
+    account = _find(key)
+    if account is None or (connection := _connection_of(account)) is None:
+        return
+    product = connect(connection)
+    before = product.find(account.user_id)
+    if is_right(order_of(account, product), before):
+        note_right(account, before)
+        return
+    _apply(account, product, before)
+    after = product.find(account.user_id)
+    if not is_right(order_of(account, product), after):
+        raise RetryLater(f"{label_of(connection.kind)} on {account.instance.slug} did not keep what was written.")
+    with transaction.atomic():
+        note_right(account, after)
+        _record_change(account, before, after)
+
+
+def _find(key: str) -> ProductAccount | None:
+    return ProductAccount.objects.select_related("instance__provisioning", "profile__user").filter(pk=key).first()
+
+
+def _connection_of(account: ProductAccount) -> Provisioning | None:
+    return getattr(account.instance, "provisioning", None)
+
+
+def _apply(account: ProductAccount, product: Provisioner, found: AccountFound | None) -> None:
+    if account.state == State.OPEN:
+        name = account.profile.user.get_full_name() or account.profile.user.username
+        product.ensure(account.user_id, name=name, quota=account.quota)
+        report_lost(account, found)
+        if found is not None and not found.enabled:
+            product.resume(account.user_id)
+    elif account.state != State.DELETED:
+        product.suspend(account.user_id)
+    elif is_still_to_go(account):
+        product.deprovision(account.user_id)
+
+
+def is_still_to_go(account: ProductAccount) -> bool:
+    """Asked again at the last moment: data that is deleted does not come back."""
+    return ProductAccount.objects.filter(pk=account.pk, state=State.DELETED).exists()
+
+
+@transaction.atomic
+def note_right(account: ProductAccount, found: AccountFound | None) -> None:
+    """Keep what was read of an account that is as it should be; of an erased person nothing stays once it is gone."""
+    if found is None and account.state == State.DELETED and is_erased(account.profile):
+        subject = ("product_account", account.pk)
+        ProductAccount.objects.filter(pk=account.pk, state=State.DELETED).delete()
+        audit.record(subject=subject, action=AuditAction.ERASED_IN_PRODUCT)
+        return
+    note_found(account, found)
+    mine = ProductAccount.objects.filter(pk=account.pk, state=account.state, quota=account.quota)
+    mine.update(synced_at=clock.now())
+
+
+def note_found(account: ProductAccount, found: AccountFound | None) -> None:
+    """Keep what was read of an account."""
+    ProductAccount.objects.filter(pk=account.pk).update(
+        exists=found is not None,
+        enabled=found.enabled if found else None,
+        quota_found=found.quota if found else None,
+        used=found.used if found else None,
+        read_at=clock.now(),
+    )
+
+
+def as_values(found: AccountFound | None) -> dict[str, Any]:
+    """What the timeline says of an account."""
+    return {"exists": True, "enabled": found.enabled, "quota": found.quota} if found else {"exists": False}
+
+
+def _record_change(account: ProductAccount, before: AccountFound | None, after: AccountFound | None) -> None:
+    if is_erased(account.profile):
+        return
+    where = {"instance": account.instance.slug}
+    audit.record(
+        subject=account.profile.subject, action=AuditAction.PRODUCT_ACCOUNT_CHANGED,
+        before=where | as_values(before), after=where | as_values(after),
+    )  # fmt: skip
+
+
+def report_lost(account: ProductAccount, found: AccountFound | None) -> None:
+    """Tell staff of one that was there, should still be there, and is gone: an empty one is made."""
+    if found is not None or not account.exists or account.state == State.DELETED:
+        return
+    attention.report(
+        Cause.PRODUCT_ACCOUNT_LOST, str(account.pk),
+        f"The account of subscriber {account.profile_id} was gone from {account.instance.slug}, where somebody else deleted it. If"
+        " it should be open, an empty one is made with the same id. Bring its data back from a backup of the product, then close this.",
+        profiles=[account.profile_id],
+    )  # fmt: skip
+
+
+# --- erasing a person --------------------------------------------------------------------------------------------------
+
+
+def accounts_of(profile: UserProfile) -> Any:
+    """The person's accounts in products."""
+    return ProductAccount.objects.filter(profile=profile)
+
+
+def list_places(profile: UserProfile) -> dict[str, str]:
+    """Where they are and take orders, by their ids: what a receipt of erasing names."""
+    rows = accounts_of(profile).filter(instance__provisioning__isnull=False).select_related("instance__provisioning")
+    return {str(row.pk): f"{label_of(row.instance.provisioning.kind)}, {row.instance.slug}" for row in rows}
+
+
+@transaction.atomic
+def forget_person(profile: UserProfile) -> int:
+    """Have all their accounts deleted; each row goes once the product says that its account is gone. Returns how many.
+
+    Where the product takes no orders, the row goes at once: nobody would ever do it.
+    """
+    there = accounts_of(profile).select_for_update(of=("self",)).select_related("instance__provisioning")
+    rows = list(there)
+    for row in rows:
+        if _connection_of(row) is None:
+            row.delete()
+            continue
+        row.state, row.delete_at, row.synced_at = State.DELETED, None, None
+        row.save(update_fields=["state", "delete_at", "synced_at"])
+        sync_soon(row, reason="the person is erased")
+    return len(rows)

@@ -1,0 +1,100 @@
+"""Reads the accounts in products again and again: what each uses, and whether somebody has changed it there.
+
+Promises: each account of an instance that answers is read every CHECK_EVERY; what is not as it should be is written to the person's
+timeline and fixed by the job that also carries out orders; one account that cannot be read keeps no other from being read.
+"""
+
+import datetime as dt
+import time
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import DependencyDown, WorkError
+from apps.core.models import Job
+from apps.instances.models import ProductAccount, Provisioning
+from apps.instances.provisioning.accounts import as_values, note_found, note_right, order_of, report_lost, sync_soon
+from apps.instances.provisioning.connections import connect, dependency_of
+from apps.instances.provisioning.contract import AccountFound, Provisioner, is_right
+
+log = structlog.get_logger(__name__)
+
+KIND = "check_product_accounts"
+CHECK_EVERY = dt.timedelta(hours=6)
+SLICE, SECONDS = 500, 30  # of one job
+
+
+def register() -> None:
+    """Make the job kind known."""
+    jobs.register(
+        KIND, check_instance, label="Check accounts in a product", needs=lambda key: (dependency_of(int(key)),),
+        importance=Job.Importance.SWEEP,
+    )  # fmt: skip
+
+
+def check_due() -> None:
+    """Queue a check of each instance that has accounts to read."""
+    for instance_id in Provisioning.objects.order_by("pk").values_list("instance_id", flat=True):
+        if _due(instance_id).exists():
+            jobs.defer(KIND, instance_id, reason="it is time")
+
+
+def _due(instance_id: int) -> QuerySet[ProductAccount]:
+    """Accounts that nobody has read for a while, longest first."""
+    unread = Q(read_at=None) | Q(read_at__lte=clock.now() - CHECK_EVERY)
+    live = ProductAccount.objects.filter(unread, instance=instance_id).exclude(state=ProductAccount.State.DELETED)
+    return live.order_by(F("read_at").asc(nulls_first=True), "pk")
+
+
+def check_instance(key: str) -> None:
+    """The job: read the accounts of one instance that are due; a slice at a time, in some seconds."""
+    connection = Provisioning.objects.select_related("instance").filter(instance=int(key)).first()
+    if connection is None:
+        return
+    product, until = connect(connection), time.monotonic() + SECONDS
+    due = list(_due(connection.instance_id)[:SLICE].values_list("pk", flat=True))
+    for number, pk in enumerate(due, start=1):
+        _check(product, pk)
+        if time.monotonic() > until or number == SLICE:
+            jobs.defer(KIND, key, reason="the next slice")
+            return
+
+
+def _check(product: Provisioner, pk: int) -> None:
+    account = ProductAccount.objects.select_related("instance", "profile").filter(pk=pk).first()
+    if account is None:
+        return
+    try:
+        found = product.find(account.user_id)
+    except DependencyDown:
+        raise
+    except WorkError as problem:
+        log.warning("product_account_unreadable", account=pk, reason=problem.reason)
+        ProductAccount.objects.filter(pk=pk).update(read_at=clock.now())
+        return
+    report_lost(account, found)
+    if is_right(order_of(account, product), found):
+        note_right(account, found)
+        return
+    with transaction.atomic():
+        note_found(account, found)
+        _fix_drift(account, found)
+
+
+def _fix_drift(account: ProductAccount, found: AccountFound | None) -> None:
+    """Unless an order has come meanwhile, whose job fixes it anyway: it was right once, so somebody has changed it there."""
+    if account.synced_at is not None and unchanged(account).update(synced_at=None):
+        audit.record(
+            subject=account.profile.subject, action=AuditAction.PRODUCT_DRIFT_FOUND,
+            before={"instance": account.instance.slug, "state": account.state, "quota": account.quota}, after=as_values(found),
+        )  # fmt: skip
+    sync_soon(account, reason="drift found", importance=Job.Importance.SWEEP)
+
+
+def unchanged(account: ProductAccount) -> QuerySet[ProductAccount]:
+    """The account, if nothing was ordered since it was read from our rows."""
+    same = {name: getattr(account, name) for name in ("pk", "state", "quota", "synced_at")}
+    return ProductAccount.objects.filter(**same)

@@ -1,0 +1,111 @@
+"""Which product an instance runs, as far as we command it: its provisioner, its configuration, and what it logs in with."""
+
+import functools
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from apps.core import audit, egress
+from apps.core.audit_actions import AuditAction
+from apps.core.errors import BadInput, NeedsOperator
+from apps.instances.models import Instance, Provisioning
+from apps.instances.provisioning.contract import ProductHost, Provisioner
+from apps.instances.provisioning.nextcloud import Nextcloud
+
+log = structlog.get_logger(__name__)
+
+GROUP = "frontdesk.provisioners"
+Make = Callable[[ProductHost], Provisioner]
+
+
+@functools.cache
+def find_provisioners() -> dict[str, Make]:
+    """By kind: ours, and those that other packages bring. One that cannot be loaded is left out."""
+    found: dict[str, Make] = {}
+    for entry in entry_points(group=GROUP):
+        try:
+            found[entry.name] = entry.load()
+        except Exception:  # another's package; its failure is its own
+            log.exception("provisioner_not_loaded", provisioner=entry.name)
+    return found | {"nextcloud": Nextcloud}
+
+
+def label_of(kind: str) -> str:
+    """The product's name, for staff."""
+    return str(getattr(find_provisioners().get(kind), "label", kind))
+
+
+def dependency_of(instance_id: int) -> str:
+    """What an instance is called where systems that are down are listed."""
+    return f"instance-{instance_id}"
+
+
+def connect(provisioning: Provisioning) -> Provisioner:
+    """The product on the instance of this configuration. NeedsOperator when its kind or its secret is missing."""
+    slug = provisioning.instance.slug
+    make = find_provisioners().get(provisioning.kind)
+    if make is None:
+        raise NeedsOperator(f"No provisioner is called {provisioning.kind}, which {slug} asks for.")
+    secret = settings.PROVISIONER_SECRETS.get(slug)
+    if not secret:
+        raise NeedsOperator(f"PROVISIONER_SECRETS has nothing for {slug}. Add it for web and worker, and restart them.")
+    return make(
+        ProductHost(
+            name=slug,
+            dependency=dependency_of(provisioning.instance_id),
+            address=provisioning.address,
+            login=provisioning.login,
+            secret=secret,
+            group=provisioning.group,
+        )
+    )
+
+
+def check_connection(provisioning: Provisioning) -> None:
+    """Ask the product whether it obeys; BadInput about the address, or the errors of the provisioner. No transaction may be open."""
+    url = urlsplit(provisioning.address)
+    if url.scheme != "https" and settings.HTTPS:
+        raise BadInput("Our login would be readable on its way. Use an address with https.", field="address")
+    if (url.hostname or "") not in egress.allowed_hosts():
+        raise BadInput(f"Add {url.hostname} to OUTBOUND_HOSTS, and restart web and worker.", field="address")
+    connect(provisioning).check()
+
+
+@transaction.atomic
+def save_connection(provisioning: Provisioning, *, actor: str, reason: str) -> None:
+    """Write the configuration of an instance."""
+    instance = Instance.objects.select_for_update().get(pk=provisioning.instance_id)
+    before = Provisioning.objects.filter(instance=instance).first()
+    provisioning.pk = before.pk if before else None
+    provisioning.save()
+    _record(instance, before, provisioning, actor, reason)
+
+
+@transaction.atomic
+def remove_connection(instance: Instance, *, actor: str, reason: str) -> None:
+    """Command the instance no more. What its accounts are there stays."""
+    found = Instance.objects.select_for_update().get(pk=instance.pk)
+    before = Provisioning.objects.filter(instance=found).first()
+    if before is None:
+        raise BadInput(f"{found} is not commanded by us.", field="kind")
+    Provisioning.objects.filter(pk=before.pk).delete()
+    _record(found, before, None, actor, reason)
+
+
+def _record(
+    instance: Instance, before: Provisioning | None, after: Provisioning | None, actor: str, reason: str
+) -> None:
+    audit.record(
+        subject=("instance", instance.pk), action=AuditAction.INSTANCE_PROVISIONING_CHANGED, actor=actor, reason=reason,
+        before=_as_values(before), after=_as_values(after),
+    )  # fmt: skip
+
+
+def _as_values(one: Provisioning | None) -> dict[str, Any]:
+    names = ("kind", "address", "login", "group", "quota_grant", "keep_days")
+    return {name: getattr(one, name) for name in names} if one else {}

@@ -1,0 +1,81 @@
+"""What a product has to understand to obey: the contract of a provisioner, and the rule that says when an account is right.
+
+Promises a provisioner must keep: every verb is idempotent and says nothing of earlier calls; each raises only the errors of
+core/errors.py, DependencyDown for all that concerns the whole instance (away, our login refused) and NeedsOperator for what
+only staff can fix about one account; none is called inside a transaction; `find` changes nothing.
+
+Others add theirs as a Python entry point of the group `frontdesk.provisioners`: its name is the kind that staff choose, and it is
+called with a ProductHost.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+
+@dataclass(frozen=True)
+class ProductHost:
+    """One instance as a provisioner reaches it. `dependency`: what core/dependencies.py knows it by; `group`: empty for none."""
+
+    name: str
+    dependency: str
+    address: str
+    login: str
+    secret: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class AccountOrder:
+    """What an account should be. `quota`: bytes; None: not ours to set."""
+
+    exists: bool
+    enabled: bool
+    quota: int | None = None
+
+
+@dataclass(frozen=True)
+class AccountFound:
+    """An account as the product has it now. `quota`: bytes, None without a limit; `used`: bytes, None when unknown."""
+
+    enabled: bool
+    quota: int | None
+    used: int | None
+    in_group: bool = True
+
+
+class Provisioner(Protocol):
+    """A product on one instance. `user_id` is the account's id there, `name` what others see of it at first."""
+
+    label: ClassVar[str]
+
+    def check(self) -> None:
+        """Raise when it cannot be reached, or we may not change accounts."""
+
+    def quota_held(self, quota: int) -> int:
+        """The smallest quota of at least `quota` bytes that the product can keep exactly."""
+
+    def find(self, user_id: str) -> AccountFound | None:
+        """The account with what it uses; None: there is none."""
+
+    def ensure(self, user_id: str, *, name: str, quota: int | None) -> None:
+        """Make the account exist, in its group, with this quota."""
+
+    def suspend(self, user_id: str) -> None:
+        """Let nobody in, also not by passwords of programs. The data stays."""
+
+    def resume(self, user_id: str) -> None:
+        """End `suspend`."""
+
+    def deprovision(self, user_id: str) -> None:
+        """Delete the account with its data. One that is gone already is fine."""
+
+
+def is_right(order: AccountOrder, found: AccountFound | None) -> bool:
+    """Whether nothing is left to do. An account that should be closed and is gone is as closed as can be."""
+    if found is None:
+        return not (order.exists and order.enabled)
+    if not order.exists:
+        return False
+    if not order.enabled:
+        return not found.enabled
+    return found.enabled and found.in_group and order.quota in (None, found.quota)

@@ -1,0 +1,96 @@
+"""How a Nextcloud answers at /ocs/v2.php: the envelope, XML unless JSON is asked for, and who may ask.
+
+Rude as the real one: without the header OCS-APIRequest the answer is 412 and no envelope at all; ten wrong passwords in a row
+and it throttles everybody with that name; ids, numbers and empty lists come as PHP writes them.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
+from apps.sandbox.store import store
+
+PATIENCE = 10  # wrong passwords before it throttles
+View = Callable[..., HttpResponse]
+
+
+class RefusedError(Exception):
+    """An answer other than "ok", by OCS's own code."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(f"{code} {message}")
+        self.code, self.message = code, message
+
+
+def host_of(name: str) -> dict[str, Any]:
+    """The state of one Nextcloud; every name is one, with its first administrator."""
+    hosts: dict[str, Any] = store.data["nextcloud"]
+    first = {"users": {}, "groups": ["admin"], "failed_logins": 0}
+    found: dict[str, Any] = hosts.setdefault(name, first)
+    return found
+
+
+def for_admins(view: View) -> View:
+    """A view of the API: checks who asks, calls `view(request, host, ...)`, and puts what it returns into the envelope."""
+
+    def answer(request: HttpRequest, host: str, **parts: str) -> HttpResponse:
+        if request.headers.get("OCS-APIRequest", "").lower() != "true":
+            return JsonResponse({"message": "CSRF check failed"}, status=412)
+        state = host_of(host)
+        if state["failed_logins"] >= PATIENCE:
+            return JsonResponse({"message": "Reached maximum delay"}, status=429)
+        if not _may(request):
+            state["failed_logins"] += 1
+            return envelope(request, 997, "Current user is not logged in")
+        state["failed_logins"] = 0
+        try:
+            return envelope(request, 200, "OK", view(request, state, **parts))
+        except RefusedError as refused:
+            return envelope(request, refused.code, refused.message)
+
+    answer.csrf_exempt = True  # type: ignore[attr-defined]
+    return answer
+
+
+def _may(request: HttpRequest) -> bool:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    try:
+        return scheme.lower() == "basic" and base64.b64decode(value).decode() == f"{ADMIN}:{APP_PASSWORD}"
+    except ValueError:
+        return False
+
+
+def envelope(request: HttpRequest, code: int, message: str, data: Any = None) -> HttpResponse:
+    """The answer with OCS's code in it, and the HTTP status that version 2 makes of it."""
+    meta = {"status": "ok" if code == 200 else "failure", "statuscode": code, "message": message}
+    body = {"meta": meta, "data": [] if data is None else data}
+    if _wants_json(request):
+        return JsonResponse({"ocs": body}, status=_http_status(code))
+    xml = f'<?xml version="1.0"?>\n<ocs>{_as_xml(body)}</ocs>\n'
+    return HttpResponse(xml, status=_http_status(code), content_type="application/xml; charset=utf-8")
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    asked = request.GET.get("format", "")
+    return asked == "json" if asked else "application/json" in request.headers.get("Accept", "")
+
+
+def _http_status(code: int) -> int:
+    known = {997: 401, 998: 404, 996: 500, 999: 500}
+    if code in known:
+        return known[code]
+    return code if 200 <= code < 600 else 400
+
+
+def _as_xml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"<{name}>{_as_xml(one)}</{name}>" for name, one in value.items())
+    if isinstance(value, list):
+        return "".join(f"<element>{_as_xml(one)}</element>" for one in value)
+    if isinstance(value, bool):
+        return "1" if value else ""  # as PHP writes it
+    return escape("" if value is None else str(value))

@@ -1,0 +1,111 @@
+"""Staff let an instance take orders: the product is asked first, its secret is shown nowhere, and its seats are synced."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from apps.console import columns
+from apps.core.models import AuditEntry
+from apps.instances.models import Instance, Provisioning
+from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
+from tests.console.desk import dialog, done, send
+from tests.instances.products import account, address, obey, there, told, use
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+Staff = Callable[..., Client]
+
+
+@pytest.fixture
+def cloud(town: World, settings: Any) -> Instance:
+    settings.PROVISIONER_SECRETS = {"nextcloud-1": APP_PASSWORD}
+    return Instance.objects.get(slug="nextcloud-1")
+
+
+def shown(client: Client, row: Any) -> str:
+    return client.get(columns.address(row)).content.decode()
+
+
+def answers(town: World, **more: str) -> dict[str, Any]:
+    return {
+        "kind": "nextcloud", "address": address(town), "login": ADMIN, "group": "customers", "quota_grant": "storage_gb",
+        "keep_days": "30", **more,
+    }  # fmt: skip
+
+
+def test_an_instance_obeys_from_now_on_and_those_who_are_on_it_get_what_they_bought(
+    town: World, staff: Staff, cloud: Instance
+) -> None:
+    dana = town.subscriber("dana")
+    assert there(town, dana) is None
+    admin = staff("admin")
+    text = admin.get(dialog(cloud, "change_provisioning")).content.decode()
+    assert "--mapping-uid=sub" in text
+    assert done(send(admin, cloud, "change_provisioning", **answers(town)))
+    town.work()
+    assert told(there(town, dana)) == (True, 100, ["customers"])
+    use(town, dana, 80)
+    town.pass_time(seconds=6 * 3600 + 1)
+    town.sweep()
+    page = shown(staff("viewer"), cloud)
+    for words in ("Nextcloud", f"{address(town)} as {ADMIN}", "storage_gb", "30 days", "1, of which 0 wait for a sync"):
+        assert words in page
+    seat = shown(staff("viewer"), dana.seats.get())
+    assert "80 GB of 100 GB" in seat
+    line = AuditEntry.objects.get(action="instance_provisioning_changed")
+    assert (line.before, line.after["quota_grant"]) == ({}, "storage_gb")
+    assert APP_PASSWORD not in text + page + seat + str(line.after)
+
+
+def test_it_takes_no_orders_any_more_and_its_accounts_stay(
+    town: World, staff: Staff, cloud: Instance, settings: Any
+) -> None:
+    obey(town, settings)
+    dana = town.subscriber("dana")
+    assert done(send(staff("admin"), cloud, "change_provisioning", kind=""))
+    assert not Provisioning.objects.filter(instance=cloud).exists()
+    town.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    town.deliver()
+    town.sweep()
+    assert told(there(town, dana)) == (True, 100, ["customers"])
+    assert (account(dana).state, town.jobs()) == ("open", [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"address": "https://cloud.example.com"}, "Add cloud.example.com to OUTBOUND_HOSTS"),
+        ({"address": ""}, "This is needed."),
+        ({"login": ""}, "This is needed."),
+        ({"login": "somebody"}, "refuses our login (401)"),
+        ({"keep_days": "0"}, "greater than or equal to 1"),
+        ({"quota_grant": "mailboxes"}, "Select a valid choice"),
+        ({"kind": "nothing-like-it"}, "Select a valid choice"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_nothing_is_saved(
+    wrong: dict[str, str], sentence: str, town: World, staff: Staff, cloud: Instance
+) -> None:
+    answer = send(staff("admin"), cloud, "change_provisioning", **answers(town, **wrong))
+    assert not done(answer)
+    assert sentence in answer.content.decode()
+    assert not Provisioning.objects.exists()
+
+
+def test_no_secret_goes_out_in_clear_text_and_a_missing_one_is_named(
+    town: World, staff: Staff, cloud: Instance, settings: Any
+) -> None:
+    settings.HTTPS = True
+    answer = send(staff("admin"), cloud, "change_provisioning", **answers(town))
+    assert "Use an address with https." in answer.content.decode()
+    settings.HTTPS, settings.PROVISIONER_SECRETS = False, {}
+    admin = staff("admin")
+    assert (
+        "PROVISIONER_SECRETS has nothing for nextcloud-1"
+        in admin.get(dialog(cloud, "change_provisioning")).content.decode()
+    )
+    answer = send(admin, cloud, "change_provisioning", **answers(town))
+    assert "PROVISIONER_SECRETS has nothing for nextcloud-1" in answer.content.decode()
+    assert not Provisioning.objects.exists()

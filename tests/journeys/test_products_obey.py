@@ -1,0 +1,247 @@
+"""What was bought arrives in the product itself: account, quota, suspension, deletion; and what is wrong there is mended."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from apps.access import reconcile
+from apps.accounts.models import UserProfile
+from apps.core import clock
+from apps.core.models import AttentionItem, AuditEntry, Dependency, Job, Outage
+from apps.core.states import Tone
+from apps.instances import allocation
+from apps.instances.models import Instance, ProductAccount
+from apps.operations import incident, privacy
+from apps.operations.erasure_receipts import read_receipt
+from tests.instances.products import GB, account, call, obey, there, told, use
+from tests.world import World
+
+GROUPS = ["customers"]
+
+
+@pytest.fixture
+def house(world: World, settings: Any) -> World:
+    obey(world, settings)
+    return world
+
+
+def pay_later(world: World, profile: UserProfile) -> None:
+    """The renewal fails, and no grace is given."""
+    world.shop.control("settings", end="past_due")
+    world.shop.control("payments", customer=profile.stripe_customer_id, mode="fail")
+    world.pass_time(days=32)
+    world.deliver()
+
+
+def pay_now(world: World, profile: UserProfile) -> None:
+    world.shop.control("payments", customer=profile.stripe_customer_id, mode="ok")
+    invoice = world.shop.v1.invoices.list({"customer": profile.stripe_customer_id or "", "status": "open"}).data[0]
+    world.shop.v1.invoices.pay(invoice.id)
+    world.deliver()
+
+
+def change_plan(world: World, profile: UserProfile, slug: str) -> None:
+    subscription = world.stripe_state(profile)
+    item = subscription["items"]["data"][0]["id"]
+    world.shop.v1.subscriptions.update(subscription["id"], {"items": [{"id": item, "price": world.price(slug)}]})
+    world.deliver()
+
+
+def steps(profile: UserProfile) -> list[str]:
+    return [one for one in profile.last_sync.steps if "Nextcloud" in one]
+
+
+@pytest.mark.long
+def test_paid_upgraded_suspended_back_and_gone(house: World) -> None:
+    dana = house.subscriber("dana")
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    assert steps(dana) == ["Open the account in Nextcloud, host nextcloud-1 with 100 GB."]
+    assert there(house, dana, "nextcloud-2") is None
+
+    use(house, dana, 80)
+    change_plan(house, dana, "plus")
+    assert told(there(house, dana)) == (True, 500, GROUPS)
+    dana = UserProfile.objects.get(pk=dana.pk)
+    assert "Set quota to 500 GB in Nextcloud, host nextcloud-1." in steps(dana)
+    assert (account(dana).used, account(dana).quota_found) == (80 * GB, 500 * GB)
+
+    pay_later(house, dana)
+    assert house.state(dana).access == "suspended"
+    assert told(there(house, dana)) == (False, 500, GROUPS)
+    pay_now(house, dana)
+    assert told(there(house, dana)) == (True, 500, GROUPS)
+
+    dana.refresh_from_db()
+    house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    house.deliver()
+    assert told(there(house, dana)) == (False, 500, GROUPS)
+    assert account(dana).delete_at is None  # the seat waits, and so does the data
+    house.pass_time(days=31)
+    house.deliver()
+    assert house.state(dana).access == "expired"
+    assert account(dana).state == "leaving"
+    house.pass_time(days=29)
+    house.sweep()
+    assert told(there(house, dana)) == (False, 500, GROUPS)
+    house.pass_time(days=2)
+    house.sweep()
+    assert there(house, dana) is None
+    assert (account(dana).state, account(dana).exists) == ("deleted", False)
+    lines = AuditEntry.objects.filter(subject_id=str(dana.pk), action="product_account_changed").order_by("pk")
+    assert [(one.after.get("enabled"), one.after.get("quota")) for one in lines] == [
+        (True, 100 * GB), (True, 500 * GB), (False, 500 * GB), (True, 500 * GB), (False, 500 * GB), (None, None),
+    ]  # fmt: skip
+    assert house.jobs() == []
+
+
+def sold_to(world: World, name: str = "dana", **basket: int) -> UserProfile:
+    """Somebody who has paid and has an account in the Nextcloud."""
+    found = world.subscriber(name, **basket)
+    assert told(there(world, found)) is not None
+    return found
+
+
+def test_storage_that_was_bought_is_part_of_the_quota(house: World) -> None:
+    dana = sold_to(house, personal=1, storage_100=2)
+    assert told(there(house, dana)) == (True, 300, GROUPS)
+    assert (account(dana).synced_at is not None, account(dana).read_at is not None) == (True, True)
+
+
+def test_what_somebody_changes_in_the_product_is_found_written_down_and_mended(house: World) -> None:
+    dana = sold_to(house)
+    path = f"users/{dana.keycloak_id}"
+    call(house, "PUT", path, data={"key": "quota", "value": "5 TB"})
+    call(house, "PUT", f"{path}/disable")
+    house.sweep()
+    assert told(there(house, dana)) == (False, 5120, GROUPS)  # it was read a minute ago
+    house.pass_time(seconds=6 * 3600 + 1)
+    house.sweep()
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    found = AuditEntry.objects.get(subject_id=str(dana.pk), action="product_drift_found")
+    assert (found.after["quota"], found.after["enabled"]) == (5120 * GB, False)
+    use(house, dana, 80)
+    house.pass_time(seconds=6 * 3600 + 1)
+    house.sweep()
+    assert account(dana).used == 80 * GB
+    assert AuditEntry.objects.filter(action="product_drift_found").count() == 1
+
+
+def test_an_hour_without_the_product_delays_and_loses_nothing(house: World) -> None:
+    dana = sold_to(house, "dana")
+    house.fault("nextcloud", "down", path="/nextcloud-1/")
+    change_plan(house, dana, "plus")
+    omar = house.subscriber("omar")
+    assert told(there(house, omar, "nextcloud-2")) == (True, 100, GROUPS)  # another host has nothing to do with it
+    assert house.account(dana)["attributes"]["storage_gb"] == ["500"]  # nor has Keycloak
+    down = Dependency.objects.get()
+    assert "Nextcloud on nextcloud-1 did not answer" in down.reason
+    for _ in range(12):
+        house.pass_time(seconds=300)
+        house.work()
+    waiting = Job.objects.get(kind="sync_product_account", state="queued")
+    assert (waiting.attempts, waiting.parked_on) == (0, down.name)
+    house.fault("nextcloud", "ok")
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    house.pass_time(seconds=60)
+    house.work()
+    assert told(there(house, dana)) == (True, 500, GROUPS)
+    assert (Dependency.objects.count(), Outage.objects.filter(peer=down.name, ended_at=None).count()) == (0, 0)
+    assert house.jobs() == []
+
+
+def test_an_answer_that_is_lost_makes_no_second_account_and_no_false_line(house: World) -> None:
+    house.fault("nextcloud", "lost_answer", times=1)
+    dana = house.subscriber("dana")
+    assert there(house, dana) is not None
+    assert account(dana).synced_at is None
+    house.retry()
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    assert account(dana).synced_at is not None
+    assert house.jobs() == []
+
+
+def test_a_product_that_says_yes_and_does_nothing_is_not_believed(house: World) -> None:
+    house.fault("nextcloud", "quota_ignored")
+    dana = house.subscriber("dana")
+    job = Job.objects.get(kind="sync_product_account", state="queued")
+    assert "did not keep what was written" in job.last_error
+    assert account(dana).synced_at is None
+    house.fault("nextcloud", "ok")
+    house.retry()
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+
+
+def test_an_account_that_was_deleted_there_is_made_anew_and_staff_are_told(house: World) -> None:
+    dana = sold_to(house)
+    call(house, "DELETE", f"users/{dana.keycloak_id}")
+    house.pass_time(seconds=6 * 3600 + 1)
+    house.sweep()
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    item = AttentionItem.objects.get(cause="product_account_lost")
+    assert (item.profile_ids, "backup" in item.sentence) == ([dana.pk], True)
+
+
+def test_a_moved_seat_leaves_its_account_for_the_days_that_are_set(house: World) -> None:
+    dana = sold_to(house)
+    seat = dana.seats.select_related("instance").get()
+    other = Instance.objects.get(slug="nextcloud-2")
+    allocation.move(seat=seat, instance=other, actor="staff:ada", reason="more room there")
+    reconcile.enqueue(dana, reason="moved")
+    house.work()
+    assert told(there(house, dana, "nextcloud-2")) == (True, 100, GROUPS)
+    assert told(there(house, dana)) == (False, 100, GROUPS)
+    left = account(dana)
+    assert (left.state, left.delete_at is not None) == ("leaving", True)
+    assert steps(dana)[-2:] == [
+        "Suspend the account in Nextcloud, host nextcloud-1, and delete it after 30 days.",
+        "Open the account in Nextcloud, host nextcloud-2 with 100 GB.",
+    ]
+
+
+def test_incident_mode_deletes_nothing(house: World) -> None:
+    dana = sold_to(house)
+    ProductAccount.objects.update(state="leaving", delete_at=clock.now() - dt.timedelta(hours=1))
+    second = Instance.objects.get(slug="nextcloud-2")
+    ProductAccount.objects.update(instance=second)
+    freeze = incident.begin(
+        product=None, until=clock.now() + dt.timedelta(hours=5), actor="staff:ada", reason="the disks are full"
+    )
+    house.sweep()
+    reconcile.enqueue(dana, reason="test")
+    house.work()
+    assert account(dana, "nextcloud-2").state == "leaving"
+    incident.end(freeze, actor="staff:ada", reason="it is over")
+    house.sweep()
+    house.sweep()
+    assert account(dana, "nextcloud-2").state == "deleted"
+
+
+def test_erasing_a_person_deletes_their_accounts_and_the_receipt_says_so(house: World) -> None:
+    dana = sold_to(house)
+    key = dana.keycloak_id or ""
+    house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
+    house.deliver()
+    dana.refresh_from_db()
+    house.fault("nextcloud", "down")
+    privacy.erase(dana, actor="staff:ada", reason="asked for by letter")
+    house.work()
+    dana.refresh_from_db()
+    receipt = read_receipt(dana)
+    assert receipt is not None
+    assert [(one.name, one.tone) for one in receipt.systems][-1] == ("Nextcloud, nextcloud-1", Tone.BUSY)
+    house.fault("nextcloud", "ok")
+    house.retry()
+    receipt = read_receipt(dana)
+    assert receipt is not None
+    assert receipt.is_complete
+    assert there(house, key) is None
+    assert not ProductAccount.objects.exists()
+
+
+def test_products_that_take_no_orders_are_left_alone(world: World) -> None:
+    dana = world.subscriber("dana")
+    assert steps(dana) == []
+    world.sweep()
+    assert not ProductAccount.objects.exists()
+    assert not Job.objects.filter(kind__in=["sync_product_account", "check_product_accounts"]).exists()
