@@ -157,9 +157,9 @@ def test_the_command_says_each_verdict_and_keeps_nothing_in_a_dry_run(world: Wor
 
 
 @pytest.mark.long
-def test_ten_thousand_rows_are_judged_and_imported_within_five_minutes(world: World) -> None:
-    """Measured without the calls: Stripe's list and Keycloak's are pages of 100 and 500."""
-    count, now = 10_000, int(clock.timestamp())
+def test_two_thousand_rows_are_judged_and_imported_within_a_minute(world: World) -> None:
+    """Without the calls: Stripe's list and Keycloak's are pages of 100 and 500. Ten thousand took 135 s on two busy cores."""
+    count, now = 2_000, int(clock.timestamp())
     run = imports.plan_source(Source.STRIPE, **WHY)
     price = world.price("personal")
 
@@ -204,4 +204,4 @@ def test_ten_thousand_rows_are_judged_and_imported_within_five_minutes(world: Wo
     took = time.monotonic() - began
     assert UserProfile.objects.filter(access_state="active").count() == count
     assert Instance.objects.get(slug="nextcloud-1").allocated_seats == count
-    assert took < 300
+    assert took < 60
