@@ -78,8 +78,8 @@ PLAIN: dict[str, set[str]] = {
     "Outage": {"peer", "waited"},
     "PrivacyRequest": {"closed_by", "opened_by"},
     "Product": {
-        "client_links", "color", "features", "first_steps", "grants", "guide_url", "icon", "name", "names_given", "slug", "stripe_product_id",
-        "summary", "sync_address",
+        "client_links", "color", "features", "features_de", "first_steps", "first_steps_de", "grants", "guide_url", "icon", "name", "name_de",
+        "names_given", "slug", "stripe_product_id", "summary", "summary_de", "sync_address",
     },
     "ProductPrice": {"currency", "stripe_price_id"},
     "RestoreCheck": {"counts", "cursor", "finished_by"},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apps.operations.setup import files
-from apps.operations.setup.questions import ASKED, KEYCLOAK, Question, find_contradiction, make_up
+from apps.operations.setup.questions import ASKED, KEYCLOAK, SetupQuestion, find_contradiction, make_up
 
 if TYPE_CHECKING:
     from apps.core.setup_steps import Step
@@ -80,7 +80,7 @@ def _answer(known: dict[str, str], *, may_ask: bool) -> dict[str, str]:
     return make_up(values) | values
 
 
-def _ask(question: Question) -> str:
+def _ask(question: SetupQuestion) -> str:
     """Until the answer can be."""
     hint = f" [{question.default}]" if question.default else ""
     while True:

@@ -12,7 +12,7 @@ HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Question:
+class SetupQuestion:
     """One variable. `check` gives the sentence that says what is wrong with an answer; `kept`: whether it goes into `.env`."""
 
     name: str
@@ -48,16 +48,18 @@ def _key(*beginnings: str) -> Callable[[str], str]:
 
 
 ASKED = (
-    Question("BASE_URL", "The address of the site, as customers will write it", _site),
-    Question("BRAND_NAME", "Your name, on pages and in emails"),
-    Question("SUPPORT_EMAIL", "The support address shown to people", _matches(ADDRESS, "This is no email address.")),
-    Question("KEYCLOAK_SERVER_URL", "Keycloak's address", _url),
-    Question("KEYCLOAK_REALM", "The realm of customers and staff", default="frontdesk"),
-    Question("STRIPE_SECRET_KEY", "Stripe's restricted key", _key("rk", "sk"), is_secret=True),
-    Question("STRIPE_PUBLISHABLE_KEY", "Stripe's publishable key", _key("pk")),
-    Question("MAILGUN_API_KEY", "Mailgun's key", is_secret=True),
-    Question("MAILGUN_DOMAIN", "Mailgun's sending domain", _matches(HOST, "This is no domain.")),
-    Question(
+    SetupQuestion("BASE_URL", "The address of the site, as customers will write it", _site),
+    SetupQuestion("BRAND_NAME", "Your name, on pages and in emails"),
+    SetupQuestion(
+        "SUPPORT_EMAIL", "The support address shown to people", _matches(ADDRESS, "This is no email address.")
+    ),
+    SetupQuestion("KEYCLOAK_SERVER_URL", "Keycloak's address", _url),
+    SetupQuestion("KEYCLOAK_REALM", "The realm of customers and staff", default="frontdesk"),
+    SetupQuestion("STRIPE_SECRET_KEY", "Stripe's restricted key", _key("rk", "sk"), is_secret=True),
+    SetupQuestion("STRIPE_PUBLISHABLE_KEY", "Stripe's publishable key", _key("pk")),
+    SetupQuestion("MAILGUN_API_KEY", "Mailgun's key", is_secret=True),
+    SetupQuestion("MAILGUN_DOMAIN", "Mailgun's sending domain", _matches(HOST, "This is no domain.")),
+    SetupQuestion(
         "MAILGUN_API_URL",
         "Mailgun's API; https://api.eu.mailgun.net/v3 in the EU",
         _url,
@@ -66,25 +68,27 @@ ASKED = (
 )
 # For Keycloak alone: an administrator of the whole server, used once and kept nowhere. Without one its steps are printed.
 KEYCLOAK = (
-    Question(
+    SetupQuestion(
         "SETUP_KEYCLOAK_USER",
         "An administrator of the whole Keycloak; empty: I'll do it by hand",
         may_be_empty=True,
         kept=False,
     ),
-    Question("SETUP_KEYCLOAK_PASSWORD", "Their password", is_secret=True, kept=False),
-    Question(
+    SetupQuestion("SETUP_KEYCLOAK_PASSWORD", "Their password", is_secret=True, kept=False),
+    SetupQuestion(
         "SETUP_STAFF_USER",
         "The username of the first member of staff",
         _matches(NAME, "At least three of a-z, 0-9, dots and dashes."),
         kept=False,
     ),
-    Question("SETUP_STAFF_EMAIL", "Their email address", _matches(ADDRESS, "This is no email address."), kept=False),
-    Question("SMTP_HOST", "The SMTP server for Keycloak's own emails", kept=False),
-    Question("SMTP_PORT", "Its port", default="587", kept=False),
-    Question("SMTP_FROM", "Their sender", _matches(ADDRESS, "This is no email address."), kept=False),
-    Question("SMTP_USER", "The user there", may_be_empty=True, kept=False),
-    Question("SMTP_PASSWORD", "The password there", is_secret=True, may_be_empty=True, kept=False),
+    SetupQuestion(
+        "SETUP_STAFF_EMAIL", "Their email address", _matches(ADDRESS, "This is no email address."), kept=False
+    ),
+    SetupQuestion("SMTP_HOST", "The SMTP server for Keycloak's own emails", kept=False),
+    SetupQuestion("SMTP_PORT", "Its port", default="587", kept=False),
+    SetupQuestion("SMTP_FROM", "Their sender", _matches(ADDRESS, "This is no email address."), kept=False),
+    SetupQuestion("SMTP_USER", "The user there", may_be_empty=True, kept=False),
+    SetupQuestion("SMTP_PASSWORD", "The password there", is_secret=True, may_be_empty=True, kept=False),
 )
 MADE_UP = (
     "DJANGO_SECRET_KEY", "POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "OIDC_RP_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET",
