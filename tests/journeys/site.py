@@ -85,9 +85,9 @@ class Site:
         assert found, (word, [one["subject"] for one in self.world.standin.inbox(to)])
         return found[0]
 
-    def set_password(self, page: Page, email: str) -> None:
+    def set_password(self, page: Page, email: str, subject: str = "Update Your Account") -> None:
         """By the link of Keycloak's email."""
-        PasswordPage(page).open(self.mail(email, "Update Your Account")["links"][0])
+        PasswordPage(page).open(self.mail(email, subject)["links"][0])
         PasswordPage(page).fill(PASSWORD)
         PasswordPage(page).submit()
 

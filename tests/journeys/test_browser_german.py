@@ -63,7 +63,7 @@ def test_from_the_first_page_to_the_app(site: Site, visit: Visit, album: Album, 
     world.deliver()
     heading(page, "Ihr Konto ist bereit, Jürgen")
     look("ready")
-    site.set_password(page, EMAIL)
+    site.set_password(page, EMAIL, "Aktualisieren Sie Ihr Konto")
     with site.app("nextcloud", free_port()) as app:
         site.log_in(page, "juergen")
         heading(page, "Hallo, Jürgen")
@@ -78,6 +78,8 @@ def test_from_the_first_page_to_the_app(site: Site, visit: Visit, album: Album, 
     juergen = UserProfile.objects.get(user__username="juergen")
     state = world.state(juergen)
     assert (juergen.language, state.access, state.account) == ("de", "active", True)
+    assert world.account(juergen)["attributes"]["locale"] == ["de"]
+    assert world.shop.v1.customers.retrieve(juergen.stripe_customer_id or "").preferred_locales == ["de"]
     assert state.seats == (("nextcloud", "assigned"), ("vaultwarden", "assigned"))
     assert "Ihr Konto bei Frontdesk ist bereit" in world.mails(juergen)
     site.log_in(page, "juergen")
