@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -56,6 +57,8 @@ def read_values() -> dict[str, Any]:
         "customer_group": settings.KEYCLOAK_PARENT_GROUP, "staff_group": settings.KEYCLOAK_STAFF_GROUP,
         "mailgun_domain": settings.MAILGUN_DOMAIN, "mailgun_webhook": f"{site}/mailgun/webhook/",
         "mailgun_api": settings.ANYMAIL["MAILGUN_API_URL"], "days": settings.RETENTION,
+        "sentry": urlsplit(settings.SENTRY_DSN).hostname or "", "alerts": bool(settings.ALERT_URLS), "outbound": ", ".join(settings.OUTBOUND_HOSTS),
+        "logo": urlsplit(settings.BRAND["logo_url"]).hostname or "",
         "kept": [(words, settings.RETENTION[name]) for name, words in KEPT.items()],
         "gauges": [(name, text, ", ".join(labels)) for name, text, labels, _ in metrics.GAUGES],
         "emails": [(one.title, name, one.when, one.to) for name, one in EMAILS.items()],

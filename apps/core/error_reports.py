@@ -15,6 +15,7 @@ NEVER = (
     "user",
     "breadcrumbs",
     "modules",
+    "extra",
 )  # parts of a report that may name people, or say what nobody needs
 
 

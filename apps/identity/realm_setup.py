@@ -103,14 +103,16 @@ def _set_up_staff(server: KeycloakAdmin, username: str, address: str) -> Step:
         return Step(Outcome.TO_DO, f"Nobody can log in to the console yet: put somebody into the group {path}.")
     user = server.get_user_id(username)
     if user is not None:
+        if str(server.get_user(user).get("email", "")).lower() != address.lower():
+            said = f"{username} is somebody with another address: choose another username, or put them into the group {path} yourself."
+            return Step(Outcome.TO_DO, said)
         server.group_user_add(user, group["id"])
         return Step(Outcome.MADE, f"{username} is a member of {path} now.")
     password = secrets.token_urlsafe(12)
-    user = server.create_user({
+    server.create_user({
         "username": username, "email": address, "enabled": True, "emailVerified": True, "firstName": username, "lastName": "Staff",
-        "credentials": [{"type": "password", "value": password, "temporary": True}],
+        "groups": [path], "credentials": [{"type": "password", "value": password, "temporary": True}],
     })  # fmt: skip
-    server.group_user_add(user, group["id"])
     said = f"{username} can log in to the console with the password {password}, chooses another one, and sets up an authenticator app."
     return Step(Outcome.MADE, said)
 

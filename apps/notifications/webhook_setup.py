@@ -32,8 +32,8 @@ def set_up() -> Iterator[Step]:
                 f"The key may not read webhooks ({answer.status_code}), as one that only sends. {by_hand}",
             )
             return
-        yield from _add(url, answer.json()["webhooks"], by_hand)
-    except (requests.RequestException, ValueError, KeyError):
+        yield from _add(url, answer.json().get("webhooks") or {}, by_hand)
+    except (requests.RequestException, ValueError, AttributeError):
         yield Step(Outcome.FAILED, "Mailgun could not be asked. Run this command again in a moment.")
 
 

@@ -133,12 +133,12 @@ def test_the_alarms_are_about_metrics_there_are(world: object) -> None:
 
 def test_the_rules_and_the_dashboard_as_files_are_about_metrics_there_are_and_say_what_the_chapter_says() -> None:
     (group,) = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
-    units = {"m": "minute", "d": "day"}
+    units = {"m": "minute", "h": "hour", "d": "day"}
     rules = {
-        (one["expr"].replace("|", r"\|"), int(one["for"][:-1]), units[one["for"][-1]], one["annotations"]["runbook"])
+        (one["expr"], int(one["for"][:-1]), units[one["for"][-1]], one["annotations"]["runbook_url"].partition("/manual/")[2])
         for one in group["rules"]
     }
-    row = r"^\| `(.+?)` \| (\d+) (minute|day)s? \| \[.+?\]\(\.\./(.+?)\) \|$"
+    row = r"^\| `(.+?)` \| (\d+) (minute|hour|day)s? \| \[.+?\]\(\.\./(.+?)\) \|$"
     found = re.findall(row, manual.fill_in("monitoring"), re.MULTILINE)
     assert {(expr, int(number), unit, place) for expr, number, unit, place in found} == rules
     known = {name for name, *_ in metrics.GAUGES} | {"frontdesk_limit_refusals_total"}

@@ -51,6 +51,10 @@ def test_the_realm_is_made_once_and_somebody_can_log_in(keycloak_process: Server
         again = set_up(server, OURS | {"KEYCLOAK_ADMIN_CLIENT_SECRET": "another"})
         assert [one.outcome for one in again] == [Outcome.KEPT, Outcome.MADE, Outcome.KEPT]
         assert again[1].values == {"KEYCLOAK_ADMIN_CLIENT_SECRET": "sync-secret"}
+        server.call("DELETE", f"/users/{user['id']}")
+        server.new_user("ada.admin", email="anna@customer.example", firstName="Anna", lastName="A")
+        *_, customer = set_up(server, OURS)  # nobody becomes an administrator because of a name
+        assert (customer.outcome, "somebody with another address" in customer.sentence) == (Outcome.TO_DO, True)
         (wrong,) = set_up(server, OURS, password="no")
         assert (wrong.outcome, wrong.sentence) == (
             Outcome.FAILED,

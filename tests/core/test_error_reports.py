@@ -12,6 +12,7 @@ import brotli
 import pytest
 import sentry_sdk
 import structlog
+from django.test import RequestFactory
 
 from apps.core import egress, error_reports
 
@@ -50,15 +51,17 @@ def test_an_error_is_told_with_its_place_and_without_people_or_secrets(
         int(f"nora@example.com used {secret}")
     except ValueError:
         logging.getLogger("django.request").exception("It failed for nora@example.com")
+    asked = RequestFactory().get("/join/secret-token/", {"q": "Nora Smith"})
+    logging.getLogger("django.request").error("%s", "a page failed", extra={"request": asked, "status_code": 500})
     structlog.get_logger("apps.core.jobs").error("job_failed", kind="reconcile")
     logging.getLogger("apps").warning("a warning is not told")
     sentry_sdk.flush(5)
-    assert len(reports) == 2
+    assert len(reports) == 3
     text = json.dumps(reports)
     assert "ValueError" in text
     assert "test_error_reports.py" in text
     assert "job_failed" in text
-    for never in ("nora@", secret, '"vars"', '"user"'):
+    for never in ("nora@", "q=Nora", "WSGIRequest", secret, '"vars"', '"user"'):
         assert never not in text
     assert "127.0.0.1" in egress.allowed_hosts()
 

@@ -66,6 +66,14 @@ def test_each_service_is_given_the_secrets_that_compose_gives_it() -> None:
         assert set(re.findall(r"%d/(\w+)", words)) == lent
 
 
+def test_an_upgrade_stops_nobody_while_tables_change() -> None:
+    """Requires= would stop web and worker for the whole migration, and leave them down where it fails (systemd.unit(5))."""
+    for unit in ("frontdesk-web", "frontdesk-worker"):
+        text = (UNITS / f"{unit}.service").read_text()
+        assert "Requires=" not in text
+        assert "Wants=frontdesk-migrate.service" in text
+
+
 def test_the_web_server_has_the_flags_of_the_image() -> None:
     command = parse((ROOT / "Dockerfile").read_text())[-1].last("CMD")
     assert command is not None
@@ -136,19 +144,23 @@ def test_commands_get_settings_and_secrets_as_they_stand(tmp_path: Path) -> None
     (tmp_path / "bin").mkdir()
     setpriv = tmp_path / "bin/setpriv"
     setpriv.write_text(
-        '#!/bin/sh\nprintf "%s|" "$BRAND_PROMISES" "$BRAND_NAME" "$STRIPE_SECRET_KEY" "${MAILGUN_API_KEY-unset}" "$@"\n'
+        '#!/bin/sh\nprintf "%s|" "$BRAND_PROMISES" "$BRAND_NAME" "$STRIPE_SECRET_KEY" "${MAILGUN_API_KEY-unset}"'
+        ' "$TAX_NOTE" "$POSTGRES_USER" "$POSTGRES_PASSWORD" "$@"\n'
     )
     setpriv.chmod(0o755)
     (tmp_path / "secrets").mkdir()
     (tmp_path / ".env").write_text(
         "# a comment\nBRAND_PROMISES=Any time | $HOME `id`\nBRAND_NAME=Kontor\nMAILGUN_API_KEY=\n#LOG_LEVEL=INFO\n"
+        'TAX_NOTE="net # on request"\nPOSTGRES_USER=frontdesk\n'
     )
     (tmp_path / "secrets/STRIPE_SECRET_KEY").write_text("rk_test_1\n")
     (tmp_path / "secrets/MAILGUN_API_KEY").write_text("\n")
+    (tmp_path / "secrets/POSTGRES_PASSWORD").write_text("owner\n")
+    (tmp_path / "secrets/POSTGRES_APP_PASSWORD").write_text("app\n")
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "FRONTDESK_SETTINGS": str(tmp_path), "FRONTDESK_CODE": str(ROOT)}
     said = subprocess.run(
         [str(UNITS / "frontdesk-manage"), "doctor", "-v", "2"], env=env, capture_output=True, text=True, check=True
     )
     assert said.stdout.split("|")[:2] == ["Any time ", " $HOME `id`"]
-    assert said.stdout.split("|")[2:5] == ["Kontor", "rk_test_1", "unset"]
+    assert said.stdout.split("|")[2:8] == ["Kontor", "rk_test_1", "unset", "net # on request", "frontdesk_app", "app"]
     assert said.stdout.endswith("manage.py|doctor|-v|2|")

@@ -102,7 +102,7 @@ def test_it_asks_until_an_answer_can_be(monkeypatch: pytest.MonkeyPatch, capsys:
         "kontor", "https://kontor.example/", "Kontor", "hilfe@kontor.example", "https://login.kontor.example", "",
         "pk_test_0123456789abcdef", "mail.kontor.example", "", "",
     ])  # fmt: skip
-    secrets = iter(["nonsense", "rk_test_0123456789abcdef", "key-1"])
+    secrets = iter(["nonsense", "rk_test_0123456789abcdef", "key-1", ""])
     monkeypatch.setattr("builtins.input", lambda _asks: next(typed))
     monkeypatch.setattr("getpass.getpass", lambda _asks: next(secrets))
     found = command._answer({}, may_ask=True)
@@ -123,6 +123,23 @@ def test_a_file_keeps_what_is_not_ours(tmp_path: Path) -> None:
     assert (tmp_path / ".env").read_text() == "# mine\nOTHER=1\nBRAND_NAME=New\n#LOG_LEVEL=INFO\nSITE_LANGUAGES=en,de\n"
     assert (tmp_path / "secrets/STRIPE_SECRET_KEY").read_text() == "rk_test_1\n"
     assert files.write(tmp_path, {"BRAND_NAME": "New"}, project=ROOT) == []
+
+
+def test_what_was_changed_in_the_file_is_newer_than_the_secret_beside_it(tmp_path: Path) -> None:
+    files.write(tmp_path / "new", {"STRIPE_SECRET_KEY": "rk_test_old", "BRAND_NAME": "Kontor"}, project=ROOT)
+    env = tmp_path / "new/.env"
+    env.write_text(env.read_text().replace("STRIPE_SECRET_KEY=", "STRIPE_SECRET_KEY=rk_live_new"))
+    assert files.read(tmp_path / "new")["STRIPE_SECRET_KEY"] == "rk_live_new"
+    assert command._known(tmp_path / "new").get("BASE_URL") is None  # the example's is no answer
+    assert command._known(tmp_path / "new")["BRAND_NAME"] == "Kontor"
+
+
+def test_values_are_quoted_as_compose_and_systemd_read_them_and_those_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TAX_NOTE=\"incl. 19 % VAT # net on request\"\nBRAND_NAME=Old\n")
+    files.write(tmp_path, files.read(tmp_path) | {"BRAND_NAME": "Käse & Co $5", "BRAND_DESCRIPTION": "It's yours"}, project=ROOT)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines == ['TAX_NOTE="incl. 19 % VAT # net on request"', "BRAND_NAME='Käse & Co $5'", "BRAND_DESCRIPTION=\"It's yours\""]
+    assert files.read(tmp_path)["BRAND_NAME"] == "Käse & Co $5"
 
 
 def steps(**more: Any) -> list[Step]:

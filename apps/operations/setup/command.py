@@ -1,4 +1,4 @@
-"""`manage.py setup`, which runs before there are settings: ask, write, make what is missing at the peers, and let the doctor look.
+"""`manage.py setup`, which runs before there are settings: ask, write down, and make what is missing at the peers.
 
 Exit code 0: done. 1: something is left to do by hand, and the lines marked "to do" say what. 2: an answer is missing or wrong.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  (a variable's name)
+SIGNING_KEY = "MAILGUN_WEBHOOK_SIGNING_KEY"
 LEFT, WRONG = 1, 2
 
 
@@ -30,18 +31,20 @@ class AnswerMissing(Exception):
 def run(words: Sequence[str]) -> int:
     """The whole of it; returns the exit code."""
     options = _options(words)
-    known = files.read(options.folder) | (files.read_lines(options.answers) if options.answers else {})
+    known = _known(options.folder) | (files.read_lines(options.answers) if options.answers else {})
     try:
         values = _answer(known, may_ask=not options.no_input and sys.stdin.isatty())
     except AnswerMissing as missing:
         sys.stderr.write(f"{missing}\n")
         return WRONG
     _keep(options.folder, values)
-    steps = list(_walk(values))
-    for step in steps:
-        values |= step.values
-    _keep(options.folder, values)
-    return _finish(steps, values)
+    steps = []
+    for step in _walk(values):
+        steps.append(step)
+        if step.values:  # at once: Stripe shows a signing secret only this one time
+            values |= step.values
+            _keep(options.folder, values)
+    return _finish(steps, options.folder)
 
 
 def say(line: str) -> None:
@@ -58,6 +61,13 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-input", action="store_true", help="ask nothing: stop where an answer is missing")
     return parser.parse_args(words)
+
+
+def _known(folder: Path) -> dict[str, str]:
+    """What the folder's files say, but for what is only the example's."""
+    examples = files.read_lines(PROJECT / ".env.example")
+    asked = {question.name for question in ASKED}
+    return {name: value for name, value in files.read(folder).items() if name not in asked or value != examples.get(name)}
 
 
 def _answer(known: dict[str, str], *, may_ask: bool) -> dict[str, str]:
@@ -121,11 +131,13 @@ def _walk(values: dict[str, str]) -> Iterator["Step"]:
         staff = values["SETUP_STAFF_USER"], values["SETUP_STAFF_EMAIL"]
         yield from realm_setup.set_up(user, password, values=values | _for_the_realm(values), staff=staff)
 
-    steps = (
+    steps: tuple[tuple[str, Iterator[Step]], ...] = (
         ("Keycloak", keycloak()),
         ("Stripe", account_setup.set_up(knows_secret=bool(values.get(WEBHOOK_SECRET)))),
         ("Mailgun", webhook_setup.set_up()),
     )
+    if not values.get(SIGNING_KEY):
+        steps = (*steps, ("Mailgun", iter([Step(Outcome.TO_DO, f"Set {SIGNING_KEY} to the HTTP webhook signing key of Mailgun, API security.")])))
     for peer, found in steps:
         for step in found:
             say(f"{peer}: {step.outcome.value:<7} {step.sentence}")
@@ -151,21 +163,17 @@ def _begin_django(values: dict[str, str]) -> None:
     django.setup()
 
 
-def _finish(steps: list["Step"], values: dict[str, str]) -> int:
-    """What is left, and the doctor if the database is there already."""
+def _finish(steps: list["Step"], folder: Path) -> int:
+    """What is left, and where to go on."""
     from apps.core.setup_steps import Outcome
 
     left = [step for step in steps if step.outcome in {Outcome.TO_DO, Outcome.FAILED}]
-    if not values.get("MAILGUN_WEBHOOK_SIGNING_KEY"):
-        say(
-            "Mailgun: to do   Set MAILGUN_WEBHOOK_SIGNING_KEY in .env to the HTTP webhook signing key of Mailgun, API security."
-        )
-    for line in (
-        f"{len(left)} step{'' if len(left) == 1 else 's'} left to do by hand; run this again afterwards, it makes nothing twice."
-        if left
-        else "All is set up.",
-        "Next: docker compose up --build --detach proxy worker",
-        "Then: docker compose exec worker python manage.py doctor",
-    ):
-        say(line)
+    if left:
+        many = f"{len(left)} steps are" if len(left) > 1 else "1 step is"
+        say(f"{many} left to do. Run this again afterwards: it makes nothing twice.")
+    else:
+        say("All is set up.")
+    if folder == PROJECT:
+        say("Next: docker compose up --build --detach proxy worker")
+        say("Then: docker compose exec worker python manage.py doctor")
     return LEFT if left else 0

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$")
+SIGNS = re.compile(r"[\s#$'\"\\]")
 LENT = re.compile(r"\{file: \./secrets/([A-Z_]+)\}")
 FOLDER, EVERYBODY, OWN = 0o700, 0o444, 0o600  # the folder is its owner's alone; the containers' users read the files
 
@@ -24,7 +25,7 @@ def read(folder: Path) -> dict[str, str]:
     values = read_lines(folder / ".env")
     for file in sorted((folder / "secrets").glob("[A-Z]*")) if (folder / "secrets").is_dir() else ():
         if text := file.read_text(encoding="utf-8").strip():
-            values[file.name] = text
+            values.setdefault(file.name, text)  # what somebody wrote into .env is newer
     return values
 
 
@@ -34,16 +35,31 @@ def read_lines(file: Path) -> dict[str, str]:
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         match = LINE.match(line.strip())
         if match and not line.lstrip().startswith("#") and match[2].strip():
-            found[match[1]] = match[2].strip().strip("'\"")
+            found[match[1]] = _unquoted(match[2].strip())
     return found
+
+
+def _unquoted(value: str) -> str:
+    quote = value[:1]
+    return value[1:-1] if quote in {"'", '"'} and len(value) > 1 and value.endswith(quote) else value
+
+
+def _quoted(value: str) -> str:
+    """As compose and systemd read it alike."""
+    if not SIGNS.search(value):
+        return value
+    return f"'{value}'" if "'" not in value else '"' + re.sub(r'([\\"$])', r"\\\1", value) + '"'
 
 
 def write(folder: Path, values: Mapping[str, str], *, project: Path) -> list[Path]:
     """Write these values; returns the files that changed. `project`: where .env.example and compose.yml are."""
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     lent = lent_secrets(project)
     env = folder / ".env"
+    there = read_lines(env)
     lines = (env if env.exists() else project / ".env.example").read_text(encoding="utf-8").splitlines()
-    plain = {name: value for name, value in values.items() if name not in lent} | dict.fromkeys(lent, "")
+    changed_values = {name: value for name, value in values.items() if name not in lent and value != there.get(name)}
+    plain = {name: _quoted(value) for name, value in changed_values.items()} | dict.fromkeys(lent, "")
     changed = [env] if _replace(env, "\n".join(_with(lines, plain)) + "\n", OWN) else []
     (folder / "secrets").mkdir(mode=FOLDER, exist_ok=True)
     for name in lent:

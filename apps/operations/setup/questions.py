@@ -49,7 +49,7 @@ def _key(*beginnings: str) -> Callable[[str], str]:
 
 ASKED = (
     SetupQuestion("BASE_URL", "The address of the site, as customers will write it", _site),
-    SetupQuestion("BRAND_NAME", "Your name, on pages and in emails"),
+    SetupQuestion("BRAND_NAME", "Your name, on pages and in emails", default="Frontdesk"),
     SetupQuestion(
         "SUPPORT_EMAIL", "The support address shown to people", _matches(ADDRESS, "This is no email address.")
     ),
@@ -65,6 +65,7 @@ ASKED = (
         _url,
         default="https://api.mailgun.net/v3",
     ),
+    SetupQuestion("MAILGUN_WEBHOOK_SIGNING_KEY", "Mailgun's HTTP webhook signing key; empty: later", is_secret=True, may_be_empty=True),
 )
 # For Keycloak alone: an administrator of the whole server, used once and kept nowhere. Without one its steps are printed.
 KEYCLOAK = (
