@@ -11,7 +11,10 @@ from django.db.models import Q, QuerySet
 
 from apps.billing import payment_notes
 from apps.billing.models import Subscription
+from apps.core import clock
 from apps.core.states import SubscriptionStatus, values_where
+
+A_CARDS_TIME = dt.timedelta(minutes=1)  # within which a card has usually paid
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,13 @@ def is_paid(subscription_id: str) -> bool:
 
 
 def awaits_first_payment(customer_id: str | None, *, since: dt.datetime) -> bool:
-    """Whether the customer has subscribed since then by bank debit, and the bank has not paid yet."""
+    """Whether the customer has subscribed since then, and a bank takes its time to pay, as for a debit.
+
+    For a minute a card can look like this, too: while its bank asks, or before all of Stripe's answers are here.
+    """
     second = since.replace(microsecond=0)  # Stripe's times have no more
     begun = Subscription.objects.filter(customer_id=customer_id or "", stripe_created_at__gte=second)
+    begun = begun.filter(stripe_created_at__lte=clock.now() - A_CARDS_TIME)
     unpaid = Q(status=SubscriptionStatus.ACTIVE, paid_for_period=0)  # some debits open before the money has come
     return begun.filter(Q(status=SubscriptionStatus.INCOMPLETE) | unpaid).exists()
 

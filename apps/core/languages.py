@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
@@ -83,10 +84,18 @@ def _of_request(request: HttpRequest) -> str:
     """Of the switch in this browser, else of the account that is logged in, else of the browser."""
     if chosen := chosen_in(request):
         return chosen
-    if profile := getattr(request.user, "profile", None):
+    if profile := _profile_of(request):
         return best(profile.language)
     asked = (_short(code) for code, _weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")))
     return next((code for code in asked if code in offered()), best(None))
+
+
+def _profile_of(request: HttpRequest) -> Any:
+    """The account that is logged in; None also while the database is away, which the page itself has to say."""
+    try:
+        return getattr(request.user, "profile", None)
+    except DatabaseError:
+        return None
 
 
 def remember(response: HttpResponse, code: str) -> None:

@@ -60,7 +60,7 @@ def read_endings(profile: UserProfile) -> list[Ending]:
     rows = money.list_running(profile.stripe_customer_id or "")
     book = terms.read_terms(profile.pk) if rows else None
     known = facts.read_facts(profile) if rows else None
-    names = dict(Product.objects.filter(is_app=True).order_by("position", "name").values_list("slug", "name"))
+    names = {one.slug: one.name for one in Product.objects.filter(is_app=True).order_by("position", "name")}
     found = []
     for row in rows:
         ends = end_if_canceled(row)

@@ -48,6 +48,7 @@ def _page(request: HttpRequest, profile: UserProfile, context: dict[str, Any], s
         "count": memberships.count_people(profile),
         "rows": rows,
         "payer": memberships.find_payer(profile),
+        "sold_by_people": profile.items.filter(product__people__gt=0, product__max_quantity__gt=1).exists(),
     }
     return render(request, "dashboard/people.html", context, status=status)
 

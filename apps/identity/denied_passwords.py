@@ -33,7 +33,7 @@ def own_words(more: Iterable[str] = ()) -> list[str]:
     """The words that somebody thinks of here: the brand, the address, the realm, what is sold, and `more`."""
     host = urlsplit(settings.BASE_URL).hostname or ""
     texts = [str(settings.BRAND["name"]), settings.KEYCLOAK_REALM, *host.split(".")[:-1], *more]
-    texts += [text for names in Product.objects.values_list("slug", "name") for text in names]
+    texts += [text for names in Product.objects.values_list("slug", "name", "name_de") for text in names if text]
     found = {word for text in texts for word in _words(text)}
     return sorted(found - NO_NAMES)
 

@@ -249,7 +249,7 @@ def find_or_create_profile(signup: Signup) -> UserProfile:
         with transaction.atomic():
             if profile is not None:
                 User.objects.filter(pk=profile.user_id).update(username=signup.username, **names)
-                UserProfile.objects.filter(pk=profile.pk).update(language=languages.active())
+                own_details.change_language(profile, languages.active())
                 profile.user.refresh_from_db()
                 return profile
             user = User(username=signup.username, **names)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.models import Signup
 from apps.catalog.models import Product
-from apps.core import attention, clock
+from apps.core import attention, clock, languages
 from apps.core.errors import BadInput
 from apps.instances import allocation, capacity
 from apps.instances.models import Seat
@@ -107,7 +107,9 @@ def make_room(product: Product, *, signup: Signup) -> bool:
     for seat in _rank_unpaid(product, signup, rush=rush)[:MAX_CLOSED]:
         if _end_reservation(seat):
             if rush:
-                told = f"Many unpaid payments hold seats of {product.name}. The newest of them are ended when others need a seat."
+                with languages.speaking(languages.DEFAULT):  # it is for staff
+                    name = product.name
+                told = f"Many unpaid payments hold seats of {name}. The newest of them are ended when others need a seat."
                 attention.report(attention.Cause.LIMIT_REACHED, f"seats:{product.slug}", told)
             return True
     return False

@@ -19,7 +19,7 @@ from django.db.models import Count, Q, QuerySet
 from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.core import audit, clock, jobs
+from apps.core import audit, clock, jobs, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
@@ -301,7 +301,8 @@ def send_email(move: SeatMove, template: str, *, old: Instance, new: Instance) -
     """Tell the person about a move, once for each instance it leads to; not who has no access, and so nothing to open."""
     if not AccessState(move.profile.access_state).has_access:
         return
-    values = {"product": move.plan.product.name, "old_instance": old.name, "new_instance": new.name}
+    with languages.speaking_to(move.profile.language):
+        values = {"product": move.plan.product.name, "old_instance": old.name, "new_instance": new.name}
     values["first_name"] = move.profile.user.first_name
     key = f"{template}:{move.pk}:{new.slug}"
     notify(key=key, template=template, to=move.profile.email, profile=move.profile, context=values)

@@ -68,7 +68,9 @@ def state(request: HttpRequest) -> HttpResponse:
     _check_payment(profile)
     synced = profile.observed_generation >= profile.desired_generation
     active = AccessState(profile.access_state).has_access
-    return JsonResponse({"open": active and synced, "sentence": profile.access_sentence})
+    # What is recorded may be older than what is so now, as when a grace period has just ended: the page would load for ever.
+    is_open = active and synced and recovery.read_status(profile).next_step == recovery.NextStep.LOG_IN
+    return JsonResponse({"open": is_open, "sentence": profile.access_sentence})
 
 
 @json_view("email")

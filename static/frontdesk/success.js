@@ -1,4 +1,4 @@
-// Success page: asks for the state of the account every 1.5 seconds until nothing will change any more; every minute while a
+// Success page: asks for the state of the account every 1.5 seconds until nothing will change any more; every five while a
 // bank takes days to pay.
 "use strict";
 
@@ -44,7 +44,7 @@
       if (state.finished) showOrder();
       return other || state.finished;
     };
-    poll(said.state, follow, debited ? 60_000 : 1500);
+    poll(said.state, follow, debited ? 5000 : 1500);
   }
 
   form.addEventListener("submit", (event) => {

@@ -34,7 +34,9 @@ FOUND = """async only => (await axe.run({exclude: [["iframe"]]}, {
 WATCHED = """window.moved = []; new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput)
     window.moved.push(`${one.value.toFixed(4)} ${one.sources.map(source => source.node && (source.node.outerHTML || source.node.textContent).slice(0, 80).replace(/\\s+/g, ' ')).join(", ")}`);
 }).observe({type: "layout-shift", buffered: true});"""
-MOVED = "() => window.moved"
+# After three pictures, since what moves may move only then.
+MOVED = """async () => { for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame);
+    await new Promise(done => setTimeout(done, 50)); return window.moved; }"""
 # Wider than the window; or a text that somebody can't read to its end.
 LOST = """() => { const root = document.documentElement, found = [];
     const seen = [...document.querySelectorAll("body *")].filter(one => !one.closest(".visually-hidden, .scroll, .skip-link, svg, iframe") && one.checkVisibility());

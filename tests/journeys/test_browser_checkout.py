@@ -119,6 +119,7 @@ def test_a_bank_debit_opens_the_apps_when_the_bank_has_paid(site: Site, visit: V
     payment(page).get_by_role("button", name=re.compile("bank debit")).click()
     page.wait_for_url("**/onboarding/success/**")
     world.deliver()
+    world.pass_time(seconds=61)
     heading(page, "Thank you, Dana. Now it's your bank's turn.")  # the page has found out by itself
     album.take(page, "bank-is-asked")
     assert UserProfile.objects.get(user__username="dana").access_state == "none"

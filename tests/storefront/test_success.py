@@ -70,6 +70,8 @@ def test_a_bank_that_takes_days_is_named_and_who_is_let_in_meanwhile_may_log_in(
     opened = visitor.api(SESSION, **ACCOUNT).json()  # type: ignore[attr-defined]
     world.shop.pay({"url": "", "client_secret": opened["client_secret"]}, card="000123456789")
     world.deliver()
+    assert visitor.get(STATE).json()["debited"] is False  # type: ignore[attr-defined]  # a card may look like this for a moment
+    world.pass_time(seconds=61)
     answer = visitor.get(STATE).json()  # type: ignore[attr-defined]
     assert [one["state"] for one in answer["stages"]] == ["busy", *["done" if opens else "waiting"] * 3]
     assert (answer["debited"], answer["usable"], answer["finished"]) == (True, opens, False)
