@@ -3,15 +3,19 @@
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from apps.access.facts import read_facts
 from apps.access.forecast import forecast, imagine
 from apps.access.policy import Decision, Facts, SeatDecision, SubscriptionFact, decide
 from apps.access.upcoming import Upcoming
 from apps.accounts.models import UserProfile
+from apps.catalog.entitlements import NOTHING, Entitlements
 from apps.core.dates import day
+from apps.core.states import SubscriptionStatus
 
 type FactChange = Callable[[SubscriptionFact], SubscriptionFact]
+PAID: dict[str, Any] = {"status": SubscriptionStatus.ACTIVE, "cancel_at": None, "money_returned": "", "paused": False}
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,17 @@ class Loss:
 
 
 def foresee_loss(facts: Facts, subscription_id: str, *, ends_at: dt.datetime) -> Loss:
-    """What is lost when this subscription ends then: not what a grant, another subscription or another payer gives as well."""
-    canceled = tuple(
-        replace(one, cancel_at=ends_at) if one.id == subscription_id else one for one in facts.subscriptions
-    )
-    before = decide(imagine(facts, ends_at)).entitlements
-    after = decide(imagine(replace(facts, subscriptions=canceled), ends_at)).entitlements
-    return Loss(before.apps - after.apps, before != after)
+    """What is lost when this subscription ends then: not what a grant, another subscription or another payer gives as well.
+
+    An end that has passed is now. Whether it takes something away is asked as if it were paid: one that gives nothing because its
+    payment is late is not given in another way by that.
+    """
+
+    def decide_at_end(change: FactChange) -> Entitlements:
+        changed = tuple(change(one) if one.id == subscription_id else one for one in facts.subscriptions)
+        return decide(imagine(replace(facts, subscriptions=changed), max(ends_at, facts.now))).entitlements
+
+    as_it_is = decide_at_end(lambda one: one)
+    paid = decide_at_end(lambda one: replace(one, **PAID))
+    without = decide_at_end(lambda one: replace(one, status=SubscriptionStatus.CANCELED, ended_at=ends_at))
+    return Loss(as_it_is.apps - without.apps, paid != without or without == NOTHING)

@@ -15,9 +15,11 @@ from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.catalog.models import Product
+from apps.core import clock
 from apps.core.models import AuditEntry
 from apps.dashboard.views_cancel import read_endings
 from apps.onboarding import contracts
+from tests.dashboard.conftest import Catalog, person, subscribe
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +99,31 @@ def test_apps_that_are_given_in_another_way_are_not_said_to_close(world: World) 
     (one,) = read_endings(dana)
     assert one.closes == ()
     assert contracts.read_contracts(dana)[0].ends_at == one.ends_at
+
+
+UNPAID: dict[str, dict[str, Any]] = {
+    "in grace that is over before the end": {"status": "past_due", "past_due_since": clock.now() - DAY},
+    "unpaid": {"status": "unpaid"},
+    "its money went back": {"money_returned": "refunded"},
+    "paused until somebody pays": {"status": "paused"},
+    "its end has just passed": {"current_period_end": clock.now() - DAY},
+}
+
+
+@pytest.mark.parametrize("name", UNPAID)
+def test_who_has_not_paid_is_not_told_to_have_it_in_another_way(catalog: Catalog, settings: Any, name: str) -> None:
+    """Nothing gives it besides; a grant of another app gives nothing of it either."""
+    settings.PAYMENT_GRACE_DAYS = 7
+    nora = person("nora")
+    subscribe(nora, catalog.plan, **{"current_period_end": clock.now() + 20 * DAY} | UNPAID[name])
+    assert [one.loses_nothing for one in read_endings(nora)] == [False]
+    by = {"actor": "staff:ada", "reason": "a friend of the house"}
+    wiki = Product.objects.create(slug="wiki", name="Wiki", is_app=True)
+    overrides.grant(profile=nora, products=[wiki], until=clock.now() + 40 * DAY, **by)
+    assert [one.loses_nothing for one in read_endings(nora)] == [False]
+    assert "yours in another way" not in text(browser(nora).get(PAGE))
+    overrides.grant(profile=nora, products=[catalog.plan], until=clock.now() + 40 * DAY, **by)
+    assert [(one.closes, one.loses_nothing) for one in read_endings(nora)] == [((), True)]
 
 
 def test_it_is_canceled_with_a_receipt_and_taken_back(world: World) -> None:
