@@ -193,10 +193,16 @@ def ask(call: Callable[[stripe.StripeClient], Any]) -> Any:
             return call(client)
         except (stripe.CardError, stripe.InvalidRequestError, stripe.RateLimitError) as error:
             if sentence := describe_refusal(error):
-                is_declined = isinstance(error, stripe.CardError)
-                details = {"decline": decline_code(error)} if is_declined else {}
-                raise BadInput(sentence, code="declined" if is_declined else "refused", details=details) from error
+                details = {"decline": decline_code(error)} if isinstance(error, stripe.CardError) else {}
+                raise BadInput(sentence, code=_code_of(error), details=details) from error
             raise
+
+
+def _code_of(error: stripe.StripeError) -> str:
+    """The code of a refusal; too many requests are like somebody else at work: it is over in a minute."""
+    if isinstance(error, stripe.CardError):
+        return "declined"
+    return "busy" if isinstance(error, stripe.RateLimitError) else "refused"
 
 
 def _ask_once(call: Callable[[stripe.StripeClient], Any]) -> Any:

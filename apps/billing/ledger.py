@@ -83,12 +83,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class InvoiceLine:
-    """A line of an invoice: what it charges for which time; `item_id`: of which line of the subscription."""
+    """A line of an invoice: what it charges for which time; `item_id`: of which line of the subscription. `tax`: on top of it."""
 
     begins: dt.datetime
     ends: dt.datetime
     item_id: str
     amount: int
+    tax: int = 0
 
     def covers(self, now: dt.datetime) -> bool:
         return self.begins <= now < self.ends
@@ -96,7 +97,7 @@ class InvoiceLine:
 
 @dataclass(frozen=True)
 class Invoice:
-    """One invoice. `total`: what it asks for, before credit; below 0 it gives credit. `paid_outside`: paid, but not through Stripe; `returned_outside`: went back, but not through Stripe.
+    """One invoice. `paid_outside`: paid, but not through Stripe; `returned_outside`: went back, but not through Stripe.
 
     What a credit note takes off before the payment is never paid. Of one after the payment, a refund is a refund of the charge
     and counts there, once. What it credits to the customer's balance stays with us and pays a later invoice: like a coupon
@@ -119,7 +120,6 @@ class Invoice:
     returned_outside: tuple[Refund, ...] = ()
     next_attempt_at: dt.datetime | None = None
     attempts_made: int = 0
-    total: int = 0
 
     def is_paid_after(self, end: dt.datetime) -> bool:
         """Whether it was paid after its subscription had ended, for a time that is later than that."""
@@ -268,17 +268,16 @@ def parse_invoice(
         ),
         next_attempt_at=moment(one.get("next_payment_attempt")),
         attempts_made=max(0, whole(one.get("attempt_count")) or 0),
-        total=whole(one.get("total")) or 0,
     )
 
 
 def _outside(note: Any) -> Refund:
     """What a credit note gave back without a refund of Stripe's."""
     one = plain(note)
-    refunds = one.get("refunds")
-    records = [plain(each) for each in refunds] if isinstance(refunds, list) else []
     amount = (whole(one.get("out_of_band_amount")) or 0) + sum(
-        whole(each.get("amount_refunded")) or 0 for each in records if each.get("type") == "payment_record_refund"
+        whole(each.get("amount_refunded")) or 0
+        for each in _parts(one.get("refunds"))
+        if each.get("type") == "payment_record_refund"
     )
     return replace(parse_refund(one), amount=0 if one.get("status") in FAILED else amount)
 
@@ -302,8 +301,16 @@ def _span(line: dict[str, Any]) -> InvoiceLine | None:
     begins, ends = moment(period.get("start")), moment(period.get("end"))
     if not details or begins is None or ends is None:
         return None
-    discounts = line.get("discount_amounts")
-    off = [whole(plain(one).get("amount")) or 0 for one in discounts] if isinstance(discounts, list) else []
+    off = sum(whole(one.get("amount")) or 0 for one in _parts(line.get("discount_amounts")))
+    added = [one for one in _parts(line.get("taxes")) if one.get("tax_behavior") == "exclusive"]
     return InvoiceLine(
-        begins, ends, identify(details.get("subscription_item")), (whole(line.get("amount")) or 0) - sum(off)
+        begins,
+        ends,
+        identify(details.get("subscription_item")),
+        amount=(whole(line.get("amount")) or 0) - off,
+        tax=sum(whole(one.get("amount")) or 0 for one in added),
     )
+
+
+def _parts(found: Any) -> list[dict[str, Any]]:
+    return [plain(one) for one in found] if isinstance(found, list) else []

@@ -4,7 +4,7 @@ Promises: one change of a customer at a time; right before it, what was seen is 
 changed nothing is done; a form that is sent twice is one change, by the key it was opened with; what Stripe refuses is said in
 plain words; when nobody knows whether it was done, that is said, and it is not repeated with another key. Who asks and why is
 in the audit trail before the call, what came of it after; no fact is written here. Refusals are worded for staff; their codes are
-`busy`, `declined`, `refused` by Stripe, or `changed`.
+`busy` (somebody else is at work, or Stripe is asked too much: later it may work), `declined`, `refused` by Stripe, or `changed`.
 """
 
 import datetime as dt
@@ -70,16 +70,20 @@ def refund(asked: ChangeRequest, *, charge_id: str, amount: int, seen: int, why:
     )  # fmt: skip
 
 
-def list_transactions(client: stripe.StripeClient, customer: str) -> list[Any]:
-    """All that was ever added to or taken from a customer's credit balance, the newest first."""
-    return list(client.v1.customers.balance_transactions.list(customer, {"limit": 100}).auto_paging_iter())
+def list_transactions(client: stripe.StripeClient, customer: str, currency: str) -> list[dict[str, Any]]:
+    """All that was ever added to or taken from a customer's credit balance in this currency, the newest first.
+
+    Stripe keeps a balance for each currency, and lists all of them together.
+    """
+    found = client.v1.customers.balance_transactions.list(customer, {"limit": 100}).auto_paging_iter()
+    return [one for one in map(plain, found) if text(one.get("currency"), 16) == currency]
 
 
 def take_credit(asked: ChangeRequest, *, amount: int, currency: str, seen: int) -> bool:
     """Take so much off the customer's credit; False when this request has done so before. `seen`: the credit that was there."""
 
     def check(client: stripe.StripeClient) -> dict[str, Any]:
-        found = [plain(one) for one in list_transactions(client, asked.customer)]
+        found = list_transactions(client, asked.customer, currency)
         if any(plain(one.get("metadata")).get(MARK) == asked.key for one in found):
             raise DoneAlready
         left = -(whole(found[0].get("ending_balance")) or 0) if found else 0

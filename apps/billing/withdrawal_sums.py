@@ -6,10 +6,11 @@ what they have spent of it elsewhere is not paid out again.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 from apps.billing.ledger import Attempt, Invoice, InvoiceLine
 from apps.billing.parsing import identify, plain, text, whole
@@ -19,16 +20,18 @@ from apps.billing.parsing import identify, plain, text, whole
 class Balance:
     """A customer's credit now, and how much of all the credit that there ever was one subscription gave; minor units.
 
-    `given` is below 0 where the subscription took up more than it gave: it was paid with credit of another origin.
+    `given` is below 0 where the subscription took up more than it gave: it was paid with credit of another origin. `is_taken`: what
+    was left of its own was taken back before, so that all that is there now has another origin.
     """
 
     left: int = 0
     given: int = 0
+    is_taken: bool = False
 
     @property
     def own(self) -> int:
         """What is left of the credit that the subscription gave."""
-        return max(0, min(self.left, self.given))
+        return 0 if self.is_taken else max(0, min(self.left, self.given))
 
     @property
     def spent(self) -> int:
@@ -41,17 +44,19 @@ class Balance:
         return max(0, -self.given)
 
 
-def read_balance(transactions: Iterable[object], invoices: Iterable[Invoice], *, mark: tuple[str, str]) -> Balance:
-    """Of the customer's balance transactions, the newest first. `mark`: the metadata of one that took this credit back."""
-    rows = [plain(one) for one in transactions]
-    wanted, (name, value) = {one.id for one in invoices}, mark
-    moved = [
-        whole(one.get("amount")) or 0
-        for one in rows
-        if identify(one.get("invoice")) in wanted or text(plain(one.get("metadata")).get(name), 300) == value
-    ]
-    now = whole(rows[0].get("ending_balance")) or 0 if rows else 0
-    return Balance(left=max(0, -now), given=-sum(moved))
+def read_balance(
+    transactions: Sequence[dict[str, Any]], invoices: Iterable[Invoice], *, mark: tuple[str, str]
+) -> Balance:
+    """Of the customer's balance transactions, the newest first. `mark`: the metadata of one that took this credit back.
+
+    Credit that an open invoice has taken up is there again when staff void it.
+    """
+    wanted, (name, value) = {one.id for one in invoices if one.status != "open"}, mark
+    taken = [one for one in transactions if text(plain(one.get("metadata")).get(name), 300) == value]
+    moved = taken + [one for one in transactions if identify(one.get("invoice")) in wanted]
+    now = whole(transactions[0].get("ending_balance")) or 0 if transactions else 0
+    given = -sum(whole(one.get("amount")) or 0 for one in moved)
+    return Balance(left=max(0, -now), given=given, is_taken=bool(taken))
 
 
 def sum_due(invoices: Iterable[Invoice], balance: Balance, *, used_until: dt.datetime | None) -> int:
@@ -78,10 +83,11 @@ def split_among(due: int, invoices: Iterable[Invoice]) -> list[tuple[Attempt, in
 
 
 def _used(invoice: Invoice, moment: dt.datetime) -> Fraction:
-    """What of an invoice was for the time before that moment, with its tax; credit for such time is below 0."""
-    whole_sum = sum(line.amount for line in invoice.spans)
-    used = sum((line.amount * _share_over(line, moment) for line in invoice.spans), Fraction(0))
-    return used * Fraction(invoice.total, whole_sum) if whole_sum else used
+    """What of an invoice was for the time before that moment, with its tax; credit for such time is below 0.
+
+    What else stands on it, as a fee for the setup, is for no time.
+    """
+    return sum(((line.amount + line.tax) * _share_over(line, moment) for line in invoice.spans), Fraction(0))
 
 
 def _share_over(line: InvoiceLine, moment: dt.datetime) -> Fraction:

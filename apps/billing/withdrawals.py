@@ -1,7 +1,7 @@
 """What Stripe is asked for when a customer withdraws from a contract: the subscription ends now, and the money goes back.
 
-Promises: nobody gets more than they paid (withdrawal_sums.py); asking again with the same request changes nothing more; what cannot be given back by a refund (paid outside of Stripe,
-disputed, still on its way) is named, for staff.
+Promises: nobody gets more than they paid (withdrawal_sums.py); asking again with the same request changes nothing more; what cannot
+be given back by a refund (paid with credit or outside of Stripe, disputed, still on its way) is named, for staff.
 """
 
 import datetime as dt
@@ -59,49 +59,53 @@ def _go_on_if_done(refusal: BadInput, subscription_id: str, *, now: bool) -> Non
 def give_back(asked: ChangeRequest, subscription_id: str, *, used_until: dt.datetime | None) -> list[str]:
     """Refund what was paid for this subscription; with `used_until` without the part of its time that was over by then.
 
-    What is left of credit that it gave is taken back first. Returns what staff have to settle, as sentences: what no refund of
-    ours can give back, and what Stripe refuses.
+    What is left of credit that it gave is taken back first, and nothing is refunded before that. Returns what staff have to
+    settle, as sentences: what no refund of ours can give back, and what Stripe refuses.
     """
-    credit = ChangeRequest(asked.profile, f"{asked.key}:credit", asked.actor, asked.reason)
     with calling_stripe() as client:
         ledger = fetch_ledger(client, asked.customer)
-        transactions = list_transactions(client, asked.customer)
-    invoices = [one for one in ledger.invoices if one.subscription_id == subscription_id]
+        invoices = [one for one in ledger.invoices if one.subscription_id == subscription_id]
+        if not invoices:
+            return []
+        currency = invoices[0].currency
+        transactions = list_transactions(client, asked.customer, currency)
+    credit = ChangeRequest(asked.profile, f"{asked.key}:credit", asked.actor, asked.reason)
     balance = read_balance(transactions, invoices, mark=(MARK, credit.key))
+    if balance.own and (
+        refusal := _give(partial(take_credit, credit, amount=balance.own, currency=currency, seen=balance.left))
+    ):
+        raise RetryLater(refusal)
     left_over = [sentence for one in invoices for sentence in _name_left_over(one)]
-    if invoices and balance.from_elsewhere:
-        paid = format_money(balance.from_elsewhere, invoices[0].currency)
-        left_over.append(f"{paid} of it was paid from the customer's credit: give back as credit what of it is due.")
-    if invoices and balance.own:
-        _give(partial(take_credit, credit, amount=balance.own, currency=invoices[0].currency, seen=balance.left))
     due = sum_due(invoices, balance, used_until=used_until)
     for charge, amount in split_among(due, invoices):
+        due -= amount
         own = ChangeRequest(asked.profile, f"{asked.key}:{charge.id}", asked.actor, asked.reason)
         give = partial(refund, own, charge_id=charge.id, amount=amount, seen=charge.amount_refunded, why=WHY)
-        left_over += [f"{charge.id} was not refunded: {said}" for said in _give(give)]
+        if refusal := _give(give):
+            left_over.append(f"{format_money(amount, currency)} of {charge.id} was not refunded: {refusal}")
+    if due:
+        left_over.append(f"{format_money(due, currency)} is still due: as credit, or as it was paid outside of Stripe.")
     return left_over
 
 
-def _give(change: Callable[[], object]) -> list[str]:
-    """Make one change, once for each request; what Stripe says against it."""
+def _give(change: Callable[[], object]) -> str:
+    """Make one change, once for each request; what Stripe says against it, or nothing. Raises RetryLater while it asks to wait."""
     try:
         change()
     except BadInput as refusal:
         if refusal.code == "busy":
             raise RetryLater(refusal.message) from refusal
-        return [refusal.message]
+        return refusal.message
     except OutcomeUnknown as unknown:
         raise RetryLater(unknown.reason) from unknown
-    return []
+    return ""
 
 
 def _name_left_over(invoice: Invoice) -> list[str]:
-    """What of an invoice no refund of ours can give back."""
+    """What of an invoice staff have to end or to watch, since no refund of ours does."""
     said = []
     if invoice.status == "open":
         said.append(f"{invoice.id} is still open: void it.")
-    if invoice.paid_outside:
-        said.append(f"{invoice.id} was paid outside of Stripe.")
     for charge in invoice.charges:
         if charge.status == "pending":
             said.append(f"{charge.id} is still on its way from the bank.")

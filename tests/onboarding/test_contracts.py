@@ -180,6 +180,38 @@ def test_what_another_contract_has_taken_of_the_credit_is_not_refunded(world: Wo
     assert (refunds(world, dana), balance(world, dana)) == ([800 - 120], 0)
 
 
+@pytest.mark.parametrize("path", ["/balance_transactions", "/v1/refunds"])
+def test_when_stripe_asks_to_slow_down_all_of_it_goes_back_later(world: World, path: str) -> None:
+    """Nothing is refunded while the credit is still there: it would pay a later contract beside the refund."""
+    dana = world.subscriber("dana", personal=1, storage_100=2)
+    assert reduce(world, dana) > 200
+    world.fault("stripe", "http_429", path=path, method="POST")
+    state(dana, Wish.WITHDRAW)
+    world.work()
+    assert refunds(world, dana) == []
+    world.fault("stripe", "ok")
+    world.retry()
+    settle(world)
+    assert (refunds(world, dana), balance(world, dana)) == ([800], 0)
+    assert not AttentionItem.objects.filter(cause="contract").exists()
+
+
+def test_what_no_card_has_paid_is_left_to_staff_with_its_amount(world: World) -> None:
+    dana = world.subscriber("dana")
+    goodwill: Any = {"amount": -200, "currency": "eur"}
+    world.shop.v1.customers.balance_transactions.create(dana.stripe_customer_id or "", goodwill)
+    more: Any = {"items": [{"price": world.price("storage_100"), "quantity": 2}], "proration_behavior": "always_invoice"}
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", more)
+    world.deliver()
+    assert balance(world, dana) == 0
+    state(dana, Wish.WITHDRAW)
+    settle(world)
+    charges = world.shop.v1.charges.list({"customer": dana.stripe_customer_id or ""}).data
+    assert [one.amount - one.amount_refunded for one in charges] == [0, 0]
+    sentence = AttentionItem.objects.get(cause="contract", resolved_at=None).sentence
+    assert "went back. €2 is still due: as credit, or as it was paid outside of Stripe. Finish" in sentence
+
+
 def test_after_the_last_day_nobody_withdraws(world: World, settings: Any) -> None:
     dana = world.subscriber("dana")
     (contract,) = contracts.read_contracts(dana)
