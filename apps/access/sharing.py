@@ -116,8 +116,13 @@ def find_surplus(sharers: Iterable[Membership], people: int) -> list[Membership]
     return oldest[max(0, people - 1) :]
 
 
-def read_surplus(payers: QuerySet[UserProfile], catalog: Mapping[int, Entitlements]) -> list[int]:
-    """The members who would not fit if products gave what `catalog` says, by all these payers. Four queries at most."""
+def read_surplus(
+    payers: QuerySet[UserProfile], catalog: Mapping[int, Entitlements], *, fewer: Mapping[str, int] | None = None
+) -> list[int]:
+    """The members who would not fit if products gave what `catalog` says, by all these payers. Four queries at most.
+
+    `fewer`: by customer, how many people fewer than we know they pay for.
+    """
     joined = Membership.objects.filter(payer__in=payers, ended_at=None, accepted_at__isnull=False).select_related(
         "payer"
     )
@@ -127,5 +132,8 @@ def read_surplus(payers: QuerySet[UserProfile], catalog: Mapping[int, Entitlemen
     if not by_payer:
         return []
     paid = prices.subscriptions_of_customers(payers.filter(pk__in=joined.values("payer")).values("stripe_customer_id"))
-    surplus = (find_surplus(rows, count_people(paid.get(who, ()), catalog)) for who, rows in by_payer.items())
-    return sorted(row.member_id for rows in surplus for row in rows if row.member_id)
+    surplus = list[Membership]()
+    for who, rows in by_payer.items():
+        people = count_people(paid.get(who, ()), catalog)
+        surplus += find_surplus(rows, max(1, people - (fewer or {}).get(who, 0)) if people else 0)
+    return sorted(row.member_id for row in surplus if row.member_id)

@@ -6,7 +6,7 @@ however many subscribe. Who is mirrored because of it, and when, is decided in o
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any
@@ -17,6 +17,7 @@ from django.db.models import Q
 from apps.billing.models import Subscription
 from apps.billing.parsing import identify, parse_subscription
 from apps.billing.stripe_client import MissingAtStripe, calling_stripe, read_page
+from apps.catalog.models import ProductPrice
 from apps.core.states import SubscriptionStatus, values_where
 
 BATCH = 500
@@ -46,12 +47,12 @@ class Cursor:
 class Slice:
     """What one slice of the list says: customers that differ, those of them who would lose access, and where it goes on.
 
-    `fewer`: those whose subscription would be for fewer people. `looked_at`: how many subscriptions it has, there and here.
+    `fewer`: by customer, how many people fewer they would pay for. `looked_at`: how many subscriptions it has, there and here.
     """
 
     differing: frozenset[str]
     losing: frozenset[str]
-    fewer: frozenset[str]
+    fewer: Mapping[str, int]
     following: Cursor | None
     looked_at: int
 
@@ -87,15 +88,15 @@ def compare_slice(cursor: Cursor, *, pause_may_close: bool) -> Slice:
         for row in found.ours.values()
         if _loses_access(row, found.theirs.get(row.stripe_id), pause_may_close)
     }
-    fewer = {
-        row.customer_id
-        for row in found.ours.values()
-        if (listed := found.theirs.get(row.stripe_id)) and _is_for_fewer(row, listed)
-    }
+    people = dict(ProductPrice.objects.filter(product__people__gt=0).values_list("stripe_price_id", "product__people"))
+    fewer = Counter[str]()
+    for row in found.ours.values():
+        if listed := found.theirs.get(row.stripe_id):
+            fewer[row.customer_id] += _count_fewer(row, listed, people)
     following = Cursor(found.last["id"], found.last["created"]) if found.more else None
     looked_at = len(found.theirs.keys() | found.ours.keys())
     differing = frozenset(found.find_differences().values())
-    return Slice(differing, frozenset(losing), frozenset(fewer), following, looked_at)
+    return Slice(differing, frozenset(losing), +fewer, following, looked_at)
 
 
 def read_listing(cursor: Cursor) -> Listing:
@@ -168,15 +169,12 @@ def _loses_access(row: Subscription, theirs: dict[str, Any] | None, pause_may_cl
     return theirs is None or not (SubscriptionStatus(theirs["status"]).gives_access or theirs["status"] in kept)
 
 
-def _is_for_fewer(row: Subscription, theirs: dict[str, Any]) -> bool:
-    """Whether what Stripe lists has less of something that is for several people than we have."""
-    if SubscriptionStatus(row.status).ended:
-        return False
-    listed = Counter[str]()
-    for _, price, quantity in theirs["lines"]:
-        listed[price] += quantity
-    shared = [one for one in row.items.all() if one.product and one.product.people]
-    return any(listed[one.stripe_price_id] < one.quantity for one in shared)
+def _count_fewer(row: Subscription, theirs: dict[str, Any], people: Mapping[str, int]) -> int:
+    """How many people fewer what Stripe lists is for than what we have; below 0 for more. `people`: of one, by its price."""
+    if not SubscriptionStatus(row.status).may_charge:
+        return 0
+    ours = sum(one.product.people * one.quantity for one in row.items.all() if one.product)
+    return ours - sum(people.get(price, 0) * quantity for _, price, quantity in theirs["lines"])
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:

@@ -90,8 +90,8 @@ def compare_subscriptions(key: str) -> None:
     if not cursor.after:
         money = money_comparison.compare_money()
         differ, lose = differ | money.differing, lose | money.losing
-    at_stake = find_at_stake(lose, fewer=found.fewer - lose)
-    held = _hold(lose | found.fewer, at_stake)
+    at_stake = find_at_stake(lose, fewer={who: many for who, many in found.fewer.items() if who not in lose})
+    held = _hold(lose.union(found.fewer), at_stake)
     safeguard.collect(KIND, at_stake)
     fixed = _mirror(UserProfile.objects.filter(stripe_customer_id__in=differ | lose).exclude(pk__in=held))
     allowed: list[int] = []

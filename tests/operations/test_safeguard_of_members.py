@@ -1,5 +1,7 @@
 """The safeguard counts people, not payers: with one payer, all lose access for whom the payer pays."""
 
+from typing import Any
+
 import pytest
 
 from apps.accounts.models import Membership, UserProfile
@@ -17,17 +19,21 @@ from tests.world import World
 def family(world: World) -> list[UserProfile]:
     """Pat pays for Mia and Ned, each of whom is one more."""
     pat = world.subscriber("pat")
-    item = UserSubscriptionItem.objects.get(profile=pat)
-    world.shop.v1.subscriptions.update(
-        item.subscription.stripe_id, {"items": [{"id": item.stripe_item_id, "quantity": 3}]}
-    )
-    Product.objects.filter(pk=item.product_id).update(people=1, max_quantity=5)
+    change(world, pat, quantity=3)
+    Product.objects.filter(slug="personal").update(people=1, max_quantity=5)
     world.deliver()
     people = [pat, make_member(pat), make_member(pat, "ned")]
     jobs.defer("sync_members", pat.pk, reason="test")
     world.work()
     assert states(people) == ["active"] * 3
     return people
+
+
+def change(world: World, payer: UserProfile, **line: Any) -> None:
+    """What the payer pays for, at Stripe alone."""
+    item = UserSubscriptionItem.objects.get(profile=payer)
+    wish: Any = {"items": [{"id": item.stripe_item_id} | line]}
+    world.shop.v1.subscriptions.update(item.subscription.stripe_id, wish)
 
 
 def states(people: list[UserProfile]) -> list[str]:
@@ -57,20 +63,32 @@ def test_a_canceled_payer_counts_with_everybody_they_pay_for(
     assert violated("L30") == {}
 
 
-def test_a_lower_quantity_counts_those_who_share_it(
+@pytest.mark.parametrize(("quantity", "stay"), [(2, 1), (1, 0)])
+def test_a_lower_quantity_counts_those_who_no_longer_fit(
+    world: World, family: list[UserProfile], monkeypatch: pytest.MonkeyPatch, quantity: int, stay: int
+) -> None:
+    leave = 2 - stay
+    monkeypatch.setattr(safeguard, "FLOOR", leave - 1)
+    monkeypatch.setattr(safeguard, "SHARE", 0)
+    change(world, family[0], quantity=quantity)
+    compare(world)
+    assert SafeguardReview.objects.get(state="pending").profile_ids == [one.pk for one in family[1 + stay :]]
+    assert Membership.objects.filter(ended_at=None).count() == 2
+    monkeypatch.setattr(safeguard, "FLOOR", leave)  # few: it goes on by itself
+    compare(world)
+    assert states(family) == ["active"] * (1 + stay) + ["canceled"] * leave  # the newest
+
+
+def test_another_price_for_as_many_people_takes_nothing_from_anybody(
     world: World, family: list[UserProfile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safeguard, "FLOOR", 1)
+    monkeypatch.setattr(safeguard, "FLOOR", 0)
     monkeypatch.setattr(safeguard, "SHARE", 0)
-    item = UserSubscriptionItem.objects.get(profile=family[0])
-    lower = {"items": [{"id": item.stripe_item_id, "quantity": 2}]}
-    world.shop.v1.subscriptions.update(item.subscription.stripe_id, lower)
+    change(world, family[0], price=world.price("personal", "year"), quantity=3)
     compare(world)
-    assert SafeguardReview.objects.get(state="pending").profile_ids == [one.pk for one in family[1:]]
-    assert Membership.objects.filter(ended_at=None).count() == 2
-    monkeypatch.setattr(safeguard, "FLOOR", 2)  # few: it goes on by itself
-    compare(world)
-    assert states(family) == ["active", "active", "canceled"]  # the newest
+    assert not SafeguardReview.objects.exists()
+    assert UserSubscriptionItem.objects.get(profile=family[0]).interval == "year"
+    assert states(family) == ["active"] * 3
 
 
 def test_the_law_of_sweeps_names_members_too(
