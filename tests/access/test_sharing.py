@@ -1,14 +1,17 @@
 """What a member has from who pays: a table of payer and membership, through the facts to the decision of the unchanged policy."""
 
 import datetime as dt
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from apps.access import facts, memberships, sharing
 from apps.access.forecast import forecast
 from apps.access.policy import decide
-from apps.access.upcoming import Upcoming
+from apps.access.upcoming import Upcoming, read_all
 from apps.accounts.models import Membership, UserProfile
 from apps.catalog.entitlements import Entitlements
 from apps.catalog.models import Product
@@ -20,6 +23,7 @@ from tests.dashboard.conftest import catalog as catalog
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
+migration = import_module("apps.accounts.migrations.0040_shared_reasons")
 
 
 def share(catalog: Catalog, people: int = 3) -> None:
@@ -241,3 +245,27 @@ def test_an_old_subscription_of_their_own_ends_nothing_while_a_membership_is_ope
     member = own(make_member(payer), catalog, status="canceled", ended_at=NOW - 60 * DAY)
     decision = decided(member)
     assert (decision.state, decision.until, decision.reason.is_shared) == ("canceled", None, True)
+
+
+def test_what_was_decided_before_it_was_said_whose_money_it_is_about_is_told_as_it_was(catalog: Catalog) -> None:
+    payer = person("pat")
+    members = [make_member(payer, name) for name in ("mia", "ned", "ann")]
+    ahead = (NOW + DAY).isoformat()
+    forecast_before = [
+        {"at": ahead, "change": "grace_ends", "state": "suspended", "about": "sub_0"},
+        {"at": ahead, "change": "override_ends", "state": "suspended", "about": "no_suspend"},
+        {"at": ahead, "change": "recovery_closes", "state": "suspended"},
+    ]
+    everybody = UserProfile.objects.filter(pk__in=[one.pk for one in [payer, *members]])
+    everybody.update(access_reason={"code": "payment_late", "until": ahead}, forecast=forecast_before)
+    everybody.filter(pk=members[1].pk).update(subscription_status="unpaid")
+    everybody.filter(pk=members[2].pk).update(access_reason={}, forecast=[])
+    for _ in range(2):
+        migration.fill(None, SimpleNamespace(connection=connection))
+    mia = UserProfile.objects.get(pk=members[0].pk)
+    assert mia.access_reason == {"code": "payment_late", "until": ahead, "is_shared": True}
+    assert [one.is_shared for one in read_all(mia.forecast)] == [True, False, False]
+    assert [one | {"is_shared": True} for one in forecast_before[:1]] + forecast_before[1:] == mia.forecast
+    others = everybody.exclude(pk=mia.pk).order_by("pk")
+    assert [one.is_paid_for for one in others] == [False] * 3
+    assert [len(one.forecast) for one in others] == [3, 3, 0]
