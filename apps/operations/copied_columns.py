@@ -1,6 +1,6 @@
 """What of a row about a person goes into their copy: nothing that is about somebody else (GDPR, article 15 (4)).
 
-Promises: no secret, no number of another subscriber, and no name of staff is in it; what staff wrote about several people at
+Promises: no secret, no number, name or address of another person, and no name of staff is in it; what staff wrote about several people at
 once stays out, also where it names this one.
 """
 
@@ -10,15 +10,17 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import models
 
-from apps.accounts.models import UserProfile
+from apps.accounts.models import Membership, UserProfile
 from apps.core import attention
 from apps.core.audit_actions import AuditAction
 from apps.core.models import AttentionItem, AuditEntry
+from apps.notifications.models import Notification
 
 SECRET = {"password", "encrypted", "session_key"}
 PEOPLE = {User, UserProfile}
 STAFF_NAME = re.compile(r"\bstaff:[\w.@+-]*\w")  # as the audit trail names them
 ATTENTION_DATES = ("cause", "times", "first_at", "last_at", "resolved_at")  # the rest is how staff work, and for whom
+OTHERS = {"member", "payer"}  # what emails say of those for whom somebody pays, and of who pays for them
 ABOUT_TWO = {AuditAction.MEMBER_JOINED, AuditAction.MEMBERSHIP_ENDED}  # written for who pays and for the member alike
 
 
@@ -34,6 +36,10 @@ def copy_row(row: models.Model, profile: UserProfile) -> dict[str, Any]:
         return {name: values[name] for name in kept}
     if isinstance(row, AuditEntry) and row.action in ABOUT_TWO:
         values["reason"] = ""
+    if isinstance(row, Membership) and row.payer_id == profile.pk:
+        values["email"] = ""  # of whom they have invited
+    if isinstance(row, Notification):
+        values["context"] = {name: one for name, one in values["context"].items() if name not in OTHERS}
     return values
 
 

@@ -18,6 +18,7 @@ from apps.core.attention import Cause
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.instances.models import Seat
+from apps.notifications.mail import notify
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange
 from apps.operations import privacy
@@ -111,6 +112,28 @@ def test_a_copy_says_nothing_of_other_people_nor_who_of_staff_did_what() -> None
     assert [one["payer_id"] for one in found["accounts.Membership"]] == [None]
     assert "code" in [one["key"] for one in found["notifications.Notification"]]
     assert pat.email not in said
+
+
+@pytest.mark.django_db
+def test_who_pays_and_who_is_paid_for_find_nothing_of_each_other_in_their_copies() -> None:
+    pat, ida = person("pat"), person("ida")
+    quentin = make_member(pat, "quentin")
+    Membership.objects.create(payer=pat, email=ida.email, invited_at=clock.now())
+    values = {"payer": "Pat", "invite_url": "https://example.com/join/", "until": "1 April 2027"}
+    notify(key="invited", template="people_invitation", to=ida.email, context=values)
+    values = {"first_name": "Pat", "member": "Quentin"}
+    notify(key="joined", template="people_joined", to=pat.email, profile=pat, context=values)
+    memberships.end(quentin.memberships.get(), Membership.End.LEFT, actor="customer", reason="it was too small for me")
+    found = {one.user.username: privacy.export(one) for one in (pat, ida, quentin)}
+    said = {name: json.dumps(copy).lower() for name, copy in found.items()}
+    assert [name for name, text in said.items() if "quentin" in text] == ["quentin"]
+    assert [name for name, text in said.items() if "ida@" in text] == ["ida"]
+    assert [name for name, text in said.items() if '"pat"' in text or "pat@" in text] == ["pat"]
+    emails = {one["template"]: one["context"] for one in found["pat"]["notifications.Notification"]}
+    assert emails == {"people_joined": {"first_name": "Pat"}, "people_left": {"first_name": "Pat", "how": "left"}}
+    assert [one["email"] for one in found["pat"]["accounts.Membership"]] == ["", ""]
+    for one in (ida, quentin):
+        assert [row["email"] for row in found[one.user.username]["accounts.Membership"]] == [one.email]
 
 
 def test_cards_go_with_their_customer_and_nobody_else_is_given_those_that_have_none(world: World) -> None:
