@@ -7,7 +7,7 @@ import pytest
 from apps.access import memberships
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.models import Subscription
-from apps.core import clock
+from apps.core import clock, laws
 from tests.access.test_sharing import make_member, share
 from tests.dashboard.conftest import Catalog, person, seat, subscribe
 from tests.dashboard.conftest import catalog as catalog
@@ -75,6 +75,19 @@ def l31(**columns: str) -> list[str]:
     ]
     with sabotage(*changes):
         return violated("L31").get("L31", [])
+
+
+def test_l31_counts_all_who_share_whomever_it_is_asked_about(mia: UserProfile) -> None:
+    payer = mia.membership.payer
+    ned = make_member(payer, "ned")
+    synced = ("UPDATE accounts_userprofile SET subscription_synced_at = now() - interval '1 hour' WHERE id = %s", [payer.pk])
+    with sabotage(synced, "UPDATE catalog_product SET people = 2 WHERE people = 3"):
+        for one in (payer, mia, ned):
+            found = laws.run(["L31"], laws.Scope(subscriber_id=one.pk))[0].checked.violations
+            crowded = [each.words for each in found if each.subject_id == str(payer.pk)]
+            assert crowded == ["A subscription for 2 is shared by 3."]
+        stranger = person("stranger")
+        assert not laws.run(["L31"], laws.Scope(subscriber_id=stranger.pk))[0].checked.violations
 
 
 def test_l31_names_members_who_have_less_or_more_than_is_paid_for_them(mia: UserProfile) -> None:

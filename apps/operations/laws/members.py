@@ -16,11 +16,12 @@ ALLOWANCE = 15 * 60
 GIVES_ACCESS = values_where(SubscriptionStatus, lambda one: one.gives_access)
 MAY_GIVE_ACCESS = values_where(SubscriptionStatus, lambda one: one.may_give_access)
 MAY_CHARGE = values_where(SubscriptionStatus, lambda one: one.may_charge)
-# Payers of more people than what runs is for, themselves included.
+# Payers of more people than what runs is for, themselves included; for one person, whoever pays for them, and they themselves.
 CROWDED = """
 SELECT payer.id, payer.id, joined.members, paid.people FROM (
     SELECT payer_id, count(*) AS members FROM accounts_membership
-    WHERE ended_at IS NULL AND accepted_at IS NOT NULL AND (%(one)s::bigint IS NULL OR %(one)s IN (payer_id, member_id))
+    WHERE ended_at IS NULL AND accepted_at IS NOT NULL AND (%(one)s::bigint IS NULL OR payer_id IN (
+        SELECT payer_id FROM accounts_membership WHERE ended_at IS NULL AND %(one)s IN (payer_id, member_id)))
     GROUP BY payer_id) AS joined
 JOIN accounts_userprofile payer ON payer.id = joined.payer_id AND payer.subscription_synced_at < %(before)s
 JOIN LATERAL (
