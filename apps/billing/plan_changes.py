@@ -26,9 +26,10 @@ from apps.billing.change_requests import (
 from apps.billing.parsing import identify, listed, moment, parse_subscription, plain, text, whole
 from apps.billing.payment_changes import of_invoice
 from apps.billing.stripe_refusals import ASKS
-from apps.core import clock
+from apps.core import attention, clock
+from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import BadInput
+from apps.core.errors import BadInput, WorkError
 from apps.core.states import SubscriptionStatus
 
 MARK = "frontdesk_change"  # in the subscription's metadata: the key of the form that changed it last
@@ -139,7 +140,10 @@ def _update(asked: ChangeRequest, change: PlanChange, action: AuditAction, wish:
 
 
 def _drop(asked: ChangeRequest, invoice_id: str) -> None:
-    """Let nobody wait for a payment that nobody can make: without its invoice, Stripe forgets the change."""
+    """Let nobody wait for a payment that nobody can make: without its invoice, Stripe forgets the change.
+
+    Where that fails, staff void it; where nobody does, or a crash comes between, Stripe forgets it after 23 hours.
+    """
 
     def check(client: stripe.StripeClient) -> dict[str, Any]:
         return of_invoice(expect_own(asked, client.v1.invoices.retrieve(invoice_id)))
@@ -147,7 +151,12 @@ def _drop(asked: ChangeRequest, invoice_id: str) -> None:
     def call(client: stripe.StripeClient, options: Any) -> Any:
         return client.v1.invoices.void_invoice(invoice_id, {}, options)
 
-    carry_out(asked, AuditAction.PLAN_CHANGE_DROPPED, invoice_id, check, call, of_invoice)
+    try:
+        carry_out(asked, AuditAction.PLAN_CHANGE_DROPPED, invoice_id, check, call, of_invoice)
+    except (BadInput, WorkError) as problem:
+        why = problem.message if isinstance(problem, BadInput) else problem.reason
+        said = f"A change of plan waits for a payment that can be made on no page, and its invoice {invoice_id} was not voided: {why}"
+        attention.report(Cause.PAGE_REFUSED, invoice_id, f"{said} Void it at Stripe.", profiles=[asked.profile.pk])
 
 
 def digest(subscription: dict[str, Any]) -> str:

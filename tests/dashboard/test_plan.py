@@ -14,7 +14,7 @@ from django.test import Client
 from apps.accounts.models import UserProfile
 from apps.billing import plan_changes
 from apps.catalog.models import Product, ProductPrice
-from apps.core.models import AuditEntry
+from apps.core.models import AttentionItem, AuditEntry
 from apps.dashboard import views_plan
 from tests.sandbox.stripe_fixture import ASKS, FAILS_LATER, GOOD
 from tests.world import World
@@ -199,6 +199,25 @@ def test_where_the_bank_can_ask_on_no_page_nothing_waits(world: World) -> None:
     world.deliver()
     assert "has changed." in said(client.post(CHANGE, offer_in(preview(client))))
     assert (at_stripe(world, dana), paid(world, dana)) == ({world.price("plus"): 1}, [400, 500])
+
+
+def test_a_change_that_could_not_be_dropped_is_left_to_staff_and_the_customer_reads_why_it_failed(world: World) -> None:
+    world.shop.control("settings", invoice_pages=False)
+    dana = world.subscriber("dana")
+    use_card(world, dana, ASKS)
+    world.deliver()
+    client = browser(dana)
+    offer = offer_in(preview(client))
+    world.fault("stripe", "http_503", path="/void", method="POST")
+    done = client.post(CHANGE, offer)
+    world.fault("stripe", "ok")
+    assert "isn't possible with the card we have" in said(done)
+    item = AttentionItem.objects.get(cause="page_refused", resolved_at=None)
+    (invoice,) = world.shop.v1.invoices.list({"customer": dana.stripe_customer_id or "", "status": "open"}).data
+    assert (item.key, item.profile_ids) == (invoice.id, [dana.pk])
+    assert "Void it at Stripe." in item.sentence
+    world.shop.v1.invoices.void_invoice(item.key)
+    assert (at_stripe(world, dana), world.stripe_state(dana)["pending_update"]) == ({world.price("personal"): 1}, None)
 
 
 def test_another_card_is_tried_with_the_same_form_and_a_lost_answer_is_not_asked_for_twice(world: World) -> None:
