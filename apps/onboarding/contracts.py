@@ -151,9 +151,10 @@ def _find_statement(profile: UserProfile, subscription_id: str) -> Statement | N
 
 
 def _statement_of(entry: AuditEntry) -> Statement:
-    ends = entry.after.get("ends_on")
+    ends, stated = entry.after.get("ends_on"), entry.after.get("stated_at")
     wish = next(one for one, action in ACTIONS.items() if action == entry.action)
-    return Statement(wish, entry.at, entry.after["subscription"], dt.date.fromisoformat(ends) if ends else None)
+    at = dt.datetime.fromisoformat(stated) if stated else entry.at  # older entries have no moment but their own
+    return Statement(wish, at, entry.after["subscription"], dt.date.fromisoformat(ends) if ends else None)
 
 
 @transaction.atomic
@@ -200,7 +201,8 @@ def _keep(profile: UserProfile, made: Statement, reason: str) -> None:
     if reason:
         said = "A customer cancels for a special reason, which is in the timeline. Read it, and answer: it may end the contract at once."
         attention.report(Cause.CONTRACT, made.key, said, profiles=[profile.pk])
-    after = {"subscription": made.subscription_id, "ends_on": made.ends_on.isoformat() if made.ends_on else None}
+    ends_on = made.ends_on.isoformat() if made.ends_on else None
+    after = {"subscription": made.subscription_id, "stated_at": made.at.isoformat(), "ends_on": ends_on}
     audit.record(subject=profile.subject, action=ACTIONS[made.wish], actor=audit.CUSTOMER, reason=reason, after=after)
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -241,6 +242,18 @@ def test_many_contracts_cost_no_more_queries_than_one(catalog: Catalog, django_a
     assert [each.id for each in found] == ["sub_a", "sub_b", "sub_c"]
     assert [each.stated.subscription_id for each in found if each.stated] == ["sub_a", "sub_b", "sub_c"]
     assert {each.name for each in found} == {"Home plan, 2 × 100 GB"}
+
+
+@pytest.mark.django_db
+def test_a_statement_is_there_whenever_its_line_in_the_trail_is_written(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its moment is the one that its job's key names, not that of the line a little later."""
+    nora, then = person("nora"), clock.now() - dt.timedelta(seconds=5)
+    subscribe(nora, catalog.plan, stripe_id="sub_a")
+    monkeypatch.setattr(contracts, "clock", SimpleNamespace(now=lambda: then))
+    made = contracts.state(nora, "sub_a", Wish.CANCEL)
+    assert [one.stated for one in contracts.read_contracts(nora)] == [made]
 
 
 def test_another_persons_contract_cannot_be_ended(world: World) -> None:
