@@ -64,7 +64,7 @@ def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Up
 
 def _email_about(one: Upcoming, state: AccessState) -> str:
     """The job kind of the email about a change to come; empty for none."""
-    if one.change == Change.TRIAL_ENDS:
+    if one.change in {Change.TRIAL_ENDS, Change.TRIAL_LAPSES}:
         return lifecycle_emails.TRIAL_ENDING
     if one.change == Change.FINAL_EXPIRY:
         return lifecycle_emails.EXPIRY_REMINDER if state.awaits_expiry else ""

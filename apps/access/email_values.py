@@ -47,6 +47,7 @@ def _confirm(order: OrderConfirmation) -> Values:
     return {
         "order": [_order_line(one) for one in order.lines],
         "renews": format_day(order.next_at),
+        "trial_ends": format_day(order.lapses_at),
         "next_amount": format_money(order.amount, order.currency) if order.amount is not None else "",
         "paid": format_money(invoice.paid, invoice.currency) if invoice and invoice.paid else "",
         "paid_on": format_day(invoice.paid_at) if invoice else "",
@@ -155,11 +156,13 @@ def expiry(profile: UserProfile, _final: str) -> Values | None:
 def trial(profile: UserProfile, about: str) -> Values | None:
     """None when the trial has another end now, or none."""
     moment, days = _about(about, days=1)
-    found = _upcoming(profile, moment, {Change.TRIAL_ENDS})
+    found = _upcoming(profile, moment, {Change.TRIAL_ENDS}) or _upcoming(profile, moment, {Change.TRIAL_LAPSES})
     if found is None or not _is_in_time(moment, days):
         return None
     amounts = {line["price"] for line in order_lines(profile)}
-    return {"date": format_day(found.at), "amount": amounts.pop() if len(amounts) == 1 else ""}
+    amount = amounts.pop() if len(amounts) == 1 else ""
+    lapses = found.change == Change.TRIAL_LAPSES
+    return {"date": format_day(found.at), "amount": amount, "lapses": lapses, "closes": lapses and found.is_loss}
 
 
 def access_ends(profile: UserProfile, about: str) -> Values | None:

@@ -105,6 +105,7 @@ def _subscription_fact(
         paused=bool(state.pause),
         paused_until=state.pause_ends_at,
         trial_end=state.trial_end,
+        after_trial=state.after_trial,
         current_period_end=state.current_period_end,
         next_attempt_at=state.next_attempt_at,
         attempts_made=state.attempts_made,

@@ -14,6 +14,7 @@ from apps.access.upcoming import Change, Upcoming
 from apps.core.states import AccessState, SubscriptionStatus
 
 MOST = 12  # changes in a forecast; a person with more overrides than that sees the first
+AFTER_TRIAL = {"cancel": SubscriptionStatus.CANCELED, "pause": SubscriptionStatus.PAUSED}
 ORDER = {change: position for position, change in enumerate(Change)}
 
 
@@ -48,7 +49,8 @@ def imagine(facts: Facts, at: dt.datetime) -> Facts:
         if one.is_live and comes(one.cancel_at):
             return replace(one, status=SubscriptionStatus.CANCELED, ended_at=one.cancel_at)
         if one.status == SubscriptionStatus.TRIALING and comes(one.trial_end):
-            return replace(one, status=SubscriptionStatus.ACTIVE)
+            status = AFTER_TRIAL.get(one.after_trial, SubscriptionStatus.ACTIVE)
+            return replace(one, status=status, ended_at=one.trial_end if status.ended else None)
         return one
 
     return replace(facts, now=at, subscriptions=tuple(map(later, facts.subscriptions)), state=decide(facts).state)
@@ -109,7 +111,7 @@ def _moments_of(one: SubscriptionFact, now: dt.datetime) -> Iterable[tuple[dt.da
     yield one.payment_due_at, Change.PAYMENT_DUE, one.id
     trial = one.trial_end if one.status == SubscriptionStatus.TRIALING else None
     if trial and not _is_before(ends, trial):
-        yield trial, Change.TRIAL_ENDS, one.id
+        yield trial, Change.TRIAL_LAPSES if one.after_trial else Change.TRIAL_ENDS, one.id
     if period and period != trial and not _is_before(ends, period):
         is_charged = one.status.may_give_access and not (one.paused and not _is_before(one.paused_until, period))
         yield period, Change.RENEWS if is_charged else Change.PERIOD_ENDS, one.id

@@ -51,12 +51,13 @@ class ConfirmedLine:
 class OrderConfirmation:
     """One order. `amount`: of the next charge in minor units, None: Stripe has not said it; `withdraw_until`: the last day, None: never.
 
-    `invoice`: the first one, None while we have no copy of it.
+    `lapses_at`: when a trial ends that has no card. `invoice`: the first one, None while we have no copy of it.
     """
 
     made_at: dt.datetime
     lines: tuple[ConfirmedLine, ...]
     next_at: dt.datetime | None
+    lapses_at: dt.datetime | None
     amount: int | None
     currency: str
     invoice: InvoiceCopy | None
@@ -89,10 +90,12 @@ def read_orders(profile: UserProfile, subscription_ids: Collection[str]) -> dict
 
 def _order(subscription: Any, signup: Signup | None, invoice: InvoiceCopy | None) -> OrderConfirmation:
     goes_on = subscription.cancel_at is None and subscription.ended_at is None
+    lapses = goes_on and bool(subscription.after_trial)
     return OrderConfirmation(
         made_at=subscription.stripe_created_at,
         lines=tuple(map(ConfirmedLine.of, subscription.own_items)),
-        next_at=subscription.current_period_end if goes_on else None,
+        next_at=None if lapses or not goes_on else subscription.current_period_end,
+        lapses_at=subscription.trial_end if lapses else None,
         amount=subscription.next_charge,
         currency=subscription.next_charge_currency or subscription.currency,
         invoice=invoice,

@@ -37,7 +37,8 @@ class SubscriptionFact:
 
     `payment_pending`: it is past due, and nothing is late: a bank debit is on its way. `dispute_lost_at`: when the newest of
     its lost disputes was opened. `paused_until`: None while `paused` has no end. Only for what happens next, never for the
-    decision: `trial_end`, `current_period_end`, and of the open invoice `next_attempt_at`, `attempts_made`, `payment_due_at`.
+    decision: `trial_end`, `after_trial` (what Stripe does then for want of a card), `current_period_end`, and of the open invoice
+    `next_attempt_at`, `attempts_made`, `payment_due_at`.
     `terms`: its own, where what it pays for has some; else those of `Facts`. `amount`: of a period, in minor units: which of two
     is the dearer. `shared`: another subscriber pays for it.
     """
@@ -56,6 +57,7 @@ class SubscriptionFact:
     paused: bool = False
     paused_until: dt.datetime | None = None
     trial_end: dt.datetime | None = None
+    after_trial: str = ""
     current_period_end: dt.datetime | None = None
     next_attempt_at: dt.datetime | None = None
     attempts_made: int = 0

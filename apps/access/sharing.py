@@ -29,7 +29,7 @@ ABOUT_MONEY = (AccessOverride.Kind.NO_SUSPEND, AccessOverride.Kind.WAIVE_DISPUTE
 # What becomes of the payer's own affairs: what happens next at Stripe, and which invoice is open.
 SHARED: dict[str, Any] = {
     "is_shared": True,
-    "current_period_end": None, "trial_end": None, "open_invoice_id": "", "open_invoice_url": "", "next_attempt_at": None,
+    "current_period_end": None, "trial_end": None, "after_trial": "", "open_invoice_id": "", "open_invoice_url": "", "next_attempt_at": None,
     "attempts_made": 0, "payment_due_at": None,
 }  # fmt: skip
 CANCELED: dict[str, Any] = SHARED | {

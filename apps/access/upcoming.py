@@ -19,6 +19,7 @@ class Change(StrEnum):
     PAYMENT_DUE = "payment_due"
     PAYMENT_ATTEMPT = "payment_attempt"
     TRIAL_ENDS = "trial_ends"
+    TRIAL_LAPSES = "trial_lapses"
     RENEWS = "renews"
     PERIOD_ENDS = "period_ends"
     BILLING_RESUMES = "billing_resumes"
@@ -73,6 +74,8 @@ class Upcoming:
         if self.change == Change.SUBSCRIPTION_ENDS:
             closes = _("Your subscription ends. Your apps close, and your data is kept.")
             return closes if self.is_loss else _("Your subscription ends.")
+        if self.change == Change.TRIAL_LAPSES:
+            return self._trial_lapses()
         if self.change == Change.OVERRIDE_ENDS:
             return self._override_ends()
         if self.change == Change.PAYMENT_ATTEMPT:
@@ -107,6 +110,11 @@ class Upcoming:
             return _("We try to collect the open payment again (attempt {attempt}).").format(attempt=self.attempt)
         return _("We try to collect the open payment again.")
 
+    def _trial_lapses(self) -> str:
+        closes = _("If you haven't added a card by then, your apps close. Your data is kept for a while.")
+        ends = _("Your trial ends.")
+        return f"{ends} {closes}" if self.is_loss else ends
+
     def _override_ends(self) -> str:
         if self.about == "hold":
             return _("The hold on your account ends.")
@@ -134,6 +142,7 @@ LABELS = {
     Change.PAYMENT_DUE: "Invoice due",
     Change.PAYMENT_ATTEMPT: "Next payment attempt",
     Change.TRIAL_ENDS: "Trial ends, first payment",
+    Change.TRIAL_LAPSES: "Trial ends, no card",
     Change.RENEWS: "Renews",
     Change.PERIOD_ENDS: "New period, not charged",
     Change.BILLING_RESUMES: "Billing resumes",

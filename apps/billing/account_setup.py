@@ -74,7 +74,10 @@ def _correct(client: Any, endpoint: Any, *, knows_secret: bool) -> Step:
         return Step(Outcome.TO_DO, said)
     if changes:
         return Step(Outcome.MADE, f"The endpoint for {endpoint.url} is enabled and has all events that we need.")
-    return Step(Outcome.KEPT, f"The endpoint for {endpoint.url} has all events that we need; {SECRET} has to be its signing secret.")
+    return Step(
+        Outcome.KEPT,
+        f"The endpoint for {endpoint.url} has all events that we need; {SECRET} has to be its signing secret.",
+    )
 
 
 def _set_up_portal() -> Step:

@@ -125,6 +125,7 @@ def _state(
         status=one.status.value,
         current_period_end=one.current_period_end,
         trial_end=one.trial_end,
+        after_trial=one.after_trial,
         cancel_at=columns["cancel_at"],
         ended_at=columns["ended_at"],
         past_due_since=late,

@@ -121,6 +121,7 @@ def subscription_columns(one: SubscriptionFacts, known: Subscription | None, now
         "stripe_created_at": one.created_at or (known.stripe_created_at if known else now),
         "current_period_end": one.current_period_end,
         "trial_end": one.trial_end,
+        "after_trial": one.after_trial,
         "cancel_at": one.leaves_at,
         "ended_at": ended if one.status == SubscriptionStatus.CANCELED else None,
         "pause": one.pause,

@@ -81,7 +81,7 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
             customer, found = _fetch_customer(client, customer_id)
             ledger = fetch_ledger(client, customer_id)
         sums = {identify(one): None if is_deleted else _payment_facts(ledger, one, failures) for one in found}
-        facts = [_with_options(client, parse_subscription(one)) for one in found]
+        facts = [_read_facts(client, one, customer) for one in found]
     _write(profile, facts, sums, changed_sessions(events))
     payment_notes.note_other_disputes(profile, ledger, set(sums))
     payment_notes.note_late_payments(profile, ledger, facts)
@@ -92,6 +92,11 @@ def mirror_customer(customer_id: str, *, event: InboundEvent | None = None) -> b
         upcoming.store_next_charges(charges)
         mark_covered(events, asked_at=asked_at)
     return True
+
+
+def _read_facts(client: stripe.StripeClient, one: Any, customer: Any) -> SubscriptionFacts:
+    found = replace(parse_subscription(one), after_trial=paused_trials.read_after_trial(one, customer))
+    return _with_options(client, found)
 
 
 @transaction.atomic

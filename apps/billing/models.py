@@ -80,6 +80,13 @@ class Subscription(models.Model):
     stripe_created_at = models.DateTimeField()
     current_period_end = models.DateTimeField(null=True, blank=True)
     trial_end = models.DateTimeField(null=True, blank=True)
+    after_trial = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What Stripe does at the trial's end while there is no card: cancel or pause; empty: it charges.",
+    )
     cancel_at = models.DateTimeField(null=True, blank=True, help_text="From cancel_at or cancel_at_period_end.")
     ended_at = models.DateTimeField(null=True, blank=True)
     past_due_since = models.DateTimeField(

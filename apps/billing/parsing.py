@@ -62,6 +62,7 @@ class SubscriptionFacts:
     pause: str  # what happens to invoices while their collection is paused; empty: it is not
     pause_ends_at: dt.datetime | None
     lines: tuple[LineFacts, ...]
+    after_trial: str = ""  # what Stripe does at its end without a card; filled in where the customer's cards are known
     cancellation_reason: str = ""  # Stripe's word, or BY_STAFF
     cancellation_feedback: str = ""  # what the subscriber chose when asked why
 

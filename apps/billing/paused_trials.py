@@ -1,4 +1,4 @@
-"""A trial that ended without a card is `paused`; Stripe resumes it only when asked. We ask once there is a card to charge.
+"""Trials without a card: how they will end, and one that is `paused` since; Stripe resumes it only when asked, once there is a card.
 
 Promise: each card is tried once. Whether it worked is read from Stripe's own charges, so that nothing has to be remembered.
 """
@@ -9,9 +9,19 @@ import stripe
 import structlog
 
 from apps.billing.ledger import Ledger
-from apps.billing.parsing import identify, moment, plain
+from apps.billing.parsing import identify, moment, plain, text
 
+ENDINGS = {"cancel", "pause"}
 log = structlog.get_logger(__name__)
+
+
+def read_after_trial(subscription: Any, customer: Any) -> str:
+    """What Stripe does when the trial ends as things stand, `cancel` or `pause`; empty where it charges, or no trial runs."""
+    one = plain(subscription)
+    if one.get("status") != "trialing" or _method(one, plain(customer)):
+        return ""
+    said = text(plain(plain(one.get("trial_settings")).get("end_behavior")).get("missing_payment_method"), 20)
+    return said if said in ENDINGS else ""
 
 
 def resume(client: stripe.StripeClient, customer: Any, found: list[Any], ledger: Ledger) -> bool:

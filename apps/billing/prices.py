@@ -29,7 +29,7 @@ OFFERED_INTERVALS = ("month", "year")
 # The columns of subscriptions.SubscriptionLine and SubscriptionState, in their order.
 LINE = ("product_id", "stripe_price_id", "quantity", "unit_amount", "currency", "interval")
 STATE = (
-    "stripe_id", "status", "current_period_end", "trial_end", "cancel_at", "ended_at", "past_due_since", "paid_for_period",
+    "stripe_id", "status", "current_period_end", "trial_end", "after_trial", "cancel_at", "ended_at", "past_due_since", "paid_for_period",
     "left_of_period", "money_returned",
     "open_invoice_id", "open_invoice_url", "next_attempt_at", "attempts_made", "payment_due_at", "is_payment_pending",
     "disputes", "pause", "pause_ends_at",

@@ -33,13 +33,15 @@ class SubscriptionLine:
 class SubscriptionState:
     """One subscription as last fetched. `paid_for_period`, `left_of_period`: minor units, None: not fetched yet.
 
-    `is_shared`: another subscriber pays for it.
+    `after_trial`: what Stripe does at the trial's end while there is no card, `cancel` or `pause`; empty: it charges. `is_shared`:
+    another subscriber pays for it.
     """
 
     id: str
     status: str
     current_period_end: dt.datetime | None
     trial_end: dt.datetime | None
+    after_trial: str
     cancel_at: dt.datetime | None
     ended_at: dt.datetime | None
     past_due_since: dt.datetime | None
@@ -131,6 +133,7 @@ def _state(row: Subscription) -> SubscriptionState:
         status=row.status,
         current_period_end=row.current_period_end,
         trial_end=row.trial_end,
+        after_trial=row.after_trial,
         cancel_at=row.cancel_at,
         ended_at=row.ended_at,
         past_due_since=row.past_due_since,

@@ -20,11 +20,13 @@ class NextCharge:
 
 
 def fetch_next_charges(subscriptions: Iterable[SubscriptionFacts]) -> dict[str, NextCharge]:
-    """Ask Stripe for the next invoice of each running subscription, by id. Never raises for Stripe's sake."""
-    return {
-        one.id: _fetch(one.id) if one.status.gives_access and one.leaves_at is None else NextCharge()
-        for one in subscriptions
-    }
+    """Ask Stripe for the next invoice of each subscription that goes on, by id. Never raises for Stripe's sake."""
+    return {one.id: _fetch(one.id) if _goes_on(one) else NextCharge() for one in subscriptions}
+
+
+def _goes_on(one: SubscriptionFacts) -> bool:
+    """Whether it runs, is not to end, and is no trial that ends for want of a card."""
+    return one.status.gives_access and one.leaves_at is None and not one.after_trial
 
 
 def store_next_charges(charges: dict[str, NextCharge]) -> None:

@@ -23,7 +23,7 @@ SHOWN = values_where(SubscriptionStatus, lambda one: one.pays)
 STATEMENT = """
 WITH lines AS (
     SELECT i.id, i.product_id, i.quantity, i.unit_amount, i.currency, i.interval, i.interval_count, i.current_period_end,
-           s.status, s.cancel_at, s.id AS subscription, s.next_charge, s.next_charge_currency,
+           s.status, s.cancel_at, s.after_trial, s.trial_end, s.id AS subscription, s.next_charge, s.next_charge_currency,
            s.next_charge_tax,
            s.pause <> '' AND coalesce(s.pause_ends_at > %(now)s, true) AS paused, s.pause_ends_at
     FROM billing_usersubscriptionitem i JOIN billing_subscription s ON s.id = i.subscription_id
@@ -113,13 +113,14 @@ class Overview:
     """The whole page. `ends_at`: the subscription has been canceled and runs until then.
 
     `is_paused`: nothing is collected for now, or until `paused_until`. `questions`: moves of a seat that wait for an answer.
-    `is_updating`: a change at Stripe is being fetched.
+    `lapses_at`: when a trial ends that has no card. `is_updating`: a change at Stripe is being fetched.
     """
 
     apps: tuple[AppCard, ...]
     lines: tuple[PaidLine, ...]
     charges: tuple[Charge, ...]
     ends_at: dt.datetime | None
+    lapses_at: dt.datetime | None
     owed: tuple[OwedInvoice, ...]
     is_paused: bool
     paused_until: dt.datetime | None
@@ -153,6 +154,7 @@ def of(profile: UserProfile) -> Overview:
         lines=tuple(_line(row) for row in lines),
         charges=_next_charges(lines),
         ends_at=min((as_moment(row["cancel_at"]) for row in lines if row["cancel_at"]), default=None),
+        lapses_at=min((as_moment(row["trial_end"]) for row in lines if _lapses(row)), default=None),
         owed=tuple(_owed(row) for row in found["owed"] if web_address(row["url"])),
         is_paused=bool(pauses),
         paused_until=max((as_moment(one) for one in pauses if one), default=None) if None not in pauses else None,
@@ -197,7 +199,10 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     due = [
         (as_moment(row["current_period_end"]), row)
         for row in lines
-        if SubscriptionStatus(row["status"]).may_give_access and row["current_period_end"] and not row["cancel_at"]
+        if SubscriptionStatus(row["status"]).may_give_access
+        and row["current_period_end"]
+        and not row["cancel_at"]
+        and not _lapses(row)
     ]
     due = [(moment, row) for moment, row in due if not _is_paused_at(moment, row)]
     if not due:
@@ -220,6 +225,10 @@ def _next_charges(lines: Iterable[dict[str, Any]]) -> tuple[Charge, ...]:
     for row in told.values():
         taxes[row["next_charge_currency"]] += row["next_charge_tax"] or 0
     return tuple(Charge(first, amount, currency, taxes[currency] or None) for currency, amount in amounts.items())
+
+
+def _lapses(row: dict[str, Any]) -> bool:
+    return bool(row["after_trial"] and row["trial_end"] and not row["cancel_at"])
 
 
 def _is_paused_at(moment: dt.datetime, row: dict[str, Any]) -> bool:

@@ -74,6 +74,7 @@ def preview(request: HttpRequest, profile: UserProfile) -> HttpResponse:
         "difference": plan_choice.compare(current, order),
         "people": people,
         "card": overview.read_card(profile.stripe_customer_id or ""),
+        "lapses": bool(current.row.after_trial),
         "offer": signing.dumps(offer, salt=SALT),
         "back": f"{reverse('own-plan')}?{request.GET.urlencode()}",
     }

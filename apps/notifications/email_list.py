@@ -30,7 +30,7 @@ class EmailKind:
     not_again: str = ""
 
 
-# Values are texts, or lists of dictionaries of texts: apps have name, url and instance, an order's lines have name and price.
+# Values are texts, yes or no, or lists of dictionaries of texts: apps have name, url and instance, an order's lines have name and price.
 EMAILS: dict[str, EmailKind] = {
     # signing up
     "signup_code": EmailKind("Sign-up code", ("code", "minutes", "code_url?"), "when somebody signs up, to prove the address", TYPED, CODE),
@@ -40,12 +40,12 @@ EMAILS: dict[str, EmailKind] = {
     ),
     "welcome": EmailKind(
         "Welcome",
-        ("username", "apps?", "order?", "renews?", "next_amount?", "paid?", "paid_on?", "invoice?", "invoice_pdf?", "terms_version?",
+        ("username", "apps?", "order?", "renews?", "trial_ends?", "next_amount?", "paid?", "paid_on?", "invoice?", "invoice_pdf?", "terms_version?",
          "terms_link?", "terms_accepted?", "withdraw_until?", "first_name?"),
         "once the account is ready; confirms the order",
     ),
     # paying
-    "trial_ending": EmailKind("Trial ending", ("date", "amount?", "first_name?"), "7 days and 1 day before a trial ends"),
+    "trial_ending": EmailKind("Trial ending", ("date", "amount?", "lapses?", "closes?", "first_name?"), "7 days and 1 day before a trial ends"),
     "payment_failed": EmailKind(
         "Payment failed", ("first_name?", "until?", "sentence?", "invoice_url?", "next_attempt?"), "when a payment fails, once for each invoice"
     ),
@@ -179,6 +179,9 @@ SAMPLES: dict[str, Any] = {
     "apps": [{"name": "Nextcloud", "url": "https://cloud-1.example.com/?a=1&b=2", "instance": "Cloud 1"}],
     "order": [{"name": "Personal", "price": "€5 a month"}, {"name": "2 × 100 GB more", "price": "€3 a month"}],
     "renews": "3 January 2027",
+    "trial_ends": "3 January 2027",
+    "lapses": False,
+    "closes": False,
     "next_amount": "€8",
     "paid": "€8",
     "paid_on": "3 December 2026",
@@ -223,6 +226,7 @@ SAMPLES: dict[str, Any] = {
 LATE = {"sentence": "", "until": "10 December 2026"}  # who is in the grace days
 # Where an email's value differs from the sample of all others.
 OWN_SAMPLES: dict[str, dict[str, Any]] = {
+    "welcome": {"trial_ends": ""},  # who has a trial without a card reads this instead of what comes next
     "payment_failed": LATE,
     "debit_refused": LATE,
     "shared_ended": {"final_date": "2 January 2027"},

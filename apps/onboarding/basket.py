@@ -146,6 +146,7 @@ def terms_of_sale(trial_days: int = 0) -> SaleTerms:
     """How we sell, from the settings, in the reader's language."""
     return SaleTerms(
         trial_days=trial_days,
+        trial_card=settings.STRIPE_TRIAL_CARD,
         tax_note=languages.operators_text("TAX_NOTE"),
         taxed=settings.STRIPE_AUTOMATIC_TAX,
         language=languages.active(),

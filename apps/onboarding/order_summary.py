@@ -47,9 +47,13 @@ class SummaryLine:
 
 @dataclass(frozen=True)
 class SaleTerms:
-    """How orders are sold. `trial_days`: free at first; `tax_note`: the operator's words about tax; `taxed`: Stripe computes it."""
+    """How orders are sold. `trial_days`: free at first, `trial_card`: with a card all the same.
+
+    `tax_note`: the operator's words about tax; `taxed`: Stripe computes it.
+    """
 
     trial_days: int = 0
+    trial_card: bool = True
     tax_note: str = ""
     taxed: bool = False
     language: str = "en"

@@ -109,7 +109,9 @@ def make_room(product: Product, *, signup: Signup) -> bool:
             if rush:
                 with languages.speaking(languages.DEFAULT):  # it is for staff
                     name = product.name
-                told = f"Many unpaid payments hold seats of {name}. The newest of them are ended when others need a seat."
+                told = (
+                    f"Many unpaid payments hold seats of {name}. The newest of them are ended when others need a seat."
+                )
                 attention.report(attention.Cause.LIMIT_REACHED, f"seats:{product.slug}", told)
             return True
     return False

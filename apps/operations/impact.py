@@ -30,7 +30,7 @@ from apps.operations import bulk_facts, safeguard
 BATCH = 1000
 # What names a subscription, or says only what happens next: no decision depends on it.
 UNREAD: dict[str, Any] = {
-    "id": "", "current_period_end": None, "trial_end": None, "open_invoice_id": "", "open_invoice_url": "",
+    "id": "", "current_period_end": None, "trial_end": None, "after_trial": "", "open_invoice_id": "", "open_invoice_url": "",
     "next_attempt_at": None, "attempts_made": 0, "payment_due_at": None, "paid_for_period": None, "left_of_period": None,
 }  # fmt: skip
 EntitlementsByProduct = Mapping[int, Entitlements]

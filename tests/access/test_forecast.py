@@ -63,6 +63,14 @@ GONE = subscription("canceled", ended_at=NOW - DAY)
             [(20 * DAY, Change.TRIAL_ENDS, ACTIVE)],
         ),
         (
+            facts(subscription("trialing", trial_end=NOW + 20 * DAY, after_trial="cancel")),
+            [(20 * DAY, Change.TRIAL_LAPSES, CANCELED), (50 * DAY, Change.FINAL_EXPIRY, EXPIRED)],
+        ),
+        (
+            facts(subscription("trialing", trial_end=NOW + 20 * DAY, after_trial="pause")),
+            [(20 * DAY, Change.TRIAL_LAPSES, SUSPENDED)],
+        ),
+        (
             facts(subscription("trialing", trial_end=NOW + 20 * DAY, cancel_at=NOW + 20 * DAY)),
             [(20 * DAY, Change.SUBSCRIPTION_ENDS, CANCELED), (50 * DAY, Change.FINAL_EXPIRY, EXPIRED)],
         ),
@@ -138,6 +146,15 @@ def test_what_is_lost_is_marked() -> None:
     assert not forecast(facts(subscription(cancel_at=NOW + DAY), subscription(id="sub_2")))[0].is_loss
 
 
+def test_a_trial_without_a_card_closes_only_what_nothing_else_opens() -> None:
+    lapsing = subscription("trialing", trial_end=NOW + DAY, after_trial="cancel")
+    alone, beside = forecast(facts(lapsing))[0], forecast(facts(lapsing, subscription(id="sub_2")))[0]
+    assert alone.change == beside.change == Change.TRIAL_LAPSES
+    assert (alone.is_loss, beside.is_loss) == (True, False)
+    assert alone.sentence.startswith("Your trial ends. If you haven't added a card by then, your apps close.")
+    assert beside.sentence == "Your trial ends."
+
+
 def test_it_is_stored_and_read_again_without_what_has_passed_or_what_only_staff_need() -> None:
     told = forecast(facts(LATE, override("no_suspend", 5 * DAY)))
     stored = [one.as_json() for one in told]
@@ -166,6 +183,7 @@ SUBSCRIPTIONS = st.builds(
     past_due_since=st.none() | MOMENTS,
     cancel_at=st.none() | MOMENTS,
     trial_end=st.none() | MOMENTS,
+    after_trial=st.sampled_from(["", "", "cancel", "pause"]),
     paused=st.booleans(),
     paused_until=st.none() | MOMENTS,
     next_attempt_at=st.none() | MOMENTS,

@@ -276,9 +276,10 @@ def test_a_trial_is_told_a_week_and_a_day_before_and_a_short_one_a_day_before(
     comes(leaver, Change.TRIAL_ENDS, days=5)
     assert run_at(monkeypatch, start + 4.1 * DAY) == ["trial_ending"]
     monkeypatch.undo()
-    comes(leaver, Change.TRIAL_ENDS, days=14)
+    comes(leaver, Change.TRIAL_LAPSES, days=14)  # without a card
     assert len(run_at(monkeypatch, start + 7.1 * DAY)) == 2
     assert len(run_at(monkeypatch, start + 13.1 * DAY)) == 3
+    assert [one.context["lapses"] for one in Notification.objects.order_by("pk")] == [False, True, True]
 
 
 def test_every_lifecycle_email_is_in_the_list_and_has_a_job() -> None:

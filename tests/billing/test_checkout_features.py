@@ -13,6 +13,7 @@ from apps.billing.models import Subscription
 from apps.core import checks
 from apps.core.money import format_money
 from apps.onboarding import signup_checkout
+from tests.field.test_money import add_card
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
 
@@ -42,6 +43,12 @@ def signed_up(world: World, **form: str) -> UserProfile:
 def next_charge(profile: UserProfile) -> tuple[int | None, int | None]:
     row = Subscription.objects.get(stripe_id=profile.stripe_subscription_id)
     return row.paid_for_period, row.next_charge
+
+
+def coming(profile: UserProfile) -> str:
+    """The change that is foreseen next."""
+    profile.refresh_from_db()
+    return str(profile.forecast[0]["change"])
 
 
 def test_without_a_setting_only_the_language_is_asked_of_stripe() -> None:
@@ -128,13 +135,23 @@ def test_a_trial_with_a_card_is_charged_when_it_ends(world: World, switch: Any) 
 
 def test_a_trial_without_a_card_ends_the_subscription(world: World, switch: Any) -> None:
     switch(STRIPE_TRIAL_DAYS=14, STRIPE_TRIAL_CARD=False)
-    dana = world.pay(world.signup(), card="")
-    world.deliver()
-    assert world.state(dana).access == "active"
+    dana = signed_up(world, card="")
+    assert (world.state(dana).access, coming(dana), next_charge(dana)[1]) == ("active", "trial_lapses", None)
     assert world.shop.v1.payment_methods.list({"customer": dana.stripe_customer_id or ""}).data == []
     world.pass_time(days=14, seconds=4000)
     world.deliver()
     assert (world.state(dana).access, world.jobs()) == ("canceled", [])
+
+
+def test_a_card_that_is_added_lets_the_trial_go_on(world: World, switch: Any) -> None:
+    switch(STRIPE_TRIAL_DAYS=14, STRIPE_TRIAL_CARD=False)
+    dana = signed_up(world, card="")
+    add_card(world, dana)
+    world.deliver()
+    assert (coming(dana), next_charge(dana)[1]) == ("trial_ends", 500)
+    world.pass_time(days=14, seconds=4000)
+    world.deliver()
+    assert (next_charge(dana), world.state(dana).access, world.jobs()) == ((500, 500), "active", [])
 
 
 def test_who_has_had_an_account_gets_no_second_trial(world: World, switch: Any) -> None:

@@ -43,7 +43,11 @@ def invoice(paid: int, *lines: dict[str, Any]) -> Invoice:
         (1000, [line(1000, 160, "inclusive")], 500),
         (1260, [line(1000, 190), line(70)], 630),  # taxed in different ways
         (3000, [line(1000), fee(2000)], 2500),
-        (2001, [line(1000), line(-999), fee(2000)], 2001),  # the larger plan instead of the smaller: half a cent was used
+        (
+            2001,
+            [line(1000), line(-999), fee(2000)],
+            2001,
+        ),  # the larger plan instead of the smaller: half a cent was used
     ],
 )
 def test_after_half_the_time_half_of_what_was_for_time_is_kept(

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import UserProfile
+from apps.billing.models import Subscription
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +116,13 @@ def test_a_pause_and_an_end_are_said_in_words(town: World, staff: Staff) -> None
     )
     town.deliver()
     assert "none: it ends on " in tab(staff("viewer"), dana)
+
+
+def test_a_trial_without_a_card_has_no_next_charge(town: World, staff: Staff) -> None:
+    dana = town.subscriber("dana")
+    rows = Subscription.objects.filter(stripe_id=dana.stripe_subscription_id)
+    rows.update(status="trialing", trial_end=F("current_period_end"), after_trial="cancel")
+    assert "none without a card: the trial ends on " in tab(staff("viewer"), dana)
 
 
 def test_it_has_words_for_somebody_who_never_paid(town: World, staff: Staff) -> None:

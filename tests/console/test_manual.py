@@ -135,7 +135,12 @@ def test_the_rules_and_the_dashboard_as_files_are_about_metrics_there_are_and_sa
     (group,) = yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"]
     units = {"m": "minute", "h": "hour", "d": "day"}
     rules = {
-        (one["expr"], int(one["for"][:-1]), units[one["for"][-1]], one["annotations"]["runbook_url"].partition("/manual/")[2])
+        (
+            one["expr"],
+            int(one["for"][:-1]),
+            units[one["for"][-1]],
+            one["annotations"]["runbook_url"].partition("/manual/")[2],
+        )
         for one in group["rules"]
     }
     row = r"^\| `(.+?)` \| (\d+) (minute|hour|day)s? \| \[.+?\]\(\.\./(.+?)\) \|$"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
@@ -269,6 +270,14 @@ def test_an_end_with_the_period_is_planned_and_undone(town: World, staff: Staff)
     assert not town.stripe_state(dana)["cancel_at"]
     entry = AuditEntry.objects.get(action="cancellation_undone")
     assert (bool(entry.before["ends"]), entry.after["ends"]) == (True, None)
+
+
+def test_of_a_trial_without_a_card_nothing_would_have_been_charged(town: World, staff: Staff) -> None:
+    dana = town.subscriber("dana")
+    rows = Subscription.objects.filter(stripe_id=dana.stripe_subscription_id)
+    rows.update(status="trialing", trial_end=F("current_period_end"), after_trial="cancel")
+    shown = preview(staff("support"), dana, "cancel_at_period_end", **about(dana))
+    assert "Would have been charged nothing: there is no card, and the trial ends" in shown
 
 
 def test_an_end_by_a_date_of_its_own_is_undone_too(town: World, staff: Staff) -> None:

@@ -173,6 +173,14 @@ def test_a_canceled_subscription_says_when_it_ends_and_charges_nothing(nora: Use
     assert "Ends on 14 March 2027" in page_of(nora)
 
 
+def test_a_trial_without_a_card_says_that_it_ends_and_asks_for_one(nora: UserProfile) -> None:
+    Subscription.objects.update(status="trialing", trial_end=DUE, after_trial="cancel")
+    found, page = overview.of(nora), page_of(nora)
+    assert (found.charges, found.lapses_at) == ((), DUE)
+    assert "Trial ends on 14 March 2027" in page
+    assert ("Add a card" in page, "Change card" in page) == (True, False)
+
+
 def test_the_next_charge_is_only_what_is_due_first(nora: UserProfile) -> None:
     UserSubscriptionItem.objects.filter(unit_amount=1250).update(current_period_end=DUE + dt.timedelta(days=200))
     (charge,) = overview.of(nora).charges

@@ -13,6 +13,7 @@ from django.test import Client
 
 from apps.accounts.models import UserProfile
 from apps.billing import plan_changes
+from apps.billing.models import Subscription
 from apps.catalog.models import Product, ProductPrice
 from apps.core.models import AttentionItem, AuditEntry
 from apps.dashboard import views_plan
@@ -96,6 +97,17 @@ def test_a_larger_plan_costs_what_the_preview_said_and_opens_at_once(world: Worl
     entry = AuditEntry.objects.get(action="plan_changed", subject_id=str(dana.pk))
     assert (entry.actor, entry.reason) == ("customer", "on the dashboard")
     world.assert_laws_hold()
+
+
+def test_in_a_trial_without_a_card_it_is_said_what_the_change_depends_on(world: World) -> None:
+    dana = world.subscriber("dana")
+    client = browser(dana)
+    assert "Change card" in text(client.get(PAGE))
+    assert "add a card" not in text(preview(client))
+    rows = Subscription.objects.filter(stripe_id=dana.stripe_subscription_id)
+    rows.update(status="trialing", after_trial="cancel")
+    assert "Add a card" in text(client.get(PAGE))
+    assert "If you want to go on, add a card before then." in text(preview(client))
 
 
 def test_a_smaller_one_closes_what_it_lacks_and_credits_the_rest(world: World) -> None:

@@ -7,7 +7,7 @@ without JavaScript              ../storefront/test_browser_forms::test_a_custome
 declined card, coupon, 3-D Sec. test_browser_checkout::test_a_coupon_and_a_bank_that_asks
 debit                           test_browser_checkout::test_a_bank_debit_opens_the_apps_when_the_bank_has_paid
 trial with a card, phone        test_browser_checkout::test_a_trial_with_a_card_is_charged_when_it_ends
-trial without a card            test_browser_checkout::test_a_trial_without_a_card_ends_with_it
+trial without a card            test_browser_checkout::test_a_trial_without_a_card_goes_on_with_one_that_is_added
 tax and tax id, phone           test_browser_checkout::test_a_company_gives_its_tax_id
 German, phone, to the app       test_browser_german::test_from_the_first_page_to_the_app
 full, waitlist, invited seat    test_browser_waitlist::test_from_the_waitlist_to_the_dashboard

@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import UserProfile
-from tests.journeys.keycloak_pages import LoginPage
 from tests.journeys.site import (
     Site,
     becomes_ready,
@@ -158,23 +157,40 @@ def test_a_trial_with_a_card_is_charged_when_it_ends(site: Site, visit: Visit, a
     assert (world.state(dana).access, world.state(dana).account) == ("active", True)
 
 
-def test_a_trial_without_a_card_ends_with_it(site: Site, visit: Visit, album: Album, settings: Any) -> None:
+def test_a_trial_without_a_card_goes_on_with_one_that_is_added(
+    site: Site, visit: Visit, album: Album, settings: Any
+) -> None:
     settings.STRIPE_TRIAL_DAYS, settings.STRIPE_TRIAL_CARD = DAYS, False
-    world, page = site.world, visit(width=1440)
+    world, page = site.world, visit(width=390, height=844)
     to_account(page, site)
+    expect(page.get_by_text("You don't need a card now.").first).to_be_visible()
     fill_account(page)
     order(page)
     form = payment(page)
     expect(form.get_by_label("Card number")).to_have_count(0)
-    album.take(page, "payment")
     form.get_by_role("button", name="Start trial").click()
     dana = becomes_ready(page, site)
+    expect(page.get_by_text("If you want to go on, add a card")).to_be_visible()
     album.take(page, "ready")
-    expect(subscription_card(site, page, dana)).to_be_visible()
+    card = subscription_card(site, page, dana)
+    expect(card.get_by_text("Trial ends on")).to_be_visible()
+    expect(card.get_by_text("If you haven't added a card by then, your apps close.")).to_be_visible()
+    expect(card.get_by_text("Next charge")).to_have_count(0)
     album.take(page, "dashboard")
-    world.pass_time(days=DAYS, seconds=4000)
+    world.pass_time(days=DAYS - 6.9)
     world.deliver()
-    assert (world.stripe_state(dana)["status"], world.state(dana).access) == ("canceled", "canceled")
-    assert (world.state(dana).account, charges(site, dana)) == (False, [])
-    page.reload()
-    expect(LoginPage(page).title).to_be_visible()
+    reminder = site.mail(dana.email, "trial")["text"]
+    assert "add a card before then" in reminder
+    assert "continues automatically" not in reminder
+    site.log_in(page, "dana")
+    page.get_by_role("button", name="Add a card").click()
+    fill_card(page)
+    page.get_by_role("button", name="Save the new card").click()
+    world.deliver()
+    page.get_by_role("link", name="Back").click()
+    expect(card.get_by_text("Next charge")).to_be_visible()
+    album.take(page, "card-added")
+    world.pass_time(days=8)
+    world.deliver()
+    assert (world.stripe_state(dana)["status"], charges(site, dana)) == ("active", [500])
+    assert (world.state(dana).access, world.state(dana).account) == ("active", True)

@@ -54,6 +54,16 @@ def test_text_and_html_link_to_the_same_places(name: str) -> None:
     assert {link for link in in_text if "/admin/" not in link} <= in_html
 
 
+def test_a_trial_without_a_card_is_not_said_to_go_on_by_itself() -> None:
+    values = sample_values("trial_ending") | {"lapses": True, "closes": True}
+    email = email_templates.render_email("trial_ending", values)
+    for part in (email.text, email.html):
+        assert "add a card before then" in part
+        assert "Your apps close then" in part
+        assert "continues automatically" not in part
+    assert not re.search(r"\n\n\n| +\n", email.text)
+
+
 def test_every_template_belongs_to_a_letter() -> None:
     folder = Path(settings.BASE_DIR) / "templates" / "mail"
     found = {file.name.split(".")[0] for file in folder.glob("*.*")} - {"base"}

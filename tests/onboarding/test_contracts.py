@@ -201,7 +201,10 @@ def test_what_no_card_has_paid_is_left_to_staff_with_its_amount(world: World) ->
     dana = world.subscriber("dana")
     goodwill: Any = {"amount": -200, "currency": "eur"}
     world.shop.v1.customers.balance_transactions.create(dana.stripe_customer_id or "", goodwill)
-    more: Any = {"items": [{"price": world.price("storage_100"), "quantity": 2}], "proration_behavior": "always_invoice"}
+    more: Any = {
+        "items": [{"price": world.price("storage_100"), "quantity": 2}],
+        "proration_behavior": "always_invoice",
+    }
     world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", more)
     world.deliver()
     assert balance(world, dana) == 0

@@ -80,7 +80,10 @@ def l31(**columns: str) -> list[str]:
 def test_l31_counts_all_who_share_whomever_it_is_asked_about(mia: UserProfile) -> None:
     payer = mia.membership.payer
     ned = make_member(payer, "ned")
-    synced = ("UPDATE accounts_userprofile SET subscription_synced_at = now() - interval '1 hour' WHERE id = %s", [payer.pk])
+    synced = (
+        "UPDATE accounts_userprofile SET subscription_synced_at = now() - interval '1 hour' WHERE id = %s",
+        [payer.pk],
+    )
     with sabotage(synced, "UPDATE catalog_product SET people = 2 WHERE people = 3"):
         for one in (payer, mia, ned):
             found = laws.run(["L31"], laws.Scope(subscriber_id=one.pk))[0].checked.violations

@@ -135,10 +135,16 @@ def test_what_was_changed_in_the_file_is_newer_than_the_secret_beside_it(tmp_pat
 
 
 def test_values_are_quoted_as_compose_and_systemd_read_them_and_those_of_others_stay(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TAX_NOTE=\"incl. 19 % VAT # net on request\"\nBRAND_NAME=Old\n")
-    files.write(tmp_path, files.read(tmp_path) | {"BRAND_NAME": "Käse & Co $5", "BRAND_DESCRIPTION": "It's yours"}, project=ROOT)
+    (tmp_path / ".env").write_text('TAX_NOTE="incl. 19 % VAT # net on request"\nBRAND_NAME=Old\n')
+    files.write(
+        tmp_path, files.read(tmp_path) | {"BRAND_NAME": "Käse & Co $5", "BRAND_DESCRIPTION": "It's yours"}, project=ROOT
+    )
     lines = (tmp_path / ".env").read_text().splitlines()
-    assert lines == ['TAX_NOTE="incl. 19 % VAT # net on request"', "BRAND_NAME='Käse & Co $5'", "BRAND_DESCRIPTION=\"It's yours\""]
+    assert lines == [
+        'TAX_NOTE="incl. 19 % VAT # net on request"',
+        "BRAND_NAME='Käse & Co $5'",
+        'BRAND_DESCRIPTION="It\'s yours"',
+    ]
     assert files.read(tmp_path)["BRAND_NAME"] == "Käse & Co $5"
 
 

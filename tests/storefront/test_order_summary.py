@@ -164,3 +164,7 @@ def test_a_trial_is_said_before_anybody_pays(shop: dict[str, Product], visitor: 
     text = words_of(visitor.get(PAGES["checkout"]).content.decode())
     assert re.search(rf"Due today €0 Free until \d+ {until}, then €5 a month", text)
     assert "Order: free at first, then €5 a month" in text
+    settings.STRIPE_TRIAL_CARD = False
+    without = words_of(visitor.get(PAGES["checkout"]).content.decode())
+    card, none = "Cancel in your account before", "You don't need a card now."
+    assert [(card in one, none in one) for one in (text, without)] == [(True, False), (False, True)]

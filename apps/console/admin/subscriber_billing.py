@@ -106,6 +106,8 @@ def _next_charge(row: Subscription) -> str:
     """When what is taken next, or why nothing is."""
     if row.cancel_at:
         return f"none: it ends on {day(row.cancel_at)}"
+    if row.after_trial:
+        return f"none without a card: the trial ends on {day(row.trial_end)}"
     if row.pause and (row.pause_ends_at is None or row.pause_ends_at > clock.now()):
         return f"none while payments are paused{f', until {day(row.pause_ends_at)}' if row.pause_ends_at else ''}"
     due = row.trial_end if row.status == "trialing" else row.current_period_end

@@ -22,6 +22,8 @@ from apps.core.errors import BadInput, WorkError
 from apps.core.money import decimals, format_money
 from apps.core.states import SubscriptionStatus
 
+NO_CARD = "nothing: there is no card, and the trial ends"
+
 
 @dataclass(frozen=True)
 class PaymentPreview:
@@ -108,7 +110,7 @@ def _cancel_at_period_end(profile: UserProfile, chosen: QueryDict) -> PaymentPre
 
 def _undo_cancellation(profile: UserProfile, chosen: QueryDict) -> PaymentPreview:
     row = _subscription(profile, chosen)
-    next_one = _describe(payment_previews.preview_going_on(row.stripe_id))
+    next_one = NO_CARD if row.after_trial else _describe(payment_previews.preview_going_on(row.stripe_id))
     facts = (("Would have ended on", day(row.cancel_at)), ("Is charged", next_one))
     return PaymentPreview(facts, decide_what_if(profile, _changed(row, cancel_at=None)))
 
@@ -151,8 +153,8 @@ def _subscription(profile: UserProfile, chosen: QueryDict) -> Subscription:
 
 
 def _next_invoice(row: Subscription) -> str:
-    """What Stripe says it would charge next, and when."""
-    return _describe(payment_previews.preview_next_invoice(row.stripe_id))
+    """What Stripe says it would charge next, and when; of a trial it says so without a card too."""
+    return NO_CARD if row.after_trial else _describe(payment_previews.preview_next_invoice(row.stripe_id))
 
 
 def _describe(found: payment_previews.NextInvoice | None) -> str:

@@ -67,7 +67,9 @@ def _known(folder: Path) -> dict[str, str]:
     """What the folder's files say, but for what is only the example's."""
     examples = files.read_lines(PROJECT / ".env.example")
     asked = {question.name for question in ASKED}
-    return {name: value for name, value in files.read(folder).items() if name not in asked or value != examples.get(name)}
+    return {
+        name: value for name, value in files.read(folder).items() if name not in asked or value != examples.get(name)
+    }
 
 
 def _answer(known: dict[str, str], *, may_ask: bool) -> dict[str, str]:
@@ -137,7 +139,20 @@ def _walk(values: dict[str, str]) -> Iterator["Step"]:
         ("Mailgun", webhook_setup.set_up()),
     )
     if not values.get(SIGNING_KEY):
-        steps = (*steps, ("Mailgun", iter([Step(Outcome.TO_DO, f"Set {SIGNING_KEY} to the HTTP webhook signing key of Mailgun, API security.")])))
+        steps = (
+            *steps,
+            (
+                "Mailgun",
+                iter(
+                    [
+                        Step(
+                            Outcome.TO_DO,
+                            f"Set {SIGNING_KEY} to the HTTP webhook signing key of Mailgun, API security.",
+                        )
+                    ]
+                ),
+            ),
+        )
     for peer, found in steps:
         for step in found:
             say(f"{peer}: {step.outcome.value:<7} {step.sentence}")

@@ -65,7 +65,12 @@ ASKED = (
         _url,
         default="https://api.mailgun.net/v3",
     ),
-    SetupQuestion("MAILGUN_WEBHOOK_SIGNING_KEY", "Mailgun's HTTP webhook signing key; empty: later", is_secret=True, may_be_empty=True),
+    SetupQuestion(
+        "MAILGUN_WEBHOOK_SIGNING_KEY",
+        "Mailgun's HTTP webhook signing key; empty: later",
+        is_secret=True,
+        may_be_empty=True,
+    ),
 )
 # For Keycloak alone: an administrator of the whole server, used once and kept nowhere. Without one its steps are printed.
 KEYCLOAK = (
