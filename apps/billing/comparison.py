@@ -174,7 +174,8 @@ def _count_fewer(row: Subscription, theirs: dict[str, Any], people: Mapping[str,
     if not SubscriptionStatus(row.status).may_charge:
         return 0
     ours = sum(one.product.people * one.quantity for one in row.items.all() if one.product)
-    return ours - sum(people.get(price, 0) * quantity for _, price, quantity in theirs["lines"])
+    listed: int = sum(people.get(price, 0) * quantity for _, price, quantity in theirs["lines"])
+    return int(ours) - listed
 
 
 def _fingerprint(one: Any) -> dict[str, Any]:

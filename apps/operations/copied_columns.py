@@ -26,7 +26,7 @@ ABOUT_TWO = {AuditAction.MEMBER_JOINED, AuditAction.MEMBERSHIP_ENDED}  # written
 
 def copy_row(row: models.Model, profile: UserProfile) -> dict[str, Any]:
     """What the copy of this person says of a row: texts, numbers, lists or None, by the names of its columns."""
-    values = {
+    values: dict[str, Any] = {
         one.attname: _own_key(one, row, profile) if one.related_model in PEOPLE else _plain(one.value_from_object(row))
         for one in row._meta.concrete_fields
         if one.name not in SECRET
@@ -39,7 +39,7 @@ def copy_row(row: models.Model, profile: UserProfile) -> dict[str, Any]:
     if isinstance(row, Membership) and row.payer_id == profile.pk:
         values["email"] = ""  # of whom they have invited
     if isinstance(row, Notification):
-        values["context"] = {name: one for name, one in values["context"].items() if name not in OTHERS}
+        values["context"] = {name: one for name, one in (values["context"] or {}).items() if name not in OTHERS}
     return values
 
 
