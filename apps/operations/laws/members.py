@@ -16,7 +16,7 @@ ALLOWANCE = 15 * 60
 GIVES_ACCESS = values_where(SubscriptionStatus, lambda one: one.gives_access)
 MAY_GIVE_ACCESS = values_where(SubscriptionStatus, lambda one: one.may_give_access)
 MAY_CHARGE = values_where(SubscriptionStatus, lambda one: one.may_charge)
-# Payers of more people than what runs is for, themselves included; for one person, whoever pays for them, and they themselves.
+# Payers of more people than what runs is for, themselves included; for one person, who pays for them, and they themselves.
 CROWDED = """
 SELECT payer.id, payer.id, joined.members, paid.people FROM (
     SELECT payer_id, count(*) AS members FROM accounts_membership
