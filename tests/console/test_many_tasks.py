@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
 from apps.accounts.models import LegalHold, PrivacyRequest, StaffNote
-from apps.console import base, menu_counts
+from apps.console import base, dashboard, menu_counts
 from apps.console.admin import waitlist
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import SeatWait
@@ -20,13 +20,14 @@ from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
 from apps.sandbox.bench.rows import execute, insert
 from tests.console.conftest import World, fill
-from tests.console.test_many_rows import COUNTED, pages_read, seed
+from tests.console.many_rows import read_page, seed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 Staff = Callable[..., Client]
 FEW, MANY = 12_000, 48_000  # the inbox reads 10,000 of each kind
 QUERIES = 5
+COUNTED = 1_000  # each tab holds more
 BOARDS = ("inbox", "schedules", "capacity_board", "roles")
 LISTS = {
     AttentionItem: ("", "p=20", "cause=dispute"),
@@ -57,6 +58,12 @@ FEW_ROWS = {
     Drift: ("is=ignored",),
     LawCheck: ("", "view=violated"),
 }
+
+
+def pages_read(client: Client, address: str) -> int:
+    """How many pages of the database the statements of one request touch, without the numbers that are kept."""
+    dashboard.NUMBERS.get()
+    return read_page(client, address).blocks
 
 
 def give_tasks(start: int, end: int, made: World) -> None:
