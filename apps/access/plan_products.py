@@ -153,7 +153,11 @@ def _quota(one: ObservedProduct, grants: Mapping[str, int], *, keeps: bool) -> i
     if not one.quota_grant:
         return None
     due = bytes_granted(one.quota_grant, grants.get(one.quota_grant, 0))
-    return due if due is None or not keeps else max(due, one.quota or 0)
+    if due is None or not keeps:
+        return due
+    if one.state == "open" and one.quota is None:
+        return None  # without a limit until now: any would take something
+    return max(due, one.quota or 0)
 
 
 def _order(one: ObservedProduct) -> tuple[str, str]:

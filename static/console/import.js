@@ -5,9 +5,9 @@
     const MARKS = [[[0xef, 0xbb, 0xbf], "utf-8"], [[0xff, 0xfe], "utf-16le"], [[0xfe, 0xff], "utf-16be"]];
 
     function decode(bytes) {
-        const marked = MARKS.find(([mark]) => mark.every((byte, index) => bytes[index] === byte));
+        const marked = MARKS.find(([mark]) => mark.every((byte, index) => bytes.at(index) === byte));
         try {
-            return new TextDecoder(marked ? marked[1] : "utf-8", { fatal: true }).decode(bytes);
+            return new TextDecoder(marked?.at(1) ?? "utf-8", { fatal: true }).decode(bytes);
         } catch {
             return new TextDecoder("windows-1252").decode(bytes);
         }

@@ -11,8 +11,7 @@ from django.urls import reverse
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
 from apps.accounts.models import LegalHold, PrivacyRequest, StaffNote
-from apps.console import base, dashboard, menu_counts
-from apps.console.admin import waitlist
+from apps.console import dashboard, menu_counts
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.instances.models import SeatWait
 from apps.notifications.models import Notification
@@ -21,6 +20,7 @@ from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, Sync
 from apps.sandbox.bench.rows import execute, insert
 from tests.console.conftest import World, fill
 from tests.console.many_rows import read_page, seed
+from tests.console.test_many_rows import count_up_to
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
@@ -173,8 +173,7 @@ def addresses(made: World, lists: Mapping[type[Model], Sequence[str]]) -> Iterat
 
 
 def test_four_times_the_tasks_are_read_with_the_same_pages(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (base, waitlist):
-        monkeypatch.setattr(module, "COUNT_LIMIT", COUNTED)
+    count_up_to(COUNTED, monkeypatch)
     monkeypatch.setattr(menu_counts.COUNTED, "seconds", 3_600)
     client, made = staff("admin"), fill(3)
     seed(0, FEW, made)

@@ -169,7 +169,7 @@ def command(*words: str) -> tuple[int, str]:
 def test_the_exit_code_of_the_command_tells_the_outcome(shop: World, settings: Any) -> None:
     code, text = command()
     assert code == 0
-    assert "All 88 completed checks passed." in text
+    assert "All 89 completed checks passed." in text
     assert "realm.registrationAllowed" not in text
     assert "realm.registrationAllowed" in command("-v", "2")[1]
     settings.KEYCLOAK_STAFF_GROUP = "/nobody"

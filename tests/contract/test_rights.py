@@ -71,6 +71,7 @@ def test_the_realm_shows_the_service_account_a_few_public_fields(server: Server)
         "registrationEmailAsUsername",
         "bruteForceProtected",
         "supportedLocales",
+        "defaultLocale",
         "organizationsEnabled",
     }
 

@@ -153,7 +153,7 @@ def test_the_digest_of_the_page_is_the_one_the_payment_asks_for(shop: dict[str, 
     page = visitor.get(PAGES["checkout"]).content.decode()
     shown = set(re.findall(r'data-order="(\w+)"', page))
     assert len(shown) == 1
-    answer = visitor.api(SESSION, username="dana", last_name="Example", terms=True, order="0" * 32)
+    answer = visitor.api(SESSION, username="dana", last_name="Example", terms="1", order="0" * 32)
     assert answer.json()["error"]["order"]["digest"] in shown  # type: ignore[attr-defined]
 
 

@@ -271,7 +271,7 @@ def test_after_the_final_date_an_expired_subscriber_signs_up_again(world: World,
     assert visitor.post(ANEW).headers["Location"] == "/onboarding/plan/"
     visitor.plan("plus")
     visitor.addons()
-    answer = visitor.api("/onboarding/checkout/session/", username="somebody", last_name="Example", terms=True)
+    answer = visitor.api("/onboarding/checkout/session/", username="somebody", last_name="Example", terms="1")
     assert answer.status_code == 200, answer.content
     world.shop.pay({"url": "", "client_secret": answer.json()["client_secret"]})  # type: ignore[attr-defined]
     world.deliver()

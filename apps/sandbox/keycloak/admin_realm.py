@@ -115,7 +115,8 @@ def get_realm(call: Call) -> HttpResponse:
             "displayName": rules["displayName"],
             "registrationEmailAsUsername": rules["registrationEmailAsUsername"],
             "bruteForceProtected": rules["bruteForceProtected"],
-            "supportedLocales": [],
+            "supportedLocales": rules.get("supportedLocales", []),
+            **({"defaultLocale": rules["defaultLocale"]} if "defaultLocale" in rules else {}),
             "organizationsEnabled": False,
         }
     )
