@@ -39,8 +39,9 @@ def grant(
     until: dt.datetime,
     actor: str,
     reason: str,
+    syncs: bool = True,
 ) -> AccessOverride:
-    """Access to `products` without payment, until `until`."""
+    """Access to `products` without payment, until `until`. `syncs`: False where the caller queues the reconcile."""
     if not products:
         raise BadInput("Choose at least one product.", field="products")
     return _add(
@@ -50,6 +51,7 @@ def grant(
         actor=actor,
         reason=reason,
         products=products,
+        syncs=syncs,
     )
 
 
@@ -115,7 +117,7 @@ def keep_seat(*, profile: UserProfile, until: dt.datetime, actor: str, reason: s
 
 
 @transaction.atomic
-def _add(
+def _add(  # noqa: PLR0913  (all of a decision)
     profile: UserProfile,
     kind: AccessOverride.Kind,
     *,
@@ -123,6 +125,7 @@ def _add(
     actor: str,
     reason: str,
     products: Sequence[Product] = (),
+    syncs: bool = True,
 ) -> AccessOverride:
     now = clock.now()
     if until is not None and until <= now:
@@ -142,7 +145,8 @@ def _add(
         "until": until.isoformat() if until else None,
         "products": [product.slug for product in products],
     }
-    _sync(profile, kind, reason=f"{kind} by {actor}")
+    if syncs:
+        _sync(profile, kind, reason=f"{kind} by {actor}")
     audit.record(subject=profile.subject, action=AuditAction.OVERRIDE_ADDED, actor=actor, reason=reason, after=after)
     return override
 

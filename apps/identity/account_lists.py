@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.core.addresses import ascii_email
 from apps.identity import api_errors, groups
 from apps.identity.admin_client import admin_client
 from apps.identity.user_merge import Representation, attributes_of
@@ -58,7 +59,7 @@ def _listed(row: Representation, *, is_staff: bool) -> ListedAccount:
     return ListedAccount(
         id=str(row["id"]),
         username=str(row.get("username") or ""),
-        email=str(row.get("email") or "").lower(),
+        email=ascii_email(str(row.get("email") or "").lower()),
         email_verified=bool(row.get("emailVerified")),
         enabled=bool(row.get("enabled")),
         first_name=str(row.get("firstName") or ""),

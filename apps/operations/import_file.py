@@ -143,7 +143,7 @@ def _read_row(
     for name, value in values.items():
         if value.startswith(FORMULA):
             raise RowProblem(f"The cell {name} begins like a formula of a spreadsheet.")
-        if len(value) > LENGTHS.get(name, 2000):
+        if len(value.lower()) > LENGTHS.get(name, 2000):  # lower case may be longer
             raise RowProblem(f"The cell {name} is longer than {LENGTHS.get(name, 2000)} characters.")
     if values["language"] and values["language"].lower() not in languages.NAMES:
         raise RowProblem(f"There are no emails in the language {values['language'][:20]}.")

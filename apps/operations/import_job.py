@@ -1,14 +1,14 @@
 """The jobs of an import: it writes the rows that are ready, a batch in one transaction, and undoes them one person at a time.
 
 Promises: killed at any point it goes on, since a batch is written with the state of its rows; each row is judged once more right before;
-what collides with somebody who came meanwhile becomes a conflict and stops nobody else; a paused import writes nobody.
+what collides with somebody who came meanwhile, or cannot be written, becomes a conflict and stops nobody else; a paused import writes nobody.
 """
 
 import time
 from collections.abc import Collection
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from apps.access import account_link, overrides, reconcile
 from apps.access.announcements import ending
@@ -21,19 +21,22 @@ from apps.catalog.models import Product
 from apps.core import audit, clock, jobs, languages
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
+from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
 from apps.instances import found_seats
 from apps.instances.found_seats import FoundSeat
 from apps.operations import import_reading, imports
+from apps.operations.import_people import NewPerson
 from apps.operations.import_surroundings import Surroundings, read_surroundings
-from apps.operations.import_verdicts import NewPerson, judge
+from apps.operations.import_verdicts import judge
 from apps.operations.models import CustomerImport, ImportRow
 
 BATCH = 200  # rows of one transaction
 SECONDS = 20.0  # of one job, which has a minute
 RowState, State, Verdict = ImportRow.State, CustomerImport.State, ImportRow.Verdict
 TAKEN = "Somebody else has the address, the username, the customer or the account by now."
+NO_ROOM = "Something about them is too long or too large for us. Correct it at its source, then check again."
 APPLIED = (
     "access_state", "access_reason", "access_until", "final_expiry_at", "forecast", "next_change_at", "synced_at",
 )  # fmt: skip
@@ -56,19 +59,23 @@ def run_import(key: str) -> None:
 
 def write_batch(import_id: int) -> bool:
     """Import the next rows that are ready; whether there may be more."""
-    try:
-        return _write_batch(import_id, BATCH)
-    except IntegrityError:  # one of them collides with somebody who came this moment
-        return _write_one(import_id)
+    size = BATCH
+    while True:
+        try:
+            return _write_batch(import_id, size)
+        except (IntegrityError, DataError, BadInput) as refusal:  # of one of them: fewer at once, until it is found
+            if size == 1:
+                _refuse_first(import_id, refusal)
+                return True
+            size = max(1, size // 8)
 
 
-def _write_one(import_id: int) -> bool:
-    try:
-        return _write_batch(import_id, 1)
-    except IntegrityError:
-        rows = imports.ready_rows(CustomerImport.objects.get(pk=import_id)).order_by("pk").values("pk")[:1]
-        ImportRow.objects.filter(pk__in=rows).update(verdict=Verdict.CONFLICT, why=TAKEN)
-        return True
+def _refuse_first(import_id: int, refusal: IntegrityError | DataError | BadInput) -> None:
+    """The next row cannot be written: it says why, and waits for nothing."""
+    taken_or_long = TAKEN if isinstance(refusal, IntegrityError) else NO_ROOM
+    why = refusal.message if isinstance(refusal, BadInput) else taken_or_long
+    rows = imports.ready_rows(CustomerImport.objects.get(pk=import_id)).order_by("pk").values("pk")[:1]
+    ImportRow.objects.filter(pk__in=rows).update(verdict=Verdict.CONFLICT, why=why[:400], becomes="")
 
 
 @transaction.atomic
@@ -194,11 +201,14 @@ def _record_imported(run: CustomerImport, ids: Collection[int], ends: Collection
 
 
 def _grant(run: CustomerImport, made: Collection[tuple[UserProfile, NewPerson]]) -> None:
+    """Without a sync of its own: an account is linked first, which notes how it was found."""
     products = {one.pk: one for one in Product.objects.all()} if made else {}
     for profile, one in made:
         if one.until is not None:
             granted = [products[pk] for pk in one.granted]
-            overrides.grant(profile=profile, products=granted, until=one.until, actor=run.actor, reason=run.reason)
+            overrides.grant(
+                profile=profile, products=granted, until=one.until, actor=run.actor, reason=run.reason, syncs=False
+            )
 
 
 def _occupy(run: CustomerImport, made: Collection[tuple[UserProfile, NewPerson]], around: Surroundings) -> None:

@@ -13,6 +13,7 @@ class Question(StrEnum):
     UNVERIFIED_CUSTOMER = "unverified_customer"
     SEVERAL_CUSTOMERS = "several_customers"
     UNREACHABLE = "unreachable"
+    CLOSED_ACCOUNT = "closed_account"
 
     @property
     def label(self) -> str:
@@ -27,13 +28,16 @@ LABELS = {
     Question.UNVERIFIED_CUSTOMER: "Customer with the same address",
     Question.SEVERAL_CUSTOMERS: "Several customers",
     Question.UNREACHABLE: "Account out of our reach",
+    Question.CLOSED_ACCOUNT: "Disabled account that would be enabled",
 }
 GRANT, FOLLOW, INVITE, LINK, WITHOUT, LEAVE_OUT = "grant", "follow", "invite", "link", "without", "leave_out"
+ENABLE = "enable"
 CHOICES = {
     GRANT: "Grant access without payment until a date",
     FOLLOW: "Import; access follows what is paid",
     INVITE: "Import; make an account and email a link to set the password",
     LINK: "It is theirs: link it",
     WITHOUT: "It is not theirs: import without it",
+    ENABLE: "Import; enable the account, without an email",
     LEAVE_OUT: "Leave out",
 }

@@ -1,7 +1,7 @@
 """The check of an import: Keycloak's accounts and Stripe's subscriptions are read a page at a time, then each row gets its verdict.
 
-Promises: nothing but the rows of the import is written; a check that is killed goes on where it was, since each page is written with the
-position after it; the same check again says the same.
+Promises: nothing but the rows of the import is written, and of these none that is imported, since its undo needs what was found; a check
+that is killed goes on where it was, since each page is written with the position after it; the same check again says the same.
 """
 
 import time
@@ -16,9 +16,10 @@ from django.db.models import Max, Q
 from apps.billing import adopting
 from apps.billing.adopting import ListedSubscription
 from apps.core import clock, jobs
-from apps.core.addresses import can_be_mailed
+from apps.core.addresses import ascii_email, can_be_mailed
 from apps.identity import account_lists
 from apps.identity.account_lists import ListedAccount
+from apps.operations.import_file import LENGTHS
 from apps.operations.import_surroundings import read_surroundings
 from apps.operations.import_verdicts import judge
 from apps.operations.models import CustomerImport, ImportRow
@@ -27,6 +28,7 @@ KIND = "check_import"
 SECONDS = 20.0  # of one job, which has a minute
 BATCH = 500  # rows
 Source, Stage, State = CustomerImport.Source, CustomerImport.Stage, CustomerImport.State
+RowState = ImportRow.State
 STAGES = {
     Source.CSV: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.VERDICTS],
     Source.STRIPE: [Stage.CUSTOMERS, Stage.ACCOUNTS, Stage.VERDICTS],
@@ -43,7 +45,7 @@ def register() -> None:
 def check_later(run: CustomerImport, *, reason: str) -> None:
     """Queue the check from its beginning. Part of the caller's transaction, which saves the import."""
     run.state, run.stages, run.cursor = State.READING, [one.value for one in STAGES[Source(run.source)]], ""
-    run.ended_at = None
+    run.ended_at, run.sends_emails = None, False  # who has no account asks again
     jobs.defer(KIND, run.pk, reason=reason)
 
 
@@ -104,14 +106,28 @@ def _write_accounts(run: CustomerImport, page: Collection[ListedAccount]) -> Non
     by_id, by_email = {one.id: one for one in page}, {one.email: one for one in page if one.email}
     if run.source == Source.KEYCLOAK:
         new = [one for one in page if not one.mark and not one.is_staff]
-        known = set(run.rows.filter(keycloak_id__in=by_id).values_list("keycloak_id", flat=True))
-        _add_rows(run, ({"keycloak_id": one.id} for one in new if one.id not in known))
+        _add_rows(run, _without_known(run, [_row_of(one) for one in new]))
     found = Q(keycloak_id__in=by_id) | Q(keycloak_id="", email__in=by_email)
-    rows = list(run.rows.filter(found))
+    rows = list(run.rows.filter(found, state=RowState.PLANNED))
     for row in rows:
         account = by_id.get(row.keycloak_id) or by_email[row.email]
         row.account = account.as_json()
     ImportRow.objects.bulk_update(rows, ["account"], batch_size=BATCH)
+
+
+def _row_of(account: ListedAccount) -> dict[str, Any]:
+    """What a row says of an account of the realm; of one whose id has no room here, why it cannot be imported."""
+    if len(account.id) <= LENGTHS["keycloak_id"]:
+        return {"keycloak_id": account.id}
+    return {"problem": f"Another system keeps account {account.id}, and Keycloak only reads it there."[:300]}
+
+
+def _without_known(run: CustomerImport, values: Collection[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that make no row yet, whether it is imported or not."""
+    asked = Q(keycloak_id__in=[one["keycloak_id"] for one in values if "keycloak_id" in one])
+    asked |= Q(problem__in=[one["problem"] for one in values if "problem" in one])
+    known = {one for pair in run.rows.filter(asked).values_list("keycloak_id", "problem") for one in pair if one}
+    return [one for one in values if known.isdisjoint(one.values())]
 
 
 def _add_rows(run: CustomerImport, values: Iterable[dict[str, Any]]) -> None:
@@ -143,10 +159,10 @@ def _write_customers(run: CustomerImport, page: Collection[ListedSubscription]) 
         _add_rows(run, ({"customer_id": one.customer_id, "email": _address(one.email)} for one in new))
     by_email = defaultdict[str, set[str]](set)
     for key, (one, *_) in of_customer.items():
-        by_email[one.email.lower()].add(key)
+        by_email[_address(one.email)].add(key)
     emails = by_email.keys() - {""}
     found = Q(customer_id__in=of_customer) | Q(customer_id="") & (Q(email__in=emails) | Q(account__email__in=[*emails]))
-    rows = list(run.rows.filter(found))
+    rows = list(run.rows.filter(found, state=RowState.PLANNED))
     for row in rows:
         own = {row.customer_id} if row.customer_id else by_email[row.email or str(row.account.get("email", ""))]
         for customer in own & of_customer.keys():
@@ -155,8 +171,8 @@ def _write_customers(run: CustomerImport, page: Collection[ListedSubscription]) 
 
 
 def _address(email: str) -> str:
-    """A customer's address at Stripe; empty where none can be mailed, which the verdict then says."""
-    address = email.strip().lower()
+    """A customer's address at Stripe as we store addresses; empty where none can be mailed, which the verdict then says."""
+    address = ascii_email(email.strip().lower())
     return address if can_be_mailed(address) else ""
 
 
@@ -165,7 +181,11 @@ def _add_subscriptions(row: ImportRow, customer: str, found: Collection[ListedSu
     first = next(iter(found))
     known = row.customers.get(customer, {}).get("subscriptions", [])
     by_id = {one["id"]: one for one in [*known, *(each.kept for each in found)]}
-    row.customers[customer] = {"email": first.email, "name": first.name, "subscriptions": list(by_id.values())}
+    row.customers[customer] = {
+        "email": _address(first.email),
+        "name": first.name,
+        "subscriptions": list(by_id.values()),
+    }
 
 
 # --- the verdicts ------------------------------------------------------------------------------------------------------
@@ -181,7 +201,7 @@ def _judge_rows(run: CustomerImport) -> None:
 def write_verdicts(run: CustomerImport, rows: Collection[ImportRow]) -> None:
     """Judge these rows by what is known now, and keep it. Rows that are imported keep theirs."""
     around = read_surroundings(run, rows)
-    planned = [row for row in rows if row.state == ImportRow.State.PLANNED]
+    planned = [row for row in rows if row.state == RowState.PLANNED]
     for row in planned:
         judged = judge(row, around)
         row.verdict, row.question, row.choices = judged.verdict, judged.question, judged.choices

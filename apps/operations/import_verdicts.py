@@ -4,47 +4,36 @@ Promises: nobody loses what they have by being imported unless staff say so for 
 its id, or by an address that Keycloak has verified; nothing is mailed to anybody whom staff have not chosen.
 """
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from apps.access.facts import facts_of_newcomer
-from apps.access.policy import Account, Decision, Facts, decide
+from apps.access.policy import Account, Decision, decide
 from apps.billing import adopting
 from apps.billing.subscriptions import SubscriptionState
+from apps.core import clock
+from apps.core.addresses import can_be_mailed
+from apps.core.dates import last_day
 from apps.core.reason_sentences import reason_sentence
 from apps.identity.user_profile import FIELD_WORDS, find_violation
-from apps.operations.import_questions import CHOICES, FOLLOW, GRANT, INVITE, LEAVE_OUT, LINK, WITHOUT, Question
+from apps.operations.import_file import LENGTHS
+from apps.operations.import_people import NewPerson, describe, list_grantable, read_seats
+from apps.operations.import_questions import (
+    CHOICES,
+    ENABLE,
+    FOLLOW,
+    GRANT,
+    INVITE,
+    LEAVE_OUT,
+    LINK,
+    WITHOUT,
+    Question,
+)
 from apps.operations.import_surroundings import KnownPerson, Surroundings, suggest_username
 from apps.operations.models import ImportRow
 
 Verdict = ImportRow.Verdict
 CLOSES = (Account.DISABLED, Account.UNTOUCHED)  # what Keycloak then closes, where there is an open account
-
-
-@dataclass(frozen=True)
-class NewPerson:
-    """Whom a row makes: everything that is written."""
-
-    email: str
-    username: str
-    first_name: str
-    last_name: str
-    language: str
-    keycloak_id: str
-    customer_id: str
-    subscriptions: tuple[adopting.Kept, ...]
-    granted: tuple[int, ...]
-    until: dt.datetime | None
-    seats: Mapping[str, str]
-    facts: Facts
-    decision: Decision
-
-    @property
-    def has_seats(self) -> bool:
-        """Whether what they occupy is theirs by the first decision, in use or waiting for them."""
-        return self.decision.state.has_access or self.decision.state.retains_seats
 
 
 @dataclass(frozen=True)
@@ -109,7 +98,7 @@ class _Judge:
         self._refuse_known(customer, str(self.account.get("id", "")), email)
         person = self._person(email, customer)
         self._check_access(person)
-        return Judged(Verdict.READY, _describe(person, self.account)[:400], person=person)
+        return Judged(Verdict.READY, describe(person, self.account)[:400], person=person)
 
     # --- who it is -------------------------------------------------------------------------------------------------
 
@@ -134,6 +123,9 @@ class _Judge:
                 bool(row.email and account["email"]) and account["email"] != row.email
             ),
             f"Account {account['id']} carries the mark of a signup that is not here.": bool(account["mark"]),
+            f"Another system keeps account {account['id']}, and Keycloak only reads it there.": (
+                len(account["id"]) > LENGTHS["keycloak_id"]
+            ),
         }
         for why, applies in refusals.items():
             if applies:
@@ -193,6 +185,8 @@ class _Judge:
         found = next((one for one in (str(self.row.email), str(self.account.get("email", "")), at_stripe) if one), "")
         if not found:
             raise _conflict("No address is known.")
+        if not can_be_mailed(found):
+            raise _conflict("No email can be delivered to the address. Correct it in Keycloak or at Stripe.")
         if found in self.around.paying:
             raise _conflict("Somebody is signing up with this address right now.")
         return found
@@ -219,6 +213,8 @@ class _Judge:
         row, around, account = self.row, self.around, self.account
         first, last = self._names(customer)
         granted = tuple(around.products[one] for one in row.products if one in around.products)
+        if granted and row.access_until and row.access_until <= clock.now():
+            raise _conflict(f"The grant ended on {last_day(row.access_until)}. Name a later day in the file, or none.")
         states = self._states(customer)
         facts = facts_of_newcomer(
             states, around.catalog, around.book, granted=granted, until=row.access_until if granted else None
@@ -227,7 +223,7 @@ class _Judge:
             email=email, username=self._username(email), first_name=first, last_name=last, language=row.language,
             keycloak_id=str(account.get("id", "")), customer_id=customer,
             subscriptions=tuple(row.customers.get(customer, {}).get("subscriptions", ())), granted=granted,
-            until=row.access_until if granted else None, seats=self._seats(), facts=facts, decision=decide(facts),
+            until=row.access_until if granted else None, seats=read_seats(row, around.places), facts=facts, decision=decide(facts),
         )  # fmt: skip
         if not account:
             self._refuse_what_the_realm_refuses(person)
@@ -247,6 +243,8 @@ class _Judge:
         name = own or self.row.username or suggest_username(email)
         if not name:
             raise _conflict("The address gives no username. Name one in the file.")
+        if len(name) > LENGTHS["username"]:
+            raise _conflict(f"The username is longer than {LENGTHS['username']} characters. Change it in Keycloak.")
         if name in self.around.usernames:
             raise _conflict("The username is taken. Name another one in the file.")
         return name
@@ -260,14 +258,6 @@ class _Judge:
             if find_violation(name, value, self.around.rules) is not None:
                 raise _conflict(f"Keycloak would refuse the {FIELD_WORDS.get(name, name)}. Correct it in the file.")
 
-    def _seats(self) -> dict[str, str]:
-        """Product to instance: as the file says, and as the account's attributes do."""
-        found = dict(self.row.seats)
-        for slug, place in self.around.places.items():
-            if self.account.get("attributes", {}).get(f"{place.product}_instance") == slug:
-                found.setdefault(place.product, slug)
-        return {product: slug for product, slug in found.items() if slug in self.around.places}
-
     # --- what becomes of it ----------------------------------------------------------------------------------------
 
     def _check_access(self, person: NewPerson) -> None:
@@ -276,20 +266,34 @@ class _Judge:
             raise _conflict("A subscription is in a state that is new to us. Check it at Stripe, and update Frontdesk.")
         closes = is_open and decision.account in CLOSES
         lost = self._lost(person) if is_open and decision.account == Account.ENABLED else []
-        grantable = (GRANT,) if person.seats or self.row.products else ()
         if (closes or lost) and self.answer(Question.LOSES_ACCESS) != FOLLOW:
             why = f"The account is open, and the first sync would close it: {reason_sentence(decision.reason)}"
             if lost:
                 why = f"They would lose what they have: {', '.join(lost)}."
-            raise _ask(Question.LOSES_ACCESS, why, *grantable, FOLLOW)
+            raise _ask(Question.LOSES_ACCESS, why, *self._grant(person), FOLLOW)
         if self.account:
+            self._ask_before_enabling(decision)
             return
         if decision.account == Account.ENABLED:
             if not self.around.sends_emails and self.answer(Question.NO_ACCOUNT) != INVITE:
                 why = "Keycloak has no account with this address. They would get one, and an email to set the password."
                 raise _ask(Question.NO_ACCOUNT, why, INVITE)
         elif not person.customer_id:
-            raise _ask(Question.NOTHING_DUE, "They have no account, and nothing gives them access.", *grantable)
+            why = "They have no account, and nothing gives them access."
+            raise _ask(Question.NOTHING_DUE, why, *self._grant(person))
+
+    def _grant(self, person: NewPerson) -> tuple[str, ...]:
+        """The choice of a grant, where it would give something that none gives yet."""
+        given = list_grantable(self.row, self.around.places, self.around.products)
+        has = {*self.row.products} if person.until else set[str]()
+        return (GRANT,) if {*given} - has else ()
+
+    def _ask_before_enabling(self, decision: Decision) -> None:
+        """An account was disabled for a reason, which nobody here knows."""
+        is_closed = not self.account.get("enabled") and decision.account == Account.ENABLED
+        if is_closed and self.answer(Question.CLOSED_ACCOUNT) != ENABLE:
+            why = f"The account is disabled in Keycloak, and the first sync would enable it: {reason_sentence(decision.reason)}"
+            raise _ask(Question.CLOSED_ACCOUNT, why, ENABLE)
 
     def _lost(self, person: NewPerson) -> list[str]:
         """Of what the account says today, what would be taken away or become less; unless that is not known."""
@@ -320,18 +324,3 @@ def _differences(known: KnownPerson, email: str, customer: str, account: str) ->
         "account": (account, known.keycloak_id),
     }
     return [word for word, (given, has) in pairs.items() if given and given != has]
-
-
-def _describe(person: NewPerson, account: Mapping[str, Any]) -> str:
-    """What is imported, as a sentence."""
-    parts = [
-        "the account that is there"
-        if account
-        else "a new account"
-        if person.decision.account == Account.ENABLED
-        else "no account",
-        f"customer {person.customer_id}" if person.customer_id else "",
-        f"a grant until {person.until - dt.timedelta(days=1):%-d %B %Y}" if person.until else "",
-        *(f"a seat on {instance}" for _, instance in sorted(person.seats.items())),
-    ]
-    return f"{person.decision.state.label}, with {', '.join(one for one in parts if one)}."

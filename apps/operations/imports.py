@@ -8,10 +8,11 @@ Each change locks the import first.
 """
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs
@@ -19,6 +20,7 @@ from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput
 from apps.operations import approvals, import_reading
 from apps.operations.import_file import FileRow, read_file
+from apps.operations.import_people import list_grantable
 from apps.operations.import_questions import GRANT, Question
 from apps.operations.import_surroundings import read_places
 from apps.operations.models import ApprovalRequest, CustomerImport, ImportRow
@@ -27,6 +29,7 @@ KIND, UNDO_KIND = "run_import", "undo_import"
 BATCH = 1000
 STALE = dt.timedelta(hours=6)  # what Keycloak and Stripe said longer ago is read again before anybody is imported
 Source, State, Verdict, RowState = CustomerImport.Source, CustomerImport.State, ImportRow.Verdict, ImportRow.State
+UNSTARTED = (State.READING, State.PLANNED)
 WAITING = (State.PLANNED, State.PAUSED, State.DONE)  # nothing of it is at work
 START, UNDO = ApprovalRequest.Action.START_IMPORT, ApprovalRequest.Action.UNDO_IMPORT
 
@@ -114,19 +117,30 @@ def decide_rows(  # noqa: PLR0913  (all of a decision)
         raise BadInput(refusal)
     asking = asking_rows(held).filter(question=question, **({"number": number} if number else {}))
     rows = [one for one in asking if choice in [value for value, _ in one.choices]]
+    given = _grants(rows) if choice == GRANT else {}
+    if choice == GRANT:
+        rows = [one for one in rows if given[one.pk]]
     if not rows:
         raise BadInput("No row can be decided so.", field="choice")
     if choice == GRANT and until is None:
         raise BadInput("Say until when access is granted.", field="until")
+    if until is not None and until <= clock.now():
+        raise BadInput("The end must lie in the future.", field="until")
     for row in rows:
         row.answers[question.value] = choice
         if choice == GRANT:
-            row.access_until, row.products = until, row.products or sorted(row.seats)
+            row.access_until, row.products = until, given[row.pk]
     ImportRow.objects.bulk_update(rows, ["answers", "access_until", "products"], batch_size=500)
     import_reading.write_verdicts(held, rows)
     after = {"question": question.value, "choice": choice, "rows": len(rows)}
     _record(held, AuditAction.IMPORT_DECIDED, actor, reason, after)
     return len(rows)
+
+
+def _grants(rows: Collection[ImportRow]) -> dict[int, list[str]]:
+    """What a grant gives each row, by its id: the same as the verdict offers."""
+    places, products = read_places(), set(Product.objects.values_list("slug", flat=True))
+    return {row.pk: list_grantable(row, places, products) for row in rows}
 
 
 def refuse_deciding(run: CustomerImport) -> str:
@@ -223,12 +237,15 @@ def refuse_pause(run: CustomerImport) -> str:
 
 
 @transaction.atomic
-def resume(run: CustomerImport, *, actor: str, reason: str) -> None:
-    """Go on with the rows that are ready."""
+def resume(run: CustomerImport, *, actor: str, reason: str, expected: int | None = None) -> None:
+    """Go on with the rows that are ready; where somebody approves a number, only if they are still so many."""
     row = lock_import(run.pk)
     if refusal := refuse_resume(row):
         raise BadInput(refusal)
-    approvals.refuse_alone(START, ready_rows(row).count(), actor=actor)
+    count = ready_rows(row).count()
+    if expected not in (None, count):
+        raise BadInput(f"{count} would be imported now, and not {expected}. Read them again.")
+    approvals.refuse_alone(START, count, actor=actor)
     _set_state(row, State.RUNNING)
     _record(row, AuditAction.IMPORT_RESUMED, actor, reason)
     jobs.defer(KIND, row.pk, reason=f"resumed by {actor}")
@@ -254,12 +271,18 @@ def abandon(run: CustomerImport, *, actor: str, reason: str) -> None:
 def discard(run: CustomerImport) -> None:
     """Remove an import that only served to see its verdicts. Part of the caller's transaction."""
     jobs.withdraw(import_reading.KIND, run.pk, why="only its verdicts were asked for")
-    CustomerImport.objects.filter(pk=run.pk, state__in=[State.READING, State.PLANNED]).delete()
+    CustomerImport.objects.filter(pk=run.pk, state__in=UNSTARTED).delete()
 
 
 def refuse_abandoning(run: CustomerImport) -> str:
     """Why it cannot be abandoned; empty: it can."""
-    return "" if run.state in (State.READING, State.PLANNED) else "It has begun. Undo it instead."
+    return "" if unstarted().filter(pk=run.pk).exists() else "It has begun. Undo it instead."
+
+
+def unstarted() -> QuerySet[CustomerImport]:
+    """Those of which nobody was imported yet: one that was checked again after it began is none of them."""
+    begun = ImportRow.objects.filter(run=OuterRef("pk")).exclude(state=RowState.PLANNED)
+    return CustomerImport.objects.filter(~Exists(begun), state__in=UNSTARTED)
 
 
 def imported_rows(run: CustomerImport) -> QuerySet[ImportRow]:
@@ -285,8 +308,8 @@ def undo(run: CustomerImport, *, expected: int, actor: str, reason: str) -> None
 
 def refuse_undo(run: CustomerImport) -> str:
     """Why it cannot be undone; empty: it can."""
-    if run.state not in (State.PAUSED, State.DONE):
-        return "Only an import that is paused or done can be undone."
+    if run.state not in WAITING:
+        return "Only an import that waits or is done can be undone."
     return "" if imported_rows(run).exists() else "Nobody of it is here."
 
 

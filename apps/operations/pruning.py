@@ -15,7 +15,7 @@ from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
-from apps.operations import approvals, privacy
+from apps.operations import approvals, imports, privacy
 from apps.operations.models import (
     ApprovalRequest,
     CustomerImport,
@@ -29,7 +29,6 @@ from apps.operations.models import (
 )
 
 KIND = "erase_expired_customer"
-UNSTARTED = (CustomerImport.State.READING, CustomerImport.State.PLANNED)
 
 
 def register() -> None:
@@ -61,7 +60,7 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         AccessFreeze.objects.filter(ended_at__lt=before),
         SeatPlan.objects.filter(ended_at__lt=before),
         CustomerImport.objects.filter(ended_at__lt=before),
-        CustomerImport.objects.filter(state__in=UNSTARTED, created_at__lt=before),
+        imports.unstarted().filter(created_at__lt=before),
         TermsPreviewPerson.objects.filter(
             preview__in=previews
         ),  # so many that they are not left to the rows they belong to

@@ -145,6 +145,10 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
         CustomerImport.objects.create(
             source="csv", state=state, actor="staff:ada", reason="old shop", created_at=then, ended_at=ended
         ).rows.create(number=2)
+    begun = CustomerImport.objects.create(
+        source="csv", state="planned", actor="staff:ada", reason="checked again after it began", created_at=then
+    )
+    begun.rows.create(number=2, state="imported", imported_at=then)
     for state, at in (("ready", then), ("counting", then), ("abandoned", now)):
         who = {"requested_by": "staff:ada", "requested_at": at, "decided_by": "staff:ada", "decided_at": at}
         TermsPreview.objects.create(reason=state, state=state, **who).people.create(profile=dana)
@@ -152,6 +156,7 @@ def test_what_operations_leave_goes_but_nothing_that_is_open(world: World) -> No
     assert list(CustomerImport.objects.order_by("pk").values_list("state", "ended_at")) == [
         ("done", now),
         ("paused", None),
+        ("planned", None),
     ]
     assert list(SeatPlan.objects.values_list("ended_at", flat=True)) == [now]
     assert set(TermsPreview.objects.values_list("state", flat=True)) == {"counting", "abandoned"}

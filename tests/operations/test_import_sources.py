@@ -1,7 +1,9 @@
 """Customers come in from Stripe and from a realm: who is there and nobody here; a check that is killed goes on where it was."""
 
+import datetime as dt
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -72,6 +74,41 @@ def test_keycloak_brings_accounts_without_our_mark_but_no_staff(world: World) ->
     assert list(paul.customers) == [
         one.id for one in world.shop.v1.customers.list({"email": "paying.paul@example.com"}).data
     ]
+
+
+def test_a_grant_gives_the_seats_that_an_account_says_it_has(world: World) -> None:
+    """The realm names no seats but in attributes; who has none is offered no grant."""
+    seated = account(world, "seated.sia", attributes={"has_nextcloud": ["true"], "nextcloud_instance": ["nextcloud-2"]})
+    bare = account(world, "bare.bea")
+    run = check(imports.plan_source(Source.KEYCLOAK, **WHY))
+    choices = {row.keycloak_id: [one[0] for one in row.choices] for row in run.rows.filter(verdict="decision")}
+    assert (choices[seated], choices[bare]) == (["grant", "follow", "leave_out"], ["follow", "leave_out"])
+    until = clock.now() + dt.timedelta(days=30)
+    assert imports.decide_rows(run, Question.LOSES_ACCESS, "grant", until=until, **WHY) == 1
+    row = run.rows.get(keycloak_id=seated)
+    assert (row.verdict, row.products) == ("ready", ["nextcloud"]), row.why
+    start(run)
+    world.work()
+    sia = UserProfile.objects.get(keycloak_id=seated)
+    assert (world.state(sia).access, world.state(sia).attributes["nextcloud_instance"]) == ("active", "nextcloud-2")
+
+
+def test_an_account_whose_id_has_no_room_here_is_a_conflict_once(world: World, monkeypatch: Any) -> None:
+    """Of a user that another system keeps, Keycloak makes the id from that system's."""
+    account(world, "ldap.lia")
+    list_page = account_lists.list_page
+
+    def kept_elsewhere(first: int) -> Any:
+        return tuple(
+            replace(one, id=f"f:{one.id}:{one.username}") if one.username == "ldap.lia" else one
+            for one in list_page(first)
+        )
+
+    monkeypatch.setattr(account_lists, "list_page", kept_elsewhere)
+    run = check(imports.plan_source(Source.KEYCLOAK, **WHY))
+    imports.check_again(run, **WHY)
+    row = check(run).rows.get(problem__contains="ldap.lia")
+    assert (row.verdict, row.why) == ("conflict", row.problem)
 
 
 def test_an_account_out_of_our_reach_says_what_to_do(world: World) -> None:
