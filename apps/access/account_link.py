@@ -16,9 +16,10 @@ from apps.core import audit, jobs
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import NeedsOperator
-from apps.core.models import Job
+from apps.core.models import AuditEntry, Job
 from apps.identity import reach
 from apps.identity.keycloak import client
+from apps.identity.protocol import KeycloakUser
 
 KIND = "link_account"
 MARK = "onboarding_id"
@@ -55,11 +56,21 @@ def link_account(profile_id: str) -> None:
         client().update_user(account.id, attributes={MARK: str(profile.onboarding_id)})
     with transaction.atomic():
         reconcile.enqueue(profile, reason="its account is linked")
-        if profile.imported_at and not mark and profile.stripe_customer_id:
-            mirror.mirror_later(profile.stripe_customer_id, reason="imported", importance=Job.Importance.SWEEP)
-        if not mark:
-            audit.record(
-                subject=profile.subject,
-                action=AuditAction.ACCOUNT_LINKED,
-                after={"keycloak_id": account.id, "groups": sorted(account.groups)},
-            )
+        if not _is_noted(profile):  # the mark says nothing: it is there too after a run that was killed
+            _note(profile, account)
+
+
+def _is_noted(profile: UserProfile) -> bool:
+    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    return lines.filter(action=AuditAction.ACCOUNT_LINKED).exists()
+
+
+def _note(profile: UserProfile, account: KeycloakUser) -> None:
+    """Once: how the account was found, and that an imported person's payments are to be fetched."""
+    if profile.imported_at and profile.stripe_customer_id:
+        mirror.mirror_later(profile.stripe_customer_id, reason="imported", importance=Job.Importance.SWEEP)
+    audit.record(
+        subject=profile.subject,
+        action=AuditAction.ACCOUNT_LINKED,
+        after={"keycloak_id": account.id, "groups": sorted(account.groups)},
+    )

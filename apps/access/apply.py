@@ -145,11 +145,15 @@ def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
 
 
 def _can_log_in(profile: UserProfile) -> bool:
-    """Whether the link to set a password was ever sent: not when the account was made, adopted and closed in between."""
-    told = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.PASSWORD_EMAIL_SENT
-    )
-    return profile.user.last_login is not None or told.exists()
+    """Whether the link to set a password was ever sent: not when the account was made, adopted and closed in between.
+
+    Who was imported with an account has its password.
+    """
+    if profile.user.last_login is not None:
+        return True
+    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    told, made = (lines.filter(action=one) for one in (AuditAction.PASSWORD_EMAIL_SENT, AuditAction.ACCOUNT_CREATED))
+    return told.exists() or (profile.imported_at is not None and not made.exists())
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:

@@ -1,11 +1,12 @@
 """Takes an import back: those whom it made and nobody has changed since, each by a job in their own lane.
 
-Promises: who has logged in, was changed by anybody or got an account is kept, and the row says why; an account that was there is left as
-it was found, open as before; at Stripe nothing is touched. A job that was killed begins again, since the person goes last.
+Promises: who has logged in, was changed by anybody or got an account, here or in an app, is kept, and the row says why; an account that
+was there is left as it was found, open or closed, in the same groups; at Stripe nothing is touched. A job that was killed begins again,
+since the person goes last.
 """
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.access import account_link, reconcile
 from apps.access.observe import owned_attributes
@@ -17,8 +18,10 @@ from apps.core.dependencies import RESTORED
 from apps.core.models import AuditEntry, Job
 from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
+from apps.identity.protocol import KeycloakUser
 from apps.instances import allocation
 from apps.instances.models import Seat
+from apps.instances.provisioning import accounts
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.operations import imports
@@ -26,6 +29,10 @@ from apps.operations.models import CustomerImport, ImportRow
 
 ROW_KIND = "undo_import_row"
 State, RowState = CustomerImport.State, ImportRow.State
+WRITTEN = (  # what we do to an account that is there
+    AuditAction.ACCOUNT_LINKED, AuditAction.ACCOUNT_ENABLED, AuditAction.ACCOUNT_DISABLED, AuditAction.ATTRIBUTES_WRITTEN,
+    AuditAction.GROUP_JOINED, AuditAction.GROUP_LEFT,
+)  # fmt: skip
 
 
 def register() -> None:
@@ -70,8 +77,7 @@ def undo_row(key: str) -> None:
 def refuse_undo(row: ImportRow, profile: UserProfile) -> str:
     """Why somebody is kept; empty: they are as the import left them."""
     found = str(row.account.get("id", ""))
-    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk)).exclude(action__in=QUIET)
-    others = lines.exclude(actor=row.run.actor, reason=row.run.reason)
+    others = _lines(profile).exclude(action__in=QUIET).exclude(actor=row.run.actor, reason=row.run.reason)
     by_person = others.filter(Q(actor__startswith="staff:") | Q(actor="customer"))
     refusals = {
         "They have logged in since.": profile.user.last_login is not None,
@@ -81,9 +87,15 @@ def refuse_undo(row: ImportRow, profile: UserProfile) -> str:
         "Their address was changed.": bool(row.email) and profile.email != row.email,
         "They signed up or pay for others by now.": profile.signups.exists() or _shares(profile),
         "They belong to staff.": profile.user.is_staff,
+        "We have made or changed their account in an app, which would stay behind.": accounts.is_changed(profile),
         "Somebody has changed something since: see the timeline.": by_person.exists(),
     }
     return next((why for why, applies in refusals.items() if applies), "")
+
+
+def _lines(profile: UserProfile) -> QuerySet[AuditEntry]:
+    """Their timeline."""
+    return AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
 
 
 def _shares(profile: UserProfile) -> bool:
@@ -96,21 +108,41 @@ def _keep(row: ImportRow, why: str) -> None:
 
 
 def _give_back_account(row: ImportRow, profile: UserProfile) -> None:
-    """The attributes and groups that it had, without our mark. It stays in our parent group, which gives nothing."""
-    linked = AuditEntry.objects.filter(
-        subject_kind="profile", subject_id=str(profile.pk), action=AuditAction.ACCOUNT_LINKED
-    ).first()
+    """Its attributes and groups, open or closed, without our mark. It stays in our parent group, which gives nothing."""
     account = client().get_user(profile.keycloak_id) if profile.keycloak_id else None
-    if linked is None or account is None:
+    if account is None or not _is_ours(profile, account):
         return
-    for group in sorted(account.groups - {*linked.after["groups"]}):
+    found = _groups_found(profile, account.groups)
+    for group in sorted(account.groups - found):
         client().leave_group(account.id, group)
-    had = row.account.get("attributes", {})
+    for group in sorted(found - account.groups):
+        client().join_group(account.id, group)
+    had, was_open = row.account.get("attributes", {}), bool(row.account.get("enabled"))
     ours = [name for name in owned_attributes() if name in account.attributes or name in had]
     before: dict[str, str | None] = {name: had.get(name) for name in ours}
-    client().update_user(
-        account.id, enabled=True if row.account.get("enabled") else None, attributes=before | {MARK: None}
-    )
+    client().update_user(account.id, enabled=was_open, attributes=before | {MARK: None})
+    if not was_open:
+        client().end_sessions(account.id)
+
+
+def _is_ours(profile: UserProfile, account: KeycloakUser) -> bool:
+    """Whether we have changed it: it bears their mark, or none and the timeline says so; never another one's."""
+    mark = next(iter(account.attributes.get(MARK, ())), "")
+    return mark == str(profile.onboarding_id) or (not mark and _lines(profile).filter(action__in=WRITTEN).exists())
+
+
+def _groups_found(profile: UserProfile, now: frozenset[str]) -> set[str]:
+    """The groups that it had before us: those when it was linked, without what a sync had done by then."""
+    lines = _lines(profile).order_by("-pk")
+    linked = lines.filter(action=AuditAction.ACCOUNT_LINKED).last()
+    found = {*(linked.after["groups"] if linked else now)}
+    changes = lines.filter(action__in=[AuditAction.GROUP_JOINED, AuditAction.GROUP_LEFT])
+    for one in changes.filter(pk__lt=linked.pk) if linked else changes:
+        if one.action == AuditAction.GROUP_JOINED:
+            found.discard(one.after["group"])
+        else:
+            found.add(one.before["group"])
+    return found
 
 
 @transaction.atomic

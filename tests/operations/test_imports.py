@@ -6,18 +6,33 @@ from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DataError, IntegrityError
 
+from apps.access import account_link, reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
+from apps.billing import mirror
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Instance, ProductAccount, Seat
 from apps.notifications.models import Notification
 from apps.operations import import_job, import_undo, imports
 from apps.operations.import_questions import Question
 from apps.operations.models import CustomerImport, ImportRow
-from tests.operations.importing import WHY, account, check, customer, file_of, line, planned, row, start, verdicts
+from tests.operations.importing import (
+    WHY,
+    account,
+    check,
+    customer,
+    file_of,
+    line,
+    planned,
+    queued,
+    row,
+    start,
+    verdicts,
+)
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -135,6 +150,30 @@ def test_who_would_lose_access_keeps_it_by_a_grant_or_loses_it_by_a_decision(wor
     world.assert_laws_hold()
 
 
+def test_a_disabled_account_is_enabled_only_when_staff_say_so_and_nobody_is_written_to(world: World) -> None:
+    """It was disabled for a reason; its password is as old as the account, and undone it is closed again."""
+    keycloak_id, customer_id = account(world, "shut.sam", enabled=False), customer(world, "shut.sam")
+    world.skip()
+    run = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id))
+    assert (row(run).question, [one[0] for one in row(run).choices]) == (
+        Question.CLOSED_ACCOUNT,
+        ["enable", "leave_out"],
+    )
+    with pytest.raises(BadInput, match="No row is ready"):
+        start(run, emails=True)
+    imports.decide_rows(run, Question.CLOSED_ACCOUNT, "enable", **WHY)
+    start(run)
+    world.deliver()
+    sam = UserProfile.objects.get(keycloak_id=keycloak_id)
+    assert (world.state(sam).access, world.state(sam).account) == ("active", True)
+    assert world.mails() == []
+    run.refresh_from_db()
+    imports.undo(run, expected=1, **WHY)
+    world.work()
+    assert row(run).state == "undone", row(run).note
+    assert not world.admin("GET", f"/users/{keycloak_id}").json()["enabled"]
+
+
 def test_less_than_the_account_says_today_needs_a_decision(world: World) -> None:
     keycloak_id, customer_id = old_house(world, storage_gb="500", has_vaultwarden="true")
     run = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id, seats="nextcloud=nextcloud-1"))
@@ -221,6 +260,26 @@ def test_conflicts_say_why(world: World) -> None:
     assert set(run.rows.exclude(number=2).values_list("verdict", flat=True)) == {"conflict"}
 
 
+def test_values_without_room_here_are_conflicts_and_not_faults(world: World) -> None:
+    """A grant that is over, a username and an address that our columns do not hold."""
+    long, plain = account(world, "long.lou", username="l" * 160), account(world, "plain.pat")
+    far = customer(world, "far.fin")
+    world.shop.v1.customers.update(far, {"email": f"{'f' * 70}@example.com"})
+    yesterday = (clock.now() - dt.timedelta(days=1)).date().isoformat()
+    run = planned(
+        line(keycloak_id=long), line(keycloak_id=plain, products="nextcloud", access_until=yesterday),
+        line(stripe_customer_id=far), line("x@example.com", username="\u0130" * 100),
+    )  # fmt: skip
+    assert verdicts(run) == ["conflict"] * 4
+    assert row(run).why == "The username is longer than 150 characters. Change it in Keycloak."
+    assert row(run, 3).why.startswith("The grant ended on ")
+    assert row(run, 4).why == "No address is known."
+    assert row(run, 5).why == "The cell username is longer than 150 characters."
+    asking = planned(line(keycloak_id=plain, seats="nextcloud=nextcloud-1"))
+    with pytest.raises(BadInput, match="lie in the future"):
+        imports.decide_rows(asking, Question.LOSES_ACCESS, "grant", until=clock.now(), **WHY)
+
+
 # --- running, killed, paused, undone ------------------------------------------------------------------------------------
 
 
@@ -272,6 +331,110 @@ def test_who_comes_meanwhile_becomes_a_conflict_and_stops_nobody(world: World) -
         import_job.write_batch(run.pk)
     world.work()
     assert sorted(run.rows.values_list("state", "verdict")) == [("imported", "ready")] * 3
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (BadInput("The end must lie in the future."), "The end must lie in the future."),
+        (DataError("value too long"), import_job.NO_ROOM),
+        (IntegrityError("twice"), import_job.TAKEN),
+    ],
+)
+def test_a_row_that_cannot_be_written_says_why_and_stops_no_other(
+    world: World, monkeypatch: Any, problem: Exception, why: str
+) -> None:
+    run = many(world, 5)
+    start(run)
+    grant = import_job.overrides.grant
+
+    def refused(*, profile: UserProfile, **rest: Any) -> Any:
+        if profile.user.username == "many.3":
+            raise problem
+        return grant(profile=profile, **rest)
+
+    monkeypatch.setattr(import_job.overrides, "grant", refused)
+    import_job.run_import(str(run.pk))
+    run.refresh_from_db()
+    assert run.state == "done"
+    found = [(one.state, one.verdict) for one in run.rows.order_by("number")]
+    assert found == [("imported", "ready")] * 3 + [("planned", "conflict")] + [("imported", "ready")]
+    assert row(run, 5).why == why
+    assert UserProfile.objects.count() == 4
+
+
+def test_a_link_that_is_killed_after_its_mark_still_notes_how_the_account_was_found(world: World) -> None:
+    """Else nothing says what to give back, and the payments are never fetched. Nothing else touches the account before."""
+    keycloak_id, customer_id = old_house(world)
+    text = line(keycloak_id=keycloak_id, stripe_customer_id=customer_id, products="nextcloud", access_until=TOMORROW)
+    run = planned(text)
+    start(run)
+    import_job.run_import(str(run.pk))
+    olga = UserProfile.objects.get(keycloak_id=keycloak_id)
+    assert (queued(account_link.KIND), queued(*reconcile.KINDS)) == (1, 0)
+    killed = mock.patch.object(account_link.reconcile, "enqueue", side_effect=RuntimeError("killed"))
+    with killed, pytest.raises(RuntimeError):
+        account_link.link_account(str(olga.pk))
+    assert world.account(olga)["attributes"]["onboarding_id"] == [str(olga.onboarding_id)]
+    for _ in range(2):
+        account_link.link_account(str(olga.pk))
+    assert AuditEntry.objects.get(action="account_linked", subject_id=str(olga.pk)).after["groups"] == []
+    assert queued(mirror.KIND) == 1
+
+
+def test_checked_again_what_is_imported_keeps_its_undo(world: World) -> None:
+    """Neither what was found nor the import goes, though it waits to be started again."""
+    keycloak_id, customer_id = old_house(world, storage_gb="50", nextcloud_instance="nextcloud-2", has_nextcloud="true")
+    run = planned(line(keycloak_id=keycloak_id, stripe_customer_id=customer_id), line("no.account@example.com"))
+    start(run)
+    world.work()
+    run.refresh_from_db()
+    found = row(run).account
+    imports.check_again(run, **WHY)
+    assert check(run).state == "planned"
+    assert row(run).account == found
+    assert "Undo it instead" in imports.refuse_abandoning(run)
+    assert not imports.unstarted().exists()
+    imports.undo(run, expected=1, **WHY)
+    world.work()
+    assert row(run).state == "undone", row(run).note
+    there = world.admin("GET", f"/users/{keycloak_id}").json()
+    assert there["attributes"]["storage_gb"] == ["50"]
+
+
+def test_undo_gives_back_groups_also_of_a_sync_that_came_before_the_link(world: World) -> None:
+    """What a sync has joined by then is noted at the link as if it had been found."""
+    run = many(world, 1)
+    start(run)
+    import_job.run_import(str(run.pk))
+    fay = UserProfile.objects.get()
+    keycloak_id = fay.keycloak_id
+    reconcile.reconcile(str(fay.pk))
+    joined = world.groups(fay)
+    assert joined
+    world.work()
+    assert AuditEntry.objects.get(action="account_linked").after["groups"] == joined
+    run.refresh_from_db()
+    imports.undo(run, expected=1, **WHY)
+    world.work()
+    assert row(run).state == "undone", row(run).note
+    assert world.groups(UserProfile(keycloak_id=keycloak_id)) == []
+
+
+def test_who_has_an_account_of_ours_in_an_app_is_kept(world: World) -> None:
+    run = many(world, 1)
+    start(run)
+    world.work()
+    place = Instance.objects.get(slug="nextcloud-1")
+    mine = ProductAccount.objects.create(profile=UserProfile.objects.get(), instance=place, user_id="u", state="open")
+    run.refresh_from_db()
+    imports.undo(run, expected=1, **WHY)
+    import_undo.undo_row(str(row(run).pk))
+    assert (row(run).state, row(run).note) == (
+        "kept",
+        "We have made or changed their account in an app, which would stay behind.",
+    )
+    assert ProductAccount.objects.filter(pk=mine.pk).exists()
 
 
 def test_undo_removes_what_the_import_wrote_and_keeps_who_was_changed(world: World) -> None:

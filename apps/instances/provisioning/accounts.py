@@ -22,7 +22,7 @@ from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import RetryLater
-from apps.core.models import Job
+from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.connections import connect, dependency_of, label_of
 from apps.instances.provisioning.contract import AccountFound, AccountOrder, Provisioner, is_right
@@ -175,6 +175,13 @@ def report_lost(account: ProductAccount, found: AccountFound | None) -> None:
 def accounts_of(profile: UserProfile) -> Any:
     """The person's accounts in products."""
     return ProductAccount.objects.filter(profile=profile)
+
+
+def is_changed(profile: UserProfile) -> bool:
+    """Whether one of them was made or changed by us, or is about to be."""
+    lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
+    changed = lines.filter(action=AuditAction.PRODUCT_ACCOUNT_CHANGED)
+    return accounts_of(profile).filter(synced_at=None).exists() or changed.exists()
 
 
 def list_places(profile: UserProfile) -> dict[str, str]:
