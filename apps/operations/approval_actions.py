@@ -162,8 +162,11 @@ def _proposed(request: ApprovalRequest) -> seat_plans.ProposedPlan:
 
 
 def start_import(request: ApprovalRequest) -> str:
-    """Import, if it is still as many."""
+    """Import, or continue, if it is still as many."""
     run, expected = _import(request), request.terms["expected"]
+    if request.terms.get("continues"):
+        imports.resume(run, expected=expected, **_why(request))
+        return f"{run} continues, with {expected}."
     imports.start(run, expected=expected, sends_emails=request.terms["sends_emails"], **_why(request))
     return f"{expected} are being imported, by {run}."
 

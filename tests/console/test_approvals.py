@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry, Job
 from apps.operations import sweeps
-from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
+from apps.operations.models import ApprovalRequest, CustomerImport, Drift, SafeguardReview, SyncRun
 from tests.console.conftest import World, log_in_freshly
 from tests.console.desk import REASON, dialog, done, send
 from tests.operations.test_safeguard import late
@@ -257,3 +257,17 @@ def test_who_is_alone_with_the_right_acts_alone(question: SafeguardReview, staff
     admin.post(link, wish, headers={"HX-Request": "true"})
     question.refresh_from_db()
     assert (question.state, ApprovalRequest.objects.count()) == ("confirmed", 0)
+
+
+def test_a_paused_import_asks_another_person_to_continue(world: World, staff: Staff, settings: Any) -> None:
+    settings.TWO_PEOPLE_ABOVE = 0
+    run = CustomerImport.objects.filter(rows__state="planned").earliest("pk")
+    CustomerImport.objects.filter(pk=run.pk).update(state="paused", checked_at=clock.now(), ended_at=None)
+    run.rows.update(verdict="ready", question="", choices=[])
+    ApprovalRequest.objects.all().delete()
+    assert "/approvalrequest/" in send(staff("operator"), run, "continue_import")["HX-Redirect"]
+    run.refresh_from_db()
+    assert run.state == "paused"
+    approve_by_another("operator")
+    run.refresh_from_db()
+    assert run.state == "running"

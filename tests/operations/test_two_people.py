@@ -206,6 +206,24 @@ def test_who_is_alone_with_the_right_may_and_so_may_all_for_twenty(
     assert count() > before
 
 
+def test_a_large_import_continues_after_a_pause_when_another_person_agrees(ann: User) -> None:
+    action, _, terms, count = case_of(Action.START_IMPORT, late(MANY))
+    approvals.approve(approvals.ask(action, subject="start", **terms, **WHY), by=ann, reason="I have checked them")
+    run = CustomerImport.objects.get()
+    imports.pause(run, **WHY)
+    with pytest.raises(BadInput, match=REFUSED):
+        imports.resume(run, **WHY)
+    again = {"terms": terms["terms"] | {"continues": True}}
+    asked = approvals.ask(action, subject="continue", **again, **WHY)
+    run.rows.filter(number=2).update(verdict="conflict")
+    with pytest.raises(BadInput, match=f"{MANY - 1} would be imported now, and not {MANY}"):
+        approvals.approve(asked, by=ann, reason="I have checked them")
+    run.rows.filter(number=2).update(verdict="ready")
+    approvals.approve(asked, by=ann, reason="I have checked them")
+    run.refresh_from_db()
+    assert (run.state, count()) == ("running", 1)
+
+
 def test_one_person_alone_erases_nobody_whom_another_could_approve(ann: User) -> None:
     gone, left = house.person(), house.person()
     with pytest.raises(BadInput, match="needs a second person"):

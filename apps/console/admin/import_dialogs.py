@@ -139,6 +139,30 @@ class StartImportDialog(ReasonDialog):
         return f"{expected:,} are being imported."
 
 
+class ContinueImportDialog(ReasonDialog):
+    """How many are ready; more than one person may import wait for another one again."""
+
+    model = CustomerImport
+    form_before_template = "console/dialogs/import_continue.html"
+
+    @override
+    def prepare(self) -> None:
+        self.count = imports.ready_rows(self.target).count()
+
+    @override
+    def context(self) -> dict[str, Any]:
+        return {"count": self.count} | describe_limit(self, START, self.count)
+
+    def resume(self) -> str:
+        """Go on, or ask a second person."""
+        if needs_second(self, START, self.count):
+            emails = self.target.sends_emails
+            terms = {"import": self.target.pk, "expected": self.count, "sends_emails": emails, "continues": True}
+            return ask(self, START, subject=f"customerimport:{self.target.pk}", terms=terms)
+        imports.resume(self.target, **self.why)
+        return f"{self.target} continues."
+
+
 class UndoImportDialog(ReasonDialog):
     """How many were imported; the number is typed."""
 

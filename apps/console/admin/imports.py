@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.console.admin.import_dialogs import (
+    ContinueImportDialog,
     FileDialog,
     ImportDecisionDialog,
     RowDecisionDialog,
@@ -220,12 +221,11 @@ class CustomerImportAdmin(ConsoleAdmin):
         return f"{form.target} is paused."
 
     @dialog_action(
-        title="Continue", permission="import_customers", form=dialog(CustomerImport), icon="resume",
+        title="Continue", permission="import_customers", form=ContinueImportDialog, icon="resume",
         refuse=imports.refuse_resume, explain="Imports the rows that are ready.",
     )  # fmt: skip
-    def continue_import(self, _request: HttpRequest, form: ReasonDialog) -> str:
-        imports.resume(form.target, **form.why)
-        return f"{form.target} continues."
+    def continue_import(self, _request: HttpRequest, form: ContinueImportDialog) -> str:
+        return form.resume()
 
     @dialog_action(
         title="Check again", permission="import_customers", form=dialog(CustomerImport), icon="refresh", fresh=False,
@@ -237,7 +237,7 @@ class CustomerImportAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="Undo", permission="import_customers", form=UndoImportDialog, icon="undo", refuse=imports.refuse_undo, danger=True,
-        explain="Removes those whom it imported and nobody has changed since. Stripe and open accounts stay as they are.",
+        explain="Removes those whom it imported and nobody has changed since. Stripe stays as it is; accounts become as they were found.",
     )  # fmt: skip
     def undo_import(self, _request: HttpRequest, form: UndoImportDialog) -> str:
         return form.undo()
