@@ -41,6 +41,7 @@ ABOUT = (
     ("operations_termspreview", "daily-work", "change-the-terms"), ("access_accessfreeze", "daily-work", "incident-mode"),
     ("access_heldbackloss", "daily-work", "incident-mode"), ("operations_safeguardreview", "daily-work", "the-safeguard"),
     ("operations_approvalrequest", "daily-work", "two-people"), ("operations_syncrun", "daily-work", "sync"),
+    ("operations_customerimport", "customers", "import"), ("operations_importrow", "customers", "import"),
     ("operations_drift", "daily-work", "sync"), ("report", "daily-work", "reports"), ("roles", "daily-work", "roles"), ("auth_", "daily-work", "roles"),
     ("inbox", "runbooks", ""), ("core_attentionitem", "runbooks", ""), ("core_job", "runbooks", "jobs"), ("schedules", "runbooks", "no-worker"),
     ("core_lawcheck", "monitoring", "laws"), ("core_outage", "monitoring", "outages"), ("core_comparisonrun", "monitoring", "comparisons"),
