@@ -43,7 +43,7 @@ def test_more_people_cost_what_the_preview_says_and_fewer_than_share_it_are_refu
         'name="people" type="number" inputmode="numeric" min="1" max="5" value="3"' in client.get(PAGE).content.decode()
     )
     shown = ask(client, 5)
-    assert "For 5 people , you included. Today it's for 3." in text(shown)
+    assert "For 5 people , you included. Until now it's for 3 people." in text(shown)
     assert "Then €45 a month" in text(shown)
     assert "of storage" not in text(shown)  # each has the storage of one
     assert client.post(CHANGE, offer_in(shown))["Location"] == "/dashboard/"
