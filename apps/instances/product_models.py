@@ -20,6 +20,13 @@ class Provisioning(models.Model):
     instance = models.OneToOneField("instances.Instance", on_delete=models.CASCADE, related_name="provisioning")
     kind = models.CharField(max_length=40, help_text="The name of the provisioner.")
     address = models.URLField(help_text="Where its interface is.")
+    host = models.CharField(
+        max_length=200,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The address in the one form that tells two products apart.",
+    )
     login = models.CharField(max_length=80, help_text="The name of our account there.")
     group = models.CharField(max_length=80, blank=True, help_text="The product's group for our people; empty: none.")
     quota_grant = models.CharField(
@@ -30,6 +37,11 @@ class Provisioning(models.Model):
         validators=[MaxValueValidator(3650)],
         help_text="How long an account without a seat is kept before it is deleted with its data.",
     )
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["host"], condition=~Q(host=""), name="provisioning_one_per_host"),
+        ]
 
     @override
     def __str__(self) -> str:

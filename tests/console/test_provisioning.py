@@ -7,8 +7,10 @@ import pytest
 from django.test import Client
 
 from apps.console import columns
+from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.instances.models import Instance, Provisioning
+from apps.instances.provisioning import connections
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
 from tests.console.desk import dialog, done, send
 from tests.instances.products import account, address, obey, there, told, use
@@ -92,6 +94,37 @@ def test_what_cannot_work_is_refused_and_nothing_is_saved(
     assert not done(answer)
     assert sentence in answer.content.decode()
     assert not Provisioning.objects.exists()
+
+
+def test_one_product_is_commanded_by_one_instance(town: World, staff: Staff, cloud: Instance, settings: Any) -> None:
+    """On two, who moves from one to the other would have the account deleted that they use."""
+    obey(town, settings)
+    other = Instance.objects.get(slug="nextcloud-2")
+    settings.PROVISIONER_SECRETS = {"nextcloud-1": APP_PASSWORD, "nextcloud-2": APP_PASSWORD}
+    same = f"{address(town)}/".replace("/nextcloud-1/", "/NEXTCLOUD-1//")
+    with pytest.raises(BadInput, match="has this address already"):
+        connections.save_connection(
+            Provisioning(instance=other, kind="nextcloud", address=same, login=ADMIN), actor="staff:ada", reason="test"
+        )
+    answer = send(staff("admin"), other, "change_provisioning", **answers(town))
+    assert not done(answer)
+    assert "has this address already" in answer.content.decode()
+    assert Provisioning.objects.get(instance=other).address == address(town, "nextcloud-2")
+    assert done(send(staff("admin"), cloud, "change_provisioning", **answers(town, group="people")))  # its own
+
+
+@pytest.mark.parametrize(
+    ("typed", "host"),
+    [
+        ("https://Cloud.Example.com", "cloud.example.com"),
+        ("https://cloud.example.com.:443//", "cloud.example.com"),
+        ("http://cloud.example.com:80/index.php", "cloud.example.com"),
+        ("https://cloud.example.com:8443/Files/", "cloud.example.com:8443/files"),
+        ("https://user:secret@cloud.example.com/files?x=1#y", "cloud.example.com/files"),
+    ],
+)
+def test_what_means_the_same_product_is_one_host(typed: str, host: str) -> None:
+    assert connections.host_of(typed) == host
 
 
 def test_no_secret_goes_out_in_clear_text_and_a_missing_one_is_named(

@@ -127,7 +127,10 @@ def wait(**changes):
 
 def provisioning(**changes):
     place = changes.get("instance") or stored(instance())
-    return Provisioning(**{"instance": place, "kind": "nextcloud", "address": "https://cloud.example.com"} | changes)
+    return Provisioning(
+        **{"instance": place, "kind": "nextcloud", "address": "https://cloud.example.com", "host": new("cloud-")}
+        | changes
+    )
 
 
 def product_account(**changes):
@@ -554,6 +557,7 @@ BROKEN = {
         seat_move(state="moved", answer="no", answered_by="system", answered_at=NOW)
     ],
     "seat_move_has_a_target": lambda: [seat_move(target=None)],
+    "provisioning_one_per_host": lambda: twins(provisioning, host="cloud.example.com"),
     "product_account_one_per_instance": lambda: twins(
         product_account, profile=stored(profile()), instance=stored(instance())
     ),

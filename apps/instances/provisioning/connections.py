@@ -13,6 +13,7 @@ from django.db import transaction
 from apps.core import audit, egress
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
+from apps.core.locks import LockClass, lock_until_commit
 from apps.instances.models import Instance, Provisioning
 from apps.instances.provisioning.contract import ProductHost, Provisioner
 from apps.instances.provisioning.nextcloud import Nextcloud
@@ -76,9 +77,26 @@ def check_connection(provisioning: Provisioning) -> None:
     connect(provisioning).check()
 
 
+def host_of(address: str) -> str:
+    """An address in the one form that tells two products apart: host, port and path, without what means the same."""
+    url = urlsplit(address.strip().lower())
+    name, usual = (url.hostname or "").rstrip("."), {"https": 443, "http": 80}.get(url.scheme)
+    port = "" if url.port in (None, usual) else f":{url.port}"
+    path = "/".join(part for part in url.path.removesuffix("/index.php").split("/") if part)
+    return f"{name}{port}/{path}".rstrip("/")
+
+
 @transaction.atomic
 def save_connection(provisioning: Provisioning, *, actor: str, reason: str) -> None:
-    """Write the configuration of an instance."""
+    """Write the configuration of an instance. BadInput when another one commands the same product: each would delete the other's accounts."""
+    provisioning.host = host_of(provisioning.address)
+    lock_until_commit(LockClass.PRODUCT_HOST, provisioning.host)
+    others = Provisioning.objects.filter(host=provisioning.host).exclude(instance=provisioning.instance_id)
+    if other := others.select_related("instance").first():
+        raise BadInput(
+            f"{other.instance} has this address already. Give one product one instance: two would delete each other's accounts.",
+            field="address",
+        )
     instance = Instance.objects.select_for_update().get(pk=provisioning.instance_id)
     before = Provisioning.objects.filter(instance=instance).first()
     provisioning.pk = before.pk if before else None
