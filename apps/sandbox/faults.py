@@ -61,6 +61,7 @@ MODES: dict[str, Mode] = {
     "put_wipes": Mode("PUT removes attributes it did not change", ("PUT",), USER, ("keycloak",)),
     "lost_update": Mode("PUT answers 204 and stores nothing", ("PUT",), USER, ("keycloak",)),
     "quota_ignored": Mode("a new quota is answered 200 and not stored", ("PUT",), r"/users/[^/]+$", ("nextcloud",)),
+    "no_rights": Mode("our account is no administrator any more, and sees only itself", peers=("nextcloud",)),
     "doubled_values": Mode("PUT stores new values beside old ones", ("PUT",), USER, ("keycloak",)),
     "logout_fails": Mode("logging a user out answers 500", ("POST",), r"/users/[^/]+/logout/?$", ("keycloak",)),
     "mail_fails": Mode(

@@ -10,6 +10,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from apps.core.errors import DependencyDown, NeedsOperator
+from apps.instances.provisioning import nextcloud
 from apps.instances.provisioning.contract import AccountFound, AccountOrder, ProductHost, is_right
 from apps.instances.provisioning.nextcloud import Nextcloud, as_kept
 from apps.sandbox.nextcloud.accounts import size_as_text, size_in_bytes
@@ -81,7 +82,8 @@ def test_a_used_account_an_unlimited_one_and_none(standin: Standin) -> None:
     ("mode", "kind"),
     [
         ("down", DependencyDown), ("http_401", DependencyDown), ("http_429", DependencyDown), ("http_503", DependencyDown),
-        ("lost_answer", DependencyDown), ("http_403", NeedsOperator), ("http_400", NeedsOperator),
+        ("lost_answer", DependencyDown), ("http_403", DependencyDown), ("no_rights", DependencyDown),
+        ("http_400", NeedsOperator),
     ],
 )  # fmt: skip
 def test_each_failure_says_who_has_to_act(standin: Standin, mode: str, kind: type[Exception]) -> None:
@@ -92,6 +94,44 @@ def test_each_failure_says_who_has_to_act(standin: Standin, mode: str, kind: typ
         product.suspend(ID)
     assert "cloud-1" in str(failure.value)
     assert APP_PASSWORD not in str(failure.value)
+
+
+def test_not_found_is_believed_of_an_administrator_alone(standin: Standin) -> None:
+    """To anybody else Nextcloud says so of accounts that are there: their owners would count as deleted."""
+    cloud(standin).ensure(ID, name="Dana", quota=GB)
+    standin.fault("no_rights", peer="nextcloud")
+    with pytest.raises(DependencyDown, match="no administrator any more"):
+        cloud(standin).find(ID)
+    with pytest.raises(NeedsOperator, match="no administrator"):
+        cloud(standin).check()
+    standin.fault("ok", peer="nextcloud")
+    product = cloud(standin)
+    assert product.find("nobody") is None
+    assert product.find(ID) == AccountFound(True, GB, 0)
+
+
+def test_what_is_right_is_not_asked_for_again(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = cloud(standin)
+    product.ensure(ID, name="Dana", quota=GB)
+    found = product.find(ID)
+    asked: list[str] = []
+    monkeypatch.setattr(product, "_ask", lambda method, path, *_rest, **_more: asked.append(f"{method} {path}"))
+    product.ensure(ID, name="Dana", quota=GB, found=found)
+    assert asked == []
+    product.ensure(ID, name="Dana", quota=2 * GB, found=found)
+    assert asked == [f"PUT users/{ID}"]
+
+
+def test_an_instance_that_makes_one_job_wait_too_long_counts_as_down(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = cloud(standin)
+    product.ensure(ID, name="Dana", quota=GB)
+    monkeypatch.setattr(nextcloud, "SLOW", -1)  # each call
+    monkeypatch.setattr(nextcloud, "PATIENCE", 0)
+    assert product.find(ID) is not None
+    with pytest.raises(DependencyDown, match="too slow"):
+        product.find(ID)
 
 
 def test_a_check_finds_a_wrong_password_and_what_is_no_nextcloud(standin: Standin) -> None:

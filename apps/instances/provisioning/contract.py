@@ -55,10 +55,10 @@ class Provisioner(Protocol):
         """The smallest quota of at least `quota` bytes that the product can keep exactly."""
 
     def find(self, user_id: str) -> AccountFound | None:
-        """The account with what it uses; None: there is none."""
+        """The account with what it uses; None: there is none, which is not to be said by one that lacks the right to see it."""
 
-    def ensure(self, user_id: str, *, name: str, quota: int | None) -> None:
-        """Make the account exist, in its group, with this quota."""
+    def ensure(self, user_id: str, *, name: str, quota: int | None, found: AccountFound | None = None) -> None:
+        """Make the account exist, in its group, with this quota. `found`: as `find` has just read it; what is right is left alone."""
 
     def suspend(self, user_id: str) -> None:
         """Let nobody in, also not by passwords of programs. The data stays."""

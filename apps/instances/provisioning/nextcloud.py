@@ -2,13 +2,15 @@
 
 The id of an account is the Keycloak id, which never changes and is never given twice. Nextcloud's OpenID app must take it for
 the id: `occ user_oidc:provider keycloak --mapping-uid=sub --unique-uid=0`. Our account there is an administrator's, and the
-secret an app password of it.
+secret an app password of it. What is "not found" is believed only while that account is still an administrator: to any other,
+Nextcloud says so of accounts that are there.
 
 https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ and apps/provisioning_api/openapi.json of Nextcloud
 """
 
 import math
 import secrets
+import time
 from typing import Any, ClassVar
 from urllib.parse import quote as quoted
 
@@ -18,7 +20,11 @@ from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.core.io_guard import refuse_inside_transaction
 from apps.instances.provisioning.contract import AccountFound, ProductHost
 
-TIMEOUT = (3, 10)  # seconds to connect, to read
+TIMEOUT, TO_DELETE = (
+    (3, 6),
+    (3, 60),
+)  # seconds to connect, to read; an account goes with all its files before the answer
+SLOW, PATIENCE = 2, 30  # seconds: a slow call, and how many of them one job waits for in all
 AWAY = (429, 502, 503, 504)  # throttled, in maintenance, or a proxy in front of it says that it is away
 OK, EXISTS, GROUP_EXISTS = 200, 102, 102
 ABSENT = (404, 998)
@@ -41,11 +47,12 @@ class Nextcloud:
 
     def __init__(self, host: ProductHost) -> None:
         self.host = host
+        self._rights_seen = False
+        self._waited = 0.0
 
     def check(self) -> None:
         """Ask for our own account: it must be an administrator's. The group must exist; we make it if it does not."""
-        _, found = self._ask("GET", "user", "read our own account")
-        if "admin" not in (found.get("groups") or []):
+        if not self._is_admin():
             raise NeedsOperator(f"{self.host.login} is no administrator of {self.host.name}.")
         self._make_group()
 
@@ -62,6 +69,7 @@ class Nextcloud:
         """Read the account."""
         code, found = self._ask("GET", self._path(user_id), f"read account {user_id}", expect=ABSENT)
         if code in ABSENT:
+            self._refuse_without_rights()
             return None
         storage = found.get("quota")
         if not isinstance(storage, dict) or not isinstance(found.get("enabled"), bool):
@@ -74,15 +82,16 @@ class Nextcloud:
             in_group=not self.host.group or self.host.group in groups,
         )
 
-    def ensure(self, user_id: str, *, name: str, quota: int | None) -> None:
+    def ensure(self, user_id: str, *, name: str, quota: int | None, found: AccountFound | None = None) -> None:
         """Make the account, without an address, so that Nextcloud sends no email; nobody knows its password."""
-        fields = {"userid": user_id, "displayName": name, "password": f"{secrets.token_urlsafe(32)}!aA1"}
-        self._ask("POST", "users", f"make account {user_id}", fields, expect=(EXISTS,))
-        if self.host.group:
+        if found is None:
+            fields = {"userid": user_id, "displayName": name, "password": f"{secrets.token_urlsafe(32)}!aA1"}
+            self._ask("POST", "users", f"make account {user_id}", fields, expect=(EXISTS,))
+        if self.host.group and not (found and found.in_group):
             self._make_group()
             join = f"put account {user_id} into the group {self.host.group}"
             self._ask("POST", f"{self._path(user_id)}/groups", join, {"groupid": self.host.group})
-        if quota is not None:
+        if quota is not None and not (found and found.quota == self.quota_held(quota)):
             change = {"key": "quota", "value": str(self.quota_held(quota))}
             self._ask("PUT", self._path(user_id), f"set the quota of account {user_id}", change)
 
@@ -98,6 +107,16 @@ class Nextcloud:
         """Delete the account and its files."""
         self._ask("DELETE", self._path(user_id), f"delete account {user_id}", expect=ABSENT)
 
+    def _is_admin(self) -> bool:
+        _, found = self._ask("GET", "user", "read our own account")
+        return "admin" in (found.get("groups") or [])
+
+    def _refuse_without_rights(self) -> None:
+        """Asked once, and only before "not found" is believed."""
+        if not self._rights_seen and not self._is_admin():
+            raise self._down(f"says what is not so: our account {self.host.login} is no administrator any more")
+        self._rights_seen = True
+
     def _make_group(self) -> None:
         if self.host.group:
             fields = {"groupid": self.host.group}
@@ -111,14 +130,19 @@ class Nextcloud:
     ) -> tuple[int, dict[str, Any]]:
         """One call; its status code of OCS, and its data. Any but 200 and those in `expect` raises. `doing` ends "could not …"."""
         refuse_inside_transaction()
+        if self._waited > PATIENCE:
+            raise self._down(f"is too slow to {doing}")
+        began = time.monotonic()
         try:
             answer = requests.request(
                 method, f"{self.host.address.rstrip('/')}/ocs/v2.php/cloud/{path}", params={"format": "json"}, data=fields,
                 headers={"OCS-APIRequest": "true", "Accept": "application/json"}, auth=(self.host.login, self.host.secret),
-                timeout=TIMEOUT, allow_redirects=False,
+                timeout=TO_DELETE if method == "DELETE" else TIMEOUT, allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as error:
             raise self._down(f"did not answer when asked to {doing} ({type(error).__name__})") from error
+        took = time.monotonic() - began
+        self._waited += took if took > SLOW and method != "DELETE" else 0
         return self._read(answer, doing, expect)
 
     def _read(self, answer: requests.Response, doing: str, expect: tuple[int, ...]) -> tuple[int, dict[str, Any]]:
@@ -132,6 +156,8 @@ class Nextcloud:
             code, data = int(said["meta"]["statuscode"]), said["data"]
         except (ValueError, KeyError, TypeError) as error:
             raise self._down(f"does not answer as a Nextcloud ({status}) and could not {doing}") from error
+        if code in (403, 997):
+            raise self._down(f"gives our account no rights ({code}). Make it an administrator; it could not {doing}")
         if code == OK or code in expect:
             return code, data if isinstance(data, dict) else {}
         if status >= 500:

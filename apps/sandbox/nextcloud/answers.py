@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from apps.sandbox import faults
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
 from apps.sandbox.store import store
 
@@ -48,12 +49,21 @@ def for_admins(view: View) -> View:
             return envelope(request, 997, "Current user is not logged in")
         state["failed_logins"] = 0
         try:
+            _refuse_without_rights(request, parts.get("user_id", ""))
             return envelope(request, 200, "OK", view(request, state, **parts))
         except RefusedError as refused:
             return envelope(request, refused.code, refused.message)
 
     answer.csrf_exempt = True  # type: ignore[attr-defined]
     return answer
+
+
+def _refuse_without_rights(request: HttpRequest, user_id: str) -> None:
+    """An account that administers nothing sees itself; of others it hears that there are none, and it may do nothing."""
+    if faults.mode(request) != "no_rights" or request.path.endswith("/cloud/user"):
+        return
+    is_one_user = bool(user_id) and request.path.endswith(f"/users/{user_id}") and request.method in ("GET", "PUT")
+    raise RefusedError(998) if is_one_user else RefusedError(403, "Logged in account must be at least a sub admin")
 
 
 def _may(request: HttpRequest) -> bool:
