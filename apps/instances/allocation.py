@@ -4,6 +4,7 @@ Promises:
 1. A seat row and its instance's counters change in one statement; one live seat per subscriber and product.
 2. New subscribers come in below `soft_cap` first, then up to `allocation_cap`; from there to `hard_cap` only returning
    subscribers and staff moves; nobody above `hard_cap`. A lowered cap removes nobody, and who is imported counts where they are.
+   Who comes back while an instance still keeps their data comes in there, if it is open and has room.
 3. Contention never looks like "full": a first try skips locked instances, a second one waits for the best of them, a third
    one for all.
 4. No deadlocks: the subscriber's lock comes first, then instances in the order of their ids, then the audit entry. Callers
@@ -29,7 +30,7 @@ from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState, values_where
 from apps.instances import statements
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance, ProductAccount, Seat, SeatWait
 
 # Called after commit with the profile id of a waiting subscriber for whom there is room now.
 on_freed: list[Callable[[int], None]] = []
@@ -210,8 +211,11 @@ def _allocate(
         "until": until,
         "now": clock.now(),
         "waits": WAITING_STATES,
+        "own": _where_data_is(profile, product),
+        "returning": returning,
     }
-    picks = [statements.PICK_UNLOCKED, statements.PICK_NEXT, statements.PICK_WAITING]
+    picks = [statements.PICK_OWN] if values["own"] else []
+    picks += [statements.PICK_UNLOCKED, statements.PICK_NEXT, statements.PICK_WAITING]
     for pick in [*picks, statements.PICK_FROM_RESERVE] if returning else picks:
         seat_id = _try_to_take(statements.TAKE.format(pick=pick), values)
         if seat_id:
@@ -219,6 +223,15 @@ def _allocate(
             _record(seat, profile, before={})
             return seat
     return None
+
+
+def _where_data_is(profile: UserProfile, product: Product) -> int | None:
+    """The instance that keeps what the person had there; None: there is none. Not asked of who has no account yet."""
+    if not profile.keycloak_id:
+        return None
+    kept = ProductAccount.objects.filter(profile=profile, user_id=profile.keycloak_id, instance__product=product)
+    kept = kept.exclude(state=ProductAccount.State.DELETED)
+    return kept.order_by("-delete_at", "-pk").values_list("instance_id", flat=True).first()
 
 
 def _try_to_take(sql: str, values: dict[str, Any]) -> int | None:

@@ -1,6 +1,6 @@
 """The SQL of allocation.py: which instance a subscriber gets, and counters that change together with the seats.
 
-`PICK_UNLOCKED`, `PICK_NEXT`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` assigns it. `FOR UPDATE` gives the newest
+`PICK_OWN`, `PICK_UNLOCKED`, `PICK_NEXT`, `PICK_WAITING` and `PICK_FROM_RESERVE` say how an instance is picked; `TAKE` assigns it. `FOR UPDATE` gives the newest
 version of a row and tests the condition on it again, so what is picked has room for as long as the lock is held.
 """
 
@@ -39,6 +39,10 @@ PICK_WAITING = f"""locked AS MATERIALIZED (
 PICK_FROM_RESERVE = f"""locked AS MATERIALIZED (
     SELECT id, soft_cap, allocated_seats FROM instances_instance
     WHERE {OPEN} AND allocated_seats < hard_cap ORDER BY id FOR UPDATE), {CHOICE}"""  # noqa: S608
+# Who comes back to where their data still is: there, up to the cap that holds for them.
+PICK_OWN = f"""pick AS (
+    SELECT id FROM instances_instance WHERE {OPEN} AND id = %(own)s
+       AND (allocated_seats < allocation_cap AND {MY_TURN} OR %(returning)s AND allocated_seats < hard_cap) FOR UPDATE)"""  # noqa: S608
 TAKE = """WITH {pick},
 up AS (UPDATE instances_instance i SET allocated_seats = i.allocated_seats + 1,
               reserved = i.reserved + (%(state)s = 'reserved')::int, assigned = i.assigned + (%(state)s = 'assigned')::int

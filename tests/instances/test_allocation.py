@@ -1,17 +1,20 @@
 """One person at a time: what each verb does to the seat, the counter, the wait and the timeline."""
 
 import datetime as dt
+import uuid
 from importlib import import_module
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
+from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.core.states import AccessState
 from apps.instances import allocation, capacity, deployments
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance, ProductAccount, Seat, SeatWait
 from tests.instances import house
 
 pytestmark = pytest.mark.django_db
@@ -171,6 +174,39 @@ def test_caps_out_of_order_are_refused(caps):
     soft, middle, hard = caps
     with pytest.raises(BadInput):
         deployments.change_caps(instance=instance, soft_cap=soft, allocation_cap=middle, hard_cap=hard, **STAFF)
+
+
+def came_back(product, home, **account):
+    """The instance of somebody who comes back to `product` and has this account at `home`; another one has more room."""
+    ada, bob = house.people(2)
+    UserProfile.objects.filter(pk=ada.pk).update(keycloak_id=(key := str(uuid.uuid4())))
+    ada.refresh_from_db()
+    Seat.objects.create(profile=bob, product=product, instance=home, state="assigned", created_at=NOW, changed_at=NOW)
+    Instance.objects.filter(pk=home.pk).update(allocated_seats=F("allocated_seats") + 1, assigned=F("assigned") + 1)
+    ProductAccount.objects.create(profile=ada, instance=home, **{"user_id": key, **account})
+    return allocation.reserve(profile=ada, product=product, until=in_an_hour()).instance
+
+
+NOW = dt.datetime(2027, 1, 14, 12, 0, tzinfo=dt.UTC)
+LEAVING = {"state": "leaving", "delete_at": NOW}
+
+
+def test_who_comes_back_while_an_instance_keeps_their_data_comes_in_there():
+    product = house.app()
+    home, other = house.instance(product), house.instance(product)
+    assert came_back(product, home, **LEAVING) == home
+    assert came_back(product, home, state="deleted") == other
+    assert came_back(product, home, **LEAVING, user_id="of another login") == other
+    assert house.drift() == []
+
+
+def test_and_elsewhere_when_that_is_full_or_closed():
+    product = house.app()
+    home, other = house.instance(product, 1, 2, 9), house.instance(product)
+    assert came_back(product, home, **LEAVING) == home  # the last one up to the allocation cap
+    assert came_back(product, home, **LEAVING) == other
+    Instance.objects.filter(pk=home.pk).update(allocation_cap=8, auto_allocate=False)
+    assert came_back(product, home, **LEAVING) == other
 
 
 def test_staff_move_a_person_into_the_reserve_and_no_further():
