@@ -115,16 +115,16 @@ EMAILS: dict[str, EmailKind] = {
     ),
     # seats
     "seat_move": EmailKind(
-        "Move to another server?", ("product", "old_instance", "new_instance", "first_name?"), "when staff plan to move a seat, to ask",
-        not_again=QUESTION,
+        "Move to another server?", ("product", "old_instance", "new_instance", "keep_days?", "first_name?"),
+        "when staff plan to move a seat, to ask", not_again=QUESTION,
     ),
     "seat_move_reminder": EmailKind(
-        "Move to another server? Once more", ("product", "old_instance", "new_instance", "first_name?"),
+        "Move to another server? Once more", ("product", "old_instance", "new_instance", "keep_days?", "first_name?"),
         "some days later, to who has not answered", not_again=QUESTION,
     ),
     "seat_moved": EmailKind(
-        "Moved to another server", ("product", "old_instance", "new_instance", "first_name?"), "once a seat was moved by a plan, or back",
-        not_again=MOMENT,
+        "Moved to another server", ("product", "old_instance", "new_instance", "until?", "first_name?"),
+        "once a seat was moved by a plan, or back", not_again=MOMENT,
     ),
     # several people under one subscription
     "people_invitation": EmailKind(
@@ -210,6 +210,7 @@ SAMPLES: dict[str, Any] = {
     "product": "Nextcloud",
     "old_instance": "Cloud 1",
     "new_instance": "Cloud 2",
+    "keep_days": "30",
     "until": "5 December 2026",
     "email": "nora@example.com",
     "waiting": "12",

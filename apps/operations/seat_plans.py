@@ -7,6 +7,7 @@ counters are allocation.py's, which moves each seat. Asking and moving is seat_p
 Each change of a move locks its plan, then the move, then what allocation.py locks.
 """
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +22,12 @@ from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
 from apps.core import audit, clock, jobs, languages
 from apps.core.audit_actions import AuditAction
+from apps.core.dates import day
 from apps.core.errors import BadInput
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
 from apps.instances import allocation, deployments
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Instance, Provisioning, Seat
 from apps.notifications.mail import notify
 from apps.operations import approvals, seat_placement
 from apps.operations.models import ApprovalRequest, SeatMove, SeatPlan
@@ -196,7 +198,7 @@ def count_moves(plan: SeatPlan) -> dict[str, int]:
 def open_questions(profile: UserProfile) -> QuerySet[SeatMove]:
     """What one person is asked or has answered and could answer otherwise."""
     mine = SeatMove.objects.filter(profile=profile, state__in=SeatMove.ANSWERABLE, plan__state__in=SeatPlan.LIVE)
-    return mine.select_related("plan__product", "source", "target").order_by("pk")
+    return mine.select_related("plan__product", "source__provisioning", "target").order_by("pk")
 
 
 def refuse_answer(move: SeatMove) -> str:
@@ -303,9 +305,20 @@ def send_email(move: SeatMove, template: str, *, old: Instance, new: Instance) -
         return
     with languages.speaking_to(move.profile.language):
         values = {"product": move.plan.product.name, "old_instance": old.name, "new_instance": new.name}
-    values["first_name"] = move.profile.user.first_name
+    values |= {"first_name": move.profile.user.first_name, **_say_how_long(move, template, old)}
     key = f"{template}:{move.pk}:{new.slug}"
     notify(key=key, template=template, to=move.profile.email, profile=move.profile, context=values)
+
+
+def _say_how_long(move: SeatMove, template: str, old: Instance) -> dict[str, str]:
+    """Where the product obeys, what is left there is deleted some days after the move: how many, or on which day that is."""
+    found = Provisioning.objects.filter(instance=old).values_list("keep_days", flat=True).first()
+    if found is None:
+        return {}
+    if template != MOVED:
+        return {"keep_days": str(found)}
+    with languages.speaking_to(move.profile.language):
+        return {"until": day((clock.now() + dt.timedelta(days=found)).astimezone(dt.UTC))}
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------

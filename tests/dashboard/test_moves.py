@@ -9,7 +9,7 @@ from django.urls import reverse
 from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.core.models import AuditEntry, Job
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Instance, Provisioning, Seat
 from apps.operations.models import SeatMove, SeatPlan
 from tests.dashboard.conftest import Catalog, person, seat
 
@@ -41,6 +41,16 @@ def browser(profile: UserProfile) -> Client:
 
 def text(answer: Any) -> str:
     return " ".join(answer.content.decode().split())
+
+
+def test_where_the_product_obeys_the_question_says_when_the_data_goes(catalog: Catalog, nora: UserProfile) -> None:
+    asked(nora, catalog)
+    sentence = "30 days after the move, what is still on Cloud One is deleted."
+    assert sentence not in text(browser(nora).get(PAGE))
+    Provisioning.objects.create(
+        instance=catalog.instance, kind="nextcloud", address="https://cloud.example.com", host="cloud"
+    )
+    assert sentence in text(browser(nora).get(PAGE))
 
 
 def test_the_dashboard_leads_to_the_question_and_a_yes_is_recorded(catalog: Catalog, nora: UserProfile) -> None:

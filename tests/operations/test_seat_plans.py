@@ -15,7 +15,8 @@ from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AuditEntry, Job
 from apps.instances import allocation, deployments
-from apps.instances.models import Instance, Seat
+from apps.instances.models import Instance, Provisioning, Seat
+from apps.notifications.email_templates import render_email
 from apps.notifications.models import Notification
 from apps.operations import seat_placement, seat_plan_job, seat_plans
 from apps.operations.models import SeatMove, SeatPlan
@@ -167,6 +168,21 @@ def test_only_who_says_yes_is_moved_and_each_is_asked_once() -> None:
         ("seat_move_agreed", "customer", str(first.profile_id)), ("seat_move_declined", "staff:ada", str(second.profile_id)),
         ("seat_moved", "staff:ada", str(first.profile_id)),
     ]  # fmt: skip
+
+
+def test_who_is_asked_reads_when_what_stays_behind_is_deleted() -> None:
+    """Where the product obeys us, it does not stay for ever."""
+    plan, old, _ = drained(1, (5, 8, 9))
+    Provisioning.objects.create(instance=old, kind="nextcloud", address=old.url, host="cloud", keep_days=40)
+    run(plan)
+    say(plan)
+    run(plan)
+    asked, moved = Notification.objects.filter(template__startswith="seat_move").order_by("pk")
+    last = clock.now() + dt.timedelta(days=40)
+    assert (asked.context["keep_days"], moved.context["until"]) == ("40", f"{last.day} {last:%B %Y}")
+    asked_text, moved_text = (render_email(one.template, one.context).text for one in (asked, moved))
+    assert f"40 days after the move, what is still on {old.name} is deleted." in asked_text
+    assert f"still there until {last.day} {last:%B %Y}" in moved_text
 
 
 def test_who_does_not_answer_is_reminded_once_after_some_days_and_nobody_else(settings: Any) -> None:
