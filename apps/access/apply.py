@@ -187,7 +187,7 @@ def _open_in_product(profile: UserProfile, step: orders.OpenInProduct | orders.S
 
 def _order(state: ProductAccount.State) -> Callable[[UserProfile, Any], None]:
     def give(profile: UserProfile, step: orders.ProductStep) -> None:
-        accounts.order(profile=profile, instance=step.instance, state=state)
+        accounts.order(profile=profile, instance=step.instance, state=state, user_id=step.user_id)
 
     return give
 

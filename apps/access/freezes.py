@@ -88,6 +88,12 @@ def read_freeze(profile: UserProfile) -> Freeze | None:
     return read_freezes([profile.pk]).get(profile.pk) if profile.keycloak_id else None
 
 
+def keeps_data(profile: UserProfile) -> bool:
+    """Whether nothing of the subscriber may be deleted: while incident mode is on for anybody, or something of theirs waits since."""
+    found = read_open([profile.pk])
+    return bool(found.everybody or found.products or found.waiting)
+
+
 def holds_at(profile: UserProfile, moment: int) -> bool:
     """Whether what the subscriber would lose at that moment (in seconds) is held back then, as far as is known."""
     freeze = read_freeze(profile)

@@ -6,7 +6,7 @@ days, and deleted. Its quota is the number that the product's instance names. A 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, override
 
 from apps.catalog.entitlements import bytes_granted, describe_bytes
@@ -17,7 +17,9 @@ class ObservedProduct:
     """One instance that takes orders, and what was ordered there for this person.
 
     `state`: of the account; empty: never ordered. `quota_grant`: the number that is its quota; empty: none is set.
-    `keep_days`: for which an account without a seat is kept; `is_over`: they have passed.
+    `keep_days`: for which an account without a seat is kept; `is_over`: they have passed. `may_be_there`: people with a Keycloak
+    account may have made one by logging in before the instance took orders. `user_id`: of the account; `is_former`: it belongs to a
+    Keycloak account that the person no longer has, and only leaves.
     """
 
     product: str
@@ -28,6 +30,9 @@ class ObservedProduct:
     state: str = ""
     quota: int | None = None
     is_over: bool = False
+    may_be_there: bool = False
+    user_id: str = ""
+    is_former: bool = False
 
     @property
     def place(self) -> str:
@@ -36,10 +41,11 @@ class ObservedProduct:
 
 @dataclass(frozen=True)
 class _ProductStep:
-    """An order to one instance."""
+    """An order to one instance. `user_id`: the account's id there; empty: the person's Keycloak id."""
 
     instance: str
     place: str
+    user_id: str = field(default="", kw_only=True)
     words: ClassVar[str]
     is_loss: ClassVar[bool] = False
 
@@ -119,18 +125,24 @@ def close_in_products(
     products: Iterable[ObservedProduct], *, open_at: Mapping[str, str], kept_at: Mapping[str, str]
 ) -> tuple[ProductStep, ...]:
     """What ends. `open_at`: product to the instance where its seat is in use; `kept_at`: where it is in use or waits."""
-    steps = (_close(one, open_at, kept_at) for one in sorted(products, key=_order) if one.state)
+    steps = (_close(one, open_at, kept_at) for one in sorted(products, key=_order) if one.state or one.may_be_there)
     return tuple(step for step in steps if step)
 
 
 def _close(one: ObservedProduct, open_at: Mapping[str, str], kept_at: Mapping[str, str]) -> ProductStep | None:
+    if one.is_former:
+        return _leave_or_delete(one)
     if one.state == "deleted" or open_at.get(one.product) == one.instance:
         return None
     if kept_at.get(one.product) == one.instance:
-        return None if one.state == "suspended" else SuspendInProduct(one.instance, one.place)
+        return None if one.state == "suspended" else SuspendInProduct(one.instance, one.place, user_id=one.user_id)
+    return _leave_or_delete(one) if one.state else None
+
+
+def _leave_or_delete(one: ObservedProduct) -> ProductStep | None:
     if one.state != "leaving":
-        return LeaveProduct(one.instance, one.place, one.keep_days)
-    return DeleteInProduct(one.instance, one.place) if one.is_over else None
+        return LeaveProduct(one.instance, one.place, one.keep_days, user_id=one.user_id)
+    return DeleteInProduct(one.instance, one.place, user_id=one.user_id) if one.is_over else None
 
 
 def open_in_products(
@@ -139,7 +151,7 @@ def open_in_products(
     """What begins, or has another size. `grants`: what is due; `keeps`: not all of it is known, so no quota gets smaller."""
     steps: list[ProductStep] = []
     for one in sorted(products, key=_order):
-        if open_at.get(one.product) != one.instance:
+        if one.is_former or open_at.get(one.product) != one.instance:
             continue
         quota = _quota(one, grants, keeps=keeps)
         if one.state != "open":
@@ -155,9 +167,8 @@ def _quota(one: ObservedProduct, grants: Mapping[str, int], *, keeps: bool) -> i
     due = bytes_granted(one.quota_grant, grants.get(one.quota_grant, 0))
     if due is None or not keeps:
         return due
-    if one.state == "open" and one.quota is None:
-        return None  # without a limit until now: any would take something
-    return max(due, one.quota or 0)
+    is_unlimited = one.state == "open" and one.quota is None
+    return None if is_unlimited else max(due, one.quota or 0)
 
 
 def _order(one: ObservedProduct) -> tuple[str, str]:

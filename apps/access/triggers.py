@@ -1,8 +1,9 @@
 """Who has to be reconciled when something changed in another app: the only place where a change is mapped to a subscriber."""
 
-from apps.access import announcements, memberships, reconcile, unwarned
+from apps.access import announcements, freezes, memberships, reconcile, unwarned
 from apps.accounts.models import UserProfile
 from apps.instances import allocation
+from apps.instances.provisioning import accounts as product_accounts
 
 
 def register() -> None:
@@ -18,6 +19,7 @@ def register() -> None:
     passwords.on_sent.append(mail.record_keycloak_email)
     mirror.on_customer.append(customer_changed)
     allocation.on_freed.append(seat_freed)
+    product_accounts.KEEPERS.append(freezes.keeps_data)
 
 
 def customer_changed(profile: UserProfile) -> None:

@@ -69,7 +69,8 @@ SELECT json_build_object(
         FROM apps JOIN catalog_product p ON p.id = apps.id AND p.is_app
         LEFT JOIN instances_seat s ON s.product_id = p.id AND s.profile_id = %(profile)s AND s.state <> 'released'
         LEFT JOIN instances_instance n ON n.id = s.instance_id
-        LEFT JOIN instances_productaccount a ON a.instance_id = n.id AND a.profile_id = %(profile)s) row))
+        LEFT JOIN instances_productaccount a ON a.instance_id = n.id AND a.profile_id = %(profile)s
+            AND a.state NOT IN ('leaving', 'deleted')) row))
 """
 
 

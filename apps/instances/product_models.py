@@ -59,7 +59,7 @@ class ProductAccount(models.Model):
         LEAVING = "leaving", Tone.WARN, "Suspended, to be deleted"
         DELETED = "deleted", Tone.CALM, "Deleted"
 
-    profile = models.ForeignKey(UserProfile, on_delete=models.CASCADE, related_name="+", db_index=False)
+    profile = models.ForeignKey(UserProfile, on_delete=models.PROTECT, related_name="+", db_index=False)
     instance = models.ForeignKey(
         "instances.Instance", on_delete=models.PROTECT, related_name="product_accounts", db_index=False
     )
@@ -67,6 +67,7 @@ class ProductAccount(models.Model):
     state = models.CharField(max_length=9, choices=State)
     quota = models.BigIntegerField(null=True, help_text="Bytes it should have; empty: not ours to set.")
     delete_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, help_text="When its deletion was last looked into.")
     synced_at = models.DateTimeField(null=True, help_text="When it was last found to be as it should.")
     exists = models.BooleanField(null=True, help_text="Whether the product had it when last read; empty: never read.")
     enabled = models.BooleanField(null=True)
@@ -76,7 +77,11 @@ class ProductAccount(models.Model):
 
     class Meta:
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(fields=["profile", "instance"], name="product_account_one_per_instance"),
+            models.UniqueConstraint(
+                fields=["profile", "instance"],
+                condition=~Q(state__in=["leaving", "deleted"]),
+                name="product_account_one_live_per_instance",
+            ),
             models.UniqueConstraint(fields=["instance", "user_id"], name="product_account_one_per_user_id"),
             models.CheckConstraint(
                 condition=Q(state="leaving", delete_at__isnull=False) | Q(~Q(state="leaving"), delete_at__isnull=True),

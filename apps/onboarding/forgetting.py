@@ -17,7 +17,7 @@ from apps.billing.forgetting import FORGET, is_billed
 from apps.core import clock, jobs, retention
 from apps.core.models import Job
 from apps.core.states import AccessState, SubscriptionStatus
-from apps.instances.models import Seat
+from apps.instances.models import ProductAccount, Seat
 from apps.notifications.mail import of_person
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
@@ -49,6 +49,7 @@ def abandoned(before: dt.datetime) -> QuerySet[UserProfile]:
         .exclude(pk__in=seats.values("profile"))
         .exclude(pk__in=invited.filter(profile__isnull=False).values("profile"))
         .exclude(pk__in=legal_holds.held_profiles())
+        .exclude(pk__in=ProductAccount.objects.values("profile"))  # of somebody who was erased, and is not gone there yet
     )  # fmt: skip
 
 

@@ -68,6 +68,10 @@ ACTIVE, SUSPENDED, EXPIRED = AccessState.ACTIVE, AccessState.SUSPENDED, AccessSt
         (EXPIRED, 0, None, product("leaving", is_over=True), ["Delete the account in Nextcloud, host cloud-1, with its data."]),
         (EXPIRED, 0, None, product("deleted"), []),
         (EXPIRED, 0, None, product(), []),
+        (SUSPENDED, 500, RETAINED, product(), []),
+        (SUSPENDED, 500, RETAINED, product(may_be_there=True), ["Suspend the account in Nextcloud, host cloud-1."]),
+        (EXPIRED, 0, None, product(may_be_there=True), []),
+        (ACTIVE, 500, ASSIGNED, product(may_be_there=True), ["Open the account in Nextcloud, host cloud-1 with 500 GB."]),
     ],
 )  # fmt: skip
 def test_each_order_and_its_sentence(
@@ -75,6 +79,18 @@ def test_each_order_and_its_sentence(
 ) -> None:
     steps = planned(decision(state, bought(gb)), seat, one)
     assert [step.sentence for step in steps] == sentences
+
+
+def test_an_account_of_a_former_login_leaves_beside_the_one_that_is_in_use() -> None:
+    now = product("open", 500 * GB, user_id="new")
+    for state, over, sentences in [
+        ("open", False, ["Suspend the account in Nextcloud, host cloud-1, and delete it after 30 days."]),
+        ("leaving", False, []),
+        ("leaving", True, ["Delete the account in Nextcloud, host cloud-1, with its data."]),
+    ]:
+        former = product(state, 500 * GB, user_id="old", is_former=True, is_over=over)
+        steps = planned(decision(ACTIVE, bought(500)), ASSIGNED, now, former)
+        assert [(step.sentence, step.user_id) for step in steps] == [(one, "old") for one in sentences]
 
 
 def test_nobody_gets_an_account_in_a_product_before_the_one_in_keycloak() -> None:
@@ -85,6 +101,13 @@ def test_a_smaller_quota_is_a_loss_and_a_larger_one_is_none() -> None:
     (smaller,) = planned(decision(ACTIVE, bought(5)), ASSIGNED, product("open", 9 * GB))
     (larger,) = planned(decision(ACTIVE, bought(9)), ASSIGNED, product("open", 5 * GB))
     assert (is_loss(smaller), is_loss(larger)) == (True, False)
+
+
+def test_an_account_without_a_limit_gets_none_while_not_all_is_known() -> None:
+    wanted = decision(ACTIVE, bought(5))
+    assert planned(replace(wanted, partial=True), ASSIGNED, product("open")) == []
+    (step,) = planned(wanted, ASSIGNED, product("open"))
+    assert is_loss(step)
 
 
 def test_without_a_number_no_quota_is_set() -> None:

@@ -558,7 +558,7 @@ BROKEN = {
     ],
     "seat_move_has_a_target": lambda: [seat_move(target=None)],
     "provisioning_one_per_host": lambda: twins(provisioning, host="cloud.example.com"),
-    "product_account_one_per_instance": lambda: twins(
+    "product_account_one_live_per_instance": lambda: twins(
         product_account, profile=stored(profile()), instance=stored(instance())
     ),
     "product_account_one_per_user_id": lambda: twins(product_account, instance=stored(instance()), user_id="same"),

@@ -1,14 +1,19 @@
 """Orders that change while they are carried out: what the last one says is what is there, and no data goes by an old one."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
+from apps.accounts import legal_holds
+from apps.accounts.models import UserProfile
+from apps.core import clock
 from apps.core.models import AuditEntry
 from apps.instances.models import ProductAccount
 from apps.instances.provisioning import accounts, checks
 from apps.instances.provisioning.contract import AccountFound
 from apps.instances.provisioning.nextcloud import Nextcloud
+from apps.operations import incident
 from tests.instances.products import GB, account, call, obey, there, told, use
 from tests.world import World
 
@@ -57,6 +62,44 @@ def test_who_comes_back_in_the_last_moment_has_their_data(house: World, monkeypa
 def test_mutant_without_the_last_question_the_data_is_gone(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "is_still_to_go", lambda _account: True)
     assert pay_while_it_goes(house, monkeypatch) == 0
+
+
+def begin_incident(_dana: UserProfile) -> None:
+    until = clock.now() + dt.timedelta(hours=5)
+    incident.begin(product=None, until=until, actor="staff:ada", reason="the disks are full")
+
+
+def place_hold(dana: UserProfile) -> None:
+    legal_holds.place(dana, actor="staff:ada", reason="a dispute")
+
+
+KEEPERS = pytest.mark.parametrize("begins", [begin_incident, place_hold])
+
+
+def keep_while_it_goes(house: World, monkeypatch: pytest.MonkeyPatch, begins: Any) -> tuple[bool, str]:
+    """Whether the files are there still, and what is ordered, when this begins after the deletion was ordered and begun."""
+    dana = house.subscriber("dana")
+    accounts.order(profile=dana, instance="nextcloud-1", state=State.DELETED)
+    once_read(monkeypatch, lambda: begins(dana))
+    house.work()
+    assert house.jobs() == []
+    return there(house, dana) is not None, account(dana).state
+
+
+@KEEPERS
+def test_what_keeps_data_is_asked_right_before_it_goes(
+    house: World, monkeypatch: pytest.MonkeyPatch, begins: Any
+) -> None:
+    assert keep_while_it_goes(house, monkeypatch, begins) == (True, "leaving")
+
+
+@pytest.mark.mutant
+@KEEPERS
+def test_mutant_asked_when_it_is_ordered_the_data_is_gone(
+    house: World, monkeypatch: pytest.MonkeyPatch, begins: Any
+) -> None:
+    monkeypatch.setattr(accounts, "is_kept", lambda _profile: False)
+    assert keep_while_it_goes(house, monkeypatch, begins) == (False, "deleted")
 
 
 def test_an_order_that_comes_while_another_is_carried_out_is_carried_out_next(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.access import reconcile
+from apps.accounts import legal_holds
 from apps.accounts.models import UserProfile
 from apps.core import clock
 from apps.core.models import AttentionItem, AuditEntry, Dependency, Job, Outage
@@ -215,6 +216,84 @@ def test_incident_mode_deletes_nothing(house: World) -> None:
     house.sweep()
     house.sweep()
     assert account(dana, "nextcloud-2").state == "deleted"
+
+
+def test_a_legal_hold_keeps_what_would_be_deleted(house: World) -> None:
+    dana = sold_to(house)
+    second = Instance.objects.get(slug="nextcloud-2")
+    ProductAccount.objects.update(instance=second, state="leaving", delete_at=clock.now() - dt.timedelta(hours=1))
+    hold = legal_holds.place(dana, actor="staff:ada", reason="a dispute")
+    house.sweep()
+    reconcile.enqueue(dana, reason="test")
+    house.work()
+    assert (account(dana, "nextcloud-2").state, account(dana, "nextcloud-2").tried_at) == ("leaving", None)
+    legal_holds.end(hold, actor="staff:ada", reason="it is over")
+    house.sweep()
+    assert account(dana, "nextcloud-2").state == "deleted"
+
+
+def test_an_account_that_our_own_one_may_not_see_is_not_lost(house: World) -> None:
+    """Whoever takes the administrator's rights from it makes every account look deleted."""
+    dana = sold_to(house)
+    house.fault("nextcloud", "no_rights")
+    house.pass_time(seconds=6 * 3600 + 1)
+    house.sweep()
+    assert "no administrator any more" in Dependency.objects.get().reason
+    assert not AttentionItem.objects.filter(cause="product_account_lost").exists()
+    house.fault("nextcloud", "ok")
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+
+
+def test_who_is_locked_out_when_provisioning_begins_is_locked_out_there(world: World, settings: Any) -> None:
+    """By logging in they have made an account there that nobody ordered."""
+    dana, omar = world.subscriber("dana"), world.subscriber("omar")
+    place = dana.seats.get().instance.slug
+    made = {"userid": dana.keycloak_id, "password": "a long enough password"}
+    assert call(world, "POST", "users", place, data=made).status_code == 200
+    for one in (dana, omar):
+        world.shop.v1.subscriptions.cancel(one.stripe_subscription_id or "")
+    world.deliver()
+    obey(world, settings)
+    for one in (dana, omar):
+        reconcile.enqueue(one, reason="test")
+    world.work()
+    found = there(world, dana, place)
+    assert found is not None
+    assert found["enabled"] is False
+    assert there(world, omar, omar.seats.get().instance.slug) is None  # who never logged in gets none
+    assert world.jobs() == []
+
+
+def test_another_keycloak_account_gets_an_account_of_its_own_and_the_former_one_leaves(house: World) -> None:
+    dana = sold_to(house)
+    use(house, dana, 7)
+    old = "0b7e2c1a-1111-4222-8333-944455556666"
+    former = account(dana)
+    call(house, "POST", "users", data={"userid": old, "password": "a long enough password"})
+    ProductAccount.objects.filter(pk=former.pk).update(user_id=old)  # as if it had been made for another login
+    reconcile.enqueue(dana, reason="test")
+    house.work()
+    now = ProductAccount.objects.get(profile=dana, user_id=dana.keycloak_id)
+    former.refresh_from_db()
+    assert (now.state, former.state, former.user_id) == ("open", "leaving", old)
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+    left = there(house, old)
+    assert left is not None
+    assert left["enabled"] is False
+    house.pass_time(days=31)
+    house.deliver()
+    house.sweep()
+    former.refresh_from_db()
+    assert (former.state, there(house, old)) == ("deleted", None)
+    assert told(there(house, dana)) == (True, 100, GROUPS)
+
+
+def test_a_slow_product_holds_up_one_worker_alone(house: World) -> None:
+    """Its orders run one after the other, in a lane that no other instance shares."""
+    for name in ("dana", "omar", "nora"):
+        house.subscriber(name)
+    lanes = Job.objects.filter(kind="sync_product_account").values_list("lane", flat=True)
+    assert set(lanes) == {f"product:{one.instance_id}" for one in ProductAccount.objects.all()}
 
 
 def test_erasing_a_person_deletes_their_accounts_and_the_receipt_says_so(house: World) -> None:

@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Case, Count, F, Q, When
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -169,6 +169,7 @@ class AccountFields:
         """Read once for a page."""
         if not hasattr(row, "account_here"):
             mine = ProductAccount.objects.filter(profile=row.profile_id, instance=row.instance_id)
-            row.account_here = mine.first()
+            theirs = Case(When(user_id=F("profile__keycloak_id"), then=0), default=1)  # before a former login's
+            row.account_here = mine.order_by(theirs, "-pk").first()
         found: ProductAccount | None = row.account_here
         return found

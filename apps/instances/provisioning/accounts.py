@@ -2,19 +2,22 @@
 
 Promises:
 1. What should be is written in the caller's transaction, with the job that applies it. The job reads it again when it runs, so
-   that orders may come late, twice or in any order; one account has one job at a time.
+   that orders may come late, twice or in any order; one instance has one job at a time.
 2. An instance that is down parks the jobs of its accounts and of nobody else's; nothing is lost or counted as a failure.
 3. Each change is written to the person's timeline as it was read back, never as it was asked for.
-4. An account is deleted only where nothing has changed the order since; an order that has gone by then is not carried out.
+4. An account is deleted only where nothing has changed the order since, and nothing keeps the person's data at that moment: a
+   legal hold, or one of KEEPERS, which do not count for somebody who is erased.
 
 What a subscriber should have is not decided here: access/plan_products.py does.
 """
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
 
+from apps.accounts import legal_holds
 from apps.accounts.erasers import is_erased
 from apps.accounts.models import UserProfile
 from apps.core import attention, audit, clock, jobs
@@ -29,6 +32,7 @@ from apps.instances.provisioning.contract import AccountFound, AccountOrder, Pro
 
 KIND = "sync_product_account"
 State = ProductAccount.State
+KEEPERS: list[Callable[[UserProfile], bool]] = []  # of apps above: whether nothing of this person may be deleted now
 
 
 def register() -> None:
@@ -44,27 +48,40 @@ def _needs(key: str) -> tuple[str, ...]:
 
 @transaction.atomic
 def order(*, profile: UserProfile, instance: str, state: State, user_id: str = "", quota: int | None = None) -> None:
-    """Say what the person's account on an instance should be from now on. `quota` counts for an open one alone."""
+    """Say what the person's account on an instance should be from now on. `quota` counts for an open one alone.
+
+    `user_id`: of the account; empty: the person's Keycloak id. Opening one lets one of another id leave: it is suspended, and kept
+    for as long as one without a seat.
+    """
+    key = user_id or profile.keycloak_id or ""
     place = Instance.objects.select_related("provisioning").get(slug=instance)
-    mine = ProductAccount.objects.select_for_update()
-    account = mine.filter(profile=profile, instance=place).first()
-    if account is None:
-        account = ProductAccount(profile=profile, instance=place, user_id=user_id)
+    theirs = ProductAccount.objects.select_for_update().filter(profile=profile, instance=place).order_by("pk")
+    rows = {row.user_id: row for row in theirs}
+    account = rows.pop(key, None) or ProductAccount(profile=profile, instance=place, user_id=key)
+    for former in rows.values() if state == State.OPEN else ():
+        if former.state in (State.OPEN, State.SUSPENDED):
+            _write(former, place, State.LEAVING)
     is_first = account.state != State.OPEN
-    account.state, account.user_id = state, user_id or account.user_id
-    keep = dt.timedelta(days=place.provisioning.keep_days)
-    account.delete_at = clock.now() + keep if state == State.LEAVING else None
     if state == State.OPEN:
         account.quota = quota
-    account.synced_at = None
-    account.save()
     waits = Job.Importance.PERSON_WAITS if state == State.OPEN and is_first else None
-    sync_soon(account, reason=f"should be {state}", importance=waits)
+    _write(account, place, state, importance=waits)
+
+
+def _write(account: ProductAccount, place: Instance, state: State, *, importance: Job.Importance | None = None) -> None:
+    keep = dt.timedelta(days=place.provisioning.keep_days)
+    account.state, account.synced_at, account.tried_at = state, None, None
+    account.delete_at = clock.now() + keep if state == State.LEAVING else None
+    account.save()
+    sync_soon(account, reason=f"should be {state}", importance=importance)
 
 
 def sync_soon(account: ProductAccount, *, reason: str, importance: Job.Importance | None = None) -> None:
-    """Queue the job of this account. Part of the caller's transaction."""
-    jobs.defer(KIND, account.pk, reason=reason, importance=importance)
+    """Queue the job of this account. Part of the caller's transaction.
+
+    One instance has one lane: however slow it is, its orders keep one worker from the others, not all.
+    """
+    jobs.defer(KIND, account.pk, reason=reason, importance=importance, lane=f"product:{account.instance_id}")
 
 
 def order_of(account: ProductAccount, product: Provisioner) -> AccountOrder:
@@ -103,14 +120,31 @@ def _connection_of(account: ProductAccount) -> Provisioning | None:
 def _apply(account: ProductAccount, product: Provisioner, found: AccountFound | None) -> None:
     if account.state == State.OPEN:
         name = account.profile.user.get_full_name() or account.profile.user.username
-        product.ensure(account.user_id, name=name, quota=account.quota)
+        product.ensure(account.user_id, name=name, quota=account.quota, found=found)
         report_lost(account, found)
         if found is not None and not found.enabled:
             product.resume(account.user_id)
     elif account.state != State.DELETED:
         product.suspend(account.user_id)
+    elif is_kept(account.profile):
+        _put_off(account)
+        product.suspend(account.user_id)
     elif is_still_to_go(account):
         product.deprovision(account.user_id)
+
+
+def is_kept(profile: UserProfile) -> bool:
+    """Whether the person's data must stay now. Asked again at the last moment, too."""
+    if legal_holds.is_held(profile):
+        return True
+    return not is_erased(profile) and any(keeps(profile) for keeps in KEEPERS)
+
+
+def _put_off(account: ProductAccount) -> None:
+    """Wait for its deletion again: the reconciler orders it once nothing keeps the data."""
+    account.state, account.delete_at = State.LEAVING, clock.now()
+    mine = ProductAccount.objects.filter(pk=account.pk, state=State.DELETED)
+    mine.update(state=account.state, delete_at=account.delete_at, synced_at=None)
 
 
 def is_still_to_go(account: ProductAccount) -> bool:
@@ -148,7 +182,7 @@ def as_values(found: AccountFound | None) -> dict[str, Any]:
 
 
 def _record_change(account: ProductAccount, before: AccountFound | None, after: AccountFound | None) -> None:
-    if is_erased(account.profile):
+    if before == after or is_erased(account.profile):
         return
     where = {"instance": account.instance.slug}
     audit.record(
