@@ -53,7 +53,7 @@ def read_products(profile: UserProfile) -> tuple[ObservedProduct, ...]:
 
 
 def _sorted_out(rows: list[Row], keycloak_id: str | None) -> Iterator[Row]:
-    """For each instance its one account, or none; then those that were another login's and are not deleted yet."""
+    """For each instance its one account, or none; then those of another login that are not deleted yet."""
     places: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         places[row["instance"]].append(row | {"is_former": False})
