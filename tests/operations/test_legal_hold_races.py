@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.accounts import people_locks
-from apps.accounts import legal_holds
+from apps.accounts import legal_holds, people_locks
 from apps.accounts.models import UserProfile
 from apps.core.errors import BadInput
 from apps.operations import privacy
