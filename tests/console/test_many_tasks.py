@@ -19,7 +19,7 @@ from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import ApprovalRequest, Drift, SafeguardReview, SyncRun
 from apps.sandbox.bench.rows import execute, insert
 from tests.console.conftest import World, fill
-from tests.console.many_rows import read_page, seed
+from tests.console.many_rows import read_page, seed_people
 from tests.console.test_many_rows import count_up_to
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long]
@@ -176,11 +176,11 @@ def test_four_times_the_tasks_are_read_with_the_same_pages(staff: Staff, monkeyp
     count_up_to(COUNTED, monkeypatch)
     monkeypatch.setattr(menu_counts.COUNTED, "seconds", 3_600)
     client, made = staff("admin"), fill(3)
-    seed(0, FEW, made)
+    seed_people(0, FEW, made)
     give_tasks(0, FEW, made)
     client.get(reverse("admin:index"))
     few = {one: pages_read(client, one) for one in addresses(made, LISTS)}
-    seed(FEW + 1, MANY, made)
+    seed_people(FEW + 1, MANY, made)
     give_tasks(FEW + 1, MANY, made)
     many = {one: pages_read(client, one) for one in addresses(made, LISTS)}
     grown = {one: (few[one], many[one]) for one in few if many[one] > 1.2 * few[one] + 300}
@@ -190,7 +190,7 @@ def test_four_times_the_tasks_are_read_with_the_same_pages(staff: Staff, monkeyp
 def test_each_asks_at_most_five_questions_whatever_there_is(staff: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(menu_counts.COUNTED, "seconds", 3_600)  # else a slow machine reads them again
     client, made = staff("admin"), fill(3)
-    seed(0, 200, made)
+    seed_people(0, 200, made)
     give_tasks(0, 200, made)
     more = {}
     lists = (*addresses(made, LISTS), *addresses(made, FEW_ROWS), *(reverse(f"admin:{name}") for name in BOARDS))
