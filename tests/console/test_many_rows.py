@@ -35,7 +35,7 @@ COUNTED, FEWER, FEW, MANY = (
 )  # each tab holds more than are counted; of what waits there is less
 ROOM, FEW_BLOCKS = (
     1_000,
-    300,
+    600,
 )  # rows or pages of the database by which a plan may differ; MANY has 1,200 more of what is rarest
 PAGES = {
     "accounts_userprofile": (

