@@ -83,7 +83,7 @@ SITE = {
     # --- subscribers: each sees and does what is their own
     "dashboard/": (">login 200 200 >admin:index", NO),
     "dashboard/reset-password/": (NO, "401 200! 200! 403"),
-    "dashboard/billing/": (NO, ">dashboard"),  # Stripe, which would be next, is not there
+    "dashboard/billing/": (NO, ">login >dashboard >dashboard >dashboard"),  # Stripe, which would be next, is not there
     "dashboard/plan/": (">login 200 200 >admin:index", NO),
     "dashboard/plan/preview/": (">login >own-plan >own-plan >admin:index", NO),  # of no choice
     "dashboard/plan/change/": (NO, ">login >own-plan >own-plan >admin:index"),
