@@ -18,7 +18,7 @@ from apps.billing import mirror
 from apps.billing.fact_rows import SUMMARY, item_row, lock_prices, subscription_columns, summarize
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.billing.parsing import SubscriptionFacts, identify, listed, moment, parse_subscription, plain, text
-from apps.billing.stripe_client import MissingAtStripe, calling_stripe
+from apps.billing.stripe_client import read_page_after
 from apps.billing.subscriptions import SubscriptionLine, SubscriptionState
 from apps.catalog.models import ProductPrice
 from apps.core import clock, jobs
@@ -54,21 +54,9 @@ class SubscriptionPage:
 
 
 def list_page(after: str = "") -> SubscriptionPage:
-    """The page after that subscription, newest first; from the beginning when it is gone. Raises the errors of calling_stripe."""
-    try:
-        return _fetch(after)
-    except MissingAtStripe:
-        if not after:
-            raise
-        return _fetch("")
-
-
-def _fetch(after: str) -> SubscriptionPage:
-    asked: Any = {"status": "all", "limit": PAGE, "expand": ["data.customer"]}
-    with calling_stripe() as client:
-        page = client.v1.subscriptions.list(asked | ({"starting_after": after} if after else {}))
-    found = tuple(_listed(one) for one in page.data if identify(one))
-    return SubscriptionPage(found, str(page.data[-1]["id"]) if page.data and page.has_more else "")
+    """The page after that subscription, newest first. Raises the errors of calling_stripe."""
+    page = read_page_after("subscriptions", after, {"status": "all", "limit": PAGE, "expand": ["data.customer"]})
+    return SubscriptionPage(tuple(_listed(one) for one in page.data if identify(one)), page.following)
 
 
 def _listed(found: Any) -> ListedSubscription:

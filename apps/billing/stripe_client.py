@@ -89,6 +89,11 @@ class ListPage(NamedTuple):
     data: list[dict[str, Any]]
     has_more: bool
 
+    @property
+    def following(self) -> str:
+        """After which object the list goes on; empty: it has ended."""
+        return str(self.data[-1]["id"]) if self.data and self.has_more else ""
+
 
 def read_page(client: stripe.StripeClient, path: str, query: Mapping[str, Any]) -> ListPage:
     """One page of a long list that is only read, inside `calling_stripe`.
@@ -97,6 +102,20 @@ def read_page(client: stripe.StripeClient, path: str, query: Mapping[str, Any]) 
     """
     found = client.raw_request("get", f"/v1/{path}", **query).data
     return ListPage(list(found.get("data") or ()), bool(found.get("has_more")))
+
+
+def read_page_after(path: str, after: str, query: Mapping[str, Any]) -> ListPage:
+    """The page of a list after that object, newest first, in a call of its own; from the beginning when the object is gone.
+
+    Raises the errors of `calling_stripe`.
+    """
+    try:
+        with calling_stripe() as client:
+            return read_page(client, path, {**query, **({"starting_after": after} if after else {})})
+    except MissingAtStripe:
+        if not after:
+            raise
+        return read_page_after(path, "", query)
 
 
 @contextmanager

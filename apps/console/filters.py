@@ -148,6 +148,16 @@ class LinkedFilter(DropdownFilter, ABC):  # type: ignore[misc]
         """Those of the one of that name."""
 
 
+class RowsOfOne(LinkedFilter, ABC):
+    """The rows of one of another table, by its number; `parameter_name` is the column that names it."""
+
+    pattern = re.compile("[1-9][0-9]{0,17}")
+
+    @override
+    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        return rows.filter(**{self.parameter_name: int(name)})
+
+
 class ProblemFilter(LinkedFilter, ABC):
     """The rows of a problem, as the inbox links here."""
 

@@ -116,7 +116,7 @@ def calls_in_the_code() -> set[str]:
         source = file.read_text()
         found |= set(re.findall(r"\bv1\.([a-z_.]+)\(", source))
         found |= {f"{one}.list" for one in re.findall(r"\bv1\.([a-z_]+)[,)]", source)}  # handed to what lists it
-        found |= {f"{one}.list" for one in re.findall(r"\bread_page\(client, \"([a-z_]+)\"", source)}
+        found |= {f"{one}.list" for one in re.findall(r"\bread_page(?:_after)?\((?:client, )?\"([a-z_]+)\"", source)}
     return found
 
 

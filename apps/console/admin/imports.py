@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from typing import Any, ClassVar, override
 from urllib.parse import urlencode
 
@@ -26,7 +25,7 @@ from apps.console.admin.import_dialogs import (
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, describe_actor, link_column, person_column, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
-from apps.console.filters import DropdownOf, LinkedFilter
+from apps.console.filters import DropdownOf, RowsOfOne
 from apps.console.navigation import list_url
 from apps.core.models import AuditEntry, Job
 from apps.core.states import AccessState
@@ -42,15 +41,10 @@ FIRST = (Verdict.CONFLICT, Verdict.DECISION)  # need somebody
 NOTHING = "Nothing is imported before you have seen the verdict on each row and start it."
 
 
-class ImportFilter(LinkedFilter):
+class ImportFilter(RowsOfOne):
     """The rows of one import, as its page links here."""
 
     title, parameter_name = "import", "run"
-    pattern = re.compile("[1-9][0-9]{0,17}")
-
-    @override
-    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
-        return rows.filter(run=int(name))
 
 
 class QuestionFilter(DropdownOf):

@@ -1,6 +1,5 @@
 """Seat plans and their moves: how far each is, what each person said, and what staff may do about one."""
 
-import re
 from typing import Any, ClassVar, override
 from urllib.parse import urlencode
 
@@ -14,7 +13,7 @@ from apps.console.admin.seat_plan_dialogs import EndPlanDialog, MoveAnswerDialog
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import badge, describe_actor, link, link_column, person_column, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog, dialog_action
-from apps.console.filters import LinkedFilter
+from apps.console.filters import RowsOfOne
 from apps.console.navigation import list_url
 from apps.console.saved_views import COUNT_LIMIT
 from apps.core.counting import CountUpTo
@@ -35,15 +34,10 @@ FIRST = (
 )  # need somebody, or happen soon
 
 
-class PlanFilter(LinkedFilter):
+class PlanFilter(RowsOfOne):
     """The moves of one plan, as its page links here."""
 
     title, parameter_name = "plan", "plan"
-    pattern = re.compile("[1-9][0-9]{0,17}")
-
-    @override
-    def narrow(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
-        return rows.filter(plan=int(name))
 
 
 def refuse_ended(plan: SeatPlan) -> str:

@@ -51,7 +51,7 @@ def domain_webhooks(request: HttpRequest, domain: str) -> HttpResponse:
 
 
 def domain_webhook(request: HttpRequest, domain: str, kind: str) -> HttpResponse:
-    """A PUT says anew where one kind is told."""
+    """A PUT changes where one kind is told."""
     if refused := _refused_reading(request, domain):
         return refused
     if request.method != "PUT":
