@@ -3,30 +3,33 @@
 from config.environment import integer, rates, words
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -----------------------
-RETENTION = dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1)) | {
-    **dict.fromkeys(("event_bodies", "unconfirmed_waitlist"), 14),
-    "sweep_jobs": 7,  # of everybody's nightly sync, and the slices of sweeps
-    "stripe_details": 90,  # of invoices and payments: later only what pages show
-    "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
-    "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
-    "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
-    "abandoned_signups": integer("KEEP_ABANDONED_SIGNUPS_DAYS", 30, minimum=2),
-    "left_waitlist": 1,
-    "unused_invitations": integer("KEEP_UNUSED_INVITATIONS_DAYS", 30, minimum=1),
-    "ended_waitlist": integer("KEEP_WAITLIST_DAYS", 30, minimum=1),
-    "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
-    "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
-    "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
-    "operations": 180,  # drift that is gone, sync runs, previews, safeguard reviews, approval requests, seat plans
-    "law_checks": 365,
-    "outages": 365,
-    "daily_figures": 730,
-    "report_figures": 730,
-    "address_changes": 30,  # the former address; for 7 days one may object there
-    "data_copies": 7,  # of their own data that subscribers asked for
-    "codes": 1,
-    "rate_limits": 2,
-}
+RETENTION = (
+    dict.fromkeys(("jobs", "attention"), integer("KEEP_JOBS_DAYS", 30, minimum=1))
+    | {
+        **dict.fromkeys(("event_bodies", "unconfirmed_waitlist"), 14),
+        "sweep_jobs": 7,  # of everybody's nightly sync, and the slices of sweeps
+        "stripe_details": 90,  # of invoices and payments: later only what pages show
+        "events": integer("KEEP_EVENTS_DAYS", 90, minimum=35),  # Stripe sends an event again for up to 30 days
+        "emails": integer("KEEP_EMAILS_DAYS", 365, minimum=30),
+        "unpaid_signups": integer("KEEP_UNPAID_SIGNUPS_DAYS", 30, minimum=1),
+        "abandoned_signups": integer("KEEP_ABANDONED_SIGNUPS_DAYS", 30, minimum=2),
+        "left_waitlist": 1,
+        "unused_invitations": integer("KEEP_UNUSED_INVITATIONS_DAYS", 30, minimum=1),
+        "ended_waitlist": integer("KEEP_WAITLIST_DAYS", 30, minimum=1),
+        "email_contents": integer("KEEP_EMAIL_CONTENTS_DAYS", 30, minimum=1),
+        "expired_customers": integer("KEEP_EXPIRED_CUSTOMERS_DAYS", 365, minimum=30),
+        "comparisons": 90,  # what each comparison with Stripe and Keycloak looked at, found and fixed
+        "operations": 180,  # drift that is gone, sync runs, previews, safeguard reviews, approval requests, seat plans, imports
+        "law_checks": 365,
+        "outages": 365,
+        "daily_figures": 730,
+        "report_figures": 730,
+        "address_changes": 30,  # the former address; for 7 days one may object there
+        "data_copies": 7,  # of their own data that subscribers asked for
+        "codes": 1,
+        "rate_limits": 2,
+    }
+)
 
 # --- Limits: uses of one subject (apps/core/limits.py); what a limit that is reached means, is said where it is spent ---
 # Of a visitor's own address; the addresses of the network around it (IPv4 /24, IPv6 /48) have so many times as much together.

@@ -18,11 +18,11 @@ from apps.core.dependencies import RESTORED
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry, Job
 from apps.identity import reach
+from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 
 KIND = "link_account"
-MARK = "onboarding_id"
 
 
 def register() -> None:

@@ -171,7 +171,8 @@ def open_invoices(invoices: QuerySet[Any]) -> QuerySet[Any]:
 def sum_open_invoices(*, most: int) -> QuerySet[Any]:
     """What open invoices still ask for, by currency: `currency_code`, `amount` in minor units, `count`; of at most `most` of them."""
     some = open_invoices(Invoice.objects.all()).order_by().values("pk")[:most]
-    asked = Coalesce(_number("amount_remaining"), _number("amount_due"))
+    paid = Coalesce(_number("amount_paid"), Value(0, output_field=DecimalField()))
+    asked = Coalesce(_number("amount_remaining"), _number("amount_due") - paid)
     rows = (
         Invoice.objects.filter(pk__in=some).order_by().values(currency_code=KeyTextTransform("currency", "stripe_data"))
     )

@@ -49,6 +49,7 @@ ON_THEIR_PAGE = {
     Cause.COLLECTION_PAUSED: "Resume payments",
     Cause.CONTRACT: "Refund, or end the subscription",
     Cause.ODD_CHANGE: "See what changed",
+    Cause.PRODUCT_ACCOUNT_LOST: "Bring its data back",
 }
 ADVICE = {
     JOBS: "They stopped and do not run again by themselves. Fix the cause, then retry them.",

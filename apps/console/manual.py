@@ -36,7 +36,7 @@ ABOUT = (
     ("capacity", "capacity", ""), ("instances_seatplan", "capacity", "empty-a-server"), ("instances_", "capacity", ""),
     ("operations_seatplan", "capacity", "empty-a-server"), ("operations_seatmove", "capacity", "empty-a-server"),
     ("onboarding_waitlistentry", "capacity", "the-waitlist"), ("waitlist", "capacity", "the-waitlist"),
-    ("accounts_privacyrequest", "privacy", ""), ("accounts_legalhold", "privacy", "legal-holds"), ("accounts_", "customers", ""),
+    ("accounts_privacyrequest", "privacy", ""), ("accounts_legalhold", "privacy", "legal-holds"), ("accounts_membership", "customers", "people"), ("accounts_", "customers", ""),
     ("access_accessoverride", "customers", "overrides"), ("access_termschange", "daily-work", "change-the-terms"),
     ("operations_termspreview", "daily-work", "change-the-terms"), ("access_accessfreeze", "daily-work", "incident-mode"),
     ("access_heldbackloss", "daily-work", "incident-mode"), ("operations_safeguardreview", "daily-work", "the-safeguard"),

@@ -31,7 +31,7 @@ KEPT = {
     "email_contents": "Names and links in sent emails",
     "expired_customers": "Customers after their final expiry",
     "comparisons": "Comparisons with Stripe and Keycloak",
-    "operations": "Drift that is gone, sync runs, previews, safeguard reviews, approvals and seat plans",
+    "operations": "Drift that is gone, sync runs, previews, safeguard reviews, approvals, seat plans and imports of customers",
     "law_checks": "Checks of the laws",
     "outages": "Outages",
     "daily_figures": "Daily figures, which name nobody",

@@ -47,9 +47,9 @@ def refuse_too_few(profile: UserProfile, change: PeopleChange) -> None:
         return
     names = ", ".join(memberships.name_of(one.member) if one.member else shown_email(one.email) for one in surplus)
     told = (
-        _("This choice is for you alone, and {used} people share your subscription or are invited. First take out {names} under “People”.")
+        _("This choice is for you alone, and {used} people share your subscription or are invited. First remove {names} under “People”.")
         if change.after == 1
-        else _("This choice is for {people} people, and {used} share your subscription or are invited. First take out {names} under “People”.")
+        else _("This choice is for {people} people, and {used} share your subscription or are invited. First remove {names} under “People”.")
     )  # fmt: skip
     raise BadInput(
         told.format(people=change.after, used=len(sharers) + 1, names=names), field=FIELD, code="in_use", status=409

@@ -60,16 +60,17 @@ def read_endings(profile: UserProfile) -> list[Ending]:
     rows = money.list_running(profile.stripe_customer_id or "")
     book = terms.read_terms(profile.pk) if rows else None
     known = facts.read_facts(profile) if rows else None
-    names = {one.slug: one.name for one in Product.objects.filter(is_app=True).order_by("position", "name")}
+    apps = Product.objects.filter(is_app=True).order_by("position", "name") if rows else ()
+    names = {one.slug: one.name for one in apps}
     found = []
     for row in rows:
         ends = end_if_canceled(row)
-        products = [line.product_id for line in money.lines_of(row)]
+        lines = money.lines_of(row)
+        products = [line.product_id for line in lines]
         own_terms = book and (book.for_subscription(products, profile.pk) or book.for_subscriber(profile.pk))
         kept = ends + own_terms.expiry if ends and own_terms else None
         name = ", ".join(
-            money.line_name(one.quantity, one.product.name if one.product else None, _("Other"))
-            for one in money.lines_of(row)
+            money.line_name(one.quantity, one.product.name if one.product else None, _("Other")) for one in lines
         )
         loss = what_if.foresee_loss(known, row.stripe_id, ends_at=ends) if known and ends else None
         closes = tuple(title for slug, title in names.items() if loss and slug in loss.apps)

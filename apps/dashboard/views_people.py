@@ -18,6 +18,7 @@ from apps.core import audit
 from apps.core.addresses import shown_email
 from apps.core.errors import BadInput
 from apps.core.requests import row_number, storable
+from apps.dashboard.overview import SHOWN
 from apps.dashboard.own import own
 from apps.onboarding import people
 
@@ -43,12 +44,13 @@ def _page(request: HttpRequest, profile: UserProfile, context: dict[str, Any], s
         }
         for one in found
     ]
+    lines = profile.items.filter(product__isnull=False, quantity__gt=0, subscription__status__in=SHOWN)
     context |= {
         "profile": profile,
         "count": memberships.count_people(profile),
         "rows": rows,
         "payer": memberships.find_payer(profile),
-        "sold_by_people": profile.items.filter(product__people__gt=0, product__max_quantity__gt=1).exists(),
+        "sold_by_people": any(one.product.is_sold_by_people for one in lines.select_related("product") if one.product),
     }
     return render(request, "dashboard/people.html", context, status=status)
 

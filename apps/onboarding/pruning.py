@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from apps.accounts import legal_holds
 from apps.accounts.erasers import ERASERS, PersonRows
 from apps.accounts.models import Signup, UserProfile
-from apps.core import retention
+from apps.core import attention, retention
 from apps.notifications.models import Notification
 from apps.onboarding import forgetting, own_address
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
@@ -35,10 +35,16 @@ def register() -> None:
         lambda before: retention.delete_in_batches(own_address.outdated(before)),
         own_address.outdated,
     )
-    ERASERS["former addresses"] = PersonRows(
-        lambda profile: rows.filter(profile=profile), lambda profile: rows.filter(profile=profile).delete()[0]
-    )
+    ERASERS["former addresses"] = PersonRows(lambda profile: rows.filter(profile=profile), forget_addresses)
     ERASERS["waitlist entries"] = PersonRows(entries_of, lambda profile: _forget_entries(entries_of(profile)))
+
+
+def forget_addresses(profile: UserProfile) -> int:
+    """The former addresses of a person who is erased, and what staff were told of them; how many there were."""
+    rows = AddressChange.objects.filter(profile=profile)
+    keys = [str(pk) for pk in rows.values_list("pk", flat=True)]
+    attention.resolve(attention.Cause.ADDRESS_OBJECTED, *keys, why="The person was erased.")
+    return rows.delete()[0]
 
 
 def prune_codes(before: dt.datetime) -> int:

@@ -15,9 +15,9 @@ from apps.core import clock, comparison_runs, jobs
 from apps.core.comparison_runs import Tally
 from apps.core.models import ComparisonRun, Job
 from apps.core.states import AccessState, values_where
+from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
 from apps.identity.session_lists import list_logged_in
-from apps.operations.keycloak_write_back import MARK
 from apps.operations.lost_time import is_mark
 
 OWNERS, SESSIONS = "compare_account_owners", "sample_closed_sessions"  # the second from when it only asked a sample

@@ -29,13 +29,14 @@ from apps.core.audit_actions import AuditAction
 from apps.core.comparison_runs import Tally
 from apps.core.errors import BadInput
 from apps.core.models import Job
+from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 from apps.instances.models import Instance
 from apps.login import sessions
 from apps.notifications.address_change import address_changed
 from apps.operations import bulk_facts, keycloak_write_back
-from apps.operations.keycloak_write_back import MARK, resolve
+from apps.operations.keycloak_write_back import resolve
 from apps.operations.models import Drift
 
 KIND = "compare_keycloak"

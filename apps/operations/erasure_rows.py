@@ -6,7 +6,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.access.models import AccessOverride, HeldBackLoss, LastSync, TermsChange
 from apps.accounts.erasers import ERASERS
@@ -45,7 +45,7 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
         "answers about moves of seats": [
             ErasedRows(SeatMove.objects.filter(**mine).exclude(answer_reason=""), {"answer_reason": NO_REASON})
         ],
-        "rows of imports": [ErasedRows(ImportRow.objects.filter(**mine))],
+        "rows of imports": [ErasedRows(ImportRow.objects.filter(Q(**mine) | _naming(profile)))],
         "copies of the data": [ErasedRows(DataCopy.objects.filter(**mine))],
         "attempts to erase": [ErasedRows(ErasureAttempt.objects.filter(**mine))],
         "reasons of overrides, terms and privacy requests": [
@@ -61,6 +61,14 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
             ErasedRows(EmailAddress.objects.filter(user=profile.user_id)),
         ],
     }
+
+
+def _naming(profile: UserProfile) -> Q:
+    """Rows of imports that name the person and made nobody."""
+    named = Q(email__iexact=profile.email)
+    for name, value in {"keycloak_id": profile.keycloak_id, "customer_id": profile.stripe_customer_id}.items():
+        named |= Q(**{name: value}) if value else Q()
+    return Q(profile=None) & named
 
 
 def count_rows(profile: UserProfile) -> dict[str, int]:

@@ -85,8 +85,7 @@ def _write_batch(import_id: int, size: int) -> bool:
         return False
     rows = list(imports.ready_rows(run).order_by("pk")[:size])
     if not rows:
-        run.state, run.ended_at = State.DONE, clock.now()
-        run.save(update_fields=["state", "ended_at"])
+        imports.set_state(run, State.DONE)
         return False
     around = read_surroundings(run, rows)
     people = _distinct(rows, around)
@@ -102,8 +101,7 @@ def _distinct(rows: Collection[ImportRow], around: Surroundings) -> list[Person]
     for row in rows:
         judged = judge(row, around)
         if judged.person is None:
-            row.verdict, row.question, row.choices = judged.verdict, judged.question, judged.choices
-            row.why, row.becomes = judged.why, ""
+            import_reading.note_verdict(row, judged)
             changed.append(row)
             continue
         one = judged.person

@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.access.policy import Account, Decision, Facts
 from apps.billing import adopting
+from apps.core.dates import last_day
 from apps.operations.import_surroundings import Place
 from apps.operations.models import ImportRow
 
@@ -58,7 +59,7 @@ def describe(person: NewPerson, account: Mapping[str, Any]) -> str:
         if person.decision.account == Account.ENABLED
         else "no account",
         f"customer {person.customer_id}" if person.customer_id else "",
-        f"a grant until {person.until - dt.timedelta(days=1):%-d %B %Y}" if person.until else "",
+        f"a grant until {last_day(person.until)}" if person.until else "",
         *(f"a seat on {instance}" for _, instance in sorted(person.seats.items())),
     ]
     return f"{person.decision.state.label}, with {', '.join(one for one in parts if one)}."

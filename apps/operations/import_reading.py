@@ -21,7 +21,7 @@ from apps.identity import account_lists
 from apps.identity.account_lists import ListedAccount
 from apps.operations.import_file import LENGTHS
 from apps.operations.import_surroundings import read_surroundings
-from apps.operations.import_verdicts import judge
+from apps.operations.import_verdicts import Judged, judge
 from apps.operations.models import CustomerImport, ImportRow
 
 KIND = "check_import"
@@ -203,11 +203,15 @@ def write_verdicts(run: CustomerImport, rows: Collection[ImportRow]) -> None:
     around = read_surroundings(run, rows)
     planned = [row for row in rows if row.state == RowState.PLANNED]
     for row in planned:
-        judged = judge(row, around)
-        row.verdict, row.question, row.choices = judged.verdict, judged.question, judged.choices
-        row.why, row.becomes = judged.why, judged.becomes
+        note_verdict(row, judge(row, around))
     for batch in batched(planned, BATCH, strict=False):
         ImportRow.objects.bulk_update(batch, JUDGED)
+
+
+def note_verdict(row: ImportRow, judged: Judged) -> None:
+    """Put the verdict into the row, unsaved."""
+    for name in JUDGED:
+        setattr(row, name, getattr(judged, name))
 
 
 STEPS: dict[CustomerImport.Stage, Callable[[CustomerImport], None]] = {

@@ -12,7 +12,7 @@ from apps.access import account_link, reconcile
 from apps.access.observe import owned_attributes
 from apps.accounts.models import Membership, UserProfile
 from apps.billing import adopting, mirror
-from apps.core import clock, jobs
+from apps.core import jobs
 from apps.core.audit_actions import QUIET, AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.models import AuditEntry, Job
@@ -57,8 +57,7 @@ def end_if_done(run: CustomerImport) -> None:
     row = imports.lock_import(run.pk)
     row.rows.filter(state=RowState.UNDOING, profile=None).update(state=RowState.UNDONE)  # erased meanwhile
     if row.state == State.UNDOING and not row.rows.filter(state=RowState.UNDOING).exists():
-        row.state, row.ended_at = State.UNDONE, clock.now()
-        row.save(update_fields=["state", "ended_at"])
+        imports.set_state(row, State.UNDONE)
 
 
 def undo_row(key: str) -> None:

@@ -227,7 +227,7 @@ def pause(run: CustomerImport, *, actor: str, reason: str) -> None:
     row = lock_import(run.pk)
     if refusal := refuse_pause(row):
         raise BadInput(refusal)
-    _set_state(row, State.PAUSED)
+    set_state(row, State.PAUSED)
     _record(row, AuditAction.IMPORT_PAUSED, actor, reason)
 
 
@@ -246,7 +246,7 @@ def resume(run: CustomerImport, *, actor: str, reason: str, expected: int | None
     if expected not in (None, count):
         raise BadInput(f"{count} would be imported now, and not {expected}. Read them again.")
     approvals.refuse_alone(START, count, actor=actor)
-    _set_state(row, State.RUNNING)
+    set_state(row, State.RUNNING)
     _record(row, AuditAction.IMPORT_RESUMED, actor, reason)
     jobs.defer(KIND, row.pk, reason=f"resumed by {actor}")
 
@@ -264,7 +264,7 @@ def abandon(run: CustomerImport, *, actor: str, reason: str) -> None:
     row = lock_import(run.pk)
     if refusal := refuse_abandoning(row):
         raise BadInput(refusal)
-    _set_state(row, State.ABANDONED)
+    set_state(row, State.ABANDONED)
     _record(row, AuditAction.IMPORT_ABANDONED, actor, reason)
 
 
@@ -300,7 +300,7 @@ def undo(run: CustomerImport, *, expected: int, actor: str, reason: str) -> None
     if count != expected:
         raise BadInput(f"{count} were imported, and not {expected}. Read the page again.", field="expected")
     approvals.refuse_alone(UNDO, count, actor=actor)
-    _set_state(row, State.UNDOING)
+    set_state(row, State.UNDOING)
     imported_rows(row).update(state=RowState.UNDOING)
     _record(row, AuditAction.IMPORT_UNDONE, actor, reason, {"rows": count})
     jobs.defer(UNDO_KIND, row.pk, reason=f"asked by {actor}")
@@ -313,7 +313,7 @@ def refuse_undo(run: CustomerImport) -> str:
     return "" if imported_rows(run).exists() else "Nobody of it is here."
 
 
-def _set_state(run: CustomerImport, state: CustomerImport.State) -> None:
+def set_state(run: CustomerImport, state: CustomerImport.State) -> None:
     run.state, run.ended_at = state, clock.now() if state in CustomerImport.ENDED else None
     run.save(update_fields=["state", "ended_at"])
 

@@ -7,10 +7,9 @@ from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.identity import account_details
+from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
 from apps.operations.models import Drift
-
-MARK = "onboarding_id"  # the attribute that says whose account it is
 
 
 @dataclass(frozen=True)

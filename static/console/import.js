@@ -29,7 +29,6 @@
         const input = document.createElement("input");
         input.type = "file";
         input.accept = ".csv,.txt,text/csv";
-        input.className = "fd-file";
         input.setAttribute("aria-label", "Choose the file");
         input.addEventListener("change", () => input.files[0] && fill(text, input.files[0]));
         text.addEventListener("input", () => text.setCustomValidity(""));

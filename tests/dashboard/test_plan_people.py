@@ -55,8 +55,8 @@ def test_more_people_cost_what_the_preview_says_and_fewer_than_share_it_are_refu
     make_member(dana, "ida")
     Membership.objects.create(payer=dana, email="new@example.com", invited_at=clock.now())
     refused = client.post(CHANGE, offer_in(fewer))
-    assert "First take out Ned, new@example.com" in said(refused)
-    for people, named in ((4, "First take out new@example.com under"), (1, "First take out")):
+    assert "First remove Ned, new@example.com" in said(refused)
+    for people, named in ((4, "First remove new@example.com under"), (1, "First remove")):
         answer = ask(client, people)
         assert (answer.status_code, named in text(answer)) == (409, True)
     answer = ask(client, "", plan="personal")

@@ -151,7 +151,7 @@ def test_commands_get_settings_and_secrets_as_they_stand(tmp_path: Path) -> None
     (tmp_path / "secrets").mkdir()
     (tmp_path / ".env").write_text(
         "# a comment\nBRAND_PROMISES=Any time | $HOME `id`\nBRAND_NAME=Kontor\nMAILGUN_API_KEY=\n#LOG_LEVEL=INFO\n"
-        'TAX_NOTE="net # on request"\nPOSTGRES_USER=frontdesk\n'
+        'TAX_NOTE="it\'s \\"net\\" \\$5 # on request"\nPOSTGRES_USER=frontdesk\n'
     )
     (tmp_path / "secrets/STRIPE_SECRET_KEY").write_text("rk_test_1\n")
     (tmp_path / "secrets/MAILGUN_API_KEY").write_text("\n")
@@ -162,5 +162,12 @@ def test_commands_get_settings_and_secrets_as_they_stand(tmp_path: Path) -> None
         [str(UNITS / "frontdesk-manage"), "doctor", "-v", "2"], env=env, capture_output=True, text=True, check=True
     )
     assert said.stdout.split("|")[:2] == ["Any time ", " $HOME `id`"]
-    assert said.stdout.split("|")[2:8] == ["Kontor", "rk_test_1", "unset", "net # on request", "frontdesk_app", "app"]
+    assert said.stdout.split("|")[2:8] == [
+        "Kontor",
+        "rk_test_1",
+        "unset",
+        'it\'s "net" $5 # on request',
+        "frontdesk_app",
+        "app",
+    ]
     assert said.stdout.endswith("manage.py|doctor|-v|2|")

@@ -22,6 +22,7 @@ from apps.notifications.mail import notify
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange
 from apps.operations import privacy
+from apps.operations.models import CustomerImport, ImportRow
 from tests.access.test_sharing import make_member
 from tests.dashboard.conftest import person
 from tests.world import World
@@ -190,6 +191,22 @@ def test_an_erased_person_is_in_no_table_and_not_in_keycloak(world: World) -> No
     again = privacy.erase(gone, **BY)
     assert (again.pk, again.at < clock.now()) == (first["receipt"], True)
     assert world.subscriber("quentin").pk != gone.pk, "the name and the address are free again"
+
+
+def test_rows_of_imports_that_name_somebody_go_with_them_also_of_those_they_were_not_made_by(world: World) -> None:
+    gone, other = world.subscriber("quentin"), world.subscriber("other")
+    run = CustomerImport.objects.create(source="csv", actor="staff:ada", reason="we moved", created_at=clock.now())
+    named = (
+        {"email": "Quentin@example.com"},
+        {"customer_id": gone.stripe_customer_id},
+        {"keycloak_id": gone.keycloak_id},
+        {"email": other.email},
+    )
+    for number, names in enumerate(named):
+        ImportRow.objects.create(run=run, number=number, **names)
+    leave(world, gone)
+    privacy.erase(UserProfile.objects.get(pk=gone.pk), **BY)
+    assert list(run.rows.values_list("email", flat=True)) == [other.email]
 
 
 def test_expired_customers_are_erased_after_a_year_and_nobody_else(world: World) -> None:

@@ -146,6 +146,8 @@ def test_values_are_quoted_as_compose_and_systemd_read_them_and_those_of_others_
         'BRAND_DESCRIPTION="It\'s yours"',
     ]
     assert files.read(tmp_path)["BRAND_NAME"] == "Käse & Co $5"
+    files.write(tmp_path, {"BRAND_DESCRIPTION": 'It\'s "5 $" \\o/'}, project=ROOT)
+    assert files.read(tmp_path)["BRAND_DESCRIPTION"] == 'It\'s "5 $" \\o/'
 
 
 def steps(**more: Any) -> list[Step]:

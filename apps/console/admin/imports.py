@@ -149,7 +149,7 @@ class CustomerImportAdmin(ConsoleAdmin):
             "total": total,
             "done": done,
             "percent": 100 * done // max(1, total),
-            "stuck": Job.objects.filter(kind__in=kinds, key=str(row.pk), state__in=["dead", "blocked"]).first(),
+            "stuck": Job.objects.filter(kind__in=kinds, key=str(row.pk), state__in=Job.GIVEN_UP).first(),
             "stale": row.state == State.PLANNED and imports.refuse_start(row),
         }
 

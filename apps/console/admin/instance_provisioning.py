@@ -99,7 +99,8 @@ class ProvisioningAction:
             people = seats.order_by("profile").values_list("profile_id", flat=True)
             reconcile.enqueue_many(people, reason=f"provisioning of {instance.slug} changed")
             connections.save_connection(found, **form.why)
-        return f"{connections.label_of(found.kind)} on {instance} obeys. {len(people)} seats are being synced."
+        seats_said = "1 seat is" if len(people) == 1 else f"{len(people):,} seats are"
+        return f"{connections.label_of(found.kind)} on {instance} takes our orders. {seats_said} being synced."
 
     @admin.display(description="Product")
     def provisioner(self, row: Instance) -> str:
@@ -134,7 +135,7 @@ class ProvisioningAction:
         """How many are as they should be."""
         waits = Count("pk", filter=Q(synced_at=None))
         found = row.product_accounts.aggregate(count=Count("pk"), waiting=waits)
-        return f"{found['count']:,}, of which {found['waiting']:,} wait for a sync" if found["count"] else "none"
+        return f"{found['count']:,} ({found['waiting']:,} waiting for a sync)" if found["count"] else "none"
 
 
 class AccountFields:

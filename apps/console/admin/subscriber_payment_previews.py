@@ -16,6 +16,7 @@ from apps.access.what_if import WhatIf, decide_what_if
 from apps.accounts.models import UserProfile
 from apps.billing import overview, payment_previews
 from apps.billing.models import Subscription
+from apps.billing.subscriptions import end_if_canceled
 from apps.core import clock
 from apps.core.dates import day
 from apps.core.errors import BadInput, WorkError
@@ -103,7 +104,7 @@ def _retry_payment(profile: UserProfile, chosen: QueryDict) -> PaymentPreview:
 
 def _cancel_at_period_end(profile: UserProfile, chosen: QueryDict) -> PaymentPreview:
     row = _subscription(profile, chosen)
-    ends = row.trial_end if row.status == SubscriptionStatus.TRIALING else row.current_period_end
+    ends = end_if_canceled(row)
     facts = (("Ends on", day(ends)), ("Would have been charged", _next_invoice(row)))
     return PaymentPreview(facts, decide_what_if(profile, _changed(row, cancel_at=ends)))
 

@@ -9,7 +9,7 @@ import time
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -37,12 +37,12 @@ def register() -> None:
 
 def check_due() -> None:
     """Queue a check of each instance that has accounts to read."""
-    for instance_id in Provisioning.objects.order_by("pk").values_list("instance_id", flat=True):
-        if _due(instance_id).exists():
-            jobs.defer(KIND, instance_id, reason="it is time")
+    due = Provisioning.objects.filter(Exists(_due(OuterRef("instance_id")))).order_by("pk")
+    for instance_id in due.values_list("instance_id", flat=True):
+        jobs.defer(KIND, instance_id, reason="it is time")
 
 
-def _due(instance_id: int) -> QuerySet[ProductAccount]:
+def _due(instance_id: int | OuterRef) -> QuerySet[ProductAccount]:
     """Accounts that nobody has read for a while, longest first."""
     unread = Q(read_at=None) | Q(read_at__lte=clock.now() - CHECK_EVERY)
     live = ProductAccount.objects.filter(unread, instance=instance_id).exclude(state=ProductAccount.State.DELETED)

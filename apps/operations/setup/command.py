@@ -54,7 +54,7 @@ def say(line: str) -> None:
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="manage.py setup", description=(run.__doc__ or "") and __doc__)
+    parser = argparse.ArgumentParser(prog="manage.py setup", description=__doc__)
     parser.add_argument("--answers", type=Path, metavar="FILE", help="lines of NAME=value, instead of being asked")
     parser.add_argument(
         "--folder", type=Path, default=PROJECT, help="where .env and secrets/ are written; default: here"

@@ -41,7 +41,9 @@ def read_lines(file: Path) -> dict[str, str]:
 
 def _unquoted(value: str) -> str:
     quote = value[:1]
-    return value[1:-1] if quote in {"'", '"'} and len(value) > 1 and value.endswith(quote) else value
+    if quote not in {"'", '"'} or len(value) == 1 or not value.endswith(quote):
+        return value
+    return value[1:-1] if quote == "'" else re.sub(r'\\([\\"$])', r"\1", value[1:-1])
 
 
 def _quoted(value: str) -> str:

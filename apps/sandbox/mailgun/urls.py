@@ -63,14 +63,12 @@ def _keep_hook(kind: str, form: QueryDict, *, is_new: bool) -> HttpResponse:
     urls = [str(url) for url in form.getlist("url")]
     if kind not in tracking.KINDS or not 1 <= len(urls) <= MOST_URLS:
         return JsonResponse({"message": "Invalid webhook or number of URLs"}, status=400)
-    with store.lock:
-        known = store.data["mailgun"]["webhooks"]
-        if is_new and kind in known:
-            return JsonResponse({"message": "Webhook already exists"}, status=400)
-        if not is_new and kind not in known:
-            return JsonResponse({"message": "Webhook not found"}, status=404)
-        known[kind] = urls
-        store.save()
+    known = store.data["mailgun"]["webhooks"]
+    if is_new and kind in known:
+        return JsonResponse({"message": "Webhook already exists"}, status=400)
+    if not is_new and kind not in known:
+        return JsonResponse({"message": "Webhook not found"}, status=404)
+    known[kind] = urls
     return JsonResponse(
         {"message": f"Webhook has been {'created' if is_new else 'updated'}", "webhook": {"urls": urls}}
     )
