@@ -10,10 +10,10 @@ from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.core import audit
 from apps.core.audit_actions import AuditAction
+from tests.waiting import somebody_waits
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SOMEBODY_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 STAFF = {"actor": "staff:ada", "reason": "She asked for it"}
 
 
@@ -36,8 +36,7 @@ def decide_between(profile: UserProfile, decide: Callable[[], object]) -> list[E
             UserProfile.objects.filter(pk=profile.pk).update(access_state="active")
             thread.start()
             for _ in range(2_000):
-                cursor.execute(SOMEBODY_WAITS)
-                if cursor.fetchone()[0]:
+                if somebody_waits():
                     break
                 cursor.execute("SELECT pg_sleep(0.01)")
             audit.record(subject=profile.subject, action=AuditAction.ACCESS_CHANGED)

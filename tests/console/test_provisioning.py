@@ -52,7 +52,7 @@ def test_an_instance_obeys_from_now_on_and_those_who_are_on_it_get_what_they_bou
     town.pass_time(seconds=6 * 3600 + 1)
     town.sweep()
     page = shown(staff("viewer"), cloud)
-    for words in ("Nextcloud", f"{address(town)} as {ADMIN}", "storage_gb", "30 days", "1, of which 0 wait for a sync"):
+    for words in ("Nextcloud", f"{address(town)} as {ADMIN}", "storage_gb", "30 days", "1 (0 waiting for a sync)"):
         assert words in page
     seat = shown(staff("viewer"), dana.seats.get())
     assert "80 GB of 100 GB" in seat

@@ -9,12 +9,10 @@ from django.db import connection, transaction
 
 from apps.core import clock, outages
 from apps.core.models import Outage
+from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE_SECONDS = 20
-SOMEBODY_WAITS = (
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-)
 
 
 def note_at_once() -> int:
@@ -33,11 +31,8 @@ def note_at_once() -> int:
         note()
         second.start()
         deadline = time.monotonic() + PATIENCE_SECONDS
-        with connection.cursor() as cursor:
-            while second.is_alive() and time.monotonic() < deadline:
-                cursor.execute(SOMEBODY_WAITS)
-                if cursor.fetchone()[0]:
-                    break
+        while second.is_alive() and time.monotonic() < deadline and not somebody_waits():
+            time.sleep(0.01)
     second.join()
     return Outage.objects.count()
 

@@ -5,23 +5,15 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from apps.core.errors import BadInput
 from apps.instances.models import Provisioning
 from apps.instances.provisioning import connections
 from tests.instances import house
+from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SOMEBODY_WAITS = (
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-)
-
-
-def is_waited_for() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(SOMEBODY_WAITS)
-        return bool(cursor.fetchone()[0])
 
 
 def save_for_both(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -30,7 +22,7 @@ def save_for_both(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def record(*told: Any) -> None:
         until = time.monotonic() + 20
-        while not is_waited_for():
+        while not somebody_waits():
             assert time.monotonic() < until
             time.sleep(0.01)
         plain(*told)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from apps.core import clock, limits
 from apps.notifications import delivery, tracking
@@ -16,6 +15,7 @@ from apps.notifications.delivery import Delivery, DeliveryEvent
 from apps.notifications.models import Notification
 from tests.instances.house import at_once
 from tests.notifications.mail_events import post_body, sign, told
+from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE_SECONDS = 20
@@ -35,14 +35,6 @@ def event(row: Notification, kind: Delivery, *, seconds: int) -> DeliveryEvent:
     return DeliveryEvent(
         delivery=kind, at=at, notification=row.pk, provider_id=row.provider_id, recipient=row.to, reason=""
     )
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def race(row: Notification, monkeypatch: pytest.MonkeyPatch) -> str:

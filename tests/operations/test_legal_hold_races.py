@@ -1,6 +1,7 @@
 """A legal hold and an erasure at the same moment: one of them is refused, and nobody is erased under a hold."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +13,10 @@ from apps.accounts.models import UserProfile
 from apps.core.errors import BadInput
 from apps.operations import privacy
 from tests.instances import house
+from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BY: Any = {"actor": "staff:ada", "reason": "case 12"}
-SOMEBODY_WAITS = (
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-)
 
 
 class HoldMeanwhile:
@@ -38,11 +37,8 @@ class HoldMeanwhile:
     def __call__(self, profile: UserProfile) -> str:
         answer = self.allow(profile)
         self.thread.start()
-        with connection.cursor() as cursor:
-            while self.thread.is_alive():
-                cursor.execute(SOMEBODY_WAITS)
-                if cursor.fetchone()[0]:
-                    break
+        while self.thread.is_alive() and not somebody_waits():
+            time.sleep(0.01)
         return answer
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
@@ -22,6 +22,7 @@ from apps.operations import seat_placement, seat_plan_job, seat_plans
 from apps.operations.models import SeatMove, SeatPlan
 from apps.operations.seat_placement import PlannedRoom
 from tests.instances import house
+from tests.waiting import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STAFF: Any = {"actor": "staff:ada", "reason": "the old server is noisy"}
@@ -373,15 +374,6 @@ def agreed_moves(count: int) -> list[SeatMove]:
     return say(plan)
 
 
-def is_anybody_blocked() -> bool:
-    """Whether somebody waits for this connection."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
-        )
-        return bool(cursor.fetchone()[0])
-
-
 def move_while_the_answer_is_recorded(patch: pytest.MonkeyPatch) -> bool:
     """Whether somebody sits on the new instance whose no was taken: the job came to them while it was being recorded."""
     (move,) = agreed_moves(1)
@@ -392,7 +384,7 @@ def move_while_the_answer_is_recorded(patch: pytest.MonkeyPatch) -> bool:
 
     def meanwhile(row: SeatMove) -> str:
         mover.start()
-        while mover.is_alive() and not is_anybody_blocked():
+        while mover.is_alive() and not somebody_waits():
             time.sleep(0.01)
         return plain(row)
 
