@@ -314,6 +314,7 @@ def refuse_undo(run: CustomerImport) -> str:
 
 
 def set_state(run: CustomerImport, state: CustomerImport.State) -> None:
+    """Stores what the import does now, with the time when it ended if it has."""
     run.state, run.ended_at = state, clock.now() if state in CustomerImport.ENDED else None
     run.save(update_fields=["state", "ended_at"])
 
