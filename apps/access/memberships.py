@@ -179,7 +179,8 @@ def sync_members(payer_id: str) -> None:
     lock_shared(int(payer_id))
     payer = UserProfile.objects.get(pk=payer_id)
     people = list(open_people(payer.pk).select_related("payer__user", "member__user"))
-    surplus = sharing.find_surplus(people, count_people(payer).people)
+    states = subscriptions.read_subscriptions(payer.stripe_customer_id)
+    surplus = sharing.find_surplus(people, sharing.limit_people(states, entitlements_by_product()))
     for row in surplus:
         reason = "the subscription is for fewer people now"
         _end(row, End.REDUCED if row.accepted_at else End.WITHDRAWN, actor=audit.SYSTEM, reason=reason)

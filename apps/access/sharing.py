@@ -5,7 +5,8 @@ one that has ended, a subscription that was canceled at that moment, so that its
 A payer whose subscriptions cannot be read never makes a member somebody who never had one.
 
 Where a subscription is for fewer people than share it, the rule of who goes is `find_surplus`: never the payer; first who is invited,
-then who has joined, of each the newest first; and nobody while nothing runs, since it may come back.
+then who has joined, of each the newest first; and nobody while nothing runs, since it may come back, or while they pay a price of
+which we do not know what it gives: it may be for all of them (billing.prices reports it to staff).
 """
 
 import datetime as dt
@@ -80,9 +81,16 @@ def _of_open(
 
 
 def shared_lines(state: SubscriptionState, catalog: Mapping[int, Entitlements]) -> tuple[SubscriptionLine, ...]:
-    """What of a subscription each of its people has: each line that is for several, once."""
-    shares = (line for line in state.lines if line.quantity and line.product_id and is_shared(line.product_id, catalog))
+    """What of a subscription each of its people has: each line that is for several or may be, once."""
+    shares = (
+        line for line in state.lines if is_unknown(line) or (line.quantity and is_shared(line.product_id or 0, catalog))
+    )
     return tuple(replace(line, quantity=1) for line in shares)
+
+
+def is_unknown(line: SubscriptionLine) -> bool:
+    """Whether it is paid and belongs to no product, so that nobody knows what it gives."""
+    return line.product_id is None and line.quantity > 0
 
 
 def is_shared(product_id: int, catalog: Mapping[int, Entitlements]) -> bool:
@@ -108,8 +116,18 @@ def count_people(states: Iterable[SubscriptionState], catalog: Mapping[int, Enti
     return max(1, sum(counts)) if running else 0
 
 
+def limit_people(states: Iterable[SubscriptionState], catalog: Mapping[int, Entitlements]) -> int:
+    """How many may share the subscriptions, the payer included; 0 when nobody can say: none runs, or what a line gives is unknown."""
+    running = [one for one in states if SubscriptionStatus(one.status).may_charge]
+    unknown = any(is_unknown(line) for one in running for line in one.lines)
+    return 0 if unknown else count_people(running, catalog)
+
+
 def find_surplus(sharers: Iterable[Membership], people: int) -> list[Membership]:
-    """Of those who share a subscription or are invited to, who does not fit where it is for that many, the payer included."""
+    """Of those who share a subscription or are invited to, who does not fit where it is for that many, the payer included.
+
+    Nobody for 0 (`limit_people`).
+    """
     if not people:
         return []
     oldest = sorted(sharers, key=lambda row: (row.accepted_at is None, row.accepted_at or row.invited_at, row.pk))
@@ -134,6 +152,6 @@ def read_surplus(
     paid = prices.subscriptions_of_customers(payers.filter(pk__in=joined.values("payer")).values("stripe_customer_id"))
     surplus = list[Membership]()
     for who, rows in by_payer.items():
-        people = count_people(paid.get(who, ()), catalog)
+        people = limit_people(paid.get(who, ()), catalog)
         surplus += find_surplus(rows, max(1, people - (fewer or {}).get(who, 0)) if people else 0)
     return sorted(row.member_id for row in surplus if row.member_id)

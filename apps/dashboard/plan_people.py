@@ -18,10 +18,11 @@ from apps.onboarding.order_people import FIELD
 
 @dataclass(frozen=True)
 class PeopleChange:
-    """For how many people the subscriptions are, the payer included."""
+    """For how many people the subscriptions are, the payer included. `limit`: how many may share them after it, 0 for any number."""
 
     before: int
     after: int
+    limit: int
 
 
 def count_change(profile: UserProfile, current: CurrentPlan, order: Order) -> PeopleChange:
@@ -29,20 +30,21 @@ def count_change(profile: UserProfile, current: CurrentPlan, order: Order) -> Pe
     catalog = entitlements_by_product()
     states = subscriptions.read_subscriptions(profile.stripe_customer_id)
     offered = {one.offer.product.pk: one.quantity for one in order.lines}
-    stays = {
-        one.product_id: one.quantity
+    stays = [
+        (one.product_id, one.quantity)
         for one in current.lines
-        if one.product and one.product_id not in offered and not current.may_change(one.product)
-    }
-    lines = tuple(SubscriptionLine(pk, "", count, None, "", "") for pk, count in (offered | stays).items())
+        if one.product is None or (one.product_id not in offered and not current.may_change(one.product))
+    ]
+    lines = tuple(SubscriptionLine(pk, "", count, None, "", "") for pk, count in [*offered.items(), *stays])
     later = [replace(one, lines=lines) if one.id == current.row.stripe_id else one for one in states]
-    return PeopleChange(sharing.count_people(states, catalog), sharing.count_people(later, catalog))
+    before, after = (sharing.count_people(each, catalog) for each in (states, later))
+    return PeopleChange(before, after, sharing.limit_people(later, catalog))
 
 
 def refuse_too_few(profile: UserProfile, change: PeopleChange) -> None:
     """Raise BadInput, with whom to take out first, where more people share the subscription than it would be for."""
     sharers = list(memberships.open_people(profile.pk).select_related("member__user"))
-    surplus = sharing.find_surplus(sharers, change.after)
+    surplus = sharing.find_surplus(sharers, change.limit)
     if not surplus:
         return
     names = ", ".join(memberships.name_of(one.member) if one.member else shown_email(one.email) for one in surplus)

@@ -163,6 +163,24 @@ def test_the_newest_go_first_and_nobody_while_nothing_runs(catalog: Catalog) -> 
     assert Membership.objects.filter(member=first, ended_at=None).exists()
 
 
+def test_a_price_that_we_do_not_know_empties_no_family(catalog: Catalog) -> None:
+    """Stripe's price was replaced, and nobody has mapped the new one yet: nobody leaves, and nothing is taken from anybody."""
+    share(catalog)
+    payer = person("pat")
+    one = subscribe(payer, catalog.plan)
+    member = make_member(payer)
+    Membership.objects.create(payer=payer, email="ida@example.com", invited_at=clock.now())
+    one.items.update(product=None)
+    memberships.sync_members(str(payer.pk))
+    assert Membership.objects.filter(payer=payer, ended_at=None).count() == 2
+    assert sharing.read_surplus(UserProfile.objects.filter(pk=payer.pk), {}) == []
+    assert (decided(member).state, decided(member).partial) == ("active", True)
+    assert memberships.count_people(payer).free == 0  # nobody new meanwhile
+    one.items.update(product=catalog.storage)  # mapped, to something that is for nobody else
+    memberships.sync_members(str(payer.pk))
+    assert not Membership.objects.filter(payer=payer, ended_at=None).exists()
+
+
 def test_nobody_costs_a_query_for_whom_nobody_pays(catalog: Catalog, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert sharing.read_sharing([], {}) == sharing.Sharing()
