@@ -18,7 +18,7 @@ class LockClass(IntEnum):
     RESTORE_CHECK = 7016  # one process goes on with the check after a restore
     MIGRATIONS = 7017  # one migrate at a time
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
-    PRODUCT_HOST = 7026  # by host: one instance at a time begins to command the product there
+    PRODUCT_HOST = 7026  # one at a time, an instance begins to command a product
     SEAT_PLAN = 7022  # by product: one plan of its seats begins at a time
     INCIDENT = 7021  # incident mode begins, or what it held back is released
     OUTAGES = 7025  # by system: an outage that several processes noticed is written down once

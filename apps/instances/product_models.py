@@ -27,6 +27,14 @@ class Provisioning(models.Model):
         editable=False,
         help_text="The address in the one form that tells two products apart.",
     )
+    server_id = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What tells the server from all others, whatever it is called; empty: nothing does, or not read yet.",
+    )
     login = models.CharField(max_length=80, help_text="The name of our account there.")
     group = models.CharField(max_length=80, blank=True, help_text="The product's group for our people; empty: none.")
     quota_grant = models.CharField(
@@ -41,6 +49,9 @@ class Provisioning(models.Model):
     class Meta:
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["host"], condition=~Q(host=""), name="provisioning_one_per_host"),
+            models.UniqueConstraint(
+                fields=["kind", "server_id"], condition=~Q(server_id=""), name="provisioning_one_per_server"
+            ),
         ]
 
     @override

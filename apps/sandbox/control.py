@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 
-from apps.sandbox import clock, faults, lifecycle
+from apps.sandbox import clock, faults, lifecycle, products
 from apps.sandbox.keycloak import tokens
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.nextcloud import answers as nextcloud
@@ -155,17 +155,12 @@ save = endpoint(post=_save)
 rotate_keys = endpoint(post=_rotate)
 
 
-def _use_storage(options: Options) -> Options:
-    """Somebody uploads files to a Nextcloud: `host`, `user`, and how many bytes they `use` from then on."""
-    host, user, used = options.get("host"), options.get("user"), options.get("used")
-    if not isinstance(host, str) or not isinstance(user, str) or user not in nextcloud.host_of(host)["users"]:
-        raise ValueError("host and user must name an account of a Nextcloud.")
-    if not isinstance(used, int) or isinstance(used, bool) or not 0 <= used < 2**60:
-        raise ValueError("used must be a whole number of bytes.")
-    nextcloud.host_of(host)["users"][user]["used"] = used
-    return {"used": used}
+def _change_nextcloud(options: Options) -> Options:
+    return products.change_server(
+        "nextcloud", options, server=nextcloud.host_of, find=lambda server, user: server["users"].get(user)
+    )
 
 
-the_nextcloud = endpoint(get=lambda: store.data["nextcloud"], post=_use_storage)
+the_nextcloud = endpoint(get=lambda: store.data["nextcloud"], post=_change_nextcloud)
 the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)
 clear_inbox = endpoint(post=_clear_inbox)

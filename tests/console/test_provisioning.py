@@ -7,9 +7,10 @@ import pytest
 from django.test import Client
 
 from apps.console import columns
+from apps.core import clock
 from apps.core.errors import BadInput
-from apps.core.models import AuditEntry
-from apps.instances.models import Instance, Provisioning
+from apps.core.models import AttentionItem, AuditEntry, Job
+from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning import connections
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
 from tests.console.desk import dialog, done, send
@@ -142,3 +143,54 @@ def test_no_secret_goes_out_in_clear_text_and_a_missing_one_is_named(
     answer = send(admin, cloud, "change_provisioning", **answers(town))
     assert "PROVISIONER_SECRETS has nothing for nextcloud-1" in answer.content.decode()
     assert not Provisioning.objects.exists()
+
+
+def test_two_names_of_one_server_are_one_product(town: World, staff: Staff, cloud: Instance, settings: Any) -> None:
+    obey(town, settings)
+    settings.PROVISIONER_SECRETS |= {"vaultwarden-1": APP_PASSWORD}
+    assert done(send(staff("admin"), cloud, "change_provisioning", **answers(town)))  # from now on it is known
+    assert Provisioning.objects.get(instance=cloud).server_id.startswith("oc")
+    town.standin.control("nextcloud", host="files", same_as="nextcloud-1")
+    other = Instance.objects.get(slug="vaultwarden-1")
+    answer = send(staff("admin"), other, "change_provisioning", **answers(town, address=address(town, "files")))
+    assert not done(answer)
+    assert "has this server, by another address, already" in answer.content.decode()
+    assert not Provisioning.objects.filter(instance=other).exists()
+
+
+def test_accounts_are_not_left_behind_at_another_server(
+    town: World, staff: Staff, cloud: Instance, settings: Any
+) -> None:
+    obey(town, settings)
+    town.subscriber("dana")
+    admin = staff("admin")
+    assert done(send(admin, cloud, "change_provisioning", **answers(town)))
+    elsewhere = answers(town, address=address(town, "another"))
+    for _ in ("commanded", "commanded no more"):
+        answer = send(admin, cloud, "change_provisioning", **elsewhere)
+        assert not done(answer)
+        assert f"1 account of ours is in Nextcloud at {address(town)}" in answer.content.decode()
+        send(admin, cloud, "change_provisioning", kind="")
+    town.standin.control("nextcloud", host="files", same_as="nextcloud-1")
+    assert done(send(admin, cloud, "change_provisioning", **answers(town, address=address(town, "files"))))
+    ProductAccount.objects.update(state="deleted", synced_at=clock.now())
+    assert done(send(admin, cloud, "change_provisioning", **elsewhere))
+
+
+def test_a_server_that_is_another_one_by_now_is_found_before_its_accounts_count_as_lost(
+    town: World, settings: Any
+) -> None:
+    obey(town, settings)
+    dana = town.subscriber("dana")
+    here = Provisioning.objects.get(instance__slug=dana.seats.get().instance.slug)
+    town.pass_time(seconds=6 * 3600 + 1)
+    town.sweep()
+    here.refresh_from_db()
+    assert here.server_id.startswith("oc")
+    here.address = address(town, "another")  # where the name leads now
+    here.save()
+    town.pass_time(seconds=6 * 3600 + 1)
+    town.sweep()
+    job = Job.objects.get(kind="check_product_accounts", state="blocked")
+    assert "Another server answers for" in job.last_error
+    assert not AttentionItem.objects.filter(cause="product_account_lost").exists()

@@ -558,6 +558,7 @@ BROKEN = {
     ],
     "seat_move_has_a_target": lambda: [seat_move(target=None)],
     "provisioning_one_per_host": lambda: twins(provisioning, host="cloud.example.com"),
+    "provisioning_one_per_server": lambda: twins(provisioning, kind="nextcloud", server_id="oc0123456789"),
     "product_account_one_live_per_instance": lambda: twins(
         product_account, profile=stored(profile()), instance=stored(instance())
     ),

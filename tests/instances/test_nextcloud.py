@@ -10,8 +10,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from apps.core.errors import DependencyDown, NeedsOperator
-from apps.instances.provisioning import nextcloud
-from apps.instances.provisioning.contract import AccountFound, AccountOrder, ProductHost, is_right
+from apps.instances.provisioning import calls
+from apps.instances.provisioning.contract import AccountFound, AccountOrder, AccountOwner, ProductHost, is_right
 from apps.instances.provisioning.nextcloud import Nextcloud, as_kept
 from apps.sandbox.nextcloud.accounts import size_as_text, size_in_bytes
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
@@ -19,6 +19,7 @@ from tests.instances.products import GB
 from tests.sandbox.keycloak_fixture import Standin
 
 ID = "0b7e2c1a-1111-4222-8333-944455556666"
+DANA = AccountOwner(ID, "Dana Example", "dana@example.com")
 SIZES = st.one_of(st.integers(0, 4096), st.integers(1, 5000).map(lambda gb: gb * GB), st.integers(0, 2**52))
 
 
@@ -49,8 +50,8 @@ cloud_offline = Nextcloud(ProductHost("cloud-1", "instance-1", "http://127.0.0.1
 )
 def test_what_is_done_twice_is_done_once(standin: Standin, verbs: list[str], gb: int) -> None:
     product = cloud(standin)
-    product.ensure(ID, name="Dana Example", quota=gb * GB)
-    asks = {"ensure": lambda: product.ensure(ID, name="Dana", quota=gb * GB)}
+    product.ensure(DANA, quota=gb * GB)
+    asks = {"ensure": lambda: product.ensure(DANA, quota=gb * GB)}
     for verb in verbs:
         ask = asks.get(verb) or partial(getattr(product, verb), ID)
         if verb == "resume" and product.find(ID) is None:
@@ -59,7 +60,7 @@ def test_what_is_done_twice_is_done_once(standin: Standin, verbs: list[str], gb:
         once = product.find(ID)
         ask()
         assert product.find(ID) == once
-    product.ensure(ID, name="Dana", quota=gb * GB)
+    product.ensure(DANA, quota=gb * GB)
     if (found := product.find(ID)) and not found.enabled:
         product.resume(ID)
     assert product.find(ID) == AccountFound(True, product.quota_held(gb * GB), 0)
@@ -67,11 +68,11 @@ def test_what_is_done_twice_is_done_once(standin: Standin, verbs: list[str], gb:
 
 def test_a_used_account_an_unlimited_one_and_none(standin: Standin) -> None:
     product = cloud(standin)
-    product.ensure(ID, name="Dana", quota=None)
+    product.ensure(DANA, quota=None)
     assert product.find(ID) == AccountFound(True, None, 0)
     standin.control("nextcloud", host="cloud-1", user=ID, used=7 * GB)
     assert product.find(ID) == AccountFound(True, None, 7 * GB)
-    product.ensure(ID, name="Dana", quota=10 * GB)
+    product.ensure(DANA, quota=10 * GB)
     assert product.find(ID) == AccountFound(True, 10 * GB, 7 * GB)
     assert product.find("nobody") is None
     product.suspend("nobody")
@@ -88,7 +89,7 @@ def test_a_used_account_an_unlimited_one_and_none(standin: Standin) -> None:
 )  # fmt: skip
 def test_each_failure_says_who_has_to_act(standin: Standin, mode: str, kind: type[Exception]) -> None:
     product = cloud(standin)
-    product.ensure(ID, name="Dana", quota=GB)
+    product.ensure(DANA, quota=GB)
     standin.fault(mode, peer="nextcloud")
     with pytest.raises(kind) as failure:
         product.suspend(ID)
@@ -98,7 +99,7 @@ def test_each_failure_says_who_has_to_act(standin: Standin, mode: str, kind: typ
 
 def test_not_found_is_believed_of_an_administrator_alone(standin: Standin) -> None:
     """To anybody else Nextcloud says so of accounts that are there: their owners would count as deleted."""
-    cloud(standin).ensure(ID, name="Dana", quota=GB)
+    cloud(standin).ensure(DANA, quota=GB)
     standin.fault("no_rights", peer="nextcloud")
     with pytest.raises(DependencyDown, match="no administrator any more"):
         cloud(standin).find(ID)
@@ -112,13 +113,13 @@ def test_not_found_is_believed_of_an_administrator_alone(standin: Standin) -> No
 
 def test_what_is_right_is_not_asked_for_again(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
     product = cloud(standin)
-    product.ensure(ID, name="Dana", quota=GB)
+    product.ensure(DANA, quota=GB)
     found = product.find(ID)
     asked: list[str] = []
     monkeypatch.setattr(product, "_ask", lambda method, path, *_rest, **_more: asked.append(f"{method} {path}"))
-    product.ensure(ID, name="Dana", quota=GB, found=found)
+    product.ensure(DANA, quota=GB, found=found)
     assert asked == []
-    product.ensure(ID, name="Dana", quota=2 * GB, found=found)
+    product.ensure(DANA, quota=2 * GB, found=found)
     assert asked == [f"PUT users/{ID}"]
 
 
@@ -126,19 +127,19 @@ def test_an_instance_that_makes_one_job_wait_too_long_counts_as_down(
     standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product = cloud(standin)
-    product.ensure(ID, name="Dana", quota=GB)
-    monkeypatch.setattr(nextcloud, "SLOW", -1)  # each call
-    monkeypatch.setattr(nextcloud, "PATIENCE", 0)
+    product.ensure(DANA, quota=GB)
+    monkeypatch.setattr(calls, "SLOW", -1)  # each call
+    monkeypatch.setattr(calls, "PATIENCE", 0)
     assert product.find(ID) is not None
     with pytest.raises(DependencyDown, match="too slow"):
         product.find(ID)
 
 
 def test_a_check_finds_a_wrong_password_and_what_is_no_nextcloud(standin: Standin) -> None:
-    cloud(standin).check()
+    assert cloud(standin).check().startswith("oc")
     with pytest.raises(DependencyDown, match="refuses our login"):
         cloud(standin, secret="wrong").check()
-    with pytest.raises(DependencyDown, match="does not answer as a Nextcloud"):
+    with pytest.raises(DependencyDown, match="does not answer as Nextcloud does"):
         cloud(standin, address=f"{standin.url}/mailgun").check()
 
 

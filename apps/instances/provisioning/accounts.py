@@ -28,7 +28,7 @@ from apps.core.errors import RetryLater
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.connections import connect, dependency_of, label_of
-from apps.instances.provisioning.contract import AccountFound, AccountOrder, Provisioner, is_right
+from apps.instances.provisioning.contract import AccountFound, AccountOrder, AccountOwner, Provisioner, is_right
 
 KIND = "sync_product_account"
 State = ProductAccount.State
@@ -84,10 +84,15 @@ def sync_soon(account: ProductAccount, *, reason: str, importance: Job.Importanc
     jobs.defer(KIND, account.pk, reason=reason, importance=importance, lane=f"product:{account.instance_id}")
 
 
+def _owner_of(account: ProductAccount) -> AccountOwner:
+    user = account.profile.user
+    return AccountOwner(account.user_id, user.get_full_name() or user.username, user.email.lower())
+
+
 def order_of(account: ProductAccount, product: Provisioner) -> AccountOrder:
     """What the account should be, in the product's terms."""
     quota = None if account.quota is None else product.quota_held(account.quota)
-    return AccountOrder(account.state != State.DELETED, account.state == State.OPEN, quota)
+    return AccountOrder(account.state != State.DELETED, account.state == State.OPEN, quota, _owner_of(account).email)
 
 
 def sync_account(key: str) -> None:
@@ -119,11 +124,10 @@ def _connection_of(account: ProductAccount) -> Provisioning | None:
 
 def _apply(account: ProductAccount, product: Provisioner, found: AccountFound | None) -> None:
     if account.state == State.OPEN:
-        name = account.profile.user.get_full_name() or account.profile.user.username
-        product.ensure(account.user_id, name=name, quota=account.quota, found=found)
-        report_lost(account, found)
         if found is not None and not found.enabled:
             product.resume(account.user_id)
+        product.ensure(_owner_of(account), quota=account.quota, found=found)
+        report_lost(account, found)
     elif account.state != State.DELETED:
         product.suspend(account.user_id)
     elif is_kept(account.profile):

@@ -13,11 +13,11 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import DependencyDown, WorkError
+from apps.core.errors import DependencyDown, NeedsOperator, WorkError
 from apps.core.models import Job
 from apps.instances.models import ProductAccount, Provisioning
 from apps.instances.provisioning.accounts import as_values, note_found, note_right, order_of, report_lost, sync_soon
-from apps.instances.provisioning.connections import connect, dependency_of
+from apps.instances.provisioning.connections import connect, dependency_of, note_server
 from apps.instances.provisioning.contract import AccountFound, Provisioner, is_right
 
 log = structlog.get_logger(__name__)
@@ -50,21 +50,36 @@ def _due(instance_id: int | OuterRef) -> QuerySet[ProductAccount]:
 
 
 def check_instance(key: str) -> None:
-    """The job: read the accounts of one instance that are due; a slice at a time, in some seconds."""
+    """The job: read the accounts of one instance that are due; a slice at a time, in some seconds.
+
+    First it asks what it asked when the instance was connected, and fails with what is wrong there once the accounts are read.
+    """
     connection = Provisioning.objects.select_related("instance").filter(instance=int(key)).first()
     if connection is None:
         return
     product, until = connect(connection), time.monotonic() + SECONDS
+    problem = _find_problem(connection, product)
     due = list(_due(connection.instance_id)[:SLICE].values_list("pk", flat=True))
     for number, pk in enumerate(due, start=1):
         _check(product, pk)
         if time.monotonic() > until or number == SLICE:
             jobs.defer(KIND, key, reason="the next slice")
-            return
+            break
+    if problem:
+        raise problem
+
+
+def _find_problem(connection: Provisioning, product: Provisioner) -> NeedsOperator | None:
+    try:
+        server_id = product.check()
+    except NeedsOperator as problem:
+        return problem
+    note_server(connection, server_id)
+    return None
 
 
 def _check(product: Provisioner, pk: int) -> None:
-    account = ProductAccount.objects.select_related("instance", "profile").filter(pk=pk).first()
+    account = ProductAccount.objects.select_related("instance", "profile__user").filter(pk=pk).first()
     if account is None:
         return
     try:

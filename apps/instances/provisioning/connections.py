@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from apps.core import audit, egress
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.locks import LockClass, lock_until_commit
-from apps.instances.models import Instance, Provisioning
+from apps.core.models import AuditEntry
+from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.contract import ProductHost, Provisioner
 from apps.instances.provisioning.nextcloud import Nextcloud
 
@@ -68,13 +70,16 @@ def connect(provisioning: Provisioning) -> Provisioner:
 
 
 def check_connection(provisioning: Provisioning) -> None:
-    """Ask the product whether it obeys; BadInput about the address, or the errors of the provisioner. No transaction may be open."""
+    """Ask the product whether it obeys, and which server it is. BadInput about the address, or the errors of the provisioner.
+
+    No transaction may be open.
+    """
     url = urlsplit(provisioning.address)
     if url.scheme != "https" and settings.HTTPS:
         raise BadInput("Our login would be readable on its way. Use an address with https.", field="address")
     if (url.hostname or "") not in egress.allowed_hosts():
         raise BadInput(f"Add {url.hostname} to OUTBOUND_HOSTS, and restart web and worker.", field="address")
-    connect(provisioning).check()
+    provisioning.server_id = connect(provisioning).check()
 
 
 def host_of(address: str) -> str:
@@ -88,20 +93,84 @@ def host_of(address: str) -> str:
 
 @transaction.atomic
 def save_connection(provisioning: Provisioning, *, actor: str, reason: str) -> None:
-    """Write the configuration of an instance. BadInput when another one commands the same product: each would delete the other's accounts."""
+    """Write the configuration of an instance.
+
+    BadInput when another instance commands the same server: each would delete the other's accounts. And when accounts of ours would
+    stay behind, where nobody suspends or deletes them any more.
+    """
     provisioning.host = host_of(provisioning.address)
-    lock_until_commit(LockClass.PRODUCT_HOST, provisioning.host)
-    others = Provisioning.objects.filter(host=provisioning.host).exclude(instance=provisioning.instance_id)
-    if other := others.select_related("instance").first():
+    lock_until_commit(LockClass.PRODUCT_HOST, "any")
+    if other := find_twin(provisioning):
         raise BadInput(
-            f"{other.instance} has this address already. Give one product one instance: two would delete each other's accounts.",
+            f"{other.instance} has this {_what_is_same(provisioning, other)} already. Give one product one instance: two would delete"
+            " each other's accounts.",
             field="address",
         )
     instance = Instance.objects.select_for_update().get(pk=provisioning.instance_id)
     before = Provisioning.objects.filter(instance=instance).first()
+    _refuse_to_leave_accounts(instance, before or _read_last(instance), provisioning)
     provisioning.pk = before.pk if before else None
     provisioning.save()
     _record(instance, before, provisioning, actor, reason)
+
+
+def find_twin(provisioning: Provisioning) -> Provisioning | None:
+    """Another instance's connection to the same server: by its address, or by what the server says that it is."""
+    same = Q(host=provisioning.host)
+    if provisioning.server_id:
+        same |= Q(kind=provisioning.kind, server_id=provisioning.server_id)
+    others = Provisioning.objects.filter(same).exclude(instance=provisioning.instance_id)
+    return others.select_related("instance").first()
+
+
+def _what_is_same(one: Provisioning, other: Provisioning) -> str:
+    return "address" if one.host == other.host else "server, by another address,"
+
+
+def _refuse_to_leave_accounts(instance: Instance, before: Provisioning | None, after: Provisioning) -> None:
+    if before is None or _is_same_server(before, after):
+        return
+    gone = Q(state=ProductAccount.State.DELETED, synced_at__isnull=False)
+    if count := ProductAccount.objects.filter(instance=instance).exclude(gone).count():
+        accounts = "1 account of ours is" if count == 1 else f"{count:,} accounts of ours are"
+        raise BadInput(
+            f"{accounts} in {label_of(before.kind)} at {before.address}, and nobody would suspend or delete them there any more. Another"
+            " address of the same server can be saved. For another server, add an instance, drain this one, and wait until its"
+            " accounts are deleted.",
+            field="kind" if before.kind != after.kind else "address",
+        )
+
+
+def _is_same_server(before: Provisioning, after: Provisioning) -> bool:
+    if before.kind != after.kind:
+        return False
+    if before.server_id and after.server_id:
+        return before.server_id == after.server_id
+    return host_of(before.address) == host_of(after.address)
+
+
+def _read_last(instance: Instance) -> Provisioning | None:
+    """What it was before it was told to take no orders any more."""
+    lines = AuditEntry.objects.filter(subject_kind="instance", subject_id=str(instance.pk))
+    last = lines.filter(action=AuditAction.INSTANCE_PROVISIONING_CHANGED).order_by("-pk").first()
+    known = {name: last.before.get(name, "") for name in ("kind", "address", "server_id")} if last else {}
+    return Provisioning(instance=instance, **known) if known.get("kind") else None
+
+
+def note_server(provisioning: Provisioning, server_id: str) -> None:
+    """Keep which server answers, once. NeedsOperator when it is not the one that was connected, or another instance's."""
+    slug, was = provisioning.instance.slug, provisioning.server_id
+    if server_id in ("", was):
+        return
+    if was:
+        raise NeedsOperator(
+            f"Another server answers for {slug} than the one that was connected: accounts of ours may be missing there. If it is the"
+            " right one, save its provisioning again."
+        )
+    provisioning.server_id = server_id
+    if twin := find_twin(provisioning):
+        raise NeedsOperator(f"{slug} and {twin.instance.slug} are one server. End the provisioning of one of them.")
+    Provisioning.objects.filter(pk=provisioning.pk, server_id="").update(server_id=server_id)
 
 
 @transaction.atomic
@@ -125,5 +194,5 @@ def _record(
 
 
 def _as_values(one: Provisioning | None) -> dict[str, Any]:
-    names = ("kind", "address", "login", "group", "quota_grant", "keep_days")
+    names = ("kind", "address", "login", "group", "quota_grant", "keep_days", "server_id")
     return {name: getattr(one, name) for name in names} if one else {}

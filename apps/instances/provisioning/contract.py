@@ -25,31 +25,48 @@ class ProductHost:
 
 
 @dataclass(frozen=True)
+class AccountOwner:
+    """Whose account it is. `user_id`: the account's id; `name`: what others see of it at first; `email`: in small letters."""
+
+    user_id: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
 class AccountOrder:
-    """What an account should be. `quota`: bytes; None: not ours to set."""
+    """What an account should be. `quota`: bytes; None: not ours to set. `email`: its owner's, in small letters."""
 
     exists: bool
     enabled: bool
     quota: int | None = None
+    email: str = ""
 
 
 @dataclass(frozen=True)
 class AccountFound:
-    """An account as the product has it now. `quota`: bytes, None without a limit; `used`: bytes, None when unknown."""
+    """An account as the product has it now. `quota`: bytes, None without a limit; `used`: bytes, None when unknown.
+
+    `email`: in small letters, where the owner's login finds the account by it alone; None: it finds it by something better.
+    """
 
     enabled: bool
     quota: int | None
     used: int | None
     in_group: bool = True
+    email: str | None = None
 
 
 class Provisioner(Protocol):
-    """A product on one instance. `user_id` is the account's id there, `name` what others see of it at first."""
+    """A product on one instance. `user_id` is the account's id there: its owner's Keycloak id."""
 
     label: ClassVar[str]
 
-    def check(self) -> None:
-        """Raise when it cannot be reached, or we may not change accounts."""
+    def check(self) -> str:
+        """Raise when it cannot be reached, or we may not change accounts.
+
+        Returns what tells this server from all others, whatever address it is called by; empty: nothing does.
+        """
 
     def quota_held(self, quota: int) -> int:
         """The smallest quota of at least `quota` bytes that the product can keep exactly."""
@@ -57,8 +74,11 @@ class Provisioner(Protocol):
     def find(self, user_id: str) -> AccountFound | None:
         """The account with what it uses; None: there is none, which is not to be said by one that lacks the right to see it."""
 
-    def ensure(self, user_id: str, *, name: str, quota: int | None, found: AccountFound | None = None) -> None:
-        """Make the account exist, in its group, with this quota. `found`: as `find` has just read it; what is right is left alone."""
+    def ensure(self, owner: AccountOwner, *, quota: int | None, found: AccountFound | None = None) -> None:
+        """Make the account exist, in its group, with this quota, where its owner's login finds it. A suspended one is resumed first.
+
+        `found`: as `find` has just read it; what is right is left alone.
+        """
 
     def suspend(self, user_id: str) -> None:
         """Let nobody in, also not by passwords of programs. The data stays."""
@@ -78,4 +98,5 @@ def is_right(order: AccountOrder, found: AccountFound | None) -> bool:
         return False
     if not order.enabled:
         return not found.enabled
-    return found.enabled and found.in_group and order.quota in (None, found.quota)
+    is_found_by_login = found.email in (None, order.email)
+    return found.enabled and found.in_group and is_found_by_login and order.quota in (None, found.quota)

@@ -9,26 +9,23 @@ https://docs.nextcloud.com/server/latest/developer_manual/client_apis/OCS/ and a
 """
 
 import math
+import re
 import secrets
-import time
 from typing import Any, ClassVar
 from urllib.parse import quote as quoted
 
 import requests
 
-from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
-from apps.core.io_guard import refuse_inside_transaction
-from apps.instances.provisioning.contract import AccountFound, ProductHost
+from apps.core.errors import NeedsOperator, RetryLater
+from apps.instances.provisioning.calls import ProductCalls
+from apps.instances.provisioning.contract import AccountFound, AccountOwner, ProductHost
 
-TIMEOUT, TO_DELETE = (
-    (3, 6),
-    (3, 60),
-)  # seconds to connect, to read; an account goes with all its files before the answer
-SLOW, PATIENCE = 2, 30  # seconds: a slow call, and how many of them one job waits for in all
-AWAY = (429, 502, 503, 504)  # throttled, in maintenance, or a proxy in front of it says that it is away
 OK, EXISTS, GROUP_EXISTS = 200, 102, 102
 ABSENT = (404, 998)
 LARGEST_UNIT = 5  # PB
+MULTI_STATUS = 207
+ASK_FOR_ID = '<propfind xmlns="DAV:"><prop><id xmlns="http://owncloud.org/ns"/></prop></propfind>'
+FILE_ID = re.compile(r"<oc:id>[0-9]+([a-z][0-9a-z]+)</oc:id>")
 
 
 def as_kept(quota: int) -> int:
@@ -47,14 +44,15 @@ class Nextcloud:
 
     def __init__(self, host: ProductHost) -> None:
         self.host = host
+        self._calls = ProductCalls(host, self.label)
         self._rights_seen = False
-        self._waited = 0.0
 
-    def check(self) -> None:
+    def check(self) -> str:
         """Ask for our own account: it must be an administrator's. The group must exist; we make it if it does not."""
         if not self._is_admin():
             raise NeedsOperator(f"{self.host.login} is no administrator of {self.host.name}.")
         self._make_group()
+        return self._read_instance_id()
 
     def quota_held(self, quota: int) -> int:
         """Rounded up, so that nobody gets less than was paid for."""
@@ -82,10 +80,11 @@ class Nextcloud:
             in_group=not self.host.group or self.host.group in groups,
         )
 
-    def ensure(self, user_id: str, *, name: str, quota: int | None, found: AccountFound | None = None) -> None:
-        """Make the account, without an address, so that Nextcloud sends no email; nobody knows its password."""
+    def ensure(self, owner: AccountOwner, *, quota: int | None, found: AccountFound | None = None) -> None:
+        """Make the account, without the address, so that Nextcloud sends no email; nobody knows its password."""
+        user_id = owner.user_id
         if found is None:
-            fields = {"userid": user_id, "displayName": name, "password": f"{secrets.token_urlsafe(32)}!aA1"}
+            fields = {"userid": user_id, "displayName": owner.name, "password": f"{secrets.token_urlsafe(32)}!aA1"}
             self._ask("POST", "users", f"make account {user_id}", fields, expect=(EXISTS,))
         if self.host.group and not (found and found.in_group):
             self._make_group()
@@ -114,8 +113,18 @@ class Nextcloud:
     def _refuse_without_rights(self) -> None:
         """Asked once, and only before "not found" is believed."""
         if not self._rights_seen and not self._is_admin():
-            raise self._down(f"says what is not so: our account {self.host.login} is no administrator any more")
+            raise self._calls.down(f"says what is not so: our account {self.host.login} is no administrator any more")
         self._rights_seen = True
+
+    def _read_instance_id(self) -> str:
+        """What Nextcloud adds to the number of each file in oc:id, so that it is unique in the world; empty where it does not say."""
+        doing = "read the id of our own folder"
+        answer = self._calls.send(
+            "PROPFIND", f"remote.php/dav/files/{quoted(self.host.login, safe='')}/", doing, data=ASK_FOR_ID,
+            headers={"Depth": "0", "Content-Type": "application/xml"}, auth=(self.host.login, self.host.secret),
+        )  # fmt: skip
+        found = FILE_ID.search(answer.text) if answer.status_code == MULTI_STATUS else None
+        return found[1] if found else ""
 
     def _make_group(self) -> None:
         if self.host.group:
@@ -129,44 +138,29 @@ class Nextcloud:
         self, method: str, path: str, doing: str, fields: dict[str, str] | None = None, *, expect: tuple[int, ...] = ()
     ) -> tuple[int, dict[str, Any]]:
         """One call; its status code of OCS, and its data. Any but 200 and those in `expect` raises. `doing` ends "could not …"."""
-        refuse_inside_transaction()
-        if self._waited > PATIENCE:
-            raise self._down(f"is too slow to {doing}")
-        began = time.monotonic()
-        try:
-            answer = requests.request(
-                method, f"{self.host.address.rstrip('/')}/ocs/v2.php/cloud/{path}", params={"format": "json"}, data=fields,
-                headers={"OCS-APIRequest": "true", "Accept": "application/json"}, auth=(self.host.login, self.host.secret),
-                timeout=TO_DELETE if method == "DELETE" else TIMEOUT, allow_redirects=False,
-            )  # fmt: skip
-        except requests.RequestException as error:
-            raise self._down(f"did not answer when asked to {doing} ({type(error).__name__})") from error
-        took = time.monotonic() - began
-        self._waited += took if took > SLOW and method != "DELETE" else 0
+        answer = self._calls.send(
+            method, f"ocs/v2.php/cloud/{path}", doing, is_long=method == "DELETE",  # which answers once all files are gone
+            params={"format": "json"}, data=fields, headers={"OCS-APIRequest": "true", "Accept": "application/json"},
+            auth=(self.host.login, self.host.secret),
+        )  # fmt: skip
         return self._read(answer, doing, expect)
 
     def _read(self, answer: requests.Response, doing: str, expect: tuple[int, ...]) -> tuple[int, dict[str, Any]]:
-        status = answer.status_code
-        if status in AWAY or answer.is_redirect:
-            raise self._down(f"is away ({status}) and could not {doing}")
-        if status == 401:
-            raise self._down(f"refuses our login (401). Look at PROVISIONER_SECRETS; it could not {doing}")
         try:
             said = answer.json()["ocs"]
             code, data = int(said["meta"]["statuscode"]), said["data"]
         except (ValueError, KeyError, TypeError) as error:
-            raise self._down(f"does not answer as a Nextcloud ({status}) and could not {doing}") from error
+            raise self._calls.strange(answer, doing) from error
         if code in (403, 997):
-            raise self._down(f"gives our account no rights ({code}). Make it an administrator; it could not {doing}")
+            raise self._calls.down(
+                f"gives our account no rights ({code}). Make it an administrator; it could not {doing}"
+            )
         if code == OK or code in expect:
             return code, data if isinstance(data, dict) else {}
-        if status >= 500:
-            raise RetryLater(f"{self.host.name} could not {doing} ({status}).")
+        if answer.status_code >= 500:
+            raise RetryLater(f"{self.host.name} could not {doing} ({answer.status_code}).")
         words = str(said["meta"].get("message") or "")
         raise NeedsOperator(f"{self.host.name} refused to {doing} ({code} {'' if '@' in words else words[:200]}).")
-
-    def _down(self, what: str) -> DependencyDown:
-        return DependencyDown(self.host.dependency, f"{self.label} on {self.host.name} {what}.")
 
 
 def _as_bytes(value: Any) -> int | None:

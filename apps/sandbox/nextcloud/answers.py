@@ -5,6 +5,7 @@ and it throttles everybody with that name; ids, numbers and empty lists come as 
 """
 
 import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
@@ -13,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.sandbox import faults
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
-from apps.sandbox.store import store
+from apps.sandbox.products import server_of
 
 PATIENCE = 10  # wrong passwords before it throttles
 View = Callable[..., HttpResponse]
@@ -29,10 +30,12 @@ class RefusedError(Exception):
 
 def host_of(name: str) -> dict[str, Any]:
     """The state of one Nextcloud; every name is one, with its first administrator."""
-    hosts: dict[str, Any] = store.data["nextcloud"]
-    first = {"users": {}, "groups": ["admin"], "failed_logins": 0}
-    found: dict[str, Any] = hosts.setdefault(name, first)
-    return found
+    return server_of("nextcloud", name, lambda: _fresh(name))
+
+
+def _fresh(name: str) -> dict[str, Any]:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return {"users": {}, "groups": ["admin"], "failed_logins": 0, "instance_id": f"oc{digest[:10]}"}
 
 
 def for_admins(view: View) -> View:
@@ -56,6 +59,25 @@ def for_admins(view: View) -> View:
 
     answer.csrf_exempt = True  # type: ignore[attr-defined]
     return answer
+
+
+def own_folder(request: HttpRequest, host: str, user_id: str) -> HttpResponse:
+    """WebDAV: what a PROPFIND says of the folder of our own account, its number with the server's id behind it."""
+    if not _may(request):
+        return HttpResponse(status=401)
+    if request.method != "PROPFIND":
+        return HttpResponse(status=405)
+    if user_id != ADMIN:
+        return HttpResponse(status=404)
+    number = f"00000002{host_of(host)['instance_id']}"
+    found = f"<d:propstat><d:prop><oc:id>{number}</oc:id></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
+    names = 'xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"'
+    body = f"<d:response><d:href>{escape(request.path)}</d:href>{found}</d:response>"
+    xml = f'<?xml version="1.0"?>\n<d:multistatus {names}>{body}</d:multistatus>'
+    return HttpResponse(xml, status=207, content_type="application/xml; charset=utf-8")
+
+
+own_folder.csrf_exempt = True  # type: ignore[attr-defined]
 
 
 def _refuse_without_rights(request: HttpRequest, user_id: str) -> None:

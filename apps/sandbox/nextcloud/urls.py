@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.sandbox.nextcloud import accounts
+from apps.sandbox.nextcloud import accounts, answers
 
 API = "<str:host>/ocs/v2.php/cloud"
 
@@ -14,4 +14,5 @@ urlpatterns = [
     path(f"{API}/users/<str:user_id>/disable", accounts.disable),
     path(f"{API}/users/<str:user_id>/groups", accounts.memberships),
     path(f"{API}/groups", accounts.all_groups),
+    path("<str:host>/remote.php/dav/files/<str:user_id>/", answers.own_folder),
 ]
