@@ -1,7 +1,6 @@
-"""Makes an account that Keycloak had before us a subscriber's: our group and mark at it, and the login that leads here.
+"""Links accounts that staff have imported: our group and mark at them, and the logins that lead here (existing_accounts.py).
 
-Promises: an account that carries another one's mark is never taken; nothing that the account has is changed, so who can log in still
-can. Only who has proven to be its owner by a login, or staff by an import, may have asked for it.
+Of who has proven by a login to be the owner of an account, the reconciler links it when access is due (apply.py).
 """
 
 from collections.abc import Collection
@@ -9,7 +8,7 @@ from collections.abc import Collection
 from allauth.socialaccount.models import SocialAccount
 from django.db import transaction
 
-from apps.access import reconcile
+from apps.access import existing_accounts, reconcile
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.core import audit, jobs
@@ -17,8 +16,6 @@ from apps.core.audit_actions import AuditAction
 from apps.core.dependencies import RESTORED
 from apps.core.errors import NeedsOperator
 from apps.core.models import AuditEntry, Job
-from apps.identity import reach
-from apps.identity.account_lists import MARK
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 
@@ -48,12 +45,8 @@ def link_account(profile_id: str) -> None:
     account = client().get_user(profile.keycloak_id)
     if account is None:
         raise NeedsOperator(f"Keycloak has no account {profile.keycloak_id} of subscriber {profile.pk} any more.")
-    mark = next(iter(account.attributes.get(MARK, ())), "")
-    if mark not in ("", str(profile.onboarding_id)):
-        raise NeedsOperator(f"Account {account.id} carries the mark of another signup; check in Keycloak whose it is.")
-    reach.join_parent_group([account.id])  # who may not, reads why in the next step
-    if not mark:
-        client().update_user(account.id, attributes={MARK: str(profile.onboarding_id)})
+    existing_accounts.refuse_other_mark(account, profile)
+    existing_accounts.mark_as_ours(account, profile)
     with transaction.atomic():
         reconcile.enqueue(profile, reason="its account is linked")
         if not _is_noted(profile):  # the mark says nothing: it is there too after a run that was killed

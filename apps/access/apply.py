@@ -7,6 +7,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 
+from apps.access import existing_accounts
 from apps.access import plan as steps
 from apps.access import plan_products as orders
 from apps.access.plan import Step, is_loss
@@ -15,7 +16,7 @@ from apps.catalog.models import Product
 from apps.core import attention, audit, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import NeedsOperator
+from apps.core.errors import NeedsOperator, RetryLater
 from apps.core.models import AuditEntry
 from apps.identity import account_details, user_profile
 from apps.identity.keycloak import client
@@ -25,6 +26,10 @@ from apps.instances import allocation
 from apps.instances.models import ProductAccount, Seat
 from apps.instances.provisioning import accounts
 from apps.login import sessions
+
+# What staff can do about an account that is refused.
+CORRECT = "Correct the name, username or address on the subscriber's page; the account is then made automatically."
+MEND = "Mend that, then sync the subscriber; or correct username and address on the subscriber's page, and a new account is made."
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step], before_loss: Callable[[], None]) -> None:
@@ -70,7 +75,7 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
     try:
         keycloak_id = client().create_user(new)
     except NeedsOperator as refusal:
-        _report_refused(profile, refusal)
+        _report_refused(profile, refusal, advice=CORRECT)
         raise
     with transaction.atomic():
         _link(profile, keycloak_id)
@@ -79,9 +84,26 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
         request_password_email(profile, reason="account created")
 
 
+def _link_proven(profile: UserProfile, step: steps.LinkAccount) -> None:
+    account = client().get_user(step.account)
+    if account is None:
+        raise RetryLater(f"Account {step.account} has just been deleted in Keycloak.")
+    try:
+        existing_accounts.refuse_obstructed(account, profile)
+        existing_accounts.mark_as_ours(account, profile)
+    except NeedsOperator as refusal:
+        _report_refused(profile, refusal, advice=MEND)
+        raise
+    with transaction.atomic():
+        _link(profile, account.id)
+        found = {"keycloak_id": account.id, "groups": sorted(account.groups)}
+        _record(profile, AuditAction.ACCOUNT_LINKED, after=found)
+        attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account is linked.")
+
+
 def _link(profile: UserProfile, keycloak_id: str) -> None:
-    profile.keycloak_id = keycloak_id
-    profile.save(update_fields=["keycloak_id"])
+    profile.keycloak_id, profile.proven_keycloak_id = keycloak_id, ""
+    profile.save(update_fields=["keycloak_id", "proven_keycloak_id"])
     # Login finds the user by Keycloak's subject alone; this row is the link.
     SocialAccount.objects.bulk_create(
         [SocialAccount(provider="keycloak", uid=keycloak_id, user=profile.user)],
@@ -97,18 +119,17 @@ def adopt_unrecorded(profile: UserProfile) -> None:
         username=profile.user.username, email=profile.email, onboarding_id=str(profile.onboarding_id)
     )
     if keycloak_id:
+        was_there = keycloak_id == profile.proven_keycloak_id
+        action = AuditAction.ACCOUNT_LINKED if was_there else AuditAction.ACCOUNT_CREATED
         with transaction.atomic():
             _link(profile, keycloak_id)
-            _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id})
+            _record(profile, action, after={"keycloak_id": keycloak_id})
 
 
 @transaction.atomic
-def _report_refused(profile: UserProfile, refusal: NeedsOperator) -> None:
+def _report_refused(profile: UserProfile, refusal: NeedsOperator, *, advice: str) -> None:
     """Only staff can end this; and the realm's rules may have changed since the form applied them."""
-    sentence = (
-        f"Subscriber {profile.pk} has no account yet. {refusal.reason} "
-        "Correct the name, username or address on the subscriber's page; the account is then made automatically."
-    )
+    sentence = f"Subscriber {profile.pk} has no account yet. {refusal.reason} {advice}"
     attention.report(Cause.ACCOUNT_REFUSED, str(profile.pk), sentence, profiles=[profile.pk])
     jobs.defer(user_profile.KIND, "periodic", reason="Keycloak refused an account")
 
@@ -147,13 +168,15 @@ def _update(profile: UserProfile, step: steps.UpdateAccount) -> None:
 def _can_log_in(profile: UserProfile) -> bool:
     """Whether the link to set a password was ever sent: not when the account was made, adopted and closed in between.
 
-    Who was imported with an account has its password.
+    Who had an account before us has its password.
     """
     if profile.user.last_login is not None:
         return True
     lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
-    told, made = (lines.filter(action=one) for one in (AuditAction.PASSWORD_EMAIL_SENT, AuditAction.ACCOUNT_CREATED))
-    return told.exists() or (profile.imported_at is not None and not made.exists())
+    told, made, linked = AuditAction.PASSWORD_EMAIL_SENT, AuditAction.ACCOUNT_CREATED, AuditAction.ACCOUNT_LINKED
+    done = set(lines.filter(action__in=[told, made, linked]).values_list("action", flat=True))
+    had_one = profile.imported_at is not None or linked in done
+    return told in done or (had_one and made not in done)
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:
@@ -204,6 +227,7 @@ def _record(profile: UserProfile, action: AuditAction, **detail: Any) -> None:
 
 STEPS: dict[type, Callable[[UserProfile, Any], None]] = {
     steps.CreateAccount: _create,
+    steps.LinkAccount: _link_proven,
     steps.RetainSeat: _retain,
     steps.ReleaseSeat: _release,
     steps.UpdateAccount: _update,

@@ -54,7 +54,14 @@ def observed(profile: UserProfile, account: KeycloakUser | None, owned: frozense
         local_groups=local_groups,
         owned_attributes=owned_attributes() if owned is None else owned,
         products=read_products(profile),
+        proven=_find_proven(profile),
     )
+
+
+def _find_proven(profile: UserProfile) -> str:
+    """The account that they have proven to be theirs, unless it is linked by now or was deleted; one call where there is one."""
+    proven = "" if profile.keycloak_id else profile.proven_keycloak_id
+    return proven if proven and client().get_user(proven) is not None else ""
 
 
 def _seen(account: KeycloakUser) -> ObservedAccount:

@@ -35,7 +35,7 @@ class ObservedSeat:
 class Observed:
     """What was observed. `seats` by product slug; `local_groups` are the Django groups that belong to instances.
 
-    `products`: the instances that take orders for this person.
+    `products`: the instances that take orders for this person. `proven`: the account that is to be linked instead of creating one.
     """
 
     account: ObservedAccount | None
@@ -43,6 +43,7 @@ class Observed:
     local_groups: frozenset[str] = frozenset()
     owned_attributes: frozenset[str] = frozenset()
     products: tuple[ObservedProduct, ...] = ()
+    proven: str = ""
 
 
 class _SentenceStep:
@@ -62,6 +63,14 @@ class CreateAccount(_SentenceStep):
 
     attributes: Mapping[str, str] = field(default_factory=dict)
     words: ClassVar[str] = "Create the Keycloak account and email a link to set the password."
+
+
+@dataclass(frozen=True)
+class LinkAccount(_SentenceStep):
+    """Make the account that they have proven to be theirs the subscriber's, instead of creating one."""
+
+    account: str
+    words: ClassVar[str] = "Link the Keycloak account {account}, with which they signed up."
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,7 @@ class EndSessions(_SentenceStep):
 
 Step = (
     CreateAccount
+    | LinkAccount
     | AssignSeat
     | RetainSeat
     | ReleaseSeat
@@ -206,6 +216,8 @@ def _number(text: str | None) -> int:
 def _create(decision: Decision, observed: Observed) -> tuple[Step, ...]:
     if not _is_to_be_created(decision, observed):
         return ()
+    if observed.proven:
+        return (LinkAccount(observed.proven),)
     return (CreateAccount(_wanted_attributes(decision, observed)),)
 
 

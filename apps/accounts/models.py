@@ -54,6 +54,13 @@ class UserProfile(models.Model):
     email_problem = models.CharField(max_length=10, choices=EmailProblem, blank=True, default="", db_default="")
     email_problem_at = models.DateTimeField(null=True, blank=True)
     keycloak_id = models.CharField(max_length=36, null=True, blank=True, unique=True)
+    proven_keycloak_id = models.CharField(
+        max_length=36,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The Keycloak account that they have proven by a login to be theirs; it is linked once access is due.",
+    )
     stripe_customer_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_subscription_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     subscription_status = models.CharField(max_length=20, choices=SUBSCRIPTION_STATUSES, blank=True)
@@ -131,6 +138,11 @@ class UserProfile(models.Model):
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),
+            models.UniqueConstraint(
+                fields=["proven_keycloak_id"],
+                condition=~Q(proven_keycloak_id=""),
+                name="profile_one_per_proven_account",
+            ),
             models.CheckConstraint(condition=~Q(keycloak_id=""), name="profile_keycloak_id_null_or_known"),
             models.CheckConstraint(condition=~Q(stripe_customer_id=""), name="profile_customer_null_or_known"),
             models.CheckConstraint(
@@ -250,9 +262,16 @@ class Signup(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     first_name = models.CharField(max_length=120, blank=True)
     last_name = models.CharField(max_length=120, blank=True)
-    username = models.CharField(max_length=30, blank=True)
+    username = models.CharField(max_length=150, blank=True)
     email = models.EmailField(blank=True)
     email_proven_at = models.DateTimeField(null=True, blank=True)
+    keycloak_id = models.CharField(
+        max_length=36,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The Keycloak account with which they sign up, proven by a login when the address was.",
+    )
     interval = models.CharField(max_length=5, choices=[("month", "Monthly"), ("year", "Yearly")], default="month")
     basket = models.JSONField(default=dict, blank=True, help_text="Product slug to quantity, the plan included.")
     terms_version = models.CharField(max_length=32, blank=True)

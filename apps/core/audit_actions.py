@@ -102,6 +102,7 @@ class AuditAction(models.TextChoices):
     IMPORT_UNDONE = "import_undone", "Import undone"
     SUBSCRIBER_IMPORTED = "subscriber_imported", "Imported"
     ACCOUNT_LINKED = "account_linked", "Account linked"
+    ACCOUNT_PROVEN = "account_proven", "Account proven by a login"
     # logins
     LOGGED_IN = "logged_in", "Logged in"
     LOGGED_OUT = "logged_out", "Logged out"

@@ -63,6 +63,7 @@ def _as_user(user: Representation, found: frozenset[str]) -> KeycloakUser:
         email_verified=bool(user.get("emailVerified")),
         attributes={name: tuple(values) for name, values in attributes_of(user).items()},
         groups=found,
+        may_change=(user.get("access") or {}).get("manage") is not False,
     )
 
 

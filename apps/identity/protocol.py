@@ -26,7 +26,10 @@ class NewUser:
 
 @dataclass(frozen=True, kw_only=True)
 class KeycloakUser:
-    """An account as stored. `attributes` are all of them, ours or not; `groups` only those below our parent group."""
+    """An account as stored. `attributes` are all of them, ours or not; `groups` only those below our parent group.
+
+    `may_change`: whether our own account at Keycloak reaches it.
+    """
 
     id: str
     username: str
@@ -37,6 +40,7 @@ class KeycloakUser:
     email_verified: bool
     attributes: Mapping[str, tuple[str, ...]]
     groups: frozenset[str]
+    may_change: bool = True
 
 
 class Identity(Protocol):

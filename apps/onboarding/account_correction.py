@@ -37,7 +37,11 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
     if after == before:
         raise BadInput("Nothing has been changed.", field="first_name")
     User.objects.filter(pk=user.pk).update(**after)
-    UserProfile.objects.filter(pk=profile.pk).update(email=after["email"])
+    # Another name or address is another account's than the one they have proven to be theirs.
+    moved = any(after[name] != before[name] for name in ("username", "email"))
+    UserProfile.objects.filter(pk=profile.pk).update(
+        email=after["email"], proven_keycloak_id="" if moved else profile.proven_keycloak_id
+    )
     address_changed(profile, former=before["email"])
     profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after)
     customers.update_customer_later(profile, reason=f"account corrected by {actor}")

@@ -215,6 +215,7 @@ def _give_back(profile: UserProfile, signup: Signup, action: AuditAction) -> Non
         reconcile.enqueue(profile, reason="its payment did not come")  # what was kept for it may be due for release
     else:
         User.objects.filter(pk=profile.user_id).update(username=f"unclaimed-{profile.onboarding_id.hex}")
+        UserProfile.objects.filter(pk=profile.pk).update(proven_keycloak_id="")
         audit.record(subject=profile.subject, action=action, after={"signup": str(signup.pk)})
 
 

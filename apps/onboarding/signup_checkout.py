@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from apps.access.existing_accounts import Obstacle
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, checkout_features, customers
 from apps.catalog.models import Product, ProductPrice
@@ -24,7 +26,7 @@ from apps.core.locks import LockClass, lock_until_commit
 from apps.core.states import AccessState
 from apps.identity.keycloak import client
 from apps.instances import allocation, capacity
-from apps.onboarding import checkout_attempt, checkout_result, own_details, unpaid_seats, waitlist
+from apps.onboarding import checkout_attempt, checkout_result, own_account, own_details, unpaid_seats, waitlist
 from apps.onboarding.checkout_attempt import AttemptReplaced
 
 KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
@@ -140,7 +142,8 @@ def _checkout_digest(signup: Signup, prices: list[tuple[ProductPrice, int]], *, 
     ui = "embedded" if embedded else "hosted"
     sold = [(price.stripe_price_id, quantity) for price, quantity in prices]
     trial_days = checkout_attempt.trial_days_of(signup.profile)
-    whole = [signup.terms_version, ui, signup.username, signup.email, sold, trial_days, checkout_features.page_locale()]
+    who = [signup.username, signup.email, signup.keycloak_id]
+    whole = [signup.terms_version, ui, *who, sold, trial_days, checkout_features.page_locale()]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
@@ -159,7 +162,12 @@ def _find_open_session(signup: Signup, digest: str) -> checkout.CheckoutSession 
 
 
 def refuse_taken_in_keycloak(signup: Signup) -> None:
-    """Keycloak may have accounts we don't. While it is away the sale goes on; staff resolve a conflict."""
+    """Keycloak may have accounts we don't; that of who signs up with it must still be usable. While it is away the sale goes on; staff
+    resolve a conflict.
+    """
+    if signup.keycloak_id:
+        own_account.recheck(signup)
+        return
     mine = signup.profile is not None and signup.profile.keycloak_id is not None
     if mine:
         return
@@ -220,8 +228,13 @@ def _refuse_replaced(signup: Signup, fresh: Signup) -> None:
 
 
 def _stop_for_second_payment(signup: Signup) -> None:
-    """PayingElsewhere while another sign-up with this address is at its payment; that may be a debit the bank has not answered."""
-    others = Signup.objects.filter(state=Signup.State.CHECKOUT, email__iexact=signup.email).exclude(pk=signup.pk)
+    """PayingElsewhere while another sign-up with this address or account is at its payment; that may be a debit the bank has not
+    answered.
+    """
+    same = Q(email__iexact=signup.email)
+    if signup.keycloak_id:
+        same |= Q(keycloak_id=signup.keycloak_id)
+    others = Signup.objects.filter(same, state=Signup.State.CHECKOUT).exclude(pk=signup.pk)
     if (other := others.first()) is not None:
         raise PayingElsewhere(other)
 
@@ -233,6 +246,8 @@ def name_conflict(error: IntegrityError) -> BadInput:
         return NameTaken("username", _(USERNAME_RESERVED))
     if broken == "signup_one_live_per_email":
         return BadInput(_(PAYING), field="email", code="in_checkout", status=409)
+    if broken == "profile_one_per_proven_account":
+        return own_account.AccountRefused(own_account.REFUSED[Obstacle.KNOWN], "known")
     return NameTaken("email" if "email" in broken else "username")
 
 
@@ -250,6 +265,7 @@ def find_or_create_profile(signup: Signup) -> UserProfile:
             if profile is not None:
                 User.objects.filter(pk=profile.user_id).update(username=signup.username, **names)
                 own_details.change_language(profile, languages.active())
+                own_account.claim(profile, signup.keycloak_id)
                 profile.user.refresh_from_db()
                 return profile
             user = User(username=signup.username, **names)
@@ -258,6 +274,7 @@ def find_or_create_profile(signup: Signup) -> UserProfile:
             profile = UserProfile.objects.create(
                 user=user, email=signup.email, language=languages.active(), created_at=clock.now()
             )
+            own_account.claim(profile, signup.keycloak_id)
     except IntegrityError as error:
         raise name_conflict(error) from error
     audit.record(

@@ -175,6 +175,7 @@ def _make_nameless(profile: UserProfile) -> None:
     UserProfile.objects.filter(pk=profile.pk).update(
         email=f"{nobody}{NOBODY}",
         keycloak_id=None,
+        proven_keycloak_id="",
         stripe_customer_id=None,
         onboarding_id=uuid.uuid4(),
         email_problem="",

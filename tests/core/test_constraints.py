@@ -449,6 +449,7 @@ BROKEN = {
         profile(email="ada@example.com"),
         profile(email="Ada@Example.com"),
     ],
+    "profile_one_per_proven_account": lambda: twins(profile, proven_keycloak_id="00000000-0000-4000-8000-000000000007"),
     "profile_keycloak_id_null_or_known": lambda: [profile(keycloak_id="")],
     "profile_customer_null_or_known": lambda: [profile(stripe_customer_id="")],
     "profile_email_problem_has_time": lambda: [profile(email_problem="bounced")],
