@@ -3,6 +3,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
@@ -26,9 +27,17 @@ def main() -> None:
         sys.exit(import_module(OWN[sys.argv[1]]).run(sys.argv[2:]))
     from django.core.management import execute_from_command_line
 
+    from apps.core import log_streams
+    from config.environment import boolean
+
+    is_service = sys.argv[1:2] == ["worker"]
     try:
-        execute_from_command_line(sys.argv)
+        is_service = is_service or boolean("LOG_COMMANDS", default=False)
+        with log_streams.taken_over(f"manage.{sys.argv[1]}") if is_service else nullcontext():
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
+        if is_service:
+            log_streams.refuse_to_start(error)
         sys.exit(f"Frontdesk cannot start: {error}")
 
 

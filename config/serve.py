@@ -8,10 +8,12 @@ that starting them again cannot be the cure. The application is loaded once, and
 import time
 from typing import Any, override
 
+from django.conf import settings
 from granian import cli
 from granian.server import Server
 
 from apps.core.egress import restrict_calls
+from apps.core.log_streams import GRANIAN, taken_over
 from apps.core.preload import preload
 from apps.core.request_bodies import BodiesFirst
 
@@ -29,7 +31,13 @@ class PatientServer(Server):  # type: ignore[misc, valid-type]  # one of two cla
 
         front = BodiesFirst(loaded.application, seats=blocking_threads or SEATS)
         loaded.application = front  # type: ignore[assignment]
+        options |= {"log_dictconfig": GRANIAN, "log_access": settings.LOG_REQUESTS or options.get("log_access", False)}
         super().__init__(*args, blocking_threads=front.threads, **options)
+
+    @override
+    def serve(self, *args: Any, **options: Any) -> None:
+        with taken_over("config.serve"):
+            super().serve(*args, **options)
 
     @override
     def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:

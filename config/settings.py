@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 
-from apps.core.logs import logging_settings
 from config.brand import brand
 from config.database import database
 from config.environment import boolean, choice, hours, integer, named_secrets, secret, text, words
@@ -328,7 +327,7 @@ SENTRY_DSN = secret("SENTRY_DSN", "")  # errors are reported there (apps/core/er
 ALERT_AFTER_MINUTES = integer("ALERT_AFTER_MINUTES", 5)
 ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 
-# --- Metrics and logs -------------------------------------------------------------------------------------------------
+# --- Metrics and marks -------------------------------------------------------------------------------------------------
 PROMETHEUS_METRICS_API_KEY = secret("PROMETHEUS_METRICS_API_KEY")
 PROMETHEUS_EXPORT_MIGRATIONS = False
 PROMETHEUS_LATENCY_BUCKETS = (0.025, 0.1, 0.25, 1.0, 5.0, float("inf"))
@@ -338,13 +337,11 @@ AUDIT_ANCHOR_KEY = secret("AUDIT_ANCHOR_KEY", "")
 AUDIT_ANCHOR_KEY_PREVIOUS = secret("AUDIT_ANCHOR_KEY_PREVIOUS", "").split()
 # A file on a disk that no backup of the database brings back, which shows that one was restored; empty: nobody notices.
 RESTORE_MARKER_FILE = text("RESTORE_MARKER_FILE", "")
-LOG_LEVEL = text("LOG_LEVEL", "INFO").upper()
-LOG_FILE = text("LOG_FILE", "")  # where what we write to stderr is kept, for the law that nothing secret is in it
-LOGGING = logging_settings(LOG_LEVEL)
 
-# --- Files of their own: the brand's sentences; the law; limits and retention; the console's theme and menu -------------------------------------
+# --- Files of their own: the brand's sentences; the law; limits and retention; the log; the console's theme and menu -------------------------------------
 from config.brand import *  # noqa: E402, F403  (settings by their names)
 from config.languages import *  # noqa: E402, F403  (settings by their names)
 from config.legal import *  # noqa: E402, F403  (settings by their names)
 from config.limits import *  # noqa: E402, F403  (settings by their names)
+from config.logs import *  # noqa: E402, F403  (settings by their names)
 from config.unfold import UNFOLD  # noqa: E402, F401

@@ -1,10 +1,11 @@
 """The WSGI entry point granian serves: `granian --interface wsgi config.wsgi:application`."""
 
 import os
-import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+
+from apps.core.log_streams import refuse_to_start
 
 
 def refuse_real_money_without_law() -> None:
@@ -20,4 +21,4 @@ try:
     application = get_wsgi_application()
     refuse_real_money_without_law()
 except ImproperlyConfigured as error:
-    sys.exit(f"Frontdesk cannot start: {error}")
+    refuse_to_start(error)

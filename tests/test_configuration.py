@@ -15,7 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [ROOT / f"config/{name}.py" for name in ("limits", "legal", "languages", "brand", "database", "settings")]
+SOURCES = [
+    ROOT / f"config/{name}.py" for name in ("limits", "logs", "legal", "languages", "brand", "database", "settings")
+]
 # Read by compose.yml, or by a library directly.
 ELSEWHERE = {
     "TAILSCALE_IP",
@@ -104,7 +106,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> dict[str
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
-    limits, legal, _languages, _brand, _database, rest = (runpy.run_path(str(file)) for file in SOURCES)
+    limits, _logs, legal, _languages, _brand, _database, rest = (runpy.run_path(str(file)) for file in SOURCES)
     return rest | limits | legal
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.billing import api_version, events
-from apps.core import clock, security_events, wake_ups
+from apps.core import clock, origins, security_events, wake_ups
 from apps.core.clear_text import for_programs
 from apps.core.errors import BadInput
 from apps.core.requests import is_number, note_refusal, read_event_body
@@ -120,8 +120,8 @@ WITH event AS (
     ON CONFLICT (stripe_event_id) DO NOTHING RETURNING stripe_event_id, state),
 job AS (
     INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
-        history)
-    SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, %(importance)s, 0, 0, %(now)s, '', %(now)s, '', '[]'
+        history, request_id)
+    SELECT %(kind)s, stripe_event_id, %(lane)s, 'queued', %(reason)s, %(importance)s, 0, 0, %(now)s, '', %(now)s, '', '[]', %(request)s
     FROM event WHERE state = 'received'
     ON CONFLICT (kind, key) WHERE state = 'queued' DO NOTHING RETURNING id)
 SELECT count(*), (SELECT min({wake_ups.NOTIFY}::text) FROM job) FROM event
@@ -148,6 +148,7 @@ def store(event: dict[str, Any], body: str, *, source: str = "webhook") -> bool:
         "lane": f"customer:{customer or event['id']}"[:400],
         "reason": f"{event['type']} by {source}",
         "importance": events.importance_of(event),
+        "request": origins.request_id(),
     }
     started = time.monotonic()
     new = _insert(values)

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import structlog
 from django.db import connection
 from django.utils.crypto import salted_hmac
 
-from apps.core import clock
+from apps.core import clock, origins
 from apps.core.audit_actions import AuditAction
 from apps.core.locks import LOCK_TEXTS, LockClass
 from apps.core.logs import ADDRESS
@@ -124,7 +123,7 @@ def _append(kind: str, ids: Collection[str | int], said: tuple[str, str, str, di
         "reason": reason,
         "before": json.dumps(before),
         "after": json.dumps(after),
-        "request": str(structlog.contextvars.get_contextvars().get("request_id", ""))[:64],
+        "request": origins.request_or_run(),
         "ids": subjects,
         "rests": [_hashed_text("", now, kind, one, *said)[2:] for one in subjects],
     }

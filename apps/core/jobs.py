@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from apps.core import clock, dependencies
+from apps.core import clock, dependencies, origins
 from apps.core.claims import UNLOCK
 from apps.core.claims import claim as claim
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 
 PARK_SECONDS = 30
 JOB_SECONDS = settings.JOB_TIMEOUT_SECONDS
-RUN_ID = "job-"  # begins the request id of a run
 
 Handler = Callable[[str], None]
 Needs = tuple[str, ...] | Callable[[str], tuple[str, ...]]
@@ -88,10 +87,11 @@ def kind_label(name: str) -> str:
 DEFER = f"""
 WITH asked AS (
     INSERT INTO core_job (kind, key, lane, state, reason, importance, attempts, runs, not_before, parked_on, created_at, last_error,
-        history)
-    SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]'
+        history, request_id)
+    SELECT %(kind)s, key, lane, 'queued', %(reason)s, %(importance)s, 0, 0, %(not_before)s, '', %(now)s, '', '[]', %(request)s
     FROM unnest(%(keys)s::text[], %(lanes)s::text[]) AS wanted (key, lane)
     ON CONFLICT (kind, key) WHERE state = 'queued' DO UPDATE SET reason = excluded.reason,
+        request_id = coalesce(nullif(excluded.request_id, ''), core_job.request_id),
         importance = LEAST(core_job.importance, excluded.importance),
         not_before = CASE WHEN core_job.attempts > 0 OR core_job.parked_on <> '' THEN core_job.not_before
                           ELSE LEAST(core_job.not_before, excluded.not_before) END
@@ -136,6 +136,7 @@ def defer_many(
         "importance": usual_importance(kind) if importance is None else importance,
         "not_before": not_before or now,
         "now": now,
+        "request": origins.request_id(),
     }
     with connection.cursor() as cursor:
         cursor.execute(DEFER, values)
@@ -145,8 +146,7 @@ def defer_many(
 def usual_importance(kind: str) -> Job.Importance:
     """What the kind was registered with; what is asked for in a web request, a person clicked."""
     usual = KINDS[kind].importance if kind in KINDS else Job.Importance.CHANGE
-    request_id = str(structlog.contextvars.get_contextvars().get("request_id", f"{RUN_ID}no"))
-    return usual if request_id.startswith(RUN_ID) else min(usual, Job.Importance.CLICKED)
+    return min(usual, Job.Importance.CLICKED) if origins.is_request() else usual
 
 
 def retry(job: Job, *, actor: str) -> int:
@@ -185,8 +185,7 @@ def drain(*, limit: int = 1000) -> int:
 
 def run(job: Job) -> None:
     """Run a claimed job and record how it ended. Never raises the job's own errors."""
-    structlog.contextvars.bind_contextvars(request_id=f"{RUN_ID}{job.pk}-{job.runs}")
-    with _releasing_lock(job):
+    with origins.in_run(job_id=job.pk, run=job.runs, caused_by=job.request_id), _releasing_lock(job):
         # Without its lock, a sweep may have given the job to another.
         if not _holds_lock(job) and not row_of_this_run(job).exists():
             return

@@ -1,4 +1,5 @@
-"""Logs: one JSON object a line, UTC, with the request or job id and who asks, by number; nothing secret and nothing personal.
+"""Logs: one JSON object a line, with `timestamp` (UTC), `level`, `logger`, `event`, `request_id`, in a job `job_id`, and who asks, by
+number; nothing secret and nothing personal. What others print is brought into this form by `core.log_streams`.
 
 `scrub` is the last guard, over finished lines: mail addresses become a keyed hash and a domain, keys and tokens become
 stars. The first guard is not to log such things at all.
@@ -25,6 +26,7 @@ SECRET = re.compile(
 )
 
 CODE = re.compile(r"\bcodes?\W{1,6}(?:\d{6}|[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})\b")
+ACCESS = "granian.access"
 HASHED = re.compile(r"[0-9a-f]{12}@")  # what `scrub` leaves of an address
 LEAKS = {
     "a key or token": SECRET,
@@ -63,14 +65,16 @@ def _hashed(found: re.Match[str]) -> str:
     return f"{hmac.new(key, found.group(0).lower().encode(), hashlib.sha256).hexdigest()[:12]}@{found.group(1)}"
 
 
-class ShortRefusals(logging.Filter):
-    """A request that Django refuses is one short line: its traceback tells nothing, and a visitor could fill the disk with it.
+class ShortRequests(logging.Filter):
+    """A request is one short line. One that Django refuses has no traceback: it tells nothing, and a visitor could fill the disk with it.
 
     No line about a request holds the right that a link to it is.
     """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == ACCESS and isinstance(record.args, dict):
+            _describe_access(record, record.args)
         request, status = getattr(record, "request", None), getattr(record, "status_code", 0)
         if request is None or status < 400:
             return True
@@ -80,33 +84,49 @@ class ShortRefusals(logging.Filter):
             found = security_events.noted()
             record.msg, record.args = "%s", (found["event"] if found else asked,)
             if found:
-                record.security_event = found | {"answer": asked}
+                record.details = found | {"answer": asked}
             record.exc_info = record.exc_text = None
         elif isinstance(record.args, tuple):
             record.args = tuple(path if one == request.path else one for one in record.args)
         return True
 
 
+def _describe_access(record: logging.LogRecord, said: dict[str, Any]) -> None:
+    """granian's line about an answer, without the visitor's address and what follows the path."""
+    record.msg, record.args = "request", ()
+    record.details = {
+        "method": str(said["method"])[:10],
+        "path": _shown_path(said["path"]),
+        "status": said["status"],
+        "ms": round(said["dt_ms"], 1),
+    }
+
+
 def _path_of(request: Any) -> str:
-    """The path, or the route of one that ends with a token; a request may have been refused before its route was found."""
+    return _shown_path(request.path, getattr(request, "resolver_match", None))
+
+
+def _shown_path(path: str, found: Any = None) -> str:
+    """The path, or the route of one that ends with a token; `found`: its route, unless the request was refused before."""
     from django.urls import Resolver404, resolve  # the settings import this module, and routes need them
 
     try:
-        found = getattr(request, "resolver_match", None) or resolve(request.path_info)
+        found = found or resolve(path)
     except Resolver404:
-        return str(request.path[:100])
-    return f"/{found.route}" if "token" in found.kwargs else str(request.path[:100])
+        return path[:100]
+    return f"/{found.route}" if "token" in found.kwargs else path[:100]
 
 
-def add_security_event(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: the line about a refused request says what was noted of it."""
-    line.update(getattr(line.get("_record"), "security_event", {}))
+def add_details(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: the line about a request says what a filter found out about it."""
+    line.update(getattr(line.get("_record"), "details", {}))
     return line
 
 
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
     scrub,
@@ -125,14 +145,21 @@ def logging_settings(level: str) -> dict[str, Any]:
     formatter = {
         "()": "structlog.stdlib.ProcessorFormatter",
         "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
-        "foreign_pre_chain": [add_security_event, *SHARED],
+        "foreign_pre_chain": [add_details, *SHARED],
+    }
+    # Python's own stream: the one that others print to may be a logger.
+    stderr = {
+        "class": "logging.StreamHandler",
+        "stream": "ext://sys.__stderr__",
+        "formatter": "json",
+        "filters": ["short"],
     }
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": formatter},
-        "filters": {"short": {"()": ShortRefusals}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["short"]}},
+        "filters": {"short": {"()": ShortRequests}},
+        "handlers": {"stderr": stderr},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": dict.fromkeys(["django.server", "django-q", "stripe", "djstripe", "httpx", "urllib3"], quiet),
     }

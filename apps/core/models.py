@@ -56,6 +56,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True)
     history = models.JSONField(default=list, blank=True, help_text="The last runs: at, outcome, reason.")
+    request_id = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="What caused it.")
 
     # Set by the claim: the database connection that holds the lock of the run, and whether any system was down.
     lock_holder: Any = None

@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from structlog.contextvars import clear_contextvars
 
 from apps.core.networks import visitor_of
 from apps.core.requests import HEADERS
@@ -46,6 +47,7 @@ class BodiesFirst:
             self.seats.put(connection)
 
     def __call__(self, environ: dict[str, Any], start_response: Start) -> list[bytes]:
+        clear_contextvars()  # of the request that this thread served before
         if refusal := self._read(environ):
             start_response(refusal, REFUSED)
             return [b"Your request came too slowly. Please try again in a minute.\n"]

@@ -6,6 +6,7 @@ line too, or one of its own where the request was not refused.
 
 import functools
 import json
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 from django.utils.translation import gettext as _
 
-from apps.core import security_events
+from apps.core import origins, security_events
 from apps.core.errors import BadInput
 from apps.core.networks import visitor_of
 
@@ -25,6 +26,8 @@ MAX_JSON_BYTES = 16 * 1024
 MAX_JSON_DEPTH = 6
 MAX_EVENT_BYTES = 256 * 1024  # of what Stripe and Mailgun post
 RETRY_AFTER = {429: "60", 503: "30"}  # seconds, on each refusal that asks to wait
+REQUEST_ID = "X-Request-ID"
+GIVEN_ID = re.compile(rf"(?!{origins.RUN_ID})[A-Za-z0-9_-]{{16,{origins.LONGEST}}}")
 SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing
 # No page and no API here has another method. All others are refused at once: Django's admin would answer them like a GET.
 METHODS = (*SAFE, "POST")
@@ -42,17 +45,19 @@ HEADERS = {
 
 
 def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Django middleware: binds a request id to the logs, adds the headers every answer carries, forbids caching, refuses unused methods."""
+    """Django middleware: binds a request id to the logs and gives it back, adds the headers every answer carries, forbids caching, refuses unused methods."""
 
     def serve(request: HttpRequest) -> HttpResponse:
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=uuid.uuid4().hex)
+        request_id = _name_of(request)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         security_events.forget()
         response = get_response(request) if request.method in METHODS else HttpResponseNotAllowed(METHODS)
         found = security_events.noted()
         if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
             log.warning(**found)
         _say_methods(response)
+        response.headers[REQUEST_ID] = request_id
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -60,9 +65,10 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
     return serve
 
 
-def current_request_id() -> str:
-    """The id of the request that is being answered, as the lines of the log have it."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+def _name_of(request: HttpRequest) -> str:
+    """The id that a trusted proxy has given the request, where it has the form of one; else a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if settings.TRUSTED_PROXY_COUNT and GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def note_refusal(reason: str) -> None:

@@ -14,9 +14,9 @@ from django.urls import is_valid_path, reverse
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrPromise
 
-from apps.core import security_events
+from apps.core import origins, security_events
 from apps.core.errors import BadInput
-from apps.core.requests import current_request_id, is_form_only, refuse, speaks_json
+from apps.core.requests import is_form_only, refuse, speaks_json
 from apps.core.security_events import SecurityEvent
 
 RETRY_SECONDS = 10
@@ -119,7 +119,7 @@ def _answer(request: HttpRequest, status: int, error: ErrorText, sentence: str =
         "sentence": sentence,
         "back": _page_of_form(request) if error.back else "",
         "in_console": request.path.startswith(reverse("admin:index")),
-        "request_id": current_request_id(),
+        "request_id": origins.request_id(),
     }
     return render(request, "error.html", context, status=status)
 

@@ -87,6 +87,7 @@ def test_structlog_and_plain_logging_write_the_same_kind_of_line(lines):
     logging.getLogger("somebody.else").warning("call with %s failed", SECRETS[0])
     ours, theirs = lines()
     assert (ours["event"], ours["seat"], ours["level"]) == ("seat_assigned", 3, "info")
+    assert (ours["logger"], theirs["logger"]) == ("apps.test", "somebody.else")
     assert "ada@" not in ours["to"]
     assert (theirs["event"], theirs["level"]) == ("call with *** failed", "warning")
     assert ours["timestamp"].endswith("Z")

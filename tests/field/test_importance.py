@@ -39,7 +39,7 @@ def test_what_is_asked_for_in_a_web_request_was_clicked(notes: list[str]) -> Non
         for kind in ("note", "tidy", "first"):
             jobs.defer(kind, "1")
         jobs.defer("note", "2", importance=SWEEP)
-    with structlog.contextvars.bound_contextvars(request_id="job-1-1"):
+    with structlog.contextvars.bound_contextvars(request_id="4f3a", job_id=1, run=1):
         jobs.defer("note", "3")
     found = dict(Job.objects.values_list("id", "importance"))
     assert list(found.values()) == [CLICKED, CLICKED, WAITS, SWEEP, CHANGE]

@@ -343,7 +343,7 @@ def test_l30_names_whom_a_sweep_shut_out_without_approval(dana: UserProfile) -> 
     for one in people:
         job = Job.objects.create(kind="reconcile", key=str(one.pk), state="done", reason="nightly", importance=3, not_before=now, created_at=now, started_at=now, finished_at=now)  # fmt: skip
         change(one, "none", "active")
-        with structlog.contextvars.bound_contextvars(request_id=f"job-{job.pk}-1"):
+        with structlog.contextvars.bound_contextvars(request_id="4f3a", job_id=job.pk, run=1):
             change(one, "active", "canceled")
     ids = {str(one.pk) for one in people}
     with sabotage():

@@ -70,7 +70,7 @@ PLAIN: dict[str, set[str]] = {
     "InboundEvent": {"api_version", "customer_id", "object_id", "stripe_event_id", "type"},
     "ImportRow": {"answers", "becomes", "choices", "customer_id", "keycloak_id", "language", "products", "question", "seats"},
     "Instance": {"country", "location", "name", "slug", "url"},
-    "Job": {"key", "kind", "lane", "parked_on"},
+    "Job": {"key", "kind", "lane", "parked_on", "request_id"},
     "LawCheck": {"law"},
     "LegalHold": {"ended_by", "set_by"},
     "Membership": {"products", "terms_version"},

@@ -55,6 +55,7 @@ def test_its_files_buffer_bound_and_tell_who_asked() -> None:
     }
     assert inside["proxy_set_header"] == 'X-Forwarded-Host ""'
     assert "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;" in APPLICATION
+    assert "proxy_set_header X-Request-ID $request_id;" in APPLICATION
     assert "set $application http://web:8000;" in APPLICATION
 
 

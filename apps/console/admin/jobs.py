@@ -150,7 +150,7 @@ class JobAdmin(ConsoleAdmin):
         (None, {"fields": (("work", "subscriber"), ("state_label", "reason"), "last_error")}),
         ("Runs", {"fields": (("attempts", "runs"), ("due", "parked_on"), ("created", "started", "finished"))}),
         ("Results", {"fields": ("story",)}),
-        ("Technical", {"fields": (("key", "lane"),), "classes": ("collapse",)}),
+        ("Technical", {"fields": (("key", "lane"), "request_id"), "classes": ("collapse",)}),
     )
 
     state_label = state_column()
