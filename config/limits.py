@@ -22,6 +22,7 @@ RETENTION = (
         "operations": 180,  # drift that is gone, sync runs, previews, safeguard reviews, approval requests, seat plans, imports
         "law_checks": 365,
         "outages": 365,
+        "webhook_deliveries": 30,  # what products were told by signed webhooks, and what they answered
         "daily_figures": 730,
         "report_figures": 730,
         "address_changes": 30,  # the former address; for 7 days one may object there

@@ -26,14 +26,14 @@ FOLDER = Path(settings.BASE_DIR) / "templates/manual"
 # The chapters in the order of the contents, by the question they answer.
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Going live", ("go-live", "stripe", "keycloak", "email", "proxy", "systemd", "live-keys")),
-    ("Every day", ("daily-work", "customers", "capacity", "privacy")),
+    ("Every day", ("daily-work", "customers", "capacity", "webhooks", "privacy")),
     ("Keeping it running", ("monitoring", "runbooks", "backup", "upgrade", "hosts")),
     ("To look up", ("commands", "emails", "retention", "records", "glossary")),
 )
 NAMES = tuple(chain.from_iterable(names for _, names in PARTS))
 # What is about a page of the console: the beginning of its route's name, the chapter, and the heading if it is about one.
 ABOUT = (
-    ("capacity", "capacity", ""), ("instances_seatplan", "capacity", "empty-a-server"), ("instances_", "capacity", ""),
+    ("capacity", "capacity", ""), ("instances_webhookdelivery", "webhooks", "log"), ("instances_seatplan", "capacity", "empty-a-server"), ("instances_", "capacity", ""),
     ("operations_seatplan", "capacity", "empty-a-server"), ("operations_seatmove", "capacity", "empty-a-server"),
     ("onboarding_waitlistentry", "capacity", "the-waitlist"), ("waitlist", "capacity", "the-waitlist"),
     ("accounts_privacyrequest", "privacy", ""), ("accounts_legalhold", "privacy", "legal-holds"), ("accounts_membership", "customers", "people"), ("accounts_", "customers", ""),

@@ -42,6 +42,7 @@ class Cause(models.TextChoices):
     ACCOUNT_REFUSED = "account_refused", "Keycloak refuses an account"
     ADDRESS_OBJECTED = "address_objected", "A customer did not change their address, somebody else did"
     PRODUCT_ACCOUNT_LOST = "product_account_lost", "An account was gone from a product"
+    WEBHOOK_REFUSED = "webhook_refused", "A product refuses our webhooks"
     UNREACHABLE = "unreachable", "A subscriber's emails do not arrive"
     UNWARNED_LOSS = "unwarned_loss", "Access ends, and our warnings did not arrive"
     DOCTOR = "doctor", "The doctor found an error"

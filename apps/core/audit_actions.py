@@ -73,6 +73,7 @@ class AuditAction(models.TextChoices):
     INSTANCE_PROVISIONING_CHANGED = "instance_provisioning_changed", "Provisioning of an instance changed"
     PRODUCT_ACCOUNT_CHANGED = "product_account_changed", "Account in a product changed"
     PRODUCT_DRIFT_FOUND = "product_drift_found", "Drift found in a product"
+    PRODUCT_ORDER_SENT_AGAIN = "product_order_sent_again", "Order sent again to a product"
     # signup, recovery, waitlist
     SIGNED_UP = "signed_up", "Signed up"
     CUSTOMER_REPLACED = "customer_replaced", "Stripe customer replaced"

@@ -19,6 +19,11 @@ def now() -> dt.datetime:
     return timezone.now() + dt.timedelta(seconds=offset_seconds())  # noqa: TID251  (this is the one place)
 
 
+def machine_now() -> dt.datetime:
+    """The system's own time without the offset: for what others check by their clocks, such as signatures."""
+    return timezone.now()  # noqa: TID251
+
+
 def timestamp() -> int:
     """The present moment in whole Unix seconds."""
     return int(now().timestamp())

@@ -14,6 +14,7 @@ from apps.core.choices import ToneChoices
 from apps.core.states import Tone
 from apps.instances.product_models import ProductAccount as ProductAccount  # a file of their own: this one is long
 from apps.instances.product_models import Provisioning as Provisioning
+from apps.instances.webhook_models import WebhookDelivery as WebhookDelivery
 
 
 class Instance(models.Model):

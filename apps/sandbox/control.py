@@ -15,6 +15,7 @@ from apps.sandbox import clock, faults, lifecycle, products
 from apps.sandbox.keycloak import tokens
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.nextcloud import answers as nextcloud
+from apps.sandbox.receiver import accounts as receiver
 from apps.sandbox.store import store
 from apps.sandbox.stripe import webhooks
 
@@ -162,5 +163,6 @@ def _change_nextcloud(options: Options) -> Options:
 
 
 the_nextcloud = endpoint(get=lambda: store.data["nextcloud"], post=_change_nextcloud)
+the_receiver = endpoint(get=lambda: store.data["receiver"], post=receiver.change)
 the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)
 clear_inbox = endpoint(post=_clear_inbox)

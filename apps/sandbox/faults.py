@@ -15,10 +15,19 @@ from django.http.response import HttpResponseBase
 
 from apps.sandbox.store import store
 
-PEERS = ("stripe", "keycloak", "mailgun", "nextcloud")
+PEERS = ("stripe", "keycloak", "mailgun", "nextcloud", "receiver")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
-STATUS = {"http_400": 400, "http_401": 401, "http_403": 403, "http_429": 429, "http_500": 500, "http_503": 503}
+STATUS = {
+    "http_400": 400,
+    "http_401": 401,
+    "http_403": 403,
+    "http_410": 410,
+    "http_422": 422,
+    "http_429": 429,
+    "http_500": 500,
+    "http_503": 503,
+}
 LONGEST_DELAY_MS = 600_000
 
 
@@ -40,6 +49,8 @@ MODES: dict[str, Mode] = {
     "http_400": Mode("answers 400", path=ADMIN),
     "http_401": Mode("answers 401", path=ADMIN),
     "http_403": Mode("answers 403", path=ADMIN),
+    "http_410": Mode("answers 410: nobody receives here any more", peers=("receiver",)),
+    "http_422": Mode("answers 422: it does not take this message", peers=("receiver",)),
     "http_429": Mode("answers 429"),
     "http_500": Mode("answers 500, nothing done"),
     "http_503": Mode("answers 503, nothing done"),
@@ -62,6 +73,12 @@ MODES: dict[str, Mode] = {
     "lost_update": Mode("PUT answers 204 and stores nothing", ("PUT",), USER, ("keycloak",)),
     "quota_ignored": Mode("a new quota is answered 200 and not stored", ("PUT",), r"/users/[^/]+$", ("nextcloud",)),
     "no_rights": Mode("our account is no administrator any more, and sees only itself", peers=("nextcloud",)),
+    "silent": Mode("takes what it is told, and answers 204", peers=("receiver",)),
+    "order_ignored": Mode("answers 200 to an order and keeps what was there", peers=("receiver",)),
+    "echo": Mode("answers 200 with all it was sent", peers=("receiver",)),
+    "malformed": Mode("answers 200 with an account of another form", peers=("receiver",)),
+    "redirect": Mode("answers 307 with another address", peers=("receiver",)),
+    "endless": Mode("answers 200, byte by byte, and never ends", peers=("receiver",)),
     "doubled_values": Mode("PUT stores new values beside old ones", ("PUT",), USER, ("keycloak",)),
     "logout_fails": Mode("logging a user out answers 500", ("POST",), r"/users/[^/]+/logout/?$", ("keycloak",)),
     "mail_fails": Mode(
@@ -202,6 +219,8 @@ def error(*, peer: str, status: int, says: str = "") -> HttpResponse:
         400: "Bad Request",
         401: "Unauthorized",
         403: "Forbidden",
+        410: "Gone",
+        422: "Unprocessable Content",
         429: "Too Many Requests",
         500: "Internal Server Error",
         503: "Service Unavailable",

@@ -172,6 +172,7 @@ urlpatterns = [
     path("control/return", control.return_to_mark),
     path("control/mailgun", control.the_mailgun),
     path("control/nextcloud", control.the_nextcloud),
+    path("control/receiver", control.the_receiver),
     path("control/inbox", control.clear_inbox),
     path("control/keycloak/keys", control.rotate_keys),
 ]

@@ -20,6 +20,7 @@ EMPTY: dict[str, Any] = {
     "stripe": {},
     "keycloak": {},
     "nextcloud": {},
+    "receiver": {},
     "mails": [],
     "mailgun": {
         "state": "active",

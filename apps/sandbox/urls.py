@@ -7,5 +7,6 @@ urlpatterns = [
     path("keycloak/", include("apps.sandbox.keycloak.urls")),
     path("mailgun/", include("apps.sandbox.mailgun.urls")),
     path("nextcloud/", include("apps.sandbox.nextcloud.urls")),
+    path("receiver/", include("apps.sandbox.receiver.urls")),
     path("", include("apps.sandbox.pages")),
 ]

@@ -19,11 +19,13 @@ from apps.billing.mirror_rows import MODELS
 from apps.billing.models import InboundEvent
 from apps.core import attention, clock, jobs, metrics, retention, retention_check
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RateLimit, RetentionCheck
+from apps.instances.models import WebhookDelivery
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations import privacy
 from apps.operations.copy_models import DataCopy
 from apps.operations.models import DailyFigure, Drift, ReportFigure
+from tests.instances import house
 from tests.world import World
 
 DAY = dt.timedelta(days=1)
@@ -102,6 +104,11 @@ def comparison() -> None:
     )  # fmt: skip
 
 
+def delivery() -> None:
+    place = house.instance(house.app())
+    WebhookDelivery.objects.create(instance=place, message_id="msg_1", kind="endpoint.test", sent_at=clock.now() - OLD)
+
+
 BREAK: dict[str, Callable[[], Any]] = {
     "jobs": lambda: job(Job.Importance.CHANGE),
     "sweep_jobs": lambda: job(Job.Importance.SWEEP),
@@ -134,6 +141,7 @@ BREAK: dict[str, Callable[[], Any]] = {
     "outages": lambda: Outage.objects.create(
         peer="stripe", began_at=clock.now() - OLD, ended_at=clock.now() - OLD, reason="It did not answer."
     ),
+    "webhook_deliveries": delivery,
     "comparisons": comparison,
     "daily_figures": lambda: DailyFigure.objects.create(day=(clock.now() - OLD).date(), name="new", value=1),
     "report_figures": lambda: ReportFigure.objects.create(

@@ -64,6 +64,10 @@ class Standin:
     def control(self, name: str, **wish: Any) -> requests.Response:
         return requests.post(f"{self.url}/control/{name}", json=wish, timeout=30)
 
+    def control_state(self, name: str) -> Any:
+        """What the control API says of it."""
+        return requests.get(f"{self.url}/control/{name}", timeout=10).json()
+
     def now(self) -> float:
         """What time it is at the Keycloak."""
         return float(requests.get(f"{self.url}/control/clock", timeout=10).json()["now"])

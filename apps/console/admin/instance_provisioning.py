@@ -43,9 +43,9 @@ class ProvisioningDialog(ReasonDialog):
     kind = forms.ChoiceField(label="Product", required=False, widget=UnfoldAdminSelectWidget)
     address = forms.URLField(
         required=False, max_length=200, assume_scheme="https", widget=UnfoldAdminTextInputWidget(),
-        help_text="Of the product itself, such as https://cloud-1.example.com.",
+        help_text="Of the product itself, such as https://cloud-1.example.com; of a webhook, where it is received.",
     )  # fmt: skip
-    login = text_field("Our account there", "An administrator’s name in the product.", 80)
+    login = text_field("Our account there", "An administrator’s name in the product. A webhook needs none.", 80)
     group = text_field("Group", "In the product, for our people. It is made if it is not there. Empty: none.", 80)
     quota_grant = forms.ChoiceField(
         label="Quota", required=False, widget=UnfoldAdminSelectWidget, help_text="The number that people buy."
@@ -74,7 +74,8 @@ class ProvisioningDialog(ReasonDialog):
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         if data.get("kind"):
-            for name in ("address", "login", "keep_days"):
+            logs_in = connections.needs_login(data["kind"])
+            for name in ("address", *(["login"] if logs_in else []), "keep_days"):
                 if not data.get(name) and name not in self.errors:
                     self.add_error(name, "This is needed.")
         return data
@@ -110,7 +111,9 @@ class ProvisioningAction:
     @admin.display(description="Orders go to")
     def orders_to(self, row: Instance) -> str:
         found = getattr(row, "provisioning", None)
-        return f"{found.address} as {found.login}" if found else "–"
+        if found is None:
+            return "–"
+        return f"{found.address} as {found.login}" if found.login else found.address
 
     @admin.display(description="Secret")
     def secret_label(self, row: Instance) -> SafeString:

@@ -13,6 +13,7 @@ What a subscriber should have is not decided here: access/plan_products.py does.
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -28,7 +29,15 @@ from apps.core.errors import RetryLater
 from apps.core.models import AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.connections import connect, dependency_of, label_of
-from apps.instances.provisioning.contract import AccountFound, AccountOrder, AccountOwner, Provisioner, is_right
+from apps.instances.provisioning.contract import (
+    AccountFound,
+    AccountOrder,
+    AccountOwner,
+    ProductConnection,
+    Provisioner,
+    Receiver,
+    is_right,
+)
 
 KIND = "sync_product_account"
 State = ProductAccount.State
@@ -89,7 +98,7 @@ def _owner_of(account: ProductAccount) -> AccountOwner:
     return AccountOwner(account.user_id, user.get_full_name() or user.username, user.email.lower())
 
 
-def order_of(account: ProductAccount, product: Provisioner) -> AccountOrder:
+def order_of(account: ProductAccount, product: ProductConnection) -> AccountOrder:
     """What the account should be, in the product's terms."""
     quota = None if account.quota is None else product.quota_held(account.quota)
     return AccountOrder(account.state != State.DELETED, account.state == State.OPEN, quota, _owner_of(account).email)
@@ -101,12 +110,15 @@ def sync_account(key: str) -> None:
     if account is None or (connection := _connection_of(account)) is None:
         return
     product = connect(connection)
-    before = product.find(account.user_id)
-    if is_right(order_of(account, product), before):
-        note_right(account, before)
-        return
-    _apply(account, product, before)
-    after = product.find(account.user_id)
+    if isinstance(product, Receiver):
+        before, after = _as_noted(account), _tell(account, product)
+    else:
+        before = product.find(account.user_id)
+        if is_right(order_of(account, product), before):
+            note_right(account, before)
+            return
+        _apply(account, product, before)
+        after = product.find(account.user_id)
     if not is_right(order_of(account, product), after):
         raise RetryLater(f"{label_of(connection.kind)} on {account.instance.slug} did not keep what was written.")
     with transaction.atomic():
@@ -135,6 +147,22 @@ def _apply(account: ProductAccount, product: Provisioner, found: AccountFound | 
         product.suspend(account.user_id)
     elif is_still_to_go(account):
         product.deprovision(account.user_id)
+
+
+def _tell(account: ProductAccount, product: Receiver) -> AccountFound | None:
+    """The whole order, each time: who is told by messages may have lost the last one."""
+    if account.state == State.DELETED and is_kept(account.profile):
+        _put_off(account)
+    elif account.state == State.DELETED and not is_still_to_go(account):
+        raise RetryLater(f"Account {account.pk} is no longer to be deleted.")
+    return product.tell(account.user_id, order_of(account, product))
+
+
+def _as_noted(account: ProductAccount) -> AccountFound | None:
+    """What was read of it last."""
+    if not account.exists:
+        return None
+    return AccountFound(bool(account.enabled), account.quota_found, account.used)
 
 
 def is_kept(profile: UserProfile) -> bool:
@@ -186,13 +214,17 @@ def as_values(found: AccountFound | None) -> dict[str, Any]:
 
 
 def _record_change(account: ProductAccount, before: AccountFound | None, after: AccountFound | None) -> None:
-    if before == after or is_erased(account.profile):
+    if _without_use(before) == _without_use(after) or is_erased(account.profile):
         return
     where = {"instance": account.instance.slug}
     audit.record(
         subject=account.profile.subject, action=AuditAction.PRODUCT_ACCOUNT_CHANGED,
         before=where | as_values(before), after=where | as_values(after),
     )  # fmt: skip
+
+
+def _without_use(found: AccountFound | None) -> AccountFound | None:
+    return replace(found, used=None) if found else None
 
 
 def report_lost(account: ProductAccount, found: AccountFound | None) -> None:

@@ -18,7 +18,7 @@ from apps.core.models import Job
 from apps.instances.models import ProductAccount, Provisioning
 from apps.instances.provisioning.accounts import as_values, note_found, note_right, order_of, report_lost, sync_soon
 from apps.instances.provisioning.connections import connect, dependency_of, note_server
-from apps.instances.provisioning.contract import AccountFound, Provisioner, is_right
+from apps.instances.provisioning.contract import AccountFound, NotTold, ProductConnection, Receiver, is_right
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,9 @@ def check_instance(key: str) -> None:
         raise problem
 
 
-def _find_problem(connection: Provisioning, product: Provisioner) -> NeedsOperator | None:
+def _find_problem(connection: Provisioning, product: ProductConnection) -> NeedsOperator | None:
+    if isinstance(product, Receiver):  # it has no more to say than its answers
+        return None
     try:
         server_id = product.check()
     except NeedsOperator as problem:
@@ -78,7 +80,7 @@ def _find_problem(connection: Provisioning, product: Provisioner) -> NeedsOperat
     return None
 
 
-def _check(product: Provisioner, pk: int) -> None:
+def _check(product: ProductConnection, pk: int) -> None:
     account = ProductAccount.objects.select_related("instance", "profile__user").filter(pk=pk).first()
     if account is None:
         return
@@ -87,7 +89,8 @@ def _check(product: Provisioner, pk: int) -> None:
     except DependencyDown:
         raise
     except WorkError as problem:
-        log.warning("product_account_unreadable", account=pk, reason=problem.reason)
+        if not isinstance(problem, NotTold):
+            log.warning("product_account_unreadable", account=pk, reason=problem.reason)
         ProductAccount.objects.filter(pk=pk).update(read_at=clock.now())
         return
     report_lost(account, found)

@@ -17,13 +17,14 @@ from apps.core.errors import BadInput, NeedsOperator
 from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import AuditEntry
 from apps.instances.models import Instance, ProductAccount, Provisioning
-from apps.instances.provisioning.contract import ProductHost, Provisioner
+from apps.instances.provisioning.contract import ProductHost, Provisioner, Receiver
 from apps.instances.provisioning.nextcloud import Nextcloud
+from apps.instances.provisioning.webhook import Webhook
 
 log = structlog.get_logger(__name__)
 
 GROUP = "frontdesk.provisioners"
-Make = Callable[[ProductHost], Provisioner]
+Make = Callable[[ProductHost], Provisioner | Receiver]
 
 
 @functools.cache
@@ -35,7 +36,7 @@ def find_provisioners() -> dict[str, Make]:
             found[entry.name] = entry.load()
         except Exception:  # another's package; its failure is its own
             log.exception("provisioner_not_loaded", provisioner=entry.name)
-    return found | {"nextcloud": Nextcloud}
+    return found | {"nextcloud": Nextcloud, "webhook": Webhook}
 
 
 def label_of(kind: str) -> str:
@@ -43,12 +44,17 @@ def label_of(kind: str) -> str:
     return str(getattr(find_provisioners().get(kind), "label", kind))
 
 
+def needs_login(kind: str) -> bool:
+    """Whether this kind of product knows us by the name of an account there."""
+    return bool(getattr(find_provisioners().get(kind), "needs_login", True))
+
+
 def dependency_of(instance_id: int) -> str:
     """What an instance is called where systems that are down are listed."""
     return f"instance-{instance_id}"
 
 
-def connect(provisioning: Provisioning) -> Provisioner:
+def connect(provisioning: Provisioning) -> Provisioner | Receiver:
     """The product on the instance of this configuration. NeedsOperator when its kind or its secret is missing."""
     slug = provisioning.instance.slug
     make = find_provisioners().get(provisioning.kind)
@@ -77,6 +83,8 @@ def check_connection(provisioning: Provisioning) -> None:
     url = urlsplit(provisioning.address)
     if url.scheme != "https" and settings.HTTPS:
         raise BadInput("Our login would be readable on its way. Use an address with https.", field="address")
+    if url.username or url.password:
+        raise BadInput("The address is shown to staff: no name and no password belong into it.", field="address")
     if (url.hostname or "") not in egress.allowed_hosts():
         raise BadInput(f"Add {url.hostname} to OUTBOUND_HOSTS, and restart web and worker.", field="address")
     provisioning.server_id = connect(provisioning).check()
@@ -144,6 +152,8 @@ def _refuse_to_leave_accounts(instance: Instance, before: Provisioning | None, a
 def _is_same_server(before: Provisioning, after: Provisioning) -> bool:
     if before.kind != after.kind:
         return False
+    if getattr(find_provisioners().get(before.kind), "may_move", False):
+        return True
     if before.server_id and after.server_id:
         return before.server_id == after.server_id
     return host_of(before.address) == host_of(after.address)

@@ -9,7 +9,9 @@ called with a ProductHost.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+
+from apps.core.errors import WorkError
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ class AccountFound:
     email: str | None = None
 
 
-class Provisioner(Protocol):
+class NotTold(WorkError):
+    """The product takes orders, and does not say what it has."""
+
+
+class ProductConnection(Protocol):
     """A product on one instance. `user_id` is the account's id there: its owner's Keycloak id."""
 
     label: ClassVar[str]
@@ -73,6 +79,18 @@ class Provisioner(Protocol):
 
     def find(self, user_id: str) -> AccountFound | None:
         """The account with what it uses; None: there is none, which is not to be said by one that lacks the right to see it."""
+
+
+@runtime_checkable
+class Receiver(ProductConnection, Protocol):
+    """One that is told the whole of what an account should be, each time, and sees to the steps itself; `find` may raise NotTold."""
+
+    def tell(self, user_id: str, order: AccountOrder) -> AccountFound | None:
+        """Say it. The account as it is then, or as it should be where the product does not say."""
+
+
+class Provisioner(ProductConnection, Protocol):
+    """One that is commanded step by step."""
 
     def ensure(self, owner: AccountOwner, *, quota: int | None, found: AccountFound | None = None) -> None:
         """Make the account exist, in its group, with this quota, where its owner's login finds it. A suspended one is resumed first.
