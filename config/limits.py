@@ -1,6 +1,6 @@
-"""Limits and retention, from the environment: how much a visitor may use, and how long rows are kept. Settings import them."""
+"""Limits and retention, from the environment: how much a visitor may use, and how long rows are kept; who makes backups. Settings import them."""
 
-from config.environment import integer, rates, words
+from config.environment import boolean, integer, rates, words
 
 # --- Retention: days after which what has ended is deleted, each night (apps/core/retention.py) -----------------------
 RETENTION = (
@@ -121,3 +121,8 @@ MAILBOX_PROVIDERS = frozenset(
 )
 CHECKOUT_ABANDONED_MINUTES = integer("CHECKOUT_ABANDONED_MINUTES", 10, minimum=1)
 CHECKOUT_RUSH = integer("CHECKOUT_RUSH", 5, minimum=1)
+
+# --- Backups (apps/core/backups.py) -----------------------------------------------------------------------------------
+BACKUPS_ELSEWHERE = boolean(
+    "BACKUPS_ELSEWHERE", default=False
+)  # by a managed Postgres, for example: nobody is told that there are none

@@ -26,6 +26,13 @@ ELSEWHERE = {
     "LOG_SERVER",
     "LOG_SERVER_CA",
     "KEYCLOAK_ADMIN_PASSWORD",
+    "KEYCLOAK_DB_PASSWORD",
+    "GRAFANA_ADMIN_PASSWORD",
+    "BACKUP_FOLDER",
+    "BACKUP_MINUTES",
+    "BACKUP_KEEP_DAYS",
+    "BACKUP_KEEP_WEEKS",
+    "BACKUP_KEEP_MONTHS",
     "PROMETHEUS_MULTIPROC_DIR",
 }
 READERS = {"rates", "text", "secret", "boolean", "integer", "choice", "words", "hours", "several"}

@@ -17,6 +17,7 @@ class CoreConfig(AppConfig):
         from apps.core import (
             alerts,
             audit_anchor,
+            backups,
             checks,  # noqa: F401  (importing the checks registers them)
             comparison_runs,
             error_reports,
@@ -36,6 +37,7 @@ class CoreConfig(AppConfig):
         retention_check.register()
         alerts.register()
         audit_anchor.register()
+        backups.register()
         comparison_runs.register()
         law_checks.register()
         laws_audit.register()

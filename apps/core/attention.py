@@ -53,6 +53,7 @@ class Cause(models.TextChoices):
     ALERT_FAILED = "alert_failed", "An alert did not get through"
     COMPARISON = "comparison", "A comparison with Stripe or Keycloak has not ended"
     RETENTION = "retention", "Data is older than it may be"
+    BACKUP = "backup", "A backup or a restore drill is missing"
     RESTORED = "restored", "The database was restored"
     AUDIT = "audit", "The audit trail was altered"
     LAW = "law", "A law is violated"

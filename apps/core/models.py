@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.core.audit_actions import STAFF_CHANGES
+from apps.core.backup_models import Backup as Backup
 from apps.core.choices import ToneChoices
 from apps.core.comparison_models import ComparisonRun as ComparisonRun  # a file of its own: this one is long
 from apps.core.outage_models import Outage as Outage

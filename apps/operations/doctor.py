@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
-from apps.core import attention, heartbeats, jobs, legal, restore_marker, rights
+from apps.core import attention, backups, heartbeats, jobs, legal, restore_marker, rights
 from apps.core.certificate import check_certificate
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
@@ -117,6 +117,11 @@ def check_frontdesk() -> Iterator[Finding]:
         restore_marker.is_written(), "site.restores", "A restored database would be noticed.", "A restored database would not be noticed.", warn=True,
         why="After a backup is put back, people who signed up since pay and are unknown here, and others get or lose access wrongly.",
         fix="Set RESTORE_MARKER_FILE to a file on a disk that no backup of the database brings back, and start the worker.",
+    )  # fmt: skip
+    yield judge(
+        not (settings.HTTPS and backups.is_missing()), "site.backups", "Backups are made.", "No backup was ever recorded.", warn=True,
+        why="Who subscribes to what, seats and the audit trail are nowhere else.",
+        fix="Switch them on as the manual says under Backup and restore, or set BACKUPS_ELSEWHERE if somebody else makes them.",
     )  # fmt: skip
     wrong = find_miscounted()
     yield judge(

@@ -25,7 +25,6 @@ from apps.core import audit, metrics, retention
 from apps.core.attention import Cause
 from apps.core.models import AuditEntry
 from apps.sandbox.run.postgres import program
-from tests.security.nginx import make_certificate
 from tests.test_configuration import table
 from tests.world import ROOT
 
@@ -205,45 +204,21 @@ def test_the_services_it_starts_are_those_of_compose() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("docker compose")]
     assert len(lines) > 8
     for line in lines:
-        words = [
-            one for one in shlex.split(line.split("<")[0].split(">")[0])[2:] if not one.startswith("-") and one != "HUP"
-        ]
-        named = words[1:2] if words[0] in {"exec", "run", "kill"} else words[1:]
-        assert set(named) <= services, line
-
-
-def test_its_nginx_takes_the_example(tmp_path: Path) -> None:
-    nginx = shutil.which("nginx")
-    if nginx is None:
-        assert not os.environ.get("CI"), "CI installs nginx"
-        pytest.skip("no nginx here")
-    make_certificate(tmp_path)
-    (server,) = (block for block in blocks("text") if "listen 443" in block)
-    server = re.sub(r"/etc/letsencrypt/live/[^/]+/fullchain.pem", str(tmp_path / "certificate.pem"), server)
-    server = re.sub(r"/etc/letsencrypt/live/[^/]+/privkey.pem", str(tmp_path / "key.pem"), server)
-    if (
-        "http2 on" in server
-        and subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
-        < "nginx version: nginx/1.25"
-    ):
-        server = server.replace("    http2 on;\n", "")
-    (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off;\n{server}}}\n"
-    )
-    checked = subprocess.run(
-        [nginx, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stderr
+        for part in re.split(r"&&|;", line.split("<")[0].split(">")[0]):
+            words = [one for one in shlex.split(part)[2:] if not one.startswith("-") and one != "HUP"]
+            named = words[1:2] if words[0] in {"exec", "run", "kill"} else words[1:]
+            assert set(named) <= services, line
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_backup_comes_back_by_the_commands_it_gives(tmp_path: Path) -> None:
     """Both run as they stand, on the tests' own Postgres; what came after the backup is gone again."""
     audit.record(subject=("house", 1), action=audit.AuditAction.ATTENTION_CLOSED, actor="staff:ada", reason="Before.")
-    dump = tmp_path / "frontdesk.dump"
-    back_up, restore = (_inside(block) for block in blocks("sh") if "pg_dump" in block or "pg_restore" in block)
-    with dump.open("wb") as file:
-        subprocess.run(["sh", "-c", back_up], env=_as_in_the_service(), stdout=file, check=True)
+    (restore,) = (_inside(block) for block in blocks("sh") if "pg_restore" in block)
+    assert any("docker compose run --rm backup make" in block for block in blocks("sh"))
+    script = [str(ROOT / "config/backup/frontdesk-backup"), "make"]
+    subprocess.run(script, env=_as_in_the_service() | {"BACKUP_FOLDER": str(tmp_path)}, check=True)
+    (dump,) = tmp_path.iterdir()
     audit.record(subject=("house", 1), action=audit.AuditAction.ATTENTION_CLOSED, actor="staff:ada", reason="After.")
     connection.close()
     with dump.open("rb") as file:

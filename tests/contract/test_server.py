@@ -1,27 +1,30 @@
 """The real server itself: what is missing is said, half of it is never used, two start at once, nothing is left."""
 
-import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import requests
 import yaml
 
-from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_server, realm_file
+from apps.sandbox.run import keycloak_clock, keycloak_distribution, keycloak_server, postgres, realm_file
 from apps.sandbox.run.keycloak_distribution import KeycloakServerError
 from apps.sandbox.run.servers import free_port
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 ROOT = Path(__file__).resolve().parents[2]
+PUBLIC = "https://login.example.com"
 
 
 @pytest.fixture
@@ -97,8 +100,32 @@ def test_placeholders_are_filled_as_keycloak_fills_them() -> None:
 
 
 @pytest.fixture
-def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A Keycloak as compose.yml runs it: its entrypoint, command, files and secrets; its address, and its log."""
+def keycloak_database(tmp_path: Path) -> Iterator[tuple[str, psycopg.Connection]]:
+    """A Postgres for Keycloak alone, on an address of this machine that nobody else listens on, and the owner's connection."""
+    address = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(200)}.5"
+    socket = postgres.start(tmp_path / "postgres", durable=False, options={"listen_addresses": address})
+    try:
+        with psycopg.connect(host=socket, user=postgres.NAME, dbname=postgres.NAME, autocommit=True) as owner:
+            owner.execute("CREATE ROLE keycloak LOGIN PASSWORD 'x'")
+            owner.execute("CREATE DATABASE keycloak OWNER keycloak")
+        with psycopg.connect(host=address, user="keycloak", dbname="keycloak", autocommit=True) as connection:
+            yield address, connection
+    finally:
+        postgres.stop(tmp_path / "postgres", remove=True)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A Keycloak that compose.yml describes: its address, its log, and the command that asks whether it is ready."""
+
+    url: str
+    log: Path
+    health_check: list[str]
+
+
+@pytest.fixture
+def composed(tmp_path: Path, keycloak_database: tuple[str, psycopg.Connection]) -> Iterator[Composed]:
+    """A Keycloak as compose.yml runs it for production: its entrypoint, command, files, secrets and database."""
     if reason := keycloak_distribution.missing():
         pytest.skip(reason)
     service = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]["keycloak"]
@@ -113,10 +140,16 @@ def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         shutil.copy(ROOT / source, place)
     held.mkdir()
     for name in service["secrets"]:
-        (held / name).write_text("" if name == "KEYCLOAK_ADMIN_PASSWORD" else f"secret-of-{name}")
+        (held / name).write_text(f"secret-of-{name}")
     port, management = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
-    moved = {"/opt/keycloak": str(home), "/run/secrets": str(held), "$$": "$", "0.0.0.0": "127.0.0.1"}
+    moved = {
+        "/opt/keycloak": str(home),
+        "/run/secrets": str(held),
+        "$$": "$",
+        "0.0.0.0": "127.0.0.1",
+        "/9000": f"/{management}",
+    }
 
     def here(text: str) -> str:
         for old, new in moved.items():
@@ -124,14 +157,15 @@ def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         return text
 
     given = {name: here(value) for name, value in service["environment"].items() if "${" not in value}
-    given |= {"KC_HTTP_PORT": str(port), "KC_HTTP_MANAGEMENT_PORT": str(management), "KC_HOSTNAME": url}
+    given |= {"KC_HTTP_PORT": str(port), "KC_HTTP_MANAGEMENT_PORT": str(management), "KC_HOSTNAME": PUBLIC}
+    given |= {"KC_DB_URL_HOST": keycloak_database[0]}
     given |= {"JAVA_OPTS_APPEND": keycloak_server.JAVA, "JAVA_OPTS_KC_HEAP": keycloak_server.HEAP}
     passed = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "HOME") if name in os.environ}
     command = [here(word) for word in (*service["entrypoint"], *service["command"])]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=passed | given, stdout=out, stderr=out, start_new_session=True)
     try:
-        yield url, log
+        yield Composed(url, log, [here(word) for word in service["healthcheck"]["test"][1:]])
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -139,26 +173,36 @@ def composed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.long
-def test_compose_runs_it_for_production(composed: tuple[str, Path]) -> None:
-    url, log = composed
-    discovery = f"{url}/realms/frontdesk/.well-known/openid-configuration"
+def test_compose_runs_it_for_production(composed: Composed, keycloak_database: tuple[str, psycopg.Connection]) -> None:
+    """Behind a proxy, with a database of its own, its first administrator from a file; refusals show nothing of its inside."""
+    url = composed.url
+    realm = f"{url}/realms/master"
 
-    def answers() -> bool:
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(discovery, timeout=10).status_code == 200
-        return False
+    def is_ready() -> bool:
+        return subprocess.run(composed.health_check, capture_output=True, check=False).returncode == 0
 
     built = (keycloak_distribution.installed() / "lib/quarkus/build-system.properties").read_text()
-    until(answers, "the realm is there", seconds=400)
+    until(is_ready, "its health check passes", seconds=400)
     assert (keycloak_distribution.installed() / "lib/quarkus/build-system.properties").read_text() == built
-    said = log.read_text()
+    said = composed.log.read_text()
     assert "Profile prod activated" in said
     assert "development mode" not in said
+    (realms,) = keycloak_database[1].execute("SELECT count(*) FROM realm").fetchone() or (0,)
+    assert realms == 1
+    found = requests.get(f"{realm}/.well-known/openid-configuration", timeout=10).json()
+    assert found["issuer"] == f"{PUBLIC}/realms/master"  # whatever a request says
+    admin = {"grant_type": "password", "client_id": "admin-cli", "username": "admin"}
+    proxied = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "login.example.com"}
+    for password, right in (("wrong", False), ("secret-of-KEYCLOAK_ADMIN_PASSWORD", True)):
+        asked = requests.post(
+            f"{realm}/protocol/openid-connect/token", data=admin | {"password": password}, headers=proxied, timeout=30
+        )
+        assert (asked.status_code == 200) is right, asked.text
     for answer in (
         requests.get(f"{url}/realms/nope", timeout=10),
-        requests.get(f"{url}/admin/realms/frontdesk", timeout=10),
-        requests.post(f"{url}/realms/frontdesk/protocol/openid-connect/token", data=b"\xff" * 99, timeout=10),
-        requests.get(f"{url}/realms/frontdesk/protocol/openid-connect/auth?client_id=%00", timeout=10),
+        requests.get(f"{url}/admin/realms/master", timeout=10),
+        requests.post(f"{realm}/protocol/openid-connect/token", data=b"\xff" * 99, timeout=10),
+        requests.get(f"{realm}/protocol/openid-connect/auth?client_id=%00", timeout=10),
     ):
         assert answer.status_code >= 400
         assert not re.search(r"Exception|\bat (org|io|java)\.|26\.7\.3", answer.text), answer.text

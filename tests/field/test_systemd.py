@@ -43,7 +43,9 @@ def test_systemd_takes_them(tmp_path: Path) -> None:
     shutil.copytree(UNITS, tmp_path / "units")
     for file in (tmp_path / "units").rglob("*.*"):
         if file.is_file():
-            file.write_text(file.read_text().replace("/opt/frontdesk/.venv/bin/python", sys.executable))
+            text = file.read_text().replace("/opt/frontdesk/.venv/bin/python", sys.executable)
+            text = text.replace("/usr/local/sbin/frontdesk-manage", str(UNITS / "frontdesk-manage"))
+            file.write_text(text.replace("/opt/frontdesk/config", str(ROOT / "config")))
     units = [str(one) for one in sorted((tmp_path / "units").glob("*.*")) if one.is_file()]
     said = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
     assert [line for line in said.stderr.splitlines() if "frontdesk" in line] == []
@@ -58,9 +60,8 @@ def test_each_service_is_given_the_secrets_that_compose_gives_it() -> None:
             for one in given["LoadCredential"]
             for name in [one.partition(":")[0]]
         )
-        others = {"POSTGRES_PASSWORD", "KEYCLOAK_ADMIN_PASSWORD"} - (
-            {"POSTGRES_PASSWORD"} if unit == "frontdesk-migrate" else set()
-        )
+        others = {"POSTGRES_PASSWORD", "KEYCLOAK_ADMIN_PASSWORD", "KEYCLOAK_DB_PASSWORD", "GRAFANA_ADMIN_PASSWORD"}
+        others -= {"POSTGRES_PASSWORD"} if unit == "frontdesk-migrate" else set()
         assert lent == set(files.lent_secrets(ROOT)) - others
         words = " ".join([*given["Environment"], *given["ExecStart"]])
         assert set(re.findall(r"%d/(\w+)", words)) == lent

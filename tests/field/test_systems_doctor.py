@@ -63,6 +63,7 @@ def test_ourselves(db: None, settings: Any, tmp_path: Path) -> None:
     settings.HTTPS, settings.SECURE_SSL_REDIRECT, settings.OIDC_RP_CLIENT_SECRET = True, True, "dev-only-web-secret"
     found = by_id(doctor.check_frontdesk())
     assert {key for key, one in found.items() if one.severity == Severity.ERROR} == {"site.proxy", "site.secrets"}
+    assert found["site.backups"].severity == Severity.WARNING
 
 
 @pytest.mark.parametrize(("live", "severity"), [(True, Severity.ERROR), (False, Severity.WARNING)])

@@ -47,7 +47,8 @@ def test_it_runs_as_nobody_in_particular():
 
 
 def test_its_root_cannot_be_written_and_its_memory_for_files_is_small():
-    assert {name for name, service in SERVICES.items() if not service.get("read_only")} == {"keycloak"}  # builds itself
+    written = {name for name, service in SERVICES.items() if not service.get("read_only")}
+    assert written == {"keycloak", "keycloak-demo"}  # they build themselves
     for service in OURS.values():
         assert service["read_only"] is True
         assert service["tmpfs"] == ["/tmp:size=64m"]
@@ -62,7 +63,7 @@ def test_it_has_no_capability_and_can_gain_none():
 
 def test_processes_and_memory_are_bounded():
     for name, service in SERVICES.items():
-        assert service["pids_limit"] <= (512 if name in {"keycloak", "web"} else 256)  # threads count
+        assert service["pids_limit"] <= (512 if name in {"keycloak", "keycloak-demo", "web"} else 256)  # threads count
         assert service["mem_limit"]
 
 
@@ -81,7 +82,9 @@ def test_no_secret_is_in_a_layer_or_in_compose():
     given = {
         name: str(value) for service in SERVICES.values() for name, value in service.get("environment", {}).items()
     }
-    secrets = {name: value for name, value in given.items() if re.search("(SECRET|PASSWORD|KEY|TOKEN)(_FILE)?$", name)}
+    secrets = {
+        name: value for name, value in given.items() if re.search("(SECRET|PASSWORD|KEY|TOKEN)(__?FILE)?$", name)
+    }
     assert all(value.startswith("/run/secrets/") for value in secrets.values()), secrets
     assert ".env" in (ROOT / ".dockerignore").read_text().splitlines()
 
@@ -89,44 +92,68 @@ def test_no_secret_is_in_a_layer_or_in_compose():
 def test_each_service_has_its_own_secrets_and_no_other():
     of = {name: set(service.get("secrets", [])) for name, service in SERVICES.items()}
     for name, service in SERVICES.items():
-        said = str(service)  # in the environment, or in the command
+        read = [
+            ROOT / one.partition(":")[0] for one in service.get("volumes", []) if one.startswith("./config/monitoring/")
+        ]
+        said = str(service) + "".join(
+            file.read_text() for file in read
+        )  # in the environment, the command, or its own files
         assert set(re.findall(r"/run/secrets/(\w+)", said)) == of[name], name
     assert {name for name, files in of.items() if "POSTGRES_PASSWORD" in files} == {
         "postgres",
         "migrate",
+        "backup",
     }  # the owner's
-    assert {name for name, files in of.items() if "KEYCLOAK_ADMIN_PASSWORD" in files} == {"keycloak"}
+    assert {name for name, files in of.items() if "KEYCLOAK_ADMIN_PASSWORD" in files} == {"keycloak", "keycloak-demo"}
     assert (of["sandbox"], of["proxy"]) == ({"STRIPE_WEBHOOK_SECRET"}, set())
-    assert {name for name, service in SERVICES.items() if service.get("env_file")} == {"migrate", "web", "worker"}
+    assert (of["prometheus"], of["grafana"]) == ({"PROMETHEUS_METRICS_API_KEY"}, {"GRAFANA_ADMIN_PASSWORD"})
+    assert {name for name, service in SERVICES.items() if service.get("env_file")} == {
+        "migrate",
+        "web",
+        "worker",
+        "drill",
+    }
     assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in set().union(*of.values())}
     for rules in (".dockerignore", ".gitignore"):
         assert "secrets" in [line.strip("/") for line in (ROOT / rules).read_text().splitlines()]
 
 
 @pytest.mark.parametrize("password", ["", "of $HOME; the administrator"])
-def test_keycloak_starts_with_what_its_files_hold(tmp_path: Path, password: str) -> None:
+@pytest.mark.parametrize("which", ["keycloak", "keycloak-demo"])
+def test_keycloak_starts_with_what_its_files_hold(tmp_path: Path, which: str, password: str) -> None:
     """The entrypoint of compose.yml in a real bash, with a program that shows its environment for kc.sh."""
-    *words, script, name = SERVICES["keycloak"]["entrypoint"]
+    service = SERVICES[which]
+    *words, script, name = service["entrypoint"]
     script = script.replace("$$", "$").replace("/opt/keycloak/bin/kc.sh", "env -- sh -c 'env; echo \"$*\"' --")
-    for secret in SERVICES["keycloak"]["secrets"]:
+    for secret in service["secrets"]:
         (tmp_path / secret).write_text(f"of $HOME; {secret}\n")
     (tmp_path / "KEYCLOAK_ADMIN_PASSWORD").write_text(password)
-    given = {
-        key: value.replace("/run/secrets", str(tmp_path)) for key, value in SERVICES["keycloak"]["environment"].items()
-    }
+    given = {key: value.replace("/run/secrets", str(tmp_path)) for key, value in service["environment"].items()}
     done = subprocess.run(
-        [*words, script.replace("/run/secrets", str(tmp_path)), name, *SERVICES["keycloak"]["command"]],
+        [*words, script.replace("/run/secrets", str(tmp_path)), name, *service["command"]],
         env={"PATH": os.environ["PATH"], **given}, capture_output=True, text=True, check=True, timeout=30,
     )  # fmt: skip
     said = done.stdout.splitlines()
-    assert "FRONTDESK_WEB_SECRET=of $HOME; OIDC_RP_CLIENT_SECRET" in said
-    assert "FRONTDESK_DOCTOR_SECRET=of $HOME; KEYCLOAK_DOCTOR_CLIENT_SECRET" in said
+    asked = {
+        key: Path(value).name for key, value in service["environment"].items() if value.startswith("/run/secrets/")
+    }
+    for key, secret in asked.items():
+        assert secret == "KEYCLOAK_ADMIN_PASSWORD" or f"{key}=of $HOME; {secret}" in said
     named = [
         line for line in said if line.startswith("KC_BOOTSTRAP_ADMIN_")
     ]  # with a name alone Keycloak does not start
     admin = ["KC_BOOTSTRAP_ADMIN_USERNAME=admin", f"KC_BOOTSTRAP_ADMIN_PASSWORD={password}"]
     assert sorted(named) == sorted(admin if password else [])
-    assert said[-1].startswith("start --import-realm")
+    assert said[-1].startswith("start --")
+
+
+def test_grafana_does_not_start_with_the_password_that_everybody_knows(tmp_path: Path) -> None:
+    *words, script = SERVICES["grafana"]["entrypoint"]
+    script = script.replace("/run/secrets", str(tmp_path)).replace("/run.sh", "echo started")
+    for text, started in (("\n", False), ("", False), ("random\n", True)):
+        (tmp_path / "GRAFANA_ADMIN_PASSWORD").write_text(text)
+        done = subprocess.run([*words, script], capture_output=True, text=True, check=False)
+        assert (done.returncode == 0, "started" in done.stdout) == (started, started)
 
 
 def test_the_product_needs_no_sandbox():
@@ -148,14 +175,14 @@ def test_migrate_is_a_service_of_its_own():
 
 def test_it_is_looked_after():
     assert "/health/live" in last("HEALTHCHECK")
-    assert {SERVICES[name]["restart"] for name in ("web", "worker", "postgres", "keycloak")} == {"unless-stopped"}
+    assert {name for name, one in SERVICES.items() if one["restart"] != "unless-stopped"} == {"migrate", "drill"}
     assert (SERVICES["web"]["stop_grace_period"], SERVICES["worker"]["stop_grace_period"]) == ("40s", "90s")
 
 
 def test_only_pages_are_reachable_and_only_where_the_operator_says():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"proxy", "proxy-tls", "keycloak", "sandbox"}
-    assert published.pop("keycloak") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
+    assert set(published) == {"proxy", "proxy-tls", "keycloak", "keycloak-demo", "sandbox", "grafana"}
+    assert published.pop("keycloak-demo") == ["127.0.0.1:8080:8080"]  # its realm holds logins for rehearsals
     assert published.pop("proxy-tls") == ["${PUBLIC_IP:-0.0.0.0}:443:8443", "${PUBLIC_IP:-0.0.0.0}:80:8080"]
     assert SERVICES["proxy-tls"]["profiles"] == ["tls"]
     assert all(port.startswith("${TAILSCALE_IP:-127.0.0.1}:") for ports in published.values() for port in ports)
@@ -165,8 +192,15 @@ def test_only_pages_are_reachable_and_only_where_the_operator_says():
         "migrate",
         "web",
         "worker",
+        "backup",
+        "drill",
     }
-    assert COMPOSE["networks"]["inner"] == {"internal": True}
+    assert {name for name, service in SERVICES.items() if "login" in service["networks"]} == {
+        "keycloak",
+        "keycloak-postgres",
+        "backup",
+    }
+    assert COMPOSE["networks"]["inner"] == COMPOSE["networks"]["login"] == {"internal": True}
 
 
 @pytest.mark.parametrize(
@@ -211,13 +245,29 @@ def config(client: list[str], folder: Path, *options: str, **environment: str) -
     return found
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "sandbox"), ("--profile", "tls")])
-def test_the_client_understands_compose(client: list[str], profile: tuple[str, ...], tmp_path: Path) -> None:
-    found = config(client, tmp_path, *profile)["services"]
-    expected = {"proxy", "web", "worker", "migrate", "postgres", "keycloak"} | set(
-        {"--profile sandbox": ["sandbox"], "--profile tls": ["proxy-tls"]}.get(" ".join(profile), [])
-    )
-    assert set(found) >= expected  # Debian's client lists services of other profiles too
+ALWAYS = {"proxy", "web", "worker", "migrate", "postgres"}
+PROFILES = {
+    "sandbox": {"sandbox"}, "tls": {"proxy-tls"}, "keycloak": {"keycloak", "keycloak-postgres"}, "first-look": {"keycloak-demo"},
+    "backup": {"backup"}, "drill": {"drill"}, "monitoring": {"prometheus", "grafana"},
+}  # fmt: skip
+
+
+def test_what_a_house_may_have_elsewhere_is_a_profile() -> None:
+    """And a Keycloak with published logins starts only for who asks for a first look."""
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == ALWAYS
+    for profile, names in PROFILES.items():
+        assert {name for name, service in SERVICES.items() if service.get("profiles") == [profile]} == names
+
+
+def test_of_three_databases_and_their_backups_one_image_is_used() -> None:
+    """pg_dump has to be as new as the server."""
+    assert len({SERVICES[name]["image"] for name in ("postgres", "keycloak-postgres", "backup")}) == 1
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES])
+def test_the_client_understands_compose(client: list[str], profile: str, tmp_path: Path) -> None:
+    found = config(client, tmp_path, *(("--profile", profile) if profile else ()))["services"]
+    assert set(found) >= ALWAYS | PROFILES.get(profile, set())  # Debian's client lists services of other profiles too
     assert "100.64.0.7" in str(found["proxy"]["ports"])  # TAILSCALE_IP
     assert found["web"]["environment"]["POSTGRES_HOST"] == "postgres"
     assert found["web"]["environment"]["BASE_URL"] == "https://frontdesk.example.com"  # of .env
@@ -245,6 +295,41 @@ def test_logs_of_all_services_leave_the_machine_encrypted(client: list[str], tmp
 def test_without_a_log_server_the_client_says_so(client: list[str], tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"LOG_SERVER.*is not set"):
         config(client, tmp_path, "-f", "compose.yml", "-f", "compose.logs.yml")
+
+
+# --- Prometheus and Grafana ------------------------------------------------------------------------------------------------
+
+
+def lent(service: str) -> dict[str, Path]:
+    """The files of config/ that the service is given, by where it finds them."""
+    found = (one.split(":") for one in SERVICES[service]["volumes"] if one.startswith("./"))
+    return {target: ROOT / source for source, target, _ in found}
+
+
+def test_prometheus_scrapes_web_with_the_key_and_reads_our_rules() -> None:
+    files = lent("prometheus")
+    (said,) = (
+        word.partition("=")[2] for word in SERVICES["prometheus"]["command"] if word.startswith("--config.file=")
+    )
+    asked = yaml.safe_load(files[said].read_text())
+    (job,) = asked["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["web:8000"]}]
+    assert set(SERVICES["prometheus"]["networks"]) & set(SERVICES["web"]["networks"])
+    assert job["authorization"]["credentials_file"] == "/run/secrets/PROMETHEUS_METRICS_API_KEY"
+    rules = [files[str(Path(said).parent / name)] for name in asked["rule_files"]]
+    assert f'job="{job["job_name"]}"' in rules[0].read_text()  # of the alert that the site is down
+    if promtool := shutil.which("promtool"):
+        subprocess.run([promtool, "check", "rules", *rules], check=True)
+        subprocess.run([promtool, "check", "config", "--syntax-only", files[said]], check=True)
+
+
+def test_grafana_has_the_dashboard_from_the_start_and_reads_that_prometheus() -> None:
+    files = lent("grafana")
+    (source,) = yaml.safe_load(files["/etc/grafana/provisioning/datasources/frontdesk.yml"].read_text())["datasources"]
+    assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", "http://prometheus:9090", True)
+    (provider,) = yaml.safe_load(files["/etc/grafana/provisioning/dashboards/frontdesk.yml"].read_text())["providers"]
+    (dashboard,) = (file for at, file in files.items() if at.startswith(provider["options"]["path"] + "/"))
+    assert dashboard.name == "grafana-dashboard.json"
 
 
 # --- reading a Dockerfile ------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_no_group_maps_a_role_and_no_person_has_one() -> None:
 
 
 def test_compose_imports_it_into_the_version_the_tests_run_on() -> None:
-    keycloak = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]["keycloak"]
+    keycloak = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]["keycloak-demo"]
     at, list_of = "/opt/keycloak/data", realm_file.DENY_LIST.name
     assert keycloak["volumes"] == [
         f"./{realm_file.PATH.relative_to(ROOT)}:{at}/import/realm.json:ro",

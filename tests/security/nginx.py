@@ -59,7 +59,7 @@ def running(folder: Path, *, web: int, server: str = "plain") -> Iterator[Proxy]
     }
     replaced |= {" /etc/nginx/": f" {folder}/"}
     replaced |= {f"listen {port}": f"listen {other}" for port, other in ports.items()}
-    if not _knows_http2(program):  # before 1.25.1 it was part of `listen`
+    if not knows_http2(program):
         replaced |= {" ssl backlog": " ssl http2 backlog", "http2 on;": ""}
     for name, text in texts.items():
         for old, new in replaced.items():
@@ -76,21 +76,24 @@ def running(folder: Path, *, web: int, server: str = "plain") -> Iterator[Proxy]
     ]
     process = subprocess.Popen(command)
     try:
-        site.wait_until(lambda: all(map(_listens, ports.values())), "the proxy listens")
+        site.wait_until(lambda: all(map(listens, ports.values())), "the proxy listens")
         yield Proxy(ports, process.pid)
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _knows_http2(program: str) -> bool:
+def knows_http2(program: str = "") -> bool:
+    """Whether this nginx has the directive `http2`; before 1.25.1 it was part of `listen`."""
+    program = program or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or "nginx"
     said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     assert found is not None
     return tuple(map(int, found.groups())) >= (1, 25, 1)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens there."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=site.PROMPT):
         return True
     return False
