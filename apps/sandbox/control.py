@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 
 from apps.sandbox import clock, faults, lifecycle, products
+from apps.sandbox.immich import answers as immich
+from apps.sandbox.immich import users as immich_users
 from apps.sandbox.keycloak import tokens
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.nextcloud import answers as nextcloud
@@ -20,6 +22,7 @@ from apps.sandbox.store import store
 from apps.sandbox.stripe import webhooks
 
 Options = dict[str, Any]
+IMMICH_SETTINGS = ("permissions", "delete_delay", "oauth", "auto_register")
 
 WEBHOOK_MODES = ("deliver", "hold", "drop", "duplicate", "shuffle")
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -162,6 +165,25 @@ def _change_nextcloud(options: Options) -> Options:
     )
 
 
+def _change_immich(options: Options) -> Options:
+    """As `change_server`; or `sub` and `email`: somebody comes from Keycloak; or one of IMMICH_SETTINGS."""
+    host = options.get("host")
+    if isinstance(host, str) and isinstance(options.get("sub"), str):
+        return _log_in_to_immich(host, options["sub"], str(options.get("email", "")))
+    if isinstance(host, str) and (changed := {name: options[name] for name in IMMICH_SETTINGS if name in options}):
+        immich.host_of(host).update(changed)
+        return changed
+    return products.change_server("immich", options, server=immich.host_of, find=immich_users.find_account)
+
+
+def _log_in_to_immich(host: str, sub: str, email: str) -> Options:
+    try:
+        return {"user": immich_users.log_in(immich.host_of(host), sub=sub, email=email)["id"]}
+    except immich.RefusedError as refused:
+        raise ValueError(str(refused)) from None
+
+
+the_immich = endpoint(get=lambda: store.data["immich"], post=_change_immich)
 the_nextcloud = endpoint(get=lambda: store.data["nextcloud"], post=_change_nextcloud)
 the_receiver = endpoint(get=lambda: store.data["receiver"], post=receiver.change)
 the_mailgun = endpoint(get=lambda: store.data["mailgun"], post=_set_mailgun)

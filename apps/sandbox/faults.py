@@ -15,7 +15,8 @@ from django.http.response import HttpResponseBase
 
 from apps.sandbox.store import store
 
-PEERS = ("stripe", "keycloak", "mailgun", "nextcloud", "receiver")
+PRODUCTS = ("nextcloud", "immich")
+PEERS = ("stripe", "keycloak", "mailgun", *PRODUCTS, "receiver")
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 ANY = ("GET", "HEAD", *WRITES)
 STATUS = {
@@ -71,8 +72,9 @@ MODES: dict[str, Mode] = {
     ),
     "put_wipes": Mode("PUT removes attributes it did not change", ("PUT",), USER, ("keycloak",)),
     "lost_update": Mode("PUT answers 204 and stores nothing", ("PUT",), USER, ("keycloak",)),
-    "quota_ignored": Mode("a new quota is answered 200 and not stored", ("PUT",), r"/users/[^/]+$", ("nextcloud",)),
-    "no_rights": Mode("our account is no administrator any more, and sees only itself", peers=("nextcloud",)),
+    "quota_ignored": Mode("a new quota is answered 200 and not stored", ("PUT",), r"/users/[^/]+$", PRODUCTS),
+    "no_rights": Mode("our account is no administrator any more, and sees only itself", peers=PRODUCTS),
+    "removal_stuck": Mode("a forced deletion is accepted, and never finished", ("DELETE",), "", ("immich",)),
     "silent": Mode("takes what it is told, and answers 204", peers=("receiver",)),
     "order_ignored": Mode("answers 200 to an order and keeps what was there", peers=("receiver",)),
     "echo": Mode("answers 200 with all it was sent", peers=("receiver",)),
@@ -235,7 +237,7 @@ def error(*, peer: str, status: int, says: str = "") -> HttpResponse:
                 "code": "rate_limit",
                 "message": "Too many requests hit the API too quickly.",
             }
-    elif peer == "mailgun":
+    elif peer in ("mailgun", "immich"):
         body = {"message": f"{words} {says}".strip()}
     elif peer == "nextcloud":
         meta = {"status": "failure", "statuscode": {401: 997, 500: 996}.get(status, status), "message": says or words}

@@ -173,6 +173,7 @@ urlpatterns = [
     path("control/mailgun", control.the_mailgun),
     path("control/nextcloud", control.the_nextcloud),
     path("control/receiver", control.the_receiver),
+    path("control/immich", control.the_immich),
     path("control/inbox", control.clear_inbox),
     path("control/keycloak/keys", control.rotate_keys),
 ]

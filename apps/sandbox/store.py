@@ -21,6 +21,7 @@ EMPTY: dict[str, Any] = {
     "keycloak": {},
     "nextcloud": {},
     "receiver": {},
+    "immich": {},
     "mails": [],
     "mailgun": {
         "state": "active",

@@ -8,5 +8,6 @@ urlpatterns = [
     path("mailgun/", include("apps.sandbox.mailgun.urls")),
     path("nextcloud/", include("apps.sandbox.nextcloud.urls")),
     path("receiver/", include("apps.sandbox.receiver.urls")),
+    path("immich/", include("apps.sandbox.immich.urls")),
     path("", include("apps.sandbox.pages")),
 ]

@@ -1,6 +1,7 @@
 """What was bought arrives in the product itself: account, quota, suspension, deletion; and what is wrong there is mended."""
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from apps.instances import allocation
 from apps.instances.models import Instance, ProductAccount
 from apps.operations import incident, privacy
 from apps.operations.erasure_receipts import read_receipt
-from tests.instances.products import GB, account, call, obey, there, told, use
+from tests.instances.peers import IMMICH, NEXTCLOUD, PEERS, Peer
+from tests.instances.products import GB, account, call, call_immich, find_in_immich, obey, read_in, there, told, use
 from tests.world import World
 
 GROUPS = ["customers"]
@@ -49,34 +51,37 @@ def change_plan(world: World, profile: UserProfile, slug: str) -> None:
     world.deliver()
 
 
-def steps(profile: UserProfile) -> list[str]:
-    return [one for one in profile.last_sync.steps if "Nextcloud" in one]
+def steps(profile: UserProfile, peer: Peer = NEXTCLOUD) -> list[str]:
+    return [one for one in profile.last_sync.steps if peer.label in one]
 
 
 @pytest.mark.long
-def test_paid_upgraded_suspended_back_and_gone(house: World) -> None:
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.kind)
+def test_paid_upgraded_suspended_back_and_gone(world: World, settings: Any, peer: Peer) -> None:
+    house = world
+    obey(house, settings, peer)
+    look = partial(read_in, peer, house)
     dana = house.subscriber("dana")
-    assert told(there(house, dana)) == (True, 100, GROUPS)
-    assert steps(dana) == ["Open the account in Nextcloud, host nextcloud-1 with 100 GB."]
-    assert there(house, dana, "nextcloud-2") is None
+    assert look(dana) == (True, 100)
+    assert steps(dana, peer) == [f"Open the account in {peer.label}, host nextcloud-1 with 100 GB."]
 
-    use(house, dana, 80)
+    use(house, dana, 80, peer)
     change_plan(house, dana, "plus")
-    assert told(there(house, dana)) == (True, 500, GROUPS)
+    assert look(dana) == (True, 500)
     dana = UserProfile.objects.get(pk=dana.pk)
-    assert "Set quota to 500 GB in Nextcloud, host nextcloud-1." in steps(dana)
+    assert f"Set quota to 500 GB in {peer.label}, host nextcloud-1." in steps(dana, peer)
     assert (account(dana).used, account(dana).quota_found) == (80 * GB, 500 * GB)
 
     pay_later(house, dana)
     assert house.state(dana).access == "suspended"
-    assert told(there(house, dana)) == (False, 500, GROUPS)
+    assert look(dana) == (False, 500)
     pay_now(house, dana)
-    assert told(there(house, dana)) == (True, 500, GROUPS)
+    assert look(dana) == (True, 500)
 
     dana.refresh_from_db()
     house.shop.v1.subscriptions.cancel(dana.stripe_subscription_id or "")
     house.deliver()
-    assert told(there(house, dana)) == (False, 500, GROUPS)
+    assert look(dana) == (False, 500)
     assert account(dana).delete_at is None  # the seat waits, and so does the data
     house.pass_time(days=31)
     house.deliver()
@@ -84,10 +89,10 @@ def test_paid_upgraded_suspended_back_and_gone(house: World) -> None:
     assert account(dana).state == "leaving"
     house.pass_time(days=29)
     house.sweep()
-    assert told(there(house, dana)) == (False, 500, GROUPS)
+    assert look(dana) == (False, 500)
     house.pass_time(days=2)
     house.sweep()
-    assert there(house, dana) is None
+    assert look(dana) is None
     assert (account(dana).state, account(dana).exists) == ("deleted", False)
     lines = AuditEntry.objects.filter(subject_id=str(dana.pk), action="product_account_changed").order_by("pk")
     assert [(one.after.get("enabled"), one.after.get("quota")) for one in lines] == [
@@ -126,6 +131,27 @@ def test_what_somebody_changes_in_the_product_is_found_written_down_and_mended(h
     house.sweep()
     assert account(dana).used == 80 * GB
     assert AuditEntry.objects.filter(action="product_drift_found").count() == 1
+
+
+def test_what_somebody_changes_in_immich_is_mended_and_who_logs_in_keeps_the_account(
+    world: World, settings: Any
+) -> None:
+    obey(world, settings, IMMICH)
+    dana = world.subscriber("dana")
+    made = find_in_immich(world, dana)
+    assert made is not None
+    came = world.standin.control("immich", host="nextcloud-1", sub=dana.keycloak_id, email="dana@example.com")
+    assert came.json()["user"] == made["id"]
+    call_immich(world, "PUT", f"/{made['id']}", quotaSizeInBytes=None, storageLabel=None)
+    call_immich(world, "DELETE", f"/{made['id']}")
+    world.pass_time(seconds=6 * 3600 + 1)
+    world.sweep()
+    found = find_in_immich(world, dana)
+    assert found is not None
+    assert (found["id"], found["oauthId"]) == (made["id"], dana.keycloak_id)
+    assert read_in(IMMICH, world, dana) == (True, 100)
+    line = AuditEntry.objects.get(subject_id=str(dana.pk), action="product_drift_found")
+    assert (line.after["quota"], line.after["enabled"]) == (None, False)
 
 
 def test_an_hour_without_the_product_delays_and_loses_nothing(house: World) -> None:

@@ -20,7 +20,7 @@ from tests.sandbox.keycloak_fixture import Standin
         ("clock", {"advance_seconds": "soon"}, "whole number"),
         ("clock", {"advance_seconds": True}, "whole number"),
         ("clock", {"advance_seconds": 10**12}, "whole number"),
-        ("faults", {}, "peer must be one of stripe, keycloak, mailgun, nextcloud"),
+        ("faults", {}, "peer must be one of stripe, keycloak, mailgun, nextcloud, immich, receiver"),
         ("faults", {"peer": "moon", "mode": "ok"}, "peer must be one of"),
         ("faults", {"peer": ["stripe"], "mode": "ok"}, "peer must be one of"),
         ("faults", {"peer": "mailgun", "mode": "put_wipes"}, "mode for mailgun must be one of ok"),

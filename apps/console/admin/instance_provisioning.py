@@ -45,7 +45,11 @@ class ProvisioningDialog(ReasonDialog):
         required=False, max_length=200, assume_scheme="https", widget=UnfoldAdminTextInputWidget(),
         help_text="Of the product itself, such as https://cloud-1.example.com; of a webhook, where it is received.",
     )  # fmt: skip
-    login = text_field("Our account there", "An administrator’s name in the product. A webhook needs none.", 80)
+    login = text_field(
+        "Our account there",
+        "An administrator’s name in the product; in Immich, its email address. A webhook needs none.",
+        80,
+    )
     group = text_field("Group", "In the product, for our people. It is made if it is not there. Empty: none.", 80)
     quota_grant = forms.ChoiceField(
         label="Quota", required=False, widget=UnfoldAdminSelectWidget, help_text="The number that people buy."

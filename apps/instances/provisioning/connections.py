@@ -18,6 +18,7 @@ from apps.core.locks import LockClass, lock_until_commit
 from apps.core.models import AuditEntry
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning.contract import ProductHost, Provisioner, Receiver
+from apps.instances.provisioning.immich import Immich
 from apps.instances.provisioning.nextcloud import Nextcloud
 from apps.instances.provisioning.webhook import Webhook
 
@@ -36,7 +37,7 @@ def find_provisioners() -> dict[str, Make]:
             found[entry.name] = entry.load()
         except Exception:  # another's package; its failure is its own
             log.exception("provisioner_not_loaded", provisioner=entry.name)
-    return found | {"nextcloud": Nextcloud, "webhook": Webhook}
+    return found | {"immich": Immich, "nextcloud": Nextcloud, "webhook": Webhook}
 
 
 def label_of(kind: str) -> str:

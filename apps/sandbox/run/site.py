@@ -29,8 +29,7 @@ STOP_SECONDS = 15
 
 def main(port: int, folder: Path) -> int:
     """Prepare the database, then run both; 0 when told to stop, 1 when one of them ended by itself."""
-    clouds = f"{os.environ['SANDBOX_BASE_URL']}/nextcloud"
-    prepare = functools.partial(call_command, "demo_prepare", nextcloud=clouds)
+    prepare = functools.partial(call_command, "demo_prepare", products=os.environ["SANDBOX_BASE_URL"])
     prepared = _fork(prepare, folder / "prepare.log")  # what it needs ends with it
     prepared.join()
     if prepared.exitcode:

@@ -55,6 +55,18 @@ APPS: list[dict[str, Any]] = [
         "placement": "general",
         "prices": {"month": 200, "year": 2000},
     },
+    {
+        "slug": "immich",
+        "name": "Immich",
+        "name_de": "Immich",
+        "summary": "Your photos and videos, with 100 GB.",
+        "summary_de": "Ihre Fotos und Videos, mit 100 GB.",
+        "icon": "photo",
+        "color": "#2f6b3a",
+        "grants": {"photos_gb": 100},
+        "placement": "general",
+        "prices": {"month": 300, "year": 3000},
+    },
 ]
 OFFERS: list[dict[str, Any]] = [
     {
@@ -111,7 +123,12 @@ INSTANCES = [
     ("nextcloud-1", "Nextcloud 1", "nextcloud", (40, 50, 60)),
     ("nextcloud-2", "Nextcloud 2", "nextcloud", (40, 50, 60)),
     ("vaultwarden-1", "Vaultwarden 1", "vaultwarden", (80, 100, 120)),
+    ("immich-1", "Immich 1", "immich", (40, 50, 60)),
 ]
+OBEY: dict[str, dict[str, str]] = {
+    "nextcloud": {"login": "frontdesk", "group": "customers", "quota_grant": "storage_gb"},
+    "immich": {"login": "admin@photos.example.com", "quota_grant": "photos_gb"},
+}
 
 
 class Command(BaseCommand):
@@ -121,7 +138,9 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--nextcloud", default="", help="where the Nextclouds are that take orders, without a name")
+        parser.add_argument(
+            "--products", default="", help="where the products are that take orders, without kind and name"
+        )
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
@@ -134,8 +153,8 @@ class Command(BaseCommand):
             _offer(offer, position=position)
         for slug, name, product, caps in INSTANCES:
             _instance(slug, name, product, caps)
-            if options["nextcloud"] and product == "nextcloud" and slug in settings.PROVISIONER_SECRETS:
-                _obey(slug, f"{options['nextcloud']}/{slug}")
+            if options["products"] and product in OBEY and slug in settings.PROVISIONER_SECRETS:
+                _obey(slug, product, f"{options['products']}/{product}/{slug}")
 
 
 def _offer(offer: dict[str, Any], *, position: int) -> None:
@@ -186,11 +205,8 @@ def _instance(slug: str, name: str, product: str, caps: tuple[int, int, int]) ->
     deployments.create_instance(instance, actor=ACTOR, reason="demo catalog")
 
 
-def _obey(slug: str, address: str) -> None:
-    """Let the Nextcloud of an instance take orders, unless staff have set it up already."""
+def _obey(slug: str, kind: str, address: str) -> None:
+    """Let the product of an instance take orders, unless staff have set it up already."""
     if not Provisioning.objects.filter(instance__slug=slug).exists():
-        found = Provisioning(
-            instance=Instance.objects.get(slug=slug), kind="nextcloud", address=address, login="frontdesk", group="customers",
-            quota_grant="storage_gb",
-        )  # fmt: skip
+        found = Provisioning(instance=Instance.objects.get(slug=slug), kind=kind, address=address, **OBEY[kind])
         connections.save_connection(found, actor=ACTOR, reason="demo catalog")
