@@ -1,6 +1,7 @@
 """A filled database for the console's pages, and staff of each role."""
 
 import datetime as dt
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client
 
 from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, TermsChange
@@ -36,7 +38,10 @@ from apps.operations.models import (
     TermsPreview,
     TermsPreviewPerson,
 )
+from tests import database
+from tests.rows import writes
 from tests.world import World
+from tests.world_memory import FRESH_SECONDS
 
 DAY = dt.timedelta(days=1)
 FILLERS: dict[str, Callable[[], Any]] = {
@@ -45,6 +50,7 @@ FILLERS: dict[str, Callable[[], Any]] = {
     "BigIntegerField": int,
     "IntegerField": int,
 }
+PEOPLE = {"auth_user", "auth_group"}  # who works here may be there before; they have other names
 MIRROR = ("Customer", "Subscription", "Invoice", "Product", "Price", "Charge", "Refund", "Dispute", "PaymentMethod")
 
 
@@ -103,10 +109,33 @@ class World:
     plan: Any = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A few of everything, as it was made in an empty database: the rows as SQL, and pickled what `fill` gave."""
+
+    tables: frozenset[str]
+    rows: str
+    made: bytes
+    at: float = field(default_factory=time.monotonic)
+
+
+_kept: list[Kept] = []  # of this process; one at most
+
+
 @pytest.fixture
-def world(db: None) -> World:
-    """A few of everything."""
-    return fill(3)
+def world(monkeypatch: pytest.MonkeyPatch, settings: Any, db: None) -> World:
+    """A few of everything. Made by several hundred statements, and brought back by one where nothing else has happened before."""
+    is_plain = not (monkeypatch._setattr or monkeypatch._setitem or settings._to_restore)
+    if not is_plain or not connection.in_atomic_block or not database.is_superuser():
+        return fill(3)
+    there = {name for name, count in writes().items() if count}
+    if _kept and time.monotonic() - _kept[0].at < FRESH_SECONDS and not there & _kept[0].tables - PEOPLE:
+        database.run(_kept[0].rows)
+        return pickle.loads(_kept[0].made)
+    made = fill(3)
+    if not there:
+        _kept[:] = [Kept(frozenset(database.used()), database.script_of_rows(), pickle.dumps(made))]
+    return made
 
 
 def fill(count: int) -> World:

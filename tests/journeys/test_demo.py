@@ -115,6 +115,7 @@ def start(walked: tuple[Demo, object]) -> Iterator[Callable[[], subprocess.Popen
         process.stdout.close()
 
 
+@pytest.mark.long
 def test_the_walk_passes_and_leaves_nothing_running(
     walked: tuple[Demo, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -129,7 +130,8 @@ def test_the_walk_passes_and_leaves_nothing_running(
     assert (account["quota"], account["groups"]) == ("600 GB", ["customers"])
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]], end: signal.Signals
 ) -> None:
@@ -148,6 +150,7 @@ def test_it_starts_warm_with_its_data_and_stops_as_a_whole(
     assert not list(demo.data.rglob("postmaster.pid"))
 
 
+@pytest.mark.long
 def test_all_its_processes_together_take_at_most_450_megabytes(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -160,6 +163,7 @@ def test_all_its_processes_together_take_at_most_450_megabytes(
     assert sum(one.memory_full_info().pss for one in processes) < 450 * 1024 * 1024
 
 
+@pytest.mark.long
 def test_a_second_demo_is_told_what_is_in_its_way(
     walked: tuple[Demo, object], start: Callable[[], subprocess.Popen[str]]
 ) -> None:

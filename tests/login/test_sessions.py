@@ -77,13 +77,13 @@ def test_a_staff_session_ends_after_15_idle_minutes_or_8_hours(
 def test_a_visit_starts_the_idle_time_anew(nora: UserProfile) -> None:
     client = in_for(nora.user, total=2 * HOUR, idle=20 * MINUTE)
     assert still_in(client)
-    assert time.time() - client.session[sessions.SEEN] < 5
+    assert time.time() - client.session[sessions.SEEN] < MINUTE
 
 
 def test_a_session_without_times_gets_them(nora: UserProfile, client: Client) -> None:
     client.force_login(nora.user)
     client.get("/dashboard/")
-    assert time.time() - client.session[sessions.STARTED] < 5
+    assert time.time() - client.session[sessions.STARTED] < MINUTE
 
 
 def test_an_ended_session_leads_to_login(nora: UserProfile) -> None:

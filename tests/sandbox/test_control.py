@@ -120,14 +120,14 @@ class TestFaults:
 
     def test_a_slow_peer_does_not_slow_the_others(self, standin: Standin) -> None:
         headers = standin.bearer()
-        standin.fault("slow", delay_ms=1_500)
+        standin.fault("slow", delay_ms=3_000)
         with ThreadPoolExecutor() as pool:
             slow = pool.submit(standin.call, "GET", "/users", headers=headers)
             begun = time.monotonic()
-            requests.get(f"{standin.url}/inbox.json", timeout=5)
-            assert time.monotonic() - begun < 1
+            requests.get(f"{standin.url}/inbox.json", timeout=30)
+            assert not slow.done()
             assert slow.result().status_code == 200
-            assert time.monotonic() - begun >= 1.4
+            assert time.monotonic() - begun >= 2.9
 
     def test_the_switches_can_be_read(self, standin: Standin) -> None:
         standin.fault("http_500", every=2)
