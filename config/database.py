@@ -27,6 +27,14 @@ def database() -> dict[str, Any]:
     }
 
 
+def pooler() -> dict[str, Any]:
+    """What leads web, and nothing else, through a pooler that may lend connections by transaction; empty: there is none."""
+    host = text("POSTGRES_POOLER_HOST", "")
+    if not host:
+        return {}
+    return {"HOST": host, "PORT": text("POSTGRES_POOLER_PORT", "6432"), "DISABLE_SERVER_SIDE_CURSORS": True}
+
+
 def _tls() -> dict[str, str]:
     """What is not set is left to libpq and its own PG* variables."""
     modes = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

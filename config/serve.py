@@ -14,6 +14,7 @@ from granian.server import Server
 
 from apps.core.egress import restrict_calls
 from apps.core.log_streams import GRANIAN, taken_over
+from apps.core.pooling import use_pooler
 from apps.core.preload import preload
 from apps.core.request_bodies import BodiesFirst
 
@@ -52,6 +53,7 @@ def main() -> None:
     """Serve until told to stop; granian reads the command line."""
     import config.wsgi  # noqa: F401  (before the workers are forked)
 
+    use_pooler()
     preload()
     restrict_calls()
     cli.Server = PatientServer  # type: ignore[attr-defined]  # granian has no other way in

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 
 from config.brand import brand
-from config.database import database
+from config.database import database, pooler
 from config.environment import boolean, choice, hours, integer, named_secrets, secret, text, words
 
 django_stubs_ext.monkeypatch()  # Paginator[Any] and the like, see the README of django-stubs
@@ -116,6 +116,7 @@ BRAND = brand(BASE_URL)
 
 # --- Database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": database()}
+POSTGRES_POOLER = pooler()  # of web alone (apps/core/pooling.py)
 # The role of web and worker, where `migrate` runs as another one, which owns the tables (apps/core/rights.py).
 POSTGRES_APP_USER = text("POSTGRES_APP_USER", "")
 POSTGRES_APP_PASSWORD = secret("POSTGRES_APP_PASSWORD", "")

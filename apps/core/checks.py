@@ -144,6 +144,7 @@ def database_is_reached_in_private(**_: Any) -> list[CheckMessage]:
     database = settings.DATABASES["default"]
     options = database.get("OPTIONS", {})
     hosts = str(database.get("HOST") or options.get("host", "")).split(",")
+    hosts += [settings.POSTGRES_POOLER["HOST"]] if settings.POSTGRES_POOLER else []
     mode = options.get("sslmode") or os.environ.get("PGSSLMODE", "prefer")
     if all(map(is_near, hosts)) or mode in {"verify-ca", "verify-full"}:
         return []
@@ -229,3 +230,12 @@ def role_has_least_rights(*, databases: Sequence[str] | None = None, **_: Any) -
     excess = rights.list_excess() if databases else []
     hint = "Run migrate as the owner with POSTGRES_APP_USER set, and web and worker as that role."
     return [Warning(f"The database's role {', '.join(excess)}.", hint=hint, id="frontdesk.W004")] if excess else []
+
+
+@register(Tags.database, deploy=True)
+def sessions_are_ours(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """`check --deploy --database default`, as worker: a pooler that lends its session by transaction would run jobs twice."""
+    from apps.core import pooling
+
+    lent = bool(databases) and pooling.are_sessions_lent()
+    return _errors((lent, "A pooler lends our sessions by transaction.", pooling.REMEDY, "E014"))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from enum import IntEnum, unique
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 @unique
@@ -26,6 +27,7 @@ class LockClass(IntEnum):
     PAYMENTS_OF_CUSTOMER = 7018  # by Stripe customer: staff change one thing of a customer's money at a time
 
 
+PAST = "PAST_POOLER"  # in the settings of a connection through a pooler: what leads past it
 LOCK_NUMBER = "SELECT pg_advisory_xact_lock(%s, %s)"
 LOCK_TEXT = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 LOCK_TEXTS = (
@@ -51,12 +53,28 @@ def lock_until_commit(lock_class: LockClass, key: int | str) -> None:
 @contextmanager
 def hold_if_free(lock_class: LockClass, key: str) -> Iterator[bool]:
     """Hold the lock until the block ends, over transactions and calls; yields False at once while somebody else holds it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [lock_class, key])
-        (held,) = cursor.fetchone()
+    with _own_session() as session:
+        with session.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [lock_class, key])
+            (held,) = cursor.fetchone()
+        try:
+            yield held
+        finally:
+            if held:
+                with session.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [lock_class, key])
+
+
+@contextmanager
+def _own_session() -> Iterator[BaseDatabaseWrapper]:
+    """A connection whose session is ours alone: the usual one, or another where a pooler may lend that (`core.pooling`)."""
+    past = connection.settings_dict.get(PAST)
+    if past is None:
+        yield connection
+        return
+    own = connection.copy()
+    own.settings_dict.update(past)
     try:
-        yield held
+        yield own
     finally:
-        if held:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [lock_class, key])
+        own.close()

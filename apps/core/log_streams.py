@@ -1,6 +1,6 @@
 """What a process says beside the log, brought into its form: granian's lines, Python's warnings, errors that nobody caught, what is printed.
 
-Promises: after `take_over`, each line on standard output or standard error is one JSON object, whoever wrote it. Not in our hands
+Promises: in `taken_over`, each line on standard output or standard error is one JSON object, no matter who wrote it. Not in our hands
 is what a process says that the kernel or a library's C or Rust code ends.
 """
 
@@ -29,13 +29,9 @@ GRANIAN: dict[str, Any] = {
 
 
 def configure(wished: dict[str, Any]) -> None:
-    """Django's LOGGING_CONFIG: set up the log, and have warnings and uncaught errors go there."""
+    """Django's LOGGING_CONFIG: set up the log, and have warnings go there."""
     logging.config.dictConfig(wished)
     logging.captureWarnings(capture=True)
-    if sys.excepthook is sys.__excepthook__:
-        sys.excepthook = _log_uncaught
-    if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = _log_uncaught_of_thread
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -88,7 +84,8 @@ class PrintedLines(io.TextIOBase):
 
 @contextmanager
 def taken_over(name: str) -> Iterator[None]:
-    """Until the block ends, what is printed are lines of the logger `name`: errors those of standard error."""
+    """Until the block ends, what is printed are lines of the logger `name`: errors those of standard error. So is what nobody catches."""
+    sys.excepthook, threading.excepthook = _log_uncaught, _log_uncaught_of_thread
     said, complained = PrintedLines(name, logging.INFO), PrintedLines(name, logging.ERROR)
     try:
         with redirect_stdout(said), redirect_stderr(complained):

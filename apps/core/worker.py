@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from apps.core import heartbeats, outages, restore_marker, sweep
+from apps.core import heartbeats, outages, pooling, restore_marker, sweep
 from apps.core.cluster import run_cluster
 from apps.core.preload import preload
 
@@ -43,6 +43,7 @@ class Watchdog:
         self.silent_after = silent_after
         self.stopping = False
         self.database = outages.DatabaseWatch()
+        pooling.refuse_transaction_pooling()
         heartbeats.claim_name()
         restore_marker.check()  # before the first job runs
         preload()

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.billing.doctor import check_stripe
 from apps.catalog.models import Product
-from apps.core import attention, backups, heartbeats, jobs, legal, restore_marker, rights
+from apps.core import attention, backups, heartbeats, jobs, legal, pooling, restore_marker, rights
 from apps.core.certificate import check_certificate
 from apps.core.checks import list_published_secrets, redirects_to_itself
 from apps.core.findings import Finding, Severity, judge
@@ -184,6 +184,10 @@ def _check_database() -> Iterator[Finding]:
     yield judge(
         cached, "database.cache", "The cache table is there.", "The cache table is missing.",
         why="Searching the console fails.", fix="manage.py migrate",
+    )  # fmt: skip
+    yield judge(
+        not pooling.are_sessions_lent(), "database.sessions", "Our sessions with the database are ours alone, or web knows of its pooler.",
+        "A pooler lends our sessions by transaction.", why="Two of us may believe that they hold the same lock.", fix=pooling.REMEDY,
     )  # fmt: skip
     skew = abs((timezone.now() - database_now).total_seconds())  # noqa: TID251  (the machine's clock is what is checked)
     yield judge(

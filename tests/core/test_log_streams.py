@@ -30,6 +30,13 @@ FIELDS = {"timestamp", "level", "logger", "event"}
 Lines = Any
 
 
+@pytest.fixture(autouse=True)
+def hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own, and pytest's, are back at the end."""
+    for module in (sys, threading):
+        monkeypatch.setattr(module, "excepthook", module.excepthook)
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """Every line of a file, each of which has to be an object with all fields and without a leak."""
     found = []

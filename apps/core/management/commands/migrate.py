@@ -15,6 +15,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
 from apps.core.locks import LockClass
+from apps.core.pooling import refuse_transaction_pooling
 
 LOCK_SECONDS, PAUSE_SECONDS, TRIES = 3.0, 5, 24
 IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -36,6 +37,7 @@ class Command(migrate.Command):
         if options["plan"] or options["check_unapplied"]:
             super().handle(*args, **options)
             return
+        refuse_transaction_pooling()
         self.database = connections[options["database"]]
         with self._alone():
             self._ask("SELECT set_config('lock_timeout', %s, false)", f"{LOCK_SECONDS * 1000:.0f}ms")
