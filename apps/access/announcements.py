@@ -5,7 +5,11 @@ when it is still far away, for the day on which it is to be sent; the job looks 
 """
 
 import datetime as dt
+import functools
+import operator
 from collections.abc import Iterable
+
+from django.db.models import Q
 
 from apps.access import lifecycle_emails
 from apps.access.policy import Decision
@@ -83,8 +87,22 @@ def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
     key = dated(profile, one.at) + (f":{taken_back}" if taken_back else "")
     if profile.imported_at and not taken_back and _left_before_import(profile, one):
         return
+    if _is_confirmed(profile, one):
+        return
     if not Notification.objects.filter(key=f"cancellation_scheduled:{key}").exists():
         jobs.defer(lifecycle_emails.CANCELLATION, key, reason="canceled for later")
+
+
+def _is_confirmed(profile: UserProfile, one: Upcoming) -> bool:
+    """Whether this very end was confirmed when its customer stated it (onboarding/contracts.py), and not taken back since."""
+    about = {AuditAction.CONTRACT_CANCELED: "subscription", AuditAction.CANCELLATION_UNDONE: "at_stripe"}
+    asked = functools.reduce(
+        operator.or_, (Q(action=act, after__contains={name: one.about}) for act, name in about.items())
+    )
+    newest = (
+        AuditEntry.objects.filter(asked, subject_kind="profile", subject_id=str(profile.pk)).order_by("-id").first()
+    )
+    return newest is not None and newest.after.get("ends_on") == one.at.date().isoformat()
 
 
 def ending(subscription_id: str, at: dt.datetime) -> str:

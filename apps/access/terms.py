@@ -41,6 +41,10 @@ class TermsBook:
         found = [replace(self.general, **self.products[one]) for one in product_ids if one and one in self.products]
         return self._own(kindest(found), profile_id) if found else None
 
+    def kept_for(self, product_ids: Collection[int | None], profile_id: int) -> dt.timedelta:
+        """How long data and settings are kept after the end of a subscription to these products."""
+        return (self.for_subscription(product_ids, profile_id) or self.for_subscriber(profile_id)).expiry
+
     def _own(self, terms: Terms, profile_id: int | None) -> Terms:
         own = self.people.get(profile_id or 0)
         return replace(terms, **own) if own else terms

@@ -27,9 +27,10 @@ from apps.core.money import format_money
 WHY = "requested_by_customer"  # Stripe's word for a refund's reason
 
 
-def end_at_period_end(asked: ChangeRequest, subscription_id: str) -> None:
+def end_at_period_end(asked: ChangeRequest, subscription_id: str, *, feedback: str = "") -> None:
     """Let the subscription end when what was paid for is over; nothing when it is to end already. BadInput: Stripe refuses."""
-    _end(partial(cancel_at_period_end, asked, subscription_id=subscription_id), subscription_id, now=False)
+    cancel = partial(cancel_at_period_end, asked, subscription_id=subscription_id, feedback=feedback)
+    _end(cancel, subscription_id, now=False)
 
 
 def end_now(asked: ChangeRequest, subscription_id: str) -> None:

@@ -54,7 +54,9 @@ SELECT json_build_object(
     'questions', (SELECT count(*) FROM operations_seatmove m JOIN operations_seatplan p ON p.id = m.plan_id
         WHERE m.profile_id = %(profile)s AND m.state = 'asked' AND p.state <> 'ended'),
     'updating', EXISTS (SELECT FROM core_job WHERE kind = 'mirror_customer' AND key = %(customer)s
-        AND state IN ('queued', 'running') AND importance < 3),
+        AND state IN ('queued', 'running') AND importance < 3)
+        OR EXISTS (SELECT FROM core_job WHERE kind = 'end_contract' AND key LIKE %(profile)s || ':%%'
+        AND state IN ('queued', 'running')),
     'owed', (SELECT coalesce(json_agg(owed ORDER BY owed.since), '[]') FROM owed),
     'is_for_several', EXISTS (SELECT FROM lines l JOIN catalog_product p ON p.id = l.product_id AND p.people > 0 AND l.quantity > 0),
     'lines', (SELECT coalesce(json_agg(row ORDER BY (row.placement = 'plan') DESC, row.position, row.id), '[]') FROM (

@@ -17,6 +17,7 @@ from apps.billing.change_requests import ChangeRequest, OutcomeUnknown
 from apps.billing.stripe_refusals import describe_own_decline
 from apps.core import audit, limits
 from apps.core.errors import BadInput
+from apps.onboarding import contracts
 
 REASON = "on the dashboard"
 CHANGED = gettext_noop(
@@ -27,6 +28,7 @@ SENTENCES = {
     "pending": gettext_noop(
         "A change of your plan waits for its payment. Pay it under Invoices; what isn't paid within a day is forgotten."
     ),
+    "not_running": contracts.NOT_RUNNING,
     "refused": gettext_noop(
         "Our payment partner doesn't allow this change, so nothing was done. Please write to us, and we'll help."
     ),

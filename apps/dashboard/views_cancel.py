@@ -1,7 +1,8 @@
 """Cancelling here, as easily as signing up: when it ends, what is kept until when, one click; and taking it back until that day.
 
 Promises: nobody changes another person's subscription; a form that is sent twice is done once; each change is in the audit log in
-the subscriber's name. The receipt is an email, sent once Stripe has confirmed (access/announcements.py).
+the subscriber's name. A cancellation is the statement that can be made without a login, too (onboarding/contracts.py): it counts at
+once, its receipt is an email, and a job carries it out.
 """
 
 import datetime as dt
@@ -11,7 +12,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.access import facts, terms, what_if
@@ -25,8 +25,9 @@ from apps.core.dates import day
 from apps.core.states import SubscriptionStatus
 from apps.dashboard import own_changes
 from apps.dashboard.own import own
+from apps.onboarding import contracts
+from apps.onboarding.contracts import Statement, Wish
 
-GONE = gettext_noop("This subscription has ended already, or it isn't yours. Nothing was done.")
 only_own = own(page="own-cancel", of_staff="admin:index")
 
 
@@ -34,7 +35,8 @@ only_own = own(page="own-cancel", of_staff="admin:index")
 class Ending:
     """A subscription and its end: of what is canceled, or of what would be. `kept_until`: of data and settings.
 
-    `closes`: the apps that close then; `loses_nothing`: all of it is theirs in another way as well.
+    `closes`: the apps that close then; `loses_nothing`: all of it is theirs in another way as well. `is_pending`: it was canceled
+    here, and Stripe does not know it yet.
     """
 
     row: Subscription
@@ -43,11 +45,12 @@ class Ending:
     kept_until: dt.datetime | None
     closes: tuple[str, ...] = ()
     loses_nothing: bool = False
+    is_pending: bool = False
 
     @property
     def is_canceled(self) -> bool:
         """Whether it is to end."""
-        return self.row.cancel_at is not None
+        return self.is_pending or self.row.cancel_at is not None
 
     @property
     def is_late(self) -> bool:
@@ -60,6 +63,7 @@ def read_endings(profile: UserProfile) -> list[Ending]:
     rows = money.list_running(profile.stripe_customer_id or "")
     book = terms.read_terms(profile.pk) if rows else None
     known = facts.read_facts(profile) if rows else None
+    pending = contracts.find_pending(profile) if rows else {}
     apps = Product.objects.filter(is_app=True).order_by("position", "name") if rows else ()
     names = {one.slug: one.name for one in apps}
     found = []
@@ -67,14 +71,16 @@ def read_endings(profile: UserProfile) -> list[Ending]:
         ends = end_if_canceled(row)
         lines = money.lines_of(row)
         products = [line.product_id for line in lines]
-        own_terms = book and (book.for_subscription(products, profile.pk) or book.for_subscriber(profile.pk))
-        kept = ends + own_terms.expiry if ends and own_terms else None
+        kept = ends + book.kept_for(products, profile.pk) if ends and book else None
         name = ", ".join(
             money.line_name(one.quantity, one.product.name if one.product else None, _("Other")) for one in lines
         )
         loss = what_if.foresee_loss(known, row.stripe_id, ends_at=ends) if known and ends else None
         closes = tuple(title for slug, title in names.items() if loss and slug in loss.apps)
-        found.append(Ending(row, name, ends, kept, closes, loses_nothing=loss is not None and not loss.is_any))
+        loses_nothing = loss is not None and not loss.is_any
+        found.append(
+            Ending(row, name, ends, kept, closes, loses_nothing=loses_nothing, is_pending=row.stripe_id in pending)
+        )
     return found
 
 
@@ -95,22 +101,16 @@ def page(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 @only_own
 def confirm(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Cancel one of the subscriber's own subscriptions at the end of what is paid."""
-    ending = _chosen(request, profile)
-    if ending is None:
-        return redirect("own-cancel")
     said = request.POST.get("feedback", "")
     feedback = said if said in payment_changes.FEEDBACK else ""
-    asked = own_changes.request_by(profile, request.POST.get("key", ""))
-    subscription_id = ending.row.stripe_id
+    wanted = request.POST.get("subscription", "")
+    made: list[Statement] = []
     if not own_changes.carry_out(
-        request,
-        profile,
-        lambda: payment_changes.cancel_at_period_end(asked, subscription_id=subscription_id, feedback=feedback),
+        request, profile, lambda: made.append(contracts.state(profile, wanted, Wish.CANCEL, feedback=feedback))
     ):
         return redirect("own-cancel")
-    when = _("Your subscription ends.")
-    if ending.ends_at:
-        when = _("Your subscription ends on {day}.").format(day=day(ending.ends_at))
+    ends_on = made[0].ends_on
+    when = _("Your subscription ends on {day}.").format(day=day(ends_on)) if ends_on else _("Your subscription ends.")
     rest = _("You won't be charged again. We're emailing you a receipt.")
     messages.success(request, f"{when} {rest}")
     return redirect("dashboard")
@@ -120,22 +120,11 @@ def confirm(request: HttpRequest, profile: UserProfile) -> HttpResponse:
 @only_own
 def undo(request: HttpRequest, profile: UserProfile) -> HttpResponse:
     """Let one of the subscriber's own subscriptions go on that is to end."""
-    ending = _chosen(request, profile)
-    if ending is None:
+    wanted = request.POST.get("subscription", "")
+    if wanted not in {one.stripe_id for one in money.list_running(profile.stripe_customer_id or "")}:
+        messages.error(request, _(contracts.NOT_RUNNING))
         return redirect("own-cancel")
     asked = own_changes.request_by(profile, request.POST.get("key", ""))
-    subscription_id = ending.row.stripe_id
-    if own_changes.carry_out(
-        request, profile, lambda: payment_changes.undo_cancellation(asked, subscription_id=subscription_id)
-    ):
+    if own_changes.carry_out(request, profile, lambda: contracts.take_back(asked, wanted)):
         messages.success(request, _("Welcome back. Your subscription goes on as before."))
     return redirect("dashboard")
-
-
-def _chosen(request: HttpRequest, profile: UserProfile) -> Ending | None:
-    """The subscription the form names, among the subscriber's own; None, and the next page says so, when there is none."""
-    wanted = request.POST.get("subscription", "")
-    found = next((one for one in read_endings(profile) if one.row.stripe_id == wanted), None)
-    if found is None:
-        messages.error(request, _(GONE))
-    return found

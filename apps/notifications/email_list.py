@@ -70,7 +70,7 @@ EMAILS: dict[str, EmailKind] = {
     ),
     # leaving and coming back
     "cancellation_scheduled": EmailKind(
-        "Cancellation scheduled", ("date", "final_date?", "first_name?"), "when somebody cancels for a later date"
+        "Cancellation scheduled", ("date", "final_date?", "first_name?"), "when somebody cancels for a later date, at Stripe or through staff"
     ),
     "subscription_canceled": EmailKind(
         "Subscription ended", ("first_name?", "sentence?", "final_date?"), "when the subscription has ended"
@@ -80,8 +80,8 @@ EMAILS: dict[str, EmailKind] = {
     ),
     "contract_no_account": EmailKind("No contract to end", (), "instead, when the address has no account", TYPED, ANSWER),
     "contract_canceled": EmailKind(
-        "Cancellation received", ("received", "contract", "made_on", "ends_on?", "first_name?"),
-        "when somebody cancels on the page for it, with the time", not_again=MOMENT,
+        "Cancellation received", ("received", "contract", "made_on", "ends_on?", "final_date?", "first_name?"),
+        "when somebody cancels on the dashboard or the page for it, with the time", not_again=MOMENT,
     ),
     "contract_withdrawn": EmailKind(
         "Withdrawal received", ("received", "contract", "made_on", "first_name?"),

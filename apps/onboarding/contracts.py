@@ -1,7 +1,8 @@
 """Contracts that customers end themselves: they cancel for the end of the period, or withdraw within the days the law grants.
 
-Promises: a statement counts from the moment it is made, whatever Stripe does; it is kept in the audit trail, confirmed by email with
-its time, and carried out by a job; making it twice is one statement; what the job cannot do waits for staff.
+Promises: a statement counts from the moment it is made, wherever it is made (on the dashboard or without a login) and whatever
+Stripe does; it is kept in the audit trail, confirmed by email with its time, and carried out by a job; making it twice is one
+statement; what the job cannot do waits for staff; nobody takes one back while it is being carried out.
 """
 
 import datetime as dt
@@ -15,9 +16,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from apps.access import terms
 from apps.access.order_confirmation import OrderConfirmation, read_orders
 from apps.accounts.models import Signup, UserProfile
-from apps.billing import withdrawals
+from apps.billing import payment_changes, withdrawals
 from apps.billing.change_requests import ChangeRequest
 from apps.billing.subscriptions import SubscriptionState, end_if_canceled, read_subscriptions
 from apps.core import attention, audit, clock, jobs, languages
@@ -64,6 +66,7 @@ class Contract:
     """A running contract. `ends_at`: when it ends if it is canceled; `stated`: what its customer has stated and not taken back.
 
     `number`: how much was stated and taken back so far; `pays_for_days`: who withdraws gets back all but the days they had.
+    `product_ids`: of its lines.
     """
 
     id: str
@@ -73,6 +76,7 @@ class Contract:
     stated: Statement | None
     number: int
     pays_for_days: bool
+    product_ids: tuple[int | None, ...]
 
     @property
     def name(self) -> str:
@@ -109,10 +113,19 @@ def read_contracts(profile: UserProfile) -> list[Contract]:
             stated=_find_stated(one, entries[one.id], unfinished),
             number=len(entries[one.id]),
             pays_for_days=pays_for_days,
+            product_ids=tuple(line.product_id for line in one.lines),
         )
         for one in states
         if (order := orders.get(one.id))
     ]
+
+
+def find_pending(profile: UserProfile) -> dict[str, Statement]:
+    """By subscription what the customer has stated and is not carried out yet. Two queries at most."""
+    entries = _read_entries(profile)
+    unfinished = _read_unfinished(profile, entries) if entries else set()
+    stated = {one: _newest(rows) for one, rows in entries.items()}
+    return {one: made for one, made in stated.items() if made is not None and made.key in unfinished}
 
 
 def _find_stated(one: SubscriptionState, entries: list[AuditEntry], unfinished: set[str]) -> Statement | None:
@@ -146,7 +159,10 @@ def _read_entries(profile: UserProfile) -> defaultdict[str, list[AuditEntry]]:
 
 
 def _find_statement(profile: UserProfile, subscription_id: str) -> Statement | None:
-    entries = _read_entries(profile)[subscription_id]
+    return _newest(_read_entries(profile)[subscription_id])
+
+
+def _newest(entries: list[AuditEntry]) -> Statement | None:
     return next((_statement_of(one) for one in entries if one.action in ACTIONS.values()), None)
 
 
@@ -158,11 +174,11 @@ def _statement_of(entry: AuditEntry) -> Statement:
 
 
 @transaction.atomic
-def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str = "") -> Statement:
+def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str = "", feedback: str = "") -> Statement:
     """Receive a statement: keep it, confirm it by email and have it carried out. The same one again is the one that is there.
 
     BadInput when there is no such contract, or it is too late to withdraw. `reason`: of a customer who cancels for a special
-    reason and wants more than the end of the period; staff read it.
+    reason and wants more than the end of the period; staff read it. `feedback`: why they leave, in Stripe's words (FEEDBACK).
     """
     contract = next((one for one in read_contracts(profile) if one.id == subscription_id), None)
     if contract is None:
@@ -176,8 +192,15 @@ def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str
     made = Statement(wish, now, subscription_id, ends.date() if ends else None)
     if not _confirm(profile, contract, made):  # another tab was faster; its statement is there now
         return _find_statement(profile, subscription_id) or made
-    _keep(profile, made, reason)
+    _keep(profile, made, reason, feedback)
     return made
+
+
+def take_back(asked: ChangeRequest, subscription_id: str) -> None:
+    """Let a contract go on that its customer has canceled. BadInput `busy` while what they stated is being carried out."""
+    if subscription_id in find_pending(asked.profile):
+        raise BadInput("What the customer has stated is being carried out.", code="busy")
+    payment_changes.undo_cancellation(asked, subscription_id=subscription_id)
 
 
 def _confirm(profile: UserProfile, contract: Contract, made: Statement) -> bool:
@@ -190,12 +213,20 @@ def _confirm(profile: UserProfile, contract: Contract, made: Statement) -> bool:
             "made_on": day(contract.made_at),
         }
         if made.wish == Wish.CANCEL:
-            values["ends_on"] = day(made.ends_on) if made.ends_on else ""
+            values |= _dates(profile, contract)
     key = f"{TEMPLATES[made.wish]}:{profile.pk}:{contract.id}:{contract.number}"
     return notify(key=key, template=TEMPLATES[made.wish], to=profile.email, profile=profile, context=values)
 
 
-def _keep(profile: UserProfile, made: Statement, reason: str) -> None:
+def _dates(profile: UserProfile, contract: Contract) -> dict[str, str]:
+    """When it ends, and until when its customer's things are kept; empty while Stripe has not said when."""
+    if contract.ends_at is None:
+        return {}
+    kept_until = contract.ends_at + terms.read_terms(profile.pk).kept_for(contract.product_ids, profile.pk)
+    return {"ends_on": day(contract.ends_at), "final_date": day(kept_until)}
+
+
+def _keep(profile: UserProfile, made: Statement, reason: str, feedback: str) -> None:
     """Keep a statement in the audit trail, and have it carried out; a special reason is for staff."""
     jobs.defer(KIND, f"{profile.pk}:{made.key}", reason=f"the customer wants to {made.wish}")
     if reason:
@@ -203,6 +234,7 @@ def _keep(profile: UserProfile, made: Statement, reason: str) -> None:
         attention.report(Cause.CONTRACT, made.key, said, profiles=[profile.pk])
     ends_on = made.ends_on.isoformat() if made.ends_on else None
     after = {"subscription": made.subscription_id, "stated_at": made.at.isoformat(), "ends_on": ends_on}
+    after |= {"feedback": feedback} if feedback else {}
     audit.record(subject=profile.subject, action=ACTIONS[made.wish], actor=audit.CUSTOMER, reason=reason, after=after)
 
 
@@ -220,7 +252,7 @@ def carry_out(key: str) -> None:
     asked = ChangeRequest(profile, rest, audit.CUSTOMER, ACTIONS[Wish(wish)].label.lower())
     try:
         if wish == Wish.CANCEL:
-            withdrawals.end_at_period_end(asked, subscription_id)
+            withdrawals.end_at_period_end(asked, subscription_id, feedback=_find_feedback(profile, subscription_id))
             return
         withdrawals.end_now(asked, subscription_id)
         used_until = stated_at if _pays_for_days(profile) else None
@@ -230,6 +262,12 @@ def carry_out(key: str) -> None:
         return
     if left_over:
         _leave_to_staff(profile, rest, f"What could be refunded went back. {' '.join(left_over)}")
+
+
+def _find_feedback(profile: UserProfile, subscription_id: str) -> str:
+    """Why the customer leaves, as they said last; empty when they did not say it."""
+    stated = (one for one in _read_entries(profile)[subscription_id] if one.action == AuditAction.CONTRACT_CANCELED)
+    return next((str(one.after.get("feedback", "")) for one in stated), "")
 
 
 def _pays_for_days(profile: UserProfile) -> bool:
