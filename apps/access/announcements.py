@@ -29,9 +29,11 @@ DAY = dt.timedelta(days=1)
 # How many days before a change its emails are sent.
 LEADS = {
     lifecycle_emails.TRIAL_ENDING: (7, 1),
+    lifecycle_emails.SHARED_TRIAL_ENDING: (7, 1),
     lifecycle_emails.EXPIRY_REMINDER: (14, 7, 1),
     lifecycle_emails.ACCESS_ENDS: (1,),
 }
+ONCE = {lifecycle_emails.SHARED_TRIAL_ENDING}  # sent on the first of its days that is still ahead, and not again
 
 
 def announce_change(profile: UserProfile, decision: Decision, before: AccessState, why: Reason | None) -> None:
@@ -62,12 +64,16 @@ def announce_coming(profile: UserProfile, state: AccessState, ahead: Iterable[Up
         kind = _email_about(one, state)
         for days in LEADS[kind] if kind else ():
             if one.at - days * DAY > now:
-                key = f"{dated(profile, one.at)}:{days}"
+                key = dated(profile, one.at) if kind in ONCE else f"{dated(profile, one.at)}:{days}"
                 jobs.defer(kind, key, reason=f"{days} days before", not_before=one.at - days * DAY)
+                if kind in ONCE:
+                    break
 
 
 def _email_about(one: Upcoming, state: AccessState) -> str:
     """The job kind of the email about a change to come; empty for none."""
+    if one.is_shared and one.change == Change.TRIAL_LAPSES:
+        return lifecycle_emails.SHARED_TRIAL_ENDING if one.is_loss else ""
     if one.change in {Change.TRIAL_ENDS, Change.TRIAL_LAPSES}:
         return lifecycle_emails.TRIAL_ENDING
     if one.change == Change.FINAL_EXPIRY:

@@ -165,6 +165,15 @@ def trial(profile: UserProfile, about: str) -> Values | None:
     return {"date": format_day(found.at), "amount": amount, "lapses": lapses, "closes": lapses and found.is_loss}
 
 
+def shared_trial(profile: UserProfile, about: str) -> Values | None:
+    """None when a card was added, the trial has another end now, or its end closes nothing for this member."""
+    moment, days = _about(about, days=1)
+    found = _upcoming(profile, moment, {Change.TRIAL_LAPSES})
+    if found is None or not (found.is_shared and found.is_loss and _is_in_time(moment, days)):
+        return None
+    return {"date": format_day(found.at)}
+
+
 def access_ends(profile: UserProfile, about: str) -> Values | None:
     """None when access goes on at that moment, also because incident mode will hold it back."""
     moment, days = _about(about, days=1)

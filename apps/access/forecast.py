@@ -110,7 +110,7 @@ def _moments_of(one: SubscriptionFact, now: dt.datetime) -> Iterable[tuple[dt.da
     yield one.paused_until, Change.BILLING_RESUMES, one.id
     yield one.payment_due_at, Change.PAYMENT_DUE, one.id
     trial = one.trial_end if one.status == SubscriptionStatus.TRIALING else None
-    if trial and not _is_before(ends, trial):
+    if trial and not _is_before(ends, trial) and (one.after_trial or not one.shared):
         yield trial, Change.TRIAL_LAPSES if one.after_trial else Change.TRIAL_ENDS, one.id
     if period and period != trial and not _is_before(ends, period):
         is_charged = one.status.may_give_access and not (one.paused and not _is_before(one.paused_until, period))

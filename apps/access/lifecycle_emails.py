@@ -37,6 +37,7 @@ EXPIRY_REMINDER = "notify_expiry_reminder"
 EXPIRED = "notify_expired"
 RECOVERY_OPENED = "notify_recovery_opened"
 RECOVERED = "notify_recovered"
+SHARED_TRIAL_ENDING = "notify_shared_trial_ending"
 SHARED_PAUSED = "notify_shared_paused"
 SHARED_ENDED = "notify_shared_ended"
 
@@ -58,6 +59,7 @@ EMAILS: dict[str, tuple[str, Callable[[UserProfile, str], Values | None]]] = {
     EXPIRED: ("expired", email_values.expiry),
     RECOVERY_OPENED: ("recovery_opened", email_values.recovery),
     RECOVERED: ("recovered", email_values.only_active),
+    SHARED_TRIAL_ENDING: ("shared_trial_ending", email_values.shared_trial),
     SHARED_PAUSED: ("shared_paused", email_values.shared_pause),
     SHARED_ENDED: ("shared_ended", email_values.shared_end),
 }

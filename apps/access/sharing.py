@@ -27,14 +27,14 @@ from apps.core.states import SubscriptionStatus
 
 # Decisions of staff about the payer that are about the payer's money, and so reach those who are paid for.
 ABOUT_MONEY = (AccessOverride.Kind.NO_SUSPEND, AccessOverride.Kind.WAIVE_DISPUTE)
-# What becomes of the payer's own affairs: what happens next at Stripe, and which invoice is open.
+# What becomes of the payer's own affairs: what is charged next, and which invoice is open. How a trial ends is of everybody's.
 SHARED: dict[str, Any] = {
     "is_shared": True,
-    "current_period_end": None, "trial_end": None, "after_trial": "", "open_invoice_id": "", "open_invoice_url": "", "next_attempt_at": None,
+    "current_period_end": None, "open_invoice_id": "", "open_invoice_url": "", "next_attempt_at": None,
     "attempts_made": 0, "payment_due_at": None,
 }  # fmt: skip
 CANCELED: dict[str, Any] = SHARED | {
-    "status": SubscriptionStatus.CANCELED.value, "cancel_at": None, "past_due_since": None, "paid_for_period": None,
+    "status": SubscriptionStatus.CANCELED.value, "trial_end": None, "after_trial": "", "cancel_at": None, "past_due_since": None, "paid_for_period": None,
     "left_of_period": None, "money_returned": "", "is_payment_pending": False, "disputes": [], "pause": "", "pause_ends_at": None,
 }  # fmt: skip
 

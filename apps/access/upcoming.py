@@ -89,6 +89,10 @@ class Upcoming:
         if self.change == Change.SUBSCRIPTION_ENDS:
             closes = _("The subscription that you share ends. Your apps close, and your data is kept.")
             return closes if self.is_loss else _("The subscription that you share ends.")
+        if self.change == Change.TRIAL_LAPSES:
+            ends = _("The trial of the subscription that you share ends.")
+            closes = _("If whoever pays hasn't added a card by then, your apps close. Your data is kept for a while.")
+            return f"{ends} {closes}" if self.is_loss else ends
         return ""
 
     @property
@@ -124,7 +128,7 @@ class Upcoming:
         return ""
 
 
-SHARED = {Change.GRACE_ENDS, Change.SUBSCRIPTION_ENDS, Change.BILLING_RESUMES}
+SHARED = {Change.GRACE_ENDS, Change.SUBSCRIPTION_ENDS, Change.TRIAL_LAPSES, Change.BILLING_RESUMES}
 SENTENCES = {
     Change.PAYMENT_DUE: gettext_noop("Your invoice is due."),
     Change.TRIAL_ENDS: gettext_noop("Your trial ends, and your first payment is due."),

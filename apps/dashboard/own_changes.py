@@ -24,7 +24,7 @@ CHANGED = gettext_noop(
     "Nothing was done, because your subscription has changed in the meantime. What you see here may need a moment to follow."
 )
 SENTENCES = {
-    "busy": gettext_noop("Your subscription is being changed right now. Please wait a minute and try again."),
+    "busy": contracts.BUSY,
     "pending": gettext_noop(
         "A change of your plan waits for its payment. Pay it under Invoices; what isn't paid within a day is forgotten."
     ),

@@ -136,6 +136,9 @@ EMAILS: dict[str, EmailKind] = {
     "people_left": EmailKind(
         "Somebody has left", ("member", "how", "first_name?"), "when a membership has ended, to the subscriber who pays", not_again=MOMENT
     ),
+    "shared_trial_ending": EmailKind(
+        "Shared trial ending", ("date", "first_name?"), "once, up to 7 days before a trial without a card ends that another one shares"
+    ),
     "shared_paused": EmailKind(
         "Shared subscription paused", ("first_name?",), "when the apps of somebody close because another one doesn't pay for them"
     ),

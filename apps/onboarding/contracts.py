@@ -44,6 +44,7 @@ class Wish(StrEnum):
 ACTIONS = {Wish.CANCEL: AuditAction.CONTRACT_CANCELED, Wish.WITHDRAW: AuditAction.CONTRACT_WITHDRAWN}
 TEMPLATES = {Wish.CANCEL: "contract_canceled", Wish.WITHDRAW: "contract_withdrawn"}
 NOT_RUNNING = gettext_noop("This contract has ended already, or it isn't yours. Please look at this page again.")
+BUSY = gettext_noop("Your subscription is being changed right now. Please wait a minute and try again.")
 TOO_LATE = gettext_noop("The time to withdraw from this contract is over. You can still cancel it.")
 
 
@@ -199,7 +200,7 @@ def state(profile: UserProfile, subscription_id: str, wish: Wish, *, reason: str
 def take_back(asked: ChangeRequest, subscription_id: str) -> None:
     """Let a contract go on that its customer has canceled. BadInput `busy` while what they stated is being carried out."""
     if subscription_id in find_pending(asked.profile):
-        raise BadInput("What the customer has stated is being carried out.", code="busy")
+        raise BadInput(_(BUSY), code="busy", status=409)
     payment_changes.undo_cancellation(asked, subscription_id=subscription_id)
 
 

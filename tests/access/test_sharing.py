@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.access import facts, memberships, sharing
+from apps.access import announcements, facts, memberships, sharing
 from apps.access.forecast import forecast
 from apps.access.policy import decide
 from apps.access.upcoming import Upcoming, read_all
 from apps.accounts.models import Membership, UserProfile
+from apps.billing.models import Subscription
 from apps.catalog.entitlements import Entitlements
 from apps.catalog.models import Product
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.reasons import Reason
+from apps.core.states import AccessState
+from apps.notifications.models import Notification
 from apps.operations import bulk_facts
 from tests.dashboard.conftest import Catalog, person, subscribe
 from tests.dashboard.conftest import catalog as catalog
@@ -179,6 +182,41 @@ def test_a_price_that_we_do_not_know_empties_no_family(catalog: Catalog) -> None
     one.items.update(product=catalog.storage)  # mapped, to something that is for nobody else
     memberships.sync_members(str(payer.pk))
     assert not Membership.objects.filter(payer=payer, ended_at=None).exists()
+
+
+def test_members_of_a_trial_without_a_card_are_warned_once_in_their_language(
+    catalog: Catalog, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SITE_LANGUAGES = ["en", "de"]
+    share(catalog)
+    payer, ends = person("pat"), NOW + 10 * DAY
+    trial = {"status": "trialing", "trial_end": ends, "after_trial": "cancel", "current_period_end": ends}
+    subscribe(payer, catalog.plan, **trial)
+    mia = make_member(payer)
+    pia = own(make_member(payer, "pia"), catalog)  # pays for herself, and loses nothing
+    UserProfile.objects.filter(pk=mia.pk).update(language="de")
+
+    def reconciled(days: float) -> None:
+        monkeypatch.setattr(clock, "now", lambda: NOW + days * DAY)
+        monkeypatch.setattr(clock, "timestamp", (NOW + days * DAY).timestamp)
+        for one in UserProfile.objects.filter(pk__in=[mia.pk, pia.pk]):
+            ahead = forecast(facts.read_facts(one))
+            one.forecast, one.access_state = [each.as_json() for each in ahead], "active"
+            one.save(update_fields=["forecast", "access_state"])
+            announcements.announce_coming(one, AccessState.ACTIVE, ahead)
+        jobs.drain()
+
+    reconciled(0)
+    (lapse,) = [one for one in read_all(UserProfile.objects.get(pk=mia.pk).forecast) if one.change == "trial_lapses"]
+    assert (lapse.at, lapse.is_loss, lapse.is_shared) == (ends, True, True)
+    assert "If whoever pays hasn't added a card by then, your apps close." in lapse.sentence
+    for days in (2.9, 3.1, 5, 9.1):
+        reconciled(days)
+    (sent,) = Notification.objects.filter(template="shared_trial_ending")
+    assert (sent.profile, sent.language) == (mia, "de")
+    Subscription.objects.update(after_trial="", trial_end=NOW + 30 * DAY)  # a card was added
+    reconciled(9.2)
+    assert not any(one.about for one in read_all(UserProfile.objects.get(pk=mia.pk).forecast))
 
 
 def test_nobody_costs_a_query_for_whom_nobody_pays(catalog: Catalog, django_assert_num_queries: Any) -> None:
