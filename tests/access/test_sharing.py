@@ -209,7 +209,7 @@ def test_members_of_a_trial_without_a_card_are_warned_once_in_their_language(
     reconciled(0)
     (lapse,) = [one for one in read_all(UserProfile.objects.get(pk=mia.pk).forecast) if one.change == "trial_lapses"]
     assert (lapse.at, lapse.is_loss, lapse.is_shared) == (ends, True, True)
-    assert "If whoever pays hasn't added a card by then, your apps close." in lapse.sentence
+    assert "If the person who pays hasn't added a card by then, your apps close." in lapse.sentence
     for days in (2.9, 3.1, 5, 9.1):
         reconciled(days)
     (sent,) = Notification.objects.filter(template="shared_trial_ending")
