@@ -19,7 +19,7 @@ from apps.core.models import AuditEntry, Job
 from apps.identity.keycloak import client
 from apps.identity.protocol import KeycloakUser
 
-KIND = "link_account"
+KIND = reconcile.LINK_KIND
 
 
 def register() -> None:

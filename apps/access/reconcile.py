@@ -34,6 +34,9 @@ KIND = "reconcile"
 FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
 KINDS = (KIND, FIRST_SYNC_KIND)
 BULK = 20
+LINK_KIND = (
+    "link_account"  # the job of account_link.py: nothing is written to an account that was there before it is linked
+)
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -46,6 +49,10 @@ class Preview:
     trace: tuple[str, ...]
     until: dt.datetime | None
     steps: tuple[Step, ...]
+
+
+class AwaitsLink(Exception):
+    """The account was there before its subscriber, and is not linked yet: its link asks for the reconcile."""
 
 
 def register() -> None:
@@ -136,11 +143,14 @@ def reconcile(profile_id: str) -> None:
     """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps.
 
     When incident mode begins meanwhile, it stops before the next loss and begins again, which gives back what was taken.
+    Who waits for the link of an imported account waits for it here, too.
     """
     try:
         _reconcile_once(profile_id)
     except FreezeBegan:
         _reconcile_once(profile_id)
+    except AwaitsLink:
+        _bring_link_forward(profile_id)
 
 
 def _reconcile_once(profile_id: str) -> None:
@@ -177,6 +187,8 @@ def _decide(profile_id: str) -> tuple[UserProfile, Facts, Decision, CatalogEntit
     """Decide by the present facts, record it, and queue the reconcile of the date at which it changes by itself."""
     # First what was asked for: whatever changes after this asks again.
     profile = UserProfile.objects.select_related("user").get(pk=profile_id)
+    if profile.imported_at and profile.keycloak_id and _is_to_be_linked(profile):
+        raise AwaitsLink
     catalog = read_catalog()
     present = facts.read_facts(profile, catalog.by_product)
     decision = decide(present)
@@ -190,6 +202,19 @@ def _decide(profile_id: str) -> tuple[UserProfile, Facts, Decision, CatalogEntit
             lane=lane(profile.pk),
         )
     return profile, present, decision, catalog
+
+
+def _is_to_be_linked(profile: UserProfile) -> bool:
+    """Whether its link waits, runs, or needs staff."""
+    links = Job.objects.filter(kind=LINK_KIND, key=str(profile.pk))
+    return links.exclude(state__in=[Job.State.DONE, Job.State.SUPERSEDED]).exists()
+
+
+def _bring_link_forward(profile_id: str) -> None:
+    """Somebody has asked for this subscriber: a link that waits comes before the sweeps."""
+    if Job.objects.filter(kind=LINK_KIND, key=profile_id, state=Job.State.QUEUED).exists():
+        why = "a sync waits for it"
+        jobs.defer(LINK_KIND, profile_id, reason=why, lane=lane(profile_id), importance=Job.Importance.CHANGE)
 
 
 def apply_until_synced(

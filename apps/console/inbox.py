@@ -19,7 +19,7 @@ from apps.core.attention import Cause
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, RestoreCheck
 from apps.core.money import format_money
 from apps.notifications.models import Notification
-from apps.operations.models import Drift, SafeguardReview
+from apps.operations.models import CustomerImport, Drift, SafeguardReview
 
 NAME = "problem"  # of the filter that shows the rows of one
 DISPUTES = next(model for model in MIRRORED if model.__name__ == "Dispute")
@@ -36,6 +36,7 @@ FIXES: Mapping[str, tuple[str, Callable[[], str]]] = {
     Cause.INCIDENT: ("Open incident mode", lambda: list_url(AccessFreeze)),
     Cause.RESTORED: ("Open the check after the restore", lambda: list_url(RestoreCheck)),
     Cause.AUDIT: ("Open the audit log", lambda: list_url(AuditEntry)),
+    Cause.IMPORT_LEFT: ("Open the imports", lambda: list_url(CustomerImport)),
     Cause.LAW: ("See what is violated", lambda: list_url(LawCheck, **{PARAMETER: "violated"})),
 }
 # Those that are fixed on the page of the subscriber.

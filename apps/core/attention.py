@@ -56,6 +56,7 @@ class Cause(models.TextChoices):
     BACKUP = "backup", "A backup or a restore drill is missing"
     RESTORED = "restored", "The database was restored"
     AUDIT = "audit", "The audit trail was altered"
+    IMPORT_LEFT = "import_left", "An import was begun and never finished"
     LAW = "law", "A law is violated"
 
 

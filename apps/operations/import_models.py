@@ -38,6 +38,7 @@ class CustomerImport(models.Model):
 
         ACCOUNTS = "accounts", "Reads Keycloak's users"
         CUSTOMERS = "customers", "Reads Stripe's subscriptions"
+        RETURNS = "returns", "Reads Stripe's refunds and lost disputes"
         VERDICTS = "verdicts", "Decides about each row"
 
     ENDED = (State.DONE, State.UNDONE, State.ABANDONED)

@@ -7,6 +7,7 @@ class Question(StrEnum):
     """What staff decide about a row."""
 
     LOSES_ACCESS = "loses_access"
+    MONEY_WENT_BACK = "money_went_back"
     NOTHING_DUE = "nothing_due"
     NO_ACCOUNT = "no_account"
     UNVERIFIED_ACCOUNT = "unverified_account"
@@ -22,6 +23,7 @@ class Question(StrEnum):
 
 LABELS = {
     Question.LOSES_ACCESS: "Would lose access",
+    Question.MONEY_WENT_BACK: "Money went back",
     Question.NOTHING_DUE: "Nothing gives access",
     Question.NO_ACCOUNT: "Has no account",
     Question.UNVERIFIED_ACCOUNT: "Account with an unverified address",

@@ -1,4 +1,4 @@
-"""The check of an import: Keycloak's accounts and Stripe's subscriptions are read a page at a time, then each row gets its verdict.
+"""The check of an import: Keycloak's accounts, Stripe's subscriptions and what money went back are read a page at a time, then each row gets its verdict.
 
 Promises: nothing but the rows of the import is written, and of these none that is imported, since its undo needs what was found; a check
 that is killed goes on where it was, since each page is written with the position after it; the same check again says the same.
@@ -13,8 +13,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max, Q
 
-from apps.billing import adopting
+from apps.billing import adopting, returned_payments
 from apps.billing.adopting import ListedSubscription
+from apps.billing.returned_payments import ReturnedPayment
 from apps.core import clock, jobs
 from apps.core.addresses import ascii_email, can_be_mailed
 from apps.identity import account_lists
@@ -30,9 +31,9 @@ BATCH = 500  # rows
 Source, Stage, State = CustomerImport.Source, CustomerImport.Stage, CustomerImport.State
 RowState = ImportRow.State
 STAGES = {
-    Source.CSV: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.VERDICTS],
-    Source.STRIPE: [Stage.CUSTOMERS, Stage.ACCOUNTS, Stage.VERDICTS],
-    Source.KEYCLOAK: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.VERDICTS],
+    Source.CSV: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.RETURNS, Stage.VERDICTS],
+    Source.STRIPE: [Stage.CUSTOMERS, Stage.ACCOUNTS, Stage.RETURNS, Stage.VERDICTS],
+    Source.KEYCLOAK: [Stage.ACCOUNTS, Stage.CUSTOMERS, Stage.RETURNS, Stage.VERDICTS],
 }
 JUDGED = ["verdict", "question", "choices", "why", "becomes"]
 
@@ -188,6 +189,27 @@ def _add_subscriptions(row: ImportRow, customer: str, found: Collection[ListedSu
     }
 
 
+# --- money that went back ----------------------------------------------------------------------------------------------
+
+
+def _read_returns(run: CustomerImport) -> None:
+    """One page."""
+    page = returned_payments.list_page(run.cursor)
+    _advance(run, page.following, lambda: _write_returns(run, page.payments))
+
+
+def _write_returns(run: CustomerImport, page: Collection[ReturnedPayment]) -> None:
+    """Note at each customer of a row the newest payment that went back, and whether one was lost in a dispute."""
+    whose = {one.customer_id for one in page}
+    rows = list(run.rows.filter(customers__has_any_keys=sorted(whose), state=RowState.PLANNED)) if whose else []
+    for row in rows:
+        for one in page:
+            if about := row.customers.get(one.customer_id):
+                about["returned"] = max(about.get("returned", ""), one.paid_at.isoformat())
+                about["lost"] = about.get("lost", False) or one.is_lost
+    ImportRow.objects.bulk_update(rows, ["customers"], batch_size=BATCH)
+
+
 # --- the verdicts ------------------------------------------------------------------------------------------------------
 
 
@@ -217,5 +239,6 @@ def note_verdict(row: ImportRow, judged: Judged) -> None:
 STEPS: dict[CustomerImport.Stage, Callable[[CustomerImport], None]] = {
     Stage.ACCOUNTS: _read_accounts,
     Stage.CUSTOMERS: _read_customers,
+    Stage.RETURNS: _read_returns,
     Stage.VERDICTS: _judge_rows,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from apps.access.facts import facts_of_newcomer
 from apps.access.policy import Account, Decision, decide
 from apps.billing import adopting
+from apps.billing.returned_payments import pays_for_present
 from apps.billing.subscriptions import SubscriptionState
 from apps.core import clock
 from apps.core.addresses import can_be_mailed
@@ -97,6 +98,7 @@ class _Judge:
         email = self._email(customer)
         self._refuse_known(customer, str(self.account.get("id", "")), email)
         person = self._person(email, customer)
+        self._ask_about_money(person)
         self._check_access(person)
         return Judged(Verdict.READY, describe(person, self.account)[:400], person=person)
 
@@ -259,6 +261,17 @@ class _Judge:
                 raise _conflict(f"Keycloak would refuse the {FIELD_WORDS.get(name, name)}. Correct it in the file.")
 
     # --- what becomes of it ----------------------------------------------------------------------------------------
+
+    def _ask_about_money(self, person: NewPerson) -> None:
+        """What pays for today went back, so that their access would end once their payments are fetched."""
+        about = self.row.customers.get(person.customer_id, {})
+        is_gone = about.get("lost") or pays_for_present(about.get("subscriptions", []), about.get("returned", ""))
+        if not is_gone or person.until or not person.decision.state.has_access:
+            return
+        if self.answer(Question.MONEY_WENT_BACK) != FOLLOW:
+            what = "A payment was lost in a dispute" if about.get("lost") else "What they paid for today was refunded"
+            why = f"{what}. Their access ends once their payments are fetched, soon after the import."
+            raise _ask(Question.MONEY_WENT_BACK, why, *self._grant(person), FOLLOW)
 
     def _check_access(self, person: NewPerson) -> None:
         decision, is_open = person.decision, bool(self.account.get("enabled"))

@@ -15,7 +15,7 @@ from apps.core.dependencies import RESTORED
 from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.core.states import AccessState
-from apps.operations import approvals, imports, privacy
+from apps.operations import approvals, import_leftovers, imports, privacy
 from apps.operations.models import (
     ApprovalRequest,
     CustomerImport,
@@ -43,7 +43,9 @@ def register() -> None:
 def prune(before: dt.datetime) -> int:
     """Delete drift that is gone, sync runs and previews that nobody waits for, and reviews and requests with a decision. Returns how many rows."""
     approvals.expire(clock.now())
-    return sum(map(retention.delete_in_batches, ended(before)))
+    count = sum(map(retention.delete_in_batches, ended(before)))
+    import_leftovers.tell_staff(before)
+    return count
 
 
 def ended(before: dt.datetime) -> list[QuerySet[Any]]:
@@ -61,6 +63,7 @@ def ended(before: dt.datetime) -> list[QuerySet[Any]]:
         SeatPlan.objects.filter(ended_at__lt=before),
         CustomerImport.objects.filter(ended_at__lt=before),
         imports.unstarted().filter(created_at__lt=before),
+        import_leftovers.left_behind(before),
         TermsPreviewPerson.objects.filter(
             preview__in=previews
         ),  # so many that they are not left to the rows they belong to

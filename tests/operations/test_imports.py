@@ -14,10 +14,10 @@ from apps.accounts.models import UserProfile
 from apps.billing import mirror
 from apps.core import clock
 from apps.core.errors import BadInput
-from apps.core.models import AuditEntry
+from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Seat
 from apps.notifications.models import Notification
-from apps.operations import import_job, import_undo, imports
+from apps.operations import import_job, import_undo, imports, pruning
 from apps.operations.import_questions import Question
 from apps.operations.models import CustomerImport, ImportRow
 from tests.operations.importing import (
@@ -124,6 +124,42 @@ def test_a_subscription_in_each_state(world: World, status: str, verdict: str, b
             assert world.admin("PUT", f"/users/{keycloak_id}", json=closed).status_code == 204
             imports.check_again(run, **WHY)
             assert row(check(run)).verdict == "ready"
+
+
+def test_whose_money_went_back_needs_a_decision_and_a_part_of_it_does_not(world: World) -> None:
+    people = {name: old_house(world, name) for name in ("fay", "gus", "hal", "ivy")}
+    charge = {name: world.shop.v1.charges.list({"customer": pair[1]}).data[0] for name, pair in people.items()}
+    world.shop.v1.refunds.create({"charge": charge["fay"].id})
+    world.shop.v1.refunds.create({"charge": charge["gus"].id, "amount": 100})
+    opened = world.shop.control("dispute", charge=charge["hal"].id)
+    world.shop.control("close_dispute", dispute=opened["id"], status="lost")
+    run = planned(*(line(keycloak_id=account, stripe_customer_id=customer) for account, customer in people.values()))
+    assert verdicts(run) == ["decision", "ready", "decision", "ready"]
+    assert {one.question for one in run.rows.filter(verdict="decision")} == {Question.MONEY_WENT_BACK}
+    assert "was refunded" in row(run, 2).why
+    assert "lost in a dispute" in row(run, 4).why
+    imports.decide_rows(run, Question.MONEY_WENT_BACK, "follow", number=2, **WHY)
+    assert (row(run, 2).verdict, row(run, 4).verdict) == ("ready", "decision")
+    start(run)
+    world.work()
+    fay = UserProfile.objects.get(email="fay@example.com")
+    assert world.state(fay).access == "suspended"
+    assert not UserProfile.objects.filter(email="hal@example.com").exists()
+
+
+def test_an_import_left_in_the_middle_is_told_and_then_deleted(world: World) -> None:
+    run = many(world, 2)
+    ImportRow.objects.filter(run=run, number=2).update(state="imported", imported_at=clock.now())
+    imports.set_state(run, CustomerImport.State.PAUSED)
+    other = planned(line("someone@example.com"))  # of which nobody was imported
+    now = clock.now()
+    for days, told, left in ((160, 0, 1), (170, 1, 1), (181, 0, 0)):
+        CustomerImport.objects.filter(pk=run.pk).update(checked_at=now - dt.timedelta(days=days))
+        pruning.prune(now - dt.timedelta(days=180))
+        assert AttentionItem.objects.filter(cause="import_left", resolved_at=None).count() == told
+        assert CustomerImport.objects.filter(pk=run.pk).count() == left
+    assert not ImportRow.objects.filter(run=run.pk).exists()
+    assert CustomerImport.objects.filter(pk=other.pk).exists()
 
 
 def test_who_would_lose_access_keeps_it_by_a_grant_or_loses_it_by_a_decision(world: World) -> None:
@@ -402,18 +438,26 @@ def test_checked_again_what_is_imported_keeps_its_undo(world: World) -> None:
     assert there["attributes"]["storage_gb"] == ["50"]
 
 
-def test_undo_gives_back_groups_also_of_a_sync_that_came_before_the_link(world: World) -> None:
-    """What a sync has joined by then is noted at the link as if it had been found."""
+def test_a_sync_that_comes_before_the_link_waits_for_it_and_brings_it_forward(world: World) -> None:
+    """Nothing is written to an account before it is known how it was found."""
     run = many(world, 1)
     start(run)
     import_job.run_import(str(run.pk))
     fay = UserProfile.objects.get()
     keycloak_id = fay.keycloak_id
+    before = world.account(fay)
     reconcile.reconcile(str(fay.pk))
-    joined = world.groups(fay)
-    assert joined
+    assert (world.account(fay), world.groups(fay)) == (before, [])
+    link = Job.objects.get(kind="link_account")
+    assert link.importance == Job.Importance.CHANGE
+    Job.objects.filter(pk=link.pk).update(state="blocked")  # staff have to look at it first
+    reconcile.reconcile(str(fay.pk))
+    assert world.account(fay) == before
+    Job.objects.filter(pk=link.pk).update(state="queued")
     world.work()
-    assert AuditEntry.objects.get(action="account_linked").after["groups"] == joined
+    assert AuditEntry.objects.get(action="account_linked").after["groups"] == []
+    assert world.groups(fay)
+    assert world.state(fay).access == "active"
     run.refresh_from_db()
     imports.undo(run, expected=1, **WHY)
     world.work()

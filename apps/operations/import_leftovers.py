@@ -1,0 +1,37 @@
+"""Imports that were begun and never finished: staff are told two weeks before their rows go, as those of every other import do.
+
+Promises: what is neither continued, checked again nor undone is kept as long as an import that is done, and no longer; staff hear of it in time.
+"""
+
+import datetime as dt
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
+
+from apps.core import attention, clock
+from apps.core.attention import Cause
+from apps.core.dates import day
+from apps.operations.models import CustomerImport, ImportRow
+
+NOTICE = dt.timedelta(days=14)
+
+
+def left_behind(before: dt.datetime) -> QuerySet[CustomerImport]:
+    """Those of which somebody was imported, that have not ended, and that nobody has checked since then."""
+    begun = ImportRow.objects.filter(run=OuterRef("pk")).exclude(state=ImportRow.State.PLANNED)
+    waiting = CustomerImport.objects.filter(Exists(begun), ended_at=None)
+    return waiting.alias(touched=Coalesce("checked_at", "created_at")).filter(touched__lt=before)
+
+
+def tell_staff(before: dt.datetime) -> None:
+    """Open an item for each whose rows go within NOTICE, and end those of others. `before`: as for `left_behind`."""
+    waiting = list(left_behind(before + NOTICE))
+    for one in waiting:
+        touched = one.checked_at or one.created_at
+        goes = day(touched + (clock.now() - before))
+        said = f"Import {one.pk} was begun and has waited since {day(touched)}. Its rows are deleted about {goes}: it can then be"
+        attention.report(
+            Cause.IMPORT_LEFT, str(one.pk), f"{said} neither continued nor undone. Continue or undo it, or leave it."
+        )
+    keys = [str(one.pk) for one in waiting]
+    attention.resolve_all_but(Cause.IMPORT_LEFT, keys, why="It went on, or its rows are deleted.")
