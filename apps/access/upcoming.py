@@ -91,7 +91,9 @@ class Upcoming:
             return closes if self.is_loss else _("The subscription that you share ends.")
         if self.change == Change.TRIAL_LAPSES:
             ends = _("The trial of the subscription that you share ends.")
-            closes = _("If the person who pays hasn't added a card by then, your apps close. Your data is kept for a while.")
+            closes = _(
+                "If the person who pays hasn't added a card by then, your apps close. Your data is kept for a while."
+            )
             return f"{ends} {closes}" if self.is_loss else ends
         return ""
 
