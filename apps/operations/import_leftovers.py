@@ -5,21 +5,21 @@ Promises: what is neither continued, checked again nor undone is kept as long as
 
 import datetime as dt
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 
 from apps.core import attention, clock
 from apps.core.attention import Cause
 from apps.core.dates import day
-from apps.operations.models import CustomerImport, ImportRow
+from apps.operations import imports
+from apps.operations.models import CustomerImport
 
 NOTICE = dt.timedelta(days=14)
 
 
 def left_behind(before: dt.datetime) -> QuerySet[CustomerImport]:
-    """Those of which somebody was imported, that have not ended, and that nobody has checked since then."""
-    begun = ImportRow.objects.filter(run=OuterRef("pk")).exclude(state=ImportRow.State.PLANNED)
-    waiting = CustomerImport.objects.filter(Exists(begun), ended_at=None)
+    """Those that were started, have not ended, and that nobody has checked since then."""
+    waiting = CustomerImport.objects.filter(ended_at=None).exclude(pk__in=imports.unstarted().values("pk"))
     return waiting.alias(touched=Coalesce("checked_at", "created_at")).filter(touched__lt=before)
 
 
