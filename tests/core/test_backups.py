@@ -2,8 +2,10 @@
 
 import datetime as dt
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,10 +19,11 @@ from django.test import Client
 from django.utils import timezone
 from psycopg import sql
 
-from apps.core import attention, audit, backups, clock
+from apps.core import attention, audit, backups, clock, rights
 from apps.core.attention import Cause
 from apps.core.models import Backup
 from apps.sandbox.run.postgres import program
+from tests.security.site import wait_until
 from tests.world import ROOT
 
 SCRIPT = ROOT / "config/backup/frontdesk-backup"
@@ -111,8 +114,46 @@ def test_days_weeks_and_months_are_kept_and_nothing_else(tmp_path: Path) -> None
     assert (tmp_path / "frontdesk-notes.txt").exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_service_makes_one_at_its_start_and_ends_when_asked(tmp_path: Path) -> None:
+    path = f"{program('pg_dump', Path(connection.settings_dict['HOST'])).parent}:{os.environ['PATH']}"
+    given = server() | {"PATH": path, "BACKUP_FOLDER": str(tmp_path)}
+    with subprocess.Popen(
+        ["sh", str(SCRIPT), "run"], env=given, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as service:
+        try:
+            wait_until(Backup.objects.filter(kind="backup", succeeded_at__isnull=False).exists, "a backup")
+            service.terminate()
+            assert service.wait(10) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(service.pid, signal.SIGKILL)  # its `sleep`, if it had come so far
+
+
 @pytest.fixture
-def restored(transactional_db: None, tmp_path: Path) -> Iterator[str]:
+def app_role(transactional_db: None) -> Iterator[str]:
+    """A role with the rights of web and worker, as which the drill is judged."""
+    rights.grant(role="drill_app", password="not-asked-for")
+    yield "drill_app"
+    with connection.cursor() as cursor:
+        cursor.execute("DROP OWNED BY drill_app; DROP ROLE drill_app")
+
+
+@contextmanager
+def connected_as(user: str) -> Iterator[None]:
+    """This process's connection is another role's."""
+    owner = connection.settings_dict["USER"]
+    connection.close()
+    connection.settings_dict["USER"] = user
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["USER"] = owner
+
+
+@pytest.fixture
+def restored(app_role: str, tmp_path: Path) -> Iterator[str]:
     """A backup, restored for a drill; the name of that database."""
     for number in range(3):
         audit.record(subject=("house", number), action=audit.AuditAction.ATTENTION_CLOSED, reason="Before.")
@@ -133,12 +174,13 @@ def restored(transactional_db: None, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.long
 def test_a_drill_finds_the_backup_whole_and_notices_what_is_missing(
-    restored: str, capsys: pytest.CaptureFixture[str]
+    restored: str, app_role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     after = timezone.now() + dt.timedelta(minutes=20)
     with mock.patch.object(clock, "now", return_value=after):
         audit.record(subject=("house", 9), action=audit.AuditAction.ATTENTION_CLOSED, reason="Since the backup.")
-    call_command("restore_drill")
+    with connected_as(app_role):
+        call_command("restore_drill")
     said = capsys.readouterr().out
     assert "3 lines of the audit trail" in said
     assert "The backup is whole." in said

@@ -2,7 +2,8 @@
 
 Every step of every stage is run in a root folder of its own. Then `migrate`, `web` and `worker` are started from it, with
 a read-only root, as the image's user, against the embedded Postgres, in a network without an outside; `/health/` has to
-become 200, the image's own health check has to pass, and SIGTERM has to end both in their time.
+become 200, the image's own health check has to pass, a backup has to come back whole in a restore drill, and SIGTERM has to end
+both in their time.
 """
 
 import os
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from apps.sandbox.run import postgres
+from apps.sandbox.run import postgres, postgres_programs
 from tests.image import machine
 from tests.image.dockerfile import NotUnderstood, Stage, parse
 from tests.image.machine import Impossible, Root
@@ -118,6 +119,8 @@ def serve(root: Root, socket: Path, began: float) -> None:
         _until_healthy(running)
         say(f"[{time.monotonic() - began:5.1f} s] /health/ is 200")
         _look_at(root)
+        _drill(root, services["drill"]["command"], socket)
+        say(f"[{time.monotonic() - began:5.1f} s] backed up, restored and judged")
     except RuntimeError as error:
         logs = "".join(f"\n--- {name}:\n{(root.path.parent / f'{name}.log').read_text()[-3000:]}" for name in running)
         raise RuntimeError(f"{error}{logs}") from error  # what still runs is killed with us
@@ -177,6 +180,21 @@ def _look_at(root: Root) -> None:
     status, text = _get("/metrics", Authorization=f"Bearer {METRICS}")
     if status != 200 or "frontdesk_jobs" not in text:
         raise RuntimeError(f"/metrics answered {status}.")
+
+
+def _drill(root: Root, command: list[str], socket: Path) -> None:
+    """A backup by the script, with Postgres' own programs as its image has them; the image judges what it brings back."""
+    script = SOURCE / "config/backup/frontdesk-backup"
+    programs = postgres_programs.program("pg_dump", socket.parent.parent).parent
+    with tempfile.TemporaryDirectory() as folder:
+        given = {
+            "PATH": f"{programs}:{os.environ['PATH']}", "POSTGRES_HOST": str(socket.parent), "POSTGRES_USER": postgres.NAME,
+            "POSTGRES_DB": postgres.NAME, "BACKUP_FOLDER": folder,
+        }  # fmt: skip
+        for word in ("make", "restore"):
+            subprocess.run([str(script), word], env=given, check=True)
+        root.do(command, **ENVIRONMENT)
+        subprocess.run([str(script), "drop"], env=given, check=True)
 
 
 def _get(path: str, site: str = SITE, **headers: str) -> tuple[int, str]:
