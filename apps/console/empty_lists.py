@@ -44,6 +44,7 @@ SENTENCES = {
     "operations.importrow": "No import has rows yet.",
     "operations.seatmove": "Nobody has been asked to move yet.",
     "operations.seatplan": "No instance has been drained or rebalanced yet. A plan begins on the page of an instance.",
+    "instances.webhookdelivery": "No product has been told anything by a webhook yet. Provisioning on an instance’s page begins it.",
     "instances.seatwait": "Nobody waits for a seat: all who paid have theirs.",
     "notifications.notification": "No email has been sent yet.",
     "onboarding.waitlistentry": "Nobody is on the waitlist.",

@@ -20,7 +20,7 @@ from apps.console import realm
 from apps.console.menu_counts import COUNTED
 from apps.console.saved_views import PARAMETER
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Job, LawCheck, Outage, RestoreCheck
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance, Seat, SeatWait, WebhookDelivery
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import (
@@ -179,6 +179,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     MenuPage(title="Drift", model=Drift, badge="drift_count"),
                     MenuPage(title="Emails", model=Notification, badge="emails_undelivered", query="view=undelivered"),
                     MenuPage(title="Events", model=InboundEvent),
+                    MenuPage(title="Webhook deliveries", model=WebhookDelivery),
                     MenuPage(title="Outages", model=Outage),
                     MenuPage(title="Schedules and workers", route="admin:schedules", may=may_view_jobs),
                 ),

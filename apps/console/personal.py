@@ -16,6 +16,7 @@ from apps.billing.stripe_objects import MIRRORED
 from apps.core import masking
 from apps.core.masking import EMAIL, FREE_TEXT, NAME, RECORD, SENTENCES, USERNAME, Mask
 from apps.core.models import AttentionItem, AuditEntry, ComparisonRun, Dependency, Job, LawCheck, Outage, RestoreCheck
+from apps.instances.models import WebhookDelivery
 from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.drift import USERNAME_STEP
@@ -103,6 +104,7 @@ PERSONAL: dict[type[Model], dict[str, Mask]] = {
     LawCheck: {"violations": SENTENCES, "reason": SENTENCES},
     Dependency: {"reason": SENTENCES},
     Outage: {"reason": SENTENCES},
+    WebhookDelivery: {"answer": SENTENCES},
     # --- Stripe's
     InboundEvent: {"body": Mask(_body)},
     Subscription: {"open_invoice_url": FREE_TEXT},

@@ -22,7 +22,7 @@ from apps.catalog.models import Product, ProductPrice
 from apps.console import dashboard
 from apps.core import audit, clock
 from apps.core.models import AttentionItem, ComparisonRun, Job, LawCheck, Outage, RestoreCheck
-from apps.instances.models import Instance, Seat, SeatWait
+from apps.instances.models import Instance, ProductAccount, Seat, SeatWait, WebhookDelivery
 from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
 from apps.operations.models import (
@@ -298,6 +298,13 @@ def _person(made: World, index: int) -> None:
         finished_by="staff:bob",
         reason="all checked",
     )
+    account = ProductAccount.objects.create(
+        profile=profile, instance=instance, user_id=f"kc-told-{index}", state="deleted"
+    )
+    WebhookDelivery.objects.create(
+        instance=instance, account=account, message_id=f"msg_{index}", kind="account.order", order={"exists": False, "enabled": False},
+        state="refused", status=410, milliseconds=12, answer="Gone.", sent_at=now,
+    )  # fmt: skip
     Outage.objects.create(
         peer="stripe", began_at=now - DAY, ended_at=now, reason="No answer within 10 s.", waited={"mirror_customer": 3}
     )

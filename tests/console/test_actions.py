@@ -21,7 +21,7 @@ from apps.console.problems import read_problems
 from apps.core import attention, clock, dependencies
 from apps.core.models import AttentionItem, AuditEntry, Job, RestoreCheck
 from apps.instances import allocation
-from apps.instances.models import Instance, Provisioning, Seat
+from apps.instances.models import Instance, Provisioning, Seat, WebhookDelivery
 from apps.notifications.models import Notification
 from apps.onboarding import waitlist
 from apps.operations import sync_runs
@@ -438,6 +438,18 @@ def uneven(world: World) -> Any:
     return world.cloud
 
 
+def told(world: World) -> Any:
+    """What the product on the first instance was told about the first subscriber."""
+    known = {"kind": "webhook", "address": "https://crm.example.com/hook", "host": "crm.example.com/hook"}
+    Provisioning.objects.get_or_create(instance=world.instances[0], defaults=known)
+    return WebhookDelivery.objects.filter(instance=world.instances[0]).earliest("pk")
+
+
+def told_selected(world: World) -> str:
+    """That one, and nonsense."""
+    return f"?deliveries={told(world).pk}&deliveries=x&deliveries=0"
+
+
 NOTICE = {"notice": "maintenance", "since": "2999-01-01T22:00", "until": "2999-01-02T02:00"}
 SUBSCRIBER, CAPS = "accounts_userprofile", {"soft_cap": "1", "allocation_cap": "2", "hard_cap": "3"}
 CASES = [
@@ -479,6 +491,8 @@ CASES = [
     Case("operations_approvalrequest", "approve", requested, subject="approvalrequest"),
     Case("operations_approvalrequest", "decline", requested, subject="approvalrequest"),
     Case("notifications_notification", "send_one_again", told_before),
+    Case("instances_webhookdelivery", "send_order_again", told),
+    Case("instances_webhookdelivery", "send_orders_again", lambda _world: None, query=told_selected),
     Case("notifications_notification", "send_selected_again", lambda _world: None, query=emails_selected),
     Case("onboarding_waitlistentry", "invite", waiting, subject="waitlist"),
     Case("onboarding_waitlistentry", "invite_next", a_line, next_data, subject="waitlist"),
@@ -747,6 +761,11 @@ def _invited(_world: World) -> None:
     assert Notification.objects.get(template="waitlist_invited").to == "wait-0@example.com"
 
 
+def _order_queued(world: World) -> bool:
+    account = told(world).account_id
+    return Job.objects.filter(kind="sync_product_account", key=str(account), state="queued").exists()
+
+
 def _sent_again(world: World) -> None:
     first = told_before(world)
     again = first.repetitions.get()
@@ -876,6 +895,8 @@ EFFECTS: dict[str, Callable[[World], None]] = {
     "end": _thawed,
     "send_one_again": _sent_again,
     "send_selected_again": _sent_again,
+    "send_order_again": _order_queued,
+    "send_orders_again": _order_queued,
     "invite": _invited,
     "invite_next": _invited,
     "withdraw_invitation": _invitation_withdrawn,

@@ -50,6 +50,9 @@ FILTERS = {
     "instances.seat": {
         "state__exact", "state__isnull", "product__id__exact", "product__isnull", "instance__id__exact", "instance__isnull",
     },
+    "instances.webhookdelivery": {
+        "state__exact", "state__isnull", "kind__exact", "kind__isnull", "instance__id__exact", "instance__isnull",
+    },
     "instances.seatwait": {"product__id__exact", "product__isnull"},
     "notifications.notification": {"state__exact", "state__isnull", "delivery__exact", "delivery__isnull"},
     "onboarding.waitlistentry": {"state__exact", "state__isnull", "product__id__exact", "product__isnull"},

@@ -91,6 +91,7 @@ PLAIN: dict[str, set[str]] = {
     "TermsChange": {"changed_by"},
     "TermsPreview": {"decided_by", "problem", "requested_by", "values"},
     "User": {"password"},
+    "WebhookDelivery": {"message_id", "order"},
     "UserProfile": {"access_reason", "forecast", "keycloak_id", "monthly_currency", "stripe_customer_id", "stripe_subscription_id"},
 }  # fmt: skip
 

@@ -179,7 +179,7 @@ MODELS = {
     "billing.inboundevent": "", "catalog.product": "", "catalog.productprice": "", "core.attentionitem": "", "core.auditentry": "", "core.comparisonrun": "",
     "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
-    "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "notifications.notification": "",
+    "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "instances.webhookdelivery": "", "notifications.notification": "",
     "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.customerimport": "progress", "operations.importrow": "", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
@@ -209,6 +209,7 @@ ACTIONS = {
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "change_provisioning": "admin", "drain": "admin"},
     "instances.seat": {"move": "operator", "release": "operator"},
+    "instances.webhookdelivery": {"send_order_again": "operator", "send_orders_again": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},
     "operations.approvalrequest": {"approve": "support", "decline": "support", "withdraw": "support"},  # of what support may do
@@ -228,7 +229,7 @@ ACTIONS = {
 OF_A_LIST = {
     "plan_file", "plan_stripe", "plan_keycloak", "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
-    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again",
+    "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again", "send_orders_again",
 }  # fmt: skip
 # They ask Stripe, which is not there: tests/field/test_price_list.py, tests/console/test_payment_actions.py.
 AT_STRIPE = {
@@ -247,7 +248,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_termspreview", "abandon"), ("instances_instance", "change_location"), ("instances_instance", "change_notice"),
     *(("operations_customerimport", name) for name in ("plan_file", "plan_stripe", "plan_keycloak", "decide", "pause_import", "check_again", "abandon_import")),
     ("operations_importrow", "decide_row"),
-    ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
+    ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("instances_webhookdelivery", "send_order_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),
 }  # fmt: skip
 
 

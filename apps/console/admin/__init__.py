@@ -40,9 +40,10 @@ from apps.console.admin import (  # noqa: E402
     terms_preview,
     timeline,
     waitlist,
+    webhook_deliveries,
 )
 
 __all__ = [
     "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "imports", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
-    "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist",
+    "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist", "webhook_deliveries",
 ]  # fmt: skip
