@@ -173,10 +173,8 @@ def _can_log_in(profile: UserProfile) -> bool:
     if profile.user.last_login is not None:
         return True
     lines = AuditEntry.objects.filter(subject_kind="profile", subject_id=str(profile.pk))
-    told, made, linked = AuditAction.PASSWORD_EMAIL_SENT, AuditAction.ACCOUNT_CREATED, AuditAction.ACCOUNT_LINKED
-    done = set(lines.filter(action__in=[told, made, linked]).values_list("action", flat=True))
-    had_one = profile.imported_at is not None or linked in done
-    return told in done or (had_one and made not in done)
+    told = lines.filter(action=AuditAction.PASSWORD_EMAIL_SENT)
+    return told.exists() or existing_accounts.had_own_account(profile)
 
 
 def _join(profile: UserProfile, step: steps.JoinGroup) -> None:

@@ -5,7 +5,7 @@ Each function takes the subscriber and what the email is about: the job's key af
 
 import datetime as dt
 
-from apps.access import freezes, order_confirmation
+from apps.access import existing_accounts, freezes, order_confirmation
 from apps.access.order_confirmation import ConfirmedLine, OrderConfirmation
 from apps.access.upcoming import Change, Upcoming, next_attempt, read_all
 from apps.accounts.models import UserProfile
@@ -36,7 +36,8 @@ def welcome(profile: UserProfile, subscription_id: str) -> Values | None:
     if not AccessState(profile.access_state).has_access:
         return None
     apps = [vars(one) for one in order_confirmation.list_apps(profile)]
-    said: Values = {"username": profile.user.username, "apps": apps}
+    own = existing_accounts.had_own_account(profile)
+    said: Values = {"username": profile.user.username, "has_password": own, "apps": apps}
     order = order_confirmation.read_order(profile, subscription_id)
     return said | _confirm(order) if order else said
 

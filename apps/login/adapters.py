@@ -1,7 +1,7 @@
 """How allauth signs people in here: by (issuer, subject) and nothing else.
 
 A subject we do not know is staff with a role, or nobody: no subscriber is ever made by logging in, none is found by mail
-address or name. allauth's own pages and messages are not used.
+address or name. Nobody may sign up with the account (newcomers.py). allauth's own pages and messages are not used.
 """
 
 import secrets
@@ -19,14 +19,15 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from apps.accounts import staff
-from apps.core import security_events
+from apps.core import restores, security_events
 from apps.core.errors import WorkError
 from apps.core.requests import client_address
 from apps.core.security_events import SecurityEvent
-from apps.login import error_pages, login_records, oidc, reauthentication, sessions
+from apps.login import error_pages, login_records, newcomers, oidc, reauthentication, sessions
 
 log = structlog.get_logger(__name__)
 STATE_BYTES = 24
+SIGN_UP = "/onboarding/"  # the pages for who is nobody here yet
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -96,7 +97,7 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             self._ask_for_more(request, sociallogin)
         if not sociallogin.is_existing:
             if not roles:
-                self._turn_away(request, sociallogin)
+                self._meet_newcomer(request, sociallogin)
             _admit(sociallogin)
         user = sociallogin.user
         # allauth begins a new session; what the same person had typed in the old one goes along.
@@ -118,6 +119,15 @@ class KeycloakAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         request.session[sessions.ID_TOKEN] = sociallogin.verified.raw
         _refuse_login(sociallogin, "no second factor", audited=True)
         raise ImmediateHttpResponse(error_pages.too_weak(request, again=again))
+
+    def _meet_newcomer(self, request: HttpRequest, sociallogin: Any) -> None:
+        """Nobody here yet: not logged in, but on to the page where they can sign up with this account."""
+        if restores.is_closed() or len(sociallogin.verified.subject) > newcomers.LONGEST_ID:
+            self._turn_away(request, sociallogin)
+        newcomers.note(request, sociallogin.verified)
+        _refuse_login(sociallogin, "nobody we know", audited=False)
+        target = str(sociallogin.state.get("next") or "")
+        raise ImmediateHttpResponse(redirect(target if target.startswith(SIGN_UP) else reverse("onboarding-account")))
 
     def _turn_away(self, request: HttpRequest, sociallogin: Any) -> None:
         """Nobody we know. The ID token is kept so that the page can offer the logout at Keycloak."""

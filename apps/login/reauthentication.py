@@ -30,11 +30,16 @@ CHANGES = {
 
 def note(request: HttpRequest, claims: dict[str, Any]) -> None:
     """Keep in a session that has just begun how long its login counts as fresh; without `auth_time`, not at all."""
+    age = read_age(claims)
+    fresh = settings.STAFF_FRESH_MINUTES * 60
+    request.session[FRESH_UNTIL] = 0 if age is None else int(time.time()) + fresh - age
+
+
+def read_age(claims: dict[str, Any]) -> int | None:
+    """How many seconds ago the password of this login was typed; None when Keycloak does not say."""
     typed = claims.get("auth_time")
-    request.session[FRESH_UNTIL] = 0
-    if isinstance(typed, int | float) and not isinstance(typed, bool):
-        age = max(0, int(clock.timestamp() - typed))
-        request.session[FRESH_UNTIL] = int(time.time()) + settings.STAFF_FRESH_MINUTES * 60 - age
+    dated = isinstance(typed, int | float) and not isinstance(typed, bool)
+    return max(0, int(clock.timestamp() - typed)) if dated else None  # type: ignore[operator]  # a number, by now
 
 
 def is_fresh(request: HttpRequest) -> bool:

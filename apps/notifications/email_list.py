@@ -35,12 +35,15 @@ EMAILS: dict[str, EmailKind] = {
     # signing up
     "signup_code": EmailKind("Sign-up code", ("code", "minutes", "code_url?"), "when somebody signs up, to prove the address", TYPED, CODE),
     "already_customer": EmailKind("Has an account already", (), "instead, when the address has an account", TYPED, ANSWER),
+    "account_without_plan": EmailKind(
+        "Has an account, and no plan", ("continue_url",), "instead, when only Keycloak has an account with the address", TYPED, LINK
+    ),
     "signup_payment_failed": EmailKind(
         "First payment failed", ("url", "first_name?"), "when a bank refuses the first payment, as days later for a debit", not_again=MOMENT
     ),
     "welcome": EmailKind(
         "Welcome",
-        ("username", "apps?", "order?", "renews?", "trial_ends?", "next_amount?", "paid?", "paid_on?", "invoice?", "invoice_pdf?", "terms_version?",
+        ("username", "has_password?", "apps?", "order?", "renews?", "trial_ends?", "next_amount?", "paid?", "paid_on?", "invoice?", "invoice_pdf?", "terms_version?",
          "terms_link?", "terms_accepted?", "withdraw_until?", "first_name?"),
         "once the account is ready; confirms the order",
     ),
@@ -176,6 +179,8 @@ def email_title(template: str) -> str:
 SAMPLES: dict[str, Any] = {
     "code": "493 027",
     "minutes": "10",
+    "continue_url": "https://frontdesk.example.com/onboarding/account/?continue=fernet%3Aabc",
+    "has_password": False,
     "code_url": "https://frontdesk.example.com/recovery/?code=fernet%3Aabc",
     "username": "nora",
     "first_name": "Nora",

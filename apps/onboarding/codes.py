@@ -145,16 +145,25 @@ def fold_code(typed: str) -> str:
 
 @transaction.atomic
 def email_code(
-    *, purpose: str, address: str, session: str, usable: bool, templates: tuple[str, str], link: Callable[[str], str]
+    *,
+    purpose: str,
+    address: str,
+    session: str,
+    templates: tuple[str, str],
+    link: Callable[[str], str],
+    instead: dict[str, str] | None,
 ) -> None:
-    """Email a new code and `link` to it; the second of `templates` unless a code is `usable`: the same work either way."""
+    """Email a new code and `link` to it, or the second of `templates` with the values `instead` and a code that never matches: the same
+    work either way.
+    """
+    usable = instead is None
     code = issue_code(purpose=purpose, address=address, session=session, usable=usable)
     values = {"code": code, "minutes": str(MINUTES), "code_url": link(code)}
     notify_secret(
         key=f"code:{uuid.uuid4()}",
         template=templates[0 if usable else 1],
         to=address,
-        secret_context=values if usable else {},
+        secret_context=values if instead is None else instead,
         valid_for=CODE_LIFETIME,
     )
 

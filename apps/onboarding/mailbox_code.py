@@ -46,10 +46,11 @@ ENDED = gettext_noop("You've been away for a while. Please enter your email addr
 
 @dataclass(frozen=True)
 class Recipient:
-    """Where the email for a typed address goes, and whether its code may ever match."""
+    """Where the email for a typed address goes, and whether its code may ever match; `refusal`: the email instead, if it is a special one."""
 
     address: str
     usable: bool
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Answer:
 class MailboxProof:
     """One purpose: its page (a route), its emails, how an address is read and who gets the email.
 
-    `any_browser`: staff may send its codes, which then work in any browser (recovery).
+    `any_browser`: staff may send its codes, which then work in any browser (recovery). `continue_link`: where a special refusal leads,
+    with what the link of a code would carry.
     """
 
     purpose: str
@@ -100,6 +102,7 @@ class MailboxProof:
     parse: Callable[[str], str]
     recipient: Callable[[str], Recipient]
     any_browser: bool = False
+    continue_link: Callable[[dict[str, str]], str] | None = None
 
     # --- for pages -----------------------------------------------------------------------------------------------------------
 
@@ -182,13 +185,14 @@ class MailboxProof:
     ) -> None:
         """Email a code that is bound to `binding`; `to` is given by who knows the recipient already."""
         to = to or self.recipient(address)
+        further = {"continue_url": self.continue_link(kept or {})} if self.continue_link else {}
         codes.email_code(
             purpose=self.purpose,
             address=to.address,
             session=binding,
-            usable=to.usable,
-            templates=(self.template, self.refusal_template),
+            templates=(self.template, to.refusal or self.refusal_template),
             link=lambda code: self._link({"a": to.address, "c": code, "b": binding, "k": kept or {}}),
+            instead=None if to.usable else further if to.refusal else {},
         )
 
     def verify(self, request: HttpRequest, given: TypedCode) -> None:

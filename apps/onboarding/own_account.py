@@ -27,6 +27,15 @@ from apps.identity.protocol import KeycloakUser
 from apps.onboarding import names
 
 PATIENCE_SECONDS = 3.0  # a visitor waits for this answer
+BOUND = [
+    "keycloak_id",
+    "email",
+    "email_proven_at",
+    "username",
+    "first_name",
+    "last_name",
+    "profile",
+]  # what a sign-up gets of it
 LIFETIME = dt.timedelta(hours=1)  # from the login to the payment page
 SET_APART = 8  # letters of the account's id behind a username that somebody else has here
 LONGEST_USERNAME = 150
@@ -98,6 +107,14 @@ def read_own_account(keycloak_id: str) -> OwnAccount:
     if not (waits or SubscriptionStatus(profile.subscription_status).gives_access):
         raise AccountRefused(ENDED, "ended")
     return OwnAccount(account, address, profile)
+
+
+def is_taken(address: str) -> bool:
+    """Whether Keycloak has an account with this address; False while it is away: a conflict is seen at the payment. Two calls."""
+    try:
+        return client(patience=PATIENCE_SECONDS).email_taken(address) is True
+    except WorkError:
+        return False
 
 
 def _read_address(account: KeycloakUser) -> str:

@@ -51,11 +51,14 @@ class SignupStage:
 
 @dataclass(frozen=True)
 class SignupProgress:
-    """All stages; `ended` when the checkout expired unpaid, `debited` while a bank takes days to pay."""
+    """All stages; `ended` when the checkout expired unpaid, `debited` while a bank takes days to pay, `has_password` of who signed up with
+    an account that was there: nothing is mailed to set one.
+    """
 
     stages: tuple[SignupStage, ...]
     ended: bool = False
     debited: bool = False
+    has_password: bool = False
 
     @property
     def finished(self) -> bool:
@@ -66,7 +69,7 @@ class SignupProgress:
     def usable(self) -> bool:
         """Whether the person can set a password and log in, even if an app is still to come."""
         done = {stage.id for stage in self.stages if stage.state == DONE}
-        return {"account", "password"} <= done
+        return ({"account"} if self.has_password else {"account", "password"}) <= done
 
     @property
     def final(self) -> bool:
@@ -80,6 +83,7 @@ def read_progress(signup: Signup) -> SignupProgress:
     paid = signup.state == Signup.State.PAID
     debited = _is_debited(signup, profile)
     made = profile is not None and profile.keycloak_id is not None and (paid or (debited and _is_open(profile)))
+    has_password = _has_password(signup, profile)
     waits = made and SeatWait.objects.filter(profile=profile).exists()
     facts = [
         (
@@ -88,7 +92,12 @@ def read_progress(signup: Signup) -> SignupProgress:
             paid,
             "" if paid else _(DEBITED) if debited else _("Stripe is confirming your payment."),
         ),
-        ("account", _("Account created"), made, _("Your username is {username}.").format(username=signup.username)),
+        (
+            "account",
+            _("Account connected") if has_password else _("Account created"),
+            made,
+            _("Your username is {username}.").format(username=signup.username),
+        ),
         (
             "apps",
             _("Apps ready"),
@@ -102,6 +111,8 @@ def read_progress(signup: Signup) -> SignupProgress:
             _("To {address}.").format(address=signup.email),
         ),
     ]
+    if has_password:
+        facts = [one for one in facts if one[0] != "password"]
     late = _find_late_jobs(signup, profile)
     stages, reached = [], True
     for identity, title, done, note in facts:
@@ -109,7 +120,14 @@ def read_progress(signup: Signup) -> SignupProgress:
         stages.append(stage if done or not reached else _explain_delay(stage, late, waits=waits))
         # The password email does not wait for the apps.
         reached = reached and (done or identity == "apps")
-    return SignupProgress(tuple(stages), ended=signup.state in Signup.UNPAID, debited=debited)
+    ended = signup.state in Signup.UNPAID
+    return SignupProgress(tuple(stages), ended=ended, debited=debited, has_password=has_password)
+
+
+def _has_password(signup: Signup, profile: UserProfile | None) -> bool:
+    """Whether they have signed up with an account that was there, unless it was deleted meanwhile and a new one was made."""
+    linked = profile.keycloak_id if profile else None
+    return bool(signup.keycloak_id) and linked in (None, signup.keycloak_id)
 
 
 def _is_debited(signup: Signup, profile: UserProfile | None) -> bool:

@@ -13,7 +13,7 @@ from apps.core.errors import BadInput, WorkError
 from apps.core.requests import text_field
 from apps.identity import user_profile
 from apps.identity.keycloak import client
-from apps.onboarding import names, signup_checkout
+from apps.onboarding import names, own_account, signup_checkout
 from apps.storefront.consent import read_accepted_terms
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,12 @@ def read_address(typed: str) -> str:
 
 
 def has_account(signup: Signup) -> bool:
-    """Whether somebody comes back: their username stays, whatever the rules are now."""
+    """Whether their username is that of an account: they come back, or have one at Keycloak."""
+    return bool(signup.keycloak_id) or comes_back(signup)
+
+
+def comes_back(signup: Signup) -> bool:
+    """Whether somebody was a subscriber before: their names stay, whatever the rules are now."""
     return signup.profile is not None and signup.profile.keycloak_id is not None
 
 
@@ -66,8 +71,11 @@ def read_account(signup: Signup, body: dict[str, Any]) -> None:
     """Put the account fields of a request into the signup, unsaved; BadInput for the first that is wrong."""
     rules = user_profile.current_rules()
     username = text_field(body, "username", limit=64)
-    if not has_account(signup):
+    if signup.keycloak_id:
+        signup.username = own_account.free_username(signup, signup.username)
+    elif not has_account(signup):
         signup.username = names.username(username, rules=rules)
+    if not comes_back(signup):
         if "first_name" in body:
             signup.first_name = read_first_name(text_field(body, "first_name", limit=names.NAME_LIMIT, required=False))
         _check_earlier_answers(signup, rules)
@@ -97,7 +105,7 @@ def save_draft(signup: Signup, typed: dict[str, str]) -> None:
         if not has_account(signup):
             signup.username = names.username(text_field(typed, "username", limit=64), rules=rules)
     with suppress(BadInput):
-        if not has_account(signup) and "first_name" in typed:
+        if not comes_back(signup) and "first_name" in typed:
             signup.first_name = read_first_name(text_field(typed, "first_name", limit=names.NAME_LIMIT))
     with suppress(BadInput):
         last_name = text_field(typed, "last_name", limit=names.NAME_LIMIT, required=False)
@@ -109,7 +117,8 @@ def _check_earlier_answers(signup: Signup, rules: user_profile.Rules) -> None:
     """The first name and the address were given earlier: the realm's rules may have changed, and now somebody pays."""
     try:
         names.person_name(signup.first_name, field="first_name", rules=rules)
-        names.email(signup.email, rules=rules)
+        if not signup.keycloak_id:  # an account that is there has its address, whatever the rules are now
+            names.email(signup.email, rules=rules)
     except BadInput as refusal:
         said = _("Your email address can't be used for an account.")
         if refusal.field == "first_name":

@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from apps.storefront import brand_colors, views, views_checkout, views_join, views_success, views_waitlist
+from apps.storefront import (
+    brand_colors,
+    views,
+    views_account,
+    views_checkout,
+    views_join,
+    views_success,
+    views_waitlist,
+)
 
 urlpatterns = [
     path("", views.welcome, name="onboarding-welcome"),
@@ -10,6 +18,7 @@ urlpatterns = [
     path("addons/", views.addons, name="onboarding-addons"),
     path("checkout/", views.checkout, name="onboarding-checkout"),
     path("confirm/", views.confirm, name="onboarding-confirm"),
+    path("account/", views_account.own, name="onboarding-account"),
     path("checkout/send-code/", views_checkout.send_code, name="onboarding-send-code"),
     path("checkout/verify-code/", views_checkout.verify_code, name="onboarding-verify-code"),
     path("checkout/validate/", views_checkout.validate, name="onboarding-validate"),

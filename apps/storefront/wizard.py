@@ -28,6 +28,7 @@ EMAIL_FIRST = "signup_email_first"  # too many sign-ups: this one confirms its a
 # Copied to a new signup when the old one's Checkout session has expired.
 KEPT_ANSWERS = (
     "first_name", "last_name", "username", "email", "email_proven_at", "interval", "basket", "profile",
+    "keycloak_id",
 )  # fmt: skip
 
 

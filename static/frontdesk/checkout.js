@@ -17,6 +17,11 @@
       link.textContent = urls.textWaitlist;
       return showError(error, link);
     }
+    if (error.code === "login" || (error.code === "taken" && error.field === "email")) {
+      link.href = urls.account;
+      link.textContent = urls.textAccount;
+      return showError(error, link);
+    }
     if (error.code !== "no_signup") return showError(error);
     link.href = urls.start;
     link.textContent = urls.textStart;

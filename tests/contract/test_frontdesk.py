@@ -10,8 +10,9 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.test import Client
 
-from apps.accounts.models import UserProfile
+from apps.accounts.models import Signup, UserProfile
 from apps.core import sweep
+from apps.core.models import AttentionItem
 from apps.login import reauthentication, sessions
 from apps.login.session_store import row_key
 from tests.contract.servers import Server
@@ -90,7 +91,7 @@ class TestLogin:
     def test_the_same_address_and_name_without_the_subject_open_nothing(self, server: Server, person: Person) -> None:
         _, stranger = account(server)
         theirs = subscriber("00000000-0000-4000-8000-000000000000", stranger)
-        assert person.log_in(stranger).status_code == 403
+        assert person.log_in(stranger)["Location"] == "/onboarding/account/"
         assert person.user_id is None
         assert SocialAccount.objects.get().user == theirs.user
 
@@ -109,6 +110,36 @@ class TestLogin:
         answer = victim.here.get(f"{LOGIN}callback/", {"code": stolen["code"][0], "state": state})
         assert answer.status_code == 401
         assert victim.user_id is None
+
+
+class TestNewcomers:
+    """Who has an account and no plan."""
+
+    def test_the_account_that_is_there_is_linked_once_a_plan_is_paid(
+        self, server: Server, person: Person, world: World
+    ) -> None:
+        user_id, who = account(server, groups=["/frontdesk"])
+        assert person.log_in(who)["Location"] == "/onboarding/account/"
+        assert person.here.post("/onboarding/account/").status_code == 302
+        signup = Signup.objects.get()
+        signup.basket, signup.terms_version = {"personal": 1}, "1"
+        profile = world.pay(signup)
+        world.deliver()
+        profile.refresh_from_db()
+        found = server.user(user_id)
+        assert (profile.keycloak_id, profile.access_state, profile.email) == (user_id, "active", found["email"])
+        assert found["attributes"]["onboarding_id"] == [str(profile.onboarding_id)]
+        assert (found["enabled"], found["requiredActions"], found["firstName"]) == (True, [], "Nora")
+        assert "keycloak_set_password" not in world.notifications(profile)
+        assert person.log_in(who)["Location"] == "/dashboard/"
+        assert inside(person)
+
+    def test_an_account_out_of_our_reach_is_not_sold_a_plan(self, server: Server, person: Person) -> None:
+        user_id, who = account(server)
+        person.log_in(who)
+        assert person.here.post("/onboarding/account/").status_code == 409
+        assert AttentionItem.objects.get().key == f"account {user_id}"
+        assert not Signup.objects.exists()
 
 
 class TestLogout:

@@ -51,9 +51,9 @@ BOTH = pytest.mark.parametrize(
 class Stack(Demo):
     """A running demo, and what one can ask its sandbox."""
 
-    def mail(self, to: str, word: str) -> dict[str, Any]:
+    def mail(self, to: str, word: str, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """The newest mail to `to` whose subject has `word`, as soon as it is there."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             inbox = requests.get(f"{self.sandbox}/inbox.json", params={"to": to}, timeout=10).json()
             for mail in inbox:

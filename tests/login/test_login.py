@@ -124,10 +124,10 @@ def test_names_are_taken_over_at_each_login_and_the_mail_address_is_not(
     assert (nora.user.first_name, nora.user.email, nora.email) == ("Eleonora", "", "nora@example.com")
 
 
-def test_an_unknown_subject_is_told_so_and_nothing_is_created(person: Person) -> None:
-    answer = person.log_in("stranger.stan")
-    assert answer.status_code == 403
-    assert b"There is no account here" in answer.content
+def test_an_unknown_subject_is_nobody_and_may_sign_up(person: Person) -> None:
+    answer = person.log_in("stranger.stan", f"{LOGIN}?next=/dashboard/")
+    assert (answer.status_code, answer["Location"]) == (302, "/onboarding/account/")
+    assert b"no plan yet" in person.here.get("/onboarding/account/").content
     assert not User.objects.exists()
     assert not SocialAccount.objects.exists()
     assert person.user_id is None
@@ -171,7 +171,7 @@ def test_the_same_mail_address_and_name_do_not_open_a_subscribers_account(person
         email="stranger.stan@example.com",
         created_at="2026-01-01T00:00:00Z",
     )
-    assert person.log_in("stranger.stan").status_code == 403
+    assert person.log_in("stranger.stan")["Location"] == "/onboarding/account/"
     assert person.user_id is None
     assert not SocialAccount.objects.filter(user=theirs.user).exists()
 

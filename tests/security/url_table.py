@@ -45,6 +45,7 @@ SITE = {
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
         ">onboarding-welcome >onboarding-success >onboarding-welcome >onboarding-welcome",
     ),
+    "onboarding/account/": (">login >dashboard >dashboard 200", ">login >dashboard >dashboard 200"),
     "onboarding/confirm/": (">onboarding-welcome", ">onboarding-welcome"),  # nobody has asked for a code here
     "onboarding/checkout/send-code/": (NO, "409"),
     "onboarding/checkout/verify-code/": (NO, "409"),
