@@ -28,6 +28,7 @@ FOR_STAFF_SENTENCES = {
     "onboarding/forgetting.py": ("Stripe has an invoice",),
     "onboarding/order_summary.py": ("Order", "Zahlungspflichtig"),  # the law's own words, in both languages
     "onboarding/own_address.py": ("The former mailbox", "The former address"),
+    "onboarding/own_account.py": ("Somebody who has proven",),
     "onboarding/recovery.py": ("The account ", "This account has never", "No recovery is open."),
     "onboarding/unpaid_seats.py": ("Many unpaid payments",),
     "onboarding/waitlist.py": ("This address isn't confirmed", "This entry is no longer waiting"),

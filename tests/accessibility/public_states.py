@@ -2,6 +2,8 @@
 
 import datetime as dt
 import itertools
+import time
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from playwright.sync_api import Page
 
 from apps.accounts.models import Membership
 from apps.core import clock
+from apps.login import newcomers
 from apps.onboarding import people, waitlist
 from apps.onboarding.models import WaitlistEntry
 from tests.access.test_sharing import make_member
@@ -20,6 +23,7 @@ from tests.storefront.visitor import ACCOUNT, HOME, PAGES, SESSION, STATE, WAITL
 
 CHECKOUT, WAITLIST_PAGE = PAGES["checkout"], "/onboarding/waitlist/"
 LONG_ADDRESS = "maximiliane.von.der.heydt-grossenhain@buergermeisteramt-langenargen.example.com"
+ACCOUNT_PAGE = "/onboarding/account/"
 NUMBERS = itertools.count()  # Keycloak does not forget what the database does
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
@@ -232,7 +236,28 @@ def invitation_used(house: House) -> Shown:
     return Shown(people.invitation_link(row).removeprefix(settings.BASE_URL))
 
 
+# --- an account without a plan ------------------------------------------------------------------------------------------
+
+
+def account_proven(address: str = "", *, fresh: bool = True, form: dict[str, Any] | None = None) -> State:
+    """In the browser of somebody who has logged in with an account that nobody has here."""
+
+    def shown(house: House) -> Shown:
+        visitor = house.visitor()
+        session = visitor.client.session
+        until = time.time() + newcomers.FRESH_SECONDS if fresh else 0
+        session[newcomers.KEPT] = {"id": str(uuid.uuid4()), "email": LONG_ADDRESS, "until": until}
+        session.save()
+        return Shown(address or invited(house), visitor.client, form)
+
+    return shown
+
+
 STATES: dict[str, State] = {
+    "account without a plan": account_proven(ACCOUNT_PAGE),
+    "account without a plan, an old login": account_proven(ACCOUNT_PAGE, fresh=False),
+    "account without a plan, refused": account_proven(ACCOUNT_PAGE, form={}),
+    "invitation, account without a plan": account_proven(),
     "first page": opened(HOME),
     "first page, a year": opened(f"{HOME}?interval=year"),
     "how billing works": opened("/how-billing-works/"),
