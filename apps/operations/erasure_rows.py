@@ -34,7 +34,13 @@ def list_rows(profile: UserProfile) -> dict[str, list[ErasedRows]]:
     """By the words of the receipt: the rows about the person, beside those that apps delete themselves (ERASERS)."""
     mine: dict[str, Any] = {"profile": profile}
     strangers = Signup.objects.filter(email__iexact=profile.email, profile=None)
-    nameless = {"first_name": "", "last_name": "", "username": "", "email": ""}  # terms and dates stay as proof
+    nameless = {
+        "first_name": "",
+        "last_name": "",
+        "username": "",
+        "email": "",
+        "keycloak_id": "",
+    }  # terms and dates stay as proof
     no_reason = {"reason": NO_REASON}
     return {
         "emails": [ErasedRows(Notification.objects.filter(of_person(profile)))],
