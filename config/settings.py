@@ -326,6 +326,7 @@ Q_CLUSTER = {
 ALERT_URLS = secret("ALERT_URLS", "").split()
 SENTRY_DSN = secret("SENTRY_DSN", "")  # errors are reported there (apps/core/error_reports.py); empty: nowhere
 ALERT_AFTER_MINUTES = integer("ALERT_AFTER_MINUTES", 5)
+HOST_GONE_MINUTES = integer("HOST_GONE_MINUTES", 10, minimum=2)  # of silence of a host's workers (apps/core/hosts.py)
 ALERT_QUIET_HOURS = hours("ALERT_QUIET_HOURS")
 
 # --- Metrics and marks -------------------------------------------------------------------------------------------------

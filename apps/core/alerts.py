@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 from django.db.models import Q
 
-from apps.core import attention, clock, dependencies, egress, heartbeats, jobs
+from apps.core import attention, clock, dependencies, egress, heartbeats, hosts, jobs
 from apps.core.errors import NeedsOperator
 from apps.core.io_guard import refuse_inside_transaction
 from apps.core.models import AlertSent, Dependency, Job
@@ -155,7 +155,10 @@ def _systems_down() -> Iterable[Alert]:
 
 
 def _silent_workers() -> Iterable[Alert]:
+    gone = {host.name for host in hosts.list_gone()}  # which are attention items
     for worker, seconds in heartbeats.list_silent().items():
+        if heartbeats.host_of(worker) in gone:
+            continue
         since = clock.now() - dt.timedelta(seconds=seconds)
         line = f"No sign of life for {round(seconds / 60)} minutes."
         yield Alert(f"worker:{worker}", f"Worker {worker} is silent", (line,), since, "silent")

@@ -21,6 +21,7 @@ class CoreConfig(AppConfig):
             checks,  # noqa: F401  (importing the checks registers them)
             comparison_runs,
             error_reports,
+            hosts,
             law_checks,
             laws_audit,
             laws_jobs,
@@ -42,6 +43,7 @@ class CoreConfig(AppConfig):
         law_checks.register()
         laws_audit.register()
         limits.register()
+        hosts.register()
         restore_marker.register()
         laws_jobs.register_laws()
         laws_logs.register_laws()

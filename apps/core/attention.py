@@ -51,6 +51,8 @@ class Cause(models.TextChoices):
     INCIDENT = "incident", "Incident mode has run for long"
     LIMIT_REACHED = "limit_reached", "A limit for everybody was reached"
     ALERT_FAILED = "alert_failed", "An alert did not get through"
+    HOST_GONE = "host_gone", "A host with workers is gone"
+    HOST_NAME = "host_name", "Two hosts have one name"
     COMPARISON = "comparison", "A comparison with Stripe or Keycloak has not ended"
     RETENTION = "retention", "Data is older than it may be"
     BACKUP = "backup", "A backup or a restore drill is missing"

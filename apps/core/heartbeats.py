@@ -1,19 +1,53 @@
 """Heartbeats of each worker, in the system's own time: the watchdog, the health check and the doctor rely on them.
 
-A worker has two: `worker@host:pid` of its watchdog, `cluster@host:pid` of the cluster that runs its jobs.
+A worker has two: `worker@host~machine:pid` of its watchdog, `cluster@host~machine:pid` of the cluster that runs its jobs. Two machines
+of one name stay apart: none forgets the other's.
 """
 
+import contextlib
+import functools
+import hashlib
 import os
 import socket
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import psutil
 from django.db import connection
 
 WORKER = "FRONTDESK_WORKER"  # the watchdog sets it; its cluster inherits it
 ALIVE_SECONDS = 60
+MOST_HOSTS = 50  # in the metrics
 LONGEST_NAME = 63  # of a connection, in bytes
+MACHINE = "~"  # between a host's name and what tells its machine from others of that name
+REPLACED_SECONDS = 15  # of silence, after which a namesake of ours is the machine that we were before a new start
+OVERLAP_SECONDS = 15
 FORGOTTEN_SECONDS = 86_400  # a worker that was never stopped in order and never came back
 
+# Each host with its machines: when they began, the newest sign of life, and of each worker the older one of its two parts.
+WORKERS = """
+SELECT split_part(worker, ':', 1) AS place, split_part(split_part(worker, ':', 1), '~', 1) AS host, min(at) AS at, min(since) AS since, count(*) AS parts
+FROM (SELECT split_part(name, '@', 2) AS worker, at, since FROM core_heartbeat WHERE name LIKE '%%@%%') AS part
+GROUP BY worker
+"""
+HOSTS = f"""
+SELECT host, count(*) FILTER (WHERE parts = 2 AND at > clock_timestamp() - make_interval(secs => %(alive)s)),
+    extract(epoch FROM clock_timestamp() - max(at)) FROM ({WORKERS}) AS worker GROUP BY host ORDER BY host LIMIT {MOST_HOSTS}
+"""  # noqa: S608
+NAMESAKES = f"""
+WITH machine AS (SELECT host, place, max(at) AS at, min(since) AS since FROM ({WORKERS}) AS worker WHERE place LIKE '%%~%%' GROUP BY host, place)
+SELECT DISTINCT one.host FROM machine one JOIN machine other ON other.host = one.host AND other.place > one.place
+WHERE least(one.at, other.at) > greatest(one.since, other.since) + make_interval(secs => %(overlap)s)
+  AND least(one.at, other.at) > clock_timestamp() - make_interval(secs => %(alive)s) ORDER BY 1
+"""  # noqa: S608
+FORGET = """
+DELETE FROM core_heartbeat WHERE name = ANY(%(dead)s) OR at < clock_timestamp() - make_interval(secs => %(day)s)
+  OR at < clock_timestamp() - make_interval(secs => %(moment)s)
+     AND split_part(split_part(split_part(name, '@', 2), ':', 1), '~', 1) = %(host)s
+     AND split_part(split_part(split_part(name, '@', 2), ':', 1), '~', 2) <> %(machine)s
+"""
 BOTH_ALIVE = """
 SELECT count(*) FROM core_heartbeat w JOIN core_heartbeat c ON split_part(c.name, '@', 2) = split_part(w.name, '@', 2)
 WHERE split_part(w.name, '@', 1) = 'worker' AND split_part(c.name, '@', 1) = 'cluster'
@@ -23,17 +57,42 @@ WHERE split_part(w.name, '@', 1) = 'worker' AND split_part(c.name, '@', 1) = 'cl
 
 def claim_name() -> None:
     """Give this worker its name; forget those of this host that no longer run, and those gone for a day."""
-    host = socket.gethostname()[:80]
-    os.environ[WORKER] = f"{host}:{os.getpid()}"
+    os.environ[WORKER] = f"{_host()}{MACHINE}{machine()}:{os.getpid()}"
     connection.close()  # the next ones, and those of its cluster, tell whose they are
     connection.settings_dict["OPTIONS"]["application_name"] = application_name(os.environ[WORKER])
+    forget_gone()
+
+
+@functools.cache
+def machine() -> str:
+    """Tells this machine, or this container, from another of the same name; a new start of it is another."""
+    seen: list[str] = []
+    with contextlib.suppress(OSError):  # no Linux
+        seen.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        seen.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("".join(seen or [str(uuid.getnode())]).encode()).hexdigest()[:6]
+
+
+def _host() -> str:
+    return socket.gethostname()[:80]
+
+
+def forget_gone() -> None:
+    """Forget the workers of this machine that no longer run, those it had under its name before it started again, and old ones."""
+    host = _host()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT name FROM core_heartbeat WHERE split_part(name, '@', 2) LIKE %s", [f"{host}:%"])
-        dead = [name for (name,) in cursor.fetchall() if not psutil.pid_exists(int(name.rpartition(":")[2]))]
         cursor.execute(
-            "DELETE FROM core_heartbeat WHERE name = ANY(%s) OR at < clock_timestamp() - make_interval(secs => %s)",
-            [dead, FORGOTTEN_SECONDS],
+            "SELECT name FROM core_heartbeat WHERE split_part(name, '@', 2) LIKE %s", [f"{host}{MACHINE}{machine()}:%"]
         )
+        dead = [name for (name,) in cursor.fetchall() if not psutil.pid_exists(int(name.rpartition(":")[2]))]
+        values: dict[str, Any] = {
+            "dead": dead,
+            "host": host,
+            "machine": machine(),
+            "day": FORGOTTEN_SECONDS,
+            "moment": REPLACED_SECONDS,
+        }
+        cursor.execute(FORGET, values)
 
 
 def application_name(worker: str) -> str:
@@ -51,7 +110,7 @@ def record_heartbeat(part: str = "cluster") -> None:
     """Record a heartbeat of this worker's part. For the watchdog, django-q2 has to run this as a task."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO core_heartbeat (name, at) VALUES (%s, clock_timestamp())"
+            "INSERT INTO core_heartbeat (name, at, since) VALUES (%s, clock_timestamp(), clock_timestamp())"
             " ON CONFLICT (name) DO UPDATE SET at = excluded.at",
             [_name(part)],
         )
@@ -84,6 +143,34 @@ def list_silent() -> dict[str, float]:
             [ALIVE_SECONDS, FORGOTTEN_SECONDS],
         )
         return {name: float(seconds) for name, seconds in cursor.fetchall()}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host on which workers run: how many gave a sign of life within a minute, and for how long none did."""
+
+    name: str
+    alive: int
+    silent_seconds: float
+
+
+def list_hosts() -> list[Host]:
+    """The hosts of the workers that are not forgotten; at most MOST_HOSTS."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOSTS, {"alive": ALIVE_SECONDS})
+        return [Host(name, int(alive), max(0.0, float(silent))) for name, alive, silent in cursor.fetchall()]
+
+
+def list_namesakes() -> list[str]:
+    """The names that two machines have at the same time: each was heard after both had begun."""
+    with connection.cursor() as cursor:
+        cursor.execute(NAMESAKES, {"alive": ALIVE_SECONDS, "overlap": OVERLAP_SECONDS})
+        return [str(name) for (name,) in cursor.fetchall()]
+
+
+def host_of(worker: str) -> str:
+    """The host in the name of a worker."""
+    return worker.partition(":")[0].partition(MACHINE)[0]
 
 
 def _name(part: str) -> str:

@@ -1,4 +1,4 @@
-"""Jobs, schedules, dependencies, heartbeats, restores, the audit trail, attention items, sent alerts and rate limits."""
+"""Jobs, schedules, dependencies, restores, the audit trail, attention items, sent alerts and rate limits."""
 
 import uuid
 from typing import Any, ClassVar, override
@@ -11,6 +11,7 @@ from apps.core.audit_actions import STAFF_CHANGES
 from apps.core.backup_models import Backup as Backup
 from apps.core.choices import ToneChoices
 from apps.core.comparison_models import ComparisonRun as ComparisonRun  # a file of its own: this one is long
+from apps.core.heartbeat_models import Heartbeat as Heartbeat
 from apps.core.outage_models import Outage as Outage
 from apps.core.states import Tone
 
@@ -118,17 +119,6 @@ class Dependency(models.Model):
     down_since = models.DateTimeField()
     probe_at = models.DateTimeField(help_text="When the next job may try it.")
     reason = models.CharField(max_length=300)
-
-    @override
-    def __str__(self) -> str:
-        return self.name
-
-
-class Heartbeat(models.Model):
-    """The last heartbeat of one part of a worker, in the system's own time; written by `core.heartbeats`."""
-
-    name = models.CharField(max_length=120, primary_key=True)
-    at = models.DateTimeField()
 
     @override
     def __str__(self) -> str:

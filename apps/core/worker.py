@@ -93,6 +93,7 @@ class Watchdog:
     def _sweep(self) -> None:
         sweep.sweep()
         heartbeats.record_heartbeat("worker")
+        heartbeats.forget_gone()
 
     def _restart_if_silent(self) -> None:
         """Restart the cluster when its parent is gone or when it has run nothing for too long."""

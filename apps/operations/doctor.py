@@ -128,6 +128,11 @@ def check_frontdesk() -> Iterator[Finding]:
         not wrong, "seats.counted", "The seat counters of all instances are right.", f"Seat counters are wrong on: {', '.join(wrong)}.",
         why="People are refused a seat that is free, or get one that is not.", fix="Report it with the timeline of the instance.",
     )  # fmt: skip
+    yield from _check_workers()
+
+
+def _check_workers() -> Iterator[Finding]:
+    """Whether somebody works, and each host can be told from the others."""
     alive, silent = heartbeats.count_alive(), heartbeats.list_silent()
     yield judge(
         bool(alive), "workers.alive", f"{alive} {'worker is' if alive == 1 else 'workers are'} alive.", "No worker is alive.",
@@ -136,6 +141,11 @@ def check_frontdesk() -> Iterator[Finding]:
     yield judge(
         not silent, "workers.silent", "No worker is silent.", f"Silent: {', '.join(sorted(silent))}.", warn=True,
         why="Its jobs run elsewhere, slower.", fix="Restart it; a worker that is gone for good is forgotten after a day.",
+    )  # fmt: skip
+    twice = heartbeats.list_namesakes()
+    yield judge(
+        not twice, "workers.names", "Each host with workers has a name of its own.", f"Two hosts are called {', '.join(twice)}.", warn=True,
+        why="Pages, metrics and alerts cannot tell them apart.", fix="Give each a host name of its own (in compose: hostname).",
     )  # fmt: skip
 
 

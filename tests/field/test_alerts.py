@@ -162,7 +162,7 @@ def test_failed_and_blocked_jobs_silent_workers_and_systems_that_are_down_are_to
             kind="mirror_customer", key=str(number), lane=str(number), state=state, not_before=time.now, created_at=time.now,
             finished_at=time.now, started_at=time.now, last_error="The Stripe key lacks the right “Customer: read”.",
         )  # fmt: skip
-    Heartbeat.objects.create(name="cluster@web-2:7", at=timezone.now() - dt.timedelta(minutes=10))
+    Heartbeat.objects.create(name="cluster@web-2:7", at=timezone.now() - dt.timedelta(minutes=9))
     alerts.send_alerts()
     assert sorted(chat.titles) == ["Refresh from Stripe: 2 jobs need attention", "Worker web-2:7 is silent"]
     assert "lacks the right" in str(chat.messages)
