@@ -8,11 +8,16 @@ from django.test import Client
 
 from apps.access import memberships
 from apps.accounts.models import Membership, UserProfile
-from apps.catalog.models import Product
+from apps.catalog.models import Product, ProductPrice
 from apps.core import clock, jobs
+from apps.instances.models import Instance
+from apps.onboarding.basket import Shop
 from tests.access.test_sharing import make_member
+from tests.dashboard.conftest import Catalog, catalog, person, subscribe
 from tests.dashboard.test_plan import CHANGE, PAGE, PREVIEW, at_stripe, browser, offer_in, said, text
 from tests.world import World
+
+__all__ = ["catalog"]  # a fixture
 
 
 @pytest.fixture
@@ -65,6 +70,22 @@ def test_more_people_cost_what_the_preview_says_and_fewer_than_share_it_are_refu
     assert Membership.objects.filter(payer=dana, ended_at=None).count() == 4
     stranger = world.subscriber("sam")
     assert "Ned" not in text(ask(browser(stranger), 1))
+
+
+@pytest.mark.django_db
+def test_a_full_plan_keeps_its_people_field_for_who_holds_it(catalog: Catalog) -> None:
+    """Nora pays and still waits for her seat: for everybody else the plan is full."""
+    Product.objects.filter(pk=catalog.plan.pk).update(people=1, max_quantity=5)
+    price = {"stripe_price_id": "price_home", "interval": "month", "unit_amount": 1250, "currency": "eur"}
+    ProductPrice.objects.create(product=catalog.plan, is_active=True, **price)
+    Instance.objects.update(allocated_seats=3)
+    nora = person("nora")
+    subscribe(nora, catalog.plan)
+    page = browser(nora).get(PAGE).content.decode()
+    assert 'name="people"' in page
+    assert "Full right now" not in page
+    assert 'value="home" checked' in page
+    assert Shop.load(person("sam")).plans[0].full
 
 
 def test_a_quantity_lowered_at_stripe_itself_ends_the_newest_membership(family: tuple[World, UserProfile]) -> None:
