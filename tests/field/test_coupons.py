@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from apps.accounts.models import UserProfile
-from apps.billing.models import Subscription
+from apps.billing.models import Discount, Subscription
 from tests.sandbox.stripe_schema import judge
 from tests.world import World
 
@@ -74,6 +74,25 @@ def test_a_promotion_code_on_a_running_subscription_changes_the_next_charge(worl
     world.deliver()
     row.refresh_from_db()
     assert (row.next_charge, world.state(dana).access, world.jobs()) == (500, "active", [])
+
+
+def test_a_coupon_for_once_outlives_a_change_of_plan_before_the_next_invoice(world: World) -> None:
+    """The invoice of the change only splits time, which no discount touches: the next period is cheaper, and the report has its row."""
+    dana = world.subscriber("dana")
+    once = world.shop.v1.coupons.create({"percent_off": 50, "duration": "once"}).id
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", {"discounts": [{"coupon": once}]})
+    (line,) = world.stripe_state(dana)["items"]["data"]
+    more: Any = {"items": [{"id": line["id"], "quantity": 2}], "proration_behavior": "always_invoice"}
+    world.shop.v1.subscriptions.update(dana.stripe_subscription_id or "", more)
+    world.deliver()  # only now: nothing of ours has seen the coupon before the change
+    (row,) = Discount.objects.filter(profile=dana)
+    assert (row.coupon.stripe_id if row.coupon else "", row.ended_at) == (once, None)
+    assert Subscription.objects.get(stripe_id=dana.stripe_subscription_id).next_charge == 500
+    world.pass_time(days=31, seconds=4000)
+    world.deliver()
+    row.refresh_from_db()
+    assert row.ended_at is not None
+    assert Subscription.objects.get(stripe_id=dana.stripe_subscription_id).paid_for_period == 500
 
 
 def test_a_checkout_with_a_promotion_code_is_charged_less(world: World) -> None:

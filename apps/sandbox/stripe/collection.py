@@ -119,7 +119,7 @@ def bill(subscription: Obj, *, reason: str, items: list[Obj], extra: list[Obj] |
     lines = [*waiting, *(extra or []), *subscriptions.lines_of(subscription, items)]
     invoice = invoices.draft(subscription, reason=reason, lines=lines)
     subscription["latest_invoice"] = invoice["id"]
-    coupons.forget_once(subscription)
+    coupons.forget_once(subscription, lines)
     return invoice
 
 

@@ -83,9 +83,10 @@ def delete_discount(_params: Obj, identifier: str) -> Obj:
     return {name: value for name, value in found.items() if name != "end"} | {"deleted": True}
 
 
-def forget_once(subscription: Obj) -> None:
-    """What is taken off once was taken off the invoice just made."""
-    subscription["discounts"] = [one for one in subscription["discounts"] if coupon_of(one)["duration"] != "once"]
+def forget_once(subscription: Obj, lines: list[Obj]) -> None:
+    """What is taken off once was taken off these lines; a line that splits time takes no discount, so it stays for the next ones."""
+    used = {one for line in lines for one in line["discounts"] if coupon_of(one)["duration"] == "once"}
+    subscription["discounts"] = [one for one in subscription["discounts"] if one not in used]
 
 
 def coupon_of(discount_id: str) -> Obj:
