@@ -13,7 +13,7 @@ from apps.access import plan_products as orders
 from apps.access.plan import Step, is_loss
 from apps.accounts.models import UserProfile
 from apps.catalog.models import Product
-from apps.core import attention, audit, jobs
+from apps.core import attention, audit, clock, jobs
 from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import NeedsOperator, RetryLater
@@ -78,6 +78,8 @@ def _create(profile: UserProfile, step: steps.CreateAccount) -> None:
         _report_refused(profile, refusal, advice=CORRECT)
         raise
     with transaction.atomic():
+        profile.language_told_at = clock.now()
+        profile.save(update_fields=["language_told_at"])
         _link(profile, keycloak_id)
         _record(profile, AuditAction.ACCOUNT_CREATED, after={"keycloak_id": keycloak_id} | dict(step.attributes))
         attention.resolve(Cause.ACCOUNT_REFUSED, str(profile.pk), why="The account exists.")

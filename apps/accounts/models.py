@@ -103,6 +103,9 @@ class UserProfile(models.Model):
     imported_at = models.DateTimeField(
         null=True, blank=True, help_text="Was a customer before; of what had happened by then no email tells."
     )
+    language_told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Keycloak and Stripe were last told the language; empty: never."
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -174,6 +177,11 @@ class UserProfile(models.Model):
                 name="profile_final_expiry",
             ),
             models.Index(fields=["membership"], condition=Q(membership__isnull=False), name="profile_membership"),
+            models.Index(
+                fields=["id"],
+                condition=Q(language_told_at=None, keycloak_id__isnull=False),
+                name="profile_language_untold",
+            ),
         ]
 
     @override

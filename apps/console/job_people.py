@@ -19,6 +19,7 @@ SUBSCRIBER_KINDS = (
     logout_everywhere.KIND,
     account_details.WRITE_NAME,
     account_details.WRITE_LANGUAGE,
+    account_details.FILL_LANGUAGE,
     recovery.SEND_CODE,
 )
 OTHERS = (customers.UPDATE, second_subscription.OWN, *lifecycle_emails.EMAILS, *(one.job for one in WRITES.values()))

@@ -17,6 +17,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 
 STAFF_PATHS = ("/admin/",)
 DEFAULT = "en"
+CHOSEN_ELSEWHERE = "language_chosen_elsewhere"  # of a request: what its browser is to keep from now on
 NAMES = {"en": "English", "de": "Deutsch"}  # as each calls itself
 DJANGO_CODES = {"en": settings.LANGUAGE_CODE, "de": "de"}  # English with the formats of dates that staff know
 
@@ -34,6 +35,12 @@ def offered() -> dict[str, str]:
 def best(code: str | None) -> str:
     """The offered language that fits a code such as `de-AT`."""
     return _short(code) if _short(code) in offered() else next(iter(offered()))
+
+
+def find_offered(code: object) -> str:
+    """The same, but empty for what is no code, or of a language that the site does not offer."""
+    found = _short(code) if isinstance(code, str) else ""
+    return found if found in offered() else ""
 
 
 def active() -> str:
@@ -67,6 +74,8 @@ def choose_language(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
             request.LANGUAGE_CODE = code
             response = get_response(request)
             response.headers.setdefault("Content-Language", active())
+        if chosen := getattr(request, CHOSEN_ELSEWHERE, ""):
+            remember(response, chosen)
         if not is_staff_page:
             patch_vary_headers(response, ["Accept-Language", "Cookie"])
         return response
@@ -96,6 +105,12 @@ def _profile_of(request: HttpRequest) -> Any:
         return getattr(request.user, "profile", None)
     except DatabaseError:
         return None
+
+
+def remember_later(request: HttpRequest, code: str) -> None:
+    """Where this browser has a choice of its own, keep that one in it from now on: it was made later, elsewhere."""
+    if chosen_in(request):
+        setattr(request, CHOSEN_ELSEWHERE, code)
 
 
 def remember(response: HttpResponse, code: str) -> None:

@@ -13,7 +13,7 @@ from apps.core import languages
 from apps.identity.keycloak import NotKept, client
 
 WRITE_EMAIL, WRITE_NAME = "write_email_to_keycloak", "write_name_to_keycloak"
-WRITE_LANGUAGE = "write_language_to_keycloak"
+WRITE_LANGUAGE, FILL_LANGUAGE = "write_language_to_keycloak", "fill_language_at_keycloak"
 LANGUAGE = "locale"  # the attribute that Keycloak's pages and emails follow
 
 log = structlog.get_logger(__name__)
@@ -48,6 +48,14 @@ def write_language(key: str) -> None:
             if refusal.names != (LANGUAGE,):
                 raise
             log.warning("keycloak_keeps_no_language")
+
+
+def fill_language(key: str) -> None:
+    """The job: the same for an account that has none: what somebody has chosen at Keycloak stays."""
+    profile = _find(key)
+    account = client().get_user(profile.keycloak_id or "") if profile else None
+    if account is not None and not account.attributes.get(LANGUAGE):
+        write_language(key)
 
 
 def language_of(profile: UserProfile) -> dict[str, str]:

@@ -42,6 +42,7 @@ class IdentityConfig(AppConfig):
             (account_details.WRITE_EMAIL, account_details.write_email, "email"),
             (account_details.WRITE_NAME, account_details.write_name, "name"),
             (account_details.WRITE_LANGUAGE, account_details.write_language, "language"),
+            (account_details.FILL_LANGUAGE, account_details.fill_language, "the first language"),
         ):
             jobs.register(kind, write, label=f"Write {what} to Keycloak", needs=("keycloak",))
         jobs.register(erasure.KIND, erasure.delete_account, label="Delete account", needs=("keycloak",))

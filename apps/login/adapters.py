@@ -46,7 +46,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             login_records.record_login(user, sociallogin.verified)
             if profile := sessions.profile_of(user):
                 for listener in sessions.on_login:
-                    listener(request, profile)
+                    listener(request, profile, sociallogin.verified.claims)
         log.info(SecurityEvent.LOGIN_SUCCEEDED, user=user.pk, staff=user.is_staff)
         if sociallogin.kept:
             request.session[reauthentication.KEPT] = sociallogin.kept

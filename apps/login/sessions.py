@@ -40,7 +40,8 @@ LONGEST_USER_AGENT = 200  # as wide as the list's column
 LISTED = 200  # sessions on one page
 OPEN_TO_ALL = ("/recovery/", "/onboarding/")
 
-on_login: list[Callable[[HttpRequest, UserProfile], None]] = []  # called once a subscriber has logged in
+# Called once a subscriber has logged in, with what the ID token says.
+on_login: list[Callable[[HttpRequest, UserProfile, dict[str, Any]], None]] = []
 
 
 class KeycloakBackend(AuthenticationBackend):  # type: ignore[misc]

@@ -21,4 +21,4 @@ class OnboardingConfig(AppConfig):
         forgetting.register()
         pruning.register()
         laws.register_laws()
-        sessions.on_login.append(own_details.follow_browser)
+        sessions.on_login.append(own_details.follow_login)

@@ -14,6 +14,7 @@ from apps.core.states import AccessState
 from apps.identity import account_details
 from apps.login import logout
 from apps.onboarding import signup_checkout
+from apps.operations import untold_languages
 from tests.dashboard.conftest import person as somebody
 from tests.dashboard.test_account import browser_of
 from tests.dashboard.test_language import GERMAN, both
@@ -92,6 +93,64 @@ def test_a_login_from_a_browser_that_has_not_chosen_changes_nothing(person: Pers
     nora.refresh_from_db()
     assert (nora.language, reads(person.here)) == ("de", "de")
     assert not Job.objects.filter(kind=account_details.WRITE_LANGUAGE).exists()
+
+
+def at_keycloak(keycloak: Any, nora: UserProfile, code: str) -> None:
+    """She has chosen it on Keycloak's own page."""
+    account = keycloak.user(nora.keycloak_id)
+    account["attributes"] = account.get("attributes", {}) | {"locale": [code]}
+    assert keycloak.call("PUT", f"/users/{nora.keycloak_id}", json=account).status_code == 204
+
+
+CLAIMS = {
+    "chosen there": ("de", "", "de"),
+    "chosen there, and another one here long before": ("de", "en", "de"),
+    "of a language that is not ours": ("fr", "", "en"),
+    "the same": ("en", "", "en"),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_language_that_was_chosen_at_keycloak_comes_back_with_the_login(
+    person: Person, nora: UserProfile, keycloak: Any, name: str
+) -> None:
+    there, here, kept = CLAIMS[name]
+    at_keycloak(keycloak, nora, there)
+    if here:
+        choose(person.here, here)
+    person.log_in("nora")
+    nora.refresh_from_db()
+    assert (nora.language, reads(person.here)) == (kept, kept)
+    assert not Job.objects.filter(kind=account_details.WRITE_LANGUAGE).exists()
+
+
+def test_what_was_chosen_here_and_not_written_yet_is_later(person: Person, nora: UserProfile, keycloak: Any) -> None:
+    at_keycloak(keycloak, nora, "en")
+    choose(browser_of(nora), "de")  # in another browser; its job waits for Keycloak
+    person.log_in("nora")
+    nora.refresh_from_db()
+    assert nora.language == "de"
+
+
+def test_accounts_from_before_are_told_a_few_at_a_time_and_once(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(untold_languages, "PER_MINUTE", 2)
+    people = [world.subscriber(name) for name in ("dana", "erik", "fay")]
+    assert untold_languages.tell_languages() == 0  # who is new is told when the account is made
+    for one in people:
+        account = world.account(one)
+        account["attributes"].pop("locale")
+        world.admin("PUT", f"/users/{one.keycloak_id}", json=account)
+        world.shop.v1.customers.update(one.stripe_customer_id or "", {"preferred_locales": []})
+    erik = people[1]
+    account = world.account(erik)
+    account["attributes"]["locale"] = ["fr"]  # chosen there
+    world.admin("PUT", f"/users/{erik.keycloak_id}", json=account)
+    UserProfile.objects.update(language_told_at=None, language="de")
+    assert [untold_languages.tell_languages() for _ in range(3)] == [2, 1, 0]
+    world.work()
+    assert [world.account(one)["attributes"]["locale"] for one in people] == [["de"], ["fr"], ["de"]]
+    told = [world.shop.v1.customers.retrieve(one.stripe_customer_id or "").preferred_locales for one in people]
+    assert told == [["de"]] * 3
 
 
 @pytest.mark.parametrize("way", [LOGIN, f"{LOGIN}?as=password", f"{LOGIN}?as=authenticator", f"{LOGIN}?as=fresh"])

@@ -19,6 +19,7 @@ def of_user(user: Row, client: Row, place: str) -> Row:
         said["preferred_username"] = user["username"]
         for claim, key in (("given_name", "firstName"), ("family_name", "lastName")):
             said |= {claim: user[key]} if user[key] else {}
+        said |= {"locale": locale[0]} if (locale := user["attributes"].get("locale")) else {}
     if "email" in scopes:
         said["email_verified"] = user["emailVerified"]
         said |= {"email": user["email"]} if user["email"] else {}
