@@ -40,10 +40,11 @@ class OperationsConfig(AppConfig):
             sweeps,
             sync_runs,
             terms_preview,
+            untold_languages,
         )
 
         for module in (
-            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, product_sweep, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws,
+            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, product_sweep, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws, untold_languages,
         ):  # fmt: skip
             module.register()
         laws_safeguard.register_laws()

@@ -8,7 +8,7 @@ from apps.access import reconcile
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Job
-from apps.operations import incident, safeguard, untold_languages
+from apps.operations import incident, safeguard
 from apps.operations.models import Drift
 from apps.operations.outdated import find_outdated
 
@@ -29,9 +29,8 @@ def register() -> None:
 
 
 def sweep_access(_key: str) -> None:
-    """Every minute: subscribers who wait without a job, those whose date has come, the end of incident mode, and untold languages."""
+    """Every minute: subscribers who wait without a job, those whose date has come, and the end of incident mode."""
     incident.watch()
-    untold_languages.tell_languages()
     waiting = UserProfile.objects.filter(pending_since__isnull=False)
     due = UserProfile.objects.filter(access_until__lte=clock.now())
     # A job that ended there waits for staff; only a date that has come wakes it up again.

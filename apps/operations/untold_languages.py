@@ -17,7 +17,17 @@ from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.identity import account_details
 
+KIND = "tell_languages"
+EVERY_SECONDS = 60
 PER_MINUTE = 30  # people; two calls each
+
+
+def register() -> None:
+    """Make the job kind known."""
+    label = "Tell languages that were never told"
+    jobs.register(
+        KIND, lambda _key: tell_languages(), label=label, every=EVERY_SECONDS, importance=Job.Importance.SWEEP
+    )
 
 
 @transaction.atomic
