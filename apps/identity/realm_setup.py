@@ -1,4 +1,5 @@
-"""What `manage.py setup` makes in Keycloak, by an administrator of the server: the realm of config/keycloak/realm.json, and the first member of staff.
+"""What `manage.py setup` makes in Keycloak, by an administrator of the server: the realm of config/keycloak/realm.json, the account
+that has to be found always, and the first member of staff.
 
 It can be repeated: what is there stays, and the secrets of our clients are read from it. What differs in a realm that was there
 before, the doctor says, with commands.
@@ -14,6 +15,8 @@ from keycloak import KeycloakAdmin, KeycloakError
 from apps.core.setup_steps import Outcome, Step
 from apps.identity import realm_file
 from apps.identity.admin_client import CONNECT_SECONDS, READ_SECONDS
+from apps.identity.doctor.checks import check_version
+from apps.identity.doctor.report import Severity
 
 # The client of the realm file, and the variable that has its secret.
 CLIENTS = {
@@ -21,6 +24,7 @@ CLIENTS = {
     "frontdesk-sync": "KEYCLOAK_ADMIN_CLIENT_SECRET",
     "frontdesk-doctor": "KEYCLOAK_DOCTOR_CLIENT_SECRET",
 }
+CANARY, CANARY_NAME = "KEYCLOAK_CANARY_USERNAME", "frontdesk-canary"
 NOT_FOUND, REFUSED = 404, {400, 401}  # 26.7.3 answers a wrong password with 400
 DENY_LIST = "Put config/keycloak/password-deny-list.txt into data/password-blacklists/ of Keycloak's folder, and run this again."
 
@@ -32,11 +36,13 @@ def set_up(administrator: str, password: str, *, values: Mapping[str, str], staf
         if server is None:
             yield Step(Outcome.FAILED, "Keycloak does not know this administrator, or not with this password.")
             return
+        yield _check_version(server)
         yield (realm := _set_up_realm(server, values))
         if realm.outcome == Outcome.TO_DO:
             return
         server.change_current_realm(settings.KEYCLOAK_REALM)
         yield from _read_secrets(server, values)
+        yield _set_up_canary(server, values.get(CANARY) or CANARY_NAME)
         yield _set_up_staff(server, *staff)
     except KeycloakError as error:
         yield Step(Outcome.FAILED, _in_words(error))
@@ -54,6 +60,27 @@ def _log_in(administrator: str, password: str) -> KeycloakAdmin | None:
             return None
         raise
     return server
+
+
+def _check_version(server: KeycloakAdmin) -> Step:
+    """What the doctor cannot see: only an administrator of the whole server is told."""
+    found = check_version(str(server.get_server_info().get("systemInfo", {}).get("version", "")))
+    if found.severity == Severity.PASSED:
+        return Step(Outcome.KEPT, found.message)
+    return Step(Outcome.TO_DO, f"{found.message} {found.fix}")
+
+
+def _set_up_canary(server: KeycloakAdmin, username: str) -> Step:
+    """The account of nobody: as long as it is found, Keycloak's answer that a username is free can be believed."""
+    if server.get_user_id(username) is not None:
+        return Step(
+            Outcome.KEPT,
+            f"The account {username} is there, by which we know that accounts are found.",
+            {CANARY: username},
+        )
+    server.create_user({"username": username, "enabled": False})
+    said = f"The account {username}, which nobody can use: as long as it is found, we believe Keycloak that a username is free."
+    return Step(Outcome.MADE, said, {CANARY: username})
 
 
 def _set_up_realm(server: KeycloakAdmin, values: Mapping[str, str]) -> Step:

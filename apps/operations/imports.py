@@ -138,9 +138,13 @@ def decide_rows(  # noqa: PLR0913  (all of a decision)
 
 
 def _grants(rows: Collection[ImportRow]) -> dict[int, list[str]]:
-    """What a grant gives each row, by its id: the same as the verdict offers."""
+    """What a grant gives each row, by its id: the same as the verdict offers. BadInput when it gives none of them anything."""
     places, products = read_places(), set(Product.objects.values_list("slug", flat=True))
-    return {row.pk: list_grantable(row, places, products) for row in rows}
+    found = {row.pk: list_grantable(row, places, products) for row in rows}
+    if not any(found.values()):
+        said = "None of these rows says what to grant: name products or seats in the file, and import it again."
+        raise BadInput(said, field="choice")
+    return found
 
 
 def refuse_deciding(run: CustomerImport) -> str:

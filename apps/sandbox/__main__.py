@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("--mailgun-webhook-url", default="", help="where Mailgun tells what became of mails")
     parser.add_argument("--mailgun-signing-key", default="", help="what signs it, or @ and the file that holds it")
     parser.add_argument("--smtp-port", type=int, default=0, help="take mails by SMTP here too (of a real Keycloak)")
+    parser.add_argument(
+        "--smtp-certificate", default="", help="folder of fullchain.pem and privkey.pem: by STARTTLS and login"
+    )
     parser.add_argument("--clock-file", default="", help="file the clock's offset is written to")
     arguments = parser.parse_args()
     os.environ["DJANGO_SETTINGS_MODULE"] = "apps.sandbox.settings"
@@ -29,10 +32,10 @@ def main() -> None:
         os.environ["SANDBOX_MAILGUN_SIGNING_KEY"] = arguments.mailgun_signing_key
     os.environ["SANDBOX_CLOCK_FILE"] = arguments.clock_file
     os.environ.setdefault("SANDBOX_BASE_URL", f"http://127.0.0.1:{arguments.port}")
-    serve(arguments.host, arguments.port, smtp_port=arguments.smtp_port)
+    serve(arguments.host, arguments.port, smtp_port=arguments.smtp_port, smtp_certificate=arguments.smtp_certificate)
 
 
-def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
+def serve(host: str, port: int, *, smtp_port: int = 0, smtp_certificate: str = "") -> None:
     """Serve on `host`:`port`, a thread for each connection; take mails on `smtp_port`, if one is given."""
     import django
     from django.core.servers.basehttp import WSGIServer, run
@@ -49,7 +52,7 @@ def serve(host: str, port: int, *, smtp_port: int = 0) -> None:
     if smtp_port:
         from apps.sandbox.keycloak import smtp_server  # its library comes with the demo, not with the image
 
-        smtp_server.listen(host, smtp_port)
+        smtp_server.listen(host, smtp_port, smtp_certificate)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         store.save()

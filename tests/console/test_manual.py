@@ -34,7 +34,7 @@ MONITORING = ROOT / "config/monitoring"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"manage\.py ([a-z_]+)([^`\n|…]*)")
 OUTSIDE = {  # variables of other programs, and of ours that no table names
-    "FRONTDESK_URL", "FRONTDESK_WEB_SECRET", "FRONTDESK_SYNC_SECRET", "FRONTDESK_DOCTOR_SECRET", "FRONTDESK_BACKCHANNEL_URL",
+    "FRONTDESK_NAME", "FRONTDESK_URL", "FRONTDESK_WEB_SECRET", "FRONTDESK_SYNC_SECRET", "FRONTDESK_DOCTOR_SECRET", "FRONTDESK_BACKCHANNEL_URL",
     "FRONTDESK_SECRETS", "SMTP_HOST", "SMTP_PORT", "SMTP_FROM", "SMTP_USER", "SMTP_PASSWORD", "COMPOSE_PROFILES", "COMPOSE_FILE",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from tests.contract.servers import Server
 
 pytestmark = pytest.mark.xdist_group("keycloak")
 OURS = {
-    "FRONTDESK_URL": "https://kontor.example", "FRONTDESK_WEB_SECRET": "web-secret", "FRONTDESK_SYNC_SECRET": "sync-secret",
+    "FRONTDESK_NAME": "Kontor & Söhne", "FRONTDESK_URL": "https://kontor.example", "FRONTDESK_WEB_SECRET": "web-secret", "FRONTDESK_SYNC_SECRET": "sync-secret",
     "FRONTDESK_DOCTOR_SECRET": "doctor-secret", "SMTP_HOST": "smtp.kontor.example", "SMTP_FROM": "login@kontor.example",
     "OIDC_RP_CLIENT_SECRET": "web-secret", "KEYCLOAK_ADMIN_CLIENT_SECRET": "sync-secret", "KEYCLOAK_DOCTOR_CLIENT_SECRET": "doctor-secret",
 }  # fmt: skip
@@ -35,10 +35,13 @@ def test_the_realm_is_made_once_and_somebody_can_log_in(keycloak_process: Server
     server.at(keycloak_process.keycloak, realm)
     settings.KEYCLOAK_SERVER_URL, settings.KEYCLOAK_REALM = server.keycloak, realm
     try:
-        made, staff = set_up(server, OURS)
-        assert (made.outcome, staff.outcome) == (Outcome.MADE, Outcome.MADE)
+        version, made, canary, staff = set_up(server, OURS)
+        assert [one.outcome for one in (version, made, canary, staff)] == [Outcome.KEPT, *[Outcome.MADE] * 3]
+        assert "is new enough" in version.sentence
+        assert canary.values == {"KEYCLOAK_CANARY_USERNAME": "frontdesk-canary"}
         found = server.call("GET", "").json()
         assert (found["realm"], found["smtpServer"]["host"]) == (realm, "smtp.kontor.example")
+        assert found["displayName"] == "Kontor & Söhne"
         (user,) = server.call("GET", "/users?username=ada.admin").json()
         assert [one["path"] for one in server.call("GET", f"/users/{user['id']}/groups").json()] == ["/staff/admin"]
         password = re.search(r"the password (\S+),", staff.sentence)
@@ -49,8 +52,8 @@ def test_the_realm_is_made_once_and_somebody_can_log_in(keycloak_process: Server
         assert "Account is not fully set up" in refused.text  # it is right, and has to be changed at the first login
 
         again = set_up(server, OURS | {"KEYCLOAK_ADMIN_CLIENT_SECRET": "another"})
-        assert [one.outcome for one in again] == [Outcome.KEPT, Outcome.MADE, Outcome.KEPT]
-        assert again[1].values == {"KEYCLOAK_ADMIN_CLIENT_SECRET": "sync-secret"}
+        assert [one.outcome for one in again] == [Outcome.KEPT, Outcome.KEPT, Outcome.MADE, Outcome.KEPT, Outcome.KEPT]
+        assert again[2].values == {"KEYCLOAK_ADMIN_CLIENT_SECRET": "sync-secret"}
         server.call("DELETE", f"/users/{user['id']}")
         server.new_user("ada.admin", email="anna@customer.example", firstName="Anna", lastName="A")
         *_, customer = set_up(server, OURS)  # nobody becomes an administrator because of a name

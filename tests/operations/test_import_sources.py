@@ -5,6 +5,7 @@ import io
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -191,6 +192,15 @@ def test_the_command_says_each_verdict_and_keeps_nothing_in_a_dry_run(world: Wor
         call_command("import_customers", str(file))
     call_command("import_customers", str(file), "--actor", "ops", "--reason", "the old shop", stdout=out)
     assert CustomerImport.objects.get().rows.count() == 2
+
+
+def test_the_file_may_come_in_where_the_services_cannot_read_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In compose it is not in the container; on Debian it is root's."""
+    given = io.BytesIO(file_of(line("dry.dora@example.com"), line("ida@example.com")))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=given))
+    call_command("import_customers", "-", "--actor", "ops", "--reason", "the old shop", stdout=io.StringIO())
+    run = CustomerImport.objects.get()
+    assert (run.name, run.rows.count()) == ("", 2)
 
 
 @pytest.mark.long

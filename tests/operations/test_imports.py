@@ -314,6 +314,8 @@ def test_values_without_room_here_are_conflicts_and_not_faults(world: World) -> 
     asking = planned(line(keycloak_id=plain, seats="nextcloud=nextcloud-1"))
     with pytest.raises(BadInput, match="lie in the future"):
         imports.decide_rows(asking, Question.LOSES_ACCESS, "grant", until=clock.now(), **WHY)
+    with pytest.raises(BadInput, match="name products or seats in the file"):
+        imports.decide_rows(planned(line(keycloak_id=plain)), Question.LOSES_ACCESS, "grant", until=clock.now(), **WHY)
 
 
 # --- running, killed, paused, undone ------------------------------------------------------------------------------------

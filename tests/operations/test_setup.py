@@ -51,6 +51,7 @@ def test_the_command_makes_all_once_and_writes_it_down(world: World, tmp_path: P
     assert written["STRIPE_WEBHOOK_SECRET"].startswith("whsec_")
     assert written.keys() >= {*questions.MADE_UP, *questions.FIXED}
     assert written["KEYCLOAK_SERVER_URL"] == "http://localhost:1"
+    assert written["POSTGRES_HOST"] == "127.0.0.1"  # not the service of compose.yml, which is in another folder
     env = files.read_lines(tmp_path / ".env")
     assert env.keys().isdisjoint(files.lent_secrets(ROOT))
     assert env["BRAND_NAME"] == "Kontor"

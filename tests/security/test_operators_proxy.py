@@ -75,13 +75,12 @@ def caddy(folder: Path, port: int, composed: int) -> list[str]:
 
 def own_nginx(folder: Path, port: int, composed: int) -> list[str]:
     """The same of nginx's example."""
-    text = (
-        example("listen 443").replace("listen 443", f"listen {port}").replace("127.0.0.1:8000", f"127.0.0.1:{composed}")
-    )
+    ports = {"listen 443": f"listen {port}", "listen 80;": f"listen {free_port()};", ":8000": f":{composed}"}
+    text = example("listen 443")
+    for old, new in ports.items():
+        text = text.replace(old, new)
     text = re.sub(r"/etc/letsencrypt/live/[^/]+/fullchain.pem", f"{folder}/certificate.pem", text)
     text = re.sub(r"/etc/letsencrypt/live/[^/]+/privkey.pem", f"{folder}/key.pem", text)
-    if not nginx.knows_http2():
-        text = text.replace("    http2 on;\n", "")
     (folder / "nginx.conf").write_text(
         f"pid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off;\n{text}}}\n"
     )

@@ -159,15 +159,19 @@ def _check_password_policy(policy: str, resource: str, realm: str) -> Iterator[F
     )
 
 
+def check_version(version: str) -> Finding:
+    """Whether Keycloak is new enough; empty: it did not say."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if numbers:
+        return RULES["server.version"].outcome(numbers >= expectations.OLDEST_VERSION, version=version)
+    return RULES["server.version"].skip(fix="Check it as one of them.", commands=(SEE_VERSION,))
+
+
 def check_server(snapshot: Snapshot, expected: Expected) -> Iterator[Finding]:
     """Its version, its clock, the address it believes it has, the canary, and whether emails leave."""
     if not expected.doctor:
         yield _no_doctor(expected.realm)
-    numbers = tuple(int(part) for part in re.findall(r"\d+", snapshot.version)[:3])
-    if numbers:
-        yield RULES["server.version"].outcome(numbers >= expectations.OLDEST_VERSION, version=snapshot.version)
-    else:
-        yield RULES["server.version"].skip(fix="Check it as one of them.", commands=(SEE_VERSION,))
+    yield check_version(snapshot.version)
     yield RULES["server.clock"].outcome(
         abs(snapshot.clock_skew) <= expectations.MAX_SKEW_SECONDS, seconds=abs(snapshot.clock_skew),
         direction="ahead of" if snapshot.clock_skew > 0 else "behind",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[3]
 WEBHOOK_SECRET = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  (a variable's name)
 SIGNING_KEY = "MAILGUN_WEBHOOK_SIGNING_KEY"
+BESIDE = "127.0.0.1"  # without compose Postgres is most often on the same machine
 LEFT, WRONG = 1, 2
 
 
@@ -32,6 +33,8 @@ def run(words: Sequence[str]) -> int:
     """The whole of it; returns the exit code."""
     options = _options(words)
     known = _known(options.folder) | (files.read_lines(options.answers) if options.answers else {})
+    if options.folder != PROJECT:
+        known.setdefault("POSTGRES_HOST", BESIDE)
     try:
         values = _answer(known, may_ask=not options.no_input and sys.stdin.isatty())
     except AnswerMissing as missing:
@@ -162,7 +165,7 @@ def _walk(values: dict[str, str]) -> Iterator["Step"]:
 def _for_the_realm(values: dict[str, str]) -> dict[str, str]:
     """The placeholders of the realm file."""
     return {
-        "FRONTDESK_URL": values["BASE_URL"], "FRONTDESK_BACKCHANNEL_URL": values["BASE_URL"],
+        "FRONTDESK_NAME": values["BRAND_NAME"], "FRONTDESK_URL": values["BASE_URL"], "FRONTDESK_BACKCHANNEL_URL": values["BASE_URL"],
         "FRONTDESK_WEB_SECRET": values["OIDC_RP_CLIENT_SECRET"], "FRONTDESK_SYNC_SECRET": values["KEYCLOAK_ADMIN_CLIENT_SECRET"],
         "FRONTDESK_DOCTOR_SECRET": values["KEYCLOAK_DOCTOR_CLIENT_SECRET"],
     }  # fmt: skip
@@ -191,4 +194,8 @@ def _finish(steps: list["Step"], folder: Path) -> int:
     if folder == PROJECT:
         say("Next: docker compose up --build --detach proxy worker")
         say("Then: docker compose exec worker python manage.py doctor")
+    else:
+        say(
+            f"Next: the database and the services, as the manual says under Without containers; their settings are in {folder}."
+        )
     return LEFT if left else 0

@@ -5,10 +5,11 @@ Only there when asked for (`--smtp-port`); the switch `mail_fails` refuses them,
 
 import email
 import email.policy
+import ssl
 from email.message import EmailMessage
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from apps.sandbox.mailgun import inbox
 from apps.sandbox.store import store
@@ -26,9 +27,25 @@ class MailHandler:
         return "250 OK"
 
 
-def listen(host: str, port: int) -> None:
-    """Take mails on `host`:`port`, in a thread, for as long as the process lives."""
-    Controller(MailHandler(), hostname=host, port=port).start()
+def listen(host: str, port: int, certificate: str = "") -> None:
+    """Take mails on `host`:`port`, in a thread, for as long as the process lives.
+
+    With `certificate`, a folder with fullchain.pem and privkey.pem, as a mail provider does: only after STARTTLS and from who logs in.
+    """
+    if not certificate:
+        Controller(MailHandler(), hostname=host, port=port).start()
+        return
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(f"{certificate}/fullchain.pem", f"{certificate}/privkey.pem")
+    Controller(
+        MailHandler(), hostname=host, port=port, tls_context=tls, require_starttls=True, auth_required=True, authenticator=_log_in,
+    ).start()  # fmt: skip
+
+
+def _log_in(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: object) -> AuthResult:
+    """Whoever has a name and a password is let in."""
+    given = isinstance(login, LoginPassword) and bool(login.login and login.password)
+    return AuthResult(success=given)
 
 
 def _refused() -> bool:

@@ -1,5 +1,6 @@
 """`manage.py import_customers FILE`: plans the import of a CSV file, or says with --dry-run what each row would be, and keeps nothing."""
 
+import sys
 from argparse import ArgumentParser
 from collections import Counter
 from pathlib import Path
@@ -22,7 +23,7 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", nargs="?", help="The CSV file.")
+        parser.add_argument("file", nargs="?", help="The CSV file; - for what comes in by < FILE.")
         parser.add_argument("--dry-run", action="store_true", help="Say what each row would be, and keep nothing.")
         parser.add_argument("--example", action="store_true", help="Print an example file.")
         parser.add_argument("--actor", default="", help="Who imports, for the timeline.")
@@ -41,8 +42,8 @@ class Command(BaseCommand):
         elif not all(why.values()) or why["actor"].startswith("staff:"):
             raise CommandError("Say --actor NAME and --reason WHY; actors called staff:NAME are for the console.")
         try:
-            content = Path(options["file"]).read_bytes()
-            run = imports.plan_file(content, name=Path(options["file"]).name, **why)
+            name, content = _read(options["file"])
+            run = imports.plan_file(content, name=name, **why)
         except OSError as error:
             raise CommandError(f"The file cannot be read: {error.strerror}.") from error
         except BadInput as refusal:
@@ -66,3 +67,10 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.number}: {row.get_verdict_display()}. {row.why}")
         counts = Counter(ImportRow.Verdict(row.verdict).label for row in rows)
         self.stdout.write(", ".join(f"{label}: {count}" for label, count in sorted(counts.items())))
+
+
+def _read(file: str) -> tuple[str, bytes]:
+    """The name and content; what comes in has no name, and need not be readable by the user of the services."""
+    if file == "-":
+        return "", sys.stdin.buffer.read()
+    return Path(file).name, Path(file).read_bytes()
