@@ -25,9 +25,11 @@ PER_MINUTE = 30  # people; two calls each
 def register() -> None:
     """Make the job kind known."""
     label = "Tell languages that were never told"
-    jobs.register(
-        KIND, lambda _key: tell_languages(), label=label, every=EVERY_SECONDS, importance=Job.Importance.SWEEP
-    )
+    jobs.register(KIND, _run, label=label, every=EVERY_SECONDS, importance=Job.Importance.SWEEP)
+
+
+def _run(_key: str) -> None:
+    tell_languages()
 
 
 @transaction.atomic
