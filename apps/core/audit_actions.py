@@ -72,6 +72,7 @@ class AuditAction(models.TextChoices):
     INSTANCE_NOTICE_CHANGED = "instance_notice_changed", "Notice to its users changed"
     INSTANCE_PROVISIONING_CHANGED = "instance_provisioning_changed", "Provisioning of an instance changed"
     PRODUCT_ACCOUNT_CHANGED = "product_account_changed", "Account in a product changed"
+    PRODUCT_ACCOUNT_CHECKED = "product_account_checked", "Account in a product checked"
     PRODUCT_DRIFT_FOUND = "product_drift_found", "Drift found in a product"
     PRODUCT_ORDER_SENT_AGAIN = "product_order_sent_again", "Order sent again to a product"
     # signup, recovery, waitlist

@@ -565,6 +565,7 @@ def test_every_action_of_the_console_is_tested_here() -> None:
     asks_stripe = {("catalog_product", "import_products")}  # tests/field/test_price_list.py
     asks_stripe |= {(SUBSCRIBER, name) for name in AT_STRIPE}  # tests/console/test_payment_actions.py
     asks_stripe |= {("operations_approvalrequest", "withdraw")}  # by who asked: tests/console/test_approvals.py
+    asks_stripe |= {("instances_seat", "check_account")}  # a product: tests/console/test_provisioning.py
     assert found - asks_stripe | {("realm", "mail")} == known  # the realm doctor's page is about no model
 
 

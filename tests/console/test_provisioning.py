@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from apps.access import reconcile
 from apps.console import columns
 from apps.core import clock
 from apps.core.errors import BadInput
@@ -13,8 +14,8 @@ from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Provisioning
 from apps.instances.provisioning import connections
 from apps.sandbox.nextcloud_account import ADMIN, APP_PASSWORD
-from tests.console.desk import dialog, done, send
-from tests.instances.products import account, address, obey, there, told, use
+from tests.console.desk import REASON, dialog, done, send
+from tests.instances.products import GB, account, address, call, obey, there, told, use
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -194,3 +195,43 @@ def test_a_server_that_is_another_one_by_now_is_found_before_its_accounts_count_
     job = Job.objects.get(kind="check_product_accounts", state="blocked")
     assert "Another server answers for" in job.last_error
     assert not AttentionItem.objects.filter(cause="product_account_lost").exists()
+
+
+def test_an_account_is_checked_at_once_and_what_differs_is_put_right(
+    town: World, staff: Staff, cloud: Instance, settings: Any
+) -> None:
+    obey(town, settings)
+    dana = town.subscriber("dana")
+    seat, support = dana.seats.get(), staff("support")
+    assert "Check now" in shown(support, seat)
+    assert done(send(support, seat, "check_account"))
+    call(town, "PUT", f"users/{dana.keycloak_id}/disable")
+    use(town, dana, 80)
+    assert done(send(support, seat, "check_account"))
+    assert account(dana).used == 80 * GB
+    town.work()
+    assert told(there(town, dana)) == (True, 100, ["customers"])
+    checked = AuditEntry.objects.filter(action="product_account_checked").order_by("pk")
+    assert [(one.actor, one.reason, one.after["enabled"]) for one in checked] == [
+        ("staff:support-ada", REASON, True), ("staff:support-ada", REASON, False),
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_checked_is_said_in_the_dialog(
+    town: World, staff: Staff, cloud: Instance, settings: Any
+) -> None:
+    dana = town.subscriber("dana")
+    support = staff("support")
+    assert "Check now" not in shown(support, dana.seats.get())
+    answer = send(support, dana.seats.get(), "check_account")
+    assert "takes no orders, so no account is read there" in answer.content.decode()
+    obey(town, settings)
+    answer = send(support, dana.seats.get(), "check_account")
+    assert "No account was ordered there yet." in answer.content.decode()
+    reconcile.enqueue(dana, reason="test")
+    town.work()
+    town.fault("nextcloud", "down")
+    answer = send(support, dana.seats.get(), "check_account")
+    assert not done(answer)
+    assert "did not answer when asked to read account" in answer.content.decode()
+    assert send(staff("viewer"), dana.seats.get(), "check_account").status_code == 403

@@ -209,7 +209,7 @@ ACTIONS = {
     "core.comparisonrun": {"fetch_span": "operator"},
     "core.job": {"retry_one": "operator", "retry_all": "operator", "retry_selected": "operator"}, "core.lawcheck": {"check_now": "operator"}, "core.restorecheck": {"finish": "admin"},
     "instances.instance": {"change_caps": "admin", "open_or_close": "admin", "change_location": "admin", "change_notice": "admin", "change_provisioning": "admin", "drain": "admin"},
-    "instances.seat": {"move": "operator", "release": "operator"},
+    "instances.seat": {"check_account": "support", "move": "operator", "release": "operator"},
     "instances.webhookdelivery": {"send_order_again": "operator", "send_orders_again": "operator"},
     "notifications.notification": {"send_one_again": "support", "send_selected_again": "support"},
     "onboarding.waitlistentry": {"invite": "operator", "invite_next": "operator", "withdraw_invitation": "operator"},
@@ -236,7 +236,7 @@ OF_A_LIST = {
 AT_STRIPE = {
     "retry_payment", "cancel_at_period_end", "undo_cancellation", "refund", "cancel_now", "pause_payments", "resume_payments",
 }  # fmt: skip
-WITHOUT_WORK = {"import_products", "withdraw", *AT_STRIPE}  # only who asked can withdraw a request
+WITHOUT_WORK = {"import_products", "withdraw", "check_account", *AT_STRIPE}  # only who asked can withdraw a request
 WITHOUT_REASON = {"write_note"}  # the text is the reason, and is not kept for ever
 # They give and take nothing, and may be repeated: a login of the day is enough. All others need one of the last minutes.
 WITHOUT_FRESH_LOGIN = {
@@ -246,7 +246,7 @@ WITHOUT_FRESH_LOGIN = {
     ("operations_drift", "compare_now"), ("core_attentionitem", "send_test_alert"), ("core_attentionitem", "close"),
     *(("core_attentionitem", name) for name in ("assign", "snooze", "ignore_item", "bring_back", "assign_group", "snooze_group", "ignore_group")),
     ("core_job", "retry_one"), ("core_comparisonrun", "fetch_span"), ("billing_inboundevent", "retry"), ("realm", "mail"), ("core_lawcheck", "check_now"),
-    ("operations_termspreview", "abandon"), ("instances_instance", "change_location"), ("instances_instance", "change_notice"),
+    ("operations_termspreview", "abandon"), ("instances_seat", "check_account"), ("instances_instance", "change_location"), ("instances_instance", "change_notice"),
     *(("operations_customerimport", name) for name in ("plan_file", "plan_stripe", "plan_keycloak", "decide", "pause_import", "check_again", "abandon_import")),
     ("operations_importrow", "decide_row"),
     ("operations_seatplan", "pause_plan"), ("notifications_notification", "send_one_again"), ("instances_webhookdelivery", "send_order_again"), ("operations_approvalrequest", "decline"), ("operations_approvalrequest", "withdraw"),

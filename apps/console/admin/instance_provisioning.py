@@ -16,10 +16,11 @@ from apps.catalog.entitlements import bytes_granted
 from apps.catalog.models import Product
 from apps.catalog.sizes import describe_storage
 from apps.console.columns import badge, timed
-from apps.console.dialogs import ReasonDialog, dialog_action
+from apps.console.dialogs import ReasonDialog, dialog, dialog_action
+from apps.core.errors import BadInput
 from apps.core.states import Tone
 from apps.instances.models import Instance, ProductAccount, Provisioning, Seat
-from apps.instances.provisioning import connections
+from apps.instances.provisioning import checks, connections
 
 FIELDS = ("kind", "address", "login", "group", "quota_grant", "keep_days")
 
@@ -145,13 +146,43 @@ class ProvisioningAction:
         return f"{found['count']:,} ({found['waiting']:,} waiting for a sync)" if found["count"] else "none"
 
 
+def find_account(seat: Any) -> ProductAccount | None:
+    """The person's account in the product on the instance of a seat: their own before a former login's. Read once for a page."""
+    if not hasattr(seat, "account_here"):
+        mine = ProductAccount.objects.filter(profile=seat.profile_id, instance=seat.instance_id)
+        theirs = Case(When(user_id=F("profile__keycloak_id"), then=0), default=1)
+        seat.account_here = mine.select_related("instance", "profile__user").order_by(theirs, "-pk").first()
+    found: ProductAccount | None = seat.account_here
+    return found
+
+
+def refuse_unordered(seat: Seat) -> str:
+    if not hasattr(seat.instance, "provisioning"):
+        return f"{seat.instance} takes no orders, so no account is read there."
+    return "" if find_account(seat) else "No account was ordered there yet."
+
+
 class AccountFields:
     """The account in the product, for the page of a seat."""
+
+    @dialog_action(
+        title="Check now", permission="sync_userprofile", icon="sync", form=dialog(Seat), fresh=False, calls=True,
+        explain="Reads the account as it is in the product now. What differs from what was ordered is put right.",
+        refuse=refuse_unordered,
+    )  # fmt: skip
+    def check_account(self, _request: HttpRequest, form: ReasonDialog) -> str:
+        """Ask the product about one account."""
+        account = find_account(form.target)
+        if account is None:
+            raise BadInput(refuse_unordered(form.target))
+        if checks.check_now(account, **form.why):
+            return f"The account on {account.instance} is as it should be."
+        return f"The account on {account.instance} is not as it should be, and is being put right."
 
     @admin.display(description="Account in the product")
     def product_account(self, row: Seat) -> SafeString:
         """What it should be, and whether it is."""
-        found = self._account(row)
+        found = find_account(row)
         if found is None:
             return SafeString("–")
         if found.synced_at is None:
@@ -160,24 +191,15 @@ class AccountFields:
 
     @admin.display(description="Storage")
     def storage(self, row: Seat) -> str:
-        found = self._account(row)
+        found = find_account(row)
         return describe_storage(found.used, found.quota_found) if found else "–"
 
     @admin.display(description="Account last read")
     def account_read(self, row: Seat) -> SafeString:
-        found = self._account(row)
+        found = find_account(row)
         return timed(found.read_at if found else None)
 
     @admin.display(description="Account to be deleted")
     def account_ends(self, row: Seat) -> SafeString:
-        found = self._account(row)
+        found = find_account(row)
         return timed(found.delete_at if found else None)
-
-    def _account(self, row: Any) -> ProductAccount | None:
-        """Read once for a page."""
-        if not hasattr(row, "account_here"):
-            mine = ProductAccount.objects.filter(profile=row.profile_id, instance=row.instance_id)
-            theirs = Case(When(user_id=F("profile__keycloak_id"), then=0), default=1)  # before a former login's
-            row.account_here = mine.order_by(theirs, "-pk").first()
-        found: ProductAccount | None = row.account_here
-        return found

@@ -103,7 +103,7 @@ class SeatAdmin(AccountFields, ConsoleAdmin):
     tabs = ("state", (State.RESERVED, State.ASSIGNED, State.RETAINED, State.RELEASED))
     search_by: ClassVar[dict[str, str]] = {"people": "profile", "number": "pk"}
     search_help_text = "Username, email or cus_…"
-    actions_detail: ClassVar[Any] = ["move", "release"]
+    actions_detail: ClassVar[Any] = ["check_account", "move", "release"]
     fields = (
         "person",
         ("product_link", "instance_link"),

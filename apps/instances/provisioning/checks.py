@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
-from apps.core.errors import DependencyDown, NeedsOperator, WorkError
+from apps.core.errors import BadInput, DependencyDown, NeedsOperator, WorkError
 from apps.core.models import Job
 from apps.instances.models import ProductAccount, Provisioning
 from apps.instances.provisioning.accounts import as_values, note_found, note_right, order_of, report_lost, sync_soon
@@ -93,13 +93,32 @@ def _check(product: ProductConnection, pk: int) -> None:
             log.warning("product_account_unreadable", account=pk, reason=problem.reason)
         ProductAccount.objects.filter(pk=pk).update(read_at=clock.now())
         return
+    _judge(account, product, found)
+
+
+def check_now(account: ProductAccount, *, actor: str, reason: str) -> bool:
+    """Read one account, and queue what differs. Whether nothing did. The errors of the provisioner; no transaction may be open."""
+    connection = Provisioning.objects.select_related("instance").filter(instance=account.instance_id).first()
+    if connection is None:
+        raise BadInput(f"{account.instance} takes no orders, so nothing can be read there.")
+    product = connect(connection)
+    found = product.find(account.user_id)
+    audit.record(
+        subject=account.profile.subject, action=AuditAction.PRODUCT_ACCOUNT_CHECKED, actor=actor, reason=reason,
+        after={"instance": account.instance.slug} | as_values(found),
+    )  # fmt: skip
+    return _judge(account, product, found)
+
+
+def _judge(account: ProductAccount, product: ProductConnection, found: AccountFound | None) -> bool:
     report_lost(account, found)
     if is_right(order_of(account, product), found):
         note_right(account, found)
-        return
+        return True
     with transaction.atomic():
         note_found(account, found)
         _fix_drift(account, found)
+    return False
 
 
 def _fix_drift(account: ProductAccount, found: AccountFound | None) -> None:
