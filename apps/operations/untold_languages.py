@@ -36,7 +36,7 @@ def _run(_key: str) -> None:
 def tell_languages() -> int:
     """Tell Keycloak and Stripe the language of people from before they were told, a few at a time; returns how many.
 
-    For the sweep of each minute: what it costs does not depend on how many they are.
+    What it costs does not depend on how many they are.
     """
     linking = Job.objects.filter(kind=reconcile.LINK_KIND, key=Cast(OuterRef("pk"), CharField()))
     linking = linking.exclude(state__in=[Job.State.DONE, Job.State.SUPERSEDED])
