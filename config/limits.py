@@ -26,6 +26,8 @@ RETENTION = (
         "daily_figures": 730,
         "report_figures": 730,
         "address_changes": 30,  # the former address; for 7 days one may object there
+        "customer_changes": integer("KEEP_CUSTOMER_CHANGES_DAYS", 30, minimum=2),  # that another system can still read
+        "api_keys": 365,  # that were revoked, or have expired
         "data_copies": 7,  # of their own data that subscribers asked for
         "codes": 1,
         "rate_limits": 2,
@@ -74,6 +76,9 @@ LIMITS = {
     "staff_refunds": rates("LIMIT_STAFF_REFUNDS", "20/1h 60/1d"),
     "scrapes_visitor": rates("LIMIT_SCRAPES_VISITOR", "60/1m"),
     "refused_events_visitor": rates("LIMIT_REFUSED_EVENTS_VISITOR", "60/1m"),
+    # The customer API: requests with one key, and without a valid one by one visitor.
+    "api_requests": rates("LIMIT_API_REQUESTS", "600/1m"),
+    "api_refused_visitor": rates("LIMIT_API_REFUSED_VISITOR", "120/1m"),
     # Not settings: how often a page may have Stripe asked about one payment, and how often an alarm is told.
     "payment_checks": ((1, 10),),
     "alarms": ((1, 300),),

@@ -31,6 +31,7 @@ urlpatterns = [
     path("", include("apps.login.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("api/", include("apps.operations.api.urls")),
     path("language/", views_language.choose, name="language"),
     path("health/", health, name="health"),
     path("health/live", live, name="health-live"),

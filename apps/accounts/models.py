@@ -138,6 +138,7 @@ class UserProfile(models.Model):
             ("export_person", "Can export the personal data of one subscriber"),
             ("erase_person", "Can erase the personal data of one subscriber"),
             ("set_legal_hold", "Can set and end legal holds"),
+            ("manage_api_keys", "Can make and revoke API keys"),
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(Lower("email"), name="profile_one_per_email"),

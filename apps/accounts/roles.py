@@ -57,6 +57,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "accounts.refund_large_payment",
         "accounts.erase_person",
         "accounts.set_legal_hold",
+        "accounts.manage_api_keys",
         "catalog.add_product",
         "catalog.change_product",
         "catalog.add_productprice",

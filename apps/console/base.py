@@ -32,6 +32,7 @@ PERMISSIONS = (
     "export_userprofile", "import_customers", "change_catalog", "change_capacity", "change_terms", "approve_revocations", "freeze_access",
     "retry_payment", "schedule_cancellation", "refund_payment", "cancel_subscription", "pause_collection", "refund_large_payment",
     "record_privacy_request", "export_person", "erase_person", "set_legal_hold",
+    "manage_api_keys",
 )  # fmt: skip
 
 

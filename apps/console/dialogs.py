@@ -49,6 +49,7 @@ class ReasonDialog(BaseDialogForm):  # type: ignore[misc]
     opener: ClassVar[Mapping[str, str]] = {}  # attributes of the link that opens it
     target: Any = None
     leads_to: Model | None = None  # whose page is shown afterwards, if not the target's
+    shown_once: HttpResponse | None = None  # what is shown instead of a page: this once, and kept nowhere
     is_dangerous: ClassVar[bool] = False  # its button is red (console.css)
 
     reason = ReasonField()
@@ -247,5 +248,7 @@ def carried_out(
         field = getattr(refusal, "field", "")
         form.add_error(field if field in form.fields else "reason", getattr(refusal, "message", str(refusal)))
         return shown(form, dialog)
+    if form.shown_once is not None:
+        return form.shown_once
     messages.success(form.request, sentence)
     return done(form.request, page())

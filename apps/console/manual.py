@@ -28,7 +28,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Going live", ("go-live", "stripe", "keycloak", "email", "proxy", "systemd", "live-keys")),
     ("Every day", ("daily-work", "customers", "capacity", "webhooks", "privacy")),
     ("Keeping it running", ("monitoring", "runbooks", "backup", "upgrade", "hosts")),
-    ("To look up", ("commands", "emails", "retention", "records", "glossary")),
+    ("To look up", ("customer-api", "commands", "emails", "retention", "records", "glossary")),
 )
 NAMES = tuple(chain.from_iterable(names for _, names in PARTS))
 # What is about a page of the console: the beginning of its route's name, the chapter, and the heading if it is about one.
@@ -42,7 +42,7 @@ ABOUT = (
     ("access_heldbackloss", "daily-work", "incident-mode"), ("operations_safeguardreview", "daily-work", "the-safeguard"),
     ("operations_approvalrequest", "daily-work", "two-people"), ("operations_syncrun", "daily-work", "sync"),
     ("operations_customerimport", "customers", "import"), ("operations_importrow", "customers", "import"),
-    ("operations_drift", "daily-work", "sync"), ("report", "daily-work", "reports"), ("roles", "daily-work", "roles"), ("auth_", "daily-work", "roles"),
+    ("operations_customerapikey", "customer-api", ""), ("operations_drift", "daily-work", "sync"), ("report", "daily-work", "reports"), ("roles", "daily-work", "roles"), ("auth_", "daily-work", "roles"),
     ("inbox", "runbooks", ""), ("core_attentionitem", "runbooks", ""), ("core_job", "runbooks", "jobs"), ("schedules", "runbooks", "no-worker"),
     ("core_lawcheck", "monitoring", "laws"), ("core_outage", "monitoring", "outages"), ("core_comparisonrun", "monitoring", "comparisons"),
     ("core_auditentry", "monitoring", "the-audit-trail"), ("core_restorecheck", "backup", "after-a-restore"), ("realm", "go-live", "the-doctor"),

@@ -39,6 +39,8 @@ KEPT = {
     "report_figures": "Sums of the reports, which name nobody",
     "address_changes": "The former address after a change",
     "data_copies": "Copies of their data that subscribers asked for",
+    "customer_changes": "Which customers have changed, for other systems",
+    "api_keys": "API keys after their end",
     "codes": "One-time codes",
     "rate_limits": "Counts of the rate limits",
 }
@@ -64,6 +66,7 @@ def read_values() -> dict[str, Any]:
         "gauges": [(name, text, ", ".join(labels)) for name, text, labels, _ in metrics.GAUGES],
         "emails": [(one.title, name, one.when, one.to) for name, one in EMAILS.items()],
         "grace_days": settings.GRACE_EXTENSION_DAYS, "two_people": settings.TWO_PEOPLE_ABOVE,
+        "api_limit": " and ".join(f"{limit} in {seconds} s" for limit, seconds in settings.LIMITS["api_requests"]),
         "causes": list(Cause), "laws": laws.all_laws(),
     }  # fmt: skip
 

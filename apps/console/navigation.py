@@ -25,6 +25,7 @@ from apps.notifications.models import Notification
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerApiKey,
     CustomerImport,
     Drift,
     ImportRow,
@@ -207,6 +208,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
                     MenuPage(title="Staff", model=User),
                     MenuPage(title="Roles", route="admin:roles", may=viewable_roles),
                     MenuPage(title="Staff groups", model=Group),
+                    MenuPage(title="API keys", model=CustomerApiKey),
                 ),
             ),
             MenuEntry("Terms", "policy", _lists(("Terms", TermsChange), ("Previews", TermsPreview))),

@@ -22,6 +22,7 @@ from apps.instances.models import Instance, Seat
 from apps.onboarding.models import WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerApiKey,
     CustomerImport,
     ImportRow,
     SafeguardReview,
@@ -48,6 +49,7 @@ SUBJECTS: dict[str, tuple[type[Model] | None, str]] = {
     "waitlist": (WaitlistEntry, "waitlist entry"),
     "comparison": (ComparisonRun, "comparison"),
     "seatplan": (SeatPlan, "seat plan"),
+    "customerapikey": (CustomerApiKey, "API key"),
     "customerimport": (CustomerImport, "import"),
     "importrow": (ImportRow, "row of an import"),
     "attention": (AttentionItem, "attention item"),

@@ -94,6 +94,9 @@ class AuditAction(models.TextChoices):
     MEMBER_INVITED = "member_invited", "Invited to a subscription"
     MEMBER_JOINED = "member_joined", "Joined a subscription"
     MEMBERSHIP_ENDED = "membership_ended", "Membership ended"
+    # other systems of the house
+    API_KEY_MADE = "api_key_made", "API key made"
+    API_KEY_REVOKED = "api_key_revoked", "API key revoked"
     # customers who are taken over from elsewhere
     IMPORT_PLANNED = "import_planned", "Import planned"
     IMPORT_DECIDED = "import_decided", "Rows of an import decided"

@@ -8,6 +8,7 @@ sessions) are stored as keyed hashes. Considered: django-ratelimit, whose counte
 import datetime as dt
 import hashlib
 import hmac
+import math
 import time
 import unicodedata
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from django.db import connection, transaction
 from prometheus_client import Counter
 
 from apps.core import attention, clock, jobs, security_events
-from apps.core.models import AttentionItem
+from apps.core.models import AttentionItem, RateLimit
 from apps.core.networks import network_of
 from apps.core.security_events import SecurityEvent
 
@@ -56,6 +57,16 @@ class Use:
     per: int
 
 
+@dataclass(frozen=True)
+class LimitRoom:
+    """What a subject has left of `limit` uses in `per` seconds; `wait`: seconds until one more is admitted, 0: now."""
+
+    limit: int
+    per: int
+    left: int
+    wait: int
+
+
 def allow(**subjects: str) -> bool:
     """Whether each named limit admits one more use by its subject; only then is it counted, in all of them.
 
@@ -77,6 +88,18 @@ def _uses(subjects: dict[str, str]) -> list[Use]:
             network, factor = network_of(subject), settings.LIMIT_NETWORK_FACTOR
             uses += [Use(f"{name}_network", network, limit * factor, per) for limit, per in settings.LIMITS[name]]
     return uses
+
+
+def find_room(name: str, subject: str) -> LimitRoom:
+    """Of the numbers of one limit, the one that its subject reaches first. One query."""
+    rows = RateLimit.objects.filter(name=name, subject=subject_hash(subject)).values_list("per", "busy_until")
+    busy, now, found = dict(rows), time.time(), list[LimitRoom]()
+    for limit, per in settings.LIMITS[name]:
+        taken, each = max(0.0, busy.get(per, 0.0) - now), per / limit
+        found.append(
+            LimitRoom(limit, per, int((per - taken + 0.001) / each), math.ceil(max(0.0, taken + each - per - 0.001)))
+        )
+    return max(found, key=lambda one: (one.wait, -one.left))
 
 
 def allow_together(name: str) -> bool:

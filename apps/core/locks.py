@@ -17,6 +17,7 @@ class LockClass(IntEnum):
     SEATS_OF_SUBSCRIBER = 7013  # by profile: one change of a subscriber's seats at a time
     UNPAID_SEATS = 7015  # one reservation for a payment at a time, so that bounds of all of them hold
     RESTORE_CHECK = 7016  # one process goes on with the check after a restore
+    CUSTOMER_CHANGES = 7027  # changes of customers are numbered by one at a time
     MIGRATIONS = 7017  # one migrate at a time
     SYNC_RUN_START = 7014  # by actor: a double click starts one run
     PRODUCT_HOST = 7026  # one at a time, an instance begins to command a product

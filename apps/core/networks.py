@@ -1,6 +1,7 @@
 """IP addresses as visitors and networks: somebody with many addresses is one visitor."""
 
 import ipaddress
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
@@ -24,6 +25,17 @@ def network_of(visitor: str) -> str:
     except ValueError:
         return visitor
     return str(ipaddress.ip_network(f"{found.ip}/{24 if found.version == 4 else 48}", strict=False))
+
+
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Whether an address lies in one of these networks; False for what is no address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or found
+    return any(found in ipaddress.ip_network(one) for one in networks)
 
 
 def is_near(host: str) -> bool:

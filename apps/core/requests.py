@@ -31,6 +31,7 @@ GIVEN_ID = re.compile(rf"(?!{origins.RUN_ID})[A-Za-z0-9_-]{{16,{origins.LONGEST}
 SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing
 # No page and no API here has another method. All others are refused at once: Django's admin would answer them like a GET.
 METHODS = (*SAFE, "POST")
+ANSWER_ALL = "/api/"  # but for the views below it, each of which refuses what it does not take in a form of its own
 # On every answer, static files and refusals too; a view or a middleware that says more wins.
 HEADERS = {
     "Cache-Control": "no-store",
@@ -52,7 +53,8 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         request_id = _name_of(request)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         security_events.forget()
-        response = get_response(request) if request.method in METHODS else HttpResponseNotAllowed(METHODS)
+        known = request.method in METHODS or request.path_info.startswith(ANSWER_ALL)
+        response = get_response(request) if known else HttpResponseNotAllowed(METHODS)
         found = security_events.noted()
         if found and not 400 <= response.status_code < 500:  # those are logged by Django, see apps/core/logs.py
             log.warning(**found)
@@ -78,12 +80,17 @@ def note_refusal(reason: str) -> None:
 
 def client_address(request: HttpRequest) -> str:
     """The visitor's address as the last trusted proxy saw it; an IPv6 one as its /64, unless it carries an IPv4 one. Never raises."""
+    return visitor_of(remote_address(request))
+
+
+def remote_address(request: HttpRequest) -> str:
+    """The same to its last bit, as it was written: it may be none."""
     found = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXY_COUNT:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         if len(hops) >= settings.TRUSTED_PROXY_COUNT:
             found = hops[-settings.TRUSTED_PROXY_COUNT]
-    return visitor_of(found)
+    return str(found)
 
 
 def read_event_body(request: HttpRequest) -> bytes:

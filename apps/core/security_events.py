@@ -20,6 +20,7 @@ class SecurityEvent(StrEnum):
     LIMIT_REACHED = "limit_reached"
     CSRF_REFUSED = "csrf_refused"
     SIGNATURE_REFUSED = "signature_refused"
+    KEY_REFUSED = "key_refused"
 
 
 # The event of the request that this thread serves. Not one of structlog's variables, which would be part of every line.

@@ -42,9 +42,10 @@ class OperationsConfig(AppConfig):
             terms_preview,
             untold_languages,
         )
+        from apps.operations.api import changes, keys
 
         for module in (
-            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, product_sweep, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws, untold_languages,
+            account_checks, after_restore, approval_actions, daily_figures, doctor, drift, emails_again, gauges, import_job, import_reading, import_undo, incident, job_retries, keycloak_write_back, own_copy, own_erasure, product_sweep, report_figures, stripe_comparison, sweeps, sync_runs, terms_preview, pruning, seat_plan_job, laws, untold_languages, changes, keys,
         ):  # fmt: skip
             module.register()
         laws_safeguard.register_laws()

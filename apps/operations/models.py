@@ -9,6 +9,8 @@ from django.db.models import F, Q
 from apps.accounts.models import UserProfile
 from apps.core.choices import ToneChoices
 from apps.core.states import Tone
+from apps.operations.api_models import CustomerApiKey as CustomerApiKey
+from apps.operations.api_models import CustomerChange as CustomerChange
 from apps.operations.copy_models import DataCopy as DataCopy
 from apps.operations.import_models import CustomerImport as CustomerImport
 from apps.operations.import_models import ImportRow as ImportRow

@@ -100,6 +100,10 @@ SECTIONS: dict[str, tuple[str, str]] = {
         gettext_noop("Copies of your data"),
         gettext_noop("When you asked for one here, and until when it stays."),
     ),
+    "operations.CustomerChange": (
+        gettext_noop("Changes for other systems"),
+        gettext_noop("That something about you has changed, so that our other systems ask for it."),
+    ),
     "accounts.LegalHold": (gettext_noop("Legal holds"), gettext_noop("Why your data has to be kept.")),
     "accounts.ErasureAttempt": (
         gettext_noop("Attempts to erase"),

@@ -27,6 +27,7 @@ from apps.login import reauthentication, sessions
 from apps.notifications.models import Notification
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerApiKey,
     CustomerImport,
     Drift,
     ImportRow,
@@ -337,6 +338,10 @@ def _person(made: World, index: int) -> None:
     SeatMove.objects.create(
         plan=plan, seat=made.seats[-1], profile=profile, source=instance, target=made.instances[(index + 1) % len(made.instances)],
         state="asked", why="Cloud 0 is fuller.", asked_at=now,
+    )  # fmt: skip
+    CustomerApiKey.objects.create(
+        name="CRM", prefix=f"{index:08x}", digest="0" * 64, scopes=["customers:read"], networks=["192.0.2.0/24"], created_at=now,
+        created_by="staff:bob", expires_at=now + 3 * DAY, revoked_at=now if index else None, revoked_by="staff:bob" if index else "",
     )  # fmt: skip
     run = CustomerImport.objects.create(
         source="csv", name="customers.csv", state="done" if index else "planned", actor="staff:bob", reason="the old shop",

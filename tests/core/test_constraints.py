@@ -20,6 +20,8 @@ from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations.models import (
     ApprovalRequest,
+    CustomerApiKey,
+    CustomerChange,
     CustomerImport,
     DailyFigure,
     DataCopy,
@@ -321,6 +323,21 @@ def seat_move(**changes):
     return SeatMove(**{"plan": plan, "seat": place, "profile": place.profile, **where} | changes)
 
 
+def customer_api_key(**changes):
+    made = {
+        "name": "CRM",
+        "prefix": new("")[-8:],
+        "digest": "0" * 64,
+        "scopes": ["customers:read"],
+        "created_by": "staff:ada",
+    }
+    return CustomerApiKey(**made | {"created_at": NOW, "expires_at": NOW + dt.timedelta(days=1)} | changes)
+
+
+def customer_change(**changes):
+    return CustomerChange(**{"profile_id": 1, "transaction": next(_numbers)} | changes)
+
+
 def customer_import(**changes):
     return CustomerImport(**{"source": "csv", "actor": "staff:ada", "reason": "because", "created_at": NOW} | changes)
 
@@ -418,7 +435,7 @@ def stored(row):
 BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
-    terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, customer_import, import_row, privacy_request, legal_hold,
+    terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, customer_api_key, customer_change, customer_import, import_row, privacy_request, legal_hold,
     data_copy, membership, address_change, provisioning, product_account,
 ]  # fmt: skip
 
@@ -548,6 +565,17 @@ BROKEN = {
     "seat_plan_drains_an_instance": lambda: [seat_plan(kind="drain")],
     "seat_plan_has_a_reason": lambda: [seat_plan(reason="")],
     "seat_plan_ended_has_time": lambda: [seat_plan(state="ended")],
+    "api_key_has_name_and_maker": lambda: [customer_api_key(name="")],
+    "api_key_digest_is_one": lambda: [customer_api_key(digest="fdk_")],
+    "api_key_may_something": lambda: [customer_api_key(scopes=[])],
+    "api_key_expires_later": lambda: [customer_api_key(expires_at=NOW)],
+    "api_key_revoked_by_somebody": lambda: [customer_api_key(revoked_at=NOW)],
+    "customer_change_number": lambda: [
+        customer_change(number=1, at=NOW),
+        customer_change(number=1, at=NOW),
+    ],
+    "customer_change_once": lambda: twins(customer_change, transaction=1),
+    "customer_change_numbered_then": lambda: [customer_change(number=1)],
     "import_has_a_reason": lambda: [customer_import(reason="")],
     "import_ended_has_time": lambda: [customer_import(state="done")],
     "import_row_once_per_number": lambda: twins(import_row, run=stored(customer_import())),

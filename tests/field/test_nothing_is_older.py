@@ -24,7 +24,7 @@ from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
 from apps.operations import privacy
 from apps.operations.copy_models import DataCopy
-from apps.operations.models import DailyFigure, Drift, ReportFigure
+from apps.operations.models import CustomerApiKey, CustomerChange, DailyFigure, Drift, ReportFigure
 from tests.instances import house
 from tests.world import World
 
@@ -129,6 +129,18 @@ BREAK: dict[str, Callable[[], Any]] = {
     ),
     "address_changes": lambda: AddressChange.objects.create(
         profile=person("moved", keycloak_id="kc-moved"), former="former@example.com", changed_at=clock.now() - OLD
+    ),
+    "customer_changes": lambda: CustomerChange.objects.bulk_create(
+        CustomerChange(profile_id=one, transaction=one, number=one, at=clock.now() - OLD) for one in (1, 2)
+    ),
+    "api_keys": lambda: CustomerApiKey.objects.create(
+        name="CRM",
+        prefix="00000000",
+        digest="0" * 64,
+        scopes=["customers:read"],
+        created_by="staff:ada",
+        created_at=clock.now() - OLD - DAY,
+        expires_at=clock.now() - OLD,
     ),
     "data_copies": lambda: DataCopy.objects.create(
         profile=person("copied", keycloak_id="kc-copied"),

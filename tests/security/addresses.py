@@ -9,7 +9,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 FILLED = {
     "which": "all", "url": "nothing/", "provider_id": "keycloak", "app_label": "core", "content_type_id": "1", "token": "x",
     "object_id": "1", "role": "viewer", "name": "terms", "version": "1",
-    "chapter": "stripe",
+    "chapter": "stripe", "number": "1",
 }  # fmt: skip
 
 

@@ -64,6 +64,7 @@ PLAIN: dict[str, set[str]] = {
     "AttentionItem": {"assignee", "cause", "key"},
     "AuditEntry": {"action", "actor", "hash", "prev_hash", "request_id", "subject_id", "subject_kind"},
     "ComparisonRun": {"actor", "kind"},
+    "CustomerApiKey": {"created_by", "digest", "name", "prefix", "revoked_by"},
     "CustomerImport": {"actor", "cursor", "stages"},
     "Group": {"name"},
     "HeldBackLoss": {"state"},

@@ -29,6 +29,13 @@ SITE = {
     "language/": (NO, ">home"),
     "health/": ("200", NO),
     "health/live": ("200", NO),
+    # the customer API: for systems with a key, which nobody here has
+    "api/v1/openapi.json": ("200", NO),
+    "api/v1/customers": ("401", NO),
+    "api/v1/customers/<number>": ("401", NO),
+    "api/v1/customers/<number>/history": ("401", NO),
+    "api/v1/changes": ("401", NO),
+    "api/.*": ("404", NO),
     "metrics": ("401", NO),  # 200 for Prometheus, which has a token
     "static/admin/css/base.css": ("200", NO),
     "robots.txt": ("200", NO),
@@ -127,7 +134,19 @@ GET_ALONE = {"accounts/oidc/<provider_id>/login/callback/"}  # and not HEAD
 SHUT = "accounts/"  # what else allauth has there gets the answers of accounts/.*
 # Where a POST without the token is not answered by 403: what is signed otherwise, and what is answered before anything is asked.
 NO_TOKEN = {"onboarding/webhook/": "400", "mailgun/webhook/": "400", "oidc/backchannel-logout/": "400"} | dict.fromkeys(
-    ("health/", "health/live", "metrics", "static/admin/css/base.css"), NO
+    (
+        "health/",
+        "health/live",
+        "metrics",
+        "static/admin/css/base.css",
+        "api/v1/openapi.json",
+        "api/v1/customers",
+        "api/v1/customers/<number>",
+        "api/v1/customers/<number>/history",
+        "api/v1/changes",
+        "api/.*",
+    ),
+    NO,
 )
 
 CONSOLE = {
@@ -181,7 +200,7 @@ MODELS = {
     "core.job": "", "core.lawcheck": "", "core.outage": "", "core.restorecheck": "", "djstripe.charge": "", "djstripe.customer": "", "djstripe.dispute": "", "djstripe.invoice": "",
     "djstripe.paymentmethod": "", "djstripe.price": "", "djstripe.product": "", "djstripe.refund": "", "djstripe.subscription": "",
     "instances.instance": "", "instances.seat": "", "instances.seatwait": "", "instances.webhookdelivery": "", "notifications.notification": "",
-    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.customerimport": "progress", "operations.importrow": "", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
+    "onboarding.waitlistentry": "", "operations.approvalrequest": "plan", "operations.customerapikey": "", "operations.customerimport": "progress", "operations.importrow": "", "operations.drift": "", "operations.safeguardreview": "", "operations.seatmove": "", "operations.seatplan": "", "operations.syncrun": "progress", "operations.termspreview": "progress",
 }  # fmt: skip
 ADDED_AND_EDITED = {"catalog.product": "admin", "catalog.productprice": "admin"}
 ADDED = ADDED_AND_EDITED | {"instances.instance": "admin", "access.termschange": "admin"}
@@ -218,6 +237,7 @@ ACTIONS = {
         "fix": "support", "compare_now": "support", "sync_selected": "support", "ignore": "operator", "sync_differing": "operator",
     },
     "operations.safeguardreview": {"confirm": "admin"},
+    "operations.customerapikey": {"make_key": "admin", "revoke": "admin"},
     "operations.customerimport": {
         "plan_file": "operator", "plan_stripe": "operator", "plan_keycloak": "operator", "start_import": "operator", "decide": "operator",
         "continue_import": "operator", "pause_import": "operator", "check_again": "operator", "undo_import": "operator", "abandon_import": "operator",
@@ -228,7 +248,7 @@ ACTIONS = {
     "operations.syncrun": {"run_again": "support"}, "operations.termspreview": {"save_terms": "admin", "abandon": "admin"},
 }  # fmt: skip
 OF_A_LIST = {
-    "plan_file", "plan_stripe", "plan_keycloak", "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
+    "make_key", "plan_file", "plan_stripe", "plan_keycloak", "begin", "process_selected", "ignore_selected", "fetch_span", "invite_next",
     "retry_selected", "retry_group", "assign_group", "snooze_group", "ignore_group",
     "sync_selected", "import_products", "map_price", "send_test_alert", "retry_all", "compare_now", "sync_differing", "check_now", "send_selected_again", "send_orders_again",
 }  # fmt: skip

@@ -10,6 +10,7 @@ for model in list(admin.site._registry):
     admin.site.unregister(model)
 
 from apps.console.admin import (  # noqa: E402
+    api_keys,
     approvals,
     attention,
     capacity,
@@ -44,6 +45,6 @@ from apps.console.admin import (  # noqa: E402
 )
 
 __all__ = [
-    "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "imports", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
+    "api_keys", "approvals", "attention", "capacity", "catalog", "comparisons", "drift", "emails", "events", "imports", "incident", "jobs", "laws", "memberships", "mirror", "outages", "overrides", "privacy", "realm", "restores",
     "safeguard", "seat_plans", "seats", "signups", "staff", "subscribers", "sync_runs", "terms", "terms_preview", "timeline", "waitlist", "webhook_deliveries",
 ]  # fmt: skip
