@@ -27,7 +27,7 @@ RETENTION = (
         "report_figures": 730,
         "address_changes": 30,  # the former address; for 7 days one may object there
         "customer_changes": integer("KEEP_CUSTOMER_CHANGES_DAYS", 30, minimum=2),  # that another system can still read
-        "api_keys": 365,  # that were revoked, or have expired
+        "api_keys": 365,  # once revoked or expired
         "data_copies": 7,  # of their own data that subscribers asked for
         "codes": 1,
         "rate_limits": 2,

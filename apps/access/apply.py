@@ -29,7 +29,7 @@ from apps.login import sessions
 
 # What staff can do about an account that is refused.
 CORRECT = "Correct the name, username or address on the subscriber's page; the account is then made automatically."
-MEND = "Mend that, then sync the subscriber; or correct username and address on the subscriber's page, and a new account is made."
+SYNC_OR_CORRECT = "Put that right, then sync the subscriber; or correct username and address on the subscriber's page, and a new account is made."
 
 
 def apply(profile: UserProfile, plan: tuple[Step, ...], *, done: list[Step], before_loss: Callable[[], None]) -> None:
@@ -94,7 +94,7 @@ def _link_proven(profile: UserProfile, step: steps.LinkAccount) -> None:
         existing_accounts.refuse_obstructed(account, profile)
         existing_accounts.mark_as_ours(account, profile)
     except NeedsOperator as refusal:
-        _report_refused(profile, refusal, advice=MEND)
+        _report_refused(profile, refusal, advice=SYNC_OR_CORRECT)
         raise
     with transaction.atomic():
         _link(profile, account.id)

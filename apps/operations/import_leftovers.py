@@ -1,4 +1,4 @@
-"""Imports that were begun and never finished: staff are told two weeks before their rows go, as those of every other import do.
+"""Imports somebody began and never finished: staff are told two weeks before their rows go, as those of every other import do.
 
 Promises: what is neither continued, checked again nor undone is kept as long as an import that is done, and no longer; staff hear of it in time.
 """
@@ -18,7 +18,7 @@ NOTICE = dt.timedelta(days=14)
 
 
 def left_behind(before: dt.datetime) -> QuerySet[CustomerImport]:
-    """Those that were started, have not ended, and that nobody has checked since then."""
+    """Those somebody has started, that have not ended and nobody has checked since then."""
     waiting = CustomerImport.objects.filter(ended_at=None).exclude(pk__in=imports.unstarted().values("pk"))
     return waiting.alias(touched=Coalesce("checked_at", "created_at")).filter(touched__lt=before)
 

@@ -24,7 +24,7 @@ PER_MINUTE = 30  # people; two calls each
 
 def register() -> None:
     """Make the job kind known."""
-    label = "Tell languages that were never told"
+    label = "Tell languages not told yet"
     jobs.register(KIND, _run, label=label, every=EVERY_SECONDS, importance=Job.Importance.SWEEP)
 
 

@@ -87,13 +87,13 @@ PLAIN: dict[str, set[str]] = {
     "SafeguardReview": {"decided_by", "job_key", "scope", "sweep"},
     "SeatMove": {"answered_by", "why"},
     "SeatPlan": {"actor"},
-    "Signup": {"basket", "checkout_digest", "checkout_session_id", "network", "terms_version"},
+    "Signup": {"basket", "checkout_digest", "checkout_session_id", "keycloak_id", "network", "terms_version"},
     "SyncRun": {"actor"},
     "TermsChange": {"changed_by"},
     "TermsPreview": {"decided_by", "problem", "requested_by", "values"},
     "User": {"password"},
     "WebhookDelivery": {"message_id", "order"},
-    "UserProfile": {"access_reason", "forecast", "keycloak_id", "monthly_currency", "stripe_customer_id", "stripe_subscription_id"},
+    "UserProfile": {"access_reason", "forecast", "keycloak_id", "monthly_currency", "proven_keycloak_id", "stripe_customer_id", "stripe_subscription_id"},
 }  # fmt: skip
 
 

@@ -134,7 +134,7 @@ class Webhook:
         attention.report(
             Cause.WEBHOOK_REFUSED, self.host.name if is_address else _key(self.host.name, account),
             f"{self.host.name} refuses {what} ({status}{gone}). Its accounts stay as they were there. See its answer among the webhook"
-            " deliveries, have the receiver or the address mended, and send it again.",
+            " deliveries, correct the receiver or the address, and send it again.",
             profiles=[account.profile_id],
         )  # fmt: skip
 

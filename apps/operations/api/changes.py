@@ -125,7 +125,7 @@ def _read_cursor(text: str) -> int:
 
 
 def outdated(before: dt.datetime) -> QuerySet[CustomerChange]:
-    """Changes that were numbered before then, but for the last of all, from which the numbers go on."""
+    """Changes numbered before then, but for the last of all, which the next numbers follow."""
     kept = CustomerChange.objects.filter(at__gte=before).aggregate(first=Min("number"))["first"]
     return CustomerChange.objects.filter(number__lt=_last_number() if kept is None else kept)
 

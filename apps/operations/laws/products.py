@@ -60,7 +60,7 @@ def register() -> None:
             "L32",
             "Every account in a product is as ordered",
             "Where an instance takes orders, each seat in use has an open account in the product, and no other account is open. Each"
-            " is there, lets in and has the quota as ordered, by its last reading, or is about to be made so.",
+            " is there, lets in and has the quota as ordered, by its last reading, or will be within the hour.",
             LawSeverity.IMPORTANT,
             check_products,
             allowance_seconds=HOUR,
@@ -88,7 +88,7 @@ def check_products(scope: Scope) -> Checked:
 
 
 def _say_undone(slug: str, state: str) -> str:
-    return f"An account on {slug} should be {state}, and has not been made so for an hour."
+    return f"An account on {slug} should be {state}, and still isn't after an hour."
 
 
 def _say_different(slug: str, state: str) -> str:
