@@ -1,7 +1,8 @@
 """Which migrations can run while the previous release serves, and goes on serving beside the new one.
 
 Two things break it: a column that the previous release does not know how to fill or still reads, and a lock that is held for as long
-as a table takes to read or to write anew. What a rule cannot judge (RunPython, RunSQL) says on its class why it is safe: `safe_because`.
+as a table takes to read or to write anew. What a rule cannot judge says on its class why it is safe, `safe_because`: code and SQL of its own,
+a constraint that rows of the previous release might break, and one taken away by which it may find the row that it updates.
 """
 
 from collections.abc import Callable
@@ -19,10 +20,10 @@ Context = tuple[str, ProjectState]  # the app's label, and the state before the 
 
 FREE = (
     migrations.CreateModel, migrations.AlterModelOptions, migrations.AlterModelManagers, migrations.AlterModelTableComment,
-    migrations.RemoveConstraint, migrations.RemoveIndex, migrations.RenameIndex,
-    postgres.AddConstraintNotValid, postgres.ValidateConstraint, postgres.AddIndexConcurrently, postgres.RemoveIndexConcurrently,
+    migrations.RemoveIndex, migrations.RenameIndex, postgres.ValidateConstraint, postgres.AddIndexConcurrently, postgres.RemoveIndexConcurrently,
 )  # fmt: skip
 CODE = (migrations.RunPython, migrations.RunSQL)
+CONSTRAINTS = (postgres.AddConstraintNotValid, migrations.RemoveConstraint)
 HARMLESS = (migrations.AlterModelOptions, migrations.AlterModelManagers)
 
 
@@ -66,6 +67,8 @@ def _judge_whole(migration: migrations.Migration, made: set[str]) -> list[str]:
 def _judge_one(one: Operation, context: Context, reason: str) -> Verdict:
     if isinstance(one, CODE):
         return "" if reason else "say why the previous release can run beside it, and how long it locks: safe_because."
+    if isinstance(one, CONSTRAINTS):
+        return "" if reason else "say why the previous release's rows and upserts agree with it: safe_because."
     if isinstance(one, migrations.SeparateDatabaseAndState):
         return _judge_separate(one, context, reason)
     rule = RULES.get(type(one))

@@ -1,10 +1,12 @@
 """Each migration since the last release can run while that release serves: see migration_rules.py."""
 
+import re
+from collections import defaultdict
 from typing import Any
 
 import pytest
 from django.contrib.postgres.operations import AddConstraintNotValid, AddIndexConcurrently, ValidateConstraint
-from django.db import migrations, models
+from django.db import connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from django.db.models.functions import Now
@@ -67,6 +69,81 @@ def test_the_list_of_the_release_is_whole(loader: MigrationLoader) -> None:
     assert ours == set(RELEASED)
 
 
+COLUMNS = """
+SELECT attrelid::regclass::text, attname, attnotnull AND NOT atthasdef AND attidentity = '' AND attgenerated = '', attnotnull,
+    format_type(atttypid, atttypmod)
+FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+"""
+
+
+@pytest.fixture(scope="module")
+def released(loader: MigrationLoader) -> ProjectState:
+    """The models as the last release has them."""
+    return loader.project_state(list(RELEASED.items()))
+
+
+def find_unwritable(released: ProjectState) -> list[str]:
+    """What a release of these models could not write into today's tables, or would not find there."""
+    tables: dict[str, dict[str, tuple[bool, bool, str]]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(COLUMNS)
+        for table, column, *kind in cursor.fetchall():
+            tables[table.strip('"')][column] = tuple(kind)
+    found = []
+    for model in released.apps.get_models(include_auto_created=True):
+        if model._meta.app_label not in RELEASED:
+            continue
+        fields = {field.column: field for field in model._meta.local_concrete_fields}
+        today = tables[model._meta.db_table]
+        found += [f"{model._meta.db_table}.{name} is gone" for name in fields.keys() - today.keys()]
+        found += [
+            f"{model._meta.db_table}.{name} stays empty" for name in today.keys() - fields.keys() if today[name][0]
+        ]
+        found += [
+            f"{model._meta.db_table}.{name} {why}"
+            for name, field in fields.items()
+            if name in today and (why := _differs(field, *today[name]))
+        ]
+    return found
+
+
+def _differs(field: Any, _unfilled: bool, required: bool, kind: str) -> str:
+    if field.null and required:
+        return "may no longer be empty"
+    length = re.fullmatch(r"character varying\((\d+)\)", kind)
+    return "is shorter" if length and field.max_length and int(length[1]) < field.max_length else ""
+
+
+@pytest.mark.fault("F55")
+@pytest.mark.django_db
+def test_what_the_release_writes_fits_todays_tables(released: ProjectState) -> None:
+    """Without its code: each column that it knows is there and takes what it may write, and each other fills itself."""
+    assert find_unwritable(released) == []
+
+
+@pytest.mark.mutant
+@pytest.mark.fault("F55")
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            "ADD COLUMN next text NOT NULL DEFAULT ''; ALTER TABLE core_job ALTER COLUMN next DROP DEFAULT",
+            "next stays empty",
+        ),
+        ("DROP COLUMN reason", "reason is gone"),
+        ("RENAME COLUMN reason TO cause", "reason is gone"),
+        ("ALTER COLUMN finished_at SET NOT NULL", "finished_at may no longer be empty"),
+        ("ALTER COLUMN kind TYPE varchar(9)", "kind is shorter"),
+    ],
+)
+def test_mutant_a_table_that_would_refuse_it_is_found(released: ProjectState, change: str, why: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE core_job {change}")
+    assert f"core_job.{why}" in find_unwritable(released)
+
+
 def migration(*operations: Any, atomic: bool = True, safe_because: str = "") -> migrations.Migration:
     """One of core's that has not been written yet."""
     body = {"operations": list(operations), "atomic": atomic} | ({"safe_because": safe_because} if safe_because else {})
@@ -99,8 +176,10 @@ REFUSED: dict[str, tuple[migrations.Migration, str]] = {
     "an index": (migration(migrations.AddIndex("job", INDEX)), "AddIndexConcurrently"),
     "a constraint": (migration(migrations.AddConstraint("job", CHARGE)), "NotValid"),
     "a constraint and its check at once": (
-        migration(AddConstraintNotValid("job", CHARGE), ValidateConstraint("job", "few_attempts")), "of its own",
+        migration(AddConstraintNotValid("job", CHARGE), ValidateConstraint("job", "few_attempts"), safe_because="One of four."), "of its own",
     ),
+    "a constraint that may refuse what the previous release writes": (migration(AddConstraintNotValid("job", CHARGE)), "agree with it"),
+    "a constraint that an upsert may name": (migration(migrations.RemoveConstraint("job", "job_running_has_start")), "agree with it"),
     "a shorter text": (migration(alter(max_length=20)), "type changes"),
     "another type": (migration(migrations.AlterField("job", "attempts", models.BigIntegerField())), "type changes"),
     "a column that may no longer be empty": (
@@ -126,7 +205,10 @@ FINE = {
     ),
     "a column that may be empty": migration(add(models.DateTimeField(null=True))),
     "an index, built while all work": migration(AddIndexConcurrently("job", INDEX), atomic=False),
-    "a constraint for what comes": migration(AddConstraintNotValid("job", CHARGE)),
+    "a constraint for what comes": migration(AddConstraintNotValid("job", CHARGE), safe_because="Tries end at four."),
+    "a constraint less": migration(
+        migrations.RemoveConstraint("job", "job_running_has_start"), safe_because="No upsert names it."
+    ),
     "the check of what is there": migration(ValidateConstraint("job", "few_attempts")),
     "a longer text": migration(alter(max_length=400)),
     "another explanation": migration(alter(help_text="Why.")),

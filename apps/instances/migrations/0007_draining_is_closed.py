@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
@@ -7,6 +9,8 @@ class Migration(migrations.Migration):
     dependencies = [
         ('instances', '0006_draining'),
     ]
+
+    safe_because: ClassVar[str] = "Only an instance that the new release drains could break it, and who opens that one is refused."
 
     operations = [
         AddConstraintNotValid(

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
@@ -7,6 +9,8 @@ class Migration(migrations.Migration):
     dependencies = [
         ('instances', '0009_location_and_notice'),
     ]
+
+    safe_because: ClassVar[str] = "The previous release does not write these columns, which are new."
 
     operations = [
         AddConstraintNotValid(
