@@ -32,7 +32,7 @@ class MakeDialog(ReasonDialog):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )  # fmt: skip
     scopes = forms.MultipleChoiceField(
-        label="Beyond reading",
+        label="It may also read",
         required=False,
         choices=[(one.value, one.label) for one in CustomerApiKey.Scope if one != CustomerApiKey.Scope.READ],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
@@ -43,7 +43,7 @@ class MakeDialog(ReasonDialog):
         help_text="Networks or addresses, one in a line, such as 192.0.2.0/24. Empty: from anywhere.",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )  # fmt: skip
-    expires_at = LastDayField(label="Last day", help_text=f"At most {keys.LONGEST_DAYS} days from now.")
+    expires_at = LastDayField(label="Last day", help_text=f"At most {keys.LONGEST_DAYS:,} days from now.")
 
     def clean_networks(self) -> list[str]:
         """Each line that says something."""
