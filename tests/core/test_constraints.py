@@ -13,8 +13,10 @@ from apps.access.models import AccessFreeze, AccessOverride, HeldBackLoss, LastS
 from apps.accounts.models import ErasureAttempt, LegalHold, Membership, PrivacyRequest, Signup, StaffNote, UserProfile
 from apps.billing.models import Coupon, Discount, InboundEvent, Subscription, UserSubscriptionItem
 from apps.catalog.models import Product, ProductPrice
+from apps.core.backup_models import Backup
 from apps.core.models import AttentionItem, ComparisonRun, Job, Outage, RateLimit, RestoreCheck
 from apps.instances.models import Instance, ProductAccount, Provisioning, Seat, SeatWait
+from apps.instances.webhook_models import WebhookDelivery
 from apps.login.models import UsedLogoutToken
 from apps.notifications.models import Notification
 from apps.onboarding.models import AddressChange, OneTimeCode, WaitlistEntry
@@ -145,6 +147,16 @@ def product_account(**changes):
         }
         | changes
     )
+
+
+def delivery(**changes):
+    return WebhookDelivery(
+        **{"instance": stored(instance()), "message_id": new("msg_"), "kind": "account.order", "sent_at": NOW} | changes
+    )
+
+
+def backup(**changes):
+    return Backup(**{"kind": "backup", "database": new("base"), "first_at": NOW, "due_at": NOW} | changes)
 
 
 def event(**changes):
@@ -436,7 +448,7 @@ BUILDERS = [
     profile, signup, product, price, instance, seat, wait, event, subscription, coupon, discount, item, override, terms_change, freeze, held_back,
     job, restore_check, outage, rate, notification, code, waitlist, token, drift, last_sync, sync_run, sync_result, safeguard_review,
     terms_preview, terms_preview_person, comparison_run, approval_request, seat_plan, seat_move, customer_api_key, customer_change, customer_import, import_row, privacy_request, legal_hold,
-    data_copy, membership, address_change, provisioning, product_account,
+    data_copy, membership, address_change, provisioning, product_account, delivery, backup,
 ]  # fmt: skip
 
 # --- how each named constraint is broken: the rows are stored in turn, and the last one is refused --------------------
@@ -593,6 +605,7 @@ BROKEN = {
     ),
     "product_account_one_per_user_id": lambda: twins(product_account, instance=stored(instance()), user_id="same"),
     "product_account_leaving_has_an_end": lambda: [product_account(state="leaving")],
+    "backup_one_of_each_kind": lambda: twins(backup, database="frontdesk"),
     "product_account_quota_positive": lambda: [product_account(quota=-1)],
     "freeze_has_a_reason": lambda: [freeze(reason="")],
     "freeze_in_order": lambda: [freeze(until=NOW)],
