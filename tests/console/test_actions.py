@@ -120,9 +120,8 @@ def invited(world: World) -> Any:
 
 def obeying(world: World) -> Any:
     """An instance that takes orders; the product itself is asked in tests/console/test_provisioning.py."""
-    Provisioning.objects.get_or_create(
-        instance=world.instances[0], kind="nextcloud", address="https://cloud.example.com"
-    )
+    known = {"kind": "nextcloud", "address": "https://cloud.example.com"}
+    Provisioning.objects.get_or_create(instance=world.instances[0], defaults=known)
     return world.instances[0]
 
 

@@ -84,6 +84,9 @@ EVENTS: dict[str, tuple[str, int, dict[str, Any], Callable[[], int]]] = {
     ),
     "a forged link": ("link_refused", 404, {"link": "confirm", "reason": "forged"}, lambda: link("forged")),
     "a link of an earlier time": ("link_refused", 410, {"link": "confirm", "reason": "expired"}, lambda: link("expired")),
+    "a made-up key": (
+        "key_refused", 401, {}, lambda: ask().get("/api/v1/customers", headers={"Authorization": f"Bearer fdk_{WHO}"}).status_code,
+    ),
     "an answer to no login": (
         "login_refused", 401, {}, lambda: ask().get("/accounts/oidc/keycloak/login/callback/?code=1&state=2").status_code,
     ),

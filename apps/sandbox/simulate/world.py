@@ -16,12 +16,13 @@ GOOD_CARD = {"card": "4242424242424242", "exp": "12/45", "cvc": "123", "name": "
 OFFERS = {
     "nextcloud": Offer(frozenset({"nextcloud"})),
     "vaultwarden": Offer(frozenset({"vaultwarden"})),
+    "immich": Offer(frozenset({"immich"}), {"photos_gb": 100}),
     "personal": Offer(frozenset({"nextcloud"}), {"storage_gb": 100}),
     "plus": Offer(frozenset({"nextcloud", "vaultwarden"}), {"storage_gb": 500}),
     "storage_100": Offer(numbers={"storage_gb": 100}),
 }
 AMOUNTS = {500: "personal", 5000: "personal", 900: "plus", 9000: "plus", 200: "vaultwarden", 2000: "vaultwarden",
-           150: "storage_100", 1500: "storage_100"}  # fmt: skip
+           300: "immich", 3000: "immich", 150: "storage_100", 1500: "storage_100"}  # fmt: skip
 TERMS = HouseTerms(int(VARIABLES["PAYMENT_GRACE_DAYS"]), int(VARIABLES["FINAL_EXPIRY_DAYS"]))
 OURS = ("storage_gb", *(name for app in ("nextcloud", "vaultwarden") for name in (f"has_{app}", f"{app}_instance")))
 
