@@ -52,11 +52,13 @@ def is_missing() -> bool:
 
 @transaction.atomic
 def check(_key: str = "") -> None:
-    """The job: open or end the attention item of each backup and drill."""
+    """The job: open or end the attention item of each backup and drill; what others make is not watched any more."""
+    if settings.BACKUPS_ELSEWHERE:
+        Backup.objects.all().delete()
     told = {}
     if is_missing() and settings.STRIPE_LIVE_MODE:
         told[NONE] = NEVER
-    for row in Backup.objects.all() if not settings.BACKUPS_ELSEWHERE else ():
+    for row in Backup.objects.all():
         if problem := describe_problem(row):
             told[f"{row.kind} {row.database}"] = problem
     for key, sentence in told.items():

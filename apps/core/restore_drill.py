@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.core import law_checks, laws
@@ -97,8 +97,8 @@ def _connected_to(database: str) -> Iterator[None]:
     try:
         connection.ensure_connection()
         yield
-    except OperationalError as error:
-        raise NoCopy(f"The database {database} cannot be read: {type(error).__name__}.") from error
+    except DatabaseError as error:  # a right that is missing, a table that is gone, an index that is damaged
+        raise NoCopy(f"The database {database} cannot be read: {type(error.__cause__ or error).__name__}.") from error
     finally:
         _connect(ours)
 

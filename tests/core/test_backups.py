@@ -42,6 +42,14 @@ def run(word: str, folder: Path, *, first: Path | None = None, **environment: st
     return subprocess.run(["sh", str(SCRIPT), word], env=given, capture_output=True, text=True, check=False)
 
 
+def stand_in(name: str, script: str, folder: Path) -> Path:
+    """The folder, with a program of that name that does what the script says."""
+    folder.mkdir()
+    (folder / name).write_text(f"#!/bin/sh\n{script}")
+    (folder / name).chmod(0o755)
+    return folder
+
+
 def told() -> dict[str, str]:
     """The open items about backups."""
     backups.check()
@@ -78,19 +86,34 @@ def test_a_backup_that_cannot_be_read_back_is_none(tmp_path: Path) -> None:
     """A disk that is full, or a file cut short: its list of contents is there, its rows are not."""
     run("make", tmp_path)
     (good,) = tmp_path.iterdir()
-    programs = tmp_path / "programs"
-    programs.mkdir()
     real = program("pg_dump", Path(connection.settings_dict["HOST"]))
-    cut = f'#!/bin/sh\nfor last; do :; done\n{real} "$@" && truncate --size=-2000 "$last"\n'
-    (programs / "pg_dump").write_text(cut)
-    (programs / "pg_dump").chmod(0o755)
-    done = run("make", tmp_path, first=programs)
+    cut = f'for last; do :; done\n{real} "$@" && truncate --size=-2000 "$last"\n'
+    done = run("make", tmp_path, first=stand_in("pg_dump", cut, tmp_path / "programs"))
     assert done.returncode == 1
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == [good.name]
     row = Backup.objects.get(kind="backup")
     assert row.file == good.name
     assert row.failed_at is not None
     assert "could not read" in told()["backup frontdesk"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_backups_at_once_are_two(tmp_path: Path) -> None:
+    """As the manual has it: the service has begun its first one when the operator makes one by hand."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    killed, alive = folder / "frontdesk.part", folder / "frontdesk.part.alive"
+    for file in (killed, alive):
+        file.touch()
+    os.utime(killed, (0, 0))
+    real = program("pg_dump", Path(connection.settings_dict["HOST"]))
+    between = f'{real} "$@" && {{ ! mkdir {tmp_path}/first 2>/dev/null || sh {SCRIPT} make; }}\n'
+    done = run("make", folder, first=stand_in("pg_dump", between, tmp_path / "programs"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "first").exists()
+    assert Backup.objects.get(kind="backup").error == ""
+    assert {one.suffix for one in folder.iterdir() if one != alive} == {".dump"}
+    assert alive.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -116,18 +139,38 @@ def test_days_weeks_and_months_are_kept_and_nothing_else(tmp_path: Path) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_the_service_makes_one_at_its_start_and_ends_when_asked(tmp_path: Path) -> None:
-    path = f"{program('pg_dump', Path(connection.settings_dict['HOST'])).parent}:{os.environ['PATH']}"
-    given = server() | {"PATH": path, "BACKUP_FOLDER": str(tmp_path)}
+    with service(tmp_path) as (process, slept):
+        wait_until(lambda: slept.exists() and slept.read_text().split() == ["60"], "it has looked once")
+        assert Backup.objects.get(kind="backup").succeeded_at is not None
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_service_looks_at_each_database_by_itself(tmp_path: Path) -> None:
+    """Keycloak's was not there yet when ours was backed up, some minutes ago."""
+    (tmp_path / f"frontdesk-{timezone.now():%Y-%m-%dT%H%M%S}Z.dump").touch()
+    with service(tmp_path, COMPOSE_PROFILES="keycloak", KEYCLOAK_DB_HOST=str(tmp_path)) as (_, slept):
+        wait_until(lambda: slept.exists() and slept.read_text().split() == ["300"], "it tries again in five minutes")
+    row = Backup.objects.get(kind="backup")
+    assert (row.database, row.succeeded_at) == ("keycloak", None)
+
+
+@contextmanager
+def service(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The script as the service `backup`, and a file of how many seconds it has chosen to sleep."""
+    programs = folder / "programs"
+    stand_in("sleep", f'echo "$1" >> {programs}/slept\nPATH=/usr/bin:/bin exec sleep "$1"\n', programs)
+    path = f"{programs}:{program('pg_dump', Path(connection.settings_dict['HOST'])).parent}:{os.environ['PATH']}"
+    given = server() | {"PATH": path, "BACKUP_FOLDER": str(folder)} | environment
     with subprocess.Popen(
         ["sh", str(SCRIPT), "run"], env=given, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as service:
+    ) as process:
         try:
-            wait_until(Backup.objects.filter(kind="backup", succeeded_at__isnull=False).exists, "a backup")
-            service.terminate()
-            assert service.wait(10) == 0
+            yield process, programs / "slept"
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(service.pid, signal.SIGKILL)  # its `sleep`, if it had come so far
+                os.killpg(process.pid, signal.SIGKILL)  # and its `sleep`
 
 
 @pytest.fixture
@@ -199,6 +242,12 @@ def test_a_drill_finds_the_backup_whole_and_notices_what_is_missing(
     assert "Wrong: L" in capsys.readouterr().out  # the law of the hash chain
     assert "2 lines in the backup and 3 here" in told()["drill frontdesk"]
 
+    with psycopg.connect(host=ours["HOST"], user=ours["USER"], dbname=restored, autocommit=True) as copy:
+        copy.execute("REVOKE SELECT ON core_auditentry FROM drill_app")
+    with connected_as(app_role), pytest.raises(SystemExit, match="2"):
+        call_command("restore_drill")
+    assert "cannot be read: InsufficientPrivilege" in told()["drill frontdesk"]
+
 
 @pytest.mark.django_db(transaction=True)
 def test_without_a_copy_there_is_nothing_to_judge() -> None:
@@ -232,6 +281,22 @@ def test_keycloaks_database_is_backed_up_and_drilled_with_ours(keycloak: None, t
     assert {one.name.partition("-")[0] for one in tmp_path.iterdir()} == {"frontdesk", "keycloak"}
     found = set(Backup.objects.filter(succeeded_at__isnull=False).values_list("kind", "database"))
     assert found == {("backup", "frontdesk"), ("backup", "keycloak"), ("drill", "keycloak")}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_not_backed_up_here_any_more_is_not_overdue(tmp_path: Path, settings: Any) -> None:
+    """A house has a Keycloak elsewhere now, and later somebody else makes all backups."""
+    long_ago = timezone.now() - dt.timedelta(days=90)
+    for kind in Backup.Kind:
+        Backup.objects.create(kind=kind, database="keycloak", first_at=long_ago, due_at=long_ago)
+    assert told().keys() == {"backup keycloak", "drill keycloak"}
+    assert run("make", tmp_path).returncode == 0
+    assert set(Backup.objects.values_list("database", flat=True)) == {"frontdesk"}
+    assert told() == {}
+    Backup.objects.update(due_at=long_ago)
+    settings.BACKUPS_ELSEWHERE = True
+    assert told() == {}
+    assert not Backup.objects.exists()  # else the number in /metrics, and its alert, grow for ever
 
 
 @pytest.mark.django_db
