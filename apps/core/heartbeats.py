@@ -1,7 +1,7 @@
 """Heartbeats of each worker, in the system's own time: the watchdog, the health check and the doctor rely on them.
 
 A worker has two: `worker@host~machine:pid` of its watchdog, `cluster@host~machine:pid` of the cluster that runs its jobs. Two machines
-of one name stay apart: none forgets the other's.
+of one name stay apart: none forgets the other's while both run. What fell silent before we began is ours, from before a new start.
 """
 
 import contextlib
@@ -44,7 +44,10 @@ WHERE least(one.at, other.at) > greatest(one.since, other.since) + make_interval
 """  # noqa: S608
 FORGET = """
 DELETE FROM core_heartbeat WHERE name = ANY(%(dead)s) OR at < clock_timestamp() - make_interval(secs => %(day)s)
-  OR at < clock_timestamp() - make_interval(secs => %(moment)s)
+  OR at < least(
+       clock_timestamp() - make_interval(secs => %(moment)s),
+       (SELECT min(since) FROM core_heartbeat WHERE split_part(name, '@', 2) = %(worker)s)
+     )
      AND split_part(split_part(split_part(name, '@', 2), ':', 1), '~', 1) = %(host)s
      AND split_part(split_part(split_part(name, '@', 2), ':', 1), '~', 2) <> %(machine)s
 """
@@ -89,6 +92,7 @@ def forget_gone() -> None:
             "dead": dead,
             "host": host,
             "machine": machine(),
+            "worker": os.environ.get(WORKER, ""),
             "day": FORGOTTEN_SECONDS,
             "moment": REPLACED_SECONDS,
         }

@@ -94,6 +94,17 @@ def test_one_killed_a_moment_before_is_forgotten_by_a_later_look(start: Callable
     assert names() == {second}
 
 
+def test_a_namesake_that_was_silent_for_a_moment_is_not_forgotten(start: Callable[..., str]) -> None:
+    """The database was away for 20 s; forgotten, the other's cluster would count as one that never gave a sign of life."""
+    first, second = start("web", "aaaaaa"), start("web", "bbbbbb")
+    age(first, at=20, since=900)
+    age(second, at=20, since=600)
+    heartbeats.forget_gone()
+    assert names() == {first, second}
+    third = start("web", "cccccc")
+    assert names() == {third}
+
+
 def test_what_ended_on_this_machine_is_forgotten_at_once_and_others_are_not(start: Callable[..., str]) -> None:
     gone = start("web", "aaaaaa", 2**22 + 1)  # no process has this number
     other = start("mail", "cccccc", 2**22 + 1)
