@@ -33,7 +33,7 @@ def main() -> None:
     is_service = sys.argv[1:2] == ["worker"]
     try:
         is_service = is_service or boolean("LOG_COMMANDS", default=False)
-        with log_streams.taken_over(f"manage.{sys.argv[1]}") if is_service else nullcontext():
+        with log_streams.taken_over(".".join(["manage", *sys.argv[1:2]])) if is_service else nullcontext():
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         if is_service:

@@ -50,7 +50,8 @@ class PrintedLines(io.TextIOBase):
     """A stream each of whose lines is logged."""
 
     def __init__(self, name: str, level: int) -> None:
-        self.logger, self.level, self.rest, self.busy = logging.getLogger(name), level, "", False
+        self.logger, self.level, self.rest = logging.getLogger(name), level, ""
+        self.thread = threading.local()
 
     @override
     def writable(self) -> bool:
@@ -58,7 +59,7 @@ class PrintedLines(io.TextIOBase):
 
     @override
     def write(self, text: str, /) -> int:
-        if not self.busy:  # a handler that cannot write says so on standard error, which is here
+        if not getattr(self.thread, "busy", False):  # else it is a handler that cannot write and says so here
             *lines, self.rest = (self.rest + text).split("\n")
             self._log(lines)
         return len(text)
@@ -69,7 +70,7 @@ class PrintedLines(io.TextIOBase):
         self.rest = ""
 
     def _log(self, lines: list[str]) -> None:
-        self.busy = True
+        self.thread.busy = True
         try:
             for line in lines:
                 if not line.strip():
@@ -79,7 +80,7 @@ class PrintedLines(io.TextIOBase):
                 else:
                     print(line, file=sys.__stderr__)
         finally:
-            self.busy = False
+            self.thread.busy = False
 
 
 @contextmanager

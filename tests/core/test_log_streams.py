@@ -150,6 +150,26 @@ def test_what_is_printed_by_a_log_that_cannot_write_does_not_come_back(monkeypat
         sys.stdout.write("once\n")
 
 
+def test_what_another_thread_prints_while_a_line_is_logged_is_logged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def write_slowly(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        if len(said) == 1:
+            other = threading.Thread(target=sys.stdout.write, args=["of another thread\n"])
+            other.start()
+            other.join()
+            sys.stdout.write("of the log itself\n")
+        return False
+
+    logger = logging.getLogger("manage.slow")
+    monkeypatch.setattr(logger, "filters", [write_slowly])
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    with log_streams.taken_over("manage.slow"):
+        sys.stdout.write("first\n")
+    assert said == ["first", "of another thread"]
+
+
 def test_warnings_and_uncaught_errors_are_lines(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ValueError("of ada@example.com")
@@ -192,6 +212,9 @@ def test_a_command_of_a_service_writes_lines_and_a_persons_does_not(tmp_path: Pa
     (tmp_path / "log").write_text(refused.stderr)
     assert refused.returncode == 1
     assert [line["level"] for line in read(tmp_path / "log")] == ["error"]
+    listed = manage("", LOG_COMMANDS="true")
+    (tmp_path / "log").write_text(listed.stderr)
+    assert {line["logger"] for line in read(tmp_path / "log")} == {"manage"}
 
 
 @pytest.mark.long
