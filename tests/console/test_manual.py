@@ -210,6 +210,23 @@ def test_the_services_it_starts_are_those_of_compose() -> None:
             assert set(named) <= services, line
 
 
+def test_what_the_houses_without_our_proxy_or_our_containers_type_is_what_these_do() -> None:
+    """nginx sets what compose.yml's does; an upgrade renews the units that the installation has put there."""
+    ours = (ROOT / "config/proxy/application.conf").read_text()
+    headers = re.findall(r'proxy_set_header (\S+) (?!"")', ours)
+    example = next(block for block in blocks("text") if "proxy_set_header" in block)
+    assert set(re.findall(r"proxy_set_header (\S+)", example)) == set(headers)
+    _, text = next(one for one in texts() if one[0] == "systemd")
+    install, upgrade = (text.split(f"{{#{name}}}")[1].split("\n## ")[0] for name in ("install", "upgrade"))
+    copies = [line for line in install.splitlines() if line.startswith(("cp ", "install config"))]
+    assert len(copies) == 2
+    lines = upgrade.splitlines()
+    for line in copies:
+        assert lines.index(line) < next(at for at, one in enumerate(lines) if "restart frontdesk-web" in one)
+    (backup,) = (block for block in blocks("sh") if "up --detach backup\n" in block)
+    assert "touch secrets/KEYCLOAK_DB_PASSWORD\n" in backup  # the service lists it where no Keycloak runs, too
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_backup_comes_back_by_the_commands_it_gives(tmp_path: Path) -> None:
     """Both run as they stand, on the tests' own Postgres; what came after the backup is gone again."""
