@@ -1,4 +1,4 @@
-"""The routes of the customer API. Each answers GET and HEAD alone, for a valid key, in JSON; no cookie and no session has a say.
+"""The routes of the customer API. Each answers GET and HEAD alone, for a valid key, in JSON; no cookie and no session lets anybody in.
 
 Promises: a request passes, in this order, its method, what it accepts, its key, the key's network, limit and scope, and its
 parameters; whatever is wrong is a problem document (problems.py). An answer has a strong ETag and is kept in no cache.
@@ -128,7 +128,7 @@ def _answer_json(request: HttpRequest, text: str) -> HttpResponse:
 
 
 def admit(request: HttpRequest) -> CustomerApiKey:
-    """The valid key of a request, whose use is counted; else a ApiProblem."""
+    """The valid key of a request, whose use is counted; else an ApiProblem."""
     if restores.is_closed():
         detail = "The database was restored, and what it says is being checked. Ask again later."
         raise ApiProblem(503, "checking", "Not available", detail, {"Retry-After": "600"})
@@ -140,14 +140,14 @@ def admit(request: HttpRequest) -> CustomerApiKey:
 
 
 def _find_valid(request: HttpRequest) -> CustomerApiKey:
-    visitor = client_address(request)
-    if wait := limits.find_room("api_refused_visitor", visitor).wait:
-        raise problems.too_many(wait)
+    """Only what is refused counts against the visitor and the network: a valid key behind the same address goes on."""
     try:
         return _read_key(request)
     except ApiProblem:
         security_events.note(SecurityEvent.KEY_REFUSED)
-        limits.allow(api_refused_visitor=visitor)
+        visitor = client_address(request)
+        if not limits.allow(api_refused_visitor=visitor):
+            raise problems.too_many(limits.find_room("api_refused_visitor", visitor).wait) from None
         raise
 
 
