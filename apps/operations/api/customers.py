@@ -1,14 +1,16 @@
 """What the API says of a customer, read from our own rows: no call leaves, and a customer costs so many queries whatever they have.
 
-Promises: access, its reason and its dates are those that the reconciler has recorded; names and addresses are in `personal` alone.
-The triggers of migration 0019 watch what is here and can change: a new column goes there too.
+Promises: access, its reason and its dates are those that the reconciler has recorded; names and addresses are in `personal` alone,
+and each customer's own: of another one there is no more than the number, since only the other one is told as changed.
+The triggers of migration 0019 watch what is here and can change: a new column goes there too. Unwatched, and told so to who reads:
+dates that pass, what the catalog says of itself (names, for how many people a plan is) and storage.
 """
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.access.facts import read_facts
 from apps.access.policy import decide
@@ -73,7 +75,7 @@ def describe(profile: UserProfile, *, personal: bool) -> Json:
         "subscriptions": [_subscription(one, products) for one in running],
         "entitlements": {"apps": sorted(given.apps), "numbers": dict(given.grants), "people": given.people},
         "seats": list(_seats(profile)),
-        **_payers(profile, personal=personal),
+        **_payers(profile),
     }  # fmt: skip
 
 
@@ -163,12 +165,11 @@ def _seats(profile: UserProfile) -> Iterable[Json]:
         }
 
 
-def _payers(profile: UserProfile, *, personal: bool) -> Json:
-    """Who pays for them, and for whom they pay. One query."""
-    rows = Membership.objects.filter(ended_at=None, accepted_at__isnull=False).select_related("payer__user")
-    of = rows.filter(member=profile) | rows.filter(payer=profile)
-    found = list(of.order_by("accepted_at", "pk"))
-    payer = next((summarize(row.payer, personal=personal) for row in found if row.member_id == profile.pk), None)
+def _payers(profile: UserProfile) -> Json:
+    """Who pays for them, and for whom they pay, by number. One query."""
+    rows = Membership.objects.filter(Q(member=profile) | Q(payer=profile), ended_at=None, accepted_at__isnull=False)
+    found = list(rows.order_by("accepted_at", "pk"))
+    payer = next((row.payer_id for row in found if row.member_id == profile.pk), None)
     return {"paid_by": payer, "pays_for": [row.member_id for row in found if row.payer_id == profile.pk]}
 
 
