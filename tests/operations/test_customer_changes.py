@@ -8,13 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection, transaction
+from django.db.models import F
 
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.models import Subscription, UserSubscriptionItem
 from apps.core import clock, restores
 from apps.core.locks import LockClass
 from apps.instances import allocation
-from apps.instances.models import Seat
+from apps.instances.models import Instance, Seat
 from apps.operations import privacy
 from apps.operations.api import changes
 from apps.operations.models import CustomerChange
@@ -150,6 +151,13 @@ def test_each_thing_that_is_said_is_watched(world: World) -> None:
     assert changed_by(lambda: type(dana.user).objects.filter(pk=dana.user_id).update(last_name="Else")) == mine
     assert changed_by(lambda: subscription.update(cancel_at=now)) == mine
     assert changed_by(lambda: UserSubscriptionItem.objects.filter(profile=dana).update(quantity=2)) == mine
+    instance = Instance.objects.filter(pk=seat.instance_id)
+    there = set(Seat.objects.filter(instance=seat.instance_id).values_list("profile_id", flat=True))
+    for name in ("url", "name", "slug"):
+        was = getattr(seat.instance, name)
+        assert changed_by(lambda name=name, was=was: instance.update(**{name: f"{was}2"})) == there >= mine, name
+        assert changed_by(lambda name=name, was=was: instance.update(**{name: was})) == there, name
+    assert changed_by(lambda: instance.update(soft_cap=F("soft_cap"), location="Falkenstein")) == set()
     assert changed_by(lambda: allocation.release(profile=dana, product=seat.product)) == mine
     values = {"email": mia.email, "invited_at": now, "accepted_at": now}
     assert changed_by(lambda: Membership.objects.create(payer=dana, member=mia, **values)) == {dana.pk, mia.pk}

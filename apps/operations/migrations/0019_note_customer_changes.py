@@ -1,6 +1,7 @@
 """Triggers note each transaction that changes what the customer API says of somebody: no code can forget to.
 
 The function belongs to who migrates and writes as its owner, since web and worker get their rights on the new table only after `migrate`.
+Triggers need nobody's right to call it, so nobody else has it: a role that reads alone must not write through it.
 It takes no lock that another transaction waits for: each writes rows of its own.
 """
 
@@ -14,43 +15,49 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     ON CONFLICT DO NOTHING
 $$
 """
-# For each table: which customers a row is about, and the columns that say something of them; without columns, all.
+# For each table: which customers a row is about, and the columns that say something of them.
 WATCHED = {
     "accounts_userprofile": (
-        ("{row}.id",),
+        "ARRAY[{row}.id]",
         (
             "email", "email_problem", "language", "keycloak_id", "stripe_customer_id", "access_state", "access_reason", "access_until",
             "final_expiry_at", "forecast", "membership_id",
         ),
     ),
     "auth_user": (
-        ("(SELECT id FROM accounts_userprofile WHERE user_id = {row}.id)",),
+        "ARRAY(SELECT id FROM accounts_userprofile WHERE user_id = {row}.id)",
         ("username", "first_name", "last_name"),
     ),
-    "accounts_membership": (("{row}.payer_id", "{row}.member_id"), ("payer_id", "member_id", "accepted_at", "ended_at")),
+    "accounts_membership": ("ARRAY[{row}.payer_id, {row}.member_id]", ("payer_id", "member_id", "accepted_at", "ended_at")),
     "billing_subscription": (
-        ("(SELECT id FROM accounts_userprofile WHERE stripe_customer_id = {row}.customer_id)",),
+        "ARRAY(SELECT id FROM accounts_userprofile WHERE stripe_customer_id = {row}.customer_id)",
         (
             "customer_id", "status", "current_period_end", "trial_end", "cancel_at", "ended_at", "pause", "pause_ends_at", "past_due_since",
         ),
     ),
     "billing_usersubscriptionitem": (
-        ("{row}.profile_id",),
+        "ARRAY[{row}.profile_id]",
         ("profile_id", "subscription_id", "stripe_price_id", "product_id", "quantity", "unit_amount", "currency", "interval"),
     ),
-    "instances_seat": (("{row}.profile_id",), ("profile_id", "product_id", "instance_id", "state")),
+    "instances_seat": ("ARRAY[{row}.profile_id]", ("profile_id", "product_id", "instance_id", "state")),
+    # Everybody with a seat there, at most its hard cap: rare, since only staff rename and move an instance.
+    "instances_instance": (
+        "ARRAY(SELECT profile_id FROM instances_seat WHERE instance_id = {row}.id AND state <> 'released')",
+        ("slug", "name", "url"),
+    ),
     # What a reconcile changed, such as numbers that a payer or the catalog gives; one that changes nothing has no steps.
-    "access_lastsync": (("{row}.profile_id",), ("(CASE WHEN NEW.steps <> '[]' THEN {row}.generation END)", "(CASE WHEN NEW.steps <> '[]' THEN {row}.steps END)")),
+    "access_lastsync": ("ARRAY[{row}.profile_id]", ("(CASE WHEN NEW.steps <> '[]' THEN {row}.generation END)", "(CASE WHEN NEW.steps <> '[]' THEN {row}.steps END)")),
 }  # fmt: skip
 FUNCTION = """
 CREATE OR REPLACE FUNCTION operations_note_{table}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN PERFORM operations_note_change({old}); RETURN NULL; END IF;
-    IF TG_OP = 'UPDATE' THEN PERFORM operations_note_change({old}, {new}); RETURN NULL; END IF;
-    PERFORM operations_note_change({new}); RETURN NULL;
+    IF TG_OP = 'DELETE' THEN PERFORM operations_note_change(VARIADIC {old}); RETURN NULL; END IF;
+    IF TG_OP = 'UPDATE' THEN PERFORM operations_note_change(VARIADIC {old} || {new}); RETURN NULL; END IF;
+    PERFORM operations_note_change(VARIADIC {new}); RETURN NULL;
 END $$
 """
+CLOSE = "REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC"
 TRIGGERS = (
     "CREATE OR REPLACE TRIGGER operations_note_rows AFTER INSERT OR DELETE ON {table}"
     " FOR EACH ROW EXECUTE FUNCTION operations_note_{table}()",
@@ -61,10 +68,11 @@ TRIGGERS = (
 
 def statements() -> list[str]:
     """Each of which can be given again, and holds one table for a moment."""
-    found = [NOTE]
+    found = [NOTE, CLOSE.format(function="operations_note_change(bigint[])")]
     for table, (people, columns) in WATCHED.items():
-        old, new = (", ".join(one.format(row=row) for one in people) for row in ("OLD", "NEW"))
+        old, new = (people.format(row=row) for row in ("OLD", "NEW"))
         found.append(FUNCTION.format(table=table, old=old, new=new))
+        found.append(CLOSE.format(function=f"operations_note_{table}()"))
         was, becomes = (", ".join(_read(name, row) for name in columns) for row in ("OLD", "NEW"))
         found += [one.format(table=table, old=was, new=becomes) for one in TRIGGERS]
     return found
