@@ -12,7 +12,7 @@ from django.db.models import F
 
 from apps.accounts.models import Membership, UserProfile
 from apps.billing.models import Subscription, UserSubscriptionItem
-from apps.core import clock, restores
+from apps.core import clock, restores, retention
 from apps.core.locks import LockClass
 from apps.instances import allocation
 from apps.instances.models import Instance, Seat
@@ -222,6 +222,62 @@ def test_a_cursor_ends_with_what_was_deleted_after_it_and_with_a_restore() -> No
         restores.begin("a test")
     assert crm.read("changes", status=410, after=last)["code"] == "cursor_gone"
     assert crm.read("changes", after=crm.read("changes")["after"])["changes"] == []
+
+
+@pytest.mark.django_db
+def test_what_somebody_else_numbers_meanwhile_ends_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, cursor, read_last = house.person(), changes.find_present(), changes._last_number
+
+    def after_another_reader() -> int:
+        UserProfile.objects.filter(pk=profile.pk).update(language="de")
+        changes.number_new()
+        return read_last()
+
+    monkeypatch.setattr(changes, "_last_number", after_another_reader)
+    assert ids(changes.read_changes(cursor, limit=10)) == [profile.pk]
+
+
+@pytest.mark.django_db
+def test_a_restore_that_is_noticed_meanwhile_ends_the_cursor_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    house.person()
+    begin, number = changes.find_present(), changes.number_new
+
+    def notice_and_number() -> int:
+        restores.begin("a test")
+        return number()
+
+    monkeypatch.setattr(changes, "number_new", notice_and_number)
+    cursor = changes.read_changes(begin, limit=10).cursor
+    monkeypatch.setattr(changes, "number_new", number)
+    with pytest.raises(changes.CursorGone):
+        changes.read_changes(cursor, limit=10)
+
+
+@pytest.mark.django_db
+def test_the_oldest_changes_are_deleted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what a killed prune has left has its gap at the beginning."""
+    now, old = clock.now(), clock.now() - dt.timedelta(days=40)
+    CustomerChange.objects.all().delete()
+    for number, at in ((3, old), (2, old), (1, old), (4, now)):
+        CustomerChange.objects.create(profile_id=number, transaction=number, number=number, at=at)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    outdated = changes.outdated(now - dt.timedelta(days=30))
+    assert [one.number for one in next(retention._batches(outdated))] == [1]
+    assert [one.number for one in outdated] == [1, 2, 3]
+
+
+@pytest.mark.django_db
+def test_only_triggers_call_what_notes_changes() -> None:
+    """It writes as its owner: a role that may read alone must not write through it."""
+    open_to_all = """
+        SELECT proname, proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0) FROM pg_proc
+        WHERE prosecdef AND pronamespace = 'public'::regnamespace
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(open_to_all)
+        found = dict(cursor.fetchall())
+    assert "operations_note_change" in found
+    assert [name for name, is_open in found.items() if is_open] == []
 
 
 @pytest.mark.django_db

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models import Exists, Max, Min, OuterRef, QuerySet
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 
 from apps.accounts.models import UserProfile
 from apps.core import clock, retention
@@ -68,32 +68,35 @@ def number_new() -> int:
 
 def find_present() -> str:
     """A cursor after all that is committed now."""
+    epoch = _epoch()  # first: a restore that is noticed meanwhile ends this cursor
     while number_new() == BATCH:
         pass
-    return _write_cursor(_last_number())
+    return _write_cursor(epoch, _last_number())
 
 
 def read_changes(after: str, *, limit: int) -> ChangePage:
     """Who has changed after a cursor. BadCursor, or CursorGone for one that is too old or from before a restore."""
-    position = _read_cursor(after)
+    epoch = _epoch()  # once for the whole answer: a restore that is noticed meanwhile ends its cursor
+    position = _read_cursor(after, epoch)
     numbered = number_new()
+    last_number = _last_number()  # before the rows: what somebody else numbers meanwhile is among them
     rows = CustomerChange.objects.filter(number__gt=position).order_by("number")
     exists = Exists(UserProfile.objects.filter(pk=OuterRef("profile_id")))
     columns = rows.annotate(exists=exists).values_list("number", "profile_id", "exists")[: limit + 1]
     found = [(number or 0, profile, is_there) for number, profile, is_there in columns]
-    _refuse_gone(position, found[0][0] if found else None)
+    _refuse_gone(position, found[0][0] if found else None, last_number)
     page = found[:limit]
     last = {profile: (profile, is_there) for _number, profile, is_there in reversed(page)}
     return ChangePage(
         customers=tuple(reversed(last.values())),
-        cursor=_write_cursor(page[-1][0] if page else position),
+        cursor=_write_cursor(epoch, page[-1][0] if page else position),
         has_more=len(found) > limit or numbered == BATCH,
     )
 
 
-def _refuse_gone(position: int, first: int | None) -> None:
-    """Numbers have no gaps, and the last one is never deleted."""
-    is_gone = position != _last_number() if first is None else first != position + 1
+def _refuse_gone(position: int, first: int | None, last: int) -> None:
+    """Numbers have no gaps but at their beginning, and the last one is never deleted."""
+    is_gone = position > last if first is None else first != position + 1
     if is_gone:
         raise CursorGone
 
@@ -108,15 +111,15 @@ def _epoch() -> int:
     return int(noticed.timestamp()) if noticed else 0
 
 
-def _write_cursor(number: int) -> str:
-    return f"{_epoch()}.{number}"
+def _write_cursor(epoch: int, number: int) -> str:
+    return f"{epoch}.{number}"
 
 
-def _read_cursor(text: str) -> int:
+def _read_cursor(text: str, epoch: int) -> int:
     found = FORM.fullmatch(text)
     if found is None:
         raise BadCursor
-    if int(found[1]) != _epoch():
+    if int(found[1]) != epoch:
         raise CursorGone
     return int(found[2])
 
@@ -125,9 +128,12 @@ def _read_cursor(text: str) -> int:
 
 
 def outdated(before: dt.datetime) -> QuerySet[CustomerChange]:
-    """Changes numbered before then, but for the last of all, which the next numbers follow."""
-    kept = CustomerChange.objects.filter(at__gte=before).aggregate(first=Min("number"))["first"]
-    return CustomerChange.objects.filter(number__lt=_last_number() if kept is None else kept)
+    """Changes numbered before then, the oldest first, but for the last of all, which the next numbers follow.
+
+    In this order: while only some of them are deleted, what is missing is missing at the beginning, where a reader notices it.
+    """
+    seen = CustomerChange.objects.aggregate(kept=Min("number", filter=Q(at__gte=before)), last=Max("number"))
+    return CustomerChange.objects.filter(number__lt=seen["kept"] or seen["last"] or 0).order_by("number")
 
 
 def prune(before: dt.datetime) -> int:
