@@ -14,7 +14,7 @@ DOCUMENT = "/api/v1/openapi.json"
 
 @dataclass(frozen=True)
 class ApiProblem(Exception):
-    """A request that is refused: the answer to it. `details` must name nothing personal."""
+    """A request that is refused: the answer to it. `detail` must name nothing personal."""
 
     status: int
     code: str
