@@ -207,7 +207,7 @@ def _decide(profile_id: str) -> tuple[UserProfile, Facts, Decision, CatalogEntit
 def _is_to_be_linked(profile: UserProfile) -> bool:
     """Whether its link waits, runs, or needs staff."""
     links = Job.objects.filter(kind=LINK_KIND, key=str(profile.pk))
-    return links.exclude(state__in=[Job.State.DONE, Job.State.SUPERSEDED]).exists()
+    return links.exclude(state__in=Job.FINISHED).exists()
 
 
 def _bring_link_forward(profile_id: str) -> None:

@@ -31,6 +31,7 @@ class Job(models.Model):
 
     UNFINISHED: ClassVar = (State.QUEUED, State.RUNNING)
     GIVEN_UP: ClassVar = (State.BLOCKED, State.DEAD)  # until staff retry them, or work for the same succeeds
+    FINISHED: ClassVar = (State.DONE, State.SUPERSEDED)  # nothing of them is still to come
 
     class Importance(models.IntegerChoices):
         """Which of the jobs that are due runs first; within one, the job that has been due longest."""

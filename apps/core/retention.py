@@ -118,7 +118,7 @@ def ended_sweep_jobs(before: dt.datetime) -> QuerySet[Job]:
 
 
 def _done(before: dt.datetime) -> QuerySet[Job]:
-    return Job.objects.filter(state__in=[Job.State.DONE, Job.State.SUPERSEDED], finished_at__lt=before)
+    return Job.objects.filter(state__in=Job.FINISHED, finished_at__lt=before)
 
 
 def prune_attention(before: dt.datetime) -> int:

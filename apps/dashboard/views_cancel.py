@@ -35,8 +35,8 @@ only_own = own(page="own-cancel", of_staff="admin:index")
 class Ending:
     """A subscription and its end: of what is canceled, or of what would be. `kept_until`: of data and settings.
 
-    `closes`: the apps that close then; `loses_nothing`: all of it is theirs in another way as well. `is_pending`: it was canceled
-    here, and Stripe does not know it yet.
+    `closes`: the apps that close then; `loses_nothing`: all of it is theirs in another way as well. `is_pending`: it was stated
+    here, and Stripe does not know it yet. `withdrawn_at`: when it was withdrawn from, if that is what was stated.
     """
 
     row: Subscription
@@ -46,6 +46,7 @@ class Ending:
     closes: tuple[str, ...] = ()
     loses_nothing: bool = False
     is_pending: bool = False
+    withdrawn_at: dt.datetime | None = None
 
     @property
     def is_canceled(self) -> bool:
@@ -68,7 +69,9 @@ def read_endings(profile: UserProfile) -> list[Ending]:
     names = {one.slug: one.name for one in apps}
     found = []
     for row in rows:
-        ends = end_if_canceled(row)
+        stated = pending.get(row.stripe_id)
+        withdrawn_at = stated.at if stated and stated.wish == Wish.WITHDRAW else None
+        ends = withdrawn_at or end_if_canceled(row)
         lines = money.lines_of(row)
         products = [line.product_id for line in lines]
         kept = ends + book.kept_for(products, profile.pk) if ends and book else None
@@ -78,9 +81,8 @@ def read_endings(profile: UserProfile) -> list[Ending]:
         loss = what_if.foresee_loss(known, row.stripe_id, ends_at=ends) if known and ends else None
         closes = tuple(title for slug, title in names.items() if loss and slug in loss.apps)
         loses_nothing = loss is not None and not loss.is_any
-        found.append(
-            Ending(row, name, ends, kept, closes, loses_nothing=loses_nothing, is_pending=row.stripe_id in pending)
-        )
+        is_pending = stated is not None
+        found.append(Ending(row, name, ends, kept, closes, loses_nothing, is_pending, withdrawn_at))
     return found
 
 

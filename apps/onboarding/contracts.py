@@ -145,7 +145,7 @@ def _read_unfinished(profile: UserProfile, entries: Mapping[str, list[AuditEntry
     stated = [_statement_of(one) for rows in entries.values() for one in rows if one.action in ACTIONS.values()]
     # By whole keys: where text is not sorted by its bytes, as in a German database, no index finds them by how they begin.
     jobs_of = Job.objects.filter(kind=KIND, key__in=[f"{start}{one.key}" for one in stated])
-    return {key.removeprefix(start) for key in jobs_of.exclude(state=Job.State.DONE).values_list("key", flat=True)}
+    return {key.removeprefix(start) for key in jobs_of.exclude(state__in=Job.FINISHED).values_list("key", flat=True)}
 
 
 def _read_entries(profile: UserProfile) -> defaultdict[str, list[AuditEntry]]:

@@ -91,4 +91,4 @@ def follow_login(request: HttpRequest, profile: UserProfile, claims: Mapping[str
 def _is_being_written(profile: UserProfile) -> bool:
     """Whether Keycloak does not know yet what was chosen here."""
     waiting = Job.objects.filter(kind=account_details.WRITE_LANGUAGE, key=str(profile.pk))
-    return waiting.exclude(state__in=[Job.State.DONE, Job.State.SUPERSEDED]).exists()
+    return waiting.exclude(state__in=Job.FINISHED).exists()

@@ -158,14 +158,12 @@ def _find_late_jobs(signup: Signup, profile: UserProfile | None) -> dict[str, st
         for stage, kinds in STAGE_JOBS.items()
         for kind in kinds
     }
-    open_jobs = Job.objects.filter(key__in=set(ours.values()), kind__in=ours).exclude(
-        state__in=[Job.State.DONE, Job.State.SUPERSEDED]
-    )
+    open_jobs = Job.objects.filter(key__in=set(ours.values()), kind__in=ours).exclude(state__in=Job.FINISHED)
     found: dict[str, str] = {}
     for job in open_jobs:
         if ours[job.kind] != job.key:
             continue
-        if job.state in {Job.State.DEAD, Job.State.BLOCKED}:
+        if job.state in Job.GIVEN_UP:
             found[job.kind] = DELAYED
         elif job.parked_on or job.last_error:
             found.setdefault(job.kind, BUSY)

@@ -39,7 +39,7 @@ def tell_languages() -> int:
     What it costs does not depend on how many they are.
     """
     linking = Job.objects.filter(kind=reconcile.LINK_KIND, key=Cast(OuterRef("pk"), CharField()))
-    linking = linking.exclude(state__in=[Job.State.DONE, Job.State.SUPERSEDED])
+    linking = linking.exclude(state__in=Job.FINISHED)
     untold = UserProfile.objects.filter(language_told_at=None, keycloak_id__isnull=False).exclude(Exists(linking))
     rows = untold.select_for_update(of=("self",), skip_locked=True).order_by("pk")
     people = dict(rows.values_list("pk", "stripe_customer_id")[:PER_MINUTE])

@@ -15,10 +15,11 @@ from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.catalog.models import Product
-from apps.core import clock
-from apps.core.models import AuditEntry
+from apps.core import clock, jobs
+from apps.core.models import AuditEntry, Job
 from apps.dashboard.views_cancel import read_endings
 from apps.onboarding import contracts
+from apps.onboarding.contracts import Wish
 from tests.dashboard.conftest import Catalog, person, subscribe
 from tests.world import World
 
@@ -210,6 +211,34 @@ def test_a_cancellation_counts_at_once_and_is_done_when_stripe_is_back(world: Wo
     assert (stripe["cancel_at_period_end"], stripe["cancellation_details"]["feedback"]) == (True, "unused")
     assert "Keep my subscription" in text(browser(dana).get(PAGE))
     assert len(receipts(world, dana)) == 1
+
+
+def test_a_cancellation_that_staff_had_to_retry_is_carried_out_and_can_be_taken_back(world: World) -> None:
+    """The job that failed stays in the list, superseded; nothing of it is still to come."""
+    dana = world.subscriber("dana")
+    client = browser(dana)
+    client.post(CONFIRM, form(dana))
+    Job.objects.filter(kind=contracts.KIND).update(state="dead", finished_at=clock.now())
+    assert [*contracts.find_pending(dana)] == [dana.stripe_subscription_id]
+    jobs.retry(Job.objects.get(kind=contracts.KIND), actor="staff:ada")
+    world.deliver()
+    assert set(Job.objects.filter(kind=contracts.KIND).values_list("state", flat=True)) == {"superseded", "done"}
+    assert contracts.find_pending(dana) == {}
+    assert "Keep my subscription" in text(client.get(PAGE))
+    assert "goes on as before" in said(client.post(UNDO, form(dana)))
+    assert world.stripe_state(dana)["cancel_at"] is None
+
+
+def test_a_withdrawal_on_its_way_is_not_shown_as_a_cancellation(world: World) -> None:
+    dana = world.subscriber("dana")
+    made = contracts.state(dana, dana.stripe_subscription_id or "", Wish.WITHDRAW)
+    (one,) = read_endings(dana)
+    assert (one.ends_at, one.withdrawn_at, one.is_canceled) == (made.at, made.at, True)
+    page = text(browser(dana).get(PAGE))
+    assert f"You withdrew from this contract on {made.at.day} {made.at:%B %Y} at {made.at:%H:%M} UTC." in page
+    assert "Your contract has ended." in page
+    for words in ("You've canceled.", "Until then", "Keep my subscription"):
+        assert words not in page
 
 
 def test_too_many_changes_are_refused(world: World, settings: Any) -> None:

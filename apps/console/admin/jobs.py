@@ -55,7 +55,7 @@ class ShownFilter(DefaultedFilter):
             return queryset
         if self.chosen == "stuck":
             return queryset.filter(state__in=Job.GIVEN_UP)
-        return queryset.exclude(key=PERIODIC, state__in=[Job.State.DONE, Job.State.SUPERSEDED])
+        return queryset.exclude(key=PERIODIC, state__in=Job.FINISHED)
 
 
 class JobList(ConsoleList):
