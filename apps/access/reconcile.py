@@ -25,7 +25,7 @@ from apps.catalog.product_entitlements import CatalogEntitlements, read_catalog
 from apps.core import attention, clock, jobs
 from apps.core.attention import Cause
 from apps.core.dependencies import RESTORED
-from apps.core.errors import RetryLater, WorkError
+from apps.core.errors import NeedsOperator, RetryLater, WorkError
 from apps.core.models import Job
 from apps.core.reason_sentences import reason_sentence
 from apps.core.states import AccessState, SubscriptionStatus
@@ -143,7 +143,7 @@ def reconcile(profile_id: str) -> None:
     """Apply the decision. Raises RetryLater when what was written does not read back, and the errors of its steps.
 
     When incident mode begins meanwhile, it stops before the next loss and begins again, which gives back what was taken.
-    Who waits for the link of an imported account waits for it here, too.
+    Who waits for the link of an imported account waits for it here, too; if that needs staff, so does this.
     """
     try:
         _reconcile_once(profile_id)
@@ -211,10 +211,15 @@ def _is_to_be_linked(profile: UserProfile) -> bool:
 
 
 def _bring_link_forward(profile_id: str) -> None:
-    """Somebody has asked for this subscriber: a link that waits comes before the sweeps."""
-    if Job.objects.filter(kind=LINK_KIND, key=profile_id, state=Job.State.QUEUED).exists():
+    """Somebody has asked for this subscriber: a link that waits comes before the sweeps. NeedsOperator: it waits for staff."""
+    links = Job.objects.filter(kind=LINK_KIND, key=profile_id)
+    if links.filter(state=Job.State.QUEUED).exists():
         why = "a sync waits for it"
         jobs.defer(LINK_KIND, profile_id, reason=why, lane=lane(profile_id), importance=Job.Importance.CHANGE)
+    elif links.filter(state__in=Job.GIVEN_UP).exists():
+        raise NeedsOperator(
+            "The imported account is not linked yet. Retry the job that links it; this sync then follows."
+        )
 
 
 def apply_until_synced(

@@ -12,12 +12,12 @@ from apps.access import account_link, reconcile
 from apps.access.models import AccessOverride
 from apps.accounts.models import UserProfile
 from apps.billing import mirror
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem, AuditEntry, Job
 from apps.instances.models import Instance, ProductAccount, Seat
 from apps.notifications.models import Notification
-from apps.operations import import_job, import_undo, imports, pruning
+from apps.operations import import_job, import_undo, imports, pruning, sweeps
 from apps.operations.import_questions import Question
 from apps.operations.models import CustomerImport, ImportRow
 from tests.operations.importing import (
@@ -452,11 +452,18 @@ def test_a_sync_that_comes_before_the_link_waits_for_it_and_brings_it_forward(wo
     assert (world.account(fay), world.groups(fay)) == (before, [])
     link = Job.objects.get(kind="link_account")
     assert link.importance == Job.Importance.CHANGE
+    syncs = Job.objects.filter(kind__in=reconcile.KINDS, key=str(fay.pk))
     Job.objects.filter(pk=link.pk).update(state="blocked")  # staff have to look at it first
-    reconcile.reconcile(str(fay.pk))
+    reconcile.enqueue(fay, reason="somebody asked")
+    for _ in range(2):  # nor does the sweep ask again, each minute, for what waits for staff
+        sweeps.sweep_access("periodic")
+        jobs.drain()
+        assert list(syncs.values_list("state", "last_error")) == [("blocked", mock.ANY)]
+    assert "Retry the job that links it" in syncs.get().last_error
     assert world.account(fay) == before
-    Job.objects.filter(pk=link.pk).update(state="queued")
+    jobs.retry(link, actor="staff:ada")
     world.work()
+    assert not reconcile.failed_or_blocked().exists()
     assert AuditEntry.objects.get(action="account_linked").after["groups"] == []
     assert world.groups(fay)
     assert world.state(fay).access == "active"
