@@ -18,9 +18,10 @@ NOTICE = dt.timedelta(days=14)
 
 
 def left_behind(before: dt.datetime) -> QuerySet[CustomerImport]:
-    """Those somebody has started, that have not ended and nobody has checked since then."""
-    waiting = CustomerImport.objects.filter(ended_at=None).exclude(pk__in=imports.unstarted().values("pk"))
-    return waiting.alias(touched=Coalesce("checked_at", "created_at")).filter(touched__lt=before)
+    """Those somebody has started, that wait, and that nobody has checked since then: none that is at work, as an undo is."""
+    waiting = CustomerImport.objects.filter(state__in=imports.WAITING, ended_at=None)
+    begun = waiting.exclude(pk__in=imports.unstarted().values("pk"))
+    return begun.alias(touched=Coalesce("checked_at", "created_at")).filter(touched__lt=before)
 
 
 def tell_staff(before: dt.datetime) -> None:
