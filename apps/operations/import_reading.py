@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import batched
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Q
 
@@ -106,7 +107,8 @@ def _write_accounts(run: CustomerImport, page: Collection[ListedAccount]) -> Non
     """Give the rows what Keycloak has of them; the accounts that nobody has here make rows where they are the source."""
     by_id, by_email = {one.id: one for one in page}, {one.email: one for one in page if one.email}
     if run.source == Source.KEYCLOAK:
-        new = [one for one in page if not one.mark and not one.is_staff]
+        canary = settings.KEYCLOAK_CANARY_USERNAME.lower()  # nobody's, and always there
+        new = [one for one in page if not one.mark and not one.is_staff and one.username.lower() != canary]
         _add_rows(run, _without_known(run, [_row_of(one) for one in new]))
     found = Q(keycloak_id__in=by_id) | Q(keycloak_id="", email__in=by_email)
     rows = list(run.rows.filter(found, state=RowState.PLANNED))

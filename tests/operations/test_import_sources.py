@@ -56,19 +56,21 @@ def test_stripe_brings_who_pays_for_ours_and_is_nobody_here(world: World) -> Non
     world.assert_laws_hold()
 
 
-def test_keycloak_brings_accounts_without_our_mark_but_no_staff(world: World) -> None:
+def test_keycloak_brings_accounts_without_our_mark_but_no_staff(world: World, settings: Any) -> None:
     dana = world.subscriber("dana")
     account(world, "paying.paul")
     customer(world, "paying.paul")
     account(world, "free.fred")
     account(world, "closed.carl", enabled=False)
+    canary = account(world, "canary.cora")
+    settings.KEYCLOAK_CANARY_USERNAME = "canary.cora"
     world.skip()
     staff = account_lists.list_staff()
     assert staff
     run = check(imports.plan_source(Source.KEYCLOAK, **WHY))
     verdicts = found(run)
     assert dana.email not in verdicts
-    assert not run.rows.filter(keycloak_id__in=staff).exists()
+    assert not run.rows.filter(keycloak_id__in=[*staff, canary]).exists()
     wanted = ("paying.paul", "free.fred", "closed.carl")
     assert [verdicts[f"{name}@example.com"] for name in wanted] == ["ready", Question.LOSES_ACCESS, "ready"]
     paul = run.rows.get(account__email="paying.paul@example.com")
