@@ -25,13 +25,18 @@ def main() -> int:
     try:
         code = namespaces.enter()
     except namespaces.Impossible as error:
+        folder.rmdir()
         say(f"Nothing was tried: {error}")
         return 0 if os.geteuid() else 1
     if code is not None:
         folder.rmdir()  # what lay over it went with its namespace
         return code
+    try:
+        machine.lay_overlays(folder)
+    except namespaces.Impossible as error:
+        say(f"Nothing was tried: {error}")
+        return 1
     code = 0
-    machine.lay_overlays(folder)
     shell = Terminal(machine.leave_internet())
     try:
         wait_for_peers = peers.start(folder)

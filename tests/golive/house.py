@@ -38,6 +38,10 @@ ANSWERS = {
 }
 ENV, LEGAL = Path("/etc/frontdesk/.env"), Path("/srv/frontdesk-legal")
 SECONDS = 120
+WAITS = (
+    "has not been compared completely yet",
+    "LOG_FILE names no file",
+)  # why a law is not looked at on the first day
 
 
 def sell_at_stripe() -> None:
@@ -116,7 +120,9 @@ def ask_doctor(shell: Terminal, *, mail_to: str) -> None:
 
 
 def check_laws(shell: Terminal) -> None:
-    """All that can be looked at hold; two wait for the first night and for a log file."""
+    """All that can be looked at hold; the others say that they wait for a comparison, which takes hours, or for a log file."""
     found = json.loads(shell.type("frontdesk-manage check_laws --json 2>/dev/null || [ $? = 2 ]"))
-    broken = [one for one in found if one["state"] not in {"ok", "unknown"}]
+    assert found
+    left = [one for one in found if one["state"] != "ok"]
+    broken = [one for one in left if one["state"] != "unknown" or not any(words in one["reason"] for words in WAITS)]
     assert not broken, broken
