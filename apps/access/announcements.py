@@ -5,8 +5,6 @@ when it is still far away, for the day on which it is to be sent; the job looks 
 """
 
 import datetime as dt
-import functools
-import operator
 from collections.abc import Iterable
 
 from django.db.models import Q
@@ -101,13 +99,10 @@ def _tell_of_cancellation(profile: UserProfile, one: Upcoming) -> None:
 
 def _is_confirmed(profile: UserProfile, one: Upcoming) -> bool:
     """Whether this very end was confirmed when its customer stated it (onboarding/contracts.py), and not taken back since."""
-    about = {AuditAction.CONTRACT_CANCELED: "subscription", AuditAction.CANCELLATION_UNDONE: "at_stripe"}
-    asked = functools.reduce(
-        operator.or_, (Q(action=act, after__contains={name: one.about}) for act, name in about.items())
-    )
-    newest = (
-        AuditEntry.objects.filter(asked, subject_kind="profile", subject_id=str(profile.pk)).order_by("-id").first()
-    )
+    stated = Q(action=AuditAction.CONTRACT_CANCELED, after__contains={"subscription": one.about})
+    undone = Q(action=AuditAction.CANCELLATION_UNDONE, after__contains={"at_stripe": one.about})
+    lines = AuditEntry.objects.filter(stated | undone, subject_kind="profile", subject_id=str(profile.pk))
+    newest = lines.order_by("-id").first()
     return newest is not None and newest.after.get("ends_on") == one.at.date().isoformat()
 
 

@@ -4,8 +4,8 @@ A line whose product and interval stay keeps its price, also one that is no long
 at all stays as it is. What may be chosen, and whether there is room, is the wizard's own rule (onboarding/basket.py).
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import QueryDict
@@ -19,7 +19,7 @@ from apps.billing.plan_changes import CHANGEABLE, Items
 from apps.catalog.models import Product
 from apps.core.errors import BadInput
 from apps.onboarding import basket
-from apps.onboarding.basket import Offer, Order, Shop
+from apps.onboarding.basket import Order, Shop
 from apps.onboarding.order_people import FIELD
 
 STORAGE_GRANT = "storage_gb"
@@ -89,17 +89,7 @@ def read_current(profile: UserProfile) -> CurrentPlan | None:
     row = next((one for one in rows if _has_plan(one)), rows[0])
     lines = overview.lines_of(row)
     currency = lines[0].currency if lines else ""
-    shop = Shop.load(profile, currency=currency)
-    return CurrentPlan(row, lines, _open_to_holder(shop, {one.product_id for one in lines}))
-
-
-def _open_to_holder(shop: Shop, held: Collection[int | None]) -> Shop:
-    """What somebody holds is never full for them, also while the seat is still to come that they pay for."""
-
-    def opened(offers: Iterable[Offer]) -> tuple[Offer, ...]:
-        return tuple(replace(one, full=False) if one.product.pk in held else one for one in offers)
-
-    return Shop(opened(shop.plans), opened(shop.general), opened(shop.storage))
+    return CurrentPlan(row, lines, Shop.load(profile, currency=currency, held={one.product_id for one in lines}))
 
 
 def _has_plan(row: Subscription) -> bool:

@@ -6,7 +6,7 @@ one, and a subscriber who changes the plan makes one.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -233,10 +233,10 @@ class Shop:
         return OrderLine(offer, quantity, offer.prices[choice.interval].unit_amount * quantity)
 
     @classmethod
-    def load(cls, buyer: UserProfile | None = None, *, currency: str = "") -> Self:
+    def load(cls, buyer: UserProfile | None = None, *, currency: str = "", held: Collection[int | None] = ()) -> Self:
         """The shop as it is now. A product that `buyer` has a seat on, reserved or not, is never full for them.
 
-        `currency`: what they pay in already.
+        `currency`: what they pay in already. `held`: ids of products they pay for, which are not full for them either.
         """
         products = list(
             Product.objects.filter(is_active=True, placement__in=[PLAN, GENERAL, STORAGE])
@@ -254,7 +254,7 @@ class Shop:
                     for price in product.prices.all()
                     if price.is_active and price.currency == currency
                 },
-                full=not all(rooms[app.pk] for app in product.seats()),
+                full=product.pk not in held and not all(rooms[app.pk] for app in product.seats()),
             )
             for product in products
         ]
