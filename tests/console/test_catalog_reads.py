@@ -50,7 +50,9 @@ def poison(town: World, *, spared: str = "") -> None:
 def words(answer: object) -> str:
     """What a page says, without tokens, moments, how long ago they were, and how long a search took."""
     text = re.sub(r"<[^>]*>", " ", answer.content.decode())  # type: ignore[attr-defined]
-    return re.sub(r"\d\d:\d\d:\d\d|\b0\.\d\d\b|\((now|\d+ \w+ ago|in \d+ \w+)\)", "", " ".join(html.unescape(text).split()))
+    return re.sub(
+        r"\d\d:\d\d:\d\d|\b0\.\d\d\b|\((now|\d+ \w+ ago|in \d+ \w+)\)", "", " ".join(html.unescape(text).split())
+    )
 
 
 def same_as_before(town: World, client: Client, addresses: list[str], *, spared: str = "") -> list[str]:

@@ -474,7 +474,9 @@ def asked(email: str) -> dict[str, Any]:
     return {
         "status": answer.status_code,
         "body": answer.content,
-        "headers": {name: value for name, value in answer.headers.items() if name not in {"Set-Cookie", "X-Request-ID"}},
+        "headers": {
+            name: value for name, value in answer.headers.items() if name not in {"Set-Cookie", "X-Request-ID"}
+        },
         "cookies": sorted(answer.cookies),
         "queries": len(queries),
         "mails": Notification.objects.count() - mails,
