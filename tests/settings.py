@@ -40,6 +40,7 @@ os.environ |= {
     "DEBUG": "false",
     "BASE_URL": "http://localhost:8000",
     "ALLOWED_HOSTS": "testserver 127.0.0.1",
+    "OUTBOUND_HOSTS": "127.0.0.1",  # where the stand-ins of products are
     "KEYCLOAK_SERVER_URL": "http://127.0.0.1:9/keycloak",  # port 9: a test that calls out by mistake is refused at once
     "KEYCLOAK_REALM": "frontdesk",
     "KEYCLOAK_PARENT_GROUP": "/frontdesk",

@@ -32,7 +32,12 @@ def allowed_hosts() -> set[str]:
         settings.SENTRY_DSN, *urllib.request.getproxies().values(),
     ]  # fmt: skip
     hosts = [urlsplit(url).hostname or "" for url in urls] + str(settings.DATABASES["default"]["HOST"]).split(",")
-    return {host.lower() for host in (*hosts, *settings.OUTBOUND_HOSTS) if host}
+    return {host.lower() for host in hosts if host} | added_hosts()
+
+
+def added_hosts() -> set[str]:
+    """Those that OUTBOUND_HOSTS adds: where staff may have calls sent. Our peers and the database are none of them."""
+    return {host.lower() for host in settings.OUTBOUND_HOSTS}
 
 
 def restrict_calls() -> None:

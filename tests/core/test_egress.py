@@ -57,6 +57,7 @@ def test_only_the_hosts_that_the_settings_name_are_called() -> None:
         "STRIPE_API_HOST": f"http://localhost:{free_port()}", "KEYCLOAK_SERVER_URL": "https://login.example.com",
         "MAILGUN_API_URL": "https://api.mailgun.net/v3", "BASE_URL": "http://localhost:8000",
         "ALERT_URLS": f"json://127.0.0.1:{server.server_port}", "DJANGO_SETTINGS_MODULE": "config.settings",
+        "OUTBOUND_HOSTS": "",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", TRY, str(server.server_port)], cwd=ROOT, env=os.environ | ours, capture_output=True, text=True, check=False,

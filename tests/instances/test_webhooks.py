@@ -231,6 +231,19 @@ def test_an_address_that_is_not_ours_to_call_is_refused(
     assert log() == []
 
 
+def test_the_hosts_of_our_own_peers_are_no_products(
+    product: ToldProduct, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.KEYCLOAK_SERVER_URL = "https://login.example.com"
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", "db.example.com")
+    found = connection(product.standin, product.place)
+    for host in ("login.example.com", "db.example.com", "localhost"):  # the last is our own, in BASE_URL
+        found.address = f"https://{host}/"
+        with pytest.raises(BadInput, match=f"Add {host} to OUTBOUND_HOSTS"):
+            check_connection(found)
+    assert log() == []
+
+
 def test_a_connection_is_tested_before_it_is_saved(product: ToldProduct, settings: Any) -> None:
     check_connection(connection(product.standin, product.place))
     settings.PROVISIONER_SECRETS = dict.fromkeys(settings.PROVISIONER_SECRETS, NEXT_SECRET)

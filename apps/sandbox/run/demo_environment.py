@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from apps.sandbox.immich_account import API_KEY
 from apps.sandbox.nextcloud_account import APP_PASSWORD
@@ -45,6 +46,7 @@ def environment(*, data: Path, site: str, sandbox: str, database: dict[str, str]
         "MAILGUN_WEBHOOK_SIGNING_KEY": "signing-key-of-the-sandbox",
         "MAILGUN_API_URL": f"{sandbox}/mailgun/v3",
         "MAILGUN_DOMAIN": "mail.example.com",
+        "OUTBOUND_HOSTS": urlsplit(sandbox).hostname or "",
         "PROVISIONER_SECRETS": f"nextcloud-1={APP_PASSWORD} nextcloud-2={APP_PASSWORD} immich-1={API_KEY}",
         "LEGAL_FOLDER": str(Path(__file__).resolve().parents[1] / "legal"),
         "SITE_LANGUAGES": "en,de",
