@@ -179,7 +179,7 @@ def test_accounts_are_not_left_behind_at_another_server(
 
 
 def test_a_server_that_is_another_one_by_now_is_found_before_its_accounts_count_as_lost(
-    town: World, settings: Any
+    town: World, staff: Staff, cloud: Instance, settings: Any
 ) -> None:
     obey(town, settings)
     dana = town.subscriber("dana")
@@ -195,6 +195,11 @@ def test_a_server_that_is_another_one_by_now_is_found_before_its_accounts_count_
     job = Job.objects.get(kind="check_product_accounts", state="blocked")
     assert "Another server answers for" in job.last_error
     assert not AttentionItem.objects.filter(cause="product_account_lost").exists()
+    assert done(send(staff("admin"), cloud, "change_provisioning", **answers(town, address=here.address)))
+    town.pass_time(seconds=6 * 3600 + 1)
+    town.sweep()
+    assert not Job.objects.filter(kind="check_product_accounts", state="blocked").exists()
+    assert told(there(town, dana, "another")) == (True, 100, ["customers"])
 
 
 def test_an_account_is_checked_at_once_and_what_differs_is_put_right(

@@ -4,6 +4,8 @@ What else an answer means is read by the provisioner itself. `doing` ends "could
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -48,6 +50,14 @@ class ProductCalls:
         if status == 401:
             raise self.down(f"refuses our login (401). Look at PROVISIONER_SECRETS; it could not {doing}")
         return answer
+
+    @contextmanager
+    def understanding(self) -> Iterator[None]:
+        """For reading answers: what has another form comes from another product, or from a release that we do not know."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self.down(f"does not answer as {self.label} does") from error
 
     def down(self, what: str) -> DependencyDown:
         """The error that parks all work for this instance."""

@@ -43,7 +43,11 @@ class Immich:
         self._keeps_its_trash = False
 
     def check(self) -> str:
-        """Ask what our key may do, whose it is, and how Immich is set up. Its first account, which never changes, tells the server."""
+        """Ask what our key may do, whose it is, and how Immich is set up. Its first account tells the server."""
+        with self._calls.understanding():
+            return self._check()
+
+    def _check(self) -> str:
         if self.host.group:
             raise NeedsOperator("Immich has no groups. Leave the group empty.")
         key = self._ask("GET", "api-keys/me", "read our own API key")
@@ -67,6 +71,10 @@ class Immich:
 
     def find(self, user_id: str) -> AccountFound | None:
         """Read the account. RetryLater while Immich removes it."""
+        with self._calls.understanding():
+            return self._find(user_id)
+
+    def _find(self, user_id: str) -> AccountFound | None:
         user = self._locate(user_id)
         if user is None:
             return None
@@ -156,7 +164,10 @@ class Immich:
         return mine[0] if mine else None
 
     def _list_users(self) -> list[User]:
-        users: list[User] = self._ask("GET", "admin/users?withDeleted=true", "list the accounts")
+        doing = "list the accounts"
+        users: list[User] = self._ask("GET", "admin/users?withDeleted=true", doing)
+        if not isinstance(users, list):
+            raise self._calls.down(f"does not answer as {self.label} does and could not {doing}")
         return users
 
     def _refuse_short_trash(self) -> None:
