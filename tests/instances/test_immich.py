@@ -105,6 +105,41 @@ def test_a_strangers_account_is_not_taken_over(
     assert only(standin)["id"] == made["id"]
 
 
+@pytest.mark.parametrize("is_used", [False, True])
+def test_what_staff_are_told_about_an_address_that_is_taken_can_be_done(standin: Standin, is_used: bool) -> None:
+    made = ask(standin, "POST", "admin/users", name="S", email=DANA.email, password="a password").json()
+    if is_used:
+        log_in(standin, sub="her-former-id")
+    ask(standin, "DELETE", f"admin/users/{made['id']}")
+    words, change = (
+        ("cannot be given over", {"email": "old@example.com"})
+        if is_used
+        else ("set its storage label", {"storageLabel": ID})
+    )
+    with pytest.raises(NeedsOperator, match=words):
+        IMMICH.connect(standin).ensure(DANA, quota=GB)
+    ask(standin, "POST", f"admin/users/{made['id']}/restore")
+    assert ask(standin, "PUT", f"admin/users/{made['id']}", **change).status_code == 200
+    product = IMMICH.connect(standin)
+    product.ensure(DANA, quota=GB, found=product.find(ID))
+    found = IMMICH.connect(standin).find(ID)
+    assert found is not None
+    assert (found.enabled, found.quota) == (True, GB)
+
+
+@pytest.mark.parametrize("text", ["{}", "[{}]", "null", "3", '{"permissions": ["all"]}'])
+def test_what_answers_in_another_form_counts_as_down(
+    standin: Standin, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = requests.Response()
+    answer.status_code, answer._content = 200, text.encode()
+    monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
+    product = IMMICH.connect(standin)
+    for ask_it in (product.check, lambda: product.find(ID)):
+        with pytest.raises(DependencyDown, match="does not answer as Immich does"):
+            ask_it()
+
+
 def test_two_accounts_of_one_person_are_left_to_staff(standin: Standin) -> None:
     standin.control("immich", host="cloud-1", auto_register=True)
     IMMICH.connect(standin).ensure(DANA, quota=GB)

@@ -139,8 +139,8 @@ class Immich:
         for user in self._list_users():
             if user["email"] == owner.email:
                 raise NeedsOperator(
-                    f"Account {user['id']} on {self.host.name} has the address of account {owner.user_id}, which has to be made. If both"
-                    f" are one person's, restore it and set its storage label to {owner.user_id}; else give it another address."
+                    f"Account {user['id']} on {self.host.name} has the address of account {owner.user_id}, which has to be made."
+                    f" {_way_out(user, owner)}"
                 )
             if user["storageLabel"] == owner.user_id:
                 raise NeedsOperator(
@@ -226,6 +226,16 @@ class Immich:
 
 def _belongs(user: User, user_id: str) -> bool:
     return user["oauthId"] == user_id or (user["storageLabel"] == user_id and not user["oauthId"])
+
+
+def _way_out(user: User, owner: AccountOwner) -> str:
+    """What staff can do about an account that has the owner's address. Nothing changes whose login is bound to one."""
+    if user["oauthId"]:
+        return (
+            "Another Keycloak account has logged in to it, so it cannot be given over: give it another address; if it is in the trash,"
+            " restore it for that. One that leaves is put back into the trash at the next check."
+        )
+    return f"If both are one person's, restore it and set its storage label to {owner.user_id}; else give it another address."
 
 
 def _is_open(user: User) -> bool:
