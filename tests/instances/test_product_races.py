@@ -114,6 +114,27 @@ def test_an_order_that_comes_while_another_is_carried_out_is_carried_out_next(
     assert account(dana).synced_at is not None
 
 
+def test_a_check_that_ends_late_does_not_write_over_what_was_read_since(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dana = house.subscriber("dana")
+    plain, left = Nextcloud.find, [1]
+
+    def find(self: Nextcloud, user_id: str) -> AccountFound | None:
+        found = plain(self, user_id)
+        if left:
+            left.pop()
+            accounts.order(profile=dana, instance="nextcloud-1", state=State.OPEN, quota=300 * GB)
+            house.work()
+            assert account(dana).synced_at is not None
+        return found
+
+    monkeypatch.setattr(Nextcloud, "find", find)
+    house.pass_time(seconds=6 * 3600 + 1)
+    checks.check_instance(str(account(dana).instance_id))
+    assert (left, account(dana).quota_found) == ([], 300 * GB)
+
+
 def check_while_an_order_is_carried_out(house: World, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many lines about drift that leaves; nobody has changed anything in the product."""
     dana = house.subscriber("dana")

@@ -198,8 +198,8 @@ def note_right(account: ProductAccount, found: AccountFound | None) -> None:
 
 
 def note_found(account: ProductAccount, found: AccountFound | None) -> None:
-    """Keep what was read of an account."""
-    ProductAccount.objects.filter(pk=account.pk).update(
+    """Keep what was read of an account, unless something else was ordered since: then its job reads it again, or has done so."""
+    ProductAccount.objects.filter(pk=account.pk, state=account.state, quota=account.quota).update(
         exists=found is not None,
         enabled=found.enabled if found else None,
         quota_found=found.quota if found else None,
