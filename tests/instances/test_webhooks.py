@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from apps.core import attention, clock, retention
+from apps.core.attention import Cause
 from apps.core.errors import BadInput, DependencyDown, NeedsOperator
 from apps.core.models import AttentionItem, AuditEntry, Dependency
-from apps.instances.models import Provisioning, WebhookDelivery
+from apps.instances.models import ProductAccount, Provisioning, WebhookDelivery
 from apps.instances.provisioning import accounts, deliveries, messages, posting
-from apps.instances.provisioning.connections import check_connection, save_connection
+from apps.instances.provisioning.connections import check_connection, remove_connection, save_connection
 from apps.sandbox.receiver_account import NEXT_SECRET, SECRET
 from tests.instances.products import GB
 from tests.instances.receivers import ToldProduct, connection, log
@@ -96,6 +97,48 @@ def test_a_refusal_is_for_staff_until_a_message_is_taken(
     item.refresh_from_db()
     assert item.resolved_at is not None
     assert product.stuck() == []
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("http_410", 1), ("http_401", 1), ("redirect", 1), ("http_422", 2)])
+def test_an_address_that_refuses_us_is_not_asked_about_everybody(mode: str, asked: int, product: ToldProduct) -> None:
+    for user_id in ("kc-former", "kc-dana"):  # the first leaves then
+        accounts.order(
+            profile=product.profile, instance=product.place.slug, state=accounts.State.OPEN, user_id=user_id, quota=GB
+        )
+    product.work()
+    before = len(log())
+    product.fault(mode)
+    product.check()
+    assert len(log()) - before == asked
+    assert not ProductAccount.objects.filter(read_at=None).exists()
+
+
+def no_more(product: ToldProduct) -> None:
+    remove_connection(product.place, **WHY)
+
+
+def another_kind(product: ToldProduct) -> None:
+    ProductAccount.objects.update(state="deleted", synced_at=clock.now())
+    save_connection(
+        Provisioning(instance=product.place, kind="nextcloud", address=f"{product.standin.url}/nextcloud/files", login="a"),
+        **WHY,
+    )  # fmt: skip
+
+
+def erased(product: ToldProduct) -> None:
+    accounts.forget_person(product.profile)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ends"),
+    [("http_410", no_more), ("http_422", no_more), ("http_422", another_kind), ("http_422", erased)],
+)
+def test_a_refusal_is_over_where_no_message_will_follow(mode: str, ends: Any, product: ToldProduct) -> None:
+    product.fault(mode)
+    product.order()
+    attention.report(Cause.WEBHOOK_REFUSED, f"{product.place.slug}0:1", "Another instance's.")
+    ends(product)
+    assert [item.key for item in attention.open_items()] == [f"{product.place.slug}0:1"]
 
 
 @pytest.mark.parametrize(("mode", "status", "parked"), [("down", None, True), ("http_503", 503, True), ("http_500", 500, False)])  # fmt: skip

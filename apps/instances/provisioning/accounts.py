@@ -269,6 +269,8 @@ def forget_person(profile: UserProfile) -> int:
     there = accounts_of(profile).select_for_update(of=("self",)).select_related("instance__provisioning")
     rows = list(there)
     attention.resolve(Cause.PRODUCT_ACCOUNT_LOST, *(str(row.pk) for row in rows), why="The person was erased.")
+    refused = [f"{row.instance.slug}:{row.pk}" for row in rows]
+    attention.resolve(Cause.WEBHOOK_REFUSED, *refused, why="The person was erased.")
     for row in rows:
         if _connection_of(row) is None:
             row.delete()

@@ -1,7 +1,8 @@
 """Reads the accounts in products again and again: what each uses, and whether somebody has changed it there.
 
 Promises: each account of an instance that answers is read every CHECK_EVERY; what is not as it should be is written to the person's
-timeline and fixed by the job that also carries out orders; one account that cannot be read keeps no other from being read.
+timeline and fixed by the job that also carries out orders; one account that cannot be read keeps no other from being read. An
+address that refuses us is asked about one account each time, not about all.
 """
 
 import datetime as dt
@@ -18,13 +19,20 @@ from apps.core.models import Job
 from apps.instances.models import ProductAccount, Provisioning
 from apps.instances.provisioning.accounts import as_values, note_found, note_right, order_of, report_lost, sync_soon
 from apps.instances.provisioning.connections import connect, dependency_of, note_server
-from apps.instances.provisioning.contract import AccountFound, NotTold, ProductConnection, Receiver, is_right
+from apps.instances.provisioning.contract import (
+    AccountFound,
+    AddressRefused,
+    NotTold,
+    ProductConnection,
+    Receiver,
+    is_right,
+)
 
 log = structlog.get_logger(__name__)
 
 KIND = "check_product_accounts"
 CHECK_EVERY = dt.timedelta(hours=6)
-SLICE, SECONDS = 500, 30  # of one job
+SLICE, SECONDS = 500, 20  # of one job; its last question may take half a minute more
 
 
 def register() -> None:
@@ -61,7 +69,12 @@ def check_instance(key: str) -> None:
     problem = _find_problem(connection, product)
     due = list(_due(connection.instance_id)[:SLICE].values_list("pk", flat=True))
     for number, pk in enumerate(due, start=1):
-        _check(product, pk)
+        try:
+            _check(product, pk)
+        except AddressRefused as refused:  # staff know by then, and the others would be refused as well
+            log.warning("product_refuses_questions", instance=connection.instance.slug, reason=refused.reason)
+            _due(connection.instance_id).update(read_at=clock.now())
+            break
         if time.monotonic() > until or number == SLICE:
             jobs.defer(KIND, key, reason="the next slice")
             break
@@ -86,7 +99,7 @@ def _check(product: ProductConnection, pk: int) -> None:
         return
     try:
         found = product.find(account.user_id)
-    except DependencyDown:
+    except (DependencyDown, AddressRefused):
         raise
     except WorkError as problem:
         if not isinstance(problem, NotTold):

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from apps.core import audit, egress
+from apps.core import attention, audit, egress
+from apps.core.attention import Cause
 from apps.core.audit_actions import AuditAction
 from apps.core.errors import BadInput, NeedsOperator
 from apps.core.locks import LockClass, lock_until_commit
@@ -121,6 +122,8 @@ def save_connection(provisioning: Provisioning, *, actor: str, reason: str) -> N
     provisioning.pk = before.pk if before else None
     provisioning.save()
     _record(instance, before, provisioning, actor, reason)
+    if before and before.kind != provisioning.kind:
+        _end_refusals(instance)
 
 
 def find_twin(provisioning: Provisioning) -> Provisioning | None:
@@ -195,6 +198,14 @@ def remove_connection(instance: Instance, *, actor: str, reason: str) -> None:
         raise BadInput(f"{found} is not commanded by us.", field="kind")
     Provisioning.objects.filter(pk=before.pk).delete()
     _record(found, before, None, actor, reason)
+    _end_refusals(found)
+
+
+def _end_refusals(instance: Instance) -> None:
+    """No message will be accepted there that could end them."""
+    mine = Q(key=instance.slug) | Q(key__startswith=f"{instance.slug}:")
+    keys = attention.open_items().filter(mine, cause=Cause.WEBHOOK_REFUSED).values_list("key", flat=True)
+    attention.resolve(Cause.WEBHOOK_REFUSED, *keys, why="The instance takes no webhooks any more.")
 
 
 def _record(

@@ -11,7 +11,7 @@ called with a ProductHost.
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from apps.core.errors import WorkError
+from apps.core.errors import NeedsOperator, WorkError
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class AccountFound:
 
 class NotTold(WorkError):
     """The product takes orders, and does not say what it has."""
+
+
+class AddressRefused(NeedsOperator):
+    """What receives at our address refuses us, whatever account it is asked about."""
 
 
 class ProductConnection(Protocol):

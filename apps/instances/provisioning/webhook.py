@@ -14,7 +14,7 @@ from apps.core.attention import Cause
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
 from apps.instances.models import Instance, ProductAccount, WebhookDelivery
 from apps.instances.provisioning import messages
-from apps.instances.provisioning.contract import AccountFound, AccountOrder, NotTold, ProductHost
+from apps.instances.provisioning.contract import AccountFound, AccountOrder, AddressRefused, NotTold, ProductHost
 from apps.instances.provisioning.posting import Reply, post
 from apps.instances.webhook_models import DeliveryKind as Kind
 from apps.instances.webhook_models import DeliveryState as State
@@ -125,10 +125,10 @@ class Webhook:
             raise RetryLater(sentence)
         if account is not None:
             self._report(answer.status, account)
-        raise NeedsOperator(sentence)
+        raise (AddressRefused if _is_of_the_address(answer.status) else NeedsOperator)(sentence)
 
     def _report(self, status: int, account: ProductAccount) -> None:
-        is_address = status in OF_THE_ADDRESS or 300 <= status < 400
+        is_address = _is_of_the_address(status)
         what = "what it is told" if is_address else f"what it is told of account {account.pk}"
         gone = ", which says that nobody receives there any more" if status == 410 else ""
         attention.report(
@@ -141,6 +141,10 @@ class Webhook:
 
 def _key(name: str, account: ProductAccount) -> str:
     return f"{name}:{account.pk}"
+
+
+def _is_of_the_address(status: int) -> bool:
+    return status in OF_THE_ADDRESS or 300 <= status < 400
 
 
 def _state_of(status: int | None) -> State:
