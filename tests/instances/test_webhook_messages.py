@@ -3,6 +3,8 @@
 import base64
 import datetime as dt
 import json
+from collections.abc import Callable
+from urllib.parse import quote_plus
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -86,6 +88,14 @@ def test_an_answer_may_say_nothing(text: str) -> None:
 def test_an_account_of_another_form_is_not_guessed_at(account: object) -> None:
     with pytest.raises(ValueError, match=r"^(account|enabled|quota|used|in_group)$"):
         messages.read_account(json.dumps({"account": account}), quota=7)
+
+
+@pytest.mark.parametrize("escaped", [json.dumps, lambda text: json.dumps(text).replace("/", "\\/"), quote_plus,
+                                     lambda text: text.replace("+", "\\u002B").replace("=", "\\u003d")])  # fmt: skip
+def test_a_secret_is_not_kept_however_the_receiver_escapes_it(escaped: Callable[[str], str]) -> None:
+    bare = base64.b64encode(b"\xff\xef\xbe" * 8 + b"\xfb").decode()
+    assert {"/", "+", "="} <= set(bare)
+    assert messages.as_kept(escaped(f"key {bare} end"), [bare]).count("***") == 1
 
 
 def test_what_is_kept_of_an_answer_is_short_and_has_no_secrets() -> None:

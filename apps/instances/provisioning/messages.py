@@ -9,6 +9,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,15 @@ def _bytes(account: Mapping[str, Any], name: str, otherwise: int | None) -> int 
 
 
 def as_kept(text: str, hidden: Sequence[str]) -> str:
-    """How an answer is kept: its beginning, without addresses, keys, and what of `hidden` it repeats."""
+    """How an answer is kept: its beginning, without addresses, keys, and what of `hidden` it repeats, in whatever spelling."""
+    text = text.replace("\0", "")
     for one in hidden:
-        text = text.replace(one, "***")
-    return str(clean(text.replace("\0", ""))).strip()[:ANSWER_KEPT]
+        text = re.sub("".join(map(_spelled, one)), "***", text, flags=re.IGNORECASE)
+    return str(clean(text)).strip()[:ANSWER_KEPT]
+
+
+def _spelled(character: str) -> str:
+    """A pattern for it as it is, and as JSON and addresses escape it: PHP writes \\/ for /, others \\u002b for +."""
+    if character.isalnum():
+        return character
+    return rf"(?:\\?{re.escape(character)}|\\u{ord(character):04x}|%{ord(character):02x})"
