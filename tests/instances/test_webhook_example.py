@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from apps.console import manual
-from apps.core import clock
-from apps.instances.provisioning import messages, posting
+from apps.core import clock, jobs
+from apps.instances.provisioning import accounts, messages, posting
 from apps.instances.provisioning.connections import check_connection
 from apps.sandbox.receiver_account import NEXT_SECRET, SECRET
 from tests.instances.receivers import ToldProduct, log, told
@@ -64,6 +64,10 @@ def test_it_obeys_says_what_it_has_and_refuses_strangers(serve: Serve, standin: 
     assert told(names["accounts"]["kc-dana"]) == (True, 100)
     product.order("suspended")
     assert told(names["accounts"]["kc-dana"]) == (False, 100)
+    assert names["accounts"]["kc-dana"]["used"] == 5
+    accounts.order(profile=product.profile, instance=product.place.slug, state=accounts.State.OPEN, quota=None)
+    jobs.drain()
+    assert told(names["accounts"]["kc-dana"]) == (True, 100)  # what we do not set stays
     product.order("deleted")
     assert names["accounts"] == {}
     assert product.stuck() == []

@@ -9,8 +9,8 @@ import requests
 
 from apps.core.io_guard import refuse_inside_transaction
 
-CONNECT_SECONDS, READ_SECONDS = 3, 10
-WHOLE_SECONDS = 15  # until the end of the answer
+CONNECT_SECONDS, READ_SECONDS = 3, 20  # Standard Webhooks asks for 15 to 30
+WHOLE_SECONDS = 25  # until the end of the answer
 LARGEST_ANSWER = 64 * 1024  # bytes; the rest is not read
 PIECE = 4096
 
