@@ -318,11 +318,14 @@ class Keycloak(Identity):
         return self._taken("email", email)
 
     def _taken(self, name: str, value: str) -> bool | None:
-        if self._search(name, value) is not None:
-            return True
-        # A missing right can look like an empty realm (200 and []): believe "nobody" only if a known account is found.
+        found = self._search(name, value)
+        # A missing right can look like an empty realm (200 and []): believe "nobody" only if a known account is found. It is
+        # searched for every time, so that how long it takes does not tell who has an account.
         canary = settings.KEYCLOAK_CANARY_USERNAME
-        if canary and self._search("username", canary) is None:
+        sees_accounts = not canary or self._search("username", canary) is not None
+        if found is not None:
+            return True
+        if not sees_accounts:
             log.error("keycloak_canary_not_found")
             return None
         return False

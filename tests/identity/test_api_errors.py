@@ -5,6 +5,7 @@ import time
 
 import pytest
 from django.db import transaction
+from keycloak import KeycloakAdmin
 
 from apps.core import io_guard
 from apps.core.errors import DependencyDown, NeedsOperator, RetryLater
@@ -143,6 +144,20 @@ def test_an_empty_answer_is_unknown_when_the_canary_is_not_found(
     assert keycloak.username_taken("nobody") is None
     assert keycloak.username_taken("support.sam") is None
     assert keycloak.email_taken("nobody@example.com") is None
+
+
+def test_it_takes_as_many_calls_for_who_has_an_account_as_for_who_has_none(
+    keycloak: Identity, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the time tells everybody whose address has one."""
+    settings.KEYCLOAK_CANARY_USERNAME = "support.sam"
+    search, calls = KeycloakAdmin.get_users, []
+    monkeypatch.setattr(KeycloakAdmin, "get_users", lambda admin, query: calls.append(query) or search(admin, query))
+    made = []
+    for address in ("support.sam@example.com", "nobody@example.com"):
+        calls.clear()
+        made.append((keycloak.email_taken(address), len(calls)))
+    assert made == [(True, 2), (False, 2)]
 
 
 def test_a_conflict_while_searches_are_empty_adopts_nobody(keycloak: Identity, standin: Standin, nora: NewUser) -> None:
