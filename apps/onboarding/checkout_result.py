@@ -162,7 +162,14 @@ def _hold_seats(profile: UserProfile, *, until: dt.datetime) -> None:
 
 @transaction.atomic
 def expire_signup(signup: Signup) -> None:
-    """Nobody paid: give back the seats and the username. The profile stays for the next try with this address."""
+    """Nobody paid: give back the seats and the username, unless it has ended or has another session by now. The profile stays for the
+    next try with this address.
+    """
+    same = Signup.objects.filter(
+        pk=signup.pk, state=Signup.State.CHECKOUT, checkout_session_id=signup.checkout_session_id
+    )
+    if not same.select_for_update().exists():
+        return
     _end_signup(signup, Signup.State.EXPIRED)
     if signup.profile is not None:
         _give_back(signup.profile, signup, AuditAction.SIGNUP_EXPIRED)

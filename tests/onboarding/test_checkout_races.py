@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.accounts.models import Signup
+from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout
 from apps.billing import customers as billing_customers
 from apps.core import jobs
@@ -140,6 +140,31 @@ def test_two_browsers_that_begin_at_once_leave_one_that_can_be_paid(tabs: World)
         assert sessions(tabs, customer) == list(live)
         paid_in_every_tab(tabs, opened)
         assert len(tabs.shop.v1.subscriptions.list({"customer": customer, "status": "all"}).data) == 1
+
+
+def test_a_check_that_comes_late_gives_back_nothing_of_the_next_sign_up(world: World) -> None:
+    """A job has read the first sign-up and asks Stripe, while another browser of the same mailbox takes over."""
+    first, second = (world.signup("dana") for _ in range(2))
+    tab(first, BASKETS[0])
+    read_before = Signup.objects.select_related("profile__user").get(pk=first.pk)
+    tab(second, BASKETS[0])
+    checkout_result.expire_signup(read_before)
+    assert list(Signup.objects.filter(pk__in=[first.pk, second.pk]).order_by("state").values_list("pk", "state")) == [
+        (second.pk, "checkout"),
+        (first.pk, "expired"),
+    ]
+    profile = UserProfile.objects.get()
+    assert (profile.user.username, profile.seats.filter(state="reserved").count()) == ("dana", 1)
+
+
+def test_nor_of_the_same_sign_up_with_another_session(world: World) -> None:
+    signup = world.signup("dana")
+    tab(signup, BASKETS[0])
+    read_before = Signup.objects.select_related("profile__user").get(pk=signup.pk)
+    tab(signup, BASKETS[2])
+    checkout_result.expire_signup(read_before)
+    signup.refresh_from_db()
+    assert (signup.state, UserProfile.objects.get().user.username) == ("checkout", "dana")
 
 
 @pytest.mark.mutant
