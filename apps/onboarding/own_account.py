@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -75,7 +75,7 @@ class AccountRefused(BadInput):
 
 @dataclass(frozen=True)
 class OwnAccount:
-    """An account with which its owner may sign up. `payer`: has paid with its address, and has no account yet."""
+    """An account with which its owner may sign up. `payer`: has a plan with its address, paid or joined, and no account yet."""
 
     account: KeycloakUser
     email: str
@@ -95,18 +95,23 @@ def read_own_account(keycloak_id: str) -> OwnAccount:
         raise _refuse(obstructed) from obstructed
     except WorkError as away:
         raise AccountRefused(AWAY, "away", 503) from away
+    if profile is not None and profile.keycloak_id not in (None, account.id):
+        _tell_staff(account.id, f"has the address of subscriber {profile.pk}, who has another account.", profile)
+        raise AccountRefused(TOLD, "address")
     attention.resolve(Cause.PAGE_REFUSED, _key(keycloak_id), why="Nothing is in the way any more.")
     if profile is None or not profile.is_customer:
         return OwnAccount(account, address, None)
     if profile.keycloak_id == account.id:
         raise AccountRefused(REFUSED[Obstacle.KNOWN], "known")
-    if profile.keycloak_id:
-        _tell_staff(account.id, f"has the address of subscriber {profile.pk}, who has another account.", profile)
-        raise AccountRefused(TOLD, "address")
-    waits = AccessState(profile.access_state).has_access
+    waits = AccessState(profile.access_state).has_access or profile.membership_id is not None
     if not (waits or SubscriptionStatus(profile.subscription_status).gives_access):
         raise AccountRefused(ENDED, "ended")
     return OwnAccount(account, address, profile)
+
+
+def is_connecting(keycloak_id: str) -> bool:
+    """Whether somebody who has paid or joined with this account waits for it to be linked."""
+    return UserProfile.customers().filter(proven_keycloak_id=keycloak_id, keycloak_id=None).exists()
 
 
 def is_taken(address: str) -> bool:
@@ -179,11 +184,14 @@ def recheck(signup: Signup) -> None:
 
 @transaction.atomic
 def attach(own: OwnAccount) -> None:
-    """Who has paid with this address and has no account yet, as it was taken in Keycloak, gets this one: both are proven to be theirs."""
+    """Who has paid or joined with this address and has no account yet, as it was taken in Keycloak, gets this one: both are proven to be
+    theirs. AccountRefused when somebody else has it.
+    """
     assert own.payer is not None  # noqa: S101  (the caller has seen it)
     payer = UserProfile.objects.select_for_update().get(pk=own.payer.pk)
     if payer.keycloak_id is None:
         claim(payer, own.account.id)
+        payer.signups.filter(state__in=PAYING, keycloak_id="").update(keycloak_id=own.account.id)
         reconcile.enqueue(payer, reason="has logged in with the account that has their address")
         audit.record(
             subject=payer.subject,
@@ -206,4 +214,8 @@ def claim(profile: UserProfile, keycloak_id: str) -> None:
         others.update(proven_keycloak_id="")  # of an address that the account had before, and nobody has paid with
     if profile.proven_keycloak_id != keycloak_id:
         profile.proven_keycloak_id = keycloak_id
-        profile.save(update_fields=["proven_keycloak_id"])
+        try:
+            with transaction.atomic():
+                profile.save(update_fields=["proven_keycloak_id"])
+        except IntegrityError as error:  # somebody else was quicker
+            raise AccountRefused(REFUSED[Obstacle.KNOWN], "known") from error

@@ -175,7 +175,8 @@ def join_as_new(row: Membership, signup: Signup) -> UserProfile:
         raise signup_checkout.NameTaken("username")
     if live.filter(email__iexact=signup.email).exists():
         raise BadInput(_("A payment with your address is open. Finish it, or wait until it has ended."), status=409)
-    signup_checkout.refuse_taken_in_keycloak(signup)
+    if not signup.keycloak_id:  # an account that is there has just been read
+        signup_checkout.refuse_taken_in_keycloak(signup)
     with transaction.atomic():
         known = UserProfile.objects.filter(email__iexact=signup.email).values_list("pk", flat=True).first()
         lock_people(row.payer_id, known)

@@ -15,7 +15,6 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from apps.access.existing_accounts import Obstacle
 from apps.accounts.models import Signup, UserProfile
 from apps.billing import checkout, checkout_features, customers
 from apps.catalog.models import Product, ProductPrice
@@ -246,8 +245,6 @@ def name_conflict(error: IntegrityError) -> BadInput:
         return NameTaken("username", _(USERNAME_RESERVED))
     if broken == "signup_one_live_per_email":
         return BadInput(_(PAYING), field="email", code="in_checkout", status=409)
-    if broken == "profile_one_per_proven_account":
-        return own_account.AccountRefused(own_account.REFUSED[Obstacle.KNOWN], "known")
     return NameTaken("email" if "email" in broken else "username")
 
 

@@ -28,6 +28,8 @@ def own(request: HttpRequest) -> HttpResponse:
     newcomer = newcomers.read(request)
     if newcomer is None:
         return redirect(reauthentication.login_url(request.get_full_path()))
+    if own_account.is_connecting(newcomer.keycloak_id):
+        return _page(request, "attached")
     if not newcomer.is_fresh:
         return _page(request, "again", again=reauthentication.login_url(request.get_full_path()))
     if request.method != "POST":

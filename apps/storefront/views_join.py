@@ -21,7 +21,7 @@ from apps.core.errors import BadInput, DependencyDown, RetryLater
 from apps.core.requests import storable
 from apps.core.security_events import SecurityEvent
 from apps.identity import user_profile
-from apps.login import newcomers
+from apps.login import newcomers, reauthentication
 from apps.login.newcomers import Newcomer
 from apps.login.sessions import profile_of
 from apps.onboarding import names, own_account, people
@@ -45,7 +45,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, row, {"content": link.name.lower()}, 404 if link == InvitationLink.FORGED else 410)
     member = profile_of(request.user) if request.user.is_authenticated else None
     context = _choose_content(request, row, member)
-    if request.method != "POST" or context["content"] == "login":
+    if request.method != "POST" or context["content"] in {"login", "again"}:
         return _page(request, row, context)
     typed = {name: storable(request.POST.get(name, "")) for name in FIELDS}
     try:
@@ -65,8 +65,9 @@ def _choose_content(request: HttpRequest, row: Membership, member: UserProfile |
     newcomer = None if request.user.is_authenticated else newcomers.read(request)
     if member is not None:
         return {"content": "account", "member": member}
-    if newcomer is not None and newcomer.is_fresh:
-        return {"content": "own", "newcomer": newcomer}
+    if newcomer is not None:
+        again = reauthentication.login_url(request.path)
+        return {"content": "own" if newcomer.is_fresh else "again", "newcomer": newcomer, "again": again}
     is_known = UserProfile.customers().filter(email__iexact=row.email).exists()
     return {"content": "login" if is_known else "new"}
 

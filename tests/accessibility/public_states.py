@@ -258,6 +258,7 @@ STATES: dict[str, State] = {
     "account without a plan, an old login": account_proven(ACCOUNT_PAGE, fresh=False),
     "account without a plan, refused": account_proven(ACCOUNT_PAGE, form={}),
     "invitation, account without a plan": account_proven(),
+    "invitation, account without a plan, an old login": account_proven(fresh=False),
     "first page": opened(HOME),
     "first page, a year": opened(f"{HOME}?interval=year"),
     "how billing works": opened("/how-billing-works/"),

@@ -8,14 +8,17 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from apps.access import apply, existing_accounts, overrides, reconcile
-from apps.accounts.models import Signup, UserProfile
+from apps.accounts.models import Membership, Signup, UserProfile
+from apps.catalog.models import Product
 from apps.core import clock
 from apps.core.errors import BadInput
 from apps.core.models import AttentionItem, AuditEntry, Job
-from apps.onboarding import account_correction, checkout_result, own_account, signup_checkout
+from apps.onboarding import account_correction, checkout_result, own_account, people, signup_checkout
 from apps.onboarding.own_account import AccountRefused
+from apps.onboarding.progress import read_progress
 from tests.access.people import GROUP, open_for
 from tests.world import World
 
@@ -236,7 +239,9 @@ def test_accounts_that_are_no_newcomers_are_refused_and_staff_are_told_of_what_o
     dana = world.subscriber("dana")
     assert refused(str(dana.keycloak_id)) == "known"
     UserProfile.objects.filter(pk=dana.pk).update(email="eva@example.com")
-    assert refused(account(world, "eva")) == "address"
+    eva = account(world, "eva")
+    assert [refused(eva), refused(eva)] == ["address", "address"]
+    assert AttentionItem.objects.filter(key=f"account {eva}").count() == 1  # the same one, with what staff have noted
     far = account(world, "fritz", groups=[])
     assert refused(far) == "unreachable"
     keys = set(AttentionItem.objects.values_list("cause", "key"))
@@ -295,7 +300,9 @@ def test_a_paid_sign_up_of_the_account_is_not_paid_again_under_another_address(w
     assert profile.keycloak_id == olga
 
 
-def test_nobody_else_claims_the_account_while_it_is_being_paid_for(world: World) -> None:
+def test_nobody_else_claims_the_account_while_it_is_being_paid_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     olga = account(world)
     profile = world.pay(signup_with(olga))
     other = UserProfile.objects.create(
@@ -305,6 +312,10 @@ def test_nobody_else_claims_the_account_while_it_is_being_paid_for(world: World)
         own_account.claim(other, olga)
     with pytest.raises(IntegrityError, match="profile_one_per_proven_account"), transaction.atomic():
         UserProfile.objects.filter(pk=other.pk).update(proven_keycloak_id=olga)
+    with monkeypatch.context() as at_once:
+        at_once.setattr(QuerySet, "select_for_update", lambda rows, **_options: rows.none())  # neither sees the other
+        with pytest.raises(AccountRefused):
+            own_account.claim(other, olga)
     profile.refresh_from_db()
     assert profile.proven_keycloak_id == olga
 
@@ -323,9 +334,33 @@ def test_an_order_by_code_with_the_address_becomes_theirs_when_they_log_in(world
     own = own_account.read_own_account(olga)
     assert own.payer == profile
     own_account.attach(own)
+    assert own_account.is_connecting(olga)
     world.deliver()
     profile.refresh_from_db()
+    signup.refresh_from_db()
     assert_linked(world, profile, olga)
+    assert not own_account.is_connecting(olga)
+    assert read_progress(signup).finished  # its page waits for no email to set a password
+
+
+def test_who_joined_under_typed_names_while_keycloak_was_away_gets_their_account_when_they_log_in(world: World) -> None:
+    Product.objects.filter(slug="plus").update(people=3)
+    dana, now = world.subscriber("dana", plus=1), clock.now()
+    olga = account(world)
+    row = Membership.objects.create(payer=dana, email="olga@example.com", invited_at=now)
+    typed = Signup(
+        username="olga2", email=row.email, first_name="Olga", email_proven_at=now, terms_version="1",
+        terms_accepted_at=now, created_at=now,
+    )  # fmt: skip
+    world.fault("keycloak", "down")
+    member = people.join_as_new(row, typed)
+    world.fault("keycloak", "ok")
+    own = own_account.read_own_account(olga)  # before any job has run
+    assert own.payer == member
+    own_account.attach(own)
+    world.deliver()
+    assert world.state(member).access == "active"
+    assert UserProfile.objects.get(pk=member.pk).keycloak_id == olga
 
 
 # --- the proof is recent ---------------------------------------------------------------------------------------------------

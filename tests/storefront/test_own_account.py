@@ -224,8 +224,11 @@ def test_an_account_that_cannot_sign_up_reads_why(site: World) -> None:
         assert (answer.status_code, told in answer.content.decode()) == (409, True), changes
     assert not Signup.objects.exists()
     site.standin.fault("down")
-    answer = person.continues()
+    link = f"{PAGE}?continue=abc"
+    answer = person.here.post(link)
     assert answer.status_code == 503
+    assert "<h1>Please try again</h1>" in answer.content.decode()
+    assert f'href="{link}">Try again' in answer.content.decode()  # with the plan that the email's link names
 
 
 @pytest.mark.long
@@ -238,16 +241,36 @@ def test_staff_are_told_to_use_another_address(site: World) -> None:
     assert not Signup.objects.exists()
 
 
-def test_an_invited_person_joins_with_the_account_that_is_there(site: World, person: Newcomer, olga: str) -> None:
+def test_an_invited_person_joins_with_the_account_that_is_there(
+    site: World, person: Newcomer, olga: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Product.objects.filter(slug="plus").update(people=3)
     dana = site.subscriber("dana", plus=1)
     row = Membership.objects.create(payer=dana, email="someone@example.com", invited_at=clock.now())
     path = local(people.invitation_link(row))
-    assert person.log_in("olga", f"{LOGIN}?as=fresh&next={path}")["Location"] == path
+    (link,) = re.findall(r'href="([^"]*)">Log in and join', person.text(path))
+    link = person.here.get(link)["Location"]
+    person.log_in("olga")
+    site.pass_time(seconds=newcomers.FRESH_SECONDS + 60)
+    person.here = Client()  # Keycloak's session is open, so the login takes no password
+    back = str(person.there("GET", person.to_keycloak(link)).headers["Location"])
+    assert person.here.get(local(back))["Location"] == path
+    assert "Please log in once more" in person.text(path)
+    assert person.here.post(path, {"terms": configured.TERMS_VERSION}).status_code == 200
+    assert not UserProfile.objects.filter(email="olga@example.com").exists()
+    (again,) = re.findall(r'href="([^"]*)">Log in again', person.text(path))
+    assert person.log_in("olga", again.replace("&amp;", "&"))["Location"] == path
     assert "You keep this account" in person.text(path)
     assert person.here.post(path, {"terms": ""}).status_code == 400
+    read, calls = own_account.read_own_account, []
+    monkeypatch.setattr(own_account, "read_own_account", lambda account: calls.append(account) or read(account))
     assert person.here.post(path, {"terms": configured.TERMS_VERSION}).status_code == 302
+    assert calls == [olga]
     assert "the password you already have" in person.text(path)
+    assert person.log_in("olga")["Location"] == PAGE  # before the account is linked
+    assert "There's a plan for you" in person.text()
+    assert "There's a plan for you" in person.continues().content.decode()
+    assert not Signup.objects.filter(email="olga@example.com").exists()
     site.deliver()
     profile = UserProfile.objects.get(email="olga@example.com")
     assert site.state(profile).access == "active"
