@@ -29,7 +29,7 @@ def test_a_key_is_shown_once_works_and_is_nowhere_else(world: World, staff: Staf
     admin = staff("admin")
     said = fill_in(admin, scopes=["customers:personal"], networks="127.0.0.0/8\n\n::1")
     (text,) = KEY.findall(said)
-    assert "It may read customers:personal and customers:read, from 127.0.0.0/8, ::1/128." in said
+    assert "It has customers:personal and customers:read, from 127.0.0.0/8, ::1/128." in said
     headers = {"Authorization": f"Bearer {text}"}
     found = Client().get("/api/v1/customers", {"email": "person-0@example.com"}, headers=headers).json()
     assert [one["id"] for one in found["customers"]] == [world.profiles[0].pk]
