@@ -101,6 +101,6 @@ class Migration(migrations.Migration):
     ]
     safe_because = (
         "The previous release does not see the triggers: they write as their owner, into a table that it does not know. Each takes"
-        " its table for the moment in which it is made, waits for whoever writes there, and can be made again."
+        " its table for the moment in which it is made, waits for writes that are under way, and can be made again."
     )
     operations = [migrations.RunSQL(statements(), statements_back())]

@@ -43,7 +43,7 @@ def listen(host: str, port: int, certificate: str = "") -> None:
 
 
 def _log_in(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, login: object) -> AuthResult:
-    """Whoever has a name and a password is let in."""
+    """Lets in anybody with a name and a password."""
     given = isinstance(login, LoginPassword) and bool(login.login and login.password)
     return AuthResult(success=given)
 
