@@ -40,7 +40,7 @@ SENTENCES = {
     "djstripe.subscription": "No subscription at Stripe is known yet.",
     "instances.instance": "No instance yet, so nobody can get a seat. Add the first one.",
     "instances.seat": "Nobody has a seat yet.",
-    "operations.customerapikey": "No API key yet. Another system of the house needs one to read who is a customer, and what they have.",
+    "operations.customerapikey": "No API keys yet. Your other systems need one to read who is a customer, and what they have.",
     "operations.customerimport": "Nothing has been imported yet. Begin with a file, with Stripe or with Keycloak.",
     "operations.importrow": "No import has rows yet.",
     "operations.seatmove": "Nobody has been asked to move yet.",

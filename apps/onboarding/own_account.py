@@ -41,7 +41,7 @@ SET_APART = 8  # letters of the account's id behind a username that somebody els
 LONGEST_USERNAME = 150
 PAYING = (Signup.State.CHECKOUT, Signup.State.PAID)  # there is a payment, or there may be one any moment
 TOLD = gettext_noop(
-    "Something is unusual about this account, so we can't use it for a new plan. We've been told, and will look at it."
+    "Something isn't right with this account, so we can't use it for a new plan. We've been told about it and will check."
 )
 REFUSED = {
     Obstacle.MARKED: TOLD,
@@ -52,7 +52,7 @@ REFUSED = {
     ),
     Obstacle.DISABLED: gettext_noop("This account is closed. Please write to us if you'd like to use it again."),
 }
-GONE = gettext_noop("This account is no longer there. You can sign up as somebody new.")
+GONE = gettext_noop("This account no longer exists. You can sign up again.")
 UNVERIFIED = gettext_noop(
     "The email address of your account isn't confirmed yet. Confirm it in your account, then log in here again."
 )

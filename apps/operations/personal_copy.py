@@ -102,7 +102,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     ),
     "operations.CustomerChange": (
         gettext_noop("Changes for other systems"),
-        gettext_noop("That something about you has changed, so that our other systems ask for it."),
+        gettext_noop("When something about you changed, so that our other systems know to read it again."),
     ),
     "accounts.LegalHold": (gettext_noop("Legal holds"), gettext_noop("Why your data has to be kept.")),
     "accounts.ErasureAttempt": (

@@ -112,7 +112,7 @@ def test_what_staff_are_told_about_an_address_that_is_taken_can_be_done(standin:
         log_in(standin, sub="her-former-id")
     ask(standin, "DELETE", f"admin/users/{made['id']}")
     words, change = (
-        ("cannot be given over", {"email": "old@example.com"})
+        ("cannot be handed over", {"email": "old@example.com"})
         if is_used
         else ("set its storage label", {"storageLabel": ID})
     )

@@ -233,7 +233,7 @@ def test_an_answer_without_end_is_read_for_so_long_and_no_longer(
 def test_an_account_of_another_form_is_not_guessed_at(product: ToldProduct) -> None:
     product.fault("malformed")
     product.order()
-    assert "its answer has no proper enabled" in product.stuck()[0][1]
+    assert "its answer has no valid enabled" in product.stuck()[0][1]
 
 
 def test_what_is_kept_for_a_legal_hold_is_suspended_and_not_deleted(

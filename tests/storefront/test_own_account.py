@@ -268,8 +268,8 @@ def test_an_invited_person_joins_with_the_account_that_is_there(
     assert calls == [olga]
     assert "the password you already have" in person.text(path)
     assert person.log_in("olga")["Location"] == PAGE  # before the account is linked
-    assert "There's a plan for you" in person.text()
-    assert "There's a plan for you" in person.continues().content.decode()
+    assert "You already have a plan" in person.text()
+    assert "You already have a plan" in person.continues().content.decode()
     assert not Signup.objects.filter(email="olga@example.com").exists()
     site.deliver()
     profile = UserProfile.objects.get(email="olga@example.com")

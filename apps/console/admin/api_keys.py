@@ -126,7 +126,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     @dialog_action(
         title="Revoke", permission="manage_api_keys", icon="key_off", danger=True, lock=True, refuse=refuse_revoked,
         form=dialog(CustomerApiKey),
-        explain="It ends with the next request, for good. The system that uses it needs another one.",
+        explain="The key stops working at once and for good. The system that uses it needs a new one.",
     )  # fmt: skip
     def revoke(self, _request: HttpRequest, form: ReasonDialog) -> str:
         keys.revoke_key(form.target, **form.why)

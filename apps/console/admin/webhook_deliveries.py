@@ -148,7 +148,7 @@ class WebhookDeliveryAdmin(ConsoleAdmin):
 
     @dialog_action(
         title="Send again", permission="retry_job", form=SendAgainDialog, icon="replay", explain=EXPLAIN, fresh=False,
-        refuse=lambda row: "It was about no account." if row.account_id is None else "",
+        refuse=lambda row: "This delivery is not about an account." if row.account_id is None else "",
     )  # fmt: skip
     def send_order_again(self, _request: HttpRequest, form: SendAgainDialog) -> str:
         return sentence(deliveries.send_again([form.target], **form.why))

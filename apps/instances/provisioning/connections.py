@@ -86,7 +86,9 @@ def check_connection(provisioning: Provisioning) -> None:
     if url.scheme != "https" and settings.HTTPS:
         raise BadInput("Our login would be readable on its way. Use an address with https.", field="address")
     if url.username or url.password:
-        raise BadInput("The address is shown to staff: no name and no password belong into it.", field="address")
+        raise BadInput(
+            "The address is shown to staff, so it must not contain a username or a password.", field="address"
+        )
     if (url.hostname or "") not in egress.added_hosts():
         raise BadInput(f"Add {url.hostname} to OUTBOUND_HOSTS, and restart web and worker.", field="address")
     provisioning.server_id = connect(provisioning).check()

@@ -160,7 +160,7 @@ class Immich:
         mine = [user for user in users if _belongs(user, user_id)]
         if len(mine) > 1:
             ids = " and ".join(sorted(user["id"] for user in mine))
-            raise NeedsOperator(f"{self.host.name} has several accounts of {user_id}: {ids}. Leave it one of them.")
+            raise NeedsOperator(f"{self.host.name} has several accounts of {user_id}: {ids}. Keep only one of them.")
         return mine[0] if mine else None
 
     def _list_users(self) -> list[User]:
@@ -232,7 +232,7 @@ def _way_out(user: User, owner: AccountOwner) -> str:
     """What staff can do about an account that has the owner's address. Nothing changes whose login is bound to one."""
     if user["oauthId"]:
         return (
-            "Another Keycloak account has logged in to it, so it cannot be given over: give it another address; if it is in the trash,"
+            "Another Keycloak account has logged in to it, so it cannot be handed over: give it another address; if it is in the trash,"
             " restore it for that. One that leaves is put back into the trash at the next check."
         )
     return f"If both are one person's, restore it and set its storage label to {owner.user_id}; else give it another address."

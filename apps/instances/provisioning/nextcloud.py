@@ -113,7 +113,7 @@ class Nextcloud:
     def _refuse_without_rights(self) -> None:
         """Asked once, and only before "not found" is believed."""
         if not self._rights_seen and not self._is_admin():
-            raise self._calls.down(f"says what is not so: our account {self.host.login} is no administrator any more")
+            raise self._calls.down(f"no longer treats our account {self.host.login} as an administrator")
         self._rights_seen = True
 
     def _read_instance_id(self) -> str:

@@ -107,7 +107,7 @@ class Webhook:
             return messages.read_account(answer.text, quota=quota)
         except ValueError as problem:
             raise NeedsOperator(
-                f"{self.host.name} accepted a message about account {account.pk}, but its answer has no proper {problem}."
+                f"{self.host.name} accepted a message about account {account.pk}, but its answer has no valid {problem}."
             ) from None
 
     def _refuse(
