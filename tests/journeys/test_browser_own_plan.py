@@ -41,7 +41,7 @@ def test_another_plan_then_canceled_then_taken_back(
     open_page(page, stack, customer, "Plan")
     show(page, album, "plan")
     page.get_by_role("radio", name="Plus").check(force=True)
-    page.get_by_label(re.compile("100 GB")).fill("2")
+    page.get_by_role("spinbutton", name="GB more").fill("2")
     page.get_by_role("button", name="See what it costs").click()
     expect(page.get_by_text("Opens for you: Vaultwarden")).to_be_visible()
     page.get_by_text("How today's amount is computed").click()
