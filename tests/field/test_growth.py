@@ -19,6 +19,7 @@ YEARLY = {
     "billing_inboundevent": 20,
     "djstripe_price": 2,
     "core_attentionitem": 8,  # those of laws that need a worker and a comparison of today; no more come with people
+    "operations_customerchange": 1,  # the last one, which the next numbers follow; the others go after 30 days
     "core_retentioncheck": len(retention.RULES),  # one row for each, from the first check on
 }
 BYTES = 60 * 1024
