@@ -103,6 +103,7 @@ class ProductAccount(models.Model):
             ),
         ]
         indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["profile"], name="product_account_profile"),
             models.Index(fields=["instance", "read_at"], condition=~Q(state="deleted"), name="product_account_read_at"),
             models.Index(fields=["delete_at"], condition=Q(state="leaving"), name="product_account_delete_at"),
         ]

@@ -17,7 +17,7 @@ from apps.core.errors import BadInput
 from apps.core.models import AuditEntry
 from apps.core.reasons import ReasonCode
 from apps.core.states import AccessState
-from apps.instances.models import Seat
+from apps.instances.models import ProductAccount, Seat
 from apps.operations import privacy
 from apps.operations.api import keys, problems, views
 from apps.operations.models import CustomerApiKey
@@ -84,6 +84,30 @@ def test_without_the_scope_nothing_says_who_somebody_is() -> None:
     assert support.customer(member.pk)["paid_by"] == profile.pk
     assert support.customer(profile.pk)["pays_for"] == [member.pk]
     assert support.read("customers", status=403, email=profile.email)["code"] == "missing_scope"
+
+
+def test_storage_is_that_of_the_account_in_use_not_of_a_former_login() -> None:
+    profile, product = house.person(), house.app()
+    place = house.instance(product)
+    now = clock.now()
+    Seat.objects.create(
+        profile=profile, product=product, instance=place, state="assigned", created_at=now, changed_at=now
+    )
+
+    def account(user_id: str, state: str, used: int) -> None:
+        ends = now if state == "leaving" else None
+        ProductAccount.objects.create(
+            profile=profile, instance=place, user_id=user_id, state=state, used=used, quota_found=9, delete_at=ends
+        )
+
+    account("before", "leaving", 1)
+    account("now", "open", 2)
+    account("long ago", "deleted", 3)
+    (seat,) = System(READ).customer(profile.pk)["seats"]
+    assert seat["storage"] == {"used": 2, "quota": 9}
+    ProductAccount.objects.filter(user_id="now").delete()
+    (seat,) = System(READ).customer(profile.pk)["seats"]
+    assert seat["storage"] is None
 
 
 def test_an_erased_customer_is_told_as_one() -> None:

@@ -154,7 +154,9 @@ def _product(product: Product) -> Json:
 
 def _seats(profile: UserProfile) -> Iterable[Json]:
     seats = Seat.objects.filter(profile=profile).exclude(state=Seat.State.RELEASED)
-    accounts = {one.instance_id: one for one in ProductAccount.objects.filter(profile=profile)}
+    over = [ProductAccount.State.LEAVING, ProductAccount.State.DELETED]
+    live = ProductAccount.objects.filter(profile=profile).exclude(state__in=over)  # one on each instance
+    accounts = {one.instance_id: one for one in live}
     for seat in seats.select_related("product", "instance").order_by("pk"):
         account, instance = accounts.get(seat.instance_id), seat.instance
         yield {
