@@ -59,10 +59,6 @@ def show_key(request: HttpRequest, key: CustomerApiKey, text: str) -> HttpRespon
     return answer
 
 
-def refuse_revoked(row: CustomerApiKey) -> str:
-    return "It was revoked already." if row.revoked_at else ""
-
-
 @admin.register(CustomerApiKey)
 class ApiKeyAdmin(ConsoleAdmin):
     few = True
@@ -124,7 +120,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         return f"{key} was made."
 
     @dialog_action(
-        title="Revoke", permission="manage_api_keys", icon="key_off", danger=True, lock=True, refuse=refuse_revoked,
+        title="Revoke", permission="manage_api_keys", icon="key_off", danger=True, lock=True, refuse=keys.refuse_revoking,
         form=dialog(CustomerApiKey),
         explain="The key stops working at once and for good. The system that uses it needs a new one.",
     )  # fmt: skip

@@ -61,14 +61,19 @@ def make_key(
     return key, text
 
 
+def refuse_revoking(key: CustomerApiKey) -> str:
+    """Why it cannot be revoked, as a sentence; empty: it can."""
+    return "It was revoked already." if key.revoked_at else ""
+
+
 @transaction.atomic
 def revoke_key(key: CustomerApiKey, *, actor: str, reason: str) -> None:
     """End a key now; BadInput when it was revoked before."""
-    now = clock.now()
-    changed = CustomerApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, revoked_by=actor[:150])
-    if not changed:
-        raise BadInput("It was revoked already.")
-    key.revoked_at, key.revoked_by = now, actor[:150]
+    row = CustomerApiKey.objects.select_for_update().get(pk=key.pk)
+    if refusal := refuse_revoking(row):
+        raise BadInput(refusal)
+    row.revoked_at, row.revoked_by = clock.now(), actor[:150]
+    row.save(update_fields=["revoked_at", "revoked_by"])
     audit.record(subject=subject_of(key), action=AuditAction.API_KEY_REVOKED, actor=actor, reason=reason)
 
 
