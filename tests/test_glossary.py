@@ -14,6 +14,7 @@ PYTHON = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in str(path.parent)
 )
+DOCUMENTS = [ROOT / "config/openapi.json", ROOT / "apps/operations/api/openapi.json"]  # of APIs: others read them
 TEMPLATES = sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / "templates").rglob("*.txt")])
 # What each stood for: reconcile, wake-up, heartbeat, finish, active or open, facts, safeguard, email template, fix, …
 NAMES = {
@@ -88,6 +89,9 @@ def test_texts_for_people_are_plain(pattern: re.Pattern[str]) -> None:
     }
     for page in [ROOT / "README.md", *(ROOT / "templates/manual").glob("*.md")]:
         texts[page.name] = re.sub(r"`[^`]*`", " ", page.read_text())
+    for page in DOCUMENTS:
+        said = re.findall(r'"(?:title|summary|description)": "([^"]*)"', page.read_text())
+        texts[str(page.relative_to(ROOT))] = "\n".join(said)
     found = {name: sorted({match[0].lower() for match in pattern.finditer(text)}) for name, text in texts.items()}
     assert {name: words for name, words in found.items() if words} == {}
 
@@ -95,7 +99,7 @@ def test_texts_for_people_are_plain(pattern: re.Pattern[str]) -> None:
 def test_comments_and_docstrings_keep_to_the_words_too() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {match[0]}"
-        for path in [*PYTHON, ROOT / "apps/operations/api/openapi.json"]
+        for path in [*PYTHON, *DOCUMENTS]
         if "sandbox" not in path.parts  # it speaks Keycloak's and Stripe's own words
         for match in PHRASES.finditer(path.read_text())
     }

@@ -94,7 +94,7 @@ class AuditAction(models.TextChoices):
     MEMBER_INVITED = "member_invited", "Invited to a subscription"
     MEMBER_JOINED = "member_joined", "Joined a subscription"
     MEMBERSHIP_ENDED = "membership_ended", "Membership ended"
-    # other systems of the house
+    # keys for other systems
     API_KEY_MADE = "api_key_made", "API key made"
     API_KEY_REVOKED = "api_key_revoked", "API key revoked"
     # customers who are taken over from elsewhere

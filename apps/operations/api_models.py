@@ -10,7 +10,7 @@ from apps.accounts.models import UserProfile
 
 
 class CustomerApiKey(models.Model):
-    """A key of another system of the house. Only api/keys.py writes it; the key itself is shown once and kept nowhere."""
+    """A key of another system. Only api/keys.py writes it; the key itself is shown once and kept nowhere."""
 
     class Scope(models.TextChoices):
         READ = "customers:read", "Access, plans, seats and dates, by number"
