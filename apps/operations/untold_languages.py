@@ -34,10 +34,7 @@ def _run(_key: str) -> None:
 
 @transaction.atomic
 def tell_languages() -> int:
-    """Tell Keycloak and Stripe the language of people from before they were told, a few at a time; returns how many.
-
-    What it costs does not depend on how many they are.
-    """
+    """Tell some of them now; returns how many."""
     linking = Job.objects.filter(kind=reconcile.LINK_KIND, key=Cast(OuterRef("pk"), CharField()))
     linking = linking.exclude(state__in=Job.FINISHED)
     untold = UserProfile.objects.filter(language_told_at=None, keycloak_id__isnull=False).exclude(Exists(linking))
