@@ -140,14 +140,19 @@ def test_what_is_printed_is_logged_line_by_line(lines: Lines) -> None:
 
 
 def test_what_is_printed_by_a_log_that_cannot_write_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            sys.stderr.write(f"cannot write {record}\n")
+            logged.append(record.getMessage())
+            sys.stderr.write("cannot write\n")
 
     logger = logging.getLogger("manage.broken")
     monkeypatch.setattr(logger, "handlers", [Broken()])
+    monkeypatch.setattr(logger, "level", logging.INFO)
     with log_streams.taken_over("manage.broken"):
         sys.stdout.write("once\n")
+    assert logged == ["once", "cannot write"]
 
 
 def test_what_another_thread_prints_while_a_line_is_logged_is_logged_too(monkeypatch: pytest.MonkeyPatch) -> None:
