@@ -10,6 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, expect
 
 from apps.operations.models import CustomerApiKey
+from tests.console.test_actions import next_month
 from tests.console.test_timeline_browser import open_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,7 +28,7 @@ def test_a_key_is_made_shown_once_and_revoked(
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
     page.get_by_role("link", name="Make an API key").click()
     page.get_by_label("Which system").fill("Support desk")
-    page.get_by_label("Last day").fill("2027-06-30")
+    page.get_by_label("Last day").fill(next_month())
     page.get_by_label("Reason").fill("The support desk shows plans")
     page.screenshot(path=tmp_path / "dialog.png", full_page=True)
     page.get_by_role("button", name="Make an API key").click()

@@ -121,8 +121,8 @@ def test_hosts_are_counted_each_for_itself(start: Callable[..., str]) -> None:
     Heartbeat.objects.filter(name__startswith="cluster@web").first().delete()  # type: ignore[union-attr]
     found: dict[str, Any] = {one.name: one for one in heartbeats.list_hosts()}
     assert {name: one.alive for name, one in found.items()} == {"web": 1, "mail": 0}
-    assert found["web"].silent_seconds < 10
-    assert 299 < found["mail"].silent_seconds < 310
+    assert found["web"].silent_seconds < 60
+    assert 299 < found["mail"].silent_seconds < 360
 
 
 def test_a_host_that_is_gone_is_an_item_and_no_alert_for_each_of_its_workers(
@@ -131,7 +131,7 @@ def test_a_host_that_is_gone_is_an_item_and_no_alert_for_each_of_its_workers(
     settings.HOST_GONE_MINUTES = 5
     gone, quiet = start("web", "aaaaaa", 7), start("mail", "bbbbbb", 8)
     start("mail", "bbbbbb", os.getppid())
-    age(gone, at=299, since=900)
+    age(gone, at=240, since=900)
     hosts.check()
     assert items(Cause.HOST_GONE) == {}
     age(gone, at=301, since=900)
