@@ -391,6 +391,7 @@ def test_while_keycloak_is_away_the_sale_goes_on_and_the_link_follows(world: Wor
 # --- the guards are needed --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mutant
 def test_mutant_without_the_look_at_the_mark_somebody_elses_account_is_taken(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,11 +96,13 @@ def test_from_the_login_to_the_dashboard_with_the_account_that_is_there(
     assert "the password you already have" in welcome["text"]
 
 
-@pytest.mark.parametrize("guarded", [True, False], ids=["guard", "mutant"])
+@pytest.mark.parametrize(
+    "guarded", [pytest.param(True, id="guard"), pytest.param(False, id="mutant", marks=pytest.mark.mutant)]
+)
 def test_a_login_of_long_ago_binds_nothing(
     site: World, person: Newcomer, guarded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Single sign-on at a computer that somebody else left; without the look at the password's age the account would be theirs."""
+    """Single sign-on at a computer that somebody else left; without the look at how long ago the password was typed the account would be theirs."""
     person.log_in("olga")
     site.pass_time(seconds=newcomers.FRESH_SECONDS + 60)
     later = Newcomer(site)
