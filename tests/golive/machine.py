@@ -34,6 +34,7 @@ STRIPE, MAILGUN = ("api.stripe.com", "js.stripe.com", "checkout.stripe.com"), "a
 NAMES = (SITE, KEYCLOAK, SMTP, *STRIPE, MAILGUN)
 AUTHORITY = Path("/usr/local/share/ca-certificates/house.crt")
 KEYCLOAK_PORT, SANDBOX_PORT = 8002, 8001
+SECONDS = 300  # that a line may take
 # The way to the registries, for `pip` and `uv` as for anybody on this machine.
 REGISTRIES = (
     "PIP_",
@@ -201,9 +202,7 @@ class Terminal:
         self.env = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", "SHELL": "/bin/sh"}
         self.lent = {name: value for name, value in os.environ.items() if name.upper().startswith(REGISTRIES)}
 
-    def type(
-        self, line: str, answers: Mapping[str, str] | None = None, *, seconds: float = 300, expect: int = 0
-    ) -> str:
+    def type(self, line: str, answers: Mapping[str, str] | None = None) -> str:
         """Run one line; `answers`: what is typed where a question has these words. Returns what stood on the screen."""
         began, lent = time.monotonic(), self.lent if re.search(r"\b(pip|uv|apt) ", line) else None
         child, terminal = pty.fork()
@@ -212,14 +211,13 @@ class Terminal:
                 os.setns(self.outside, os.CLONE_NEWNET)
             os.chdir(self.folder)
             os.execve("/bin/sh", ["sh", "-ec", f"{line}\npwd > /run/folder"], self.env | (lent or {}))
-        shown = _converse(terminal, answers or {}, began + seconds)
+        shown = _converse(terminal, answers or {}, began + SECONDS)
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
         say(f"[{time.monotonic() - began:5.1f} s] # {line}")
-        if code != expect:
+        if code:
             raise Refused(f"`{line}` ended with {code}:\n{shown[-6000:]}")
-        if not code:
-            self.folder = Path("/run/folder").read_text().strip()
+        self.folder = Path("/run/folder").read_text().strip()
         return shown
 
 

@@ -59,7 +59,7 @@ def running(folder: Path, *, web: int, server: str = "plain") -> Iterator[Proxy]
     }
     replaced |= {" /etc/nginx/": f" {folder}/"}
     replaced |= {f"listen {port}": f"listen {other}" for port, other in ports.items()}
-    if not knows_http2(program):
+    if not _knows_http2(program):
         replaced |= {" ssl backlog": " ssl http2 backlog", "http2 on;": ""}
     for name, text in texts.items():
         for old, new in replaced.items():
@@ -83,9 +83,8 @@ def running(folder: Path, *, web: int, server: str = "plain") -> Iterator[Proxy]
         process.wait(20)
 
 
-def knows_http2(program: str = "") -> bool:
+def _knows_http2(program: str) -> bool:
     """Whether this nginx has the directive `http2`; before 1.25.1 it was part of `listen`."""
-    program = program or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or "nginx"
     said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
     found = re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", said)
     assert found is not None

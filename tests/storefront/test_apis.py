@@ -18,6 +18,7 @@ from apps.notifications.models import Notification
 from apps.onboarding.models import OneTimeCode
 from tests.storefront.visitor import (
     ACCOUNT,
+    OF_EACH_ANSWER,
     SEND,
     SESSION,
     VALIDATE,
@@ -90,9 +91,6 @@ def test_tries_are_limited_before_any_hash_is_computed(
     assert [answer.status_code for answer in answers] == [400] * 5 + [429] * 2
     assert len(looked) == 5
     assert answers[-1].headers["Retry-After"] == "60"
-
-
-OF_EACH_ANSWER = {"Set-Cookie", "X-Request-ID"}
 
 
 def observe(email: str) -> dict[str, Any]:

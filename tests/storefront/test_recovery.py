@@ -24,7 +24,7 @@ from apps.notifications.models import Notification
 from apps.onboarding import recovery
 from apps.sandbox.walk import GOOD_CARD
 from tests.field.test_money import paused_trial
-from tests.storefront.visitor import Visitor, wrong
+from tests.storefront.visitor import OF_EACH_ANSWER, Visitor, wrong
 from tests.world import World
 
 ROUNDS = 30  # of the rank test
@@ -474,9 +474,7 @@ def asked(email: str) -> dict[str, Any]:
     return {
         "status": answer.status_code,
         "body": answer.content,
-        "headers": {
-            name: value for name, value in answer.headers.items() if name not in {"Set-Cookie", "X-Request-ID"}
-        },
+        "headers": {name: value for name, value in answer.headers.items() if name not in OF_EACH_ANSWER},
         "cookies": sorted(answer.cookies),
         "queries": len(queries),
         "mails": Notification.objects.count() - mails,

@@ -18,6 +18,7 @@ SEND, VERIFY, VALIDATE, SESSION = (
 RESEND = f"{HOME}success/resend-password/"
 STATE = f"{HOME}success/state/"
 WAITLIST = f"{HOME}waitlist/submit/"
+OF_EACH_ANSWER = {"Set-Cookie", "X-Request-ID"}  # headers that are never the same twice
 ACCOUNT = {"username": "dana", "last_name": "Example", "terms": settings.TERMS_VERSION}
 
 
