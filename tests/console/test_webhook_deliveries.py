@@ -14,17 +14,12 @@ from apps.sandbox.receiver_account import SECRET
 from tests.console.desk import REASON, dialog, done, send
 from tests.instances.products import GB
 from tests.instances.receivers import ToldProduct, connection
-from tests.sandbox.keycloak_fixture import Standin
+from tests.instances.receivers import product as product
 
 pytestmark = pytest.mark.django_db
 Staff = Callable[..., Client]
 LIST = "admin:instances_webhookdelivery_changelist"
 SELECTED = "admin:instances_webhookdelivery_send_orders_again"
-
-
-@pytest.fixture
-def product(standin: Standin, settings: Any) -> ToldProduct:
-    return ToldProduct(standin, settings)
 
 
 def test_a_refused_order_is_read_and_sent_again_as_it_should_be_now(product: ToldProduct, staff: Staff) -> None:

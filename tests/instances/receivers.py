@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from apps.accounts.models import UserProfile
 from apps.core import clock, jobs
 from apps.core.models import Dependency, Job
@@ -107,3 +109,8 @@ class ToldProduct:
 
     def fault(self, mode: str, **more: Any) -> None:
         self.standin.fault(mode, peer="receiver", **more)
+
+
+@pytest.fixture
+def product(standin: Standin, settings: Any) -> ToldProduct:
+    return ToldProduct(standin, settings)

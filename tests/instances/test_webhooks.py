@@ -14,16 +14,11 @@ from apps.instances.provisioning.connections import check_connection, remove_con
 from apps.sandbox.receiver_account import NEXT_SECRET, SECRET
 from tests.instances.products import GB
 from tests.instances.receivers import ToldProduct, connection, log
-from tests.sandbox.keycloak_fixture import Standin
+from tests.instances.receivers import product as product
 
 pytestmark = pytest.mark.django_db
 ORDER = "account.order"
 WHY = {"actor": "staff:ada", "reason": "it was restored from a backup"}
-
-
-@pytest.fixture
-def product(standin: Standin, settings: Any) -> ToldProduct:
-    return ToldProduct(standin, settings)
 
 
 def test_drift_and_usage_come_by_questions_that_leave_no_lines_in_the_log(product: ToldProduct) -> None:
