@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from apps.console import selection
 from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin, ConsoleList
 from apps.console.columns import badge, state_column, time_column, timed
@@ -32,13 +33,7 @@ from apps.operations import job_retries
 from apps.operations.models import ApprovalRequest
 
 AT_ONCE = 500
-
-
 SELECTED = 50  # a page of the list
-ALL_BOX = format_html(
-    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
-    "$el.closest('table').querySelectorAll('[name=jobs]').forEach(one => one.checked = $el.checked)",
-)
 NONE = "No stuck job is selected. Select some with the checkboxes in the list first."
 
 
@@ -74,14 +69,13 @@ class RetrySelectedDialog(ReasonDialog):
     """Shows the jobs selected in the list, which the address names, and for whom they are."""
 
     form_before_template = "console/dialogs/selected_jobs.html"
-    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=jobs]"}
+    opener: ClassVar[dict[str, str]] = selection.opener("jobs")
 
     def jobs(self) -> QuerySet[Job]:
         """Those that are stuck, the oldest first. BadInput when there is none, or they are too many."""
-        named = [one for one in self.request.GET.getlist("jobs") if one.isascii() and one.isdigit() and len(one) < 19]
-        if len(named) > SELECTED:
-            raise BadInput(f"At most {SELECTED} can be retried by selecting them.")
-        found = Job.objects.filter(pk__in=[int(one) for one in named], state__in=Job.GIVEN_UP).order_by("pk")
+        too_many = f"At most {SELECTED} can be retried by selecting them."
+        named = selection.read_selected(self.request, "jobs", most=SELECTED, too_many=too_many)
+        found = Job.objects.filter(pk__in=named, state__in=Job.GIVEN_UP).order_by("pk")
         if not found:
             raise BadInput(NONE)
         return found
@@ -162,12 +156,12 @@ class JobAdmin(ConsoleAdmin):
     def work(self, row: Job) -> str:
         return jobs.kind_label(row.kind)
 
-    @admin.display(description=ALL_BOX)
+    @admin.display(description=selection.all_box("jobs"))
     def pick(self, row: Job) -> SafeString:
         """The box of a job that can be retried."""
         if row.state not in Job.GIVEN_UP:
             return SafeString("")
-        return format_html('<input type="checkbox" name="jobs" value="{0}" aria-label="Select job {0}">', row.pk)
+        return selection.box("jobs", row.pk, f"job {row.pk}")
 
     @admin.display(description="Subscriber")
     def person(self, row: Any) -> SafeString:

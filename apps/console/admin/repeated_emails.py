@@ -6,10 +6,10 @@ from typing import Any, ClassVar, override
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.access.repeated_emails import Repetition, plan_repetition, send_again
+from apps.console import selection
 from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core.addresses import shown_email
@@ -20,10 +20,6 @@ from apps.notifications.models import Notification
 from apps.operations.emails_again import send_each_again
 from apps.operations.models import ApprovalRequest
 
-ALL_BOX = format_html(
-    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
-    "$el.closest('table').querySelectorAll('[name=emails]').forEach(one => one.checked = $el.checked)",
-)
 SELECTED = 50  # at once: a page of the list
 NONE = "No email is selected. Select some with the checkboxes in the list first."
 EXPLAIN = "It goes to the subscriber's present address, says what is true today, and is an email of its own."
@@ -59,14 +55,13 @@ class RepeatSelectedDialog(ReasonDialog):
     """About those selected in the list, which the address names."""
 
     form_before_template = "console/dialogs/send_again.html"
-    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=emails]"}
+    opener: ClassVar[dict[str, str]] = selection.opener("emails")
 
     def emails(self) -> QuerySet[Notification]:
         """Those selected, the oldest first. BadInput when there is none, or they are too many."""
-        named = [one for one in self.request.GET.getlist("emails") if one.isascii() and one.isdigit() and len(one) < 19]
-        if len(named) > SELECTED:
-            raise BadInput(f"At most {SELECTED} can be sent again at once.")
-        found = Notification.objects.filter(pk__in=[int(one) for one in named]).order_by("pk")
+        too_many = f"At most {SELECTED} can be sent again at once."
+        named = selection.read_selected(self.request, "emails", most=SELECTED, too_many=too_many)
+        found = Notification.objects.filter(pk__in=named).order_by("pk")
         if not found:
             raise BadInput(NONE)
         return found.select_related("profile__user", "repeats")
@@ -88,12 +83,12 @@ class SendAgainActions:
         """The columns, with the boxes in front for staff who may send."""
         return ("pick", *columns) if request.user.has_perm("accounts.mail_userprofile") else columns
 
-    @admin.display(description=ALL_BOX)
+    @admin.display(description=selection.all_box("emails"))
     def pick(self, row: Notification) -> SafeString:
         """The box of an email that can be sent again."""
         if row.profile_id is None or kind_of(row.template).not_again:
             return SafeString("")
-        return format_html('<input type="checkbox" name="emails" value="{0}" aria-label="Select email {0}">', row.pk)
+        return selection.box("emails", row.pk, f"email {row.pk}")
 
     @dialog_action(
         title="Send again", permission="mail_userprofile", form=RepeatEmailDialog, fresh=False, icon="forward_to_inbox", explain=EXPLAIN,

@@ -7,11 +7,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from apps.billing import events
 from apps.billing.models import InboundEvent
+from apps.console import selection
 from apps.console.dialogs import ReasonDialog, dialog_action
 from apps.core import audit, clock, jobs
 from apps.core.audit_actions import AuditAction
@@ -19,10 +19,6 @@ from apps.core.errors import BadInput
 from apps.core.models import Job
 from apps.operations.job_retries import retry as retry_job
 
-ALL_BOX = format_html(
-    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
-    "$el.closest('table').querySelectorAll('[name=events]').forEach(one => one.checked = $el.checked)",
-)
 NEEDS_NONE = "This event needs no processing."
 NOT_WAITING = "Only an event that is waiting, or whose job failed, can be ignored."
 EXPLAIN_IGNORE = "Nothing is fetched for {}. A waiting or failed job is closed, too."
@@ -75,14 +71,13 @@ class SelectedEventsDialog(ReasonDialog):
     form_before_template = "console/dialogs/selected_events.html"
     what: ClassVar[str]
     refuse: ClassVar[Callable[[InboundEvent], str]]
-    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=events]"}
+    opener: ClassVar[dict[str, str]] = selection.opener("events")
 
     def events(self) -> QuerySet[InboundEvent]:
         """Those selected, the oldest first. BadInput when there is none, or they are more than one person may."""
-        named = [one for one in self.request.GET.getlist("events") if one.isascii() and one.isdigit() and len(one) < 19]
-        if len(named) > settings.TWO_PEOPLE_ABOVE:
-            raise BadInput(f"At most {settings.TWO_PEOPLE_ABOVE} at once. To fetch more, choose a time span.")
-        found = InboundEvent.objects.filter(pk__in=[int(one) for one in named]).defer("body").order_by("pk")
+        too_many = f"At most {settings.TWO_PEOPLE_ABOVE} at once. To fetch more, choose a time span."
+        named = selection.read_selected(self.request, "events", most=settings.TWO_PEOPLE_ABOVE, too_many=too_many)
+        found = InboundEvent.objects.filter(pk__in=named).defer("body").order_by("pk")
         if not found:
             raise BadInput("No event is selected. Select some with the checkboxes in the list first.")
         return found
@@ -126,12 +121,12 @@ class SelectedEvents:
         """The columns, with the boxes in front for staff who may have them processed."""
         return ("pick", *columns) if request.user.has_perm("accounts.retry_job") else columns
 
-    @admin.display(description=ALL_BOX)
+    @admin.display(description=selection.all_box("events"))
     def pick(self, row: InboundEvent) -> SafeString:
         """The box of an event that can be processed again."""
         if refuse_processing(row):
             return SafeString("")
-        return format_html('<input type="checkbox" name="events" value="{0}" aria-label="Select event {0}">', row.pk)
+        return selection.box("events", row.pk, f"event {row.pk}")
 
     @dialog_action(
         title="Process selected again", permission="retry_job", form=ProcessSelectedDialog, icon="replay",

@@ -10,11 +10,11 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import UserProfile
+from apps.console import selection
 from apps.console.admin import sync_run_page
 from apps.console.asking import ask, describe_limit, name_rows, needs_second
 from apps.console.base import ConsoleAdmin
@@ -27,10 +27,6 @@ from apps.operations import safeguard, sync_runs
 from apps.operations.models import ApprovalRequest, SyncResult, SyncRun
 
 Action = ApprovalRequest.Action
-ALL_BOX = format_html(
-    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
-    "$el.closest('table').querySelectorAll('[name=people]').forEach(one => one.checked = $el.checked)",
-)
 SELECTED = 100  # at once; a page of the list has fifty
 COUNTED = 2000  # of these it takes less than a second to see who would lose access
 
@@ -51,14 +47,13 @@ class SelectedDialog(ReasonDialog):
     """Shows the plan of everybody who was selected in the list, each asked of Keycloak when it comes into view."""
 
     form_before_template = "console/dialogs/selected.html"
-    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=people]"}
+    opener: ClassVar[dict[str, str]] = selection.opener("people")
 
     def people(self) -> QuerySet[UserProfile]:
         """Who was selected: the address names them. BadInput when they are too many."""
-        named = [one for one in self.request.GET.getlist("people") if one.isascii() and one.isdigit() and len(one) < 19]
-        if len(named) > SELECTED:
-            raise BadInput(f"At most {SELECTED} can be synced by selecting them.")
-        return UserProfile.objects.filter(pk__in=[int(one) for one in named]).select_related("user").order_by("pk")
+        too_many = f"At most {SELECTED} can be synced by selecting them."
+        named = selection.read_selected(self.request, "people", most=SELECTED, too_many=too_many)
+        return UserProfile.objects.filter(pk__in=named).select_related("user").order_by("pk")
 
     @override
     def context(self) -> dict[str, Any]:
@@ -79,11 +74,11 @@ class SelectActions:
         """The columns, with the boxes in front for staff who may sync."""
         return ("pick", *columns) if request.user.has_perm("accounts.sync_userprofile") else columns
 
-    @admin.display(description=ALL_BOX)
+    @admin.display(description=selection.all_box("people"))
     def pick(self, row: Any) -> SafeString:
         """The box of a row's subscriber."""
         person = getattr(row, "profile", row)
-        return format_html('<input type="checkbox" name="people" value="{}" aria-label="Select {}">', person.pk, person)
+        return selection.box("people", person.pk, person)
 
     @dialog_action(
         title="Sync selected", permission="sync_userprofile", form=SelectedDialog, icon="sync",

@@ -5,11 +5,11 @@ from typing import Any, ClassVar, override
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.catalog.entitlements import describe_bytes
+from apps.console import selection
 from apps.console.base import ConsoleAdmin
 from apps.console.columns import json_field, link, link_column, state_column, time_column
 from apps.console.dialogs import ReasonDialog, dialog_action
@@ -20,10 +20,6 @@ from apps.instances.provisioning import deliveries
 
 State = WebhookDelivery.State
 SELECTED = 20  # at once
-ALL_BOX = format_html(
-    '<input type="checkbox" aria-label="Select all on this page" x-on:change="{}">',
-    "$el.closest('table').querySelectorAll('[name=deliveries]').forEach(one => one.checked = $el.checked)",
-)
 NONE = "No delivery of an order is selected. Select some with the checkboxes in the list first."
 EXPLAIN = "The product is told what should be now, with a new id. The old message is never sent again."
 
@@ -61,14 +57,12 @@ class SendSelectedAgainDialog(ReasonDialog):
     """About those selected in the list, which the address names."""
 
     form_before_template = "console/dialogs/send_orders_again.html"
-    opener: ClassVar[dict[str, str]] = {"hx-include": "#changelist-form [name=deliveries]"}
+    opener: ClassVar[dict[str, str]] = selection.opener("deliveries")
 
     def deliveries(self) -> list[WebhookDelivery]:
         """Those of an account, the oldest first. BadInput when there is none, or they are too many."""
-        asked = self.request.GET.getlist("deliveries")
-        named = [int(one) for one in asked if one.isascii() and one.isdigit() and len(one) < 19]
-        if len(named) > SELECTED:
-            raise BadInput(f"At most {SELECTED} can be sent again at once.")
+        too_many = f"At most {SELECTED} can be sent again at once."
+        named = selection.read_selected(self.request, "deliveries", most=SELECTED, too_many=too_many)
         found = list(
             WebhookDelivery.objects.filter(pk__in=named, account__isnull=False).select_related("account__instance").order_by("pk")
         )  # fmt: skip
@@ -132,14 +126,12 @@ class WebhookDeliveryAdmin(ConsoleAdmin):
     def lasted(self, row: WebhookDelivery) -> str:
         return "–" if row.milliseconds is None else f"{row.milliseconds:,} ms"
 
-    @admin.display(description=ALL_BOX)
+    @admin.display(description=selection.all_box("deliveries"))
     def pick(self, row: WebhookDelivery) -> SafeString:
         """The box of one that told something of an account."""
         if row.account_id is None:
             return SafeString("")
-        return format_html(
-            '<input type="checkbox" name="deliveries" value="{0}" aria-label="Select delivery {0}">', row.pk
-        )
+        return selection.box("deliveries", row.pk, f"delivery {row.pk}")
 
     @override
     def get_list_display(self, request: HttpRequest) -> Any:
