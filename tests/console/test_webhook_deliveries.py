@@ -52,8 +52,11 @@ def test_what_cannot_be_sent_again_is_said(product: ToldProduct, staff: Staff) -
     row, operator = WebhookDelivery.objects.get(), staff("operator")
     assert "No delivery of an order is selected." in operator.get(reverse(SELECTED)).content.decode()
     asked = {"_form_submitted": "on", "reason": REASON}
-    many = "&".join(f"deliveries={number}" for number in range(21))
-    assert "At most 20" in operator.post(f"{reverse(SELECTED)}?{many}", asked).content.decode()
+    many = "&".join(f"deliveries={number}" for number in range(51))
+    assert "At most 50" in operator.post(f"{reverse(SELECTED)}?{many}", asked).content.decode()
+    url = f"{reverse(SELECTED)}?deliveries={row.pk}"
+    assert done(operator.post(url, asked, headers={"HX-Request": "true"}))
+    assert AuditEntry.objects.filter(action="product_order_sent_again").count() == 1
     Provisioning.objects.all().delete()
     answer = send(operator, row, "send_order_again")
     assert not done(answer)

@@ -19,7 +19,7 @@ from apps.instances.models import ProductAccount, WebhookDelivery
 from apps.instances.provisioning import deliveries
 
 State = WebhookDelivery.State
-SELECTED = 20  # at once
+SELECTED = 50  # at once: a page of the list
 NONE = "No delivery of an order is selected. Select some with the checkboxes in the list first."
 EXPLAIN = "The product is told what should be now, with a new id. The old message is never sent again."
 
