@@ -70,6 +70,11 @@ class ProductAccount(models.Model):
         LEAVING = "leaving", Tone.WARN, "Suspended, to be deleted"
         DELETED = "deleted", Tone.CALM, "Deleted"
 
+        @property
+        def in_words(self) -> str:
+            """After "should be"."""
+            return "suspended" if self == "leaving" else self.value
+
     profile = models.ForeignKey(UserProfile, on_delete=models.PROTECT, related_name="+", db_index=False)
     instance = models.ForeignKey(
         "instances.Instance", on_delete=models.PROTECT, related_name="product_accounts", db_index=False

@@ -13,10 +13,12 @@ Options = dict[str, Any]
 MOST_BYTES = 2**60
 
 
-def server_of(peer: str, name: str, make: Callable[[], Server]) -> Server:
-    """The state of one server; `make` gives a fresh one."""
+def server_of(peer: str, name: str, make: Callable[[str], Server]) -> Server:
+    """The state of one server; `make` gives a fresh one of that name."""
     servers: dict[str, Server] = store.data[peer]
-    found = servers.setdefault(name, make())
+    if name not in servers:
+        servers[name] = make(name)
+    found = servers[name]
     return server_of(peer, found["same_as"], make) if "same_as" in found else found
 
 

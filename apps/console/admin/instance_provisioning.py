@@ -83,6 +83,8 @@ class ProvisioningDialog(ReasonDialog):
             for name in ("address", *(["login"] if logs_in else []), "keep_days"):
                 if not data.get(name) and name not in self.errors:
                     self.add_error(name, "This is needed.")
+            if not logs_in:
+                data["login"] = ""
         return data
 
 

@@ -38,6 +38,7 @@ from apps.instances.provisioning.contract import (
     Receiver,
     is_right,
 )
+from apps.instances.provisioning.webhook import refusal_key
 
 KIND = "sync_product_account"
 State = ProductAccount.State
@@ -82,7 +83,7 @@ def _write(account: ProductAccount, place: Instance, state: State, *, importance
     account.state, account.synced_at, account.tried_at = state, None, None
     account.delete_at = clock.now() + keep if state == State.LEAVING else None
     account.save()
-    sync_soon(account, reason=f"should be {state}", importance=importance)
+    sync_soon(account, reason=f"should be {State(state).in_words}", importance=importance)
 
 
 def sync_soon(account: ProductAccount, *, reason: str, importance: Job.Importance | None = None) -> None:
@@ -269,7 +270,7 @@ def forget_person(profile: UserProfile) -> int:
     there = accounts_of(profile).select_for_update(of=("self",)).select_related("instance__provisioning")
     rows = list(there)
     attention.resolve(Cause.PRODUCT_ACCOUNT_LOST, *(str(row.pk) for row in rows), why="The person was erased.")
-    refused = [f"{row.instance.slug}:{row.pk}" for row in rows]
+    refused = [refusal_key(row.instance.slug, row.pk) for row in rows]
     attention.resolve(Cause.WEBHOOK_REFUSED, *refused, why="The person was erased.")
     for row in rows:
         if _connection_of(row) is None:

@@ -160,11 +160,9 @@ def _is_same_server(before: Provisioning, after: Provisioning) -> bool:
         return False
     if getattr(find_provisioners().get(before.kind), "may_move", False):
         return True
-    if host_of(before.address) == host_of(after.address):
-        return (
-            True  # another server there by now is found by note_server, and staff say that it is right by saving again
-        )
-    return bool(before.server_id) and before.server_id == after.server_id
+    # Another server there by now is found by note_server, and staff say that it is right by saving again.
+    is_same_address = host_of(before.address) == host_of(after.address)
+    return is_same_address or (bool(before.server_id) and before.server_id == after.server_id)
 
 
 def _read_last(instance: Instance) -> Provisioning | None:

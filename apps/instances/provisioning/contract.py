@@ -68,7 +68,11 @@ class AddressRefused(NeedsOperator):
 
 
 class ProductConnection(Protocol):
-    """A product on one instance. `user_id` is the account's id there: its owner's Keycloak id."""
+    """A product on one instance. `user_id` is the account's id there: its owner's Keycloak id.
+
+    Beside `label`, a class may have `needs_login = False`: it knows us by no name there; and `may_move = True`: whatever its address,
+    it is the same product, so the address can be changed while accounts are there.
+    """
 
     label: ClassVar[str]
 

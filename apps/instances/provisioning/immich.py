@@ -174,7 +174,8 @@ class Immich:
         """Asked once, and only before it matters."""
         if self._keeps_its_trash:
             return
-        days = self._read_config()["user"]["deleteDelay"]
+        with self._calls.understanding():
+            days = int(self._read_config()["user"]["deleteDelay"])
         if days < KEPT_DAYS:
             raise NeedsOperator(
                 f"{self.host.name} deletes what is in its trash after {days} days, and suspended accounts wait there. Set User Settings,"

@@ -97,11 +97,12 @@ class Webhook:
     ) -> AccountFound | None:
         """The account in an accepted answer; `quota`: what it should be."""
         row, answer = delivered
-        self._refuse(
-            delivered, f"take {row.get_kind_display().lower()} {row.pk or ''} about account {account.pk}", account
-        )
+        self._refuse(delivered, f"take {row.get_kind_display().lower()} {row.pk} about account {account.pk}", account)
         attention.resolve_soon(
-            Cause.WEBHOOK_REFUSED, self.host.name, _key(self.host.name, account), why="A message was accepted."
+            Cause.WEBHOOK_REFUSED,
+            self.host.name,
+            refusal_key(self.host.name, account.pk),
+            why="A message was accepted.",
         )
         try:
             return messages.read_account(answer.text, quota=quota)
@@ -118,7 +119,7 @@ class Webhook:
         if row.state == State.ACCEPTED:
             return
         said = answer.text if answer.status is None else str(answer.status)
-        sentence = f"{self.label} on {self.host.name} did not {doing.strip()} ({said})."
+        sentence = f"{self.label} on {self.host.name} did not {doing} ({said})."
         if answer.status is None or answer.status in AWAY:
             raise DependencyDown(self.host.dependency, sentence)
         if row.state == State.FAILED:
@@ -132,15 +133,16 @@ class Webhook:
         what = "what it is told" if is_address else f"what it is told of account {account.pk}"
         gone = ", which says that nobody receives there any more" if status == 410 else ""
         attention.report(
-            Cause.WEBHOOK_REFUSED, self.host.name if is_address else _key(self.host.name, account),
+            Cause.WEBHOOK_REFUSED, self.host.name if is_address else refusal_key(self.host.name, account.pk),
             f"{self.host.name} refuses {what} ({status}{gone}). Its accounts stay as they were there. See its answer among the webhook"
             " deliveries, correct the receiver or the address, and send it again.",
             profiles=[account.profile_id],
         )  # fmt: skip
 
 
-def _key(name: str, account: ProductAccount) -> str:
-    return f"{name}:{account.pk}"
+def refusal_key(name: str, account_id: int) -> str:
+    """Of the attention item about one account on an instance; the instance's name alone is that about its address."""
+    return f"{name}:{account_id}"
 
 
 def _is_of_the_address(status: int) -> bool:

@@ -88,11 +88,11 @@ def check_products(scope: Scope) -> Checked:
 
 
 def _say_undone(slug: str, state: str) -> str:
-    return f"An account on {slug} should be {state}, and still isn't after an hour."
+    return f"An account on {slug} should be {ProductAccount.State(state).in_words}, and no job is about to do that."
 
 
 def _say_different(slug: str, state: str) -> str:
-    return f"An account on {slug} should be {state}, and was read otherwise."
+    return f"An account on {slug} should be {ProductAccount.State(state).in_words}, and was read otherwise."
 
 
 def _say_seatless(slug: str) -> str:

@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 def host_of(name: str) -> Server:
     """The state of one Immich, without what its own jobs have removed by now; every name is one, with its first administrator."""
-    server = server_of("immich", name, lambda: _fresh(name))
+    server = server_of("immich", name, _fresh)
     now = clock.now()
     kept = {key: user for key, user in server["users"].items() if not _is_over(server, user, now)}
     server["users"] = kept

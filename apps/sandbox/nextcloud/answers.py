@@ -30,7 +30,7 @@ class RefusedError(Exception):
 
 def host_of(name: str) -> dict[str, Any]:
     """The state of one Nextcloud; every name is one, with its first administrator."""
-    return server_of("nextcloud", name, lambda: _fresh(name))
+    return server_of("nextcloud", name, _fresh)
 
 
 def _fresh(name: str) -> dict[str, Any]:

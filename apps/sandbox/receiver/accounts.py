@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from apps.sandbox.products import server_of
 from apps.sandbox.receiver_account import SECRET
-from apps.sandbox.store import store
 
 
 def host_of(name: str) -> dict[str, Any]:
     """The state of one receiver; every name is one."""
-    hosts: dict[str, Any] = store.data["receiver"]
-    first = {"accounts": {}, "sequences": {}, "seen": [], "secrets": [SECRET], "messages": []}
-    found: dict[str, Any] = hosts.setdefault(name, first)
-    return found
+    return server_of("receiver", name, _fresh)
+
+
+def _fresh(_name: str) -> dict[str, Any]:
+    return {"accounts": {}, "sequences": {}, "seen": [], "secrets": [SECRET], "messages": []}
 
 
 def apply_order(host: dict[str, Any], data: dict[str, Any]) -> None:

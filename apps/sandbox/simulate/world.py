@@ -24,7 +24,9 @@ OFFERS = {
 AMOUNTS = {500: "personal", 5000: "personal", 900: "plus", 9000: "plus", 200: "vaultwarden", 2000: "vaultwarden",
            300: "immich", 3000: "immich", 150: "storage_100", 1500: "storage_100"}  # fmt: skip
 TERMS = HouseTerms(int(VARIABLES["PAYMENT_GRACE_DAYS"]), int(VARIABLES["FINAL_EXPIRY_DAYS"]))
-OURS = ("storage_gb", *(name for app in ("nextcloud", "vaultwarden") for name in (f"has_{app}", f"{app}_instance")))
+OURS = frozenset(name for one in OFFERS.values() for name in one.numbers) | frozenset(
+    name for one in OFFERS.values() for app in one.apps for name in (f"has_{app}", f"{app}_instance")
+)
 
 
 class Impossible(Exception):
