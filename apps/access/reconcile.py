@@ -34,9 +34,8 @@ KIND = "reconcile"
 FIRST_SYNC_KIND = "sync_user_post_checkout"  # the specification's name for a subscriber's first sync
 KINDS = (KIND, FIRST_SYNC_KIND)
 BULK = 20
-LINK_KIND = (
-    "link_account"  # the job of account_link.py: nothing is written to an account that was there before it is linked
-)
+# The job of account_link.py: nothing is written to an account that was there before it is linked.
+LINK_KIND = "link_account"
 ROUNDS = 4  # seats first, then what follows from them, then the empty plan that proves it
 
 
@@ -129,7 +128,7 @@ def in_progress() -> QuerySet[Job]:
 
 def failed_or_blocked() -> QuerySet[Job]:
     """Reconcile jobs that failed or need staff."""
-    return Job.objects.filter(kind__in=KINDS, state__in=[Job.State.BLOCKED, Job.State.DEAD])
+    return Job.objects.filter(kind__in=KINDS, state__in=Job.GIVEN_UP)
 
 
 def preview(profile: UserProfile, known: Facts | None = None) -> Preview:
@@ -149,12 +148,14 @@ def reconcile(profile_id: str) -> None:
         _reconcile_once(profile_id)
     except FreezeBegan:
         _reconcile_once(profile_id)
-    except AwaitsLink:
-        _bring_link_forward(profile_id)
 
 
 def _reconcile_once(profile_id: str) -> None:
-    profile, present, decision, catalog = _decide(profile_id)
+    try:
+        profile, present, decision, catalog = _decide(profile_id)
+    except AwaitsLink:
+        _bring_link_forward(profile_id)
+        return
     generation = profile.desired_generation
     done: list[Step] = []
     guard = partial(freezes.refuse_if_begun, profile, present.freeze)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
 
 from apps.core import attention, clock, dependencies, egress, heartbeats, hosts, jobs
 from apps.core.errors import NeedsOperator
@@ -138,7 +137,7 @@ def _attention() -> Iterable[Alert]:
 def _stuck_jobs() -> Iterable[Alert]:
     """One alert for each kind that failed or needs staff."""
     kinds = defaultdict(list)
-    stuck = Job.objects.filter(Q(state=Job.State.DEAD) | Q(state=Job.State.BLOCKED)).exclude(kind__in=[KIND, TEST])
+    stuck = Job.objects.filter(state__in=Job.GIVEN_UP).exclude(kind__in=[KIND, TEST])
     for job in stuck.order_by("-pk")[:500]:
         kinds[job.kind].append(job)
     for kind, rows in kinds.items():

@@ -166,7 +166,7 @@ def supersede_waiting(kind: str, keys: Collection[str], *, before: dt.datetime, 
 
 def _supersede(found: QuerySet[Job], why: str) -> int:
     """End those of them that have not begun, or that failed."""
-    waiting = found.filter(state__in=[Job.State.QUEUED, Job.State.BLOCKED, Job.State.DEAD])
+    waiting = found.filter(state__in=[Job.State.QUEUED, *Job.GIVEN_UP])
     return waiting.update(state=Job.State.SUPERSEDED, finished_at=clock.now(), parked_on="", last_error=why)
 
 

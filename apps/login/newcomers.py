@@ -30,8 +30,7 @@ def note(request: HttpRequest, token: IdToken) -> None:
     """Keep what this login proves. Who was logged in here as somebody else is no longer."""
     if request.user.is_authenticated:
         sessions.leave(request)
-    age = reauthentication.read_age(token.claims)
-    until = 0 if age is None else int(time.time()) + FRESH_SECONDS - age
+    until = reauthentication.fresh_until(token.claims, FRESH_SECONDS)
     email = token.claims.get("email")
     request.session.cycle_key()
     request.session[sessions.ID_TOKEN] = token.raw

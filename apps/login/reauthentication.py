@@ -30,16 +30,15 @@ CHANGES = {
 
 def note(request: HttpRequest, claims: dict[str, Any]) -> None:
     """Keep in a session that has just begun how long its login counts as fresh; without `auth_time`, not at all."""
-    age = read_age(claims)
-    fresh = settings.STAFF_FRESH_MINUTES * 60
-    request.session[FRESH_UNTIL] = 0 if age is None else int(time.time()) + fresh - age
+    request.session[FRESH_UNTIL] = fresh_until(claims, settings.STAFF_FRESH_MINUTES * 60)
 
 
-def read_age(claims: dict[str, Any]) -> int | None:
-    """How many seconds ago the password of this login was typed; None when Keycloak does not say."""
+def fresh_until(claims: dict[str, Any], seconds: int) -> int:
+    """Until when a login counts as fresh: so many seconds after its password was typed; 0 when Keycloak does not say when."""
     typed = claims.get("auth_time")
-    dated = isinstance(typed, int | float) and not isinstance(typed, bool)
-    return max(0, int(clock.timestamp() - typed)) if dated else None  # type: ignore[operator]  # a number, by now
+    if isinstance(typed, bool) or not isinstance(typed, int | float):
+        return 0
+    return int(time.time()) + seconds - max(0, int(clock.timestamp() - typed))
 
 
 def is_fresh(request: HttpRequest) -> bool:

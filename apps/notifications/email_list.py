@@ -140,7 +140,7 @@ EMAILS: dict[str, EmailKind] = {
         "Somebody has left", ("member", "how", "first_name?"), "when a membership has ended, to the subscriber who pays", not_again=MOMENT
     ),
     "shared_trial_ending": EmailKind(
-        "Shared trial ending", ("date", "first_name?"), "once, up to 7 days before a trial without a card ends that another one shares"
+        "Shared trial ending", ("date", "first_name?"), "once, up to 7 days before a shared trial without a card ends, to each member whose apps would close"
     ),
     "shared_paused": EmailKind(
         "Shared subscription paused", ("first_name?",), "when the apps of somebody close because another one doesn't pay for them"

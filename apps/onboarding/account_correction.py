@@ -43,7 +43,8 @@ def correct_account(profile: UserProfile, *, answers: dict[str, str], actor: str
         email=after["email"], proven_keycloak_id="" if moved else profile.proven_keycloak_id
     )
     address_changed(profile, former=before["email"])
-    profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after)
+    proof = {"keycloak_id": ""} if moved else {}
+    profile.signups.filter(state__in=[*Signup.LIVE, Signup.State.PAID]).update(**after, **proof)
     customers.update_customer_later(profile, reason=f"account corrected by {actor}")
     reconcile.enqueue(profile, reason=f"account corrected by {actor}")
     audit.record(

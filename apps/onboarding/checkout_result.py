@@ -62,7 +62,7 @@ def sweep_checkouts(_key: str) -> None:
     """Every minute: check the signups whose Checkout session has ended, oldest first, unless a check waits or has just failed."""
     checks = Job.objects.filter(kind=CHECK_CHECKOUT, key=Cast(OuterRef("pk"), CharField()))
     waiting = Q(state__in=Job.UNFINISHED)
-    failed = Q(state__in=[Job.State.DEAD, Job.State.BLOCKED], finished_at__gt=clock.now() - FAILED_PAUSE)
+    failed = Q(state__in=Job.GIVEN_UP, finished_at__gt=clock.now() - FAILED_PAUSE)
     ended = Signup.objects.filter(state=Signup.State.CHECKOUT, checkout_expires_at__lte=clock.now())
     for signup in ended.exclude(Exists(checks.filter(waiting | failed))).order_by("checkout_expires_at")[:500]:
         check_checkout_later(signup)

@@ -125,16 +125,14 @@ def find_pending(profile: UserProfile) -> dict[str, Statement]:
     """By subscription what the customer has stated and is not carried out yet. Two queries at most."""
     entries = _read_entries(profile)
     unfinished = _read_unfinished(profile, entries) if entries else set()
-    stated = {one: _newest(rows) for one, rows in entries.items()}
-    return {one: made for one, made in stated.items() if made is not None and made.key in unfinished}
+    standing = {one: _find_standing(rows) for one, rows in entries.items()}
+    return {one: made for one, made in standing.items() if made is not None and made.key in unfinished}
 
 
 def _find_stated(one: SubscriptionState, entries: list[AuditEntry], unfinished: set[str]) -> Statement | None:
-    """The newest statement; None once it was taken back, here or at Stripe, where a subscription goes on that was to end."""
-    if not entries or entries[0].action not in ACTIONS.values():
-        return None
-    found = _statement_of(entries[0])
-    if found.wish == Wish.WITHDRAW or one.cancel_at is not None:
+    """The statement that stands; None also once a cancellation was taken back at Stripe, where its subscription goes on."""
+    found = _find_standing(entries)
+    if found is None or found.wish == Wish.WITHDRAW or one.cancel_at is not None:
         return found
     return found if found.key in unfinished else None
 
@@ -161,6 +159,17 @@ def _read_entries(profile: UserProfile) -> defaultdict[str, list[AuditEntry]]:
 
 def _find_statement(profile: UserProfile, subscription_id: str) -> Statement | None:
     return _newest(_read_entries(profile)[subscription_id])
+
+
+def _find_standing(entries: list[AuditEntry]) -> Statement | None:
+    """The newest statement; None once it was taken back here, by its customer or staff. Nobody takes a withdrawal back."""
+    found = _newest(entries)
+    return None if found and found.wish == Wish.CANCEL and _is_taken_back(entries) else found
+
+
+def _is_taken_back(entries: list[AuditEntry]) -> bool:
+    """Whether the last word about a contract is that it goes on."""
+    return bool(entries) and entries[0].action == AuditAction.CANCELLATION_UNDONE
 
 
 def _newest(entries: list[AuditEntry]) -> Statement | None:
@@ -253,7 +262,9 @@ def carry_out(key: str) -> None:
     asked = ChangeRequest(profile, rest, audit.CUSTOMER, ACTIONS[Wish(wish)].label.lower())
     try:
         if wish == Wish.CANCEL:
-            withdrawals.end_at_period_end(asked, subscription_id, feedback=_find_feedback(profile, subscription_id))
+            entries = _read_entries(profile)[subscription_id]
+            if not _is_taken_back(entries):  # by staff, after this had failed
+                withdrawals.end_at_period_end(asked, subscription_id, feedback=_find_feedback(entries))
             return
         withdrawals.end_now(asked, subscription_id)
         used_until = stated_at if _pays_for_days(profile) else None
@@ -265,9 +276,9 @@ def carry_out(key: str) -> None:
         _leave_to_staff(profile, rest, f"What could be refunded went back. {' '.join(left_over)}")
 
 
-def _find_feedback(profile: UserProfile, subscription_id: str) -> str:
+def _find_feedback(entries: list[AuditEntry]) -> str:
     """Why the customer leaves, as they said last; empty when they did not say it."""
-    stated = (one for one in _read_entries(profile)[subscription_id] if one.action == AuditAction.CONTRACT_CANCELED)
+    stated = (one for one in entries if one.action == AuditAction.CONTRACT_CANCELED)
     return next((str(one.after.get("feedback", "")) for one in stated), "")
 
 

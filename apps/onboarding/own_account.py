@@ -27,15 +27,8 @@ from apps.identity.protocol import KeycloakUser
 from apps.onboarding import names
 
 PATIENCE_SECONDS = 3.0  # a visitor waits for this answer
-BOUND = [
-    "keycloak_id",
-    "email",
-    "email_proven_at",
-    "username",
-    "first_name",
-    "last_name",
-    "profile",
-]  # what a sign-up gets of it
+# What a sign-up gets of it.
+BOUND = ["keycloak_id", "email", "email_proven_at", "username", "first_name", "last_name", "profile"]
 LIFETIME = dt.timedelta(hours=1)  # from the login to the payment page
 SET_APART = 8  # letters of the account's id behind a username that somebody else has here
 LONGEST_USERNAME = 150

@@ -28,7 +28,6 @@ from apps.instances import allocation, capacity
 from apps.onboarding import checkout_attempt, checkout_result, own_account, own_details, unpaid_seats, waitlist
 from apps.onboarding.checkout_attempt import AttemptReplaced
 
-KEYCLOAK_SECONDS = 3.0  # a visitor waits for this answer
 TAKEN = {
     "username": gettext_noop("This username is taken. Please choose another."),
     "email": gettext_noop("There's already an account with this email address. Log in instead."),
@@ -171,7 +170,7 @@ def refuse_taken_in_keycloak(signup: Signup) -> None:
     if mine:
         return
     try:
-        keycloak = client(patience=KEYCLOAK_SECONDS)
+        keycloak = client(patience=own_account.PATIENCE_SECONDS)
         name, address = keycloak.username_taken(signup.username), keycloak.email_taken(signup.email)
     except (DependencyDown, RetryLater):
         return

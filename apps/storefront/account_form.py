@@ -59,7 +59,7 @@ def check_free_at_keycloak(username: str, signup: Signup) -> None:
     if has_account(signup):
         return
     try:
-        taken = client(patience=signup_checkout.KEYCLOAK_SECONDS).username_taken(username)
+        taken = client(patience=own_account.PATIENCE_SECONDS).username_taken(username)
     except WorkError as away:
         log.warning("username_not_checked_at_keycloak", reason=away.reason)
         return

@@ -15,7 +15,8 @@ from apps.access import overrides
 from apps.accounts.models import UserProfile
 from apps.billing.models import Subscription
 from apps.catalog.models import Product
-from apps.core import clock, jobs
+from apps.core import audit, clock, jobs
+from apps.core.audit_actions import AuditAction
 from apps.core.models import AuditEntry, Job
 from apps.dashboard.views_cancel import read_endings
 from apps.onboarding import contracts
@@ -227,6 +228,46 @@ def test_a_cancellation_that_staff_had_to_retry_is_carried_out_and_can_be_taken_
     assert "Keep my subscription" in text(client.get(PAGE))
     assert "goes on as before" in said(client.post(UNDO, form(dana)))
     assert world.stripe_state(dana)["cancel_at"] is None
+
+
+def take_back(profile: UserProfile) -> None:
+    """As staff do it; the call at Stripe is not what is tested here."""
+    after = {"at_stripe": profile.stripe_subscription_id}
+    audit.record(subject=profile.subject, action=AuditAction.CANCELLATION_UNDONE, actor="staff:ada", after=after)
+
+
+def test_what_staff_took_back_after_its_job_had_failed_is_not_carried_out_by_a_retry(world: World) -> None:
+    dana = world.subscriber("dana")
+    client = browser(dana)
+    client.post(CONFIRM, form(dana))
+    Job.objects.filter(kind=contracts.KIND).update(state="dead", finished_at=clock.now())
+    take_back(dana)
+    assert contracts.find_pending(dana) == {}
+    assert "You've canceled." not in text(client.get(PAGE))
+    jobs.retry(Job.objects.get(kind=contracts.KIND), actor="staff:ada")
+    world.deliver()
+    assert "done" in Job.objects.filter(kind=contracts.KIND).values_list("state", flat=True)
+    assert not world.stripe_state(dana)["cancel_at_period_end"]
+    client.post(CONFIRM, form(dana))  # who cancels after all has the last word again
+    world.deliver()
+    assert world.stripe_state(dana)["cancel_at_period_end"]
+
+
+def test_no_withdrawal_is_taken_back_with_a_cancellation(world: World) -> None:
+    dana = world.subscriber("dana")
+    made = contracts.state(dana, dana.stripe_subscription_id or "", Wish.WITHDRAW)
+    take_back(dana)
+    assert contracts.find_pending(dana) == {made.subscription_id: made}
+    assert contracts.read_contracts(dana)[0].stated == made
+
+
+def test_a_cancellation_says_no_date_while_stripe_has_said_none(world: World) -> None:
+    dana = world.subscriber("dana")
+    browser(dana).post(CONFIRM, form(dana))
+    Subscription.objects.filter(customer_id=dana.stripe_customer_id).update(current_period_end=None)
+    answer = browser(dana).get(PAGE)
+    assert "Your contract ends with the time you've paid for. You won't be charged again." in text(answer)
+    assert b'datetime=""' not in answer.content
 
 
 def test_a_withdrawal_on_its_way_is_not_shown_as_a_cancellation(world: World) -> None:

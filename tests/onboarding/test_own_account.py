@@ -219,6 +219,7 @@ def test_staff_can_give_another_account_instead(world: World) -> None:
     world.work()
     assert world.state(profile).access == "active"
     assert profile.keycloak_id not in (None, olga)
+    assert profile.signups.get().keycloak_id == ""
 
 
 # --- whose account it may not be ---------------------------------------------------------------------------------------

@@ -157,9 +157,8 @@ def describe_money(profile: UserProfile) -> Iterator[str]:
 def read_last_sync(profile: UserProfile) -> LastSyncCard:
     """How the last sync went, and whether one is in progress."""
     found = (reconcile.in_progress() | reconcile.failed_or_blocked()).filter(key=str(profile.pk)).order_by("-pk")
-    ended = (Job.State.BLOCKED, Job.State.DEAD)
     jobs = list(found)
-    in_progress = next((one for one in jobs if one.state not in ended), None)
+    in_progress = next((one for one in jobs if one.state not in Job.GIVEN_UP), None)
     stopped = None if in_progress else next(iter(jobs), None)
     return LastSyncCard(profile, getattr(profile, "last_sync", None), in_progress, stopped)
 

@@ -120,7 +120,7 @@ def _row(result: SyncResult, job: Job | None, found: sync_runs.SyncRunProgress) 
         held = result.awaiting_approval and found.awaiting_approval
         note = "Would lose access: waiting for approval." if held else "Not queued yet."
         return Row(result, "Held back" if held else "Waiting", note=note)
-    if job is not None and job.state in {Job.State.BLOCKED, Job.State.DEAD}:
+    if job is not None and job.state in Job.GIVEN_UP:
         return Row(result, "Failed", Tone.BAD, note=job.last_error, job=job)
     if job is not None and job.parked_on:
         return Row(result, "Waiting", note=f"{job.parked_on.capitalize()} does not answer.", job=job)

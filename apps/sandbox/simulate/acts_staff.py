@@ -226,5 +226,5 @@ def count_failed_jobs() -> dict[str, int]:
 
     from apps.core.models import Job
 
-    failed = Job.objects.filter(state__in=[Job.State.BLOCKED, Job.State.DEAD]).values_list("kind", "state")
+    failed = Job.objects.filter(state__in=Job.GIVEN_UP).values_list("kind", "state")
     return {f"{kind} {state}": count for kind, state, count in failed.annotate(count=Count("pk")).order_by("kind")}
